@@ -1,0 +1,120 @@
+//! What stage1-init says back: lines of words on a pipe or in a file.
+//!
+//! ```text
+//! ready                      the roots stand and every app's first program runs
+//! failed INDEX ERRNO         the directive with this index, counted from zero
+//! exited NAME STATUS         an app's main program, status as wait(2) gives it
+//! ```
+//!
+//! A reader passes over lines that it does not know: later versions may say more.
+
+use crate::words::{Sink, read_number, write_number};
+
+/// One line of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report<'a> {
+    /// The roots of all apps stand, and the first program of each is running.
+    Ready,
+    /// A directive could not be carried out.
+    Failed {
+        /// Index of the directive in the plan, from zero.
+        directive: u32,
+        /// Why, as errno(3) counts.
+        errno: u32,
+    },
+    /// The main program of an app has ended.
+    Exited {
+        /// Name of the app.
+        app: &'a [u8],
+        /// How it ended, as wait(2) packs it: exit code times 256, or signal.
+        status: u32,
+    },
+}
+
+impl<'a> Report<'a> {
+    /// Appends the line, with its newline.
+    pub fn encode(&self, sink: &mut dyn Sink) {
+        match *self {
+            Self::Ready => sink.write(b"ready\n"),
+            Self::Failed { directive, errno } => {
+                sink.write(b"failed ");
+                write_number(sink, u64::from(directive), 10);
+                sink.write(b" ");
+                write_number(sink, u64::from(errno), 10);
+                sink.write(b"\n");
+            }
+            Self::Exited { app, status } => {
+                sink.write(b"exited ");
+                sink.write(app);
+                sink.write(b" ");
+                write_number(sink, u64::from(status), 10);
+                sink.write(b"\n");
+            }
+        }
+    }
+
+    /// Reads one line, without its newline; `None` if it is none of ours.
+    pub fn decode(line: &'a [u8]) -> Option<Self> {
+        let mut words = line.split(|&byte| byte == b' ');
+        let number = |word: Option<&[u8]>| u32::try_from(read_number(word?, 10)?).ok();
+        let report = match words.next()? {
+            b"ready" => Self::Ready,
+            b"failed" => Self::Failed {
+                directive: number(words.next())?,
+                errno: number(words.next())?,
+            },
+            b"exited" => Self::Exited {
+                app: words.next().filter(|app| !app.is_empty())?,
+                status: number(words.next())?,
+            },
+            _ => return None,
+        };
+        words.next().is_none().then_some(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_survive_the_round_trip() {
+        for (report, line) in [
+            (Report::Ready, "ready\n"),
+            (
+                Report::Failed {
+                    directive: 7,
+                    errno: 2,
+                },
+                "failed 7 2\n",
+            ),
+            (
+                Report::Exited {
+                    app: b"web",
+                    status: 256,
+                },
+                "exited web 256\n",
+            ),
+        ] {
+            let mut bytes = Vec::new();
+            report.encode(&mut |part: &[u8]| bytes.extend_from_slice(part));
+            assert_eq!(bytes, line.as_bytes());
+            assert_eq!(Report::decode(bytes.trim_ascii_end()), Some(report));
+        }
+    }
+
+    #[test]
+    fn lines_of_other_kinds_are_passed_over() {
+        for line in [
+            "",
+            "ready now",
+            "failed",
+            "failed 1",
+            "failed x 2",
+            "exited  1",
+            "later 1 2",
+        ] {
+            assert_eq!(Report::decode(line.as_bytes()), None, "{line}");
+        }
+    }
+}

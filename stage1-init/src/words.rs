@@ -1,0 +1,201 @@
+//! Reads and writes sequences of NUL-terminated words.
+//!
+//! A word is whatever stands before a NUL byte, so every word is already a C
+//! string: the reader hands out borrowed [`CStr`]s and copies nothing.
+//! Nothing here allocates, and nothing panics whatever the bytes are.
+
+use core::ffi::CStr;
+
+/// A reader over words: what is left of them, and how many were taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    rest: &'a [u8],
+    taken: usize,
+}
+
+impl<'a> Words<'a> {
+    /// Starts reading at the first of `bytes`.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            taken: 0,
+        }
+    }
+
+    /// Returns how many words were taken so far: the position, counted from
+    /// zero, of the word that [`Self::next`] would return.
+    pub const fn position(&self) -> usize {
+        self.taken
+    }
+
+    /// Tells whether no byte is left.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Takes the next word, or `None` if no NUL byte follows.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an Iterator would hide that `None` also means an unterminated word"
+    )]
+    pub fn next(&mut self) -> Option<&'a CStr> {
+        let word = CStr::from_bytes_until_nul(self.rest).ok()?;
+        self.rest = self.rest.get(word.to_bytes_with_nul().len()..)?;
+        self.taken = self.taken.saturating_add(1);
+        Some(word)
+    }
+
+    /// Takes the next `count` words as one list, or `None` if there are fewer.
+    pub fn take(&mut self, count: usize) -> Option<WordList<'a>> {
+        let first = *self;
+        for _ in 0..count {
+            self.next()?;
+        }
+        let length = first.rest.len().checked_sub(self.rest.len())?;
+        Some(WordList {
+            bytes: first.rest.get(..length)?,
+            count,
+        })
+    }
+}
+
+/// Some words in a row, for instance an argv: borrowed, counted, complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordList<'a> {
+    bytes: &'a [u8],
+    count: usize,
+}
+
+impl<'a> WordList<'a> {
+    /// Makes a list of the NUL-terminated words in `bytes`, or returns `None`
+    /// if the last of them is not terminated.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.last().is_some_and(|&byte| byte != 0) {
+            return None;
+        }
+        let count = bytes.iter().filter(|&&byte| byte == 0).count();
+        Some(Self { bytes, count })
+    }
+
+    /// Returns the number of words.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Tells whether there are no words.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns the words as they stand in memory, NUL bytes included.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Returns the words one after another.
+    pub fn iter(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
+        let mut words = Words::new(self.bytes);
+        core::iter::from_fn(move || words.next())
+    }
+}
+
+/// Where encoded words go.
+///
+/// Any `FnMut(&[u8])` is one, so that `|bytes| vec.extend_from_slice(bytes)`
+/// encodes into memory without this crate knowing an allocator.
+pub trait Sink {
+    /// Appends bytes; a NUL byte ends a word.
+    fn write(&mut self, bytes: &[u8]);
+}
+
+impl<F: FnMut(&[u8])> Sink for F {
+    fn write(&mut self, bytes: &[u8]) {
+        self(bytes);
+    }
+}
+
+/// Appends `number` in the given base (at most ten), without a terminator.
+pub(crate) fn write_number(sink: &mut dyn Sink, number: u64, base: u64) {
+    let mut digits = [0_u8; 64];
+    let mut rest = number;
+    let mut first = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % base).unwrap_or(0);
+        rest /= base;
+        first -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    sink.write(digits.get(first..).unwrap_or(&[]));
+}
+
+/// Reads a whole word as an unsigned number: digits of `base` only, no sign,
+/// no blanks, no overflow, at least one digit.
+pub(crate) fn read_number(word: &[u8], base: u64) -> Option<u64> {
+    if word.is_empty() {
+        return None;
+    }
+    word.iter().try_fold(0_u64, |number, &byte| {
+        let digit = u64::from(byte.checked_sub(b'0')?);
+        if digit >= base {
+            return None;
+        }
+        number.checked_mul(base)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_with_anything_but_digits_are_refused() {
+        for word in [
+            "",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "0x1",
+            "1e3",
+            "18446744073709551616",
+        ] {
+            assert_eq!(read_number(word.as_bytes(), 10), None, "{word}");
+        }
+        assert_eq!(read_number(b"8", 8), None);
+    }
+
+    #[test]
+    fn numbers_survive_the_round_trip() {
+        for number in [0, 1, 7, 8, 9, 10, 0o755, u64::MAX] {
+            for base in [8, 10] {
+                let mut bytes = Vec::new();
+                write_number(
+                    &mut |part: &[u8]| bytes.extend_from_slice(part),
+                    number,
+                    base,
+                );
+                assert_eq!(read_number(&bytes, base), Some(number));
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_without_its_nul_is_no_word() {
+        let mut words = Words::new(b"one\0two");
+        assert_eq!(words.next().unwrap(), c"one");
+        assert!(words.next().is_none());
+        assert!(!words.is_empty());
+    }
+
+    #[test]
+    fn a_list_takes_exactly_its_words() {
+        let mut words = Words::new(b"a\0\0c\0rest\0");
+        let list = words.take(3).unwrap();
+        assert!(list.iter().eq([c"a", c"", c"c"]));
+        assert_eq!(words.next().unwrap(), c"rest");
+        assert!(words.take(1).is_none());
+    }
+}
