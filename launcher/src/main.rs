@@ -1,2 +1,3 @@
-//! launcher
+//! Nose Cone: finds, verifies, stores and runs App Container images.
+mod error;
 fn main() {}

@@ -1,0 +1,187 @@
+//! The one error type: a sentence about the user's nouns, the cause beneath
+//! it, and, where it is known, what to do next.
+//!
+//! Code that knows a noun adds it once, with [`Context`]; nothing adds "error
+//! while". `main` alone prints.
+
+use std::fmt;
+
+/// What the fallible functions of the launcher return.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Why Nose Cone stopped.
+#[derive(Debug)]
+pub(crate) struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    what: String,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    hint: Option<String>,
+}
+
+/// Distinctions that change what a caller does; people read the sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The command line cannot be understood.
+    Usage,
+    /// What the user gave or asked for is wrong: an image, a manifest, a name.
+    Invalid,
+    /// What was asked for does not exist.
+    NotFound,
+    /// The host refused or failed.
+    Failed,
+}
+
+impl Error {
+    /// Makes an error from a sentence: lower case, no full stop, names in backticks.
+    pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            what: what.into(),
+            cause: None,
+            hint: None,
+        }))
+    }
+
+    /// Makes an error of kind [`Kind::Usage`].
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, what)
+    }
+
+    /// Makes an error of kind [`Kind::Invalid`].
+    pub(crate) fn invalid(what: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, what)
+    }
+
+    /// Puts a cause beneath the sentence.
+    pub(crate) fn because(
+        mut self,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns the distinction that callers act on.
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+}
+
+/// `what: cause`, and a line `hint: ...` below where there is one. The hint of
+/// the innermost error that has one is shown.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hint = self.0.hint.as_deref();
+        let mut cause = self.0.cause.as_deref();
+        f.write_str(&self.0.what)?;
+        while let Some(error) = cause {
+            if let Some(inner) = error.downcast_ref::<Self>() {
+                write!(f, ": {}", inner.0.what)?;
+                hint = inner.0.hint.as_deref().or(hint);
+                cause = inner.0.cause.as_deref();
+            } else {
+                write!(f, ": {}", without_number(&error.to_string()))?;
+                break;
+            }
+        }
+        match hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Takes away the ` (os error 2)` that std appends: the kernel's words suffice.
+fn without_number(message: &str) -> &str {
+    match message.rfind(" (os error ") {
+        Some(start) => &message[..start],
+        None => message,
+    }
+}
+
+/// Adds the sentence to a failure that does not know whose it is.
+pub(crate) trait Context<T> {
+    /// Turns a failure into an [`Error`] with `what` in front and the failure as its cause.
+    fn context<W: Into<String>>(self, what: impl FnOnce() -> W) -> Result<T>;
+}
+
+impl<T, E: Into<Cause>> Context<T> for std::result::Result<T, E> {
+    fn context<W: Into<String>>(self, what: impl FnOnce() -> W) -> Result<T> {
+        self.map_err(|error| {
+            let cause = error.into();
+            Error::new(cause.kind(), what()).because(cause.0)
+        })
+    }
+}
+
+/// Anything that can stand below a sentence.
+pub(crate) struct Cause(Box<dyn std::error::Error + Send + Sync>);
+
+impl Cause {
+    /// The kind of an [`Error`] passes through; everything else is the host's failure.
+    fn kind(&self) -> Kind {
+        match self.0.downcast_ref::<Error>() {
+            Some(error) => error.kind(),
+            None => Kind::Failed,
+        }
+    }
+}
+
+impl From<std::io::Error> for Cause {
+    fn from(error: std::io::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<rustix::io::Errno> for Cause {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self(Box::new(std::io::Error::from(error)))
+    }
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn the_cause_comes_last_in_the_kernels_words() {
+        let error: Result<()> = Err(Errno::NOENT).context(|| "cannot open `/x`");
+        let error = error
+            .context(|| "cannot read image `a.aci`")
+            .expect_err("it failed");
+        assert_eq!(
+            error.to_string(),
+            "cannot read image `a.aci`: cannot open `/x`: No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_hint_stands_on_its_own_line_wherever_it_was_given() {
+        let inner = Error::invalid("too large").hint("raise it");
+        let error: Result<()> = Err(inner).context(|| "cannot unpack");
+        let error = error.expect_err("it failed");
+        assert_eq!(
+            error.to_string(),
+            "cannot unpack: too large\nhint: raise it"
+        );
+        assert_eq!(error.kind(), Kind::Invalid);
+    }
+}
