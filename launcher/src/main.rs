@@ -1,3 +1,8 @@
-//! Nose Cone: finds, verifies, stores and runs App Container images.
-mod error;
+//! Nose Cone's host side.
+
+mod ground;
+mod image;
+mod pod;
+mod words;
+
 fn main() {}

@@ -1,0 +1,84 @@
+//! Builds `stage1-init` for the target of the launcher and hands its path to
+//! the compiler, which embeds it.
+//!
+//! A nested cargo build, because the two programs need opposite things: the
+//! init links no libc and no std, so it cannot share a dependency graph (whose
+//! features are unified) or a profile with the launcher.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Names a stage1-init built elsewhere, for distributors who build it themselves.
+const PREBUILT: &str = "NOSE_STAGE1";
+
+fn main() {
+    println!("cargo:rerun-if-env-changed={PREBUILT}");
+    let init = match env::var_os(PREBUILT) {
+        Some(path) => {
+            let path = PathBuf::from(path);
+            println!("cargo:rerun-if-changed={}", path.display());
+            path
+        }
+        None => build(),
+    };
+    println!("cargo:rustc-env=STAGE1_INIT={}", init.display());
+}
+
+fn build() -> PathBuf {
+    let source = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("../stage1-init");
+    for input in [
+        "src",
+        "Cargo.toml",
+        "build.rs",
+        "../Cargo.toml",
+        "../Cargo.lock",
+    ] {
+        println!("cargo:rerun-if-changed={}", source.join(input).display());
+    }
+    let target = variable("TARGET");
+    let directory = PathBuf::from(variable("OUT_DIR")).join("stage1");
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo
+        .current_dir(&source)
+        .args([
+            "build",
+            "--quiet",
+            "--profile",
+            "stage1",
+            "--bin",
+            "stage1-init",
+        ])
+        .args([
+            "--features",
+            "freestanding",
+            "--target",
+            &target,
+            "--target-dir",
+        ])
+        .arg(&directory)
+        // Set and empty, it overrides the flags of every configuration file and
+        // of the outer build: crt-static, coverage or a CPU are not for the init.
+        .env("CARGO_ENCODED_RUSTFLAGS", "");
+    for unwanted in [
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_BUILD_TARGET",
+        "CARGO_TARGET_DIR",
+    ] {
+        cargo.env_remove(unwanted);
+    }
+    let status = cargo
+        .status()
+        .expect("cargo, which runs this, can be run again");
+    assert!(
+        status.success(),
+        "stage1-init does not build; see the messages above"
+    );
+    directory.join(target).join("stage1/stage1-init")
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).expect("cargo sets it for build scripts")
+}

@@ -1,0 +1,91 @@
+//! What the plan depends on and only the host knows, observed once.
+//!
+//! Composing a plan is pure: everything it asks of the machine is a field here.
+
+use std::path::Path;
+
+use super::error::{Error, Kind, Result};
+
+/// Facts about the machine and the caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    /// The caller is root, or has at least its capabilities.
+    pub(crate) privileged: bool,
+    /// Major and minor number of the running kernel.
+    pub(crate) kernel: (u32, u32),
+    /// The kernel has overlayfs, or can load it.
+    pub(crate) overlay: bool,
+    /// How many processors have a `thermal_throttle` directory in sysfs.
+    pub(crate) throttles: u32,
+}
+
+impl Host {
+    /// Looks at the machine. What cannot be found out counts as absent.
+    pub(crate) fn observe() -> Self {
+        let release = rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned();
+        Self {
+            privileged: rustix::process::geteuid().is_root(),
+            kernel: version(&release).unwrap_or((0, 0)),
+            overlay: has_overlay(),
+            throttles: throttles(),
+        }
+    }
+
+    /// Refuses callers who cannot make namespaces and mounts.
+    pub(crate) fn require_privilege(&self) -> Result<()> {
+        if self.privileged {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Failed, "pods can only be run by root")
+            .hint("`launcher plan` shows without privileges what would be done"))
+    }
+}
+
+/// Asks for overlayfs in a way that makes the kernel load its module; an
+/// ordinary user may not ask, and reads the list instead.
+fn has_overlay() -> bool {
+    use rustix::mount::{FsOpenFlags, fsopen};
+    if fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_ok() {
+        return true;
+    }
+    std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| {
+        list.lines()
+            .any(|line| line.trim_start_matches("nodev").trim() == "overlay")
+    })
+}
+
+fn throttles() -> u32 {
+    let exists = |cpu: u32| {
+        Path::new(&format!(
+            "/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"
+        ))
+        .exists()
+    };
+    let mut count = 0;
+    while exists(count) {
+        count += 1;
+    }
+    count
+}
+
+/// Reads `6.1.0-56-cloud-amd64` as (6, 1).
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_releases_are_read_up_to_the_minor_number() {
+        assert_eq!(version("6.18.44-fc"), Some((6, 18)));
+        assert_eq!(version("5.4"), Some((5, 4)));
+        assert_eq!(version("6.1-rc2"), Some((6, 1)));
+        assert_eq!(version("linux"), None);
+    }
+}

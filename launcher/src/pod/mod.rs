@@ -1,0 +1,3 @@
+//! Pods: who an app runs as, what is mounted for it, and the plan of it all.
+
+pub(crate) mod identity;

@@ -1,0 +1,1 @@
+//! Words with a meaning: names, versions, digests, manifests. Pure: no I/O.
