@@ -1,1 +1,5 @@
 //! Words with a meaning: names, versions, digests, manifests. Pure: no I/O.
+
+pub(crate) mod digest;
+pub(crate) mod quote;
+pub(crate) mod types;
