@@ -15,6 +15,8 @@ pub(crate) struct Host {
     pub(crate) kernel: (u32, u32),
     /// The kernel has overlayfs, or can load it.
     pub(crate) overlay: bool,
+    /// The kernel has POSIX message queues.
+    pub(crate) mqueue: bool,
     /// How many processors have a `thermal_throttle` directory in sysfs.
     pub(crate) throttles: u32,
 }
@@ -26,10 +28,12 @@ impl Host {
             .release()
             .to_string_lossy()
             .into_owned();
+        let filesystems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         Self {
             privileged: rustix::process::geteuid().is_root(),
             kernel: version(&release).unwrap_or((0, 0)),
-            overlay: has_overlay(),
+            overlay: has(&filesystems, "overlay") || load_overlay(),
+            mqueue: has(&filesystems, "mqueue"),
             throttles: throttles(),
         }
     }
@@ -44,17 +48,16 @@ impl Host {
     }
 }
 
-/// Asks for overlayfs in a way that makes the kernel load its module; an
-/// ordinary user may not ask, and reads the list instead.
-fn has_overlay() -> bool {
+/// Tells whether `list`, as /proc/filesystems is, has a file system.
+fn has(list: &str, name: &str) -> bool {
+    list.lines()
+        .any(|line| line.trim_start_matches("nodev").trim() == name)
+}
+
+/// Asks for overlayfs in a way that makes the kernel load its module.
+fn load_overlay() -> bool {
     use rustix::mount::{FsOpenFlags, fsopen};
-    if fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_ok() {
-        return true;
-    }
-    std::fs::read_to_string("/proc/filesystems").is_ok_and(|list| {
-        list.lines()
-            .any(|line| line.trim_start_matches("nodev").trim() == "overlay")
-    })
+    fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_ok()
 }
 
 fn throttles() -> u32 {
@@ -80,6 +83,13 @@ fn version(release: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_systems_are_found_by_their_whole_name() {
+        let list = "nodev\tsysfs\n\text4\nnodev\toverlay\n";
+        assert!(has(list, "overlay") && has(list, "ext4"));
+        assert!(!has(list, "ext") && !has(list, "nodev"));
+    }
 
     #[test]
     fn kernel_releases_are_read_up_to_the_minor_number() {

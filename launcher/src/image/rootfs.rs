@@ -4,23 +4,26 @@
 use crate::ground::Result;
 
 /// A root file system that can be asked, not changed. Paths are relative to
-/// the root and cannot lead out of it.
+/// the root; links in them are followed, and cannot lead out of it.
 pub(crate) trait Rootfs {
-    /// Returns the content of a small regular file, or `None` if there is none.
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
+    /// Returns the first bytes of a regular file, at most `limit`, or `None`
+    /// if there is none.
+    fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>>;
 
-    /// Returns the owner of whatever has this path, or `None` if nothing has.
-    fn owner(&self, path: &str) -> Result<Option<Owner>>;
-
-    /// Tells whether the path is a directory.
-    fn is_dir(&self, path: &str) -> Result<bool>;
+    /// Returns what is known of whatever has this path, or `None` if nothing
+    /// has. The empty path is the root itself.
+    fn status(&self, path: &str) -> Result<Option<Status>>;
 }
 
-/// Who a file belongs to.
+/// What is known of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub(crate) struct Status {
+    /// It is a directory.
+    pub(crate) directory: bool,
     /// Its user.
     pub(crate) uid: u32,
     /// Its group.
     pub(crate) gid: u32,
+    /// Its permission bits, at most `0o7777`.
+    pub(crate) mode: u32,
 }

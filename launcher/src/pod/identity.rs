@@ -7,7 +7,7 @@
 //! (CVE-2026-30892).
 
 use crate::ground::{Error, Result};
-use crate::image::rootfs::{Owner, Rootfs};
+use crate::image::rootfs::{Rootfs, Status};
 
 /// Who an app runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,27 +21,30 @@ pub(crate) struct Identity {
 /// Resolves both names against the root file system of the image.
 pub(crate) fn resolve(user: &str, group: &str, rootfs: &dyn Rootfs) -> Result<Identity> {
     Ok(Identity {
-        uid: find(user, "user", "etc/passwd", |owner| owner.uid, rootfs)?,
-        gid: find(group, "group", "etc/group", |owner| owner.gid, rootfs)?,
+        uid: find(user, "user", "etc/passwd", |file| file.uid, rootfs)?,
+        gid: find(group, "group", "etc/group", |file| file.gid, rootfs)?,
     })
 }
+
+/// Longest passwd or group file that is looked at, in bytes.
+const TABLE_LIMIT: usize = 4 << 20;
 
 fn find(
     name: &str,
     noun: &str,
     table: &str,
-    side: impl Fn(Owner) -> u32,
+    side: impl Fn(Status) -> u32,
     rootfs: &dyn Rootfs,
 ) -> Result<u32> {
     if name.starts_with('/') {
-        return match rootfs.owner(name.trim_start_matches('/'))? {
-            Some(owner) => Ok(side(owner)),
+        return match rootfs.status(name.trim_start_matches('/'))? {
+            Some(file) => Ok(side(file)),
             None => Err(Error::invalid(format!(
                 "cannot take the {noun} from `{name}`: the image has no such file"
             ))),
         };
     }
-    if let Some(table) = rootfs.read(table)?
+    if let Some(table) = rootfs.read(table, TABLE_LIMIT)?
         && let Some(id) = lookup(&table, name)
     {
         return Ok(id);
@@ -87,7 +90,7 @@ mod tests {
     struct Sample;
 
     impl Rootfs for Sample {
-        fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        fn read(&self, path: &str, _limit: usize) -> Result<Option<Vec<u8>>> {
             Ok(match path {
                 "etc/passwd" => Some(
                     b"root:x:0:0::/:/bin/sh\nweb:x:33:1:\n1000:x:7:7:\nbad:x:4294967295:0:\nshort\n"
@@ -98,12 +101,13 @@ mod tests {
             })
         }
 
-        fn owner(&self, path: &str) -> Result<Option<Owner>> {
-            Ok((path == "srv/data").then_some(Owner { uid: 5, gid: 6 }))
-        }
-
-        fn is_dir(&self, _path: &str) -> Result<bool> {
-            Ok(false)
+        fn status(&self, path: &str) -> Result<Option<Status>> {
+            Ok((path == "srv/data").then_some(Status {
+                directory: true,
+                uid: 5,
+                gid: 6,
+                mode: 0o755,
+            }))
         }
     }
 

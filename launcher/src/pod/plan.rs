@@ -1,0 +1,319 @@
+//! The plan as the launcher holds it: the directives that `stage1-init` will
+//! execute, each with the reason why it is there.
+//!
+//! ```text
+//! plan 1
+//! unshare mnt,pid,ipc,uts,net,cgroup              # default: private namespaces
+//! hostname web                                    # option --hostname
+//! app web                                         # image example.com/web
+//! ```
+//!
+//! Three spellings, all of which [`Plan::read`] takes back: this text, for
+//! people; JSON lines of it, for programs; and the NUL-terminated words that
+//! travel. What the words mean and where they may stand is `stage1_init`'s
+//! business; which of them stand here, and in which order, that of `compose`.
+
+use std::ffi::CString;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use stage1_init::{Directive, Words};
+
+use crate::ground::{Error, Result};
+
+/// Directives in order, each with its reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+}
+
+/// One directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Step {
+    /// Its words, each with its NUL byte.
+    words: Vec<u8>,
+    /// Where it comes from: the image, an option, a default, a fallback.
+    reason: String,
+}
+
+/// Column at which reasons begin, where the directive is not longer.
+const REASON_COLUMN: usize = 48;
+
+impl Plan {
+    /// Appends a directive.
+    pub(crate) fn push(&mut self, directive: Directive<'_>, reason: impl Into<String>) {
+        let mut words = Vec::new();
+        directive.encode(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
+        self.steps.push(Step {
+            words,
+            reason: reason.into(),
+        });
+    }
+
+    /// Returns the plan as it travels: NUL-terminated words.
+    pub(crate) fn words(&self) -> Vec<u8> {
+        let mut words = Vec::new();
+        stage1_init::encode_header(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
+        for step in &self.steps {
+            words.extend_from_slice(&step.words);
+        }
+        words
+    }
+
+    /// Returns the plan as text, one directive a line, with reasons.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("plan {}\n", stage1_init::VERSION);
+        for step in &self.steps {
+            let line: Vec<String> = step.texts().map(|word| quote(&word)).collect();
+            let line = line.join(" ");
+            // Writing to a String does not fail.
+            let _ = match step.reason.as_str() {
+                "" => writeln!(text, "{line}"),
+                reason => writeln!(text, "{line:<REASON_COLUMN$}# {reason}"),
+            };
+        }
+        text
+    }
+
+    /// Returns the plan as one JSON object.
+    pub(crate) fn json(&self) -> String {
+        let directives: Vec<Value> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let words: Vec<String> = step.texts().collect();
+                json!({ "words": words, "reason": step.reason })
+            })
+            .collect();
+        format!(
+            "{:#}\n",
+            json!({ "plan": stage1_init::VERSION, "directives": directives })
+        )
+    }
+
+    /// Reads a plan in either spelling: text as [`Self::text`] writes it, or words.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
+        if bytes.contains(&0) {
+            return Self::from_words(bytes);
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| Error::invalid("the plan is neither text nor words"))?;
+        let mut words = Vec::new();
+        let mut reasons = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let (line_words, reason) = split(line).map_err(|what| {
+                Error::invalid(format!("line {} of the plan {what}", number + 1))
+            })?;
+            if line_words.is_empty() {
+                continue;
+            }
+            for word in line_words {
+                words.extend_from_slice(word.as_bytes());
+                words.push(0);
+            }
+            reasons.push(reason);
+        }
+        let mut plan = Self::from_words(&words)?;
+        // One directive a line: then each line's reason is its directive's.
+        if reasons.len() == plan.steps.len() + 1 {
+            for (step, reason) in plan.steps.iter_mut().zip(reasons.into_iter().skip(1)) {
+                step.reason = reason;
+            }
+        }
+        Ok(plan)
+    }
+
+    fn from_words(words: &[u8]) -> Result<Self> {
+        let plan = stage1_init::Plan::decode(words).map_err(|fault| {
+            let word = Words::new(words).take(fault.word).and_then(|before| {
+                let rest = words.get(before.as_bytes().len()..)?;
+                Some(Words::new(rest).next()?.to_string_lossy().into_owned())
+            });
+            let word = word.map_or(String::new(), |word| format!(" (`{word}`)"));
+            Error::invalid(format!(
+                "word {} of the plan{word}: {}",
+                fault.word,
+                fault.kind.message()
+            ))
+        })?;
+        let mut read = Self::default();
+        for (_, directive) in plan.directives() {
+            read.push(directive, "");
+        }
+        Ok(read)
+    }
+
+    /// Calls `look` with each directive, its index and its reason, in order,
+    /// and returns the first thing that it returns.
+    pub(crate) fn find<T>(
+        &self,
+        mut look: impl FnMut(u32, &Directive<'_>, &str) -> Option<T>,
+    ) -> Option<T> {
+        let words = self.words();
+        let plan = stage1_init::Plan::decode(&words).ok()?;
+        plan.directives()
+            .zip(&self.steps)
+            .find_map(|((index, directive), step)| look(index, &directive, &step.reason))
+    }
+}
+
+impl Step {
+    fn texts(&self) -> impl Iterator<Item = String> {
+        let mut words = Words::new(&self.words);
+        std::iter::from_fn(move || Some(words.next()?.to_string_lossy().into_owned()))
+    }
+}
+
+/// Makes a C string of an operand; the sentence names what it is for.
+pub(crate) fn operand(what: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::invalid(format!("{what} contains a NUL byte")))
+}
+
+/// Quotes a word so that a shell, and [`split`], read it as one.
+pub(crate) fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    // Within single quotes a shell changes nothing. A line break is kept on
+    // one line, since a line is a directive.
+    if word.contains(['\n', '\r']) {
+        let escaped = word.replace('\\', r"\\").replace('\'', r"\'");
+        return format!("$'{}'", escaped.replace('\n', r"\n").replace('\r', r"\r"));
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Splits a line into its words and the comment behind them.
+fn split(line: &str) -> std::result::Result<(Vec<String>, String), &'static str> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        if let Some(comment) = rest.strip_prefix('#') {
+            return Ok((words, comment.trim().to_owned()));
+        }
+        let (word, after) = first_word(rest)?;
+        words.push(word);
+        rest = after.trim_start();
+    }
+    Ok((words, String::new()))
+}
+
+/// Takes one word from the front: bare, quoted, or pieces of both.
+fn first_word(text: &str) -> std::result::Result<(String, &str), &'static str> {
+    const OPEN: &str = "has a quote that is not closed";
+    let mut word = String::new();
+    let mut rest = text;
+    loop {
+        if let Some(quoted) = rest.strip_prefix("$'") {
+            rest = escaped(quoted, &mut word).ok_or(OPEN)?;
+        } else if let Some(quoted) = rest.strip_prefix('\'') {
+            let (inside, after) = quoted.split_once('\'').ok_or(OPEN)?;
+            word.push_str(inside);
+            rest = after;
+        } else {
+            let mut chars = rest.chars();
+            match chars.next() {
+                None => return Ok((word, "")),
+                Some(c) if c.is_whitespace() => return Ok((word, rest)),
+                Some('\\') => word.push(chars.next().ok_or("ends in a backslash")?),
+                Some('"') => return Err("has a double quote; use single quotes"),
+                Some(c) => word.push(c),
+            }
+            rest = chars.as_str();
+        }
+    }
+}
+
+/// Reads up to the closing quote of `$'...'`; returns what comes after it.
+fn escaped<'a>(text: &'a str, word: &mut String) -> Option<&'a str> {
+    let mut chars = text.chars();
+    loop {
+        match chars.next()? {
+            '\'' => return Some(chars.as_str()),
+            '\\' => word.push(match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                other => other,
+            }),
+            c => word.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn sample() -> Plan {
+        let mut plan = Plan::default();
+        for words in [
+            &["hostname", "web"][..],
+            &["app", "web"],
+            &["process"],
+            &["env", "A=it's\n\\new # not a comment"],
+            &["env", "E="],
+            &["main", "3", "/bin/sh", "", "ä \"b\""],
+        ] {
+            let mut bytes = Vec::new();
+            for word in words {
+                bytes.extend_from_slice(word.as_bytes());
+                bytes.push(0);
+            }
+            plan.steps.push(Step {
+                words: bytes,
+                reason: "image a # b".to_owned(),
+            });
+        }
+        plan
+    }
+
+    #[test]
+    fn a_plan_survives_its_text_with_all_reasons() {
+        let plan = sample();
+        assert_eq!(Plan::read(plan.text().as_bytes()).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_survives_its_words() {
+        let plan = sample();
+        assert_eq!(Plan::read(&plan.words()).unwrap().words(), plan.words());
+    }
+
+    #[test]
+    fn the_text_has_one_line_a_directive() {
+        let text = sample().text();
+        assert_eq!(text.lines().count(), 7, "{text}");
+        assert_eq!(
+            text.lines().nth(5).unwrap(),
+            format!("{:<48}# image a # b", "env E=")
+        );
+    }
+
+    #[test]
+    fn what_is_no_plan_is_refused_with_its_place() {
+        for (text, message) in [
+            ("", "word 0 of the plan: the first word must be `plan`"),
+            (
+                "plan 2\n",
+                "word 1 of the plan (`2`): the version must be 1",
+            ),
+            (
+                "plan 1\nhostnam x\n",
+                "word 2 of the plan (`hostnam`): no such directive",
+            ),
+            (
+                "plan 1\napp 'x\n",
+                "line 2 of the plan has a quote that is not closed",
+            ),
+            (
+                "plan 1\napp \"x\"\n",
+                "line 2 of the plan has a double quote; use single quotes",
+            ),
+        ] {
+            let error = Plan::read(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

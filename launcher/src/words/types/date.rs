@@ -1,0 +1,126 @@
+//! Points in time, as RFC 3339 writes them.
+
+use crate::ground::{Error, Result};
+use crate::words::quote::quoted;
+
+/// Refuses text that is not `YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm)`.
+///
+/// `T` and `Z` in upper case and no leap seconds, as other implementations
+/// want it: a manifest accepted here is accepted there.
+pub(crate) fn check(text: &str) -> Result<()> {
+    match date_time(text.as_bytes()) {
+        Some(()) => Ok(()),
+        None => Err(Error::invalid(format!(
+            "{} is not a point in time in the form of RFC 3339, like `2004-05-14T23:11:14+00:00`",
+            quoted(text)
+        ))),
+    }
+}
+
+fn date_time(text: &[u8]) -> Option<()> {
+    let mut rest = text;
+    let year = number(&mut rest, 4)?;
+    sign(&mut rest, b"-")?;
+    let month = number(&mut rest, 2).filter(|month| (1..=12).contains(month))?;
+    sign(&mut rest, b"-")?;
+    number(&mut rest, 2).filter(|day| (1..=days(year, month)).contains(day))?;
+    sign(&mut rest, b"T")?;
+    number(&mut rest, 2).filter(|&hour| hour < 24)?;
+    for _ in 0..2 {
+        sign(&mut rest, b":")?;
+        number(&mut rest, 2).filter(|&sixtieth| sixtieth < 60)?;
+    }
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
+        rest = fraction.split_at_checked(digits.count().max(1))?.1;
+        fraction.first().filter(|byte| byte.is_ascii_digit())?;
+    }
+    if sign(&mut rest, b"Z+-")? != b'Z' {
+        number(&mut rest, 2).filter(|&hour| hour < 24)?;
+        sign(&mut rest, b":")?;
+        number(&mut rest, 2).filter(|&minute| minute < 60)?;
+    }
+    rest.is_empty().then_some(())
+}
+
+/// Takes a number of exactly so many digits.
+fn number(rest: &mut &[u8], digits: usize) -> Option<u32> {
+    let (head, tail) = rest.split_at_checked(digits)?;
+    *rest = tail;
+    head.iter().try_fold(0, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        Some(number * 10 + u32::from(digit))
+    })
+}
+
+/// Takes one of the signs.
+fn sign(rest: &mut &[u8], wanted: &[u8]) -> Option<u8> {
+    let (&head, tail) = rest.split_first()?;
+    *rest = tail;
+    wanted.contains(&head).then_some(head)
+}
+
+fn days(year: u32, month: u32) -> u32 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_point_in_time_is_refused() {
+        for text in [
+            "",
+            "garbage",
+            "1416015188",
+            "Fri Nov 14 17:53:02 PST 2014",
+            "2014-11-1417:36:54",
+            "2014-11-14 17:36:54Z",
+            "2014-11-14t17:36:54Z",
+            "2014-11-14T17:36:54z",
+            "2014-11-14T17:36:54",
+            "2014-11-14T17:36Z",
+            "2014-02-30T00:00:00Z",
+            "2015-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2014-00-01T00:00:00Z",
+            "2014-13-01T00:00:00Z",
+            "2014-01-00T00:00:00Z",
+            "2014-01-01T24:00:00Z",
+            "2014-01-01T00:60:00Z",
+            "2014-01-01T00:00:60Z",
+            "2014-01-01T00:00:00,5Z",
+            "2014-01-01T00:00:00.Z",
+            "2014-01-01T00:00:00.",
+            "2014-01-01T00:00:00+0100",
+            "2014-01-01T00:00:00+24:00",
+            "2014-01-01T00:00:00+01:60",
+            "2014-01-01T00:00:00Z ",
+            "2014-01-01T00:00:00Zé",
+            "١٩١٤-01-01T00:00:00Z",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn points_in_time_are_accepted() {
+        for text in [
+            "2004-05-14T23:11:14+00:00",
+            "2001-02-03T04:05:06Z",
+            "2014-11-14T17:36:54-08:00",
+            "2000-02-29T23:59:59.123456789012Z",
+            "0000-01-01T00:00:00.0+23:59",
+        ] {
+            check(text).unwrap();
+        }
+    }
+}
