@@ -151,9 +151,11 @@ pub(crate) fn images() -> PathBuf {
         .clone()
 }
 
-/// Finds a program in PATH.
+/// Finds a program in PATH, or where Debian keeps the administrator's.
 pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
+    let mut path = env::var_os("PATH")?;
+    path.push(":/usr/sbin:/sbin");
+    env::split_paths(&path)
         .map(|dir| dir.join(name))
         .find(|path| path.is_file())
 }
@@ -438,6 +440,11 @@ impl Ran {
             self.stderr
         );
         self
+    }
+
+    /// Tells whether it exited with 0.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status.success()
     }
 
     /// Fails unless this is all that it wrote to standard output.

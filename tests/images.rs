@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::aci::{Aci, running};
 use crate::host::{self, Scratch, call};
 
 const OURS: [&str; 3] = ["hello", "probe", "nosecone-test"];
@@ -38,6 +39,26 @@ fn the_reference_implementation_finds_every_image_valid() {
             .arg(host::image(name))
             .run()
             .exits(0);
+    }
+}
+
+#[test]
+fn validate_refuses_what_the_reference_implementation_refuses() {
+    let actool = tool!("actool");
+    let scratch = Scratch::new();
+    let sound = running(&["/x"]);
+    for bad in [
+        Aci::empty().dir("rootfs"),
+        Aci::empty().file("manifest", 0o644, &sound),
+        Aci::new(&sound).file("README", 0o644, "beside them"),
+        Aci::new(&sound).file("rootfs/../../outside", 0o644, "x"),
+        Aci::new(&sound.replace("example.com/sample", "Not A Name")),
+    ] {
+        let file = scratch.write("bad.aci", bad.bytes());
+        for program in [&actool, &host::program()] {
+            let ran = call(program).arg("validate").arg(&file).run();
+            assert!(!ran.succeeded(), "{program:?} {ran:?}");
+        }
     }
 }
 
