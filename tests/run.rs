@@ -200,8 +200,8 @@ fn orphans_are_reaped() {
     require_root!();
     claims::same(
         "the report",
-        &probed(&["--spawn-orphans", "2000", "--wait-no-zombies"]),
-        "orphans 2000\nzombies 0\n",
+        &probed(&["--spawn-orphans", "500", "--wait-no-zombies"]),
+        "orphans 500\nzombies 0\n",
     );
 }
 
@@ -380,7 +380,7 @@ fn a_shell_of_busybox_runs_pipelines() {
     require_root!();
     let scratch = Scratch::new();
     let script = "whoami; pwd; echo one two three | tr a-z A-Z | wc -w; \
-                  find / -xdev -name passwd | xargs head -n 1 | cut -d: -f1; \
+                  find /etc -name passwd | xargs head -n 1 | cut -d: -f1; \
                   test -t 0 || echo no terminal; exit 7";
     pod(&scratch.join("dir"), &image!("busybox"), &["-c", script])
         .run()

@@ -16,6 +16,7 @@ pub(crate) fn run(word: &str, words: &mut impl Iterator<Item = String>) -> Resul
         "--try-all" => tries::all(),
         "--read-file" => read(&operand()?),
         "--write-file" => write(&operand()?, &operand()?),
+        "--open-to-write" => open_to_write(&operand()?),
         "--list" => list(&operand()?),
         "--stdin" => copy()?,
         "--stdout" => println!("{}", operand()?),
@@ -50,6 +51,14 @@ fn write(path: &str, text: &str) {
     match fs::write(path, text) {
         Ok(()) => println!("write {path}: ok"),
         Err(error) => println!("write {path}: {}", errno::of(&error)),
+    }
+}
+
+/// Writes nothing: where this is possible, that is bad enough.
+fn open_to_write(path: &str) {
+    match fs::OpenOptions::new().write(true).open(path) {
+        Ok(_) => println!("open {path}: ok"),
+        Err(error) => println!("open {path}: {}", errno::of(&error)),
     }
 }
 

@@ -10,6 +10,7 @@
 //! --try-all              try all of them
 //! --read-file PATH       print the file, or `read PATH: ERRNO`
 //! --write-file PATH TEXT write the file, print `write PATH: ok` or the errno
+//! --open-to-write PATH   open without writing, print `open PATH: ok` or the errno
 //! --list DIR             print the names in a directory, sorted
 //! --stdin                copy standard input to standard output
 //! --stdout TEXT          print a line

@@ -75,7 +75,7 @@ const TRIES: &[Try] = &[
         call(libc::SYS_pivot_root, [text(c"/"), text(c"/"), 0, 0, 0])
     }),
     ("ptrace", || {
-        call(libc::SYS_ptrace, [libc::PTRACE_ATTACH.into(), 1, 0, 0, 0])
+        call(libc::SYS_ptrace, [libc::PTRACE_SEIZE.into(), 1, 0, 0, 0])
     }),
     ("reboot", reboot),
     ("remount-proc-sys", || {
