@@ -1,8 +1,113 @@
-//! Nose Cone's host side.
+//! Nose Cone's host side: finds images, unpacks them, composes the plan of a
+//! pod, and becomes `stage1-init`, which executes it.
+//!
+//! ```text
+//! archive --verify--> Verified --store--> Image --reify--> Pod --compose--> Plan --exec--> stage1-init
+//! ```
+//!
+//! Each arrow is a module with one public verb, and each noun a type that only
+//! its module can make: what was not verified cannot be stored, what was not
+//! reified cannot be planned. Past the plan there are no names, no JSON and no
+//! decisions.
+//!
+//! The directories are layers. Code uses its own layer and those above it in
+//! this list, never one below:
+//!
+//! | layer | what |
+//! |---|---|
+//! | [`ground`] | errors, the host's facts, directories, locks, paths below a root |
+//! | [`words`] | names, versions, digests, manifests; pure |
+//! | [`image`] | archives, the store |
+//! | [`pod`] | identity, roots, the plan; the pod's directory |
+//! | [`run`] | handing over to `stage1-init`, explaining what it reports |
+//! | [`command`] | the verbs |
+//!
+//! No daemon, no database, no pid files: what is true of a pod is which
+//! directory it is in and whether its lock is held. No unsafe code, and no
+//! path of an image is ever given to a call that takes paths.
 
+mod cli;
+mod command;
 mod ground;
 mod image;
 mod pod;
+mod run;
 mod words;
 
-fn main() {}
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use cli::{Command, OURS};
+use ground::dirs::{self, Dirs};
+use ground::{Context as _, Error, Result};
+use words::types::Uuid;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1).collect()) {
+        Ok(invocation) => execute(invocation),
+        Err(misuse) => fail(&misuse.error, misuse.status),
+    }
+}
+
+/// Status of commands that failed, where no app's status could be meant.
+const FAILED: u8 = 1;
+
+fn execute(invocation: cli::Invocation) -> ExitCode {
+    let dir = match dirs::location(invocation.dir) {
+        Ok(dir) => dir,
+        Err(error) => return fail(&error, FAILED),
+    };
+    match invocation.command {
+        Command::Say(text) => done(say(text.as_bytes())),
+        Command::Run(options) => fail(&never(command::run::run(&dir, &options)), OURS),
+        Command::RunPlan(file) => fail(&never(command::run::run_plan(&dir, &file)), OURS),
+        Command::Plan(options, format) => {
+            done(command::plan::run(&dir, &options, format).and_then(|plan| say(&plan)))
+        }
+        Command::Validate(files) => match command::validate::run(&files) {
+            Ok(status) => status,
+            Err(error) => fail(&error, FAILED),
+        },
+        Command::Finish(uuid, status) => match finish(&dir, uuid) {
+            Ok(()) => ExitCode::from(status),
+            Err(error) => fail(&error, status),
+        },
+    }
+}
+
+fn finish(dir: &Path, uuid: Uuid) -> Result<()> {
+    command::finish::run(&Dirs::open(dir)?, uuid)
+}
+
+/// Prints a result. A reader that went away is not worth a word.
+fn say(bytes: &[u8]) -> Result<()> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context(|| "cannot write to the standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn done(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, FAILED),
+    }
+}
+
+/// Prints an error: the only place that does.
+fn fail(error: &Error, status: u8) -> ExitCode {
+    // Where not even this can be written, the status has to do.
+    let _ = writeln!(std::io::stderr(), "launcher: {error}");
+    ExitCode::from(status)
+}
+
+/// Takes the error of what returns only if it fails.
+fn never(result: Result<std::convert::Infallible>) -> Error {
+    match result {
+        Err(error) => error,
+        Ok(never) => match never {},
+    }
+}

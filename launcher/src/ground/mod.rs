@@ -1,6 +1,8 @@
-//! What everything stands on: errors, the host's facts, directories, locks,
-//! and the one way to open what lies below a root.
+//! What everything stands on: errors, the host's facts, directories, and the
+//! one way to open what lies below a root.
 
+pub(crate) mod beneath;
+pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
 

@@ -1,3 +1,13 @@
 //! Images: from an archive's bytes to a verified, unpacked tree in the store.
 
+mod archive;
+mod decompress;
+mod extract;
+mod gzip;
 pub(crate) mod rootfs;
+mod staging;
+pub(crate) mod store;
+mod stream;
+pub(crate) mod survey;
+pub(crate) mod tree;
+pub(crate) mod verify;

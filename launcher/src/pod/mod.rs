@@ -1,4 +1,9 @@
 //! Pods: who an app runs as, what is mounted for it, and the plan of it all.
 
+pub(crate) mod compose;
+pub(crate) mod directory;
 pub(crate) mod identity;
+pub(crate) mod overlay;
 pub(crate) mod plan;
+pub(crate) mod reify;
+mod standard;

@@ -37,7 +37,7 @@ struct Step {
 }
 
 /// Column at which reasons begin, where the directive is not longer.
-const REASON_COLUMN: usize = 48;
+const REASON_COLUMN: usize = 47;
 
 impl Plan {
     /// Appends a directive.
@@ -69,7 +69,7 @@ impl Plan {
             // Writing to a String does not fail.
             let _ = match step.reason.as_str() {
                 "" => writeln!(text, "{line}"),
-                reason => writeln!(text, "{line:<REASON_COLUMN$}# {reason}"),
+                reason => writeln!(text, "{line:<REASON_COLUMN$} # {reason}"),
             };
         }
         text
@@ -253,6 +253,7 @@ mod tests {
             &["process"],
             &["env", "A=it's\n\\new # not a comment"],
             &["env", "E="],
+            &["env", "LONG=a-line-that-goes-on-beyond-the-column-of-the-reasons"],
             &["main", "3", "/bin/sh", "", "ä \"b\""],
         ] {
             let mut bytes = Vec::new();
@@ -283,10 +284,10 @@ mod tests {
     #[test]
     fn the_text_has_one_line_a_directive() {
         let text = sample().text();
-        assert_eq!(text.lines().count(), 7, "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
         assert_eq!(
             text.lines().nth(5).unwrap(),
-            format!("{:<48}# image a # b", "env E=")
+            format!("{:<47} # image a # b", "env E=")
         );
     }
 

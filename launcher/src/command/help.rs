@@ -1,0 +1,86 @@
+//! `launcher help [COMMAND]`: the one place where all commands are listed.
+
+use super::{plan, run, validate, version};
+use crate::ground::{Error, Result};
+
+/// Name, one line, and whole text of each command, in the order of a life.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    ("run", "runs an image", run::HELP),
+    ("plan", "shows what `run` would do", plan::HELP),
+    ("validate", "checks images and manifests", validate::HELP),
+    ("help", "shows this, or how to use a command", HELP),
+    ("version", "shows the version", version::HELP),
+];
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher help [COMMAND]
+
+Shows all commands, or how to use one.
+";
+
+/// Returns the text about one command, or about all.
+pub(crate) fn text(command: Option<&str>) -> Result<String> {
+    let Some(name) = command else {
+        return Ok(overview());
+    };
+    COMMANDS
+        .iter()
+        .find(|(command, ..)| *command == name)
+        .map(|(_, _, help)| (*help).to_owned())
+        .ok_or_else(|| unknown(name))
+}
+
+/// The error for a command that there is not.
+pub(crate) fn unknown(name: &str) -> Error {
+    Error::usage(format!("there is no command `{name}`")).hint("`launcher help` lists all commands")
+}
+
+fn overview() -> String {
+    let mut text = "\
+Nose Cone runs application container images, without a daemon.
+
+Usage: launcher [--dir DIRECTORY] COMMAND [ARGUMENTS]
+
+Commands:
+"
+    .to_owned();
+    for (name, line, _) in COMMANDS {
+        text.push_str(&format!("  {name:<10} {line}\n"));
+    }
+    text.push_str(
+        "
+Options of every command:
+  --dir DIRECTORY   where images and pods are kept
+                    (/var/lib/nosecone; for ordinary users
+                    $XDG_DATA_HOME/nosecone)
+  --help            how to use the command
+",
+    );
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_says_how_to_use_it() {
+        for (name, line, help) in COMMANDS {
+            assert!(
+                help.starts_with(&format!("Usage: launcher {name}")),
+                "{name}"
+            );
+            assert!(overview().contains(line), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_named() {
+        assert_eq!(
+            text(Some("fly")).unwrap_err().to_string(),
+            "there is no command `fly`\nhint: `launcher help` lists all commands"
+        );
+    }
+}

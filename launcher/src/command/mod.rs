@@ -1,0 +1,8 @@
+//! The verbs: each takes checked options, calls the pipeline, and gives its result.
+
+pub(crate) mod finish;
+pub(crate) mod help;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod validate;
+pub(crate) mod version;

@@ -1,0 +1,166 @@
+//! `launcher run`: the main job.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use stage1_init::Directive;
+
+use crate::ground::dirs::Dirs;
+use crate::ground::host::Host;
+use crate::ground::{Context as _, Error, Result, beneath};
+use crate::image::store::{Image, Store};
+use crate::image::verify::Verified;
+use crate::pod::compose::{Pod, compose};
+use crate::pod::directory::{self, PodDirectory};
+use crate::pod::plan::Plan;
+use crate::pod::reify::{Request, Source, reify};
+use crate::run::stage1::{self, Handover};
+use crate::words::types::Uuid;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher run [OPTIONS] IMAGE [-- ARGUMENT...]
+       launcher run --plan FILE
+
+Runs the app of an image, in namespaces of its own, and exits with its status:
+128 more than the signal's number if one ended it, 125 if Nose Cone failed,
+126 if the program cannot be executed, 127 if there is none.
+What comes after `--` is appended to the app's command.
+
+Options:
+  --hostname NAME   host name of the pod (its UUID)
+  --interactive     the app takes over the terminal
+  --no-overlay      copy the image's files, rather than lay them under an
+                    overlay
+  --uuid UUID       of the pod (a random one)
+  --plan FILE       execute a plan, as `launcher plan` prints it, instead of
+                    composing one; `-` is the standard input
+";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The archive.
+    pub(crate) image: PathBuf,
+    /// UUID of the pod, if it is not to be random.
+    pub(crate) uuid: Option<Uuid>,
+    /// Everything else about the pod.
+    pub(crate) request: Request,
+}
+
+/// Runs an image; returns only if it could not be started.
+pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
+    let host = Host::observe();
+    host.require_privilege()?;
+    let dirs = Dirs::open(dir)?;
+    let store = Store::open(&dirs)?;
+    let image = fetch(&store, &options.image)?;
+    let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
+    let pod = reified(&dirs, &host, uuid, &options.request, &image)?;
+    let plan = compose(&pod, &host)?;
+    let directory = PodDirectory::create(&dirs, uuid)?;
+    copy_roots(&pod, &directory)?;
+    start(&dirs, &directory, &plan)
+}
+
+/// Executes a plan that somebody composed; returns only if it could not be started.
+pub(crate) fn run_plan(dir: &Path, file: &Path) -> Result<Infallible> {
+    Host::observe().require_privilege()?;
+    let dirs = Dirs::open(dir)?;
+    let plan = read_plan(file)?;
+    let uuid = uuid_of(&dirs, &plan)?;
+    let directory = PodDirectory::create(&dirs, uuid)?;
+    start(&dirs, &directory, &plan)
+}
+
+/// Makes a version 4 UUID.
+pub(crate) fn random_uuid() -> Result<Uuid> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context(|| "cannot get random numbers from the kernel")?;
+    Ok(Uuid::from_random(bytes))
+}
+
+fn fetch(store: &Store, path: &Path) -> Result<Image> {
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
+    let id = store.ensure(&Verified::by_operator(file, name.clone()))?;
+    store
+        .image(&id)?
+        .ok_or_else(|| Error::invalid(format!("image `{name}` was removed while it was stored")))
+}
+
+fn reified(dirs: &Dirs, host: &Host, uuid: Uuid, request: &Request, image: &Image) -> Result<Pod> {
+    let tree = image.tree()?;
+    let source = Source {
+        manifest: image.manifest(),
+        rootfs: &tree,
+        layers: vec![image.rootfs_path()],
+    };
+    reify(
+        uuid,
+        directory::path(dirs.path(), uuid),
+        host,
+        request,
+        &source,
+    )
+}
+
+/// Copies the images' files to where the plan expects them, for apps whose
+/// root is no overlay.
+fn copy_roots(pod: &Pod, directory: &PodDirectory<'_>) -> Result<()> {
+    for app in pod.apps.iter().filter(|app| app.root.copied) {
+        let target = directory.make_app(&app.name)?;
+        for layer in app.root.layers.iter().rev() {
+            beneath::copy_tree(layer, target.as_fd(), "rootfs")
+                .context(|| format!("cannot copy the files of app `{}`", app.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infallible> {
+    directory.write("plan", plan.text().as_bytes())?;
+    let finally = [
+        OsString::from("launcher"),
+        OsString::from("--dir"),
+        dirs.path().as_os_str().to_owned(),
+        OsString::from("finish"),
+        OsString::from(directory.uuid().to_string()),
+    ];
+    stage1::exec(&Handover {
+        plan: &plan.words(),
+        report: directory.make("report")?,
+        lock: directory.fd(),
+        finally: &finally,
+    })
+}
+
+fn read_plan(file: &Path) -> Result<Plan> {
+    let what = || format!("cannot read plan `{}`", file.display());
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).context(what)?;
+    } else {
+        bytes = std::fs::read(file).context(what)?;
+    }
+    Plan::read(&bytes).context(what)
+}
+
+/// Finds out which pod a plan is of: its roots are in the pod's directory.
+fn uuid_of(dirs: &Dirs, plan: &Plan) -> Result<Uuid> {
+    let pods = dirs.path().join("pods/run");
+    let found = plan.find(|_, directive, _| {
+        let Directive::Root { path } = directive else {
+            return None;
+        };
+        let path = PathBuf::from(OsString::from_vec(path.to_bytes().to_vec()));
+        let uuid = path.strip_prefix(&pods).ok()?.components().next()?;
+        Uuid::parse(uuid.as_os_str().to_str()?).ok()
+    });
+    found.map_or_else(random_uuid, Ok)
+}

@@ -1,0 +1,100 @@
+//! A directory for something unfinished: locked by who makes it, removed when
+//! it goes out of scope, and rubbish if it is found without a lock.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::ground::dirs::Dirs;
+use crate::ground::{Context as _, Result, beneath};
+
+/// The directory.
+pub(crate) struct Staging {
+    tmp: OwnedFd,
+    name: String,
+    fd: OwnedFd,
+}
+
+impl Staging {
+    /// Clears away what interrupted processes left, and makes a new directory.
+    pub(crate) fn make(dirs: &Dirs) -> Result<Self> {
+        let what = || "cannot make a directory for what is unfinished";
+        let tmp = dirs.tmp()?;
+        // Between making and locking a directory, nobody may take it for rubbish.
+        rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(what)?;
+        clear(&tmp)?;
+        let name = format!("{:x}", std::process::id());
+        rustix::fs::mkdirat(&tmp, &name, Mode::RWXU).context(what)?;
+        let fd = open(tmp.as_fd(), &name).context(what)?;
+        rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
+        rustix::fs::flock(&tmp, FlockOperation::Unlock).context(what)?;
+        Ok(Self { tmp, name, fd })
+    }
+
+    /// Makes a directory in it.
+    pub(crate) fn directory(&self, name: &str) -> Result<OwnedFd> {
+        let what = || format!("cannot make `{name}`");
+        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU).context(what)?;
+        open(self.fd.as_fd(), name).context(what)
+    }
+
+    /// Writes a file in it.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        let what = || format!("cannot write `{name}`");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(&self.fd, name, flags, mode).context(what)?;
+        std::fs::File::from(file).write_all(content).context(what)
+    }
+
+    /// Returns the directory.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Returns the directory that it is in.
+    pub(crate) fn parent(&self) -> BorrowedFd<'_> {
+        self.tmp.as_fd()
+    }
+
+    /// Returns its name there.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // It is gone if it was published. What cannot be removed now is
+        // cleared away later.
+        let _ = beneath::remove_tree(self.tmp.as_fd(), &self.name);
+    }
+}
+
+/// Removes what nobody has locked.
+fn clear(tmp: &OwnedFd) -> Result<()> {
+    let what = || "cannot clear away what is unfinished";
+    for entry in Dir::read_from(tmp).context(what)? {
+        let entry = entry.context(what)?;
+        let name = entry.file_name().to_string_lossy();
+        if name == "." || name == ".." {
+            continue;
+        }
+        let unused = match open(tmp.as_fd(), &name) {
+            Ok(fd) => rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok(),
+            Err(Errno::NOTDIR) => true,
+            Err(_) => false,
+        };
+        if unused {
+            beneath::remove_tree(tmp.as_fd(), &name).context(what)?;
+        }
+    }
+    Ok(())
+}
+
+fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}

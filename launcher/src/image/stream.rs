@@ -1,0 +1,137 @@
+//! Reads an archive in one pass: inflated on one core, hashed on another,
+//! while the caller unpacks. Memory is bounded whatever the archive holds.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::decompress::decompress;
+use crate::ground::{Context as _, Result};
+use crate::words::digest::{Hasher, ImageId};
+
+/// Size of a piece that is passed on, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// How many pieces wait at most: enough to level out files of unlike sizes.
+const WAITING: usize = 8;
+
+type Piece = io::Result<Arc<[u8]>>;
+
+/// Reads `input` to its end through `read`, and returns what that returns
+/// together with the image ID: the hash of every byte of the tar.
+///
+/// # Errors
+///
+/// What `read` says; what is wrong with the compression.
+pub(crate) fn through<T>(
+    input: impl Read + Send + 'static,
+    read: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<(T, ImageId)> {
+    let (to_reader, pieces) = sync_channel::<Piece>(WAITING);
+    let (to_hasher, hashed) = sync_channel::<Arc<[u8]>>(WAITING);
+    let inflating = thread::Builder::new()
+        .name("inflate".to_owned())
+        .spawn(move || inflate(input, &to_reader, &to_hasher))
+        .context(|| "cannot start a thread")?;
+    let hashing = thread::Builder::new()
+        .name("hash".to_owned())
+        .spawn(move || hash(&hashed))
+        .context(|| "cannot start a thread")?;
+    let mut reader = Pieces {
+        pieces,
+        current: Arc::new([]),
+        taken: 0,
+    };
+    let result = read(&mut reader);
+    // If `read` gave up, this ends the other two.
+    drop(reader);
+    let joined = (inflating.join(), hashing.join());
+    let value = result?;
+    match joined {
+        (Ok(()), Ok(id)) => Ok((value, id)),
+        _ => Err(crate::ground::Error::new(
+            crate::ground::Kind::Failed,
+            "a thread that reads the image has failed",
+        )),
+    }
+}
+
+fn inflate(
+    input: impl Read + Send + 'static,
+    reader: &SyncSender<Piece>,
+    hasher: &SyncSender<Arc<[u8]>>,
+) {
+    let mut input = match decompress(input) {
+        Ok(input) => input,
+        Err(error) => {
+            let _ = reader.send(Err(error));
+            return;
+        }
+    };
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match fill(&mut input, &mut buffer) {
+            Ok(0) => return,
+            Ok(count) => {
+                let piece: Arc<[u8]> = Arc::from(&buffer[..count]);
+                let sent = hasher.send(Arc::clone(&piece)).is_ok();
+                if !sent || reader.send(Ok(piece)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let _ = reader.send(Err(error));
+                return;
+            }
+        }
+    }
+}
+
+/// Reads until the buffer is full or the input ends.
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match input.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn hash(pieces: &Receiver<Arc<[u8]>>) -> ImageId {
+    let mut hasher = Hasher::new();
+    for piece in pieces {
+        hasher.update(&piece);
+    }
+    hasher.finish()
+}
+
+/// The pieces as one stream.
+struct Pieces {
+    pieces: Receiver<Piece>,
+    current: Arc<[u8]>,
+    taken: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.current.len() {
+            match self.pieces.recv() {
+                Ok(piece) => {
+                    self.current = piece?;
+                    self.taken = 0;
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let rest = &self.current[self.taken..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,163 @@
+//! A pod on disk: a directory, named by the pod's UUID, and its lock.
+//!
+//! Which directory it is in and whether its lock is held is all the state a
+//! pod has, so none of it can be stale:
+//!
+//! ```text
+//! pods/embryo/UUID     being made; without a lock, rubbish
+//! pods/run/UUID        locked: running. Not locked: its host or its init was killed
+//! pods/garbage/UUID    being removed
+//! ```
+//!
+//! ```text
+//! UUID/plan            what is executed, with reasons
+//! UUID/report          what stage1-init said of it
+//! UUID/apps/NAME/      rootfs (where it is mounted), upper (its changes), work
+//! ```
+//!
+//! The lock is a flock(2) on the directory itself. It moves with the directory,
+//! is inherited by `stage1-init`, and the kernel releases it when the last
+//! process of the pod is gone, however that came about.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::ground::dirs::{Dirs, State};
+use crate::ground::{Context as _, Error, Result, beneath};
+use crate::words::types::Uuid;
+
+/// What may be in a directory: only its owner looks into it.
+const PRIVATE: Mode = Mode::RWXU;
+
+/// The directory of a pod that is about to run, and its lock. It is removed
+/// when it goes out of scope: whoever starts the pod is replaced by its init
+/// (execve(2)) and never leaves that scope, so only a failure does.
+pub(crate) struct PodDirectory<'a> {
+    dirs: &'a Dirs,
+    uuid: Uuid,
+    fd: OwnedFd,
+}
+
+impl<'a> PodDirectory<'a> {
+    /// Makes the directory of a new pod and takes its lock.
+    ///
+    /// # Errors
+    ///
+    /// A pod with this UUID is there already; the disk's refusals.
+    pub(crate) fn create(dirs: &'a Dirs, uuid: Uuid) -> Result<Self> {
+        let what = || format!("cannot make the directory of pod `{uuid}`");
+        let embryo = dirs.pods(State::Embryo)?;
+        let run = dirs.pods(State::Run)?;
+        let name = uuid.to_string();
+        rustix::fs::mkdirat(&embryo, &name, PRIVATE).context(what)?;
+        let published = open(embryo.as_fd(), &name).and_then(|fd| {
+            rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+            let only_new = RenameFlags::NOREPLACE;
+            rustix::fs::renameat_with(&embryo, &name, &run, &name, only_new)?;
+            Ok(fd)
+        });
+        match published {
+            Ok(fd) => Ok(Self { dirs, uuid, fd }),
+            Err(errno) => {
+                let _ = rustix::fs::unlinkat(&embryo, &name, AtFlags::REMOVEDIR);
+                match errno {
+                    Errno::EXIST => Err(Error::invalid(format!("pod `{uuid}` exists already"))),
+                    _ => Err(errno).context(what),
+                }
+            }
+        }
+    }
+
+    /// Returns the UUID of the pod.
+    pub(crate) const fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// Makes the directory of an app, for what is put there before the plan runs.
+    pub(crate) fn make_app(&self, name: &str) -> Result<OwnedFd> {
+        let what = || format!("cannot make the directory of app `{name}`");
+        let mut directory = self.fd.as_fd().try_clone_to_owned().context(what)?;
+        for name in ["apps", name] {
+            match rustix::fs::mkdirat(&directory, name, PRIVATE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno).context(what),
+            }
+            directory = open(directory.as_fd(), name).context(what)?;
+        }
+        Ok(directory)
+    }
+
+    /// Writes a file into the directory.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        std::fs::File::from(self.make(name)?)
+            .write_all(content)
+            .context(|| format!("cannot write `{name}` of pod `{}`", self.uuid))
+    }
+
+    /// Makes an empty file in the directory.
+    pub(crate) fn make(&self, name: &str) -> Result<OwnedFd> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
+            .context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
+    }
+
+    /// Returns the descriptor of the directory, which holds the lock.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for PodDirectory<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now is collected later: nothing holds its lock.
+        let _ = remove(self.dirs, self.uuid);
+    }
+}
+
+/// Returns where the directory of a running pod is on the host.
+pub(crate) fn path(dir: &Path, uuid: Uuid) -> PathBuf {
+    dir.join("pods/run").join(uuid.to_string())
+}
+
+/// Reads a file of a pod that was running.
+pub(crate) fn read(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
+    let what = || format!("cannot read `{name}` of pod `{uuid}`");
+    let pod = open(dirs.pods(State::Run)?.as_fd(), &uuid.to_string()).context(what)?;
+    let file = rustix::fs::openat(
+        &pod,
+        name,
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .context(what)?;
+    let mut content = Vec::new();
+    std::fs::File::from(file)
+        .read_to_end(&mut content)
+        .context(what)?;
+    Ok(content)
+}
+
+/// Removes the directory of a pod that is over: first out of sight, by one
+/// rename, then file by file. A second call finishes what was interrupted.
+pub(crate) fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let what = || format!("cannot remove pod `{uuid}`");
+    let garbage = dirs.pods(State::Garbage)?;
+    let name = uuid.to_string();
+    for state in [State::Embryo, State::Run] {
+        match rustix::fs::renameat(dirs.pods(state)?, &name, &garbage, &name) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).context(what),
+        }
+    }
+    beneath::remove_tree(garbage.as_fd(), &name).context(what)
+}
+
+fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}

@@ -1,0 +1,172 @@
+//! Says in the user's words why a plan could not be carried out.
+//!
+//! `stage1-init` knows a directive's number and the kernel's error; the
+//! launcher, which composed the plan, knows what the directive was for.
+
+use std::io;
+
+use rustix::io::Errno;
+use stage1_init::{Directive, Namespaces};
+
+use super::interpreter::{HEAD, interpreter};
+use crate::ground::{Error, Kind, Result};
+use crate::image::rootfs::Rootfs;
+use crate::pod::plan::{Plan, quote};
+
+/// Makes the sentence for the directive with this index and this errno(3).
+///
+/// `rootfs` is the file system of an app's image, where it can still be looked at.
+pub(crate) fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn Rootfs>) -> Error {
+    let cause = Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+    let found = plan.find(|at, directive, reason| {
+        (at == index).then(|| {
+            let error = Error::new(Kind::Failed, sentence(directive, reason));
+            match hint(directive, cause) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    });
+    let Some(error) = found else {
+        return Error::new(Kind::Failed, "the pod could not be started")
+            .because(io::Error::from(cause));
+    };
+    if cause == Errno::NOENT
+        && let Some(program) = plan.find(|at, directive, _| match directive {
+            Directive::Main { argv } | Directive::PreStart { argv } if at == index => {
+                Some(argv.0.iter().next()?.to_string_lossy().into_owned())
+            }
+            _ => None,
+        })
+        && let Some(rootfs) = rootfs
+        && let Ok(Some(better)) = missing_interpreter(&program, rootfs)
+    {
+        return better;
+    }
+    error.because(io::Error::from(cause))
+}
+
+/// What could not be done, without the cause.
+fn sentence(directive: &Directive<'_>, reason: &str) -> String {
+    let text = |word: &std::ffi::CStr| word.to_string_lossy().into_owned();
+    match directive {
+        Directive::Unshare { namespaces } => {
+            format!("cannot make the pod's namespaces ({})", names(*namespaces))
+        }
+        Directive::Cgroup { path } => format!("cannot enter the cgroup `{}`", text(path)),
+        Directive::Join { namespaces, .. } => {
+            format!("cannot join namespaces ({})", names(*namespaces))
+        }
+        Directive::Hostname { name } => format!("cannot set the host name `{}`", text(name)),
+        Directive::Loopback {} => "cannot bring the loopback interface up".to_owned(),
+        Directive::Root { path } => format!("cannot use `{}` as a root", text(path)),
+        Directive::Mount { kind, target, .. } if kind.to_bytes() == b"overlay" => {
+            format!("cannot lay the image's files under `{}`", text(target))
+        }
+        Directive::Mount { kind, target, .. } => {
+            format!("cannot mount {} on `{}`", text(kind), text(target))
+        }
+        Directive::Bind { source, target, .. } => {
+            format!("cannot mount `{}` on `{}`", text(source), text(target))
+        }
+        Directive::Mask { target } => format!("cannot hide `{}`", text(target)),
+        Directive::Readonly { target } => format!("cannot make `{}` read-only", text(target)),
+        Directive::Dir { path, .. } => format!("cannot make the directory `{}`", text(path)),
+        Directive::Node { path, .. } => format!("cannot make the device `{}`", text(path)),
+        Directive::Pivot {} | Directive::MoveRoot {} => {
+            "cannot make the app's root file system its /".to_owned()
+        }
+        Directive::Workdir { path } => {
+            format!("cannot use `{}` as the working directory", text(path))
+        }
+        Directive::Uid { uid } => format!("cannot run as user {uid}"),
+        Directive::Gid { gid } => format!("cannot run as group {gid}"),
+        Directive::Foreground {} => "cannot take over the terminal".to_owned(),
+        Directive::PreStart { argv } => command("the pre-start handler", argv.0),
+        Directive::Main { argv } => command("", argv.0),
+        Directive::PostStop { argv } => command("the post-stop handler", argv.0),
+        _ => {
+            let mut plan = Plan::default();
+            plan.push(*directive, "");
+            let line = plan.text();
+            let line = line.lines().nth(1).unwrap_or_default();
+            match reason {
+                "" => format!("cannot carry out `{line}`"),
+                reason => format!("cannot carry out `{line}` ({reason})"),
+            }
+        }
+    }
+}
+
+fn command(noun: &str, words: stage1_init::WordList<'_>) -> String {
+    let program = words.iter().next().unwrap_or(c"").to_string_lossy();
+    match noun {
+        "" => format!("cannot execute `{program}`"),
+        noun => format!("cannot execute {noun} `{program}`"),
+    }
+}
+
+fn names(namespaces: Namespaces) -> String {
+    let words = Namespaces::WORDS.iter();
+    let names: Vec<&str> = words
+        .filter(|&&(_, member)| namespaces.contains(member))
+        .map(|&(name, _)| name)
+        .collect();
+    names.join(", ")
+}
+
+/// What to do about it, where it is known.
+fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
+    match (directive, cause) {
+        (Directive::Unshare { .. }, Errno::INVAL) => Some(
+            "the kernel needs CONFIG_NAMESPACES, CONFIG_PID_NS, CONFIG_IPC_NS, CONFIG_UTS_NS, CONFIG_NET_NS and CONFIG_CGROUPS"
+                .to_owned(),
+        ),
+        (Directive::Unshare { .. }, Errno::NOSPC) => {
+            Some("the limits in /proc/sys/user/max_*_namespaces are reached".to_owned())
+        }
+        (Directive::Unshare { .. }, Errno::PERM) => {
+            Some("the caller needs CAP_SYS_ADMIN in its user namespace".to_owned())
+        }
+        (Directive::Mount { kind, .. }, Errno::NODEV) => {
+            let option = match kind.to_bytes() {
+                b"overlay" => "CONFIG_OVERLAY_FS",
+                b"devpts" => "CONFIG_UNIX98_PTYS",
+                b"mqueue" => "CONFIG_POSIX_MQUEUE",
+                b"tmpfs" => "CONFIG_TMPFS",
+                b"sysfs" => "CONFIG_SYSFS",
+                _ => return None,
+            };
+            Some(format!("the kernel needs {option}"))
+        }
+        (Directive::Mount { kind, .. }, Errno::INVAL) if kind.to_bytes() == b"overlay" => Some(
+            "the file system of the store may not serve as an overlay's; `--no-overlay` copies the image's files instead"
+                .to_owned(),
+        ),
+        (Directive::Mount { .. } | Directive::Dir { .. }, Errno::LOOP) => {
+            Some("the image has a symbolic link there".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Tells whether a program that "is not there" is, and its interpreter is not.
+fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Error>> {
+    let path = program.trim_start_matches('/');
+    let Some(head) = rootfs.read(path, HEAD)? else {
+        return Ok(None);
+    };
+    let Some(name) = interpreter(&head) else {
+        return Ok(None);
+    };
+    if rootfs.status(name.trim_start_matches('/'))?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(
+        Error::invalid(format!(
+            "cannot execute `{program}`: its interpreter {} is not in the image",
+            quote(&name)
+        ))
+        .hint("build the program statically, or add what it needs to the image"),
+    ))
+}

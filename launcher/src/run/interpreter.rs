@@ -1,0 +1,108 @@
+//! Finds out which other file a program needs to be executed: the `#!` line of
+//! a script, or the dynamic linker of an ELF file. Where that is missing the
+//! kernel says "No such file or directory" of a file that is there.
+
+/// Returns the interpreter that a program names, given its first bytes.
+///
+/// Sources: execve(2) "Interpreter scripts", elf(5) `PT_INTERP`.
+pub(crate) fn interpreter(head: &[u8]) -> Option<String> {
+    let name = match head.strip_prefix(b"#!") {
+        Some(script) => {
+            let line = script.split(|&byte| byte == b'\n').next()?.trim_ascii();
+            line.split(|byte| b" \t".contains(byte)).next()?
+        }
+        None => elf_interpreter(head)?,
+    };
+    (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
+/// How many bytes of a program [`interpreter`] wants to see: program headers
+/// and the interpreter's name stand in the first page of what linkers write.
+pub(crate) const HEAD: usize = 4096;
+
+/// Little-endian files only: big-endian machines are none of our targets.
+fn elf_interpreter(head: &[u8]) -> Option<&[u8]> {
+    const PT_INTERP: u64 = 3;
+    let wide = match head.get(..6)? {
+        [0x7f, b'E', b'L', b'F', class @ (1 | 2), 1] => *class == 2,
+        _ => return None,
+    };
+    let number = |at: usize, size: usize| -> Option<u64> {
+        let bytes = head.get(at..at.checked_add(size)?)?;
+        Some(
+            bytes
+                .iter()
+                .rev()
+                .fold(0, |number, &byte| number << 8 | u64::from(byte)),
+        )
+    };
+    // Offsets of e_phoff, e_phentsize and e_phnum, then of p_offset and p_filesz.
+    let (word, table, entry, count, offset, length) = match wide {
+        true => (8, 32, 54, 56, 8, 32),
+        false => (4, 28, 42, 44, 4, 16),
+    };
+    let table = usize::try_from(number(table, word)?).ok()?;
+    let entry = usize::try_from(number(entry, 2)?).ok()?;
+    let count = usize::try_from(number(count, 2)?).ok()?;
+    for index in 0..count {
+        let header = table.checked_add(index.checked_mul(entry)?)?;
+        if number(header, 4)? == PT_INTERP {
+            let start = usize::try_from(number(header.checked_add(offset)?, word)?).ok()?;
+            let length = usize::try_from(number(header.checked_add(length)?, word)?).ok()?;
+            let name = head.get(start..start.checked_add(length)?)?;
+            return name.split(|&byte| byte == 0).next();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    /// A 64-bit ELF file with one program header that names an interpreter.
+    fn elf() -> Vec<u8> {
+        let mut file = vec![0_u8; 64 + 56];
+        file[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        file[32] = 64;
+        file[54] = 56;
+        file[56] = 1;
+        file[64] = 3;
+        file[64 + 8] = 120;
+        file[64 + 32] = 7;
+        file.extend_from_slice(b"/lib/x\0");
+        file
+    }
+
+    #[test]
+    fn bytes_that_name_no_interpreter_give_none() {
+        let whole = elf();
+        for length in 0..whole.len() {
+            assert_eq!(interpreter(&whole[..length]), None, "{length} bytes");
+        }
+        let mut far = elf();
+        far[32..40].fill(0xff);
+        assert_eq!(interpreter(&far), None);
+        for head in [&b""[..], b"#!", b"#!  \n", b"#! \t", b"plain text"] {
+            assert_eq!(interpreter(head), None, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn scripts_and_dynamic_programs_name_theirs() {
+        assert_eq!(interpreter(b"#! /bin/sh -e\nexit\n").unwrap(), "/bin/sh");
+        assert_eq!(interpreter(b"#!/usr/bin/env").unwrap(), "/usr/bin/env");
+        assert_eq!(interpreter(&elf()).unwrap(), "/lib/x");
+    }
+
+    #[test]
+    fn this_very_test_names_its_dynamic_linker() {
+        let program = std::fs::read("/proc/self/exe").unwrap();
+        let found = interpreter(&program[..HEAD]);
+        // A static build has none; a dynamic one has one that exists.
+        if let Some(name) = found {
+            assert!(std::path::Path::new(&name).exists(), "{name}");
+        }
+    }
+}

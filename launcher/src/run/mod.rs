@@ -1,0 +1,5 @@
+//! Running: handing a plan to `stage1-init`, and saying what became of it.
+
+pub(crate) mod explain;
+mod interpreter;
+pub(crate) mod stage1;

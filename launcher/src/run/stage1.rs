@@ -1,0 +1,77 @@
+//! Hands over to `stage1-init`: the launcher becomes it, by execve(2).
+//!
+//! The program runs from a sealed memfd(2), so there is no file that the pod
+//! could write through /proc/PID/exe (CVE-2019-5736), and nothing to install.
+//! It inherits four descriptors besides the standard ones: the plan, the
+//! report, the pod's lock, and the launcher itself, which it becomes again
+//! when the pod is over. It closes them all to the apps.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::io::FdFlags;
+
+use crate::ground::{Context as _, Error, Kind, Result};
+
+/// The program, as the build script embedded it.
+static PROGRAM: &[u8] = include_bytes!(env!("STAGE1_INIT"));
+
+/// What `stage1-init` gets.
+pub(crate) struct Handover<'a> {
+    /// The plan, as words.
+    pub(crate) plan: &'a [u8],
+    /// Where it writes its report.
+    pub(crate) report: OwnedFd,
+    /// What stays locked as long as the pod runs.
+    pub(crate) lock: BorrowedFd<'a>,
+    /// What the launcher is called with when the pod is over; the exit status
+    /// of the pod is appended.
+    pub(crate) finally: &'a [OsString],
+}
+
+/// Becomes `stage1-init`; returns only if that failed.
+pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
+    let program = sealed("stage1-init", PROGRAM)?;
+    let plan = sealed("plan", handover.plan)?;
+    let launcher = rustix::fs::open(
+        "/proc/self/exe",
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .context(|| "cannot open `/proc/self/exe`")?;
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    command.arg0("stage1-init");
+    for (option, fd) in [
+        ("--report-fd", handover.report.as_fd()),
+        ("--plan-fd", plan.as_fd()),
+        ("--finally-fd", launcher.as_fd()),
+    ] {
+        inherit(fd)?;
+        command.arg(option).arg(fd.as_raw_fd().to_string());
+    }
+    inherit(handover.lock)?;
+    command.arg("--").args(handover.finally);
+    Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
+}
+
+/// Makes an anonymous file that nobody can change any more.
+fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
+    let what = || format!("cannot hold `{name}` in memory");
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = rustix::fs::memfd_create(name, flags).context(what)?;
+    let mut file = std::fs::File::from(fd);
+    file.write_all(content).context(what)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, seals).context(what)?;
+    Ok(file.into())
+}
+
+/// Lets a descriptor stay open across execve(2).
+fn inherit(fd: BorrowedFd<'_>) -> Result<()> {
+    rustix::io::fcntl_setfd(fd, FdFlags::empty()).context(|| "cannot pass on a descriptor")
+}
