@@ -11,7 +11,7 @@ use crate::source::{Source, code, files};
 /// The rooms of the launcher, in the order of dependency: each may use itself
 /// and those before it.
 const LAYERS: &[&str] = &[
-    "ground", "words", "image", "pod", "run", "cli", "command", "main",
+    "ground", "words", "image", "pod", "run", "command", "cli", "main",
 ];
 
 /// Each foreign crate of the launcher and the one module of launcher/src that
@@ -19,6 +19,7 @@ const LAYERS: &[&str] = &[
 /// editing one place. `*` is for what stands for the kernel, and for our own
 /// contract with the init.
 const ADDRESSES: &[(&str, &str)] = &[
+    ("crc32fast", "image/gzip"),
     ("miniz_oxide", "image/gzip"),
     ("pico_args", "cli"),
     ("rustix", "*"),
