@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use pico_args::Arguments;
 
 use crate::command::plan::Format;
-use crate::command::{help, run, version};
+use crate::command::{help, image, run, version};
 use crate::ground::{Error, Result};
 use crate::pod::reify::Request;
 use crate::words::types::Uuid;
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     RunPlan(PathBuf),
     /// Show the plan of an image.
     Plan(run::Options, Format),
+    /// Show or change the store.
+    Image(image::Verb),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -91,6 +93,7 @@ fn command(verb: &str, mut arguments: Arguments, rest: Option<Vec<OsString>>) ->
             let options = pod_options(&mut arguments, rest)?;
             Command::Plan(options, format.unwrap_or(Format::Text))
         }
+        "image" => Command::Image(image_verb(&mut arguments)?),
         "validate" => Command::Validate(files(&mut arguments, rest)?),
         "help" => {
             let name: Option<String> = arguments.opt_free_from_str().map_err(misused)?;
@@ -142,6 +145,68 @@ fn pod_options(arguments: &mut Arguments, rest: Option<Vec<OsString>>) -> Result
         uuid,
         request,
     })
+}
+
+fn image_verb(arguments: &mut Arguments) -> Result<image::Verb> {
+    let verb = arguments.subcommand().map_err(misused)?;
+    let missing = || Error::usage("an image is missing").hint("`launcher image list` lists them");
+    Ok(match verb.as_deref() {
+        Some("list") => image::Verb::List {
+            full: arguments.contains("--full"),
+            legend: !arguments.contains("--no-legend"),
+            json: optional(arguments, "--format", json)?.unwrap_or(false),
+        },
+        Some("rm") => image::Verb::Remove(match names(arguments)? {
+            names if names.is_empty() => return Err(missing()),
+            names => names,
+        }),
+        Some("verify") => image::Verb::Verify(names(arguments)?),
+        Some("cat-manifest") => image::Verb::CatManifest(name(arguments)?.ok_or_else(missing)?),
+        Some(verb @ ("export" | "extract")) => {
+            let image = name(arguments)?.ok_or_else(missing)?;
+            let target = next_file(arguments)?;
+            match (verb, target) {
+                ("export", Some(file)) => image::Verb::Export(image, file),
+                ("extract", Some(directory)) => image::Verb::Extract(image, directory),
+                ("export", None) => return Err(Error::usage("a file is missing")),
+                _ => return Err(Error::usage("a directory is missing")),
+            }
+        }
+        Some(other) => {
+            return Err(Error::usage(format!("there is no command `image {other}`"))
+                .hint("`launcher help image` lists them"));
+        }
+        None => {
+            return Err(
+                Error::usage("`image` needs a command").hint("`launcher help image` lists them")
+            );
+        }
+    })
+}
+
+fn names(arguments: &mut Arguments) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    while let Some(name) = name(arguments)? {
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Takes the next argument that is no option, as text.
+fn name(arguments: &mut Arguments) -> Result<Option<String>> {
+    let name = next_file(arguments)?.map(|name| name.into_os_string().into_string());
+    name.transpose().map_err(|name| not_text(&name))
+}
+
+/// Reads the format of a table: is it JSON?
+fn json(text: &str) -> Result<bool> {
+    match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        other => Err(Error::usage(format!(
+            "`{other}` is no format; it is `text` or `json`"
+        ))),
+    }
 }
 
 fn files(arguments: &mut Arguments, rest: Option<Vec<OsString>>) -> Result<Vec<PathBuf>> {

@@ -1,6 +1,6 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{plan, run, validate, version};
+use super::{image, plan, run, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
@@ -8,6 +8,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("run", "runs an image", run::HELP),
     ("plan", "shows what `run` would do", plan::HELP),
     ("validate", "checks images and manifests", validate::HELP),
+    (
+        "image",
+        "shows and changes what is in the store",
+        image::HELP,
+    ),
     ("help", "shows this, or how to use a command", HELP),
     ("version", "shows the version", version::HELP),
 ];

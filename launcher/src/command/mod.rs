@@ -2,6 +2,7 @@
 
 pub(crate) mod finish;
 pub(crate) mod help;
+pub(crate) mod image;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod validate;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,7 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
     let image = fetch(&store, &options.image)?;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
     let pod = reified(&dirs, &host, uuid, &options.request, &image)?;
+    report_isolators(&pod);
     let plan = compose(&pod, &host)?;
     let directory = PodDirectory::create(&dirs, uuid)?;
     copy_roots(&pod, &directory)?;
@@ -108,6 +109,17 @@ fn reified(dirs: &Dirs, host: &Host, uuid: Uuid, request: &Request, image: &Imag
         request,
         &source,
     )
+}
+
+/// Says what the images ask for and do not get.
+fn report_isolators(pod: &Pod) {
+    for app in &pod.apps {
+        for isolator in &app.app.isolators {
+            let (name, app) = (isolator.name.as_str(), &app.name);
+            let line = format!("launcher: isolator `{name}` of app `{app}` is not enforced\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
 }
 
 /// Copies the images' files to where the plan expects them, for apps whose

@@ -38,9 +38,6 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// Every state.
-    pub(crate) const ALL: [Self; 3] = [Self::Embryo, Self::Run, Self::Garbage];
-
     /// Returns the name of its directory.
     pub(crate) const fn name(self) -> &'static str {
         match self {

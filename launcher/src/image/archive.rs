@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tar::EntryType;
 
+use super::frame::Recorder;
 use crate::ground::{Context as _, Error, Result};
 
 /// How much an archive may hold. Reaching a bound is an error that names it.
@@ -64,6 +65,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) content: &'a mut dyn Read,
     /// Size of a file, in bytes.
     pub(crate) size: u64,
+    /// The content stands in the tar in one piece: it is a file, and not sparse.
+    contiguous: bool,
 }
 
 /// What an entry is.
@@ -85,7 +88,7 @@ pub(crate) enum EntryKind {
     Fifo,
 }
 
-/// Reads a whole archive, calls `visit` for each entry of its root file
+/// Reads a whole archive, lets `recorder` see its bytes, calls `visit` for each entry of its root file
 /// system, and returns its manifest, byte for byte.
 ///
 /// # Errors
@@ -94,9 +97,14 @@ pub(crate) enum EntryKind {
 pub(crate) fn walk(
     reader: impl Read,
     limits: &Limits,
+    recorder: Option<&Recorder>,
     visit: &mut dyn FnMut(Entry<'_>) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let mut archive = tar::Archive::new(Tail { reader, zeros: 0 });
+    let mut archive = tar::Archive::new(Tail {
+        reader,
+        recorder,
+        zeros: 0,
+    });
     let mut seen = HashSet::new();
     let mut manifest = None;
     let mut bytes = 0_u64;
@@ -124,7 +132,13 @@ pub(crate) fn walk(
                     return Err(too_many("bytes of content", limits.bytes));
                 }
                 let what = || format!("cannot unpack entry `{name}`");
-                visit(understand(&mut entry, path).context(what)?).context(what)?;
+                let entry = understand(&mut entry, path).context(what)?;
+                if let Some(recorder) = recorder
+                    && entry.contiguous
+                {
+                    recorder.content(&entry.path, entry.size);
+                }
+                visit(entry).context(what)?;
             }
         }
     }
@@ -226,8 +240,10 @@ fn understand<'a>(entry: &'a mut tar::Entry<'_, impl Read>, path: PathBuf) -> Re
         EntryKind::File => entry.size(),
         _ => 0,
     };
+    let contiguous = kind == EntryKind::File && entry.header().entry_type() != EntryType::GNUSparse;
     Ok(Entry {
         path,
+        contiguous,
         kind,
         uid,
         gid,
@@ -282,15 +298,19 @@ fn id(number: u64) -> Result<u32> {
 }
 
 /// A reader that counts the zeros at the end of what it has read.
-struct Tail<R> {
+struct Tail<'a, R> {
     reader: R,
+    recorder: Option<&'a Recorder>,
     zeros: u64,
 }
 
-impl<R: Read> Read for Tail<R> {
+impl<R: Read> Read for Tail<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         let read = &buffer[..count];
+        if let Some(recorder) = self.recorder {
+            recorder.read(read);
+        }
         let zeros = read.iter().rev().take_while(|&&byte| byte == 0).count();
         if zeros < count {
             self.zeros = 0;
@@ -302,7 +322,7 @@ impl<R: Read> Read for Tail<R> {
 
 /// Reads to the end, so that all of the stream is checked and hashed. A tar
 /// ends with two blocks of zeros, and nothing else may follow.
-fn drain(mut rest: Tail<impl Read>) -> Result<()> {
+fn drain(mut rest: Tail<'_, impl Read>) -> Result<()> {
     const END: u64 = 1024;
     let mut buffer = [0; 8192];
     loop {

@@ -1,9 +1,17 @@
 //! Finds out by their first bytes how an archive is compressed, and reads what
 //! is inside.
+//!
+//! The only file that knows bzip2 and lzma-rust2.
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
+use lzma_rust2::XzReader;
+
 use super::gzip::{self, Gunzip};
+
+/// Most memory that a dictionary may take, in KiB: what `xz -9` needs, doubled.
+const XZ_MEMORY: u32 = 128 << 10;
 
 /// Returns a reader of the plain tar.
 ///
@@ -15,6 +23,12 @@ pub(crate) fn decompress(input: impl Read + Send + 'static) -> io::Result<Box<dy
     let head = head(&mut input)?;
     if head.starts_with(&gzip::MAGIC) {
         return Ok(Box::new(Gunzip::new(input)));
+    }
+    if head.starts_with(b"BZh") {
+        return Ok(Box::new(MultiBzDecoder::new(input)));
+    }
+    if head.starts_with(b"\xfd7zXZ\0") {
+        return Ok(Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY)));
     }
     if head.get(257..262) == Some(b"ustar") {
         return Ok(Box::new(input));

@@ -2,8 +2,11 @@
 
 mod archive;
 mod decompress;
+mod deflate;
 mod extract;
+mod frame;
 mod gzip;
+mod names;
 pub(crate) mod rootfs;
 mod staging;
 pub(crate) mod store;

@@ -33,6 +33,16 @@ impl Staging {
         Ok(Self { tmp, name, fd })
     }
 
+    /// Takes a directory from elsewhere out of sight, and removes it.
+    pub(crate) fn take(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
+        let staging = Self::make(dirs)?;
+        rustix::fs::renameat(from, name, &staging.fd, name)
+            .and_then(|()| rustix::fs::fsync(from))
+            .context(|| "cannot take it out of sight")?;
+        drop(staging);
+        Ok(())
+    }
+
     /// Makes a directory in it.
     pub(crate) fn directory(&self, name: &str) -> Result<OwnedFd> {
         let what = || format!("cannot make `{name}`");

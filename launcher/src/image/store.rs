@@ -3,7 +3,9 @@
 //! ```text
 //! images/sha512-.../manifest    as it was in the archive, byte for byte
 //! images/sha512-.../rootfs/     the unpacked tree; nobody writes to it again
+//! images/sha512-.../frame       what else the archive held; see `frame`
 //! images/sha512-.../record      where it came from, and when
+//! names/name-...                the images of a name; see `names`
 //! names/file-...                the ID of an archive that was stored before
 //! ```
 //!
@@ -26,14 +28,17 @@ use rustix::io::Errno;
 
 use super::archive::{Limits, walk};
 use super::extract::Extract;
+use super::frame::{self, Recorder};
+use super::names;
 use super::staging::Staging;
 use super::stream;
 use super::tree::Tree;
 use super::verify::Verified;
 use crate::ground::dirs::Dirs;
-use crate::ground::{Context as _, Result, beneath};
-use crate::words::digest::ImageId;
+use crate::ground::{Context as _, Error, Kind, Result, beneath};
+use crate::words::digest::{Hasher, ImageId};
 use crate::words::manifest::ImageManifest;
+use crate::words::types::{AcIdentifier, Labels};
 
 /// The store.
 pub(crate) struct Store<'a> {
@@ -67,6 +72,12 @@ impl Image {
 /// Largest manifest that is read back, in bytes.
 const MANIFEST_LIMIT: usize = 4 << 20;
 
+/// Largest record that is read back, in bytes.
+const RECORD_LIMIT: usize = 64 << 10;
+
+/// Largest frame that is read back, in bytes.
+const FRAME_LIMIT: usize = 256 << 20;
+
 impl<'a> Store<'a> {
     /// Opens the store.
     pub(crate) fn open(dirs: &'a Dirs) -> Result<Self> {
@@ -94,18 +105,135 @@ impl<'a> Store<'a> {
         {
             return Ok(id);
         }
-        let id = self
+        let (id, name) = self
             .unpack(verified)
             .context(|| format!("cannot store image `{}`", verified.name))?;
+        names::add(self.dirs, &name, &id)?;
         known.write(&id)?;
         Ok(id)
+    }
+
+    /// Returns the latest image of a name that has all these labels.
+    pub(crate) fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<ImageId>> {
+        for id in names::find(self.dirs, name.as_str())?.iter().rev() {
+            if let Some(image) = self.image(id)?
+                && image.manifest.name == *name
+                && image.manifest.labels.lacks(labels).is_none()
+            {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the IDs of all images, in their order.
+    pub(crate) fn ids(&self) -> Result<Vec<ImageId>> {
+        let what = || "cannot list the images";
+        let mut ids = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.images).context(what)? {
+            let name = entry
+                .context(what)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            ids.extend(ImageId::parse(&name).ok());
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Returns the image that a person means: a unique beginning of an ID,
+    /// with or without `sha512-`, or a name.
+    ///
+    /// # Errors
+    ///
+    /// No image, or several.
+    pub(crate) fn named(&self, text: &str) -> Result<ImageId> {
+        let digits = text.strip_prefix("sha512-").unwrap_or(text);
+        let is_prefix = digits.len() >= 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_prefix {
+            let begins = |id: &&ImageId| {
+                let id = id.to_string();
+                id.trim_start_matches("sha512-").starts_with(digits)
+            };
+            let ids = self.ids()?;
+            let mut found = ids.iter().filter(begins);
+            match (found.next(), found.next()) {
+                (Some(id), None) => return Ok(*id),
+                (Some(_), Some(_)) => {
+                    return Err(
+                        Error::invalid(format!("several images begin with `{text}`"))
+                            .hint("give more digits"),
+                    );
+                }
+                (None, _) => {}
+            }
+        }
+        if let Some(id) = names::find(self.dirs, text)?.last() {
+            return Ok(*id);
+        }
+        Err(
+            Error::new(Kind::NotFound, format!("there is no image `{text}`"))
+                .hint("`launcher image list` lists the images"),
+        )
+    }
+
+    /// Removes an image: first out of sight, by one rename.
+    pub(crate) fn remove(&self, id: &ImageId) -> Result<()> {
+        let what = || format!("cannot remove image `{id}`");
+        let name = self.image(id).ok().flatten();
+        Staging::take(self.dirs, &self.images, &id.to_string()).context(what)?;
+        match name {
+            Some(image) => names::remove(self.dirs, image.manifest.name.as_str(), id),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the tar that an image was stored from, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// The tree is not as it was stored; what `out` says.
+    pub(crate) fn export(&self, id: &ImageId, out: &mut dyn std::io::Write) -> Result<()> {
+        let what = || format!("cannot give image `{id}` back");
+        let directory = PathBuf::from(id.to_string());
+        let frame = self
+            .read(id, "frame", FRAME_LIMIT)?
+            .ok_or_else(|| Error::invalid(format!("{}: its frame is missing", what())))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let rootfs = beneath::open(&self.images, &directory.join("rootfs"), flags).context(what)?;
+        frame::restore(&frame, rootfs.as_fd(), out).context(what)
+    }
+
+    /// Recomputes an image's ID from what is stored of it.
+    pub(crate) fn verify(&self, id: &ImageId) -> Result<bool> {
+        let mut hashing = Hashing(Hasher::new());
+        self.export(id, &mut hashing)?;
+        Ok(hashing.0.finish() == *id)
+    }
+
+    /// Returns an image's manifest, byte for byte.
+    pub(crate) fn manifest(&self, id: &ImageId) -> Result<Vec<u8>> {
+        self.read(id, "manifest", MANIFEST_LIMIT)?
+            .ok_or_else(|| Error::invalid(format!("image `{id}` was removed")))
+    }
+
+    /// Returns what is known of where an image came from.
+    pub(crate) fn record(&self, id: &ImageId) -> Result<Record> {
+        let text = self.read(id, "record", RECORD_LIMIT)?;
+        Ok(Record::read(&text.unwrap_or_default()))
+    }
+
+    fn read(&self, id: &ImageId, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let path = PathBuf::from(id.to_string()).join(name);
+        beneath::read(&self.images, &path, limit)
+            .context(|| format!("cannot read `{name}` of image `{id}`"))
     }
 
     /// Returns a stored image.
     pub(crate) fn image(&self, id: &ImageId) -> Result<Option<Image>> {
         let what = || format!("cannot read image `{id}`");
-        let path = PathBuf::from(id.to_string()).join("manifest");
-        let Some(text) = beneath::read(&self.images, &path, MANIFEST_LIMIT).context(what)? else {
+        let Some(text) = self.read(id, "manifest", MANIFEST_LIMIT)? else {
             return Ok(None);
         };
         Ok(Some(Image {
@@ -128,21 +256,26 @@ impl<'a> Store<'a> {
     }
 
     /// Unpacks aside, and publishes.
-    fn unpack(&self, verified: &Verified) -> Result<ImageId> {
+    fn unpack(&self, verified: &Verified) -> Result<(ImageId, String)> {
         let staging = Staging::make(self.dirs)?;
         let rootfs = staging.directory("rootfs")?;
         let mut extract = Extract::new(rootfs.as_fd());
+        let recorder = Recorder::default();
         let file = verified.file.try_clone().context(|| "cannot read it")?;
         let (manifest, id) = stream::through(file, |tar| {
-            let manifest = walk(tar, &Limits::default(), &mut |entry| extract.entry(entry))?;
-            ImageManifest::parse(&manifest)?;
-            Ok(manifest)
+            let manifest = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
+                extract.entry(entry)
+            })?;
+            let name = ImageManifest::parse(&manifest)?.value.name;
+            Ok((manifest, name.as_str().to_owned()))
         })?;
+        let (manifest, name) = manifest;
         extract.finish()?;
         staging.write("manifest", &manifest)?;
-        staging.write("record", record(verified).as_bytes())?;
+        staging.write("frame", &recorder.finish())?;
+        staging.write("record", Record::of(verified).text().as_bytes())?;
         self.publish(&staging, &id)?;
-        Ok(id)
+        Ok((id, name))
     }
 
     /// Makes a complete image visible, for good: its files reach the disk
@@ -170,7 +303,7 @@ impl<'a> Store<'a> {
         let what = || format!("cannot look at image `{}`", verified.name);
         let status = verified.file.metadata().context(what)?;
         if !status.is_file() {
-            return Err(crate::ground::Error::invalid(format!(
+            return Err(Error::invalid(format!(
                 "image `{}` is no regular file",
                 verified.name
             )));
@@ -219,15 +352,58 @@ impl Known {
     }
 }
 
+/// Hashes what is written.
+struct Hashing(Hasher);
+
+impl std::io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is known of where an image came from.
-fn record(verified: &Verified) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let seconds = now.map_or(0, |time| time.as_secs());
-    let size = verified.file.metadata().map_or(0, |status| status.size());
-    let record = serde_json::json!({
-        "from": verified.name,
-        "size": size,
-        "stored": seconds,
-    });
-    format!("{record:#}\n")
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// A path or an address.
+    pub(crate) from: String,
+    /// Size of the archive, as it came, in bytes.
+    pub(crate) size: u64,
+    /// When it was stored, in seconds since 1970.
+    pub(crate) stored: u64,
+}
+
+impl Record {
+    fn of(verified: &Verified) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            from: verified.name.clone(),
+            size: verified.file.metadata().map_or(0, |status| status.size()),
+            stored: now.map_or(0, |time| time.as_secs()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let record = serde_json::json!({
+            "from": self.from,
+            "size": self.size,
+            "stored": self.stored,
+        });
+        format!("{record:#}\n")
+    }
+
+    /// What cannot be read is unknown: a record is for people.
+    fn read(text: &[u8]) -> Self {
+        let record: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+        let number = |name: &str| record[name].as_u64().unwrap_or(0);
+        Self {
+            from: record["from"].as_str().unwrap_or_default().to_owned(),
+            size: number("size"),
+            stored: number("stored"),
+        }
+    }
 }

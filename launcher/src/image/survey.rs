@@ -31,7 +31,7 @@ pub(crate) struct Survey {
 pub(crate) fn survey(file: File, name: &str) -> Result<Survey> {
     let mut index = Index::default();
     let (manifest, id) = stream::through(file, |tar| {
-        let manifest = walk(tar, &Limits::default(), &mut |entry| index.add(entry))?;
+        let manifest = walk(tar, &Limits::default(), None, &mut |entry| index.add(entry))?;
         ImageManifest::parse(&manifest)
     })
     .context(|| format!("image `{name}` is not valid"))?;

@@ -253,7 +253,10 @@ mod tests {
             &["process"],
             &["env", "A=it's\n\\new # not a comment"],
             &["env", "E="],
-            &["env", "LONG=a-line-that-goes-on-beyond-the-column-of-the-reasons"],
+            &[
+                "env",
+                "LONG=a-line-that-goes-on-beyond-the-column-of-the-reasons",
+            ],
             &["main", "3", "/bin/sh", "", "ä \"b\""],
         ] {
             let mut bytes = Vec::new();

@@ -1,0 +1,84 @@
+//! Which stored images have a name: small files, replaced by rename.
+//!
+//! ```text
+//! names/name-HASH      the name, then the image IDs, each on a line; the latest last
+//! ```
+//!
+//! An index is only a short way: what it says is checked against the
+//! manifests, and what a crash kept out of it is put in when the image is
+//! stored again.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use crate::ground::dirs::Dirs;
+use crate::ground::{Context as _, Result, beneath};
+use crate::words::digest::{Hasher, ImageId};
+
+/// Largest index that is read, in bytes: seven thousand images of one name.
+const LIMIT: usize = 1 << 20;
+
+/// Puts an image behind all others of its name.
+pub(crate) fn add(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
+    change(dirs, name, |ids| {
+        ids.retain(|known| known != id);
+        ids.push(*id);
+    })
+}
+
+/// Takes an image out.
+pub(crate) fn remove(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
+    change(dirs, name, |ids| ids.retain(|known| known != id))
+}
+
+/// Returns the images of a name, the latest last.
+pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<ImageId>> {
+    read(&dirs.names()?, name)
+}
+
+fn change(dirs: &Dirs, name: &str, change: impl FnOnce(&mut Vec<ImageId>)) -> Result<()> {
+    let what = || format!("cannot write the index of `{name}`");
+    let names = dirs.names()?;
+    // Released when `names` is closed.
+    rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
+    let mut ids = read(&names, name)?;
+    change(&mut ids);
+    let mut text = format!("{name}\n");
+    for id in &ids {
+        text.push_str(&format!("{id}\n"));
+    }
+    // Under the lock nobody else writes it; what a crash left is written over.
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = rustix::fs::openat(&names, "unfinished", flags, mode).context(what)?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(text.as_bytes()).context(what)?;
+    file.sync_all().context(what)?;
+    rustix::fs::renameat(&names, "unfinished", &names, file_name(name)).context(what)?;
+    rustix::fs::fsync(names.as_fd()).context(what)
+}
+
+fn read(names: &OwnedFd, name: &str) -> Result<Vec<ImageId>> {
+    let text = beneath::read(names, Path::new(&file_name(name)), LIMIT)
+        .context(|| format!("cannot read the index of `{name}`"))?
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines();
+    if lines.next() != Some(name) {
+        return Ok(Vec::new());
+    }
+    Ok(lines.filter_map(|id| ImageId::parse(id).ok()).collect())
+}
+
+/// A name can be longer than a file's may be, and has slashes.
+fn file_name(name: &str) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(name.as_bytes());
+    let hash = hasher.finish().to_string();
+    let digits = hash.split('-').nth(1).unwrap_or_default();
+    format!("name-{}", digits.get(..32).unwrap_or(digits))
+}
