@@ -267,7 +267,10 @@ impl<'a> Store<'a> {
             let manifest = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
                 extract.entry(entry)
             })?;
-            let name = ImageManifest::parse(&manifest)?.value.name;
+            let name = ImageManifest::parse(&manifest)
+                .context(|| "cannot read its manifest")?
+                .value
+                .name;
             Ok((manifest, name.as_str().to_owned()))
         })?;
         let (manifest, name) = manifest;
