@@ -1,3 +1,5 @@
+//! What the decoder takes and refuses: any bytes, and every directive.
+
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;

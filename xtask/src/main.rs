@@ -1,2 +1,144 @@
-//! Tasks.
-fn main() {}
+//! The project's tasks. One file a task; this one only says which.
+
+#![forbid(unsafe_code)]
+
+mod cmd;
+
+mod aci;
+mod bench;
+mod build;
+mod debian;
+mod demo;
+mod dist;
+mod elf;
+mod images;
+mod setup;
+mod size;
+mod source;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cmd::Result;
+use pico_args::Arguments;
+
+const HELP: &str = "\
+The tasks of Nose Cone: cargo xtask TASK
+
+  demo      build everything and run the hello image (as root)
+  test      everything that a change must pass, from formatting to running pods;
+            --strict turns tests that cannot run on this host into failures
+  setup     install what the fuller tests want (as root on Debian), or say what lacks
+  build     build the launcher, with stage1-init in it
+  images    build images/ into target/images; --into DIR puts them elsewhere,
+            --programs leaves out those that need Debian's tools
+  dist      build both programs static, check that they are, and pack them with
+            licence and checksums; --target TRIPLE chooses the target
+  size      weigh stage1-init on disk and in memory against its budgets
+  bench     compare with the peers that are installed: bench run [--rounds N]
+  tidy      check layers, addresses of unsafe code and of foreign crates, documents
+  help      this text
+";
+
+fn main() -> ExitCode {
+    match parse().and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cmd::say(&format!("xtask: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Task {
+    Bench { rounds: usize },
+    Build,
+    Demo,
+    Dist { target: Option<String> },
+    Help,
+    Images { into: PathBuf, programs_only: bool },
+    Setup,
+    Size,
+    Test { strict: bool },
+    Tidy,
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Bench { rounds } => bench::run(rounds),
+        Task::Build => build::task(),
+        Task::Demo => demo::demo(),
+        Task::Dist { target } => dist::dist(target),
+        Task::Help => {
+            cmd::show(HELP);
+            Ok(())
+        }
+        Task::Images {
+            into,
+            programs_only: true,
+        } => images::programs(&into),
+        Task::Images { into, .. } => images::all(&into),
+        Task::Setup => setup::setup(),
+        Task::Size => size::task(),
+        Task::Test { strict } => test::test(strict),
+        Task::Tidy => tidy::tidy(),
+    }
+}
+
+fn parse() -> Result<Task> {
+    let mut words = Arguments::from_env();
+    if words.contains(["-h", "--help"]) {
+        return Ok(Task::Help);
+    }
+    let name = words.subcommand().map_err(|error| error.to_string())?;
+    let task = match name.as_deref() {
+        None | Some("help") => Task::Help,
+        Some("bench") => bench_task(&mut words)?,
+        Some("build") => Task::Build,
+        Some("demo") => Task::Demo,
+        Some("dist") => Task::Dist {
+            target: option(&mut words, "--target")?,
+        },
+        Some("images") => Task::Images {
+            into: option(&mut words, "--into")?.unwrap_or_else(cmd::images_dir),
+            programs_only: words.contains("--programs"),
+        },
+        Some("setup") => Task::Setup,
+        Some("size") => Task::Size,
+        Some("test") => Task::Test {
+            strict: words.contains("--strict"),
+        },
+        Some("tidy") => Task::Tidy,
+        Some(other) => return Err(format!("no task `{other}`; see `cargo xtask help`")),
+    };
+    match words.finish().first() {
+        None => Ok(task),
+        Some(word) => Err(format!(
+            "do not know what to do with `{}`; see `cargo xtask help`",
+            word.to_string_lossy()
+        )),
+    }
+}
+
+fn bench_task(words: &mut Arguments) -> Result<Task> {
+    let rounds = option(words, "--rounds")?.unwrap_or(30);
+    match words
+        .subcommand()
+        .map_err(|error| error.to_string())?
+        .as_deref()
+    {
+        None | Some("run") => Ok(Task::Bench { rounds }),
+        Some(other) => Err(format!("no benchmark `{other}`: there is `run`")),
+    }
+}
+
+fn option<T: std::str::FromStr>(words: &mut Arguments, name: &'static str) -> Result<Option<T>>
+where
+    T::Err: std::fmt::Display,
+{
+    words
+        .opt_value_from_str(name)
+        .map_err(|error| error.to_string())
+}

@@ -6,12 +6,11 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Result, beneath};
 use crate::image::store::Store;
 use crate::words::digest::ImageId;
+use crate::words::json::{Object, Value};
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -67,7 +66,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         Verb::List { full, legend, json } => {
             let rows = rows(&store)?;
             let text = match json {
-                true => format!("{:#}\n", Value::from_iter(rows.iter().map(Row::json))),
+                true => format!("{:#}\n", Value::List(rows.iter().map(Row::json).collect())),
                 false => table(&rows, *full, *legend),
             };
             print(out, &text)
@@ -140,13 +139,13 @@ fn rows(store: &Store<'_>) -> Result<Vec<Row>> {
 
 impl Row {
     fn json(&self) -> Value {
-        json!({
-            "id": self.id.to_string(),
-            "name": self.name,
-            "version": self.version,
-            "import_time": self.stored.saturating_mul(1_000_000_000),
-            "size": self.size,
-        })
+        Object::new()
+            .with("id", self.id.to_string())
+            .with("name", self.name.as_str())
+            .with_some("version", self.version.as_deref())
+            .with("import_time", self.stored.saturating_mul(1_000_000_000))
+            .with("size", self.size)
+            .into()
     }
 
     fn cells(&self, full: bool) -> [String; 4] {

@@ -37,6 +37,7 @@ use super::verify::Verified;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
 use crate::words::digest::{Hasher, ImageId};
+use crate::words::json::{self, Object, Value};
 use crate::words::manifest::ImageManifest;
 use crate::words::types::{AcIdentifier, Labels};
 
@@ -388,20 +389,26 @@ impl Record {
     }
 
     fn text(&self) -> String {
-        let record = serde_json::json!({
-            "from": self.from,
-            "size": self.size,
-            "stored": self.stored,
-        });
+        let record: Value = Object::new()
+            .with("from", self.from.as_str())
+            .with("size", self.size)
+            .with("stored", self.stored)
+            .into();
         format!("{record:#}\n")
     }
 
     /// What cannot be read is unknown: a record is for people.
     fn read(text: &[u8]) -> Self {
-        let record: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
-        let number = |name: &str| record[name].as_u64().unwrap_or(0);
+        let record = json::parse(text).unwrap_or(Value::Null);
+        let number = |name: &str| match record.get(name) {
+            Some(Value::Integer(number)) => u64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        };
         Self {
-            from: record["from"].as_str().unwrap_or_default().to_owned(),
+            from: match record.get("from") {
+                Some(Value::Text(from)) => from.clone(),
+                _ => String::new(),
+            },
             size: number("size"),
             stored: number("stored"),
         }

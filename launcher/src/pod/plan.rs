@@ -16,10 +16,10 @@
 use std::ffi::CString;
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
 use stage1_init::{Directive, Words};
 
 use crate::ground::{Error, Result};
+use crate::words::json::{Object, Value};
 
 /// Directives in order, each with its reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,18 +77,17 @@ impl Plan {
 
     /// Returns the plan as one JSON object.
     pub(crate) fn json(&self) -> String {
-        let directives: Vec<Value> = self
-            .steps
-            .iter()
-            .map(|step| {
-                let words: Vec<String> = step.texts().collect();
-                json!({ "words": words, "reason": step.reason })
-            })
-            .collect();
-        format!(
-            "{:#}\n",
-            json!({ "plan": stage1_init::VERSION, "directives": directives })
-        )
+        let directives = self.steps.iter().map(|step| {
+            let words = step.texts().map(Value::from).collect();
+            Object::new()
+                .with("words", Value::List(words))
+                .with("reason", step.reason.as_str())
+        });
+        let plan: Value = Object::new()
+            .with("plan", stage1_init::VERSION)
+            .with_items("directives", directives)
+            .into();
+        format!("{plan:#}\n")
     }
 
     /// Reads a plan in either spelling: text as [`Self::text`] writes it, or words.

@@ -1,0 +1,110 @@
+//! What the words of the command line do.
+
+use std::io::{self, Write};
+use std::time::Duration;
+use std::{fs, process, thread};
+
+use crate::{errno, report, sys, tries};
+
+/// Carries out one action; its operands are taken from `words`.
+pub(crate) fn run(word: &str, words: &mut impl Iterator<Item = String>) -> Result<(), String> {
+    let mut operand = || words.next().ok_or_else(|| format!("`{word}` wants more"));
+    match word {
+        "--report" => report::print(""),
+        "--report-only" => report::print(&operand()?),
+        "--try" => tries::one(&operand()?)?,
+        "--try-all" => tries::all(),
+        "--read-file" => read(&operand()?),
+        "--write-file" => write(&operand()?, &operand()?),
+        "--open-to-write" => open_to_write(&operand()?),
+        "--list" => list(&operand()?),
+        "--stdin" => copy()?,
+        "--stdout" => println!("{}", operand()?),
+        "--stderr" => eprintln!("{}", operand()?),
+        "--sleep" => thread::sleep(Duration::from_secs(number(&operand()?)?)),
+        "--spawn-orphans" => spawn_orphans(number(&operand()?)?)?,
+        "--wait-no-zombies" => wait_no_zombies(),
+        "--trap-exit" => trap_exit(number(&operand()?)?, number(&operand()?)?)?,
+        "--kill" => sys::kill_self(number(&operand()?)?),
+        "--exit-code" => process::exit(number(&operand()?)?),
+        _ => return Err(format!("no action `{word}`")),
+    }
+    Ok(())
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no number that can stand here"))
+}
+
+fn read(path: &str) {
+    match fs::read(path) {
+        Ok(content) => {
+            // A reader that has gone away is the reader's business.
+            let _ = io::stdout().write_all(&content);
+        }
+        Err(error) => println!("read {path}: {}", errno::of(&error)),
+    }
+}
+
+fn write(path: &str, text: &str) {
+    match fs::write(path, text) {
+        Ok(()) => println!("write {path}: ok"),
+        Err(error) => println!("write {path}: {}", errno::of(&error)),
+    }
+}
+
+/// Writes nothing: where this is possible, that is bad enough.
+fn open_to_write(path: &str) {
+    match fs::OpenOptions::new().write(true).open(path) {
+        Ok(_) => println!("open {path}: ok"),
+        Err(error) => println!("open {path}: {}", errno::of(&error)),
+    }
+}
+
+fn list(dir: &str) {
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            let mut names: Vec<_> = entries
+                .filter_map(|entry| Some(entry.ok()?.file_name()))
+                .collect();
+            names.sort();
+            for name in names {
+                println!("{}", name.display());
+            }
+        }
+        Err(error) => println!("list {dir}: {}", errno::of(&error)),
+    }
+}
+
+fn copy() -> Result<(), String> {
+    io::copy(&mut io::stdin(), &mut io::stdout())
+        .map(|_| ())
+        .map_err(|error| format!("cannot copy standard input: {error}"))
+}
+
+/// Each orphan outlives its parent for a moment, so that it is PID 1's to reap.
+fn spawn_orphans(count: u32) -> Result<(), String> {
+    for _ in 0..count {
+        sys::spawn_orphan().map_err(|error| format!("cannot fork: {}", errno::of(&error)))?;
+    }
+    println!("orphans {count}");
+    Ok(())
+}
+
+fn wait_no_zombies() {
+    while report::zombies() > 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    println!("zombies 0");
+}
+
+fn trap_exit(signal: i32, code: i32) -> Result<(), String> {
+    sys::block(signal);
+    println!("waiting");
+    io::stdout()
+        .flush()
+        .map_err(|error| format!("cannot write: {error}"))?;
+    sys::wait_for(signal);
+    process::exit(code)
+}

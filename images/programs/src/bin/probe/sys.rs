@@ -1,0 +1,98 @@
+//! System calls that std does not have, behind safe functions.
+
+use std::io;
+
+/// Returns the process group and the session.
+pub(crate) fn group_and_session() -> (i32, i32) {
+    // SAFETY: takes no pointer and cannot fail.
+    let group = unsafe { libc::getpgrp() };
+    // SAFETY: takes no pointer; 0 is the caller.
+    let session = unsafe { libc::getsid(0) };
+    (group, session)
+}
+
+/// Returns the serial number of the session keyring, as keyctl(2) knows it.
+pub(crate) fn session_keyring() -> Result<i64, i32> {
+    /// `KEYCTL_GET_KEYRING_ID` of linux/keyctl.h.
+    const GET_KEYRING_ID: libc::c_long = 0;
+    /// `KEY_SPEC_SESSION_KEYRING` of linux/keyctl.h.
+    const SESSION: libc::c_long = -3;
+    // SAFETY: takes no pointer; the last word asks not to make a keyring.
+    let serial = unsafe { libc::syscall(libc::SYS_keyctl, GET_KEYRING_ID, SESSION, 0_i64) };
+    if serial < 0 { Err(last()) } else { Ok(serial) }
+}
+
+/// Blocks a signal, so that it waits until [`wait_for`] takes it.
+pub(crate) fn block(signal: i32) {
+    let set = one(signal);
+    // SAFETY: `set` is initialised and outlives the call; null asks for no old set.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+}
+
+/// Waits for a signal that is blocked.
+pub(crate) fn wait_for(signal: i32) {
+    let set = one(signal);
+    let mut got = 0;
+    // SAFETY: both point to initialised variables that outlive the call.
+    unsafe { libc::sigwait(&raw const set, &raw mut got) };
+}
+
+/// Sends a signal to this process.
+pub(crate) fn kill_self(signal: i32) {
+    // SAFETY: takes no pointer.
+    unsafe { libc::raise(signal) };
+}
+
+/// Makes a grandchild whose parent is dead, and which then dies as well.
+pub(crate) fn spawn_orphan() -> io::Result<()> {
+    match fork()? {
+        0 => {
+            let grandchild = fork();
+            if matches!(grandchild, Ok(0)) {
+                let parent = std::os::unix::process::parent_id();
+                for _ in 0..1000 {
+                    if std::os::unix::process::parent_id() != parent {
+                        break;
+                    }
+                    std::thread::yield_now();
+                }
+            }
+            exit_now()
+        }
+        child => {
+            // SAFETY: null asks for no status.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+            Ok(())
+        }
+    }
+}
+
+/// Returns the last error number.
+pub(crate) fn last() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn fork() -> io::Result<libc::pid_t> {
+    // SAFETY: this program has one thread, so the child may go on as usual.
+    let pid = unsafe { libc::fork() };
+    if pid < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pid)
+    }
+}
+
+fn exit_now() -> ! {
+    // SAFETY: ends the process at once; nothing buffered is flushed twice.
+    unsafe { libc::_exit(0) }
+}
+
+fn one(signal: i32) -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: sigemptyset(3) initialises what it points to.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: initialised on the line above; a bad signal is refused.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
+    // SAFETY: initialised two lines above.
+    unsafe { set.assume_init() }
+}

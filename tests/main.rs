@@ -1,0 +1,31 @@
+//! What needs a kernel, a network or a peer. Everything here drives the built
+//! programs and knows none of their code.
+//!
+//! Each test is named by the claim it checks. What this host cannot show is
+//! skipped, and says so on standard error; `NO_SKIP=all` makes that a failure.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+// --- what the tests are made of ---
+
+/// Programs, images, scratch directories, children with deadlines, skips.
+#[macro_use]
+mod host;
+/// Builds images of any shape, also of shapes that no image may have.
+mod aci;
+/// Comparisons that show both sides whole.
+mod claims;
+
+// --- what is claimed, the things that must not be possible first ---
+
+/// What an app can neither see nor do.
+mod isolation;
+/// Every failure that a user can cause, with the whole text that is shown.
+mod messages;
+
+/// Images: reproducible, and what the reference implementation says of them.
+mod images;
+/// Plans, as golden files.
+mod plans;
+/// The main job: an app's streams, status, arguments and signals; real userlands.
+mod run;

@@ -1,0 +1,122 @@
+//! Golden plans: what `run` would do with the images that everybody can build,
+//! whole, so that every change of it is seen in review.
+//!
+//! `UPDATE=1 cargo test -p launcher --test tests plans` writes them anew.
+
+use std::env;
+use std::fs;
+
+use crate::claims;
+use crate::host::{self, Scratch, launcher};
+
+/// Of the pod whose plan is shown; any will do.
+const UUID: &str = "6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10";
+
+#[test]
+fn planning_needs_no_root_and_leaves_nothing_behind() {
+    require_root!();
+    let scratch = Scratch::new();
+    // Where an ordinary user finds them, whatever directories lead to ours.
+    let program = host::public_copy(&scratch, &host::program(), "launcher");
+    let image = host::public_copy(&scratch, &host::image("hello"), "hello.aci");
+    let dir = scratch.join("dir");
+    let ran = host::call(&program)
+        .user(1000)
+        .arg("--dir")
+        .arg(&dir)
+        .arg("plan")
+        .arg(image)
+        .run()
+        .exits(0)
+        .complains("");
+    assert!(ran.stdout.starts_with("plan 1\n"), "{}", ran.stdout);
+    assert!(!dir.exists());
+}
+
+#[test]
+fn the_plan_of_hello_is_as_it_was() {
+    golden("hello", "text");
+}
+
+#[test]
+fn the_plan_of_hello_as_json_is_as_it_was() {
+    if std::path::Path::new("/sys/devices/system/cpu/cpu0/thermal_throttle").exists() {
+        skip!("needs processors that have nothing to hide");
+    }
+    golden("hello", "json");
+}
+
+#[test]
+fn the_plan_of_busybox_is_as_it_was() {
+    let _ = image!("busybox");
+    golden("busybox", "text");
+}
+
+#[test]
+fn the_plan_of_debian_is_as_it_was() {
+    let _ = image!("debian");
+    golden("debian", "text");
+}
+
+#[test]
+fn what_plan_prints_is_what_run_takes() {
+    require_root!();
+    let scratch = Scratch::new();
+    let run = |words: &[&str]| launcher(&scratch.join("dir")).args(words);
+    // The plan names the unpacked image, so it has to be there.
+    let image = host::image("hello");
+    let image = image.to_str().unwrap();
+    run(&["run", image]).run().exits(0);
+    for format in ["text", "json", "words"] {
+        let plan = run(&["plan", "--format", format, "--hostname", "planned", image])
+            .run()
+            .exits(0);
+        let file = scratch.write("plan", &plan.stdout);
+        let ran = run(&["run", "--plan"]).arg(file).run().exits(0);
+        ran.complains("")
+            .says("Hello from hello, process 2 on planned\n");
+    }
+}
+
+/// Compares a plan with the file in `tests/golden`, or writes that.
+#[track_caller]
+fn golden(name: &str, format: &str) {
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    let ran = launcher(&dir)
+        .args(["plan", "--uuid", UUID, "--format", format])
+        .arg(host::image(name))
+        .run()
+        .exits(0)
+        .complains("");
+    let plan = anonymous(&ran.stdout, &dir.display().to_string());
+    let file = host::project()
+        .join("tests/golden")
+        .join(format!("{name}.{format}"));
+    if env::var_os("UPDATE").is_some() {
+        fs::write(&file, &plan).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    claims::same(
+        &format!("the plan of {name} (if it is meant to, UPDATE=1 writes it anew)"),
+        &plan,
+        &expected,
+    );
+}
+
+/// Takes out what differs between hosts and toolchains: the directory, the ID
+/// of the image, and how many processors have something to hide.
+fn anonymous(plan: &str, dir: &str) -> String {
+    let mut plan = plan.replace(dir, "/DIR");
+    while let Some(at) = plan.find("sha512-") {
+        let rest = &plan[at + "sha512-".len()..];
+        let digits = rest
+            .find(|c: char| !c.is_ascii_hexdigit())
+            .unwrap_or(rest.len());
+        plan.replace_range(at..at + "sha512-".len() + digits, "IMAGE-ID");
+    }
+    plan.lines()
+        .filter(|line| !line.contains("thermal_throttle"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}

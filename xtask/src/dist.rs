@@ -1,0 +1,123 @@
+//! Packs what a host is given: both programs, static, with licence and
+//! checksums, after showing that they need nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cmd::{Result, cmd, failed, find, is_root, root, say, target_dir};
+use crate::{build, elf, images};
+
+/// `cargo xtask dist`.
+pub(crate) fn dist(target: Option<String>) -> Result<()> {
+    let target = match target {
+        Some(target) => target,
+        None => best_target()?,
+    };
+    // A musl target is static by itself; glibc is told to be. With `--target`,
+    // the flags reach only what is built for the target, no build script.
+    let flags = if target.contains("musl") {
+        ""
+    } else {
+        "-Ctarget-feature=+crt-static"
+    };
+    let built = build::with(&["--target", &target], flags)?;
+    let out = target_dir().join("dist").join(format!("nosecone-{target}"));
+    fs::create_dir_all(&out).map_err(failed("make", &out))?;
+    for (from, name) in [
+        (&built.launcher, "launcher"),
+        (&built.stage1, "stage1-init"),
+        (&root().join("LICENSE"), "LICENSE"),
+    ] {
+        fs::copy(from, out.join(name)).map_err(failed("copy", from))?;
+    }
+    for name in ["launcher", "stage1-init"] {
+        check(&out.join(name))?;
+    }
+    if target == images::host_target()? || is_musl_of_host(&target)? {
+        run_in_empty_root(&out)?;
+    } else {
+        say(&format!("not run: {target} is not this machine"));
+    }
+    sign_off(&out)
+}
+
+/// The musl target of this machine where it is installed, else the machine's own.
+fn best_target() -> Result<String> {
+    let host = images::host_target()?;
+    let musl = host.replace("-gnu", "-musl");
+    let sysroot = cmd("rustc").args(["--print", "sysroot"]).quiet().read()?;
+    let installed = Path::new(sysroot.trim())
+        .join("lib/rustlib")
+        .join(&musl)
+        .join("lib");
+    Ok(if installed.exists() { musl } else { host })
+}
+
+fn is_musl_of_host(target: &str) -> Result<bool> {
+    Ok(images::host_target()?.replace("-gnu", "-musl") == target)
+}
+
+fn check(program: &Path) -> Result<()> {
+    let file = fs::read(program).map_err(failed("read", program))?;
+    match elf::interpreter(&file) {
+        Ok(None) => {
+            say(&format!(
+                "{}: {} bytes, static",
+                program.display(),
+                file.len()
+            ));
+            Ok(())
+        }
+        Ok(Some(interpreter)) => Err(format!(
+            "`{}` is not static: it needs `{interpreter}`",
+            program.display()
+        )),
+        Err(error) => Err(format!("cannot read `{}`: {error}", program.display())),
+    }
+}
+
+/// Runs both in a root directory that holds nothing but the program.
+fn run_in_empty_root(out: &Path) -> Result<()> {
+    let empty = target_dir().join("empty-root");
+    for name in ["launcher", "stage1-init"] {
+        if empty.exists() {
+            fs::remove_dir_all(&empty).map_err(failed("remove", &empty))?;
+        }
+        fs::create_dir_all(&empty).map_err(failed("make", &empty))?;
+        let program = out.join(name);
+        fs::copy(&program, empty.join(name)).map_err(failed("copy", &program))?;
+        let flag = if name == "launcher" {
+            "version"
+        } else {
+            "--version"
+        };
+        chroot()?
+            .arg(&empty)
+            .arg(format!("/{name}"))
+            .arg(flag)
+            .run()?;
+    }
+    fs::remove_dir_all(&empty).map_err(failed("remove", &empty))
+}
+
+fn chroot() -> Result<crate::cmd::Cmd> {
+    let program = find("chroot").ok_or("`chroot` (coreutils) is not here")?;
+    Ok(if is_root() {
+        cmd(program)
+    } else {
+        cmd("unshare")
+            .args(["--user", "--map-root-user"])
+            .arg(program)
+    })
+}
+
+fn sign_off(out: &Path) -> Result<()> {
+    let sums = cmd("sha256sum")
+        .args(["launcher", "stage1-init", "LICENSE"])
+        .dir(out)
+        .read()?;
+    let path: PathBuf = out.join("SHA256SUMS");
+    fs::write(&path, sums).map_err(failed("write", &path))?;
+    say(&format!("packed {}", out.display()));
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The Debian packages that the fuller tests want. Nothing here is needed to
+//! build, to run a pod, or for the tests that use our own images.
+
+use std::path::Path;
+
+use crate::cmd::{Result, cmd, find, is_root, say};
+
+/// A package, what shows that it is there (a program, or a path), and what
+/// wants it.
+struct Package(&'static str, &'static str, &'static str);
+
+const PACKAGES: &[Package] = &[
+    Package(
+        "busybox-static",
+        "/bin/busybox",
+        "busybox.aci, nosecone-base.aci",
+    ),
+    Package("mmdebstrap", "mmdebstrap", "debian.aci"),
+    Package(
+        "appc-spec",
+        "actool",
+        "busybox.aci, debian.aci, and agreement with the reference validator",
+    ),
+    Package("strace", "strace", "tests that make system calls fail"),
+    Package("util-linux", "unshare", "tests in namespaces of their own"),
+    Package("xz-utils", "xz", "tests of compressed images"),
+    Package("bzip2", "bzip2", "tests of compressed images"),
+    Package(
+        "zstd",
+        "zstd",
+        "tests of images in a compression that is refused",
+    ),
+    Package(
+        "libarchive-tools",
+        "bsdtar",
+        "agreement with other readers of archives",
+    ),
+    Package("umoci", "umoci", "agreement with other unpackers"),
+    Package("gpg", "gpg", "tests of signatures"),
+    Package("openssl", "openssl", "tests of HTTPS"),
+    Package(
+        "ca-certificates",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "tests of HTTPS",
+    ),
+    Package(
+        "python3",
+        "python3",
+        "agreement with other readers of archives, servers that misbehave",
+    ),
+    Package("iproute2", "ip", "tests of networks"),
+    Package("nftables", "nft", "tests of networks"),
+    Package("iptables", "iptables", "tests of networks"),
+    Package(
+        "containernetworking-plugins",
+        "/usr/lib/cni/bridge",
+        "tests of networks",
+    ),
+    Package(
+        "qemu-system-x86",
+        "qemu-system-x86_64",
+        "tests in a machine of their own",
+    ),
+    Package("cpio", "cpio", "tests in a machine of their own"),
+    Package("kmod", "depmod", "tests in a machine of their own"),
+];
+
+/// `cargo xtask setup`: installs what lacks, or says what lacks and what for.
+pub(crate) fn setup() -> Result<()> {
+    let missing: Vec<_> = PACKAGES
+        .iter()
+        .filter(|package| !package.is_here())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if is_root() && Path::new("/etc/debian_version").exists() {
+        let noninteractive = |words: &[&str]| {
+            cmd("apt-get")
+                .args(["--quiet=2", "--option=Dpkg::Use-Pty=0"])
+                .args(words)
+                .env("DEBIAN_FRONTEND", "noninteractive")
+        };
+        noninteractive(&["update"]).run()?;
+        return noninteractive(&["install", "--yes", "--no-install-recommends"])
+            .args(missing.iter().map(|package| package.0))
+            .run();
+    }
+    for Package(name, _, wanted_by) in missing {
+        say(&format!("missing: {name}, for {wanted_by}"));
+    }
+    say(
+        "Tests that want these are skipped, and say so. As root on Debian, `cargo xtask setup` installs them.",
+    );
+    Ok(())
+}
+
+impl Package {
+    fn is_here(&self) -> bool {
+        if self.1.starts_with('/') {
+            Path::new(self.1).exists()
+        } else {
+            find(self.1).is_some()
+        }
+    }
+}

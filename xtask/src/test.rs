@@ -1,0 +1,58 @@
+//! Everything that a change must pass. The integration tests come last, so
+//! that the run ends with what the test runner says of them.
+
+use crate::cmd::{Cmd, Result, cargo, images_dir};
+use crate::{build, images, setup, size, tidy};
+
+/// `cargo xtask test`.
+pub(crate) fn test(strict: bool) -> Result<()> {
+    setup::setup()?;
+    cargo().args(["fmt", "--all", "--check"]).run()?;
+    tidy::tidy()?;
+    let built = build::release()?;
+    lint(&built)?;
+    // The init is built once; every other build of the launcher takes that one.
+    with_stage1(
+        &built,
+        &["test", "--quiet", "--workspace", "--lib", "--bins"],
+    )
+    .run()?;
+    images::all(&images_dir())?;
+    size::size(&built)?;
+    with_stage1(
+        &built,
+        &["test", "--package", "launcher", "--test", "tests"],
+    )
+    .env("LAUNCHER", &built.launcher)
+    .env("IMAGES", images_dir())
+    .env("NO_SKIP", if strict { "all" } else { "" })
+    .run()
+}
+
+fn lint(built: &build::Built) -> Result<()> {
+    let deny = ["--", "--deny", "warnings"];
+    with_stage1(
+        built,
+        &["clippy", "--quiet", "--workspace", "--all-targets"],
+    )
+    .args(deny)
+    .run()?;
+    // Not part of the workspace's build: it links no std.
+    cargo()
+        .args(["clippy", "--quiet", "--package", "stage1-init"])
+        .args(["--bin", "stage1-init", "--features", "freestanding"])
+        .args(["--profile", "stage1"])
+        .args(deny)
+        .run()?;
+    with_stage1(built, &["doc", "--quiet", "--workspace", "--no-deps"])
+        .arg("--document-private-items")
+        .env("RUSTDOCFLAGS", "--deny warnings")
+        .run()
+}
+
+fn with_stage1(built: &build::Built, words: &[&str]) -> Cmd {
+    cargo()
+        .args(words)
+        .env("NOSE_STAGE1", &built.stage1)
+        .env("STAGE1_INIT", &built.stage1)
+}
