@@ -8,7 +8,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -66,6 +66,8 @@ fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(name, flags).context(what)?;
     let mut file = std::fs::File::from(fd);
     file.write_all(content).context(what)?;
+    // Who inherits the descriptor inherits its place, too.
+    file.rewind().context(what)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).context(what)?;
     Ok(file.into())

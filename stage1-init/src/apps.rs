@@ -1,0 +1,211 @@
+//! The apps of a pod: what is known of each, and how its programs are started.
+
+use core::ffi::CStr;
+
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, Result};
+use stage1_init::{Argv, Directive, Directives, Part, Report, WordList};
+
+use crate::execute::Pod;
+use crate::process::{self, Fault};
+use crate::{say, sys};
+
+/// Which of its programs an app is at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    PreStart,
+    Main,
+    PostStop,
+    /// It has ended, or never began.
+    Over,
+}
+
+/// Where an app's programs come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Steps<'a> {
+    /// The process part of a plan, and what follows it.
+    Planned(Directives<'a>),
+    /// A command, to be run as it is.
+    Command(WordList<'a>),
+}
+
+/// An app of the pod.
+pub(crate) struct App<'a> {
+    pub(crate) name: &'a CStr,
+    pub(crate) steps: Option<Steps<'a>>,
+    /// Its own mount namespace.
+    pub(crate) mounts: Option<OwnedFd>,
+    pub(crate) phase: Phase,
+    /// The process that runs its present program.
+    pub(crate) pid: Option<sys::Pid>,
+    /// That program was executed, and did not fail before.
+    pub(crate) executed: bool,
+}
+
+impl<'a> App<'a> {
+    /// Makes an app of which the plan will say more.
+    pub(crate) fn planned(name: &'a CStr) -> Self {
+        Self {
+            name,
+            steps: None,
+            mounts: None,
+            phase: Phase::Over,
+            pid: None,
+            executed: false,
+        }
+    }
+
+    /// Makes an app that is one command.
+    pub(crate) fn command(words: WordList<'a>) -> Self {
+        Self {
+            steps: Some(Steps::Command(words)),
+            ..Self::planned(c"main")
+        }
+    }
+
+    pub(crate) fn set(&mut self, mounts: Option<OwnedFd>, steps: Directives<'a>) {
+        self.mounts = mounts;
+        self.steps = Some(Steps::Planned(steps));
+    }
+
+    /// Returns the app's own directives.
+    pub(crate) fn directives(&self) -> impl Iterator<Item = (u32, Directive<'a>)> + use<'a> {
+        let directives = match self.steps {
+            Some(Steps::Planned(directives)) => Some(directives),
+            _ => None,
+        };
+        directives
+            .into_iter()
+            .flatten()
+            .take_while(|(_, directive)| directive.part() == Part::Process)
+    }
+
+    /// Finds the program of a phase, and the directive that names it.
+    pub(crate) fn program(&self, phase: Phase) -> Option<(u32, WordList<'a>)> {
+        if let Some(Steps::Command(words)) = self.steps {
+            return (phase == Phase::Main).then_some((0, words));
+        }
+        self.directives()
+            .find_map(|(index, directive)| match (phase, directive) {
+                (Phase::PreStart, Directive::PreStart { argv: Argv(words) })
+                | (Phase::Main, Directive::Main { argv: Argv(words) })
+                | (Phase::PostStop, Directive::PostStop { argv: Argv(words) }) => {
+                    Some((index, words))
+                }
+                _ => None,
+            })
+    }
+
+    /// Tells whether its processes are in a session of their own.
+    pub(crate) fn has_session(&self) -> bool {
+        self.directives().any(|(_, directive)| {
+            matches!(
+                directive,
+                Directive::Session {} | Directive::Terminal { .. }
+            )
+        })
+    }
+
+    /// Tells whether its processes are in a group of their own, so that what
+    /// the terminal sends to ours does not reach them.
+    pub(crate) fn has_group(&self) -> bool {
+        matches!(self.steps, Some(Steps::Command(_)))
+            || self.has_session()
+            || self
+                .directives()
+                .any(|(_, directive)| matches!(directive, Directive::Foreground {}))
+    }
+
+    /// Sends a signal to its process: to all of its session's, if it has one.
+    pub(crate) fn signal(&self, signal: u32) {
+        if let Some(pid) = self.pid {
+            let _ = sys::kill(if self.has_session() { -pid } else { pid }, signal);
+        }
+    }
+
+    /// Stops its processes, or lets them go on: the group, if it has one.
+    pub(crate) fn signal_group(&self, signal: u32) {
+        if let Some(pid) = self.pid {
+            let _ = sys::kill(if self.has_group() { -pid } else { pid }, signal);
+        }
+    }
+}
+
+impl<'a> Pod<'a> {
+    /// Starts the first program of every app, one after another. Says that
+    /// all is ready, if it is.
+    pub(crate) fn start_apps(&mut self) {
+        for at in 0..self.apps.len() {
+            let Some(Some(app)) = self.apps.get(at) else {
+                break;
+            };
+            let first = match app.program(Phase::PreStart) {
+                Some(_) => Phase::PreStart,
+                None => Phase::Main,
+            };
+            if !self.begin(at, first) {
+                return;
+            }
+        }
+        if let Some(report) = self.origin.report {
+            say::report(report, &Report::Ready);
+        }
+    }
+
+    /// Starts the program of a phase, and tells whether it is running. If not,
+    /// that was reported, and there may still be a process to wait for.
+    pub(crate) fn begin(&mut self, at: usize, phase: Phase) -> bool {
+        let failure = match self.spawn(at, phase) {
+            Ok(failure) => failure,
+            Err(errno) => {
+                // There is not even a process to wait for.
+                self.failed(crate::OURS);
+                let program = self
+                    .apps
+                    .get(at)
+                    .and_then(|app| app.as_ref()?.program(phase));
+                Some(Fault {
+                    index: program.map_or(0, |(index, _)| index),
+                    errno,
+                })
+            }
+        };
+        if let Some(app) = self.apps.get_mut(at).and_then(Option::as_mut) {
+            app.executed = failure.is_none();
+        }
+        if let Some(Fault { index, errno }) = &failure {
+            self.report_failure(*index, *errno);
+        }
+        failure.is_none()
+    }
+
+    /// Forks a process for a program, and waits until it has executed it or
+    /// has said why not.
+    fn spawn(&mut self, at: usize, phase: Phase) -> Result<Option<Fault>> {
+        let (failures, sender) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let pid = sys::fork()?;
+        let Some(app) = self.apps.get_mut(at).and_then(Option::as_mut) else {
+            return Err(Errno::INVAL);
+        };
+        let Some(pid) = pid else {
+            drop(failures);
+            process::run(app, phase, &self.tree, self.origin, &sender);
+        };
+        app.pid = Some(pid);
+        app.phase = phase;
+        drop(sender);
+        Fault::receive(&failures)
+    }
+
+    /// Returns the command that is run without a plan.
+    pub(crate) fn command(&self) -> &CStr {
+        let first = self
+            .apps
+            .iter()
+            .flatten()
+            .find_map(|app| app.program(Phase::Main));
+        first
+            .and_then(|(_, words)| words.iter().next())
+            .unwrap_or(c"")
+    }
+}

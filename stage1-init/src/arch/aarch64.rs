@@ -1,0 +1,47 @@
+//! AArch64: how a program is entered, and how it calls the kernel (syscall(2)).
+
+#![allow(unsafe_code, reason = "assembly is this file's purpose")]
+
+use core::arch::{asm, naked_asm};
+
+/// Where the kernel enters the program: the stack pointer is at `argc`.
+///
+/// # Safety
+///
+/// Only the kernel may call it, once.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!(
+        "mov x29, xzr", // Ends the chain of frames, for debuggers.
+        "mov x30, xzr",
+        "mov x0, sp",   // The one argument: where `argc` is; sp is aligned.
+        "bl {entry}",
+        "brk #1",
+        entry = sym crate::start::entry,
+    )
+}
+
+/// Calls the kernel; a result from -4095 to -1 is an error.
+///
+/// # Safety
+///
+/// The arguments must be what this system call demands: pointers valid for
+/// what it reads and writes, and no effect on memory that Rust relies on.
+#[inline]
+pub(crate) unsafe fn syscall(number: u32, arguments: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let result;
+    // SAFETY: the kernel keeps all registers but x0, which is declared; what
+    // it does to memory is the caller's promise.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number as usize,
+            inlateout("x0") a => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack),
+        );
+    }
+    result
+}

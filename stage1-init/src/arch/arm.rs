@@ -1,0 +1,56 @@
+//! 32-bit ARM, EABI: how a program is entered, and how it calls the kernel
+//! (syscall(2)).
+
+#![allow(unsafe_code, reason = "assembly is this file's purpose")]
+
+use core::arch::{asm, naked_asm};
+
+/// Where the kernel enters the program: the stack pointer is at `argc`.
+///
+/// # Safety
+///
+/// Only the kernel may call it, once.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!(
+        "mov r11, #0",    // Ends the chain of frames, for debuggers.
+        "mov lr, #0",
+        "mov r0, sp",     // The one argument: where `argc` is.
+        "bic r1, r0, #7", // The EABI's alignment.
+        "mov sp, r1",
+        "bl {entry}",
+        "udf #0",
+        entry = sym crate::start::entry,
+    )
+}
+
+/// Calls the kernel; a result from -4095 to -1 is an error.
+///
+/// # Safety
+///
+/// The arguments must be what this system call demands: pointers valid for
+/// what it reads and writes, and no effect on memory that Rust relies on.
+#[inline]
+pub(crate) unsafe fn syscall(number: u32, arguments: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let result;
+    // SAFETY: the number goes in r7, which the compiler may use as the frame
+    // pointer and does not hand out; it is put back. The kernel keeps all
+    // registers but r0, which is declared; what it does to memory is the
+    // caller's promise.
+    unsafe {
+        asm!(
+            "mov {kept}, r7",
+            "mov r7, {number}",
+            "svc 0",
+            "mov r7, {kept}",
+            kept = out(reg) _,
+            number = in(reg) number,
+            inlateout("r0") a => result,
+            in("r1") b, in("r2") c, in("r3") d, in("r4") e, in("r5") f,
+            options(nostack),
+        );
+    }
+    result
+}

@@ -1,0 +1,182 @@
+//! The flags of mounts: read-only, nosuid, and so on, for one or for a tree.
+
+use linux_raw_sys::general as raw;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::io::{Errno, Result};
+use stage1_init::MountFlags;
+
+use crate::beneath::{self, Links, Path};
+use crate::mounts::{Source, Tree, fd_path};
+use crate::sys::{self, Array};
+
+impl Tree<'_> {
+    /// Sets flags: with mount_setattr(2), which reaches all mounts below at
+    /// once (Linux 5.12), or one by one.
+    pub(crate) fn set_flags(
+        &self,
+        mount: &OwnedFd,
+        flags: MountFlags,
+        recursive: bool,
+        exactly: bool,
+    ) -> Result<()> {
+        let set = attributes(flags);
+        let times = if flags.contains(MountFlags::NOATIME)
+            || flags.contains(MountFlags::STRICTATIME)
+            || exactly
+        {
+            raw::MOUNT_ATTR__ATIME
+        } else {
+            0
+        };
+        let all = raw::MOUNT_ATTR_RDONLY
+            | raw::MOUNT_ATTR_NOSUID
+            | raw::MOUNT_ATTR_NODEV
+            | raw::MOUNT_ATTR_NOEXEC;
+        let clear = times | if exactly { all } else { 0 };
+        match sys::mount_setattr(mount.as_fd(), recursive, set, clear) {
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            result => return result,
+        }
+        self.remount_one(mount.as_fd(), flags, exactly)?;
+        if recursive {
+            self.remount_below(mount, flags, exactly)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn remount_one(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
+        let mut all = per_mount(flags);
+        if !exactly {
+            all |= present(mount)?;
+        }
+        self.mount_at(
+            Source::Word(c""),
+            mount,
+            c"",
+            raw::MS_REMOUNT | raw::MS_BIND | all,
+            None,
+        )
+    }
+
+    /// Remounts what is below a mount: walks the table of mounts until it has
+    /// gone over it without an error.
+    fn remount_below(&self, mount: &OwnedFd, flags: MountFlags, exactly: bool) -> Result<()> {
+        let mut buffer = [0; 4096];
+        let name = fd_path(mount.as_fd());
+        let above = beneath::read_link(self.proc()?, name.as_c_str(), &mut buffer)?;
+        let table = OFlags::RDONLY | OFlags::CLOEXEC;
+        let table = rustix::fs::openat(self.proc()?, c"self/mountinfo", table, Mode::empty())?;
+        let mut text = Array::new(MAX_TABLE)?;
+        text.read_all(table.as_fd())?;
+        for line in text.as_slice().split(|&byte| byte == b'\n') {
+            let Some(path) = mount_point(line)?.filter(|path| is_below(path.as_bytes(), above))
+            else {
+                continue;
+            };
+            // What is mounted over cannot be reached, and need not be.
+            if let Ok(below) = beneath::open(None, path.as_c_str(), Links::Refuse) {
+                match self.remount_one(below.as_fd(), flags, exactly) {
+                    Ok(()) | Err(Errno::INVAL) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Longest table of mounts that is read: a line takes some hundred bytes, and
+/// a mount namespace has at most 100 000 mounts.
+const MAX_TABLE: usize = 64 << 20;
+
+/// Flags as mount(2) takes them.
+pub(crate) fn per_mount(flags: MountFlags) -> u32 {
+    collect(
+        flags,
+        &[
+            (MountFlags::RO, raw::MS_RDONLY),
+            (MountFlags::NOSUID, raw::MS_NOSUID),
+            (MountFlags::NODEV, raw::MS_NODEV),
+            (MountFlags::NOEXEC, raw::MS_NOEXEC),
+            (MountFlags::NOSYMFOLLOW, raw::MS_NOSYMFOLLOW),
+            (MountFlags::NOATIME, raw::MS_NOATIME),
+            (MountFlags::STRICTATIME, raw::MS_STRICTATIME),
+            (MountFlags::LAZYTIME, raw::MS_LAZYTIME),
+        ],
+    )
+}
+
+/// Flags as mount_setattr(2) takes them.
+fn attributes(flags: MountFlags) -> u32 {
+    collect(
+        flags,
+        &[
+            (MountFlags::RO, raw::MOUNT_ATTR_RDONLY),
+            (MountFlags::NOSUID, raw::MOUNT_ATTR_NOSUID),
+            (MountFlags::NODEV, raw::MOUNT_ATTR_NODEV),
+            (MountFlags::NOEXEC, raw::MOUNT_ATTR_NOEXEC),
+            (MountFlags::NOSYMFOLLOW, raw::MOUNT_ATTR_NOSYMFOLLOW),
+            (MountFlags::NOATIME, raw::MOUNT_ATTR_NOATIME),
+            (MountFlags::STRICTATIME, raw::MOUNT_ATTR_STRICTATIME),
+        ],
+    )
+}
+
+fn collect(flags: MountFlags, table: &[(MountFlags, u32)]) -> u32 {
+    let set = table.iter().filter(|&&(flag, _)| flags.contains(flag));
+    set.fold(0, |bits, &(_, bit)| bits | bit)
+}
+
+/// Reads the flags that a mount has: a remount must repeat them, and may not
+/// take away those that came from another user namespace.
+fn present(mount: BorrowedFd<'_>) -> Result<u32> {
+    let has = rustix::fs::fstatvfs(mount)?.f_flag;
+    let table = [
+        (StatVfsMountFlags::RDONLY, raw::MS_RDONLY),
+        (StatVfsMountFlags::NOSUID, raw::MS_NOSUID),
+        (StatVfsMountFlags::NODEV, raw::MS_NODEV),
+        (StatVfsMountFlags::NOEXEC, raw::MS_NOEXEC),
+        (StatVfsMountFlags::NOATIME, raw::MS_NOATIME),
+        (StatVfsMountFlags::NODIRATIME, raw::MS_NODIRATIME),
+        (StatVfsMountFlags::RELATIME, raw::MS_RELATIME),
+    ];
+    let set = table.iter().filter(|&&(flag, _)| has.contains(flag));
+    Ok(set.fold(0, |bits, &(_, bit)| bits | bit))
+}
+
+/// Takes the mount point out of a line of the table of mounts (proc(5)): the
+/// fifth field, with blanks and such as octal escapes.
+fn mount_point(line: &[u8]) -> Result<Option<Path>> {
+    let Some(field) = line.split(|&byte| byte == b' ').nth(4) else {
+        return Ok(None);
+    };
+    let mut path = Path::new();
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after) {
+            (
+                b'\\',
+                &[
+                    high @ b'0'..=b'3',
+                    middle @ b'0'..=b'7',
+                    low @ b'0'..=b'7',
+                    ref after @ ..,
+                ],
+            ) => {
+                path.push(&[(high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0')])?;
+                rest = after;
+            }
+            _ => path.push(&[byte])?,
+        }
+    }
+    Ok(Some(path))
+}
+
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    let above = above.strip_suffix(b"/").unwrap_or(above);
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.first() == Some(&b'/'))
+}

@@ -1,0 +1,250 @@
+//! Resolves paths inside a root that somebody else filled: the only way in
+//! which a target is found.
+//!
+//! openat2(2) does it in one call, atomically (Linux 5.6). Where that is
+//! missing or denied, each component is opened without following links, and
+//! links are followed by hand, so that neither `..` nor an absolute link leads
+//! out of the root.
+//!
+//! Everything is opened with `O_PATH`: nothing here reads, writes, or triggers
+//! what opening a device or a fifo would.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::{Errno, Result};
+
+/// What links in a path mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    Follow,
+    /// None may be there: ELOOP.
+    Refuse,
+}
+
+const FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// Opens a path inside `root`, or, without one, of the host.
+pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
+    let mut resolve = ResolveFlags::empty();
+    if root.is_some() {
+        resolve |= ResolveFlags::IN_ROOT;
+    }
+    if links == Links::Refuse {
+        resolve |= ResolveFlags::NO_SYMLINKS;
+    }
+    let within = root.unwrap_or(CWD);
+    if resolve.is_empty() {
+        return rustix::fs::openat(within, path, FLAGS, Mode::empty());
+    }
+    for _ in 0..RACES {
+        match rustix::fs::openat2(within, path, FLAGS, Mode::empty(), resolve) {
+            // Something was renamed meanwhile, and `..` cannot be trusted.
+            Err(Errno::AGAIN) => {}
+            Err(Errno::NOSYS | Errno::PERM) => return walk(root, path, links),
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+const RACES: u32 = 32;
+
+/// Opens the directory in which a path's last component is, and returns that
+/// component. It is not looked at; `.` and `..` are none.
+pub(crate) fn open_parent<'a>(
+    root: Option<BorrowedFd<'_>>,
+    path: &'a CStr,
+) -> Result<(OwnedFd, &'a CStr)> {
+    let bytes = path.to_bytes();
+    let slash = bytes.iter().rposition(|&byte| byte == b'/');
+    let first = slash.map_or(0, |slash| slash + 1);
+    let name = path
+        .to_bytes_with_nul()
+        .get(first..)
+        .and_then(|name| CStr::from_bytes_with_nul(name).ok());
+    let name = name
+        .filter(|name| !matches!(name.to_bytes(), b"" | b"." | b".."))
+        .ok_or(Errno::INVAL)?;
+    let mut directory = Path::new();
+    directory.push(bytes.get(..first).unwrap_or(b""))?;
+    if first == 0 {
+        directory.push(b".")?;
+    }
+    let directory = open(root, directory.as_c_str(), Links::Follow)?;
+    Ok((directory, name))
+}
+
+/// Tells what kind of file a descriptor is of.
+pub(crate) fn kind(fd: impl AsFd) -> Result<FileType> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
+}
+
+/// Tells whether two descriptors are of the same file.
+pub(crate) fn is_same(one: impl AsFd, other: impl AsFd) -> Result<bool> {
+    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
+/// A path being put together; as long as the kernel takes one.
+pub(crate) struct Path {
+    bytes: [u8; 4096],
+    length: usize,
+}
+
+impl Path {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; 4096],
+            length: 0,
+        }
+    }
+
+    /// Appends; one byte always stays NUL.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let end = self.length + bytes.len();
+        if end >= self.bytes.len() {
+            return Err(Errno::NAMETOOLONG);
+        }
+        self.bytes
+            .get_mut(self.length..end)
+            .ok_or(Errno::NAMETOOLONG)?
+            .copy_from_slice(bytes);
+        self.length = end;
+        Ok(())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(b"")
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+
+    fn set(&mut self, parts: &[&[u8]]) -> Result<()> {
+        self.length = 0;
+        for part in parts {
+            self.push(part)?;
+        }
+        self.terminate();
+        Ok(())
+    }
+
+    fn terminate(&mut self) {
+        if let Some(end) = self.bytes.get_mut(self.length) {
+            *end = 0;
+        }
+    }
+
+    /// Takes the last component away.
+    fn pop(&mut self) {
+        let slash = self.as_bytes().iter().rposition(|&byte| byte == b'/');
+        self.length = slash.unwrap_or(0);
+        self.terminate();
+    }
+}
+
+/// Reads where a link leads.
+pub(crate) fn read_link<'a>(
+    at: BorrowedFd<'_>,
+    name: &CStr,
+    buffer: &'a mut [u8; 4096],
+) -> Result<&'a [u8]> {
+    let length = rustix::fs::readlinkat_raw(at, name, &mut buffer[..])?;
+    buffer.get(..length).ok_or(Errno::NAMETOOLONG)
+}
+
+/// As many links as the kernel follows.
+const MAX_LINKS: u32 = 40;
+
+/// Resolves by hand: `done` is what was resolved, from the root and without
+/// any link; `rest` is what is left.
+#[inline(never)]
+fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
+    let absolute = path.to_bytes().first() == Some(&b'/');
+    let root = match root {
+        Some(root) => rustix::fs::openat(root, c".", FLAGS | OFlags::DIRECTORY, Mode::empty())?,
+        None => {
+            let start = if absolute { c"/" } else { c"." };
+            rustix::fs::openat(CWD, start, FLAGS | OFlags::DIRECTORY, Mode::empty())?
+        }
+    };
+    let (mut done, mut rest) = (Path::new(), Path::new());
+    rest.push(path.to_bytes())?;
+    let mut followed = 0;
+    let mut here = descend(&root, b"")?;
+    loop {
+        let (mut name, mut left) = (Path::new(), Path::new());
+        if !split(&rest, &mut name, &mut left)? {
+            return Ok(here);
+        }
+        match name.as_bytes() {
+            b"." => {}
+            b".." => {
+                done.pop();
+                here = descend(&root, done.as_bytes())?;
+            }
+            _ => {
+                let next = step(&here, name.as_c_str())?;
+                if kind(&next)? == FileType::Symlink {
+                    followed += 1;
+                    if links == Links::Refuse || followed > MAX_LINKS {
+                        return Err(Errno::LOOP);
+                    }
+                    let mut buffer = [0; 4096];
+                    let link = read_link(next.as_fd(), c"", &mut buffer)?;
+                    if link.first() == Some(&b'/') {
+                        done.set(&[])?;
+                        here = descend(&root, b"")?;
+                    }
+                    rest.set(&[link, b"/", left.as_bytes()])?;
+                    continue;
+                }
+                done.push(b"/")?;
+                done.push(name.as_bytes())?;
+                here = next;
+            }
+        }
+        rest.set(&[left.as_bytes()])?;
+    }
+}
+
+fn step(here: &OwnedFd, name: &CStr) -> Result<OwnedFd> {
+    rustix::fs::openat(here, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// Opens what was resolved before: a link in it now was put there meanwhile.
+fn descend(root: &OwnedFd, done: &[u8]) -> Result<OwnedFd> {
+    let mut here = step(root, c".")?;
+    for part in done
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+    {
+        let mut name = Path::new();
+        name.push(part)?;
+        let next = step(&here, name.as_c_str())?;
+        if kind(&next)? == FileType::Symlink {
+            return Err(Errno::AGAIN);
+        }
+        here = next;
+    }
+    Ok(here)
+}
+
+/// Takes the first component of `rest`; `false` if there is none.
+fn split(rest: &Path, name: &mut Path, left: &mut Path) -> Result<bool> {
+    let text = rest.as_bytes();
+    let Some(first) = text.iter().position(|&byte| byte != b'/') else {
+        return Ok(false);
+    };
+    let text = text.get(first..).unwrap_or(b"");
+    let end = text
+        .iter()
+        .position(|&byte| byte == b'/')
+        .unwrap_or(text.len());
+    name.push(text.get(..end).unwrap_or(b""))?;
+    left.push(text.get(end..).unwrap_or(b""))?;
+    Ok(true)
+}

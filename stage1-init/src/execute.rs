@@ -1,0 +1,279 @@
+//! Carries out a plan: one match over its directives, in the order in which
+//! they stand.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use stage1_init::{Directive, Directives, MAX_APPS, Part, Plan, Report};
+
+use crate::apps::App;
+use crate::beneath::Path;
+use crate::files::{self, Owned};
+use crate::mounts::Tree;
+use crate::outer::{self, Child};
+use crate::reap::Ending;
+use crate::start::Start;
+use crate::{say, sys};
+
+/// What the process was when it began.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) start: Start,
+    pub(crate) report: Option<BorrowedFd<'static>>,
+    pub(crate) parent: Option<rustix::process::Pid>,
+    pub(crate) mask: Mode,
+}
+
+/// A pod that is being made, and then run.
+pub(crate) struct Pod<'a> {
+    pub(crate) origin: Origin,
+    pub(crate) plan: Option<Plan<'a>>,
+    pub(crate) tree: Tree<'a>,
+    pub(crate) apps: [Option<App<'a>>; MAX_APPS],
+    pub(crate) grace: u32,
+    pub(crate) ending: Ending,
+    /// This is the half in the new pid namespace.
+    pub(crate) inner: bool,
+    /// The directives since the last new namespaces: settings for the next.
+    pub(crate) settings: Option<Directives<'a>>,
+    /// The pod's mounts, while those of an app are in their place.
+    aside: Option<(OwnedFd, Option<&'a CStr>)>,
+}
+
+/// Why a directive failed, and which, if it is another than the one at hand.
+pub(crate) struct Failure {
+    pub(crate) index: Option<u32>,
+    pub(crate) errno: Errno,
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self { index: None, errno }
+    }
+}
+
+/// What a directive leads to: nothing, or, in the outer half, a child that
+/// goes on with the rest of the plan.
+type Outcome = Result<Option<Child>, Failure>;
+
+impl<'a> Pod<'a> {
+    pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>) -> Self {
+        Self {
+            origin,
+            plan,
+            tree: Tree::new(),
+            apps: [const { None }; MAX_APPS],
+            grace: 10,
+            ending: Ending::default(),
+            inner: false,
+            settings: plan.map(|plan| plan.directives()),
+            aside: None,
+        }
+    }
+
+    /// Carries out all but the processes' parts. `Some` ends this process's
+    /// part in the plan, with a status.
+    pub(crate) fn set_up(&mut self) -> Option<u8> {
+        let plan = self.plan?;
+        for (index, directive) in plan.directives() {
+            if directive.part() == Part::Process {
+                continue;
+            }
+            match self.carry_out(index, directive, plan) {
+                Ok(None) => {}
+                Ok(Some(child)) => return Some(outer::wait_for(child)),
+                Err(Failure {
+                    index: other,
+                    errno,
+                }) => {
+                    self.report_failure(other.unwrap_or(index), errno);
+                    return Some(crate::OURS);
+                }
+            }
+        }
+        None
+    }
+
+    fn carry_out(&mut self, index: u32, directive: Directive<'a>, plan: Plan<'a>) -> Outcome {
+        use Directive as D;
+        match directive {
+            D::DieWithParent {} => outer::die_with(self.origin.parent)?,
+            D::Unshare { namespaces } if self.in_app() => {
+                debug_assert!(!namespaces.is_empty(), "the grammar sees to it");
+                self.set_mounts_aside()?;
+            }
+            D::Unshare { namespaces } => return outer::unshare(self, index, namespaces),
+            D::Join { namespaces, fd } => return outer::join(self, namespaces, fd),
+            D::ClockOffset { clock, seconds } => {
+                outer::shift_clock(self.tree.proc()?, clock, seconds)?
+            }
+            D::Grace { seconds } => self.grace = seconds,
+            D::Hostname { name } => rustix::system::sethostname(name.to_bytes())?,
+            D::Domainname { name } => rustix::system::setdomainname(name.to_bytes())?,
+            D::Loopback {} => loopback_up()?,
+            D::Sysctl { key, value } => set_parameter(self.tree.proc()?, key, value)?,
+
+            D::Propagation { kind, target } => self.tree.propagate(kind, target)?,
+            D::Root { path } => self.tree.set_root(path)?,
+            D::Mount {
+                kind,
+                source,
+                target,
+                flags,
+                data,
+            } => self.tree.mount(kind, source, target, flags, data)?,
+            D::Bind {
+                source,
+                target,
+                flags,
+            } => self.tree.bind(source, target, flags)?,
+            D::Remount { target, flags } => self.tree.remount(target, flags)?,
+            D::Readonly { target } => self.tree.read_only(target)?,
+            D::Mask { target } => self.tree.mask(target)?,
+            D::Dir {
+                path,
+                mode,
+                uid,
+                gid,
+            } => self.tree.make_directories(path, Owned { mode, uid, gid })?,
+            D::Touch {
+                path,
+                mode,
+                uid,
+                gid,
+            } => self.tree.touch(path, Owned { mode, uid, gid })?,
+            D::File {
+                path,
+                mode,
+                uid,
+                gid,
+                content,
+            } => {
+                self.tree
+                    .write_file(path, Owned { mode, uid, gid }, content)?;
+            }
+            D::Symlink { target, path } => self.tree.link(target, path)?,
+            D::Node {
+                path,
+                kind,
+                major,
+                minor,
+                mode,
+                uid,
+                gid,
+            } => {
+                let device = rustix::fs::makedev(major, minor);
+                self.tree
+                    .make_node(path, kind, device, Owned { mode, uid, gid })?;
+            }
+            D::Pivot {} => self.tree.pivot()?,
+            D::MoveRoot {} => self.tree.move_root()?,
+
+            D::App { name } => self.add_app(App::planned(name.as_c_str()))?,
+            D::Process {} => self.end_app_setup(index, plan)?,
+            // What follows is the pod's again, as before the first app.
+            D::Init {} => {}
+            // Kept in `settings` for the next `unshare`.
+            D::Cgroup { .. } | D::UidMap { .. } | D::GidMap { .. } | D::SetGroups { .. } => {}
+            // The processes' part; see `process`.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn add_app(&mut self, app: App<'a>) -> Result<(), Errno> {
+        let free = self.apps.iter_mut().find(|place| place.is_none());
+        *free.ok_or(Errno::TOOBIG)? = Some(app);
+        Ok(())
+    }
+
+    fn last_app(&mut self) -> Option<&mut App<'a>> {
+        self.apps.iter_mut().flatten().last()
+    }
+
+    fn in_app(&mut self) -> bool {
+        self.last_app().is_some()
+    }
+
+    /// A new mount namespace, for the app that is being set up.
+    fn set_mounts_aside(&mut self) -> Result<(), Errno> {
+        let root = self.tree.root_path();
+        self.aside = Some((self.own_mounts()?, root));
+        sys::unshare(linux_raw_sys::general::CLONE_NEWNS)?;
+        self.tree.reopen_root(root)
+    }
+
+    /// Ends the set-up of an app: its mounts are kept for its processes, and
+    /// the pod's come back.
+    fn end_app_setup(&mut self, index: u32, plan: Plan<'a>) -> Result<(), Errno> {
+        let mounts = match self.aside.take() {
+            Some((pods, root)) => {
+                let mounts = self.own_mounts()?;
+                sys::setns(pods.as_fd(), linux_raw_sys::general::CLONE_NEWNS)?;
+                self.tree.reopen_root(root)?;
+                Some(mounts)
+            }
+            None => None,
+        };
+        let mut steps = plan.directives();
+        steps.find(|&(at, _)| at == index);
+        if let Some(app) = self.last_app() {
+            app.set(mounts, steps);
+        }
+        Ok(())
+    }
+
+    fn own_mounts(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(self.tree.proc()?, c"self/ns/mnt", flags, Mode::empty())
+    }
+
+    /// Says which directive failed: in the report, or else on standard error.
+    pub(crate) fn report_failure(&self, index: u32, errno: Errno) {
+        match (self.origin.report, self.plan) {
+            (Some(report), _) => {
+                let errno = errno.raw_os_error().unsigned_abs();
+                say::report(
+                    report,
+                    &Report::Failed {
+                        directive: index,
+                        errno,
+                    },
+                );
+            }
+            (None, Some(plan)) => {
+                let found = plan.directives().find(|&(at, _)| at == index);
+                say::directive_failed(index, found.map(|(_, directive)| directive).as_ref(), errno);
+            }
+            (None, None) => say::failed(self.command().to_bytes(), errno),
+        }
+    }
+}
+
+/// `loopback`.
+fn loopback_up() -> Result<(), Errno> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    sys::loopback_up(socket.as_fd())
+}
+
+/// `sysctl`: as sysctl(8) has it, a slash in a key is a dot in a name.
+fn set_parameter(proc: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<(), Errno> {
+    let mut path = Path::new();
+    path.push(b"sys/")?;
+    for &byte in key.to_bytes() {
+        path.push(match byte {
+            b'.' => b"/",
+            b'/' => b".",
+            ref other => core::slice::from_ref(other),
+        })?;
+    }
+    files::write_at(proc, path.as_c_str(), value.to_bytes())
+}

@@ -1,0 +1,184 @@
+//! Files, directories, links and device nodes in a root: each function is one
+//! directive. The mode is exactly the one a plan says, because PID 1's mask is 0.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::{Errno, Result};
+use stage1_init::NodeKind;
+
+use crate::beneath::{self, Links, Path};
+use crate::mounts::{Source, Tree, open_node};
+
+/// Mode and owner of what is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Owned {
+    pub(crate) mode: stage1_init::Mode,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Owned {
+    fn mode(self) -> Mode {
+        Mode::from_raw_mode(self.mode.0)
+    }
+
+    /// Gives away what was opened; the mode again, as chown(2) clears bits of it.
+    fn give(self, fd: &OwnedFd) -> Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        rustix::fs::fchmod(fd, self.mode())
+    }
+}
+
+impl Tree<'_> {
+    /// `dir`: a directory and those above it, where they do not exist.
+    pub(crate) fn make_directories(&self, path: &CStr, owned: Owned) -> Result<()> {
+        let mut above = Path::new();
+        for part in path.to_bytes().split(|&byte| byte == b'/') {
+            if above.as_bytes().is_empty()
+                && !part.is_empty()
+                && path.to_bytes().first() != Some(&b'/')
+            {
+                above.push(b"./")?;
+            }
+            above.push(part)?;
+            if !part.is_empty() {
+                self.make_directory(above.as_c_str(), owned)?;
+            }
+            above.push(b"/")?;
+        }
+        Ok(())
+    }
+
+    fn make_directory(&self, path: &CStr, owned: Owned) -> Result<()> {
+        match beneath::open(self.root(), path, Links::Follow) {
+            Err(Errno::NOENT) => {}
+            Ok(there) if beneath::kind(&there)? != FileType::Directory => {
+                return Err(Errno::NOTDIR);
+            }
+            result => return result.map(drop),
+        }
+        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        rustix::fs::mkdirat(&parent, name, owned.mode())?;
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        owned.give(&rustix::fs::openat(&parent, name, flags, Mode::empty())?)
+    }
+
+    /// `touch`: an empty file where there is nothing.
+    pub(crate) fn touch(&self, path: &CStr, owned: Owned) -> Result<()> {
+        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        match create(&parent, name, owned) {
+            Ok(_) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => exists(&parent, name).map_err(|_| errno),
+        }
+    }
+
+    /// `file`: a file with this content, in place of what is there.
+    pub(crate) fn write_file(&self, path: &CStr, owned: Owned, content: &CStr) -> Result<()> {
+        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        remove(&parent, name)?;
+        let file = create(&parent, name, owned)?;
+        write_all(file.as_fd(), content.to_bytes())
+    }
+
+    /// `symlink`: a link, in place of what is there.
+    pub(crate) fn link(&self, target: &CStr, path: &CStr) -> Result<()> {
+        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        remove(&parent, name)?;
+        rustix::fs::symlinkat(target, &parent, name)
+    }
+
+    /// `node`: a device node, mounted on itself.
+    pub(crate) fn make_node(
+        &self,
+        path: &CStr,
+        kind: NodeKind,
+        device: u64,
+        owned: Owned,
+    ) -> Result<()> {
+        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        let kind = match kind {
+            NodeKind::Character => FileType::CharacterDevice,
+            NodeKind::Block => FileType::BlockDevice,
+        };
+        remove(&parent, name)?;
+        let made = match rustix::fs::mknodat(&parent, name, kind, owned.mode(), device) {
+            Ok(()) => {
+                let (uid, gid) = (Uid::from_raw(owned.uid), Gid::from_raw(owned.gid));
+                rustix::fs::chownat(
+                    &parent,
+                    name,
+                    Some(uid),
+                    Some(gid),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
+                None
+            }
+            // In a user namespace nobody makes devices.
+            Err(Errno::PERM) => {
+                create(&parent, name, owned)?;
+                let mut host = Path::new();
+                host.push(b"/dev/")?;
+                host.push(name.to_bytes())?;
+                Some(open_node(host.as_c_str(), kind, device)?)
+            }
+            Err(errno) => return Err(errno),
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = rustix::fs::openat(&parent, name, flags, Mode::empty())?;
+        let source = made.as_ref().unwrap_or(&place);
+        self.mount_at(
+            Source::Fd(source.as_fd()),
+            place.as_fd(),
+            c"",
+            linux_raw_sys::general::MS_BIND,
+            None,
+        )
+    }
+}
+
+fn create(parent: &OwnedFd, name: &CStr, owned: Owned) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(parent, name, flags, Mode::RUSR)?;
+    owned.give(&file)?;
+    Ok(file)
+}
+
+fn exists(parent: &OwnedFd, name: &CStr) -> Result<()> {
+    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map(drop)
+}
+
+/// Removes a file or a link; a directory is an error.
+fn remove(parent: &OwnedFd, name: &CStr) -> Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes all bytes, or says why not.
+pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::write(fd, rest) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(written) => rest = rest.get(written..).unwrap_or(b""),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Writes to an existing file of procfs or sysfs, in one call as those demand.
+pub(crate) fn write_at(directory: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
+    if rustix::io::write(&file, text)? == text.len() {
+        Ok(())
+    } else {
+        Err(Errno::IO)
+    }
+}

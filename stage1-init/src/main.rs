@@ -1,0 +1,226 @@
+//! `stage1-init`: carries out a plan, and is PID 1 of the pod that it made.
+//!
+//! The story is `main`, below. What a plan is, the library of this package
+//! says. Where to look for what:
+//!
+//! | file | about |
+//! |---|---|
+//! | `options` | the command line |
+//! | `execute` | one match over the directives, in their order |
+//! | `outer` | namespaces, and the half of the program outside of them |
+//! | `mounts`, `attributes`, `files`, `beneath` | roots, and what is in them |
+//! | `apps`, `process`, `capabilities`, `program` | the apps, and what their processes become |
+//! | `reap` | PID 1 at work |
+//! | `say` | messages and reports |
+//! | `start`, `mem`, `sys`, `arch` | what a libc would be for; all that is `unsafe` |
+//!
+//! # Invariants
+//!
+//! 1. Signals are blocked before anything else, and let through again only in
+//!    a process that is about to execute a program: none is lost.
+//! 2. No descriptor but 0, 1, 2 survives an execution, unless a plan says so.
+//! 3. There is one thread, no heap, no handler, no timer; who waits, sleeps.
+//! 4. A plan is decoded as a whole before its first directive is carried out.
+//!
+//! # Not here
+//!
+//! Names, defaults, policies: whoever writes the plan decides.
+
+#![no_std]
+#![no_main]
+
+#[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "arch/aarch64.rs")]
+#[cfg_attr(target_arch = "arm", path = "arch/arm.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "arch/riscv64.rs")]
+mod arch;
+mod mem;
+mod start;
+mod sys;
+
+mod beneath;
+mod options;
+mod say;
+
+mod attributes;
+mod files;
+mod mounts;
+
+mod capabilities;
+mod program;
+
+mod apps;
+mod execute;
+mod outer;
+mod process;
+mod reap;
+
+use rustix::fd::AsRawFd;
+use rustix::fs::Mode;
+use stage1_init::{Part, Plan, VOCABULARY, WordList};
+
+use crate::apps::App;
+use crate::execute::{Origin, Pod};
+use crate::options::{Finally, Options, Unusable, Work};
+use crate::start::Start;
+
+/// Exit codes of our own, as container runtimes have them.
+const OURS: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// The life of the program.
+fn main(start: Start) -> ! {
+    // First of all, so that a signal that comes now is not lost but waits.
+    sys::block(!0);
+    sys::default_signals();
+    if start.is_secure() {
+        // Somebody made us setuid: a plan would be an order to root.
+        sys::exit(OURS);
+    }
+    let parent = rustix::process::getppid();
+    open_standard();
+    close_all_on_exec();
+    let _ = outer::hide();
+    let mask = rustix::process::umask(Mode::empty());
+
+    let options = match Options::read(start) {
+        Ok(options) => options,
+        Err(Unusable(word, why)) => {
+            say::line(&[word.to_bytes(), b": ", why]);
+            sys::exit(OURS);
+        }
+    };
+    let origin = Origin {
+        start,
+        report: options.report,
+        parent,
+        mask,
+    };
+    match options.work {
+        Work::Help => help(),
+        Work::Version => version(),
+        Work::Command(words) => run_command(origin, words),
+        Work::Plan(bytes) => run_plan(origin, bytes, options.finally),
+    }
+}
+
+/// A pod: in this process, or in its child if there is a pid namespace.
+fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
+    let plan = match Plan::decode(bytes) {
+        Ok(plan) => plan,
+        Err(fault) => {
+            say::fault(fault.word, fault.kind);
+            end(origin, finally, OURS);
+        }
+    };
+    let mut pod = Pod::new(origin, Some(plan));
+    let status = match pod.set_up() {
+        // The outer half, when all is over; or a failure, in either half.
+        Some(status) => status,
+        None => run_apps(&mut pod),
+    };
+    // PID 1 simply ends: its outer half has the last word.
+    end(origin, finally.filter(|_| !pod.inner), status)
+}
+
+/// No plan: a command, and an init for what it leaves behind.
+fn run_command(origin: Origin, words: WordList<'_>) -> ! {
+    let mut pod = Pod::new(origin, None);
+    let _ = pod.add_app(App::command(words));
+    let status = run_apps(&mut pod);
+    end(origin, None, status)
+}
+
+fn run_apps(pod: &mut Pod<'_>) -> u8 {
+    // As PID 1, orphans come here anyway.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    pod.start_apps();
+    // The directory we were started in is not ours to keep busy.
+    let _ = rustix::process::chdir(c"/");
+    // From here on nothing may fail: our death is the pod's.
+    reap::until_over(pod)
+}
+
+fn end(origin: Origin, finally: Option<Finally>, status: u8) -> ! {
+    if let Some(finally) = finally {
+        let word = say::Decimal::new(u32::from(status));
+        let errno = program::execute_finally(finally, origin.start, word.as_c_str());
+        say::failed(b"--finally-fd", errno);
+    }
+    sys::exit(status)
+}
+
+/// Programs expect the three to be there; opened later, something else would
+/// get their numbers.
+fn open_standard() {
+    for fd in [sys::STDIN, sys::STDOUT, sys::STDERR] {
+        if rustix::io::fcntl_getfd(fd).is_err() {
+            let _ = sys::open_lowest(c"/dev/null");
+        }
+    }
+}
+
+/// Linux 5.11 does it in one call; before, one by one, up to the limit.
+fn close_all_on_exec() {
+    let first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
+    if sys::close_on_exec_from(first).is_err() {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limit = limit
+            .current
+            .and_then(|limit| u32::try_from(limit).ok())
+            .unwrap_or(1 << 20);
+        (first..limit).for_each(sys::close_on_exec);
+    }
+}
+
+fn version() -> ! {
+    let mut line = say::Line::new(sys::STDOUT);
+    line.push(b"stage1-init ");
+    line.push(env!("CARGO_PKG_VERSION").as_bytes());
+    line.push(b"\n");
+    line.flush();
+    sys::exit(0)
+}
+
+fn help() -> ! {
+    let mut line = say::Line::new(sys::STDOUT);
+    line.push(USAGE);
+    for (part, title) in [
+        (Part::Pod, "\nthe pod:\n"),
+        (
+            Part::Setup,
+            "\nthe pod, between `app` and `process`, and after `init`:\n",
+        ),
+        (Part::Process, "\nbetween `process` and the next part:\n"),
+        (Part::Mark, "\nparts:\n"),
+    ] {
+        line.push(title.as_bytes());
+        for (word, operands, _) in VOCABULARY.iter().filter(|(.., of)| *of == part) {
+            for text in [
+                "  ",
+                word,
+                if operands.is_empty() { "" } else { " " },
+                operands,
+                "\n",
+            ] {
+                line.push(text.as_bytes());
+            }
+        }
+    }
+    line.flush();
+    sys::exit(0)
+}
+
+const USAGE: &[u8] = b"\
+stage1-init carries out a plan, and is PID 1 of the pod it makes.
+
+  stage1-init [--report-fd N] plan 1 DIRECTIVE...
+  stage1-init [--report-fd N] --plan-fd N [--finally-fd N -- WORD...]
+  stage1-init -- COMMAND...     no plan: run it, reap, pass signals on
+  stage1-init --help | --version
+
+A plan is words, each followed by a NUL byte, or the same words as arguments.
+Exit codes: 125 the plan failed, 126 not executable, 127 not found,
+128+N died of signal N, else the code of the first app that failed, else 0.
+";

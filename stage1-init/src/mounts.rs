@@ -1,0 +1,345 @@
+//! Mounts, roots, and the files that mounts need: each function is one
+//! directive.
+//!
+//! A target is resolved to a descriptor first (`beneath`), and mounted on
+//! through `/proc/self/fd/N` of the host's procfs, so that no path is resolved
+//! twice and none by the rules of an image. That needs nothing newer than
+//! mount(2) itself.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as raw;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::{Errno, Result};
+use rustix::mount::{MountFlags as Raw, UnmountFlags};
+use stage1_init::{MountFlags, Propagation};
+
+use crate::attributes::per_mount;
+use crate::beneath::{self, Links};
+use crate::{say, sys};
+
+/// Where targets are, and the host's procfs.
+pub(crate) struct Tree<'a> {
+    proc: Option<OwnedFd>,
+    root: Option<(OwnedFd, &'a CStr)>,
+}
+
+impl<'a> Tree<'a> {
+    /// Begins at the host's paths. A host without procfs is none to complain
+    /// of yet: a plan may mount it, or need none.
+    pub(crate) fn new() -> Self {
+        Self {
+            proc: open_proc().ok(),
+            root: None,
+        }
+    }
+
+    /// Returns the host's procfs.
+    pub(crate) fn proc(&self) -> Result<BorrowedFd<'_>> {
+        self.proc.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
+    }
+
+    /// `root`: targets are resolved in this directory from here on.
+    pub(crate) fn set_root(&mut self, path: &'a CStr) -> Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.root = Some((rustix::fs::open(path, flags, Mode::empty())?, path));
+        Ok(())
+    }
+
+    /// Returns the path of the root, to open it again later.
+    pub(crate) fn root_path(&self) -> Option<&'a CStr> {
+        self.root.as_ref().map(|&(_, path)| path)
+    }
+
+    /// Opens the root again, or none: after the mount namespace changed, as a
+    /// descriptor leads to the mounts of the namespace it was opened in.
+    pub(crate) fn reopen_root(&mut self, path: Option<&'a CStr>) -> Result<()> {
+        self.root = None;
+        path.map_or(Ok(()), |path| self.set_root(path))
+    }
+
+    pub(crate) fn root(&self) -> Option<BorrowedFd<'_>> {
+        self.root.as_ref().map(|(root, _)| root.as_fd())
+    }
+
+    /// Opens a target; `None` if it may be missing and is.
+    fn target(&self, path: &CStr, flags: MountFlags) -> Result<Option<OwnedFd>> {
+        let links = if flags.contains(MountFlags::NOFOLLOW) {
+            Links::Refuse
+        } else {
+            Links::Follow
+        };
+        match beneath::open(self.root(), path, links) {
+            Err(Errno::NOENT | Errno::NOTDIR) if flags.contains(MountFlags::OPTIONAL) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// Calls mount(2) with descriptors in place of paths.
+    pub(crate) fn mount_at(
+        &self,
+        source: Source<'_>,
+        target: BorrowedFd<'_>,
+        kind: &CStr,
+        flags: u32,
+        data: Option<&CStr>,
+    ) -> Result<()> {
+        let proc = self.proc()?;
+        let here = rustix::fs::open(c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::process::fchdir(proc)?;
+        let result = mount_in_proc(source, target, kind, flags, data);
+        rustix::process::fchdir(here)?;
+        result
+    }
+
+    /// `mount`: a file system of this kind.
+    pub(crate) fn mount(
+        &mut self,
+        kind: &CStr,
+        source: &CStr,
+        target: &CStr,
+        flags: MountFlags,
+        data: &CStr,
+    ) -> Result<()> {
+        // mount(2) would cut them off in silence.
+        if data.to_bytes().len() >= PAGE {
+            return Err(Errno::TOOBIG);
+        }
+        if self.proc.is_none() && self.root.is_none() {
+            // Early in a boot, when this mounts what all others need.
+            let raw = Raw::from_bits_retain(per_mount(flags));
+            rustix::mount::mount(source, target, kind, raw, Some(data))?;
+            self.proc = open_proc().ok();
+            return Ok(());
+        }
+        let Some(target) = self.target(target, flags)? else {
+            return Ok(());
+        };
+        let data = Some(data).filter(|data| !data.is_empty());
+        self.mount_at(
+            Source::Word(source),
+            target.as_fd(),
+            kind,
+            per_mount(flags),
+            data,
+        )
+    }
+
+    /// `bind`: mounts a file or directory a second time, with these flags on
+    /// top of those it has.
+    pub(crate) fn bind(&self, source: &CStr, target: &CStr, flags: MountFlags) -> Result<()> {
+        let Some(place) = self.target(target, flags)? else {
+            return Ok(());
+        };
+        let source = self.source(source)?;
+        self.bind_at(source.as_fd(), &place, target, flags)
+    }
+
+    fn bind_at(
+        &self,
+        source: BorrowedFd<'_>,
+        place: &OwnedFd,
+        target: &CStr,
+        flags: MountFlags,
+    ) -> Result<()> {
+        let recursive = flags.contains(MountFlags::REC);
+        let how = raw::MS_BIND | if recursive { raw::MS_REC } else { 0 };
+        self.mount_at(Source::Fd(source), place.as_fd(), c"", how, None)?;
+        let flags = flags.without(MountFlags::REC.with(MountFlags::OPTIONAL));
+        if flags.without(MountFlags::NOFOLLOW).is_empty() {
+            return Ok(());
+        }
+        // The new mount is on top of `place`, which was opened before it: look
+        // again, and believe it only if it is what was just mounted.
+        let mounted = self.target(target, flags)?.ok_or(Errno::STALE)?;
+        if !beneath::is_same(&mounted, source)? {
+            return Err(Errno::STALE);
+        }
+        self.set_flags(&mounted, flags, recursive, false)
+    }
+
+    /// Opens a source on the host. A descriptor that was opened before the
+    /// mount namespace was made leads to the mounts of another, from which
+    /// nothing can be bound: its path is opened anew, and must still be it.
+    fn source(&self, source: &CStr) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let Some(number) = source.to_bytes().strip_prefix(b"fd:") else {
+            return rustix::fs::open(source, flags, Mode::empty());
+        };
+        let inherited = sys::inherited(decimal(number).ok_or(Errno::BADF)?)?;
+        let mut buffer = [0; 4096];
+        let name = fd_path(inherited);
+        let length = beneath::read_link(self.proc()?, name.as_c_str(), &mut buffer)?.len();
+        *buffer.get_mut(length).ok_or(Errno::NAMETOOLONG)? = 0;
+        let path = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::NAMETOOLONG)?;
+        let opened = rustix::fs::open(path, flags, Mode::empty())?;
+        if beneath::is_same(&opened, inherited)? {
+            Ok(opened)
+        } else {
+            Err(Errno::STALE)
+        }
+    }
+
+    /// `remount`: all flags of a mount, the superblock untouched.
+    pub(crate) fn remount(&self, target: &CStr, flags: MountFlags) -> Result<()> {
+        match self.target(target, flags)? {
+            Some(mount) => self.set_flags(&mount, flags, flags.contains(MountFlags::REC), true),
+            None => Ok(()),
+        }
+    }
+
+    /// `readonly`: this file or directory and all below, whatever it is on.
+    pub(crate) fn read_only(&self, target: &CStr) -> Result<()> {
+        let flags = MountFlags::RO.with(MountFlags::REC).with(QUIETLY);
+        match self.target(target, flags)? {
+            Some(place) => self.bind_at(place.as_fd(), &place, target, flags),
+            None => Ok(()),
+        }
+    }
+
+    /// `mask`: a file behind the null device, a directory behind an empty one.
+    pub(crate) fn mask(&self, target: &CStr) -> Result<()> {
+        let Some(place) = self.target(target, QUIETLY)? else {
+            return Ok(());
+        };
+        if beneath::kind(&place)? == FileType::Directory {
+            let flags = raw::MS_RDONLY | raw::MS_NOSUID | raw::MS_NODEV | raw::MS_NOEXEC;
+            let data = Some(c"size=4k,nr_inodes=2,mode=555");
+            return self.mount_at(Source::Word(c"tmpfs"), place.as_fd(), c"tmpfs", flags, data);
+        }
+        let null = open_node(
+            c"/dev/null",
+            FileType::CharacterDevice,
+            rustix::fs::makedev(1, 3),
+        )?;
+        self.mount_at(
+            Source::Fd(null.as_fd()),
+            place.as_fd(),
+            c"",
+            raw::MS_BIND,
+            None,
+        )
+    }
+
+    /// `propagation`.
+    pub(crate) fn propagate(&self, kind: Propagation, target: &CStr) -> Result<()> {
+        use Propagation as P;
+        let flags = match kind {
+            P::Private | P::RecPrivate => raw::MS_PRIVATE,
+            P::Slave | P::RecSlave => raw::MS_SLAVE,
+            P::Shared | P::RecShared => raw::MS_SHARED,
+            P::Unbindable | P::RecUnbindable => raw::MS_UNBINDABLE,
+        };
+        let below = matches!(
+            kind,
+            P::RecPrivate | P::RecSlave | P::RecShared | P::RecUnbindable
+        );
+        let flags = flags | if below { raw::MS_REC } else { 0 };
+        let place = beneath::open(self.root(), target, Links::Follow)?;
+        self.mount_at(Source::Word(c""), place.as_fd(), c"", flags, None)
+    }
+
+    /// `pivot`: the root becomes `/` of the mount namespace, and nothing of
+    /// what was there stays. Both arguments are the new root: the old one ends
+    /// up on top of it, and is detached from there (pivot_root(2), NOTES).
+    pub(crate) fn pivot(&mut self) -> Result<()> {
+        rustix::process::fchdir(self.root().ok_or(Errno::NOENT)?)?;
+        rustix::process::pivot_root(c".", c".")?;
+        rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+        rustix::process::chdir(c"/")?;
+        self.set_root(c"/")
+    }
+
+    /// `move-root`: the root's mount moves over `/`, which cannot be detached
+    /// where it is the kernel's own rootfs (switch_root(8)).
+    pub(crate) fn move_root(&mut self) -> Result<()> {
+        rustix::process::fchdir(self.root().ok_or(Errno::NOENT)?)?;
+        let flags = Raw::from_bits_retain(raw::MS_MOVE);
+        rustix::mount::mount(c".", c"/", c"", flags, None)?;
+        rustix::process::chroot(c".")?;
+        rustix::process::chdir(c"/")?;
+        self.set_root(c"/")
+    }
+}
+
+/// What mount(2) takes as its source.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Word(&'a CStr),
+    Fd(BorrowedFd<'a>),
+}
+
+/// A target of which no component is a link, and which need not be there.
+const QUIETLY: MountFlags = MountFlags::NOFOLLOW.with(MountFlags::OPTIONAL);
+
+/// What mount(2) copies of its last argument.
+const PAGE: usize = 4096;
+
+/// Opens the host's procfs, and nothing else that may be mounted there.
+fn open_proc() -> Result<OwnedFd> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = rustix::fs::open(c"/proc", flags, Mode::empty())?;
+    if i64::from(rustix::fs::fstatfs(&proc)?.f_type) != PROC_SUPER_MAGIC {
+        return Err(Errno::NOENT);
+    }
+    Ok(proc)
+}
+
+fn mount_in_proc(
+    source: Source<'_>,
+    target: BorrowedFd<'_>,
+    kind: &CStr,
+    flags: u32,
+    data: Option<&CStr>,
+) -> Result<()> {
+    let target = fd_path(target);
+    let opened;
+    let source = match source {
+        Source::Word(word) => word,
+        Source::Fd(fd) => {
+            opened = fd_path(fd);
+            opened.as_c_str()
+        }
+    };
+    let flags = Raw::from_bits_retain(flags);
+    rustix::mount::mount(source, target.as_c_str(), kind, flags, data)
+}
+
+/// Where procfs has a descriptor of this process.
+pub(crate) fn fd_path(fd: BorrowedFd<'_>) -> Short {
+    let mut path = Short { bytes: [0; 24] };
+    let number = say::Decimal::new(fd.as_raw_fd().unsigned_abs());
+    let bytes = b"self/fd/".iter().chain(number.as_bytes());
+    for (place, &byte) in path.bytes.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+    path
+}
+
+/// A path of which the longest is known.
+pub(crate) struct Short {
+    bytes: [u8; 24],
+}
+
+impl Short {
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+/// Opens a device node that is this very device, and no link to one.
+pub(crate) fn open_node(path: &CStr, kind: FileType, device: u64) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let node = rustix::fs::open(path, flags, Mode::empty())?;
+    let status = rustix::fs::fstat(&node)?;
+    if FileType::from_raw_mode(status.st_mode) != kind || status.st_rdev != device {
+        return Err(Errno::NODEV);
+    }
+    Ok(node)
+}
+
+fn decimal(digits: &[u8]) -> Option<u32> {
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}

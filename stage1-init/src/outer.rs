@@ -1,0 +1,431 @@
+//! New namespaces, and the half of the program that stays outside of them.
+//!
+//! A process cannot move itself into a new pid namespace: a child is made,
+//! which is PID 1 there and goes on with the plan. This half waits for it,
+//! passes signals on, and holds what was inherited (locks, for instance). If
+//! it dies, so does the pod.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as raw;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, Result};
+use rustix::process::{DumpableBehavior, Signal, WaitOptions};
+use stage1_init::{Clock, Directive, Namespaces, SetGroups};
+
+use crate::execute::{Failure, Pod};
+use crate::files::write_at;
+use crate::say::{Decimal, Line};
+use crate::{reap, sys};
+
+/// PID 1 of the pod, seen from outside.
+pub(crate) struct Child {
+    pid: sys::Pid,
+    /// Held open for as long as this half lives: its end tells the child.
+    _gate: OwnedFd,
+}
+
+/// `die-with-parent`: also if it died before this was said.
+pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != parent {
+        return Err(Errno::SRCH);
+    }
+    Ok(())
+}
+
+/// The settings since the last `unshare`: those before directive `until`.
+struct Settings<'a> {
+    all: stage1_init::Directives<'a>,
+    until: u32,
+}
+
+impl<'a> Settings<'a> {
+    fn iter(&self) -> impl Iterator<Item = (u32, Directive<'a>)> + use<'a> {
+        let until = self.until;
+        self.all.take_while(move |&(index, _)| index < until)
+    }
+
+    fn cgroups(&self) -> impl Iterator<Item = (u32, &'a CStr)> + use<'a> {
+        self.iter()
+            .filter_map(|(index, directive)| match directive {
+                Directive::Cgroup { path } => Some((index, path)),
+                _ => None,
+            })
+    }
+
+    /// Tells whether the ids 0 exist in the new user namespace.
+    fn map_root(&self) -> bool {
+        let has = |user: bool| {
+            self.iter().any(|(_, directive)| match directive {
+                Directive::UidMap { inside: 0, .. } => user,
+                Directive::GidMap { inside: 0, .. } => !user,
+                _ => false,
+            })
+        };
+        has(true) && has(false)
+    }
+}
+
+type Made<T> = core::result::Result<T, Failure>;
+
+/// `unshare`, for the pod.
+pub(crate) fn unshare(
+    pod: &mut Pod<'_>,
+    index: u32,
+    namespaces: Namespaces,
+) -> Made<Option<Child>> {
+    let Some(all) = pod.settings else {
+        return Ok(None);
+    };
+    let settings = Settings { all, until: index };
+    let root = pod.tree.root_path();
+    if namespaces.contains(Namespaces::PID) {
+        if let Some(child) = clone(pod, &settings, namespaces)? {
+            return Ok(Some(child));
+        }
+    } else {
+        unshare_here(pod, &settings, namespaces)?;
+    }
+    if namespaces.contains(Namespaces::MNT) {
+        pod.tree.reopen_root(root)?;
+    }
+    let mut rest = all;
+    rest.find(|&(at, _)| at == index);
+    pod.settings = Some(rest);
+    Ok(None)
+}
+
+/// Makes PID 1. Returns the child in this half, and `None` in the child, when
+/// everything that this half does for it is done.
+fn clone(
+    pod: &mut Pod<'_>,
+    settings: &Settings<'_>,
+    namespaces: Namespaces,
+) -> Made<Option<Child>> {
+    let user = namespaces.contains(Namespaces::USER);
+    let in_cgroup = settings.cgroups().next().is_some();
+    // A new cgroup namespace is rooted where its maker is, which is not yet
+    // where the child will be.
+    let late = namespaces.contains(Namespaces::CGROUP) && in_cgroup;
+    let namespaces = if late {
+        namespaces.without(Namespaces::CGROUP)
+    } else {
+        namespaces
+    };
+    let flags = clone_flags(namespaces);
+    let directory = settings
+        .cgroups()
+        .find_map(|(index, path)| Some((index, open_unified(path)?)));
+    let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    if user {
+        // Else the files with its maps would be the host root's.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    }
+    let mut placed = directory.as_ref().map(|&(index, _)| index);
+    let cgroup = directory.as_ref().map(|(_, fd)| fd.as_fd());
+    let mut made = sys::clone3(flags, cgroup);
+    if made.is_err() && placed.is_some() {
+        placed = None;
+        made = sys::clone3(flags, None);
+    }
+    if matches!(made, Err(Errno::NOSYS | Errno::PERM)) {
+        made = clone_the_old_way(flags);
+    }
+    let Some(pid) = made? else {
+        drop(gate);
+        begin_inside(pod, settings, &wait, user, late)?;
+        return Ok(None);
+    };
+    drop(wait);
+    let done = admit(pod, settings, pid, placed, user).and_then(|()| {
+        hide()?;
+        Ok(rustix::io::write(&gate, b"1")?)
+    });
+    if let Err(failure) = done {
+        let _ = sys::kill(pid, raw::SIGKILL);
+        return Err(failure);
+    }
+    Ok(Some(Child { pid, _gate: gate }))
+}
+
+/// clone(2) knows no time namespaces: its bit means something else there.
+fn clone_the_old_way(flags: u32) -> Result<Option<sys::Pid>> {
+    let time = flags & raw::CLONE_NEWTIME;
+    if time != 0 {
+        sys::unshare(time)?;
+    }
+    sys::clone(flags & !time)
+}
+
+/// In the outer half: puts the child where it belongs before it goes on.
+fn admit(
+    pod: &Pod<'_>,
+    settings: &Settings<'_>,
+    pid: sys::Pid,
+    placed: Option<u32>,
+    user: bool,
+) -> Made<()> {
+    let pid = Decimal::new(pid.unsigned_abs());
+    for (index, path) in settings
+        .cgroups()
+        .filter(|&(index, _)| Some(index) != placed)
+    {
+        enter_cgroup(path, pid.as_bytes()).map_err(|errno| Failure {
+            index: Some(index),
+            errno,
+        })?;
+    }
+    if user {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let process = rustix::fs::openat(pod.tree.proc()?, pid.as_c_str(), flags, Mode::empty())?;
+        write_maps(settings, process.as_fd())?;
+    }
+    Ok(())
+}
+
+/// In the child: waits to be let in, and takes its place.
+fn begin_inside(
+    pod: &mut Pod<'_>,
+    settings: &Settings<'_>,
+    wait: &OwnedFd,
+    user: bool,
+    late: bool,
+) -> Made<()> {
+    if rustix::io::read(wait, &mut [0; 1])? == 0 {
+        // The outer half has said why.
+        sys::exit(crate::OURS);
+    }
+    pod.inner = true;
+    if user {
+        become_root(settings)?;
+    }
+    hide()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before that; then the gate has no writer.
+    rustix::fs::fcntl_setfl(wait, OFlags::NONBLOCK)?;
+    if rustix::io::read(wait, &mut [0; 1]) == Ok(0) {
+        sys::exit(crate::OURS);
+    }
+    if late {
+        sys::unshare(raw::CLONE_NEWCGROUP)?;
+    }
+    Ok(())
+}
+
+/// New namespaces for this very process.
+fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) -> Made<()> {
+    for (index, path) in settings.cgroups() {
+        enter_cgroup(path, b"0").map_err(|errno| Failure {
+            index: Some(index),
+            errno,
+        })?;
+    }
+    let flags = clone_flags(namespaces);
+    if !namespaces.contains(Namespaces::USER) {
+        return Ok(sys::unshare(flags)?);
+    }
+    // Maps other than of its own id are for a process outside to write.
+    let path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let process = rustix::fs::openat(pod.tree.proc()?, c"self", path, Mode::empty())?;
+    let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (answer, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    let Some(pid) = sys::fork()? else {
+        drop(gate);
+        if rustix::io::read(&wait, &mut [0; 1]) == Ok(1)
+            && let Err(failure) = write_maps(settings, process.as_fd())
+        {
+            let errno = failure.errno.raw_os_error();
+            let _ = rustix::io::write(&writer, &errno.to_ne_bytes());
+        }
+        sys::exit(0);
+    };
+    drop((wait, writer));
+    sys::unshare(flags)?;
+    rustix::io::write(&gate, b"1")?;
+    let mut errno = [0; 4];
+    let failed = rustix::io::read(&answer, &mut errno)? != 0;
+    let pid = rustix::process::Pid::from_raw(pid);
+    let _ = rustix::process::waitpid(pid, WaitOptions::empty());
+    if failed {
+        return Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno)).into());
+    }
+    become_root(settings)?;
+    Ok(hide()?)
+}
+
+/// `join`.
+pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<Option<Child>> {
+    let root = pod.tree.root_path();
+    sys::setns(sys::inherited(fd)?, clone_flags(namespaces))?;
+    if namespaces.contains(Namespaces::MNT) {
+        pod.tree.reopen_root(root)?;
+    }
+    if !namespaces.contains(Namespaces::PID) {
+        return Ok(None);
+    }
+    let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    match sys::fork()? {
+        Some(pid) => {
+            rustix::io::write(&gate, b"1")?;
+            Ok(Some(Child { pid, _gate: gate }))
+        }
+        None => {
+            drop(gate);
+            let none = Settings {
+                all: pod.settings.ok_or(Errno::INVAL)?,
+                until: 0,
+            };
+            begin_inside(pod, &none, &wait, false, false)?;
+            Ok(None)
+        }
+    }
+}
+
+/// `clock-offset`.
+pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> Result<()> {
+    let mut line = Line::new(sys::STDERR);
+    line.push(clock.word().as_bytes());
+    line.push(if seconds < 0 { b" -" } else { b" " });
+    line.push(Decimal::new(seconds.unsigned_abs()).as_bytes());
+    line.push(b" 0\n");
+    write_at(proc, c"self/timens_offsets", line.as_bytes())
+}
+
+/// Waits for PID 1 of the pod, and passes signals on to it.
+pub(crate) fn wait_for(child: Child) -> u8 {
+    loop {
+        while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
+            if pid == child.pid {
+                return reap::code(status);
+            }
+        }
+        let Some(received) = sys::wait_for_signal(None) else {
+            continue;
+        };
+        // What the terminal sends, it sends to the child as well.
+        if received.signal != raw::SIGCHLD && !received.is_terminals() {
+            let _ = sys::kill(child.pid, received.signal);
+        }
+        if received.signal == raw::SIGTSTP {
+            stop_self();
+        }
+    }
+}
+
+/// Stops this process, as the terminal's stop character would have.
+pub(crate) fn stop_self() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+}
+
+/// What a process like this knows, no other of its user may look at.
+pub(crate) fn hide() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+/// In a new user namespace: takes the ids 0, where there are such.
+fn become_root(settings: &Settings<'_>) -> Result<()> {
+    if !settings.map_root() {
+        return Ok(());
+    }
+    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Writes the maps of a user namespace, each with one call as the kernel
+/// demands, into the directory of a process in procfs.
+fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
+    for (index, directive) in settings.iter() {
+        if let Directive::SetGroups { choice } = directive {
+            let word: &[u8] = match choice {
+                SetGroups::Allow => b"allow",
+                SetGroups::Deny => b"deny",
+            };
+            write_at(process, c"setgroups", word).map_err(|errno| Failure {
+                index: Some(index),
+                errno,
+            })?;
+        }
+    }
+    write_map(settings, process, c"uid_map", |directive| match directive {
+        Directive::UidMap {
+            inside,
+            outside,
+            count,
+        } => Some([inside, outside, count]),
+        _ => None,
+    })?;
+    write_map(settings, process, c"gid_map", |directive| match directive {
+        Directive::GidMap {
+            inside,
+            outside,
+            count,
+        } => Some([inside, outside, count]),
+        _ => None,
+    })
+}
+
+fn write_map(
+    settings: &Settings<'_>,
+    process: BorrowedFd<'_>,
+    file: &CStr,
+    entry: fn(Directive<'_>) -> Option<[u32; 3]>,
+) -> Made<()> {
+    let mut text = sys::Array::new(MAX_MAP)?;
+    let mut last = None;
+    for (index, [inside, outside, count]) in settings
+        .iter()
+        .filter_map(|(index, directive)| Some((index, entry(directive)?)))
+    {
+        for (number, end) in [(inside, b' '), (outside, b' '), (count, b'\n')] {
+            for &byte in Decimal::new(number).as_bytes() {
+                text.push(byte)?;
+            }
+            text.push(end)?;
+        }
+        last = Some(index);
+    }
+    match last {
+        None => Ok(()),
+        Some(_) => {
+            write_at(process, file, text.as_slice()).map_err(|errno| Failure { index: last, errno })
+        }
+    }
+}
+
+/// Longest map: the kernel takes 340 lines of three numbers, in one page.
+const MAX_MAP: usize = 4096;
+
+fn clone_flags(namespaces: Namespaces) -> u32 {
+    [
+        (Namespaces::MNT, raw::CLONE_NEWNS),
+        (Namespaces::PID, raw::CLONE_NEWPID),
+        (Namespaces::IPC, raw::CLONE_NEWIPC),
+        (Namespaces::UTS, raw::CLONE_NEWUTS),
+        (Namespaces::NET, raw::CLONE_NEWNET),
+        (Namespaces::CGROUP, raw::CLONE_NEWCGROUP),
+        (Namespaces::USER, raw::CLONE_NEWUSER),
+        (Namespaces::TIME, raw::CLONE_NEWTIME),
+    ]
+    .iter()
+    .filter(|&&(kind, _)| namespaces.contains(kind))
+    .fold(0, |flags, &(_, flag)| flags | flag)
+}
+
+/// Opens a cgroup directory if it is of version 2.
+fn open_unified(path: &CStr) -> Option<OwnedFd> {
+    const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let kind = i64::from(rustix::fs::fstatfs(&directory).ok()?.f_type);
+    (kind == CGROUP2_SUPER_MAGIC).then_some(directory)
+}
+
+fn enter_cgroup(path: &CStr, pid: &[u8]) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    write_at(directory.as_fd(), c"cgroup.procs", pid)
+}

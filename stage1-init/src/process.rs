@@ -1,0 +1,276 @@
+//! What each process of an app does to itself before it executes its program.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::Mode;
+use rustix::io::{Errno, Result};
+use rustix::process::{Gid, Pid, Rlimit, Uid};
+use stage1_init::{Directive, Limit, Resource};
+
+use crate::apps::{App, Phase, Steps};
+use crate::execute::Origin;
+use crate::files::write_at;
+use crate::mounts::Tree;
+use crate::sys::{self, Array};
+use crate::{capabilities, outer, program, say};
+
+/// Why a process could not begin: the directive, and the error.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) index: u32,
+    pub(crate) errno: Errno,
+}
+
+impl Fault {
+    fn send(self, to: &OwnedFd) {
+        let mut bytes = [0; 8];
+        let (index, errno) = (
+            self.index.to_ne_bytes(),
+            self.errno.raw_os_error().to_ne_bytes(),
+        );
+        for (place, byte) in bytes.iter_mut().zip(index.into_iter().chain(errno)) {
+            *place = byte;
+        }
+        let _ = rustix::io::write(to, &bytes);
+    }
+
+    /// Waits until the process has executed its program (which closes the
+    /// pipe) or has said why not.
+    pub(crate) fn receive(from: &OwnedFd) -> Result<Option<Self>> {
+        let mut bytes = [0; 8];
+        if rustix::io::read(from, &mut bytes)? < bytes.len() {
+            return Ok(None);
+        }
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
+        Ok(Some(Self {
+            index: u32::from_ne_bytes([a, b, c, d]),
+            errno,
+        }))
+    }
+}
+
+/// In a new process: becomes a program of an app.
+pub(crate) fn run(
+    app: &App<'_>,
+    phase: Phase,
+    tree: &Tree<'_>,
+    origin: Origin,
+    failures: &OwnedFd,
+) -> ! {
+    let (fault, status) = match prepare(app, tree, origin) {
+        Err(fault) => (fault, crate::OURS),
+        Ok(()) => {
+            let (index, words) = app.program(phase).unzip();
+            let errno = words.map_or(Errno::NOENT, |words| {
+                program::execute(words, app, origin.start)
+            });
+            let status = match errno {
+                Errno::NOENT | Errno::NOTDIR => crate::NOT_FOUND,
+                _ => crate::NOT_EXECUTABLE,
+            };
+            (
+                Fault {
+                    index: index.unwrap_or(0),
+                    errno,
+                },
+                status,
+            )
+        }
+    };
+    fault.send(failures);
+    sys::exit(status)
+}
+
+fn prepare(app: &App<'_>, tree: &Tree<'_>, origin: Origin) -> core::result::Result<(), Fault> {
+    let first = app.directives().next().map_or(0, |(index, _)| index);
+    let begun = match app.steps {
+        Some(Steps::Command(_)) => begin_command(origin),
+        _ => begin_planned(app, origin),
+    };
+    begun.map_err(|errno| Fault {
+        index: first,
+        errno,
+    })?;
+    for (index, directive) in app.directives() {
+        carry_out(directive, tree).map_err(|errno| Fault { index, errno })?;
+    }
+    sys::block(0);
+    Ok(())
+}
+
+fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
+    if let Some(mounts) = &app.mounts {
+        sys::setns(mounts.as_fd(), linux_raw_sys::general::CLONE_NEWNS)?;
+    }
+    rustix::process::chdir(c"/")?;
+    rustix::process::umask(origin.mask);
+    capabilities::empty_inheritable()
+}
+
+/// Without a plan, the command gets a process group, and the terminal if it
+/// was ours to give.
+fn begin_command(origin: Origin) -> Result<()> {
+    rustix::process::umask(origin.mask);
+    let ours = rustix::process::getpgrp();
+    rustix::process::setpgid(None, None)?;
+    if rustix::termios::tcgetpgrp(sys::STDIN) == Ok(ours) {
+        take_terminal(rustix::process::getpid().as_raw_nonzero().get());
+    }
+    Ok(())
+}
+
+/// Makes a group the foreground one of the terminal on standard input, if
+/// there is one. All signals must be blocked, or SIGTTOU would stop us.
+pub(crate) fn take_terminal(group: sys::Pid) {
+    if let Some(group) = Pid::from_raw(group) {
+        let _ = rustix::termios::tcsetpgrp(sys::STDIN, group);
+    }
+}
+
+fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
+    use Directive as D;
+    match directive {
+        D::Umask { mask } => {
+            rustix::process::umask(Mode::from_raw_mode(mask.0));
+        }
+        D::Rlimit {
+            resource,
+            soft,
+            hard,
+        } => set_limit(resource, soft, hard)?,
+        D::OomScoreAdj { score } => set_oom_score(tree, score)?,
+        D::Session {} => {
+            rustix::process::setsid()?;
+        }
+        D::Foreground {} => {
+            rustix::process::setpgid(None, None)?;
+            take_terminal(rustix::process::getpid().as_raw_nonzero().get());
+        }
+        D::Terminal { fd } => {
+            rustix::process::setsid()?;
+            rustix::process::ioctl_tiocsctty(sys::inherited(fd)?)?;
+            use_as_standard(fd, fd, fd)?;
+        }
+        D::Stdio {
+            input,
+            output,
+            error,
+        } => use_as_standard(input, output, error)?,
+        D::Keyring {} => match sys::join_session_keyring() {
+            // A kernel without keyrings has none to leave behind.
+            Err(Errno::NOSYS) => {}
+            result => result?,
+        },
+        D::Bounding { set } => capabilities::bound(set)?,
+        D::Capabilities { set } => capabilities::limit(set)?,
+        D::Ambient { set } => capabilities::keep(set)?,
+        D::Groups { groups } => {
+            let mut list = Array::new(groups.len())?;
+            for group in groups.iter() {
+                list.push(Gid::from_raw(group))?;
+            }
+            rustix::thread::set_thread_groups(list.as_slice())?;
+        }
+        D::Gid { gid } => {
+            let gid = Gid::from_raw(gid);
+            rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+        }
+        D::Uid { uid } => {
+            let uid = Uid::from_raw(uid);
+            rustix::thread::set_keep_capabilities(true)?;
+            rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+        }
+        D::Workdir { path } => change_directory(path)?,
+        D::NoNewPrivs {} => rustix::thread::set_no_new_privs(true)?,
+        D::Seccomp { fd } => filter(fd)?,
+        // `env` and the programs are looked up when one is executed; the
+        // others are not of this part.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
+    use rustix::process::Resource as R;
+    let which = match resource {
+        Resource::As => R::As,
+        Resource::Core => R::Core,
+        Resource::Cpu => R::Cpu,
+        Resource::Data => R::Data,
+        Resource::Fsize => R::Fsize,
+        Resource::Locks => R::Locks,
+        Resource::Memlock => R::Memlock,
+        Resource::Msgqueue => R::Msgqueue,
+        Resource::Nice => R::Nice,
+        Resource::Nofile => R::Nofile,
+        Resource::Nproc => R::Nproc,
+        Resource::Rss => R::Rss,
+        Resource::Rtprio => R::Rtprio,
+        Resource::Rttime => R::Rttime,
+        Resource::Sigpending => R::Sigpending,
+        Resource::Stack => R::Stack,
+    };
+    rustix::process::setrlimit(
+        which,
+        Rlimit {
+            current: soft.0,
+            maximum: hard.0,
+        },
+    )
+}
+
+/// In a user namespace a process that hides itself may not write its own file,
+/// which is then the host root's.
+fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
+    let mut text = say::Line::new(sys::STDERR);
+    text.push(if score < 0 { b"-" } else { b"" });
+    text.push(say::Decimal::new(score.unsigned_abs()).as_bytes());
+    match write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes()) {
+        Err(Errno::ACCESS) => {
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
+            let result = write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes());
+            outer::hide()?;
+            result
+        }
+        result => result,
+    }
+}
+
+/// Copies first, so that no descriptor is overwritten before it is used.
+fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
+    let copy = |number| rustix::io::fcntl_dupfd_cloexec(sys::inherited(number)?, 3);
+    for (number, fd) in [(0, copy(input)?), (1, copy(output)?), (2, copy(error)?)] {
+        sys::make_standard(fd.as_fd(), number)?;
+    }
+    Ok(())
+}
+
+/// The kernel shows a directory outside the root as `(unreachable)`: one that
+/// leaked in through a descriptor (CVE-2024-21626).
+fn change_directory(path: &core::ffi::CStr) -> Result<()> {
+    rustix::process::chdir(path)?;
+    match sys::getcwd(&mut [0; 4096])?.first() {
+        Some(b'/') => Ok(()),
+        _ => Err(Errno::XDEV),
+    }
+}
+
+/// Signals are let through before, for the filter may not know the call.
+fn filter(fd: u32) -> Result<()> {
+    const INSTRUCTION: usize = 8;
+    const MOST: usize = 4096;
+    sys::block(0);
+    let fd = sys::inherited(fd)?;
+    let mut program = Array::new(MOST)?;
+    let mut at = 0;
+    loop {
+        let mut instruction = [0; INSTRUCTION];
+        match rustix::io::pread(fd, &mut instruction, at)? {
+            0 => break,
+            INSTRUCTION => program.push(u64::from_ne_bytes(instruction))?,
+            _ => return Err(Errno::INVAL),
+        }
+        at += INSTRUCTION as u64;
+    }
+    sys::seccomp(&program)
+}

@@ -1,0 +1,183 @@
+//! PID 1 at work: reaps, passes signals on, ends the pod.
+//!
+//! From here on nothing may fail: the death of this process is the pod's.
+//! It sleeps in one system call until a signal arrives, and wakes for nothing
+//! else but the end of a grace period.
+
+use linux_raw_sys::general as raw;
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, WaitStatus};
+use stage1_init::Report;
+
+use crate::apps::{Phase, Steps};
+use crate::execute::Pod;
+use crate::sys::Received;
+use crate::{outer, say, sys};
+
+/// How the pod ends.
+#[derive(Default)]
+pub(crate) struct Ending {
+    /// The status of the first app that failed.
+    status: Option<u8>,
+    /// When those that are left will be killed.
+    deadline: Option<isize>,
+}
+
+/// Returns a child that has ended or stopped, if there is one.
+pub(crate) fn next(options: WaitOptions) -> Option<(sys::Pid, WaitStatus)> {
+    loop {
+        match rustix::process::wait(options) {
+            Ok(Some((pid, status))) => return Some((pid.as_raw_nonzero().get(), status)),
+            Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
+/// Turns how a process ended into an exit code, as shells do.
+pub(crate) fn code(status: WaitStatus) -> u8 {
+    let signal = status.terminating_signal().map(|signal| 128 + signal);
+    let code = status.exit_status().or(signal).unwrap_or(0);
+    u8::try_from(code).unwrap_or(crate::OURS)
+}
+
+/// Runs the pod until all apps are over, and returns its status.
+pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
+    loop {
+        while let Some((pid, status)) = next(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+            if status.stopped() {
+                pod.stopped(pid);
+            } else {
+                pod.ended(pid, status);
+            }
+        }
+        if pod
+            .apps
+            .iter()
+            .flatten()
+            .all(|app| app.phase == Phase::Over)
+        {
+            return pod.ending.status.unwrap_or(0);
+        }
+        let deadline = pod.ending.deadline;
+        let left = deadline.map(|deadline| (deadline - sys::now()).max(0));
+        match sys::wait_for_signal(left) {
+            Some(received) => pod.pass_on(received),
+            None if deadline.is_some_and(|deadline| sys::now() >= deadline) => {
+                pod.kill();
+                pod.ending.deadline = Some(sys::now() + pod.grace_time());
+            }
+            None => {}
+        }
+    }
+}
+
+impl Pod<'_> {
+    fn grace_time(&self) -> isize {
+        isize::try_from(self.grace).unwrap_or(isize::MAX / 2).max(1)
+    }
+
+    /// An app's process has ended, or an orphan has.
+    fn ended(&mut self, pid: sys::Pid, status: WaitStatus) {
+        let found = self
+            .apps
+            .iter_mut()
+            .position(|app| app.as_ref().is_some_and(|app| app.pid == Some(pid)));
+        let Some((at, app)) = found.and_then(|at| Some((at, self.apps.get_mut(at)?.as_mut()?)))
+        else {
+            return;
+        };
+        app.pid = None;
+        let phase = core::mem::replace(&mut app.phase, Phase::Over);
+        let (executed, has_post_stop) = (app.executed, app.program(Phase::PostStop).is_some());
+        if let (Phase::Main, true, Some(report)) = (phase, executed, self.origin.report) {
+            let (app, status) = (app.name.to_bytes(), status.as_raw().unsigned_abs());
+            say::report(report, &Report::Exited { app, status });
+        }
+        let code = code(status);
+        if code != 0 && phase != Phase::PostStop {
+            self.failed(code);
+        }
+        match phase {
+            Phase::PreStart if code != 0 && executed => self.pre_start_failed(at),
+            Phase::PreStart if code == 0 && self.ending.status.is_none() => {
+                self.begin(at, Phase::Main);
+            }
+            Phase::Main if executed && has_post_stop => {
+                self.begin(at, Phase::PostStop);
+            }
+            _ => {}
+        }
+    }
+
+    fn pre_start_failed(&self, at: usize) {
+        let program = self
+            .apps
+            .get(at)
+            .and_then(|app| app.as_ref()?.program(Phase::PreStart));
+        if let Some((index, _)) = program {
+            self.report_failure(index, Errno::CANCELED);
+        }
+    }
+
+    /// One app failed: the others are asked to end.
+    pub(crate) fn failed(&mut self, code: u8) {
+        if self.ending.status.is_none() {
+            self.ending.status = Some(code);
+            self.ending.deadline = Some(sys::now() + self.grace_time());
+            for app in self
+                .apps
+                .iter()
+                .flatten()
+                .filter(|app| app.phase != Phase::PostStop)
+            {
+                app.signal(raw::SIGTERM);
+                // One that was stopped would not hear of it.
+                app.signal_group(raw::SIGCONT);
+            }
+        }
+    }
+
+    fn kill(&self) {
+        for app in self.apps.iter().flatten() {
+            app.signal(raw::SIGKILL);
+        }
+    }
+
+    /// Passes a signal on to the apps.
+    fn pass_on(&self, received: Received) {
+        let signal = match received.signal {
+            raw::SIGCHLD => return,
+            raw::SIGTSTP | raw::SIGTTIN | raw::SIGTTOU => raw::SIGSTOP,
+            other => other,
+        };
+        for app in self.apps.iter().flatten() {
+            if received.is_terminals() && !app.has_group() {
+                continue; // It got its own.
+            }
+            match signal {
+                raw::SIGSTOP | raw::SIGCONT => app.signal_group(signal),
+                _ => app.signal(signal),
+            }
+        }
+        if received.signal == raw::SIGTSTP && !self.inner {
+            outer::stop_self();
+        }
+    }
+
+    /// An app's process was stopped. A command that was run without a plan
+    /// stops us as well, so that the shell that started us takes its terminal
+    /// back; when we go on, so does the command.
+    fn stopped(&self, pid: sys::Pid) {
+        let command = self
+            .apps
+            .iter()
+            .flatten()
+            .any(|app| app.pid == Some(pid) && matches!(app.steps, Some(Steps::Command(_))));
+        if command && rustix::process::getpid() != rustix::process::Pid::INIT {
+            outer::stop_self();
+            crate::process::take_terminal(pid);
+            let _ = sys::kill(-pid, raw::SIGCONT);
+        }
+    }
+}

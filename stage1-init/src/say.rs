@@ -1,0 +1,223 @@
+//! What stage1-init says: lines on standard error, reports, and how numbers
+//! and errors are spelled. Without `core::fmt`, which costs more than all of it.
+
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
+use stage1_init::{Directive, FaultKind, Report};
+
+use crate::sys;
+
+/// Collects bytes and writes them with one system call, so that the lines of
+/// two processes do not mix.
+pub(crate) struct Line<'fd> {
+    to: BorrowedFd<'fd>,
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl<'fd> Line<'fd> {
+    pub(crate) fn new(to: BorrowedFd<'fd>) -> Self {
+        Self {
+            to,
+            bytes: [0; 512],
+            length: 0,
+        }
+    }
+
+    /// Appends; what does not fit is written out in between.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.length == self.bytes.len() {
+                self.flush();
+            }
+            if let Some(place) = self.bytes.get_mut(self.length) {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+
+    /// Writes what was collected. An error is passed over: there is nobody
+    /// left to tell.
+    pub(crate) fn flush(&mut self) {
+        let mut rest = self.as_bytes();
+        while !rest.is_empty() {
+            match rustix::io::write(self.to, rest) {
+                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or(&[]),
+                Err(Errno::INTR) => {}
+                _ => break,
+            }
+        }
+        self.length = 0;
+    }
+}
+
+/// Decimal digits of a number.
+pub(crate) struct Decimal {
+    digits: [u8; 11],
+    first: usize,
+}
+
+impl Decimal {
+    /// Spells a number as a word, with its NUL byte.
+    pub(crate) fn new(number: u32) -> Self {
+        let mut spelled = Self {
+            digits: [0; 11],
+            first: 10,
+        };
+        let mut rest = number;
+        loop {
+            spelled.first -= 1;
+            let [digit, ..] = (rest % 10).to_le_bytes();
+            if let Some(place) = spelled.digits.get_mut(spelled.first) {
+                *place = b'0' + digit;
+            }
+            rest /= 10;
+            if rest == 0 {
+                return spelled;
+            }
+        }
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        let digits = self.digits.get(self.first..).unwrap_or(&[]);
+        CStr::from_bytes_with_nul(digits).unwrap_or(c"")
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.as_c_str().to_bytes()
+    }
+}
+
+/// Says one line on standard error.
+pub(crate) fn line(parts: &[&[u8]]) {
+    let mut line = Line::new(sys::STDERR);
+    line.push(b"stage1-init: ");
+    for part in parts {
+        line.push(part);
+    }
+    line.push(b"\n");
+    line.flush();
+}
+
+/// Says why something outside of any plan failed.
+pub(crate) fn failed(what: &[u8], errno: Errno) {
+    line(&[what, b": ", Reason::new(errno).text()]);
+}
+
+/// Says which directive failed: with its first operand that names something.
+pub(crate) fn directive_failed(index: u32, directive: Option<&Directive<'_>>, errno: Errno) {
+    let (word, name) = match directive {
+        Some(directive) => (directive.word(), name_of(directive)),
+        None => ("?", None),
+    };
+    let (blank, name): (&[u8], _) = match name {
+        Some(name) => (b" ", name.to_bytes()),
+        None => (b"", &b""[..]),
+    };
+    let (index, reason) = (Decimal::new(index), Reason::new(errno));
+    line(&[
+        b"directive ",
+        index.as_bytes(),
+        b" (",
+        word.as_bytes(),
+        blank,
+        name,
+        b"): ",
+        reason.text(),
+    ]);
+}
+
+/// Says which word of a plan is wrong.
+pub(crate) fn fault(word: usize, kind: FaultKind) {
+    let word = Decimal::new(u32::try_from(word).unwrap_or(u32::MAX));
+    line(&[
+        b"word ",
+        word.as_bytes(),
+        b" of the plan: ",
+        kind.message().as_bytes(),
+    ]);
+}
+
+/// Writes a line of the report.
+pub(crate) fn report(to: BorrowedFd<'_>, report: &Report<'_>) {
+    let mut line = Line::new(to.as_fd());
+    report.encode(&mut |bytes: &[u8]| line.push(bytes));
+    line.flush();
+}
+
+fn name_of<'a>(directive: &Directive<'a>) -> Option<&'a CStr> {
+    use Directive as D;
+    match directive {
+        D::Cgroup { path } | D::Root { path } | D::Workdir { path } => Some(path),
+        D::Dir { path, .. } | D::Touch { path, .. } | D::File { path, .. } => Some(path),
+        D::Symlink { path, .. } | D::Node { path, .. } => Some(path),
+        D::Mount { target, .. } | D::Bind { target, .. } | D::Remount { target, .. } => {
+            Some(target)
+        }
+        D::Propagation { target, .. } | D::Readonly { target } | D::Mask { target } => Some(target),
+        D::Hostname { name } | D::Domainname { name } => Some(name),
+        D::Sysctl { key, .. } => Some(key),
+        D::App { name } => Some(name.as_c_str()),
+        D::PreStart { argv } | D::Main { argv } | D::PostStop { argv } => argv.0.iter().next(),
+        _ => None,
+    }
+}
+
+/// An error as words for a person: strerror(3) for the common ones, the number
+/// for the others.
+struct Reason {
+    text: Option<&'static [u8]>,
+    number: Line<'static>,
+}
+
+impl Reason {
+    fn new(errno: Errno) -> Self {
+        let found = TEXTS.iter().find(|(known, _)| *known == errno);
+        let mut number = Line::new(sys::STDERR);
+        number.push(b"error ");
+        number.push(Decimal::new(errno.raw_os_error().unsigned_abs()).as_bytes());
+        Self {
+            text: found.map(|(_, text)| text.as_bytes()),
+            number,
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.text.unwrap_or(self.number.as_bytes())
+    }
+}
+
+const TEXTS: &[(Errno, &str)] = &[
+    (Errno::PERM, "Operation not permitted"),
+    (Errno::NOENT, "No such file or directory"),
+    (Errno::IO, "Input/output error"),
+    (Errno::TOOBIG, "Argument list too long"),
+    (Errno::NOEXEC, "Exec format error"),
+    (Errno::BADF, "Bad file descriptor"),
+    (Errno::AGAIN, "Resource temporarily unavailable"),
+    (Errno::NOMEM, "Cannot allocate memory"),
+    (Errno::ACCESS, "Permission denied"),
+    (Errno::BUSY, "Device or resource busy"),
+    (Errno::EXIST, "File exists"),
+    (Errno::NODEV, "No such device"),
+    (Errno::NOTDIR, "Not a directory"),
+    (Errno::ISDIR, "Is a directory"),
+    (Errno::INVAL, "Invalid argument"),
+    (Errno::NOTTY, "Inappropriate ioctl for device"),
+    (Errno::NOSPC, "No space left on device"),
+    (Errno::ROFS, "Read-only file system"),
+    (Errno::NAMETOOLONG, "File name too long"),
+    (Errno::NOSYS, "Function not implemented"),
+    (Errno::LOOP, "Too many levels of symbolic links"),
+    (Errno::OPNOTSUPP, "Operation not supported"),
+    (Errno::XDEV, "Invalid cross-device link"),
+    (Errno::USERS, "Too many namespaces"),
+    (Errno::CANCELED, "it did not succeed"),
+];

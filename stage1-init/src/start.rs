@@ -1,0 +1,128 @@
+//! From the kernel's entry to `main`: what the new program finds on its stack,
+//! and what Rust demands of a program that has no std.
+
+#![allow(
+    unsafe_code,
+    reason = "the initial stack is reachable through raw pointers only"
+)]
+
+use core::ffi::{CStr, c_char};
+use core::panic::PanicInfo;
+
+use crate::{say, sys};
+
+/// The entry of the auxiliary vector that getauxval(3) calls so.
+const AT_SECURE: usize = 23;
+
+/// What the kernel passed: arguments, environment, auxiliary vector.
+///
+/// It lies at the end of the stack and stays there, unchanged, for as long as
+/// the program runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    count: usize,
+    words: *const *const c_char,
+}
+
+impl Start {
+    /// Returns an argument; the first is the program's own name.
+    pub(crate) fn argument(self, index: usize) -> Option<&'static CStr> {
+        if index < self.count {
+            self.word(index)
+        } else {
+            None
+        }
+    }
+
+    /// Returns a variable of the environment.
+    pub(crate) fn variable(self, index: usize) -> Option<&'static CStr> {
+        self.word(self.count.checked_add(1)?.checked_add(index)?)
+    }
+
+    /// Returns all arguments from this one on as they lie in memory, each with
+    /// its NUL byte, or `None` if they do not lie one behind the other: the
+    /// kernel lays them out so.
+    pub(crate) fn arguments_from(self, index: usize) -> Option<&'static [u8]> {
+        let mut bytes: &'static [u8] = &[];
+        for index in index..self.count {
+            let word = self.argument(index)?.to_bytes_with_nul();
+            if bytes.is_empty() {
+                bytes = word;
+            } else if core::ptr::eq(bytes.as_ptr_range().end, word.as_ptr()) {
+                let length = bytes.len() + word.len();
+                // SAFETY: the second string begins where the first ends, both
+                // are in the argument area of the stack, which is one mapping,
+                // initialised by the kernel and never written to by us.
+                bytes = unsafe { core::slice::from_raw_parts(bytes.as_ptr(), length) };
+            } else {
+                return None;
+            }
+        }
+        Some(bytes)
+    }
+
+    /// Tells whether this program was given privileges by executing its file.
+    pub(crate) fn is_secure(self) -> bool {
+        let mut at = self.count + 1;
+        while self.word(at).is_some() {
+            at += 1;
+        }
+        // SAFETY: the auxiliary vector follows the NULL pointer at `at` that
+        // ends the environment.
+        let mut vector: *const [usize; 2] = unsafe { self.words.add(at + 1) }.cast();
+        loop {
+            // SAFETY: no pair before this one was AT_NULL, so this is one.
+            match unsafe { vector.read() } {
+                [0, _] => return false,
+                [AT_SECURE, value] => return value != 0,
+                _ => {}
+            }
+            // SAFETY: a pair that is not AT_NULL is followed by another.
+            vector = unsafe { vector.add(1) };
+        }
+    }
+
+    /// Reads the pointer at a place that is at most that of the NULL after the
+    /// environment: callers stop at the first `None`.
+    fn word(self, at: usize) -> Option<&'static CStr> {
+        // SAFETY: argc, and from there on pointers up to the NULL that ends
+        // the environment, were laid down by the kernel.
+        let word = unsafe { self.words.add(at).read() };
+        if word.is_null() {
+            return None;
+        }
+        // SAFETY: the kernel's strings are terminated and stay for ever.
+        Some(unsafe { CStr::from_ptr(word) })
+    }
+}
+
+/// The first Rust that runs.
+///
+/// # Safety
+///
+/// `stack` must be the stack pointer at the program's entry.
+pub(crate) unsafe extern "C" fn entry(stack: *const usize) -> ! {
+    // SAFETY: the kernel puts argc there, and the words behind it.
+    let count = unsafe { stack.read() };
+    // SAFETY: the words follow argc.
+    let words = unsafe { stack.add(1) }.cast();
+    crate::main(Start { count, words })
+}
+
+/// A panic is a bug of ours. It ends the process, and with PID 1 the pod.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    say::line(&[b"this is a bug, please report it"]);
+    sys::exit(crate::OURS)
+}
+
+/// Unoptimised code names it, although nothing unwinds.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
+/// Likewise.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case, reason = "the compiler chose the name")]
+extern "C" fn _Unwind_Resume() -> ! {
+    sys::exit(crate::OURS)
+}

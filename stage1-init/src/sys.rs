@@ -1,0 +1,489 @@
+//! System calls that rustix does not offer in its stable interface, each as a
+//! function that cannot be misused.
+//!
+//! # Safety
+//!
+//! One rule for the whole file: the arguments of a call are those that the
+//! kernel's manual page gives, in that order; a pointer that is passed comes
+//! from a reference (or is null where the page allows it), with the length of
+//! what it refers to. The comments below say only what goes beyond.
+
+#![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "a register has no type: numbers are passed in and out by their bits"
+)]
+
+use core::ffi::{CStr, c_char, c_int};
+use core::marker::PhantomData;
+use core::ptr;
+
+use linux_raw_sys::general as nr;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::{Errno, Result};
+
+use crate::arch;
+
+pub(crate) const STDIN: BorrowedFd<'static> = standard(0);
+pub(crate) const STDOUT: BorrowedFd<'static> = standard(1);
+pub(crate) const STDERR: BorrowedFd<'static> = standard(2);
+
+const fn standard(number: c_int) -> BorrowedFd<'static> {
+    // SAFETY: the three are open from `main`'s first lines on, and never closed.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Returns a descriptor that this process inherited and that a plan or an
+/// option names, if there is one of that number.
+pub(crate) fn inherited(number: u32) -> Result<BorrowedFd<'static>> {
+    let number = c_int::try_from(number).map_err(|_| Errno::BADF)?;
+    // SAFETY: what was inherited belongs to no `OwnedFd`, so nobody closes it;
+    // a number that is not open does no harm but EBADF.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_getfd(fd)?;
+    Ok(fd)
+}
+
+macro_rules! call {
+    ($number:ident $(, $argument:expr)*) => {{
+        let given = [$($argument as usize),*];
+        let mut arguments = [0_usize; 6];
+        for (place, argument) in arguments.iter_mut().zip(given) {
+            *place = argument;
+        }
+        // SAFETY: see the head of this file.
+        returned(unsafe { arch::syscall(nr::$number, arguments) })
+    }};
+}
+
+fn returned(value: isize) -> Result<usize> {
+    if (-4095..0).contains(&value) {
+        Err(Errno::from_raw_os_error(-value as i32))
+    } else {
+        Ok(value as usize)
+    }
+}
+
+/// Ends the process.
+pub(crate) fn exit(status: u8) -> ! {
+    loop {
+        let _ = call!(__NR_exit_group, u32::from(status), 0_usize);
+    }
+}
+
+// --- processes ---
+
+/// Process ids as the kernel's calls take them.
+pub(crate) type Pid = c_int;
+
+/// Makes a child with a copy of everything; returns `None` in it.
+pub(crate) fn fork() -> Result<Option<Pid>> {
+    clone(0)
+}
+
+/// clone(2) with namespaces: the same, in new ones.
+///
+/// Sound although Rust knows nothing of it: the process has one thread, and
+/// the child goes on with a copy of its stack.
+pub(crate) fn clone(namespaces: u32) -> Result<Option<Pid>> {
+    let flags = namespaces | nr::SIGCHLD;
+    let pid = call!(__NR_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize)?;
+    Ok((pid != 0).then_some(pid as Pid))
+}
+
+/// clone3(2): the same, with all namespaces, and in a cgroup from the start.
+pub(crate) fn clone3(namespaces: u32, cgroup: Option<BorrowedFd<'_>>) -> Result<Option<Pid>> {
+    let into = if cgroup.is_some() {
+        nr::CLONE_INTO_CGROUP
+    } else {
+        0
+    };
+    let arguments = nr::clone_args {
+        flags: u64::from(namespaces) | into,
+        pidfd: 0,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(nr::SIGCHLD),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
+    };
+    let pid = call!(__NR_clone3, &raw const arguments, size_of_val(&arguments))?;
+    Ok((pid != 0).then_some(pid as Pid))
+}
+
+/// Makes new namespaces for this process.
+pub(crate) fn unshare(namespaces: u32) -> Result<()> {
+    call!(__NR_unshare, namespaces).map(drop)
+}
+
+/// Joins namespaces.
+pub(crate) fn setns(fd: BorrowedFd<'_>, namespaces: u32) -> Result<()> {
+    call!(__NR_setns, fd.as_raw_fd(), namespaces).map(drop)
+}
+
+/// Sends a signal to a process, or, with a negative number, to a group.
+pub(crate) fn kill(pid: Pid, signal: u32) -> Result<()> {
+    call!(__NR_kill, pid, signal).map(drop)
+}
+
+/// Executes a file; returns only if that fails.
+pub(crate) fn execve(path: &CStr, argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
+    let (argv, environment) = (argv.as_ptr(), environment.as_ptr());
+    call!(__NR_execve, path.as_ptr(), argv, environment)
+        .err()
+        .unwrap_or(Errno::NOEXEC)
+}
+
+/// Executes the file that is open; returns only if that fails.
+pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
+    let (empty, argv, environment) = (c"".as_ptr(), argv.as_ptr(), environment.as_ptr());
+    call!(
+        __NR_execveat,
+        fd.as_raw_fd(),
+        empty,
+        argv,
+        environment,
+        nr::AT_EMPTY_PATH
+    )
+    .err()
+    .unwrap_or(Errno::NOEXEC)
+}
+
+// --- signals ---
+
+/// A set of signals: bit 0 is signal 1.
+pub(crate) type Signals = u64;
+
+/// Blocks these signals and no others.
+pub(crate) fn block(signals: Signals) {
+    let set = &raw const signals;
+    let _ = call!(
+        __NR_rt_sigprocmask,
+        nr::SIG_SETMASK,
+        set,
+        0_usize,
+        size_of::<Signals>()
+    );
+}
+
+/// Gives all signals their default effect: some stay ignored across execve(2).
+pub(crate) fn default_signals() {
+    // Handler, flags, restorer, mask: all zero is SIG_DFL in any order.
+    let action = [0_usize; 8];
+    for signal in 1..=64 {
+        let new = action.as_ptr();
+        let _ = call!(
+            __NR_rt_sigaction,
+            signal,
+            new,
+            0_usize,
+            size_of::<Signals>()
+        );
+    }
+}
+
+/// A signal that was waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Received {
+    pub(crate) signal: u32,
+    /// It comes from the kernel, for instance from the terminal.
+    pub(crate) by_kernel: bool,
+}
+
+impl Received {
+    /// The terminal sent it, to all processes of its foreground group alike.
+    pub(crate) fn is_terminals(self) -> bool {
+        let kinds = [
+            nr::SIGINT,
+            nr::SIGQUIT,
+            nr::SIGTSTP,
+            nr::SIGTTIN,
+            nr::SIGTTOU,
+            nr::SIGWINCH,
+        ];
+        self.by_kernel && kinds.contains(&self.signal)
+    }
+}
+
+/// Waits for any signal; all must be blocked. `None` after so many seconds.
+pub(crate) fn wait_for_signal(seconds: Option<isize>) -> Option<Received> {
+    let all: Signals = !0;
+    // siginfo_t: signo, errno, code, and what depends on the signal.
+    let mut information = [0_i32; 32];
+    let span = [seconds.unwrap_or(0), 0];
+    let span = seconds.map_or(ptr::null(), |_| span.as_ptr());
+    let size = size_of::<Signals>();
+    loop {
+        match call!(
+            __NR_rt_sigtimedwait,
+            &raw const all,
+            information.as_mut_ptr(),
+            span,
+            size
+        ) {
+            Ok(signal) => {
+                let [_, _, code, ..] = information;
+                let by_kernel = code == SI_KERNEL;
+                return Some(Received {
+                    signal: signal as u32,
+                    by_kernel,
+                });
+            }
+            Err(Errno::INTR) if seconds.is_none() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+const SI_KERNEL: i32 = 0x80;
+
+/// Returns the seconds of the monotonic clock, which no clock change moves.
+pub(crate) fn now() -> isize {
+    let mut time = [0_isize; 2];
+    let _ = call!(__NR_clock_gettime, nr::CLOCK_MONOTONIC, time.as_mut_ptr());
+    let [seconds, _] = time;
+    seconds
+}
+
+// --- files and mounts ---
+
+/// Sets the close-on-exec flag on every descriptor from `first` on.
+pub(crate) fn close_on_exec_from(first: u32) -> Result<()> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    call!(__NR_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC).map(drop)
+}
+
+/// The same for one descriptor by its number, for kernels without that call.
+pub(crate) fn close_on_exec(number: u32) {
+    let _ = call!(__NR_fcntl, number, nr::F_SETFD, nr::FD_CLOEXEC);
+}
+
+/// Makes a descriptor one of the three standard ones, which stays at execution.
+pub(crate) fn make_standard(fd: BorrowedFd<'_>, number: u32) -> Result<()> {
+    call!(__NR_dup3, fd.as_raw_fd(), number, 0_usize).map(drop)
+}
+
+/// Opens a path on the lowest free number, for `main`'s first lines.
+pub(crate) fn open_lowest(path: &CStr) -> Result<()> {
+    call!(
+        __NR_openat,
+        nr::AT_FDCWD,
+        path.as_ptr(),
+        nr::O_RDWR,
+        0_usize
+    )
+    .map(drop)
+}
+
+/// Changes attributes of the mount that `fd` is on, or of all below it, too.
+pub(crate) fn mount_setattr(
+    fd: BorrowedFd<'_>,
+    recursive: bool,
+    set: u32,
+    clear: u32,
+) -> Result<()> {
+    let attributes = nr::mount_attr {
+        attr_set: u64::from(set),
+        attr_clr: u64::from(clear),
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let flags = nr::AT_EMPTY_PATH | if recursive { nr::AT_RECURSIVE } else { 0 };
+    let (attributes, size) = (&raw const attributes, size_of::<nr::mount_attr>());
+    call!(
+        __NR_mount_setattr,
+        fd.as_raw_fd(),
+        c"".as_ptr(),
+        flags,
+        attributes,
+        size
+    )
+    .map(drop)
+}
+
+/// Writes the working directory's path into `buffer`.
+pub(crate) fn getcwd(buffer: &mut [u8]) -> Result<&[u8]> {
+    let length = call!(__NR_getcwd, buffer.as_mut_ptr(), buffer.len())?;
+    buffer.get(..length).ok_or(Errno::RANGE)
+}
+
+// --- the process itself ---
+
+/// Joins a new, anonymous session keyring.
+pub(crate) fn join_session_keyring() -> Result<()> {
+    const JOIN_SESSION_KEYRING: usize = 1;
+    call!(__NR_keyctl, JOIN_SESSION_KEYRING, 0_usize).map(drop)
+}
+
+/// Installs a seccomp filter: so many instructions of eight bytes each.
+pub(crate) fn seccomp(program: &Array<u64>) -> Result<()> {
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        filter: *const u64,
+    }
+    const SET_MODE_FILTER: usize = 1;
+    let instructions = program.as_slice();
+    let length = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
+    let program = Program {
+        length,
+        filter: instructions.as_ptr(),
+    };
+    call!(__NR_seccomp, SET_MODE_FILTER, 0_usize, &raw const program).map(drop)
+}
+
+/// Brings the loopback interface up (netdevice(7)).
+pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
+    #[repr(C, align(8))]
+    struct Request {
+        name: [u8; 16],
+        flags: [u8; 2],
+        rest: [u8; 22],
+    }
+    let mut name = [0; 16];
+    name[..2].copy_from_slice(b"lo");
+    let mut request = Request {
+        name,
+        flags: [0; 2],
+        rest: [0; 22],
+    };
+    let (fd, ioctls) = (socket.as_raw_fd(), linux_raw_sys::ioctl::SIOCGIFFLAGS);
+    call!(__NR_ioctl, fd, ioctls, &raw mut request)?;
+    let up = u16::from_ne_bytes(request.flags) | 1;
+    request.flags = up.to_ne_bytes();
+    let _ = request.rest;
+    call!(
+        __NR_ioctl,
+        fd,
+        linux_raw_sys::ioctl::SIOCSIFFLAGS,
+        &raw const request
+    )
+    .map(drop)
+}
+
+// --- memory ---
+
+/// A place for so many values, straight from mmap(2): there is no heap. Memory
+/// is taken as it is filled.
+pub(crate) struct Array<T> {
+    first: *mut T,
+    length: usize,
+    capacity: usize,
+}
+
+impl<T: Copy> Array<T> {
+    /// Makes an empty one.
+    pub(crate) fn new(capacity: usize) -> Result<Self> {
+        let size = capacity.checked_mul(size_of::<T>()).ok_or(Errno::NOMEM)?;
+        let protection = nr::PROT_READ | nr::PROT_WRITE;
+        let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
+        #[cfg(target_arch = "arm")]
+        let first = call!(
+            __NR_mmap2,
+            0_usize,
+            size.max(1),
+            protection,
+            flags,
+            !0_usize,
+            0_usize
+        )?;
+        #[cfg(not(target_arch = "arm"))]
+        let first = call!(
+            __NR_mmap,
+            0_usize,
+            size.max(1),
+            protection,
+            flags,
+            !0_usize,
+            0_usize
+        )?;
+        Ok(Self {
+            first: ptr::with_exposed_provenance_mut(first),
+            length: 0,
+            capacity,
+        })
+    }
+
+    /// Appends a value.
+    pub(crate) fn push(&mut self, value: T) -> Result<()> {
+        if self.length >= self.capacity {
+            return Err(Errno::TOOBIG);
+        }
+        // SAFETY: the mapping holds `capacity` values, and is at a page's
+        // beginning, which is aligned for any of them.
+        unsafe { self.first.add(self.length).write(value) };
+        self.length += 1;
+        Ok(())
+    }
+
+    pub(crate) fn as_slice(&self) -> &[T] {
+        // SAFETY: `length` values were written, and nothing unmaps them.
+        unsafe { core::slice::from_raw_parts(self.first, self.length) }
+    }
+}
+
+impl Array<u8> {
+    /// Appends what a descriptor gives, up to its end or until no place is left.
+    pub(crate) fn read_all(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
+        while self.length < self.capacity {
+            // SAFETY: `length` is at most `capacity`, so this stays in the mapping.
+            let free = unsafe { self.first.add(self.length) };
+            match call!(__NR_read, fd.as_raw_fd(), free, self.capacity - self.length) {
+                Ok(0) => break,
+                Ok(read) => self.length += read,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes for as long as the program runs.
+    pub(crate) fn leak(self) -> &'static [u8] {
+        let kept = core::mem::ManuallyDrop::new(self);
+        // SAFETY: as in `as_slice`; the value that could append or unmap is gone.
+        unsafe { core::slice::from_raw_parts(kept.first, kept.length) }
+    }
+}
+
+impl<T> Drop for Array<T> {
+    fn drop(&mut self) {
+        let size = (self.capacity * size_of::<T>()).max(1);
+        let _ = call!(__NR_munmap, self.first, size);
+    }
+}
+
+/// Pointers to strings with a null pointer at the end: an argv or environment.
+pub(crate) struct Strings<'a> {
+    pointers: Array<*const c_char>,
+    strings: PhantomData<&'a CStr>,
+}
+
+impl<'a> Strings<'a> {
+    /// Makes an empty one for so many strings.
+    pub(crate) fn new(capacity: usize) -> Result<Self> {
+        let pointers = Array::new(capacity.checked_add(1).ok_or(Errno::NOMEM)?)?;
+        Ok(Self {
+            pointers,
+            strings: PhantomData,
+        })
+    }
+
+    pub(crate) fn push(&mut self, string: &'a CStr) -> Result<()> {
+        // One place stays free: fresh memory is zero, the null at the end.
+        if self.pointers.length + 1 >= self.pointers.capacity {
+            return Err(Errno::TOOBIG);
+        }
+        self.pointers.push(string.as_ptr())
+    }
+
+    fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.first
+    }
+}
