@@ -68,18 +68,22 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod choice;
+mod directive;
+mod fault;
+mod grammar;
 mod operand;
 mod plan;
 mod report;
 mod words;
 
-pub use operand::{
-    AppName, Argv, Capabilities, CapabilitySet, Clock, Groups, Limit, Mode, MountFlags, Namespaces,
-    NodeKind, Propagation, Resource, SetGroups,
+pub use choice::{
+    Capabilities, CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource,
+    SetGroups,
 };
-pub use plan::{
-    Directive, Directives, Fault, FaultKind, MAX_APPS, MAX_PLAN, Part, Plan, VERSION, VOCABULARY,
-    encode_header,
-};
+pub use directive::{Directive, Part, VOCABULARY};
+pub use fault::{Fault, FaultKind};
+pub use operand::{AppName, Argv, Groups, Limit, Mode};
+pub use plan::{Directives, MAX_APPS, MAX_PLAN, Plan, VERSION, encode_header};
 pub use report::Report;
 pub use words::{Sink, WordList, Words};

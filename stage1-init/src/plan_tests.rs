@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::operand::{Capabilities, SetGroups as Choice};
+use crate::SetGroups as Choice;
 use crate::words::WordList;
+use crate::{
+    AppName, Argv, Capabilities, CapabilitySet, Clock, Groups, Limit, MAX_APPS, Mode, MountFlags,
+    Namespaces, NodeKind, Propagation, Resource, VOCABULARY,
+};
 
 /// Writes words as a plan has them: each followed by a NUL byte.
 fn words(text: &str) -> Vec<u8> {

@@ -1,0 +1,404 @@
+//! The directives: the one table that the decoder, the encoder, the
+//! documentation and `stage1-init --help` are made from.
+
+use core::ffi::CStr;
+
+use crate::choice::{
+    CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
+};
+use crate::fault::FaultKind;
+use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand};
+use crate::words::{Sink, Words};
+
+/// Where a directive may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// In the first part only, before any `app`.
+    Pod,
+    /// In the first part, between `app` and `process`, and after `init`.
+    Setup,
+    /// Between `process` and the next `app`, `init` or the end.
+    Process,
+    /// Begins a part: `app`, `process`, `init`.
+    Mark,
+}
+
+macro_rules! directives {
+    ($($(#[$doc:meta])* $word:literal $part:ident $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* } $usage:literal,)*) => {
+        /// One step of a plan.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Directive<'a> {
+            $($(#[$doc])* $name { $($(#[$field_doc])* $field: $kind,)* },)*
+        }
+
+        /// Every directive: its first word, its operands as the documentation
+        /// names them, and where it may stand.
+        pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
+
+        impl<'a> Directive<'a> {
+            /// Returns the first word.
+            pub const fn word(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $word,)* }
+            }
+
+            /// Returns where the directive may stand.
+            pub const fn part(&self) -> Part {
+                match self { $(Self::$name { .. } => Part::$part,)* }
+            }
+
+            /// Appends the words of the directive to `sink`.
+            pub fn encode(&self, sink: &mut dyn Sink) {
+                sink.write(self.word().as_bytes());
+                sink.write(b"\0");
+                match self {
+                    $(Self::$name { $($field,)* } => { $($field.write(sink);)* })*
+                }
+            }
+
+            /// Takes the next directive.
+            pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
+                let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
+                $(if word == $word.as_bytes() {
+                    return Ok(Self::$name { $($field: <$kind>::read(words)?,)* });
+                })*
+                Err(FaultKind::UnknownDirective)
+            }
+        }
+    };
+}
+
+directives! {
+    // --- the pod, before its processes exist ---
+
+    /// Kills the process that reads the plan when its parent dies (prctl(2),
+    /// `PR_SET_PDEATHSIG`), and with it the pod.
+    "die-with-parent" Pod DieWithParent {} "",
+    /// Puts whatever goes on after the next `unshare` into a cgroup directory.
+    /// May be repeated, once a hierarchy, where cgroups are of version 1.
+    "cgroup" Pod Cgroup {
+        /// Path of the directory on the host.
+        path: &'a CStr,
+    } "PATH",
+    /// Maps user ids of the user namespace that the next `unshare` makes.
+    "uid-map" Pod UidMap {
+        /// First id inside.
+        inside: u32,
+        /// First id outside.
+        outside: u32,
+        /// How many ids.
+        count: u32,
+    } "INSIDE OUTSIDE COUNT",
+    /// Maps group ids of the user namespace that the next `unshare` makes.
+    "gid-map" Pod GidMap {
+        /// First id inside.
+        inside: u32,
+        /// First id outside.
+        outside: u32,
+        /// How many ids.
+        count: u32,
+    } "INSIDE OUTSIDE COUNT",
+    /// Says whether setgroups(2) works in that namespace.
+    "setgroups" Pod SetGroups {
+        /// Allow or deny.
+        choice: SetGroups,
+    } "allow|deny",
+    /// Joins existing namespaces (setns(2)). With `pid`, the rest of the plan
+    /// runs in a child that is in the namespace.
+    "join" Pod Join {
+        /// Which: exactly one if `fd` is a namespace, any if it is a pidfd.
+        namespaces: Namespaces,
+        /// An inherited descriptor of a namespace or of a process.
+        fd: u32,
+    } "NAMESPACE,... FD",
+    /// Makes new namespaces. With `pid`, the rest of the plan runs in a child
+    /// that is PID 1 of the new one, and the first process waits for it.
+    /// Between `app` and `process` it takes only `mnt`: the app gets a mount
+    /// namespace apart from the pod's.
+    "unshare" Setup Unshare {
+        /// Which.
+        namespaces: Namespaces,
+    } "NAMESPACE,...",
+    /// Sets a clock of the time namespace that `unshare time` made just before.
+    "clock-offset" Pod ClockOffset {
+        /// Which clock.
+        clock: Clock,
+        /// What is added to it, in seconds.
+        seconds: i32,
+    } "monotonic|boottime SECONDS",
+    /// How long apps may take to end after one of them failed, before they are
+    /// killed. Ten seconds where a plan does not say.
+    "grace" Pod Grace {
+        /// The time, in seconds.
+        seconds: u32,
+    } "SECONDS",
+    /// Sets the host name.
+    "hostname" Pod Hostname {
+        /// At most 64 bytes.
+        name: &'a CStr,
+    } "NAME",
+    /// Sets the NIS domain name.
+    "domainname" Pod Domainname {
+        /// At most 64 bytes.
+        name: &'a CStr,
+    } "NAME",
+    /// Brings the loopback interface up.
+    "loopback" Pod Loopback {} "",
+    /// Sets a kernel parameter: the file /proc/sys/KEY, dots as slashes.
+    "sysctl" Pod Sysctl {
+        /// For instance `net.ipv4.ip_forward`.
+        key: &'a CStr,
+        /// What is written.
+        value: &'a CStr,
+    } "KEY VALUE",
+
+    // --- file systems ---
+
+    /// Changes the propagation of the mount at a path.
+    "propagation" Setup Propagation {
+        /// The new kind.
+        kind: Propagation,
+        /// A mount point.
+        target: &'a CStr,
+    } "KIND TARGET",
+    /// Opens a directory of the host as the root: from here on, targets are
+    /// resolved inside it and cannot lead out, whatever links are in it.
+    /// Before the first `root` they are paths of the host.
+    "root" Setup Root {
+        /// Path of the directory on the host.
+        path: &'a CStr,
+    } "PATH",
+    /// Mounts a file system, as mount(2) does.
+    "mount" Setup Mount {
+        /// For instance `proc`.
+        kind: &'a CStr,
+        /// A device, or any word for file systems that have none.
+        source: &'a CStr,
+        /// Where.
+        target: &'a CStr,
+        /// How.
+        flags: MountFlags,
+        /// Options for the file system, for instance `size=64k`.
+        data: &'a CStr,
+    } "TYPE SOURCE TARGET FLAGS DATA",
+    /// Mounts a file or directory of the host a second time.
+    "bind" Setup Bind {
+        /// Its path on the host, or `fd:N` for an inherited descriptor of it.
+        source: &'a CStr,
+        /// Where: a file for a file, a directory for a directory.
+        target: &'a CStr,
+        /// How; `rec` takes along what is mounted below the source.
+        flags: MountFlags,
+    } "SOURCE TARGET FLAGS",
+    /// Changes the flags of what is mounted at a path.
+    "remount" Setup Remount {
+        /// A mount point.
+        target: &'a CStr,
+        /// All its flags from now on.
+        flags: MountFlags,
+    } "TARGET FLAGS",
+    /// Makes a file or directory read-only, with all that is mounted below it.
+    /// One that is not there is passed over.
+    "readonly" Setup Readonly {
+        /// Which; no component may be a symbolic link.
+        target: &'a CStr,
+    } "TARGET",
+    /// Hides a file behind the null device, a directory behind an empty one.
+    /// One that is not there is passed over.
+    "mask" Setup Mask {
+        /// Which; no component may be a symbolic link.
+        target: &'a CStr,
+    } "TARGET",
+    /// Makes a directory and those above it, where they do not exist.
+    "dir" Setup Dir {
+        /// Which.
+        path: &'a CStr,
+        /// Mode of each directory that is made.
+        mode: Mode,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    } "PATH MODE UID GID",
+    /// Makes an empty file where there is nothing; what is there stays.
+    "touch" Setup Touch {
+        /// Which; its directory must exist.
+        path: &'a CStr,
+        /// Its mode if it is made.
+        mode: Mode,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    } "PATH MODE UID GID",
+    /// Makes a file with this content, in place of whatever file or link is there.
+    "file" Setup File {
+        /// Which; its directory must exist.
+        path: &'a CStr,
+        /// Its mode.
+        mode: Mode,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// All of it.
+        content: &'a CStr,
+    } "PATH MODE UID GID CONTENT",
+    /// Makes a symbolic link, in place of whatever file or link is there.
+    "symlink" Setup Symlink {
+        /// Where the link leads, uninterpreted.
+        target: &'a CStr,
+        /// The link; its directory must exist.
+        path: &'a CStr,
+    } "TARGET PATH",
+    /// Makes a device node and mounts it on itself, so that it keeps working
+    /// when the file system around it is remounted `nodev`. Where nodes cannot
+    /// be made, the host's node of the same name in /dev is bound there, if it
+    /// is the same device.
+    "node" Setup Node {
+        /// Which; its directory must exist.
+        path: &'a CStr,
+        /// Character or block.
+        kind: NodeKind,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+        /// Mode.
+        mode: Mode,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    } "PATH c|b MAJOR MINOR MODE UID GID",
+    /// Makes the root the root of the mount namespace (pivot_root(2)) and
+    /// detaches what was there.
+    "pivot" Setup Pivot {} "",
+    /// The same for where pivot_root(2) cannot work, as on an initramfs: moves
+    /// the root's mount over `/` and changes into it. What was below stays
+    /// mounted, out of sight.
+    "move-root" Setup MoveRoot {} "",
+
+    // --- parts ---
+
+    /// Begins an app: what follows prepares its root, up to `process`.
+    "app" Mark App {
+        /// Its name, in reports.
+        name: AppName<'a>,
+    } "NAME",
+    /// Begins what each process of the app does to itself before it executes
+    /// its program: the pre-start handler, the main program, the post-stop handler.
+    "process" Mark Process {} "",
+    /// Begins what PID 1 does when the roots of all apps are ready.
+    "init" Mark Init {} "",
+
+    // --- each process of an app, in this order or any other ---
+
+    /// Sets the file mode creation mask.
+    "umask" Process Umask {
+        /// The bits that are taken away.
+        mask: Mode,
+    } "MODE",
+    /// Sets a resource limit.
+    "rlimit" Process Rlimit {
+        /// Which.
+        resource: Resource,
+        /// What is enforced.
+        soft: Limit,
+        /// How far the process may raise it.
+        hard: Limit,
+    } "RESOURCE SOFT HARD",
+    /// Sets how readily the kernel kills the process when memory runs out.
+    "oom-score-adj" Process OomScoreAdj {
+        /// From -1000 (never) to 1000.
+        score: i32,
+    } "SCORE",
+    /// Starts a session without a terminal (setsid(2)).
+    "session" Process Session {} "",
+    /// Makes the process the leader of the foreground process group of the
+    /// terminal on its standard input; without one, only of a group.
+    "foreground" Process Foreground {} "",
+    /// Starts a session whose terminal is this descriptor, and uses it as
+    /// standard input, output and error.
+    "terminal" Process Terminal {
+        /// An inherited descriptor of a terminal.
+        fd: u32,
+    } "FD",
+    /// Uses these descriptors as standard input, output and error.
+    "stdio" Process Stdio {
+        /// What becomes descriptor 0.
+        input: u32,
+        /// What becomes descriptor 1.
+        output: u32,
+        /// What becomes descriptor 2.
+        error: u32,
+    } "IN OUT ERR",
+    /// Joins a new session keyring (keyctl(2)); keyrings have no namespaces.
+    "keyring" Process Keyring {} "",
+    /// Drops all other capabilities from the bounding set.
+    "bounding" Process Bounding {
+        /// What stays.
+        set: CapabilitySet,
+    } "CAPABILITY,...|all",
+    /// Sets the permitted and effective capabilities. The inheritable set is
+    /// always emptied: with it, file capabilities would give more (CVE-2022-29162).
+    "capabilities" Process Capabilities {
+        /// What stays.
+        set: CapabilitySet,
+    } "CAPABILITY,...|all",
+    /// Sets the ambient capabilities, which a program keeps that is not root's.
+    /// They become inheritable as well: the kernel demands it.
+    "ambient" Process Ambient {
+        /// Which.
+        set: CapabilitySet,
+    } "CAPABILITY,...|all",
+    /// Sets the supplementary groups, all of them.
+    "groups" Process Groups {
+        /// Their ids.
+        groups: Groups<'a>,
+    } "COUNT GID...",
+    /// Sets the real, effective and saved group id.
+    "gid" Process Gid {
+        /// The id.
+        gid: u32,
+    } "GID",
+    /// Sets the real, effective and saved user id. Permitted capabilities stay
+    /// until the program is executed.
+    "uid" Process Uid {
+        /// The id.
+        uid: u32,
+    } "UID",
+    /// Changes the working directory, inside the app's root.
+    "workdir" Process Workdir {
+        /// An absolute path.
+        path: &'a CStr,
+    } "PATH",
+    /// Gives up gaining privileges by executing (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    "no-new-privs" Process NoNewPrivs {} "",
+    /// Installs a seccomp filter: the descriptor holds an array of `struct sock_filter`.
+    "seccomp" Process Seccomp {
+        /// An inherited descriptor, readable from its start with pread(2).
+        fd: u32,
+    } "FD",
+    /// Adds one variable to the environment, which is empty at first.
+    "env" Process Env {
+        /// `NAME=VALUE`.
+        pair: &'a CStr,
+    } "NAME=VALUE",
+    /// The program that must succeed before the main one starts.
+    "pre-start" Process PreStart {
+        /// Its words; see `main`.
+        argv: Argv<'a>,
+    } "COUNT WORD...",
+    /// The program of the app. A first word without a slash is searched for in
+    /// the PATH that `env` gives, or, where it gives none, in the working
+    /// directory, /bin and /usr/bin.
+    "main" Process Main {
+        /// Its words.
+        argv: Argv<'a>,
+    } "COUNT WORD...",
+    /// The program that runs when the main one has ended, however it ended.
+    "post-stop" Process PostStop {
+        /// Its words; see `main`.
+        argv: Argv<'a>,
+    } "COUNT WORD...",
+}
