@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Three spellings, all of which [`Plan::read`] takes back: this text, for
-//! people; JSON lines of it, for programs; and the NUL-terminated words that
+//! people; JSON, for programs; and the NUL-terminated words that
 //! travel. What the words mean and where they may stand is `stage1_init`'s
 //! business; which of them stand here, and in which order, that of `compose`.
 
@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 use stage1_init::{Directive, Words};
 
 use crate::ground::{Error, Result};
-use crate::words::json::{Object, Value};
+use crate::words::json::{self, Object, Value};
 
 /// Directives in order, each with its reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,33 +90,41 @@ impl Plan {
         format!("{plan:#}\n")
     }
 
-    /// Reads a plan in either spelling: text as [`Self::text`] writes it, or words.
+    /// Reads a plan in any of its spellings: words, JSON as [`Self::json`]
+    /// writes it, or text as [`Self::text`] does.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
         if bytes.contains(&0) {
             return Self::from_words(bytes);
         }
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            return Self::from_lines(&json_lines(bytes)?);
+        }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Error::invalid("the plan is neither text nor words"))?;
-        let mut words = Vec::new();
-        let mut reasons = Vec::new();
+        let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate() {
-            let (line_words, reason) = split(line).map_err(|what| {
+            let line = split(line).map_err(|what| {
                 Error::invalid(format!("line {} of the plan {what}", number + 1))
             })?;
-            if line_words.is_empty() {
-                continue;
+            if !line.0.is_empty() {
+                lines.push(line);
             }
-            for word in line_words {
-                words.extend_from_slice(word.as_bytes());
-                words.push(0);
-            }
-            reasons.push(reason);
+        }
+        Self::from_lines(&lines)
+    }
+
+    /// Takes words with the reasons beside them; the first line is the header.
+    fn from_lines(lines: &[Line]) -> Result<Self> {
+        let mut words = Vec::new();
+        for word in lines.iter().flat_map(|(words, _)| words) {
+            words.extend_from_slice(word.as_bytes());
+            words.push(0);
         }
         let mut plan = Self::from_words(&words)?;
         // One directive a line: then each line's reason is its directive's.
-        if reasons.len() == plan.steps.len() + 1 {
-            for (step, reason) in plan.steps.iter_mut().zip(reasons.into_iter().skip(1)) {
-                step.reason = reason;
+        if lines.len() == plan.steps.len() + 1 {
+            for (step, (_, reason)) in plan.steps.iter_mut().zip(lines.iter().skip(1)) {
+                step.reason.clone_from(reason);
             }
         }
         Ok(plan)
@@ -183,8 +191,40 @@ pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// The words of a line, and the reason behind them.
+type Line = (Vec<String>, String);
+
+/// Takes the same out of JSON.
+fn json_lines(bytes: &[u8]) -> Result<Vec<Line>> {
+    let text = |value: &Value| match value {
+        // A NUL byte would make two words of one.
+        Value::Text(text) if !text.contains('\0') => Some(text.clone()),
+        _ => None,
+    };
+    let document = json::parse(bytes)?;
+    let version = document.get("plan").map_or(String::new(), Value::to_string);
+    let mut lines = vec![(vec!["plan".to_owned(), version], String::new())];
+    let Some(Value::List(directives)) = document.get("directives") else {
+        return Err(Error::invalid("the plan has no list `directives`"));
+    };
+    for (index, directive) in directives.iter().enumerate() {
+        let words: Option<Vec<String>> = match directive.get("words") {
+            Some(Value::List(words)) => words.iter().map(text).collect(),
+            _ => None,
+        };
+        let words = words.ok_or_else(|| {
+            Error::invalid(format!(
+                "directive {index} of the plan has no list of `words`"
+            ))
+        })?;
+        let reason = directive.get("reason").and_then(text).unwrap_or_default();
+        lines.push((words, reason));
+    }
+    Ok(lines)
+}
+
 /// Splits a line into its words and the comment behind them.
-fn split(line: &str) -> std::result::Result<(Vec<String>, String), &'static str> {
+fn split(line: &str) -> std::result::Result<Line, &'static str> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {
@@ -279,6 +319,12 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_survives_its_json_with_all_reasons() {
+        let plan = sample();
+        assert_eq!(Plan::read(plan.json().as_bytes()).unwrap(), plan);
+    }
+
+    #[test]
     fn a_plan_survives_its_words() {
         let plan = sample();
         assert_eq!(Plan::read(&plan.words()).unwrap().words(), plan.words());
@@ -298,6 +344,15 @@ mod tests {
     fn what_is_no_plan_is_refused_with_its_place() {
         for (text, message) in [
             ("", "word 0 of the plan: the first word must be `plan`"),
+            ("{\"plan\": 1}", "the plan has no list `directives`"),
+            (
+                "{\"plan\": 1, \"directives\": [{\"words\": [\"loopback\"]}, {\"words\": \"pivot\"}]}",
+                "directive 1 of the plan has no list of `words`",
+            ),
+            (
+                "{\"plan\": 1, \"directives\": [{\"words\": [\"hostname\", \"a\\u0000pivot\"]}]}",
+                "directive 0 of the plan has no list of `words`",
+            ),
             (
                 "plan 2\n",
                 "word 1 of the plan (`2`): the version must be 1",

@@ -39,6 +39,9 @@ pub(crate) fn wait_for(signal: i32) {
 
 /// Sends a signal to this process.
 pub(crate) fn kill_self(signal: i32) {
+    // std catches SIGSEGV and SIGBUS, to tell overflowing stacks.
+    // SAFETY: the default action is no code of this program.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
     // SAFETY: takes no pointer.
     unsafe { libc::raise(signal) };
 }

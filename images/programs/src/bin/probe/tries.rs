@@ -194,25 +194,39 @@ fn disk() -> Outcome {
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     });
     let (major, minor) = numbers.next().ok_or(libc::ENODEV)?;
-    node(libc::S_IFBLK, major, minor, || open(NODE, libc::O_RDONLY))
+    node(libc::S_IFBLK, major, minor, |path| {
+        open(path, libc::O_RDONLY)
+    })
 }
 
 fn mknod(kind: libc::mode_t, major: u32, minor: u32) -> Outcome {
-    node(kind, major, minor, || Ok(()))
+    node(kind, major, minor, |_| Ok(()))
 }
 
-const NODE: &CStr = c"/probe-node";
+/// The second is for those who may not write to the root.
+const NODES: [&CStr; 2] = [c"/probe-node", c"/tmp/probe-node"];
 
 /// Makes a device node, does something with it, and removes it.
-fn node(kind: libc::mode_t, major: u32, minor: u32, then: impl Fn() -> Outcome) -> Outcome {
+fn node(
+    kind: libc::mode_t,
+    major: u32,
+    minor: u32,
+    then: impl Fn(&'static CStr) -> Outcome,
+) -> Outcome {
     let device = libc::makedev(major, minor);
-    // SAFETY: a terminated string and numbers.
-    if unsafe { libc::mknod(NODE.as_ptr(), kind | 0o600, device) } < 0 {
-        return Err(sys::last());
+    let mut outcome = Err(libc::EACCES);
+    for path in NODES {
+        // SAFETY: a terminated string and numbers.
+        outcome = match unsafe { libc::mknod(path.as_ptr(), kind | 0o600, device) } {
+            0 => then(path),
+            _ => Err(sys::last()),
+        };
+        // SAFETY: a terminated string.
+        unsafe { libc::unlink(path.as_ptr()) };
+        if outcome != Err(libc::EACCES) {
+            break;
+        }
     }
-    let outcome = then();
-    // SAFETY: a terminated string.
-    unsafe { libc::unlink(NODE.as_ptr()) };
     outcome
 }
 
