@@ -4,7 +4,7 @@
 //! Code that knows a noun adds it once, with [`Context`]; nothing adds "error
 //! while". `main` alone prints.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// What the fallible functions of the launcher return.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -129,24 +129,28 @@ impl<T, E: Into<Cause>> Context<T> for std::result::Result<T, E> {
 pub(crate) struct Cause(Box<dyn std::error::Error + Send + Sync>);
 
 impl Cause {
-    /// The kind of an [`Error`] passes through; everything else is the host's failure.
+    /// The kind of an [`Error`] passes through.
     fn kind(&self) -> Kind {
-        match self.0.downcast_ref::<Error>() {
-            Some(error) => error.kind(),
-            None => Kind::Failed,
+        if let Some(error) = self.0.downcast_ref::<Error>() {
+            return error.kind();
+        }
+        // What a parser behind `Read` says of the data is not the host's fault.
+        match self.0.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidData) => Kind::Invalid,
+            _ => Kind::Failed,
         }
     }
 }
 
-impl From<std::io::Error> for Cause {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
         Self(Box::new(error))
     }
 }
 
 impl From<rustix::io::Errno> for Cause {
     fn from(error: rustix::io::Errno) -> Self {
-        Self(Box::new(std::io::Error::from(error)))
+        Self(Box::new(io::Error::from(error)))
     }
 }
 

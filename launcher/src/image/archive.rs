@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
 
 use super::frame::Recorder;
-use crate::ground::{Context as _, Error, Result};
+use crate::ground::{Context as _, Error, Kind, Result};
 
 /// How much an archive may hold. Reaching a bound is an error that names it.
 #[derive(Clone, Debug)]
@@ -108,9 +108,9 @@ pub(crate) fn walk(
     let mut seen = HashSet::new();
     let mut manifest = None;
     let mut bytes = 0_u64;
-    let entries = archive.entries().context(|| "cannot read the archive")?;
+    let entries = archive.entries().map_err(unreadable)?;
     for entry in entries {
-        let mut entry = entry.context(|| "cannot read the archive")?;
+        let mut entry = entry.map_err(unreadable)?;
         if is_remark(entry.header().entry_type()) {
             continue;
         }
@@ -326,9 +326,7 @@ fn drain(mut rest: Tail<'_, impl Read>) -> Result<()> {
     const END: u64 = 1024;
     let mut buffer = [0; 8192];
     loop {
-        let count = rest
-            .read(&mut buffer)
-            .context(|| "cannot read the archive")?;
+        let count = rest.read(&mut buffer).map_err(unreadable)?;
         if count == 0 {
             break;
         }
@@ -342,6 +340,17 @@ fn drain(mut rest: Tail<'_, impl Read>) -> Result<()> {
         return Err(Error::invalid("the archive ends too early"));
     }
     Ok(())
+}
+
+/// Says what is wrong with the stream: its data, or the reading of it.
+fn unreadable(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Error::invalid(error.to_string()),
+        io::ErrorKind::UnexpectedEof => Error::invalid("the archive ends too early"),
+        // The tar crate's own findings have no kind, and name the entry.
+        io::ErrorKind::Other => Error::invalid("its tar is malformed").because(error),
+        _ => Error::new(Kind::Failed, "cannot read it").because(error),
+    }
 }
 
 fn too_many(what: &str, limit: u64) -> Error {

@@ -202,6 +202,10 @@ impl<'a> Extract<'a> {
         (major, minor): (u32, u32),
     ) -> Result<()> {
         let what = || "cannot write it";
+        if (kind, major, minor) == (FileType::CharacterDevice, 0, 0) {
+            // Below an overlay it would hide what other layers have there.
+            return Err(Error::invalid("it is a whiteout, which images do not have"));
+        }
         if !self.privileged && kind != FileType::Fifo {
             return Ok(());
         }

@@ -106,9 +106,13 @@ impl<'a> Store<'a> {
         {
             return Ok(id);
         }
-        let (id, name) = self
-            .unpack(verified)
-            .context(|| format!("cannot store image `{}`", verified.name))?;
+        let (id, name) = self.unpack(verified).map_err(|error| {
+            let what = match error.kind() {
+                Kind::Invalid => format!("image `{}` is not valid", verified.name),
+                _ => format!("cannot store image `{}`", verified.name),
+            };
+            Error::new(error.kind(), what).because(error)
+        })?;
         names::add(self.dirs, &name, &id)?;
         known.write(&id)?;
         Ok(id)
@@ -264,14 +268,11 @@ impl<'a> Store<'a> {
         let recorder = Recorder::default();
         let file = verified.file.try_clone().context(|| "cannot read it")?;
         let (manifest, id) = stream::through(file, |tar| {
-            let manifest = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
+            let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
                 extract.entry(entry)
             })?;
-            let name = ImageManifest::parse(&manifest)
-                .context(|| "cannot read its manifest")?
-                .value
-                .name;
-            Ok((manifest, name.as_str().to_owned()))
+            let name = ImageManifest::parse(&text).context(|| "its manifest")?.value.name;
+            Ok((text, name.as_str().to_owned()))
         })?;
         let (manifest, name) = manifest;
         extract.finish()?;
