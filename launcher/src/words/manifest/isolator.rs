@@ -417,3 +417,7 @@ fn apparmor(node: &Node<'_>) -> Result<String> {
     fields.finish();
     Ok(profile)
 }
+
+#[cfg(test)]
+#[path = "isolator_tests.rs"]
+mod tests;

@@ -411,3 +411,7 @@ fn host_ip(node: &Node<'_>) -> Result<IpAddr> {
     }
     Ok(address)
 }
+
+#[cfg(test)]
+#[path = "pod_tests.rs"]
+mod tests;
