@@ -150,7 +150,7 @@ fn labels_that_break_a_rule_are_refused() {
         r#"[{"name":"os","value":"linux"},{"name":"arch","value":"arm64"}]"#,
         r#"[{"name":"os","value":"OS/360"}]"#,
         r#"[{"name":"os","value":""}]"#,
-        r#"[{"name":"arch","value":""}]"#,
+        r#"[{"name":"os","value":"linux"},{"name":"arch","value":""}]"#,
         r#"[{"value":"a"}]"#,
         r#"[{"name":"UP","value":"a"}]"#,
         r#"[{"name":"version","value":1}]"#,
