@@ -7,3 +7,4 @@ pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod reify;
 mod standard;
+pub(crate) mod tree;
