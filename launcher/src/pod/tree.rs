@@ -25,6 +25,7 @@
 //!    it is given twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::ground::{Error, Result};
@@ -76,12 +77,15 @@ impl Keep {
     /// Tells whether something with this clean path remains. The root does
     /// always. A directory that does not remain is made, with default
     /// attributes, if a file in it does.
-    pub(crate) fn keeps(&self, path: &str, directory: bool) -> bool {
+    pub(crate) fn keeps(&self, path: impl AsRef<Path>, directory: bool) -> bool {
+        let path = path.as_ref();
         let list = match directory {
             true => &self.directories,
             false => &self.files,
         };
-        path.is_empty() || list.as_ref().is_none_or(|list| list.contains(path))
+        // A path that is not UTF-8 is on no list.
+        let listed = |list: &Paths| path.to_str().is_some_and(|path| list.contains(path));
+        path.as_os_str().is_empty() || list.as_ref().is_none_or(listed)
     }
 
     /// Tells whether no list cuts.
