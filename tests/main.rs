@@ -29,3 +29,5 @@ mod images;
 mod plans;
 /// The main job: an app's streams, status, arguments and signals; real userlands.
 mod run;
+/// Manifests, archives and layouts, side by side with the reference implementation.
+mod validate;

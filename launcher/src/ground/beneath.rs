@@ -9,6 +9,7 @@
 //! (CVE-2018-15664, CVE-2019-14271, CVE-2021-30465).
 
 mod copy;
+mod lay;
 mod remove;
 mod walk;
 
@@ -20,6 +21,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 pub(crate) use copy::copy_tree;
+pub(crate) use lay::{Take, lay_over};
 pub(crate) use remove::remove_tree;
 
 /// Opens what has this path inside the root. Links are followed, and cannot

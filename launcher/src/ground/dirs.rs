@@ -5,6 +5,7 @@
 //! ├── images/ID/            manifest, rootfs/, record: complete if it exists
 //! ├── names/                indexes of images: by name, by file
 //! ├── pods/STATE/UUID/      embryo, run, garbage
+//! ├── trees/KEY/            rootfs/, layers: rendered of several images
 //! └── tmp/                  staging; what nobody has locked is rubbish
 //! ```
 //!
@@ -151,6 +152,11 @@ impl Dirs {
     /// Opens the directory of indexes.
     pub(crate) fn names(&self) -> Result<OwnedFd> {
         self.sub(&["names"])
+    }
+
+    /// Opens the directory of trees that were rendered of several images.
+    pub(crate) fn trees(&self) -> Result<OwnedFd> {
+        self.sub(&["trees"])
     }
 
     /// Opens the directory for what is unfinished.

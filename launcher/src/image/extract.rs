@@ -5,7 +5,7 @@
 //! link, and what is there already is replaced, never written through.
 //! Whatever an archive contains, it can only ever change what is below the root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -29,6 +29,8 @@ pub(crate) struct Extract<'a> {
     parent: Option<(PathBuf, OwnedFd)>,
     /// What directories are to become when nothing is made in them any more.
     directories: BTreeMap<PathBuf, Attributes>,
+    /// Directories that had to be made and have no entry.
+    implicit: BTreeSet<PathBuf>,
     buffer: Vec<u8>,
 }
 
@@ -46,6 +48,7 @@ impl<'a> Extract<'a> {
             privileged: rustix::process::geteuid().is_root(),
             parent: None,
             directories: BTreeMap::new(),
+            implicit: BTreeSet::new(),
             buffer: vec![0; 128 << 10],
         }
     }
@@ -68,6 +71,7 @@ impl<'a> Extract<'a> {
         };
         let path = entry.path.parent().unwrap_or(Path::new("")).to_owned();
         let parent = self.parent(&path)?;
+        self.implicit.remove(&entry.path);
         if entry.kind == EntryKind::Directory {
             directory(parent.as_fd(), &name).context(what)?;
             self.own(parent.as_fd(), name.as_ref(), &entry)
@@ -81,8 +85,9 @@ impl<'a> Extract<'a> {
         Ok(())
     }
 
-    /// Gives the directories their modes and times, the deepest first.
-    pub(crate) fn finish(self) -> Result<()> {
+    /// Gives the directories their modes and times, the deepest first. Returns
+    /// the directories that the archive has no entry for.
+    pub(crate) fn finish(self) -> Result<BTreeSet<PathBuf>> {
         for (path, attributes) in self.directories.iter().rev() {
             let what = || format!("cannot finish directory `{}`", path.display());
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -96,7 +101,7 @@ impl<'a> Extract<'a> {
                 Err(error) => return Err(error).context(what),
             }
         }
-        Ok(())
+        Ok(self.implicit)
     }
 
     /// Opens the directory that an entry belongs in, inside the root; makes
@@ -118,6 +123,7 @@ impl<'a> Extract<'a> {
             directory(above.as_fd(), name).context(what)?;
             let mode = Mode::from_raw_mode(0o755);
             rustix::fs::chmodat(&above, name, mode, AtFlags::empty()).context(what)?;
+            self.implicit.insert(path.to_owned());
         }
         beneath::open(self.root, path, flags).context(what)
     }

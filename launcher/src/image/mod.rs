@@ -8,7 +8,7 @@ mod frame;
 mod gzip;
 mod names;
 pub(crate) mod rootfs;
-mod staging;
+pub(crate) mod staging;
 pub(crate) mod store;
 mod stream;
 pub(crate) mod survey;

@@ -4,6 +4,8 @@
 //! images/sha512-.../manifest    as it was in the archive, byte for byte
 //! images/sha512-.../rootfs/     the unpacked tree; nobody writes to it again
 //! images/sha512-.../frame       what else the archive held; see `frame`
+//! images/sha512-.../implicit    directories without an entry of their own, if
+//!                               there are any: a path and a NUL byte each
 //! images/sha512-.../record      where it came from, and when
 //! names/name-...                the images of a name; see `names`
 //! names/file-...                the ID of an archive that was stored before
@@ -17,8 +19,11 @@
 //! 2. An image is stored once, however many processes want it at a time.
 //! 3. Only what was verified is stored.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -247,6 +252,17 @@ impl<'a> Store<'a> {
         }))
     }
 
+    /// Returns the directories of an image that its archive has no entry for.
+    /// They stand only for what is in them: where they meet a directory of
+    /// another image, that one's attributes stay.
+    pub(crate) fn implicit(&self, id: &ImageId) -> Result<BTreeSet<PathBuf>> {
+        let list = self.read(id, "implicit", FRAME_LIMIT)?.unwrap_or_default();
+        let paths = list
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty());
+        Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
+    }
+
     fn contains(&self, id: &ImageId) -> Result<bool> {
         match rustix::fs::accessat(
             &self.images,
@@ -275,7 +291,10 @@ impl<'a> Store<'a> {
             Ok((text, name.as_str().to_owned()))
         })?;
         let (manifest, name) = manifest;
-        extract.finish()?;
+        let implicit = extract.finish()?;
+        if !implicit.is_empty() {
+            staging.write("implicit", &listed(&implicit))?;
+        }
         staging.write("manifest", &manifest)?;
         staging.write("frame", &recorder.finish())?;
         staging.write("record", Record::of(verified).text().as_bytes())?;
@@ -329,6 +348,16 @@ impl<'a> Store<'a> {
         let file = rustix::fs::openat(self.dirs.names()?, &name, flags, mode).context(what)?;
         Ok(Known(File::from(file)))
     }
+}
+
+/// Writes paths, each with a NUL byte behind it.
+fn listed(paths: &BTreeSet<PathBuf>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for path in paths {
+        list.extend_from_slice(path.as_os_str().as_bytes());
+        list.push(0);
+    }
+    list
 }
 
 /// A file in `names/` that holds the ID of an archive, or nothing yet.

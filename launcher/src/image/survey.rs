@@ -29,12 +29,24 @@ pub(crate) struct Survey {
 ///
 /// Everything that would keep it from being stored, except the disk's refusals.
 pub(crate) fn survey(file: File, name: &str) -> Result<Survey> {
+    read(file).context(|| format!("image `{name}` is not valid"))
+}
+
+/// Reads a whole archive for its manifest alone; who calls it names the file.
+///
+/// # Errors
+///
+/// As for [`survey`].
+pub(crate) fn check(file: File) -> Result<Checked<ImageManifest>> {
+    Ok(read(file)?.manifest)
+}
+
+fn read(file: File) -> Result<Survey> {
     let mut index = Index::default();
     let (manifest, id) = stream::through(file, |tar| {
         let manifest = walk(tar, &Limits::default(), None, &mut |entry| index.add(entry))?;
         ImageManifest::parse(&manifest)
-    })
-    .context(|| format!("image `{name}` is not valid"))?;
+    })?;
     Ok(Survey {
         id,
         manifest,

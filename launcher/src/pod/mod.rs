@@ -6,4 +6,6 @@ pub(crate) mod identity;
 pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod reify;
+pub(crate) mod render;
 mod standard;
+pub(crate) mod tree;

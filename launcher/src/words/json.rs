@@ -282,3 +282,7 @@ impl<'de> Visitor<'de> for Builder {
         Ok(Value::Object(entries))
     }
 }
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

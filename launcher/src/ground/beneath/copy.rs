@@ -88,24 +88,35 @@ impl Copy {
             }
             self.linked.insert(inode, path);
         }
-        if kind.is_file() {
-            return file(source, target, name, &status);
-        }
-        if kind.is_symlink() {
-            let leads = rustix::fs::readlinkat(source, name, Vec::new())?;
-            rustix::fs::symlinkat(leads.as_c_str(), target, name)?;
-        } else {
-            let mode = Mode::from_raw_mode(status.st_mode);
-            rustix::fs::mknodat(target, name, kind, mode, status.st_rdev)?;
-        }
-        let (uid, gid) = owner(&status);
-        rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-        if !kind.is_symlink() {
-            rustix::fs::chmodat(target, name, permissions(&status), AtFlags::empty())?;
-        }
-        rustix::fs::utimensat(target, name, &times(&status), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(())
+        leaf(source, target, name, &status)
     }
+}
+
+/// Copies anything but a directory, to a name that nothing has.
+pub(super) fn leaf(
+    source: &OwnedFd,
+    target: &OwnedFd,
+    name: &CStr,
+    status: &Stat,
+) -> io::Result<()> {
+    let kind = FileType::from_raw_mode(status.st_mode);
+    if kind.is_file() {
+        return file(source, target, name, status);
+    }
+    if kind.is_symlink() {
+        let leads = rustix::fs::readlinkat(source, name, Vec::new())?;
+        rustix::fs::symlinkat(leads.as_c_str(), target, name)?;
+    } else {
+        let mode = Mode::from_raw_mode(status.st_mode);
+        rustix::fs::mknodat(target, name, kind, mode, status.st_rdev)?;
+    }
+    let (uid, gid) = owner(status);
+    rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !kind.is_symlink() {
+        rustix::fs::chmodat(target, name, permissions(status), AtFlags::empty())?;
+    }
+    rustix::fs::utimensat(target, name, &times(status), AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(())
 }
 
 fn file(source: &OwnedFd, target: &OwnedFd, name: &CStr, status: &Stat) -> io::Result<()> {
@@ -127,14 +138,15 @@ fn file(source: &OwnedFd, target: &OwnedFd, name: &CStr, status: &Stat) -> io::R
 
 /// Gives a file its owner, mode and times, in the order in which none undoes
 /// another: chown(2) clears the set-user-ID bit.
-fn finish(fd: &OwnedFd, status: &Stat) -> io::Result<()> {
+pub(super) fn finish(fd: &OwnedFd, status: &Stat) -> io::Result<()> {
     let (uid, gid) = owner(status);
     rustix::fs::fchown(fd, uid, gid)?;
     rustix::fs::fchmod(fd, permissions(status))?;
     Ok(rustix::fs::futimens(fd, &times(status))?)
 }
 
-fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
+/// Copies extended attributes.
+pub(super) fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
     let mut names = vec![0; 64 << 10];
     let length = match rustix::fs::flistxattr(from, names.as_mut_slice()) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
@@ -162,7 +174,8 @@ fn permissions(status: &Stat) -> Mode {
     Mode::from_raw_mode(status.st_mode & 0o7777)
 }
 
-fn times(status: &Stat) -> Timestamps {
+/// Returns when a file was used last and changed last.
+pub(super) fn times(status: &Stat) -> Timestamps {
     let time = |seconds, nanoseconds: u64| Timespec {
         tv_sec: seconds,
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),

@@ -15,8 +15,12 @@ use rustix::io::Errno;
 /// What the file system says. A mount below ends it with "Device or resource
 /// busy": what is mounted belongs to somebody else.
 pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-    let name = std::ffi::CString::new(name)?;
-    match remove(parent, &name) {
+    remove_name(parent, &std::ffi::CString::new(name)?)
+}
+
+/// As [`remove_tree`], for names that need not be UTF-8.
+pub(super) fn remove_name(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    match remove(parent, name) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
     }

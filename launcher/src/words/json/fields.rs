@@ -55,13 +55,24 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Notes something about this field.
-    pub(crate) fn warn(&self, what: impl AsRef<str>) {
-        let what = what.as_ref();
-        let warning = match self.name() {
+    /// Notes a sentence about this field.
+    pub(crate) fn warn(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.note(match self.name() {
             Some(name) => format!("{name}: {what}"),
-            None => what.to_owned(),
-        };
+            None => what,
+        });
+    }
+
+    /// Notes a sentence of which this field is the subject.
+    pub(crate) fn warn_that_it(&self, predicate: &str) {
+        self.note(match self.name() {
+            Some(name) => format!("{name} {predicate}"),
+            None => format!("the document {predicate}"),
+        });
+    }
+
+    fn note(&self, warning: String) {
         self.warnings.0.borrow_mut().push(warning);
     }
 
@@ -165,7 +176,7 @@ impl<'a> Node<'a> {
         for (key, value) in entries {
             let node = self.field(value, key);
             if map.insert(key.clone(), node.text()?.to_owned()).is_some() {
-                node.warn("stands twice; the last one counts");
+                node.warn_that_it("stands more than once; the last one counts");
             }
         }
         Ok(map)
@@ -207,11 +218,11 @@ impl<'a> Fields<'_, 'a> {
             }
             let node = self.node.field(value, key);
             if key != name {
-                node.warn(format!("is read as `{name}`: case matters in field names"));
+                node.warn_that_it(&format!("is read as `{name}`: case matters in field names"));
             }
             count += 1;
             if count == 2 {
-                node.warn("stands more than once; the last one counts");
+                node.warn_that_it("stands more than once; the last one counts");
             }
             found = match value {
                 Value::Null => None,
@@ -227,8 +238,12 @@ impl<'a> Fields<'_, 'a> {
         name: &'static str,
         read: impl Fn(&Node<'a>) -> Result<T>,
     ) -> Result<T> {
-        self.optional(name, read)?
-            .ok_or_else(|| self.node.field(&Value::Null, name).fault("is missing"))
+        self.optional(name, read)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let node = self.node.field(&Value::Null, name);
+        Error::invalid(format!("field {} is missing", quoted(&node.path)))
     }
 
     /// Returns what `read` makes of the field, or the type's default.
@@ -251,7 +266,7 @@ impl<'a> Fields<'_, 'a> {
             let known = self.known.iter().any(|name| key.eq_ignore_ascii_case(name));
             if !known {
                 let node = self.node.field(value, key);
-                node.warn("is unknown and ignored");
+                node.warn_that_it("is unknown and ignored");
             }
         }
     }

@@ -302,7 +302,7 @@ fn reservation(node: &Node<'_>) -> Result<Reservation> {
     };
     fields.finish();
     match (bound.request, bound.limit) {
-        (None, None) => node.warn("has neither `request` nor `limit` and bounds nothing"),
+        (None, None) => node.warn_that_it("has neither `request` nor `limit` and bounds nothing"),
         (Some(request), Some(limit)) if request > limit => node.warn(format!(
             "`request` ({request}) is more than `limit` ({limit})"
         )),
@@ -324,7 +324,7 @@ fn default_limit(node: &Node<'_>) -> Result<Option<Quantity>> {
     let limit = limit(&mut fields)?;
     fields.finish();
     if limit.is_none() {
-        node.warn("has no `limit` and bounds nothing");
+        node.warn_that_it("has no `limit` and bounds nothing");
     }
     Ok(limit)
 }
@@ -333,7 +333,7 @@ fn limit(fields: &mut Fields<'_, '_>) -> Result<Option<Quantity>> {
     fields.optional("limit", |node| {
         let limit = quantity(node)?;
         if limit.is_zero() {
-            node.warn("is zero: nothing could be used");
+            node.warn_that_it("is zero: nothing could be used");
         }
         Ok(limit)
     })
@@ -417,3 +417,7 @@ fn apparmor(node: &Node<'_>) -> Result<String> {
     fields.finish();
     Ok(profile)
 }
+
+#[cfg(test)]
+#[path = "isolator_tests.rs"]
+mod tests;

@@ -183,3 +183,7 @@ fn sign_of_age(document: &Value) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

@@ -205,7 +205,7 @@ fn apps(node: &Node<'_>) -> Result<Vec<PodApp>> {
     let apps = node.items(PodApp::read)?;
     unique(node, &apps, |app| app.name.to_string())?;
     if apps.is_empty() {
-        node.warn("is empty: there is nothing to run");
+        node.warn_that_it("is empty: there is nothing to run");
     }
     Ok(apps)
 }
@@ -411,3 +411,7 @@ fn host_ip(node: &Node<'_>) -> Result<IpAddr> {
     }
     Ok(address)
 }
+
+#[cfg(test)]
+#[path = "pod_tests.rs"]
+mod tests;

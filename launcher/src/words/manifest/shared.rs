@@ -96,7 +96,7 @@ pub(super) fn annotations(node: &Node<'_>) -> Result<Annotations> {
     let list = node.items(|node| {
         let (name, value) = pair(node)?;
         if name.as_str() == NOTIFY && !matches!(&*value, "true" | "false") {
-            node.warn("is neither `true` nor `false` and counts as `false`");
+            node.warn_that_it("is neither `true` nor `false` and counts as `false`");
         }
         Ok(Annotation { name, value })
     })?;
