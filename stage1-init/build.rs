@@ -1,6 +1,7 @@
 //! Links `stage1-init`, which has no libc and no start files.
 
-use std::env;
+use std::path::PathBuf;
+use std::{env, fs};
 
 /// What the linker is told, and why.
 const LINK: &[(&str, &str)] = &[
@@ -8,7 +9,7 @@ const LINK: &[(&str, &str)] = &[
     ("-nostdlib", "There is no libc, and nothing else is linked."),
     (
         "-static",
-        "There is no loader in a root that we did not write.",
+        "A root that we did not write has no loader for us.",
     ),
     (
         "-no-pie",
@@ -31,11 +32,22 @@ const LINK: &[(&str, &str)] = &[
     ("-Wl,-z,noexecstack", "The stack holds data."),
 ];
 
+/// Added to the linker's own script: tables for unwinding are a fifth of the
+/// program, and nothing unwinds.
+const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.ARM.exidx*) *(.comment) } }
+INSERT AFTER .text;
+";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if env::var_os("CARGO_FEATURE_FREESTANDING").is_some() {
-        for (argument, _why) in LINK {
-            println!("cargo:rustc-link-arg-bins={argument}");
-        }
+    if env::var_os("CARGO_FEATURE_FREESTANDING").is_none() {
+        return;
     }
+    for (argument, _why) in LINK {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+    let directory = env::var_os("OUT_DIR").expect("cargo sets it for build scripts");
+    let script = PathBuf::from(directory).join("discard.ld");
+    fs::write(&script, SCRIPT).expect("OUT_DIR can be written");
+    println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
 }

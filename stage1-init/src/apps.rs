@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
-use stage1_init::{Argv, Directive, Directives, Part, Report, WordList};
+use stage1_init::{Argv, Directive, Directives, Report, WordList};
 
 use crate::execute::Pod;
 use crate::process::{self, Fault};
@@ -27,6 +27,19 @@ pub(crate) enum Steps<'a> {
     Planned(Directives<'a>),
     /// A command, to be run as it is.
     Command(WordList<'a>),
+}
+
+/// The directives of a process part, one after another.
+pub(crate) struct Part<'a>(Option<Directives<'a>>);
+
+impl<'a> Iterator for Part<'a> {
+    type Item = (u32, Directive<'a>);
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.0.as_mut()?.next();
+        next.filter(|(_, directive)| directive.part() == stage1_init::Part::Process)
+    }
 }
 
 /// An app of the pod.
@@ -69,15 +82,11 @@ impl<'a> App<'a> {
     }
 
     /// Returns the app's own directives.
-    pub(crate) fn directives(&self) -> impl Iterator<Item = (u32, Directive<'a>)> + use<'a> {
-        let directives = match self.steps {
+    pub(crate) fn directives(&self) -> Part<'a> {
+        Part(match self.steps {
             Some(Steps::Planned(directives)) => Some(directives),
             _ => None,
-        };
-        directives
-            .into_iter()
-            .flatten()
-            .take_while(|(_, directive)| directive.part() == Part::Process)
+        })
     }
 
     /// Finds the program of a phase, and the directive that names it.

@@ -62,6 +62,7 @@ impl Tree<'_> {
 
     /// Remounts what is below a mount: walks the table of mounts until it has
     /// gone over it without an error.
+    #[inline(never)]
     fn remount_below(&self, mount: &OwnedFd, flags: MountFlags, exactly: bool) -> Result<()> {
         let mut buffer = [0; 4096];
         let name = fd_path(mount.as_fd());
@@ -148,6 +149,7 @@ fn present(mount: BorrowedFd<'_>) -> Result<u32> {
 
 /// Takes the mount point out of a line of the table of mounts (proc(5)): the
 /// fifth field, with blanks and such as octal escapes.
+#[inline(never)]
 fn mount_point(line: &[u8]) -> Result<Option<Path>> {
     let Some(field) = line.split(|&byte| byte == b' ').nth(4) else {
         return Ok(None);

@@ -35,6 +35,9 @@ macro_rules! directives {
         /// names them, and where it may stand.
         pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
 
+        /// The places of the directives in [`VOCABULARY`].
+        enum Known { $($name,)* }
+
         impl<'a> Directive<'a> {
             /// Returns the first word.
             pub const fn word(&self) -> &'static str {
@@ -58,10 +61,13 @@ macro_rules! directives {
             /// Takes the next directive.
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
-                $(if word == $word.as_bytes() {
-                    return Ok(Self::$name { $($field: <$kind>::read(words)?,)* });
-                })*
-                Err(FaultKind::UnknownDirective)
+                let known = VOCABULARY.iter().position(|(known, ..)| known.as_bytes() == word);
+                Ok(match known {
+                    $(Some(at) if at == Known::$name as usize => {
+                        Self::$name { $($field: <$kind>::read(words)?,)* }
+                    })*
+                    _ => return Err(FaultKind::UnknownDirective),
+                })
             }
         }
     };

@@ -60,6 +60,7 @@ impl From<Errno> for Failure {
 type Outcome = Result<Option<Child>, Failure>;
 
 impl<'a> Pod<'a> {
+    #[inline(never)]
     pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>) -> Self {
         Self {
             origin,
@@ -97,6 +98,7 @@ impl<'a> Pod<'a> {
         None
     }
 
+    #[inline(never)]
     fn carry_out(&mut self, index: u32, directive: Directive<'a>, plan: Plan<'a>) -> Outcome {
         use Directive as D;
         match directive {
@@ -199,6 +201,7 @@ impl<'a> Pod<'a> {
     }
 
     /// A new mount namespace, for the app that is being set up.
+    #[inline(never)]
     fn set_mounts_aside(&mut self) -> Result<(), Errno> {
         let root = self.tree.root_path();
         self.aside = Some((self.own_mounts()?, root));
@@ -208,6 +211,7 @@ impl<'a> Pod<'a> {
 
     /// Ends the set-up of an app: its mounts are kept for its processes, and
     /// the pod's come back.
+    #[inline(never)]
     fn end_app_setup(&mut self, index: u32, plan: Plan<'a>) -> Result<(), Errno> {
         let mounts = match self.aside.take() {
             Some((pods, root)) => {
@@ -232,6 +236,7 @@ impl<'a> Pod<'a> {
     }
 
     /// Says which directive failed: in the report, or else on standard error.
+    #[inline(never)]
     pub(crate) fn report_failure(&self, index: u32, errno: Errno) {
         match (self.origin.report, self.plan) {
             (Some(report), _) => {
@@ -254,6 +259,7 @@ impl<'a> Pod<'a> {
 }
 
 /// `loopback`.
+#[inline(never)]
 fn loopback_up() -> Result<(), Errno> {
     let socket = rustix::net::socket_with(
         AddressFamily::INET,
@@ -265,6 +271,7 @@ fn loopback_up() -> Result<(), Errno> {
 }
 
 /// `sysctl`: as sysctl(8) has it, a slash in a key is a dot in a name.
+#[inline(never)]
 fn set_parameter(proc: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<(), Errno> {
     let mut path = Path::new();
     path.push(b"sys/")?;

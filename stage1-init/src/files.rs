@@ -34,6 +34,7 @@ impl Owned {
 
 impl Tree<'_> {
     /// `dir`: a directory and those above it, where they do not exist.
+    #[inline(never)]
     pub(crate) fn make_directories(&self, path: &CStr, owned: Owned) -> Result<()> {
         let mut above = Path::new();
         for part in path.to_bytes().split(|&byte| byte == b'/') {
@@ -52,6 +53,7 @@ impl Tree<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn make_directory(&self, path: &CStr, owned: Owned) -> Result<()> {
         match beneath::open(self.root(), path, Links::Follow) {
             Err(Errno::NOENT) => {}
@@ -91,6 +93,7 @@ impl Tree<'_> {
     }
 
     /// `node`: a device node, mounted on itself.
+    #[inline(never)]
     pub(crate) fn make_node(
         &self,
         path: &CStr,

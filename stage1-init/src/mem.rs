@@ -22,9 +22,9 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut
     #[cfg(not(target_arch = "x86_64"))]
     for at in 0..length {
         // SAFETY: `at` is below `length`, so the byte is in the source.
-        let byte = unsafe { from.add(at).read_volatile() };
+        let byte = unsafe { byte_at(from, at) };
         // SAFETY: likewise for the destination.
-        unsafe { to.add(at).write_volatile(byte) };
+        unsafe { set_byte_at(to, at, byte) };
     }
     to
 }
@@ -41,10 +41,10 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mu
     }
     for at in (0..length).rev() {
         // SAFETY: `at` is below `length`, so the byte is in the source.
-        let byte = unsafe { from.add(at).read_volatile() };
+        let byte = unsafe { byte_at(from, at) };
         // SAFETY: likewise for the destination; going down, it lies above
         // everything that is still to be read.
-        unsafe { to.add(at).write_volatile(byte) };
+        unsafe { set_byte_at(to, at, byte) };
     }
     to
 }
@@ -65,7 +65,7 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, length: usize) -> *mut u8 {
     #[cfg(not(target_arch = "x86_64"))]
     for at in 0..length {
         // SAFETY: `at` is below `length`, so the byte is in the area.
-        unsafe { to.add(at).write_volatile(byte) };
+        unsafe { set_byte_at(to, at, byte) };
     }
     to
 }
@@ -77,9 +77,9 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, length: usize) -> *mut u8 {
 unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, length: usize) -> i32 {
     for at in 0..length {
         // SAFETY: `at` is below `length`, so the byte is in the first area.
-        let left = unsafe { one.add(at).read_volatile() };
+        let left = unsafe { byte_at(one, at) };
         // SAFETY: likewise for the second.
-        let right = unsafe { other.add(at).read_volatile() };
+        let right = unsafe { byte_at(other, at) };
         if left != right {
             return i32::from(left) - i32::from(right);
         }
@@ -104,10 +104,32 @@ unsafe extern "C" fn strlen(text: *const u8) -> usize {
     let mut length = 0;
     loop {
         // SAFETY: no byte before this one was NUL, so this one is in the string.
-        let byte = unsafe { text.add(length).read_volatile() };
+        let byte = unsafe { byte_at(text, length) };
         if byte == 0 {
             return length;
         }
         length += 1;
     }
+}
+
+/// # Safety
+///
+/// The byte must be in the area that `from` points into.
+#[inline(always)]
+unsafe fn byte_at(from: *const u8, at: usize) -> u8 {
+    // SAFETY: it is in the area, says the caller.
+    let place = unsafe { from.add(at) };
+    // SAFETY: likewise.
+    unsafe { place.read_volatile() }
+}
+
+/// # Safety
+///
+/// The byte must be in the area that `to` points into.
+#[inline(always)]
+unsafe fn set_byte_at(to: *mut u8, at: usize, byte: u8) {
+    // SAFETY: it is in the area, says the caller.
+    let place = unsafe { to.add(at) };
+    // SAFETY: likewise.
+    unsafe { place.write_volatile(byte) }
 }

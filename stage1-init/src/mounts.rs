@@ -10,7 +10,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, FsWord, Mode, OFlags};
 use rustix::io::{Errno, Result};
 use rustix::mount::{MountFlags as Raw, UnmountFlags};
 use stage1_init::{MountFlags, Propagation};
@@ -94,6 +94,7 @@ impl<'a> Tree<'a> {
     }
 
     /// `mount`: a file system of this kind.
+    #[inline(never)]
     pub(crate) fn mount(
         &mut self,
         kind: &CStr,
@@ -162,12 +163,13 @@ impl<'a> Tree<'a> {
     /// Opens a source on the host. A descriptor that was opened before the
     /// mount namespace was made leads to the mounts of another, from which
     /// nothing can be bound: its path is opened anew, and must still be it.
+    #[inline(never)]
     fn source(&self, source: &CStr) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let Some(number) = source.to_bytes().strip_prefix(b"fd:") else {
             return rustix::fs::open(source, flags, Mode::empty());
         };
-        let inherited = sys::inherited(decimal(number).ok_or(Errno::BADF)?)?;
+        let inherited = sys::inherited(say::read_decimal(number).ok_or(Errno::BADF)?)?;
         let mut buffer = [0; 4096];
         let name = fd_path(inherited);
         let length = beneath::read_link(self.proc()?, name.as_c_str(), &mut buffer)?.len();
@@ -199,6 +201,7 @@ impl<'a> Tree<'a> {
     }
 
     /// `mask`: a file behind the null device, a directory behind an empty one.
+    #[inline(never)]
     pub(crate) fn mask(&self, target: &CStr) -> Result<()> {
         let Some(place) = self.target(target, QUIETLY)? else {
             return Ok(());
@@ -243,6 +246,7 @@ impl<'a> Tree<'a> {
     /// `pivot`: the root becomes `/` of the mount namespace, and nothing of
     /// what was there stays. Both arguments are the new root: the old one ends
     /// up on top of it, and is detached from there (pivot_root(2), NOTES).
+    #[inline(never)]
     pub(crate) fn pivot(&mut self) -> Result<()> {
         rustix::process::fchdir(self.root().ok_or(Errno::NOENT)?)?;
         rustix::process::pivot_root(c".", c".")?;
@@ -278,10 +282,10 @@ const PAGE: usize = 4096;
 
 /// Opens the host's procfs, and nothing else that may be mounted there.
 fn open_proc() -> Result<OwnedFd> {
-    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = rustix::fs::open(c"/proc", flags, Mode::empty())?;
-    if i64::from(rustix::fs::fstatfs(&proc)?.f_type) != PROC_SUPER_MAGIC {
+    if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
         return Err(Errno::NOENT);
     }
     Ok(proc)
@@ -338,8 +342,4 @@ pub(crate) fn open_node(path: &CStr, kind: FileType, device: u64) -> Result<Owne
         return Err(Errno::NODEV);
     }
     Ok(node)
-}
-
-fn decimal(digits: &[u8]) -> Option<u32> {
-    core::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -6,6 +6,7 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use stage1_init::{MAX_PLAN, WordList};
 
+use crate::say;
 use crate::start::Start;
 use crate::sys::{self, Array};
 
@@ -114,7 +115,7 @@ fn descriptor(
     let word = start
         .argument(index + 1)
         .ok_or(Unusable(option, b"a descriptor must follow"))?;
-    let number = word.to_str().ok().and_then(|digits| digits.parse().ok());
+    let number = say::read_decimal(word.to_bytes());
     let fd = number.ok_or(Errno::BADF).and_then(sys::inherited);
     fd.map_err(|_| Unusable(option, b"no such descriptor is open"))
 }

@@ -71,6 +71,7 @@ impl<'a> Settings<'a> {
 type Made<T> = core::result::Result<T, Failure>;
 
 /// `unshare`, for the pod.
+#[inline(never)]
 pub(crate) fn unshare(
     pod: &mut Pod<'_>,
     index: u32,
@@ -99,6 +100,7 @@ pub(crate) fn unshare(
 
 /// Makes PID 1. Returns the child in this half, and `None` in the child, when
 /// everything that this half does for it is done.
+#[inline(never)]
 fn clone(
     pod: &mut Pod<'_>,
     settings: &Settings<'_>,
@@ -215,6 +217,7 @@ fn begin_inside(
 }
 
 /// New namespaces for this very process.
+#[inline(never)]
 fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) -> Made<()> {
     for (index, path) in settings.cgroups() {
         enter_cgroup(path, b"0").map_err(|errno| Failure {
@@ -257,6 +260,7 @@ fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) 
 }
 
 /// `join`.
+#[inline(never)]
 pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<Option<Child>> {
     let root = pod.tree.root_path();
     sys::setns(sys::inherited(fd)?, clone_flags(namespaces))?;
@@ -285,6 +289,7 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
 }
 
 /// `clock-offset`.
+#[inline(never)]
 pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> Result<()> {
     let mut line = Line::new(sys::STDERR);
     line.push(clock.word().as_bytes());
@@ -295,6 +300,7 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
 }
 
 /// Waits for PID 1 of the pod, and passes signals on to it.
+#[inline(never)]
 pub(crate) fn wait_for(child: Child) -> u8 {
     loop {
         while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
@@ -417,10 +423,10 @@ fn clone_flags(namespaces: Namespaces) -> u32 {
 
 /// Opens a cgroup directory if it is of version 2.
 fn open_unified(path: &CStr) -> Option<OwnedFd> {
-    const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
+    const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let kind = i64::from(rustix::fs::fstatfs(&directory).ok()?.f_type);
+    let kind = rustix::fs::fstatfs(&directory).ok()?.f_type;
     (kind == CGROUP2_SUPER_MAGIC).then_some(directory)
 }
 

@@ -127,6 +127,7 @@ pub(crate) fn take_terminal(group: sys::Pid) {
     }
 }
 
+#[inline(never)]
 fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
     use Directive as D;
     match directive {
@@ -190,6 +191,7 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
     Ok(())
 }
 
+#[inline(never)]
 fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
     use rustix::process::Resource as R;
     let which = match resource {
@@ -221,6 +223,7 @@ fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
 
 /// In a user namespace a process that hides itself may not write its own file,
 /// which is then the host root's.
+#[inline(never)]
 fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     let mut text = say::Line::new(sys::STDERR);
     text.push(if score < 0 { b"-" } else { b"" });
@@ -247,6 +250,7 @@ fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
 
 /// The kernel shows a directory outside the root as `(unreachable)`: one that
 /// leaked in through a descriptor (CVE-2024-21626).
+#[inline(never)]
 fn change_directory(path: &core::ffi::CStr) -> Result<()> {
     rustix::process::chdir(path)?;
     match sys::getcwd(&mut [0; 4096])?.first() {
@@ -256,6 +260,7 @@ fn change_directory(path: &core::ffi::CStr) -> Result<()> {
 }
 
 /// Signals are let through before, for the filter may not know the call.
+#[inline(never)]
 fn filter(fd: u32) -> Result<()> {
     const INSTRUCTION: usize = 8;
     const MOST: usize = 4096;

@@ -14,6 +14,7 @@ use crate::sys::{self, Strings};
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
 
 /// Executes an app's program; returns only if that fails.
+#[inline(never)]
 pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Errno {
     let environment = match app.steps {
         Some(Steps::Command(_)) => inherited(start),
@@ -36,6 +37,7 @@ pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Errno
 }
 
 /// As execvp(3), but a file of unknown format is not handed to a shell.
+#[inline(never)]
 fn search(file: &CStr, path: &[u8], argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
     if file.is_empty() {
         return Errno::NOENT;
@@ -100,6 +102,7 @@ fn path_of(pair: &CStr) -> Option<&[u8]> {
     pair.to_bytes().strip_prefix(b"PATH=")
 }
 
+#[inline(never)]
 fn strings<'a, I: Iterator<Item = &'a CStr>>(
     count: usize,
     all: impl Fn() -> I,

@@ -18,6 +18,7 @@ pub(crate) struct Line<'fd> {
 }
 
 impl<'fd> Line<'fd> {
+    #[inline(never)]
     pub(crate) fn new(to: BorrowedFd<'fd>) -> Self {
         Self {
             to,
@@ -95,6 +96,19 @@ impl Decimal {
     }
 }
 
+/// Reads a number of decimal digits.
+pub(crate) fn read_decimal(digits: &[u8]) -> Option<u32> {
+    let add = |number: u32, &digit: &u8| {
+        let digit = digit.checked_sub(b'0').filter(|&digit| digit < 10)?;
+        number.checked_mul(10)?.checked_add(u32::from(digit))
+    };
+    if digits.is_empty() {
+        None
+    } else {
+        digits.iter().try_fold(0, add)
+    }
+}
+
 /// Says one line on standard error.
 pub(crate) fn line(parts: &[&[u8]]) {
     let mut line = Line::new(sys::STDERR);
@@ -112,6 +126,7 @@ pub(crate) fn failed(what: &[u8], errno: Errno) {
 }
 
 /// Says which directive failed: with its first operand that names something.
+#[inline(never)]
 pub(crate) fn directive_failed(index: u32, directive: Option<&Directive<'_>>, errno: Errno) {
     let (word, name) = match directive {
         Some(directive) => (directive.word(), name_of(directive)),
@@ -152,6 +167,7 @@ pub(crate) fn report(to: BorrowedFd<'_>, report: &Report<'_>) {
     line.flush();
 }
 
+#[inline(never)]
 fn name_of<'a>(directive: &Directive<'a>) -> Option<&'a CStr> {
     use Directive as D;
     match directive {

@@ -85,9 +85,11 @@ impl Start {
     /// Reads the pointer at a place that is at most that of the NULL after the
     /// environment: callers stop at the first `None`.
     fn word(self, at: usize) -> Option<&'static CStr> {
-        // SAFETY: argc, and from there on pointers up to the NULL that ends
-        // the environment, were laid down by the kernel.
-        let word = unsafe { self.words.add(at).read() };
+        // SAFETY: from the first word on there are pointers, up to the NULL
+        // that ends the environment.
+        let place = unsafe { self.words.add(at) };
+        // SAFETY: the kernel laid this pointer down.
+        let word = unsafe { place.read() };
         if word.is_null() {
             return None;
         }

@@ -47,15 +47,25 @@ pub(crate) fn inherited(number: u32) -> Result<BorrowedFd<'static>> {
 }
 
 macro_rules! call {
-    ($number:ident $(, $argument:expr)*) => {{
-        let given = [$($argument as usize),*];
-        let mut arguments = [0_usize; 6];
-        for (place, argument) in arguments.iter_mut().zip(given) {
-            *place = argument;
-        }
+    ($number:ident $(, $argument:expr)*) => {
+        call!(@ nr::$number, [$($argument as usize),*])
+    };
+    // The kernel ignores what a call does not have.
+    (@ $number:expr, [$a:expr]) => { call!(@ $number, [$a, 0, 0, 0, 0, 0]) };
+    (@ $number:expr, [$a:expr, $b:expr]) => { call!(@ $number, [$a, $b, 0, 0, 0, 0]) };
+    (@ $number:expr, [$a:expr, $b:expr, $c:expr]) => {
+        call!(@ $number, [$a, $b, $c, 0, 0, 0])
+    };
+    (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr]) => {
+        call!(@ $number, [$a, $b, $c, $d, 0, 0])
+    };
+    (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr]) => {
+        call!(@ $number, [$a, $b, $c, $d, $e, 0])
+    };
+    (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr]) => {
         // SAFETY: see the head of this file.
-        returned(unsafe { arch::syscall(nr::$number, arguments) })
-    }};
+        returned(unsafe { arch::syscall($number, [$a, $b, $c, $d, $e, $f]) })
+    };
 }
 
 fn returned(value: isize) -> Result<usize> {
@@ -415,9 +425,10 @@ impl<T: Copy> Array<T> {
         if self.length >= self.capacity {
             return Err(Errno::TOOBIG);
         }
-        // SAFETY: the mapping holds `capacity` values, and is at a page's
-        // beginning, which is aligned for any of them.
-        unsafe { self.first.add(self.length).write(value) };
+        // SAFETY: the mapping holds `capacity` values, and this is one of them.
+        let place = unsafe { self.first.add(self.length) };
+        // SAFETY: the mapping begins at a page, so it is aligned for any value.
+        unsafe { place.write(value) };
         self.length += 1;
         Ok(())
     }
