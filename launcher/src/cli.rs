@@ -162,12 +162,13 @@ fn image_verb(arguments: &mut Arguments) -> Result<image::Verb> {
         }),
         Some("verify") => image::Verb::Verify(names(arguments)?),
         Some("cat-manifest") => image::Verb::CatManifest(name(arguments)?.ok_or_else(missing)?),
-        Some(verb @ ("export" | "extract")) => {
+        Some(verb @ ("export" | "extract" | "render")) => {
             let image = name(arguments)?.ok_or_else(missing)?;
             let target = next_file(arguments)?;
             match (verb, target) {
                 ("export", Some(file)) => image::Verb::Export(image, file),
                 ("extract", Some(directory)) => image::Verb::Extract(image, directory),
+                ("render", Some(directory)) => image::Verb::Render(image, directory),
                 ("export", None) => return Err(Error::usage("a file is missing")),
                 _ => return Err(Error::usage("a directory is missing")),
             }

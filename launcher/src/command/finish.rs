@@ -4,7 +4,7 @@
 use crate::ground::dirs::Dirs;
 use crate::ground::{Error, Result};
 use crate::image::rootfs::Rootfs;
-use crate::image::tree::Tree;
+use crate::image::tree::Stack;
 use crate::pod::directory;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
@@ -47,7 +47,7 @@ fn failure(dirs: &Dirs, uuid: Uuid) -> Result<Option<Error>> {
 
 /// Opens what lies under the root of the app that a directive belongs to: the
 /// mounts are gone with the pod, the image is not.
-fn rootfs(plan: &Plan, index: u32) -> Option<Tree> {
+fn rootfs(plan: &Plan, index: u32) -> Option<Stack> {
     let mut found = None;
     plan.find(|at, directive, _| {
         if let Directive::Mount { kind, data, .. } = directive
@@ -57,5 +57,5 @@ fn rootfs(plan: &Plan, index: u32) -> Option<Tree> {
         }
         (at == index).then_some(())
     });
-    Tree::open(found?.layers.first()?).ok()
+    Stack::open(&found?.layers).ok()
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Result, beneath};
 use crate::image::store::Store;
+use crate::pod::render;
 use crate::words::digest::ImageId;
 use crate::words::json::{Object, Value};
 
@@ -19,6 +20,7 @@ Usage: launcher image list [--full] [--no-legend] [--format=text|json]
        launcher image verify [IMAGE...]
        launcher image export IMAGE FILE
        launcher image extract IMAGE DIRECTORY
+       launcher image render IMAGE DIRECTORY
        launcher image cat-manifest IMAGE
 
 Shows and changes what is in the store. An IMAGE is the beginning of an image
@@ -31,6 +33,7 @@ latest is meant.
                 is named
   export        writes the archive, byte for byte as its ID says, uncompressed
   extract       copies the root file system into a directory that is not there
+  render        the same, with all dependencies, as an app would see it
   cat-manifest  prints the manifest
 ";
 
@@ -54,6 +57,8 @@ pub(crate) enum Verb {
     Export(String, PathBuf),
     /// Copy a root file system.
     Extract(String, PathBuf),
+    /// Copy a root file system with all dependencies.
+    Render(String, PathBuf),
     /// Print a manifest.
     CatManifest(String),
 }
@@ -82,7 +87,16 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         }
         Verb::Verify(names) => verify(&store, names, out),
         Verb::Export(name, file) => export(&store, name, file),
-        Verb::Extract(name, directory) => extract(&store, name, directory),
+        Verb::Extract(name, directory) => {
+            let id = store.named(name)?;
+            let image = store.image(&id)?;
+            let path = image.map(|image| image.rootfs_path());
+            copy(&path.into_iter().collect::<Vec<_>>(), directory)
+        }
+        Verb::Render(name, directory) => {
+            let id = store.named(name)?;
+            copy(&render::directories(&store, &dirs, &id)?, directory)
+        }
         Verb::CatManifest(name) => {
             let manifest = store.manifest(&store.named(name)?)?;
             out.write_all(&manifest)
@@ -269,12 +283,9 @@ fn export(store: &Store<'_>, name: &str, file: &Path) -> Result<()> {
     written
 }
 
-fn extract(store: &Store<'_>, name: &str, directory: &Path) -> Result<()> {
-    let what = || format!("cannot extract into `{}`", directory.display());
-    let id = store.named(name)?;
-    let image = store
-        .image(&id)?
-        .ok_or_else(|| Error::invalid(format!("image `{id}` was removed")))?;
+/// Copies layers, topmost first, into a directory that is made for it.
+fn copy(layers: &[PathBuf], directory: &Path) -> Result<()> {
+    let what = || format!("cannot write `{}`", directory.display());
     let parent = match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -284,7 +295,7 @@ fn extract(store: &Store<'_>, name: &str, directory: &Path) -> Result<()> {
         .and_then(|name| name.to_str())
         .ok_or_else(|| Error::usage(format!("{}: it has no name", what())))?;
     let parent = std::fs::File::open(parent).context(what)?;
-    beneath::copy_tree(&image.rootfs_path(), parent.as_fd(), name).context(what)
+    beneath::copy_layers(layers, parent.as_fd(), name).context(what)
 }
 
 #[cfg(test)]

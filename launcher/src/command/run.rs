@@ -13,11 +13,13 @@ use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Result, beneath};
 use crate::image::store::{Image, Store};
+use crate::image::tree::Stack;
 use crate::image::verify::Verified;
 use crate::pod::compose::{Pod, compose};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Request, Source, reify};
+use crate::pod::render;
 use crate::run::stage1::{self, Handover};
 use crate::words::types::Uuid;
 
@@ -59,8 +61,9 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let image = fetch(&store, &options.image)?;
+    let layers = render::directories(&store, &dirs, image.id())?;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
-    let pod = reified(&dirs, &host, uuid, &options.request, &image)?;
+    let pod = reified(&dirs, &host, uuid, &options.request, &image, layers)?;
     report_isolators(&pod);
     let plan = compose(&pod, &host)?;
     let directory = PodDirectory::create(&dirs, uuid)?;
@@ -95,20 +98,21 @@ fn fetch(store: &Store, path: &Path) -> Result<Image> {
         .ok_or_else(|| Error::invalid(format!("image `{name}` was removed while it was stored")))
 }
 
-fn reified(dirs: &Dirs, host: &Host, uuid: Uuid, request: &Request, image: &Image) -> Result<Pod> {
-    let tree = image.tree()?;
+fn reified(
+    dirs: &Dirs,
+    host: &Host,
+    uuid: Uuid,
+    request: &Request,
+    image: &Image,
+    layers: Vec<PathBuf>,
+) -> Result<Pod> {
     let source = Source {
         manifest: image.manifest(),
-        rootfs: &tree,
-        layers: vec![image.rootfs_path()],
+        rootfs: &Stack::open(&layers)?,
+        layers,
     };
-    reify(
-        uuid,
-        directory::path(dirs.path(), uuid),
-        host,
-        request,
-        &source,
-    )
+    let directory = directory::path(dirs.path(), uuid);
+    reify(uuid, directory, host, request, &source)
 }
 
 /// Says what the images ask for and do not get.
@@ -126,11 +130,9 @@ fn report_isolators(pod: &Pod) {
 /// root is no overlay.
 fn copy_roots(pod: &Pod, directory: &PodDirectory<'_>) -> Result<()> {
     for app in pod.apps.iter().filter(|app| app.root.copied) {
+        let what = || format!("cannot copy the files of app `{}`", app.name);
         let target = directory.make_app(&app.name)?;
-        for layer in app.root.layers.iter().rev() {
-            beneath::copy_tree(layer, target.as_fd(), "rootfs")
-                .context(|| format!("cannot copy the files of app `{}`", app.name))?;
-        }
+        beneath::copy_layers(&app.root.layers, target.as_fd(), "rootfs").context(what)?;
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ mod remove;
 mod walk;
 
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -40,6 +40,25 @@ pub(crate) fn open(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<Ow
         Err(Errno::AGAIN) => Ok(walk::open(root.as_fd(), path, flags)?),
         opened => Ok(opened?),
     }
+}
+
+/// Copies trees of ours, topmost first, over one another into a directory that
+/// is made in `target` under this name.
+pub(crate) fn copy_layers(
+    layers: &[PathBuf],
+    target: BorrowedFd<'_>,
+    name: &str,
+) -> io::Result<()> {
+    let mut layers = layers.iter().rev();
+    let Some(lowest) = layers.next() else {
+        return Ok(());
+    };
+    copy_tree(lowest, target, name)?;
+    let copy = open(target, Path::new(name), OFlags::RDONLY | OFlags::DIRECTORY)?;
+    for layer in layers {
+        lay_over(layer, copy.as_fd(), &|_, _| Take::It)?;
+    }
+    Ok(())
 }
 
 /// Reads at most `limit` bytes of the regular file with this path inside the

@@ -37,7 +37,6 @@ use super::frame::{self, Recorder};
 use super::names;
 use super::staging::Staging;
 use super::stream;
-use super::tree::Tree;
 use super::verify::Verified;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
@@ -54,11 +53,17 @@ pub(crate) struct Store<'a> {
 
 /// A stored image.
 pub(crate) struct Image {
+    id: ImageId,
     manifest: ImageManifest,
     directory: PathBuf,
 }
 
 impl Image {
+    /// Returns its ID.
+    pub(crate) const fn id(&self) -> &ImageId {
+        &self.id
+    }
+
     /// Returns its manifest.
     pub(crate) const fn manifest(&self) -> &ImageManifest {
         &self.manifest
@@ -67,11 +72,6 @@ impl Image {
     /// Returns where its unpacked tree is.
     pub(crate) fn rootfs_path(&self) -> PathBuf {
         self.directory.join("rootfs")
-    }
-
-    /// Opens its unpacked tree.
-    pub(crate) fn tree(&self) -> Result<Tree> {
-        Tree::open(&self.rootfs_path())
     }
 }
 
@@ -247,6 +247,7 @@ impl<'a> Store<'a> {
             return Ok(None);
         };
         Ok(Some(Image {
+            id: *id,
             manifest: ImageManifest::parse(&text).context(what)?.value,
             directory: self.dirs.path().join("images").join(id.to_string()),
         }))
@@ -287,7 +288,10 @@ impl<'a> Store<'a> {
             let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
                 extract.entry(entry)
             })?;
-            let name = ImageManifest::parse(&text).context(|| "its manifest")?.value.name;
+            let name = ImageManifest::parse(&text)
+                .context(|| "its manifest")?
+                .value
+                .name;
             Ok((text, name.as_str().to_owned()))
         })?;
         let (manifest, name) = manifest;
