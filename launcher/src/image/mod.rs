@@ -6,6 +6,7 @@ mod deflate;
 mod extract;
 mod frame;
 mod gzip;
+mod meta;
 mod names;
 pub(crate) mod rootfs;
 pub(crate) mod staging;

@@ -9,4 +9,5 @@ pub(crate) mod digest;
 pub(crate) mod json;
 pub(crate) mod manifest;
 pub(crate) mod quote;
+pub(crate) mod reference;
 pub(crate) mod types;

@@ -12,7 +12,7 @@ mod uuid;
 mod version;
 
 pub(crate) use annotation::{Annotation, Annotations};
-pub(crate) use label::{Label, Labels};
+pub(crate) use label::{HOST_ARCH, HOST_OS, Label, Labels};
 pub(crate) use name::{AcIdentifier, AcName};
 pub(crate) use path::{absolute, clean};
 pub(crate) use quantity::Quantity;
