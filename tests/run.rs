@@ -206,6 +206,16 @@ fn orphans_are_reaped() {
     );
 }
 
+#[test]
+fn the_init_is_an_init_without_the_launcher_too() {
+    call(&host::stage1())
+        .args(["--", "sh", "-c", "echo here; exit 7"])
+        .run()
+        .exits(7)
+        .says("here\n")
+        .complains("");
+}
+
 // --- what the app finds ---
 
 #[test]
