@@ -112,10 +112,10 @@ fn files_that_are_no_images() {
     let sound = running(&["/hello"]);
     let pod_manifest = sound.replace("ImageManifest", "PodManifest");
     for (bytes, text) in [
-        (Vec::new(), "cannot read the archive: the file is empty"),
+        (Vec::new(), "the file is empty"),
         (
             b"#!/bin/sh\necho hello\n".to_vec(),
-            "cannot read the archive: it is no image archive",
+            "it is no image archive",
         ),
         (
             hello[..hello.len() / 2].to_vec(),
@@ -142,14 +142,14 @@ fn files_that_are_no_images() {
         ),
         (
             Aci::new("{\"acKind\": \"ImageManifest\",").bytes(),
-            "cannot read its manifest: line 1, column 27 is not JSON: EOF while parsing a value, in `{\"acKind\": \"ImageManifest\",`",
+            "its manifest: line 1, column 27 is not JSON: EOF while parsing a value, in `{\"acKind\": \"ImageManifest\",`",
         ),
         (
             Aci::new(&pod_manifest).bytes(),
-            "cannot read its manifest: field `acKind`: expected `ImageManifest`, found `PodManifest`",
+            "its manifest: field `acKind`: expected `ImageManifest`, found `PodManifest`",
         ),
     ] {
-        let text = format!("cannot store image `FILE`: {text}");
+        let text = format!("image `FILE` is not valid: {text}");
         refused(&bytes, OURS, &text);
     }
 }

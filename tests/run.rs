@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::aci::{Aci, running};
 use crate::claims;
 use crate::host::{self, Scratch, call, launcher, pod, probed};
 
@@ -26,9 +27,9 @@ fn nothing_but_the_image_is_left_behind() {
     pod(&dir, &probe, &["--kill", "9"]).run().exits(137);
     assert_only_images(&dir, 1);
     // An app that cannot be started.
-    pod(&dir, &host::image("nosecone-test"), &[])
-        .run()
-        .exits(126 + 1);
+    let broken = Aci::new(&running(&["/no/such"])).bytes();
+    let broken = scratch.write("broken.aci", broken);
+    pod(&dir, &broken, &[]).run().exits(127);
     assert_only_images(&dir, 2);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(
@@ -205,6 +206,16 @@ fn orphans_are_reaped() {
     );
 }
 
+#[test]
+fn the_init_is_an_init_without_the_launcher_too() {
+    call(&host::stage1())
+        .args(["--", "sh", "-c", "echo here; exit 7"])
+        .run()
+        .exits(7)
+        .says("here\n")
+        .complains("");
+}
+
 // --- what the app finds ---
 
 #[test]
@@ -374,6 +385,30 @@ fn every_compression_of_the_specification_is_read() {
 }
 
 // --- real userlands ---
+
+#[test]
+fn an_image_runs_on_the_one_that_it_depends_on() {
+    require_root!();
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    // It has no app, but then it is in the store.
+    pod(&dir, &image!("nosecone-base"), &[]).run().exits(125);
+    let example = host::image("nosecone-test");
+    for options in [&[][..], &["--no-overlay"]] {
+        let ran = launcher(&dir)
+            .arg("run")
+            .args(options)
+            .arg(&example)
+            .run()
+            .exits(0)
+            .complains("");
+        assert!(ran.stdout.starts_with("Hello World!\n"), "{}", ran.stdout);
+        for line in ["uid=500 gid=500", "GREETING=Hello World!"] {
+            claims::has_line(&ran.stdout, line);
+        }
+    }
+    assert_only_images(&dir, 2);
+}
 
 #[test]
 fn a_shell_of_busybox_runs_pipelines() {

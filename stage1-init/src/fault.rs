@@ -14,11 +14,11 @@ pub struct Fault {
 /// What can be wrong with a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// There are more than [`MAX_PLAN`] bytes.
+    /// There are more than [`crate::MAX_PLAN`] bytes.
     TooLong,
     /// The first word is not `plan`.
     NotAPlan,
-    /// The second word is not [`VERSION`].
+    /// The second word is not [`crate::VERSION`].
     WrongVersion,
     /// The last word has no NUL byte.
     Unterminated,
@@ -36,7 +36,7 @@ pub enum FaultKind {
     Misplaced,
     /// The directive stands a second time where once is all that makes sense.
     Repeated,
-    /// There are more than [`MAX_APPS`] apps.
+    /// There are more than [`crate::MAX_APPS`] apps.
     TooManyApps,
     /// There is no app.
     NoApp,

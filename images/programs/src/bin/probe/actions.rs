@@ -63,11 +63,14 @@ fn open_to_write(path: &str) {
 }
 
 fn list(dir: &str) {
-    match fs::read_dir(dir) {
-        Ok(entries) => {
-            let mut names: Vec<_> = entries
-                .filter_map(|entry| Some(entry.ok()?.file_name()))
-                .collect();
+    let entries = || {
+        fs::read_dir(dir)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    };
+    let entries: io::Result<Vec<_>> = entries();
+    match entries {
+        Ok(mut names) => {
             names.sort();
             for name in names {
                 println!("{}", name.display());
