@@ -29,3 +29,5 @@ mod images;
 mod plans;
 /// The main job: an app's streams, status, arguments and signals; real userlands.
 mod run;
+/// stage1-init on its own, without the launcher.
+mod stage1;
