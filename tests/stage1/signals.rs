@@ -170,11 +170,11 @@ fn the_death_of_the_outer_half_is_the_pods() {
     running.end();
     // Closing its streams is not yet the end of a process, and whoever inherits
     // it may leave it unreaped.
-    let gone = |&pid: &u32| loop {
-        if status_of(pid, "State").is_none_or(|state| state.starts_with(['Z', 'X'])) {
-            break true;
-        }
-        std::thread::yield_now();
+    let gone = |&pid: &u32| {
+        (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            status_of(pid, "State").is_none_or(|state| state.starts_with(['Z', 'X']))
+        })
     };
     assert!(inner.iter().chain(&apps).all(gone));
 }
