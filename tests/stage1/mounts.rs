@@ -220,7 +220,6 @@ fn a_source_can_be_an_inherited_descriptor() {
         .exits(0)
         .says("by descriptor\n");
     fs::remove_file(root.path().join("etc/f")).unwrap();
-    let removed = format!("9<{0}; rm {0}", from.display());
     // One that was removed is not there to be bound.
     let command = format!("exec 9<{0}; rm {0}; exec \"$0\" \"$@\"", from.display());
     crate::host::call(std::path::Path::new("/bin/sh"))

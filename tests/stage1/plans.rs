@@ -88,8 +88,8 @@ fn a_command_line_that_makes_no_sense_is_refused_in_one_line() {
 #[test]
 fn a_plan_is_the_same_in_arguments_and_on_a_descriptor() {
     let plan = "plan 1 app a process env X=y main 2 /usr/bin/env env";
-    let directly = init(&plan).run();
-    let piped = init("--plan-fd 0").input(file(&plan)).run();
+    let directly = init(plan).run();
+    let piped = init("--plan-fd 0").input(file(plan)).run();
     assert_eq!(directly.exits(0).stdout, "X=y\n");
     assert_eq!(piped.exits(0).stdout, "X=y\n");
 }
