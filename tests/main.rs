@@ -31,3 +31,5 @@ mod plans;
 mod run;
 /// Manifests, archives and layouts, side by side with the reference implementation.
 mod validate;
+/// stage1-init on its own, without the launcher.
+mod stage1;

@@ -23,7 +23,7 @@ pub(crate) fn bound(set: CapabilitySet) -> Result<()> {
 
 /// `capabilities`: exactly these, permitted and effective.
 pub(crate) fn limit(set: CapabilitySet) -> Result<()> {
-    let wanted = wanted(set, known()?);
+    let wanted = wanted(set, thread::capabilities(None)?.permitted);
     let sets = thread::CapabilitySets {
         effective: wanted,
         permitted: wanted,
@@ -34,13 +34,13 @@ pub(crate) fn limit(set: CapabilitySet) -> Result<()> {
 
 /// `ambient`: exactly these, and inheritable because the kernel demands it.
 pub(crate) fn keep(set: CapabilitySet) -> Result<()> {
-    let wanted = wanted(set, known()?);
+    let mut sets = thread::capabilities(None)?;
+    let wanted = wanted(set, sets.permitted);
     match thread::clear_ambient_capability_set() {
         // Linux 4.3 brought them; before, there are none.
         Err(Errno::INVAL) if wanted.is_empty() => return Ok(()),
         result => result?,
     }
-    let mut sets = thread::capabilities(None)?;
     sets.inheritable = wanted;
     thread::set_capabilities(None, sets)?;
     for capability in wanted.iter_single() {
@@ -49,9 +49,10 @@ pub(crate) fn keep(set: CapabilitySet) -> Result<()> {
     Ok(())
 }
 
-fn wanted(set: CapabilitySet, known: Raw) -> Raw {
+/// `all` is what there is: who runs in a container has not every capability.
+fn wanted(set: CapabilitySet, all: Raw) -> Raw {
     match set {
-        CapabilitySet::All => known,
+        CapabilitySet::All => all,
         CapabilitySet::Only(members) => Raw::from_bits_retain(members.bits()),
     }
 }

@@ -8,6 +8,7 @@
 //! Source: the App Container specification, "App Container Image Discovery".
 //! The only file that knows html5gum.
 
+use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Token, Tokenizer};
 
 use crate::words::reference::Name;
@@ -34,7 +35,10 @@ impl Page {
     /// Reads a page. Any text gives one; most say nothing.
     pub(crate) fn read(html: &str) -> Self {
         let mut page = Self::default();
-        for Ok(token) in Tokenizer::new(html) {
+        let mut emitter = DefaultEmitter::<()>::default();
+        // What stands in a script or a style is no tag.
+        emitter.naively_switch_states(true);
+        for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
             let Token::StartTag(tag) = token else {
                 continue;
             };

@@ -1,0 +1,262 @@
+use super::{Root, init, init_sh, init_with};
+use crate::{claims, host};
+
+const APP: &str = "plan 1 app a process env PATH=/bin:/usr/bin";
+
+/// The capability sets of an app: inheritable, permitted, effective, bounding, ambient.
+fn capabilities(process: &str) -> Vec<u64> {
+    let ran = init(&format!(
+        "{APP} {process} main 3 grep ^Cap /proc/self/status"
+    ))
+    .run()
+    .exits(0);
+    ran.stdout
+        .lines()
+        .map(|line| u64::from_str_radix(line.split_whitespace().last().unwrap(), 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn nothing_is_inheritable_even_where_it_was() {
+    require_root!();
+    let setpriv = tool!("setpriv");
+    let ran = host::call(&setpriv)
+        .args(["--inh-caps=+chown,+kill", "--"])
+        .arg(host::stage1())
+        .args(super::words(&format!(
+            "{APP} main 3 grep ^CapInh /proc/self/status"
+        )))
+        .run();
+    assert_eq!(ran.stdout, "CapInh:\t0000000000000000\n");
+}
+
+#[test]
+fn capabilities_are_exactly_those_said() {
+    require_root!();
+    let (chown, bind, kill) = (1 << 0, 1 << 10, 1 << 5);
+    assert_eq!(
+        capabilities("bounding chown,kill capabilities chown"),
+        [0, chown | kill, chown | kill, chown | kill, 0]
+    );
+    assert_eq!(capabilities("bounding '' capabilities ''"), [0; 5]);
+    assert_eq!(
+        capabilities("bounding chown,net_bind_service gid 5 uid 5 capabilities chown"),
+        [0, 0, 0, chown | bind, 0]
+    );
+    assert_eq!(
+        capabilities(
+            "bounding chown,net_bind_service gid 5 uid 5 capabilities net_bind_service ambient net_bind_service"
+        ),
+        [bind, bind, bind, chown | bind, bind]
+    );
+    let all = capabilities("bounding all capabilities all");
+    assert_eq!(all, capabilities(""));
+}
+
+#[test]
+fn ids_and_groups_are_exactly_those_said() {
+    require_root!();
+    let ids = "grep -E '^(Uid|Gid|Groups)' /proc/self/status | tr '\\t' ' '";
+    init_sh(&format!("{APP} groups 2 7 8 gid 5 uid 6"), ids)
+        .run()
+        .exits(0)
+        .says("Uid: 6 6 6 6\nGid: 5 5 5 5\nGroups: 7 8 \n");
+    init_sh(&format!("{APP} groups 0 gid 4294967294 uid 1"), ids)
+        .run()
+        .exits(0)
+        .says("Uid: 1 1 1 1\nGid: 4294967294 4294967294 4294967294 4294967294\nGroups:  \n");
+    init_sh(&format!("{APP} uid 6 groups 0"), "")
+        .run()
+        .exits(125)
+        .complains("stage1-init: directive 4 (groups): Operation not permitted\n");
+}
+
+#[test]
+fn the_environment_is_what_is_said_and_nothing_else() {
+    init("plan 1 app a process env A=1 env B= env C=x main 2 /usr/bin/env -u_")
+        .env("HOST", "x")
+        .run()
+        .exits(0)
+        .says("A=1\nB=\nC=x\n");
+    init("plan 1 app a process main 1 /usr/bin/env")
+        .env("HOST", "x")
+        .run()
+        .exits(0)
+        .says("");
+}
+
+#[test]
+fn only_the_standard_descriptors_are_open() {
+    for plan in [
+        APP.to_owned(),
+        format!(
+            "{} unshare pid app a process env PATH=/bin:/usr/bin",
+            "plan 1"
+        ),
+    ] {
+        if plan.contains("unshare") && !rustix::process::geteuid().is_root() {
+            continue;
+        }
+        // ls has the directory open itself.
+        init_with("7</dev/null 8</ 9>/dev/null", &plan)
+            .args(["main", "2", "ls", "/proc/self/fd"])
+            .run()
+            .exits(0)
+            .says("0\n1\n2\n3\n");
+    }
+}
+
+#[test]
+fn missing_standard_descriptors_are_the_null_device() {
+    let ran = init_with("<&- 2>&-", APP)
+        .args([
+            "main",
+            "3",
+            "sh",
+            "-c",
+            "readlink /proc/self/fd/0 /proc/self/fd/2",
+        ])
+        .run();
+    ran.exits(0).says("/dev/null\n/dev/null\n");
+}
+
+#[test]
+fn streams_can_be_exchanged_and_others_used() {
+    let scratch = host::Scratch::new();
+    let (one, two) = (scratch.join("one"), scratch.join("two"));
+    let plan = format!("{APP} stdio 7 9 8");
+    init_with(
+        &format!("7</etc/passwd 8>{} 9>{}", one.display(), two.display()),
+        &plan,
+    )
+    .args(["main", "3", "sh", "-c", "head -c4; echo error >&2"])
+    .run()
+    .exits(0);
+    assert_eq!(std::fs::read_to_string(two).unwrap(), "root");
+    assert_eq!(std::fs::read_to_string(one).unwrap(), "error\n");
+    let exchanged = init_with("", &format!("{APP} stdio 0 2 1"))
+        .args(["main", "3", "sh", "-c", "echo out; echo error >&2"])
+        .run();
+    assert_eq!(
+        (exchanged.stdout.as_str(), exchanged.stderr.as_str()),
+        ("error\n", "out\n")
+    );
+}
+
+#[test]
+fn limits_mask_and_privileges_are_those_said() {
+    require_root!();
+    let script = "umask; ulimit -Sn; ulimit -Hn; ulimit -c; grep NoNewPrivs /proc/self/status | tr '\\t' ' '; cat /proc/self/oom_score_adj";
+    init_sh(&format!("{APP} umask 0027 rlimit nofile 64 128 rlimit core 0 unlimited no-new-privs oom-score-adj 123"), script)
+        .run()
+        .exits(0)
+        .says("0027\n64\n128\n0\nNoNewPrivs: 1\n123\n");
+}
+
+#[test]
+fn the_working_directory_is_inside_the_root() {
+    require_root!();
+    let root = Root::new();
+    root.pod("", "pwd").run().exits(0).says("/\n");
+    let plan = |path: &str| format!("{} pivot process env PATH=/bin workdir {path}", root.plan());
+    init_sh(&plan("/tmp"), "pwd").run().exits(0).says("/tmp\n");
+    // A directory of the host, through a descriptor (CVE-2024-21626).
+    init_with("7</etc", &plan("/proc/self/fd/7"))
+        .args(["main", "1", "true"])
+        .run()
+        .exits(125)
+        .complains(
+            "stage1-init: directive 9 (workdir /proc/self/fd/7): Invalid cross-device link\n",
+        );
+}
+
+#[test]
+fn a_session_is_the_apps_own() {
+    let script = "read a b c d pgrp session rest < /proc/self/stat; [ $pgrp = $$ ] && [ $session = $$ ] && echo leader";
+    init_sh(&format!("{APP} session"), script)
+        .run()
+        .exits(0)
+        .says("leader\n");
+    init_sh(APP, script).run().exits(1);
+    init_sh(
+        &format!("{APP} foreground"),
+        "read a b c d pgrp rest < /proc/self/stat; [ $pgrp = $$ ] && echo group",
+    )
+    .run()
+    .exits(0)
+    .says("group\n");
+}
+
+#[test]
+fn a_terminal_can_be_the_apps() {
+    let python = tool!("python3");
+    // The other side of the terminal is this script's.
+    let script = "import os,pty,sys
+master, slave = pty.openpty()
+os.set_inheritable(slave, True)
+pid = os.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1]] + sys.argv[2].split() + ['terminal', str(slave), 'main', '3', '/bin/sh', '-c',
+        'test -t 0 && test -t 2 && : < /dev/tty && echo has a terminal'])
+os.close(slave)
+print(os.read(master, 99).decode().strip())
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))";
+    host::call(&python)
+        .args(["-c", script])
+        .arg(host::stage1())
+        .arg(APP)
+        .run()
+        .exits(0)
+        .says("has a terminal\n0\n");
+}
+
+#[test]
+fn the_network_and_the_host_name_are_the_pods() {
+    require_root!();
+    let ran = init_sh(
+        "plan 1 unshare net,uts,ipc,pid hostname pod domainname yp loopback sysctl net.ipv4.ip_forward 1 sysctl kernel.shm_rmid_forced 1 app a process env PATH=/bin:/usr/bin",
+        "uname -n; cat /proc/sys/kernel/domainname /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced; grep -c : /proc/self/net/dev; busybox ip addr show lo | grep -c 'UP\\|127.0.0.1'",
+    )
+    .run()
+    .exits(0);
+    claims::same("the pod", &ran.stdout, "pod\nyp\n1\n1\n1\n2\n");
+}
+
+#[test]
+fn clocks_are_shifted_in_a_time_namespace() {
+    require_root!();
+    if !std::path::Path::new("/proc/self/ns/time").exists() {
+        skip!("needs time namespaces (Linux 5.6)");
+    }
+    let plan = "plan 1 unshare time clock-offset boottime 1000000000 clock-offset monotonic 5 unshare pid app a process env PATH=/bin:/usr/bin";
+    init_sh(
+        plan,
+        "read up rest < /proc/uptime; [ ${up%.*} -gt 1000000000 ] && echo later",
+    )
+    .run()
+    .exits(0)
+    .says("later\n");
+}
+
+#[test]
+fn a_namespace_can_be_joined() {
+    require_root!();
+    let mut pod = init_sh(
+        "plan 1 unshare pid,uts,net hostname joined app a process env PATH=/bin:/usr/bin",
+        "echo here; sleep 1000",
+    )
+    .start();
+    pod.until_it_says("here");
+    let children =
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pod.pid())).unwrap();
+    let inner = children.trim();
+    let redirections =
+        format!("7</proc/{inner}/ns/uts 8</proc/{inner}/ns/pid 9</proc/{inner}/ns/net");
+    init_with(&redirections, "plan 1 join uts 7 join net 9 join pid 8 app b process env PATH=/bin:/usr/bin main 3 sh -c")
+        .arg(format!("uname -n; [ $(readlink /proc/{inner}/ns/net) = $(readlink /proc/self/ns/net) ] && echo same; [ $PPID -lt 20 ] && exit 8"))
+        .run()
+        .exits(8)
+        .says("joined\nsame\n");
+    pod.signal(rustix::process::Signal::TERM);
+    pod.end().exits(143);
+}

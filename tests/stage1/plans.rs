@@ -1,0 +1,232 @@
+use std::fs;
+
+use super::{Root, init, init_sh, init_with};
+use crate::host::Scratch;
+
+/// The words of a plan, as a file has them.
+fn file(text: &str) -> Vec<u8> {
+    super::words(text)
+        .iter()
+        .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+        .collect()
+}
+
+#[test]
+fn nothing_is_done_before_the_whole_plan_is_understood() {
+    let scratch = Scratch::new();
+    let made = scratch.join("made");
+    let plan = format!(
+        "plan 1 touch {} 0644 0 0 app a process main 1 /bin/true",
+        made.display()
+    );
+    init(&format!("{plan} umask 9"))
+        .run()
+        .exits(125)
+        .complains("stage1-init: word 14 of the plan: not a number that can stand here\n");
+    assert!(!made.exists());
+    init(&plan).run().exits(0);
+    assert!(made.exists());
+}
+
+#[test]
+fn a_word_that_is_no_directive_is_named_by_its_place() {
+    for (plan, complaint) in [
+        ("plan", "word 1 of the plan: the version must be 1"),
+        (
+            "plan 1 app a process frobnicate",
+            "word 5 of the plan: no such directive",
+        ),
+        (
+            "plan 1 app a process main 2 x",
+            "word 8 of the plan: an operand is missing",
+        ),
+    ] {
+        init(plan)
+            .run()
+            .exits(125)
+            .says("")
+            .complains(&format!("stage1-init: {complaint}\n"));
+    }
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused_in_one_line() {
+    for (line, complaint) in [
+        ("", "no plan and no command: --help tells what there is"),
+        ("--", "no plan and no command: --help tells what there is"),
+        (
+            "--frob",
+            "--frob: no such option; --help tells what there is",
+        ),
+        ("--report-fd", "--report-fd: a descriptor must follow"),
+        (
+            "--report-fd 77 -- true",
+            "--report-fd: no such descriptor is open",
+        ),
+        ("--plan-fd -1", "--plan-fd: no such descriptor is open"),
+        (
+            "--plan-fd 0 more",
+            "more: no such option; --help tells what there is",
+        ),
+        (
+            "--plan-fd 0 -- more",
+            "--finally-fd: it takes a plan, `--` and words",
+        ),
+        (
+            "--finally-fd 0",
+            "--finally-fd: it takes a plan, `--` and words",
+        ),
+    ] {
+        init(line)
+            .run()
+            .exits(125)
+            .says("")
+            .complains(&format!("stage1-init: {complaint}\n"));
+    }
+}
+
+#[test]
+fn a_plan_is_the_same_in_arguments_and_on_a_descriptor() {
+    let plan = "plan 1 app a process env X=y main 2 /usr/bin/env env";
+    let directly = init(plan).run();
+    let piped = init("--plan-fd 0").input(file(plan)).run();
+    assert_eq!(directly.exits(0).stdout, "X=y\n");
+    assert_eq!(piped.exits(0).stdout, "X=y\n");
+}
+
+#[test]
+fn help_names_every_directive() {
+    let help = init("--help").run().exits(0).complains("").stdout;
+    for word in [
+        "die-with-parent",
+        "unshare NAMESPACE,...",
+        "mount TYPE SOURCE TARGET FLAGS DATA",
+        "seccomp FD",
+        "init",
+    ] {
+        assert!(
+            help.lines().any(|line| line.trim() == word),
+            "{word}\n{help}"
+        );
+    }
+    init("--version").run().exits(0).says("stage1-init 0.1.0\n");
+}
+
+#[test]
+fn a_report_says_ready_and_how_each_app_ended() {
+    let scratch = Scratch::new();
+    let report = scratch.join("report");
+    let plan = "--report-fd 9 plan 1 app one process main 1 /bin/true app two process env PATH=/bin:/usr/bin main 3 /bin/sh -c";
+    init_with(&format!("9>>{}", report.display()), plan)
+        .arg(format!(
+            "until grep -q one {}; do sleep 0.01; done; exit 3",
+            report.display()
+        ))
+        .run()
+        .exits(3)
+        .complains("");
+    let report = fs::read_to_string(report).unwrap();
+    assert_eq!(report, "ready\nexited one 0\nexited two 768\n");
+}
+
+#[test]
+fn a_report_says_what_failed_and_then_standard_error_does_not() {
+    let scratch = Scratch::new();
+    let report = scratch.join("report");
+    let redirection = format!("9>>{}", report.display());
+    for (plan, status, line) in [
+        (
+            "root /nonexistent app a process main 1 /bin/true",
+            125,
+            "failed 0 2\n",
+        ),
+        (
+            "app a process umask 022 main 1 /nonexistent",
+            127,
+            "failed 3 2\n",
+        ),
+        (
+            "app a process workdir /nonexistent main 1 /bin/true",
+            125,
+            "failed 2 2\n",
+        ),
+        ("app a process main 1 /etc/passwd", 126, "failed 2 13\n"),
+    ] {
+        let _ = fs::remove_file(&report);
+        init_with(&redirection, &format!("--report-fd 9 plan 1 {plan}"))
+            .run()
+            .exits(status)
+            .complains("");
+        assert_eq!(fs::read_to_string(&report).unwrap(), line, "{plan}");
+    }
+}
+
+#[test]
+fn in_the_end_a_program_gets_the_status_as_its_last_word() {
+    require_root!();
+    let scratch = Scratch::new();
+    let shell = "--plan-fd 0 --finally-fd 9 -- sh -c";
+    for (plan, says) in [
+        (
+            "plan 1 unshare pid app a process main 3 /bin/sh -c kill${IFS}-9${IFS}$$",
+            "over 137\n",
+        ),
+        ("plan 1 app a process main 1 /bin/false", "over 1\n"),
+        ("plan 1 app a process main 1 /nonexistent", "over 127\n"),
+        (
+            "plan 1 unshare pid,mnt root /nonexistent app a process main 1 /x",
+            "over 125\n",
+        ),
+        ("plan 1 nonsense", "over 125\n"),
+    ] {
+        let path = scratch.write("plan", file(plan));
+        let ran = init_with(&format!("9</bin/busybox <{}", path.display()), shell)
+            .args(["echo $1 $2", "sh", "over"])
+            .run()
+            .exits(0);
+        assert_eq!(ran.stdout, says, "{plan}");
+    }
+}
+
+#[test]
+fn what_is_executed_in_the_end_has_the_environment_that_was_inherited() {
+    let path = Scratch::new();
+    let plan = path.write("plan", file("plan 1 app a process main 1 /bin/true"));
+    init_with(
+        &format!("9</bin/busybox <{}", plan.display()),
+        "--plan-fd 0 --finally-fd 9 -- sh -c",
+    )
+    .args(["echo $WHO; exit $0"])
+    .env("WHO", "me")
+    .run()
+    .exits(0)
+    .says("me\n");
+}
+
+#[test]
+fn pods_may_have_several_apps_each_with_its_own_root() {
+    require_root!();
+    let (one, two) = (Root::new(), Root::new());
+    fs::write(one.path().join("etc/name"), "one\n").unwrap();
+    fs::write(two.path().join("etc/name"), "two\n").unwrap();
+    let app = |name: &str, root: &Root| {
+        let root = root.path();
+        let root = root.display();
+        format!(
+            "app {name} unshare mnt bind {root} {root} '' root {root} mount proc proc /proc '' '' pivot process env PATH=/bin"
+        )
+    };
+    let plan = format!(
+        "plan 1 unshare mnt,pid,ipc,uts propagation rprivate / hostname pod {} main 3 sh -c hostname>/tmp/ran {}",
+        app("one", &one),
+        app("two", &two)
+    );
+    init_sh(&plan, "cat /etc/name; ls -d /proc/1")
+        .run()
+        .exits(0)
+        .says("two\n/proc/1\n");
+    assert_eq!(
+        fs::read_to_string(one.path().join("tmp/ran")).unwrap(),
+        "pod\n"
+    );
+}
