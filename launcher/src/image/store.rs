@@ -37,7 +37,7 @@ use super::frame::{self, Recorder};
 use super::names;
 use super::staging::Staging;
 use super::stream;
-use super::verify::Verified;
+use super::verify::{Incoming, Verified};
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
 use crate::words::digest::{Hasher, ImageId};
@@ -91,14 +91,15 @@ impl<'a> Store<'a> {
         Ok(Self { dirs, images })
     }
 
-    /// Returns the ID of an archive, and sees to it that the image is stored.
+    /// Returns the ID of an archive file, and sees to it that the image is
+    /// stored. The file was named by the operator, who so vouches for it.
     ///
     /// # Errors
     ///
     /// What is wrong with the archive, and what the disk refuses. Nothing is
     /// left behind.
-    pub(crate) fn ensure(&self, verified: &Verified) -> Result<ImageId> {
-        let known = self.known(verified)?;
+    pub(crate) fn ensure(&self, file: File, name: &str) -> Result<ImageId> {
+        let known = self.known(&file, name)?;
         if let Some(id) = known.read()?
             && self.contains(&id)?
         {
@@ -111,15 +112,27 @@ impl<'a> Store<'a> {
         {
             return Ok(id);
         }
-        let (id, name) = self.unpack(verified).map_err(|error| {
+        let id = self.take(Incoming::by_operator(file, name.to_owned()))?;
+        known.write(&id)?;
+        Ok(id)
+    }
+
+    /// Stores an archive, and returns the ID of the image.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the archive; nobody vouches for it; what the disk
+    /// refuses. Nothing is left behind.
+    pub(crate) fn take(&self, incoming: Incoming) -> Result<ImageId> {
+        let name = incoming.name.clone();
+        let (id, image) = self.unpack(incoming).map_err(|error| {
             let what = match error.kind() {
-                Kind::Invalid => format!("image `{}` is not valid", verified.name),
-                _ => format!("cannot store image `{}`", verified.name),
+                Kind::Invalid => format!("image `{name}` is not valid"),
+                _ => format!("cannot store image `{name}`"),
             };
             Error::new(error.kind(), what).because(error)
         })?;
-        names::add(self.dirs, &name, &id)?;
-        known.write(&id)?;
+        names::add(self.dirs, &image, &id)?;
         Ok(id)
     }
 
@@ -277,38 +290,37 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Unpacks aside, and publishes.
-    fn unpack(&self, verified: &Verified) -> Result<(ImageId, String)> {
+    /// Unpacks aside, verifies, and publishes.
+    fn unpack(&self, incoming: Incoming) -> Result<(ImageId, String)> {
+        let from = incoming.name.clone();
         let staging = Staging::make(self.dirs)?;
         let rootfs = staging.directory("rootfs")?;
         let mut extract = Extract::new(rootfs.as_fd());
         let recorder = Recorder::default();
-        let file = verified.file.try_clone().context(|| "cannot read it")?;
-        let (manifest, id) = stream::through(file, |tar| {
+        let (input, claim) = incoming.open();
+        let ((text, manifest), id) = stream::through(input, |tar| {
             let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
                 extract.entry(entry)
             })?;
-            let name = ImageManifest::parse(&text)
-                .context(|| "its manifest")?
-                .value
-                .name;
-            Ok((text, name.as_str().to_owned()))
+            let manifest = ImageManifest::parse(&text).context(|| "its manifest")?;
+            Ok((text, manifest.value))
         })?;
-        let (manifest, name) = manifest;
+        let verified = claim.verify(id, &manifest)?;
         let implicit = extract.finish()?;
         if !implicit.is_empty() {
             staging.write("implicit", &listed(&implicit))?;
         }
-        staging.write("manifest", &manifest)?;
+        staging.write("manifest", &text)?;
         staging.write("frame", &recorder.finish())?;
-        staging.write("record", Record::of(verified).text().as_bytes())?;
-        self.publish(&staging, &id)?;
-        Ok((id, name))
+        staging.write("record", Record::of(from, &verified).text().as_bytes())?;
+        self.publish(&staging, &verified)?;
+        Ok((id, manifest.name.as_str().to_owned()))
     }
 
     /// Makes a complete image visible, for good: its files reach the disk
     /// before its name does.
-    fn publish(&self, staging: &Staging, id: &ImageId) -> Result<()> {
+    fn publish(&self, staging: &Staging, verified: &Verified) -> Result<()> {
+        let id = &verified.id;
         let what = || format!("cannot publish image `{id}`");
         rustix::fs::syncfs(staging.fd()).context(what)?;
         let published = rustix::fs::renameat_with(
@@ -327,14 +339,11 @@ impl<'a> Store<'a> {
     }
 
     /// Opens what is remembered about an archive, if it was stored before.
-    fn known(&self, verified: &Verified) -> Result<Known> {
-        let what = || format!("cannot look at image `{}`", verified.name);
-        let status = verified.file.metadata().context(what)?;
+    fn known(&self, file: &File, name: &str) -> Result<Known> {
+        let what = || format!("cannot look at image `{name}`");
+        let status = file.metadata().context(what)?;
         if !status.is_file() {
-            return Err(Error::invalid(format!(
-                "image `{}` is no regular file",
-                verified.name
-            )));
+            return Err(Error::invalid(format!("image `{name}` is no regular file")));
         }
         // Whoever changes a file changes its ctime, which nobody can set.
         let name = format!(
@@ -409,6 +418,8 @@ impl std::io::Write for Hashing {
 pub(crate) struct Record {
     /// A path or an address.
     pub(crate) from: String,
+    /// Who vouched for it.
+    pub(crate) by: String,
     /// Size of the archive, as it came, in bytes.
     pub(crate) size: u64,
     /// When it was stored, in seconds since 1970.
@@ -416,11 +427,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn of(verified: &Verified) -> Self {
+    fn of(from: String, verified: &Verified) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
-            from: verified.name.clone(),
-            size: verified.file.metadata().map_or(0, |status| status.size()),
+            from,
+            by: verified.by.clone(),
+            size: verified.size,
             stored: now.map_or(0, |time| time.as_secs()),
         }
     }
@@ -428,6 +440,7 @@ impl Record {
     fn text(&self) -> String {
         let record: Value = Object::new()
             .with("from", self.from.as_str())
+            .with("by", self.by.as_str())
             .with("size", self.size)
             .with("stored", self.stored)
             .into();
@@ -441,11 +454,13 @@ impl Record {
             Some(Value::Integer(number)) => u64::try_from(*number).unwrap_or(0),
             _ => 0,
         };
+        let text = |name: &str| match record.get(name) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
         Self {
-            from: match record.get("from") {
-                Some(Value::Text(from)) => from.clone(),
-                _ => String::new(),
-            },
+            from: text("from"),
+            by: text("by"),
             size: number("size"),
             stored: number("stored"),
         }
