@@ -3,9 +3,11 @@
 mod archive;
 mod decompress;
 mod deflate;
+pub(crate) mod discovery;
 mod extract;
 mod frame;
 mod gzip;
+pub(crate) mod local;
 mod meta;
 mod names;
 pub(crate) mod rootfs;
