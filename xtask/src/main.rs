@@ -13,6 +13,7 @@ mod dist;
 mod elf;
 mod images;
 mod setup;
+mod site;
 mod size;
 mod source;
 mod test;
