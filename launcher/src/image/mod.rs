@@ -8,6 +8,8 @@ mod deflate;
 mod extract;
 mod frame;
 mod gzip;
+#[allow(dead_code, reason = "no command fetches yet")]
+pub(crate) mod http;
 mod meta;
 mod names;
 pub(crate) mod rootfs;
