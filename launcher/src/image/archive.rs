@@ -258,7 +258,7 @@ fn understand<'a>(entry: &'a mut tar::Entry<'_, impl Read>, path: PathBuf) -> Re
 fn kind(entry: &tar::Entry<'_, impl Read>) -> Result<EntryKind> {
     let header = entry.header();
     let device = || -> Result<(u32, u32)> {
-        let number = |number: io::Result<Option<u32>>| {
+        let number = |number: io::Result<Option<u32>>| -> Result<u32> {
             Ok(number.context(|| "malformed header")?.unwrap_or(0))
         };
         Ok((
