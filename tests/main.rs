@@ -23,6 +23,8 @@ mod isolation;
 /// Every failure that a user can cause, with the whole text that is shown.
 mod messages;
 
+/// From a name to a running app: discovery, signatures, dependencies.
+mod discovery;
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;
 /// Plans, as golden files.

@@ -3,6 +3,7 @@
 //!
 //! Here are the commands; how each family of them is spelt is in a file of its own.
 
+mod fetch;
 mod image;
 mod line;
 mod pod;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     RunPlan(PathBuf),
     /// Show the plan of an image.
     Plan(run::Options, Format),
+    /// Fetch images.
+    Fetch(crate::command::fetch::Options),
     /// Show or change the store.
     Image(crate::command::image::Verb),
     /// Check files.
@@ -85,6 +88,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
     let command = match verb {
         "run" => pod::run(&mut line)?,
         "plan" => pod::plan(&mut line)?,
+        "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
@@ -119,6 +123,7 @@ fn files(line: &mut Line) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::reference::Reference;
 
     fn command(line: &str) -> std::result::Result<Command, String> {
         let words = line.split_whitespace().map(OsString::from).collect();
@@ -173,7 +178,7 @@ mod tests {
             unreachable!("it is understood");
         };
         assert_eq!(options.request.arguments, ["--dir", "x", "--help", "--"]);
-        assert_eq!(options.image, PathBuf::from("a.aci"));
+        assert_eq!(options.image, Reference::Path("a.aci".into()));
     }
 
     #[test]

@@ -65,6 +65,9 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, &options, format).and_then(|plan| say(&plan)))
         }
+        Command::Fetch(options) => {
+            done(command::fetch::run(&dir, &options, &mut std::io::stdout()))
+        }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,

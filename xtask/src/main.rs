@@ -28,7 +28,8 @@ use pico_args::Arguments;
 const HELP: &str = "\
 The tasks of Nose Cone: cargo xtask TASK
 
-  demo      build everything and run the hello image (as root)
+  demo      build everything and run the hello image (as root); with --discovery
+            an image that is found by its name, fetched and verified over HTTPS
   test      everything that a change must pass, from formatting to running pods;
             --strict turns tests that cannot run on this host into failures
   setup     install what the fuller tests want (as root on Debian), or say what lacks
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 enum Task {
     Bench { rounds: usize },
     Build,
-    Demo,
+    Demo { discovery: bool },
     Dist { target: Option<String> },
     Help,
     Images { into: PathBuf, programs_only: bool },
@@ -70,7 +71,8 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Bench { rounds } => bench::run(rounds),
         Task::Build => build::task(),
-        Task::Demo => demo::demo(),
+        Task::Demo { discovery: true } => demo::discovery(),
+        Task::Demo { .. } => demo::demo(),
         Task::Dist { target } => dist::dist(target),
         Task::Help => {
             cmd::show(HELP);
@@ -98,7 +100,9 @@ fn parse() -> Result<Task> {
         None | Some("help") => Task::Help,
         Some("bench") => bench_task(&mut words)?,
         Some("build") => Task::Build,
-        Some("demo") => Task::Demo,
+        Some("demo") => Task::Demo {
+            discovery: words.contains("--discovery"),
+        },
         Some("dist") => Task::Dist {
             target: option(&mut words, "--target")?,
         },

@@ -85,6 +85,15 @@ impl Line {
         word.map(text).transpose()
     }
 
+    /// Takes the next argument, if it is a word that `fits`.
+    pub(super) fn word_if(&mut self, fits: impl Fn(&str) -> bool) -> Result<Option<String>> {
+        let next = self.options.clone().finish();
+        match next.first().and_then(|next| next.to_str()) {
+            Some(next) if fits(next) => self.word(),
+            _ => Ok(None),
+        }
+    }
+
     /// Takes all arguments that are left, as text.
     pub(super) fn words(&mut self) -> Result<Vec<String>> {
         let mut words = Vec::new();

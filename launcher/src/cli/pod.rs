@@ -1,7 +1,7 @@
 //! The command lines of `launcher run` and `launcher plan`.
 
-use super::Command;
 use super::line::{self, Line};
+use super::{Command, fetch};
 use crate::command::plan::Format;
 use crate::command::run;
 use crate::ground::{Error, Result};
@@ -39,11 +39,12 @@ fn options(line: &mut Line) -> Result<run::Options> {
         no_overlay: line.flag("--no-overlay"),
     };
     let uuid = line.value("--uuid", Uuid::parse)?;
-    let image = line
-        .argument()?
+    let fetch = fetch::options(line)?;
+    let image = fetch::reference(line)?
         .ok_or_else(|| Error::usage("an image is missing").hint("for instance `hello.aci`"))?;
     Ok(run::Options {
         image,
+        fetch,
         uuid,
         request,
     })

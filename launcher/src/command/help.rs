@@ -1,12 +1,13 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{image, plan, run, validate, version};
+use super::{fetch, image, plan, run, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("run", "runs an image", run::HELP),
     ("plan", "shows what `run` would do", plan::HELP),
+    ("fetch", "sees to it that images are stored", fetch::HELP),
     ("validate", "checks images and manifests", validate::HELP),
     (
         "image",
@@ -32,7 +33,10 @@ pub(crate) fn text(command: Option<&str>) -> Result<String> {
     COMMANDS
         .iter()
         .find(|(command, ..)| *command == name)
-        .map(|(_, _, help)| (*help).to_owned())
+        .map(|(name, _, help)| match *name {
+            "run" | "fetch" => format!("{help}{}", fetch::OPTIONS),
+            _ => (*help).to_owned(),
+        })
         .ok_or_else(|| unknown(name))
 }
 

@@ -1,5 +1,6 @@
 //! The verbs: each takes checked options, calls the pipeline, and gives its result.
 
+pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod help;
 pub(crate) mod image;

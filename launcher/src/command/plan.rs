@@ -3,12 +3,18 @@
 use std::path::Path;
 
 use crate::command::run::{Options, random_uuid};
+use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
-use crate::ground::{Context as _, Result};
-use crate::image::survey::survey;
+use crate::ground::{Context as _, Error, Kind, Result};
+use crate::image::store::Store;
+use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
+use crate::pod::foresee::Foresight;
 use crate::pod::reify::{Source, reify};
+use crate::pod::tree::Images as _;
+use crate::words::digest::ImageId;
+use crate::words::reference::Reference;
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -38,19 +44,25 @@ pub(crate) enum Format {
 /// Returns the plan.
 pub(crate) fn run(dir: &Path, options: &Options, format: Format) -> Result<Vec<u8>> {
     let host = Host::observe();
-    let name = options.image.display().to_string();
-    let file =
-        std::fs::File::open(&options.image).context(|| format!("cannot open image `{name}`"))?;
-    let survey = survey(file, &name)?;
+    let dirs = Dirs::look(dir)?;
+    let store = dirs.as_ref().map(Store::open).transpose()?;
+    let archive = archive(&options.image)?;
+    let foresight = Foresight {
+        dir,
+        store: store.as_ref(),
+        archive: archive.as_ref(),
+    };
+    let id = match &archive {
+        Some(archive) => archive.id,
+        None => stored(store.as_ref(), &options.image)?,
+    };
+    let manifest = foresight.manifest(&id)?;
+    let rootfs = foresight.look(&id)?;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
     let source = Source {
-        manifest: &survey.manifest.value,
-        rootfs: &survey.index,
-        layers: vec![
-            dir.join("images")
-                .join(survey.id.to_string())
-                .join("rootfs"),
-        ],
+        manifest: &manifest,
+        layers: rootfs.layers.clone(),
+        rootfs: &rootfs,
     };
     let directory = directory::path(dir, uuid);
     let pod = reify(uuid, directory, &host, &options.request, &source)?;
@@ -59,5 +71,28 @@ pub(crate) fn run(dir: &Path, options: &Options, format: Format) -> Result<Vec<u
         Format::Text => plan.text().into_bytes(),
         Format::Json => plan.json().into_bytes(),
         Format::Words => plan.words(),
+    })
+}
+
+/// Reads the archive, if a file was named.
+fn archive(image: &Reference) -> Result<Option<Survey>> {
+    let Reference::Path(path) = image else {
+        return Ok(None);
+    };
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
+    survey(file, &name).map(Some)
+}
+
+/// Returns the ID of an image that is stored.
+fn stored(store: Option<&Store<'_>>, image: &Reference) -> Result<ImageId> {
+    let found = match (image, store) {
+        (Reference::Id(prefix), Some(store)) => return store.named(prefix),
+        (Reference::Name(name), Some(store)) => store.find(&name.name, &name.labels)?,
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("image `{image}` is not stored"))
+            .hint("`launcher fetch` fetches and stores it")
     })
 }

@@ -12,6 +12,7 @@ use stage1_init::Directive;
 use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Result, beneath};
+use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
 use crate::pod::compose::{Pod, compose};
@@ -20,6 +21,7 @@ use crate::pod::plan::Plan;
 use crate::pod::reify::{Request, Source, reify};
 use crate::pod::render;
 use crate::run::stage1::{self, Handover};
+use crate::words::reference::Reference;
 use crate::words::types::Uuid;
 
 /// How to use this command.
@@ -45,8 +47,10 @@ Options:
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// The archive.
-    pub(crate) image: PathBuf,
+    /// The image.
+    pub(crate) image: Reference,
+    /// How it is fetched.
+    pub(crate) fetch: fetch::Options,
     /// UUID of the pod, if it is not to be random.
     pub(crate) uuid: Option<Uuid>,
     /// Everything else about the pod.
@@ -59,14 +63,19 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
-    let image = fetch(&store, &options.image)?;
+    let fetch = Fetch::new(&dirs, &store, &options.fetch, PullPolicy::New);
+    let image = fetched(&store, &fetch, &options.image)?;
     let layers = render::directories(&store, &dirs, image.id())?;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
+    fetch.tell(&format!("Creating container: {uuid}"));
     let pod = reified(&dirs, &host, uuid, &options.request, &image, layers)?;
     report_isolators(&pod);
     let plan = compose(&pod, &host)?;
     let directory = PodDirectory::create(&dirs, uuid)?;
+    fetch.tell("Creating rootfs");
     copy_roots(&pod, &directory)?;
+    // The process stays; stage1-init takes its place.
+    fetch.tell(&format!("Container started, PID: {}", std::process::id()));
     start(&dirs, &directory, &plan)
 }
 
@@ -88,13 +97,12 @@ pub(crate) fn random_uuid() -> Result<Uuid> {
     Ok(Uuid::from_random(bytes))
 }
 
-fn fetch(store: &Store, path: &Path) -> Result<Image> {
-    let name = path.display().to_string();
-    let file = std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
-    let id = store.ensure(file, &name)?;
+fn fetched(store: &Store, fetch: &Fetch<'_>, reference: &Reference) -> Result<Image> {
+    let id = fetch.image(reference)?;
+    fetch.dependencies(&id)?;
     store
         .image(&id)?
-        .ok_or_else(|| Error::invalid(format!("image `{name}` was removed while it was stored")))
+        .ok_or_else(|| Error::invalid(format!("image `{id}` was removed while it was stored")))
 }
 
 fn reified(

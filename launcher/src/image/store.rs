@@ -37,12 +37,13 @@ use super::frame::{self, Recorder};
 use super::names;
 use super::staging::Staging;
 use super::stream;
-use super::verify::{Incoming, Verified};
+use super::verify::{self, Incoming, Verified};
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
 use crate::words::digest::{Hasher, ImageId};
 use crate::words::json::{self, Object, Value};
 use crate::words::manifest::ImageManifest;
+use crate::words::reference::Name;
 use crate::words::types::{AcIdentifier, Labels};
 
 /// The store.
@@ -98,23 +99,45 @@ impl<'a> Store<'a> {
     ///
     /// What is wrong with the archive, and what the disk refuses. Nothing is
     /// left behind.
-    pub(crate) fn ensure(&self, file: File, name: &str) -> Result<ImageId> {
+    pub(crate) fn ensure(&self, file: File, name: &str, asked: Option<&Name>) -> Result<ImageId> {
         let known = self.known(&file, name)?;
-        if let Some(id) = known.read()?
-            && self.contains(&id)?
-        {
+        let stored = || match known.read()? {
+            Some(id) => self.if_asked_for(id, name, asked),
+            None => Ok(None),
+        };
+        if let Some(id) = stored()? {
             return Ok(id);
         }
         // Whoever else stores this file waits here, and then finds it stored.
         known.lock()?;
-        if let Some(id) = known.read()?
-            && self.contains(&id)?
-        {
+        if let Some(id) = stored()? {
             return Ok(id);
         }
-        let id = self.take(Incoming::by_operator(file, name.to_owned()))?;
+        let incoming = Incoming::by_operator(file, name.to_owned());
+        let id = self.take(Incoming {
+            asked: asked.cloned(),
+            ..incoming
+        })?;
         known.write(&id)?;
         Ok(id)
+    }
+
+    /// Returns the ID again if it is stored, and what was asked for.
+    fn if_asked_for(
+        &self,
+        id: ImageId,
+        name: &str,
+        asked: Option<&Name>,
+    ) -> Result<Option<ImageId>> {
+        let Some(asked) = asked else {
+            return Ok(self.contains(&id)?.then_some(id));
+        };
+        let Some(image) = self.image(&id)? else {
+            return Ok(None);
+        };
+        verify::check(asked, image.manifest())
+            .context(|| format!("image `{name}` is not valid"))?;
+        Ok(Some(id))
     }
 
     /// Stores an archive, and returns the ID of the image.

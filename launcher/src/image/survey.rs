@@ -100,6 +100,14 @@ impl Index {
         Ok(())
     }
 
+    /// Tells whether something is in a directory that has no entry of its own.
+    pub(crate) fn implies(&self) -> bool {
+        let parents = self.nodes.keys().filter_map(|path| path.parent());
+        parents
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .any(|parent| !self.nodes.contains_key(parent))
+    }
+
     /// Follows a path inside the tree, as the kernel would.
     fn find(&self, path: &str) -> Option<&Node> {
         let mut way = PathBuf::new();

@@ -184,7 +184,7 @@ impl Claim {
 }
 
 /// Checks that an image is the one that was asked for.
-fn check(asked: &Name, manifest: &ImageManifest) -> Result<()> {
+pub(super) fn check(asked: &Name, manifest: &ImageManifest) -> Result<()> {
     if manifest.name != asked.name {
         return Err(Error::invalid(format!(
             "its manifest says that it is `{}`",

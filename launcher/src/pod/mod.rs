@@ -2,6 +2,7 @@
 
 pub(crate) mod compose;
 pub(crate) mod directory;
+pub(crate) mod foresee;
 pub(crate) mod identity;
 pub(crate) mod overlay;
 pub(crate) mod plan;

@@ -150,6 +150,11 @@ impl Rendering {
         hexadecimal(hasher.finish().as_bytes())
     }
 
+    /// Returns where the rendered tree is, or would be.
+    pub(crate) fn path(&self, dir: &Path) -> PathBuf {
+        dir.join("trees").join(self.key()).join("rootfs")
+    }
+
     /// Returns the path of the rendered tree, and sees to it that it is there.
     ///
     /// # Errors
@@ -163,7 +168,7 @@ impl Rendering {
         let what = || "cannot render the files of the image and its dependencies";
         let trees = dirs.trees()?;
         let key = self.key();
-        let path = dirs.path().join("trees").join(&key).join("rootfs");
+        let path = self.path(dirs.path());
         match rustix::fs::accessat(&trees, &key, Access::EXISTS, AtFlags::empty()) {
             Ok(()) => return Ok(path),
             Err(Errno::NOENT) => {}

@@ -1,0 +1,498 @@
+//! From what a person typed to a stored image, with all that it depends on.
+//!
+//! ```text
+//! Name --stored, local directories, simple discovery, meta discovery--> archive --verify--> store
+//! ```
+//!
+//! Every archive streams: from the socket through the checks and the inflater
+//! onto the disk, in one pass. Nothing of it is visible in the store before
+//! all of it has been verified.
+
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::discovery::{self, Attempts};
+use super::http::{Answer, Download, Options as WebOptions, Refusal, Web};
+use super::keyring::Keyring;
+use super::local;
+use super::meta::Endpoint;
+use super::openpgp::Check;
+use super::remembered::{self, Remembered};
+use super::store::Store;
+use super::verify::{self, Dependent, Incoming, Operator, Voucher};
+use crate::ground::dirs::Dirs;
+use crate::ground::talk::{Progress, Talk};
+use crate::ground::{Context as _, Error, Kind, Result};
+use crate::words::digest::ImageId;
+use crate::words::insecure::Insecure;
+use crate::words::manifest::ImageManifest;
+use crate::words::manifest::image::Dependency;
+use crate::words::reference::{Name, Reference};
+
+/// When an image is asked for again that is stored already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PullPolicy {
+    /// Only what is not stored is fetched.
+    #[default]
+    New,
+    /// Servers are asked whether they have something else.
+    Update,
+    /// Nothing is fetched.
+    Never,
+}
+
+impl PullPolicy {
+    /// Reads `new`, `update` or `never`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        match text {
+            "new" => Ok(Self::New),
+            "update" => Ok(Self::Update),
+            "never" => Ok(Self::Never),
+            other => Err(Error::usage(format!(
+                "`{other}` is no pull policy; it is `new`, `update` or `never`"
+            ))),
+        }
+    }
+}
+
+/// What was asked for, apart from the images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// When to ask servers; `None` is the command's own way.
+    pub(crate) policy: Option<PullPolicy>,
+    /// What is given up of the checks.
+    pub(crate) insecure: Insecure,
+    /// Directories of archives, before the usual ones.
+    pub(crate) directories: Vec<PathBuf>,
+    /// Certificates of further authorities.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Nothing is said of what goes on.
+    pub(crate) quiet: bool,
+}
+
+/// Largest web page, key or signature, in bytes.
+const DOCUMENT: u64 = 1 << 20;
+
+/// How often a server that fails is asked.
+const ATTEMPTS: u32 = 4;
+
+/// Most images that one image brings with it.
+const MAX_IMAGES: usize = 256;
+
+/// The way from references to images.
+pub(crate) struct Fetch<'a> {
+    dirs: &'a Dirs,
+    store: &'a Store<'a>,
+    options: &'a Options,
+    policy: PullPolicy,
+    talk: Talk,
+    web: OnceCell<Web>,
+    started: u64,
+    fetched: Cell<bool>,
+}
+
+/// An archive that is wanted: what must be true of it.
+struct Wanted<'w> {
+    /// What its manifest must say.
+    name: Option<&'w Name>,
+    /// How long it must be.
+    size: Option<u64>,
+    /// Its ID, and the image that needs it.
+    dependent: Option<(ImageId, &'w str)>,
+}
+
+impl Wanted<'_> {
+    /// Nothing is known of it but its address.
+    const ANY: Self = Self {
+        name: None,
+        size: None,
+        dependent: None,
+    };
+}
+
+impl<'a> Fetch<'a> {
+    /// Prepares; no server is asked yet.
+    pub(crate) fn new(
+        dirs: &'a Dirs,
+        store: &'a Store<'a>,
+        options: &'a Options,
+        policy: PullPolicy,
+    ) -> Self {
+        Self {
+            dirs,
+            store,
+            options,
+            policy: options.policy.unwrap_or(policy),
+            talk: Talk::new(options.quiet),
+            web: OnceCell::new(),
+            started: remembered::now(),
+            fetched: Cell::new(false),
+        }
+    }
+
+    /// Says how it goes on, if something was fetched: who waited for that
+    /// wants to know, who runs what is stored does not.
+    pub(crate) fn tell(&self, line: &str) {
+        if self.fetched.get() {
+            self.talk.say(line);
+        }
+    }
+
+    /// Returns the image that is meant, and sees to it that it is stored.
+    ///
+    /// # Errors
+    ///
+    /// It is nowhere; it is not what was asked for; nobody vouches for it.
+    pub(crate) fn image(&self, reference: &Reference) -> Result<ImageId> {
+        match reference {
+            Reference::Path(path) => {
+                let name = path.display().to_string();
+                let file = File::open(path).context(|| format!("cannot open image `{name}`"))?;
+                self.store.ensure(file, &name, None)
+            }
+            Reference::Url(url) => self.url(url),
+            Reference::Id(prefix) => self.store.named(prefix),
+            Reference::Name(name) => {
+                let wanted = Wanted {
+                    name: Some(name),
+                    ..Wanted::ANY
+                };
+                self.named(name, &wanted)
+            }
+        }
+    }
+
+    /// Sees to it that all is stored that an image needs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::image`], of any of them.
+    pub(crate) fn dependencies(&self, top: &ImageId) -> Result<()> {
+        let mut waiting = vec![*top];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = waiting.pop() {
+            // An image that needs itself is refused when its tree is built.
+            if !seen.insert(id) {
+                continue;
+            }
+            if seen.len() > MAX_IMAGES {
+                return Err(Error::invalid(format!(
+                    "image `{}` needs more than {MAX_IMAGES} images",
+                    top.short()
+                )));
+            }
+            let Some(image) = self.store.image(&id)? else {
+                return Err(Error::invalid(format!("image `{id}` was removed")));
+            };
+            for dependency in &image.manifest().dependencies {
+                waiting.push(self.dependency(dependency, image.manifest())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn dependency(&self, dependency: &Dependency, by: &ImageManifest) -> Result<ImageId> {
+        let name = Name {
+            name: dependency.image_name.clone(),
+            labels: dependency.labels.clone(),
+        };
+        let by = by.name.as_str();
+        let wanted = Wanted {
+            name: Some(&name),
+            size: dependency.size.filter(|size| *size > 0),
+            dependent: dependency.image_id.map(|id| (id, by)),
+        };
+        if let Some(id) = dependency.image_id
+            && self.store.image(&id)?.is_some()
+        {
+            return Ok(id);
+        }
+        let stored = self.stored(&name)?;
+        if dependency.image_id.is_none()
+            && self.policy != PullPolicy::Update
+            && let Some(id) = stored
+        {
+            return Ok(id);
+        }
+        self.talk.say(&format!("Dependency: {by} requires {name}"));
+        self.named(&name, &wanted)
+            .context(|| format!("image `{by}` needs `{name}`"))
+    }
+
+    /// Goes through all the places where a name can be.
+    fn named(&self, name: &Name, wanted: &Wanted<'_>) -> Result<ImageId> {
+        let mut attempts = Attempts::default();
+        let by_name = wanted.dependent.is_none();
+        if by_name
+            && self.policy != PullPolicy::Update
+            && let Some(id) = self.stored(name)?
+        {
+            return Ok(id);
+        }
+        attempts.add("the store", "not there");
+        if let Some((path, file)) = local::find(&self.directories(), name)? {
+            let path = path.display().to_string();
+            self.talk.say(&format!("Resolved: {name} -> {path}"));
+            return self.store.ensure(file, &path, wanted.name);
+        }
+        for directory in self.directories() {
+            attempts.add(directory.display().to_string(), "not there");
+        }
+        if self.policy == PullPolicy::Never {
+            return Err(nowhere(name, &attempts)
+                .hint("with `--pull-policy=new`, servers would be asked as well"));
+        }
+        self.talk
+            .say(&format!("Fetch failed: {name}: it is not on this host"));
+        let simple = discovery::simple(name);
+        if let Some(endpoint) = simple
+            && let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)?
+        {
+            return Ok(id);
+        }
+        let endpoints = {
+            let get = |address: &str| {
+                let document = self.web().map_err(|error| error.to_string())?;
+                let document = document.document(address, DOCUMENT);
+                document.map_err(|refusal| refusal.to_string())
+            };
+            discovery::endpoints(name, self.schemes(), &get, &mut attempts)
+        };
+        for endpoint in endpoints {
+            if let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)? {
+                return Ok(id);
+            }
+        }
+        Err(nowhere(name, &attempts))
+    }
+
+    /// Returns the stored image of a name.
+    fn stored(&self, name: &Name) -> Result<Option<ImageId>> {
+        self.store.find(&name.name, &name.labels)
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        let usual = local::DIRECTORIES.iter().map(PathBuf::from);
+        self.options
+            .directories
+            .iter()
+            .cloned()
+            .chain(usual)
+            .collect()
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        match self.options.insecure.http {
+            true => &["https", "http"],
+            false => &["https"],
+        }
+    }
+
+    fn web(&self) -> Result<&Web> {
+        if let Some(web) = self.web.get() {
+            return Ok(web);
+        }
+        let web = web(self.options)?;
+        Ok(self.web.get_or_init(|| web))
+    }
+
+    /// Fetches from one of the places where an image may be; `None` if it is
+    /// not there. That it is there and wrong is an error: another place must
+    /// not hide it.
+    fn endpoint(
+        &self,
+        name: &Name,
+        endpoint: &Endpoint,
+        wanted: &Wanted<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<Option<ImageId>> {
+        let address = &endpoint.image;
+        self.talk.say(&format!("Resolved: {name} -> {address}"));
+        match self.download(address, &endpoint.signature, wanted)? {
+            Ok(id) => Ok(Some(id)),
+            Err(refusal) => {
+                let why = refusal.to_string();
+                self.talk.say(&format!("Fetch failed: {address}: {why}"));
+                attempts.add(address.as_str(), why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn url(&self, url: &str) -> Result<ImageId> {
+        let signature = signature_of(url);
+        match self.download(url, &signature, &Wanted::ANY)? {
+            Ok(id) => Ok(id),
+            Err(refusal) => {
+                Err(Error::from(refusal)).context(|| format!("cannot fetch image `{url}`"))
+            }
+        }
+    }
+
+    /// Downloads an image, unless what is stored of it is still what the
+    /// server has. Within the answer is the refusal of a server that does not
+    /// have the image.
+    fn download(
+        &self,
+        url: &str,
+        signature: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<std::result::Result<ImageId, Refusal>> {
+        let mut remembered = Remembered::lock(self.dirs, url)?;
+        let copy = match remembered.read()? {
+            Some(copy) if self.store.image(&copy.id)?.is_some() => Some(copy),
+            _ => None,
+        };
+        if let Some(copy) = &copy {
+            // Somebody else has asked while we waited.
+            let asked = copy.asked >= self.started || copy.fresh_until > remembered::now();
+            if asked || self.policy != PullPolicy::Update {
+                return Ok(Ok(copy.id));
+            }
+        }
+        if self.policy == PullPolicy::Never {
+            return Err(
+                Error::new(Kind::NotFound, format!("image `{url}` is not stored"))
+                    .hint("with `--pull-policy=new` it would be fetched"),
+            );
+        }
+        let known = copy.as_ref().map(|copy| &copy.validators);
+        let answer = match self.web()?.open(url, wanted.size, known) {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let download = match (answer, copy) {
+            (Answer::Download(download), _) => download,
+            (Answer::Unchanged(fresh), Some(copy)) => {
+                remembered.write(&copy.id, &copy.validators, fresh)?;
+                self.talk.say(&format!("Unchanged: {url}"));
+                return Ok(Ok(copy.id));
+            }
+            (Answer::Unchanged(_), None) => {
+                return Err(Error::invalid(format!(
+                    "the server says that image `{url}` has not changed, but it was never fetched"
+                )));
+            }
+        };
+        let voucher = self.voucher(signature, wanted)?;
+        let (validators, fresh) = (download.validators().clone(), download.freshness());
+        let id = self.store.take(Incoming {
+            name: url.to_owned(),
+            input: Box::new(self.shown(url, download)),
+            voucher,
+            asked: wanted.name.cloned(),
+            size: wanted.size,
+        })?;
+        self.fetched.set(true);
+        self.talk.say(&format!("Fetched: {url}"));
+        let file = url.rsplit('/').next().unwrap_or(url);
+        self.talk.say(&format!("Validated: {file} OK"));
+        remembered.write(&id, &validators, fresh)?;
+        Ok(Ok(id))
+    }
+
+    /// Decides who has to vouch for what is fetched.
+    fn voucher(&self, signature: &str, wanted: &Wanted<'_>) -> Result<Box<dyn Voucher>> {
+        if let Some((id, by)) = wanted.dependent {
+            let by = by.to_owned();
+            return Ok(Box::new(Dependent { id, by }));
+        }
+        if self.options.insecure.image {
+            return Ok(Box::new(Operator("nobody: --insecure-options=image")));
+        }
+        let document = self.web()?.document(signature, DOCUMENT);
+        let text = document.map_err(|refusal| {
+            Error::new(
+                Kind::Invalid,
+                format!("cannot get the signature `{signature}`"),
+            )
+            .because(Error::from(refusal))
+            .hint("`--insecure-options=image` takes images that nobody has signed")
+        })?;
+        let check = Check::begin(&text).context(|| format!("signature `{signature}`"))?;
+        Ok(Box::new(Signed {
+            check,
+            keyring: Keyring::open(self.dirs)?,
+        }))
+    }
+
+    fn shown(&self, url: &str, download: Download) -> Shown {
+        let file = url.rsplit('/').next().unwrap_or(url);
+        Shown {
+            progress: self.talk.progress(file, download.length()),
+            download,
+        }
+    }
+}
+
+/// Makes the way to servers.
+pub(crate) fn web(options: &Options) -> Result<Web> {
+    Web::new(WebOptions {
+        ca_file: options.ca_file.clone(),
+        insecure_tls: options.insecure.tls,
+        allow_http: options.insecure.http,
+        credentials: super::credentials::Credentials::load()?,
+        attempts: ATTEMPTS,
+    })
+}
+
+/// Returns where the signature of an image is: beside it, whatever is asked of
+/// the server behind a question mark.
+fn signature_of(url: &str) -> String {
+    match url.split_once('?') {
+        Some((path, query)) => format!("{path}.asc?{query}"),
+        None => format!("{url}.asc"),
+    }
+}
+
+fn nowhere(name: &Name, attempts: &Attempts) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("image `{name}` is nowhere{}", attempts.lines()),
+    )
+}
+
+/// A signature that a trusted key must have made.
+struct Signed {
+    check: Check,
+    keyring: Keyring,
+}
+
+impl Voucher for Signed {
+    fn see(&mut self, bytes: &[u8]) {
+        self.check.update(bytes);
+    }
+
+    fn speak(self: Box<Self>, _: &ImageId, manifest: &ImageManifest) -> Result<String> {
+        let signer = self.keyring.verify(self.check, &manifest.name)?;
+        Ok(signer.to_string())
+    }
+}
+
+/// A download that a person watches.
+struct Shown {
+    download: Download,
+    progress: Progress,
+}
+
+impl Read for Shown {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.download.read(buffer)?;
+        self.progress.advance(count as u64);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_beside_its_image() {
+        assert_eq!(signature_of("https://a/b.aci"), "https://a/b.aci.asc");
+        assert_eq!(signature_of("https://a/b?v=1"), "https://a/b.asc?v=1");
+    }
+}
