@@ -23,6 +23,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("crc32fast", &["image/gzip", "image/deflate"]),
     ("lzma_rust2", &["image/decompress"]),
     ("miniz_oxide", &["image/gzip", "image/deflate"]),
+    ("pgp", &["image/openpgp"]),
     ("pico_args", &["cli/line"]),
     ("rustix", &["*"]),
     ("serde", &["words/json"]),

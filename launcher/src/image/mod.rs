@@ -8,6 +8,7 @@ mod frame;
 mod gzip;
 mod meta;
 mod names;
+pub(crate) mod openpgp;
 pub(crate) mod rootfs;
 pub(crate) mod staging;
 pub(crate) mod store;
