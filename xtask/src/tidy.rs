@@ -24,6 +24,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("lzma_rust2", &["image/decompress"]),
     ("miniz_oxide", &["image/gzip", "image/deflate"]),
     ("minreq", &["image/http/wire"]),
+    ("pgp", &["image/openpgp"]),
     ("pico_args", &["cli/line"]),
     ("rustix", &["*"]),
     ("serde", &["words/json"]),

@@ -63,7 +63,7 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
-    let fetch = Fetch::new(&dirs, &store, &options.fetch, PullPolicy::New);
+    let fetch = Fetch::new(&dirs, &store, &options.fetch, PullPolicy::New)?;
     let image = fetched(&store, &fetch, &options.image)?;
     let layers = render::directories(&store, &dirs, image.id())?;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;

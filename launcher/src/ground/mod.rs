@@ -5,7 +5,6 @@ pub(crate) mod beneath;
 pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
-#[allow(dead_code, reason = "no command talks yet")]
 pub(crate) mod talk;
 
 pub(crate) use error::{Context, Error, Kind, Result};

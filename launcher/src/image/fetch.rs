@@ -14,15 +14,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
+use super::credentials::{self, Credentials};
 use super::discovery::{self, Attempts};
-use super::http::{Answer, Download, Options as WebOptions, Refusal, Web};
+use super::http::{self, Answer, Download, Options as WebOptions, Refusal, Web};
 use super::keyring::Keyring;
 use super::local;
 use super::meta::Endpoint;
 use super::openpgp::Check;
 use super::remembered::{self, Remembered};
 use super::store::Store;
-use super::verify::{self, Dependent, Incoming, Operator, Voucher};
+use super::verify::{Dependent, Incoming, Operator, Voucher};
 use crate::ground::dirs::Dirs;
 use crate::ground::talk::{Progress, Talk};
 use crate::ground::{Context as _, Error, Kind, Result};
@@ -115,13 +116,23 @@ impl Wanted<'_> {
 
 impl<'a> Fetch<'a> {
     /// Prepares; no server is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// The certificates of further authorities cannot be used.
     pub(crate) fn new(
         dirs: &'a Dirs,
         store: &'a Store<'a>,
         options: &'a Options,
         policy: PullPolicy,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        // This begins the program anew, and so comes before anything is said.
+        if let Some(file) = &options.ca_file
+            && let Some(error) = http::reexec_with_ca(file)
+        {
+            return Err(error);
+        }
+        Ok(Self {
             dirs,
             store,
             options,
@@ -130,7 +141,7 @@ impl<'a> Fetch<'a> {
             web: OnceCell::new(),
             started: remembered::now(),
             fetched: Cell::new(false),
-        }
+        })
     }
 
     /// Says how it goes on, if something was fetched: who waited for that
@@ -416,13 +427,14 @@ impl<'a> Fetch<'a> {
         Ok(Box::new(Signed {
             check,
             keyring: Keyring::open(self.dirs)?,
+            talk: self.talk,
         }))
     }
 
     fn shown(&self, url: &str, download: Download) -> Shown {
         let file = url.rsplit('/').next().unwrap_or(url);
         Shown {
-            progress: self.talk.progress(file, download.length()),
+            progress: Some(self.talk.progress(file, download.length())),
             download,
         }
     }
@@ -434,7 +446,7 @@ pub(crate) fn web(options: &Options) -> Result<Web> {
         ca_file: options.ca_file.clone(),
         insecure_tls: options.insecure.tls,
         allow_http: options.insecure.http,
-        credentials: super::credentials::Credentials::load()?,
+        credentials: Credentials::load(&credentials::directories())?,
         attempts: ATTEMPTS,
     })
 }
@@ -459,6 +471,7 @@ fn nowhere(name: &Name, attempts: &Attempts) -> Error {
 struct Signed {
     check: Check,
     keyring: Keyring,
+    talk: Talk,
 }
 
 impl Voucher for Signed {
@@ -467,21 +480,30 @@ impl Voucher for Signed {
     }
 
     fn speak(self: Box<Self>, _: &ImageId, manifest: &ImageManifest) -> Result<String> {
-        let signer = self.keyring.verify(self.check, &manifest.name)?;
-        Ok(signer.to_string())
+        let talk = self.talk;
+        let warn = &mut |error: &Error| talk.say(&format!("warning: {error}"));
+        let signer = self.keyring.verify(self.check, &manifest.name, warn)?;
+        Ok(match signer.user {
+            Some(user) => format!("{} {user}", signer.fingerprint),
+            None => signer.fingerprint.to_string(),
+        })
     }
 }
 
 /// A download that a person watches.
 struct Shown {
     download: Download,
-    progress: Progress,
+    progress: Option<Progress>,
 }
 
 impl Read for Shown {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.download.read(buffer)?;
-        self.progress.advance(count as u64);
+        match (&mut self.progress, count) {
+            (progress, 0) => progress.take().map_or((), Progress::finish),
+            (Some(progress), count) => progress.advance(count as u64),
+            (None, _) => {}
+        }
         Ok(count)
     }
 }

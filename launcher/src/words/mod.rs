@@ -5,6 +5,7 @@
     reason = "the vocabulary of manifests is complete before all of its users are"
 )]
 
+pub(crate) mod date;
 pub(crate) mod digest;
 pub(crate) mod insecure;
 pub(crate) mod json;
