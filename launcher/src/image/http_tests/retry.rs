@@ -162,3 +162,25 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
         ["Sun, 06 Nov 1994 08:49:37 GMT"]
     );
 }
+
+#[test]
+fn a_proxy_that_refuses_is_named_without_its_password() {
+    for (answer, why) in [
+        ("403 Forbidden", "does not let us through"),
+        ("407 Who", "does not accept the credentials"),
+    ] {
+        let proxy = Server::new(vec![status(answer)]);
+        let address = format!("http://me:secret@127.0.0.1:{}", proxy.port);
+        let proxies = Proxies::read(|name| (name == "http_proxy").then(|| address.clone()));
+        let Web(plain) = web();
+        let web = Web::with(options(), proxies, plain.patience, plain.pause);
+        assert_eq!(
+            fetch(&web, "http://example.com/a"),
+            Err(format!(
+                "cannot fetch `http://example.com/a`: proxy `127.0.0.1:{}` {why}",
+                proxy.port
+            ))
+        );
+        assert!(proxy.seen()[0].starts_with("CONNECT example.com:80 HTTP/1.1\n"));
+    }
+}
