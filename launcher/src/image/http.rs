@@ -261,14 +261,16 @@ impl Client {
         ];
         let sound = |(_, value): &&(_, String)| !value.chars().any(char::is_control);
         fields.extend(conditions.iter().filter(sound).cloned());
-        let header = match url.secure || url.is_loopback() {
+        let proxy = self.proxies.choose(&url);
+        let proxy = proxy.map_err(|why| Refusal::new(&url, why))?;
+        // Behind a proxy, this machine is another.
+        let private = url.secure || (url.is_loopback() && proxy.is_none());
+        let header = match private {
             true => self.credentials.for_host(&url.host, url.port),
             false => None,
         };
         let known = header.is_some();
         fields.extend(header.map(|header| (header.name, header.value)));
-        let proxy = self.proxies.choose(&url);
-        let proxy = proxy.map_err(|why| Refusal::new(&url, why))?;
         let ask = Ask {
             url: &url,
             fields,

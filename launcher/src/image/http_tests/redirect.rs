@@ -107,6 +107,27 @@ fn credentials_do_not_go_to_another_host_or_port() {
 }
 
 #[test]
+fn credentials_do_not_leave_this_machine_unencrypted() {
+    let domains = ["example.com".to_owned(), "127.0.0.1".to_owned()];
+    for host in ["example.com", "127.0.0.1"] {
+        let answer = format!("{OK}Content-Length: 2\r\n\r\nok");
+        let proxy = Server::new(vec![Act::Tunnel(answer)]);
+        let web = behind(
+            &format!("127.0.0.1:{}", proxy.port),
+            Options {
+                credentials: known_at(host, &domains),
+                ..options()
+            },
+        );
+        assert_eq!(fetch(&web, &format!("http://{host}/a")), Ok("ok".into()));
+        let seen = proxy.seen();
+        assert!(seen[0].starts_with(&format!("CONNECT {host}:80 HTTP/1.1\n")));
+        assert!(seen[1].starts_with("GET /a HTTP/1.1\n"), "{}", seen[1]);
+        assert_eq!(proxy.field("Authorization"), ["-", "-"], "{host}");
+    }
+}
+
+#[test]
 fn credentials_stay_with_their_host() {
     let server = Server::new(vec![moved("301 Moved", "b"), done()]);
     let web = hasty(Options {

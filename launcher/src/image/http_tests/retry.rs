@@ -171,11 +171,8 @@ fn a_proxy_that_refuses_is_named_without_its_password() {
     ] {
         let proxy = Server::new(vec![status(answer)]);
         let address = format!("http://me:secret@127.0.0.1:{}", proxy.port);
-        let proxies = Proxies::read(|name| (name == "http_proxy").then(|| address.clone()));
-        let Web(plain) = web();
-        let web = Web::with(options(), proxies, plain.patience, plain.pause);
         assert_eq!(
-            fetch(&web, "http://example.com/a"),
+            fetch(&behind(&address, options()), "http://example.com/a"),
             Err(format!(
                 "cannot fetch `http://example.com/a`: proxy `127.0.0.1:{}` {why}",
                 proxy.port
