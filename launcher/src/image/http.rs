@@ -28,7 +28,6 @@ use std::time::{Duration, SystemTime};
 
 use super::credentials::Credentials;
 use crate::ground::{Error, Kind, Result};
-use crate::words::quote::quoted;
 use proxy::Proxies;
 use url::Url;
 use wire::{Ask, Body, Head, Patience};
@@ -345,7 +344,7 @@ fn redirected(
     let to = from
         .join(location)
         .map_err(|why| refused(format!("the server redirects wrongly: {why}")))?;
-    let shown = quoted(&to.to_string());
+    let shown = refusal::shown(&to.to_string());
     match (from.secure, to.secure) {
         (true, false) if carried => Err(refused(format!(
             "the server redirects to {shown}, which is not encrypted, after it was given credentials"

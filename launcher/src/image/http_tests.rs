@@ -124,8 +124,8 @@ fn options() -> Options {
 /// A [`Web`] that has little patience.
 fn hasty(options: Options) -> Web {
     let patience = Patience {
-        head: Duration::from_millis(400),
-        idle: Duration::from_millis(200),
+        head: Duration::from_millis(600),
+        idle: Duration::from_millis(500),
     };
     let pause = Duration::from_millis(1);
     Web::with(options, Proxies::default(), patience, pause)

@@ -60,6 +60,9 @@ fn no_redirect_leads_out_of_encryption() {
     let given = format!("{start}, after it was given credentials");
     assert_eq!(refused(false, true), given);
     assert_eq!(refused(true, true), given);
+    let ticket = Some("http://example.com/b?ticket=secret");
+    let refusal = redirected(&from, ticket, false, false).expect_err("refused");
+    assert_eq!(refusal.to_string(), start);
     let allowed = redirected(&from, Some("http://example.com/b"), true, false);
     assert_eq!(allowed.expect("allowed"), url("http://example.com/b"));
 }
@@ -82,7 +85,7 @@ fn a_redirect_has_to_lead_somewhere() {
     assert_eq!(
         why(Some("https://me:secret@example.com/")),
         format!(
-            "{start} wrongly: `https://me:secret@example.com/` is no URL that can be fetched: credentials do not belong into a URL"
+            "{start} wrongly: `https://...@example.com/` is no URL that can be fetched: credentials do not belong into a URL"
         )
     );
 }

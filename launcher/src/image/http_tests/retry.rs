@@ -91,7 +91,7 @@ fn what_is_not_http_is_no_answer() {
 #[test]
 fn a_server_that_never_answers_is_left() {
     let server = Server::new(vec![Act::Hang(String::new()); 3]);
-    let why = "nothing came for 0.4 seconds";
+    let why = "nothing came for 0.6 seconds";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
