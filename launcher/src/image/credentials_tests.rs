@@ -7,8 +7,23 @@ use super::*;
 const BASIC: &str = r#"{"rktKind": "auth", "rktVersion": "v1", "domains": ["Example.com", "example.com:8443"],
     "type": "basic", "credentials": {"user": "me", "password": "geheim"}}"#;
 
-/// A directory with files of these names, modes and texts.
-fn directory(name: &str, files: &[(&str, u32, &str)]) -> PathBuf {
+/// A directory that goes when it is dropped.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Directory {
+    fn load(&self) -> Result<Credentials> {
+        Credentials::load(std::slice::from_ref(&self.0))
+    }
+}
+
+/// Makes a directory with files of these names, modes and texts.
+fn directory(name: &str, files: &[(&str, u32, &str)]) -> Directory {
     let path = std::env::temp_dir().join(format!("auth-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).expect("a directory");
@@ -17,7 +32,7 @@ fn directory(name: &str, files: &[(&str, u32, &str)]) -> PathBuf {
         std::fs::write(&file, text).expect("a file");
         std::fs::set_permissions(&file, PermissionsExt::from_mode(*mode)).expect("a mode");
     }
-    path
+    Directory(path)
 }
 
 fn oauth(domain: &str, token: &str) -> String {
@@ -35,9 +50,9 @@ fn of(credentials: &Credentials, host: &str, port: u16) -> Option<String> {
 fn what_everybody_may_read_is_not_used() {
     for mode in [0o604, 0o644, 0o602] {
         let path = directory("open", &[("a.json", mode, BASIC)]);
-        let file = path.join("a.json");
+        let file = path.0.join("a.json");
         let file = file.display();
-        let error = Credentials::load(&[path]).expect_err("refused");
+        let error = path.load().expect_err("refused");
         assert_eq!(
             error.to_string(),
             format!(
@@ -104,7 +119,7 @@ fn no_message_shows_a_secret() {
 #[test]
 fn a_host_gets_what_is_meant_for_it_alone() {
     let path = directory("hosts", &[("a.json", 0o600, BASIC)]);
-    let credentials = Credentials::load(&[path]).expect("credentials");
+    let credentials = path.load().expect("credentials");
     for (host, port) in [
         ("www.example.com", 443),
         ("ample.com", 443),
@@ -127,8 +142,8 @@ fn a_domain_stands_once_in_a_directory() {
         ("b.json", 0o600, &*oauth("A", "2")),
     ];
     let path = directory("twice", &files);
-    let file = path.join("b.json");
-    let error = Credentials::load(&[path]).expect_err("refused");
+    let file = path.0.join("b.json");
+    let error = path.load().expect_err("refused");
     assert_eq!(
         error.to_string(),
         format!(
@@ -149,9 +164,10 @@ fn the_later_directory_wins_and_other_files_do_not_count() {
             ("c.json.bak", 0o644, "not JSON"),
         ],
     );
-    std::fs::create_dir(first.join("d.json")).expect("a directory");
+    std::fs::create_dir(first.0.join("d.json")).expect("a directory");
     let second = directory("second", &[("a.json", 0o640, &*oauth("a", "new"))]);
-    let directories = [first, PathBuf::from("/nonexistent/auth.d"), second];
+    let none = PathBuf::from("/nonexistent/auth.d");
+    let directories = [first.0.clone(), none, second.0.clone()];
     let credentials = Credentials::load(&directories).expect("credentials");
     let bearer = |token: &str| Some(format!("Authorization: Bearer {token}"));
     assert_eq!(of(&credentials, "a", 443), bearer("new"));

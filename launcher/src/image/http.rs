@@ -28,7 +28,6 @@ use std::time::{Duration, SystemTime};
 
 use super::credentials::Credentials;
 use crate::ground::{Error, Kind, Result};
-use crate::words::quote::quoted;
 use proxy::Proxies;
 use url::Url;
 use wire::{Ask, Body, Head, Patience};
@@ -261,14 +260,16 @@ impl Client {
         ];
         let sound = |(_, value): &&(_, String)| !value.chars().any(char::is_control);
         fields.extend(conditions.iter().filter(sound).cloned());
-        let header = match url.secure || url.is_loopback() {
+        let proxy = self.proxies.choose(&url);
+        let proxy = proxy.map_err(|why| Refusal::new(&url, why))?;
+        // Behind a proxy, this machine is another.
+        let private = url.secure || (url.is_loopback() && proxy.is_none());
+        let header = match private {
             true => self.credentials.for_host(&url.host, url.port),
             false => None,
         };
         let known = header.is_some();
         fields.extend(header.map(|header| (header.name, header.value)));
-        let proxy = self.proxies.choose(&url);
-        let proxy = proxy.map_err(|why| Refusal::new(&url, why))?;
         let ask = Ask {
             url: &url,
             fields,
@@ -343,7 +344,7 @@ fn redirected(
     let to = from
         .join(location)
         .map_err(|why| refused(format!("the server redirects wrongly: {why}")))?;
-    let shown = quoted(&to.to_string());
+    let shown = refusal::shown(&to.to_string());
     match (from.secure, to.secure) {
         (true, false) if carried => Err(refused(format!(
             "the server redirects to {shown}, which is not encrypted, after it was given credentials"

@@ -17,6 +17,8 @@ enum Act {
     Say(String),
     /// Send this, then nothing more, and keep the connection.
     Hang(String),
+    /// Be a proxy that lets the request through, to itself; send this and close.
+    Tunnel(String),
     /// Send this, then zeros until the other side goes away.
     Endless(String),
 }
@@ -51,6 +53,11 @@ impl Server {
                 // The other side may be gone, which is its own affair.
                 match act {
                     Act::Say(text) => {
+                        let _ = stream.write_all(text.as_bytes());
+                    }
+                    Act::Tunnel(text) => {
+                        let _ = stream.write_all(b"HTTP/1.1 200 Go\r\n\r\n");
+                        log.lock().expect("no panic").push(request(&stream));
                         let _ = stream.write_all(text.as_bytes());
                     }
                     Act::Hang(text) => {
@@ -117,8 +124,8 @@ fn options() -> Options {
 /// A [`Web`] that has little patience.
 fn hasty(options: Options) -> Web {
     let patience = Patience {
-        head: Duration::from_millis(400),
-        idle: Duration::from_millis(200),
+        head: Duration::from_millis(600),
+        idle: Duration::from_millis(500),
     };
     let pause = Duration::from_millis(1);
     Web::with(options, Proxies::default(), patience, pause)
@@ -126,6 +133,13 @@ fn hasty(options: Options) -> Web {
 
 fn web() -> Web {
     hasty(options())
+}
+
+/// The same behind a proxy.
+fn behind(proxy: &str, options: Options) -> Web {
+    let proxies = Proxies::read(|name| (name == "http_proxy").then(|| proxy.to_owned()));
+    let Web(plain) = web();
+    Web::with(options, proxies, plain.patience, plain.pause)
 }
 
 /// Credentials for both names of this machine, at these ports.

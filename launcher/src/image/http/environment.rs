@@ -60,17 +60,8 @@ pub(crate) fn reexec_with_ca(ca_file: &Path) -> Option<Error> {
             format!("`SSL_CERT_FILE` does not stay at `{}`", file.display()),
         ));
     }
-    let mut changes = hidden();
-    // Who chose authorities by these variables has chosen against the system's.
-    let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-    if chosen.iter().all(|name| env::var_os(name).is_none())
-        && let Some(store) = STORES.iter().find(|store| Path::new(store).is_dir())
-    {
-        changes.push(("SSL_CERT_DIR".into(), Some(store.into())));
-    }
-    changes.push(("SSL_CERT_FILE".into(), Some(file.clone().into())));
-    changes.push((GUARD.into(), Some(file.into())));
-    Some(reexec(changes))
+    let store = STORES.iter().map(Path::new).find(|store| store.is_dir());
+    Some(reexec(trusting(&file, store, |name| env::var_os(name))))
 }
 
 /// Begins the program anew if the environment names proxies and exceptions
@@ -79,7 +70,7 @@ pub(crate) fn reexec_with_ca(ca_file: &Path) -> Option<Error> {
 ///
 /// Returns nothing if there is nothing to do, and an error if it cannot be done.
 pub(crate) fn reexec_for_proxies() -> Option<Error> {
-    match hidden() {
+    match hidden(|name| env::var_os(name)) {
         changes if changes.is_empty() => None,
         changes => Some(reexec(changes)),
     }
@@ -87,11 +78,28 @@ pub(crate) fn reexec_for_proxies() -> Option<Error> {
 
 type Changes = Vec<(OsString, Option<OsString>)>;
 
+/// Returns what makes a file of authorities count, besides the system's `store`.
+fn trusting(
+    file: &Path,
+    store: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Changes {
+    let mut changes = hidden(&variable);
+    // Who chose authorities by these variables has chosen against the system's.
+    let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(&variable);
+    if let ([None, None], Some(store)) = (chosen, store) {
+        changes.push(("SSL_CERT_DIR".into(), Some(store.into())));
+    }
+    changes.push(("SSL_CERT_FILE".into(), Some(file.into())));
+    changes.push((GUARD.into(), Some(file.into())));
+    changes
+}
+
 /// Returns what hides the proxies from minreq.
-fn hidden() -> Changes {
+fn hidden(variable: impl Fn(&str) -> Option<OsString>) -> Changes {
     let mut changes = Changes::new();
     for name in PROXIES {
-        if let Some(value) = env::var_os(name) {
+        if let Some(value) = variable(name) {
             changes.push((format!("{HIDDEN}{name}").into(), Some(value)));
             changes.push((name.into(), None));
         }
@@ -155,5 +163,41 @@ mod tests {
         );
         assert_eq!(message(&file), wrong);
         std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    /// `NAME=VALUE`, or `NAME` for what is taken away.
+    fn shown(changes: Changes) -> Vec<String> {
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        let show = |(name, value): (OsString, Option<OsString>)| match value {
+            Some(value) => format!("{}={}", text(name), text(value)),
+            None => text(name),
+        };
+        changes.into_iter().map(show).collect()
+    }
+
+    fn trusted(set: &[(&str, &str)]) -> Vec<String> {
+        let store = Some(Path::new("/store"));
+        shown(trusting(Path::new("/ca.pem"), store, |name| {
+            let found = set.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.into())
+        }))
+    }
+
+    #[test]
+    fn authorities_that_were_chosen_are_not_widened_to_the_systems() {
+        let own = ["SSL_CERT_FILE=/ca.pem", "NOSECONE_CA_FILE=/ca.pem"];
+        assert_eq!(trusted(&[("SSL_CERT_DIR", "/mine")]), own);
+        assert_eq!(trusted(&[("SSL_CERT_FILE", "/mine.pem")]), own);
+        let besides = ["SSL_CERT_DIR=/store", own[0], own[1]];
+        assert_eq!(trusted(&[]), besides);
+    }
+
+    #[test]
+    fn no_proxy_is_left_where_exceptions_do_not_count() {
+        for name in PROXIES {
+            let changes = shown(hidden(|asked| (asked == name).then(|| "p:1".into())));
+            assert_eq!(changes, [format!("NOSECONE_{name}=p:1"), name.to_owned()]);
+        }
+        assert!(hidden(|_| None).is_empty());
     }
 }

@@ -87,10 +87,14 @@ impl Refusal {
 
     fn subject(&self) -> Option<String> {
         let url = self.url.as_deref()?;
-        // The query may be a ticket that opens the document for everybody.
-        let public = url.split('?').next().unwrap_or_default();
-        Some(format!("cannot fetch {}", quoted(public)))
+        Some(format!("cannot fetch {}", shown(url)))
     }
+}
+
+/// Shows a URL without its query, which may be a ticket that opens the
+/// document for everybody.
+pub(super) fn shown(url: &str) -> String {
+    quoted(url.split('?').next().unwrap_or_default())
 }
 
 /// One sentence, without the hint.

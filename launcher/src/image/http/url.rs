@@ -45,7 +45,10 @@ impl Url {
     ///
     /// A sentence that has the text in it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{} is no URL that can be fetched: {why}", quoted(text));
+        let wrong = |why: &str| {
+            let shown = quoted(&without_login(text));
+            format!("{shown} is no URL that can be fetched: {why}")
+        };
         if text.chars().any(char::is_control) {
             return Err(wrong("it has a control character in it"));
         }
@@ -143,6 +146,16 @@ impl Url {
     }
 }
 
+/// Takes a login out of what may be a URL: it is not for messages.
+fn without_login(text: &str) -> String {
+    let start = text.find("://").map_or(0, |colon| colon + 3);
+    let (scheme, rest) = text.split_at(start);
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}...@{host}"),
+        None => text.to_owned(),
+    }
+}
+
 /// Digits only: `parse` alone takes `+1`, too.
 fn number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
@@ -209,6 +222,11 @@ mod tests {
                 "https://user:password@example.com/",
                 "credentials do not belong into a URL",
             ),
+            (
+                "https://me:secret@example.com:0/",
+                "`https://...@example.com:0/` is no URL that can be fetched: credentials",
+            ),
+            ("me:secret@example.com", "`...@example.com` is no URL"),
             ("https://example.com\\@evil.example/", "credentials"),
             ("https://example.com:80a/", "the port is not a number"),
             ("https://example.com:+80/", "the port is not a number"),
@@ -297,6 +315,25 @@ mod tests {
             "https://www.example.com/",
         ] {
             assert!(!own.same_origin(&url(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_this_machine() {
+        for other in [
+            "http://localhost.example.com/",
+            "http://127.0.0.1.example.com/",
+            "http://128.0.0.1/",
+            "http://0.0.0.0/",
+        ] {
+            assert!(!url(other).is_loopback(), "{other}");
+        }
+        for own in [
+            "http://localhost/",
+            "http://127.0.0.1/",
+            "http://127.1.2.3/",
+        ] {
+            assert!(url(own).is_loopback(), "{own}");
         }
     }
 }

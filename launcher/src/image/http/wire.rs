@@ -242,20 +242,77 @@ fn io_fault(error: &std::io::Error) -> Fault {
 fn tls_fault(text: &str) -> Fault {
     let unknown = "`--ca-file FILE` adds the authority that signed for this server";
     let (what, hint) = if text.contains("UnknownIssuer") {
-        (
-            "no authority that we know signed the server's certificate",
-            Some(unknown),
-        )
+        let what = "no authority that we know signed the server's certificate";
+        (what.to_owned(), Some(unknown))
     } else if text.contains("No CA certificates were loaded") {
-        (
-            "this machine has no certificates of authorities",
-            Some(unknown),
-        )
+        let what = "this machine has no certificates of authorities";
+        (what.to_owned(), Some(unknown))
+    } else if let Some(why) = text.strip_prefix("invalid peer certificate: ") {
+        (format!("the server's certificate is not good: {why}"), None)
+    } else if text.contains("InvalidContentType") {
+        ("the server does not speak TLS".to_owned(), None)
     } else {
-        (text, None)
+        (text.to_owned(), None)
     };
     Fault {
         hint,
         ..Fault::lasting(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_lasts() {
+        for (text, what, hinted) in [
+            (
+                "invalid peer certificate: UnknownIssuer",
+                "no authority that we know signed the server's certificate",
+                true,
+            ),
+            (
+                "unexpected error: No CA certificates were loaded from the system",
+                "this machine has no certificates of authorities",
+                true,
+            ),
+            (
+                "invalid peer certificate: Expired",
+                "the server's certificate is not good: Expired",
+                false,
+            ),
+            (
+                "received corrupt message of type InvalidContentType",
+                "the server does not speak TLS",
+                false,
+            ),
+        ] {
+            let fault = io_fault(&Error::new(ErrorKind::InvalidData, text));
+            assert_eq!(fault.what, what);
+            assert!(!fault.passing, "{text}");
+            assert_eq!(fault.hint.is_some(), hinted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_not_asked_for_again() {
+        let fault = |why| {
+            let text = format!("failed to lookup address information: {why}");
+            io_fault(&Error::other(text))
+        };
+        let start = "the host's address cannot be found";
+        let unknown = Fault::lasting(format!("{start}: Name or service not known"));
+        assert_eq!(fault("Name or service not known"), unknown);
+        let later = "Temporary failure in name resolution";
+        assert_eq!(fault(later), Fault::passing(format!("{start}: {later}")));
+    }
+
+    #[test]
+    fn what_the_kernel_says_is_said_without_its_number() {
+        let refused = rustix::io::Errno::CONNREFUSED.into();
+        assert_eq!(io_fault(&refused), Fault::passing("Connection refused"));
     }
 }

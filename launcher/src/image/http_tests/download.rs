@@ -152,7 +152,7 @@ fn a_server_that_falls_silent_is_asked_again() {
 fn a_server_that_falls_silent_for_good_is_left() {
     let untagged = Act::Hang(format!("{OK}Content-Length: 10\r\n\r\n012"));
     let server = Server::new(vec![untagged]);
-    let why = "nothing came for 0.2 seconds after 3 of 10 bytes";
+    let why = "nothing came for 0.5 seconds after 3 of 10 bytes";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -169,7 +169,7 @@ fn a_slow_server_is_waited_for() {
         request(&stream);
         stream.write_all(TEN.as_bytes()).expect("written");
         for byte in b"0123456789" {
-            std::thread::sleep(Duration::from_millis(80));
+            std::thread::sleep(Duration::from_millis(100));
             stream.write_all(&[*byte]).expect("written");
         }
     });

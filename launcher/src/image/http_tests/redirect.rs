@@ -60,6 +60,9 @@ fn no_redirect_leads_out_of_encryption() {
     let given = format!("{start}, after it was given credentials");
     assert_eq!(refused(false, true), given);
     assert_eq!(refused(true, true), given);
+    let ticket = Some("http://example.com/b?ticket=secret");
+    let refusal = redirected(&from, ticket, false, false).expect_err("refused");
+    assert_eq!(refusal.to_string(), start);
     let allowed = redirected(&from, Some("http://example.com/b"), true, false);
     assert_eq!(allowed.expect("allowed"), url("http://example.com/b"));
 }
@@ -82,7 +85,7 @@ fn a_redirect_has_to_lead_somewhere() {
     assert_eq!(
         why(Some("https://me:secret@example.com/")),
         format!(
-            "{start} wrongly: `https://me:secret@example.com/` is no URL that can be fetched: credentials do not belong into a URL"
+            "{start} wrongly: `https://...@example.com/` is no URL that can be fetched: credentials do not belong into a URL"
         )
     );
 }
@@ -104,6 +107,27 @@ fn credentials_do_not_go_to_another_host_or_port() {
     }
     assert_eq!(server.field("Authorization"), ["Bearer t", "Bearer t"]);
     assert_eq!(target.field("Authorization"), ["-", "-"]);
+}
+
+#[test]
+fn credentials_do_not_leave_this_machine_unencrypted() {
+    let domains = ["example.com".to_owned(), "127.0.0.1".to_owned()];
+    for host in ["example.com", "127.0.0.1"] {
+        let answer = format!("{OK}Content-Length: 2\r\n\r\nok");
+        let proxy = Server::new(vec![Act::Tunnel(answer)]);
+        let web = behind(
+            &format!("127.0.0.1:{}", proxy.port),
+            Options {
+                credentials: known_at(host, &domains),
+                ..options()
+            },
+        );
+        assert_eq!(fetch(&web, &format!("http://{host}/a")), Ok("ok".into()));
+        let seen = proxy.seen();
+        assert!(seen[0].starts_with(&format!("CONNECT {host}:80 HTTP/1.1\n")));
+        assert!(seen[1].starts_with("GET /a HTTP/1.1\n"), "{}", seen[1]);
+        assert_eq!(proxy.field("Authorization"), ["-", "-"], "{host}");
+    }
 }
 
 #[test]

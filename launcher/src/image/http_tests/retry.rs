@@ -91,7 +91,7 @@ fn what_is_not_http_is_no_answer() {
 #[test]
 fn a_server_that_never_answers_is_left() {
     let server = Server::new(vec![Act::Hang(String::new()); 3]);
-    let why = "nothing came for 0.4 seconds";
+    let why = "nothing came for 0.6 seconds";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -161,4 +161,23 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
         server.field("If-Modified-Since"),
         ["Sun, 06 Nov 1994 08:49:37 GMT"]
     );
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named_without_its_password() {
+    for (answer, why) in [
+        ("403 Forbidden", "does not let us through"),
+        ("407 Who", "does not accept the credentials"),
+    ] {
+        let proxy = Server::new(vec![status(answer)]);
+        let address = format!("http://me:secret@127.0.0.1:{}", proxy.port);
+        assert_eq!(
+            fetch(&behind(&address, options()), "http://example.com/a"),
+            Err(format!(
+                "cannot fetch `http://example.com/a`: proxy `127.0.0.1:{}` {why}",
+                proxy.port
+            ))
+        );
+        assert!(proxy.seen()[0].starts_with("CONNECT example.com:80 HTTP/1.1\n"));
+    }
 }
