@@ -14,8 +14,7 @@ use crate::words::reference::Reference;
 pub(super) fn fetch(line: &mut Line) -> Result<fetch::Options> {
     let options = fetch::Options {
         full: line.flag("--full"),
-        // The second is how the ancestor spelled it.
-        no_deps: line.flag("--no-deps") | line.flag("-nodeps"),
+        no_deps: line.flag("--no-deps"),
         fetch: options(line)?,
         images: Vec::new(),
     };

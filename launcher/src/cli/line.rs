@@ -10,6 +10,9 @@ use pico_args::Arguments;
 
 use crate::ground::{Error, Result};
 
+/// How the ancestor spelled options that there are still.
+const ANCESTRAL: [(&str, &str); 1] = [("-nodeps", "--no-deps")];
+
 /// What is left of a command line.
 pub(super) struct Line {
     options: Arguments,
@@ -24,6 +27,12 @@ impl Line {
             .iter()
             .position(|argument| argument == "--")
             .map(|at| arguments.split_off(at).into_iter().skip(1).collect());
+        for argument in &mut arguments {
+            let modern = ANCESTRAL.iter().find(|(old, _)| argument == old);
+            if let Some((_, modern)) = modern {
+                *argument = OsString::from(modern);
+            }
+        }
         Self {
             options: Arguments::from_vec(arguments),
             rest,

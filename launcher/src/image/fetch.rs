@@ -127,9 +127,11 @@ impl<'a> Fetch<'a> {
         policy: PullPolicy,
     ) -> Result<Self> {
         // This begins the program anew, and so comes before anything is said.
-        if let Some(file) = &options.ca_file
-            && let Some(error) = http::reexec_with_ca(file)
-        {
+        let again = match &options.ca_file {
+            Some(file) => http::reexec_with_ca(file),
+            None => http::reexec_for_proxies(),
+        };
+        if let Some(error) = again {
             return Err(error);
         }
         Ok(Self {
