@@ -6,6 +6,7 @@
 //! ├── names/                indexes of images: by name, by file
 //! ├── pods/STATE/UUID/      embryo, run, garbage
 //! ├── trees/KEY/            rootfs/, layers: rendered of several images
+//! ├── trustedkeys/          who may sign images, by the name of the image
 //! └── tmp/                  staging; what nobody has locked is rubbish
 //! ```
 //!
@@ -157,6 +158,11 @@ impl Dirs {
     /// Opens the directory of trees that were rendered of several images.
     pub(crate) fn trees(&self) -> Result<OwnedFd> {
         self.sub(&["trees"])
+    }
+
+    /// Opens the directory of keys that may sign images.
+    pub(crate) fn trusted_keys(&self) -> Result<OwnedFd> {
+        self.sub(&["trustedkeys"])
     }
 
     /// Opens the directory for what is unfinished.

@@ -6,6 +6,7 @@ mod deflate;
 mod extract;
 mod frame;
 mod gzip;
+pub(crate) mod keyring;
 mod meta;
 mod names;
 pub(crate) mod openpgp;
