@@ -6,6 +6,7 @@
 mod image;
 mod line;
 mod pod;
+mod trust;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Plan(run::Options, Format),
     /// Show or change the store.
     Image(crate::command::image::Verb),
+    /// Say whose signatures count.
+    Trust(crate::command::trust::Verb),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -86,6 +89,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "run" => pod::run(&mut line)?,
         "plan" => pod::plan(&mut line)?,
         "image" => Command::Image(image::verb(&mut line)?),
+        "trust" => Command::Trust(trust::verb(&mut line)?),
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),

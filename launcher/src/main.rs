@@ -66,6 +66,7 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             done(command::plan::run(&dir, &options, format).and_then(|plan| say(&plan)))
         }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
+        Command::Trust(verb) => done(command::trust::run(&dir, &verb, &mut std::io::stdout())),
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

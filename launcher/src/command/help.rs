@@ -1,6 +1,6 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{image, plan, run, validate, version};
+use super::{image, plan, run, trust, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
@@ -13,6 +13,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "shows and changes what is in the store",
         image::HELP,
     ),
+    ("trust", "says whose signatures count", trust::HELP),
     ("help", "shows this, or how to use a command", HELP),
     ("version", "shows the version", version::HELP),
 ];

@@ -280,7 +280,7 @@ fn all_key_files_are_listed_with_where_they_are() {
     let entries = keyring.list().unwrap();
     let shown = entries.iter().map(|entry| {
         let place = entry.place.replace(&scratch.path.display().to_string(), "");
-        let key = matches!(entry.key, Ok(Some(_)));
+        let key = matches!(entry.key, Ok(Some(_))) && !entry.overruled;
         (
             entry.prefix.as_deref(),
             entry.fingerprint.as_str(),
@@ -291,7 +291,7 @@ fn all_key_files_are_listed_with_where_they_are() {
     assert_eq!(
         shown.collect::<Vec<_>>(),
         [
-            (None, ED_NAME, "/vendor".to_owned(), true),
+            (None, ED_NAME, "/vendor".to_owned(), false),
             (None, ED_NAME, "/local".to_owned(), false),
             (
                 Some("example.com/a/b"),
