@@ -164,7 +164,11 @@ fn an_image_without_a_signature_is_not_stored_unless_that_is_waived() {
     let signature = format!("{}.asc", site.path("test-latest").display());
     fs::remove_file(signature).unwrap();
     let ran = site.launcher(&["fetch", "--no-deps", TEST]).run().exits(1);
-    assert!(ran.stderr.contains("cannot get the signature"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("cannot get the signature"),
+        "{}",
+        ran.stderr
+    );
     site.is_empty();
     site.launcher(&["fetch", "--no-deps", "--insecure-options=image", TEST])
         .run()
@@ -194,7 +198,11 @@ fn a_server_that_nobody_certified_is_not_believed() {
         .args(["fetch", TEST])
         .run()
         .exits(1);
-    assert!(ran.stderr.contains("hint: `--ca-file FILE`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: `--ca-file FILE`"),
+        "{}",
+        ran.stderr
+    );
     site.is_empty();
 }
 
@@ -240,7 +248,10 @@ fn is_the_session(ran: &Ran) {
     assert!(text.contains("\nAC_APP_NAME=test\n"), "{text}");
     assert!(text.contains("\nGREETING=Hello World!\n"), "{text}");
     // Of both images.
-    assert!(text.contains(" bin\n") && text.contains(" proc\n"), "{text}");
+    assert!(
+        text.contains(" bin\n") && text.contains(" proc\n"),
+        "{text}"
+    );
     let app = text.lines().find(|line| line.contains("nosecone-test"));
     let words: Vec<&str> = app.unwrap().split_whitespace().collect();
     assert_eq!(words[1], "1", "the app is a child of PID 1: {text}");

@@ -33,5 +33,7 @@ mod plans;
 mod run;
 /// stage1-init on its own, without the launcher.
 mod stage1;
+/// Keys of GnuPG: shown, trusted, listed, removed.
+mod trust;
 /// Manifests, archives and layouts, side by side with the reference implementation.
 mod validate;

@@ -7,6 +7,7 @@ mod fetch;
 mod image;
 mod line;
 mod pod;
+mod trust;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Fetch(crate::command::fetch::Options),
     /// Show or change the store.
     Image(crate::command::image::Verb),
+    /// Say whose signatures count.
+    Trust(crate::command::trust::Verb),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -90,6 +93,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "plan" => pod::plan(&mut line)?,
         "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
+        "trust" => Command::Trust(trust::verb(&mut line)?),
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),

@@ -69,6 +69,7 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             done(command::fetch::run(&dir, &options, &mut std::io::stdout()))
         }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
+        Command::Trust(verb) => done(command::trust::run(&dir, &verb, &mut std::io::stdout())),
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

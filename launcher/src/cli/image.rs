@@ -44,7 +44,7 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
 }
 
 /// Reads the format of a table: is it JSON?
-fn json(text: &str) -> Result<bool> {
+pub(super) fn json(text: &str) -> Result<bool> {
     match text {
         "text" => Ok(false),
         "json" => Ok(true),

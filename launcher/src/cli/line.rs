@@ -81,7 +81,11 @@ impl Line {
     /// Takes the next argument that is no option. Options are taken before.
     pub(super) fn argument(&mut self) -> Result<Option<PathBuf>> {
         match self.options.opt_free_from_os_str(path).map_err(misused)? {
-            Some(option) if option.as_os_str().as_encoded_bytes().starts_with(b"-") => {
+            // A lone dash stands for the standard input.
+            Some(option)
+                if option.as_os_str() != "-"
+                    && option.as_os_str().as_encoded_bytes().starts_with(b"-") =>
+            {
                 Err(unknown_option(&option.to_string_lossy()))
             }
             argument => Ok(argument),

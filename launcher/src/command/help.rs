@@ -1,6 +1,6 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{fetch, image, plan, run, validate, version};
+use super::{fetch, image, plan, run, trust, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
@@ -14,6 +14,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "shows and changes what is in the store",
         image::HELP,
     ),
+    ("trust", "says whose signatures count", trust::HELP),
     ("help", "shows this, or how to use a command", HELP),
     ("version", "shows the version", version::HELP),
 ];

@@ -66,6 +66,8 @@ pub(crate) struct Entry {
     pub(crate) fingerprint: Fingerprint,
     /// The place that it is in.
     pub(crate) place: String,
+    /// A later place has a file of the same name.
+    pub(crate) overruled: bool,
     /// The key; `None` for an empty file, which takes trust away.
     pub(crate) key: Result<Option<Key>>,
 }
@@ -229,6 +231,7 @@ impl Keyring {
                             key: place.key(&directory, &fingerprint),
                             fingerprint,
                             place: place.path.clone(),
+                            overruled: false,
                         }),
                         // Only directories are found below.
                         None if path[0] == "prefix.d" && is_directory(&directory, &name) => {
@@ -239,7 +242,15 @@ impl Keyring {
                 }
             }
         }
+        // What is the same stays in the order of the places.
         entries.sort_by(|a, b| (&a.prefix, &a.fingerprint).cmp(&(&b.prefix, &b.fingerprint)));
+        let mut last: Option<&Entry> = None;
+        for entry in entries.iter_mut().rev() {
+            let same =
+                |last: &Entry| last.prefix == entry.prefix && last.fingerprint == entry.fingerprint;
+            entry.overruled = last.is_some_and(same);
+            last = Some(entry);
+        }
         Ok(entries)
     }
 

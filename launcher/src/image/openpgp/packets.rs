@@ -50,12 +50,14 @@ fn blocks(text: &[u8]) -> Vec<&[u8]> {
 
 /// Takes a block out of its armour.
 fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
-    let broken =
-        |fault: String| Error::invalid(format!("{what} has a broken ASCII armour")).because(fault);
+    // The crate's own words are for its makers.
+    let broken = || {
+        Error::invalid(format!(
+            "{what} has a broken ASCII armour, or ends too early"
+        ))
+    };
     let mut dearmor = Dearmor::new(Cursor::new(block));
-    dearmor
-        .read_header()
-        .map_err(|fault| broken(words(&fault)))?;
+    dearmor.read_header().map_err(|_| broken())?;
     match dearmor.typ {
         Some(BlockType::PublicKey | BlockType::Signature) => {}
         Some(BlockType::PrivateKey) => return Err(private(what)),
@@ -68,7 +70,7 @@ fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match dearmor.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(fault) => Err(broken(fault.to_string())),
+        Err(_) => Err(broken()),
     }
 }
 
@@ -87,9 +89,10 @@ fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
             Ok(packet) => packets.push(packet),
             // Of a later version: whoever made it knew that we might not know it.
             Err(fault) if is_unsupported(&fault) => {}
-            Err(fault) => {
-                let error = Error::invalid(format!("{what} is not complete OpenPGP data"));
-                return Err(error.because(words(&fault)));
+            Err(_) => {
+                return Err(Error::invalid(format!(
+                    "{what} is broken, or ends too early"
+                )));
             }
         }
     }
@@ -102,10 +105,4 @@ fn is_unsupported(fault: &Fault) -> bool {
         Fault::InvalidPacketContent { source } => matches!(**source, Fault::Unsupported { .. }),
         _ => false,
     }
-}
-
-/// The crate's words for a fault: the first line, since others are for its makers.
-fn words(fault: &Fault) -> String {
-    let text = fault.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
 }
