@@ -108,8 +108,8 @@ impl Progress {
 
     fn beginning(&self) -> String {
         match self.total {
-            Some(total) => format!("fetching {} ({})", self.name, bytes(total)),
-            None => format!("fetching {}", self.name),
+            Some(total) => format!("Fetching: {} ({})", self.name, bytes(total)),
+            None => format!("Fetching: {}", self.name),
         }
     }
 
@@ -200,7 +200,7 @@ fn ending(name: &str, done: u64, time: Duration) -> String {
     let speed = bytes(per_second(done, time));
     let seconds = time.as_secs_f64();
     format!(
-        "fetched {name}: {} in {seconds:.1} s ({speed}/s)",
+        "Fetched: {name} ({} in {seconds:.1} s, {speed}/s)",
         bytes(done)
     )
 }
@@ -295,7 +295,7 @@ mod tests {
         .progress("a\u{1b}[2J\r\nb", Some(1));
         assert_eq!(
             progress.beginning(),
-            "fetching a\u{fffd}[2J\u{fffd}\u{fffd}b (1 B)"
+            "Fetching: a\u{fffd}[2J\u{fffd}\u{fffd}b (1 B)"
         );
     }
 
@@ -320,7 +320,7 @@ mod tests {
         ] {
             assert_eq!(clock(seconds), text);
         }
-        let text = "fetched app: 3.0 MiB in 2.0 s (1.5 MiB/s)";
+        let text = "Fetched: app (3.0 MiB in 2.0 s, 1.5 MiB/s)";
         assert_eq!(ending("app", 3 << 20, SECOND * 2), text);
     }
 }

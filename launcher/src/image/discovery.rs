@@ -15,11 +15,29 @@ const SIMPLE: &str = "https://{name}-{version}-{os}-{arch}.{ext}";
 
 /// Where we looked, and why there was nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Attempts(Vec<(String, String)>);
+pub(crate) struct Attempts(Vec<(String, Why)>);
+
+/// Why there was nothing, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Why {
+    /// A few words.
+    pub(crate) text: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+impl From<&str> for Why {
+    fn from(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            hint: None,
+        }
+    }
+}
 
 impl Attempts {
     /// Remembers one.
-    pub(crate) fn add(&mut self, place: impl Into<String>, why: impl Into<String>) {
+    pub(crate) fn add(&mut self, place: impl Into<String>, why: impl Into<Why>) {
         self.0.push((place.into(), why.into()));
     }
 
@@ -27,8 +45,13 @@ impl Attempts {
     pub(crate) fn lines(&self) -> String {
         let lines = self.0.iter();
         lines
-            .map(|(place, why)| format!("\n  {place}: {why}"))
+            .map(|(place, why)| format!("\n  {place}: {}", why.text))
             .collect()
+    }
+
+    /// Returns the first hint.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.0.iter().find_map(|(_, why)| why.hint.as_deref())
     }
 }
 
@@ -63,7 +86,7 @@ pub(crate) fn keys(
 }
 
 /// Downloads a page, or says why it could not.
-pub(crate) type Get<'a> = &'a dyn Fn(&str) -> std::result::Result<Vec<u8>, String>;
+pub(crate) type Get<'a> = &'a dyn Fn(&str) -> std::result::Result<Vec<u8>, Why>;
 
 /// Asks for the page of the name, then of each part above it, until one of
 /// them says something. Endpoints and keys are looked for one without the
@@ -85,7 +108,7 @@ fn walk<T>(
                     if !found.is_empty() {
                         return found;
                     }
-                    "the page says nothing of it".to_owned()
+                    "the page says nothing of it".into()
                 }
                 Err(why) => why,
             };
@@ -117,7 +140,7 @@ mod tests {
             let found = pages.iter().find(|(page, _)| *page == address);
             found
                 .map(|(_, html)| html.as_bytes().to_vec())
-                .ok_or_else(|| "404 Not Found".to_owned())
+                .ok_or_else(|| "404 Not Found".into())
         };
         let name = name(text);
         let mut attempts = Attempts::default();
@@ -163,7 +186,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_asked_only_after_https_and_only_where_it_is_allowed() {
-        let get = |_: &str| Err("connection refused".to_owned());
+        let get = |_: &str| Err("connection refused".into());
         let mut attempts = Attempts::default();
         endpoints(&name("a.b"), &["https", "http"], &get, &mut attempts);
         assert_eq!(

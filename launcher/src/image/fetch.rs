@@ -15,7 +15,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use super::credentials::{self, Credentials};
-use super::discovery::{self, Attempts};
+use super::discovery::{self, Attempts, Why};
 use super::http::{self, Answer, Download, Options as WebOptions, Refusal, Web};
 use super::keyring::Keyring;
 use super::local;
@@ -141,7 +141,7 @@ impl<'a> Fetch<'a> {
             policy: options.policy.unwrap_or(policy),
             talk: Talk::new(options.quiet),
             web: OnceCell::new(),
-            started: remembered::now(),
+            started: remembered::moment(),
             fetched: Cell::new(false),
         })
     }
@@ -245,7 +245,10 @@ impl<'a> Fetch<'a> {
         {
             return Ok(id);
         }
-        attempts.add("the store", "not there");
+        let stored = self.stored(name)?.is_some();
+        if !stored {
+            attempts.add("the store", "not there");
+        }
         if let Some((path, file)) = local::find(&self.directories(), name)? {
             let path = path.display().to_string();
             self.talk.say(&format!("Resolved: {name} -> {path}"));
@@ -258,8 +261,10 @@ impl<'a> Fetch<'a> {
             return Err(nowhere(name, &attempts)
                 .hint("with `--pull-policy=new`, servers would be asked as well"));
         }
-        self.talk
-            .say(&format!("Fetch failed: {name}: it is not on this host"));
+        if !stored {
+            self.talk
+                .say(&format!("Fetch failed: {name}: it is not on this host"));
+        }
         let simple = discovery::simple(name);
         if let Some(endpoint) = simple
             && let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)?
@@ -267,10 +272,10 @@ impl<'a> Fetch<'a> {
             return Ok(id);
         }
         let endpoints = {
+            let web = self.web()?;
             let get = |address: &str| {
-                let document = self.web().map_err(|error| error.to_string())?;
-                let document = document.document(address, DOCUMENT);
-                document.map_err(|refusal| refusal.to_string())
+                let document = web.document(address, DOCUMENT);
+                document.map_err(|refusal| Why::from(&refusal))
             };
             discovery::endpoints(name, self.schemes(), &get, &mut attempts)
         };
@@ -327,8 +332,9 @@ impl<'a> Fetch<'a> {
         match self.download(address, &endpoint.signature, wanted)? {
             Ok(id) => Ok(Some(id)),
             Err(refusal) => {
-                let why = refusal.to_string();
-                self.talk.say(&format!("Fetch failed: {address}: {why}"));
+                let why = Why::from(&refusal);
+                self.talk
+                    .say(&format!("Fetch failed: {address}: {}", why.text));
                 attempts.add(address.as_str(), why);
                 Ok(None)
             }
@@ -400,7 +406,6 @@ impl<'a> Fetch<'a> {
             size: wanted.size,
         })?;
         self.fetched.set(true);
-        self.talk.say(&format!("Fetched: {url}"));
         let file = url.rsplit('/').next().unwrap_or(url);
         self.talk.say(&format!("Validated: {file} OK"));
         remembered.write(&id, &validators, fresh)?;
@@ -434,9 +439,8 @@ impl<'a> Fetch<'a> {
     }
 
     fn shown(&self, url: &str, download: Download) -> Shown {
-        let file = url.rsplit('/').next().unwrap_or(url);
         Shown {
-            progress: Some(self.talk.progress(file, download.length())),
+            progress: Some(self.talk.progress(url, download.length())),
             download,
         }
     }
@@ -463,10 +467,22 @@ fn signature_of(url: &str) -> String {
 }
 
 fn nowhere(name: &Name, attempts: &Attempts) -> Error {
-    Error::new(
-        Kind::NotFound,
-        format!("image `{name}` is nowhere{}", attempts.lines()),
-    )
+    let what = format!("image `{name}` is nowhere{}", attempts.lines());
+    let error = Error::new(Kind::NotFound, what);
+    match attempts.hint() {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+impl From<&Refusal> for Why {
+    fn from(refusal: &Refusal) -> Self {
+        let (text, hint) = refusal.reason();
+        Self {
+            text: text.to_owned(),
+            hint: hint.map(str::to_owned),
+        }
+    }
 }
 
 /// A signature that a trusted key must have made.

@@ -38,7 +38,7 @@ pub(super) struct Copy {
     pub(super) validators: Validators,
     /// Until when the server need not be asked, in seconds since 1970.
     pub(super) fresh_until: u64,
-    /// When the server was asked last, in seconds since 1970.
+    /// When the server was asked last, in nanoseconds since 1970.
     pub(super) asked: u64,
 }
 
@@ -86,7 +86,7 @@ impl Remembered {
             id: *id,
             validators: validators.clone(),
             fresh_until: now.saturating_add(seconds),
-            asked: now,
+            asked: moment(),
         };
         self.file
             .rewind()
@@ -100,6 +100,12 @@ impl Remembered {
 pub(super) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |time| time.as_secs())
+}
+
+/// Returns the time, in nanoseconds since 1970: two processes seldom share one.
+pub(super) fn moment() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn text(copy: &Copy, url: &str) -> String {

@@ -133,12 +133,6 @@ impl Url {
             ..self.clone()
         })
     }
-
-    /// Tells whether both are served by the same party: scheme, host and port agree.
-    pub(super) fn same_origin(&self, other: &Self) -> bool {
-        self.secure == other.secure && self.host == other.host && self.port == other.port
-    }
-
     /// Tells whether what goes there stays on this machine.
     pub(super) fn is_loopback(&self) -> bool {
         let address: Result<std::net::Ipv4Addr, _> = self.host.parse();
