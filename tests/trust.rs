@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::aci::{Aci, running};
 use crate::host::{Call, Ran, Scratch, call, launcher, program};
 
 /// Status of a launcher that failed.
@@ -217,6 +218,58 @@ fn keys_that_cannot_vouch_for_a_file_are_not_trusted() {
          hint: `gpg --armor --export FINGERPRINT` writes the public one; keep this to yourself",
     );
     assert!(!dir.exists());
+}
+
+#[test]
+fn an_image_counts_only_as_its_signer_left_it_and_under_the_trusted_name() {
+    let gpg = Gpg::new(tool!("gpg"));
+    let dir = gpg.scratch.join("dir");
+    let ann = gpg.key("Ann <ann@example.com>", "ed25519", "never", &[]);
+    let key = gpg.export("ann@example.com", &[]);
+    let manifest = running(&["/a"]);
+    let image = gpg.scratch.write("a.aci", Aci::new(&manifest).bytes());
+    let signature = gpg.scratch.join("a.aci.asc");
+    let [image_name, signature_name] = [&image, &signature].map(|path| path.display().to_string());
+    let sign = ["--armor", "--output", &signature_name, "--detach-sign"];
+    gpg.run(&[&sign[..], &[&image_name]].concat());
+    let verify = || {
+        let verify = launcher(&dir).args(["image", "verify", "--signature"]);
+        verify.args([&signature, &image]).run()
+    };
+    let refused = |why: &str| {
+        verify().exits(FAILED).says("").complains(&format!(
+            "launcher: cannot check `{image_name}`: \
+             the signature of image `example.com/sample` does not count: {why}\n"
+        ));
+    };
+    let untrusted = format!(
+        "it is signed by key `{ann}`, which is not trusted\n\
+         hint: `launcher trust --prefix=example.com/sample KEYFILE` trusts a key"
+    );
+    refused(&untrusted);
+    trust(&dir, "--yes --prefix=example.com/other", &key)
+        .run()
+        .exits(0);
+    refused(&untrusted);
+    trust(&dir, "--yes --prefix=example.com", &key)
+        .run()
+        .exits(0);
+    verify()
+        .exits(0)
+        .says(&format!(
+            "{image_name} OK: `example.com/sample`, signed by {ann} `Ann <ann@example.com>`\n"
+        ))
+        .complains("");
+    let other = Aci::new(&manifest).file("rootfs/evil", 0o755, "x").bytes();
+    fs::write(&image, other).unwrap();
+    refused(&format!(
+        "the signature by key `{ann}` is not of this file\n\
+         hint: the file or the signature was changed, or is of another version"
+    ));
+    fs::write(&signature, "not found").unwrap();
+    verify().exits(FAILED).says("").complains(&format!(
+        "launcher: cannot use signature `{signature_name}`: the signature is no OpenPGP data\n"
+    ));
 }
 
 #[test]

@@ -18,7 +18,13 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
             names if names.is_empty() => return Err(missing()),
             names => names,
         }),
-        Some("verify") => Verb::Verify(line.words()?),
+        Some("verify") => match line.path("--signature")? {
+            Some(signature) => match line.argument()? {
+                Some(archive) => Verb::VerifySignature(signature, archive),
+                None => return Err(Error::usage("a file is missing")),
+            },
+            None => Verb::Verify(line.words()?),
+        },
         Some("cat-manifest") => Verb::CatManifest(line.word()?.ok_or_else(missing)?),
         Some(verb @ ("export" | "extract" | "render")) => {
             let image = line.word()?.ok_or_else(missing)?;

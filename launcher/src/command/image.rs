@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::signature;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Result, beneath};
 use crate::image::store::Store;
@@ -18,6 +19,7 @@ pub(crate) const HELP: &str = "\
 Usage: launcher image list [--full] [--no-legend] [--format=text|json]
        launcher image rm IMAGE...
        launcher image verify [IMAGE...]
+       launcher image verify --signature=FILE.aci.asc FILE.aci
        launcher image export IMAGE FILE
        launcher image extract IMAGE DIRECTORY
        launcher image render IMAGE DIRECTORY
@@ -30,7 +32,8 @@ latest is meant.
   list          all images, with name, size, and when they were stored
   rm            removes images; pods that run keep their files
   verify        computes IDs again from what is stored, of all images if none
-                is named
+                is named; with --signature, whether a key that is trusted for
+                the image of a file has signed it (`launcher help trust`)
   export        writes the archive, byte for byte as its ID says, uncompressed
   extract       copies the root file system into a directory that is not there
   render        the same, with all dependencies, as an app would see it
@@ -53,6 +56,8 @@ pub(crate) enum Verb {
     Remove(Vec<String>),
     /// Compute IDs again.
     Verify(Vec<String>),
+    /// Check a detached signature of an archive.
+    VerifySignature(PathBuf, PathBuf),
     /// Write an archive.
     Export(String, PathBuf),
     /// Copy a root file system.
@@ -86,6 +91,9 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             Ok(())
         }
         Verb::Verify(names) => verify(&store, names, out),
+        Verb::VerifySignature(file, archive) => {
+            print(out, &signature::verify(&dirs, file, archive)?)
+        }
         Verb::Export(name, file) => export(&store, name, file),
         Verb::Extract(name, directory) => {
             let id = store.named(name)?;

@@ -6,6 +6,7 @@ pub(crate) mod help;
 pub(crate) mod image;
 pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod signature;
 pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;
