@@ -348,6 +348,37 @@ fn an_image_of_a_local_directory_needs_neither_network_nor_key() {
 }
 
 #[test]
+fn a_key_is_found_by_the_page_of_its_prefix_and_trusted_only_if_somebody_says_so() {
+    let site = site!("meta");
+    let find = |more: &str| {
+        site.launcher(&["trust", "--prefix=nosecone.net/example", more])
+            .run()
+    };
+    let ran = find("--quiet").exits(1);
+    let why = "launcher: nobody is there to say that key `";
+    assert!(ran.stderr.starts_with(why), "{}", ran.stderr);
+    site.launcher(&["fetch", TEST]).run().exits(1);
+    let ran = find("--yes").exits(0);
+    let done = " for `nosecone.net/example`";
+    assert!(ran.stdout.starts_with("trusted "), "{}", ran.stdout);
+    assert!(ran.stdout.contains(done), "{}", ran.stdout);
+    site.launcher(&["fetch", TEST]).run().exits(0);
+}
+
+#[test]
+fn a_page_that_names_no_key_is_told_with_all_that_were_asked() {
+    let site = site!("simple");
+    let ran = site
+        .launcher(&["trust", "--prefix=nosecone.net/example", "--yes"])
+        .run();
+    ran.exits(1).complains(
+        "launcher: no page names a key of `nosecone.net/example`\n  \
+         https://nosecone.net/example?ac-discovery=1: the server answered `404 Not Found`\n  \
+         https://nosecone.net?ac-discovery=1: the server answered `404 Not Found`\n",
+    );
+}
+
+#[test]
 fn ids_are_printed_one_a_line_and_name_the_images() {
     let site = site!("simple").trusting("nosecone.net");
     let ran = site

@@ -106,7 +106,7 @@ fn wrong_usage_of_trust() {
         (
             "trust --root",
             "a key is missing\n\
-             hint: give the file of a public key, or `-` for the standard input",
+             hint: give the file or the address of a public key, or `-` for the standard input",
         ),
         (
             "trust --root --fingerprint=abcd key.asc",

@@ -55,6 +55,7 @@ pub(crate) fn build(into: &Path) -> Result<()> {
             .run()?;
         publish(&site, name, &image, &signature)?;
     }
+    write(&site.join("meta/index.html"), PAGE)?;
     write(&site.join("hosts"), HOSTS)?;
     for kind in ["simple", "meta"] {
         write(

@@ -28,6 +28,7 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
 
 fn add(line: &mut Line, first: Option<PathBuf>) -> Result<Verb> {
     let prefix = prefix(line)?;
+    let fetch = super::fetch::options(line)?;
     let yes = line.flag("--yes") | line.flag("-y");
     let consent = match line.value("--fingerprint", Fingerprint::parse)? {
         Some(_) if yes => {
@@ -46,21 +47,25 @@ fn add(line: &mut Line, first: Option<PathBuf>) -> Result<Verb> {
     paths.extend(line.rest().into_iter().map(PathBuf::from));
     let sources: Vec<Source> = paths.into_iter().map(source).collect();
     match (sources.len(), &consent) {
-        (0, _) => Err(Error::usage("a key is missing")
-            .hint("give the file of a public key, or `-` for the standard input")),
+        (0, _) if prefix.is_none() => Err(Error::usage("a key is missing")
+            .hint("give the file or the address of a public key, or `-` for the standard input")),
         (2.., Consent::If(_)) => Err(Error::usage("`--fingerprint` is for one key only")),
         _ => Ok(Verb::Add {
             prefix,
             consent,
             sources,
+            fetch,
         }),
     }
 }
 
 fn source(path: PathBuf) -> Source {
-    match path.as_os_str() == "-" {
-        true => Source::Input,
-        false => Source::File(path),
+    match path.to_str() {
+        Some("-") => Source::Input,
+        Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+            Source::Url(url.to_owned())
+        }
+        _ => Source::File(path),
     }
 }
 

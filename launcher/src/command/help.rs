@@ -35,7 +35,7 @@ pub(crate) fn text(command: Option<&str>) -> Result<String> {
         .iter()
         .find(|(command, ..)| *command == name)
         .map(|(name, _, help)| match *name {
-            "run" | "fetch" => format!("{help}{}", fetch::OPTIONS),
+            "run" | "fetch" | "trust" => format!("{help}{}", fetch::OPTIONS),
             _ => (*help).to_owned(),
         })
         .ok_or_else(|| unknown(name))

@@ -7,22 +7,26 @@ use std::time::SystemTime;
 
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result};
+use crate::image::fetch;
 use crate::image::keyring::{Entry, Keyring, Removed, whose};
 use crate::image::openpgp::{Fingerprint, KEY_LIMIT, Key};
 use crate::words::date;
 use crate::words::json::{Object, Value};
 use crate::words::quote::quoted;
-use crate::words::types::AcIdentifier;
+use crate::words::reference::Name;
+use crate::words::types::{AcIdentifier, Labels};
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
 Usage: launcher trust (--prefix=PREFIX | --root)
-                      [--yes | --fingerprint=FINGERPRINT] KEYFILE...
+                      [--yes | --fingerprint=FINGERPRINT] [KEY...]
        launcher trust list [--format=text|json]
        launcher trust rm (--prefix=PREFIX | --root) FINGERPRINT
 
-Says whose signatures count. A KEYFILE is a public key of OpenPGP, in ASCII
-armour or not, or `-` for the standard input.
+Says whose signatures count. A KEY is the file or the address of a public key
+of OpenPGP, in ASCII armour or not, or `-` for the standard input. Without one,
+the web page of the prefix is asked where its keys are; that a page says so is
+no reason to trust them.
 
   --prefix=PREFIX      for the image of this name, and those below:
                        `example.com` is for `example.com/app`, too
@@ -52,8 +56,10 @@ pub(crate) enum Verb {
         prefix: Option<AcIdentifier>,
         /// Who says that the keys are right.
         consent: Consent,
-        /// Where the keys are.
+        /// Where the keys are; if nowhere, a page is asked.
         sources: Vec<Source>,
+        /// How they are fetched.
+        fetch: fetch::Options,
     },
     /// List the keys.
     List {
@@ -81,10 +87,12 @@ pub(crate) enum Consent {
 }
 
 /// Where a key is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// In a file.
     File(PathBuf),
+    /// At an address.
+    Url(String),
     /// It is what comes on the standard input.
     Input,
 }
@@ -96,7 +104,11 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             prefix,
             consent,
             sources,
-        } => add(dir, prefix.as_ref(), consent, sources, out),
+            fetch,
+        } => {
+            let found = found(sources, prefix.as_ref(), fetch)?;
+            add(dir, prefix.as_ref(), consent, &found, out)
+        }
         Verb::List { json } => {
             let entries = Keyring::open(&Dirs::open(dir)?)?.list()?;
             print(out, &listed(&entries, *json))
@@ -120,16 +132,14 @@ fn add(
     dir: &Path,
     prefix: Option<&AcIdentifier>,
     consent: &Consent,
-    sources: &[Source],
+    keys: &[Key],
     out: &mut dyn Write,
 ) -> Result<()> {
-    // All are looked at before one is trusted.
-    let keys = sources.iter().map(key).collect::<Result<Vec<_>>>()?;
-    for key in &keys {
+    for key in keys {
         agree(consent, key, prefix)?;
     }
     let keyring = Keyring::open(&Dirs::open(dir)?)?;
-    for key in &keys {
+    for key in keys {
         let fingerprint = keyring.add(prefix, key)?;
         let whose = whose(prefix);
         print(out, &format!("trusted {fingerprint} for {whose}\n"))?;
@@ -137,10 +147,31 @@ fn add(
     Ok(())
 }
 
+/// Gets all keys: all are looked at before one is trusted.
+fn found(
+    sources: &[Source],
+    prefix: Option<&AcIdentifier>,
+    options: &fetch::Options,
+) -> Result<Vec<Key>> {
+    let discovered = match (sources, prefix) {
+        ([], Some(prefix)) => {
+            let name = Name {
+                name: prefix.clone(),
+                labels: Labels::default(),
+            };
+            fetch::keys(&name, options)?
+        }
+        _ => Vec::new(),
+    };
+    let discovered = discovered.into_iter().map(Source::Url);
+    let sources = sources.iter().cloned().chain(discovered);
+    sources.map(|source| key(&source, options)).collect()
+}
+
 /// Reads a key that can vouch for files.
-fn key(source: &Source) -> Result<Key> {
+fn key(source: &Source, options: &fetch::Options) -> Result<Key> {
     let what = || format!("cannot trust the key in {}", name(source));
-    let bytes = read_key(source).context(what)?;
+    let bytes = read_key(source, options).context(what)?;
     let key = Key::parse(&bytes).context(what)?;
     key.usable(SystemTime::now()).context(what)?;
     Ok(key)
@@ -149,12 +180,13 @@ fn key(source: &Source) -> Result<Key> {
 fn name(source: &Source) -> String {
     match source {
         Source::File(path) => format!("`{}`", path.display()),
+        Source::Url(url) => format!("`{url}`"),
         Source::Input => "the standard input".to_owned(),
     }
 }
 
 /// Fetches the bytes of a key, a byte more than there may be at most.
-fn read_key(source: &Source) -> Result<Vec<u8>> {
+fn read_key(source: &Source, options: &fetch::Options) -> Result<Vec<u8>> {
     let limit = u64::try_from(KEY_LIMIT)
         .unwrap_or(u64::MAX)
         .saturating_add(1);
@@ -164,6 +196,7 @@ fn read_key(source: &Source) -> Result<Vec<u8>> {
             let file = File::open(path).context(|| "cannot read it")?;
             file.take(limit).read_to_end(&mut bytes)
         }
+        Source::Url(url) => return fetch::key(url, options),
         Source::Input => std::io::stdin().lock().take(limit).read_to_end(&mut bytes),
     }
     .context(|| "cannot read it")?;

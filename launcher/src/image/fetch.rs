@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::credentials::{self, Credentials};
 use super::discovery::{self, Attempts, Why};
@@ -79,6 +80,14 @@ const DOCUMENT: u64 = 1 << 20;
 
 /// How often a server that fails is asked.
 const ATTEMPTS: u32 = 4;
+
+/// How long a server that makes a signature is waited for, each time.
+const SIGNING: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// Most images that one image brings with it.
 const MAX_IMAGES: usize = 256;
@@ -277,7 +286,8 @@ impl<'a> Fetch<'a> {
                 let document = web.document(address, DOCUMENT);
                 document.map_err(|refusal| Why::from(&refusal))
             };
-            discovery::endpoints(name, self.schemes(), &get, &mut attempts)
+            let schemes = schemes(self.options.insecure.http);
+            discovery::endpoints(name, schemes, &get, &mut attempts)
         };
         for endpoint in endpoints {
             if let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)? {
@@ -302,18 +312,11 @@ impl<'a> Fetch<'a> {
             .collect()
     }
 
-    fn schemes(&self) -> &'static [&'static str] {
-        match self.options.insecure.http {
-            true => &["https", "http"],
-            false => &["https"],
-        }
-    }
-
     fn web(&self) -> Result<&Web> {
         if let Some(web) = self.web.get() {
             return Ok(web);
         }
-        let web = web(self.options)?;
+        let web = web(self.options, false)?;
         Ok(self.web.get_or_init(|| web))
     }
 
@@ -396,6 +399,10 @@ impl<'a> Fetch<'a> {
                 )));
             }
         };
+        if download.url() != url {
+            self.talk
+                .say(&format!("Redirected: {url} -> {}", download.url()));
+        }
         let voucher = self.voucher(signature, wanted)?;
         let (validators, fresh) = (download.validators().clone(), download.freshness());
         let id = self.store.take(Incoming {
@@ -421,8 +428,7 @@ impl<'a> Fetch<'a> {
         if self.options.insecure.image {
             return Ok(Box::new(Operator("nobody: --insecure-options=image")));
         }
-        let document = self.web()?.document(signature, DOCUMENT);
-        let text = document.map_err(|refusal| {
+        let text = self.signature(signature)?.map_err(|refusal| {
             Error::new(
                 Kind::Invalid,
                 format!("cannot get the signature `{signature}`"),
@@ -438,6 +444,21 @@ impl<'a> Fetch<'a> {
         }))
     }
 
+    /// Gets a signature. A server that makes it just now says so, by 202.
+    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, Refusal>> {
+        let web = self.web()?;
+        let mut patience = SIGNING.iter();
+        loop {
+            match (web.document(url, DOCUMENT), patience.next()) {
+                (Err(refusal), Some(pause)) if refusal.status() == Some(202) => {
+                    self.talk.say(&format!("Waiting: {url} is not signed yet"));
+                    std::thread::sleep(*pause);
+                }
+                (document, _) => return Ok(document),
+            }
+        }
+    }
+
     fn shown(&self, url: &str, download: Download) -> Shown {
         Shown {
             progress: Some(self.talk.progress(url, download.length())),
@@ -446,12 +467,54 @@ impl<'a> Fetch<'a> {
     }
 }
 
+/// Gets a key from an address.
+///
+/// # Errors
+///
+/// The server refuses; the way there proves nothing, and that was not waived.
+pub(crate) fn key(url: &str, options: &Options) -> Result<Vec<u8>> {
+    let web = web(options, options.insecure.pubkey)?;
+    Ok(web.document(url, DOCUMENT)?)
+}
+
+/// Finds out where the keys are that images below a name are signed by.
+///
+/// # Errors
+///
+/// No page says so.
+pub(crate) fn keys(name: &Name, options: &Options) -> Result<Vec<String>> {
+    let web = web(options, options.insecure.pubkey)?;
+    let schemes = schemes(options.insecure.pubkey || options.insecure.http);
+    let get = |address: &str| {
+        let document = web.document(address, DOCUMENT);
+        document.map_err(|refusal| Why::from(&refusal))
+    };
+    let mut attempts = Attempts::default();
+    let keys = discovery::keys(name, schemes, &get, &mut attempts);
+    if keys.is_empty() {
+        let what = format!("no page names a key of `{name}`{}", attempts.lines());
+        let error = Error::new(Kind::NotFound, what);
+        return Err(match attempts.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
+    }
+    Ok(keys)
+}
+
+fn schemes(http: bool) -> &'static [&'static str] {
+    match http {
+        true => &["https", "http"],
+        false => &["https"],
+    }
+}
+
 /// Makes the way to servers.
-pub(crate) fn web(options: &Options) -> Result<Web> {
+fn web(options: &Options, http: bool) -> Result<Web> {
     Web::new(WebOptions {
         ca_file: options.ca_file.clone(),
         insecure_tls: options.insecure.tls,
-        allow_http: options.insecure.http,
+        allow_http: http || options.insecure.http,
         credentials: Credentials::load(&credentials::directories())?,
         attempts: ATTEMPTS,
     })

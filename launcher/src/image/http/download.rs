@@ -86,6 +86,12 @@ impl Download {
     pub(crate) fn freshness(&self) -> Freshness {
         self.freshness
     }
+
+    /// Returns where the document is, after redirects.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Reads all of it into memory. For what has a limit.
     pub(super) fn whole(mut self) -> Result<Vec<u8>, Refusal> {
         let mut whole = Vec::new();

@@ -80,6 +80,11 @@ impl Refusal {
         self
     }
 
+    /// Returns the status that the server answered with, if that is the reason.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// Returns why, without the URL, and the hint.
     pub(crate) fn reason(&self) -> (&str, Option<&str>) {
         (&self.why, self.hint.as_deref())

@@ -300,19 +300,6 @@ mod tests {
     }
 
     #[test]
-    fn another_scheme_host_or_port_is_another_party() {
-        let own = url("https://example.com/a");
-        assert!(own.same_origin(&url("https://EXAMPLE.com:443/b")));
-        for other in [
-            "http://example.com/",
-            "https://example.com:8443/",
-            "https://www.example.com/",
-        ] {
-            assert!(!own.same_origin(&url(other)), "{other}");
-        }
-    }
-
-    #[test]
     fn only_this_machine_is_this_machine() {
         for other in [
             "http://localhost.example.com/",
