@@ -7,7 +7,8 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand};
+use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand, Operands};
+use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
 /// Where a directive may stand.
@@ -60,14 +61,17 @@ macro_rules! directives {
 
             /// Takes the next directive.
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
+                packed!(NAMES: $($word),*);
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
-                let known = VOCABULARY.iter().position(|(known, ..)| known.as_bytes() == word);
-                Ok(match known {
+                let operands = &mut Operands::new(words);
+                let directive = match packed::position(NAMES, word) {
                     $(Some(at) if at == Known::$name as usize => {
-                        Self::$name { $($field: <$kind>::read(words)?,)* }
+                        Self::$name { $($field: <$kind>::read(operands),)* }
                     })*
                     _ => return Err(FaultKind::UnknownDirective),
-                })
+                };
+                operands.finish()?;
+                Ok(directive)
             }
         }
     };

@@ -73,6 +73,7 @@ mod directive;
 mod fault;
 mod grammar;
 mod operand;
+mod packed;
 mod plan;
 mod report;
 mod words;

@@ -3,7 +3,7 @@
 use crate::directive::Directive;
 use crate::fault::{Fault, FaultKind};
 use crate::grammar::Grammar;
-use crate::operand::Operand as _;
+use crate::operand::{Operand as _, number};
 use crate::words::{Sink, Words};
 
 /// The version that the second word of a plan must name.
@@ -89,7 +89,7 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
             kind: FaultKind::NotAPlan,
         });
     }
-    if u32::read(words) != Ok(VERSION) {
+    if words.next().and_then(number) != Some(VERSION) {
         return Err(Fault {
             word: 1,
             kind: FaultKind::WrongVersion,
