@@ -64,14 +64,23 @@ macro_rules! directives {
                 packed!(NAMES: $($word),*);
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
                 let operands = &mut Operands::new(words);
-                let directive = match packed::position(NAMES, word) {
-                    $(Some(at) if at == Known::$name as usize => {
-                        Self::$name { $($field: <$kind>::read(operands),)* }
-                    })*
-                    _ => return Err(FaultKind::UnknownDirective),
-                };
+                let directive = Self::take(packed::position(NAMES, word), operands);
                 operands.finish()?;
-                Ok(directive)
+                directive.ok_or(FaultKind::UnknownDirective)
+            }
+
+            /// Takes the operands of the directive that stands at a place of
+            /// the vocabulary.
+            // A function, so that each is written where it will be: inlined, it
+            // would go through registers, by twice the code.
+            #[inline(never)]
+            fn take(at: Option<usize>, operands: &mut Operands<'a, '_>) -> Option<Self> {
+                match at? {
+                    $(at if at == Known::$name as usize => {
+                        return Some(Self::$name { $($field: <$kind>::read(operands),)* });
+                    })*
+                    _ => None,
+                }
             }
         }
     };
