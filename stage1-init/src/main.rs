@@ -61,7 +61,7 @@ use stage1_init::{Part, Plan, VOCABULARY, WordList};
 
 use crate::apps::App;
 use crate::execute::{Origin, Pod};
-use crate::options::{Finally, Options, Unusable, Work};
+use crate::options::{Finally, Options, Work};
 use crate::start::Start;
 
 /// Exit codes of our own, as container runtimes have them.
@@ -84,13 +84,7 @@ fn main(start: Start) -> ! {
     let _ = outer::hide();
     let mask = rustix::process::umask(Mode::empty());
 
-    let options = match Options::read(start) {
-        Ok(options) => options,
-        Err(Unusable(word, why)) => {
-            say::line(&[word.to_bytes(), b": ", why]);
-            sys::exit(OURS);
-        }
-    };
+    let options = Options::read(start);
     let origin = Origin {
         start,
         report: options.report,
