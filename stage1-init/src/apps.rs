@@ -81,6 +81,11 @@ impl<'a> App<'a> {
         self.steps = Some(Steps::Planned(steps));
     }
 
+    /// Tells whether it is a command, without a plan.
+    pub(crate) fn is_command(&self) -> bool {
+        matches!(self.steps, Some(Steps::Command(_)))
+    }
+
     /// Returns the app's own directives.
     pub(crate) fn directives(&self) -> Part<'a> {
         Part(match self.steps {
@@ -118,7 +123,7 @@ impl<'a> App<'a> {
     /// Tells whether its processes are in a group of their own, so that what
     /// the terminal sends to ours does not reach them.
     pub(crate) fn has_group(&self) -> bool {
-        matches!(self.steps, Some(Steps::Command(_)))
+        self.is_command()
             || self.has_session()
             || self
                 .directives()

@@ -36,6 +36,10 @@ macro_rules! directives {
         /// names them, and where it may stand.
         pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
 
+        packed!(NAMES: $($word),*);
+        packed!(USAGES: $($usage),*);
+        const PARTS: &[Part] = &[$(Part::$part),*];
+
         /// The places of the directives in [`VOCABULARY`].
         enum Known { $($name,)* }
 
@@ -61,7 +65,6 @@ macro_rules! directives {
 
             /// Takes the next directive.
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
-                packed!(NAMES: $($word),*);
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
                 let operands = &mut Operands::new(words);
                 let directive = Self::take(packed::position(NAMES, word), operands);
@@ -84,6 +87,12 @@ macro_rules! directives {
             }
         }
     };
+}
+
+/// Returns what [`VOCABULARY`] says, in the form that takes little room.
+pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], &'static [u8], Part)> {
+    let words = packed::words(NAMES).zip(packed::words(USAGES));
+    words.zip(PARTS).map(|((word, usage), &part)| (word, usage, part))
 }
 
 directives! {

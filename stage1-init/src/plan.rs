@@ -1,5 +1,7 @@
 //! The plan: the one decoder of its words, and the walk over its directives.
 
+use core::ffi::CStr;
+
 use crate::directive::Directive;
 use crate::fault::{Fault, FaultKind};
 use crate::grammar::Grammar;
@@ -74,6 +76,13 @@ impl<'a> Plan<'a> {
         let _ = read_header(&mut words);
         Directives { words, index: 0 }
     }
+
+    /// Returns the directives from this index on.
+    pub fn directives_from(&self, index: u32) -> Directives<'a> {
+        let mut directives = self.directives();
+        while directives.index < index && directives.next().is_some() {}
+        directives
+    }
 }
 
 /// Appends the words that every plan begins with.
@@ -103,6 +112,14 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
 pub struct Directives<'a> {
     words: Words<'a>,
     index: u32,
+}
+
+impl<'a> Directives<'a> {
+    /// Returns the first word of the next directive.
+    pub fn word(&self) -> Option<&'a CStr> {
+        let mut words = self.words;
+        words.next()
+    }
 }
 
 impl<'a> Iterator for Directives<'a> {
