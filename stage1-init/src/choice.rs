@@ -371,13 +371,12 @@ pub enum CapabilitySet {
 
 impl Operand<'_> for CapabilitySet {
     fn read(operands: &mut Operands<'_, '_>) -> Self {
-        match operands.word().to_bytes() {
-            b"all" => Self::All,
-            word => {
-                let bits = operands.members(word, Capabilities::NAMES);
-                Self::Only(Capabilities::from_bits(bits))
-            }
+        let word = operands.word();
+        if word == c"all" {
+            return Self::All;
         }
+        let bits = operands.members(word.to_bytes(), Capabilities::NAMES);
+        Self::Only(Capabilities::from_bits(bits))
     }
 
     fn write(&self, sink: &mut dyn Sink) {

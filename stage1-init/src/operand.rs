@@ -187,11 +187,12 @@ pub struct Limit(pub Option<u64>);
 
 impl Operand<'_> for Limit {
     fn read(operands: &mut Operands<'_, '_>) -> Self {
-        match operands.word().to_bytes() {
-            b"unlimited" => Self(None),
-            // RLIM_INFINITY has one spelling only.
-            word => Self(Some(operands.digits(word, 10, u64::MAX - 1))),
+        let word = operands.word();
+        if word == c"unlimited" {
+            return Self(None);
         }
+        // RLIM_INFINITY has one spelling only.
+        Self(Some(operands.digits(word.to_bytes(), 10, u64::MAX - 1)))
     }
 
     fn write(&self, sink: &mut dyn Sink) {

@@ -41,27 +41,26 @@ impl Options {
         let mut index = 1;
         let mut work = None;
         while let Some(word) = start.argument(index) {
-            let place = match word.to_bytes() {
-                b"--report-fd" => &mut report,
-                b"--plan-fd" => &mut plan,
-                b"--finally-fd" => &mut program,
-                b"--help" => {
-                    work = Some(Work::Help);
-                    break;
-                }
-                b"--version" => {
-                    work = Some(Work::Version);
-                    break;
-                }
-                b"plan" if plan.is_none() && program.is_none() => {
-                    work = Some(Work::Plan(words(start, index)));
-                    break;
-                }
-                b"--" => {
+            // Not a `match`, which would compare byte by byte, in line.
+            let place = if word == c"--report-fd" {
+                &mut report
+            } else if word == c"--plan-fd" {
+                &mut plan
+            } else if word == c"--finally-fd" {
+                &mut program
+            } else {
+                if word == c"--" {
                     index += 1;
-                    break;
+                } else if word == c"--help" {
+                    work = Some(Work::Help);
+                } else if word == c"--version" {
+                    work = Some(Work::Version);
+                } else if word == c"plan" && plan.is_none() && program.is_none() {
+                    work = Some(Work::Plan(words(start, index)));
+                } else {
+                    unusable(word, b"no such option; --help tells what there is");
                 }
-                _ => unusable(word, b"no such option; --help tells what there is"),
+                break;
             };
             *place = Some(descriptor(start, index, word));
             index += 2;

@@ -108,7 +108,7 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
 }
 
 /// The directives of a plan, one after another; a copy remembers its place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Directives<'a> {
     words: Words<'a>,
     index: u32,

@@ -27,7 +27,7 @@ pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Resul
         planned(app)?
     };
     let file = words.iter().next().unwrap_or(c"");
-    if file.to_bytes().contains(&b'/') {
+    if file.to_bytes().iter().any(|&byte| byte == b'/') {
         return Ok(sys::execve(file, &argv, &environment));
     }
     let path = environment.iter().find_map(path_of);

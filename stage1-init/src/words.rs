@@ -7,7 +7,7 @@
 use core::ffi::CStr;
 
 /// A reader over words: what is left of them, and how many were taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Words<'a> {
     rest: &'a [u8],
     taken: usize,
