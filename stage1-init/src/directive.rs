@@ -92,7 +92,9 @@ macro_rules! directives {
 /// Returns what [`VOCABULARY`] says, in the form that takes little room.
 pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], &'static [u8], Part)> {
     let words = packed::words(NAMES).zip(packed::words(USAGES));
-    words.zip(PARTS).map(|((word, usage), &part)| (word, usage, part))
+    words
+        .zip(PARTS)
+        .map(|((word, usage), &part)| (word, usage, part))
 }
 
 directives! {

@@ -108,7 +108,7 @@ fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
             end(origin, finally, OURS);
         }
     };
-    let mut pod = Pod::new(origin, Some(plan));
+    let mut pod = new_pod(origin, Some(plan));
     let status = match pod.set_up() {
         // The outer half, when all is over; or a failure, in either half.
         Some(status) => status,
@@ -120,10 +120,20 @@ fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
 
 /// No plan: a command, and an init for what it leaves behind.
 fn run_command(origin: Origin, words: WordList<'_>) -> ! {
-    let mut pod = Pod::new(origin, None);
-    let _ = pod.add_app(App::command(words));
+    let mut pod = new_pod(origin, None);
+    let _ = pod.apps.push(App::command(words));
     let status = run_apps(&mut pod);
     end(origin, None, status)
+}
+
+fn new_pod<'a>(origin: Origin, plan: Option<Plan<'a>>) -> Pod<'a> {
+    match Pod::new(origin, plan) {
+        Ok(pod) => pod,
+        Err(errno) => {
+            say::failed(b"memory", errno);
+            sys::exit(OURS);
+        }
+    }
 }
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {

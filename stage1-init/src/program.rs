@@ -31,7 +31,12 @@ pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Resul
         return Ok(sys::execve(file, &argv, &environment));
     }
     let path = environment.iter().find_map(path_of);
-    Ok(search(file, path.unwrap_or(DEFAULT_PATH), &argv, &environment))
+    Ok(search(
+        file,
+        path.unwrap_or(DEFAULT_PATH),
+        &argv,
+        &environment,
+    ))
 }
 
 /// As execvp(3), but a file of unknown format is not handed to a shell.
