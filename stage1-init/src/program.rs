@@ -27,7 +27,8 @@ pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Resul
         planned(app)?
     };
     let file = words.iter().next().unwrap_or(c"");
-    if file.to_bytes().iter().any(|&byte| byte == b'/') {
+    let mut components = file.to_bytes().split(|&byte| byte == b'/');
+    if components.nth(1).is_some() {
         return Ok(sys::execve(file, &argv, &environment));
     }
     let path = environment.iter().find_map(path_of);
