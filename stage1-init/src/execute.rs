@@ -61,18 +61,27 @@ impl From<Errno> for Failure {
 type Outcome = Result<Option<Child>, Failure>;
 
 impl<'a> Pod<'a> {
-    pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>) -> Result<Self, Errno> {
-        Ok(Self {
+    /// Begins one; ends the process where there is no memory even for that.
+    #[inline(never)]
+    pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>) -> Self {
+        let apps = match Array::new(MAX_APPS) {
+            Ok(apps) => apps,
+            Err(errno) => {
+                say::failed(b"memory", errno);
+                sys::exit(crate::OURS);
+            }
+        };
+        Self {
             origin,
             plan,
             tree: Tree::new(),
-            apps: Array::new(MAX_APPS)?,
+            apps,
             grace: 10,
             ending: Ending::default(),
             inner: false,
             settings: plan.map(|plan| plan.directives()).unwrap_or_default(),
             aside: None,
-        })
+        }
     }
 
     /// Carries out all but the processes' parts. `Some` ends this process's

@@ -108,7 +108,7 @@ fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
             end(origin, finally, OURS);
         }
     };
-    let mut pod = new_pod(origin, Some(plan));
+    let mut pod = Pod::new(origin, Some(plan));
     let status = match pod.set_up() {
         // The outer half, when all is over; or a failure, in either half.
         Some(status) => status,
@@ -120,20 +120,10 @@ fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
 
 /// No plan: a command, and an init for what it leaves behind.
 fn run_command(origin: Origin, words: WordList<'_>) -> ! {
-    let mut pod = new_pod(origin, None);
+    let mut pod = Pod::new(origin, None);
     let _ = pod.apps.push(App::command(words));
     let status = run_apps(&mut pod);
     end(origin, None, status)
-}
-
-fn new_pod<'a>(origin: Origin, plan: Option<Plan<'a>>) -> Pod<'a> {
-    match Pod::new(origin, plan) {
-        Ok(pod) => pod,
-        Err(errno) => {
-            say::failed(b"memory", errno);
-            sys::exit(OURS);
-        }
-    }
 }
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {
@@ -200,12 +190,9 @@ fn help() -> ! {
         (Part::Mark, "\nparts:\n"),
     ] {
         line.push(title.as_bytes());
-        for (word, operands, of) in stage1_init::vocabulary() {
-            if of == part {
-                let blank: &[u8] = if operands.is_empty() { b"" } else { b" " };
-                for text in [b"  ", word, blank, operands, b"\n"] {
-                    line.push(text);
-                }
+        for (usage, _) in stage1_init::vocabulary().filter(|&(_, of)| of == part) {
+            for text in [b"  ", usage, b"\n"] {
+                line.push(text);
             }
         }
     }
