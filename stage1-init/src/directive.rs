@@ -7,7 +7,7 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand, Operands};
+use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands};
 use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
@@ -112,7 +112,7 @@ directives! {
         /// First id outside.
         outside: u32,
         /// How many ids.
-        count: u32,
+        count: Count,
     } "INSIDE OUTSIDE COUNT",
     /// Maps group ids of the user namespace that the next `unshare` makes.
     "gid-map" Pod GidMap {
@@ -121,7 +121,7 @@ directives! {
         /// First id outside.
         outside: u32,
         /// How many ids.
-        count: u32,
+        count: Count,
     } "INSIDE OUTSIDE COUNT",
     /// Says whether setgroups(2) works in that namespace.
     "setgroups" Pod SetGroups {

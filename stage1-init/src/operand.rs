@@ -118,17 +118,35 @@ impl<'a> Operand<'a> for &'a CStr {
     }
 }
 
+/// A number of 32 bits, but not the highest: as an id or a descriptor it means
+/// none, and the kernel would leave an id as it is where it was to be changed.
 impl Operand<'_> for u32 {
     #[inline(never)]
     fn read(operands: &mut Operands<'_, '_>) -> Self {
         let word = operands.word().to_bytes();
-        let number = operands.digits(word, 10, Self::MAX.into());
+        let number = operands.digits(word, 10, u64::from(Self::MAX) - 1);
         Self::try_from(number).unwrap_or_default()
     }
 
     fn write(&self, sink: &mut dyn Sink) {
         write_number(sink, u64::from(*self), 10);
         sink.write(b"\0");
+    }
+}
+
+/// How many ids a map has: all of them, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u32);
+
+impl Operand<'_> for Count {
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word().to_bytes();
+        let number = operands.digits(word, 10, u32::MAX.into());
+        Self(u32::try_from(number).unwrap_or_default())
+    }
+
+    fn write(&self, sink: &mut dyn Sink) {
+        self.0.write(sink);
     }
 }
 
@@ -255,9 +273,11 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Reads a number as a plan has it: decimal digits, and nothing else.
+/// Reads a number as a plan has it: decimal digits, and nothing else; not
+/// 4294967295, which is no id and no descriptor.
 pub fn read_number(digits: &[u8]) -> Option<u32> {
-    u32::try_from(read_digits(digits, 10)?).ok()
+    let number = u32::try_from(read_digits(digits, 10)?).ok();
+    number.filter(|&number| number != u32::MAX)
 }
 
 impl<'a> Operand<'a> for Groups<'a> {

@@ -343,7 +343,7 @@ fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
             inside,
             outside,
             count,
-        } => Some([inside, outside, count]),
+        } => Some([inside, outside, count.0]),
         _ => None,
     })?;
     write_map(settings, process, c"gid_map", |directive| match directive {
@@ -351,7 +351,7 @@ fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
             inside,
             outside,
             count,
-        } => Some([inside, outside, count]),
+        } => Some([inside, outside, count.0]),
         _ => None,
     })
 }
