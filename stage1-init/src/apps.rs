@@ -20,24 +20,15 @@ pub(crate) enum Phase {
     Over,
 }
 
-/// Where an app's programs come from.
-#[derive(Clone, Copy)]
-pub(crate) enum Steps<'a> {
-    /// The process part of a plan, and what follows it.
-    Planned(Directives<'a>),
-    /// A command, to be run as it is.
-    Command(WordList<'a>),
-}
-
 /// The directives of a process part, one after another.
-pub(crate) struct Part<'a>(Option<Directives<'a>>);
+pub(crate) struct Part<'a>(Directives<'a>);
 
 impl<'a> Iterator for Part<'a> {
     type Item = (u32, Directive<'a>);
 
     #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.0.as_mut()?.next();
+        let next = self.0.next();
         next.filter(|(_, directive)| directive.part() == stage1_init::Part::Process)
     }
 }
@@ -45,7 +36,10 @@ impl<'a> Iterator for Part<'a> {
 /// An app of the pod.
 pub(crate) struct App<'a> {
     pub(crate) name: &'a CStr,
-    pub(crate) steps: Option<Steps<'a>>,
+    /// Its process part in the plan, and what follows that.
+    steps: Directives<'a>,
+    /// Without a plan: what to run, as it is.
+    command: Option<WordList<'a>>,
     /// Its own mount namespace.
     pub(crate) mounts: Option<OwnedFd>,
     pub(crate) phase: Phase,
@@ -60,7 +54,8 @@ impl<'a> App<'a> {
     pub(crate) fn planned(name: &'a CStr) -> Self {
         Self {
             name,
-            steps: None,
+            steps: Directives::default(),
+            command: None,
             mounts: None,
             phase: Phase::Over,
             pid: None,
@@ -71,27 +66,29 @@ impl<'a> App<'a> {
     /// Makes an app that is one command.
     pub(crate) fn command(words: WordList<'a>) -> Self {
         Self {
-            steps: Some(Steps::Command(words)),
+            command: Some(words),
             ..Self::planned(c"main")
         }
     }
 
     pub(crate) fn set(&mut self, mounts: Option<OwnedFd>, steps: Directives<'a>) {
         self.mounts = mounts;
-        self.steps = Some(Steps::Planned(steps));
+        self.steps = steps;
+    }
+
+    /// Tells whether it is a command, without a plan.
+    pub(crate) fn is_command(&self) -> bool {
+        self.command.is_some()
     }
 
     /// Returns the app's own directives.
     pub(crate) fn directives(&self) -> Part<'a> {
-        Part(match self.steps {
-            Some(Steps::Planned(directives)) => Some(directives),
-            _ => None,
-        })
+        Part(self.steps)
     }
 
     /// Finds the program of a phase, and the directive that names it.
     pub(crate) fn program(&self, phase: Phase) -> Option<(u32, WordList<'a>)> {
-        if let Some(Steps::Command(words)) = self.steps {
+        if let Some(words) = self.command {
             return (phase == Phase::Main).then_some((0, words));
         }
         self.directives()
@@ -118,7 +115,7 @@ impl<'a> App<'a> {
     /// Tells whether its processes are in a group of their own, so that what
     /// the terminal sends to ours does not reach them.
     pub(crate) fn has_group(&self) -> bool {
-        matches!(self.steps, Some(Steps::Command(_)))
+        self.is_command()
             || self.has_session()
             || self
                 .directives()
@@ -144,10 +141,8 @@ impl<'a> Pod<'a> {
     /// Starts the first program of every app, one after another. Says that
     /// all is ready, if it is.
     pub(crate) fn start_apps(&mut self) {
-        for at in 0..self.apps.len() {
-            let Some(Some(app)) = self.apps.get(at) else {
-                break;
-            };
+        let mut at = 0;
+        while let Some(app) = self.apps.as_slice().get(at) {
             let first = match app.program(Phase::PreStart) {
                 Some(_) => Phase::PreStart,
                 None => Phase::Main,
@@ -155,6 +150,7 @@ impl<'a> Pod<'a> {
             if !self.begin(at, first) {
                 return;
             }
+            at += 1;
         }
         if let Some(report) = self.origin.report {
             say::report(report, &Report::Ready);
@@ -169,17 +165,15 @@ impl<'a> Pod<'a> {
             Err(errno) => {
                 // There is not even a process to wait for.
                 self.failed(crate::OURS);
-                let program = self
-                    .apps
-                    .get(at)
-                    .and_then(|app| app.as_ref()?.program(phase));
+                let app = self.apps.as_slice().get(at);
+                let program = app.and_then(|app| app.program(phase));
                 Some(Fault {
                     index: program.map_or(0, |(index, _)| index),
                     errno,
                 })
             }
         };
-        if let Some(app) = self.apps.get_mut(at).and_then(Option::as_mut) {
+        if let Some(app) = self.apps.as_mut_slice().get_mut(at) {
             app.executed = failure.is_none();
         }
         if let Some(Fault { index, errno }) = &failure {
@@ -193,7 +187,7 @@ impl<'a> Pod<'a> {
     fn spawn(&mut self, at: usize, phase: Phase) -> Result<Option<Fault>> {
         let (failures, sender) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let pid = sys::fork()?;
-        let Some(app) = self.apps.get_mut(at).and_then(Option::as_mut) else {
+        let Some(app) = self.apps.as_mut_slice().get_mut(at) else {
             return Err(Errno::INVAL);
         };
         let Some(pid) = pid else {
@@ -208,13 +202,9 @@ impl<'a> Pod<'a> {
 
     /// Returns the command that is run without a plan.
     pub(crate) fn command(&self) -> &CStr {
-        let first = self
-            .apps
-            .iter()
-            .flatten()
-            .find_map(|app| app.program(Phase::Main));
-        first
-            .and_then(|(_, words)| words.iter().next())
-            .unwrap_or(c"")
+        let mut apps = self.apps.as_slice().iter();
+        let first = apps.find_map(|app| app.program(Phase::Main));
+        let word = first.and_then(|(_, words)| words.iter().next());
+        word.unwrap_or(c"")
     }
 }

@@ -7,7 +7,8 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand};
+use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands};
+use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
 /// Where a directive may stand.
@@ -35,6 +36,9 @@ macro_rules! directives {
         /// names them, and where it may stand.
         pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
 
+        packed!(USAGES: $(concat!($word, " ", $usage)),*);
+        const PARTS: &[Part] = &[$(Part::$part),*];
+
         /// The places of the directives in [`VOCABULARY`].
         enum Known { $($name,)* }
 
@@ -61,16 +65,32 @@ macro_rules! directives {
             /// Takes the next directive.
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
-                let known = VOCABULARY.iter().position(|(known, ..)| known.as_bytes() == word);
-                Ok(match known {
-                    $(Some(at) if at == Known::$name as usize => {
-                        Self::$name { $($field: <$kind>::read(words)?,)* }
+                let operands = &mut Operands::new(words);
+                let directive = Self::take(packed::position(USAGES, word), operands);
+                operands.finish()?;
+                directive.ok_or(FaultKind::UnknownDirective)
+            }
+
+            /// Takes the operands of the directive that stands at a place of
+            /// the vocabulary.
+            // A function, so that each is written where it will be: inlined, it
+            // would go through registers, by twice the code.
+            #[inline(never)]
+            fn take(at: Option<usize>, operands: &mut Operands<'a, '_>) -> Option<Self> {
+                match at? {
+                    $(at if at == Known::$name as usize => {
+                        return Some(Self::$name { $($field: <$kind>::read(operands),)* });
                     })*
-                    _ => return Err(FaultKind::UnknownDirective),
-                })
+                    _ => None,
+                }
             }
         }
     };
+}
+
+/// Returns what [`VOCABULARY`] says, in the form that takes little room.
+pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], Part)> {
+    packed::words(USAGES).zip(PARTS.iter().copied())
 }
 
 directives! {
@@ -92,7 +112,7 @@ directives! {
         /// First id outside.
         outside: u32,
         /// How many ids.
-        count: u32,
+        count: Count,
     } "INSIDE OUTSIDE COUNT",
     /// Maps group ids of the user namespace that the next `unshare` makes.
     "gid-map" Pod GidMap {
@@ -101,7 +121,7 @@ directives! {
         /// First id outside.
         outside: u32,
         /// How many ids.
-        count: u32,
+        count: Count,
     } "INSIDE OUTSIDE COUNT",
     /// Says whether setgroups(2) works in that namespace.
     "setgroups" Pod SetGroups {

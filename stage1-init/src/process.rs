@@ -6,7 +6,7 @@ use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Pid, Rlimit, Uid};
 use stage1_init::{Directive, Limit, Resource};
 
-use crate::apps::{App, Phase, Steps};
+use crate::apps::{App, Phase};
 use crate::execute::Origin;
 use crate::files::write_at;
 use crate::mounts::Tree;
@@ -22,15 +22,9 @@ pub(crate) struct Fault {
 
 impl Fault {
     fn send(self, to: &OwnedFd) {
-        let mut bytes = [0; 8];
-        let (index, errno) = (
-            self.index.to_ne_bytes(),
-            self.errno.raw_os_error().to_ne_bytes(),
-        );
-        for (place, byte) in bytes.iter_mut().zip(index.into_iter().chain(errno)) {
-            *place = byte;
-        }
-        let _ = rustix::io::write(to, &bytes);
+        let errno = self.errno.raw_os_error().unsigned_abs();
+        let both = u64::from(self.index) << 32 | u64::from(errno);
+        let _ = rustix::io::write(to, &both.to_ne_bytes());
     }
 
     /// Waits until the process has executed its program (which closes the
@@ -40,11 +34,11 @@ impl Fault {
         if rustix::io::read(from, &mut bytes)? < bytes.len() {
             return Ok(None);
         }
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
+        let both = u64::from_ne_bytes(bytes);
+        let half = |both: u64| u32::try_from(both & u64::from(u32::MAX)).unwrap_or_default();
         Ok(Some(Self {
-            index: u32::from_ne_bytes([a, b, c, d]),
-            errno,
+            index: half(both >> 32),
+            errno: Errno::from_raw_os_error(half(both).cast_signed()),
         }))
     }
 }
@@ -62,7 +56,7 @@ pub(crate) fn run(
         Ok(()) => {
             let (index, words) = app.program(phase).unzip();
             let errno = words.map_or(Errno::NOENT, |words| {
-                program::execute(words, app, origin.start)
+                program::execute(words, app, origin.start).unwrap_or_else(|errno| errno)
             });
             let status = match errno {
                 Errno::NOENT | Errno::NOTDIR => crate::NOT_FOUND,
@@ -83,9 +77,10 @@ pub(crate) fn run(
 
 fn prepare(app: &App<'_>, tree: &Tree<'_>, origin: Origin) -> core::result::Result<(), Fault> {
     let first = app.directives().next().map_or(0, |(index, _)| index);
-    let begun = match app.steps {
-        Some(Steps::Command(_)) => begin_command(origin),
-        _ => begin_planned(app, origin),
+    let begun = if app.is_command() {
+        begin_command(origin)
+    } else {
+        begin_planned(app, origin)
     };
     begun.map_err(|errno| Fault {
         index: first,
@@ -241,11 +236,16 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
 
 /// Copies first, so that no descriptor is overwritten before it is used.
 fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
-    let copy = |number| rustix::io::fcntl_dupfd_cloexec(sys::inherited(number)?, 3);
-    for (number, fd) in [(0, copy(input)?), (1, copy(output)?), (2, copy(error)?)] {
+    let copies = [copy(input)?, copy(output)?, copy(error)?];
+    for (number, fd) in (0..).zip(&copies) {
         sys::make_standard(fd.as_fd(), number)?;
     }
     Ok(())
+}
+
+#[inline(never)]
+fn copy(number: u32) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(sys::inherited(number)?, 3)
 }
 
 /// The kernel shows a directory outside the root as `(unreachable)`: one that
