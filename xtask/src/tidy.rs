@@ -29,7 +29,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("serde_json", &["words/json"]),
     ("sha2", &["words/digest"]),
     ("stage1_init", &["*"]),
-    ("tar", &["image/archive"]),
+    ("tar", &["image/members"]),
 ];
 
 /// Where unsafe code may stand: a file, or a directory of them.

@@ -281,7 +281,7 @@ impl<'a> Store<'a> {
     fn unpack(&self, verified: &Verified) -> Result<(ImageId, String)> {
         let staging = Staging::make(self.dirs)?;
         let rootfs = staging.directory("rootfs")?;
-        let mut extract = Extract::new(rootfs.as_fd());
+        let mut extract = Extract::new(rootfs.as_fd())?;
         let recorder = Recorder::default();
         let file = verified.file.try_clone().context(|| "cannot read it")?;
         let (manifest, id) = stream::through(file, |tar| {

@@ -1,7 +1,7 @@
 //! Reads an archive in one pass: inflated on one core, hashed on another,
 //! while the caller unpacks. Memory is bounded whatever the archive holds.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -26,7 +26,7 @@ type Piece = io::Result<Arc<[u8]>>;
 /// What `read` says; what is wrong with the compression.
 pub(crate) fn through<T>(
     input: impl Read + Send + 'static,
-    read: impl FnOnce(&mut dyn Read) -> Result<T>,
+    read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
 ) -> Result<(T, ImageId)> {
     let (to_reader, pieces) = sync_channel::<Piece>(WAITING);
     let (to_hasher, hashed) = sync_channel::<Arc<[u8]>>(WAITING);
@@ -117,21 +117,30 @@ struct Pieces {
     taken: usize,
 }
 
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken == self.current.len() {
+            // At the end it stays empty.
+            self.current = match self.pieces.recv() {
+                Ok(piece) => piece?,
+                Err(_) => Arc::new([]),
+            };
+            self.taken = 0;
+        }
+        Ok(&self.current[self.taken..])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.current.len());
+    }
+}
+
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.current.len() {
-            match self.pieces.recv() {
-                Ok(piece) => {
-                    self.current = piece?;
-                    self.taken = 0;
-                }
-                Err(_) => return Ok(0),
-            }
-        }
-        let rest = &self.current[self.taken..];
+        let rest = self.fill_buf()?;
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
-        self.taken += count;
+        self.consume(count);
         Ok(count)
     }
 }
