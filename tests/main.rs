@@ -22,6 +22,8 @@ mod claims;
 mod isolation;
 /// Every failure that a user can cause, with the whole text that is shown.
 mod messages;
+/// Archives that attack whoever unpacks them, and what becomes of honest ones.
+mod unpack;
 
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;

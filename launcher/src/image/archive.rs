@@ -312,3 +312,41 @@ fn id(number: i64) -> Result<u32> {
 fn too_many(what: &str, limit: u64) -> Error {
     Error::invalid(format!("it has more than {limit} {what}"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_a_bound_is_refused_by_its_name() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, content) in [("rootfs/a", "12345"), ("rootfs/b", "67890")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            let content = content.as_bytes();
+            tar.append_data(&mut header, name, content).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let error = |limits: Limits| {
+            let walked = walk(&mut tar.as_slice(), &limits, None, &mut |_| Ok(()));
+            walked.unwrap_err().to_string()
+        };
+        let entries = Limits {
+            entries: 1,
+            ..Limits::default()
+        };
+        assert_eq!(error(entries), "it has more than 1 entries");
+        let bytes = Limits {
+            bytes: 9,
+            ..Limits::default()
+        };
+        assert_eq!(error(bytes), "it has more than 9 bytes of content");
+        let reached = Limits {
+            entries: 2,
+            bytes: 10,
+            ..Limits::default()
+        };
+        assert_eq!(error(reached), "it has no directory `rootfs`");
+    }
+}

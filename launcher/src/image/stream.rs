@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -15,6 +16,12 @@ const PIECE: usize = 256 << 10;
 
 /// How many pieces wait at most: enough to level out files of unlike sizes.
 const WAITING: usize = 8;
+
+/// How many times larger an archive may become than it is, and how much it may
+/// have become before that counts. Programs and libraries become ten times
+/// larger at most, zeros a thousand times.
+const RATIO: u64 = 500;
+const FREE: u64 = 256 << 20;
 
 type Piece = io::Result<Arc<[u8]>>;
 
@@ -62,7 +69,12 @@ fn inflate(
     reader: &SyncSender<Piece>,
     hasher: &SyncSender<Arc<[u8]>>,
 ) {
-    let mut input = match decompress(input) {
+    let taken = Arc::new(AtomicU64::new(0));
+    let counted = Counted {
+        input,
+        taken: Arc::clone(&taken),
+    };
+    let mut input = match decompress(counted) {
         Ok(input) => input,
         Err(error) => {
             let _ = reader.send(Err(error));
@@ -70,10 +82,16 @@ fn inflate(
         }
     };
     let mut buffer = vec![0; PIECE];
+    let mut given = 0_u64;
     loop {
         match fill(&mut input, &mut buffer) {
             Ok(0) => return,
             Ok(count) => {
+                given = given.saturating_add(count as u64);
+                if given > FREE && given / RATIO > taken.load(Ordering::Relaxed) {
+                    let _ = reader.send(Err(too_large()));
+                    return;
+                }
                 let piece: Arc<[u8]> = Arc::from(&buffer[..count]);
                 let sent = hasher.send(Arc::clone(&piece)).is_ok();
                 if !sent || reader.send(Ok(piece)).is_err() {
@@ -100,6 +118,25 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    input: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+fn too_large() -> io::Error {
+    let what = format!("it becomes more than {RATIO} times larger when it is unpacked");
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 fn hash(pieces: &Receiver<Arc<[u8]>>) -> ImageId {
