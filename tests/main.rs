@@ -33,5 +33,7 @@ mod plans;
 mod run;
 /// stage1-init on its own, without the launcher.
 mod stage1;
+/// The store: what it lists, keeps and removes, and what no fault breaks.
+mod store;
 /// Manifests, archives and layouts, side by side with the reference implementation.
 mod validate;

@@ -50,7 +50,9 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
 fn listing(line: &mut Line) -> Result<Listing> {
-    let fields = line.value("--fields", |text| text.split(',').map(Field::parse).collect())?;
+    let fields = line.value("--fields", |text| {
+        text.split(',').map(Field::parse).collect()
+    })?;
     Ok(Listing {
         fields: fields.unwrap_or_else(|| Field::ALL.into()),
         sort: line

@@ -128,7 +128,10 @@ pub(crate) fn remove(
     let Some(_claim) = hold::claim(dirs.images()?, &name).context(what)? else {
         return match store.contains(id)? {
             true => Err(Error::invalid(format!("{}: a command uses it", what()))),
-            false => Err(Error::invalid(format!("image `{}` was removed", id.short()))),
+            false => Err(Error::invalid(format!(
+                "image `{}` was removed",
+                id.short()
+            ))),
         };
     };
     if let Some(pod) = needs()?.named.get(&name) {

@@ -9,7 +9,6 @@
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format"; the GNU tar manual,
 //! "Basic Tar Format".
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -493,7 +492,7 @@ fn size(header: &Header) -> Result<u64> {
 }
 
 /// Takes what one of three places says; two of them exclude each other.
-fn either(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, header: &Cow<'_, [u8]>) -> Result<Vec<u8>> {
+fn either(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, header: &[u8]) -> Result<Vec<u8>> {
     match (gnu, pax) {
         (Some(_), Some(_)) => Err(malformed("a long name is said in two ways")),
         (Some(name), None) | (None, Some(name)) => Ok(name),

@@ -23,6 +23,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Seek as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -114,21 +115,23 @@ impl<'a> Store<'a> {
         }
         // Whoever else stores this file waits here, and then finds it stored.
         known.lock()?;
-        if let Some(id) = known.read()?
-            && self.hold(&id)?
-        {
-            return Ok(id);
+        loop {
+            if let Some(id) = known.read()?
+                && self.hold(&id)?
+            {
+                return Ok(id);
+            }
+            let (id, name) = self.unpack(verified).map_err(|error| {
+                let what = match error.kind() {
+                    Kind::Invalid => format!("image `{}` is not valid", verified.name),
+                    _ => format!("cannot store image `{}`", verified.name),
+                };
+                Error::new(error.kind(), what).because(error)
+            })?;
+            names::add(self.dirs, &name, &id)?;
+            // Before it is held it can be removed; then it is stored again.
+            known.write(&id)?;
         }
-        let (id, name) = self.unpack(verified).map_err(|error| {
-            let what = match error.kind() {
-                Kind::Invalid => format!("image `{}` is not valid", verified.name),
-                _ => format!("cannot store image `{}`", verified.name),
-            };
-            Error::new(error.kind(), what).because(error)
-        })?;
-        names::add(self.dirs, &name, &id)?;
-        known.write(&id)?;
-        Ok(id)
     }
 
     /// Returns the latest image of a name that has all these labels.
@@ -333,7 +336,9 @@ impl<'a> Store<'a> {
         let rootfs = staging.directory("rootfs")?;
         let mut extract = Extract::new(rootfs.as_fd())?;
         let recorder = Recorder::default();
-        let file = verified.file.try_clone().context(|| "cannot read it")?;
+        let mut file = verified.file.try_clone().context(|| "cannot read it")?;
+        // It may have been read before.
+        file.rewind().context(|| "cannot read it")?;
         let (manifest, id) = stream::through(file, |tar| {
             let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
                 extract.entry(entry)

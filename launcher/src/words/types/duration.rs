@@ -45,7 +45,18 @@ mod tests {
 
     #[test]
     fn what_is_no_span_of_time_is_refused() {
-        for text in ["", "1", "h", "-1h", "1.5h", "1h 30m", "1x", "1hm", "9999999999999999d", "1µ"] {
+        for text in [
+            "",
+            "1",
+            "h",
+            "-1h",
+            "1.5h",
+            "1h 30m",
+            "1x",
+            "1hm",
+            "9999999999999999d",
+            "1µ",
+        ] {
             let expected = format!(
                 "{} is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
                 quoted(text)
@@ -57,7 +68,13 @@ mod tests {
 
     #[test]
     fn units_add_up() {
-        for (text, expected) in [("0", 0), ("0s", 0), ("90s", 90), ("1h30m", 5400), ("2d", 172_800)] {
+        for (text, expected) in [
+            ("0", 0),
+            ("0s", 0),
+            ("90s", 90),
+            ("1h30m", 5400),
+            ("2d", 172_800),
+        ] {
             let read = duration(text).ok();
             assert_eq!(read, Some(Duration::from_secs(expected)), "{text}");
         }
