@@ -38,7 +38,7 @@ fn what_a_pod_needs_is_neither_collected_nor_removed() {
          hint: `launcher image gc` removes it when no pod does any more\n",
             &id[..39]
         ));
-    assert_eq!(store.ids(), [id.clone()]);
+    assert_eq!(store.ids(), [&*id]);
     running.signal(Signal::TERM);
     running.end().exits(0);
     let said = format!("removed {id}\n");
@@ -75,7 +75,7 @@ fn what_was_used_within_the_grace_period_stays() {
         .exits(0)
         .says(&said)
         .complains("");
-    assert_eq!(store.ids(), [young.clone()]);
+    assert_eq!(store.ids(), [&*young]);
     let said = format!("removed {young}\n");
     let ran = store.image(&["gc", "--grace-period=45m"]).run();
     ran.exits(0).says(&said).complains("");

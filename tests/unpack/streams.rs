@@ -3,7 +3,7 @@
 use tar::EntryType;
 
 use super::{Target, new, refused};
-use crate::aci::{Aci, running};
+use crate::aci::Aci;
 use crate::host::call;
 
 /// A PAX header of these bytes, well formed or not.
