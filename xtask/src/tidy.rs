@@ -22,7 +22,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("bzip2", &["image/decompress"]),
     ("crc32fast", &["image/gzip", "image/deflate"]),
     ("lzma_rust2", &["image/decompress"]),
-    ("miniz_oxide", &["image/gzip", "image/deflate"]),
+    ("miniz_oxide", &["image/inflate", "image/deflate"]),
     ("pico_args", &["cli/line"]),
     ("rustix", &["*"]),
     ("serde", &["words/json"]),
@@ -30,6 +30,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("sha2", &["words/digest"]),
     ("stage1_init", &["*"]),
     ("tar", &["image/members"]),
+    ("zlib_rs", &["image/inflate"]),
 ];
 
 /// Where unsafe code may stand: a file, or a directory of them.

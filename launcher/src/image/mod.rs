@@ -8,6 +8,7 @@ mod frame;
 pub(crate) mod gc;
 mod gzip;
 pub(crate) mod hold;
+mod inflate;
 mod members;
 mod meta;
 mod names;
