@@ -22,6 +22,8 @@ mod claims;
 mod isolation;
 /// Every failure that a user can cause, with the whole text that is shown.
 mod messages;
+/// Archives that attack whoever unpacks them, and what becomes of honest ones.
+mod unpack;
 
 /// From a name to a running app: discovery, signatures, dependencies.
 mod discovery;
@@ -33,6 +35,8 @@ mod plans;
 mod run;
 /// stage1-init on its own, without the launcher.
 mod stage1;
+/// The store: what it lists, keeps and removes, and what no fault breaks.
+mod store;
 /// Keys of GnuPG: shown, trusted, listed, removed.
 mod trust;
 /// Manifests, archives and layouts, side by side with the reference implementation.

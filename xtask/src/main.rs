@@ -39,7 +39,8 @@ The tasks of Nose Cone: cargo xtask TASK
   dist      build both programs static, check that they are, and pack them with
             licence and checksums; --target TRIPLE chooses the target
   size      weigh stage1-init on disk and in memory against its budgets
-  bench     compare with the peers that are installed: bench run [--rounds N]
+  bench     compare with the peers that are installed: bench run|unpack
+            [--rounds N]
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
   help      this text
 ";
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
 }
 
 enum Task {
-    Bench { rounds: usize },
+    BenchRun { rounds: Option<usize> },
+    BenchUnpack { rounds: Option<usize> },
     Build,
     Demo { discovery: bool },
     Dist { target: Option<String> },
@@ -69,7 +71,8 @@ enum Task {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Bench { rounds } => bench::run(rounds),
+        Task::BenchRun { rounds } => bench::run(rounds.unwrap_or(30)),
+        Task::BenchUnpack { rounds } => bench::unpack(rounds.unwrap_or(5)),
         Task::Build => build::task(),
         Task::Demo { discovery: true } => demo::discovery(),
         Task::Demo { .. } => demo::demo(),
@@ -128,14 +131,17 @@ fn parse() -> Result<Task> {
 }
 
 fn bench_task(words: &mut Arguments) -> Result<Task> {
-    let rounds = option(words, "--rounds")?.unwrap_or(30);
+    let rounds = option(words, "--rounds")?;
     match words
         .subcommand()
         .map_err(|error| error.to_string())?
         .as_deref()
     {
-        None | Some("run") => Ok(Task::Bench { rounds }),
-        Some(other) => Err(format!("no benchmark `{other}`: there is `run`")),
+        None | Some("run") => Ok(Task::BenchRun { rounds }),
+        Some("unpack") => Ok(Task::BenchUnpack { rounds }),
+        Some(other) => Err(format!(
+            "no benchmark `{other}`: there are `run` and `unpack`"
+        )),
     }
 }
 

@@ -21,8 +21,9 @@ const LAYERS: &[&str] = &[
 const ADDRESSES: &[(&str, &[&str])] = &[
     ("bzip2", &["image/decompress"]),
     ("crc32fast", &["image/gzip", "image/deflate"]),
+    ("html5gum", &["image/meta"]),
     ("lzma_rust2", &["image/decompress"]),
-    ("miniz_oxide", &["image/gzip", "image/deflate"]),
+    ("miniz_oxide", &["image/inflate", "image/deflate"]),
     ("minreq", &["image/http/wire"]),
     ("pgp", &["image/openpgp"]),
     ("pico_args", &["cli/line"]),
@@ -31,7 +32,8 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("serde_json", &["words/json"]),
     ("sha2", &["words/digest"]),
     ("stage1_init", &["*"]),
-    ("tar", &["image/archive"]),
+    ("tar", &["image/members"]),
+    ("zlib_rs", &["image/inflate"]),
 ];
 
 /// Where unsafe code may stand: a file, or a directory of them.

@@ -13,7 +13,7 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
     let first = line.verb()?;
     match first.as_deref() {
         Some("list") => Ok(Verb::List {
-            json: line.value("--format", super::image::json)?.unwrap_or(false),
+            json: line.value("--format", json)?.unwrap_or(false),
         }),
         Some("rm") => Ok(Verb::Remove {
             prefix: prefix(line)?,
@@ -77,5 +77,16 @@ fn prefix(line: &mut Line) -> Result<Option<AcIdentifier>> {
         None if !root => Err(Error::usage("it is not said for which images")
             .hint("`--prefix=example.com/app` is for these and those below, `--root` for all")),
         prefix => Ok(prefix),
+    }
+}
+
+/// Reads the format of a list: is it JSON?
+fn json(text: &str) -> Result<bool> {
+    match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        other => Err(Error::usage(format!(
+            "`{other}` is no format; it is `text` or `json`"
+        ))),
     }
 }

@@ -170,6 +170,11 @@ impl Dirs {
         self.sub(&["tmp"])
     }
 
+    /// Opens the directory of all pods: in it are directories of states.
+    pub(crate) fn all_pods(&self) -> Result<OwnedFd> {
+        self.sub(&["pods"])
+    }
+
     /// Opens the directory of pods in a state.
     pub(crate) fn pods(&self, state: State) -> Result<OwnedFd> {
         self.sub(&["pods", state.name()])

@@ -4,6 +4,7 @@ pub(crate) mod compose;
 pub(crate) mod directory;
 pub(crate) mod foresee;
 pub(crate) mod identity;
+pub(crate) mod needs;
 pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod reify;

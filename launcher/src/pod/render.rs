@@ -85,13 +85,22 @@ pub(crate) fn directories(store: &Store<'_>, dirs: &Dirs, id: &ImageId) -> Resul
                     implicit: store.implicit(id)?,
                 })
             };
-            Ok(vec![rendering.ensure(dirs, &source)?])
+            loop {
+                let path = rendering.ensure(dirs, &source)?;
+                // It may have been removed before it could be held.
+                if store.hold_tree(&rendering.key())? {
+                    return Ok(vec![path]);
+                }
+            }
         }
     }
 }
 
 fn stored(store: &Store<'_>, id: &ImageId) -> Result<Image> {
     let absent = || Error::new(Kind::NotFound, format!("there is no image `{id}`"));
+    if !store.hold(id)? {
+        return Err(absent());
+    }
     store.image(id)?.ok_or_else(absent)
 }
 
