@@ -3,9 +3,12 @@
 pub(crate) mod compose;
 pub(crate) mod directory;
 pub(crate) mod identity;
+mod merge;
 pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod reify;
 pub(crate) mod render;
+pub(crate) mod request;
 mod standard;
 pub(crate) mod tree;
+pub(crate) mod volume;
