@@ -442,6 +442,11 @@ impl Ran {
         self
     }
 
+    /// The status with which it exited, if no signal ended it.
+    pub(crate) fn exited(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     /// Tells whether it exited with 0.
     pub(crate) fn succeeded(&self) -> bool {
         self.status.success()
