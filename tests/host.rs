@@ -361,6 +361,11 @@ impl Running {
         });
     }
 
+    /// What the child has written to standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.stdout.so_far()
+    }
+
     /// Waits until something is so.
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {

@@ -11,6 +11,7 @@ fn refused(cases: &[(&str, &str)]) {
         ("file", ""),
         ("bad.env", "A=1\n\nexport B=2\n"),
         ("twice.env", "A=1\nA=2\n"),
+        ("ours.env", "AC_APP_NAME=x\n"),
         ("none.json", "{}"),
     ]);
     std::os::unix::fs::symlink("file", pods.0.join("link")).unwrap();
@@ -47,8 +48,14 @@ fn options_in_the_wrong_place() {
             "--mount volume=a,target=/a --volume a,kind=empty a.aci",
             "`--mount` is an option of an app and stands behind its image\nhint: `launcher VERB --volume=a,kind=empty a.aci --mount=volume=a,target=/a`",
         ),
-        ("--- a.aci", "an image is missing\nhint: for instance `hello.aci`"),
-        ("-- a.aci", "an image is missing\nhint: for instance `hello.aci`"),
+        (
+            "--- a.aci",
+            "an image is missing\nhint: for instance `hello.aci`",
+        ),
+        (
+            "-- a.aci",
+            "an image is missing\nhint: for instance `hello.aci`",
+        ),
         ("a.aci ---", "an image is missing behind `---`"),
         ("a.aci --- --user 1", "an image is missing behind `---`"),
         (
@@ -61,7 +68,10 @@ fn options_in_the_wrong_place() {
 #[test]
 fn options_of_pods() {
     refused(&[
-        ("--hostname a --hostname b a.aci", "`--hostname` is given twice"),
+        (
+            "--hostname a --hostname b a.aci",
+            "`--hostname` is given twice",
+        ),
         ("--hostname", "`--hostname` needs a value"),
         (
             "--hostname a_b PROBE",
@@ -71,9 +81,18 @@ fn options_of_pods() {
             "--interactive=maybe a.aci",
             "`--interactive=maybe` is neither `true` nor `false`",
         ),
-        ("--no-overlay=2 a.aci", "`--no-overlay=2` is neither `true` nor `false`"),
-        ("--strict=2 a.aci", "`--strict=2` is neither `true` nor `false`"),
-        ("--inherit-env= a.aci", "`--inherit-env=` is neither `true` nor `false`"),
+        (
+            "--no-overlay=2 a.aci",
+            "`--no-overlay=2` is neither `true` nor `false`",
+        ),
+        (
+            "--strict=2 a.aci",
+            "`--strict=2` is neither `true` nor `false`",
+        ),
+        (
+            "--inherit-env= a.aci",
+            "`--inherit-env=` is neither `true` nor `false`",
+        ),
         (
             "--interactive PROBE --name a --- PROBE --name b",
             "`--interactive` gives the terminal to an app, and the pod has several",
@@ -90,7 +109,18 @@ fn options_of_pods() {
             "--set-env 1=2 a.aci",
             "`--set-env`: `1` cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
         ),
-        ("--set-env A=1 --set-env A=2 a.aci", "`--set-env` sets `A` twice"),
+        (
+            "--set-env A=1 --set-env A=2 a.aci",
+            "`--set-env` sets `A` twice",
+        ),
+        (
+            "--set-env container=x a.aci",
+            "`--set-env`: variable `container` cannot be set: Nose Cone says with it what is so",
+        ),
+        (
+            "--set-env-file HERE/ours.env PROBE",
+            "cannot read the variables of `HERE/ours.env`: variable `AC_APP_NAME` cannot be set: Nose Cone says with it what is so",
+        ),
         (
             "--set-env-file HERE/none.env PROBE",
             "cannot read the variables of `HERE/none.env`: cannot open it: No such file or directory",
@@ -115,7 +145,10 @@ fn options_of_pods() {
             "--timezone Europe/Atlantis PROBE",
             "the host has no time zone `Europe/Atlantis` in `/usr/share/zoneinfo`: No such file or directory",
         ),
-        ("--annotation a a.aci", "`--annotation`: `a` is not `NAME=VALUE`"),
+        (
+            "--annotation a a.aci",
+            "`--annotation`: `a` is not `NAME=VALUE`",
+        ),
         (
             "--annotation A=1 a.aci",
             "`--annotation`: `A` is not an AC Identifier: `A` is not allowed\nhint: `a` would be one",
@@ -147,7 +180,10 @@ fn volumes() {
             "`--volume`: `Data` is not an AC Name: `D` is not allowed\nhint: `data` would be one",
         ),
         ("--volume d a.aci", "`--volume`: the key `kind` is missing"),
-        ("--volume d,kind a.aci", "`--volume`: `kind` is not `KEY=VALUE`"),
+        (
+            "--volume d,kind a.aci",
+            "`--volume`: `kind` is not `KEY=VALUE`",
+        ),
         (
             "--volume d,kind=disk a.aci",
             "`--volume`: `disk` is no kind of volume: `host` or `empty` is wanted",
@@ -160,7 +196,10 @@ fn volumes() {
             "--volume d,kind=empty,uid=1,uid=1 a.aci",
             "`--volume`: the key `uid` stands twice",
         ),
-        ("--volume d,kind=host a.aci", "`--volume`: the key `source` is missing"),
+        (
+            "--volume d,kind=host a.aci",
+            "`--volume`: the key `source` is missing",
+        ),
         (
             "--volume d,kind=host,source=srv a.aci",
             "`--volume`: the source `srv` is not an absolute path",
@@ -181,7 +220,10 @@ fn volumes() {
             "--volume d,kind=empty,mode=rwx a.aci",
             "`--volume`: `rwx` is no mode: octal digits up to `7777` are wanted",
         ),
-        ("--volume d,kind=empty,uid=root a.aci", "`--volume`: `root` is no uid"),
+        (
+            "--volume d,kind=empty,uid=root a.aci",
+            "`--volume`: `root` is no uid",
+        ),
         (
             "--volume d,kind=empty,gid=4294967295 a.aci",
             "`--volume`: `4294967295` is no gid",
@@ -226,9 +268,18 @@ fn volumes() {
             "--volume d,kind=empty --volume e,kind=empty PROBE --mount volume=d,target=/d --mount volume=e,target=d/e",
             "volumes `d` and `e` of app `probe` overlap: `/d` and `/d/e`",
         ),
-        ("a.aci --mount target=/d", "`--mount`: the key `volume` is missing"),
-        ("a.aci --mount volume=d", "`--mount`: the key `target` is missing"),
-        ("a.aci --mount volume=d,target=", "`--mount`: the target is empty"),
+        (
+            "a.aci --mount target=/d",
+            "`--mount`: the key `volume` is missing",
+        ),
+        (
+            "a.aci --mount volume=d",
+            "`--mount`: the key `target` is missing",
+        ),
+        (
+            "a.aci --mount volume=d,target=",
+            "`--mount`: the target is empty",
+        ),
         (
             "a.aci --mount volume=d,target=/d,ro=true",
             "`--mount`: there is no key `ro`\nhint: the keys are `volume`, `target`",
@@ -254,8 +305,14 @@ fn options_of_apps() {
         ("a.aci --exec=", "`--exec`: the value is empty"),
         ("a.aci --user=", "`--user`: the value is empty"),
         ("a.aci --group=", "`--group`: the value is empty"),
-        ("PROBE --user web", "the image has no user `web` in `/etc/passwd`"),
-        ("PROBE --group -1", "the image has no group `-1` in `/etc/group`"),
+        (
+            "PROBE --user web",
+            "the image has no user `web` in `/etc/passwd`",
+        ),
+        (
+            "PROBE --group -1",
+            "the image has no group `-1` in `/etc/group`",
+        ),
         (
             "PROBE --name a --- PROBE --name b --user /none",
             "app `b`: cannot take the user from `/none`: the image has no such file",
@@ -288,9 +345,18 @@ fn options_of_apps() {
             "a.aci --no-new-privileges=y",
             "`--no-new-privileges=y` is neither `true` nor `false`",
         ),
-        ("a.aci --annotation =", "`--annotation`: `=` is not `NAME=VALUE`"),
-        ("a.aci --user-annotation a", "`--user-annotation`: `a` is not `NAME=VALUE`"),
-        ("a.aci --user-label a", "`--user-label`: `a` is not `NAME=VALUE`"),
+        (
+            "a.aci --annotation =",
+            "`--annotation`: `=` is not `NAME=VALUE`",
+        ),
+        (
+            "a.aci --user-annotation a",
+            "`--user-annotation`: `a` is not `NAME=VALUE`",
+        ),
+        (
+            "a.aci --user-label a",
+            "`--user-label`: `a` is not `NAME=VALUE`",
+        ),
         (
             "a.aci --user-label a=1 --user-label a=2",
             "`--user-label` sets `a` twice",
@@ -299,12 +365,34 @@ fn options_of_apps() {
             "a.aci --caps-retain CAP_CHOWN --caps-remove CAP_KILL",
             "`--caps-retain` and `--caps-remove` exclude each other",
         ),
-        ("a.aci --caps-retain ,", "`--caps-retain`: field `set`: must not be empty"),
+        (
+            "a.aci --caps-retain ,",
+            "`--caps-retain`: field `set`: must not be empty",
+        ),
+        (
+            "a.aci --memory lots",
+            "`--memory`: `lots` is not a quantity\nhint: a number and one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei",
+        ),
+        (
+            "a.aci --cpu -1",
+            "`--cpu`: field `limit`: `-1` is less than nothing",
+        ),
+        (
+            "a.aci --cpu-shares 1",
+            "`--cpu-shares`: expected a whole number from 2 to 262144, found `1`",
+        ),
+        (
+            "a.aci --oom-score-adj 1001",
+            "`--oom-score-adj`: expected a whole number from -1000 to 1000, found `1001`",
+        ),
         (
             "a.aci --cpu-shares many",
             "`--cpu-shares`: `many` is no whole number",
         ),
-        ("a.aci --seccomp a", "`--seccomp`: the key `mode` is missing"),
+        (
+            "a.aci --seccomp a",
+            "`--seccomp`: the key `mode` is missing",
+        ),
         (
             "a.aci --seccomp mode=kill,a",
             "`--seccomp`: `kill` is no mode: `retain` or `remove` is wanted",

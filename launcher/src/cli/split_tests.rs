@@ -73,20 +73,41 @@ fn the_remedy_can_be_pasted_into_a_shell() {
 #[test]
 fn truth_is_spelt_like_the_reference_implementation_does() {
     assert_eq!(
-        of("--loud=yes a").unwrap().pod.flag("--loud").unwrap_err().to_string(),
+        of("--loud=yes a")
+            .unwrap()
+            .pod
+            .flag("--loud")
+            .unwrap_err()
+            .to_string(),
         "`--loud=yes` is neither `true` nor `false`"
     );
-    for (line, loud) in [("--loud a", true), ("--loud=T a", true), ("--loud=0 a", false), ("a", false)] {
-        assert_eq!(of(line).unwrap().pod.flag("--loud").unwrap(), loud, "{line}");
+    for (line, loud) in [
+        ("--loud a", true),
+        ("--loud=T a", true),
+        ("--loud=0 a", false),
+        ("a", false),
+    ] {
+        assert_eq!(
+            of(line).unwrap().pod.flag("--loud").unwrap(),
+            loud,
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn each_app_has_what_stands_behind_its_image() {
-    let split = of("--host h a --user 1 --both=x -- -- --user --- b --- c --set=p=q --set r --").unwrap();
+    let split =
+        of("--host h a --user 1 --both=x -- -- --user --- b --- c --set=p=q --set r --").unwrap();
     let show = |part: &Part| {
-        let user = part.options.value("--user", |text| Ok(text.to_owned())).unwrap();
-        let set = part.options.values("--set", |text| Ok(text.to_owned())).unwrap();
+        let user = part
+            .options
+            .value("--user", |text| Ok(text.to_owned()))
+            .unwrap();
+        let set = part
+            .options
+            .values("--set", |text| Ok(text.to_owned()))
+            .unwrap();
         format!("{:?} {user:?} {set:?} {:?}", part.image, part.arguments)
     };
     let shown: Vec<_> = split.apps.iter().map(show).collect();

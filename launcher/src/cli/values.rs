@@ -11,7 +11,7 @@ use crate::words::json::{Object, Value};
 use crate::words::manifest::isolator::Isolator;
 use crate::words::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
 use crate::words::quote::quoted;
-use crate::words::types::{AcName, absolute};
+use crate::words::types::{AcName, Quantity, absolute};
 
 /// `KEY=VALUE` parts that are taken out one by one.
 struct Parts<'a>(Vec<(&'a str, &'a str)>);
@@ -21,9 +21,9 @@ impl<'a> Parts<'a> {
     fn read(parts: impl Iterator<Item = &'a str>, keys: &[&str]) -> Result<Self> {
         let mut read: Vec<(&str, &str)> = Vec::new();
         for part in parts {
-            let (key, value) = part.split_once('=').ok_or_else(|| {
-                Error::usage(format!("{} is not `KEY=VALUE`", quoted(part)))
-            })?;
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| Error::usage(format!("{} is not `KEY=VALUE`", quoted(part))))?;
             if !keys.contains(&key) {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
                 return Err(Error::usage(format!("there is no key {}", quoted(key)))
@@ -160,14 +160,17 @@ pub(super) fn group_ids(text: &str) -> Result<Vec<u32>> {
 pub(super) fn pair(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(Error::usage(format!("{} is not `NAME=VALUE`", quoted(text)))),
+        _ => Err(Error::usage(format!(
+            "{} is not `NAME=VALUE`",
+            quoted(text)
+        ))),
     }
 }
 
 /// Makes an isolator with a limit, and so the same set aside: `--memory`, `--cpu`.
 pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
-    let value = Object::new().with("request", text).with("limit", text);
-    Isolator::new(name, value.into())
+    Quantity::parse(text)?;
+    Isolator::new(name, Object::new().with("limit", text).into())
 }
 
 /// Makes an isolator that is a whole number: `--cpu-shares`, `--oom-score-adj`.

@@ -237,8 +237,12 @@ fn reified(
     reify(uuid, directory, host, request, &sources, &source::look)
 }
 
-/// Says what the caller should know, and what the images ask for and do not get.
-fn tell(pod: &Pod, strict: bool) -> Result<()> {
+/// Says what the caller should know, and what the apps ask for and do not get.
+///
+/// # Errors
+///
+/// If `strict`, the first thing that an app does not get.
+pub(super) fn tell(pod: &Pod, strict: bool) -> Result<()> {
     super::say(&pod.notes);
     for app in &pod.apps {
         for isolator in &app.app.isolators {
@@ -248,7 +252,9 @@ fn tell(pod: &Pod, strict: bool) -> Result<()> {
             let (name, app) = (isolator.name.as_str(), &app.name);
             let line = format!("isolator `{name}` of app `{app}` is not enforced");
             if strict {
-                return Err(Error::invalid(line).hint("without `--strict` the pod runs all the same"));
+                return Err(
+                    Error::invalid(line).hint("without `--strict` the pod runs all the same")
+                );
             }
             super::say(&[line]);
         }

@@ -237,7 +237,11 @@ pub(crate) fn find_prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
     let wanted = plain(text);
     let mut found = Vec::new();
     for entry in rustix::fs::Dir::new(dirs.pods(State::Prepared)?).context(what)? {
-        let name = entry.context(what)?.file_name().to_string_lossy().into_owned();
+        let name = entry
+            .context(what)?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
         if !wanted.is_empty() && plain(&name).starts_with(&wanted) {
             found.extend(Uuid::parse(&name).ok());
         }

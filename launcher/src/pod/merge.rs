@@ -2,7 +2,7 @@
 //! of an app count more than its image, and a section of a pod manifest stands
 //! in the place of the image's as a whole.
 
-use super::request::{AppRequest, BY_MANIFEST, Request, Sourced};
+use super::request::{AppRequest, BY_MANIFEST, OURS, Request, Sourced};
 use super::standard;
 use crate::ground::{Error, Result};
 use crate::words::manifest::ImageManifest;
@@ -93,8 +93,7 @@ pub(crate) fn merge(
     for one in &wanted.isolators {
         isolator::replace(&mut app.isolators, one.clone());
     }
-    app.user_annotations
-        .extend(wanted.user_annotations.clone());
+    app.user_annotations.extend(wanted.user_annotations.clone());
     app.user_labels.extend(wanted.user_labels.clone());
     let mut variables = variables(&section, &app, pod, wanted);
     app.environment = variables.iter().map(|one| one.value.clone()).collect();
@@ -143,7 +142,7 @@ fn variables(
     for one in &wanted.environment {
         set(&mut all, &one.name, &one.value, "option --environment");
     }
-    all.retain(|one| !standard::OURS.contains(&one.value.name.as_str()));
+    all.retain(|one| !OURS.contains(&one.value.name.as_str()));
     all
 }
 
@@ -175,7 +174,9 @@ mod tests {
     }
 
     fn pairs(list: &[(&str, &str)]) -> Vec<Variable> {
-        list.iter().map(|(name, value)| variable(name, value)).collect()
+        list.iter()
+            .map(|(name, value)| variable(name, value))
+            .collect()
     }
 
     #[test]
@@ -221,7 +222,12 @@ mod tests {
         };
         let option = |name, value: &str| Sourced::new(variable(name, value), value);
         let pod = Request {
-            inherited: pairs(&[("A", "caller"), ("B", "caller"), ("C", "caller"), ("D", "caller")]),
+            inherited: pairs(&[
+                ("A", "caller"),
+                ("B", "caller"),
+                ("C", "caller"),
+                ("D", "caller"),
+            ]),
             variables: vec![
                 option("C", "file"),
                 option("E", "file"),
@@ -231,7 +237,13 @@ mod tests {
             ..Request::default()
         };
         let merged = merge("a", &pod, &wanted, &section("BCDE")).unwrap();
-        for (name, value) in [("A", "caller"), ("B", "image"), ("C", "file"), ("D", "app"), ("E", "set")] {
+        for (name, value) in [
+            ("A", "caller"),
+            ("B", "image"),
+            ("C", "file"),
+            ("D", "app"),
+            ("E", "set"),
+        ] {
             let found = merged.variables.iter().find(|one| one.value.name == name);
             assert_eq!(found.unwrap().value.value, value, "{name}");
         }

@@ -166,7 +166,11 @@ fn app(
     });
     let mut lacks = Vec::new();
     for path in standard::OPTIONAL {
-        if source.rootfs.status(path.trim_start_matches('/'))?.is_none() {
+        if source
+            .rootfs
+            .status(path.trim_start_matches('/'))?
+            .is_none()
+        {
             lacks.push(path);
         }
     }

@@ -94,7 +94,11 @@ fn points(list: &[(&str, &str)]) -> Vec<MountPoint> {
 type List<'a> = &'a [(&'a str, &'a str)];
 
 /// What app `a` mounts of these volumes.
-fn mounted(volumes: &[Requested], wanted: List<'_>, wants: List<'_>) -> Result<(Vec<Mounted>, Found)> {
+fn mounted(
+    volumes: &[Requested],
+    wanted: List<'_>,
+    wants: List<'_>,
+) -> Result<(Vec<Mounted>, Found)> {
     let mut volumes = Volumes::new(volumes, Path::new("/pod"), &look)?;
     let (mounted, _) = volumes.of(&Mounting {
         app: "a",
@@ -177,8 +181,18 @@ fn what_cannot_be_mounted_is_refused_with_volume_app_and_path() {
 
 #[test]
 fn the_kernels_file_systems_and_the_root_are_no_targets() {
-    for path in ["/", "/..", "/proc", "/proc/self/attr", "/x/../proc", "/sys/", "//dev"] {
-        let error = mounted(&requested(&[("v", "")]), &[("v", path)], &[]).err().unwrap();
+    for path in [
+        "/",
+        "/..",
+        "/proc",
+        "/proc/self/attr",
+        "/x/../proc",
+        "/sys/",
+        "//dev",
+    ] {
+        let error = mounted(&requested(&[("v", "")]), &[("v", path)], &[])
+            .err()
+            .unwrap();
         assert_eq!(
             error.to_string(),
             format!("cannot mount volume `v` on `{path}` of app `a`: every app has its own there")
@@ -236,7 +250,12 @@ fn a_mount_point_gets_its_mount_then_its_namesake_then_an_empty_volume() {
 
 #[test]
 fn hiding_files_of_the_image_is_worth_a_note() {
-    let (_, all) = mounted(&requested(&[("v", ""), ("w", "")]), &[("v", "/full"), ("w", "/bare")], &[]).unwrap();
+    let (_, all) = mounted(
+        &requested(&[("v", ""), ("w", "")]),
+        &[("v", "/full"), ("w", "/bare")],
+        &[],
+    )
+    .unwrap();
     assert_eq!(
         all.notes,
         ["volume `v` hides what the image of app `a` has in `/full`"]
@@ -263,7 +282,11 @@ fn an_apps_own_volume_is_nobody_elses() {
             rootfs: &Sample,
         };
         let (found, _) = volumes.of(&mounting).unwrap();
-        let expected = if app == "a" { "/pod/volumes/a.0" } else { "/pod/volumes/v" };
+        let expected = if app == "a" {
+            "/pod/volumes/a.0"
+        } else {
+            "/pod/volumes/v"
+        };
         assert_eq!(found[0].source, Path::new(expected));
     }
     assert_eq!(volumes.finish().unwrap().empty.len(), 2);
