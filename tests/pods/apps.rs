@@ -164,6 +164,32 @@ fn apps_talk_over_loopback_and_share_a_volume() {
 }
 
 #[test]
+fn apps_share_memory() {
+    require_root!();
+    let pods = Pods::new();
+    pods.run(&[
+        "PROBE",
+        "--",
+        "--write-file",
+        "/dev/shm/a",
+        "shared",
+        "---",
+        "PROBE",
+        "--name",
+        "b",
+        "--",
+        "--sleep",
+        "1",
+        "--read-file",
+        "/dev/shm/a",
+    ])
+    .run()
+    .exits(0)
+    .complains("")
+    .says("write /dev/shm/a: ok\nshared");
+}
+
+#[test]
 fn each_app_knows_its_own_name() {
     require_root!();
     let pods = Pods::new();

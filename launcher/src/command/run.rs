@@ -18,6 +18,7 @@ use crate::image::tree::Stack;
 use crate::image::verify::Verified;
 use crate::pod::compose::{Pod, compose};
 use crate::pod::directory::{self, PodDirectory};
+use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
 use crate::pod::render;
@@ -144,9 +145,28 @@ pub(crate) fn run_prepared(dir: &Path, uuid: &str) -> Result<Infallible> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let uuid = directory::find_prepared(&dirs, uuid)?;
+    let plan = Plan::read(&directory::read(&dirs, State::Prepared, uuid, "plan")?)?;
+    check_layers(uuid, &plan)?;
     let directory = PodDirectory::take_prepared(&dirs, uuid)?;
-    let plan = Plan::read(&directory::read(&dirs, uuid, "plan")?)?;
     start(&dirs, &directory, &plan)
+}
+
+/// Checks that the images under a plan's overlays are still there.
+fn check_layers(uuid: Uuid, plan: &Plan) -> Result<()> {
+    let gone = plan.find(|_, directive, _| {
+        let Directive::Mount { kind, data, .. } = directive else {
+            return None;
+        };
+        let overlay = Overlay::read(data.to_bytes()).filter(|_| *kind == c"overlay")?;
+        overlay.layers.into_iter().find(|layer| !layer.is_dir())
+    });
+    gone.map_or(Ok(()), |layer| {
+        Err(Error::invalid(format!(
+            "cannot run pod `{uuid}`: an image of it was removed (`{}`)",
+            layer.display()
+        ))
+        .hint("the same image has to be stored again; it will have the same place"))
+    })
 }
 
 /// Executes a plan that somebody composed; returns only if it could not be started.

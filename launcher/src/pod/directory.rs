@@ -193,10 +193,10 @@ pub(crate) fn path(dir: &Path, uuid: Uuid) -> PathBuf {
     dir.join("pods/run").join(uuid.to_string())
 }
 
-/// Reads a file of a pod that was running.
-pub(crate) fn read(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
+/// Reads a file of a pod in a state.
+pub(crate) fn read(dirs: &Dirs, state: State, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
     let what = || format!("cannot read `{name}` of pod `{uuid}`");
-    let pod = open(dirs.pods(State::Run)?.as_fd(), &uuid.to_string()).context(what)?;
+    let pod = open(dirs.pods(state)?.as_fd(), &uuid.to_string()).context(what)?;
     let file = rustix::fs::openat(
         &pod,
         name,

@@ -24,6 +24,10 @@ impl Rootfs for Sample {
         }))
     }
 
+    fn has(&self, path: &str) -> Result<bool> {
+        Ok(self.status(path)?.is_some())
+    }
+
     fn is_empty(&self, path: &str) -> Result<bool> {
         Ok(path != "full")
     }

@@ -5,7 +5,8 @@
 //! here, and `launcher plan` shows it:
 //!
 //! 1. Namespaces, and the pod's host name and loopback interface.
-//! 2. The pod's empty volumes, in its directory on the host.
+//! 2. The pod's empty volumes, in its directory on the host, and the memory
+//!    that several apps share.
 //! 3. For each app its root; then fresh kernel file systems of ours, before
 //!    anything of the image is looked at; then devices, masks, write
 //!    protection. Then the few files that an image may leave to us, and the
@@ -103,10 +104,14 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
     let mut plan = Plan::default();
     namespaces(&mut plan, pod)?;
     volumes::make(&mut plan, pod)?;
+    let shared = pod.apps.len() > 1;
+    if shared {
+        root::share_memory(&mut plan, pod)?;
+    }
     for app in &pod.apps {
         begin(&mut plan, pod, app)?;
         root::mount(&mut plan, pod, app, host)?;
-        root::furnish(&mut plan, app, host)?;
+        root::furnish(&mut plan, pod, app, host)?;
         root::complete(&mut plan, pod, app)?;
         volumes::mount(&mut plan, app)?;
         root::close(&mut plan, app);
@@ -116,7 +121,7 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
         );
         process::compose(&mut plan, app)?;
     }
-    if pod.apps.len() > 1 {
+    if shared {
         empty_root(&mut plan, pod)?;
     }
     Ok(plan)
