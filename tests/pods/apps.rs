@@ -217,6 +217,35 @@ fn each_app_knows_its_own_name() {
     }
 }
 
+#[test]
+fn the_directory_of_pods_may_be_behind_a_link() {
+    require_root!();
+    let pods = Pods::new();
+    pods.make(&[("far/", "")]);
+    std::os::unix::fs::symlink("far", pods.dir()).unwrap();
+    for options in [&[][..], &["--no-overlay"]] {
+        let words = [
+            "--volume",
+            "v,kind=empty",
+            "PROBE",
+            "--mount",
+            "volume=v,target=/v",
+            "---",
+            "PROBE",
+            "--name",
+            "b",
+            "--mount",
+            "volume=v,target=/v",
+            "--",
+            "--write-file",
+            "/v/x",
+            "x",
+        ];
+        let ran = pods.run(&[options, &words].concat()).run().exits(0);
+        claims::has_line(&ran.complains("").stdout, "write /v/x: ok");
+    }
+}
+
 // --- how they end ---
 
 #[test]

@@ -62,17 +62,21 @@ impl<'a> PodDirectory<'a> {
         let taken = || Error::invalid(format!("pod `{uuid}` exists already"));
         let embryo = dirs.pods(State::Embryo)?;
         let name = uuid.to_string();
-        for state in TAKEN {
-            if rustix::fs::accessat(dirs.pods(state)?, &name, Access::EXISTS, AtFlags::empty())
-                .is_ok()
-            {
-                return Err(taken());
-            }
-        }
         let target = dirs.pods(state)?;
-        rustix::fs::mkdirat(&embryo, &name, PRIVATE).context(what)?;
+        // Whoever has made this directory is alone with the UUID.
+        match rustix::fs::mkdirat(&embryo, &name, PRIVATE) {
+            Err(Errno::EXIST) => return Err(taken()),
+            made => made.context(what)?,
+        }
+        let others = TAKEN.map(|state| dirs.pods(state));
         let published = open(embryo.as_fd(), &name).and_then(|fd| {
             lock(&fd)?;
+            for other in others.iter().flatten() {
+                let found = rustix::fs::accessat(other, &name, Access::EXISTS, AtFlags::empty());
+                if found.is_ok() {
+                    return Err(Errno::EXIST);
+                }
+            }
             let only_new = RenameFlags::NOREPLACE;
             rustix::fs::renameat_with(&embryo, &name, &target, &name, only_new)?;
             Ok(fd)

@@ -51,6 +51,9 @@ pub(crate) struct Mounted {
     pub(crate) source: PathBuf,
     /// It is a directory, not a file.
     pub(crate) directory: bool,
+    /// It is in the pod's directory, which nobody else can change, and to which
+    /// the operator may have a link.
+    pub(crate) ours: bool,
     /// Where, from the root of the app; links in it are followed inside.
     pub(crate) target: String,
     /// The app only reads.
@@ -255,6 +258,7 @@ impl<'a> Volumes<'a> {
         Ok(Mounted {
             source: source.path,
             directory: source.directory,
+            ours: matches!(volume.kind, VolumeKind::Empty { .. }),
             target,
             read_only: volume.read_only == Some(true)
                 || wish.point.is_some_and(|point| point.read_only),

@@ -95,6 +95,9 @@ pub(crate) struct Root {
     pub(crate) read_only: Option<&'static str>,
 }
 
+/// How long apps may take to end after one of them failed, in seconds.
+const GRACE: u32 = 10;
+
 /// Composes the plan.
 ///
 /// # Errors
@@ -102,9 +105,16 @@ pub(crate) struct Root {
 /// An operand that cannot be one: a NUL byte in a name or a word.
 pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
     let mut plan = Plan::default();
+    let shared = pod.apps.len() > 1;
+    if shared {
+        let seconds = GRACE;
+        plan.push(
+            Directive::Grace { seconds },
+            "default: for the other apps, when one has failed",
+        );
+    }
     namespaces(&mut plan, pod)?;
     volumes::make(&mut plan, pod)?;
-    let shared = pod.apps.len() > 1;
     if shared {
         root::share_memory(&mut plan, pod)?;
     }

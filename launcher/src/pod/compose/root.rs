@@ -159,7 +159,7 @@ fn devices(plan: &mut Plan, pod: &Pod, host: &Host) -> Result<()> {
                 Directive::Bind {
                     source: &path(&pod.directory.join("shm"))?,
                     target: &target,
-                    flags: MountFlags::PINNED,
+                    flags: MountFlags::EMPTY,
                 },
                 PROMISED,
             );
