@@ -36,6 +36,7 @@ fn a_manifest_that_cannot_be_run_is_refused() {
     require_root!();
     let pods = Pods::new();
     let none = format!("sha512-{}", "0".repeat(128));
+    let file = pods.0.join("pod.json").display().to_string();
     for (apps, more, text) in [
         (
             "",
@@ -46,6 +47,18 @@ fn a_manifest_that_cannot_be_run_is_refused() {
             r#"{"name": "a", "image": {"id": "NONE", "name": "example.com/x"}}"#,
             "",
             "launcher: app `a` runs from image `NONE` (`example.com/x`), which is not in the store\n\
+             hint: `launcher image list` lists the images\n",
+        ),
+        (
+            r#"{"name": "a", "image": {"name": "example.com/x"}}"#,
+            "",
+            "launcher: cannot read pod manifest `FILE`: image `example.com/x` is not in the store, or not with all labels\n\
+             hint: `launcher image list` lists the images\n",
+        ),
+        (
+            r#"{"name": "a", "image": {"name": "nosecone.net/example/probe", "labels": [{"name": "version", "value": "2"}]}}"#,
+            "",
+            "launcher: cannot read pod manifest `FILE`: image `nosecone.net/example/probe` is not in the store, or not with all labels\n\
              hint: `launcher image list` lists the images\n",
         ),
         (
@@ -71,7 +84,7 @@ fn a_manifest_that_cannot_be_run_is_refused() {
         run(&pods, &[])
             .exits(125)
             .says("")
-            .complains(&text.replace("NONE", &none));
+            .complains(&text.replace("NONE", &none).replace("FILE", &file));
     }
 }
 
@@ -92,6 +105,17 @@ fn an_app_of_a_manifest_stands_for_the_images_as_a_whole() {
         let line = "environment PROBE=from the image";
         assert_eq!(ran.stdout.lines().any(|each| each == line), has);
     }
+}
+
+#[test]
+fn an_image_is_found_by_its_name_where_its_id_is_left_out() {
+    require_root!();
+    let pods = Pods::new();
+    let labels = r#""labels": [{"name": "version", "value": "1.0.0"}]"#;
+    let image = format!(r#""image": {{"name": "nosecone.net/example/probe", {labels}}}"#);
+    manifest(&pods, &format!(r#"{{"name": "a", {image}}}"#), "");
+    let ran = run(&pods, &[]).exits(0).complains("");
+    claims::has_line(&ran.stdout, "environment AC_APP_NAME=a");
 }
 
 #[test]

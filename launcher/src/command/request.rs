@@ -10,6 +10,7 @@ use crate::pod::request::{Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::PodManifest;
 use crate::words::manifest::app::{Variable, variable_name};
+use crate::words::manifest::template::{self, Find};
 use crate::words::types::Uuid;
 
 /// Largest pod manifest, in bytes.
@@ -47,7 +48,15 @@ pub(super) fn add_manifest(
     file: &Path,
     store: &Store<'_>,
 ) -> Result<Vec<Image>> {
-    let manifest = read_manifest(file)?;
+    let manifest = read_manifest(file, &|name, labels| {
+        store.find(name, labels)?.ok_or_else(|| {
+            Error::new(
+                Kind::NotFound,
+                format!("image `{name}` is not in the store, or not with all labels"),
+            )
+            .hint("`launcher image list` lists the images")
+        })
+    })?;
     let images = manifest.apps.iter().map(|app| {
         let (name, id) = (&app.name, &app.image.id);
         store.image(id)?.ok_or_else(|| {
@@ -66,10 +75,10 @@ pub(super) fn add_manifest(
 }
 
 /// Reads a pod manifest, and says what is odd about it.
-fn read_manifest(file: &Path) -> Result<PodManifest> {
+fn read_manifest(file: &Path, find: Find<'_>) -> Result<PodManifest> {
     let what = || format!("cannot read pod manifest `{}`", file.display());
     let bytes = read(file, MANIFEST_LIMIT).context(what)?;
-    let checked = PodManifest::parse(&bytes).context(what)?;
+    let checked = template::read(&bytes, find).context(what)?;
     super::say(&checked.warnings);
     Ok(checked.value)
 }

@@ -57,7 +57,7 @@ Pod options, before the first image:
                     composing one; `-` is the standard input
   --pod-manifest FILE
                     run the apps of a pod manifest, whose images are in the
-                    store
+                    store: by ID, or, without one, by name and labels
   --set-env NAME=VALUE
                     sets a variable for all apps; may be repeated
   --set-env-file FILE

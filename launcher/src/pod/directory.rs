@@ -63,15 +63,16 @@ impl<'a> PodDirectory<'a> {
         let embryo = dirs.pods(State::Embryo)?;
         let name = uuid.to_string();
         let target = dirs.pods(state)?;
+        let others = TAKEN.iter().map(|&state| dirs.pods(state));
+        let others: Vec<OwnedFd> = others.collect::<Result<_>>()?;
         // Whoever has made this directory is alone with the UUID.
         match rustix::fs::mkdirat(&embryo, &name, PRIVATE) {
             Err(Errno::EXIST) => return Err(taken()),
             made => made.context(what)?,
         }
-        let others = TAKEN.map(|state| dirs.pods(state));
         let published = open(embryo.as_fd(), &name).and_then(|fd| {
             lock(&fd)?;
-            for other in others.iter().flatten() {
+            for other in &others {
                 let found = rustix::fs::accessat(other, &name, Access::EXISTS, AtFlags::empty());
                 if found.is_ok() {
                     return Err(Errno::EXIST);
