@@ -35,9 +35,7 @@ pub(super) fn complete(options: Options) -> Result<Request> {
     request
         .variables
         .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
-    if options.inherit {
-        request.inherited = inherited();
-    }
+    request.inherited = inherited(options.inherit, request.interactive);
     request.zone = options.timezone.as_deref().map(zone::find).transpose()?;
     Ok(request)
 }
@@ -90,12 +88,17 @@ pub(super) fn save_uuid(file: &Path, uuid: Uuid) -> Result<()> {
 }
 
 /// The caller's variables, those left out whose name or value no manifest
-/// could have.
-fn inherited() -> Vec<Variable> {
+/// could have; with a terminal at least the one that says what terminal it is.
+fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
     let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
         let name = variable_name(pair.0.to_str()?).ok()?;
         let value = pair.1.into_string().ok()?;
-        Some(Variable { name, value })
+        let reason = match all {
+            true => "option --inherit-env",
+            false if terminal && name == "TERM" => "option --interactive",
+            false => return None,
+        };
+        Some(Sourced::new(Variable { name, value }, reason))
     };
     std::env::vars_os().filter_map(text).collect()
 }

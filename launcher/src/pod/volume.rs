@@ -277,12 +277,14 @@ impl<'a> Volumes<'a> {
                     (self.look)(Path::new(source), requested.follow_links).map_err(|error| {
                         Error::new(error.kind(), format!("volume `{name}`")).because(error)
                     })?;
-                found.ok_or_else(|| {
+                let found = found.ok_or_else(|| {
                     Error::invalid(format!(
                         "volume `{name}`: a symbolic link is in the path `{source}`"
                     ))
                     .hint("its target could be exchanged; `followSymlinks=true` allows it")
-                })
+                })?;
+                self.settle(requested, &found);
+                Ok(found)
             }
             VolumeKind::Empty { mode, uid, gid } => {
                 let path = self.directory.join(place);
@@ -300,6 +302,18 @@ impl<'a> Volumes<'a> {
                     directory: true,
                 })
             }
+        }
+    }
+
+    /// Where links were followed, the volume is from now on what they led to.
+    fn settle(&mut self, requested: &Requested, found: &Source) {
+        let same = |one: &&mut Requested| one.volume.name == requested.volume.name;
+        if requested.follow_links
+            && let Some(one) = self.requested.iter_mut().find(same)
+            && let VolumeKind::Host { source, .. } = &mut one.volume.kind
+            && let Some(path) = found.path.to_str()
+        {
+            path.clone_into(source);
         }
     }
 

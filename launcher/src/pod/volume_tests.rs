@@ -274,6 +274,18 @@ fn a_volume_of_a_manifest_that_nobody_mounts_is_only_noted() {
 }
 
 #[test]
+fn links_that_are_followed_are_followed_once() {
+    let mut volumes = requested(&[("v", "/link")]);
+    volumes[0].follow_links = true;
+    let (found, all) = mounted(&volumes, &[("v", "/x")], &[]).unwrap();
+    assert_eq!(found[0].source, Path::new("/dir"));
+    let VolumeKind::Host { source, .. } = &all.volumes[0].kind else {
+        panic!("it is the host's");
+    };
+    assert_eq!(source, "/dir");
+}
+
+#[test]
 fn an_apps_own_volume_is_nobody_elses() {
     let mut volumes = Volumes::new(&requested(&[("v", "")]), Path::new("/pod"), &look).unwrap();
     let mut own = mounts(&[("v", "/x")]);
