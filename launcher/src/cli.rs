@@ -7,7 +7,9 @@ mod fetch;
 mod image;
 mod line;
 mod pod;
+mod split;
 mod trust;
+mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -31,11 +33,15 @@ pub(crate) struct Invocation {
 pub(crate) enum Command {
     /// Print this.
     Say(String),
-    /// Run an image.
+    /// Run a pod.
     Run(run::Options),
+    /// Make a pod, to be run later.
+    Prepare(run::Options),
+    /// Run the pod whose UUID begins so.
+    RunPrepared(String),
     /// Execute a plan.
     RunPlan(PathBuf),
-    /// Show the plan of an image.
+    /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Fetch images.
     Fetch(crate::command::fetch::Options),
@@ -79,7 +85,10 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation,
     })
     .map_err(|error| Misuse {
         error,
-        status: if verb == "run" { OURS } else { USAGE },
+        status: match verb.as_str() {
+            "run" | "run-prepared" => OURS,
+            _ => USAGE,
+        },
     })
 }
 
@@ -90,6 +99,14 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
     }
     let command = match verb {
         "run" => pod::run(&mut line)?,
+        "prepare" => pod::prepare(&mut line)?,
+        "run-prepared" => {
+            let uuid = line.word()?;
+            Command::RunPrepared(uuid.ok_or_else(|| {
+                Error::usage("the UUID of a pod is missing")
+                    .hint("`launcher prepare` prints the UUID of the pod that it makes")
+            })?)
+        }
         "plan" => pod::plan(&mut line)?,
         "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
@@ -108,7 +125,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         }
         other => return Err(help::unknown(other)),
     };
-    line.finish(verb)?;
+    line.finish()?;
     Ok(command)
 }
 
@@ -157,7 +174,7 @@ mod tests {
             ),
             (
                 "run a.aci b",
-                "125 `b` is one argument too many\nhint: arguments of the app stand behind `--`",
+                "125 `b` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
             ),
             ("run --uuid", "125 `--uuid` needs a value"),
             (
@@ -166,7 +183,7 @@ mod tests {
             ),
             (
                 "plan --format xml a.aci",
-                "2 `xml` is no format of plans; it is `text`, `json` or `words`",
+                "2 `--format`: `xml` is no format of plans; it is `text`, `json` or `words`",
             ),
             ("validate", "2 a file is missing"),
             ("version now", "2 `now` is one argument too many"),
@@ -181,8 +198,11 @@ mod tests {
         let Ok(Command::Run(options)) = command("run a.aci -- --dir x --help --") else {
             unreachable!("it is understood");
         };
-        assert_eq!(options.request.arguments, ["--dir", "x", "--help", "--"]);
-        assert_eq!(options.image, Reference::Path("a.aci".into()));
+        let [app] = &options.request.apps[..] else {
+            unreachable!("it is one app");
+        };
+        assert_eq!(app.arguments, ["--dir", "x", "--help", "--"]);
+        assert_eq!(options.images, [Reference::Path("a.aci".into())]);
     }
 
     #[test]

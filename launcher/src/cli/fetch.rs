@@ -1,9 +1,10 @@
 //! The command line of `launcher fetch`, and the options of fetching that
 //! other commands share.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::line::{self, Line};
+use super::line::Line;
+use super::split;
 use crate::command::fetch;
 use crate::ground::{Error, Result};
 use crate::image::fetch::{Options, PullPolicy};
@@ -37,7 +38,7 @@ pub(super) fn options(line: &mut Line) -> Result<Options> {
         insecure: line
             .value("--insecure-options", Insecure::parse)?
             .unwrap_or_default(),
-        directories: line.values("--image-dir", |path| Ok(PathBuf::from(path)))?,
+        directories: line.paths("--image-dir")?,
         ca_file: line.path("--ca-file")?,
         quiet: line.flag("--quiet"),
     })
@@ -52,16 +53,43 @@ pub(super) fn reference(line: &mut Line) -> Result<Option<Reference>> {
     while let Some(label) = line.word_if(is_label)? {
         labels.push(label);
     }
+    referenced(&image, &labels).map(Some)
+}
+
+/// Understands an image, and the labels behind it.
+pub(super) fn referenced(image: &Path, labels: &[String]) -> Result<Reference> {
     // A path need not be text, and then it is nothing but a path.
-    match line::text(image.clone().into_os_string()) {
-        Ok(text) => Reference::parse(&text, &labels).map(Some),
-        Err(_) => Ok(Some(Reference::Path(image))),
+    match image.to_str() {
+        Some(text) => Reference::parse(text, labels),
+        None => Ok(Reference::Path(image.to_owned())),
     }
+}
+
+/// The options of fetching, as they stand among those of a pod.
+pub(super) const OPTIONS: &[&str] = &[
+    "--ca-file",
+    "--image-dir",
+    "--insecure-options",
+    "--pull-policy",
+    "--quiet",
+];
+
+/// Reads these options.
+pub(super) fn of_pod(pod: &split::Options) -> Result<Options> {
+    Ok(Options {
+        policy: pod.value("--pull-policy", PullPolicy::parse)?,
+        insecure: pod
+            .value("--insecure-options", Insecure::parse)?
+            .unwrap_or_default(),
+        directories: pod.paths("--image-dir"),
+        ca_file: pod.path("--ca-file"),
+        quiet: pod.flag("--quiet")?,
+    })
 }
 
 /// `version:1.0.0` is a label of the image before it; `example.com/web:1.0.0`
 /// is another image.
-fn is_label(word: &str) -> bool {
+pub(super) fn is_label(word: &str) -> bool {
     word.split_once(':').is_some_and(|(key, value)| {
         !key.is_empty() && !key.contains(['/', '.']) && !value.starts_with("//")
     })

@@ -65,17 +65,13 @@ impl Line {
         value.map_err(misused)
     }
 
-    /// Takes all values of an option that may be repeated.
-    pub(super) fn values<T>(
-        &mut self,
-        name: &'static str,
-        read: impl Fn(&str) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let mut values = Vec::new();
-        while let Some(value) = self.value(name, &read)? {
-            values.push(value);
+    /// Takes all values of an option that may be repeated, as paths.
+    pub(super) fn paths(&mut self, name: &'static str) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        while let Some(path) = self.path(name)? {
+            paths.push(path);
         }
-        Ok(values)
+        Ok(paths)
     }
 
     /// Takes the next argument that is no option. Options are taken before.
@@ -116,14 +112,20 @@ impl Line {
         Ok(words)
     }
 
-    /// Tells whether there was a `--`.
-    pub(super) fn has_rest(&self) -> bool {
-        self.rest.is_some()
-    }
-
     /// Takes what comes after `--`.
     pub(super) fn rest(&mut self) -> Vec<OsString> {
         self.rest.take().unwrap_or_default()
+    }
+
+    /// Takes all that is left, as it is.
+    pub(super) fn all(&mut self) -> Vec<OsString> {
+        let options = std::mem::replace(&mut self.options, Arguments::from_vec(Vec::new()));
+        let mut words = options.finish();
+        if let Some(rest) = self.rest.take() {
+            words.push("--".into());
+            words.extend(rest);
+        }
+        words
     }
 
     /// Ends the command line.
@@ -131,9 +133,9 @@ impl Line {
     /// # Errors
     ///
     /// Something is left of it that nobody took.
-    pub(super) fn finish(self, verb: &str) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         match self.options.finish().first() {
-            Some(surplus) => Err(surplus_argument(verb, &surplus.to_string_lossy())),
+            Some(surplus) => Err(surplus_argument(&surplus.to_string_lossy())),
             None => Ok(()),
         }
     }
@@ -153,18 +155,15 @@ fn path(text: &OsStr) -> std::result::Result<PathBuf, Infallible> {
     Ok(PathBuf::from(text))
 }
 
-fn surplus_argument(verb: &str, argument: &str) -> Error {
+fn surplus_argument(argument: &str) -> Error {
     if argument.starts_with('-') {
         return unknown_option(argument);
     }
-    let error = Error::usage(format!("`{argument}` is one argument too many"));
-    match verb {
-        "run" | "plan" => error.hint("arguments of the app stand behind `--`"),
-        _ => error,
-    }
+    Error::usage(format!("`{argument}` is one argument too many"))
 }
 
-fn unknown_option(option: &str) -> Error {
+/// The error for an option that there is not.
+pub(super) fn unknown_option(option: &str) -> Error {
     Error::usage(format!("there is no option `{option}`"))
         .hint("`launcher help COMMAND` lists the options of a command")
 }

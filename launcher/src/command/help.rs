@@ -1,11 +1,17 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{fetch, image, plan, run, trust, validate, version};
+use super::{fetch, image, plan, prepare, run, trust, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
 const COMMANDS: &[(&str, &str, &str)] = &[
-    ("run", "runs an image", run::HELP),
+    ("run", "runs images", run::HELP),
+    ("prepare", "makes a pod, to be run later", prepare::HELP),
+    (
+        "run-prepared",
+        "runs a pod that was prepared",
+        prepare::RUN_HELP,
+    ),
     ("plan", "shows what `run` would do", plan::HELP),
     ("fetch", "sees to it that images are stored", fetch::HELP),
     ("validate", "checks images and manifests", validate::HELP),
@@ -35,7 +41,7 @@ pub(crate) fn text(command: Option<&str>) -> Result<String> {
         .iter()
         .find(|(command, ..)| *command == name)
         .map(|(name, _, help)| match *name {
-            "run" | "fetch" | "trust" => format!("{help}{}", fetch::OPTIONS),
+            "run" | "prepare" | "fetch" | "trust" => format!("{help}{}", fetch::OPTIONS),
             _ => (*help).to_owned(),
         })
         .ok_or_else(|| unknown(name))
@@ -56,7 +62,7 @@ Commands:
 "
     .to_owned();
     for (name, line, _) in COMMANDS {
-        text.push_str(&format!("  {name:<10} {line}\n"));
+        text.push_str(&format!("  {name:<12} {line}\n"));
     }
     text.push_str(
         "

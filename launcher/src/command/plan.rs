@@ -2,23 +2,27 @@
 
 use std::path::Path;
 
-use crate::command::run::{Options, random_uuid};
+use super::request;
+use super::run::{Options, random_uuid, tell};
 use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
-use crate::ground::{Context as _, Error, Kind, Result};
+use crate::ground::{Context as _, Error, Kind, Result, source};
 use crate::image::store::Store;
 use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
-use crate::pod::foresee::Foresight;
+use crate::pod::foresee::{Foreseen, Foresight};
 use crate::pod::reify::{Source, reify};
 use crate::pod::tree::Images as _;
 use crate::words::digest::ImageId;
+use crate::words::manifest::ImageManifest;
 use crate::words::reference::Reference;
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
-Usage: launcher plan [OPTIONS] IMAGE [-- ARGUMENT...]
+Usage: launcher plan [POD OPTIONS] IMAGE [APP OPTIONS] [-- ARGUMENT...]
+                     [--- IMAGE [APP OPTIONS] [-- ARGUMENT...]]...
+       launcher plan [POD OPTIONS] --pod-manifest FILE
 
 Shows the plan that `launcher run` with the same options would execute, one
 directive a line, each with the reason why it is there. Changes nothing, and
@@ -42,36 +46,83 @@ pub(crate) enum Format {
 }
 
 /// Returns the plan.
-pub(crate) fn run(dir: &Path, options: &Options, format: Format) -> Result<Vec<u8>> {
+pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8>> {
     let host = Host::observe();
+    let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
     let dirs = Dirs::look(dir)?;
     let store = dirs.as_ref().map(Store::open).transpose()?;
-    let archive = archive(&options.image)?;
-    let foresight = Foresight {
-        dir,
-        store: store.as_ref(),
-        archive: archive.as_ref(),
-    };
-    let id = match &archive {
-        Some(archive) => archive.id,
-        None => stored(store.as_ref(), &options.image)?,
-    };
-    let manifest = foresight.manifest(&id)?;
-    let rootfs = foresight.look(&id)?;
-    let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
-    let source = Source {
-        manifest: &manifest,
-        layers: rootfs.layers.clone(),
-        rootfs: &rootfs,
-    };
+    let archives = options.images.iter().map(archive);
+    let archives: Vec<Option<Survey>> = archives.collect::<Result<_>>()?;
+    let images = options.images.iter().zip(&archives);
+    let mut ids: Vec<ImageId> = images
+        .map(|(image, archive)| match archive {
+            Some(archive) => Ok(archive.id),
+            None => stored(store.as_ref(), image),
+        })
+        .collect::<Result<_>>()?;
+    let manifest = options.manifest.clone();
+    let mut request = request::complete(options)?;
+    if let Some(file) = manifest {
+        let none = || {
+            Error::new(
+                Kind::NotFound,
+                format!("there are no images in `{}`", dir.display()),
+            )
+        };
+        let images = request::add_manifest(&mut request, &file, store.as_ref().ok_or_else(none)?)?;
+        ids = images.iter().map(|image| *image.id()).collect();
+    }
+    let images = ids.iter().enumerate().map(|(index, id)| {
+        let archive = archives.get(index).and_then(Option::as_ref);
+        Image::foresee(dir, store.as_ref(), archive, id)
+    });
+    let images: Vec<Image<'_>> = images.collect::<Result<_>>()?;
+    let sources: Vec<Source<'_>> = images.iter().map(Image::source).collect();
     let directory = directory::path(dir, uuid);
-    let pod = reify(uuid, directory, &host, &options.request, &source)?;
+    let pod = reify(uuid, directory, &host, &request, &sources, &source::look)?;
+    tell(&pod, request.strict)?;
     let plan = compose(&pod, &host)?;
     Ok(match format {
         Format::Text => plan.text().into_bytes(),
         Format::Json => plan.json().into_bytes(),
         Format::Words => plan.words(),
     })
+}
+
+/// An image as it would be.
+struct Image<'a> {
+    id: ImageId,
+    manifest: ImageManifest,
+    rootfs: Foreseen<'a>,
+}
+
+impl<'a> Image<'a> {
+    fn foresee(
+        dir: &'a Path,
+        store: Option<&'a Store<'a>>,
+        archive: Option<&'a Survey>,
+        id: &ImageId,
+    ) -> Result<Self> {
+        let foresight = Foresight {
+            dir,
+            store,
+            archive,
+        };
+        Ok(Self {
+            id: *id,
+            manifest: foresight.manifest(id)?,
+            rootfs: foresight.look(id)?,
+        })
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            id: self.id,
+            manifest: &self.manifest,
+            layers: self.rootfs.layers.clone(),
+            rootfs: &self.rootfs,
+        }
+    }
 }
 
 /// Reads the archive, if a file was named.

@@ -155,6 +155,11 @@ impl<'a> Fetch<'a> {
         })
     }
 
+    /// Returns the store that it fills.
+    pub(crate) fn store(&self) -> &'a Store<'a> {
+        self.store
+    }
+
     /// Says how it goes on, if something was fetched: who waited for that
     /// wants to know, who runs what is stored does not.
     pub(crate) fn tell(&self, line: &str) {

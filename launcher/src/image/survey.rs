@@ -105,6 +105,11 @@ impl Index {
 
     /// Follows a path inside the tree, as the kernel would.
     fn find(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(&self.follow(path)?)
+    }
+
+    /// Follows a path inside the tree, as the kernel would, to one without links.
+    fn follow(&self, path: &str) -> Option<PathBuf> {
         let mut way = PathBuf::new();
         let mut ahead = parts(Path::new(path));
         let mut links = 0;
@@ -130,7 +135,7 @@ impl Index {
                 _ => {}
             }
         }
-        self.nodes.get(&way)
+        Some(way)
     }
 }
 
@@ -154,5 +159,21 @@ impl Rootfs for Index {
 
     fn status(&self, path: &str) -> Result<Option<Status>> {
         Ok(self.find(path).map(|node| node.status))
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.follow(above);
+        Ok(above.is_some_and(|above| self.nodes.contains_key(&above.join(name))))
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let Some(directory) = self.follow(path) else {
+            return Ok(true);
+        };
+        Ok(!self
+            .nodes
+            .keys()
+            .any(|path| path.parent() == Some(&directory)))
     }
 }

@@ -48,6 +48,31 @@ impl Rootfs for Tree {
             mode: status.st_mode & 0o7777,
         }))
     }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match beneath::open(&self.root, Path::new(path), flags) {
+            Ok(_) => Ok(true),
+            Err(error) if beneath::is_absent(&error) => Ok(false),
+            Err(error) => Err(error).context(|| format!("cannot look at `/{path}` of the image")),
+        }
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let what = || format!("cannot list `/{path}` of the image");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let directory = match beneath::open(&self.root, Path::new(path), flags) {
+            Ok(directory) => directory,
+            Err(error) if beneath::is_absent(&error) => return Ok(true),
+            Err(error) => return Err(error).context(what),
+        };
+        for entry in rustix::fs::Dir::new(directory).context(what)? {
+            if !matches!(entry.context(what)?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Trees that lie over one another, topmost first.
@@ -146,6 +171,26 @@ impl Rootfs for Stack {
             None => Ok(None),
         }
     }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some((_, above)) = self.find(above)? else {
+            return Ok(false);
+        };
+        Ok(self.topmost(&above.join(name))?.is_some())
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let Some((_, path)) = self.find(path)? else {
+            return Ok(true);
+        };
+        for tree in &self.0 {
+            if !tree.is_empty(&path.to_string_lossy())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +235,23 @@ mod tests {
         assert!(stack.status("usr").unwrap().unwrap().directory);
         assert!(stack.status("").unwrap().unwrap().directory);
         assert!(stack.status("var").unwrap().is_none());
+        for (path, there) in [
+            ("etc/host", true),
+            ("etc/loop", true),
+            ("usr/etc/far", true),
+            ("etc/link/x", false),
+            ("var/x", false),
+        ] {
+            assert_eq!(stack.has(path).unwrap(), there, "{path}");
+        }
+        for (path, empty) in [
+            ("etc", false),
+            ("usr", false),
+            ("usr/etc/far", true),
+            ("var", true),
+        ] {
+            assert_eq!(stack.is_empty(path).unwrap(), empty, "{path}");
+        }
         std::fs::remove_dir_all(root).unwrap();
     }
 }

@@ -102,6 +102,24 @@ impl Rootfs for Foreseen<'_> {
         self.stored.read(path, limit)
     }
 
+    fn has(&self, path: &str) -> Result<bool> {
+        if let Some(archive) = self.archive
+            && archive.index.has(path)?
+        {
+            return Ok(true);
+        }
+        self.stored.has(path)
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        if let Some(archive) = self.archive
+            && !archive.index.is_empty(path)?
+        {
+            return Ok(false);
+        }
+        self.stored.is_empty(path)
+    }
+
     fn status(&self, path: &str) -> Result<Option<Status>> {
         if let Some(archive) = self.archive
             && let Some(status) = archive.index.status(path)?

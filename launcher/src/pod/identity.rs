@@ -109,6 +109,14 @@ mod tests {
                 mode: 0o755,
             }))
         }
+
+        fn has(&self, _path: &str) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn is_empty(&self, _path: &str) -> Result<bool> {
+            Ok(true)
+        }
     }
 
     #[test]

@@ -93,15 +93,18 @@ pub(crate) const BELOW_DEV: [Fixture; 3] = [
         data: "newinstance,ptmxmode=0666,mode=0620,gid=5",
         mode: 0o755,
     },
-    Fixture {
-        kind: "tmpfs",
-        target: "/dev/shm",
-        flags: SAFE,
-        data: "mode=1777,size=64m",
-        mode: 0o1777,
-    },
+    SHM,
     MQUEUE,
 ];
+
+/// POSIX shared memory and semaphores.
+pub(crate) const SHM: Fixture = Fixture {
+    kind: "tmpfs",
+    target: "/dev/shm",
+    flags: SAFE,
+    data: "mode=1777,size=64m",
+    mode: 0o1777,
+};
 
 /// POSIX message queues, where the kernel has them.
 const MQUEUE: Fixture = Fixture {
@@ -120,6 +123,17 @@ pub(crate) const TMP: Fixture = Fixture {
     data: "mode=1777",
     mode: 0o1777,
 };
+
+/// Where an image may have something of its own, which then stays as it is.
+pub(crate) const OPTIONAL: [&str; 4] = ["/tmp", "/etc/hosts", "/etc/hostname", "/etc/mtab"];
+
+/// Where /etc/mtab leads, from which old programs read what is mounted.
+pub(crate) const MTAB: &str = "../proc/self/mounts";
+
+/// Returns /etc/hosts of a pod: its network is loopback.
+pub(crate) fn hosts(hostname: &str) -> String {
+    format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")
+}
 
 /// Character devices: name, major and minor number (the kernel's devices.txt).
 /// The console is the null device: an app has no business on the host's.

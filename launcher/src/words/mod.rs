@@ -7,6 +7,7 @@
 
 pub(crate) mod date;
 pub(crate) mod digest;
+pub(crate) mod environment;
 pub(crate) mod insecure;
 pub(crate) mod json;
 pub(crate) mod manifest;
