@@ -8,6 +8,9 @@
 //! onto the disk, in one pass. Nothing of it is visible in the store before
 //! all of it has been verified.
 
+mod keys;
+mod options;
+
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -29,51 +32,12 @@ use crate::ground::dirs::Dirs;
 use crate::ground::talk::{Progress, Talk};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::digest::ImageId;
-use crate::words::insecure::Insecure;
 use crate::words::manifest::ImageManifest;
 use crate::words::manifest::image::Dependency;
 use crate::words::reference::{Name, Reference};
 
-/// When an image is asked for again that is stored already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum PullPolicy {
-    /// Only what is not stored is fetched.
-    #[default]
-    New,
-    /// Servers are asked whether they have something else.
-    Update,
-    /// Nothing is fetched.
-    Never,
-}
-
-impl PullPolicy {
-    /// Reads `new`, `update` or `never`.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        match text {
-            "new" => Ok(Self::New),
-            "update" => Ok(Self::Update),
-            "never" => Ok(Self::Never),
-            other => Err(Error::usage(format!(
-                "`{other}` is no pull policy; it is `new`, `update` or `never`"
-            ))),
-        }
-    }
-}
-
-/// What was asked for, apart from the images.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Options {
-    /// When to ask servers; `None` is the command's own way.
-    pub(crate) policy: Option<PullPolicy>,
-    /// What is given up of the checks.
-    pub(crate) insecure: Insecure,
-    /// Directories of archives, before the usual ones.
-    pub(crate) directories: Vec<PathBuf>,
-    /// Certificates of further authorities.
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Nothing is said of what goes on.
-    pub(crate) quiet: bool,
-}
+pub(crate) use keys::{key, keys};
+pub(crate) use options::{Options, PullPolicy};
 
 /// Largest web page, key or signature, in bytes.
 const DOCUMENT: u64 = 1 << 20;
@@ -470,41 +434,6 @@ impl<'a> Fetch<'a> {
             download,
         }
     }
-}
-
-/// Gets a key from an address.
-///
-/// # Errors
-///
-/// The server refuses; the way there proves nothing, and that was not waived.
-pub(crate) fn key(url: &str, options: &Options) -> Result<Vec<u8>> {
-    let web = web(options, options.insecure.pubkey)?;
-    Ok(web.document(url, DOCUMENT)?)
-}
-
-/// Finds out where the keys are that images below a name are signed by.
-///
-/// # Errors
-///
-/// No page says so.
-pub(crate) fn keys(name: &Name, options: &Options) -> Result<Vec<String>> {
-    let web = web(options, options.insecure.pubkey)?;
-    let schemes = schemes(options.insecure.pubkey || options.insecure.http);
-    let get = |address: &str| {
-        let document = web.document(address, DOCUMENT);
-        document.map_err(|refusal| Why::from(&refusal))
-    };
-    let mut attempts = Attempts::default();
-    let keys = discovery::keys(name, schemes, &get, &mut attempts);
-    if keys.is_empty() {
-        let what = format!("no page names a key of `{name}`{}", attempts.lines());
-        let error = Error::new(Kind::NotFound, what);
-        return Err(match attempts.hint() {
-            Some(hint) => error.hint(hint),
-            None => error,
-        });
-    }
-    Ok(keys)
 }
 
 fn schemes(http: bool) -> &'static [&'static str] {
