@@ -38,11 +38,13 @@ pub(crate) struct Recorder(Rc<RefCell<Recording>>);
 struct Recording {
     /// The records so far.
     packed: Gzip,
+    /// Records that are not packed yet: packing many at a time is faster.
+    records: Vec<u8>,
     /// Bytes of the tar since the last record.
     bytes: Vec<u8>,
 }
 
-/// Most bytes that wait to become a record: a sparse file's map, for instance.
+/// Most bytes that wait to become a record, and of records that wait to be packed.
 const RECORD: usize = 64 << 10;
 
 impl Recorder {
@@ -52,7 +54,7 @@ impl Recorder {
         let mut recording = self.0.borrow_mut();
         recording.flush();
         let path = path.as_os_str().as_bytes();
-        let mut record = Vec::with_capacity(64);
+        let record = &mut recording.records;
         match pieces {
             [Piece { hole: 0, data }] => {
                 record.push(b'f');
@@ -72,7 +74,6 @@ impl Recorder {
             }
         }
         record.extend_from_slice(path);
-        recording.packed.write(&record);
     }
 
     /// These bytes of the tar were read, and are no content of a file.
@@ -88,6 +89,7 @@ impl Recorder {
     pub(crate) fn finish(&self) -> Vec<u8> {
         let mut recording = self.0.borrow_mut();
         recording.flush();
+        recording.pack();
         std::mem::take(&mut recording.packed).finish()
     }
 }
@@ -97,10 +99,18 @@ impl Recording {
         if self.bytes.is_empty() {
             return;
         }
-        self.packed.write(b"b");
-        self.packed.write(&(self.bytes.len() as u64).to_le_bytes());
-        self.packed.write(&self.bytes);
+        self.records.push(b'b');
+        self.records.extend((self.bytes.len() as u64).to_le_bytes());
+        self.records.extend_from_slice(&self.bytes);
         self.bytes.clear();
+        if self.records.len() > RECORD {
+            self.pack();
+        }
+    }
+
+    fn pack(&mut self) {
+        self.packed.write(&self.records);
+        self.records.clear();
     }
 }
 

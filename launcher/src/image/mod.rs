@@ -4,6 +4,7 @@ mod archive;
 mod decompress;
 mod deflate;
 mod extract;
+mod flush;
 mod frame;
 pub(crate) mod gc;
 mod gzip;

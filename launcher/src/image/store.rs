@@ -35,6 +35,7 @@ use rustix::io::Errno;
 
 use super::archive::{Limits, walk};
 use super::extract::Extract;
+use super::flush::Flush;
 use super::frame::{self, Recorder};
 use super::hold;
 use super::names;
@@ -336,11 +337,14 @@ impl<'a> Store<'a> {
         let rootfs = staging.directory("rootfs")?;
         let mut extract = Extract::new(rootfs.as_fd())?;
         let recorder = Recorder::default();
+        let fd = staging.fd().try_clone_to_owned();
+        let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
         let mut file = verified.file.try_clone().context(|| "cannot read it")?;
         // It may have been read before.
         file.rewind().context(|| "cannot read it")?;
         let (manifest, id) = stream::through(file, |tar| {
             let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
+                flush.wrote(entry.size);
                 extract.entry(entry)
             })?;
             let name = ImageManifest::parse(&text)
@@ -357,6 +361,9 @@ impl<'a> Store<'a> {
         staging.write("manifest", &manifest)?;
         staging.write("frame", &recorder.finish())?;
         staging.write("record", Record::of(verified).text().as_bytes())?;
+        flush
+            .finish()
+            .context(|| format!("cannot publish image `{id}`"))?;
         self.publish(&staging, &id)?;
         Ok((id, name))
     }
@@ -365,7 +372,6 @@ impl<'a> Store<'a> {
     /// before its name does.
     fn publish(&self, staging: &Staging, id: &ImageId) -> Result<()> {
         let what = || format!("cannot publish image `{id}`");
-        rustix::fs::syncfs(staging.fd()).context(what)?;
         let published = rustix::fs::renameat_with(
             staging.parent(),
             staging.name(),

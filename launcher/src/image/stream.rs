@@ -1,6 +1,7 @@
 //! Reads an archive in one pass: inflated on one core, hashed on another,
 //! while the caller unpacks. Memory is bounded whatever the archive holds.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use crate::ground::{Context as _, Result};
 use crate::words::digest::{Hasher, ImageId};
 
 /// Size of a piece that is passed on, in bytes.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 128 << 10;
 
 /// How many pieces wait at most: enough to level out files of unlike sizes.
 const WAITING: usize = 8;
@@ -23,7 +24,7 @@ const WAITING: usize = 8;
 const RATIO: u64 = 500;
 const FREE: u64 = 256 << 20;
 
-type Piece = io::Result<Arc<[u8]>>;
+type Piece = io::Result<Arc<Vec<u8>>>;
 
 /// Reads `input` to its end through `read`, and returns what that returns
 /// together with the image ID: the hash of every byte of the tar.
@@ -36,7 +37,7 @@ pub(crate) fn through<T>(
     read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
 ) -> Result<(T, ImageId)> {
     let (to_reader, pieces) = sync_channel::<Piece>(WAITING);
-    let (to_hasher, hashed) = sync_channel::<Arc<[u8]>>(WAITING);
+    let (to_hasher, hashed) = sync_channel::<Arc<Vec<u8>>>(WAITING);
     let inflating = thread::Builder::new()
         .name("inflate".to_owned())
         .spawn(move || inflate(input, &to_reader, &to_hasher))
@@ -47,7 +48,7 @@ pub(crate) fn through<T>(
         .context(|| "cannot start a thread")?;
     let mut reader = Pieces {
         pieces,
-        current: Arc::new([]),
+        current: Arc::default(),
         taken: 0,
     };
     let result = read(&mut reader);
@@ -67,7 +68,7 @@ pub(crate) fn through<T>(
 fn inflate(
     input: impl Read + Send + 'static,
     reader: &SyncSender<Piece>,
-    hasher: &SyncSender<Arc<[u8]>>,
+    hasher: &SyncSender<Arc<Vec<u8>>>,
 ) {
     let taken = Arc::new(AtomicU64::new(0));
     let counted = Counted {
@@ -81,19 +82,24 @@ fn inflate(
             return;
         }
     };
-    let mut buffer = vec![0; PIECE];
+    let mut pieces = VecDeque::new();
     let mut given = 0_u64;
     loop {
-        match fill(&mut input, &mut buffer) {
+        let mut piece = unused(&mut pieces);
+        let Some(buffer) = Arc::get_mut(&mut piece) else {
+            return;
+        };
+        match fill(&mut input, buffer) {
             Ok(0) => return,
             Ok(count) => {
+                buffer.truncate(count);
                 given = given.saturating_add(count as u64);
                 if given > FREE && given / RATIO > taken.load(Ordering::Relaxed) {
                     let _ = reader.send(Err(too_large()));
                     return;
                 }
-                let piece: Arc<[u8]> = Arc::from(&buffer[..count]);
                 let sent = hasher.send(Arc::clone(&piece)).is_ok();
+                pieces.push_back(Arc::clone(&piece));
                 if !sent || reader.send(Ok(piece)).is_err() {
                     return;
                 }
@@ -103,6 +109,16 @@ fn inflate(
                 return;
             }
         }
+    }
+}
+
+/// Takes the oldest piece, if both that it was passed to are done with it, or
+/// makes a new one. Memory that was just used is still in the cache.
+fn unused(pieces: &mut VecDeque<Arc<Vec<u8>>>) -> Arc<Vec<u8>> {
+    let oldest = pieces.front_mut().and_then(Arc::get_mut);
+    match oldest.map(|buffer| buffer.resize(PIECE, 0)) {
+        Some(()) => pieces.pop_front().unwrap_or_default(),
+        None => Arc::new(vec![0; PIECE]),
     }
 }
 
@@ -139,7 +155,7 @@ fn too_large() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn hash(pieces: &Receiver<Arc<[u8]>>) -> ImageId {
+fn hash(pieces: &Receiver<Arc<Vec<u8>>>) -> ImageId {
     let mut hasher = Hasher::new();
     for piece in pieces {
         hasher.update(&piece);
@@ -150,7 +166,7 @@ fn hash(pieces: &Receiver<Arc<[u8]>>) -> ImageId {
 /// The pieces as one stream.
 struct Pieces {
     pieces: Receiver<Piece>,
-    current: Arc<[u8]>,
+    current: Arc<Vec<u8>>,
     taken: usize,
 }
 
@@ -160,7 +176,7 @@ impl BufRead for Pieces {
             // At the end it stays empty.
             self.current = match self.pieces.recv() {
                 Ok(piece) => piece?,
-                Err(_) => Arc::new([]),
+                Err(_) => Arc::default(),
             };
             self.taken = 0;
         }
