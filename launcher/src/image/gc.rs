@@ -94,10 +94,16 @@ impl Collect<'_> {
             }
             let needs = (self.needs)()?;
             claims.retain(|(name, _)| !needs.named.contains_key(*name));
-            for (name, _claim) in claims {
-                if !self.dry {
-                    Staging::take(self.dirs, parent, name).context(|| cannot(name))?;
+            let gone: Vec<&String> = claims.iter().map(|(name, _)| *name).collect();
+            if !self.dry && !gone.is_empty() {
+                let staging = Staging::make(self.dirs)?;
+                for name in &gone {
+                    staging.adopt(parent, name).context(|| cannot(name))?;
                 }
+                // Who waits for one of them need not wait until all are deleted.
+                drop(claims);
+            }
+            for name in gone {
                 report(kind, name)?;
             }
         }
