@@ -174,14 +174,14 @@ fn file(
     if !status.is_file() || status.len() != size {
         return Err(changed());
     }
-    let mut end = 0;
+    let mut end = 0_u64;
     for piece in pieces {
-        end += piece.hole;
+        end = piece.hole.saturating_add(end);
         if piece.hole > 0 && !skip_zeros(&file, end)? {
             return Err(changed());
         }
         exactly(&mut &file, piece.data, out)?;
-        end += piece.data;
+        end = piece.data.saturating_add(end);
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ fn skip_zeros(mut file: &std::fs::File, end: u64) -> io::Result<bool> {
     };
     file.seek(io::SeekFrom::Start(data))?;
     let mut buffer = [0; 16 << 10];
-    let mut left = end - data;
+    let mut left = end.saturating_sub(data);
     while left > 0 {
         let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let count = file.read(&mut buffer[..most])?;
