@@ -390,15 +390,15 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
 /// pages would stay in memory for as long as the process lives.
 #[inline(never)]
 pub(crate) fn release_stack() {
-    /// The largest page of all architectures; a multiple of all others.
-    const PAGE: usize = 1 << 16;
+    /// Where pages are larger the kernel may refuse, and nothing is lost.
+    const PAGE: usize = 4096;
     /// More than what a function may use below its stack pointer.
-    const MARGIN: usize = 1 << 10;
+    const MARGIN: usize = 256;
     /// More than anything here ever takes.
-    const DEPTH: usize = 4 * PAGE;
+    const DEPTH: usize = 64 * PAGE;
     let here = 0_u8;
-    let end = ((&raw const here).addr() - MARGIN) & !0xfff;
-    // SAFETY is that of any call: below its margin a stack holds nothing.
+    let end = ((&raw const here).addr() - MARGIN) & !(PAGE - 1);
+    // Beyond the head of this file: below its margin a stack holds nothing.
     let _ = call!(__NR_madvise, end - DEPTH, DEPTH, nr::MADV_DONTNEED);
 }
 
