@@ -381,9 +381,9 @@ mod tests {
                 "let tar = self.tar(start::x);",
                 0,
             ),
-            ("launcher/src/image/archive.rs", "use tar::Header;", 0),
-            ("launcher/src/image/archive/pax.rs", "use tar::Header;", 0),
-            ("launcher/src/image/archives.rs", "use tar::Header;", 1),
+            ("launcher/src/image/members.rs", "use tar::Header;", 0),
+            ("launcher/src/image/members/pax.rs", "use tar::Header;", 0),
+            ("launcher/src/image/memberships.rs", "use tar::Header;", 1),
             ("launcher/src/pod/plan.rs", "use rustix::fs;", 0),
             (
                 "launcher/src/pod/plan.rs",
