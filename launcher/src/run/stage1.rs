@@ -47,6 +47,9 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
     .context(|| "cannot open `/proc/self/exe`")?;
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0("stage1-init");
+    // The caller's environment is not the pod's: PID 1 would show it to apps
+    // that are root, and keep a page or two of it in memory.
+    command.env_clear();
     for (option, fd) in [
         ("--report-fd", handover.report.as_fd()),
         ("--plan-fd", plan.as_fd()),
