@@ -27,6 +27,8 @@ pub(crate) struct Origin {
     pub(crate) report: Option<BorrowedFd<'static>>,
     /// What this process becomes when all is over.
     pub(crate) finally: Option<Finally>,
+    /// What is served by that program, on demand.
+    pub(crate) demand: Option<BorrowedFd<'static>>,
     /// Its process group, if that was the foreground one of the terminal on
     /// standard input.
     pub(crate) foreground: Option<rustix::process::Pid>,
@@ -100,7 +102,7 @@ impl<'a> Pod<'a> {
             }
             match self.carry_out(index, directive, plan) {
                 Ok(None) => {}
-                Ok(Some(child)) => return Some(outer::wait_for(child)),
+                Ok(Some(child)) => return Some(outer::wait_for(child, self.origin)),
                 Err(Failure {
                     index: other,
                     errno,

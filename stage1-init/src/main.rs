@@ -10,6 +10,7 @@
 //! | `outer` | namespaces, and the half of the program outside of them |
 //! | `mounts`, `attributes`, `files`, `beneath` | roots, and what is in them |
 //! | `apps`, `process`, `capabilities`, `program` | the apps, and what their processes become |
+//! | `demand` | a program that is there while somebody wants it |
 //! | `reap` | PID 1 at work |
 //! | `say` | messages and reports |
 //! | `start`, `mem`, `sys`, `arch` | what a libc would be for; all that is `unsafe` |
@@ -47,6 +48,7 @@ mod files;
 mod mounts;
 
 mod capabilities;
+mod demand;
 mod program;
 
 mod apps;
@@ -88,6 +90,7 @@ fn main(start: Start) -> ! {
         start,
         report: options.report,
         finally: options.finally,
+        demand: options.demand,
         foreground: process::foreground_group(),
         parent,
         mask,
@@ -116,6 +119,9 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>) -> ! {
             end(origin, OURS);
         }
     };
+    if let Some(fd) = origin.demand {
+        let _ = sys::signal_when_readable(fd);
+    }
     let mut pod = Pod::new(origin, Some(plan));
     let status = match pod.set_up() {
         // The outer half, when all is over; or a failure, in either half.
@@ -231,7 +237,8 @@ stage1-init carries out a plan, and is PID 1 of the pod it makes.
   stage1-init -- COMMAND...     no plan: run it, reap, pass signals on
   stage1-init --help | --version
 
-Options: --report-fd N, where to report to; --hold-fd N, what stays open.
+Options: --report-fd N, where to report to; --hold-fd N, what stays open;
+--demand-fd N, what the program of --finally-fd serves when it can be read.
 A plan is words, each followed by a NUL byte, or the same words as arguments.
 Exit codes: 125 the plan failed, 126 not executable, 127 not found,
 128+N died of signal N, else the code of the first app that failed, else 0.

@@ -32,6 +32,7 @@ pub(crate) struct Options {
     pub(crate) work: Work,
     pub(crate) report: Option<BorrowedFd<'static>>,
     pub(crate) finally: Option<Finally>,
+    pub(crate) demand: Option<BorrowedFd<'static>>,
     /// Where the options end, and what follows them begins.
     end: usize,
 }
@@ -39,7 +40,8 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the command line; one that is wrong ends the process.
     pub(crate) fn read(start: Start) -> Self {
-        let (mut report, mut plan, mut program, mut held) = (None, None, None, None);
+        let (mut report, mut plan, mut program, mut held, mut demand) =
+            (None, None, None, None, None);
         let mut index = 1;
         let mut end = start.count();
         let mut work = None;
@@ -53,6 +55,8 @@ impl Options {
                 &mut program
             } else if word == c"--hold-fd" {
                 &mut held
+            } else if word == c"--demand-fd" {
+                &mut demand
             } else {
                 end = index;
                 if word == c"--" {
@@ -89,6 +93,7 @@ impl Options {
             work,
             report,
             finally,
+            demand,
             end,
         }
     }

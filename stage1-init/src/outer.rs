@@ -14,7 +14,8 @@ use rustix::io::{Errno, Result};
 use rustix::process::{DumpableBehavior, Signal, WaitOptions};
 use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
 
-use crate::execute::{Failure, Pod};
+use crate::demand::Demand;
+use crate::execute::{Failure, Origin, Pod};
 use crate::files::write_at;
 use crate::say::{Decimal, Line};
 use crate::{reap, sys};
@@ -293,17 +294,26 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
 
 /// Waits for PID 1 of the pod, and passes signals on to it.
 #[inline(never)]
-pub(crate) fn wait_for(child: Child) -> u8 {
+pub(crate) fn wait_for(child: Child, origin: Origin) -> u8 {
+    let demand = origin.demand.zip(origin.finally);
+    let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin.start));
     sys::release_stack();
     loop {
         while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
             if pid == child.pid {
                 return reap::code(status);
             }
+            if let Some(demand) = &mut demand {
+                demand.ended(pid);
+            }
         }
         let Some(received) = sys::wait_for_signal(None) else {
             continue;
         };
+        let taken = |demand: &mut Demand| demand.takes(received.signal);
+        if demand.as_mut().is_some_and(taken) {
+            continue;
+        }
         // What the terminal sends, it sends to the child as well.
         if received.signal != raw::SIGCHLD && !received.is_terminals() {
             let _ = sys::kill(child.pid, received.signal);

@@ -252,6 +252,22 @@ pub(crate) fn wait_for_signal(seconds: Option<isize>) -> Option<Received> {
 
 const SI_KERNEL: i32 = 0x80;
 
+/// Has the kernel send SIGIO when a descriptor can be read (fcntl(2), `O_ASYNC`).
+pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own)?;
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::from_bits_retain(nr::FASYNC))
+}
+
+/// Tells whether a descriptor can be read now (poll(2)).
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    // struct pollfd: the descriptor, then two halves, what is asked and what is so.
+    let mut asked = [fd.as_raw_fd() as u32, nr::POLLIN];
+    let at_once = [0_isize; 2];
+    call!(__NR_ppoll, asked.as_mut_ptr(), 1, at_once.as_ptr(), 0, 0) == Ok(1)
+}
+
 /// Returns the seconds of the monotonic clock, which no clock change moves.
 pub(crate) fn now() -> isize {
     let mut time = [0_isize; 2];

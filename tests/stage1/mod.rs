@@ -1,6 +1,7 @@
 //! stage1-init on its own: everything that its README promises, shown by
 //! running it without the launcher.
 
+mod demand;
 mod failures;
 mod fallbacks;
 mod identity;

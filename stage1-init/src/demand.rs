@@ -1,0 +1,88 @@
+//! A program that is there only while somebody wants it: it is executed when
+//! a descriptor, of a listening socket for instance, can be read.
+//!
+//! The kernel tells of it by a signal, so that nobody waits for it meanwhile.
+
+use linux_raw_sys::general as raw;
+use rustix::fd::BorrowedFd;
+use rustix::process::Signal;
+
+use crate::options::Finally;
+use crate::start::Start;
+use crate::{program, sys};
+
+/// The descriptor, and what is executed for it.
+pub(crate) struct Demand {
+    fd: BorrowedFd<'static>,
+    finally: Finally,
+    start: Start,
+    running: Option<sys::Pid>,
+    /// It could be read while the program was running, which may have ended
+    /// without looking again.
+    again: bool,
+}
+
+impl Demand {
+    /// Begins. The kernel has been asked to tell
+    /// ([`sys::signal_when_readable`]); of who came before, it does not.
+    pub(crate) fn new(fd: BorrowedFd<'static>, finally: Finally, start: Start) -> Self {
+        let mut demand = Self {
+            fd,
+            finally,
+            start,
+            running: None,
+            again: false,
+        };
+        if sys::is_readable(fd) {
+            demand.begin();
+        }
+        demand
+    }
+
+    /// Takes a signal, if it is the one.
+    pub(crate) fn takes(&mut self, signal: u32) -> bool {
+        let ours = signal == raw::SIGIO;
+        if ours && self.running.is_some() {
+            self.again = true;
+        } else if ours {
+            self.begin();
+        }
+        ours
+    }
+
+    /// A child has ended; this one, perhaps.
+    pub(crate) fn ended(&mut self, pid: sys::Pid) {
+        if self.running == Some(pid) {
+            self.running = None;
+            if core::mem::take(&mut self.again) {
+                self.begin();
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        // Without memory for it, nobody is served.
+        self.running = match sys::fork() {
+            Ok(None) => self.become_program(),
+            Ok(child) => child,
+            Err(_) => None,
+        };
+    }
+
+    fn become_program(&self) -> ! {
+        // It must not outlive the pod.
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        let _ = sys::make_standard(self.fd, 0);
+        sys::block(0);
+        let _ = program::execute_finally(self.finally, self.start, c"demand");
+        sys::exit(crate::OURS)
+    }
+}
+
+impl Drop for Demand {
+    fn drop(&mut self) {
+        if let Some(pid) = self.running {
+            let _ = sys::kill(pid, raw::SIGKILL);
+        }
+    }
+}

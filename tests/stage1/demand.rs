@@ -1,0 +1,81 @@
+//! A program that is there only while somebody wants it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::{Root, init_with};
+use crate::host::{self, Running};
+
+/// Writes what it reads of its standard input to a file, and ends.
+const SERVER: &str = "case $1 in \
+    demand) read line; echo \"got $line\" >> $OUT;; \
+    *) echo \"over $1\" >> $OUT; exit $1;; \
+    esac\n";
+
+fn start(root: &Root) -> Running {
+    let fifo = root.scratch.join("fifo");
+    host::call(Path::new("mkfifo")).arg(&fifo).run().exits(0);
+    let server = root.scratch.write("server", SERVER);
+    let plan = format!(
+        "{} pivot process env PATH=/bin main 2 sleep 100",
+        root.plan()
+    );
+    let words: String = plan
+        .split_whitespace()
+        .map(|word| format!("{}\0", word.replace("''", "")))
+        .collect();
+    let plan = root.scratch.write("plan", words);
+    let redirections = format!("5<>{} 6<{} 7</bin/sh", fifo.display(), plan.display());
+    let options = format!(
+        "--plan-fd 6 --demand-fd 5 --finally-fd 7 -- sh {}",
+        server.display()
+    );
+    init_with(&redirections, &options)
+        .env("OUT", root.scratch.join("out").to_str().unwrap())
+        .start()
+}
+
+fn ask(root: &Root, line: &str) {
+    let mut fifo = fs::OpenOptions::new()
+        .write(true)
+        .open(root.scratch.join("fifo"))
+        .unwrap();
+    fifo.write_all(line.as_bytes()).unwrap();
+}
+
+fn said(root: &Root) -> String {
+    fs::read_to_string(root.scratch.join("out")).unwrap_or_default()
+}
+
+#[test]
+fn nobody_serves_before_somebody_asks() {
+    require_root!();
+    let root = Root::new();
+    let mut pod = start(&root);
+    let children = |pod: &Running| {
+        let path = format!("/proc/{0}/task/{0}/children", pod.pid());
+        let children = fs::read_to_string(path).unwrap_or_default();
+        children.split_whitespace().count()
+    };
+    pod.until("PID 1 is there", |pod| children(pod) == 1);
+    assert_eq!(said(&root), "");
+    pod.signal(Signal::TERM);
+    pod.end().exits(143);
+    assert_eq!(said(&root), "over 143\n");
+}
+
+#[test]
+fn who_asks_is_served_each_time_anew() {
+    require_root!();
+    let root = Root::new();
+    let mut pod = start(&root);
+    for (line, lines) in [("one\n", "got one\n"), ("two\n", "got one\ngot two\n")] {
+        ask(&root, line);
+        pod.until("it was served", |_| said(&root) == lines);
+    }
+    pod.signal(Signal::TERM);
+    pod.end().exits(143);
+}
