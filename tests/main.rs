@@ -29,7 +29,7 @@ mod images;
 mod plans;
 /// The main job: an app's streams, status, arguments and signals; real userlands.
 mod run;
-/// Manifests, archives and layouts, side by side with the reference implementation.
-mod validate;
 /// stage1-init on its own, without the launcher.
 mod stage1;
+/// Manifests, archives and layouts, side by side with the reference implementation.
+mod validate;

@@ -89,10 +89,7 @@ impl Page {
 }
 
 /// A prefix covers a name if it is that name, or all of it up to a slash.
-fn matching<'a>(
-    pairs: &'a [(String, String)],
-    name: &'a Name,
-) -> impl Iterator<Item = &'a str> {
+fn matching<'a>(pairs: &'a [(String, String)], name: &'a Name) -> impl Iterator<Item = &'a str> {
     let name = name.name.as_str();
     pairs
         .iter()
@@ -133,7 +130,10 @@ mod tests {
 
     fn images(html: &str, text: &str) -> Vec<String> {
         let endpoints = Page::read(html).endpoints(&name(text));
-        endpoints.into_iter().map(|endpoint| endpoint.image).collect()
+        endpoints
+            .into_iter()
+            .map(|endpoint| endpoint.image)
+            .collect()
     }
 
     #[test]
@@ -142,7 +142,8 @@ mod tests {
         for html in [
             String::new(),
             "<!-- <meta name=ac-discovery content='example.com https://x/{ext}'> -->".to_owned(),
-            "<script>'<meta name=ac-discovery content=\"example.com https://x/{ext}\">'</script>".to_owned(),
+            "<script>'<meta name=ac-discovery content=\"example.com https://x/{ext}\">'</script>"
+                .to_owned(),
             "<meta name=AC-DISCOVERY content='example.com https://x/{ext}'>".to_owned(),
             tag("example.com"),
             tag("example.com\thttps://x/{ext}"),
@@ -165,7 +166,11 @@ mod tests {
             "<meta name=ac-discovery content='example.com/app https://x/{name}.{ext}'/>",
             "<meta name=ac-discovery content='example.com https&colon;//x/&lbrace;name}.{ext}'>",
         ] {
-            assert_eq!(images(html, "example.com/app"), ["https://x/example.com/app.aci"], "{html}");
+            assert_eq!(
+                images(html, "example.com/app"),
+                ["https://x/example.com/app.aci"],
+                "{html}"
+            );
         }
     }
 
@@ -178,7 +183,10 @@ mod tests {
             images(html, "a.b/c"),
             ["https://2/latest-linux.aci", "hdfs://3/a.b/c.aci"]
         );
-        assert_eq!(images(html, "a.b/c:1,channel=x")[0], "https://1/a.b/c-1-x.aci");
+        assert_eq!(
+            images(html, "a.b/c:1,channel=x")[0],
+            "https://1/a.b/c-1-x.aci"
+        );
         let endpoint = &Page::read(html).endpoints(&name("a.b/c:2"))[0];
         assert_eq!(endpoint.signature, "https://2/2-linux.aci.asc");
     }

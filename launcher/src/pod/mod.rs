@@ -7,5 +7,6 @@ pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod reify;
 pub(crate) mod render;
+pub(crate) mod seccomp;
 mod standard;
 pub(crate) mod tree;

@@ -49,7 +49,11 @@ impl fmt::Display for Name {
         if let Some(version) = self.labels.get("version") {
             write!(f, ":{version}")?;
         }
-        for label in self.labels.iter().filter(|label| label.name.as_str() != "version") {
+        for label in self
+            .labels
+            .iter()
+            .filter(|label| label.name.as_str() != "version")
+        {
             write!(f, ",{}={}", label.name, label.value)?;
         }
         Ok(())
@@ -93,8 +97,10 @@ impl Reference {
             return Ok(Self::Url(text.to_owned()));
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            return Err(Error::usage(format!("images are not fetched by {}", quoted(scheme)))
-                .hint("`https:`, `http:` and `file:` are known"));
+            return Err(
+                Error::usage(format!("images are not fetched by {}", quoted(scheme)))
+                    .hint("`https:`, `http:` and `file:` are known"),
+            );
         }
         if text.starts_with(['/', '.']) || text.ends_with(".aci") {
             return Ok(Self::Path(text.into()));
@@ -205,7 +211,11 @@ mod tests {
             ("a,os=", "a", vec![pair("os", "")]),
             ("a,l=x=y", "a", vec![pair("l", "x=y")]),
             ("a,l=a;b", "a", vec![pair("l", "a;b")]),
-            ("example.com:8080/a", "example.com", vec![pair("version", "8080/a")]),
+            (
+                "example.com:8080/a",
+                "example.com",
+                vec![pair("version", "8080/a")],
+            ),
             (
                 "example.com/app:1.2.3,special=!*'();@&+$/?#[],channel=beta",
                 "example.com/app",
@@ -227,8 +237,14 @@ mod tests {
             assert_eq!(parse(text), Reference::Path(text.into()), "{text}");
         }
         assert_eq!(parse("file:///a/b"), Reference::Path("/a/b".into()));
-        assert_eq!(parse("https://x/a.aci"), Reference::Url("https://x/a.aci".to_owned()));
-        assert_eq!(parse("sha512-0c6d"), Reference::Id("sha512-0c6d".to_owned()));
+        assert_eq!(
+            parse("https://x/a.aci"),
+            Reference::Url("https://x/a.aci".to_owned())
+        );
+        assert_eq!(
+            parse("sha512-0c6d"),
+            Reference::Id("sha512-0c6d".to_owned())
+        );
     }
 
     #[test]
@@ -238,8 +254,14 @@ mod tests {
         let Reference::Name(name) = reference else {
             unreachable!("it is a name");
         };
-        assert_eq!(name.to_string(), "example.com/app:1.0.0,os=linux,channel=a:b");
-        assert_eq!(Name::parse(&name.to_string()).unwrap().to_string(), name.to_string());
+        assert_eq!(
+            name.to_string(),
+            "example.com/app:1.0.0,os=linux,channel=a:b"
+        );
+        assert_eq!(
+            Name::parse(&name.to_string()).unwrap().to_string(),
+            name.to_string()
+        );
         assert!(Reference::parse("a.aci", &more).is_err());
         assert!(Reference::parse("a:1", &more).is_err());
         assert!(Reference::parse("a", &["x".to_owned()]).is_err());
