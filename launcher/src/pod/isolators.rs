@@ -14,11 +14,11 @@ use std::fmt;
 
 use stage1_init::Capabilities;
 
-use super::seccomp::Wish;
+use super::seccomp::{self, Program, Wish};
 use super::standard::CAPABILITIES;
 use crate::ground::host::Host;
 use crate::ground::{Error, Result};
-use crate::words::manifest::isolator::{Bound, Calls, Isolator, Reservation, Scope};
+use crate::words::manifest::isolator::{Bound, Isolator, Reservation, Scope};
 use crate::words::types::Quantity;
 
 /// How much of the machine an app, or a pod, may use. `None` is no limit.
@@ -48,19 +48,8 @@ pub(crate) struct Rights {
     pub(crate) no_new_privileges: bool,
     /// How readily it is killed when memory runs out: from -1000 to 1000.
     pub(crate) oom_score: Option<i32>,
-    /// The system calls that it may make.
-    pub(crate) calls: CallSet,
-}
-
-/// Which system calls an app may make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CallSet {
-    /// Those of the default filter.
-    Default,
-    /// No others.
-    Retain(Calls),
-    /// Not these.
-    Remove(Calls),
+    /// Which system calls it may make; `None`: all.
+    pub(crate) filter: Option<Program>,
 }
 
 /// The isolators of an app.
@@ -138,28 +127,6 @@ impl Limits {
     }
 }
 
-impl CallSet {
-    /// Returns it as the compiler of filters takes it.
-    pub(crate) fn wish(&self) -> Wish<'_> {
-        match self {
-            Self::Default => Wish::Default,
-            Self::Retain(calls) => Wish::Retain(calls),
-            Self::Remove(calls) => Wish::Remove(calls),
-        }
-    }
-}
-
-impl Default for Rights {
-    fn default() -> Self {
-        Self {
-            capabilities: CAPABILITIES,
-            no_new_privileges: false,
-            oom_score: None,
-            calls: CallSet::Default,
-        }
-    }
-}
-
 impl Entry {
     /// Makes one.
     pub(crate) fn new(isolator: &str, subject: &str, fate: Fate) -> Self {
@@ -219,7 +186,8 @@ pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool) -> PodIsolation 
 ///
 /// # Errors
 ///
-/// A security module of the host would have to be told, and cannot be.
+/// A security module of the host would have to be told, and cannot be; there
+/// are no filters of system calls for this architecture.
 pub(crate) fn of_app(
     name: &str,
     isolators: &[Isolator],
@@ -228,14 +196,28 @@ pub(crate) fn of_app(
 ) -> Result<AppIsolation> {
     let subject = format!("app `{name}`");
     let mut limits = Limits::default();
-    let mut rights = Rights::default();
-    let mut report = Vec::new();
+    let mut wish = Wish::Default;
+    let mut rights = Rights {
+        capabilities: CAPABILITIES,
+        no_new_privileges: false,
+        oom_score: None,
+        filter: None,
+    };
+    let mut report: Vec<Entry> = Vec::new();
     let mut shares = None;
     for isolator in last_ones(isolators) {
         let fate = match &isolator.bound {
             _ if !isolator.belongs(Scope::App) => misplaced(isolator, "an app"),
             Bound::CpuShares(wanted) => {
                 shares = Some(u64::from(*wanted));
+                Fate::Enforced
+            }
+            Bound::RetainCalls(calls) => {
+                wish = Wish::Retain(calls);
+                Fate::Enforced
+            }
+            Bound::RemoveCalls(calls) => {
+                wish = Wish::Remove(calls);
                 Fate::Enforced
             }
             bound => match right(bound, &mut rights, host)? {
@@ -246,12 +228,21 @@ pub(crate) fn of_app(
         report.push(Entry::new(isolator.name.as_str(), &subject, fate));
     }
     limits.cpu_shares = shares.or(limits.cpu_shares);
+    let mut modify = |isolator: &str, reason: &str| {
+        if let Some(entry) = report.iter_mut().find(|entry| entry.isolator == isolator) {
+            entry.fate = Fate::Modified(reason.to_owned());
+        }
+    };
     for bounded in limits.bound_by(&pod.limits) {
-        let fate = Fate::Modified("the pod has less".to_owned());
-        if let Some(entry) = report.iter_mut().find(|entry| entry.isolator == bounded) {
-            entry.fate = fate;
+        modify(bounded, "the pod has less");
+    }
+    let verdict = seccomp::decide(wish, rights.capabilities, host.kernel)?;
+    if !verdict.notes.is_empty() {
+        for isolator in ["os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"] {
+            modify(isolator, &verdict.notes.join("; "));
         }
     }
+    rights.filter = verdict.program;
     Ok(AppIsolation {
         limits,
         rights,
@@ -338,14 +329,6 @@ fn right(bound: &Bound, rights: &mut Rights, host: &Host) -> Result<Option<Fate>
         }
         Bound::NoNewPrivileges(wanted) => {
             rights.no_new_privileges = *wanted;
-            Fate::Enforced
-        }
-        Bound::RetainCalls(calls) => {
-            rights.calls = CallSet::Retain(calls.clone());
-            Fate::Enforced
-        }
-        Bound::RemoveCalls(calls) => {
-            rights.calls = CallSet::Remove(calls.clone());
             Fate::Enforced
         }
         Bound::OomScoreAdj(score) => {

@@ -124,7 +124,7 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
         ]
     );
     assert_eq!(read.limits, Limits::default());
-    assert_eq!(read.rights, Rights::default());
+    assert_eq!(read.rights, app(&[]).rights);
     let pod = of_pod(&[isolator("os/linux/no-new-privileges", "true")], true);
     assert_eq!(
         sentences(&pod.report),
@@ -334,17 +334,43 @@ fn the_other_rights_are_as_written() {
         ("os/linux/oom-score-adj", "-50"),
         (
             "os/linux/seccomp-remove-set",
-            r#"{"set": ["stat"], "errno": "EXFULL"}"#,
+            r#"{"set": ["statx"], "errno": "EXFULL"}"#,
         ),
     ]);
     assert!(read.rights.no_new_privileges);
     assert_eq!(read.rights.oom_score, Some(-50));
-    assert_eq!(
-        read.rights.calls,
-        CallSet::Remove(Calls {
-            set: vec!["stat".to_owned()],
-            errno: Some("EXFULL".to_owned()),
-        })
+    let filter = read.rights.filter.unwrap();
+    assert!(
+        filter.summary.contains("EXFULL statx"),
+        "{}",
+        filter.summary
     );
     assert!(read.report.iter().all(Entry::is_enforced));
+}
+
+#[test]
+fn what_a_filter_does_not_understand_is_in_the_report() {
+    let read = app(&[(
+        "os/linux/seccomp-retain-set",
+        r#"{"set": ["read", "ponies"]}"#,
+    )]);
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `ponies` is no \
+             system call here and is passed over"
+        ]
+    );
+    let all = app(&[(
+        "os/linux/seccomp-retain-set",
+        r#"{"set": ["@appc.io/all"]}"#,
+    )]);
+    assert_eq!(all.rights.filter, None);
+    assert!(all.report[0].is_enforced());
+}
+
+#[test]
+fn an_app_of_which_nothing_is_said_has_the_default_filter() {
+    let filter = app(&[]).rights.filter.unwrap();
+    assert!(filter.is_default());
 }

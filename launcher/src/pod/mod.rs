@@ -1,5 +1,6 @@
 //! Pods: who an app runs as, what is mounted for it, and the plan of it all.
 
+pub(crate) mod cgroup;
 pub(crate) mod compose;
 pub(crate) mod directory;
 pub(crate) mod identity;

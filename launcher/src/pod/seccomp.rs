@@ -67,6 +67,21 @@ pub(crate) struct Program {
     pub(crate) summary: Cow<'static, str>,
 }
 
+impl Program {
+    /// Returns the default filter, for an app with default capabilities.
+    pub(crate) const fn default() -> Self {
+        Self {
+            bytes: Cow::Borrowed(DEFAULT),
+            summary: Cow::Borrowed(DEFAULT_SUMMARY),
+        }
+    }
+
+    /// Tells whether it is that one.
+    pub(crate) const fn is_default(&self) -> bool {
+        matches!(self.bytes, Cow::Borrowed(_))
+    }
+}
+
 /// What comes of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -126,10 +141,7 @@ pub(crate) fn decide(
     let ptrace = kernel >= TRACED_BEFORE_FILTERED;
     if matches!(wish, Wish::Default) && CAPABILITIES.contains(capabilities) && ptrace {
         return Ok(Verdict {
-            program: Some(Program {
-                bytes: Cow::Borrowed(DEFAULT),
-                summary: Cow::Borrowed(DEFAULT_SUMMARY),
-            }),
+            program: Some(Program::default()),
             notes: Vec::new(),
         });
     }
