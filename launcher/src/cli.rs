@@ -1,18 +1,22 @@
 //! The command line: `argv` becomes an [`Invocation`] in which everything has
 //! been checked that can be checked without looking at the host.
 //!
-//! The only file that knows pico-args.
+//! Here are the commands; how each family of them is spelt is in a file of its own.
 
-use std::convert::Infallible;
-use std::ffi::{OsStr, OsString};
+mod image;
+mod line;
+mod pod;
+mod split;
+mod values;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use pico_args::Arguments;
+use line::Line;
 
 use crate::command::plan::Format;
-use crate::command::{help, image, run, version};
+use crate::command::{help, run, version};
 use crate::ground::{Error, Result};
-use crate::pod::reify::Request;
 use crate::words::types::Uuid;
 
 /// What was asked for.
@@ -27,14 +31,18 @@ pub(crate) struct Invocation {
 pub(crate) enum Command {
     /// Print this.
     Say(String),
-    /// Run an image.
+    /// Run a pod.
     Run(run::Options),
+    /// Make a pod, to be run later.
+    Prepare(run::Options),
+    /// Run the pod whose UUID begins so.
+    RunPrepared(String),
     /// Execute a plan.
     RunPlan(PathBuf),
-    /// Show the plan of an image.
+    /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Show or change the store.
-    Image(image::Verb),
+    Image(crate::command::image::Verb),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -57,240 +65,72 @@ const USAGE: u8 = 2;
 pub(crate) const OURS: u8 = 125;
 
 /// Understands the arguments, without the program's name.
-pub(crate) fn parse(mut arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
-    // What follows `--` is the app's, whatever it looks like.
-    let rest = arguments
-        .iter()
-        .position(|argument| argument == "--")
-        .map(|at| arguments.split_off(at).into_iter().skip(1).collect());
-    let mut arguments = Arguments::from_vec(arguments);
-    let dir = arguments.opt_value_from_os_str("--dir", path);
-    let verb = match arguments.subcommand() {
+pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
+    let mut line = Line::new(arguments);
+    let dir = line.path("--dir");
+    let verb = match line.verb() {
         Ok(Some(verb)) => verb,
-        _ if arguments.contains("--version") => "version".to_owned(),
+        _ if line.flag("--version") => "version".to_owned(),
         _ => "help".to_owned(),
     };
-    dir.map_err(misused)
-        .and_then(|dir| {
-            let command = command(&verb, arguments, rest)?;
-            Ok(Invocation { dir, command })
-        })
-        .map_err(|error| Misuse {
-            error,
-            status: if verb == "run" { OURS } else { USAGE },
-        })
+    dir.and_then(|dir| {
+        let command = command(&verb, line)?;
+        Ok(Invocation { dir, command })
+    })
+    .map_err(|error| Misuse {
+        error,
+        status: match verb.as_str() {
+            "run" | "run-prepared" => OURS,
+            _ => USAGE,
+        },
+    })
 }
 
-fn command(verb: &str, mut arguments: Arguments, rest: Option<Vec<OsString>>) -> Result<Command> {
-    if arguments.contains(["-h", "--help"]) {
+fn command(verb: &str, mut line: Line) -> Result<Command> {
+    if line.flag("--help") || line.flag("-h") {
         let about = (verb != "help").then_some(verb);
         return Ok(Command::Say(help::text(about)?));
     }
     let command = match verb {
-        "run" => parse_run(&mut arguments, rest)?,
-        "plan" => {
-            let format = optional(&mut arguments, "--format", format)?;
-            let options = pod_options(&mut arguments, rest)?;
-            Command::Plan(options, format.unwrap_or(Format::Text))
+        "run" => pod::run(&mut line)?,
+        "prepare" => pod::prepare(&mut line)?,
+        "run-prepared" => {
+            let uuid = line.word()?;
+            Command::RunPrepared(uuid.ok_or_else(|| {
+                Error::usage("the UUID of a pod is missing")
+                    .hint("`launcher prepare` prints the UUID of the pod that it makes")
+            })?)
         }
-        "image" => Command::Image(image_verb(&mut arguments)?),
-        "validate" => Command::Validate(files(&mut arguments, rest)?),
-        "help" => {
-            let name: Option<String> = arguments.opt_free_from_str().map_err(misused)?;
-            Command::Say(help::text(name.as_deref())?)
-        }
+        "plan" => pod::plan(&mut line)?,
+        "image" => Command::Image(image::verb(&mut line)?),
+        "validate" => Command::Validate(files(&mut line)?),
+        "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
-        "finish" => Command::Finish(
-            arguments.free_from_fn(Uuid::parse).map_err(misused)?,
-            arguments.free_from_str().map_err(misused)?,
-        ),
+        "finish" => {
+            let (uuid, status) = (line.word()?, line.word()?);
+            let status = status.and_then(|status| status.parse().ok());
+            let missing = || Error::usage("an argument is missing");
+            Command::Finish(
+                Uuid::parse(&uuid.ok_or_else(missing)?)?,
+                status.ok_or_else(missing)?,
+            )
+        }
         other => return Err(help::unknown(other)),
     };
-    match arguments.finish().first() {
-        None => Ok(command),
-        Some(surplus) => Err(surplus_argument(verb, &surplus.to_string_lossy())),
-    }
+    line.finish()?;
+    Ok(command)
 }
 
-fn parse_run(arguments: &mut Arguments, rest: Option<Vec<OsString>>) -> Result<Command> {
-    match arguments
-        .opt_value_from_os_str("--plan", path)
-        .map_err(misused)?
-    {
-        None => Ok(Command::Run(pod_options(arguments, rest)?)),
-        Some(_) if rest.is_some() => Err(Error::usage(
-            "a plan already has its arguments; `--plan` and `--` exclude each other",
-        )),
-        Some(file) => Ok(Command::RunPlan(file)),
-    }
-}
-
-/// Takes the options that `run` and `plan` share, and the image.
-fn pod_options(arguments: &mut Arguments, rest: Option<Vec<OsString>>) -> Result<run::Options> {
-    let request = Request {
-        hostname: optional(arguments, "--hostname", |name| Ok(name.to_owned()))?,
-        arguments: rest
-            .unwrap_or_default()
-            .into_iter()
-            .map(|word| word.into_string().map_err(|word| not_text(&word)))
-            .collect::<Result<_>>()?,
-        interactive: arguments.contains("--interactive"),
-        no_overlay: arguments.contains("--no-overlay"),
-    };
-    let uuid = optional(arguments, "--uuid", Uuid::parse)?;
-    let image = next_file(arguments)?
-        .ok_or_else(|| Error::usage("an image is missing").hint("for instance `hello.aci`"))?;
-    Ok(run::Options {
-        image,
-        uuid,
-        request,
-    })
-}
-
-fn image_verb(arguments: &mut Arguments) -> Result<image::Verb> {
-    let verb = arguments.subcommand().map_err(misused)?;
-    let missing = || Error::usage("an image is missing").hint("`launcher image list` lists them");
-    Ok(match verb.as_deref() {
-        Some("list") => image::Verb::List {
-            full: arguments.contains("--full"),
-            legend: !arguments.contains("--no-legend"),
-            json: optional(arguments, "--format", json)?.unwrap_or(false),
-        },
-        Some("rm") => image::Verb::Remove(match names(arguments)? {
-            names if names.is_empty() => return Err(missing()),
-            names => names,
-        }),
-        Some("verify") => image::Verb::Verify(names(arguments)?),
-        Some("cat-manifest") => image::Verb::CatManifest(name(arguments)?.ok_or_else(missing)?),
-        Some(verb @ ("export" | "extract" | "render")) => {
-            let image = name(arguments)?.ok_or_else(missing)?;
-            let target = next_file(arguments)?;
-            match (verb, target) {
-                ("export", Some(file)) => image::Verb::Export(image, file),
-                ("extract", Some(directory)) => image::Verb::Extract(image, directory),
-                ("render", Some(directory)) => image::Verb::Render(image, directory),
-                ("export", None) => return Err(Error::usage("a file is missing")),
-                _ => return Err(Error::usage("a directory is missing")),
-            }
-        }
-        Some(other) => {
-            return Err(Error::usage(format!("there is no command `image {other}`"))
-                .hint("`launcher help image` lists them"));
-        }
-        None => {
-            return Err(
-                Error::usage("`image` needs a command").hint("`launcher help image` lists them")
-            );
-        }
-    })
-}
-
-fn names(arguments: &mut Arguments) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    while let Some(name) = name(arguments)? {
-        names.push(name);
-    }
-    Ok(names)
-}
-
-/// Takes the next argument that is no option, as text.
-fn name(arguments: &mut Arguments) -> Result<Option<String>> {
-    let name = next_file(arguments)?.map(|name| name.into_os_string().into_string());
-    name.transpose().map_err(|name| not_text(&name))
-}
-
-/// Reads the format of a table: is it JSON?
-fn json(text: &str) -> Result<bool> {
-    match text {
-        "text" => Ok(false),
-        "json" => Ok(true),
-        other => Err(Error::usage(format!(
-            "`{other}` is no format; it is `text` or `json`"
-        ))),
-    }
-}
-
-fn files(arguments: &mut Arguments, rest: Option<Vec<OsString>>) -> Result<Vec<PathBuf>> {
+fn files(line: &mut Line) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    while let Some(file) = next_file(arguments)? {
+    while let Some(file) = line.argument()? {
         files.push(file);
     }
-    files.extend(rest.into_iter().flatten().map(PathBuf::from));
+    files.extend(line.rest().into_iter().map(PathBuf::from));
     if files.is_empty() {
         return Err(Error::usage("a file is missing"));
     }
     Ok(files)
-}
-
-/// Takes the next argument that is no option.
-fn next_file(arguments: &mut Arguments) -> Result<Option<PathBuf>> {
-    match arguments.opt_free_from_os_str(path).map_err(misused)? {
-        Some(option) if option.as_os_str().as_encoded_bytes().starts_with(b"-") => {
-            Err(unknown_option(&option.to_string_lossy()))
-        }
-        file => Ok(file),
-    }
-}
-
-fn optional<T>(
-    arguments: &mut Arguments,
-    name: &'static str,
-    read: impl Fn(&str) -> Result<T>,
-) -> Result<Option<T>> {
-    let value: Option<String> = arguments.opt_value_from_str(name).map_err(misused)?;
-    value.map(|value| read(&value)).transpose()
-}
-
-fn path(text: &OsStr) -> std::result::Result<PathBuf, Infallible> {
-    Ok(PathBuf::from(text))
-}
-
-fn format(text: &str) -> Result<Format> {
-    match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "words" => Ok(Format::Words),
-        other => Err(Error::usage(format!(
-            "`{other}` is no format of plans; it is `text`, `json` or `words`"
-        ))),
-    }
-}
-
-fn surplus_argument(verb: &str, argument: &str) -> Error {
-    if argument.starts_with('-') {
-        return unknown_option(argument);
-    }
-    let error = Error::usage(format!("`{argument}` is one argument too many"));
-    match verb {
-        "run" | "plan" => error.hint("arguments of the app stand behind `--`"),
-        _ => error,
-    }
-}
-
-fn unknown_option(option: &str) -> Error {
-    Error::usage(format!("there is no option `{option}`"))
-        .hint("`launcher help COMMAND` lists the options of a command")
-}
-
-fn not_text(word: &OsStr) -> Error {
-    Error::usage(format!(
-        "the argument `{}` is not UTF-8 text",
-        word.to_string_lossy()
-    ))
-}
-
-/// Says in our words what pico-args found wrong.
-fn misused(error: pico_args::Error) -> Error {
-    use pico_args::Error as Misused;
-    match error {
-        Misused::OptionWithoutAValue(name) => Error::usage(format!("`{name}` needs a value")),
-        Misused::MissingArgument => Error::usage("an argument is missing"),
-        Misused::NonUtf8Argument => Error::usage("an argument is not UTF-8 text"),
-        Misused::Utf8ArgumentParsingFailed { value, cause } => {
-            Error::usage(format!("`{value}`: {cause}"))
-        }
-        other => Error::usage(other.to_string()),
-    }
 }
 
 #[cfg(test)]
@@ -325,7 +165,7 @@ mod tests {
             ),
             (
                 "run a.aci b",
-                "125 `b` is one argument too many\nhint: arguments of the app stand behind `--`",
+                "125 `b` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
             ),
             ("run --uuid", "125 `--uuid` needs a value"),
             (
@@ -334,7 +174,7 @@ mod tests {
             ),
             (
                 "plan --format xml a.aci",
-                "2 `xml` is no format of plans; it is `text`, `json` or `words`",
+                "2 `--format`: `xml` is no format of plans; it is `text`, `json` or `words`",
             ),
             ("validate", "2 a file is missing"),
             ("version now", "2 `now` is one argument too many"),
@@ -349,8 +189,11 @@ mod tests {
         let Ok(Command::Run(options)) = command("run a.aci -- --dir x --help --") else {
             unreachable!("it is understood");
         };
-        assert_eq!(options.request.arguments, ["--dir", "x", "--help", "--"]);
-        assert_eq!(options.image, PathBuf::from("a.aci"));
+        let [app] = &options.request.apps[..] else {
+            unreachable!("it is one app");
+        };
+        assert_eq!(app.arguments, ["--dir", "x", "--help", "--"]);
+        assert_eq!(options.images, [PathBuf::from("a.aci")]);
     }
 
     #[test]

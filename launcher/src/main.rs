@@ -60,10 +60,16 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
     };
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
-        Command::Run(options) => fail(&never(command::run::run(&dir, &options)), OURS),
+        Command::Run(options) => fail(&never(command::run::run(&dir, options)), OURS),
+        Command::RunPrepared(uuid) => {
+            fail(&never(command::run::run_prepared(&dir, &uuid)), OURS)
+        }
+        Command::Prepare(options) => {
+            done(command::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
+        }
         Command::RunPlan(file) => fail(&never(command::run::run_plan(&dir, &file)), OURS),
         Command::Plan(options, format) => {
-            done(command::plan::run(&dir, &options, format).and_then(|plan| say(&plan)))
+            done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
         Command::Validate(files) => match command::validate::run(&files) {

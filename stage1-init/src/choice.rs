@@ -170,6 +170,9 @@ word_set! {
         "nofollow" NOFOLLOW = 9,
         /// A target that is not there is no error: nothing is done.
         "optional" OPTIONAL = 10,
+        /// No component of the source may be a symbolic link (bind only): for
+        /// sources that somebody could exchange after they were looked at.
+        "pinned" PINNED = 11,
     }
 }
 

@@ -133,7 +133,7 @@ impl<'a> Tree<'a> {
         let Some(place) = self.target(target, flags)? else {
             return Ok(());
         };
-        let source = self.source(source)?;
+        let source = self.source(source, flags)?;
         self.bind_at(source.as_fd(), &place, target, flags)
     }
 
@@ -147,7 +147,7 @@ impl<'a> Tree<'a> {
         let recursive = flags.contains(MountFlags::REC);
         let how = raw::MS_BIND | if recursive { raw::MS_REC } else { 0 };
         self.mount_at(Source::Fd(source), place.as_fd(), c"", how, None)?;
-        let flags = flags.without(MountFlags::REC.with(MountFlags::OPTIONAL));
+        let flags = flags.without(UNMOUNTED);
         if flags.without(MountFlags::NOFOLLOW).is_empty() {
             return Ok(());
         }
@@ -164,10 +164,15 @@ impl<'a> Tree<'a> {
     /// mount namespace was made leads to the mounts of another, from which
     /// nothing can be bound: its path is opened anew, and must still be it.
     #[inline(never)]
-    fn source(&self, source: &CStr) -> Result<OwnedFd> {
+    fn source(&self, source: &CStr, how: MountFlags) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let Some(number) = source.to_bytes().strip_prefix(b"fd:") else {
-            return rustix::fs::open(source, flags, Mode::empty());
+            let links = if how.contains(MountFlags::PINNED) {
+                Links::Refuse
+            } else {
+                Links::Follow
+            };
+            return beneath::open(None, source, links);
         };
         let inherited = sys::inherited(say::read_decimal(number).ok_or(Errno::BADF)?)?;
         let mut buffer = [0; 4096];
@@ -273,6 +278,11 @@ pub(crate) enum Source<'a> {
     Word(&'a CStr),
     Fd(BorrowedFd<'a>),
 }
+
+/// What says how to bind, and is no property of what is mounted.
+const UNMOUNTED: MountFlags = MountFlags::REC
+    .with(MountFlags::OPTIONAL)
+    .with(MountFlags::PINNED);
 
 /// A target of which no component is a link, and which need not be there.
 const QUIETLY: MountFlags = MountFlags::NOFOLLOW.with(MountFlags::OPTIONAL);

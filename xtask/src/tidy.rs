@@ -23,7 +23,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("crc32fast", &["image/gzip", "image/deflate"]),
     ("lzma_rust2", &["image/decompress"]),
     ("miniz_oxide", &["image/gzip", "image/deflate"]),
-    ("pico_args", &["cli"]),
+    ("pico_args", &["cli/line"]),
     ("rustix", &["*"]),
     ("serde", &["words/json"]),
     ("serde_json", &["words/json"]),

@@ -1,11 +1,17 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{image, plan, run, validate, version};
+use super::{image, plan, prepare, run, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
 const COMMANDS: &[(&str, &str, &str)] = &[
-    ("run", "runs an image", run::HELP),
+    ("run", "runs images", run::HELP),
+    ("prepare", "makes a pod, to be run later", prepare::HELP),
+    (
+        "run-prepared",
+        "runs a pod that was prepared",
+        prepare::RUN_HELP,
+    ),
     ("plan", "shows what `run` would do", plan::HELP),
     ("validate", "checks images and manifests", validate::HELP),
     (
@@ -51,7 +57,7 @@ Commands:
 "
     .to_owned();
     for (name, line, _) in COMMANDS {
-        text.push_str(&format!("  {name:<10} {line}\n"));
+        text.push_str(&format!("  {name:<12} {line}\n"));
     }
     text.push_str(
         "

@@ -4,6 +4,18 @@ pub(crate) mod finish;
 pub(crate) mod help;
 pub(crate) mod image;
 pub(crate) mod plan;
+pub(crate) mod prepare;
+mod request;
 pub(crate) mod run;
 pub(crate) mod validate;
 pub(crate) mod version;
+
+use std::io::Write as _;
+
+/// Says to the caller what is worth knowing and is no error.
+fn say(notes: &[String]) {
+    for note in notes {
+        // Where not even this can be written there is nobody to hear it.
+        let _ = std::io::stderr().write_all(format!("launcher: {note}\n").as_bytes());
+    }
+}

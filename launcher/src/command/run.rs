@@ -2,72 +2,150 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use stage1_init::Directive;
 
-use crate::ground::dirs::Dirs;
+use super::request;
+use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
-use crate::ground::{Context as _, Error, Result, beneath};
+use crate::ground::{Context as _, Error, Result, beneath, source};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
 use crate::image::verify::Verified;
 use crate::pod::compose::{Pod, compose};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::plan::Plan;
-use crate::pod::reify::{Request, Source, reify};
+use crate::pod::reify::{Source, reify};
 use crate::pod::render;
+use crate::pod::request::Request;
 use crate::run::stage1::{self, Handover};
+use crate::words::manifest::app::Variable;
+use crate::words::manifest::isolator::Bound;
 use crate::words::types::Uuid;
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
-Usage: launcher run [OPTIONS] IMAGE [-- ARGUMENT...]
+Usage: launcher run [POD OPTIONS] IMAGE [APP OPTIONS] [-- ARGUMENT...]
+                    [--- IMAGE [APP OPTIONS] [-- ARGUMENT...]]...
+       launcher run [POD OPTIONS] --pod-manifest FILE
        launcher run --plan FILE
 
-Runs the app of an image, in namespaces of its own, and exits with its status:
-128 more than the signal's number if one ended it, 125 if Nose Cone failed,
-126 if the program cannot be executed, 127 if there is none.
+Runs the apps of images in one pod: each with a root and mounts of its own,
+all with the same processes, network and host name, apart from the host's.
+Exits with the status of the first app that failed, or 0: 128 more than the
+signal's number if one ended it, 125 if Nose Cone failed, 126 if a program
+cannot be executed, 127 if there is none. When an app fails, the others are
+asked to end, and killed ten seconds later.
 What comes after `--` is appended to the app's command.
 
-Options:
+Pod options, before the first image:
+  --annotation NAME=VALUE
+                    says something about the pod; may be repeated
   --hostname NAME   host name of the pod (its UUID)
+  --inherit-env     passes the caller's environment on; what an image sets
+                    counts more
   --interactive     the app takes over the terminal
-  --no-overlay      copy the image's files, rather than lay them under an
+  --locale NAME     sets LANG
+  --no-overlay      copy the images' files, rather than lay them under an
                     overlay
-  --uuid UUID       of the pod (a random one)
   --plan FILE       execute a plan, as `launcher plan` prints it, instead of
                     composing one; `-` is the standard input
+  --pod-manifest FILE
+                    run the apps of a pod manifest, whose images are in the
+                    store
+  --set-env NAME=VALUE
+                    sets a variable for all apps; may be repeated
+  --set-env-file FILE
+                    sets those of a file, a line each; may be repeated.
+                    `--set-env` counts more
+  --strict          do not run if an isolator cannot be enforced
+  --timezone ZONE   time zone of the apps: `host`, or a name
+  --uuid UUID       of the pod (a random one)
+  --uuid-file-save FILE
+                    writes the UUID to a file before anything else is done
+  --volume NAME,kind=host,source=PATH[,readOnly=BOOL][,recursive=BOOL]
+                    [,followSymlinks=BOOL]
+                    a directory or file of the host that apps can mount.
+                    With what is mounted below it, unless not recursive.
+                    No link may be in its path, unless that is allowed
+  --volume NAME,kind=empty[,readOnly=BOOL][,mode=0755][,uid=0][,gid=0]
+                    a new directory that lives as long as the pod
+
+App options, behind the image; they count more than what the image says:
+  --annotation NAME=VALUE
+                    says something about the app; may be repeated
+  --caps-remove CAPABILITY,...
+  --caps-retain CAPABILITY,...
+                    takes these, or all others, from the app
+  --cpu AMOUNT      processors, such as `500m`
+  --cpu-shares N    weight against other apps
+  --environment NAME=VALUE
+                    sets a variable; may be repeated
+  --exec PROGRAM    runs this, instead of all words of the image's command
+  --group GROUP     a name or number of the image, or a path whose group it is
+  --memory AMOUNT   bytes, such as `64Mi`
+  --mount volume=NAME,target=PATH
+                    mounts a volume of the pod; may be repeated
+  --name NAME       what the app is called (the last part of its image's name)
+  --no-new-privileges
+                    no program gives the app more rights than it has
+  --oom-score-adj N how readily it is killed when memory runs out
+  --readonly-rootfs the app cannot change its root file system
+  --seccomp mode=retain|remove[,errno=NAME],CALL,...
+                    allows no other system calls, or not these
+  --supplementary-gids GID,...
+                    its only other groups
+  --user USER       a name or number of the image, or a path whose owner it is
+  --user-annotation NAME=VALUE
+  --user-label NAME=VALUE
+                    for people and their tools; may be repeated
+  --working-dir PATH
+                    where it starts
 ";
 
 /// What was asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Options {
-    /// The archive.
-    pub(crate) image: PathBuf,
+    /// The images of the apps, as they were given.
+    pub(crate) images: Vec<PathBuf>,
+    /// A pod manifest, instead of images.
+    pub(crate) manifest: Option<PathBuf>,
     /// UUID of the pod, if it is not to be random.
     pub(crate) uuid: Option<Uuid>,
+    /// Where the UUID is written.
+    pub(crate) uuid_file: Option<PathBuf>,
+    /// The apps get the caller's environment.
+    pub(crate) inherit: bool,
+    /// Files of variables.
+    pub(crate) files: Vec<PathBuf>,
+    /// Variables that count more than those of the files.
+    pub(crate) set: Vec<Variable>,
+    /// The name of a time zone.
+    pub(crate) timezone: Option<String>,
     /// Everything else about the pod.
     pub(crate) request: Request,
 }
 
-/// Runs an image; returns only if it could not be started.
-pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
+/// Runs a pod; returns only if it could not be started.
+pub(crate) fn run(dir: &Path, options: Options) -> Result<Infallible> {
     let host = Host::observe();
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
-    let store = Store::open(&dirs)?;
-    let image = fetch(&store, &options.image)?;
-    let layers = render::directories(&store, &dirs, image.id())?;
-    let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
-    let pod = reified(&dirs, &host, uuid, &options.request, &image, layers)?;
-    report_isolators(&pod);
-    let plan = compose(&pod, &host)?;
-    let directory = PodDirectory::create(&dirs, uuid)?;
-    copy_roots(&pod, &directory)?;
+    let (directory, plan) = make(&dirs, &host, options, State::Run)?;
+    start(&dirs, &directory, &plan)
+}
+
+/// Runs a pod that was prepared; returns only if it could not be started.
+pub(crate) fn run_prepared(dir: &Path, uuid: &str) -> Result<Infallible> {
+    Host::observe().require_privilege()?;
+    let dirs = Dirs::open(dir)?;
+    let uuid = directory::find_prepared(&dirs, uuid)?;
+    let directory = PodDirectory::take_prepared(&dirs, uuid)?;
+    let plan = Plan::read(&directory::read(&dirs, uuid, "plan")?)?;
     start(&dirs, &directory, &plan)
 }
 
@@ -77,8 +155,41 @@ pub(crate) fn run_plan(dir: &Path, file: &Path) -> Result<Infallible> {
     let dirs = Dirs::open(dir)?;
     let plan = read_plan(file)?;
     let uuid = uuid_of(&dirs, &plan)?;
-    let directory = PodDirectory::create(&dirs, uuid)?;
+    let directory = PodDirectory::create(&dirs, uuid, State::Run)?;
+    directory.write("plan", plan.text().as_bytes())?;
     start(&dirs, &directory, &plan)
+}
+
+/// Makes a pod, up to where only its plan has to be executed.
+pub(super) fn make<'a>(
+    dirs: &'a Dirs,
+    host: &Host,
+    options: Options,
+    state: State,
+) -> Result<(PodDirectory<'a>, Plan)> {
+    let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
+    if let Some(file) = &options.uuid_file {
+        request::save_uuid(file, uuid)?;
+    }
+    let store = Store::open(dirs)?;
+    let (manifest, arguments) = (options.manifest.clone(), options.images.clone());
+    let mut request = request::complete(options)?;
+    let images = match manifest {
+        Some(file) => request::add_manifest(&mut request, &file, &store)?,
+        None => {
+            let images = arguments.iter().map(|argument| image(&store, argument));
+            images.collect::<Result<_>>()?
+        }
+    };
+    let pod = reified(dirs, &store, host, uuid, &request, &images)?;
+    tell(&pod, request.strict)?;
+    let plan = compose(&pod, host)?;
+    let directory = PodDirectory::create(dirs, uuid, state)?;
+    let manifest = format!("{:#}\n", pod.manifest.to_json());
+    directory.write("pod", manifest.as_bytes())?;
+    directory.write("plan", plan.text().as_bytes())?;
+    copy_roots(&pod, &directory)?;
+    Ok((directory, plan))
 }
 
 /// Makes a version 4 UUID.
@@ -89,9 +200,10 @@ pub(crate) fn random_uuid() -> Result<Uuid> {
     Ok(Uuid::from_random(bytes))
 }
 
-fn fetch(store: &Store, path: &Path) -> Result<Image> {
-    let name = path.display().to_string();
-    let file = std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
+/// Finds the image that an argument means, and sees to it that it is stored.
+fn image(store: &Store<'_>, argument: &Path) -> Result<Image> {
+    let name = argument.display().to_string();
+    let file = std::fs::File::open(argument).context(|| format!("cannot open image `{name}`"))?;
     let id = store.ensure(&Verified::by_operator(file, name.clone()))?;
     store
         .image(&id)?
@@ -100,30 +212,48 @@ fn fetch(store: &Store, path: &Path) -> Result<Image> {
 
 fn reified(
     dirs: &Dirs,
+    store: &Store<'_>,
     host: &Host,
     uuid: Uuid,
     request: &Request,
-    image: &Image,
-    layers: Vec<PathBuf>,
+    images: &[Image],
 ) -> Result<Pod> {
-    let source = Source {
-        manifest: image.manifest(),
-        rootfs: &Stack::open(&layers)?,
-        layers,
-    };
+    let layers = images
+        .iter()
+        .map(|image| render::directories(store, dirs, image.id()));
+    let layers: Vec<Vec<PathBuf>> = layers.collect::<Result<_>>()?;
+    let trees = layers.iter().map(|layers| Stack::open(layers));
+    let trees: Vec<Stack> = trees.collect::<Result<_>>()?;
+    let sources = images.iter().zip(layers).zip(&trees);
+    let sources: Vec<Source<'_>> = sources
+        .map(|((image, layers), rootfs)| Source {
+            id: *image.id(),
+            manifest: image.manifest(),
+            rootfs,
+            layers,
+        })
+        .collect();
     let directory = directory::path(dirs.path(), uuid);
-    reify(uuid, directory, host, request, &source)
+    reify(uuid, directory, host, request, &sources, &source::look)
 }
 
-/// Says what the images ask for and do not get.
-fn report_isolators(pod: &Pod) {
+/// Says what the caller should know, and what the images ask for and do not get.
+fn tell(pod: &Pod, strict: bool) -> Result<()> {
+    super::say(&pod.notes);
     for app in &pod.apps {
         for isolator in &app.app.isolators {
+            if matches!(isolator.bound, Bound::NoNewPrivileges(_)) {
+                continue;
+            }
             let (name, app) = (isolator.name.as_str(), &app.name);
-            let line = format!("launcher: isolator `{name}` of app `{app}` is not enforced\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            let line = format!("isolator `{name}` of app `{app}` is not enforced");
+            if strict {
+                return Err(Error::invalid(line).hint("without `--strict` the pod runs all the same"));
+            }
+            super::say(&[line]);
         }
     }
+    Ok(())
 }
 
 /// Copies the images' files to where the plan expects them, for apps whose
@@ -138,7 +268,6 @@ fn copy_roots(pod: &Pod, directory: &PodDirectory<'_>) -> Result<()> {
 }
 
 fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infallible> {
-    directory.write("plan", plan.text().as_bytes())?;
     let finally = [
         OsString::from("launcher"),
         OsString::from("--dir"),

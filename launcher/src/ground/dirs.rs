@@ -4,7 +4,7 @@
 //! DIR/                      --dir, or $XDG_DATA_HOME/nosecone for ordinary users
 //! ├── images/ID/            manifest, rootfs/, record: complete if it exists
 //! ├── names/                indexes of images: by name, by file
-//! ├── pods/STATE/UUID/      embryo, run, garbage
+//! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, garbage
 //! ├── trees/KEY/            rootfs/, layers: rendered of several images
 //! └── tmp/                  staging; what nobody has locked is rubbish
 //! ```
@@ -32,6 +32,10 @@ const SYSTEM: &str = "/var/lib/nosecone";
 pub(crate) enum State {
     /// Being made.
     Embryo,
+    /// Being filled, if it is locked.
+    Prepare,
+    /// Ready to run.
+    Prepared,
     /// Running, if it is locked.
     Run,
     /// Being removed.
@@ -43,6 +47,8 @@ impl State {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Embryo => "embryo",
+            Self::Prepare => "prepare",
+            Self::Prepared => "prepared",
             Self::Run => "run",
             Self::Garbage => "garbage",
         }

@@ -5,5 +5,7 @@ pub(crate) mod beneath;
 pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
+pub(crate) mod source;
+pub(crate) mod zone;
 
 pub(crate) use error::{Context, Error, Kind, Result};

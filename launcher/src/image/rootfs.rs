@@ -13,6 +13,10 @@ pub(crate) trait Rootfs {
     /// Returns what is known of whatever has this path, or `None` if nothing
     /// has. The empty path is the root itself.
     fn status(&self, path: &str) -> Result<Option<Status>>;
+
+    /// Tells whether nothing is in the directory that has this path. What is
+    /// no directory, or not there, has nothing in it.
+    fn is_empty(&self, path: &str) -> Result<bool>;
 }
 
 /// What is known of a file.

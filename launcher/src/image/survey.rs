@@ -100,8 +100,12 @@ impl Index {
         Ok(())
     }
 
-    /// Follows a path inside the tree, as the kernel would.
     fn find(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(&self.follow(path)?)
+    }
+
+    /// Follows a path inside the tree, as the kernel would, to one without links.
+    fn follow(&self, path: &str) -> Option<PathBuf> {
         let mut way = PathBuf::new();
         let mut ahead = parts(Path::new(path));
         let mut links = 0;
@@ -127,7 +131,7 @@ impl Index {
                 _ => {}
             }
         }
-        self.nodes.get(&way)
+        Some(way)
     }
 }
 
@@ -151,5 +155,15 @@ impl Rootfs for Index {
 
     fn status(&self, path: &str) -> Result<Option<Status>> {
         Ok(self.find(path).map(|node| node.status))
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let Some(directory) = self.follow(path) else {
+            return Ok(true);
+        };
+        Ok(!self
+            .nodes
+            .keys()
+            .any(|path| path.parent() == Some(&directory)))
     }
 }

@@ -48,6 +48,22 @@ impl Rootfs for Tree {
             mode: status.st_mode & 0o7777,
         }))
     }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let what = || format!("cannot list `/{path}` of the image");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let directory = match beneath::open(&self.root, Path::new(path), flags) {
+            Ok(directory) => directory,
+            Err(error) if beneath::is_absent(&error) => return Ok(true),
+            Err(error) => return Err(error).context(what),
+        };
+        for entry in rustix::fs::Dir::new(directory).context(what)? {
+            if !matches!(entry.context(what)?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Trees that lie over one another, topmost first.
@@ -146,6 +162,18 @@ impl Rootfs for Stack {
             None => Ok(None),
         }
     }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let Some((_, path)) = self.find(path)? else {
+            return Ok(true);
+        };
+        for tree in &self.0 {
+            if !tree.is_empty(&path.to_string_lossy())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +218,9 @@ mod tests {
         assert!(stack.status("usr").unwrap().unwrap().directory);
         assert!(stack.status("").unwrap().unwrap().directory);
         assert!(stack.status("var").unwrap().is_none());
+        for (path, empty) in [("etc", false), ("usr", false), ("usr/etc/far", true), ("var", true)] {
+            assert_eq!(stack.is_empty(path).unwrap(), empty, "{path}");
+        }
         std::fs::remove_dir_all(root).unwrap();
     }
 }

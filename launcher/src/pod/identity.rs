@@ -109,6 +109,10 @@ mod tests {
                 mode: 0o755,
             }))
         }
+
+        fn is_empty(&self, _path: &str) -> Result<bool> {
+            Ok(true)
+        }
     }
 
     #[test]

@@ -1,18 +1,27 @@
-//! Makes of images and options a pod in which nothing is left open: every app
-//! with its name, its command, its identity and the layers of its root.
+//! Makes of images and wishes a pod in which nothing is left open: every app
+//! with its name, its command, its identity, its volumes and the layers of its
+//! root; and the pod manifest that says the same.
 
 use std::path::PathBuf;
 
-use super::compose::{Pod, PodApp, Root, Sourced};
+use super::compose::{Pod, PodApp, Root};
 use super::identity;
+use super::merge::{Merged, merge};
+use super::request::{AppRequest, Request, Sourced};
+use super::standard;
+use super::volume::{Look, Mounting, Volumes};
 use crate::ground::host::Host;
-use crate::ground::{Error, Result};
+use crate::ground::{Context as _, Error, Result};
 use crate::image::rootfs::{Rootfs, Status};
-use crate::words::manifest::ImageManifest;
-use crate::words::types::{AcName, Uuid};
+use crate::words::digest::ImageId;
+use crate::words::manifest::pod::{self, PodImage};
+use crate::words::manifest::{ImageManifest, PodManifest, SPECIFICATION};
+use crate::words::types::{AcName, Uuid, Version};
 
 /// An image, as far as a pod depends on it.
 pub(crate) struct Source<'a> {
+    /// Which it is.
+    pub(crate) id: ImageId,
     /// Its manifest.
     pub(crate) manifest: &'a ImageManifest,
     /// Its files.
@@ -21,104 +30,180 @@ pub(crate) struct Source<'a> {
     pub(crate) layers: Vec<PathBuf>,
 }
 
-/// What the caller wishes.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Request {
-    /// Host name of the pod, instead of its UUID.
-    pub(crate) hostname: Option<String>,
-    /// Words that are appended to the app's command.
-    pub(crate) arguments: Vec<String>,
-    /// The app takes over the terminal.
-    pub(crate) interactive: bool,
-    /// The image's files are copied, even where overlayfs could lay them under.
-    pub(crate) no_overlay: bool,
-}
-
 /// Longest host name that sethostname(2) takes, in bytes.
 const MAX_HOSTNAME: usize = 64;
 
-/// Makes the pod.
+/// Makes the pod. `sources` are the images of its apps, in the order of these;
+/// `directory` is where the pod will be when it runs.
 ///
 /// # Errors
 ///
-/// An image without an app; a user or group that the image does not have; a
-/// host name that cannot be one.
+/// An image without an app; names that clash; a user or group that the image
+/// does not have; a volume that cannot be mounted; a host name that cannot be one.
 pub(crate) fn reify(
     uuid: Uuid,
     directory: PathBuf,
     host: &Host,
     request: &Request,
-    source: &Source<'_>,
+    sources: &[Source<'_>],
+    look: Look<'_>,
 ) -> Result<Pod> {
+    let names = names(request, sources)?;
+    if request.interactive && names.len() > 1 {
+        return Err(Error::usage(
+            "`--interactive` gives the terminal to an app, and the pod has several",
+        ));
+    }
+    let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
+    let (mut apps, mut sections) = (Vec::new(), Vec::new());
+    for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
+        let (app, section) = app(name, host, request, wanted, source, &mut volumes)?;
+        apps.push(app);
+        sections.push(section);
+    }
+    let found = volumes.finish()?;
+    let mut notes = found.notes;
+    for port in &request.ports {
+        let name = &port.name;
+        notes.push(format!(
+            "port `{name}` cannot be reached from the host: the pod's network is its own"
+        ));
+    }
     Ok(Pod {
         directory,
         hostname: hostname(uuid, request)?,
-        apps: vec![app(host, request, source)?],
+        apps,
+        volumes: found.empty,
+        notes,
+        manifest: PodManifest {
+            ac_version: Version::parse(SPECIFICATION)?,
+            apps: sections,
+            volumes: found.volumes,
+            isolators: request.isolators.clone(),
+            annotations: request.annotations.clone(),
+            ports: request.ports.clone(),
+            user_annotations: request.user_annotations.clone(),
+            user_labels: request.user_labels.clone(),
+        },
     })
 }
 
 fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
     let Some(name) = &request.hostname else {
-        return Ok(Sourced {
-            value: uuid.to_string(),
-            reason: "default: the pod's UUID".to_owned(),
-        });
+        return Ok(Sourced::new(uuid.to_string(), "default: the pod's UUID"));
     };
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     if name.is_empty() || name.len() > MAX_HOSTNAME || !name.chars().all(fits) {
         return Err(Error::usage(format!("`{name}` cannot be a host name"))
             .hint("letters, digits, `-` and `.`, at most 64 of them"));
     }
-    Ok(Sourced {
-        value: name.clone(),
-        reason: "option --hostname".to_owned(),
-    })
+    Ok(Sourced::new(name.clone(), "option --hostname"))
 }
 
-fn app(host: &Host, request: &Request, source: &Source<'_>) -> Result<PodApp> {
-    let image = source.manifest.name.as_str();
-    let Some(mut app) = source.manifest.app.clone() else {
-        return Err(Error::invalid(format!("image `{image}` has no app to run"))
-            .hint("it is meant to be a dependency of other images"));
-    };
-    if app.exec.is_empty() {
+/// Names the apps, each as no other.
+fn names(request: &Request, sources: &[Source<'_>]) -> Result<Vec<AcName>> {
+    if sources.is_empty() {
+        return Err(Error::invalid("the pod has no app"));
+    }
+    if sources.len() > stage1_init::MAX_APPS {
+        let (count, most) = (sources.len(), stage1_init::MAX_APPS);
         return Err(Error::invalid(format!(
-            "the app of image `{image}` names no program"
+            "the pod has {count} apps, and {most} is the most"
         )));
     }
-    app.exec.extend(request.arguments.iter().cloned());
+    let mut names: Vec<AcName> = Vec::new();
+    for (wanted, source) in request.apps.iter().zip(sources) {
+        let name = match &wanted.name {
+            Some(name) => name.clone(),
+            None => derived(source.manifest.name.as_str())?,
+        };
+        if names.contains(&name) {
+            return Err(Error::usage(format!("two apps are called `{name}`"))
+                .hint("`--name NAME` behind an image calls its app something else"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Derives the name of an app from its image's: the last part, with what
+/// cannot stand in an AC Name made into hyphens.
+fn derived(image: &str) -> Result<AcName> {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    AcName::sanitize(last).map_or_else(|| AcName::parse("app"), Ok)
+}
+
+fn app(
+    name: &AcName,
+    host: &Host,
+    request: &Request,
+    wanted: &AppRequest,
+    source: &Source<'_>,
+    volumes: &mut Volumes<'_>,
+) -> Result<(PodApp, pod::PodApp)> {
+    let several = request.apps.len() > 1;
+    let Merged {
+        app,
+        reasons,
+        variables,
+    } = merge(name.as_str(), request, wanted, source.manifest)?;
+    let identity = identity::resolve(&app.user, &app.group, source.rootfs);
+    let identity = match several {
+        true => identity.context(|| format!("app `{name}`"))?,
+        false => identity?,
+    };
+    let (mounted, mounts) = volumes.of(&Mounting {
+        app: name.as_str(),
+        mounts: &wanted.mounts,
+        points: &app.mount_points,
+        rootfs: source.rootfs,
+    })?;
     let top = source.rootfs.status("")?.unwrap_or(Status {
         directory: true,
         uid: 0,
         gid: 0,
         mode: 0o755,
     });
-    Ok(PodApp {
-        name: name(image),
-        identity: identity::resolve(&app.user, &app.group, source.rootfs)?,
+    let mut lacks = Vec::new();
+    for path in standard::OPTIONAL {
+        if source.rootfs.status(path.trim_start_matches('/'))?.is_none() {
+            lacks.push(path);
+        }
+    }
+    let section = pod::PodApp {
+        name: name.clone(),
+        image: PodImage {
+            name: Some(source.manifest.name.clone()),
+            id: source.id,
+            labels: source.manifest.labels.clone(),
+        },
+        app: Some(app.clone()),
+        read_only_rootfs: wanted.read_only.is_some(),
+        mounts,
+        annotations: wanted.annotations.clone(),
+    };
+    let app = PodApp {
+        name: name.to_string(),
         app,
-        reason: format!("image {image}"),
+        reasons,
+        variables,
         root: Root {
             layers: source.layers.clone(),
             top: (top.uid, top.gid, top.mode),
             copied: request.no_overlay || !host.overlay,
+            read_only: wanted.read_only,
         },
-        has_tmp: source.rootfs.status("tmp")?.is_some(),
+        identity,
+        mounted,
+        lacks,
+        zone: request.zone.as_ref().and_then(|zone| zone.file.clone()),
         interactive: request.interactive,
-    })
-}
-
-/// Derives the name of an app from its image's: the last part, with what
-/// cannot stand in an AC Name made into hyphens.
-fn name(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    match AcName::sanitize(last) {
-        Some(name) => name.as_str().to_owned(),
-        None => "app".to_owned(),
-    }
+    };
+    Ok((app, section))
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -130,7 +215,7 @@ mod tests {
             ("busybox", "busybox"),
             ("example.com/__", "app"),
         ] {
-            assert_eq!(name(image), app);
+            assert_eq!(derived(image).unwrap().as_str(), app);
         }
     }
 }

@@ -121,6 +121,20 @@ pub(crate) const TMP: Fixture = Fixture {
     mode: 0o1777,
 };
 
+/// Where an image may have something of its own, which then stays as it is.
+pub(crate) const OPTIONAL: [&str; 4] = ["/tmp", "/etc/hosts", "/etc/hostname", "/etc/mtab"];
+
+/// Where /etc/mtab leads, from which old programs read what is mounted.
+pub(crate) const MTAB: &str = "../proc/self/mounts";
+
+/// Variables that say what is so, whatever an image says.
+pub(crate) const OURS: [&str; 3] = ["AC_APP_NAME", "AC_METADATA_URL", "container"];
+
+/// Returns /etc/hosts of a pod: its network is loopback.
+pub(crate) fn hosts(hostname: &str) -> String {
+    format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")
+}
+
 /// Character devices: name, major and minor number (the kernel's devices.txt).
 /// The console is the null device: an app has no business on the host's.
 pub(crate) const DEVICES: [(&str, u32, u32); 7] = [

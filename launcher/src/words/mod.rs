@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod digest;
+pub(crate) mod environment;
 pub(crate) mod json;
 pub(crate) mod manifest;
 pub(crate) mod quote;

@@ -76,6 +76,24 @@ pub(crate) struct MountPoint {
 }
 
 impl App {
+    /// Makes the app of an image that has none: nothing to execute yet, as root.
+    pub(crate) fn root() -> Self {
+        Self {
+            exec: Vec::new(),
+            user: "0".to_owned(),
+            group: "0".to_owned(),
+            supplementary_gids: Vec::new(),
+            event_handlers: Vec::new(),
+            working_directory: None,
+            environment: Vec::new(),
+            mount_points: Vec::new(),
+            ports: Vec::new(),
+            isolators: Vec::new(),
+            user_annotations: TextMap::new(),
+            user_labels: TextMap::new(),
+        }
+    }
+
     pub(super) fn read(node: &Node<'_>) -> Result<Self> {
         let mut fields = node.fields()?;
         let app = Self {

@@ -160,6 +160,19 @@ impl Isolator {
     }
 }
 
+/// Puts an isolator in the place of those of its name, and of those that it
+/// excludes: what the operator says counts instead of what an image says.
+pub(crate) fn replace(list: &mut Vec<Isolator>, isolator: Isolator) {
+    let name = isolator.name.as_str();
+    let is_rival = |other: &str| {
+        RIVALS
+            .iter()
+            .any(|&rivals| rivals == (name, other) || rivals == (other, name))
+    };
+    list.retain(|other| other.name != isolator.name && !is_rival(other.name.as_str()));
+    list.push(isolator);
+}
+
 /// Reads the isolators of an app or a pod.
 pub(super) fn read(node: &Node<'_>, scope: Scope) -> Result<Vec<Isolator>> {
     let list = node.items(|node| {

@@ -1,0 +1,287 @@
+//! The command lines of pods: `launcher run`, `prepare` and `plan`.
+
+use super::Command;
+use super::line::{self, Line};
+use super::split::{Options, Part, Split, Table, Takes, missing_image, split};
+use super::values;
+use crate::command::plan::Format;
+use crate::command::run;
+use crate::ground::{Context as _, Error, Result};
+use crate::pod::request::{AppRequest, Request, Sourced};
+use crate::words::environment;
+use crate::words::manifest::app::Variable;
+use crate::words::manifest::isolator::{self, Isolator};
+use crate::words::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute};
+
+use Takes::{Many, Nothing, One};
+
+/// The options of a pod.
+const POD: Table = &[
+    ("--annotation", Many),
+    ("--format", One),
+    ("--hostname", One),
+    ("--inherit-env", Nothing),
+    ("--interactive", Nothing),
+    ("--locale", One),
+    ("--no-overlay", Nothing),
+    ("--plan", One),
+    ("--pod-manifest", One),
+    ("--set-env", Many),
+    ("--set-env-file", Many),
+    ("--strict", Nothing),
+    ("--timezone", One),
+    ("--uuid", One),
+    ("--uuid-file-save", One),
+    ("--volume", Many),
+];
+
+/// The options of an app.
+const APP: Table = &[
+    ("--annotation", Many),
+    ("--caps-remove", One),
+    ("--caps-retain", One),
+    ("--cpu", One),
+    ("--cpu-shares", One),
+    ("--environment", Many),
+    ("--exec", One),
+    ("--group", One),
+    ("--memory", One),
+    ("--mount", Many),
+    ("--name", One),
+    ("--no-new-privileges", Nothing),
+    ("--oom-score-adj", One),
+    ("--readonly-rootfs", Nothing),
+    ("--seccomp", One),
+    ("--supplementary-gids", One),
+    ("--user", One),
+    ("--user-annotation", Many),
+    ("--user-label", Many),
+    ("--working-dir", One),
+];
+
+/// Options that say again what a pod manifest says.
+const MANIFESTS: &[&str] = &["--annotation", "--inherit-env", "--set-env", "--set-env-file"];
+
+/// Takes the options of `run`.
+pub(super) fn run(line: &mut Line) -> Result<Command> {
+    let split = split("run", line.all(), POD, APP)?;
+    refuse(&split, &["--format"])?;
+    let Some(file) = split.pod.path("--plan") else {
+        return Ok(Command::Run(options(split)?));
+    };
+    match split.apps.first() {
+        None => Ok(Command::RunPlan(file)),
+        Some(Part { image, .. }) => Err(Error::usage(format!(
+            "a plan already has its images and their arguments; `--plan` and `{}` exclude each other",
+            image.display()
+        ))),
+    }
+}
+
+/// Takes the options of `prepare`.
+pub(super) fn prepare(line: &mut Line) -> Result<Command> {
+    let split = split("prepare", line.all(), POD, APP)?;
+    refuse(&split, &["--format", "--plan"])?;
+    Ok(Command::Prepare(options(split)?))
+}
+
+/// Takes the options of `plan`.
+pub(super) fn plan(line: &mut Line) -> Result<Command> {
+    let split = split("plan", line.all(), POD, APP)?;
+    refuse(&split, &["--plan", "--uuid-file-save"])?;
+    let format = split.pod.value("--format", format)?;
+    Ok(Command::Plan(
+        options(split)?,
+        format.unwrap_or(Format::Text),
+    ))
+}
+
+/// Refuses options of other commands.
+fn refuse(split: &Split, names: &[&'static str]) -> Result<()> {
+    split
+        .pod
+        .any_of(names)
+        .map_or(Ok(()), |name| Err(line::unknown_option(name)))
+}
+
+/// Takes the options that all share, and the apps.
+fn options(split: Split) -> Result<run::Options> {
+    let pod = &split.pod;
+    let manifest = pod.path("--pod-manifest");
+    if manifest.is_some() {
+        let other = split.pod.any_of(MANIFESTS).map(str::to_owned);
+        let image = split.apps.first();
+        if let Some(other) = other.or(image.map(|part| part.image.display().to_string())) {
+            return Err(Error::usage(format!(
+                "`--pod-manifest` and `{other}` exclude each other"
+            )));
+        }
+    } else if split.apps.is_empty() {
+        return Err(missing_image());
+    }
+    let mut images = Vec::new();
+    let mut apps = Vec::new();
+    for part in &split.apps {
+        images.push(part.image.clone());
+        apps.push(app(part)?);
+    }
+    let mut variables = Vec::new();
+    if let Some(value) = pod.value("--locale", values::locale)? {
+        let name = "LANG".to_owned();
+        variables.push(Sourced::new(Variable { name, value }, "option --locale"));
+    }
+    let request = Request {
+        apps,
+        hostname: pod.value("--hostname", owned)?,
+        interactive: pod.flag("--interactive")?,
+        no_overlay: pod.flag("--no-overlay")?,
+        strict: pod.flag("--strict")?,
+        volumes: pod.values("--volume", values::volume)?,
+        variables,
+        annotations: annotations(pod)?,
+        ..Request::default()
+    };
+    Ok(run::Options {
+        images,
+        manifest,
+        uuid: pod.value("--uuid", Uuid::parse)?,
+        uuid_file: pod.path("--uuid-file-save"),
+        inherit: pod.flag("--inherit-env")?,
+        files: pod.paths("--set-env-file"),
+        set: settings(pod, "--set-env")?,
+        timezone: pod.value("--timezone", owned)?,
+        request,
+    })
+}
+
+fn app(part: &Part) -> Result<AppRequest> {
+    let options = &part.options;
+    let mounts = options.values("--mount", values::mount)?;
+    let arguments = part.arguments.iter().flatten().cloned();
+    let read_only = options.flag("--readonly-rootfs")?;
+    let request = AppRequest {
+        name: options.value("--name", AcName::parse)?,
+        section: None,
+        exec: options.value("--exec", some)?,
+        arguments: arguments.map(line::text).collect::<Result<_>>()?,
+        user: options.value("--user", some)?,
+        group: options.value("--group", some)?,
+        supplementary_gids: options.value("--supplementary-gids", values::group_ids)?,
+        working_directory: options.value("--working-dir", absolute)?,
+        environment: settings(options, "--environment")?,
+        isolators: isolators(options)?,
+        read_only: read_only.then_some("option --readonly-rootfs"),
+        mounts: mounts
+            .into_iter()
+            .map(|mount| Sourced::new(mount, "option --mount"))
+            .collect(),
+        annotations: annotations(options)?,
+        user_annotations: pairs(options, "--user-annotation")?.into_iter().collect(),
+        user_labels: pairs(options, "--user-label")?.into_iter().collect(),
+    };
+    for (index, mount) in request.mounts.iter().enumerate() {
+        let path = crate::words::types::clean(&mount.value.path);
+        let same = |other: &Sourced<_>| same_path(other, &path);
+        if request.mounts[..index].iter().any(same) {
+            return Err(Error::usage(format!(
+                "`--mount` names the target `/{path}` twice"
+            )));
+        }
+    }
+    Ok(request)
+}
+
+fn same_path(mount: &Sourced<crate::words::manifest::pod::Mount>, path: &str) -> bool {
+    crate::words::types::clean(&mount.value.path) == path
+}
+
+fn isolators(options: &Options) -> Result<Vec<Isolator>> {
+    type Read = fn(&str, &str) -> Result<Isolator>;
+    const OPTIONS: &[(&str, &str, Read)] = &[
+        (
+            "--caps-retain",
+            "os/linux/capabilities-retain-set",
+            values::capabilities,
+        ),
+        (
+            "--caps-remove",
+            "os/linux/capabilities-remove-set",
+            values::capabilities,
+        ),
+        ("--memory", "resource/memory", values::limit),
+        ("--cpu", "resource/cpu", values::limit),
+        ("--cpu-shares", "os/linux/cpu-shares", values::number),
+        ("--oom-score-adj", "os/linux/oom-score-adj", values::number),
+        ("--seccomp", "", |_, text| values::calls(text)),
+    ];
+    if options.any_of(&["--caps-retain"]).is_some() && options.any_of(&["--caps-remove"]).is_some()
+    {
+        return Err(Error::usage(
+            "`--caps-retain` and `--caps-remove` exclude each other",
+        ));
+    }
+    let mut all = Vec::new();
+    for (option, name, read) in OPTIONS {
+        if let Some(one) = options.value(option, |text| read(name, text))? {
+            isolator::replace(&mut all, one);
+        }
+    }
+    if options.any_of(&["--no-new-privileges"]).is_some() {
+        let yes = options.flag("--no-new-privileges")?;
+        all.push(Isolator::new("os/linux/no-new-privileges", yes.into())?);
+    }
+    Ok(all)
+}
+
+/// Reads variables, no name twice and none that is ours to set.
+fn settings(options: &Options, name: &str) -> Result<Vec<Variable>> {
+    let variables = options.values(name, environment::pair)?;
+    for (index, variable) in variables.iter().enumerate() {
+        let variable = &variable.name;
+        if variables[..index].iter().any(|one| one.name == *variable) {
+            return Err(Error::usage(format!("`{name}` sets `{variable}` twice")));
+        }
+    }
+    Ok(variables)
+}
+
+fn pairs(options: &Options, name: &str) -> Result<Vec<(String, String)>> {
+    let pairs = options.values(name, values::pair)?;
+    for (index, (key, _)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(other, _)| other == key) {
+            return Err(Error::usage(format!("`{name}` sets `{key}` twice")));
+        }
+    }
+    Ok(pairs)
+}
+
+fn annotations(options: &Options) -> Result<Annotations> {
+    let list = options.values("--annotation", |text| {
+        let (name, value) = values::pair(text)?;
+        let name = AcIdentifier::parse(&name)?;
+        Ok(Annotation { name, value })
+    })?;
+    Annotations::new(list).context(|| "`--annotation`")
+}
+
+fn owned(text: &str) -> Result<String> {
+    Ok(text.to_owned())
+}
+
+fn some(text: &str) -> Result<String> {
+    match text {
+        "" => Err(Error::usage("the value is empty")),
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn format(text: &str) -> Result<Format> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "words" => Ok(Format::Words),
+        other => Err(Error::usage(format!(
+            "`{other}` is no format of plans; it is `text`, `json` or `words`"
+        ))),
+    }
+}

@@ -1,0 +1,217 @@
+//! Values of options that have parts: volumes, mounts, system calls, and pairs
+//! of a name and a text.
+//!
+//! Parts are separated by commas, so none can hold one; a path that does can
+//! still be written in a pod manifest.
+
+use super::split::boolean;
+use crate::ground::{Error, Result};
+use crate::pod::volume::Requested;
+use crate::words::json::{Object, Value};
+use crate::words::manifest::isolator::Isolator;
+use crate::words::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
+use crate::words::quote::quoted;
+use crate::words::types::{AcName, absolute};
+
+/// `KEY=VALUE` parts that are taken out one by one.
+struct Parts<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Parts<'a> {
+    /// Reads parts, each of which has one of these keys, and none twice.
+    fn read(parts: impl Iterator<Item = &'a str>, keys: &[&str]) -> Result<Self> {
+        let mut read: Vec<(&str, &str)> = Vec::new();
+        for part in parts {
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                Error::usage(format!("{} is not `KEY=VALUE`", quoted(part)))
+            })?;
+            if !keys.contains(&key) {
+                let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+                return Err(Error::usage(format!("there is no key {}", quoted(key)))
+                    .hint(format!("the keys are {}", keys.join(", "))));
+            }
+            if read.iter().any(|(known, _)| *known == key) {
+                return Err(Error::usage(format!("the key `{key}` stands twice")));
+            }
+            read.push((key, value));
+        }
+        Ok(Self(read))
+    }
+
+    fn take(&mut self, key: &str) -> Option<&'a str> {
+        let at = self.0.iter().position(|(known, _)| *known == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn required(&mut self, key: &str) -> Result<&'a str> {
+        self.take(key)
+            .ok_or_else(|| Error::usage(format!("the key `{key}` is missing")))
+    }
+
+    fn boolean(&mut self, key: &str) -> Result<Option<bool>> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        boolean(value).map(Some).ok_or_else(|| {
+            Error::usage(format!(
+                "{} is neither `true` nor `false`",
+                quoted(&format!("{key}={value}"))
+            ))
+        })
+    }
+
+    /// The highest number is no id: chown(2) leaves the owner as it is.
+    fn id(&mut self, key: &str) -> Result<Option<u32>> {
+        self.take(key).map(|value| id(value, key)).transpose()
+    }
+}
+
+fn id(text: &str, noun: &str) -> Result<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|&id| digits && id != u32::MAX);
+    number.ok_or_else(|| Error::usage(format!("{} is no {noun}", quoted(text))))
+}
+
+/// Reads a volume: `NAME,kind=host,source=/PATH` or `NAME,kind=empty`, and more keys.
+pub(super) fn volume(text: &str) -> Result<Requested> {
+    const KEYS: &[&str] = &[
+        "kind",
+        "source",
+        "readOnly",
+        "recursive",
+        "followSymlinks",
+        "mode",
+        "uid",
+        "gid",
+    ];
+    let mut parts = text.split(',');
+    let name = AcName::parse(parts.next().unwrap_or_default())?;
+    let mut parts = Parts::read(parts, KEYS)?;
+    let read_only = parts.boolean("readOnly")?;
+    let kind = parts.required("kind")?;
+    let mut follow_links = false;
+    let volume_kind = match kind {
+        "host" => {
+            follow_links = parts.boolean("followSymlinks")?.unwrap_or(false);
+            VolumeKind::Host {
+                source: source(parts.required("source")?)?,
+                recursive: parts.boolean("recursive")?,
+            }
+        }
+        "empty" => VolumeKind::Empty {
+            mode: parts.take("mode").map_or(Ok(EMPTY_MODE), mode)?,
+            uid: parts.id("uid")?.unwrap_or(0),
+            gid: parts.id("gid")?.unwrap_or(0),
+        },
+        other => {
+            return Err(Error::usage(format!(
+                "{} is no kind of volume: `host` or `empty` is wanted",
+                quoted(other)
+            )));
+        }
+    };
+    if let Some((key, _)) = parts.0.first() {
+        return Err(Error::usage(format!(
+            "a volume of kind `{kind}` has no `{key}`"
+        )));
+    }
+    Ok(Requested {
+        volume: Volume {
+            name,
+            kind: volume_kind,
+            read_only,
+        },
+        follow_links,
+        reason: "option --volume",
+    })
+}
+
+fn source(text: &str) -> Result<String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err(Error::usage(format!(
+            "the source {} is not an absolute path",
+            quoted(text)
+        ))),
+    }
+}
+
+/// Reads a mount: `volume=NAME,target=PATH`. A relative target is one from the root.
+pub(super) fn mount(text: &str) -> Result<Mount> {
+    let mut parts = Parts::read(text.split(','), &["volume", "target"])?;
+    let volume = AcName::parse(parts.required("volume")?)?;
+    let target = parts.required("target")?;
+    if target.is_empty() {
+        return Err(Error::usage("the target is empty"));
+    }
+    Ok(Mount {
+        volume,
+        path: absolute(&format!("/{}", target.trim_start_matches('/')))?,
+        app_volume: None,
+    })
+}
+
+/// Reads group ids: `1,2,3`. None at all is a list, too.
+pub(super) fn group_ids(text: &str) -> Result<Vec<u32>> {
+    let parts = text.split(',').filter(|_| !text.is_empty());
+    parts.map(|part| id(part, "group id")).collect()
+}
+
+/// Reads `NAME=TEXT`.
+pub(super) fn pair(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Error::usage(format!("{} is not `NAME=VALUE`", quoted(text)))),
+    }
+}
+
+/// Makes an isolator with a limit, and so the same set aside: `--memory`, `--cpu`.
+pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
+    let value = Object::new().with("request", text).with("limit", text);
+    Isolator::new(name, value.into())
+}
+
+/// Makes an isolator that is a whole number: `--cpu-shares`, `--oom-score-adj`.
+pub(super) fn number(name: &str, text: &str) -> Result<Isolator> {
+    let number: i64 = text
+        .parse()
+        .map_err(|_| Error::usage(format!("{} is no whole number", quoted(text))))?;
+    Isolator::new(name, number.into())
+}
+
+/// Makes an isolator of capabilities: `CAP_CHOWN,CAP_KILL`.
+pub(super) fn capabilities(name: &str, text: &str) -> Result<Isolator> {
+    let set: Value = text.split(',').filter(|one| !one.is_empty()).collect();
+    Isolator::new(name, Object::new().with("set", set).into())
+}
+
+/// Makes an isolator of system calls: `mode=retain|remove[,errno=NAME],CALL,...`.
+pub(super) fn calls(text: &str) -> Result<Isolator> {
+    let keys = text.split(',').filter(|part| part.contains('='));
+    let mut keys = Parts::read(keys, &["mode", "errno"])?;
+    let name = match keys.required("mode")? {
+        "retain" => "os/linux/seccomp-retain-set",
+        "remove" => "os/linux/seccomp-remove-set",
+        other => {
+            return Err(Error::usage(format!(
+                "{} is no mode: `retain` or `remove` is wanted",
+                quoted(other)
+            )));
+        }
+    };
+    let set = text.split(',').filter(|part| !part.contains('='));
+    let set: Value = set.filter(|one| !one.is_empty()).collect();
+    let value = Object::new()
+        .with("set", set)
+        .with_some("errno", keys.take("errno"));
+    Isolator::new(name, value.into())
+}
+
+/// Reads the name of a locale, such as `C.UTF-8` or `de_DE.UTF-8@euro`.
+pub(super) fn locale(text: &str) -> Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
+    match !text.is_empty() && text.bytes().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err(Error::usage(format!("{} cannot be a locale", quoted(text)))
+            .hint("a name like `C.UTF-8`")),
+    }
+}

@@ -1,0 +1,39 @@
+//! `launcher prepare`: makes a pod, to be run later; and how to use
+//! `run-prepared`, which does that.
+
+use std::path::Path;
+
+use super::run::{self, Options};
+use crate::ground::Result;
+use crate::ground::dirs::{Dirs, State};
+use crate::ground::host::Host;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher prepare [POD OPTIONS] IMAGE [APP OPTIONS] [-- ARGUMENT...]
+                        [--- IMAGE [APP OPTIONS] [-- ARGUMENT...]]...
+       launcher prepare [POD OPTIONS] --pod-manifest FILE
+
+Does what `launcher run` with the same options does, up to where programs would
+be executed, and prints the UUID of the pod. `launcher run-prepared` executes
+them.
+";
+
+/// How to use `run-prepared`.
+pub(crate) const RUN_HELP: &str = "\
+Usage: launcher run-prepared UUID
+
+Runs a pod that `launcher prepare` made, once, and exits as `launcher run`
+does. Any beginning of the UUID will do, if no other prepared pod has it.
+";
+
+/// Prepares a pod, and returns the line to print.
+pub(crate) fn run(dir: &Path, options: Options) -> Result<String> {
+    let host = Host::observe();
+    host.require_privilege()?;
+    let dirs = Dirs::open(dir)?;
+    let (directory, _) = run::make(&dirs, &host, options, State::Prepare)?;
+    let uuid = directory.uuid();
+    directory.keep_prepared()?;
+    Ok(format!("{uuid}\n"))
+}

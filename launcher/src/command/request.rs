@@ -1,0 +1,103 @@
+//! Completes what was asked for with what only the host knows: files of
+//! variables, the caller's environment, a pod manifest, a time zone.
+
+use std::path::Path;
+
+use super::run::Options;
+use crate::ground::{Context as _, Error, Kind, Result, zone};
+use crate::image::store::{Image, Store};
+use crate::pod::request::{Request, Sourced};
+use crate::words::environment;
+use crate::words::manifest::PodManifest;
+use crate::words::manifest::app::{Variable, variable_name};
+use crate::words::types::Uuid;
+
+/// Largest pod manifest, in bytes.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// Largest file of variables, in bytes.
+const VARIABLES_LIMIT: u64 = 1 << 20;
+
+/// Completes a request, but for a pod manifest.
+pub(super) fn complete(options: Options) -> Result<Request> {
+    let mut request = options.request;
+    for file in &options.files {
+        let what = || format!("cannot read the variables of `{}`", file.display());
+        let bytes = read(file, VARIABLES_LIMIT).context(what)?;
+        for variable in environment::file(&bytes).context(what)? {
+            request
+                .variables
+                .push(Sourced::new(variable, "option --set-env-file"));
+        }
+    }
+    let set = options.set.into_iter();
+    request
+        .variables
+        .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
+    if options.inherit {
+        request.inherited = inherited();
+    }
+    request.zone = options.timezone.as_deref().map(zone::find).transpose()?;
+    Ok(request)
+}
+
+/// Adds a pod manifest, and finds the images of its apps in the store.
+pub(super) fn add_manifest(
+    request: &mut Request,
+    file: &Path,
+    store: &Store<'_>,
+) -> Result<Vec<Image>> {
+    let manifest = read_manifest(file)?;
+    let images = manifest.apps.iter().map(|app| {
+        let (name, id) = (&app.name, &app.image.id);
+        store.image(id)?.ok_or_else(|| {
+            let called = app.image.name.as_ref();
+            let called = called.map_or(String::new(), |called| format!(" (`{called}`)"));
+            Error::new(
+                Kind::NotFound,
+                format!("app `{name}` runs from image `{id}`{called}, which is not in the store"),
+            )
+            .hint("`launcher image list` lists the images")
+        })
+    });
+    let images = images.collect::<Result<_>>()?;
+    request.add_manifest(manifest);
+    Ok(images)
+}
+
+/// Reads a pod manifest, and says what is odd about it.
+fn read_manifest(file: &Path) -> Result<PodManifest> {
+    let what = || format!("cannot read pod manifest `{}`", file.display());
+    let bytes = read(file, MANIFEST_LIMIT).context(what)?;
+    let checked = PodManifest::parse(&bytes).context(what)?;
+    super::say(&checked.warnings);
+    Ok(checked.value)
+}
+
+/// Writes the UUID of a pod for other programs.
+pub(super) fn save_uuid(file: &Path, uuid: Uuid) -> Result<()> {
+    std::fs::write(file, format!("{uuid}\n"))
+        .context(|| format!("cannot write the UUID to `{}`", file.display()))
+}
+
+/// The caller's variables, those left out whose name or value no manifest
+/// could have.
+fn inherited() -> Vec<Variable> {
+    let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
+        let name = variable_name(pair.0.to_str()?).ok()?;
+        let value = pair.1.into_string().ok()?;
+        Some(Variable { name, value })
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn read(file: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).context(|| "cannot open it")?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(opened, limit + 1), &mut bytes)
+        .context(|| "cannot read it")?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::invalid(format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,210 @@
+//! Composes the plan of a pod: one pure function that decides what is done,
+//! and in which order.
+//!
+//! The order is most of the security of a runner, so it is written down once,
+//! here, and `launcher plan` shows it:
+//!
+//! 1. Namespaces, and the pod's host name and loopback interface.
+//! 2. The pod's empty volumes, in its directory on the host.
+//! 3. For each app its root; then fresh kernel file systems of ours, before
+//!    anything of the image is looked at; then devices, masks, write
+//!    protection. Then the few files that an image may leave to us, and the
+//!    targets of volumes: all are made before the first volume is mounted, so
+//!    that no link of an image makes them appear in a volume, and so on the
+//!    host. Then the volumes; then the root is closed to writing, if it is to
+//!    be; then it becomes `/` and the host is out of reach.
+//! 4. What each process does to itself, from the harmless to the irrevocable:
+//!    capabilities can only be dropped by who still has them.
+//! 5. Where apps have mounts of their own, PID 1 still has the host's: it gets
+//!    an empty root.
+//!
+//! Not here: what is on the host ([`Host`]), what is in the image
+//! ([`Rootfs`](crate::image::rootfs::Rootfs)), and carrying it out (`stage1-init`).
+
+mod process;
+mod root;
+mod volumes;
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use stage1_init::{AppName, Directive, Mode, MountFlags, Namespaces, Propagation};
+
+use super::identity::Identity;
+use super::merge::Reasons;
+use super::plan::{Plan, operand};
+use super::request::Sourced;
+use super::volume::{Empty, Mounted};
+use crate::ground::host::Host;
+use crate::ground::{Error, Result};
+use crate::words::manifest::PodManifest;
+use crate::words::manifest::app::{App, Variable};
+
+/// A pod in which nothing is left open; see [`reify`](super::reify).
+pub(crate) struct Pod {
+    /// Its directory on the host when it runs, absolute.
+    pub(crate) directory: PathBuf,
+    /// Host name of the pod.
+    pub(crate) hostname: Sourced<String>,
+    /// Its apps; at least one.
+    pub(crate) apps: Vec<PodApp>,
+    /// Its empty volumes.
+    pub(crate) volumes: Vec<Empty>,
+    /// What the caller should know.
+    pub(crate) notes: Vec<String>,
+    /// The same as a pod manifest.
+    pub(crate) manifest: PodManifest,
+}
+
+/// An app of a pod.
+pub(crate) struct PodApp {
+    /// Its name in the pod.
+    pub(crate) name: String,
+    /// What it runs: the app section, with the options applied.
+    pub(crate) app: App,
+    /// Where that comes from.
+    pub(crate) reasons: Reasons,
+    /// All variables of its environment.
+    pub(crate) variables: Vec<Sourced<Variable>>,
+    /// Its root file system.
+    pub(crate) root: Root,
+    /// Who it runs as.
+    pub(crate) identity: Identity,
+    /// Its volumes, none over another.
+    pub(crate) mounted: Vec<Mounted>,
+    /// Which of the optional files of the standard environment its image does
+    /// not have.
+    pub(crate) lacks: Vec<&'static str>,
+    /// The file of its time zone on the host.
+    pub(crate) zone: Option<PathBuf>,
+    /// Its processes take over the terminal on standard input.
+    pub(crate) interactive: bool,
+}
+
+/// How an app comes by a root file system that it can write.
+pub(crate) struct Root {
+    /// Root directories of the layers, topmost first.
+    pub(crate) layers: Vec<PathBuf>,
+    /// Owner and mode of the image's root directory, which the app sees as its /.
+    pub(crate) top: (u32, u32, u32),
+    /// The layers are copied into the pod, rather than laid over one another.
+    pub(crate) copied: bool,
+    /// The app cannot write to it, and why not.
+    pub(crate) read_only: Option<&'static str>,
+}
+
+/// Composes the plan.
+///
+/// # Errors
+///
+/// An operand that cannot be one: a NUL byte in a name or a word.
+pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
+    let mut plan = Plan::default();
+    namespaces(&mut plan, pod)?;
+    volumes::make(&mut plan, pod)?;
+    for app in &pod.apps {
+        begin(&mut plan, pod, app)?;
+        root::mount(&mut plan, pod, app, host)?;
+        root::furnish(&mut plan, app, host)?;
+        root::complete(&mut plan, pod, app)?;
+        volumes::mount(&mut plan, app)?;
+        root::close(&mut plan, app);
+        plan.push(
+            Directive::Pivot {},
+            "the host's file systems go out of reach",
+        );
+        process::compose(&mut plan, app)?;
+    }
+    if pod.apps.len() > 1 {
+        empty_root(&mut plan, pod)?;
+    }
+    Ok(plan)
+}
+
+fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
+    let namespaces = Namespaces::MNT
+        .with(Namespaces::PID)
+        .with(Namespaces::IPC)
+        .with(Namespaces::UTS)
+        .with(Namespaces::NET)
+        .with(Namespaces::CGROUP);
+    plan.push(
+        Directive::Unshare { namespaces },
+        "default: shared by the apps, apart from the host",
+    );
+    let name = operand("the host name", pod.hostname.value.as_str())?;
+    plan.push(
+        Directive::Hostname { name: &name },
+        pod.hostname.reason.as_str(),
+    );
+    plan.push(
+        Directive::Loopback {},
+        "default: every pod has a loopback interface",
+    );
+    plan.push(
+        Directive::Propagation {
+            kind: Propagation::RecPrivate,
+            target: c"/",
+        },
+        "no mount of the pod reaches the host",
+    );
+    Ok(())
+}
+
+fn begin(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
+    let name = operand("the name of an app", app.name.as_str())?;
+    let word = AppName::new(&name)
+        .ok_or_else(|| Error::invalid(format!("`{}` cannot be the name of an app", app.name)))?;
+    plan.push(Directive::App { name: word }, app.reasons.section.as_str());
+    if pod.apps.len() > 1 {
+        plan.push(
+            Directive::Unshare {
+                namespaces: Namespaces::MNT,
+            },
+            "each app has its own mounts",
+        );
+    }
+    Ok(())
+}
+
+/// PID 1 keeps nothing of the host in sight, either.
+fn empty_root(plan: &mut Plan, pod: &Pod) -> Result<()> {
+    const REASON: &str = "the host's file systems go out of PID 1's reach";
+    let place = path(&pod.directory.join("init"))?;
+    plan.push(Directive::Init {}, "");
+    directory(plan, &place, 0o700, "in the pod's directory");
+    plan.push(
+        Directive::Mount {
+            kind: c"tmpfs",
+            source: c"tmpfs",
+            target: &place,
+            flags: MountFlags::RO
+                .with(MountFlags::NOSUID)
+                .with(MountFlags::NODEV)
+                .with(MountFlags::NOEXEC),
+            data: c"size=4k,nr_inodes=2,mode=555",
+        },
+        "",
+    );
+    plan.push(Directive::Root { path: &place }, "");
+    plan.push(Directive::Pivot {}, REASON);
+    Ok(())
+}
+
+/// A directory of root's, with those above it.
+fn directory(plan: &mut Plan, path: &CString, mode: u32, reason: &str) {
+    plan.push(
+        Directive::Dir {
+            path,
+            mode: Mode(mode),
+            uid: 0,
+            gid: 0,
+        },
+        reason,
+    );
+}
+
+fn path(path: &Path) -> Result<CString> {
+    operand("a path", path.as_os_str().as_bytes())
+}
