@@ -13,17 +13,14 @@ const LINK: &[(&str, &str)] = &[
     ),
     (
         "-no-pie",
-        "Nobody would apply a position-independent program's relocations.",
+        "Nobody would apply a position-independent program's relocations. Only \
+         the address of the code is fixed by that: the kernel still places the \
+         stack, and what is mapped, at random.",
     ),
     (
         "-Wl,--build-id=none",
         "Equal sources give equal bytes, and fewer of them.",
     ),
-    (
-        "-Wl,-z,noseparate-code",
-        "Code and constants share pages, which stay resident.",
-    ),
-    ("-Wl,-z,norelro", "There are no relocations to protect."),
     ("-Wl,--no-eh-frame-hdr", "Nothing unwinds."),
     (
         "-Wl,--gc-sections",
@@ -32,11 +29,28 @@ const LINK: &[(&str, &str)] = &[
     ("-Wl,-z,noexecstack", "The stack holds data."),
 ];
 
-/// Added to the linker's own script: tables for unwinding are a fifth of the
-/// program, and nothing unwinds.
-const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.ARM.exidx*) *(.comment) } }
-INSERT AFTER .text;
-";
+/// Where the linker puts what.
+///
+/// All of the program is one segment that can be read and executed, so that no
+/// page of the file is mapped twice. There is nothing in it to be written: the
+/// program has no variables but those on its stack, and the linker refuses any.
+/// Tables for unwinding would be a fifth of it, and nothing unwinds.
+const SCRIPT: &str = r#"
+ENTRY(_start)
+PHDRS {
+    program PT_LOAD FILEHDR PHDRS FLAGS(5);
+    stack PT_GNU_STACK FLAGS(6);
+}
+SECTIONS {
+    . = 0x200000 + SIZEOF_HEADERS;
+    .rodata : { *(.rodata .rodata.* .srodata .srodata.*) } :program
+    .text : { *(.text .text.*) } :program
+    .data.rel.ro : { *(.data.rel.ro .data.rel.ro.* .got .got.plt) } :program
+    .data : { *(.data .data.* .sdata .sdata.* .bss .bss.* .sbss .sbss.* COMMON) }
+    ASSERT(SIZEOF(.data) == 0, "stage1-init has a variable that is not on its stack")
+    /DISCARD/ : { *(.eh_frame) *(.ARM.exidx*) *(.comment) }
+}
+"#;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -47,7 +61,7 @@ fn main() {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
     let directory = env::var_os("OUT_DIR").expect("cargo sets it for build scripts");
-    let script = PathBuf::from(directory).join("discard.ld");
+    let script = PathBuf::from(directory).join("link.ld");
     fs::write(&script, SCRIPT).expect("OUT_DIR can be written");
     println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
 }

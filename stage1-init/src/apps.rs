@@ -20,24 +20,15 @@ pub(crate) enum Phase {
     Over,
 }
 
-/// Where an app's programs come from.
-#[derive(Clone, Copy)]
-pub(crate) enum Steps<'a> {
-    /// The process part of a plan, and what follows it.
-    Planned(Directives<'a>),
-    /// A command, to be run as it is.
-    Command(WordList<'a>),
-}
-
 /// The directives of a process part, one after another.
-pub(crate) struct Part<'a>(Option<Directives<'a>>);
+pub(crate) struct Part<'a>(Directives<'a>);
 
 impl<'a> Iterator for Part<'a> {
     type Item = (u32, Directive<'a>);
 
     #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.0.as_mut()?.next();
+        let next = self.0.next();
         next.filter(|(_, directive)| directive.part() == stage1_init::Part::Process)
     }
 }
@@ -45,7 +36,10 @@ impl<'a> Iterator for Part<'a> {
 /// An app of the pod.
 pub(crate) struct App<'a> {
     pub(crate) name: &'a CStr,
-    pub(crate) steps: Option<Steps<'a>>,
+    /// Its process part in the plan, and what follows that.
+    steps: Directives<'a>,
+    /// Without a plan: what to run, as it is.
+    command: Option<WordList<'a>>,
     /// Its own mount namespace.
     pub(crate) mounts: Option<OwnedFd>,
     pub(crate) phase: Phase,
@@ -60,7 +54,8 @@ impl<'a> App<'a> {
     pub(crate) fn planned(name: &'a CStr) -> Self {
         Self {
             name,
-            steps: None,
+            steps: Directives::default(),
+            command: None,
             mounts: None,
             phase: Phase::Over,
             pid: None,
@@ -71,27 +66,29 @@ impl<'a> App<'a> {
     /// Makes an app that is one command.
     pub(crate) fn command(words: WordList<'a>) -> Self {
         Self {
-            steps: Some(Steps::Command(words)),
+            command: Some(words),
             ..Self::planned(c"main")
         }
     }
 
     pub(crate) fn set(&mut self, mounts: Option<OwnedFd>, steps: Directives<'a>) {
         self.mounts = mounts;
-        self.steps = Some(Steps::Planned(steps));
+        self.steps = steps;
+    }
+
+    /// Tells whether it is a command, without a plan.
+    pub(crate) fn is_command(&self) -> bool {
+        self.command.is_some()
     }
 
     /// Returns the app's own directives.
     pub(crate) fn directives(&self) -> Part<'a> {
-        Part(match self.steps {
-            Some(Steps::Planned(directives)) => Some(directives),
-            _ => None,
-        })
+        Part(self.steps)
     }
 
     /// Finds the program of a phase, and the directive that names it.
     pub(crate) fn program(&self, phase: Phase) -> Option<(u32, WordList<'a>)> {
-        if let Some(Steps::Command(words)) = self.steps {
+        if let Some(words) = self.command {
             return (phase == Phase::Main).then_some((0, words));
         }
         self.directives()
@@ -118,7 +115,7 @@ impl<'a> App<'a> {
     /// Tells whether its processes are in a group of their own, so that what
     /// the terminal sends to ours does not reach them.
     pub(crate) fn has_group(&self) -> bool {
-        matches!(self.steps, Some(Steps::Command(_)))
+        self.is_command()
             || self.has_session()
             || self
                 .directives()

@@ -64,15 +64,14 @@ impl Tree<'_> {
     /// gone over it without an error.
     #[inline(never)]
     fn remount_below(&self, mount: &OwnedFd, flags: MountFlags, exactly: bool) -> Result<()> {
-        let mut buffer = [0; 4096];
         let name = fd_path(mount.as_fd());
-        let above = beneath::read_link(self.proc()?, name.as_c_str(), &mut buffer)?;
+        let above = Path::of_link(self.proc()?, name.as_c_str())?;
         let table = OFlags::RDONLY | OFlags::CLOEXEC;
         let table = rustix::fs::openat(self.proc()?, c"self/mountinfo", table, Mode::empty())?;
         let mut text = Array::new(MAX_TABLE)?;
         text.read_all(table.as_fd())?;
         for line in text.as_slice().split(|&byte| byte == b'\n') {
-            let Some(path) = mount_point(line)?.filter(|path| is_below(path.as_bytes(), above))
+            let Some(path) = mount_point(line)?.filter(|path| is_below(path.as_bytes(), above.as_bytes()))
             else {
                 continue;
             };
@@ -155,24 +154,14 @@ fn mount_point(line: &[u8]) -> Result<Option<Path>> {
         return Ok(None);
     };
     let mut path = Path::new();
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match (byte, after) {
-            (
-                b'\\',
-                &[
-                    high @ b'0'..=b'3',
-                    middle @ b'0'..=b'7',
-                    low @ b'0'..=b'7',
-                    ref after @ ..,
-                ],
-            ) => {
-                path.push(&[(high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0')])?;
-                rest = after;
-            }
-            _ => path.push(&[byte])?,
-        }
+    let mut bytes = field.iter();
+    while let Some(&byte) = bytes.next() {
+        // A backslash itself is escaped, too.
+        let byte = match byte {
+            b'\\' => bytes.by_ref().take(3).fold(0, |value, digit| value << 3 | digit & 7),
+            other => other,
+        };
+        path.push(&[byte])?;
     }
     Ok(Some(path))
 }

@@ -63,7 +63,7 @@ pub(crate) fn open_parent<'a>(
     let name = path
         .to_bytes_with_nul()
         .get(first..)
-        .and_then(|name| CStr::from_bytes_with_nul(name).ok());
+        .and_then(|name| CStr::from_bytes_until_nul(name).ok());
     let name = name
         .filter(|name| !matches!(name.to_bytes(), b"" | b"." | b".."))
         .ok_or(Errno::INVAL)?;
@@ -123,128 +123,91 @@ impl Path {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 
-    fn set(&mut self, parts: &[&[u8]]) -> Result<()> {
-        self.length = 0;
-        for part in parts {
-            self.push(part)?;
-        }
-        self.terminate();
-        Ok(())
-    }
-
-    fn terminate(&mut self) {
-        if let Some(end) = self.bytes.get_mut(self.length) {
-            *end = 0;
-        }
-    }
-
     /// Takes the last component away.
     fn pop(&mut self) {
         let slash = self.as_bytes().iter().rposition(|&byte| byte == b'/');
-        self.length = slash.unwrap_or(0);
-        self.terminate();
+        let end = core::mem::replace(&mut self.length, slash.unwrap_or(0));
+        if let Some(taken) = self.bytes.get_mut(self.length..end) {
+            taken.fill(0);
+        }
     }
-}
 
-/// Reads where a link leads.
-pub(crate) fn read_link<'a>(
-    at: BorrowedFd<'_>,
-    name: &CStr,
-    buffer: &'a mut [u8; 4096],
-) -> Result<&'a [u8]> {
-    let length = rustix::fs::readlinkat_raw(at, name, &mut buffer[..])?;
-    buffer.get(..length).ok_or(Errno::NAMETOOLONG)
+    /// Reads where a link leads.
+    pub(crate) fn of_link(at: BorrowedFd<'_>, name: &CStr) -> Result<Self> {
+        let mut path = Self::new();
+        path.length = rustix::fs::readlinkat_raw(at, name, &mut path.bytes[..])?;
+        if path.length == path.bytes.len() {
+            return Err(Errno::NAMETOOLONG);
+        }
+        Ok(path)
+    }
 }
 
 /// As many links as the kernel follows.
 const MAX_LINKS: u32 = 40;
 
-/// Resolves by hand: `done` is what was resolved, from the root and without
-/// any link; `rest` is what is left.
+/// Resolves by hand: `done` is what was resolved to `here`, from the root and
+/// without any link; what is left begins at `at` in `rest`.
 #[inline(never)]
 fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
-    let absolute = path.to_bytes().first() == Some(&b'/');
-    let root = match root {
-        Some(root) => rustix::fs::openat(root, c".", FLAGS | OFlags::DIRECTORY, Mode::empty())?,
-        None => {
-            let start = if absolute { c"/" } else { c"." };
-            rustix::fs::openat(CWD, start, FLAGS | OFlags::DIRECTORY, Mode::empty())?
-        }
+    let root = match (root, path.to_bytes().first()) {
+        (Some(root), _) => descend(root, b"")?,
+        (None, Some(b'/')) => rustix::fs::openat(CWD, c"/", FLAGS, Mode::empty())?,
+        (None, _) => descend(CWD, b"")?,
     };
     let (mut done, mut rest) = (Path::new(), Path::new());
     rest.push(path.to_bytes())?;
-    let mut followed = 0;
-    let mut here = descend(&root, b"")?;
+    let mut here = descend(root.as_fd(), b"")?;
+    let (mut at, mut followed) = (0, 0);
     loop {
-        let (mut name, mut left) = (Path::new(), Path::new());
-        if !split(&rest, &mut name, &mut left)? {
-            return Ok(here);
-        }
-        match name.as_bytes() {
-            b"." => {}
+        let text = rest.as_bytes().get(at..).unwrap_or(b"");
+        let name = text.split(|&byte| byte == b'/').next().unwrap_or(b"");
+        let left = text.get(name.len() + 1..).unwrap_or(b"");
+        at = rest.length - left.len();
+        match name {
+            b"" | b"." if left.is_empty() => return Ok(here),
+            b"" | b"." => continue,
             b".." => {
                 done.pop();
-                here = descend(&root, done.as_bytes())?;
+                here = descend(root.as_fd(), done.as_bytes())?;
             }
             _ => {
-                let next = step(&here, name.as_c_str())?;
-                if kind(&next)? == FileType::Symlink {
-                    followed += 1;
-                    if links == Links::Refuse || followed > MAX_LINKS {
-                        return Err(Errno::LOOP);
-                    }
-                    let mut buffer = [0; 4096];
-                    let link = read_link(next.as_fd(), c"", &mut buffer)?;
-                    if link.first() == Some(&b'/') {
-                        done.set(&[])?;
-                        here = descend(&root, b"")?;
-                    }
-                    rest.set(&[link, b"/", left.as_bytes()])?;
-                    continue;
-                }
                 done.push(b"/")?;
-                done.push(name.as_bytes())?;
-                here = next;
+                done.push(name)?;
+                here = descend(here.as_fd(), name)?;
             }
         }
-        rest.set(&[left.as_bytes()])?;
+        if kind(&here)? == FileType::Symlink {
+            followed += 1;
+            if links == Links::Refuse || followed > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            let mut link = Path::of_link(here.as_fd(), c"")?;
+            done.pop();
+            if link.as_bytes().first() == Some(&b'/') {
+                done = Path::new();
+            }
+            here = descend(root.as_fd(), done.as_bytes())?;
+            link.push(b"/")?;
+            link.push(left)?;
+            rest = link;
+            at = 0;
+        }
     }
 }
 
-fn step(here: &OwnedFd, name: &CStr) -> Result<OwnedFd> {
-    rustix::fs::openat(here, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())
-}
-
-/// Opens what was resolved before: a link in it now was put there meanwhile.
-fn descend(root: &OwnedFd, done: &[u8]) -> Result<OwnedFd> {
-    let mut here = step(root, c".")?;
-    for part in done
-        .split(|&byte| byte == b'/')
-        .filter(|part| !part.is_empty())
-    {
-        let mut name = Path::new();
-        name.push(part)?;
-        let next = step(&here, name.as_c_str())?;
-        if kind(&next)? == FileType::Symlink {
-            return Err(Errno::AGAIN);
+/// Opens component after component. Only the last can be a link: from another,
+/// which must have been put there meanwhile, nothing can be opened.
+#[inline(never)]
+fn descend(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
+    let flags = FLAGS | OFlags::NOFOLLOW;
+    let mut here = rustix::fs::openat(root, c".", flags, Mode::empty())?;
+    for part in path.split(|&byte| byte == b'/') {
+        if !part.is_empty() {
+            let mut name = Path::new();
+            name.push(part)?;
+            here = rustix::fs::openat(&here, name.as_c_str(), flags, Mode::empty())?;
         }
-        here = next;
     }
     Ok(here)
-}
-
-/// Takes the first component of `rest`; `false` if there is none.
-fn split(rest: &Path, name: &mut Path, left: &mut Path) -> Result<bool> {
-    let text = rest.as_bytes();
-    let Some(first) = text.iter().position(|&byte| byte != b'/') else {
-        return Ok(false);
-    };
-    let text = text.get(first..).unwrap_or(b"");
-    let end = text
-        .iter()
-        .position(|&byte| byte == b'/')
-        .unwrap_or(text.len());
-    name.push(text.get(..end).unwrap_or(b""))?;
-    left.push(text.get(end..).unwrap_or(b""))?;
-    Ok(true)
 }

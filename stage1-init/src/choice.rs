@@ -1,7 +1,8 @@
 //! Operands that are chosen from words that stand fixed: one of them, or a set.
 
-use crate::operand::{Operand, Unreadable, word};
-use crate::words::{Sink, Words};
+use crate::operand::{Operand, Operands};
+use crate::packed::{self, packed};
+use crate::words::Sink;
 
 /// Defines an enum whose values are spelled as one fixed word each.
 macro_rules! one_word {
@@ -21,10 +22,11 @@ macro_rules! one_word {
         }
 
         impl Operand<'_> for $name {
-            fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-                let word = word(words)?.to_bytes();
-                let found = Self::WORDS.iter().find(|(name, _)| name.as_bytes() == word);
-                found.map(|&(_, value)| value).ok_or(Unreadable::UnknownWord)
+            fn read(operands: &mut Operands<'_, '_>) -> Self {
+                packed!(NAMES: $($word),*);
+                const VALUES: &[$name] = &[$($name::$value),*];
+                let [first, ..] = VALUES else { unreachable!() };
+                *VALUES.get(operands.choice(NAMES)).unwrap_or(first)
             }
 
             fn write(&self, sink: &mut dyn Sink) {
@@ -80,21 +82,18 @@ macro_rules! word_set {
                 Self::WORDS.iter().map(|&(_, member)| member).filter(move |&member| self.contains(member))
             }
 
+            packed!(
+                /// The words of the members, in the order of their bits.
+                NAMES: $($word),*
+            );
+
             /// Returns the member that is spelled `word`.
             pub fn member(word: &[u8]) -> Option<Self> {
-                let found = Self::WORDS.iter().find(|(name, _)| name.as_bytes() == word);
-                found.map(|&(_, member)| member)
+                packed::position(Self::NAMES, word).map(|bit| Self(1 << bit))
             }
 
-            fn read_members(word: &[u8]) -> Result<Self, Unreadable> {
-                let mut set = Self::EMPTY;
-                if word.is_empty() {
-                    return Ok(set);
-                }
-                for name in word.split(|&byte| byte == b',') {
-                    set = set.with(Self::member(name).ok_or(Unreadable::UnknownWord)?);
-                }
-                Ok(set)
+            fn from_bits(bits: u64) -> Self {
+                Self(<$bits>::try_from(bits).unwrap_or_default())
             }
 
             fn write_members(self, sink: &mut dyn Sink) {
@@ -110,8 +109,9 @@ macro_rules! word_set {
         }
 
         impl Operand<'_> for $name {
-            fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-                Self::read_members(word(words)?.to_bytes())
+            fn read(operands: &mut Operands<'_, '_>) -> Self {
+                let word = operands.word().to_bytes();
+                Self::from_bits(operands.members(word, Self::NAMES))
             }
 
             fn write(&self, sink: &mut dyn Sink) {
@@ -373,11 +373,13 @@ pub enum CapabilitySet {
 }
 
 impl Operand<'_> for CapabilitySet {
-    fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-        match word(words)?.to_bytes() {
-            b"all" => Ok(Self::All),
-            names => Capabilities::read_members(names).map(Self::Only),
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word();
+        if word == c"all" {
+            return Self::All;
         }
+        let bits = operands.members(word.to_bytes(), Capabilities::NAMES);
+        Self::Only(Capabilities::from_bits(bits))
     }
 
     fn write(&self, sink: &mut dyn Sink) {

@@ -7,7 +7,8 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand};
+use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand, Operands};
+use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
 /// Where a directive may stand.
@@ -35,6 +36,10 @@ macro_rules! directives {
         /// names them, and where it may stand.
         pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
 
+        packed!(NAMES: $($word),*);
+        packed!(USAGES: $($usage),*);
+        const PARTS: &[Part] = &[$(Part::$part),*];
+
         /// The places of the directives in [`VOCABULARY`].
         enum Known { $($name,)* }
 
@@ -61,16 +66,33 @@ macro_rules! directives {
             /// Takes the next directive.
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
-                let known = VOCABULARY.iter().position(|(known, ..)| known.as_bytes() == word);
-                Ok(match known {
-                    $(Some(at) if at == Known::$name as usize => {
-                        Self::$name { $($field: <$kind>::read(words)?,)* }
+                let operands = &mut Operands::new(words);
+                let directive = Self::take(packed::position(NAMES, word), operands);
+                operands.finish()?;
+                directive.ok_or(FaultKind::UnknownDirective)
+            }
+
+            /// Takes the operands of the directive that stands at a place of
+            /// the vocabulary.
+            // A function, so that each is written where it will be: inlined, it
+            // would go through registers, by twice the code.
+            #[inline(never)]
+            fn take(at: Option<usize>, operands: &mut Operands<'a, '_>) -> Option<Self> {
+                match at? {
+                    $(at if at == Known::$name as usize => {
+                        return Some(Self::$name { $($field: <$kind>::read(operands),)* });
                     })*
-                    _ => return Err(FaultKind::UnknownDirective),
-                })
+                    _ => None,
+                }
             }
         }
     };
+}
+
+/// Returns what [`VOCABULARY`] says, in the form that takes little room.
+pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], &'static [u8], Part)> {
+    let words = packed::words(NAMES).zip(packed::words(USAGES));
+    words.zip(PARTS).map(|((word, usage), &part)| (word, usage, part))
 }
 
 directives! {

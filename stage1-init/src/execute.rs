@@ -222,10 +222,8 @@ impl<'a> Pod<'a> {
             }
             None => None,
         };
-        let mut steps = plan.directives();
-        steps.find(|&(at, _)| at == index);
         if let Some(app) = self.last_app() {
-            app.set(mounts, steps);
+            app.set(mounts, plan.directives_from(index + 1));
         }
         Ok(())
     }
@@ -250,8 +248,7 @@ impl<'a> Pod<'a> {
                 );
             }
             (None, Some(plan)) => {
-                let found = plan.directives().find(|&(at, _)| at == index);
-                say::directive_failed(index, found.map(|(_, directive)| directive).as_ref(), errno);
+                say::directive_failed(index, plan.directives_from(index), errno);
             }
             (None, None) => say::failed(self.command().to_bytes(), errno),
         }

@@ -1,7 +1,5 @@
 //! What can be wrong with a plan, and how it is said.
 
-use crate::operand::Unreadable;
-
 /// Why bytes are not a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -62,17 +60,6 @@ impl FaultKind {
             Self::TooManyApps => "there are more than 64 apps",
             Self::NoApp => "there is no `app`",
             Self::NoMain => "the app has no `main`",
-        }
-    }
-}
-
-impl From<Unreadable> for FaultKind {
-    fn from(unreadable: Unreadable) -> Self {
-        match unreadable {
-            Unreadable::Missing => Self::MissingOperand,
-            Unreadable::NotANumber => Self::NotANumber,
-            Unreadable::UnknownWord => Self::UnknownWord,
-            Unreadable::Empty => Self::EmptyCommand,
         }
     }
 }

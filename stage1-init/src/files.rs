@@ -38,12 +38,6 @@ impl Tree<'_> {
     pub(crate) fn make_directories(&self, path: &CStr, owned: Owned) -> Result<()> {
         let mut above = Path::new();
         for part in path.to_bytes().split(|&byte| byte == b'/') {
-            if above.as_bytes().is_empty()
-                && !part.is_empty()
-                && path.to_bytes().first() != Some(&b'/')
-            {
-                above.push(b"./")?;
-            }
             above.push(part)?;
             if !part.is_empty() {
                 self.make_directory(above.as_c_str(), owned)?;

@@ -73,6 +73,7 @@ mod directive;
 mod fault;
 mod grammar;
 mod operand;
+mod packed;
 mod plan;
 mod report;
 mod words;
@@ -81,7 +82,7 @@ pub use choice::{
     Capabilities, CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource,
     SetGroups,
 };
-pub use directive::{Directive, Part, VOCABULARY};
+pub use directive::{Directive, Part, VOCABULARY, vocabulary};
 pub use fault::{Fault, FaultKind};
 pub use operand::{AppName, Argv, Groups, Limit, Mode};
 pub use plan::{Directives, MAX_APPS, MAX_PLAN, Plan, VERSION, encode_header};

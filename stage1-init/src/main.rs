@@ -57,11 +57,11 @@ mod reap;
 
 use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
-use stage1_init::{Part, Plan, VOCABULARY, WordList};
+use stage1_init::{Part, Plan, WordList};
 
 use crate::apps::App;
 use crate::execute::{Origin, Pod};
-use crate::options::{Finally, Options, Unusable, Work};
+use crate::options::{Finally, Options, Work};
 use crate::start::Start;
 
 /// Exit codes of our own, as container runtimes have them.
@@ -84,13 +84,7 @@ fn main(start: Start) -> ! {
     let _ = outer::hide();
     let mask = rustix::process::umask(Mode::empty());
 
-    let options = match Options::read(start) {
-        Ok(options) => options,
-        Err(Unusable(word, why)) => {
-            say::line(&[word.to_bytes(), b": ", why]);
-            sys::exit(OURS);
-        }
-    };
+    let options = Options::read(start);
     let origin = Origin {
         start,
         report: options.report,
@@ -145,8 +139,8 @@ fn run_apps(pod: &mut Pod<'_>) -> u8 {
 fn end(origin: Origin, finally: Option<Finally>, status: u8) -> ! {
     if let Some(finally) = finally {
         let word = say::Decimal::new(u32::from(status));
-        let errno = program::execute_finally(finally, origin.start, word.as_c_str());
-        say::failed(b"--finally-fd", errno);
+        let failed = program::execute_finally(finally, origin.start, word.as_c_str());
+        say::failed(b"--finally-fd", failed.unwrap_or_else(|errno| errno));
     }
     sys::exit(status)
 }
@@ -196,15 +190,12 @@ fn help() -> ! {
         (Part::Mark, "\nparts:\n"),
     ] {
         line.push(title.as_bytes());
-        for (word, operands, _) in VOCABULARY.iter().filter(|(.., of)| *of == part) {
-            for text in [
-                "  ",
-                word,
-                if operands.is_empty() { "" } else { " " },
-                operands,
-                "\n",
-            ] {
-                line.push(text.as_bytes());
+        for (word, operands, of) in stage1_init::vocabulary() {
+            if of == part {
+                let blank: &[u8] = if operands.is_empty() { b"" } else { b" " };
+                for text in [b"  ", word, blank, operands, b"\n"] {
+                    line.push(text);
+                }
             }
         }
     }

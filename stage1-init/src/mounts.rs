@@ -16,7 +16,7 @@ use rustix::mount::{MountFlags as Raw, UnmountFlags};
 use stage1_init::{MountFlags, Propagation};
 
 use crate::attributes::per_mount;
-use crate::beneath::{self, Links};
+use crate::beneath::{self, Links, Path};
 use crate::{say, sys};
 
 /// Where targets are, and the host's procfs.
@@ -175,12 +175,9 @@ impl<'a> Tree<'a> {
             return beneath::open(None, source, links);
         };
         let inherited = sys::inherited(say::read_decimal(number).ok_or(Errno::BADF)?)?;
-        let mut buffer = [0; 4096];
         let name = fd_path(inherited);
-        let length = beneath::read_link(self.proc()?, name.as_c_str(), &mut buffer)?.len();
-        *buffer.get_mut(length).ok_or(Errno::NAMETOOLONG)? = 0;
-        let path = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::NAMETOOLONG)?;
-        let opened = rustix::fs::open(path, flags, Mode::empty())?;
+        let path = Path::of_link(self.proc()?, name.as_c_str())?;
+        let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
         if beneath::is_same(&opened, inherited)? {
             Ok(opened)
         } else {

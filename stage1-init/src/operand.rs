@@ -6,32 +6,111 @@
 
 use core::ffi::CStr;
 
+use crate::fault::FaultKind;
+use crate::packed;
 use crate::words::{Sink, WordList, Words, read_number, write_number};
-
-/// Why an operand could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    Missing,
-    NotANumber,
-    UnknownWord,
-    Empty,
-}
 
 /// Something that is spelled as one word, or as a count and that many words.
 pub(crate) trait Operand<'a>: Sized {
-    fn read(words: &mut Words<'a>) -> Result<Self, Unreadable>;
+    /// Takes it. What it is worth, [`Operands::finish`] tells.
+    fn read(operands: &mut Operands<'a, '_>) -> Self;
     fn write(&self, sink: &mut dyn Sink);
 }
 
-/// Takes the next word, whatever it is.
-pub(crate) fn word<'a>(words: &mut Words<'a>) -> Result<&'a CStr, Unreadable> {
-    words.next().ok_or(Unreadable::Missing)
+/// The operands of one directive, while they are read.
+///
+/// It remembers what was wrong first, and from then on takes no word and gives
+/// values without a meaning, so that who reads looks for a fault once, at the end.
+pub(crate) struct Operands<'a, 'w> {
+    words: &'w mut Words<'a>,
+    fault: Option<FaultKind>,
+}
+
+impl<'a, 'w> Operands<'a, 'w> {
+    pub(crate) fn new(words: &'w mut Words<'a>) -> Self {
+        Self { words, fault: None }
+    }
+
+    /// Tells what was wrong first.
+    pub(crate) fn finish(&self) -> Result<(), FaultKind> {
+        self.fault.map_or(Ok(()), Err)
+    }
+
+    #[cold]
+    pub(crate) fn fail(&mut self, kind: FaultKind) {
+        self.fault = self.fault.or(Some(kind));
+    }
+
+    /// Takes the next word, whatever it is.
+    #[inline(never)]
+    pub(crate) fn word(&mut self) -> &'a CStr {
+        if self.fault.is_none() {
+            if let Some(word) = self.words.next() {
+                return word;
+            }
+            self.fail(FaultKind::MissingOperand);
+        }
+        c""
+    }
+
+    /// Reads digits of a number that is at most `most`.
+    #[inline(never)]
+    fn digits(&mut self, digits: &[u8], base: u64, most: u64) -> u64 {
+        match read_number(digits, base) {
+            Some(number) if number <= most => number,
+            _ => {
+                self.fail(FaultKind::NotANumber);
+                0
+            }
+        }
+    }
+
+    /// Takes one word of a packed table, and returns its place there.
+    #[inline(never)]
+    pub(crate) fn choice(&mut self, names: &'static [u8]) -> usize {
+        let word = self.word().to_bytes();
+        packed::position(names, word).unwrap_or_else(|| {
+            self.fail(FaultKind::UnknownWord);
+            0
+        })
+    }
+
+    /// Reads words of a packed table with commas between them, and returns
+    /// their places as bits.
+    #[inline(never)]
+    pub(crate) fn members(&mut self, word: &[u8], names: &'static [u8]) -> u64 {
+        let mut bits = 0;
+        if word.is_empty() {
+            return bits;
+        }
+        for name in word.split(|&byte| byte == b',') {
+            match packed::position(names, name) {
+                Some(bit) => bits |= 1 << bit,
+                None => self.fail(FaultKind::UnknownWord),
+            }
+        }
+        bits
+    }
+
+    /// Takes a count, and that many words.
+    #[inline(never)]
+    fn list(&mut self) -> WordList<'a> {
+        let count = u32::read(self);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if self.fault.is_none() {
+            match self.words.take(count) {
+                Some(list) => return list,
+                None => self.fail(FaultKind::MissingOperand),
+            }
+        }
+        WordList::default()
+    }
 }
 
 /// Any word: a path, a name, a value. It may be empty.
 impl<'a> Operand<'a> for &'a CStr {
-    fn read(words: &mut Words<'a>) -> Result<Self, Unreadable> {
-        word(words)
+    fn read(operands: &mut Operands<'a, '_>) -> Self {
+        operands.word()
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -40,11 +119,11 @@ impl<'a> Operand<'a> for &'a CStr {
 }
 
 impl Operand<'_> for u32 {
-    fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-        let number = read_number(word(words)?.to_bytes(), 10);
-        number
-            .and_then(|number| Self::try_from(number).ok())
-            .ok_or(Unreadable::NotANumber)
+    #[inline(never)]
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word().to_bytes();
+        let number = operands.digits(word, 10, Self::MAX.into());
+        Self::try_from(number).unwrap_or_default()
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -55,18 +134,17 @@ impl Operand<'_> for u32 {
 
 /// A signed number: an optional `-`, then decimal digits.
 impl Operand<'_> for i32 {
-    fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-        let word = word(words)?.to_bytes();
-        let number = match word.strip_prefix(b"-") {
-            Some(digits) => read_number(digits, 10)
-                .and_then(|number| i64::try_from(number).ok())
-                .filter(|&number| number != 0)
-                .map(|number| -number),
-            None => read_number(word, 10).and_then(|number| i64::try_from(number).ok()),
-        };
-        number
-            .and_then(|number| Self::try_from(number).ok())
-            .ok_or(Unreadable::NotANumber)
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word().to_bytes();
+        let digits = word.strip_prefix(b"-");
+        let most = u64::from(Self::MAX.unsigned_abs()) + u64::from(digits.is_some());
+        let number = operands.digits(digits.unwrap_or(word), 10, most);
+        if number == 0 && digits.is_some() {
+            operands.fail(FaultKind::NotANumber);
+        }
+        let number = i64::try_from(number).unwrap_or_default();
+        let number = if digits.is_some() { -number } else { number };
+        Self::try_from(number).unwrap_or_default()
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -84,12 +162,11 @@ impl Operand<'_> for i32 {
 pub struct Mode(pub u32);
 
 impl Operand<'_> for Mode {
-    fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-        read_number(word(words)?.to_bytes(), 8)
-            .and_then(|number| u32::try_from(number).ok())
-            .filter(|&mode| mode <= 0o7777)
-            .map(Self)
-            .ok_or(Unreadable::NotANumber)
+    #[inline(never)]
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word().to_bytes();
+        let number = operands.digits(word, 8, 0o7777);
+        Self(u32::try_from(number).unwrap_or_default())
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -109,15 +186,13 @@ impl Operand<'_> for Mode {
 pub struct Limit(pub Option<u64>);
 
 impl Operand<'_> for Limit {
-    fn read(words: &mut Words<'_>) -> Result<Self, Unreadable> {
-        match word(words)?.to_bytes() {
-            b"unlimited" => Ok(Self(None)),
-            // RLIM_INFINITY has one spelling only.
-            digits => read_number(digits, 10)
-                .filter(|&number| number != u64::MAX)
-                .map(|number| Self(Some(number)))
-                .ok_or(Unreadable::NotANumber),
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word();
+        if word == c"unlimited" {
+            return Self(None);
         }
+        // RLIM_INFINITY has one spelling only.
+        Self(Some(operands.digits(word.to_bytes(), 10, u64::MAX - 1)))
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -134,13 +209,12 @@ impl Operand<'_> for Limit {
 pub struct Argv<'a>(pub WordList<'a>);
 
 impl<'a> Operand<'a> for Argv<'a> {
-    fn read(words: &mut Words<'a>) -> Result<Self, Unreadable> {
-        let count = u32::read(words)?;
-        if count == 0 {
-            return Err(Unreadable::Empty);
+    fn read(operands: &mut Operands<'a, '_>) -> Self {
+        let words = operands.list();
+        if words.is_empty() {
+            operands.fail(FaultKind::EmptyCommand);
         }
-        let count = usize::try_from(count).map_err(|_| Unreadable::Missing)?;
-        words.take(count).map(Self).ok_or(Unreadable::Missing)
+        Self(words)
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -157,9 +231,7 @@ pub struct Groups<'a>(WordList<'a>);
 impl<'a> Groups<'a> {
     /// Takes a list of words that are all numbers, or returns `None`.
     pub fn new(words: WordList<'a>) -> Option<Self> {
-        let all_numbers = words
-            .iter()
-            .all(|word| u32::read(&mut Words::new(word.to_bytes_with_nul())).is_ok());
+        let all_numbers = words.iter().all(|word| number(word).is_some());
         all_numbers.then_some(Self(words))
     }
 
@@ -175,18 +247,21 @@ impl<'a> Groups<'a> {
 
     /// Returns the ids in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.0
-            .iter()
-            .filter_map(|word| u32::read(&mut Words::new(word.to_bytes_with_nul())).ok())
+        self.0.iter().filter_map(number)
     }
 }
 
+pub(crate) fn number(word: &CStr) -> Option<u32> {
+    u32::try_from(read_number(word.to_bytes(), 10)?).ok()
+}
+
 impl<'a> Operand<'a> for Groups<'a> {
-    fn read(words: &mut Words<'a>) -> Result<Self, Unreadable> {
-        let count = u32::read(words)?;
-        let count = usize::try_from(count).map_err(|_| Unreadable::Missing)?;
-        let list = words.take(count).ok_or(Unreadable::Missing)?;
-        Self::new(list).ok_or(Unreadable::NotANumber)
+    fn read(operands: &mut Operands<'a, '_>) -> Self {
+        let words = operands.list();
+        Self::new(words).unwrap_or_else(|| {
+            operands.fail(FaultKind::NotANumber);
+            Self(WordList::default())
+        })
     }
 
     fn write(&self, sink: &mut dyn Sink) {
@@ -218,8 +293,12 @@ impl<'a> AppName<'a> {
 }
 
 impl<'a> Operand<'a> for AppName<'a> {
-    fn read(words: &mut Words<'a>) -> Result<Self, Unreadable> {
-        Self::new(word(words)?).ok_or(Unreadable::UnknownWord)
+    fn read(operands: &mut Operands<'a, '_>) -> Self {
+        let word = operands.word();
+        if Self::new(word).is_none() {
+            operands.fail(FaultKind::UnknownWord);
+        }
+        Self(word)
     }
 
     fn write(&self, sink: &mut dyn Sink) {

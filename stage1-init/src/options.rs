@@ -34,97 +34,100 @@ pub(crate) struct Options {
     pub(crate) finally: Option<Finally>,
 }
 
-/// What is wrong with a command line: the word, and why.
-pub(crate) struct Unusable(pub(crate) &'static CStr, pub(crate) &'static [u8]);
-
 impl Options {
-    pub(crate) fn read(start: Start) -> Result<Self, Unusable> {
+    /// Reads the command line; one that is wrong ends the process.
+    pub(crate) fn read(start: Start) -> Self {
         let (mut report, mut plan, mut program) = (None, None, None);
         let mut index = 1;
-        let work = loop {
-            let Some(word) = start.argument(index) else {
-                break None;
-            };
-            match word.to_bytes() {
-                b"--help" => break Some(Work::Help),
-                b"--version" => break Some(Work::Version),
-                b"--report-fd" => report = Some(descriptor(start, index, word)?),
-                b"--plan-fd" => plan = Some(descriptor(start, index, word)?),
-                b"--finally-fd" => program = Some(descriptor(start, index, word)?),
-                b"plan" if plan.is_none() && program.is_none() => {
-                    let bytes = start
-                        .arguments_from(index)
-                        .ok_or(Unusable(word, b"arguments too long"))?;
-                    break Some(Work::Plan(bytes));
-                }
-                b"--" => {
+        let mut work = None;
+        while let Some(word) = start.argument(index) {
+            // Not a `match`, which would compare byte by byte, in line.
+            let place = if word == c"--report-fd" {
+                &mut report
+            } else if word == c"--plan-fd" {
+                &mut plan
+            } else if word == c"--finally-fd" {
+                &mut program
+            } else {
+                if word == c"--" {
                     index += 1;
-                    break None;
+                } else if word == c"--help" {
+                    work = Some(Work::Help);
+                } else if word == c"--version" {
+                    work = Some(Work::Version);
+                } else if word == c"plan" && plan.is_none() && program.is_none() {
+                    work = Some(Work::Plan(words(start, index)));
+                } else {
+                    unusable(word, b"no such option; --help tells what there is");
                 }
-                _ => {
-                    return Err(Unusable(
-                        word,
-                        b"no such option; --help tells what there is",
-                    ));
-                }
-            }
+                break;
+            };
+            *place = Some(descriptor(start, index, word));
             index += 2;
-        };
-        let words = start.arguments_from(index).and_then(WordList::new);
-        let (work, finally) = match (work, plan, program) {
-            (Some(work), ..) => (work, None),
-            (None, Some(plan), None) if start.argument(index).is_none() => {
-                (Work::Plan(read(plan)?), None)
+        }
+        let finally = program.map(|program| Finally {
+            program,
+            first_word: index,
+        });
+        let rest = words(start, index);
+        let work = match (work, plan, finally) {
+            (Some(work), ..) => work,
+            (None, Some(plan), _) if rest.is_empty() == finally.is_none() => {
+                Work::Plan(read(plan))
             }
-            (None, Some(plan), Some(program)) if start.argument(index).is_some() => (
-                Work::Plan(read(plan)?),
-                Some(Finally {
-                    program,
-                    first_word: index,
-                }),
-            ),
-            (None, None, None) => match words {
-                Some(words) if !words.is_empty() => (Work::Command(words), None),
-                _ => {
-                    return Err(Unusable(
-                        c"no plan and no command",
-                        b"--help tells what there is",
-                    ));
-                }
+            (None, None, None) => match WordList::new(rest) {
+                Some(words) if !words.is_empty() => Work::Command(words),
+                _ => unusable(c"no plan and no command", b"--help tells what there is"),
             },
-            _ => {
-                return Err(Unusable(
-                    c"--finally-fd",
-                    b"it takes a plan, `--` and words",
-                ));
-            }
+            _ => unusable(c"--finally-fd", b"it takes a plan, `--` and words"),
         };
-        Ok(Self {
+        Self {
             work,
             report,
             finally,
-        })
+        }
     }
 }
 
-fn descriptor(
-    start: Start,
-    index: usize,
-    option: &'static CStr,
-) -> Result<BorrowedFd<'static>, Unusable> {
-    let word = start
-        .argument(index + 1)
-        .ok_or(Unusable(option, b"a descriptor must follow"))?;
-    let number = say::read_decimal(word.to_bytes());
-    let fd = number.ok_or(Errno::BADF).and_then(sys::inherited);
-    fd.map_err(|_| Unusable(option, b"no such descriptor is open"))
+/// Says which word cannot be used, and why, and ends the process.
+fn unusable(word: &CStr, why: &[u8]) -> ! {
+    say::line(&[word.to_bytes(), b": ", why]);
+    sys::exit(crate::OURS)
+}
+
+/// Returns the words from this one on.
+fn words(start: Start, index: usize) -> &'static [u8] {
+    match start.arguments_from(index) {
+        Some(words) => words,
+        None => unusable(c"arguments", b"they do not lie in a row"),
+    }
+}
+
+fn descriptor(start: Start, index: usize, option: &CStr) -> BorrowedFd<'static> {
+    let Some(word) = start.argument(index + 1) else {
+        unusable(option, b"a descriptor must follow");
+    };
+    let number = say::read_decimal(word.to_bytes()).ok_or(Errno::BADF);
+    match number.and_then(sys::inherited) {
+        Ok(fd) => fd,
+        Err(_) => unusable(option, b"no such descriptor is open"),
+    }
 }
 
 /// Reads a plan to its end, one byte more than allowed so that one too long is
 /// seen to be so.
-fn read(plan: BorrowedFd<'_>) -> Result<&'static [u8], Unusable> {
-    let unreadable = |_| Unusable(c"--plan-fd", b"the plan cannot be read");
-    let mut bytes = Array::new(MAX_PLAN + 1).map_err(unreadable)?;
-    bytes.read_all(plan).map_err(unreadable)?;
-    Ok(bytes.leak())
+fn read(plan: BorrowedFd<'_>) -> &'static [u8] {
+    let mut bytes = match Array::new(MAX_PLAN + 1) {
+        Ok(bytes) => bytes,
+        Err(errno) => unreadable(errno),
+    };
+    match bytes.read_all(plan) {
+        Ok(()) => bytes.leak(),
+        Err(errno) => unreadable(errno),
+    }
+}
+
+fn unreadable(errno: Errno) -> ! {
+    say::failed(b"--plan-fd", errno);
+    sys::exit(crate::OURS)
 }

@@ -92,9 +92,7 @@ pub(crate) fn unshare(
     if namespaces.contains(Namespaces::MNT) {
         pod.tree.reopen_root(root)?;
     }
-    let mut rest = all;
-    rest.find(|&(at, _)| at == index);
-    pod.settings = Some(rest);
+    pod.settings = pod.plan.map(|plan| plan.directives_from(index + 1));
     Ok(None)
 }
 

@@ -1,9 +1,11 @@
 //! The plan: the one decoder of its words, and the walk over its directives.
 
+use core::ffi::CStr;
+
 use crate::directive::Directive;
 use crate::fault::{Fault, FaultKind};
 use crate::grammar::Grammar;
-use crate::operand::Operand as _;
+use crate::operand::{Operand as _, number};
 use crate::words::{Sink, Words};
 
 /// The version that the second word of a plan must name.
@@ -74,6 +76,13 @@ impl<'a> Plan<'a> {
         let _ = read_header(&mut words);
         Directives { words, index: 0 }
     }
+
+    /// Returns the directives from this index on.
+    pub fn directives_from(&self, index: u32) -> Directives<'a> {
+        let mut directives = self.directives();
+        while directives.index < index && directives.next().is_some() {}
+        directives
+    }
 }
 
 /// Appends the words that every plan begins with.
@@ -89,7 +98,7 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
             kind: FaultKind::NotAPlan,
         });
     }
-    if u32::read(words) != Ok(VERSION) {
+    if words.next().and_then(number) != Some(VERSION) {
         return Err(Fault {
             word: 1,
             kind: FaultKind::WrongVersion,
@@ -99,10 +108,18 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
 }
 
 /// The directives of a plan, one after another; a copy remembers its place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Directives<'a> {
     words: Words<'a>,
     index: u32,
+}
+
+impl<'a> Directives<'a> {
+    /// Returns the first word of the next directive.
+    pub fn word(&self) -> Option<&'a CStr> {
+        let mut words = self.words;
+        words.next()
+    }
 }
 
 impl<'a> Iterator for Directives<'a> {

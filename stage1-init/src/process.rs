@@ -6,7 +6,7 @@ use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Pid, Rlimit, Uid};
 use stage1_init::{Directive, Limit, Resource};
 
-use crate::apps::{App, Phase, Steps};
+use crate::apps::{App, Phase};
 use crate::execute::Origin;
 use crate::files::write_at;
 use crate::mounts::Tree;
@@ -62,7 +62,7 @@ pub(crate) fn run(
         Ok(()) => {
             let (index, words) = app.program(phase).unzip();
             let errno = words.map_or(Errno::NOENT, |words| {
-                program::execute(words, app, origin.start)
+                program::execute(words, app, origin.start).unwrap_or_else(|errno| errno)
             });
             let status = match errno {
                 Errno::NOENT | Errno::NOTDIR => crate::NOT_FOUND,
@@ -83,9 +83,10 @@ pub(crate) fn run(
 
 fn prepare(app: &App<'_>, tree: &Tree<'_>, origin: Origin) -> core::result::Result<(), Fault> {
     let first = app.directives().next().map_or(0, |(index, _)| index);
-    let begun = match app.steps {
-        Some(Steps::Command(_)) => begin_command(origin),
-        _ => begin_planned(app, origin),
+    let begun = if app.is_command() {
+        begin_command(origin)
+    } else {
+        begin_planned(app, origin)
     };
     begun.map_err(|errno| Fault {
         index: first,

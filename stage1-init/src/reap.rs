@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus};
 use stage1_init::Report;
 
-use crate::apps::{Phase, Steps};
+use crate::apps::Phase;
 use crate::execute::Pod;
 use crate::sys::Received;
 use crate::{outer, say, sys};
@@ -173,7 +173,7 @@ impl Pod<'_> {
             .apps
             .iter()
             .flatten()
-            .any(|app| app.pid == Some(pid) && matches!(app.steps, Some(Steps::Command(_))));
+            .any(|app| app.pid == Some(pid) && app.is_command());
         if command && rustix::process::getpid() != rustix::process::Pid::INIT {
             outer::stop_self();
             crate::process::take_terminal(pid);

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use stage1_init::{Directive, FaultKind, Report};
+use stage1_init::{Directive, Directives, FaultKind, Report};
 
 use crate::sys;
 
@@ -88,7 +88,7 @@ impl Decimal {
 
     pub(crate) fn as_c_str(&self) -> &CStr {
         let digits = self.digits.get(self.first..).unwrap_or(&[]);
-        CStr::from_bytes_with_nul(digits).unwrap_or(c"")
+        CStr::from_bytes_until_nul(digits).unwrap_or(c"")
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -111,42 +111,50 @@ pub(crate) fn read_decimal(digits: &[u8]) -> Option<u32> {
 
 /// Says one line on standard error.
 pub(crate) fn line(parts: &[&[u8]]) {
+    say(parts, None);
+}
+
+/// Says why something failed.
+pub(crate) fn failed(what: &[u8], errno: Errno) {
+    say(&[what, b": "], Some(errno));
+}
+
+#[inline(never)]
+fn say(parts: &[&[u8]], reason: Option<Errno>) {
     let mut line = Line::new(sys::STDERR);
     line.push(b"stage1-init: ");
     for part in parts {
         line.push(part);
     }
+    if let Some(errno) = reason {
+        let number = Decimal::new(errno.raw_os_error().unsigned_abs());
+        let of = |text: &'static [u8]| text.strip_prefix(number.as_bytes())?.strip_prefix(b" ");
+        let text = TEXTS.split(|&byte| byte == b'\n').find_map(of);
+        line.push(text.unwrap_or(b"error "));
+        if text.is_none() {
+            line.push(number.as_bytes());
+        }
+    }
     line.push(b"\n");
     line.flush();
 }
 
-/// Says why something outside of any plan failed.
-pub(crate) fn failed(what: &[u8], errno: Errno) {
-    line(&[what, b": ", Reason::new(errno).text()]);
-}
-
 /// Says which directive failed: with its first operand that names something.
 #[inline(never)]
-pub(crate) fn directive_failed(index: u32, directive: Option<&Directive<'_>>, errno: Errno) {
-    let (word, name) = match directive {
-        Some(directive) => (directive.word(), name_of(directive)),
-        None => ("?", None),
-    };
-    let (blank, name): (&[u8], _) = match name {
-        Some(name) => (b" ", name.to_bytes()),
-        None => (b"", &b""[..]),
-    };
-    let (index, reason) = (Decimal::new(index), Reason::new(errno));
-    line(&[
+pub(crate) fn directive_failed(index: u32, mut from_there: Directives<'_>, errno: Errno) {
+    let word = from_there.word().unwrap_or(c"?");
+    let name = from_there.next().and_then(|(_, directive)| name_of(&directive));
+    let index = Decimal::new(index);
+    let parts: &[&[u8]] = &[
         b"directive ",
         index.as_bytes(),
         b" (",
-        word.as_bytes(),
-        blank,
-        name,
+        word.to_bytes(),
+        if name.is_some() { b" " } else { b"" },
+        name.unwrap_or(c"").to_bytes(),
         b"): ",
-        reason.text(),
-    ]);
+    ];
+    say(parts, Some(errno));
 }
 
 /// Says which word of a plan is wrong.
@@ -186,54 +194,31 @@ fn name_of<'a>(directive: &Directive<'a>) -> Option<&'a CStr> {
     }
 }
 
-/// An error as words for a person: strerror(3) for the common ones, the number
-/// for the others.
-struct Reason {
-    text: Option<&'static [u8]>,
-    number: Line<'static>,
-}
-
-impl Reason {
-    fn new(errno: Errno) -> Self {
-        let found = TEXTS.iter().find(|(known, _)| *known == errno);
-        let mut number = Line::new(sys::STDERR);
-        number.push(b"error ");
-        number.push(Decimal::new(errno.raw_os_error().unsigned_abs()).as_bytes());
-        Self {
-            text: found.map(|(_, text)| text.as_bytes()),
-            number,
-        }
-    }
-
-    fn text(&self) -> &[u8] {
-        self.text.unwrap_or(self.number.as_bytes())
-    }
-}
-
-const TEXTS: &[(Errno, &str)] = &[
-    (Errno::PERM, "Operation not permitted"),
-    (Errno::NOENT, "No such file or directory"),
-    (Errno::IO, "Input/output error"),
-    (Errno::TOOBIG, "Argument list too long"),
-    (Errno::NOEXEC, "Exec format error"),
-    (Errno::BADF, "Bad file descriptor"),
-    (Errno::AGAIN, "Resource temporarily unavailable"),
-    (Errno::NOMEM, "Cannot allocate memory"),
-    (Errno::ACCESS, "Permission denied"),
-    (Errno::BUSY, "Device or resource busy"),
-    (Errno::EXIST, "File exists"),
-    (Errno::NODEV, "No such device"),
-    (Errno::NOTDIR, "Not a directory"),
-    (Errno::ISDIR, "Is a directory"),
-    (Errno::INVAL, "Invalid argument"),
-    (Errno::NOTTY, "Inappropriate ioctl for device"),
-    (Errno::NOSPC, "No space left on device"),
-    (Errno::ROFS, "Read-only file system"),
-    (Errno::NAMETOOLONG, "File name too long"),
-    (Errno::NOSYS, "Function not implemented"),
-    (Errno::LOOP, "Too many levels of symbolic links"),
-    (Errno::OPNOTSUPP, "Operation not supported"),
-    (Errno::XDEV, "Invalid cross-device link"),
-    (Errno::USERS, "Too many namespaces"),
-    (Errno::CANCELED, "it did not succeed"),
-];
+/// The commoner errors, as strerror(3) has them. Their numbers are the same on
+/// all architectures of `arch`.
+const TEXTS: &[u8] = b"\
+1 Operation not permitted
+2 No such file or directory
+5 Input/output error
+7 Argument list too long
+8 Exec format error
+9 Bad file descriptor
+11 Resource temporarily unavailable
+12 Cannot allocate memory
+13 Permission denied
+16 Device or resource busy
+17 File exists
+18 Invalid cross-device link
+19 No such device
+20 Not a directory
+21 Is a directory
+22 Invalid argument
+25 Inappropriate ioctl for device
+28 No space left on device
+30 Read-only file system
+36 File name too long
+38 Function not implemented
+40 Too many levels of symbolic links
+87 Too many namespaces
+95 Operation not supported
+125 it did not succeed";

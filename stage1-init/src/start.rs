@@ -25,6 +25,11 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    /// Returns the number of arguments, the program's own name among them.
+    pub(crate) fn count(self) -> usize {
+        self.count
+    }
+
     /// Returns an argument; the first is the program's own name.
     pub(crate) fn argument(self, index: usize) -> Option<&'static CStr> {
         if index < self.count {

@@ -494,6 +494,13 @@ impl<'a> Strings<'a> {
         self.pointers.push(string.as_ptr())
     }
 
+    /// Returns the strings in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a CStr> {
+        // SAFETY: each pointer was made of such a string, by `push`.
+        let string = |&pointer| unsafe { CStr::from_ptr(pointer) };
+        self.pointers.as_slice().iter().map(string)
+    }
+
     fn as_ptr(&self) -> *const *const c_char {
         self.pointers.first
     }

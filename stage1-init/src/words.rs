@@ -7,7 +7,7 @@
 use core::ffi::CStr;
 
 /// A reader over words: what is left of them, and how many were taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Words<'a> {
     rest: &'a [u8],
     taken: usize,
@@ -60,7 +60,7 @@ impl<'a> Words<'a> {
 }
 
 /// Some words in a row, for instance an argv: borrowed, counted, complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WordList<'a> {
     bytes: &'a [u8],
     count: usize,

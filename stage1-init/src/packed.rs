@@ -1,0 +1,87 @@
+//! Tables of words in a row, each behind its length.
+//!
+//! A table of `&str` takes sixteen bytes for each word besides the word; the
+//! program that carries these is small enough for that to count.
+
+/// Returns how many bytes [`pack`] needs.
+pub(crate) const fn size(words: &[&str]) -> usize {
+    let mut size = 0;
+    let mut at = 0;
+    while at < words.len() {
+        size += 1 + words[at].len();
+        at += 1;
+    }
+    size
+}
+
+/// Packs words of at most 255 bytes. Runs in the compiler only, where a word
+/// that is too long is an error.
+pub(crate) const fn pack<const SIZE: usize>(words: &[&str]) -> [u8; SIZE] {
+    let mut packed = [0; SIZE];
+    let (mut at, mut to) = (0, 0);
+    while at < words.len() {
+        let word = words[at].as_bytes();
+        let [length, 0, ..] = word.len().to_le_bytes() else {
+            panic!("a word is too long to be packed");
+        };
+        packed[to] = length;
+        let mut byte = 0;
+        while byte < word.len() {
+            packed[to + 1 + byte] = word[byte];
+            byte += 1;
+        }
+        to += 1 + word.len();
+        at += 1;
+    }
+    packed
+}
+
+/// Defines a table as a constant: `packed!(NAME: "one", "two");`.
+macro_rules! packed {
+    ($(#[$doc:meta])* $visibility:vis $name:ident: $($word:expr),*) => {
+        $(#[$doc])*
+        $visibility const $name: &[u8] = {
+            const WORDS: &[&str] = &[$($word),*];
+            const PACKED: [u8; $crate::packed::size(WORDS)] = $crate::packed::pack(WORDS);
+            &PACKED
+        };
+    };
+}
+pub(crate) use packed;
+
+/// Returns the words of a table in order.
+pub(crate) fn words(mut packed: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
+    core::iter::from_fn(move || {
+        let (&length, rest) = packed.split_first()?;
+        let (word, rest) = rest.split_at_checked(usize::from(length))?;
+        packed = rest;
+        Some(word)
+    })
+}
+
+/// Returns the place of a word in a table.
+#[inline(never)]
+pub(crate) fn position(packed: &'static [u8], word: &[u8]) -> Option<usize> {
+    words(packed).position(|known| known == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    packed!(TABLE: "one", "", "three");
+
+    #[test]
+    fn words_stand_behind_their_length() {
+        assert_eq!(TABLE, b"\x03one\0\x05three");
+        assert!(words(TABLE).eq([b"one".as_slice(), b"", b"three"]));
+    }
+
+    #[test]
+    fn a_part_of_a_word_is_not_found() {
+        for word in ["on", "onee", "threeone", "\x05three", "ONE"] {
+            assert_eq!(position(TABLE, word.as_bytes()), None, "{word:?}");
+        }
+        assert_eq!(position(TABLE, b"three"), Some(2));
+    }
+}
