@@ -92,7 +92,9 @@ macro_rules! directives {
 /// Returns what [`VOCABULARY`] says, in the form that takes little room.
 pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], &'static [u8], Part)> {
     let words = packed::words(NAMES).zip(packed::words(USAGES));
-    words.zip(PARTS).map(|((word, usage), &part)| (word, usage, part))
+    words
+        .zip(PARTS)
+        .map(|((word, usage), &part)| (word, usage, part))
 }
 
 directives! {
@@ -360,6 +362,11 @@ directives! {
         /// What becomes descriptor 2.
         error: u32,
     } "IN OUT ERR",
+    /// Moves the process into a cgroup, below that of the pod.
+    "join-cgroup" Process JoinCgroup {
+        /// An inherited descriptor of the group's file `cgroup.procs`.
+        fd: u32,
+    } "FD",
     /// Joins a new session keyring (keyctl(2)); keyrings have no namespaces.
     "keyring" Process Keyring {} "",
     /// Drops all other capabilities from the bounding set.

@@ -274,6 +274,7 @@ fn one_of_each() -> Vec<Directive<'static>> {
             output: 4,
             error: 5,
         },
+        D::JoinCgroup { fd: 6 },
         D::Keyring {},
         D::Bounding {
             set: CapabilitySet::All,

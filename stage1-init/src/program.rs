@@ -14,24 +14,43 @@ use crate::sys::{self, Strings};
 /// Where a program is searched for if the environment does not say.
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
 
-/// Executes an app's program; returns only if that fails.
-#[inline(never)]
-pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Result<Errno> {
-    let mut argv = Strings::new(words.len())?;
-    for word in words.iter() {
-        argv.push(word)?;
+/// A program of an app, with all that execve(2) takes. It is made ready before
+/// the process gives up its rights: a filter may leave no other call.
+pub(crate) struct Program<'a> {
+    file: &'a CStr,
+    argv: Strings<'a>,
+    environment: Strings<'a>,
+}
+
+impl<'a> Program<'a> {
+    #[inline(never)]
+    pub(crate) fn new(words: WordList<'a>, app: &App<'a>, start: Start) -> Result<Self> {
+        let mut argv = Strings::new(words.len())?;
+        for word in words.iter() {
+            argv.push(word)?;
+        }
+        let environment = if app.is_command() {
+            inherited(start)?
+        } else {
+            planned(app)?
+        };
+        Ok(Self {
+            file: words.iter().next().unwrap_or(c""),
+            argv,
+            environment,
+        })
     }
-    let environment = if app.is_command() {
-        inherited(start)?
-    } else {
-        planned(app)?
-    };
-    let file = words.iter().next().unwrap_or(c"");
-    if file.to_bytes().iter().any(|&byte| byte == b'/') {
-        return Ok(sys::execve(file, &argv, &environment));
+
+    /// Executes it; returns only if that fails.
+    #[inline(never)]
+    pub(crate) fn execute(&self) -> Errno {
+        if self.file.to_bytes().iter().any(|&byte| byte == b'/') {
+            return sys::execve(self.file, &self.argv, &self.environment);
+        }
+        let path = self.environment.iter().find_map(path_of);
+        let path = path.unwrap_or(DEFAULT_PATH);
+        search(self.file, path, &self.argv, &self.environment)
     }
-    let path = environment.iter().find_map(path_of);
-    Ok(search(file, path.unwrap_or(DEFAULT_PATH), &argv, &environment))
 }
 
 /// As execvp(3), but a file of unknown format is not handed to a shell.
