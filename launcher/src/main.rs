@@ -61,9 +61,7 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
         Command::Run(options) => fail(&never(command::run::run(&dir, options)), OURS),
-        Command::RunPrepared(uuid) => {
-            fail(&never(command::run::run_prepared(&dir, &uuid)), OURS)
-        }
+        Command::RunPrepared(uuid) => fail(&never(command::run::run_prepared(&dir, &uuid)), OURS),
         Command::Prepare(options) => {
             done(command::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
         }

@@ -97,12 +97,18 @@ fn a_target_that_may_be_no_link_is_refused_if_it_is_one() {
 fn a_source_that_may_be_no_link_is_refused_if_it_is_one() {
     require_root!();
     let root = Root::new();
-    let (link, file) = (root.scratch.join("link"), root.scratch.write("file", "text"));
+    let (link, file) = (
+        root.scratch.join("link"),
+        root.scratch.write("file", "text"),
+    );
     std::os::unix::fs::symlink(root.scratch.path(), &link).unwrap();
     let (link, file) = (link.display(), file.display());
     let setup = format!("touch /f 0600 0 0 bind {link}/file /f pinned");
     let complaint = "stage1-init: directive 7 (bind /f): Too many levels of symbolic links\n";
-    root.pod(&setup, "true").run().exits(125).complains(complaint);
+    root.pod(&setup, "true")
+        .run()
+        .exits(125)
+        .complains(complaint);
     let setup = format!("touch /f 0600 0 0 bind {file} /f pinned,ro");
     root.pod(&setup, "cat /f").run().exits(0).says("text");
 }

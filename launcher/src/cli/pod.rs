@@ -60,7 +60,12 @@ const APP: Table = &[
 ];
 
 /// Options that say again what a pod manifest says.
-const MANIFESTS: &[&str] = &["--annotation", "--inherit-env", "--set-env", "--set-env-file"];
+const MANIFESTS: &[&str] = &[
+    "--annotation",
+    "--inherit-env",
+    "--set-env",
+    "--set-env-file",
+];
 
 /// Takes the options of `run`.
 pub(super) fn run(line: &mut Line) -> Result<Command> {

@@ -97,9 +97,11 @@ pub(super) fn split(verb: &str, words: Vec<OsString>, pod: Table, app: Table) ->
             }
             let value = match (takes, value) {
                 (Takes::Nothing, value) | (_, value @ Some(_)) => value,
-                (_, None) => Some(words.next().ok_or_else(|| {
-                    Error::usage(format!("`{name}` needs a value"))
-                })?),
+                (_, None) => Some(
+                    words
+                        .next()
+                        .ok_or_else(|| Error::usage(format!("`{name}` needs a value")))?,
+                ),
             };
             let options = match split.apps.last_mut() {
                 Some(part) if !moved => &mut part.options,

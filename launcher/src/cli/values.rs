@@ -21,9 +21,9 @@ impl<'a> Parts<'a> {
     fn read(parts: impl Iterator<Item = &'a str>, keys: &[&str]) -> Result<Self> {
         let mut read: Vec<(&str, &str)> = Vec::new();
         for part in parts {
-            let (key, value) = part.split_once('=').ok_or_else(|| {
-                Error::usage(format!("{} is not `KEY=VALUE`", quoted(part)))
-            })?;
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| Error::usage(format!("{} is not `KEY=VALUE`", quoted(part))))?;
             if !keys.contains(&key) {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
                 return Err(Error::usage(format!("there is no key {}", quoted(key)))
@@ -160,7 +160,10 @@ pub(super) fn group_ids(text: &str) -> Result<Vec<u32>> {
 pub(super) fn pair(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(Error::usage(format!("{} is not `NAME=VALUE`", quoted(text)))),
+        _ => Err(Error::usage(format!(
+            "{} is not `NAME=VALUE`",
+            quoted(text)
+        ))),
     }
 }
 

@@ -77,7 +77,10 @@ impl Image {
         let name = file.display().to_string();
         let file = File::open(file).context(|| format!("cannot open image `{name}`"))?;
         let survey = survey(file, &name)?;
-        let tree = dir.join("images").join(survey.id.to_string()).join("rootfs");
+        let tree = dir
+            .join("images")
+            .join(survey.id.to_string())
+            .join("rootfs");
         Ok(Self {
             id: survey.id,
             manifest: survey.manifest.value,

@@ -39,8 +39,10 @@ pub(crate) fn find(name: &str) -> Result<Zone> {
     let path = match name {
         "host" => PathBuf::from(OWN),
         name if is_name(name) => Path::new(ZONES).join(name),
-        name => return Err(Error::usage(format!("`{name}` cannot be a time zone"))
-            .hint("`host`, or a name like `Europe/Berlin`")),
+        name => {
+            return Err(Error::usage(format!("`{name}` cannot be a time zone"))
+                .hint("`host`, or a name like `Europe/Berlin`"));
+        }
     };
     // Links among the zones are aliases; the plan is to have what they mean.
     let path = match std::fs::canonicalize(&path) {
@@ -92,7 +94,15 @@ mod tests {
 
     #[test]
     fn what_is_no_zone_is_not_looked_for() {
-        for name in ["", "/etc/passwd", "../passwd", "Europe/../x", "Europe/", "a b", "posixrules\0"] {
+        for name in [
+            "",
+            "/etc/passwd",
+            "../passwd",
+            "Europe/../x",
+            "Europe/",
+            "a b",
+            "posixrules\0",
+        ] {
             let message = find(name).unwrap_err().to_string();
             assert!(message.contains("cannot be a time zone"), "{message}");
         }
@@ -101,7 +111,10 @@ mod tests {
     #[test]
     fn the_rule_is_the_footer_of_all_but_the_oldest_files() {
         for (file, expected) in [
-            (&b"TZif2...\nCET-1CEST,M3.5.0,M10.5.0/3\n"[..], Some("CET-1CEST,M3.5.0,M10.5.0/3")),
+            (
+                &b"TZif2...\nCET-1CEST,M3.5.0,M10.5.0/3\n"[..],
+                Some("CET-1CEST,M3.5.0,M10.5.0/3"),
+            ),
             (b"TZif3\n<+0330>-3:30\n", Some("<+0330>-3:30")),
             (b"TZif2...\n\n", None),
             (b"TZif\0...\nUTC0\n", None),

@@ -218,7 +218,12 @@ mod tests {
         assert!(stack.status("usr").unwrap().unwrap().directory);
         assert!(stack.status("").unwrap().unwrap().directory);
         assert!(stack.status("var").unwrap().is_none());
-        for (path, empty) in [("etc", false), ("usr", false), ("usr/etc/far", true), ("var", true)] {
+        for (path, empty) in [
+            ("etc", false),
+            ("usr", false),
+            ("usr/etc/far", true),
+            ("var", true),
+        ] {
             assert_eq!(stack.is_empty(path).unwrap(), empty, "{path}");
         }
         std::fs::remove_dir_all(root).unwrap();

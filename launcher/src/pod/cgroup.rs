@@ -16,6 +16,7 @@
 //! host lacks; nothing runs unlimited that should not.
 
 mod hierarchy;
+pub(crate) mod record;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -27,13 +28,13 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use self::settings::{Setting, Version};
+use self::settings::{Controller, Setting, Version};
 use super::isolators::Limits;
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::types::Uuid;
 
 pub(crate) use self::hierarchy::{Hierarchy, discover};
-pub(crate) use self::settings::{Controller, disks};
+pub(crate) use self::settings::disks;
 
 /// The directory of all our groups.
 const OURS: &str = "nosecone";
@@ -68,10 +69,8 @@ pub(crate) struct Made<'a>(&'a Groups);
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        for top in &self.0.tops {
-            // What cannot be removed now is collected with the pod.
-            let _ = remove(top);
-        }
+        // What cannot be removed now is collected with the pod.
+        let _ = self.0.remove();
     }
 }
 
@@ -190,7 +189,7 @@ impl Place<'_> {
                     ours,
                     Setting {
                         controller: Controller::Memory,
-                        file: "memory.use_hierarchy",
+                        file: "memory.use_hierarchy".into(),
                         value: "1".to_owned(),
                         optional: true,
                     },
@@ -237,6 +236,21 @@ impl Place<'_> {
 }
 
 impl Groups {
+    /// Tells whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Removes them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`remove`], after all were tried.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let removed: Vec<_> = self.tops.iter().map(|top| remove(top)).collect();
+        removed.into_iter().collect()
+    }
+
     /// Makes them.
     ///
     /// # Errors
@@ -284,7 +298,7 @@ fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
 }
 
 fn write(group: &Path, setting: &Setting) -> Result<()> {
-    let path = group.join(setting.file);
+    let path = group.join(&*setting.file);
     let what = || {
         let (noun, path) = (setting.controller.noun(), path.display());
         format!(

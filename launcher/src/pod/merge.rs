@@ -93,8 +93,7 @@ pub(crate) fn merge(
     for one in &wanted.isolators {
         isolator::replace(&mut app.isolators, one.clone());
     }
-    app.user_annotations
-        .extend(wanted.user_annotations.clone());
+    app.user_annotations.extend(wanted.user_annotations.clone());
     app.user_labels.extend(wanted.user_labels.clone());
     let mut variables = variables(&section, &app, pod, wanted);
     app.environment = variables.iter().map(|one| one.value.clone()).collect();
@@ -175,7 +174,9 @@ mod tests {
     }
 
     fn pairs(list: &[(&str, &str)]) -> Vec<Variable> {
-        list.iter().map(|(name, value)| variable(name, value)).collect()
+        list.iter()
+            .map(|(name, value)| variable(name, value))
+            .collect()
     }
 
     #[test]
@@ -221,7 +222,12 @@ mod tests {
         };
         let option = |name, value: &str| Sourced::new(variable(name, value), value);
         let pod = Request {
-            inherited: pairs(&[("A", "caller"), ("B", "caller"), ("C", "caller"), ("D", "caller")]),
+            inherited: pairs(&[
+                ("A", "caller"),
+                ("B", "caller"),
+                ("C", "caller"),
+                ("D", "caller"),
+            ]),
             variables: vec![
                 option("C", "file"),
                 option("E", "file"),
@@ -231,7 +237,13 @@ mod tests {
             ..Request::default()
         };
         let merged = merge("a", &pod, &wanted, &section("BCDE")).unwrap();
-        for (name, value) in [("A", "caller"), ("B", "image"), ("C", "file"), ("D", "app"), ("E", "set")] {
+        for (name, value) in [
+            ("A", "caller"),
+            ("B", "image"),
+            ("C", "file"),
+            ("D", "app"),
+            ("E", "set"),
+        ] {
             let found = merged.variables.iter().find(|one| one.value.name == name);
             assert_eq!(found.unwrap().value.value, value, "{name}");
         }

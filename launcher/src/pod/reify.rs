@@ -4,8 +4,11 @@
 
 use std::path::PathBuf;
 
+use super::cgroup::{self, Groups};
 use super::compose::{Pod, PodApp, Root};
+use super::descriptors;
 use super::identity;
+use super::isolators::{self, Limits, Rights};
 use super::merge::{Merged, merge};
 use super::request::{AppRequest, Request, Sourced};
 use super::standard;
@@ -55,12 +58,31 @@ pub(crate) fn reify(
         ));
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
-    let (mut apps, mut sections) = (Vec::new(), Vec::new());
+    let whole = isolators::of_pod(&request.isolators, true);
+    let mut report = whole.report.clone();
+    let (mut apps, mut sections, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
-        let (app, section) = app(name, host, request, wanted, source, &mut volumes)?;
+        let merged = merge(name.as_str(), request, wanted, source.manifest)?;
+        let isolation = isolators::of_app(name.as_str(), &merged.app.isolators, &whole, host)?;
+        report.extend(isolation.report);
+        limits.push(isolation.limits);
+        let rights = isolation.rights;
+        let (app, section) = app(
+            name,
+            host,
+            request,
+            wanted,
+            source,
+            merged,
+            rights,
+            &mut volumes,
+        )?;
         apps.push(app);
         sections.push(section);
     }
+    let groups = groups(uuid, &whole.limits, &names, &limits)?;
+    let filters = apps.iter().map(|app| app.rights.filter.as_ref());
+    let descriptors = descriptors::number(filters, &groups);
     let found = volumes.finish()?;
     let mut notes = found.notes;
     for port in &request.ports {
@@ -74,6 +96,10 @@ pub(crate) fn reify(
         hostname: hostname(uuid, request)?,
         apps,
         volumes: found.empty,
+        groups,
+        descriptors,
+        parameters: whole.parameters,
+        isolators: report,
         notes,
         manifest: PodManifest {
             ac_version: Version::parse(SPECIFICATION)?,
@@ -86,6 +112,15 @@ pub(crate) fn reify(
             user_labels: request.user_labels.clone(),
         },
     })
+}
+
+/// The groups of a pod with limits; none for one without.
+fn groups(uuid: Uuid, pod: &Limits, names: &[AcName], apps: &[Limits]) -> Result<Groups> {
+    if pod.is_empty() && apps.iter().all(Limits::is_empty) {
+        return Ok(Groups::default());
+    }
+    let apps: Vec<_> = names.iter().map(AcName::as_str).zip(apps).collect();
+    cgroup::arrange(&cgroup::discover(), uuid, pod, &apps, &cgroup::disks())
 }
 
 fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
@@ -139,6 +174,8 @@ fn app(
     request: &Request,
     wanted: &AppRequest,
     source: &Source<'_>,
+    merged: Merged,
+    rights: Rights,
     volumes: &mut Volumes<'_>,
 ) -> Result<(PodApp, pod::PodApp)> {
     let several = request.apps.len() > 1;
@@ -146,7 +183,7 @@ fn app(
         app,
         reasons,
         variables,
-    } = merge(name.as_str(), request, wanted, source.manifest)?;
+    } = merged;
     let identity = identity::resolve(&app.user, &app.group, source.rootfs);
     let identity = match several {
         true => identity.context(|| format!("app `{name}`"))?,
@@ -166,7 +203,11 @@ fn app(
     });
     let mut lacks = Vec::new();
     for path in standard::OPTIONAL {
-        if source.rootfs.status(path.trim_start_matches('/'))?.is_none() {
+        if source
+            .rootfs
+            .status(path.trim_start_matches('/'))?
+            .is_none()
+        {
             lacks.push(path);
         }
     }
@@ -194,6 +235,7 @@ fn app(
             read_only: wanted.read_only,
         },
         identity,
+        rights,
         mounted,
         lacks,
         zone: request.zone.as_ref().and_then(|zone| zone.file.clone()),

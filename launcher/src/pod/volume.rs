@@ -269,8 +269,10 @@ impl<'a> Volumes<'a> {
         match &volume.kind {
             VolumeKind::Host { source, .. } => {
                 let name = &volume.name;
-                let found = (self.look)(Path::new(source), requested.follow_links)
-                    .map_err(|error| Error::new(error.kind(), format!("volume `{name}`")).because(error))?;
+                let found =
+                    (self.look)(Path::new(source), requested.follow_links).map_err(|error| {
+                        Error::new(error.kind(), format!("volume `{name}`")).because(error)
+                    })?;
                 found.ok_or_else(|| {
                     Error::invalid(format!(
                         "volume `{name}`: a symbolic link is in the path `{source}`"
@@ -339,8 +341,11 @@ impl<'a> Volumes<'a> {
                 continue;
             }
             if one.reason != BY_MANIFEST {
-                return Err(Error::usage(format!("no app mounts volume `{name}`"))
-                    .hint(format!("`--mount volume={name},target=PATH` behind an image does")));
+                return Err(
+                    Error::usage(format!("no app mounts volume `{name}`")).hint(format!(
+                        "`--mount volume={name},target=PATH` behind an image does"
+                    )),
+                );
             }
             self.notes.push(format!("no app mounts volume `{name}`"));
         }

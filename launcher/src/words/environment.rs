@@ -94,9 +94,6 @@ mod tests {
             .iter()
             .map(|variable| (variable.name.as_str(), variable.value.as_str()))
             .collect();
-        assert_eq!(
-            pairs,
-            [("A", " b = 'c' # d "), ("_x.y-1", ""), ("B", "ü")]
-        );
+        assert_eq!(pairs, [("A", " b = 'c' # d "), ("_x.y-1", ""), ("B", "ü")]);
     }
 }

@@ -76,6 +76,10 @@ pub(crate) fn read(
                 }
             }
         };
+        // So that a line can hold it; see `record`.
+        if hierarchy.base.to_string_lossy().contains(['\t', '\n']) {
+            continue;
+        }
         // The same one may be mounted twice; the one that can be written is better.
         match found.iter_mut().find(|other| {
             other.version == hierarchy.version && other.controllers == hierarchy.controllers

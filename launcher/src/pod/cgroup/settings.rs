@@ -1,6 +1,8 @@
 //! Limits as the kernel's files take them, for both versions of cgroups
 //! (Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst).
 
+use std::borrow::Cow;
+
 use crate::pod::isolators::Limits;
 
 /// The versions of cgroups.
@@ -67,7 +69,7 @@ pub(crate) struct Setting {
     /// Whose file it is.
     pub(crate) controller: Controller,
     /// Its name.
-    pub(crate) file: &'static str,
+    pub(crate) file: Cow<'static, str>,
     /// All that is written, in one go.
     pub(crate) value: String,
     /// Where there is no such file, there is nothing to set.
@@ -97,10 +99,10 @@ pub(crate) fn settings(
     disks: &[String],
 ) -> Vec<Setting> {
     let mut settings = Vec::new();
-    let mut set = |file, value: Option<String>, optional| {
+    let mut set = |file: &'static str, value: Option<String>, optional| {
         settings.extend(value.map(|value| Setting {
             controller,
-            file,
+            file: Cow::Borrowed(file),
             value,
             optional,
         }));

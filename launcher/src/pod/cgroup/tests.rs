@@ -205,6 +205,45 @@ fn only_groups_of_ours_are_found_again() {
     assert_eq!(top_of("/cg/nosecone/x/UUID"), None);
 }
 
+#[test]
+fn the_record_of_groups_is_read_back_as_it_was_written() {
+    let (one, two) = (memory(1), cpu(5));
+    for hierarchies in [first(), second()] {
+        let apps = [("a", &one), ("b", &two)];
+        let groups = arrange(&hierarchies, uuid(), &memory(9), &apps, &[]).unwrap();
+        let entrances = [
+            (101, PathBuf::from("/cg/x")),
+            (102, PathBuf::from("/cg/y z")),
+        ];
+        let text = record::write(&groups, &entrances);
+        let (read, entered) = record::read(&text, uuid()).unwrap();
+        assert_eq!(read.steps, groups.steps);
+        assert_eq!(read.tops, groups.tops);
+        assert_eq!(entered, entrances);
+    }
+}
+
+#[test]
+fn a_record_that_nobody_wrote_is_refused() {
+    for line in [
+        "make",
+        "make\trelative",
+        "make\t/a\t/b",
+        "enable\t/a\tponies",
+        "write\t/a\tmemory\t../x\t1",
+        "write\t/a\tmemory\tx",
+        "enter\tx\t/a",
+        "",
+    ] {
+        let error = record::read(&format!("make\t/a\n{line}\n"), uuid()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 2 of the pod's groups is damaged",
+            "{line}"
+        );
+    }
+}
+
 /// Removes whatever is left in the end, however it comes.
 struct Residue(Vec<PathBuf>);
 
@@ -246,7 +285,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
         let Step::Write(path, setting) = step else {
             continue;
         };
-        let read = std::fs::read_to_string(path.join(setting.file));
+        let read = std::fs::read_to_string(path.join(&*setting.file));
         match read {
             // A file of devices has a line for each.
             Ok(read) => assert!(

@@ -25,13 +25,17 @@ mod process;
 mod root;
 mod volumes;
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use stage1_init::{AppName, Directive, Mode, MountFlags, Namespaces, Propagation};
 
+use super::cgroup::Groups;
+use super::descriptors::{Descriptors, OfApp};
 use super::identity::Identity;
+use super::isolators::{Entry, Rights};
 use super::merge::Reasons;
 use super::plan::{Plan, operand};
 use super::request::Sourced;
@@ -51,6 +55,14 @@ pub(crate) struct Pod {
     pub(crate) apps: Vec<PodApp>,
     /// Its empty volumes.
     pub(crate) volumes: Vec<Empty>,
+    /// Groups of its processes, with their limits.
+    pub(crate) groups: Groups,
+    /// What the plan names by numbers.
+    pub(crate) descriptors: Descriptors,
+    /// Kernel parameters of its namespaces.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// What became of each isolator.
+    pub(crate) isolators: Vec<Entry>,
     /// What the caller should know.
     pub(crate) notes: Vec<String>,
     /// The same as a pod manifest.
@@ -71,6 +83,8 @@ pub(crate) struct PodApp {
     pub(crate) root: Root,
     /// Who it runs as.
     pub(crate) identity: Identity,
+    /// What it may do.
+    pub(crate) rights: Rights,
     /// Its volumes, none over another.
     pub(crate) mounted: Vec<Mounted>,
     /// Which of the optional files of the standard environment its image does
@@ -101,9 +115,10 @@ pub(crate) struct Root {
 /// An operand that cannot be one: a NUL byte in a name or a word.
 pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
     let mut plan = Plan::default();
+    let none = OfApp::default();
     namespaces(&mut plan, pod)?;
     volumes::make(&mut plan, pod)?;
-    for app in &pod.apps {
+    for (at, app) in pod.apps.iter().enumerate() {
         begin(&mut plan, pod, app)?;
         root::mount(&mut plan, pod, app, host)?;
         root::furnish(&mut plan, app, host)?;
@@ -114,7 +129,8 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
             Directive::Pivot {},
             "the host's file systems go out of reach",
         );
-        process::compose(&mut plan, app)?;
+        let descriptors = pod.descriptors.apps.get(at).unwrap_or(&none);
+        process::compose(&mut plan, app, descriptors)?;
     }
     if pod.apps.len() > 1 {
         empty_root(&mut plan, pod)?;
@@ -129,6 +145,10 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         .with(Namespaces::UTS)
         .with(Namespaces::NET)
         .with(Namespaces::CGROUP);
+    for group in &pod.groups.pod {
+        let path = &path(group)?;
+        plan.push(Directive::Cgroup { path }, "the limits of the isolators");
+    }
     plan.push(
         Directive::Unshare { namespaces },
         "default: shared by the apps, apart from the host",
@@ -142,6 +162,11 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         Directive::Loopback {},
         "default: every pod has a loopback interface",
     );
+    for (key, value) in &pod.parameters {
+        let value = &operand(&format!("the kernel parameter `{key}`"), value.as_str())?;
+        let key = &operand("a kernel parameter", key.as_str())?;
+        plan.push(Directive::Sysctl { key, value }, "isolator os/unix/sysctl");
+    }
     plan.push(
         Directive::Propagation {
             kind: Propagation::RecPrivate,
