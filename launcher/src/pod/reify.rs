@@ -8,7 +8,7 @@ use super::cgroup::{self, Groups};
 use super::compose::{Pod, PodApp, Root};
 use super::descriptors;
 use super::identity;
-use super::isolators::{self, Limits, Rights};
+use super::isolators::{self, AppIsolation, Entry, Limits, PodIsolation};
 use super::merge::{Merged, merge};
 use super::request::{AppRequest, Request, Sourced};
 use super::standard;
@@ -62,23 +62,11 @@ pub(crate) fn reify(
     let mut report = whole.report.clone();
     let (mut apps, mut sections, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
-        let merged = merge(name.as_str(), request, wanted, source.manifest)?;
-        let isolation = isolators::of_app(name.as_str(), &merged.app.isolators, &whole, host)?;
-        report.extend(isolation.report);
-        limits.push(isolation.limits);
-        let rights = isolation.rights;
-        let (app, section) = app(
-            name,
-            host,
-            request,
-            wanted,
-            source,
-            merged,
-            rights,
-            &mut volumes,
-        )?;
-        apps.push(app);
-        sections.push(section);
+        let settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
+        apps.push(settled.app);
+        sections.push(settled.section);
+        limits.push(settled.limits);
+        report.extend(settled.report);
     }
     let groups = groups(uuid, &whole.limits, &names, &limits)?;
     let filters = apps.iter().map(|app| app.rights.filter.as_ref());
@@ -168,22 +156,34 @@ fn derived(image: &str) -> Result<AcName> {
     AcName::sanitize(last).map_or_else(|| AcName::parse("app"), Ok)
 }
 
+/// An app of which nothing is left open.
+struct Settled {
+    app: PodApp,
+    section: pod::PodApp,
+    limits: Limits,
+    report: Vec<Entry>,
+}
+
 fn app(
     name: &AcName,
     host: &Host,
     request: &Request,
     wanted: &AppRequest,
     source: &Source<'_>,
-    merged: Merged,
-    rights: Rights,
+    whole: &PodIsolation,
     volumes: &mut Volumes<'_>,
-) -> Result<(PodApp, pod::PodApp)> {
+) -> Result<Settled> {
     let several = request.apps.len() > 1;
     let Merged {
         app,
         reasons,
         variables,
-    } = merged;
+    } = merge(name.as_str(), request, wanted, source.manifest)?;
+    let AppIsolation {
+        limits,
+        rights,
+        report,
+    } = isolators::of_app(name.as_str(), &app.isolators, whole, host)?;
     let identity = identity::resolve(&app.user, &app.group, source.rootfs);
     let identity = match several {
         true => identity.context(|| format!("app `{name}`"))?,
@@ -241,7 +241,12 @@ fn app(
         zone: request.zone.as_ref().and_then(|zone| zone.file.clone()),
         interactive: request.interactive,
     };
-    Ok((app, section))
+    Ok(Settled {
+        app,
+        section,
+        limits,
+        report,
+    })
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn capabilities_of(plan: &mut Plan, app: &PodApp, filtered: bool) {
     let (kept, reason) = match needed && !kept.contains(Capabilities::SYS_ADMIN) {
         true => (
             kept.with(Capabilities::SYS_ADMIN),
-            format!("{reason}; sys_admin goes when the filter is in place"),
+            format!("{reason}; sys_admin goes when it executes"),
         ),
         false => (kept, reason.to_owned()),
     };
