@@ -361,6 +361,11 @@ impl Running {
         });
     }
 
+    /// What the child has written to standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.stdout.so_far()
+    }
+
     /// Waits until something is so.
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
@@ -440,6 +445,11 @@ impl Ran {
             self.stderr
         );
         self
+    }
+
+    /// The status with which it exited, if no signal ended it.
+    pub(crate) fn exited(&self) -> Option<i32> {
+        self.status.code()
     }
 
     /// Tells whether it exited with 0.

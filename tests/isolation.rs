@@ -66,7 +66,7 @@ fn cannot_see_the_hosts_files_or_mounts() {
     claims::same(
         "reading a file of the host",
         &probed(&["--read-file", path, "--list", "/"]),
-        &format!("read {path}: ENOENT\ndev\nprobe\nproc\nsys\ntmp\n"),
+        &format!("read {path}: ENOENT\ndev\netc\nprobe\nproc\nsys\ntmp\n"),
     );
     // Every mount is one of the plan's. Its own overlay tells where its layers
     // are (mount options), but of the host's mounts there is no line.

@@ -29,6 +29,8 @@ mod messages;
 mod images;
 /// Plans, as golden files.
 mod plans;
+/// Pods: several apps, volumes, what options change, what prepared pods do.
+mod pods;
 /// The main job: an app's streams, status, arguments and signals; real userlands.
 mod run;
 /// stage1-init on its own, without the launcher.

@@ -44,7 +44,7 @@ fn wrong_usage() {
         (
             "run hello.aci sh",
             OURS,
-            "`sh` is one argument too many\nhint: arguments of the app stand behind `--`",
+            "`sh` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
         ),
         ("run --uuid", OURS, "`--uuid` needs a value"),
         (
@@ -55,7 +55,7 @@ fn wrong_usage() {
         (
             "plan --format xml hello.aci",
             USAGE,
-            "`xml` is no format of plans; it is `text`, `json` or `words`",
+            "`--format`: `xml` is no format of plans; it is `text`, `json` or `words`",
         ),
         (
             "plan",
@@ -85,7 +85,15 @@ fn help_and_version_go_to_standard_output() {
     let overview = said(&["help"]);
     assert_eq!(said(&[]), overview);
     assert_eq!(said(&["--help"]), overview);
-    for command in ["run", "plan", "validate", "help", "version"] {
+    for command in [
+        "run",
+        "prepare",
+        "run-prepared",
+        "plan",
+        "validate",
+        "help",
+        "version",
+    ] {
         assert!(overview.contains(&format!("  {command} ")), "{overview}");
         let help = said(&["help", command]);
         assert!(
@@ -165,7 +173,7 @@ fn images_that_cannot_be_run() {
         ),
         (
             app(r#"{"exec": [], "user": "0", "group": "0"}"#),
-            "the app of image `example.com/sample` names no program",
+            "the app of image `example.com/sample` names no program\nhint: `--exec PROGRAM` behind the image does",
         ),
         (
             app(r#"{"exec": ["/x"], "user": "nobody", "group": "0"}"#),

@@ -7,7 +7,7 @@ use super::values;
 use crate::command::plan::Format;
 use crate::command::run;
 use crate::ground::{Context as _, Error, Result};
-use crate::pod::request::{AppRequest, Request, Sourced};
+use crate::pod::request::{AppRequest, Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::app::Variable;
 use crate::words::manifest::isolator::{self, Isolator};
@@ -240,7 +240,10 @@ fn isolators(options: &Options) -> Result<Vec<Isolator>> {
 
 /// Reads variables, no name twice and none that is ours to set.
 fn settings(options: &Options, name: &str) -> Result<Vec<Variable>> {
-    let variables = options.values(name, environment::pair)?;
+    let variables = options.values(name, |text| {
+        let variable = environment::pair(text)?;
+        check_variable(&variable).map(|()| variable)
+    })?;
     for (index, variable) in variables.iter().enumerate() {
         let variable = &variable.name;
         if variables[..index].iter().any(|one| one.name == *variable) {

@@ -1,1 +1,124 @@
+//! Command lines of pods, most of them wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::Takes::{Many, Nothing, One};
+use super::*;
+
+const POD: Table = &[("--host", One), ("--loud", Nothing), ("--both", Many)];
+const APP: Table = &[("--user", One), ("--set", Many), ("--both", Many)];
+
+fn of(line: &str) -> Result<Split> {
+    let words = line.split(' ').filter(|word| !word.is_empty());
+    split("run", words.map(OsString::from).collect(), POD, APP)
+}
+
+#[test]
+fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
+    let image = "an image is missing\nhint: for instance `hello.aci`";
+    let another = "an image is missing behind `---`";
+    for (line, message) in [
+        ("-- x", image),
+        ("--- a", image),
+        ("--user 1", image),
+        ("a ---", another),
+        ("a -- x ---", another),
+        ("a --- --user 1", another),
+        ("a --- ---", another),
+        (
+            "a b",
+            "`b` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
+        ),
+        (
+            "--what a",
+            "there is no option `--what`\nhint: `launcher help COMMAND` lists the options of a command",
+        ),
+        (
+            "a -u",
+            "there is no option `-u`\nhint: `launcher help COMMAND` lists the options of a command",
+        ),
+        ("--host", "`--host` needs a value"),
+        ("a --user", "`--user` needs a value"),
+        ("--host a --host b c", "`--host` is given twice"),
+        ("--loud --loud a", "`--loud` is given twice"),
+        ("a --user=1 --user=2", "`--user` is given twice"),
+        (
+            "--user 1 a",
+            "`--user` is an option of an app and stands behind its image\nhint: `launcher run a --user=1`",
+        ),
+        (
+            "a --host b --- c --loud -- x",
+            "`--host` is an option of the pod and stands before the first image\nhint: `launcher run --host=b --loud a --- c -- x`",
+        ),
+        (
+            "--set=a b --set 2 -- c",
+            "`--set` is an option of an app and stands behind its image\nhint: `launcher run b --set=a --set=2 -- c`",
+        ),
+    ] {
+        assert_eq!(of(line).unwrap_err().to_string(), message, "{line}");
+    }
+}
+
+#[test]
+fn the_remedy_can_be_pasted_into_a_shell() {
+    let words = ["--set", "it's me", "a b.aci", "--", "", "$HOME"];
+    let words = words.iter().map(OsString::from).collect();
+    let error = split("plan", words, POD, APP).unwrap_err().to_string();
+    assert_eq!(
+        error.lines().nth(1).unwrap(),
+        r"hint: `launcher plan 'a b.aci' --set='it'\''s me' -- '' '$HOME'`"
+    );
+}
+
+#[test]
+fn truth_is_spelt_like_the_reference_implementation_does() {
+    assert_eq!(
+        of("--loud=yes a")
+            .unwrap()
+            .pod
+            .flag("--loud")
+            .unwrap_err()
+            .to_string(),
+        "`--loud=yes` is neither `true` nor `false`"
+    );
+    for (line, loud) in [
+        ("--loud a", true),
+        ("--loud=T a", true),
+        ("--loud=0 a", false),
+        ("a", false),
+    ] {
+        assert_eq!(
+            of(line).unwrap().pod.flag("--loud").unwrap(),
+            loud,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn each_app_has_what_stands_behind_its_image() {
+    let split =
+        of("--host h a --user 1 --both=x -- -- --user --- b --- c --set=p=q --set r --").unwrap();
+    let show = |part: &Part| {
+        let user = part
+            .options
+            .value("--user", |text| Ok(text.to_owned()))
+            .unwrap();
+        let set = part
+            .options
+            .values("--set", |text| Ok(text.to_owned()))
+            .unwrap();
+        format!("{:?} {user:?} {set:?} {:?}", part.image, part.arguments)
+    };
+    let shown: Vec<_> = split.apps.iter().map(show).collect();
+    assert_eq!(
+        shown,
+        [
+            r#""a" Some("1") [] Some(["--", "--user"])"#,
+            r#""b" None [] None"#,
+            r#""c" None ["p=q", "r"] Some([])"#,
+        ]
+    );
+    assert_eq!(split.pod.any_of(&["--both"]), None);
+    assert_eq!(split.apps[0].options.any_of(&["--both"]), Some("--both"));
+}

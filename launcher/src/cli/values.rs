@@ -11,7 +11,7 @@ use crate::words::json::{Object, Value};
 use crate::words::manifest::isolator::Isolator;
 use crate::words::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
 use crate::words::quote::quoted;
-use crate::words::types::{AcName, absolute};
+use crate::words::types::{AcName, Quantity, absolute};
 
 /// `KEY=VALUE` parts that are taken out one by one.
 struct Parts<'a>(Vec<(&'a str, &'a str)>);
@@ -169,8 +169,8 @@ pub(super) fn pair(text: &str) -> Result<(String, String)> {
 
 /// Makes an isolator with a limit, and so the same set aside: `--memory`, `--cpu`.
 pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
-    let value = Object::new().with("request", text).with("limit", text);
-    Isolator::new(name, value.into())
+    Quantity::parse(text)?;
+    Isolator::new(name, Object::new().with("limit", text).into())
 }
 
 /// Makes an isolator that is a whole number: `--cpu-shares`, `--oom-score-adj`.

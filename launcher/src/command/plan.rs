@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::request;
-use crate::command::run::{Options, random_uuid};
+use super::run::{Options, random_uuid, tell};
 use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Kind, Result, source};
@@ -54,7 +54,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let sources: Vec<Source<'_>> = images.iter().map(Image::source).collect();
     let directory = directory::path(dir, uuid);
     let pod = reify(uuid, directory, &host, &request, &sources, &source::look)?;
-    super::say(&pod.notes);
+    tell(&pod, request.strict)?;
     let plan = compose(&pod, &host)?;
     Ok(match format {
         Format::Text => plan.text().into_bytes(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::run::Options;
 use crate::ground::{Context as _, Error, Kind, Result, zone};
 use crate::image::store::{Image, Store};
-use crate::pod::request::{Request, Sourced};
+use crate::pod::request::{Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::PodManifest;
 use crate::words::manifest::app::{Variable, variable_name};
@@ -25,9 +25,9 @@ pub(super) fn complete(options: Options) -> Result<Request> {
         let what = || format!("cannot read the variables of `{}`", file.display());
         let bytes = read(file, VARIABLES_LIMIT).context(what)?;
         for variable in environment::file(&bytes).context(what)? {
-            request
-                .variables
-                .push(Sourced::new(variable, "option --set-env-file"));
+            check_variable(&variable).context(what)?;
+            let variable = Sourced::new(variable, "option --set-env-file");
+            request.variables.push(variable);
         }
     }
     let set = options.set.into_iter();

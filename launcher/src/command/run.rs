@@ -245,7 +245,11 @@ fn reified(
 
 /// Says what the caller should know, and which isolators are not in force as
 /// they were written.
-fn tell(pod: &Pod, strict: bool) -> Result<()> {
+///
+/// # Errors
+///
+/// If `strict`, the first of these.
+pub(super) fn tell(pod: &Pod, strict: bool) -> Result<()> {
     super::say(&pod.notes);
     if strict {
         require_all(&pod.isolators)?;

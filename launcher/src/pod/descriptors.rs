@@ -75,10 +75,8 @@ mod tests {
             bytes: vec![1; 8].into(),
             summary: "".into(),
         };
-        let groups = Groups {
-            apps: vec![vec![], vec!["/a".into(), "/b".into()], vec![]],
-            ..Groups::default()
-        };
+        let mut groups = Groups::default();
+        groups.apps = vec![vec![], vec!["/a".into(), "/b".into()], vec![]];
         let filters = [Some(&default), Some(&own), None, Some(&default)];
         let all = number(filters, &groups);
         let app = |filter, groups: &[u32]| OfApp {

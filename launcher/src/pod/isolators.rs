@@ -162,8 +162,10 @@ impl fmt::Display for Entry {
 pub(crate) fn require_all<'a>(report: impl IntoIterator<Item = &'a Entry>) -> Result<()> {
     match report.into_iter().find(|entry| !entry.is_enforced()) {
         None => Ok(()),
-        Some(entry) => Err(Error::invalid(entry.to_string())
-            .hint("`--strict` refuses this; without it the pod runs all the same")),
+        Some(entry) => {
+            Err(Error::invalid(entry.to_string())
+                .hint("without `--strict` the pod runs all the same"))
+        }
     }
 }
 

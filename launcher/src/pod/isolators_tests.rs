@@ -159,7 +159,7 @@ fn strict_refuses_what_is_not_in_force_as_written() {
     assert_eq!(
         require_all(&read.report).unwrap_err().to_string(),
         "isolator `resource/network-ponies` of app `web` is ignored: it is unknown\n\
-         hint: `--strict` refuses this; without it the pod runs all the same"
+         hint: without `--strict` the pod runs all the same"
     );
     let read = app(&[("os/linux/no-new-privileges", "true")]);
     require_all(&read.report).unwrap();

@@ -2,7 +2,7 @@
 //! of an app count more than its image, and a section of a pod manifest stands
 //! in the place of the image's as a whole.
 
-use super::request::{AppRequest, BY_MANIFEST, Request, Sourced};
+use super::request::{AppRequest, BY_MANIFEST, OURS, Request, Sourced};
 use super::standard;
 use crate::ground::{Error, Result};
 use crate::words::manifest::ImageManifest;
@@ -142,7 +142,7 @@ fn variables(
     for one in &wanted.environment {
         set(&mut all, &one.name, &one.value, "option --environment");
     }
-    all.retain(|one| !standard::OURS.contains(&one.value.name.as_str()));
+    all.retain(|one| !OURS.contains(&one.value.name.as_str()));
     all
 }
 

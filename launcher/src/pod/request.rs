@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::volume::Requested;
 use crate::ground::zone::Zone;
+use crate::ground::{Error, Result};
 use crate::words::manifest::PodManifest;
 use crate::words::manifest::app::{App, Variable};
 use crate::words::manifest::isolator::Isolator;
@@ -96,6 +97,20 @@ pub(crate) struct AppRequest {
     pub(crate) user_annotations: BTreeMap<String, String>,
     /// For people and their tools.
     pub(crate) user_labels: BTreeMap<String, String>,
+}
+
+/// Variables that say of every app what is so.
+pub(super) const OURS: [&str; 3] = ["AC_APP_NAME", "AC_METADATA_URL", "container"];
+
+/// Refuses a variable that the operator wants to set and nobody can.
+pub(crate) fn check_variable(variable: &Variable) -> Result<()> {
+    let name = &variable.name;
+    match OURS.contains(&name.as_str()) {
+        true => Err(Error::usage(format!(
+            "variable `{name}` cannot be set: Nose Cone says with it what is so"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Where something comes from that a pod manifest says.

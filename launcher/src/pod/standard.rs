@@ -127,9 +127,6 @@ pub(crate) const OPTIONAL: [&str; 4] = ["/tmp", "/etc/hosts", "/etc/hostname", "
 /// Where /etc/mtab leads, from which old programs read what is mounted.
 pub(crate) const MTAB: &str = "../proc/self/mounts";
 
-/// Variables that say what is so, whatever an image says.
-pub(crate) const OURS: [&str; 3] = ["AC_APP_NAME", "AC_METADATA_URL", "container"];
-
 /// Returns /etc/hosts of a pod: its network is loopback.
 pub(crate) fn hosts(hostname: &str) -> String {
     format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")

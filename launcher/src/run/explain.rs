@@ -27,6 +27,17 @@ pub(crate) fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn R
             }
         })
     });
+    if cause == Errno::CANCELED
+        && let Some(program) = plan.find(|at, directive, _| match directive {
+            Directive::PreStart { argv } if at == index => Some(program(argv.0)),
+            _ => None,
+        })
+    {
+        return Error::new(
+            Kind::Failed,
+            format!("the pre-start handler `{program}` failed, and so its app was not started"),
+        );
+    }
     let Some(error) = found else {
         return Error::new(Kind::Failed, "the pod could not be started")
             .because(io::Error::from(cause));
@@ -34,7 +45,7 @@ pub(crate) fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn R
     if cause == Errno::NOENT
         && let Some(program) = plan.find(|at, directive, _| match directive {
             Directive::Main { argv } | Directive::PreStart { argv } if at == index => {
-                Some(argv.0.iter().next()?.to_string_lossy().into_owned())
+                Some(program(argv.0))
             }
             _ => None,
         })
@@ -73,7 +84,8 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
             format!("cannot mount {} on `{}`", text(kind), text(target))
         }
         Directive::Bind { source, target, .. } => {
-            format!("cannot mount `{}` on `{}`", text(source), text(target))
+            let (source, target) = (text(source), text(target));
+            format!("cannot mount `{source}` on `{target}` ({reason})")
         }
         Directive::Mask { target } => format!("cannot hide `{}`", text(target)),
         Directive::Readonly { target } => format!("cannot make `{}` read-only", text(target)),
@@ -104,8 +116,13 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
     }
 }
 
+fn program(words: stage1_init::WordList<'_>) -> String {
+    let program = words.iter().next().unwrap_or(c"");
+    program.to_string_lossy().into_owned()
+}
+
 fn command(noun: &str, words: stage1_init::WordList<'_>) -> String {
-    let program = words.iter().next().unwrap_or(c"").to_string_lossy();
+    let program = program(words);
     match noun {
         "" => format!("cannot execute `{program}`"),
         noun => format!("cannot execute {noun} `{program}`"),
@@ -163,6 +180,9 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
         ),
         (Directive::Mount { .. } | Directive::Dir { .. }, Errno::LOOP) => {
             Some("the image has a symbolic link there".to_owned())
+        }
+        (Directive::Bind { .. }, Errno::LOOP) => {
+            Some("a symbolic link came into the path of the source meanwhile".to_owned())
         }
         _ => None,
     }

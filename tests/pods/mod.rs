@@ -1,0 +1,64 @@
+//! Pods of one app and of several: what the options change, what apps share
+//! and what they do not.
+
+/// Several apps: what they share, how they end.
+mod apps;
+/// Event handlers.
+mod handlers;
+/// Pod manifests.
+mod manifests;
+/// Every option that can be wrong, with the whole text that is shown.
+mod messages;
+/// What the options of an app and of a pod change.
+mod options;
+/// Pods that are prepared, and run later.
+mod prepared;
+/// Volumes and read-only roots.
+mod volumes;
+
+use std::path::PathBuf;
+
+use crate::host::{self, Call, Scratch, launcher};
+
+/// A directory of pods and a place beside it.
+struct Pods(Scratch);
+
+impl Pods {
+    fn new() -> Self {
+        Self(Scratch::new())
+    }
+
+    /// `launcher WORDS`, where a word PROBE or BUSYBOX stands for that image,
+    /// and HERE in a word for the place.
+    fn call(&self, words: &[&str]) -> Call {
+        let here = self.0.path().display().to_string();
+        let word = |word: &&str| match *word {
+            "PROBE" => host::image("probe").display().to_string(),
+            "BUSYBOX" => host::image("busybox").display().to_string(),
+            word => word.replace("HERE", &here),
+        };
+        launcher(&self.dir()).args(words.iter().map(word))
+    }
+
+    /// `launcher run WORDS`.
+    fn run(&self, words: &[&str]) -> Call {
+        self.call(&[&["run"], words].concat())
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.join("dir")
+    }
+
+    /// Makes directories and files in the place: a path that ends in a slash,
+    /// or a path and its content.
+    fn make(&self, list: &[(&str, &str)]) {
+        for (path, content) in list {
+            let path = self.0.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match path.display().to_string().ends_with('/') {
+                true => std::fs::create_dir_all(&path).unwrap(),
+                false => std::fs::write(&path, content).unwrap(),
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Pods that are prepared, and run later.
+
+use std::fs;
+
+use super::Pods;
+use crate::claims;
+use crate::host::launcher;
+
+const UUID: &str = "abcdef12-4b5a-4978-8796-a5b4c3d2e1f1";
+
+/// What is in the directories of pods.
+fn states(pods: &Pods) -> Vec<String> {
+    let mut all = Vec::new();
+    for state in fs::read_dir(pods.dir().join("pods")).unwrap() {
+        let state = state.unwrap();
+        for pod in fs::read_dir(state.path()).unwrap() {
+            let name = pod.unwrap().file_name();
+            all.push(format!(
+                "{}/{}",
+                state.file_name().display(),
+                name.display()
+            ));
+        }
+    }
+    all
+}
+
+fn prepare(pods: &Pods, words: &[&str]) {
+    pods.call(&[&["prepare", "--uuid", UUID], words].concat())
+        .run()
+        .exits(0)
+        .complains("")
+        .says(&format!("{UUID}\n"));
+}
+
+#[test]
+fn a_pod_that_cannot_be_prepared_leaves_nothing() {
+    require_root!();
+    let pods = Pods::new();
+    pods.call(&["prepare", "PROBE", "--user", "web"])
+        .run()
+        .exits(1)
+        .says("");
+    // Long after the directory was made.
+    pods.call(&["prepare", "--no-overlay", "HERE/none.aci"])
+        .run()
+        .exits(1);
+    assert!(!pods.dir().join("pods").exists() || states(&pods).is_empty());
+}
+
+#[test]
+fn a_prepared_pod_runs_once_and_leaves_nothing() {
+    require_root!();
+    let pods = Pods::new();
+    for options in [&["PROBE"][..], &["--no-overlay", "PROBE"]] {
+        prepare(
+            &pods,
+            &[options, &["--", "--stdout", "a b", "--exit-code", "3"]].concat(),
+        );
+        assert_eq!(states(&pods), [format!("prepared/{UUID}")]);
+        let run = || pods.call(&["run-prepared", UUID]).run();
+        run().exits(3).says("a b\n").complains("");
+        assert!(states(&pods).is_empty());
+        run().exits(125).complains(&format!(
+            "launcher: there is no prepared pod `{UUID}`\n\
+             hint: `launcher prepare` prints the UUID of the pod that it makes\n"
+        ));
+    }
+}
+
+#[test]
+fn any_unique_beginning_of_the_uuid_will_do() {
+    require_root!();
+    let pods = Pods::new();
+    prepare(&pods, &["PROBE", "--", "--stdout", "first"]);
+    pods.call(&[
+        "prepare",
+        "--uuid",
+        "abce0000-4b5a-4978-8796-a5b4c3d2e1f1",
+        "PROBE",
+    ])
+    .run()
+    .exits(0);
+    pods.call(&["run-prepared", "abc"])
+        .run()
+        .exits(125)
+        .complains("launcher: several prepared pods begin with `abc`\nhint: give more digits\n");
+    pods.call(&["run-prepared", "ABCDEF12-4"])
+        .run()
+        .exits(0)
+        .says("first\n");
+}
+
+#[test]
+fn the_uuid_of_a_prepared_pod_is_taken() {
+    require_root!();
+    let pods = Pods::new();
+    prepare(&pods, &["PROBE"]);
+    for (verb, status) in [("prepare", 1), ("run", 125)] {
+        pods.call(&[verb, "--uuid", UUID, "PROBE"])
+            .run()
+            .exits(status)
+            .complains(&format!("launcher: pod `{UUID}` exists already\n"));
+    }
+    assert_eq!(states(&pods), [format!("prepared/{UUID}")]);
+}
+
+#[test]
+fn of_many_who_run_a_prepared_pod_one_does() {
+    require_root!();
+    let pods = Pods::new();
+    prepare(&pods, &["PROBE", "--", "--stdout", "ran"]);
+    let running: Vec<_> = (0..8)
+        .map(|_| pods.call(&["run-prepared", UUID]).start())
+        .collect();
+    let said: String = running
+        .into_iter()
+        .map(|running| running.end().stdout)
+        .collect();
+    claims::same("what all said", &said, "ran\n");
+    assert!(states(&pods).is_empty());
+}
+
+#[test]
+fn prepared_and_run_pods_have_the_same_plan_and_manifest() {
+    require_root!();
+    let pods = Pods::new();
+    let words = [
+        "--volume",
+        "v,kind=empty,mode=0700",
+        "PROBE",
+        "--mount",
+        "volume=v,target=/v",
+        "--user",
+        "7",
+        "--",
+        "--exit-code",
+        "0",
+    ];
+    prepare(&pods, &words);
+    let read = |name: &str| {
+        let path = pods.dir().join("pods/prepared").join(UUID).join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let planned = launcher(&pods.dir())
+        .args(["plan", "--uuid", UUID])
+        .args(["--volume", "v,kind=empty,mode=0700"])
+        .arg(crate::host::image("probe"))
+        .args(&words[3..])
+        .run()
+        .exits(0);
+    claims::same("the plan", &read("plan"), &planned.stdout);
+    let manifest = read("pod");
+    for line in [
+        r#"      "name": "probe","#,
+        r#"        "user": "7","#,
+        r#"          "volume": "v","#,
+        r#"          "path": "/v""#,
+        r#"      "kind": "empty","#,
+        r#"      "mode": "0700","#,
+    ] {
+        claims::has_line(&manifest, line);
+    }
+    // It is a manifest like any other.
+    let file = pods.0.write("pod.json", &manifest);
+    launcher(&pods.dir())
+        .arg("validate")
+        .arg(&file)
+        .run()
+        .exits(0);
+    pods.call(&["run", "--pod-manifest", "HERE/pod.json"])
+        .run()
+        .exits(0)
+        .complains("");
+}
