@@ -16,6 +16,7 @@
 //! host lacks; nothing runs unlimited that should not.
 
 mod hierarchy;
+mod program;
 pub(crate) mod record;
 mod settings;
 
@@ -29,8 +30,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use self::settings::{Controller, Setting, Version};
+use super::devices::Rule;
 use super::isolators::Limits;
-use crate::ground::{Context as _, Error, Kind, Result};
+use crate::ground::{Context as _, Error, Kind, Result, bpf};
 use crate::words::types::Uuid;
 
 pub(crate) use self::hierarchy::{Hierarchy, discover};
@@ -61,6 +63,8 @@ enum Step {
     Enable(PathBuf, Vec<Controller>),
     /// Write into a file of a group.
     Write(PathBuf, Setting),
+    /// Let a group of version 2 use no other devices.
+    Devices(PathBuf, Vec<Rule>),
 }
 
 /// Groups that exist. They are removed when this goes out of scope: whoever
@@ -128,6 +132,7 @@ fn within(app: &Limits, pod: &Limits) -> Limits {
         memory_request: app.memory_request.or(pod.memory_request),
         block_bandwidth: app.block_bandwidth.or(pod.block_bandwidth),
         block_operations: app.block_operations.or(pod.block_operations),
+        devices: app.devices.clone().or_else(|| pod.devices.clone()),
     }
 }
 
@@ -174,34 +179,35 @@ impl Place<'_> {
             .filter(|(_, (_, limits))| self.concerns(limits))
             .collect();
         let steps = &mut groups.steps;
-        if self.hierarchy.version == Version::Two {
-            steps.push(Step::Enable(
-                self.hierarchy.base.clone(),
-                self.controllers.to_vec(),
-            ));
-        }
-        steps.push(Step::Make(ours.clone()));
-        match self.hierarchy.version {
-            Version::Two => steps.push(Step::Enable(ours.clone(), self.controllers.to_vec())),
-            Version::One if self.controllers.contains(&Controller::Memory) => {
-                // Before Linux 5.11 a group does not bound those below unless told to.
-                steps.push(Step::Write(
-                    ours,
-                    Setting {
-                        controller: Controller::Memory,
-                        file: "memory.use_hierarchy".into(),
-                        value: "1".to_owned(),
-                        optional: true,
-                    },
-                ));
+        // Devices are bounded by programs there, which need not be enabled.
+        let mut handed_down = self.controllers.to_vec();
+        handed_down.retain(|&controller| controller != Controller::Devices);
+        let enable = |steps: &mut Vec<Step>, group: &Path| {
+            if self.hierarchy.version == Version::Two && !handed_down.is_empty() {
+                steps.push(Step::Enable(group.to_owned(), handed_down.clone()));
             }
-            Version::One => {}
+        };
+        enable(steps, &self.hierarchy.base);
+        steps.push(Step::Make(ours.clone()));
+        enable(steps, &ours);
+        if self.hierarchy.version == Version::One && self.controllers.contains(&Controller::Memory)
+        {
+            // Before Linux 5.11 a group does not bound those below unless told to.
+            steps.push(Step::Write(
+                ours,
+                Setting {
+                    controller: Controller::Memory,
+                    file: "memory.use_hierarchy".into(),
+                    value: "1".to_owned(),
+                    optional: true,
+                },
+            ));
         }
         steps.push(Step::Make(top.clone()));
         steps.extend(self.writes(&top, whole));
         let shared = match self.hierarchy.version {
             Version::Two if !parts.is_empty() => {
-                steps.push(Step::Enable(top.clone(), self.controllers.to_vec()));
+                enable(steps, &top);
                 let init = top.join(INIT);
                 steps.push(Step::Make(init.clone()));
                 init
@@ -225,6 +231,17 @@ impl Place<'_> {
     }
 
     fn writes(&self, group: &Path, limits: &Limits) -> Vec<Step> {
+        let mut steps = self.files(group, limits);
+        if self.hierarchy.version == Version::Two
+            && self.controllers.contains(&Controller::Devices)
+            && let Some(rules) = &limits.devices
+        {
+            steps.push(Step::Devices(group.to_owned(), rules.clone()));
+        }
+        steps
+    }
+
+    fn files(&self, group: &Path, limits: &Limits) -> Vec<Step> {
         settings::controllers(limits)
             .filter(|controller| self.controllers.contains(controller))
             .flat_map(|controller| {
@@ -269,6 +286,7 @@ impl Groups {
                 },
                 Step::Enable(path, controllers) => enable(path, controllers)?,
                 Step::Write(path, setting) => write(path, setting)?,
+                Step::Devices(path, rules) => bound_devices(path, rules)?,
             }
         }
         Ok(made)
@@ -315,6 +333,15 @@ fn write(group: &Path, setting: &Setting) -> Result<()> {
         },
         result => result.context(what),
     }
+}
+
+fn bound_devices(group: &Path, rules: &[Rule]) -> Result<()> {
+    let what = || format!("cannot limit devices of the cgroup `{}`", group.display());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(group, flags, Mode::empty()).context(what)?;
+    bpf::bound_devices(directory.as_fd(), &program::compile(rules))
+        .context(what)
+        .map_err(|error| error.hint("the kernel needs CONFIG_CGROUP_BPF"))
 }
 
 /// Writes with a single call, as these files demand.

@@ -45,8 +45,7 @@ pub(crate) fn number<'a>(
         next
     };
     for (at, filter) in filters.into_iter().enumerate() {
-        let mut app = OfApp::default();
-        app.filter = filter.map(|filter| match filter.is_default() {
+        let filter = filter.map(|filter| match filter.is_default() {
             true => DEFAULT_FILTER,
             false => {
                 let number = take();
@@ -54,6 +53,10 @@ pub(crate) fn number<'a>(
                 number
             }
         });
+        let mut app = OfApp {
+            filter,
+            groups: Vec::new(),
+        };
         for group in groups.apps.get(at).into_iter().flatten() {
             let number = take();
             all.groups.push((number, group.clone()));

@@ -14,6 +14,7 @@ use std::fmt;
 
 use stage1_init::Capabilities;
 
+use super::devices::Rule;
 use super::seccomp::{self, Program, Wish};
 use super::standard::CAPABILITIES;
 use crate::ground::host::Host;
@@ -37,6 +38,8 @@ pub(crate) struct Limits {
     pub(crate) block_bandwidth: Option<u64>,
     /// Operations per second, likewise.
     pub(crate) block_operations: Option<u64>,
+    /// The only devices that can be used.
+    pub(crate) devices: Option<Vec<Rule>>,
 }
 
 /// What the processes of an app may do.

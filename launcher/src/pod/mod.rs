@@ -3,6 +3,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod compose;
 pub(crate) mod descriptors;
+pub(crate) mod devices;
 pub(crate) mod directory;
 pub(crate) mod identity;
 pub(crate) mod isolators;

@@ -30,10 +30,16 @@ pub(crate) fn discover() -> Vec<Hierarchy> {
 
 /// Finds the hierarchy that has a controller.
 pub(crate) fn find(hierarchies: &[Hierarchy], controller: Controller) -> Option<&Hierarchy> {
-    hierarchies.iter().find(|hierarchy| {
+    let has = |hierarchy: &&Hierarchy| {
         let wanted = controller.word(hierarchy.version);
         hierarchy.controllers.iter().any(|word| word == wanted)
-    })
+    };
+    // Any of version 2 takes a program that bounds devices.
+    let programs = |hierarchy: &&Hierarchy| {
+        controller == Controller::Devices && hierarchy.version == Version::Two
+    };
+    let found = hierarchies.iter().find(has);
+    found.or_else(|| hierarchies.iter().find(programs))
 }
 
 /// Reads /proc/self/mountinfo and /proc/self/cgroup; `controllers` returns what

@@ -5,6 +5,7 @@
 //! make PATH
 //! enable PATH CONTROLLER...
 //! write PATH CONTROLLER FILE VALUE    `try` in its place: there may be no such file
+//! devices PATH RULE...
 //! enter NUMBER PATH                   a descriptor that the plan names
 //! ```
 //!
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::settings::{Controller, Setting, Version};
 use super::{Groups, Step, top};
 use crate::ground::{Error, Result};
+use crate::pod::devices::Rule;
 use crate::words::types::Uuid;
 
 /// Writes it.
@@ -41,6 +43,13 @@ pub(crate) fn write(groups: &Groups, entrances: &[(u32, PathBuf)]) -> String {
                 &setting.file,
                 &setting.value,
             ]),
+            Step::Devices(path, rules) => {
+                let rules: Vec<String> = rules.iter().map(Rule::to_string).collect();
+                let path = path.to_string_lossy();
+                let mut words = vec!["devices", &path];
+                words.extend(rules.iter().map(String::as_str));
+                line(&words);
+            }
         }
     }
     for (number, path) in entrances {
@@ -93,6 +102,13 @@ fn one(words: &[&str], groups: &mut Groups, entrances: &mut Vec<(u32, PathBuf)>)
                 value: (*value).to_owned(),
                 optional: *verb == "try",
             },
+        ),
+        ["devices", group, rules @ ..] => Step::Devices(
+            path(group)?,
+            rules
+                .iter()
+                .map(|rule| Rule::parse(rule))
+                .collect::<Option<_>>()?,
         ),
         ["enter", number, group] => {
             entrances.push((number.parse().ok()?, path(group)?));

@@ -85,6 +85,7 @@ pub(crate) fn controllers(limits: &Limits) -> impl Iterator<Item = Controller> {
         (cpu, Controller::Cpu),
         (memory, Controller::Memory),
         (block, Controller::Block),
+        (limits.devices.is_some(), Controller::Devices),
     ]
     .into_iter()
     .filter_map(|(wanted, controller)| wanted.then_some(controller))
@@ -170,7 +171,16 @@ pub(crate) fn settings(
                 set("io.max", Some(line), false);
             }
         }
-        (Controller::Devices, _) => {}
+        (Controller::Devices, Version::One) => {
+            if let Some(rules) = &limits.devices {
+                set("devices.deny", Some("a".to_owned()), false);
+                for rule in rules {
+                    set("devices.allow", Some(rule.to_string()), false);
+                }
+            }
+        }
+        // Not by files.
+        (Controller::Devices, Version::Two) => {}
     }
     settings
 }
@@ -213,8 +223,10 @@ pub(crate) fn disks() -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::pod::devices::Rule;
 
     fn all() -> Limits {
         Limits {
@@ -224,6 +236,7 @@ mod tests {
             memory_request: Some(1 << 20),
             block_bandwidth: Some(1_000_000),
             block_operations: Some(500),
+            devices: Some(vec![Rule::parse("c 1:3 rwm").unwrap()]),
         }
     }
 
@@ -257,6 +270,8 @@ mod tests {
                 "blkio.throttle.write_bps_device=254:16 1000000",
                 "blkio.throttle.read_iops_device=254:16 500",
                 "blkio.throttle.write_iops_device=254:16 500",
+                "devices.deny=a",
+                "devices.allow=c 1:3 rwm",
             ]
         );
     }

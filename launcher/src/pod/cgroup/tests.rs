@@ -64,6 +64,7 @@ fn shown(groups: &Groups) -> Vec<String> {
             Step::Write(path, setting) => {
                 format!("{}/{}={}", short(path), setting.file, setting.value)
             }
+            Step::Devices(path, rules) => format!("{} rules in {}", rules.len(), short(path)),
         })
         .collect()
 }
@@ -158,7 +159,7 @@ fn apps_have_groups_below_the_pods_in_version_1() {
         ]
     );
     let top = Path::new("/cg/memory/nosecone").join(UUID);
-    assert_eq!(groups.pod, [top.clone()]);
+    assert_eq!(groups.pod, std::slice::from_ref(&top));
     assert_eq!(
         groups.apps,
         [vec![top.join("a")], vec![], vec![top.join("c")]]
@@ -190,6 +191,69 @@ fn in_version_2_no_group_has_both_processes_and_controlled_children() {
     assert_eq!(groups.apps, [vec![top.join("a")], vec![]]);
 }
 
+fn devices() -> Limits {
+    let rules = ["c *:* m", "c 1:3 rwm", "c 1:5 r"];
+    let rules = rules.iter().map(|line| Rule::parse(line).unwrap());
+    Limits {
+        devices: Some(rules.collect()),
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn devices_are_bounded_by_files_or_else_by_a_program() {
+    let mut both = vec![hierarchy(Version::One, &["devices"], "/cg/devices")];
+    both.extend(second());
+    let groups = arrange(&both, uuid(), &devices(), &[], &[]).unwrap();
+    assert_eq!(
+        shown(&groups)[2..],
+        [
+            "/cg/devices/nosecone/UUID/devices.deny=a",
+            "/cg/devices/nosecone/UUID/devices.allow=c *:* m",
+            "/cg/devices/nosecone/UUID/devices.allow=c 1:3 rwm",
+            "/cg/devices/nosecone/UUID/devices.allow=c 1:5 r",
+        ]
+    );
+    let groups = arrange(&second(), uuid(), &devices(), &[], &[]).unwrap();
+    assert_eq!(
+        shown(&groups),
+        [
+            "mkdir /cg/nosecone",
+            "mkdir /cg/nosecone/UUID",
+            "3 rules in /cg/nosecone/UUID",
+        ]
+    );
+}
+
+#[test]
+fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
+    let unified = discover()
+        .into_iter()
+        .filter(|one| one.version == Version::Two);
+    let unified: Vec<_> = unified.collect();
+    let uuid = Uuid::from_random(*b"devices-by-a-bpf");
+    let groups = match arrange(&unified, uuid, &devices(), &[], &[]) {
+        Ok(groups) if rustix::process::geteuid().is_root() => groups,
+        _ => {
+            eprintln!("skipped: needs root, and cgroups of version 2");
+            return;
+        }
+    };
+    let _residue = Residue(groups.tops.clone());
+    let _made = groups.make().unwrap();
+    let script = "echo 0 > \"$1/cgroup.procs\" || exit 9
+        : > /dev/null && head -c 1 /dev/zero > /dev/null || exit 8
+        (: > /dev/zero) 2> /dev/null && exit 7
+        (: < /dev/full) 2> /dev/null && exit 6
+        exit 0";
+    let status = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&groups.tops[0])
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
 #[test]
 fn only_groups_of_ours_are_found_again() {
     let top_of = |path: &str| {
@@ -210,7 +274,11 @@ fn the_record_of_groups_is_read_back_as_it_was_written() {
     let (one, two) = (memory(1), cpu(5));
     for hierarchies in [first(), second()] {
         let apps = [("a", &one), ("b", &two)];
-        let groups = arrange(&hierarchies, uuid(), &memory(9), &apps, &[]).unwrap();
+        let mut groups = arrange(&hierarchies, uuid(), &memory(9), &apps, &[]).unwrap();
+        let rules = devices().devices.unwrap();
+        groups
+            .steps
+            .push(Step::Devices(PathBuf::from("/cg/x"), rules));
         let entrances = [
             (101, PathBuf::from("/cg/x")),
             (102, PathBuf::from("/cg/y z")),
@@ -232,6 +300,7 @@ fn a_record_that_nobody_wrote_is_refused() {
         "enable\t/a\tponies",
         "write\t/a\tmemory\t../x\t1",
         "write\t/a\tmemory\tx",
+        "devices\t/a\tx",
         "enter\tx\t/a",
         "",
     ] {
@@ -265,6 +334,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
         memory_request: Some(32 << 20),
         block_bandwidth: Some(1_000_000),
         block_operations: Some(500),
+        devices: None,
     };
     let app = Limits {
         memory: Some(16 << 20),
