@@ -329,6 +329,61 @@ fn parameters_of_the_host_are_out_of_reach() {
     }
 }
 
+// --- devices ---
+
+/// A device that root can read and write, and no app has unless it is given.
+const DEVICE: &str = "/dev/kmsg";
+
+fn has_device() -> bool {
+    fs::OpenOptions::new().write(true).open(DEVICE).is_ok() && fs::File::open(DEVICE).is_ok()
+}
+
+#[test]
+fn a_device_can_be_used_as_its_option_says() {
+    require_root!();
+    if !has_device() {
+        skip!("needs {DEVICE}");
+    }
+    let words = ["--open-to-write", DEVICE, "--list", DEVICE];
+    probe(&[], &words)
+        .exits(0)
+        .says("open /dev/kmsg: ENOENT\nlist /dev/kmsg: ENOENT\n");
+    for access in ["", ":rw", ":rwm"] {
+        probe(&["--device", &format!("{DEVICE}{access}")], &words)
+            .exits(0)
+            .complains("")
+            .says("open /dev/kmsg: ok\nlist /dev/kmsg: ENOTDIR\n");
+    }
+    let image = host::image("probe");
+    let read_only = format!("{DEVICE}:r");
+    let words = ["--device", &read_only, "--", "--open-to-write", DEVICE];
+    if groups(&[&[image.to_str().unwrap()][..], &words].concat()).is_empty() {
+        skip!("needs cgroups that bound devices");
+    }
+    probe(&words[..2], &words[3..])
+        .exits(0)
+        .says("open /dev/kmsg: EPERM\n");
+    // Its own devices it still has.
+    let words = [
+        "--open-to-write",
+        "/dev/null",
+        "--open-to-write",
+        "/dev/full",
+    ];
+    probe(&["--device", &read_only], &words)
+        .exits(0)
+        .says("open /dev/null: ok\nopen /dev/full: ok\n");
+}
+
+#[test]
+fn what_is_no_device_is_given_to_nobody() {
+    require_root!();
+    let ran = probe(&["--device", "/dev/shm"], &[]).exits(125);
+    ran.complains("launcher: `--device`: every app has a `/dev/shm` of its own\n");
+    let ran = probe(&["--device", "/dev/no-such"], &[]).exits(125);
+    ran.complains("launcher: cannot use the device `/dev/no-such`: No such file or directory\n");
+}
+
 // --- limits ---
 
 /// The groups of a pod, as its plan names them; none if limits cannot be set here.

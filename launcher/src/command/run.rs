@@ -88,6 +88,10 @@ App options, behind the image; they count more than what the image says:
                     takes these, or all others, from the app
   --cpu AMOUNT      processors, such as `500m`
   --cpu-shares N    weight against other apps
+  --device PATH[:ACCESS]
+                    gives the app a device of the host, below /dev. ACCESS
+                    are letters of `rwm`: to read, to write, to make nodes
+                    of it (rwm); may be repeated
   --environment NAME=VALUE
                     sets a variable; may be repeated
   --exec PROGRAM    runs this, instead of all words of the image's command

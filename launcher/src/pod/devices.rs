@@ -174,8 +174,11 @@ pub(crate) fn rules(devices: &[Device]) -> Option<Vec<Rule>> {
         rule(NodeKind::Character, None, None, make),
         rule(NodeKind::Block, None, None, make),
     ];
-    for (_, major, minor) in DEVICES {
-        rules.push(rule(NodeKind::Character, Some(major), Some(minor), ALL));
+    for (name, major, minor) in DEVICES {
+        // It is the null device once more.
+        if name != "console" {
+            rules.push(rule(NodeKind::Character, Some(major), Some(minor), ALL));
+        }
     }
     // Terminals: /dev/ptmx, and what is in /dev/pts.
     rules.push(rule(NodeKind::Character, Some(5), Some(2), ALL));
@@ -183,7 +186,6 @@ pub(crate) fn rules(devices: &[Device]) -> Option<Vec<Rule>> {
     for one in devices {
         rules.push(rule(one.kind, Some(one.major), Some(one.minor), one.access));
     }
-    rules.dedup();
     Some(rules)
 }
 
@@ -307,7 +309,6 @@ mod tests {
                 "c 1:8 rwm",
                 "c 1:9 rwm",
                 "c 5:0 rwm",
-                "c 1:3 rwm",
                 "c 5:2 rwm",
                 "c 136:* rwm",
                 "b 8:1 r",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::cgroup::{self, Groups};
 use super::compose::{Pod, PodApp, Root};
 use super::descriptors;
+use super::devices::{self, Device, Wanted};
 use super::identity;
 use super::isolators::{self, AppIsolation, Entry, Limits, PodIsolation};
 use super::merge::{Merged, merge};
@@ -179,11 +180,17 @@ fn app(
         reasons,
         variables,
     } = merge(name.as_str(), request, wanted, source.manifest)?;
+    let devices: Vec<Device> = wanted
+        .devices
+        .iter()
+        .map(Wanted::look)
+        .collect::<Result<_>>()?;
     let AppIsolation {
-        limits,
+        mut limits,
         rights,
         report,
     } = isolators::of_app(name.as_str(), &app.isolators, whole, host)?;
+    limits.devices = devices::rules(&devices);
     let identity = identity::resolve(&app.user, &app.group, source.rootfs);
     let identity = match several {
         true => identity.context(|| format!("app `{name}`"))?,
@@ -236,6 +243,7 @@ fn app(
         },
         identity,
         rights,
+        devices,
         mounted,
         lacks,
         zone: request.zone.as_ref().and_then(|zone| zone.file.clone()),

@@ -34,6 +34,7 @@ use stage1_init::{AppName, Directive, Mode, MountFlags, Namespaces, Propagation}
 
 use super::cgroup::Groups;
 use super::descriptors::{Descriptors, OfApp};
+use super::devices::Device;
 use super::identity::Identity;
 use super::isolators::{Entry, Rights};
 use super::merge::Reasons;
@@ -85,6 +86,8 @@ pub(crate) struct PodApp {
     pub(crate) identity: Identity,
     /// What it may do.
     pub(crate) rights: Rights,
+    /// Devices of the host that it may use.
+    pub(crate) devices: Vec<Device>,
     /// Its volumes, none over another.
     pub(crate) mounted: Vec<Mounted>,
     /// Which of the optional files of the standard environment its image does
