@@ -46,9 +46,9 @@ SECTIONS {
     .rodata : { *(.rodata .rodata.* .srodata .srodata.*) } :program
     .text : { *(.text .text.*) } :program
     .data.rel.ro : { *(.data.rel.ro .data.rel.ro.* .got .got.plt) } :program
+    /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.data.DW.ref.*) *(.ARM.exidx*) *(.comment) }
     .data : { *(.data .data.* .sdata .sdata.* .bss .bss.* .sbss .sbss.* COMMON) }
     ASSERT(SIZEOF(.data) == 0, "stage1-init has a variable that is not on its stack")
-    /DISCARD/ : { *(.eh_frame) *(.ARM.exidx*) *(.comment) }
 }
 "#;
 

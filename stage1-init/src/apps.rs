@@ -141,10 +141,8 @@ impl<'a> Pod<'a> {
     /// Starts the first program of every app, one after another. Says that
     /// all is ready, if it is.
     pub(crate) fn start_apps(&mut self) {
-        for at in 0..self.apps.len() {
-            let Some(Some(app)) = self.apps.get(at) else {
-                break;
-            };
+        let mut at = 0;
+        while let Some(app) = self.apps.as_slice().get(at) {
             let first = match app.program(Phase::PreStart) {
                 Some(_) => Phase::PreStart,
                 None => Phase::Main,
@@ -152,6 +150,7 @@ impl<'a> Pod<'a> {
             if !self.begin(at, first) {
                 return;
             }
+            at += 1;
         }
         if let Some(report) = self.origin.report {
             say::report(report, &Report::Ready);
@@ -166,17 +165,15 @@ impl<'a> Pod<'a> {
             Err(errno) => {
                 // There is not even a process to wait for.
                 self.failed(crate::OURS);
-                let program = self
-                    .apps
-                    .get(at)
-                    .and_then(|app| app.as_ref()?.program(phase));
+                let app = self.apps.as_slice().get(at);
+                let program = app.and_then(|app| app.program(phase));
                 Some(Fault {
                     index: program.map_or(0, |(index, _)| index),
                     errno,
                 })
             }
         };
-        if let Some(app) = self.apps.get_mut(at).and_then(Option::as_mut) {
+        if let Some(app) = self.apps.as_mut_slice().get_mut(at) {
             app.executed = failure.is_none();
         }
         if let Some(Fault { index, errno }) = &failure {
@@ -190,7 +187,7 @@ impl<'a> Pod<'a> {
     fn spawn(&mut self, at: usize, phase: Phase) -> Result<Option<Fault>> {
         let (failures, sender) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let pid = sys::fork()?;
-        let Some(app) = self.apps.get_mut(at).and_then(Option::as_mut) else {
+        let Some(app) = self.apps.as_mut_slice().get_mut(at) else {
             return Err(Errno::INVAL);
         };
         let Some(pid) = pid else {
@@ -205,13 +202,9 @@ impl<'a> Pod<'a> {
 
     /// Returns the command that is run without a plan.
     pub(crate) fn command(&self) -> &CStr {
-        let first = self
-            .apps
-            .iter()
-            .flatten()
-            .find_map(|app| app.program(Phase::Main));
-        first
-            .and_then(|(_, words)| words.iter().next())
-            .unwrap_or(c"")
+        let mut apps = self.apps.as_slice().iter();
+        let first = apps.find_map(|app| app.program(Phase::Main));
+        let word = first.and_then(|(_, words)| words.iter().next());
+        word.unwrap_or(c"")
     }
 }

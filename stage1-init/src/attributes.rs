@@ -71,10 +71,10 @@ impl Tree<'_> {
         let mut text = Array::new(MAX_TABLE)?;
         text.read_all(table.as_fd())?;
         for line in text.as_slice().split(|&byte| byte == b'\n') {
-            let Some(path) = mount_point(line)?.filter(|path| is_below(path.as_bytes(), above.as_bytes()))
-            else {
+            let path = mount_point(line)?;
+            if !is_below(path.as_bytes(), above.as_bytes()) {
                 continue;
-            };
+            }
             // What is mounted over cannot be reached, and need not be.
             if let Ok(below) = beneath::open(None, path.as_c_str(), Links::Refuse) {
                 match self.remount_one(below.as_fd(), flags, exactly) {
@@ -149,21 +149,22 @@ fn present(mount: BorrowedFd<'_>) -> Result<u32> {
 /// Takes the mount point out of a line of the table of mounts (proc(5)): the
 /// fifth field, with blanks and such as octal escapes.
 #[inline(never)]
-fn mount_point(line: &[u8]) -> Result<Option<Path>> {
-    let Some(field) = line.split(|&byte| byte == b' ').nth(4) else {
-        return Ok(None);
-    };
+fn mount_point(line: &[u8]) -> Result<Path> {
+    let field = line.split(|&byte| byte == b' ').nth(4).unwrap_or(b"");
     let mut path = Path::new();
     let mut bytes = field.iter();
     while let Some(&byte) = bytes.next() {
         // A backslash itself is escaped, too.
         let byte = match byte {
-            b'\\' => bytes.by_ref().take(3).fold(0, |value, digit| value << 3 | digit & 7),
+            b'\\' => bytes
+                .by_ref()
+                .take(3)
+                .fold(0, |value, digit| value << 3 | digit & 7),
             other => other,
         };
         path.push(&[byte])?;
     }
-    Ok(Some(path))
+    Ok(path)
 }
 
 fn is_below(path: &[u8], above: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Groups, Limit, Mode, Operand, Operands};
+use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands};
 use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
@@ -36,8 +36,7 @@ macro_rules! directives {
         /// names them, and where it may stand.
         pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
 
-        packed!(NAMES: $($word),*);
-        packed!(USAGES: $($usage),*);
+        packed!(USAGES: $(concat!($word, " ", $usage)),*);
         const PARTS: &[Part] = &[$(Part::$part),*];
 
         /// The places of the directives in [`VOCABULARY`].
@@ -67,7 +66,7 @@ macro_rules! directives {
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
                 let operands = &mut Operands::new(words);
-                let directive = Self::take(packed::position(NAMES, word), operands);
+                let directive = Self::take(packed::position(USAGES, word), operands);
                 operands.finish()?;
                 directive.ok_or(FaultKind::UnknownDirective)
             }
@@ -90,11 +89,8 @@ macro_rules! directives {
 }
 
 /// Returns what [`VOCABULARY`] says, in the form that takes little room.
-pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], &'static [u8], Part)> {
-    let words = packed::words(NAMES).zip(packed::words(USAGES));
-    words
-        .zip(PARTS)
-        .map(|((word, usage), &part)| (word, usage, part))
+pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], Part)> {
+    packed::words(USAGES).zip(PARTS.iter().copied())
 }
 
 directives! {
@@ -116,7 +112,7 @@ directives! {
         /// First id outside.
         outside: u32,
         /// How many ids.
-        count: u32,
+        count: Count,
     } "INSIDE OUTSIDE COUNT",
     /// Maps group ids of the user namespace that the next `unshare` makes.
     "gid-map" Pod GidMap {
@@ -125,7 +121,7 @@ directives! {
         /// First id outside.
         outside: u32,
         /// How many ids.
-        count: u32,
+        count: Count,
     } "INSIDE OUTSIDE COUNT",
     /// Says whether setgroups(2) works in that namespace.
     "setgroups" Pod SetGroups {

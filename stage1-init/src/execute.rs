@@ -15,8 +15,9 @@ use crate::files::{self, Owned};
 use crate::mounts::Tree;
 use crate::outer::{self, Child};
 use crate::reap::Ending;
+use crate::say;
 use crate::start::Start;
-use crate::{say, sys};
+use crate::sys::{self, Array};
 
 /// What the process was when it began.
 #[derive(Clone, Copy)]
@@ -32,13 +33,13 @@ pub(crate) struct Pod<'a> {
     pub(crate) origin: Origin,
     pub(crate) plan: Option<Plan<'a>>,
     pub(crate) tree: Tree<'a>,
-    pub(crate) apps: [Option<App<'a>>; MAX_APPS],
+    pub(crate) apps: Array<App<'a>>,
     pub(crate) grace: u32,
     pub(crate) ending: Ending,
     /// This is the half in the new pid namespace.
     pub(crate) inner: bool,
     /// The directives since the last new namespaces: settings for the next.
-    pub(crate) settings: Option<Directives<'a>>,
+    pub(crate) settings: Directives<'a>,
     /// The pod's mounts, while those of an app are in their place.
     aside: Option<(OwnedFd, Option<&'a CStr>)>,
 }
@@ -60,17 +61,25 @@ impl From<Errno> for Failure {
 type Outcome = Result<Option<Child>, Failure>;
 
 impl<'a> Pod<'a> {
+    /// Begins one; ends the process where there is no memory even for that.
     #[inline(never)]
     pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>) -> Self {
+        let apps = match Array::new(MAX_APPS) {
+            Ok(apps) => apps,
+            Err(errno) => {
+                say::failed(b"memory", errno);
+                sys::exit(crate::OURS);
+            }
+        };
         Self {
             origin,
             plan,
             tree: Tree::new(),
-            apps: [const { None }; MAX_APPS],
+            apps,
             grace: 10,
             ending: Ending::default(),
             inner: false,
-            settings: plan.map(|plan| plan.directives()),
+            settings: plan.map(|plan| plan.directives()).unwrap_or_default(),
             aside: None,
         }
     }
@@ -103,7 +112,7 @@ impl<'a> Pod<'a> {
         use Directive as D;
         match directive {
             D::DieWithParent {} => outer::die_with(self.origin.parent)?,
-            D::Unshare { namespaces } if self.in_app() => {
+            D::Unshare { namespaces } if !self.apps.as_slice().is_empty() => {
                 debug_assert!(!namespaces.is_empty(), "the grammar sees to it");
                 self.set_mounts_aside()?;
             }
@@ -174,7 +183,7 @@ impl<'a> Pod<'a> {
             D::Pivot {} => self.tree.pivot()?,
             D::MoveRoot {} => self.tree.move_root()?,
 
-            D::App { name } => self.add_app(App::planned(name.as_c_str()))?,
+            D::App { name } => self.apps.push(App::planned(name.as_c_str()))?,
             D::Process {} => self.end_app_setup(index, plan)?,
             // What follows is the pod's again, as before the first app.
             D::Init {} => {}
@@ -184,20 +193,6 @@ impl<'a> Pod<'a> {
             _ => {}
         }
         Ok(None)
-    }
-
-    pub(crate) fn add_app(&mut self, app: App<'a>) -> Result<(), Errno> {
-        let free = self.apps.iter_mut().find(|place| place.is_none());
-        *free.ok_or(Errno::TOOBIG)? = Some(app);
-        Ok(())
-    }
-
-    fn last_app(&mut self) -> Option<&mut App<'a>> {
-        self.apps.iter_mut().flatten().last()
-    }
-
-    fn in_app(&mut self) -> bool {
-        self.last_app().is_some()
     }
 
     /// A new mount namespace, for the app that is being set up.
@@ -222,8 +217,8 @@ impl<'a> Pod<'a> {
             }
             None => None,
         };
-        if let Some(app) = self.last_app() {
-            app.set(mounts, plan.directives_from(index + 1));
+        if let Some(app) = self.apps.as_mut_slice().last_mut() {
+            app.set(mounts, plan.directives().from(index + 1));
         }
         Ok(())
     }
@@ -248,7 +243,7 @@ impl<'a> Pod<'a> {
                 );
             }
             (None, Some(plan)) => {
-                say::directive_failed(index, plan.directives_from(index), errno);
+                say::directive_failed(index, plan.directives().from(index), errno);
             }
             (None, None) => say::failed(self.command().to_bytes(), errno),
         }

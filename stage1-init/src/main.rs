@@ -121,7 +121,7 @@ fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
 /// No plan: a command, and an init for what it leaves behind.
 fn run_command(origin: Origin, words: WordList<'_>) -> ! {
     let mut pod = Pod::new(origin, None);
-    let _ = pod.add_app(App::command(words));
+    let _ = pod.apps.push(App::command(words));
     let status = run_apps(&mut pod);
     end(origin, None, status)
 }
@@ -190,12 +190,9 @@ fn help() -> ! {
         (Part::Mark, "\nparts:\n"),
     ] {
         line.push(title.as_bytes());
-        for (word, operands, of) in stage1_init::vocabulary() {
-            if of == part {
-                let blank: &[u8] = if operands.is_empty() { b"" } else { b" " };
-                for text in [b"  ", word, blank, operands, b"\n"] {
-                    line.push(text);
-                }
+        for (usage, _) in stage1_init::vocabulary().filter(|&(_, of)| of == part) {
+            for text in [b"  ", usage, b"\n"] {
+                line.push(text);
             }
         }
     }

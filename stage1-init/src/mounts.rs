@@ -174,7 +174,7 @@ impl<'a> Tree<'a> {
             };
             return beneath::open(None, source, links);
         };
-        let inherited = sys::inherited(say::read_decimal(number).ok_or(Errno::BADF)?)?;
+        let inherited = sys::inherited(stage1_init::read_number(number).ok_or(Errno::BADF)?)?;
         let name = fd_path(inherited);
         let path = Path::of_link(self.proc()?, name.as_c_str())?;
         let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;

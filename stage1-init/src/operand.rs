@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use crate::fault::FaultKind;
 use crate::packed;
-use crate::words::{Sink, WordList, Words, read_number, write_number};
+use crate::words::{Sink, WordList, Words, read_digits, write_number};
 
 /// Something that is spelled as one word, or as a count and that many words.
 pub(crate) trait Operand<'a>: Sized {
@@ -56,7 +56,7 @@ impl<'a, 'w> Operands<'a, 'w> {
     /// Reads digits of a number that is at most `most`.
     #[inline(never)]
     fn digits(&mut self, digits: &[u8], base: u64, most: u64) -> u64 {
-        match read_number(digits, base) {
+        match read_digits(digits, base) {
             Some(number) if number <= most => number,
             _ => {
                 self.fail(FaultKind::NotANumber);
@@ -118,17 +118,35 @@ impl<'a> Operand<'a> for &'a CStr {
     }
 }
 
+/// A number of 32 bits, but not the highest: as an id or a descriptor it means
+/// none, and the kernel would leave an id as it is where it was to be changed.
 impl Operand<'_> for u32 {
     #[inline(never)]
     fn read(operands: &mut Operands<'_, '_>) -> Self {
         let word = operands.word().to_bytes();
-        let number = operands.digits(word, 10, Self::MAX.into());
+        let number = operands.digits(word, 10, u64::from(Self::MAX) - 1);
         Self::try_from(number).unwrap_or_default()
     }
 
     fn write(&self, sink: &mut dyn Sink) {
         write_number(sink, u64::from(*self), 10);
         sink.write(b"\0");
+    }
+}
+
+/// How many ids a map has: all of them, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u32);
+
+impl Operand<'_> for Count {
+    fn read(operands: &mut Operands<'_, '_>) -> Self {
+        let word = operands.word().to_bytes();
+        let number = operands.digits(word, 10, u32::MAX.into());
+        Self(u32::try_from(number).unwrap_or_default())
+    }
+
+    fn write(&self, sink: &mut dyn Sink) {
+        self.0.write(sink);
     }
 }
 
@@ -231,7 +249,9 @@ pub struct Groups<'a>(WordList<'a>);
 impl<'a> Groups<'a> {
     /// Takes a list of words that are all numbers, or returns `None`.
     pub fn new(words: WordList<'a>) -> Option<Self> {
-        let all_numbers = words.iter().all(|word| number(word).is_some());
+        let all_numbers = words
+            .iter()
+            .all(|word| read_number(word.to_bytes()).is_some());
         all_numbers.then_some(Self(words))
     }
 
@@ -247,12 +267,17 @@ impl<'a> Groups<'a> {
 
     /// Returns the ids in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.0.iter().filter_map(number)
+        self.0
+            .iter()
+            .filter_map(|word| read_number(word.to_bytes()))
     }
 }
 
-pub(crate) fn number(word: &CStr) -> Option<u32> {
-    u32::try_from(read_number(word.to_bytes(), 10)?).ok()
+/// Reads a number as a plan has it: decimal digits, and nothing else; not
+/// 4294967295, which is no id and no descriptor.
+pub fn read_number(digits: &[u8]) -> Option<u32> {
+    let number = u32::try_from(read_digits(digits, 10)?).ok();
+    number.filter(|&number| number != u32::MAX)
 }
 
 impl<'a> Operand<'a> for Groups<'a> {

@@ -72,9 +72,7 @@ impl Options {
         let rest = words(start, index);
         let work = match (work, plan, finally) {
             (Some(work), ..) => work,
-            (None, Some(plan), _) if rest.is_empty() == finally.is_none() => {
-                Work::Plan(read(plan))
-            }
+            (None, Some(plan), _) if rest.is_empty() == finally.is_none() => Work::Plan(read(plan)),
             (None, None, None) => match WordList::new(rest) {
                 Some(words) if !words.is_empty() => Work::Command(words),
                 _ => unusable(c"no plan and no command", b"--help tells what there is"),
@@ -107,7 +105,7 @@ fn descriptor(start: Start, index: usize, option: &CStr) -> BorrowedFd<'static> 
     let Some(word) = start.argument(index + 1) else {
         unusable(option, b"a descriptor must follow");
     };
-    let number = say::read_decimal(word.to_bytes()).ok_or(Errno::BADF);
+    let number = stage1_init::read_number(word.to_bytes()).ok_or(Errno::BADF);
     match number.and_then(sys::inherited) {
         Ok(fd) => fd,
         Err(_) => unusable(option, b"no such descriptor is open"),

@@ -12,7 +12,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
 use rustix::process::{DumpableBehavior, Signal, WaitOptions};
-use stage1_init::{Clock, Directive, Namespaces, SetGroups};
+use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
 
 use crate::execute::{Failure, Pod};
 use crate::files::write_at;
@@ -35,36 +35,26 @@ pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
     Ok(())
 }
 
-/// The settings since the last `unshare`: those before directive `until`.
-struct Settings<'a> {
-    all: stage1_init::Directives<'a>,
-    until: u32,
-}
+/// What was set for the namespaces that are to be made: the directives since
+/// the last `unshare`.
+struct Settings<'a>(Directives<'a>);
 
 impl<'a> Settings<'a> {
-    fn iter(&self) -> impl Iterator<Item = (u32, Directive<'a>)> + use<'a> {
-        let until = self.until;
-        self.all.take_while(move |&(index, _)| index < until)
-    }
-
     fn cgroups(&self) -> impl Iterator<Item = (u32, &'a CStr)> + use<'a> {
-        self.iter()
-            .filter_map(|(index, directive)| match directive {
-                Directive::Cgroup { path } => Some((index, path)),
-                _ => None,
-            })
+        self.0.filter_map(|(index, directive)| match directive {
+            Directive::Cgroup { path } => Some((index, path)),
+            _ => None,
+        })
     }
 
     /// Tells whether the ids 0 exist in the new user namespace.
     fn map_root(&self) -> bool {
-        let has = |user: bool| {
-            self.iter().any(|(_, directive)| match directive {
-                Directive::UidMap { inside: 0, .. } => user,
-                Directive::GidMap { inside: 0, .. } => !user,
-                _ => false,
-            })
-        };
-        has(true) && has(false)
+        let (mut user, mut group) = (false, false);
+        for (_, directive) in self.0 {
+            user |= matches!(directive, Directive::UidMap { inside: 0, .. });
+            group |= matches!(directive, Directive::GidMap { inside: 0, .. });
+        }
+        user && group
     }
 }
 
@@ -77,10 +67,7 @@ pub(crate) fn unshare(
     index: u32,
     namespaces: Namespaces,
 ) -> Made<Option<Child>> {
-    let Some(all) = pod.settings else {
-        return Ok(None);
-    };
-    let settings = Settings { all, until: index };
+    let settings = Settings(pod.settings.until(index));
     let root = pod.tree.root_path();
     if namespaces.contains(Namespaces::PID) {
         if let Some(child) = clone(pod, &settings, namespaces)? {
@@ -92,7 +79,7 @@ pub(crate) fn unshare(
     if namespaces.contains(Namespaces::MNT) {
         pod.tree.reopen_root(root)?;
     }
-    pod.settings = pod.plan.map(|plan| plan.directives_from(index + 1));
+    pod.settings = pod.settings.from(index + 1);
     Ok(None)
 }
 
@@ -231,27 +218,27 @@ fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) 
     let path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let process = rustix::fs::openat(pod.tree.proc()?, c"self", path, Mode::empty())?;
     let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let (answer, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     let Some(pid) = sys::fork()? else {
         drop(gate);
-        if rustix::io::read(&wait, &mut [0; 1]) == Ok(1)
-            && let Err(failure) = write_maps(settings, process.as_fd())
-        {
-            let errno = failure.errno.raw_os_error();
-            let _ = rustix::io::write(&writer, &errno.to_ne_bytes());
-        }
-        sys::exit(0);
+        let begun = rustix::io::read(&wait, &mut [0; 1]) == Ok(1);
+        let written = if begun {
+            write_maps(settings, process.as_fd())
+        } else {
+            Ok(())
+        };
+        let errno = written.map_or_else(|failure| failure.errno.raw_os_error(), |()| 0);
+        // All are below 256.
+        sys::exit(u8::try_from(errno).unwrap_or(u8::MAX));
     };
-    drop((wait, writer));
+    drop(wait);
     sys::unshare(flags)?;
     rustix::io::write(&gate, b"1")?;
-    let mut errno = [0; 4];
-    let failed = rustix::io::read(&answer, &mut errno)? != 0;
     let pid = rustix::process::Pid::from_raw(pid);
-    let _ = rustix::process::waitpid(pid, WaitOptions::empty());
-    if failed {
-        return Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno)).into());
+    let status = rustix::process::waitpid(pid, WaitOptions::empty())?;
+    let status = status.and_then(|(_, status)| status.exit_status());
+    if let Some(errno @ 1..) = status {
+        return Err(Errno::from_raw_os_error(errno).into());
     }
     become_root(settings)?;
     Ok(hide()?)
@@ -276,11 +263,7 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
         }
         None => {
             drop(gate);
-            let none = Settings {
-                all: pod.settings.ok_or(Errno::INVAL)?,
-                until: 0,
-            };
-            begin_inside(pod, &none, &wait, false, false)?;
+            begin_inside(pod, &Settings(Directives::default()), &wait, false, false)?;
             Ok(None)
         }
     }
@@ -300,6 +283,7 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
 /// Waits for PID 1 of the pod, and passes signals on to it.
 #[inline(never)]
 pub(crate) fn wait_for(child: Child) -> u8 {
+    sys::release_stack();
     loop {
         while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
             if pid == child.pid {
@@ -342,7 +326,7 @@ fn become_root(settings: &Settings<'_>) -> Result<()> {
 /// Writes the maps of a user namespace, each with one call as the kernel
 /// demands, into the directory of a process in procfs.
 fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
-    for (index, directive) in settings.iter() {
+    for (index, directive) in settings.0 {
         if let Directive::SetGroups { choice } = directive {
             let word: &[u8] = match choice {
                 SetGroups::Allow => b"allow",
@@ -359,7 +343,7 @@ fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
             inside,
             outside,
             count,
-        } => Some([inside, outside, count]),
+        } => Some([inside, outside, count.0]),
         _ => None,
     })?;
     write_map(settings, process, c"gid_map", |directive| match directive {
@@ -367,7 +351,7 @@ fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
             inside,
             outside,
             count,
-        } => Some([inside, outside, count]),
+        } => Some([inside, outside, count.0]),
         _ => None,
     })
 }
@@ -380,15 +364,13 @@ fn write_map(
 ) -> Made<()> {
     let mut text = sys::Array::new(MAX_MAP)?;
     let mut last = None;
-    for (index, [inside, outside, count]) in settings
-        .iter()
-        .filter_map(|(index, directive)| Some((index, entry(directive)?)))
-    {
-        for (number, end) in [(inside, b' '), (outside, b' '), (count, b'\n')] {
-            for &byte in Decimal::new(number).as_bytes() {
-                text.push(byte)?;
-            }
-            text.push(end)?;
+    for (index, directive) in settings.0 {
+        let Some([inside, outside, count]) = entry(directive) else {
+            continue;
+        };
+        for (number, end) in [(inside, b" "), (outside, b" "), (count, b"\n")] {
+            text.append(Decimal::new(number).as_bytes())?;
+            text.append(end)?;
         }
         last = Some(index);
     }

@@ -8,19 +8,19 @@ pub(crate) const fn size(words: &[&str]) -> usize {
     let mut size = 0;
     let mut at = 0;
     while at < words.len() {
-        size += 1 + words[at].len();
+        size += 1 + words[at].trim_ascii_end().len();
         at += 1;
     }
     size
 }
 
-/// Packs words of at most 255 bytes. Runs in the compiler only, where a word
+/// Packs words of at most 255 bytes, without blanks at their end. Runs in the compiler only, where a word
 /// that is too long is an error.
 pub(crate) const fn pack<const SIZE: usize>(words: &[&str]) -> [u8; SIZE] {
     let mut packed = [0; SIZE];
     let (mut at, mut to) = (0, 0);
     while at < words.len() {
-        let word = words[at].as_bytes();
+        let word = words[at].trim_ascii_end().as_bytes();
         let [length, 0, ..] = word.len().to_le_bytes() else {
             panic!("a word is too long to be packed");
         };
@@ -59,29 +59,44 @@ pub(crate) fn words(mut packed: &'static [u8]) -> impl Iterator<Item = &'static 
     })
 }
 
-/// Returns the place of a word in a table.
+/// Returns the place of a word in a table, or of the entry that begins with it
+/// and a blank. No word with a blank in it is found.
 #[inline(never)]
 pub(crate) fn position(packed: &'static [u8], word: &[u8]) -> Option<usize> {
-    words(packed).position(|known| known == word)
+    let begins = |entry: &[u8]| {
+        let rest = entry.strip_prefix(word);
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ')))
+    };
+    let blank = word.iter().any(|&byte| byte == b' ');
+    words(packed).position(begins).filter(|_| !blank)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    packed!(TABLE: "one", "", "three");
+    packed!(TABLE: "one", "", "three", "four FIVE SIX");
 
     #[test]
     fn words_stand_behind_their_length() {
-        assert_eq!(TABLE, b"\x03one\0\x05three");
-        assert!(words(TABLE).eq([b"one".as_slice(), b"", b"three"]));
+        assert_eq!(TABLE, b"\x03one\0\x05three\x0dfour FIVE SIX");
+        assert!(words(TABLE).eq([b"one".as_slice(), b"", b"three", b"four FIVE SIX"]));
     }
 
     #[test]
     fn a_part_of_a_word_is_not_found() {
-        for word in ["on", "onee", "threeone", "\x05three", "ONE"] {
+        for word in [
+            "on",
+            "onee",
+            "threeone",
+            "\x05three",
+            "ONE",
+            "four FIVE",
+            "four ",
+        ] {
             assert_eq!(position(TABLE, word.as_bytes()), None, "{word:?}");
         }
         assert_eq!(position(TABLE, b"three"), Some(2));
+        assert_eq!(position(TABLE, b"four"), Some(3));
     }
 }

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use crate::directive::Directive;
 use crate::fault::{Fault, FaultKind};
 use crate::grammar::Grammar;
-use crate::operand::{Operand as _, number};
+use crate::operand::{Operand as _, read_number};
 use crate::words::{Sink, Words};
 
 /// The version that the second word of a plan must name.
@@ -74,14 +74,11 @@ impl<'a> Plan<'a> {
         let mut words = Words::new(self.bytes);
         // The header was checked when the plan was made.
         let _ = read_header(&mut words);
-        Directives { words, index: 0 }
-    }
-
-    /// Returns the directives from this index on.
-    pub fn directives_from(&self, index: u32) -> Directives<'a> {
-        let mut directives = self.directives();
-        while directives.index < index && directives.next().is_some() {}
-        directives
+        Directives {
+            words,
+            index: 0,
+            end: u32::MAX,
+        }
     }
 }
 
@@ -98,7 +95,7 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
             kind: FaultKind::NotAPlan,
         });
     }
-    if words.next().and_then(number) != Some(VERSION) {
+    if words.next().and_then(|word| read_number(word.to_bytes())) != Some(VERSION) {
         return Err(Fault {
             word: 1,
             kind: FaultKind::WrongVersion,
@@ -112,9 +109,23 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
 pub struct Directives<'a> {
     words: Words<'a>,
     index: u32,
+    end: u32,
 }
 
 impl<'a> Directives<'a> {
+    /// Returns those of them that stand at this index or after it.
+    #[must_use]
+    pub fn from(mut self, index: u32) -> Self {
+        while self.index < index && self.next().is_some() {}
+        self
+    }
+
+    /// Returns those of them that stand before this index.
+    #[must_use]
+    pub fn until(self, index: u32) -> Self {
+        Self { end: index, ..self }
+    }
+
     /// Returns the first word of the next directive.
     pub fn word(&self) -> Option<&'a CStr> {
         let mut words = self.words;
@@ -126,7 +137,7 @@ impl<'a> Iterator for Directives<'a> {
     type Item = (u32, Directive<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.words.is_empty() {
+        if self.words.is_empty() || self.index >= self.end {
             return None;
         }
         // Decoding succeeded once, on the same bytes.

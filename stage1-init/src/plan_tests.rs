@@ -6,8 +6,8 @@ use super::*;
 use crate::SetGroups as Choice;
 use crate::words::WordList;
 use crate::{
-    AppName, Argv, Capabilities, CapabilitySet, Clock, Groups, Limit, MAX_APPS, Mode, MountFlags,
-    Namespaces, NodeKind, Propagation, Resource, VOCABULARY,
+    AppName, Argv, Capabilities, CapabilitySet, Clock, Count, Groups, Limit, MAX_APPS, Mode,
+    MountFlags, Namespaces, NodeKind, Propagation, Resource, VOCABULARY,
 };
 
 /// Writes words as a plan has them: each followed by a NUL byte.
@@ -59,6 +59,7 @@ fn what_is_wrong_is_named_with_its_position() {
         ("plan 1 hostname", (3, FaultKind::MissingOperand)),
         ("plan 1 grace -1", (3, FaultKind::NotANumber)),
         ("plan 1 grace 4294967296", (3, FaultKind::NotANumber)),
+        ("plan 1 uid-map 0 0 4294967296", (5, FaultKind::NotANumber)),
         ("plan 1 unshare mnt,pod", (3, FaultKind::UnknownWord)),
         ("plan 1 unshare ''", (2, FaultKind::UnknownWord)),
         ("plan 1 unshare pid unshare pid", (4, FaultKind::Repeated)),
@@ -104,6 +105,21 @@ fn what_is_wrong_is_named_with_its_position() {
         ),
     ] {
         assert_eq!(fault(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_id_that_would_change_nothing_is_refused() {
+    for (text, word) in [
+        ("plan 1 app a process uid 4294967295", 6),
+        ("plan 1 app a process gid 4294967295", 6),
+        ("plan 1 app a process groups 2 0 4294967295", 8),
+        ("plan 1 dir /a 0755 4294967295 0", 5),
+        ("plan 1 dir /a 0755 0 4294967295", 6),
+        ("plan 1 uid-map 4294967295 0 1", 3),
+        ("plan 1 uid-map 0 4294967295 1", 4),
+    ] {
+        assert_eq!(fault(text), (word, FaultKind::NotANumber), "{text}");
     }
 }
 
@@ -164,12 +180,12 @@ fn one_of_each() -> Vec<Directive<'static>> {
         D::UidMap {
             inside: 0,
             outside: 1000,
-            count: 1,
+            count: Count(1),
         },
         D::GidMap {
             inside: 0,
-            outside: u32::MAX,
-            count: 1,
+            outside: u32::MAX - 1,
+            count: Count(u32::MAX),
         },
         D::SetGroups {
             choice: Choice::Deny,

@@ -25,15 +25,9 @@ pub(crate) struct Fault {
 
 impl Fault {
     fn send(self, to: &OwnedFd) {
-        let mut bytes = [0; 8];
-        let (index, errno) = (
-            self.index.to_ne_bytes(),
-            self.errno.raw_os_error().to_ne_bytes(),
-        );
-        for (place, byte) in bytes.iter_mut().zip(index.into_iter().chain(errno)) {
-            *place = byte;
-        }
-        let _ = rustix::io::write(to, &bytes);
+        let errno = self.errno.raw_os_error().unsigned_abs();
+        let both = u64::from(self.index) << 32 | u64::from(errno);
+        let _ = rustix::io::write(to, &both.to_ne_bytes());
     }
 
     /// Waits until the process has executed its program (which closes the
@@ -43,11 +37,11 @@ impl Fault {
         if rustix::io::read(from, &mut bytes)? < bytes.len() {
             return Ok(None);
         }
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
+        let both = u64::from_ne_bytes(bytes);
+        let half = |both: u64| u32::try_from(both & u64::from(u32::MAX)).unwrap_or_default();
         Ok(Some(Self {
-            index: u32::from_ne_bytes([a, b, c, d]),
-            errno,
+            index: half(both >> 32),
+            errno: Errno::from_raw_os_error(half(both).cast_signed()),
         }))
     }
 }
@@ -256,11 +250,16 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
 
 /// Copies first, so that no descriptor is overwritten before it is used.
 fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
-    let copy = |number| rustix::io::fcntl_dupfd_cloexec(sys::inherited(number)?, 3);
-    for (number, fd) in [(0, copy(input)?), (1, copy(output)?), (2, copy(error)?)] {
+    let copies = [copy(input)?, copy(output)?, copy(error)?];
+    for (number, fd) in (0..).zip(&copies) {
         sys::make_standard(fd.as_fd(), number)?;
     }
     Ok(())
+}
+
+#[inline(never)]
+fn copy(number: u32) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(sys::inherited(number)?, 3)
 }
 
 /// The kernel shows a directory outside the root as `(unreachable)`: one that

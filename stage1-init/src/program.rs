@@ -44,7 +44,8 @@ impl<'a> Program<'a> {
     /// Executes it; returns only if that fails.
     #[inline(never)]
     pub(crate) fn execute(&self) -> Errno {
-        if self.file.to_bytes().iter().any(|&byte| byte == b'/') {
+        let mut components = self.file.to_bytes().split(|&byte| byte == b'/');
+        if components.nth(1).is_some() {
             return sys::execve(self.file, &self.argv, &self.environment);
         }
         let path = self.environment.iter().find_map(path_of);

@@ -43,6 +43,7 @@ pub(crate) fn code(status: WaitStatus) -> u8 {
 
 /// Runs the pod until all apps are over, and returns its status.
 pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
+    sys::release_stack();
     loop {
         while let Some((pid, status)) = next(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             if status.stopped() {
@@ -51,12 +52,8 @@ pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
                 pod.ended(pid, status);
             }
         }
-        if pod
-            .apps
-            .iter()
-            .flatten()
-            .all(|app| app.phase == Phase::Over)
-        {
+        let mut apps = pod.apps.as_slice().iter();
+        if apps.all(|app| app.phase == Phase::Over) {
             return pod.ending.status.unwrap_or(0);
         }
         let deadline = pod.ending.deadline;
@@ -79,12 +76,8 @@ impl Pod<'_> {
 
     /// An app's process has ended, or an orphan has.
     fn ended(&mut self, pid: sys::Pid, status: WaitStatus) {
-        let found = self
-            .apps
-            .iter_mut()
-            .position(|app| app.as_ref().is_some_and(|app| app.pid == Some(pid)));
-        let Some((at, app)) = found.and_then(|at| Some((at, self.apps.get_mut(at)?.as_mut()?)))
-        else {
+        let mut apps = self.apps.as_mut_slice().iter_mut().enumerate();
+        let Some((at, app)) = apps.find(|(_, app)| app.pid == Some(pid)) else {
             return;
         };
         app.pid = None;
@@ -111,10 +104,8 @@ impl Pod<'_> {
     }
 
     fn pre_start_failed(&self, at: usize) {
-        let program = self
-            .apps
-            .get(at)
-            .and_then(|app| app.as_ref()?.program(Phase::PreStart));
+        let app = self.apps.as_slice().get(at);
+        let program = app.and_then(|app| app.program(Phase::PreStart));
         if let Some((index, _)) = program {
             self.report_failure(index, Errno::CANCELED);
         }
@@ -125,12 +116,8 @@ impl Pod<'_> {
         if self.ending.status.is_none() {
             self.ending.status = Some(code);
             self.ending.deadline = Some(sys::now() + self.grace_time());
-            for app in self
-                .apps
-                .iter()
-                .flatten()
-                .filter(|app| app.phase != Phase::PostStop)
-            {
+            let apps = self.apps.as_slice().iter();
+            for app in apps.filter(|app| app.phase != Phase::PostStop) {
                 app.signal(raw::SIGTERM);
                 // One that was stopped would not hear of it.
                 app.signal_group(raw::SIGCONT);
@@ -139,7 +126,7 @@ impl Pod<'_> {
     }
 
     fn kill(&self) {
-        for app in self.apps.iter().flatten() {
+        for app in self.apps.as_slice() {
             app.signal(raw::SIGKILL);
         }
     }
@@ -151,7 +138,7 @@ impl Pod<'_> {
             raw::SIGTSTP | raw::SIGTTIN | raw::SIGTTOU => raw::SIGSTOP,
             other => other,
         };
-        for app in self.apps.iter().flatten() {
+        for app in self.apps.as_slice() {
             if received.is_terminals() && !app.has_group() {
                 continue; // It got its own.
             }
@@ -169,11 +156,8 @@ impl Pod<'_> {
     /// stops us as well, so that the shell that started us takes its terminal
     /// back; when we go on, so does the command.
     fn stopped(&self, pid: sys::Pid) {
-        let command = self
-            .apps
-            .iter()
-            .flatten()
-            .any(|app| app.pid == Some(pid) && app.is_command());
+        let mut apps = self.apps.as_slice().iter();
+        let command = apps.any(|app| app.pid == Some(pid) && app.is_command());
         if command && rustix::process::getpid() != rustix::process::Pid::INIT {
             outer::stop_self();
             crate::process::take_terminal(pid);

@@ -8,7 +8,7 @@
 //!
 //! A reader passes over lines that it does not know: later versions may say more.
 
-use crate::words::{Sink, read_number, write_number};
+use crate::words::{Sink, read_digits, write_number};
 
 /// One line of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl<'a> Report<'a> {
     /// Reads one line, without its newline; `None` if it is none of ours.
     pub fn decode(line: &'a [u8]) -> Option<Self> {
         let mut words = line.split(|&byte| byte == b' ');
-        let number = |word: Option<&[u8]>| u32::try_from(read_number(word?, 10)?).ok();
+        let number = |word: Option<&[u8]>| u32::try_from(read_digits(word?, 10)?).ok();
         let report = match words.next()? {
             b"ready" => Self::Ready,
             b"failed" => Self::Failed {

@@ -96,19 +96,6 @@ impl Decimal {
     }
 }
 
-/// Reads a number of decimal digits.
-pub(crate) fn read_decimal(digits: &[u8]) -> Option<u32> {
-    let add = |number: u32, &digit: &u8| {
-        let digit = digit.checked_sub(b'0').filter(|&digit| digit < 10)?;
-        number.checked_mul(10)?.checked_add(u32::from(digit))
-    };
-    if digits.is_empty() {
-        None
-    } else {
-        digits.iter().try_fold(0, add)
-    }
-}
-
 /// Says one line on standard error.
 pub(crate) fn line(parts: &[&[u8]]) {
     say(parts, None);
@@ -143,7 +130,9 @@ fn say(parts: &[&[u8]], reason: Option<Errno>) {
 #[inline(never)]
 pub(crate) fn directive_failed(index: u32, mut from_there: Directives<'_>, errno: Errno) {
     let word = from_there.word().unwrap_or(c"?");
-    let name = from_there.next().and_then(|(_, directive)| name_of(&directive));
+    let name = from_there
+        .next()
+        .and_then(|(_, directive)| name_of(&directive));
     let index = Decimal::new(index);
     let parts: &[&[u8]] = &[
         b"directive ",

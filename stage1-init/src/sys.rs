@@ -379,15 +379,33 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
 
 // --- memory ---
 
+/// Gives back what the stack took below this call.
+///
+/// What comes before a long sleep goes deeper than what comes after, and its
+/// pages would stay in memory for as long as the process lives.
+#[inline(never)]
+pub(crate) fn release_stack() {
+    /// The largest page of all architectures; a multiple of all others.
+    const PAGE: usize = 1 << 16;
+    /// More than what a function may use below its stack pointer.
+    const MARGIN: usize = 1 << 10;
+    /// More than anything here ever takes.
+    const DEPTH: usize = 4 * PAGE;
+    let here = 0_u8;
+    let end = ((&raw const here).addr() - MARGIN) & !0xfff;
+    // SAFETY is that of any call: below its margin a stack holds nothing.
+    let _ = call!(__NR_madvise, end - DEPTH, DEPTH, nr::MADV_DONTNEED);
+}
+
 /// A place for so many values, straight from mmap(2): there is no heap. Memory
-/// is taken as it is filled.
+/// is taken as it is filled. The values are forgotten with it, not dropped.
 pub(crate) struct Array<T> {
     first: *mut T,
     length: usize,
     capacity: usize,
 }
 
-impl<T: Copy> Array<T> {
+impl<T> Array<T> {
     /// Makes an empty one.
     pub(crate) fn new(capacity: usize) -> Result<Self> {
         let size = capacity.checked_mul(size_of::<T>()).ok_or(Errno::NOMEM)?;
@@ -433,6 +451,11 @@ impl<T: Copy> Array<T> {
         Ok(())
     }
 
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as in `as_slice`; the exclusive borrow is handed on.
+        unsafe { core::slice::from_raw_parts_mut(self.first, self.length) }
+    }
+
     pub(crate) fn as_slice(&self) -> &[T] {
         // SAFETY: `length` values were written, and nothing unmaps them.
         unsafe { core::slice::from_raw_parts(self.first, self.length) }
@@ -440,6 +463,11 @@ impl<T: Copy> Array<T> {
 }
 
 impl Array<u8> {
+    /// Appends bytes.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        bytes.iter().try_for_each(|&byte| self.push(byte))
+    }
+
     /// Appends what a descriptor gives, up to its end or until no place is left.
     pub(crate) fn read_all(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
         while self.length < self.capacity {

@@ -132,7 +132,7 @@ pub(crate) fn write_number(sink: &mut dyn Sink, number: u64, base: u64) {
 
 /// Reads a whole word as an unsigned number: digits of `base` only, no sign,
 /// no blanks, no overflow, at least one digit.
-pub(crate) fn read_number(word: &[u8], base: u64) -> Option<u64> {
+pub(crate) fn read_digits(word: &[u8], base: u64) -> Option<u64> {
     if word.is_empty() {
         return None;
     }
@@ -162,9 +162,9 @@ mod tests {
             "1e3",
             "18446744073709551616",
         ] {
-            assert_eq!(read_number(word.as_bytes(), 10), None, "{word}");
+            assert_eq!(read_digits(word.as_bytes(), 10), None, "{word}");
         }
-        assert_eq!(read_number(b"8", 8), None);
+        assert_eq!(read_digits(b"8", 8), None);
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
                     number,
                     base,
                 );
-                assert_eq!(read_number(&bytes, base), Some(number));
+                assert_eq!(read_digits(&bytes, base), Some(number));
             }
         }
     }

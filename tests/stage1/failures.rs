@@ -1,3 +1,5 @@
+//! What fails, and what is said of it.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,3 +1,5 @@
+//! What works where newer system calls are missing.
+
 use std::fs;
 use std::path::PathBuf;
 

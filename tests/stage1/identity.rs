@@ -1,3 +1,5 @@
+//! What an app's processes are, may and inherit.
+
 use super::{Root, init, init_sh, init_with};
 use crate::{claims, host};
 

@@ -1,21 +1,13 @@
 //! stage1-init on its own: everything that its README promises, shown by
 //! running it without the launcher.
 
-/// What fails, and what is said of it.
 mod failures;
-/// What works where newer system calls are missing.
 mod fallbacks;
-/// What an app's processes are, may and inherit.
 mod identity;
-/// Roots: what is mounted, what is not to be seen, where links lead.
 mod mounts;
-/// Without a plan.
 mod plain_init;
-/// Plans, reports, and what is executed in the end.
 mod plans;
-/// Children, orphans and how they end.
 mod reaping;
-/// Signals, stops and the death of the outer half.
 mod signals;
 
 use std::fs;

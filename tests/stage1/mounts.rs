@@ -1,3 +1,5 @@
+//! Roots: what is mounted, what is not to be seen, where links lead.
+
 use std::fs;
 
 use super::{Root, init_sh, init_with};

@@ -1,3 +1,5 @@
+//! Without a plan.
+
 use std::path::Path;
 
 use rustix::process::Signal;

@@ -1,3 +1,5 @@
+//! Plans, reports, and what is executed in the end.
+
 use std::fs;
 
 use super::{Root, init, init_sh, init_with};

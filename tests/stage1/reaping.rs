@@ -1,3 +1,5 @@
+//! Children, orphans and how they end.
+
 use std::fs;
 
 use super::{Root, init, init_sh, init_with};

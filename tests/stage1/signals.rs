@@ -1,3 +1,5 @@
+//! Signals, stops and the death of the outer half.
+
 use std::fs;
 use std::io::Write as _;
 
