@@ -164,6 +164,32 @@ fn apps_talk_over_loopback_and_share_a_volume() {
 }
 
 #[test]
+fn apps_share_memory() {
+    require_root!();
+    let pods = Pods::new();
+    pods.run(&[
+        "PROBE",
+        "--",
+        "--write-file",
+        "/dev/shm/a",
+        "shared",
+        "---",
+        "PROBE",
+        "--name",
+        "b",
+        "--",
+        "--sleep",
+        "1",
+        "--read-file",
+        "/dev/shm/a",
+    ])
+    .run()
+    .exits(0)
+    .complains("")
+    .says("write /dev/shm/a: ok\nshared");
+}
+
+#[test]
 fn each_app_knows_its_own_name() {
     require_root!();
     let pods = Pods::new();
@@ -188,6 +214,35 @@ fn each_app_knows_its_own_name() {
         "environment AC_APP_NAME=other",
     ] {
         claims::has_line(&ran.stdout, line);
+    }
+}
+
+#[test]
+fn the_directory_of_pods_may_be_behind_a_link() {
+    require_root!();
+    let pods = Pods::new();
+    pods.make(&[("far/", "")]);
+    std::os::unix::fs::symlink("far", pods.dir()).unwrap();
+    for options in [&[][..], &["--no-overlay"]] {
+        let words = [
+            "--volume",
+            "v,kind=empty",
+            "PROBE",
+            "--mount",
+            "volume=v,target=/v",
+            "---",
+            "PROBE",
+            "--name",
+            "b",
+            "--mount",
+            "volume=v,target=/v",
+            "--",
+            "--write-file",
+            "/v/x",
+            "x",
+        ];
+        let ran = pods.run(&[options, &words].concat()).run().exits(0);
+        claims::has_line(&ran.complains("").stdout, "write /v/x: ok");
     }
 }
 

@@ -166,6 +166,10 @@ fn options_of_pods() {
             "`--pod-manifest` and `--set-env` exclude each other",
         ),
         (
+            "--pod-manifest HERE/none.json",
+            "cannot read pod manifest `HERE/none.json`: field `acKind` is missing",
+        ),
+        (
             "--pod-manifest p.json --inherit-env",
             "`--pod-manifest` and `--inherit-env` exclude each other",
         ),

@@ -112,6 +112,69 @@ fn the_nearer_to_the_app_a_variable_is_set_the_more_it_counts() {
 }
 
 #[test]
+fn an_app_with_a_terminal_knows_which() {
+    require_root!();
+    let pods = Pods::new();
+    for (option, expected) in [
+        (&[][..], false),
+        (&["--interactive"], true),
+        (&["--inherit-env"], true),
+    ] {
+        let words = ["PROBE", "--", "--report-only", "environment"];
+        let ran = pods
+            .run(&[option, &words].concat())
+            .env("TERM", "vt52")
+            .run()
+            .exits(0);
+        let found = ran
+            .stdout
+            .lines()
+            .any(|line| line == "environment TERM=vt52");
+        assert_eq!(found, expected, "{option:?}");
+    }
+}
+
+#[test]
+fn what_pods_and_apps_say_about_themselves_is_in_the_manifest() {
+    require_root!();
+    let pods = Pods::new();
+    let uuid = pods
+        .call(&[
+            "prepare",
+            "--annotation",
+            "of=pod",
+            "PROBE",
+            "--annotation",
+            "of=app",
+            "--user-annotation",
+            "A b=c",
+            "--user-label",
+            "L=",
+            "--memory",
+            "64Mi",
+            "--seccomp",
+            "mode=remove,errno=EPERM,mount,bpf",
+        ])
+        .run()
+        .exits(0)
+        .stdout;
+    let path = pods
+        .dir()
+        .join("pods/prepared")
+        .join(uuid.trim())
+        .join("pod");
+    let manifest = std::fs::read_to_string(path).unwrap();
+    let manifest: String = manifest.split_whitespace().collect();
+    for piece in [
+        r#""isolators":[{"name":"resource/memory","value":{"limit":"64Mi"}},{"name":"os/linux/seccomp-remove-set","value":{"set":["mount","bpf"],"errno":"EPERM"}}],"userAnnotations":{"Ab":"c"},"userLabels":{"L":""}}"#,
+        r#"},"annotations":[{"name":"of","value":"app"}]}],"#,
+        r#"],"annotations":[{"name":"of","value":"pod"}]}"#,
+    ] {
+        assert!(manifest.contains(piece), "{piece}\n{manifest}");
+    }
+}
+
+#[test]
 fn the_user_is_a_path_then_a_name_then_a_number() {
     require_root!();
     cases(&[

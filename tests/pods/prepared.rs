@@ -92,6 +92,27 @@ fn any_unique_beginning_of_the_uuid_will_do() {
 }
 
 #[test]
+fn a_prepared_pod_waits_for_an_image_that_was_removed() {
+    require_root!();
+    let pods = Pods::new();
+    prepare(&pods, &["PROBE", "--", "--stdout", "ran"]);
+    pods.call(&["image", "rm", "nosecone.net/example/probe"])
+        .run()
+        .exits(0);
+    let ran = pods.call(&["run-prepared", UUID]).run().exits(125).says("");
+    let start = format!("launcher: cannot run pod `{UUID}`: an image of it was removed (`");
+    assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);
+    assert_eq!(states(&pods), [format!("prepared/{UUID}")]);
+    pods.run(&["PROBE", "--", "--stdout", "again"])
+        .run()
+        .exits(0);
+    pods.call(&["run-prepared", UUID])
+        .run()
+        .exits(0)
+        .says("ran\n");
+}
+
+#[test]
 fn the_uuid_of_a_prepared_pod_is_taken() {
     require_root!();
     let pods = Pods::new();

@@ -12,7 +12,7 @@ use crate::pod::request::{AppRequest, Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::app::Variable;
 use crate::words::manifest::isolator::{self, Isolator};
-use crate::words::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute};
+use crate::words::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
 
 use Takes::{Many, Nothing, One};
 
@@ -187,20 +187,20 @@ fn app(part: &Part) -> Result<AppRequest> {
         user_annotations: pairs(options, "--user-annotation")?.into_iter().collect(),
         user_labels: pairs(options, "--user-label")?.into_iter().collect(),
     };
-    for (index, mount) in request.mounts.iter().enumerate() {
-        let path = crate::words::types::clean(&mount.value.path);
-        let same = |other: &Sourced<_>| same_path(other, &path);
-        if request.mounts[..index].iter().any(same) {
-            return Err(Error::usage(format!(
-                "`--mount` names the target `/{path}` twice"
-            )));
-        }
+    let targets = request.mounts.iter().map(|mount| clean(&mount.value.path));
+    match repeated(targets) {
+        Some(target) => Err(Error::usage(format!(
+            "`--mount` names the target `/{target}` twice"
+        ))),
+        None => Ok(request),
     }
-    Ok(request)
 }
 
-fn same_path(mount: &Sourced<crate::words::manifest::pod::Mount>, path: &str) -> bool {
-    crate::words::types::clean(&mount.value.path) == path
+/// Returns the first text that stands twice.
+fn repeated(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut texts = texts;
+    texts.find(|text| !seen.insert(text.clone()))
 }
 
 fn isolators(options: &Options) -> Result<Vec<Isolator>> {
@@ -247,23 +247,18 @@ fn settings(options: &Options, name: &str) -> Result<Vec<Variable>> {
         let variable = environment::pair(text)?;
         check_variable(&variable).map(|()| variable)
     })?;
-    for (index, variable) in variables.iter().enumerate() {
-        let variable = &variable.name;
-        if variables[..index].iter().any(|one| one.name == *variable) {
-            return Err(Error::usage(format!("`{name}` sets `{variable}` twice")));
-        }
+    match repeated(variables.iter().map(|variable| variable.name.clone())) {
+        Some(variable) => Err(Error::usage(format!("`{name}` sets `{variable}` twice"))),
+        None => Ok(variables),
     }
-    Ok(variables)
 }
 
 fn pairs(options: &Options, name: &str) -> Result<Vec<(String, String)>> {
     let pairs = options.values(name, values::pair)?;
-    for (index, (key, _)) in pairs.iter().enumerate() {
-        if pairs[..index].iter().any(|(other, _)| other == key) {
-            return Err(Error::usage(format!("`{name}` sets `{key}` twice")));
-        }
+    match repeated(pairs.iter().map(|(key, _)| key.clone())) {
+        Some(key) => Err(Error::usage(format!("`{name}` sets `{key}` twice"))),
+        None => Ok(pairs),
     }
-    Ok(pairs)
 }
 
 fn annotations(options: &Options) -> Result<Annotations> {

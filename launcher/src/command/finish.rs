@@ -1,7 +1,7 @@
 //! What is left to do when a pod is over. `stage1-init` becomes the launcher
 //! again for it; nobody types this command, so no help lists it.
 
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Result};
 use crate::image::rootfs::Rootfs;
 use crate::image::tree::Stack;
@@ -38,7 +38,7 @@ fn remove_groups(dirs: &Dirs, uuid: Uuid) -> Result<()> {
 
 /// Reads the report for a directive that failed.
 fn failure(dirs: &Dirs, uuid: Uuid) -> Result<Option<Error>> {
-    let report = directory::read(dirs, uuid, "report")?;
+    let report = directory::read(dirs, State::Run, uuid, "report")?;
     let failed = report.split(|&byte| byte == b'\n').find_map(|line| {
         match stage1_init::Report::decode(line)? {
             stage1_init::Report::Failed { directive, errno } => Some((directive, errno)),
@@ -48,7 +48,7 @@ fn failure(dirs: &Dirs, uuid: Uuid) -> Result<Option<Error>> {
     let Some((index, errno)) = failed else {
         return Ok(None);
     };
-    let plan = Plan::read(&directory::read(dirs, uuid, "plan")?)?;
+    let plan = Plan::read(&directory::read(dirs, State::Run, uuid, "plan")?)?;
     let rootfs = rootfs(&plan, index);
     let rootfs = rootfs.as_ref().map(|tree| tree as &dyn Rootfs);
     Ok(Some(explain(&plan, index, errno, rootfs)))

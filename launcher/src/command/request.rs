@@ -10,6 +10,7 @@ use crate::pod::request::{Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::PodManifest;
 use crate::words::manifest::app::{Variable, variable_name};
+use crate::words::manifest::template::{self, Find};
 use crate::words::types::Uuid;
 
 /// Largest pod manifest, in bytes.
@@ -34,9 +35,7 @@ pub(super) fn complete(options: Options) -> Result<Request> {
     request
         .variables
         .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
-    if options.inherit {
-        request.inherited = inherited();
-    }
+    request.inherited = inherited(options.inherit, request.interactive);
     request.zone = options.timezone.as_deref().map(zone::find).transpose()?;
     Ok(request)
 }
@@ -47,7 +46,15 @@ pub(super) fn add_manifest(
     file: &Path,
     store: &Store<'_>,
 ) -> Result<Vec<Image>> {
-    let manifest = read_manifest(file)?;
+    let manifest = read_manifest(file, &|name, labels| {
+        store.find(name, labels)?.ok_or_else(|| {
+            Error::new(
+                Kind::NotFound,
+                format!("image `{name}` is not in the store, or not with all labels"),
+            )
+            .hint("`launcher image list` lists the images")
+        })
+    })?;
     let images = manifest.apps.iter().map(|app| {
         let (name, id) = (&app.name, &app.image.id);
         store.image(id)?.ok_or_else(|| {
@@ -66,10 +73,10 @@ pub(super) fn add_manifest(
 }
 
 /// Reads a pod manifest, and says what is odd about it.
-fn read_manifest(file: &Path) -> Result<PodManifest> {
+fn read_manifest(file: &Path, find: Find<'_>) -> Result<PodManifest> {
     let what = || format!("cannot read pod manifest `{}`", file.display());
     let bytes = read(file, MANIFEST_LIMIT).context(what)?;
-    let checked = PodManifest::parse(&bytes).context(what)?;
+    let checked = template::read(&bytes, find).context(what)?;
     super::say(&checked.warnings);
     Ok(checked.value)
 }
@@ -81,12 +88,17 @@ pub(super) fn save_uuid(file: &Path, uuid: Uuid) -> Result<()> {
 }
 
 /// The caller's variables, those left out whose name or value no manifest
-/// could have.
-fn inherited() -> Vec<Variable> {
+/// could have; with a terminal at least the one that says what terminal it is.
+fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
     let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
         let name = variable_name(pair.0.to_str()?).ok()?;
         let value = pair.1.into_string().ok()?;
-        Some(Variable { name, value })
+        let reason = match all {
+            true => "option --inherit-env",
+            false if terminal && name == "TERM" => "option --interactive",
+            false => return None,
+        };
+        Some(Sourced::new(Variable { name, value }, reason))
     };
     std::env::vars_os().filter_map(text).collect()
 }

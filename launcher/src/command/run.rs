@@ -23,6 +23,7 @@ use crate::pod::compose::{Pod, compose};
 use crate::pod::descriptors::DEFAULT_FILTER;
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
+use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
 use crate::pod::render;
@@ -45,7 +46,7 @@ Exits with the status of the first app that failed, or 0: 128 more than the
 signal's number if one ended it, 125 if Nose Cone failed, 126 if a program
 cannot be executed, 127 if there is none. When an app fails, the others are
 asked to end, and killed ten seconds later.
-What comes after `--` is appended to the app's command.
+What comes after `--`, up to `---`, is appended to the app's command.
 
 Pod options, before the first image:
   --annotation NAME=VALUE
@@ -61,7 +62,7 @@ Pod options, before the first image:
                     composing one; `-` is the standard input
   --pod-manifest FILE
                     run the apps of a pod manifest, whose images are in the
-                    store
+                    store: by ID, or, without one, by name and labels
   --set-env NAME=VALUE
                     sets a variable for all apps; may be repeated
   --set-env-file FILE
@@ -153,9 +154,28 @@ pub(crate) fn run_prepared(dir: &Path, uuid: &str) -> Result<Infallible> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let uuid = directory::find_prepared(&dirs, uuid)?;
+    let plan = Plan::read(&directory::read(&dirs, State::Prepared, uuid, "plan")?)?;
+    check_layers(uuid, &plan)?;
     let directory = PodDirectory::take_prepared(&dirs, uuid)?;
-    let plan = Plan::read(&directory::read(&dirs, uuid, "plan")?)?;
     start(&dirs, &directory, &plan)
+}
+
+/// Checks that the images under a plan's overlays are still there.
+fn check_layers(uuid: Uuid, plan: &Plan) -> Result<()> {
+    let gone = plan.find(|_, directive, _| {
+        let Directive::Mount { kind, data, .. } = directive else {
+            return None;
+        };
+        let overlay = Overlay::read(data.to_bytes()).filter(|_| *kind == c"overlay")?;
+        overlay.layers.into_iter().find(|layer| !layer.is_dir())
+    });
+    gone.map_or(Ok(()), |layer| {
+        Err(Error::invalid(format!(
+            "cannot run pod `{uuid}`: an image of it was removed (`{}`)",
+            layer.display()
+        ))
+        .hint("the same image has to be stored again; it will have the same place"))
+    })
 }
 
 /// Executes a plan that somebody composed; returns only if it could not be started.

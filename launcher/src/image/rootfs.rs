@@ -14,6 +14,9 @@ pub(crate) trait Rootfs {
     /// has. The empty path is the root itself.
     fn status(&self, path: &str) -> Result<Option<Status>>;
 
+    /// Tells whether something has this path, if only a link that leads nowhere.
+    fn has(&self, path: &str) -> Result<bool>;
+
     /// Tells whether nothing is in the directory that has this path. What is
     /// no directory, or not there, has nothing in it.
     fn is_empty(&self, path: &str) -> Result<bool>;

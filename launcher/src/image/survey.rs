@@ -157,6 +157,12 @@ impl Rootfs for Index {
         Ok(self.find(path).map(|node| node.status))
     }
 
+    fn has(&self, path: &str) -> Result<bool> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.follow(above);
+        Ok(above.is_some_and(|above| self.nodes.contains_key(&above.join(name))))
+    }
+
     fn is_empty(&self, path: &str) -> Result<bool> {
         let Some(directory) = self.follow(path) else {
             return Ok(true);

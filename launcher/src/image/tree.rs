@@ -49,6 +49,15 @@ impl Rootfs for Tree {
         }))
     }
 
+    fn has(&self, path: &str) -> Result<bool> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match beneath::open(&self.root, Path::new(path), flags) {
+            Ok(_) => Ok(true),
+            Err(error) if beneath::is_absent(&error) => Ok(false),
+            Err(error) => Err(error).context(|| format!("cannot look at `/{path}` of the image")),
+        }
+    }
+
     fn is_empty(&self, path: &str) -> Result<bool> {
         let what = || format!("cannot list `/{path}` of the image");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -163,6 +172,14 @@ impl Rootfs for Stack {
         }
     }
 
+    fn has(&self, path: &str) -> Result<bool> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some((_, above)) = self.find(above)? else {
+            return Ok(false);
+        };
+        Ok(self.topmost(&above.join(name))?.is_some())
+    }
+
     fn is_empty(&self, path: &str) -> Result<bool> {
         let Some((_, path)) = self.find(path)? else {
             return Ok(true);
@@ -218,6 +235,15 @@ mod tests {
         assert!(stack.status("usr").unwrap().unwrap().directory);
         assert!(stack.status("").unwrap().unwrap().directory);
         assert!(stack.status("var").unwrap().is_none());
+        for (path, there) in [
+            ("etc/host", true),
+            ("etc/loop", true),
+            ("usr/etc/far", true),
+            ("etc/link/x", false),
+            ("var/x", false),
+        ] {
+            assert_eq!(stack.has(path).unwrap(), there, "{path}");
+        }
         for (path, empty) in [
             ("etc", false),
             ("usr", false),

@@ -64,17 +64,22 @@ impl<'a> PodDirectory<'a> {
         let taken = || Error::invalid(format!("pod `{uuid}` exists already"));
         let embryo = dirs.pods(State::Embryo)?;
         let name = uuid.to_string();
-        for state in TAKEN {
-            if rustix::fs::accessat(dirs.pods(state)?, &name, Access::EXISTS, AtFlags::empty())
-                .is_ok()
-            {
-                return Err(taken());
-            }
-        }
         let target = dirs.pods(state)?;
-        rustix::fs::mkdirat(&embryo, &name, PRIVATE).context(what)?;
+        let others = TAKEN.iter().map(|&state| dirs.pods(state));
+        let others: Vec<OwnedFd> = others.collect::<Result<_>>()?;
+        // Whoever has made this directory is alone with the UUID.
+        match rustix::fs::mkdirat(&embryo, &name, PRIVATE) {
+            Err(Errno::EXIST) => return Err(taken()),
+            made => made.context(what)?,
+        }
         let published = open(embryo.as_fd(), &name).and_then(|fd| {
             lock(&fd)?;
+            for other in &others {
+                let found = rustix::fs::accessat(other, &name, Access::EXISTS, AtFlags::empty());
+                if found.is_ok() {
+                    return Err(Errno::EXIST);
+                }
+            }
             let only_new = RenameFlags::NOREPLACE;
             rustix::fs::renameat_with(&embryo, &name, &target, &name, only_new)?;
             Ok(fd)
@@ -202,14 +207,14 @@ pub(crate) fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>
         pod.and_then(|pod| rustix::fs::accessat(&pod, name, Access::EXISTS, AtFlags::empty()));
     match there {
         Err(Errno::NOENT) => Ok(None),
-        _ => read(dirs, uuid, name).map(Some),
+        _ => read(dirs, State::Run, uuid, name).map(Some),
     }
 }
 
-/// Reads a file of a pod that was running.
-pub(crate) fn read(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
+/// Reads a file of a pod in a state.
+pub(crate) fn read(dirs: &Dirs, state: State, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
     let what = || format!("cannot read `{name}` of pod `{uuid}`");
-    let pod = open(dirs.pods(State::Run)?.as_fd(), &uuid.to_string()).context(what)?;
+    let pod = open(dirs.pods(state)?.as_fd(), &uuid.to_string()).context(what)?;
     let file = rustix::fs::openat(
         &pod,
         name,

@@ -110,6 +110,10 @@ mod tests {
             }))
         }
 
+        fn has(&self, _path: &str) -> Result<bool> {
+            Ok(false)
+        }
+
         fn is_empty(&self, _path: &str) -> Result<bool> {
             Ok(true)
         }

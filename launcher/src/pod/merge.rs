@@ -128,7 +128,7 @@ fn variables(
 ) -> Vec<Sourced<Variable>> {
     let mut all = Vec::new();
     for one in &pod.inherited {
-        set(&mut all, &one.name, &one.value, "option --inherit-env");
+        set(&mut all, &one.value.name, &one.value.value, &one.reason);
     }
     for one in &app.environment {
         set(&mut all, &one.name, &one.value, section);
@@ -179,13 +179,17 @@ mod tests {
             .collect()
     }
 
+    fn option(name: &str, value: &str) -> Sourced<Variable> {
+        Sourced::new(variable(name, value), value)
+    }
+
     #[test]
     fn an_image_cannot_say_what_only_nose_cone_knows() {
         let image = image(
             r#"{"exec":["/x"],"user":"0","group":"0","environment":[{"name":"container","value":"none"},{"name":"AC_APP_NAME","value":"b"},{"name":"AC_METADATA_URL","value":"http://b"}]}"#,
         );
         let pod = Request {
-            inherited: pairs(&[("AC_APP_NAME", "c")]),
+            inherited: vec![option("AC_APP_NAME", "c")],
             ..Request::default()
         };
         let merged = merge("a", &pod, &AppRequest::default(), &image).unwrap();
@@ -220,14 +224,10 @@ mod tests {
             environment: pairs(&[("D", "app")]),
             ..AppRequest::default()
         };
-        let option = |name, value: &str| Sourced::new(variable(name, value), value);
         let pod = Request {
-            inherited: pairs(&[
-                ("A", "caller"),
-                ("B", "caller"),
-                ("C", "caller"),
-                ("D", "caller"),
-            ]),
+            inherited: ["A", "B", "C", "D"]
+                .map(|name| option(name, "caller"))
+                .into(),
             variables: vec![
                 option("C", "file"),
                 option("E", "file"),

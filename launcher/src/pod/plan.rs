@@ -44,10 +44,10 @@ impl Plan {
     pub(crate) fn push(&mut self, directive: Directive<'_>, reason: impl Into<String>) {
         let mut words = Vec::new();
         directive.encode(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
-        self.steps.push(Step {
-            words,
-            reason: reason.into(),
-        });
+        // A reason can hold what an image says: in the text it must not become
+        // a line of its own.
+        let reason = reason.into().replace(char::is_control, " ");
+        self.steps.push(Step { words, reason });
     }
 
     /// Returns the plan as it travels: NUL-terminated words.
@@ -310,6 +310,17 @@ mod tests {
             });
         }
         plan
+    }
+
+    #[test]
+    fn a_reason_cannot_become_a_directive() {
+        let mut plan = Plan::default();
+        plan.push(Directive::Loopback {}, "user `0\npivot\r\x1b[2J`");
+        assert_eq!(
+            plan.text().lines().nth(1).unwrap(),
+            format!("{:<47} # user `0 pivot  [2J`", "loopback")
+        );
+        assert_eq!(plan.text().lines().count(), 2);
     }
 
     #[test]

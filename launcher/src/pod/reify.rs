@@ -210,11 +210,7 @@ fn app(
     });
     let mut lacks = Vec::new();
     for path in standard::OPTIONAL {
-        if source
-            .rootfs
-            .status(path.trim_start_matches('/'))?
-            .is_none()
-        {
+        if !source.rootfs.has(path.trim_start_matches('/'))? {
             lacks.push(path);
         }
     }

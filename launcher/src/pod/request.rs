@@ -48,7 +48,7 @@ pub(crate) struct Request {
     /// What the apps mount.
     pub(crate) volumes: Vec<Requested>,
     /// Variables of the caller: the images' own count more.
-    pub(crate) inherited: Vec<Variable>,
+    pub(crate) inherited: Vec<Sourced<Variable>>,
     /// Variables that count more than the images', the later ones most.
     pub(crate) variables: Vec<Sourced<Variable>>,
     /// The time zone of the apps.

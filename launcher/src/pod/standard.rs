@@ -93,15 +93,18 @@ pub(crate) const BELOW_DEV: [Fixture; 3] = [
         data: "newinstance,ptmxmode=0666,mode=0620,gid=5",
         mode: 0o755,
     },
-    Fixture {
-        kind: "tmpfs",
-        target: "/dev/shm",
-        flags: SAFE,
-        data: "mode=1777,size=64m",
-        mode: 0o1777,
-    },
+    SHM,
     MQUEUE,
 ];
+
+/// POSIX shared memory and semaphores.
+pub(crate) const SHM: Fixture = Fixture {
+    kind: "tmpfs",
+    target: "/dev/shm",
+    flags: SAFE,
+    data: "mode=1777,size=64m",
+    mode: 0o1777,
+};
 
 /// POSIX message queues, where the kernel has them.
 const MQUEUE: Fixture = Fixture {

@@ -7,8 +7,9 @@
 //!
 //! # Invariants
 //!
-//! 1. Nothing is mounted over another volume, over the app's root, or over the
-//!    kernel's file systems, and nothing is made on the host but empty volumes.
+//! 1. No target is that of another volume, the app's root, or of the kernel's
+//!    file systems, or below. (Where a link of the image leads one there all the
+//!    same, the app hides it from nobody but itself.)
 //! 2. A volume is read-only if anybody says so: the volume or the mount point.
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::ground::{Error, Result};
 use crate::image::rootfs::Rootfs;
 use crate::words::manifest::app::MountPoint;
 use crate::words::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind};
+use crate::words::quote::quoted;
 use crate::words::types::{AcName, clean};
 
 /// A volume that was asked for.
@@ -51,6 +53,9 @@ pub(crate) struct Mounted {
     pub(crate) source: PathBuf,
     /// It is a directory, not a file.
     pub(crate) directory: bool,
+    /// It is in the pod's directory, which nobody else can change, and to which
+    /// the operator may have a link.
+    pub(crate) ours: bool,
     /// Where, from the root of the app; links in it are followed inside.
     pub(crate) target: String,
     /// The app only reads.
@@ -181,9 +186,9 @@ impl<'a> Volumes<'a> {
             None => (self.unused_name(app, &point.name), false),
         };
         if !known {
-            let (wanted, path) = (&point.name, &point.path);
+            let (wanted, path) = (&point.name, quoted(&point.path));
             self.notes.push(format!(
-                "app `{app}` wants a volume `{wanted}` on `{path}` and gets an empty one, which is removed with the pod"
+                "app `{app}` wants a volume `{wanted}` on {path} and gets an empty one, which is removed with the pod"
             ));
             self.requested.push(Requested {
                 volume: Volume {
@@ -255,6 +260,7 @@ impl<'a> Volumes<'a> {
         Ok(Mounted {
             source: source.path,
             directory: source.directory,
+            ours: matches!(volume.kind, VolumeKind::Empty { .. }),
             target,
             read_only: volume.read_only == Some(true)
                 || wish.point.is_some_and(|point| point.read_only),
@@ -273,12 +279,15 @@ impl<'a> Volumes<'a> {
                     (self.look)(Path::new(source), requested.follow_links).map_err(|error| {
                         Error::new(error.kind(), format!("volume `{name}`")).because(error)
                     })?;
-                found.ok_or_else(|| {
+                let found = found.ok_or_else(|| {
                     Error::invalid(format!(
-                        "volume `{name}`: a symbolic link is in the path `{source}`"
+                        "volume `{name}`: a symbolic link is in the path {}",
+                        quoted(source)
                     ))
                     .hint("its target could be exchanged; `followSymlinks=true` allows it")
-                })
+                })?;
+                self.settle(requested, &found);
+                Ok(found)
             }
             VolumeKind::Empty { mode, uid, gid } => {
                 let path = self.directory.join(place);
@@ -299,6 +308,18 @@ impl<'a> Volumes<'a> {
         }
     }
 
+    /// Where links were followed, the volume is from now on what they led to.
+    fn settle(&mut self, requested: &Requested, found: &Source) {
+        let same = |one: &&mut Requested| one.volume.name == requested.volume.name;
+        if requested.follow_links
+            && let Some(one) = self.requested.iter_mut().find(same)
+            && let VolumeKind::Host { source, .. } = &mut one.volume.kind
+            && let Some(path) = found.path.to_str()
+        {
+            path.clone_into(source);
+        }
+    }
+
     /// Compares a target with what the image has there.
     fn check_target(
         &mut self,
@@ -314,7 +335,8 @@ impl<'a> Volumes<'a> {
         let noun = |directory| if directory { "directory" } else { "file" };
         if there.directory != source.directory {
             return Err(Error::invalid(format!(
-                "cannot mount volume `{volume}` on `{target}` of app `{}`: it is a {}, and the image has a {} there",
+                "cannot mount volume `{volume}` on {} of app `{}`: it is a {}, and the image has a {} there",
+                quoted(target),
                 app.app,
                 noun(source.directory),
                 noun(there.directory)
@@ -322,8 +344,9 @@ impl<'a> Volumes<'a> {
         }
         if there.directory && !app.rootfs.is_empty(inside)? {
             self.notes.push(format!(
-                "volume `{volume}` hides what the image of app `{}` has in `{target}`",
-                app.app
+                "volume `{volume}` hides what the image of app `{}` has in {}",
+                app.app,
+                quoted(target)
             ));
         }
         Ok(())
@@ -365,14 +388,17 @@ fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
         let target = clean(path);
         if matches!(target.as_str(), "" | "proc" | "sys" | "dev") || target.starts_with("proc/") {
             return Err(Error::invalid(format!(
-                "cannot mount volume `{name}` on `{path}` of app `{app}`: every app has its own there"
+                "cannot mount volume `{name}` on {} of app `{app}`: every app has its own there",
+                quoted(path)
             )));
         }
         for other in &wishes[..index] {
             let (theirs, above) = (&other.mount.value.volume, clean(&other.mount.value.path));
             if is_in(&target, &above) || is_in(&above, &target) {
                 return Err(Error::invalid(format!(
-                    "volumes `{theirs}` and `{name}` of app `{app}` overlap: `/{above}` and `/{target}`"
+                    "volumes `{theirs}` and `{name}` of app `{app}` overlap: {} and {}",
+                    quoted(&format!("/{above}")),
+                    quoted(&format!("/{target}"))
                 )));
             }
         }

@@ -24,6 +24,10 @@ impl Rootfs for Sample {
         }))
     }
 
+    fn has(&self, path: &str) -> Result<bool> {
+        Ok(self.status(path)?.is_some())
+    }
+
     fn is_empty(&self, path: &str) -> Result<bool> {
         Ok(path != "full")
     }
@@ -267,6 +271,18 @@ fn a_volume_of_a_manifest_that_nobody_mounts_is_only_noted() {
     let volume = requested(&[("v", "")]).remove(0).volume;
     let (_, all) = mounted(&[Requested::by_manifest(volume)], &[], &[]).unwrap();
     assert_eq!(all.notes, ["no app mounts volume `v`"]);
+}
+
+#[test]
+fn links_that_are_followed_are_followed_once() {
+    let mut volumes = requested(&[("v", "/link")]);
+    volumes[0].follow_links = true;
+    let (found, all) = mounted(&volumes, &[("v", "/x")], &[]).unwrap();
+    assert_eq!(found[0].source, Path::new("/dir"));
+    let VolumeKind::Host { source, .. } = &all.volumes[0].kind else {
+        panic!("it is the host's");
+    };
+    assert_eq!(source, "/dir");
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! here, and `launcher plan` shows it:
 //!
 //! 1. Namespaces, and the pod's host name and loopback interface.
-//! 2. The pod's empty volumes, in its directory on the host.
+//! 2. The pod's empty volumes, in its directory on the host, and the memory
+//!    that several apps share.
 //! 3. For each app its root; then fresh kernel file systems of ours, before
 //!    anything of the image is looked at; then devices, masks, write
 //!    protection. Then the few files that an image may leave to us, and the
@@ -111,6 +112,9 @@ pub(crate) struct Root {
     pub(crate) read_only: Option<&'static str>,
 }
 
+/// How long apps may take to end after one of them failed, in seconds.
+const GRACE: u32 = 10;
+
 /// Composes the plan.
 ///
 /// # Errors
@@ -118,13 +122,24 @@ pub(crate) struct Root {
 /// An operand that cannot be one: a NUL byte in a name or a word.
 pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
     let mut plan = Plan::default();
-    let none = OfApp::default();
+    let shared = pod.apps.len() > 1;
+    if shared {
+        let seconds = GRACE;
+        plan.push(
+            Directive::Grace { seconds },
+            "default: for the other apps, when one has failed",
+        );
+    }
     namespaces(&mut plan, pod)?;
     volumes::make(&mut plan, pod)?;
+    if shared {
+        root::share_memory(&mut plan, pod)?;
+    }
+    let none = OfApp::default();
     for (at, app) in pod.apps.iter().enumerate() {
         begin(&mut plan, pod, app)?;
         root::mount(&mut plan, pod, app, host)?;
-        root::furnish(&mut plan, app, host)?;
+        root::furnish(&mut plan, pod, app, host)?;
         root::complete(&mut plan, pod, app)?;
         volumes::mount(&mut plan, app)?;
         root::close(&mut plan, app);
@@ -135,7 +150,7 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
         let descriptors = pod.descriptors.apps.get(at).unwrap_or(&none);
         process::compose(&mut plan, app, descriptors)?;
     }
-    if pod.apps.len() > 1 {
+    if shared {
         empty_root(&mut plan, pod)?;
     }
     Ok(plan)

@@ -11,7 +11,7 @@ use crate::ground::host::Host;
 use crate::pod::overlay::{self, Overlay};
 use crate::pod::plan::{Plan, operand};
 use crate::pod::standard::{
-    self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, READ_ONLY, TMP,
+    self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, READ_ONLY, SHM, TMP,
 };
 
 /// Why something is there that the specification promises.
@@ -81,11 +81,11 @@ pub(super) fn mount(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Re
 
 /// Mounts and makes what the specification promises every app on Linux, and
 /// hides what no app should see.
-pub(super) fn furnish(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
+pub(super) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> {
     for fixture in &KERNEL {
         fix(plan, fixture, PROMISED)?;
     }
-    devices(plan, app, host)?;
+    devices(plan, pod, app, host)?;
     if app.lacks.contains(&TMP.target) {
         fix(plan, &TMP, "standard environment: the image has no /tmp")?;
     }
@@ -108,7 +108,26 @@ pub(super) fn furnish(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> 
     Ok(())
 }
 
-fn devices(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
+/// Makes the file system of shared memory that all apps of a pod have as their
+/// /dev/shm: with one IPC namespace they expect to find each other there.
+pub(super) fn share_memory(plan: &mut Plan, pod: &Pod) -> Result<()> {
+    let place = path(&pod.directory.join("shm"))?;
+    let kind = operand("a file system", SHM.kind)?;
+    directory(plan, &place, 0o700, "in the pod's directory");
+    plan.push(
+        Directive::Mount {
+            kind: &kind,
+            source: &kind,
+            target: &place,
+            flags: SHM.flags,
+            data: &operand("mount options", SHM.data)?,
+        },
+        "default: shared by the apps, apart from the host",
+    );
+    Ok(())
+}
+
+fn devices(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> {
     fix(plan, &DEV, PROMISED)?;
     for (name, major, minor) in DEVICES {
         plan.push(
@@ -152,7 +171,18 @@ fn devices(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
         plan.push(Directive::Symlink { target, path }, PROMISED);
     }
     for fixture in &BELOW_DEV {
-        if fixture.kind != "mqueue" || host.mqueue {
+        if fixture.target == SHM.target && pod.apps.len() > 1 {
+            let target = operand("a path", fixture.target)?;
+            directory(plan, &target, fixture.mode, "");
+            plan.push(
+                Directive::Bind {
+                    source: &path(&pod.directory.join("shm"))?,
+                    target: &target,
+                    flags: MountFlags::EMPTY,
+                },
+                PROMISED,
+            );
+        } else if fixture.kind != "mqueue" || host.mqueue {
             fix(plan, fixture, PROMISED)?;
         }
     }

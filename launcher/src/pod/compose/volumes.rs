@@ -37,7 +37,10 @@ pub(super) fn mount(plan: &mut Plan, app: &PodApp) -> Result<()> {
     }
     for volume in &app.mounted {
         // The app could make a node of any device in a volume, and open it.
-        let mut flags = MountFlags::NODEV.with(MountFlags::PINNED);
+        let mut flags = MountFlags::NODEV;
+        if !volume.ours {
+            flags = flags.with(MountFlags::PINNED);
+        }
         if volume.read_only {
             flags = flags.with(MountFlags::RO);
         }

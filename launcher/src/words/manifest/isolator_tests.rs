@@ -26,6 +26,35 @@ fn quantity_of(text: &str) -> Option<Quantity> {
 }
 
 #[test]
+fn what_the_operator_says_takes_the_place_of_what_excludes_it() {
+    let one = |name: &str, set: &str| {
+        let value = Object::new().with("set", [set].into_iter().collect::<Value>());
+        Isolator::new(name, value.into()).unwrap()
+    };
+    let mut list = vec![
+        one("os/linux/capabilities-retain-set", "CAP_KILL"),
+        one("os/linux/seccomp-remove-set", "mount"),
+        one("os/linux/capabilities-retain-set", "CAP_CHOWN"),
+    ];
+    replace(
+        &mut list,
+        one("os/linux/capabilities-remove-set", "CAP_MKNOD"),
+    );
+    replace(&mut list, one("os/linux/seccomp-remove-set", "bpf"));
+    let names: Vec<_> = list
+        .iter()
+        .map(|one| format!("{} {}", one.name, one.raw))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            r#"os/linux/capabilities-remove-set {"set":["CAP_MKNOD"]}"#,
+            r#"os/linux/seccomp-remove-set {"set":["bpf"]}"#,
+        ]
+    );
+}
+
+#[test]
 fn values_that_break_a_rule_are_refused() {
     for (name, values) in [
         (

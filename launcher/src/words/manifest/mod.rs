@@ -14,6 +14,7 @@ pub(crate) mod image;
 pub(crate) mod isolator;
 pub(crate) mod pod;
 mod shared;
+pub(crate) mod template;
 
 pub(crate) use image::ImageManifest;
 pub(crate) use pod::PodManifest;
