@@ -329,6 +329,68 @@ fn parameters_of_the_host_are_out_of_reach() {
     }
 }
 
+// --- security modules ---
+
+const PROFILE: &str = "nosecone-test";
+
+fn has_apparmor() -> bool {
+    let enabled = fs::read("/sys/module/apparmor/parameters/enabled");
+    enabled.is_ok_and(|answer| answer.starts_with(b"Y"))
+}
+
+/// Runs the probe with a profile; it says which it is held to.
+fn profiled(profile: &str) -> Ran {
+    let scratch = Scratch::new();
+    let isolators = format!(
+        r#"[{{"name": "os/linux/apparmor-profile", "value": {{"profile": "{profile}"}}}}]"#
+    );
+    let image = image(&scratch, &isolators);
+    let call = launcher(&scratch.join("dir")).arg("run").arg(image);
+    call.args(["--", "--read-file", "/proc/self/attr/current"])
+        .run()
+}
+
+#[test]
+fn a_profile_is_ignored_where_there_is_no_module_for_it() {
+    require_root!();
+    if has_apparmor() {
+        skip!("needs a kernel without AppArmor");
+    }
+    profiled(PROFILE).exits(0).complains(
+        "launcher: isolator `os/linux/apparmor-profile` of app `sample` is ignored: AppArmor is \
+         not active here\n",
+    );
+}
+
+#[test]
+fn an_app_does_not_run_without_the_profile_that_it_asks_for() {
+    require_root!();
+    if !has_apparmor() {
+        skip!("needs a kernel with AppArmor");
+    }
+    profiled("nosecone-no-such").exits(125).says("").complains(
+        "launcher: cannot give the app the label `nosecone-no-such`: No such file or directory\n\
+         hint: the security module of the host does not know it\n",
+    );
+}
+
+#[test]
+fn an_app_is_held_to_its_profile() {
+    require_root!();
+    if !has_apparmor() {
+        skip!("needs a kernel with AppArmor");
+    }
+    let parser = tool!("apparmor_parser");
+    let rules = format!("profile {PROFILE} flags=(attach_disconnected) {{ file, capability, }}\n");
+    let load = |mode: &str| call(&parser).args(["-K", mode]).input(rules.clone()).run();
+    load("-r").exits(0);
+    let ran = profiled(PROFILE);
+    load("-R").exits(0);
+    ran.exits(0)
+        .complains("")
+        .says(&format!("{PROFILE} (enforce)\n"));
+}
+
 // --- devices ---
 
 /// A device that root can read and write, and no app has unless it is given.

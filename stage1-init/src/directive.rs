@@ -338,6 +338,14 @@ directives! {
         /// From -1000 (never) to 1000.
         score: i32,
     } "SCORE",
+    /// Writes into a file of /proc/self/attr: what a security module is to make
+    /// of the program that is executed.
+    "attribute" Process Attribute {
+        /// For instance `exec`, or `apparmor/exec`.
+        file: &'a CStr,
+        /// All that is written.
+        text: &'a CStr,
+    } "FILE TEXT",
     /// Starts a session without a terminal (setsid(2)).
     "session" Process Session {} "",
     /// Makes the process the leader of the foreground process group of the

@@ -9,6 +9,7 @@ use rustix::process::{Gid, Pid, Rlimit, Uid};
 use stage1_init::{Directive, Limit, Resource};
 
 use crate::apps::{App, Phase};
+use crate::beneath::Path;
 use crate::execute::Origin;
 use crate::files::write_at;
 use crate::mounts::Tree;
@@ -146,6 +147,12 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
             hard,
         } => set_limit(resource, soft, hard)?,
         D::OomScoreAdj { score } => set_oom_score(tree, score)?,
+        D::Attribute { file, text } => {
+            let mut path = Path::new();
+            path.push(b"self/attr/")?;
+            path.push(file.to_bytes())?;
+            write_at(tree.proc()?, path.as_c_str(), text.to_bytes())?;
+        }
         D::Session {} => {
             rustix::process::setsid()?;
         }

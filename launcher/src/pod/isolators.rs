@@ -53,6 +53,17 @@ pub(crate) struct Rights {
     pub(crate) oom_score: Option<i32>,
     /// Which system calls it may make; `None`: all.
     pub(crate) filter: Option<Program>,
+    /// What security modules hold it to.
+    pub(crate) labels: Labels,
+}
+
+/// What security modules are told about an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Labels {
+    /// A profile of AppArmor.
+    pub(crate) apparmor: Option<String>,
+    /// A context of SELinux.
+    pub(crate) selinux: Option<String>,
 }
 
 /// The isolators of an app.
@@ -73,6 +84,8 @@ pub(crate) struct PodIsolation {
     pub(crate) limits: Limits,
     /// Kernel parameters of its namespaces.
     pub(crate) parameters: BTreeMap<String, String>,
+    /// What security modules hold those apps to that say nothing themselves.
+    pub(crate) labels: Labels,
     /// What became of each isolator.
     pub(crate) report: Vec<Entry>,
 }
@@ -173,13 +186,16 @@ pub(crate) fn require_all<'a>(report: impl IntoIterator<Item = &'a Entry>) -> Re
 }
 
 /// Reads the isolators of a pod. `own_network`: it does not share the host's.
-pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool) -> PodIsolation {
+pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> PodIsolation {
     let mut pod = PodIsolation::default();
     for isolator in last_ones(isolators) {
         let fate = match &isolator.bound {
             _ if !isolator.belongs(Scope::Pod) => misplaced(isolator, "a pod"),
             Bound::Sysctl(wanted) => parameters(wanted, own_network, &mut pod.parameters),
-            bound => limit(bound, &mut pod.limits),
+            bound => match label(bound, &mut pod.labels, host) {
+                Some(fate) => fate,
+                None => limit(bound, &mut pod.limits),
+            },
         };
         let entry = Entry::new(isolator.name.as_str(), "the pod", fate);
         pod.report.push(entry);
@@ -191,8 +207,7 @@ pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool) -> PodIsolation 
 ///
 /// # Errors
 ///
-/// A security module of the host would have to be told, and cannot be; there
-/// are no filters of system calls for this architecture.
+/// There are no filters of system calls for this architecture.
 pub(crate) fn of_app(
     name: &str,
     isolators: &[Isolator],
@@ -207,6 +222,7 @@ pub(crate) fn of_app(
         no_new_privileges: false,
         oom_score: None,
         filter: None,
+        labels: pod.labels.clone(),
     };
     let mut report: Vec<Entry> = Vec::new();
     let mut shares = None;
@@ -225,10 +241,9 @@ pub(crate) fn of_app(
                 wish = Wish::Remove(calls);
                 Fate::Enforced
             }
-            bound => match right(bound, &mut rights, host)? {
-                Some(fate) => fate,
-                None => limit(bound, &mut limits),
-            },
+            bound => right(bound, &mut rights)
+                .or_else(|| label(bound, &mut rights.labels, host))
+                .unwrap_or_else(|| limit(bound, &mut limits)),
         };
         report.push(Entry::new(isolator.name.as_str(), &subject, fate));
     }
@@ -320,8 +335,8 @@ fn units(quantity: Quantity) -> u64 {
 }
 
 /// Takes a right, if the isolator is about one.
-fn right(bound: &Bound, rights: &mut Rights, host: &Host) -> Result<Option<Fate>> {
-    Ok(Some(match bound {
+fn right(bound: &Bound, rights: &mut Rights) -> Option<Fate> {
+    Some(match bound {
         Bound::RetainCapabilities(names) => {
             let (set, fate) = capabilities(names);
             rights.capabilities = set;
@@ -340,24 +355,33 @@ fn right(bound: &Bound, rights: &mut Rights, host: &Host) -> Result<Option<Fate>
             rights.oom_score = Some(*score);
             Fate::Enforced
         }
-        Bound::Apparmor(profile) => module("AppArmor", host.apparmor, "profile", profile)?,
-        Bound::Selinux(context) => {
-            module("SELinux", host.selinux, "context", &context.to_string())?
-        }
-        _ => return Ok(None),
-    }))
+        _ => return None,
+    })
 }
 
-/// A host without the module may ignore what is for it. On one that has it,
-/// the app must not run with less than it asks for.
-fn module(module: &str, active: bool, noun: &str, value: &str) -> Result<Fate> {
-    if active {
-        return Err(Error::invalid(format!(
-            "{module} is active, and the {noun} `{value}` cannot be given to an app"
-        ))
-        .hint("remove the isolator, or run it on a host without the module"));
+/// Takes a label, if the isolator is one. A host without the module may ignore
+/// it; one that has it, and does not know the label, will not run the app.
+fn label(bound: &Bound, labels: &mut Labels, host: &Host) -> Option<Fate> {
+    let (module, active, label, value) = match bound {
+        Bound::Apparmor(profile) => (
+            "AppArmor",
+            host.apparmor,
+            &mut labels.apparmor,
+            profile.clone(),
+        ),
+        Bound::Selinux(context) => (
+            "SELinux",
+            host.selinux,
+            &mut labels.selinux,
+            context.to_string(),
+        ),
+        _ => return None,
+    };
+    if !active {
+        return Some(Fate::Ignored(format!("{module} is not active here")));
     }
-    Ok(Fate::Ignored(format!("{module} is not active here")))
+    *label = Some(value);
+    Some(Fate::Enforced)
 }
 
 /// Reads names like `CAP_CHOWN`.

@@ -80,7 +80,7 @@ fn parameters_that_may_be_set_are_and_the_others_are_told() {
         "os/unix/sysctl",
         r#"{"net.core.somaxconn": "512", "kernel.core_pattern": "|/x"}"#,
     )];
-    let pod = of_pod(&list, true);
+    let pod = of_pod(&list, true, &host());
     assert_eq!(
         sentences(&pod.report),
         [
@@ -125,7 +125,11 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
     );
     assert_eq!(read.limits, Limits::default());
     assert_eq!(read.rights, app(&[]).rights);
-    let pod = of_pod(&[isolator("os/linux/no-new-privileges", "true")], true);
+    let pod = of_pod(
+        &[isolator("os/linux/no-new-privileges", "true")],
+        true,
+        &host(),
+    );
     assert_eq!(
         sentences(&pod.report),
         ["isolator `os/linux/no-new-privileges` of the pod is ignored: it does not bound a pod"]
@@ -133,21 +137,31 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
 }
 
 #[test]
-fn a_profile_that_cannot_be_given_is_refused_where_it_would_count() {
-    let list = [isolator(
-        "os/linux/apparmor-profile",
-        r#"{"profile": "strict"}"#,
-    )];
+fn labels_of_an_app_stand_in_the_place_of_its_pods() {
     let host = Host {
         apparmor: true,
+        selinux: true,
         ..host()
     };
-    let error = of_app("web", &list, &PodIsolation::default(), &host).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "AppArmor is active, and the profile `strict` cannot be given to an app\n\
-         hint: remove the isolator, or run it on a host without the module"
+    let profile = |name: &str| {
+        let value = format!(r#"{{"profile": "{name}"}}"#);
+        isolator("os/linux/apparmor-profile", &value)
+    };
+    let context = isolator(
+        "os/linux/selinux-context",
+        r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#,
     );
+    let pod = of_pod(&[profile("outer"), context], true, &host);
+    assert!(pod.report.iter().all(Entry::is_enforced));
+    let labels = |list: &[Isolator]| {
+        let read = of_app("web", list, &pod, &host).unwrap();
+        assert!(read.report.iter().all(Entry::is_enforced));
+        read.rights.labels
+    };
+    assert_eq!(labels(&[]).apparmor.as_deref(), Some("outer"));
+    assert_eq!(labels(&[]).selinux.as_deref(), Some("u:r:t:s0:c1"));
+    let own = [profile("inner")];
+    assert_eq!(labels(&own).apparmor.as_deref(), Some("inner"));
 }
 
 #[test]
@@ -273,6 +287,7 @@ fn an_app_gets_no_more_than_its_pod_has() {
             isolator("resource/cpu", r#"{"limit": 2}"#),
         ],
         true,
+        &host(),
     );
     let list = [
         isolator("resource/memory", r#"{"limit": "2M"}"#),

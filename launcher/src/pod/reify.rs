@@ -59,7 +59,7 @@ pub(crate) fn reify(
         ));
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
-    let whole = isolators::of_pod(&request.isolators, true);
+    let whole = isolators::of_pod(&request.isolators, true, host);
     let mut report = whole.report.clone();
     let (mut apps, mut sections, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {

@@ -66,6 +66,11 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
         }
         Directive::Cgroup { path } => format!("cannot enter the cgroup `{}`", text(path)),
         Directive::JoinCgroup { .. } => "cannot move an app into its cgroup".to_owned(),
+        Directive::Attribute { text: label, .. } => {
+            let label = text(label);
+            let label = label.strip_prefix("exec ").unwrap_or(&label);
+            format!("cannot give the app the label `{label}`")
+        }
         Directive::Sysctl { key, .. } => format!("cannot set the kernel parameter `{}`", text(key)),
         Directive::Seccomp { .. } => "cannot install the filter of system calls".to_owned(),
         Directive::OomScoreAdj { score } => {
@@ -150,6 +155,9 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
         }
         (Directive::Unshare { .. }, Errno::PERM) => {
             Some("the caller needs CAP_SYS_ADMIN in its user namespace".to_owned())
+        }
+        (Directive::Attribute { .. }, Errno::NOENT | Errno::INVAL) => {
+            Some("the security module of the host does not know it".to_owned())
         }
         (Directive::Seccomp { .. }, Errno::BADF) => {
             Some("the plan names a descriptor that is not open".to_owned())

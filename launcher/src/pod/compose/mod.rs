@@ -148,7 +148,7 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
             "the host's file systems go out of reach",
         );
         let descriptors = pod.descriptors.apps.get(at).unwrap_or(&none);
-        process::compose(&mut plan, app, descriptors)?;
+        process::compose(&mut plan, app, descriptors, host)?;
     }
     if shared {
         empty_root(&mut plan, pod)?;

@@ -3,6 +3,7 @@
 use stage1_init::{Argv, Capabilities, CapabilitySet, Directive, Groups, Mode, WordList};
 
 use super::PodApp;
+use crate::ground::host::Host;
 use crate::ground::{Error, Result};
 use crate::pod::descriptors::OfApp;
 use crate::pod::identity::Identity;
@@ -13,7 +14,12 @@ use crate::pod::standard::CAPABILITIES;
 use crate::words::manifest::app::HandlerName;
 
 /// What each process of the app does to itself.
-pub(super) fn compose(plan: &mut Plan, app: &PodApp, descriptors: &OfApp) -> Result<()> {
+pub(super) fn compose(
+    plan: &mut Plan,
+    app: &PodApp,
+    descriptors: &OfApp,
+    host: &Host,
+) -> Result<()> {
     plan.push(Directive::Process {}, "");
     for &fd in &descriptors.groups {
         plan.push(Directive::JoinCgroup { fd }, "the limits of its isolators");
@@ -22,6 +28,7 @@ pub(super) fn compose(plan: &mut Plan, app: &PodApp, descriptors: &OfApp) -> Res
         let reason = "isolator os/linux/oom-score-adj";
         plan.push(Directive::OomScoreAdj { score }, reason);
     }
+    labels(plan, app, host)?;
     plan.push(Directive::Umask { mask: Mode(0o022) }, "default");
     if app.interactive {
         plan.push(Directive::Foreground {}, "option --interactive");
@@ -84,6 +91,32 @@ pub(super) fn compose(plan: &mut Plan, app: &PodApp, descriptors: &OfApp) -> Res
     }
     variables(plan, app)?;
     programs(plan, app)
+}
+
+/// Names the labels of security modules, which count when a program is executed.
+fn labels(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
+    if let Some(profile) = &app.rights.labels.apparmor {
+        // Each module has a directory of its own since Linux 5.8.
+        let file = match host.kernel >= (5, 8) {
+            true => c"apparmor/exec",
+            false => c"exec",
+        };
+        let text = &operand("the profile of AppArmor", format!("exec {profile}"))?;
+        let reason = "isolator os/linux/apparmor-profile";
+        plan.push(Directive::Attribute { file, text }, reason);
+    }
+    if let Some(context) = &app.rights.labels.selinux {
+        let text = &operand("the context of SELinux", context.as_str())?;
+        let reason = "isolator os/linux/selinux-context";
+        plan.push(
+            Directive::Attribute {
+                file: c"exec",
+                text,
+            },
+            reason,
+        );
+    }
+    Ok(())
 }
 
 /// A process that may still gain rights must have this capability to install a
