@@ -7,8 +7,6 @@ use super::probe;
 use crate::claims;
 use crate::host::{self, Scratch, launcher};
 
-const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a15";
-
 // --- devices ---
 
 /// A device that root can read and write, and no app has unless it is given.
@@ -20,6 +18,7 @@ fn has_device() -> bool {
 
 #[test]
 fn a_device_can_be_used_as_its_option_says() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a01";
     require_root!();
     if !has_device() {
         skip!("needs {DEVICE}");
@@ -37,7 +36,7 @@ fn a_device_can_be_used_as_its_option_says() {
     let image = host::image("probe");
     let read_only = format!("{DEVICE}:r");
     let words = ["--device", &read_only, "--", "--open-to-write", DEVICE];
-    if groups(&[&[image.to_str().unwrap()][..], &words].concat()).is_empty() {
+    if groups(UUID, &[&[image.to_str().unwrap()][..], &words].concat()).is_empty() {
         skip!("needs cgroups that bound devices");
     }
     probe(&words[..2], &words[3..])
@@ -67,10 +66,10 @@ fn what_is_no_device_is_given_to_nobody() {
 // --- limits ---
 
 /// The groups of a pod, as its plan names them; none if limits cannot be set here.
-fn groups(words: &[&str]) -> Vec<PathBuf> {
+fn groups(uuid: &str, words: &[&str]) -> Vec<PathBuf> {
     let scratch = Scratch::new();
     let plan = launcher(&scratch.join("dir"))
-        .args(["plan", "--uuid", UUID])
+        .args(["plan", "--uuid", uuid])
         .args(words)
         .run();
     let lines = plan.stdout.lines();
@@ -93,12 +92,13 @@ fn limit(groups: &[PathBuf], names: [&str; 2]) -> Option<String> {
 
 #[test]
 fn limits_are_in_the_kernels_files_while_the_pod_runs_and_gone_afterwards() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a03";
     require_root!();
     let image = host::image("probe");
     let image = image.to_str().unwrap();
     let options = ["--memory", "42Mi", "--cpu", "900m", "--cpu-shares", "2048"];
     let words = [&[image][..], &options, &["--", "--trap-exit", "15", "7"]].concat();
-    let groups = groups(&words);
+    let groups = groups(UUID, &words);
     if groups.is_empty() {
         skip!("needs cgroups with the controllers cpu and memory");
     }
@@ -125,6 +125,7 @@ fn limits_are_in_the_kernels_files_while_the_pod_runs_and_gone_afterwards() {
 
 #[test]
 fn a_pod_that_does_not_start_leaves_no_groups() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a04";
     require_root!();
     let image = host::image("probe");
     let words = [
@@ -134,7 +135,7 @@ fn a_pod_that_does_not_start_leaves_no_groups() {
         "--exec",
         "/no/such",
     ];
-    let groups = groups(&words);
+    let groups = groups(UUID, &words);
     if groups.is_empty() {
         skip!("needs cgroups with the controller memory");
     }
@@ -148,10 +149,11 @@ fn a_pod_that_does_not_start_leaves_no_groups() {
 
 #[test]
 fn an_app_that_takes_more_memory_than_it_may_is_killed() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a05";
     require_root!();
     let image = image!("busybox");
     let image = image.to_str().unwrap();
-    if groups(&[image, "--memory", "16Mi"]).is_empty() {
+    if groups(UUID, &[image, "--memory", "16Mi"]).is_empty() {
         skip!("needs cgroups with the controller memory");
     }
     let scratch = Scratch::new();
@@ -166,6 +168,7 @@ fn an_app_that_takes_more_memory_than_it_may_is_killed() {
 
 #[test]
 fn apps_with_limits_of_their_own_are_apart() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a06";
     require_root!();
     let image = host::image("probe");
     let image = image.to_str().unwrap();
@@ -186,7 +189,7 @@ fn apps_with_limits_of_their_own_are_apart() {
         "--report-only",
         "cgroup",
     ];
-    let groups = groups(&words);
+    let groups = groups(UUID, &words);
     if groups.is_empty() {
         skip!("needs cgroups with the controller memory");
     }
@@ -206,9 +209,10 @@ fn apps_with_limits_of_their_own_are_apart() {
 
 #[test]
 fn without_limits_there_are_no_groups() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a07";
     require_root!();
     let image = host::image("probe");
-    assert!(groups(&[image.to_str().unwrap()]).is_empty());
+    assert!(groups(UUID, &[image.to_str().unwrap()]).is_empty());
     let words = ["--report-only", "cgroup"];
     // As seen from a namespace of cgroups whose root is where the caller is.
     let seen = host::probed(&words);

@@ -21,6 +21,7 @@ pub(crate) mod record;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -69,12 +70,14 @@ enum Step {
 
 /// Groups that exist. They are removed when this goes out of scope: whoever
 /// starts a pod never leaves that scope, so only a failure does.
-pub(crate) struct Made<'a>(&'a Groups);
+pub(crate) struct Made<'a>(Vec<&'a Path>);
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        // What cannot be removed now is collected with the pod.
-        let _ = self.0.remove();
+        for top in &self.0 {
+            // What cannot be removed now is collected with the pod.
+            let _ = remove(top);
+        }
     }
 }
 
@@ -272,17 +275,19 @@ impl Groups {
     ///
     /// # Errors
     ///
-    /// The kernel's refusals. What was made until then is removed.
+    /// The kernel's refusals; a pod with this UUID has the groups already. What
+    /// was made until then is removed.
     pub(crate) fn make(&self) -> Result<Made<'_>> {
-        let made = Made(self);
+        let mut made = Made(Vec::new());
         for step in &self.steps {
             match step {
+                Step::Make(path) if self.tops.contains(path) => {
+                    make_top(path)?;
+                    made.0.push(path);
+                }
                 Step::Make(path) => match std::fs::create_dir(path) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    result => {
-                        result
-                            .context(|| format!("cannot make the cgroup `{}`", path.display()))?;
-                    }
+                    result => result.context(|| cannot_make(path))?,
                 },
                 Step::Enable(path, controllers) => enable(path, controllers)?,
                 Step::Write(path, setting) => write(path, setting)?,
@@ -291,6 +296,28 @@ impl Groups {
         }
         Ok(made)
     }
+}
+
+/// Makes the group of a pod. What a pod of this UUID left behind whose host was
+/// killed gives way, if nothing runs in it.
+fn make_top(path: &Path) -> Result<()> {
+    let what = || cannot_make(path);
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result.context(what),
+    }
+    match remove_once(path) {
+        Err(Errno::BUSY) => {
+            return Err(Error::invalid(what())
+                .because(Error::invalid("another pod with this UUID is running")));
+        }
+        removed => removed.context(what)?,
+    }
+    std::fs::create_dir(path).context(what)
+}
+
+fn cannot_make(path: &Path) -> String {
+    format!("cannot make the cgroup `{}`", path.display())
 }
 
 fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
@@ -381,19 +408,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// It still has processes; the kernel's refusals.
 pub(crate) fn remove(top: &Path) -> Result<()> {
     let what = || format!("cannot remove the cgroup `{}`", top.display());
-    let (Some(parent), Some(name)) = (top.parent(), top.file_name()) else {
-        return Ok(());
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = match rustix::fs::open(parent, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(()),
-        opened => opened.context(what)?,
-    };
-    let name =
-        std::ffi::CString::new(name.as_encoded_bytes()).map_err(|_| Error::invalid(what()))?;
     let mut last = Errno::BUSY;
     for _ in 0..TRIES {
-        match remove_below(parent.as_fd(), &name) {
+        match remove_once(top) {
             Ok(()) => return Ok(()),
             Err(Errno::BUSY) => {}
             Err(errno) => {
@@ -408,7 +425,20 @@ pub(crate) fn remove(top: &Path) -> Result<()> {
     Err(last).context(what)
 }
 
-fn remove_below(parent: BorrowedFd<'_>, name: &std::ffi::CStr) -> rustix::io::Result<()> {
+fn remove_once(top: &Path) -> rustix::io::Result<()> {
+    let (Some(parent), Some(name)) = (top.parent(), top.file_name()) else {
+        return Ok(());
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = match rustix::fs::open(parent, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    let name = CString::new(name.as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
+    remove_below(parent.as_fd(), &name)
+}
+
+fn remove_below(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
     let unlink = || match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Err(Errno::NOENT) => Ok(()),
         result => result,

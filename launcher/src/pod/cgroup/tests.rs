@@ -375,3 +375,49 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
         remove(top).unwrap();
     }
 }
+
+#[test]
+fn a_running_pods_groups_are_not_taken_over_and_a_dead_ones_are() {
+    let Ok(groups) = arrange(
+        &discover(),
+        Uuid::from_random(*b"running-elsewhr."),
+        &memory(64 << 20),
+        &[],
+        &[],
+    ) else {
+        eprintln!("skipped: needs cgroups with the controller memory");
+        return;
+    };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let _residue = Residue(groups.tops.clone());
+    let made = groups.make().unwrap();
+    let script = "echo 0 > \"$1/cgroup.procs\"; echo in; read -r line";
+    let mut inside = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&groups.tops[0])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 3];
+    io::Read::read_exact(inside.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let error = groups.make().err().unwrap().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "cannot make the cgroup `{}`: another pod with this UUID is running",
+            groups.tops[0].display()
+        )
+    );
+    assert!(inside.try_wait().unwrap().is_none(), "it was killed");
+    drop(inside.stdin.take());
+    inside.wait().unwrap();
+    // As if the host had been killed: nobody removes the groups.
+    std::mem::forget(made);
+    let again = groups.make().unwrap();
+    drop(again);
+    assert!(!groups.tops[0].exists());
+}
