@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use stage1_init::Capabilities;
 
-use self::default::Circumstances;
+use self::default::{Circumstances, EPERM};
 use self::program::{Action, Filter, Rule};
 use super::standard::CAPABILITIES;
 use crate::ground::{Error, Result};
@@ -217,21 +217,24 @@ fn blocked(calls: &Calls, notes: &mut Vec<String>) -> Action {
 /// Nothing but these calls; `None` if they are all.
 fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Filter> {
     let members = members(default.arch, calls, notes);
-    let otherwise = blocked(calls, notes);
-    let mut rules = BTreeMap::new();
+    let mut otherwise = blocked(calls, notes);
+    let blocked = Rule::Always(otherwise);
+    let known = default.arch.calls().map(|(_, number)| (number, blocked));
+    let mut rules: BTreeMap<u32, Rule> = known.collect();
     for group in members.groups {
         match group {
             Group::All => return None,
             Group::Empty => {
                 notes.push("`@appc.io/empty` has no meaning in a set to retain".to_owned());
             }
-            Group::Default => rules.extend(
-                default
-                    .rules
-                    .iter()
-                    .filter(|(_, rule)| !matches!(rule, Rule::Always(Action::Errno(_))))
-                    .map(|(&number, &rule)| (number, rule)),
-            ),
+            Group::Default => {
+                // With what is there goes how programs find out what is not.
+                otherwise = default.otherwise;
+                let refused = Rule::Always(Action::Errno(EPERM));
+                let rules_of_it = default.rules.iter();
+                let others = rules_of_it.filter(|(_, rule)| **rule != refused);
+                rules.extend(others.map(|(&number, &rule)| (number, rule)));
+            }
         }
     }
     let life = LIFE.iter().filter_map(|name| default.arch.number(name));

@@ -43,7 +43,12 @@ pub(crate) fn listing(filter: &Filter) -> String {
     } else {
         parts.push(allowed.join(" "));
         by_argument(&mut parts, &judged);
-        parts.push(format!("others: {}", word(filter.otherwise)));
+        let most = refused.iter().max_by_key(|(_, names)| names.len());
+        let most = most.map_or(filter.otherwise, |(action, _)| *action);
+        for (action, names) in refused.iter().filter(|(action, _)| **action != most) {
+            parts.push(format!("{} {}", word(*action), names.join(" ")));
+        }
+        parts.push(format!("others: {}", word(most)));
         format!("{} allowed: {}", calls(allowed.len()), parts.join("; "))
     }
 }

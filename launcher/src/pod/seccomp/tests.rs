@@ -401,6 +401,11 @@ fn decided(wish: Wish<'_>) -> Verdict {
 /// What a decided filter does with a call of this architecture, by its bytes.
 fn does(verdict: &Verdict, name: &str) -> u32 {
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
+    does_number(verdict, arch.number(name).unwrap())
+}
+
+fn does_number(verdict: &Verdict, number: u32) -> u32 {
+    let arch = Arch::named(std::env::consts::ARCH).unwrap();
     let bytes = &verdict.program.as_ref().unwrap().bytes;
     let program: Vec<Instruction> = bytes
         .chunks(8)
@@ -411,7 +416,7 @@ fn does(verdict: &Verdict, name: &str) -> u32 {
             operand: u32::from_le_bytes(bytes[4..].try_into().unwrap()),
         })
         .collect();
-    run(&program, Call::of(arch, arch.number(name).unwrap()))
+    run(&program, Call::of(arch, number))
 }
 
 #[test]
@@ -431,6 +436,7 @@ fn a_set_to_retain_blocks_everything_else() {
     ] {
         assert_eq!(does(&verdict, name), expected, "{name}");
     }
+    assert_eq!(does_number(&verdict, 599), KILL);
     assert_eq!(
         verdict.program.unwrap().summary,
         "7 calls are allowed: execve exit exit_group read restart_syscall rt_sigreturn write; \
@@ -471,6 +477,9 @@ fn our_group_is_the_default() {
         assert_eq!(does(&verdict, "read"), ALLOW);
         assert_eq!(does(&verdict, "mount"), ALLOW);
         assert_eq!(does(&verdict, "umount2"), KILL);
+        // How a libc finds out what it has to do without.
+        assert_eq!(does(&verdict, "clone3"), ENOSYS);
+        assert_eq!(does_number(&verdict, 599), ENOSYS);
     }
 }
 
