@@ -35,25 +35,49 @@ impl Aci {
 
     /// Adds an entry of any kind, its name as it is: also names that lead out.
     pub(crate) fn entry(
-        mut self,
+        self,
         kind: EntryType,
         path: &str,
         mode: u32,
         target: &str,
         content: &[u8],
     ) -> Self {
+        self.odd(kind, path, content, |header| {
+            header.set_mode(mode);
+            header.as_gnu_mut().unwrap().linkname[..target.len()]
+                .copy_from_slice(target.as_bytes());
+        })
+    }
+
+    /// Adds an entry whose header is changed at will before it gets its checksum.
+    pub(crate) fn odd(
+        mut self,
+        kind: EntryType,
+        path: &str,
+        content: &[u8],
+        change: impl FnOnce(&mut Header),
+    ) -> Self {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
-        header.set_mode(mode);
+        header.set_mode(0o644);
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
         header.set_size(content.len() as u64);
         let fields = header.as_gnu_mut().unwrap();
         fields.name[..path.len()].copy_from_slice(path.as_bytes());
-        fields.linkname[..target.len()].copy_from_slice(target.as_bytes());
+        change(&mut header);
         header.set_cksum();
         self.0.append(&header, content).unwrap();
+        self
+    }
+
+    /// Adds a PAX header of these records to what comes next.
+    pub(crate) fn pax<'r>(
+        mut self,
+        records: impl IntoIterator<Item = (&'r str, &'r [u8])>,
+    ) -> Self {
+        self.0.append_pax_extensions(records).unwrap();
         self
     }
 

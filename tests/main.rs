@@ -24,7 +24,11 @@ mod isolation;
 mod isolators;
 /// Every failure that a user can cause, with the whole text that is shown.
 mod messages;
+/// Archives that attack whoever unpacks them, and what becomes of honest ones.
+mod unpack;
 
+/// From a name to a running app: discovery, signatures, dependencies.
+mod discovery;
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;
 /// Plans, as golden files.
@@ -35,5 +39,9 @@ mod pods;
 mod run;
 /// stage1-init on its own, without the launcher.
 mod stage1;
+/// The store: what it lists, keeps and removes, and what no fault breaks.
+mod store;
+/// Keys of GnuPG: shown, trusted, listed, removed.
+mod trust;
 /// Manifests, archives and layouts, side by side with the reference implementation.
 mod validate;

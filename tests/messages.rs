@@ -127,11 +127,11 @@ fn files_that_are_no_images() {
         ),
         (
             hello[..hello.len() / 2].to_vec(),
-            "cannot unpack entry `rootfs/hello`: cannot read its content: the compressed data ends too early",
+            "cannot unpack entry `rootfs/hello`: the compressed data ends too early",
         ),
         (
             corrupt,
-            "cannot unpack entry `rootfs/hello`: cannot read its content: the compressed data is corrupt: its checksum differs",
+            "cannot unpack entry `rootfs/hello`: the compressed data is corrupt: its checksum differs",
         ),
         (Aci::empty().dir("rootfs").bytes(), "it has no `manifest`"),
         (

@@ -3,10 +3,12 @@
 //!
 //! Here are the commands; how each family of them is spelt is in a file of its own.
 
+mod fetch;
 mod image;
 mod line;
 mod pod;
 mod split;
+mod trust;
 mod values;
 
 use std::ffi::OsString;
@@ -41,8 +43,12 @@ pub(crate) enum Command {
     RunPlan(PathBuf),
     /// Show the plan of a pod.
     Plan(run::Options, Format),
+    /// Fetch images.
+    Fetch(crate::command::fetch::Options),
     /// Show or change the store.
     Image(crate::command::image::Verb),
+    /// Say whose signatures count.
+    Trust(crate::command::trust::Verb),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -102,7 +108,9 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
             })?)
         }
         "plan" => pod::plan(&mut line)?,
+        "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
+        "trust" => Command::Trust(trust::verb(&mut line)?),
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
@@ -136,6 +144,7 @@ fn files(line: &mut Line) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::reference::Reference;
 
     fn command(line: &str) -> std::result::Result<Command, String> {
         let words = line.split_whitespace().map(OsString::from).collect();
@@ -193,7 +202,7 @@ mod tests {
             unreachable!("it is one app");
         };
         assert_eq!(app.arguments, ["--dir", "x", "--help", "--"]);
-        assert_eq!(options.images, [PathBuf::from("a.aci")]);
+        assert_eq!(options.images, [Reference::Path("a.aci".into())]);
     }
 
     #[test]

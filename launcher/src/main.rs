@@ -69,7 +69,11 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
+        Command::Fetch(options) => {
+            done(command::fetch::run(&dir, &options, &mut std::io::stdout()))
+        }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
+        Command::Trust(verb) => done(command::trust::run(&dir, &verb, &mut std::io::stdout())),
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

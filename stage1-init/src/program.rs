@@ -9,7 +9,7 @@ use crate::apps::App;
 use crate::beneath::Path;
 use crate::options::Finally;
 use crate::start::Start;
-use crate::sys::{self, Strings};
+use crate::sys::{self, Strings, Vector};
 
 /// Where a program is searched for if the environment does not say.
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
@@ -19,7 +19,9 @@ const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
 pub(crate) struct Program<'a> {
     file: &'a CStr,
     argv: Strings<'a>,
-    environment: Strings<'a>,
+    planned: Strings<'a>,
+    /// The environment that is inherited, in the place of the planned one.
+    inherited: Option<Vector<'a>>,
 }
 
 impl<'a> Program<'a> {
@@ -29,33 +31,33 @@ impl<'a> Program<'a> {
         for word in words.iter() {
             argv.push(word)?;
         }
-        let environment = if app.is_command() {
-            inherited(start)?
-        } else {
-            planned(app)?
-        };
         Ok(Self {
             file: words.iter().next().unwrap_or(c""),
             argv,
-            environment,
+            planned: planned(app)?,
+            inherited: app.is_command().then(|| start.environment()),
         })
     }
 
     /// Executes it; returns only if that fails.
     #[inline(never)]
     pub(crate) fn execute(&self) -> Errno {
+        let argv = self.argv.as_vector();
+        let environment = match self.inherited {
+            Some(inherited) => inherited,
+            None => self.planned.as_vector(),
+        };
         let mut components = self.file.to_bytes().split(|&byte| byte == b'/');
         if components.nth(1).is_some() {
-            return sys::execve(self.file, &self.argv, &self.environment);
+            return sys::execve(self.file, argv, environment);
         }
-        let path = self.environment.iter().find_map(path_of);
-        let path = path.unwrap_or(DEFAULT_PATH);
-        search(self.file, path, &self.argv, &self.environment)
+        let path = environment.iter().find_map(path_of);
+        search(self.file, path.unwrap_or(DEFAULT_PATH), argv, environment)
     }
 }
 
 /// As execvp(3), but a file of unknown format is not handed to a shell.
-fn search(file: &CStr, path: &[u8], argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
+fn search(file: &CStr, path: &[u8], argv: Vector<'_>, environment: Vector<'_>) -> Errno {
     if file.is_empty() {
         return Errno::NOENT;
     }
@@ -85,16 +87,11 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
         argv.push(word)?;
     }
     argv.push(status)?;
-    Ok(sys::fexecve(finally.program, &argv, &inherited(start)?))
-}
-
-fn inherited(start: Start) -> Result<Strings<'static>> {
-    let variables = || (0..).map_while(move |at| start.variable(at));
-    let mut environment = Strings::new(variables().count())?;
-    for variable in variables() {
-        environment.push(variable)?;
-    }
-    Ok(environment)
+    Ok(sys::fexecve(
+        finally.program,
+        argv.as_vector(),
+        start.environment(),
+    ))
 }
 
 fn planned<'a>(app: &App<'a>) -> Result<Strings<'a>> {

@@ -1,117 +1,27 @@
 //! Compares with the peers that are installed, in one run: absolute times move
 //! from machine to machine and from hour to hour, so read the ratios.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod run;
+mod unpack;
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cmd::{Result, cmd, failed, find, is_root, say, show, target_dir};
-use crate::{build, images};
+use crate::cmd::Result;
 
-/// What the ratios are of.
-const OURS: &str = "launcher run";
+pub(crate) use run::run;
+pub(crate) use unpack::unpack;
 
-/// One way to run `/bin/true` of busybox, from nothing to nothing.
+/// One way to do what is compared.
 struct Contender {
     name: String,
     command: Command,
+    /// The status that it exits with when all is well.
+    status: i32,
     times: Vec<Duration>,
-}
-
-/// `cargo xtask bench run`: a cached root file system runs one short program.
-pub(crate) fn run(rounds: usize) -> Result<()> {
-    if !is_root() {
-        return Err("running pods needs root".to_owned());
-    }
-    let built = build::release()?;
-    let dir = target_dir().join("bench");
-    if dir.exists() {
-        fs::remove_dir_all(&dir).map_err(failed("remove", &dir))?;
-    }
-    let root = dir.join("root");
-    let tree = images::busybox()?;
-    tree.write(&root)?;
-    let image = dir.join("true.aci");
-    let manifest = images::manifest("busybox")?.replace("[\"sh\"]", "[\"/bin/true\"]");
-    fs::write(&image, tree.pack(manifest.as_bytes())?).map_err(failed("write", &image))?;
-
-    let mut contenders = contenders(&built.launcher, &image, &root, &dir)?;
-    // Once without the clock: the launcher unpacks, caches fill.
-    for contender in &mut contenders {
-        contender.once()?;
-    }
-    // Interleaved, so that whatever else the machine does meets all alike.
-    for _ in 0..rounds.max(1) {
-        for contender in &mut contenders {
-            let time = contender.once()?;
-            contender.times.push(time);
-        }
-    }
-    table(&mut contenders);
-    Ok(())
-}
-
-fn contenders(launcher: &Path, image: &Path, root: &Path, dir: &Path) -> Result<Vec<Contender>> {
-    let mut all = vec![Contender::new(
-        "exec alone",
-        &root.join("bin/busybox"),
-        &["true"],
-    )];
-    let store = dir.join("store");
-    let words: [&Path; 4] = ["--dir".as_ref(), &store, "run".as_ref(), image];
-    all.push(Contender::new(OURS, launcher, &words));
-    let chrooted = |words: &[&str]| {
-        let mut words: Vec<PathBuf> = words.iter().map(PathBuf::from).collect();
-        words.extend(["chroot".into(), root.to_owned(), "/bin/true".into()]);
-        words
-    };
-    if let Some(unshare) = find("unshare") {
-        let words = chrooted(&["--mount", "--pid", "--fork", "--ipc", "--net", "--uts"]);
-        all.push(Contender::new("unshare + chroot", &unshare, &words));
-    }
-    if let Some(bwrap) = find("bwrap") {
-        let mut words: Vec<PathBuf> = ["--unshare-all", "--bind"].map(PathBuf::from).into();
-        words.push(root.to_owned());
-        let rest = ["/", "--proc", "/proc", "--dev", "/dev", "/bin/true"];
-        words.extend(rest.map(PathBuf::from));
-        all.push(Contender::new("bwrap", &bwrap, &words));
-    }
-    for name in ["crun", "runc"] {
-        if let Some(runtime) = find(name) {
-            all.push(bundle(name, &runtime, root, dir)?);
-        }
-    }
-    if let Some(nspawn) = find("systemd-nspawn") {
-        let mut words: Vec<PathBuf> = ["--quiet", "--register=no", "--keep-unit", "--directory"]
-            .map(PathBuf::from)
-            .into();
-        words.extend([root.to_owned(), "/bin/true".into()]);
-        all.push(Contender::new("systemd-nspawn", &nspawn, &words));
-    }
-    Ok(all)
-}
-
-/// Lets the runtime write its own standard configuration, and changes only
-/// what is run and where.
-fn bundle(name: &str, runtime: &Path, root: &Path, dir: &Path) -> Result<Contender> {
-    let bundle = dir.join(name);
-    fs::create_dir_all(&bundle).map_err(failed("make", &bundle))?;
-    cmd(runtime).arg("spec").dir(&bundle).quiet().run()?;
-    let config = bundle.join("config.json");
-    let text = fs::read_to_string(&config).map_err(failed("read", &config))?;
-    let text = text
-        .replace("\"terminal\": true", "\"terminal\": false")
-        .replace("\"sh\"", "\"/bin/true\"")
-        .replace("\"rootfs\"", &format!("\"{}\"", root.display()));
-    fs::write(&config, text).map_err(failed("write", &config))?;
-    let mut words: Vec<PathBuf> = Vec::new();
-    if name == "crun" {
-        words.push("--cgroup-manager=disabled".into());
-    }
-    words.extend(["run", "--bundle"].map(PathBuf::from));
-    words.extend([bundle, format!("nosecone-bench-{name}").into()]);
-    Ok(Contender::new(name, runtime, &words))
+    /// Most memory that it and its children took at a time, in KiB.
+    memory: u64,
 }
 
 impl Contender {
@@ -122,54 +32,65 @@ impl Contender {
         Self {
             name: name.to_owned(),
             command,
+            status: 0,
             times: Vec::new(),
+            memory: 0,
         }
     }
 
+    /// Runs to the end, and returns how long that took.
     fn once(&mut self) -> Result<Duration> {
         let start = Instant::now();
-        let status = self
-            .command
-            .status()
-            .map_err(|error| format!("cannot run {}: {error}", self.name))?;
+        let status = self.command.status().map_err(|error| self.cannot(&error))?;
         let time = start.elapsed();
-        if status.success() {
-            Ok(time)
-        } else {
-            Err(format!("{} fails: {status}", self.name))
+        self.check(status)?;
+        Ok(time)
+    }
+
+    /// Runs to the end, and looks all the time at the memory that is taken.
+    fn watched(&mut self) -> Result<()> {
+        let mut child = self.command.spawn().map_err(|error| self.cannot(&error))?;
+        let status = loop {
+            self.memory = self.memory.max(memory_of(&child));
+            if let Some(status) = child.try_wait().map_err(|error| self.cannot(&error))? {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        self.check(status)
+    }
+
+    fn check(&self, status: ExitStatus) -> Result<()> {
+        match status.code() == Some(self.status) {
+            true => Ok(()),
+            false => Err(format!("{} fails: {status}", self.name)),
         }
+    }
+
+    fn cannot(&self, error: &std::io::Error) -> String {
+        format!("cannot run {}: {error}", self.name)
+    }
+
+    /// Returns the time, in milliseconds, that so many tenths of all stay below.
+    fn quantile(&self, tenths: usize) -> f64 {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        let last = times.len().saturating_sub(1);
+        let index = (times.len() * tenths / 10).min(last);
+        times.get(index).map_or(0.0, Duration::as_secs_f64) * 1000.0
     }
 }
 
-fn table(contenders: &mut [Contender]) {
-    for contender in contenders.iter_mut() {
-        contender.times.sort_unstable();
-    }
-    let quantile = |contender: &Contender, of: usize| {
-        let index = (contender.times.len() * of / 10).min(contender.times.len().saturating_sub(1));
-        contender
-            .times
-            .get(index)
-            .map_or(0.0, Duration::as_secs_f64)
-            * 1000.0
+/// Peaks of a process and of its children, in KiB, as far as they live.
+fn memory_of(child: &Child) -> u64 {
+    let peak = |pid: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|text| text.split_whitespace().next()?.parse().ok());
+        peak.unwrap_or(0_u64)
     };
-    let ours = contenders
-        .iter()
-        .find(|contender| contender.name == OURS)
-        .map_or(1.0, |contender| quantile(contender, 5));
-    say("\nbusybox runs /bin/true from a cached root file system; milliseconds\n");
-    show(&format!(
-        "{:<18} {:>8} {:>8} {:>10}\n",
-        "", "median", "p90", "x launcher"
-    ));
-    for contender in &*contenders {
-        let middle = quantile(contender, 5);
-        show(&format!(
-            "{:<18} {:>8.2} {:>8.2} {:>10.2}\n",
-            contender.name,
-            middle,
-            quantile(contender, 9),
-            middle / ours
-        ));
-    }
+    let pid = child.id().to_string();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    peak(&pid) + children.split_whitespace().map(peak).sum::<u64>()
 }

@@ -63,6 +63,12 @@ impl Cmd {
         self
     }
 
+    /// Throws away what it says of its progress.
+    pub(crate) fn discard(mut self) -> Self {
+        self.command.stderr(Stdio::null());
+        self
+    }
+
     /// Does not echo the command line.
     pub(crate) fn quiet(mut self) -> Self {
         self.echo = false;

@@ -1,7 +1,47 @@
 //! The first command of the README: from nothing to a running pod.
 
-use crate::cmd::{Result, cmd, images_dir, is_root, say, target_dir};
-use crate::{build, images};
+use std::fs;
+
+use crate::cmd::{Result, cmd, failed, images_dir, is_root, root, say, target_dir};
+use crate::{build, images, setup};
+
+/// `cargo xtask demo --discovery`: the image of a name, found, fetched and
+/// verified over HTTPS, with the image that it needs, and run.
+pub(crate) fn discovery() -> Result<()> {
+    if !is_root() {
+        return Err("namespaces in which nosecone.net is this host need root".to_owned());
+    }
+    setup::setup()?;
+    let built = build::release()?;
+    images::all(&images_dir())?;
+    let site = images_dir().join("site");
+    if !site.exists() {
+        return Err("the site could not be built; see above".to_owned());
+    }
+    let dir = target_dir().join("demo-discovery");
+    if dir.exists() {
+        // Else nothing would be fetched.
+        fs::remove_dir_all(&dir).map_err(failed("remove", &dir))?;
+    }
+    let launcher = || cmd(&built.launcher).arg("--dir").arg(&dir);
+    launcher()
+        .args(["trust", "--prefix=nosecone.net/example", "--yes"])
+        .arg(site.join("key.asc"))
+        .run()?;
+    cmd("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", "--net"])
+        .args(["--mount-proc", "sh"])
+        .arg(root().join("images/site/inside.sh"))
+        .arg(&site)
+        .arg("simple")
+        .arg(&built.launcher)
+        .arg("--dir")
+        .arg(&dir)
+        .args(["run", "--ca-file"])
+        .arg(site.join("ca.pem"))
+        .arg("nosecone.net/example/test")
+        .run()
+}
 
 /// `cargo xtask demo`.
 pub(crate) fn demo() -> Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::aci::{Node, Tree};
 use crate::cmd::{Result, cargo, failed, find, root, say, target_dir};
-use crate::debian;
+use crate::{debian, site};
 
 /// Where Debian's package puts the static busybox.
 const BUSYBOX: &str = "/bin/busybox";
@@ -20,6 +20,7 @@ pub(crate) fn all(into: &Path) -> Result<()> {
     } else {
         say("left out: nosecone-base.aci, busybox.aci (needs busybox-static)");
     }
+    site::build(into)?;
     debian::all(into)
 }
 
@@ -100,6 +101,11 @@ pub(crate) fn manifest(name: &str) -> Result<String> {
     let path = root().join("images").join(name).join("manifest");
     let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
     Ok(text.replace("@ARCH@", architecture(ARCH)))
+}
+
+/// Returns what the specification calls this machine.
+pub(crate) fn arch() -> &'static str {
+    architecture(ARCH)
 }
 
 /// Returns what the specification calls an architecture that Rust calls so.

@@ -13,6 +13,7 @@ mod dist;
 mod elf;
 mod images;
 mod setup;
+mod site;
 mod size;
 mod source;
 mod test;
@@ -27,7 +28,8 @@ use pico_args::Arguments;
 const HELP: &str = "\
 The tasks of Nose Cone: cargo xtask TASK
 
-  demo      build everything and run the hello image (as root)
+  demo      build everything and run the hello image (as root); with --discovery
+            an image that is found by its name, fetched and verified over HTTPS
   test      everything that a change must pass, from formatting to running pods;
             --strict turns tests that cannot run on this host into failures
   setup     install what the fuller tests want (as root on Debian), or say what lacks
@@ -37,7 +39,8 @@ The tasks of Nose Cone: cargo xtask TASK
   dist      build both programs static, check that they are, and pack them with
             licence and checksums; --target TRIPLE chooses the target
   size      weigh stage1-init on disk and in memory against its budgets
-  bench     compare with the peers that are installed: bench run [--rounds N]
+  bench     compare with the peers that are installed: bench run|unpack
+            [--rounds N]
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
   help      this text
 ";
@@ -53,9 +56,10 @@ fn main() -> ExitCode {
 }
 
 enum Task {
-    Bench { rounds: usize },
+    BenchRun { rounds: Option<usize> },
+    BenchUnpack { rounds: Option<usize> },
     Build,
-    Demo,
+    Demo { discovery: bool },
     Dist { target: Option<String> },
     Help,
     Images { into: PathBuf, programs_only: bool },
@@ -67,9 +71,11 @@ enum Task {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Bench { rounds } => bench::run(rounds),
+        Task::BenchRun { rounds } => bench::run(rounds.unwrap_or(30)),
+        Task::BenchUnpack { rounds } => bench::unpack(rounds.unwrap_or(5)),
         Task::Build => build::task(),
-        Task::Demo => demo::demo(),
+        Task::Demo { discovery: true } => demo::discovery(),
+        Task::Demo { .. } => demo::demo(),
         Task::Dist { target } => dist::dist(target),
         Task::Help => {
             cmd::show(HELP);
@@ -97,7 +103,9 @@ fn parse() -> Result<Task> {
         None | Some("help") => Task::Help,
         Some("bench") => bench_task(&mut words)?,
         Some("build") => Task::Build,
-        Some("demo") => Task::Demo,
+        Some("demo") => Task::Demo {
+            discovery: words.contains("--discovery"),
+        },
         Some("dist") => Task::Dist {
             target: option(&mut words, "--target")?,
         },
@@ -123,14 +131,17 @@ fn parse() -> Result<Task> {
 }
 
 fn bench_task(words: &mut Arguments) -> Result<Task> {
-    let rounds = option(words, "--rounds")?.unwrap_or(30);
+    let rounds = option(words, "--rounds")?;
     match words
         .subcommand()
         .map_err(|error| error.to_string())?
         .as_deref()
     {
-        None | Some("run") => Ok(Task::Bench { rounds }),
-        Some(other) => Err(format!("no benchmark `{other}`: there is `run`")),
+        None | Some("run") => Ok(Task::BenchRun { rounds }),
+        Some("unpack") => Ok(Task::BenchUnpack { rounds }),
+        Some(other) => Err(format!(
+            "no benchmark `{other}`: there are `run` and `unpack`"
+        )),
     }
 }
 

@@ -38,6 +38,7 @@ const PACKAGES: &[Package] = &[
     Package("umoci", "umoci", "agreement with other unpackers"),
     Package("gpg", "gpg", "tests of signatures"),
     Package("openssl", "openssl", "tests of HTTPS"),
+    Package("stunnel4", "stunnel", "tests of HTTPS"),
     Package(
         "ca-certificates",
         "/etc/ssl/certs/ca-certificates.crt",

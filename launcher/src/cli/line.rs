@@ -10,6 +10,9 @@ use pico_args::Arguments;
 
 use crate::ground::{Error, Result};
 
+/// How the ancestor spelled options that there are still.
+const ANCESTRAL: [(&str, &str); 1] = [("-nodeps", "--no-deps")];
+
 /// What is left of a command line.
 pub(super) struct Line {
     options: Arguments,
@@ -24,6 +27,12 @@ impl Line {
             .iter()
             .position(|argument| argument == "--")
             .map(|at| arguments.split_off(at).into_iter().skip(1).collect());
+        for argument in &mut arguments {
+            let modern = ANCESTRAL.iter().find(|(old, _)| argument == old);
+            if let Some((_, modern)) = modern {
+                *argument = OsString::from(modern);
+            }
+        }
         Self {
             options: Arguments::from_vec(arguments),
             rest,
@@ -56,10 +65,23 @@ impl Line {
         value.map_err(misused)
     }
 
+    /// Takes all values of an option that may be repeated, as paths.
+    pub(super) fn paths(&mut self, name: &'static str) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        while let Some(path) = self.path(name)? {
+            paths.push(path);
+        }
+        Ok(paths)
+    }
+
     /// Takes the next argument that is no option. Options are taken before.
     pub(super) fn argument(&mut self) -> Result<Option<PathBuf>> {
         match self.options.opt_free_from_os_str(path).map_err(misused)? {
-            Some(option) if option.as_os_str().as_encoded_bytes().starts_with(b"-") => {
+            // A lone dash stands for the standard input.
+            Some(option)
+                if option.as_os_str() != "-"
+                    && option.as_os_str().as_encoded_bytes().starts_with(b"-") =>
+            {
                 Err(unknown_option(&option.to_string_lossy()))
             }
             argument => Ok(argument),
@@ -70,6 +92,15 @@ impl Line {
     pub(super) fn word(&mut self) -> Result<Option<String>> {
         let word = self.argument()?.map(|word| word.into_os_string());
         word.map(text).transpose()
+    }
+
+    /// Takes the next argument, if it is a word that `fits`.
+    pub(super) fn word_if(&mut self, fits: impl Fn(&str) -> bool) -> Result<Option<String>> {
+        let next = self.options.clone().finish();
+        match next.first().and_then(|next| next.to_str()) {
+            Some(next) if fits(next) => self.word(),
+            _ => Ok(None),
+        }
     }
 
     /// Takes all arguments that are left, as text.

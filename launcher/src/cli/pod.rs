@@ -1,6 +1,7 @@
 //! The command lines of pods: `launcher run`, `prepare` and `plan`.
 
 use super::Command;
+use super::fetch;
 use super::line::{self, Line};
 use super::split::{Options, Part, Split, Table, Takes, missing_image, split};
 use super::values;
@@ -19,14 +20,19 @@ use Takes::{Many, Nothing, One};
 /// The options of a pod.
 const POD: Table = &[
     ("--annotation", Many),
+    ("--ca-file", One),
     ("--format", One),
     ("--hostname", One),
+    ("--image-dir", Many),
     ("--inherit-env", Nothing),
+    ("--insecure-options", One),
     ("--interactive", Nothing),
     ("--locale", One),
     ("--no-overlay", Nothing),
     ("--plan", One),
     ("--pod-manifest", One),
+    ("--pull-policy", One),
+    ("--quiet", Nothing),
     ("--set-env", Many),
     ("--set-env-file", Many),
     ("--strict", Nothing),
@@ -96,6 +102,8 @@ pub(super) fn prepare(line: &mut Line) -> Result<Command> {
 pub(super) fn plan(line: &mut Line) -> Result<Command> {
     let split = split("plan", line.all(), POD, APP)?;
     refuse(&split, &["--plan", "--uuid-file-save"])?;
+    // A plan that is only shown is of what is stored.
+    refuse(&split, fetch::OPTIONS)?;
     let format = split.pod.value("--format", format)?;
     Ok(Command::Plan(
         options(split)?,
@@ -129,7 +137,7 @@ fn options(split: Split) -> Result<run::Options> {
     let mut images = Vec::new();
     let mut apps = Vec::new();
     for part in &split.apps {
-        images.push(part.image.clone());
+        images.push(fetch::referenced(&part.image, &part.labels)?);
         apps.push(app(part)?);
     }
     let mut variables = Vec::new();
@@ -151,6 +159,7 @@ fn options(split: Split) -> Result<run::Options> {
     Ok(run::Options {
         images,
         manifest,
+        fetch: fetch::of_pod(pod)?,
         uuid: pod.value("--uuid", Uuid::parse)?,
         uuid_file: pod.path("--uuid-file-save"),
         inherit: pod.flag("--inherit-env")?,

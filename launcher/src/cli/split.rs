@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use super::fetch::is_label;
 use super::line::{text, unknown_option};
 use crate::ground::{Error, Result};
 use crate::pod::plan::quote;
@@ -43,6 +44,8 @@ pub(super) struct Split {
 pub(super) struct Part {
     /// Its image.
     pub(super) image: PathBuf,
+    /// The labels behind the image's name.
+    pub(super) labels: Vec<String>,
     /// Its options.
     pub(super) options: Options,
     /// What is appended to its command; `None` without `--`.
@@ -111,6 +114,11 @@ pub(super) fn split(verb: &str, words: Vec<OsString>, pod: Table, app: Table) ->
             options.add(name, takes, value)?;
         } else if split.apps.is_empty() {
             split.apps.push(part(word));
+        } else if let Some(part) = split.apps.last_mut()
+            && part.options.0.is_empty()
+            && let Some(label) = word.to_str().filter(|word| is_label(word))
+        {
+            part.labels.push(label.to_owned());
         } else {
             return Err(Error::usage(format!(
                 "{} is one argument too many",
@@ -137,6 +145,7 @@ pub(super) fn missing_image() -> Error {
 fn part(image: OsString) -> Part {
     Part {
         image: PathBuf::from(image),
+        labels: Vec::new(),
         options: Options::default(),
         arguments: None,
     }
@@ -217,6 +226,9 @@ impl Split {
                 add("---");
             }
             add(&quote(&part.image.to_string_lossy()));
+            for label in &part.labels {
+                add(&quote(label));
+            }
             part.options.line(&mut add);
             if let Some(arguments) = &part.arguments {
                 add("--");

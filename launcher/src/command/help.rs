@@ -1,6 +1,6 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{image, plan, prepare, run, validate, version};
+use super::{fetch, image, plan, prepare, run, trust, validate, version};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
@@ -13,12 +13,14 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         prepare::RUN_HELP,
     ),
     ("plan", "shows what `run` would do", plan::HELP),
+    ("fetch", "sees to it that images are stored", fetch::HELP),
     ("validate", "checks images and manifests", validate::HELP),
     (
         "image",
         "shows and changes what is in the store",
         image::HELP,
     ),
+    ("trust", "says whose signatures count", trust::HELP),
     ("help", "shows this, or how to use a command", HELP),
     ("version", "shows the version", version::HELP),
 ];
@@ -38,7 +40,10 @@ pub(crate) fn text(command: Option<&str>) -> Result<String> {
     COMMANDS
         .iter()
         .find(|(command, ..)| *command == name)
-        .map(|(_, _, help)| (*help).to_owned())
+        .map(|(name, _, help)| match *name {
+            "run" | "prepare" | "fetch" | "trust" => format!("{help}{}", fetch::OPTIONS),
+            _ => (*help).to_owned(),
+        })
         .ok_or_else(|| unknown(name))
 }
 

@@ -1,5 +1,6 @@
 //! The verbs: each takes checked options, calls the pipeline, and gives its result.
 
+pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod help;
 pub(crate) mod image;
@@ -7,6 +8,8 @@ pub(crate) mod plan;
 pub(crate) mod prepare;
 mod request;
 pub(crate) mod run;
+pub(crate) mod signature;
+pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;
 

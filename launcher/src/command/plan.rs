@@ -1,23 +1,22 @@
 //! `launcher plan`: what `run` would do, without doing anything.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::request;
 use super::run::{Options, random_uuid, tell};
 use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Kind, Result, source};
-use crate::image::rootfs::Rootfs;
-use crate::image::store::{self, Store};
-use crate::image::survey::survey;
-use crate::image::tree::Stack;
+use crate::image::store::Store;
+use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
+use crate::pod::foresee::{Foreseen, Foresight};
 use crate::pod::reify::{Source, reify};
-use crate::pod::request::Request;
+use crate::pod::tree::Images as _;
 use crate::words::digest::ImageId;
 use crate::words::manifest::ImageManifest;
+use crate::words::reference::Reference;
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -50,7 +49,34 @@ pub(crate) enum Format {
 pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8>> {
     let host = Host::observe();
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
-    let (request, images) = images(dir, options)?;
+    let dirs = Dirs::look(dir)?;
+    let store = dirs.as_ref().map(Store::open).transpose()?;
+    let archives = options.images.iter().map(archive);
+    let archives: Vec<Option<Survey>> = archives.collect::<Result<_>>()?;
+    let images = options.images.iter().zip(&archives);
+    let mut ids: Vec<ImageId> = images
+        .map(|(image, archive)| match archive {
+            Some(archive) => Ok(archive.id),
+            None => stored(store.as_ref(), image),
+        })
+        .collect::<Result<_>>()?;
+    let manifest = options.manifest.clone();
+    let mut request = request::complete(options)?;
+    if let Some(file) = manifest {
+        let none = || {
+            Error::new(
+                Kind::NotFound,
+                format!("there are no images in `{}`", dir.display()),
+            )
+        };
+        let images = request::add_manifest(&mut request, &file, store.as_ref().ok_or_else(none)?)?;
+        ids = images.iter().map(|image| *image.id()).collect();
+    }
+    let images = ids.iter().enumerate().map(|(index, id)| {
+        let archive = archives.get(index).and_then(Option::as_ref);
+        Image::foresee(dir, store.as_ref(), archive, id)
+    });
+    let images: Vec<Image<'_>> = images.collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = images.iter().map(Image::source).collect();
     let directory = directory::path(dir, uuid);
     let pod = reify(uuid, directory, &host, &request, &sources, &source::look)?;
@@ -63,40 +89,29 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     })
 }
 
-/// An image: an archive that was only looked at, or one of the store.
-struct Image {
+/// An image as it would be.
+struct Image<'a> {
     id: ImageId,
     manifest: ImageManifest,
-    rootfs: Box<dyn Rootfs>,
-    layers: Vec<PathBuf>,
+    rootfs: Foreseen<'a>,
 }
 
-impl Image {
-    /// Looks at an archive. Where it would be unpacked is known before it is.
-    fn archive(dir: &Path, file: &Path) -> Result<Self> {
-        let name = file.display().to_string();
-        let file = File::open(file).context(|| format!("cannot open image `{name}`"))?;
-        let survey = survey(file, &name)?;
-        let tree = dir
-            .join("images")
-            .join(survey.id.to_string())
-            .join("rootfs");
+impl<'a> Image<'a> {
+    fn foresee(
+        dir: &'a Path,
+        store: Option<&'a Store<'a>>,
+        archive: Option<&'a Survey>,
+        id: &ImageId,
+    ) -> Result<Self> {
+        let foresight = Foresight {
+            dir,
+            store,
+            archive,
+        };
         Ok(Self {
-            id: survey.id,
-            manifest: survey.manifest.value,
-            rootfs: Box::new(survey.index),
-            layers: vec![tree],
-        })
-    }
-
-    /// Takes an image of the store.
-    fn stored(image: &store::Image) -> Result<Self> {
-        let layers = vec![image.rootfs_path()];
-        Ok(Self {
-            id: *image.id(),
-            manifest: image.manifest().clone(),
-            rootfs: Box::new(Stack::open(&layers)?),
-            layers,
+            id: *id,
+            manifest: foresight.manifest(id)?,
+            rootfs: foresight.look(id)?,
         })
     }
 
@@ -104,30 +119,31 @@ impl Image {
         Source {
             id: self.id,
             manifest: &self.manifest,
-            rootfs: &*self.rootfs,
-            layers: self.layers.clone(),
+            layers: self.rootfs.layers.clone(),
+            rootfs: &self.rootfs,
         }
     }
 }
 
-/// Completes what was asked for. The store is opened only where a pod manifest
-/// needs it.
-fn images(dir: &Path, options: Options) -> Result<(Request, Vec<Image>)> {
-    let (manifest, arguments) = (options.manifest.clone(), options.images.clone());
-    let mut request = request::complete(options)?;
-    let images: Result<_> = match manifest {
-        None => {
-            let images = arguments.iter();
-            images.map(|file| Image::archive(dir, file)).collect()
-        }
-        Some(file) => {
-            let dirs = Dirs::look(dir)?.ok_or_else(|| {
-                let what = format!("there are no images in `{}`", dir.display());
-                Error::new(Kind::NotFound, what)
-            })?;
-            let images = request::add_manifest(&mut request, &file, &Store::open(&dirs)?)?;
-            images.iter().map(Image::stored).collect()
-        }
+/// Reads the archive, if a file was named.
+fn archive(image: &Reference) -> Result<Option<Survey>> {
+    let Reference::Path(path) = image else {
+        return Ok(None);
     };
-    Ok((request, images?))
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
+    survey(file, &name).map(Some)
+}
+
+/// Returns the ID of an image that is stored.
+fn stored(store: Option<&Store<'_>>, image: &Reference) -> Result<ImageId> {
+    let found = match (image, store) {
+        (Reference::Id(prefix), Some(store)) => return store.named(prefix),
+        (Reference::Name(name), Some(store)) => store.find(&name.name, &name.labels)?,
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("image `{image}` is not stored"))
+            .hint("`launcher fetch` fetches and stores it")
+    })
 }

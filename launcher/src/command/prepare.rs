@@ -7,6 +7,8 @@ use super::run::{self, Options};
 use crate::ground::Result;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
+use crate::image::fetch::{Fetch, PullPolicy};
+use crate::image::store::Store;
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -28,11 +30,14 @@ does. Any beginning of the UUID will do, if no other prepared pod has it.
 ";
 
 /// Prepares a pod, and returns the line to print.
-pub(crate) fn run(dir: &Path, options: Options) -> Result<String> {
+pub(crate) fn run(dir: &Path, mut options: Options) -> Result<String> {
     let host = Host::observe();
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
-    let (directory, _) = run::make(&dirs, &host, options, State::Prepare)?;
+    let store = Store::open(&dirs)?;
+    let how = std::mem::take(&mut options.fetch);
+    let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
+    let (directory, _) = run::make(&dirs, &host, &fetch, options, State::Prepare)?;
     let uuid = directory.uuid();
     directory.keep_prepared()?;
     Ok(format!("{uuid}\n"))

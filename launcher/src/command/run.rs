@@ -15,9 +15,9 @@ use super::request;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Result, beneath, source};
+use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
-use crate::image::verify::Verified;
 use crate::pod::cgroup::{self, Groups, record};
 use crate::pod::compose::{Pod, compose};
 use crate::pod::descriptors::DEFAULT_FILTER;
@@ -31,6 +31,7 @@ use crate::pod::request::Request;
 use crate::pod::seccomp::Program;
 use crate::run::stage1::{self, Handover};
 use crate::words::manifest::app::Variable;
+use crate::words::reference::Reference;
 use crate::words::types::Uuid;
 
 /// How to use this command.
@@ -120,8 +121,10 @@ App options, behind the image; they count more than what the image says:
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// The images of the apps, as they were given.
-    pub(crate) images: Vec<PathBuf>,
+    /// The images of the apps.
+    pub(crate) images: Vec<Reference>,
+    /// How they are fetched.
+    pub(crate) fetch: fetch::Options,
     /// A pod manifest, instead of images.
     pub(crate) manifest: Option<PathBuf>,
     /// UUID of the pod, if it is not to be random.
@@ -141,11 +144,16 @@ pub(crate) struct Options {
 }
 
 /// Runs a pod; returns only if it could not be started.
-pub(crate) fn run(dir: &Path, options: Options) -> Result<Infallible> {
+pub(crate) fn run(dir: &Path, mut options: Options) -> Result<Infallible> {
     let host = Host::observe();
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
-    let (directory, plan) = make(&dirs, &host, options, State::Run)?;
+    let store = Store::open(&dirs)?;
+    let how = std::mem::take(&mut options.fetch);
+    let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
+    let (directory, plan) = make(&dirs, &host, &fetch, options, State::Run)?;
+    // The process stays; stage1-init takes its place.
+    fetch.tell(&format!("Container started, PID: {}", std::process::id()));
     start(&dirs, &directory, &plan)
 }
 
@@ -193,6 +201,7 @@ pub(crate) fn run_plan(dir: &Path, file: &Path) -> Result<Infallible> {
 pub(super) fn make<'a>(
     dirs: &'a Dirs,
     host: &Host,
+    fetch: &Fetch<'_>,
     options: Options,
     state: State,
 ) -> Result<(PodDirectory<'a>, Plan)> {
@@ -200,17 +209,21 @@ pub(super) fn make<'a>(
     if let Some(file) = &options.uuid_file {
         request::save_uuid(file, uuid)?;
     }
-    let store = Store::open(dirs)?;
+    let store = fetch.store();
     let (manifest, arguments) = (options.manifest.clone(), options.images.clone());
     let mut request = request::complete(options)?;
     let images = match manifest {
-        Some(file) => request::add_manifest(&mut request, &file, &store)?,
+        Some(file) => request::add_manifest(&mut request, &file, store)?,
         None => {
-            let images = arguments.iter().map(|argument| image(&store, argument));
+            let images = arguments.iter().map(|argument| image(fetch, argument));
             images.collect::<Result<_>>()?
         }
     };
-    let pod = reified(dirs, &store, host, uuid, &request, &images)?;
+    for image in &images {
+        fetch.dependencies(image.id())?;
+    }
+    fetch.tell(&format!("Creating container: {uuid}"));
+    let pod = reified(dirs, store, host, uuid, &request, &images)?;
     tell(&pod, request.strict)?;
     let plan = compose(&pod, host)?;
     let directory = PodDirectory::create(dirs, uuid, state)?;
@@ -218,6 +231,7 @@ pub(super) fn make<'a>(
     directory.write("pod", manifest.as_bytes())?;
     directory.write("plan", plan.text().as_bytes())?;
     keep(&pod, &directory)?;
+    fetch.tell("Creating rootfs");
     copy_roots(&pod, &directory)?;
     Ok((directory, plan))
 }
@@ -231,13 +245,13 @@ pub(crate) fn random_uuid() -> Result<Uuid> {
 }
 
 /// Finds the image that an argument means, and sees to it that it is stored.
-fn image(store: &Store<'_>, argument: &Path) -> Result<Image> {
-    let name = argument.display().to_string();
-    let file = std::fs::File::open(argument).context(|| format!("cannot open image `{name}`"))?;
-    let id = store.ensure(&Verified::by_operator(file, name.clone()))?;
-    store
-        .image(&id)?
-        .ok_or_else(|| Error::invalid(format!("image `{name}` was removed while it was stored")))
+fn image(fetch: &Fetch<'_>, argument: &Reference) -> Result<Image> {
+    let id = fetch.image(argument)?;
+    fetch.store().image(&id)?.ok_or_else(|| {
+        Error::invalid(format!(
+            "image `{argument}` was removed while it was stored"
+        ))
+    })
 }
 
 fn reified(

@@ -6,6 +6,7 @@
 //! ├── names/                indexes of images: by name, by file
 //! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, garbage
 //! ├── trees/KEY/            rootfs/, layers: rendered of several images
+//! ├── trustedkeys/          who may sign images, by the name of the image
 //! └── tmp/                  staging; what nobody has locked is rubbish
 //! ```
 //!
@@ -165,9 +166,19 @@ impl Dirs {
         self.sub(&["trees"])
     }
 
+    /// Opens the directory of keys that may sign images.
+    pub(crate) fn trusted_keys(&self) -> Result<OwnedFd> {
+        self.sub(&["trustedkeys"])
+    }
+
     /// Opens the directory for what is unfinished.
     pub(crate) fn tmp(&self) -> Result<OwnedFd> {
         self.sub(&["tmp"])
+    }
+
+    /// Opens the directory of all pods: in it are directories of states.
+    pub(crate) fn all_pods(&self) -> Result<OwnedFd> {
+        self.sub(&["pods"])
     }
 
     /// Opens the directory of pods in a state.

@@ -7,6 +7,7 @@ pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
 pub(crate) mod source;
+pub(crate) mod talk;
 pub(crate) mod zone;
 
 pub(crate) use error::{Context, Error, Kind, Result};

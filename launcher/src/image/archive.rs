@@ -1,27 +1,26 @@
 //! Walks an image archive: a tar with exactly a `manifest` and a `rootfs`.
 //!
-//! The only file that knows the tar crate, of which it uses the iteration over
-//! headers and nothing that touches a file system. Every path it gives out has
-//! been taken apart and put together again: relative, of plain components, and
-//! inside the root file system.
+//! Every path it gives out has been taken apart and put together again:
+//! relative, of plain components, and inside the root file system. No two
+//! entries have the same one.
 //!
 //! Source: the App Container specification, "Image Layout" and "Image Archives".
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt as _;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::BufRead;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use tar::EntryType;
-
 use super::frame::Recorder;
-use crate::ground::{Context as _, Error, Kind, Result};
+use super::members::{self, Chunk, Member, MemberKind, Members};
+use crate::ground::{Context as _, Error, Result};
 
 /// How much an archive may hold. Reaching a bound is an error that names it.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// Bytes of all files together.
+    /// Bytes of all files together, holes included.
     pub(crate) bytes: u64,
     /// Files, directories, links.
     pub(crate) entries: u64,
@@ -29,6 +28,8 @@ pub(crate) struct Limits {
     pub(crate) depth: usize,
     /// Bytes of a path.
     pub(crate) path: usize,
+    /// Bytes of a name in a path: what Linux allows.
+    pub(crate) name: usize,
     /// Bytes of the manifest.
     pub(crate) manifest: u64,
 }
@@ -40,13 +41,14 @@ impl Default for Limits {
             entries: 2_000_000,
             depth: 256,
             path: 4000,
+            name: 255,
             manifest: 4 << 20,
         }
     }
 }
 
 /// A file, directory or link of the root file system.
-pub(crate) struct Entry<'a> {
+pub(crate) struct Entry<'e, 'm> {
     /// Its path below `rootfs`; empty for `rootfs` itself.
     pub(crate) path: PathBuf,
     /// What it is.
@@ -57,16 +59,27 @@ pub(crate) struct Entry<'a> {
     pub(crate) gid: u32,
     /// Permission bits.
     pub(crate) mode: u32,
-    /// Last modification, in seconds since 1970.
-    pub(crate) mtime: i64,
+    /// Last modification, in seconds since 1970 and nanoseconds.
+    pub(crate) mtime: (i64, u32),
     /// Extended attributes.
     pub(crate) attributes: BTreeMap<OsString, Vec<u8>>,
-    /// The content of a file: `size` bytes.
-    pub(crate) content: &'a mut dyn Read,
-    /// Size of a file, in bytes.
+    /// Size of a file, in bytes, holes included.
     pub(crate) size: u64,
-    /// The content stands in the tar in one piece: it is a file, and not sparse.
-    contiguous: bool,
+    /// Where its content is read from.
+    members: &'e mut Members<'m>,
+}
+
+impl Entry<'_, '_> {
+    /// Returns the next part of a file's content, or `None` at its end.
+    pub(crate) fn content(&mut self) -> Result<Option<Chunk<'_>>> {
+        self.members.content().map_err(members::unreadable)
+    }
+
+    /// Reads a file's whole content.
+    pub(crate) fn whole_content(&mut self) -> Result<Vec<u8>> {
+        let content = self.members.whole_content(self.size);
+        content.map_err(members::unreadable)
+    }
 }
 
 /// What an entry is.
@@ -95,268 +108,245 @@ pub(crate) enum EntryKind {
 ///
 /// Whatever breaks the layout or a limit, by name of the entry; what `visit` says.
 pub(crate) fn walk(
-    reader: impl Read,
+    input: &mut dyn BufRead,
     limits: &Limits,
     recorder: Option<&Recorder>,
-    visit: &mut dyn FnMut(Entry<'_>) -> Result<()>,
+    visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let mut archive = tar::Archive::new(Tail {
-        reader,
-        recorder,
-        zeros: 0,
-    });
-    let mut seen = HashSet::new();
+    let mut members = Members::new(input, recorder);
+    let mut seen = Seen::default();
+    let mut rootfs = false;
     let mut manifest = None;
     let mut bytes = 0_u64;
-    let entries = archive.entries().map_err(unreadable)?;
-    for entry in entries {
-        let mut entry = entry.map_err(unreadable)?;
-        if is_remark(entry.header().entry_type()) {
-            continue;
+    while let Some(member) = members.next()? {
+        let name = String::from_utf8_lossy(&member.name)
+            .escape_debug()
+            .to_string();
+        let fault = |what: String| Error::invalid(format!("entry `{name}` {what}"));
+        let path = clean(&member.name, limits).map_err(fault)?;
+        if !path.as_os_str().is_empty() {
+            seen.add(&path).map_err(fault)?;
         }
-        let name = shown(&entry.path_bytes());
-        let place = place(&entry.path_bytes(), limits)
-            .map_err(|what| Error::invalid(format!("entry `{name}` {what}")))?;
-        if place != Place::Top && !seen.insert(place.clone()) {
-            return Err(Error::invalid(format!("entry `{name}` stands twice")));
-        }
-        if seen.len() as u64 > limits.entries {
+        if seen.count() > limits.entries {
             return Err(too_many("entries", limits.entries));
         }
-        match place {
-            Place::Top => {}
-            Place::Manifest => manifest = Some(read_manifest(&mut entry, limits)?),
+        bytes = bytes.saturating_add(member.size);
+        if bytes > limits.bytes {
+            return Err(too_many("bytes of content", limits.bytes));
+        }
+        match place(&path).map_err(fault)? {
+            Place::Top if member.kind == MemberKind::Directory => {}
+            Place::Top => return Err(fault("has no name, and is no directory".to_owned())),
+            Place::Manifest => manifest = Some(read_manifest(&mut members, &member, limits)?),
             Place::Rootfs(path) => {
-                bytes = bytes.saturating_add(entry.size());
-                if bytes > limits.bytes {
-                    return Err(too_many("bytes of content", limits.bytes));
-                }
                 let what = || format!("cannot unpack entry `{name}`");
-                let entry = understand(&mut entry, path).context(what)?;
-                if let Some(recorder) = recorder
-                    && entry.contiguous
-                {
-                    recorder.content(&entry.path, entry.size);
-                }
+                rootfs |= path.as_os_str().is_empty();
+                let entry = understand(member, path, limits, &mut members).context(what)?;
                 visit(entry).context(what)?;
             }
         }
     }
-    drain(archive.into_inner())?;
-    if !seen.contains(&Place::Rootfs(PathBuf::new())) {
+    if !rootfs {
         return Err(Error::invalid("it has no directory `rootfs`"));
     }
     manifest.ok_or_else(|| Error::invalid("it has no `manifest`"))
 }
 
+/// The paths that there were, as hashes: of two million paths no archive shall
+/// fill the memory. Nobody can make two of them collide on purpose, since the
+/// hash has a random key; if they do by chance, the archive is refused.
+#[derive(Default)]
+struct Seen {
+    key: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl Seen {
+    fn add(&mut self, path: &Path) -> std::result::Result<(), String> {
+        match self.hashes.insert(self.key.hash_one(path)) {
+            true => Ok(()),
+            false => Err("stands twice".to_owned()),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.hashes.len() as u64
+    }
+}
+
 /// Where in the layout an entry belongs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Place {
     Top,
     Manifest,
     Rootfs(PathBuf),
 }
 
-fn place(name: &[u8], limits: &Limits) -> std::result::Result<Place, String> {
-    let path = PathBuf::from(OsString::from_vec(name.to_vec()));
-    if name.len() > limits.path {
-        return Err(format!("has a path longer than {} bytes", limits.path));
-    }
-    let mut clean = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err("leads out of the image".to_owned());
-            }
-        }
-    }
-    if clean.components().count() > limits.depth {
-        return Err(format!("is deeper than {} directories", limits.depth));
-    }
-    if clean.as_os_str().is_empty() {
+fn place(path: &Path) -> std::result::Result<Place, String> {
+    if path.as_os_str().is_empty() {
         return Ok(Place::Top);
     }
-    if clean == Path::new("manifest") {
+    if path == Path::new("manifest") {
         return Ok(Place::Manifest);
     }
-    match clean.strip_prefix("rootfs") {
+    match path.strip_prefix("rootfs") {
         Ok(below) => Ok(Place::Rootfs(below.to_owned())),
         Err(_) => Err("is neither `manifest` nor below `rootfs`".to_owned()),
     }
 }
 
-/// Headers that say something about others, or about nothing.
-fn is_remark(kind: EntryType) -> bool {
-    matches!(kind, EntryType::XGlobalHeader)
-}
-
-fn read_manifest(entry: &mut tar::Entry<'_, impl Read>, limits: &Limits) -> Result<Vec<u8>> {
-    if !is_file(entry.header().entry_type()) {
-        return Err(Error::invalid("its `manifest` is no regular file"));
+/// Takes a path apart and puts it together of plain names.
+fn clean(name: &[u8], limits: &Limits) -> std::result::Result<PathBuf, String> {
+    if name.len() > limits.path {
+        return Err(format!("has a path longer than {} bytes", limits.path));
     }
-    if entry.size() > limits.manifest {
-        return Err(too_many("bytes of manifest", limits.manifest));
+    if name.contains(&0) {
+        return Err("has a NUL byte in its path".to_owned());
     }
-    let mut manifest = Vec::new();
-    entry
-        .read_to_end(&mut manifest)
-        .context(|| "cannot read its `manifest`")?;
-    Ok(manifest)
-}
-
-fn is_file(kind: EntryType) -> bool {
-    matches!(
-        kind,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
-    )
-}
-
-/// Reads an entry's header, and what PAX headers say in place of it.
-fn understand<'a>(entry: &'a mut tar::Entry<'_, impl Read>, path: PathBuf) -> Result<Entry<'a>> {
-    const XATTR: &[u8] = b"SCHILY.xattr.";
-    let mut attributes = BTreeMap::new();
-    if let Some(extensions) = entry.pax_extensions().context(|| "malformed PAX header")? {
-        for extension in extensions {
-            let extension = extension.context(|| "malformed PAX header")?;
-            if let Some(name) = extension.key_bytes().strip_prefix(XATTR) {
-                let name = OsString::from_vec(name.to_vec());
-                attributes.insert(name, extension.value_bytes().to_vec());
+    let path = PathBuf::from(OsString::from_vec(name.to_vec()));
+    let mut clean = PathBuf::new();
+    let mut depth = 0;
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(name) if name.len() > limits.name => {
+                return Err(format!("has a name longer than {} bytes", limits.name));
+            }
+            Component::Normal(name) => {
+                clean.push(name);
+                depth += 1;
+            }
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err("leads out of the image".to_owned());
             }
         }
     }
-    let header = entry.header();
-    let malformed = || "malformed header";
-    let uid = id(header.uid().context(malformed)?)?;
-    let gid = id(header.gid().context(malformed)?)?;
-    let mode = header.mode().context(malformed)? & 0o7777;
-    let mtime = i64::try_from(header.mtime().context(malformed)?).unwrap_or(i64::MAX);
-    let kind = kind(entry)?;
+    if depth > limits.depth {
+        return Err(format!("is deeper than {} directories", limits.depth));
+    }
+    Ok(clean)
+}
+
+fn read_manifest(members: &mut Members<'_>, member: &Member, limits: &Limits) -> Result<Vec<u8>> {
+    if member.kind != MemberKind::File {
+        return Err(Error::invalid("its `manifest` is no regular file"));
+    }
+    if member.size > limits.manifest {
+        return Err(too_many("bytes of manifest", limits.manifest));
+    }
+    let manifest = members.whole_content(limits.manifest);
+    manifest.map_err(members::unreadable)
+}
+
+/// Checks what a member says of itself.
+fn understand<'e, 'm>(
+    member: Member,
+    path: PathBuf,
+    limits: &Limits,
+    members: &'e mut Members<'m>,
+) -> Result<Entry<'e, 'm>> {
+    let kind = kind(&member, limits)?;
     if path.as_os_str().is_empty() && kind != EntryKind::Directory {
         return Err(Error::invalid("`rootfs` is no directory"));
     }
-    let size = match kind {
-        EntryKind::File => entry.size(),
-        _ => 0,
-    };
-    let contiguous = kind == EntryKind::File && entry.header().entry_type() != EntryType::GNUSparse;
+    if kind == EntryKind::File {
+        members.keep(&path);
+    }
     Ok(Entry {
         path,
-        contiguous,
         kind,
-        uid,
-        gid,
-        mode,
-        mtime,
-        attributes,
-        content: entry,
-        size,
+        uid: id(member.uid)?,
+        gid: id(member.gid)?,
+        mode: u32::try_from(member.mode & 0o7777).unwrap_or(0),
+        mtime: member.mtime,
+        attributes: member.pax.attributes,
+        size: member.size,
+        members,
     })
 }
 
-fn kind(entry: &tar::Entry<'_, impl Read>) -> Result<EntryKind> {
-    let header = entry.header();
+fn kind(member: &Member, limits: &Limits) -> Result<EntryKind> {
     let device = || -> Result<(u32, u32)> {
-        let number = |number: io::Result<Option<u32>>| {
-            Ok(number.context(|| "malformed header")?.unwrap_or(0))
+        let number = |number| {
+            u32::try_from(number).map_err(|_| Error::invalid("its device number is out of range"))
         };
-        Ok((
-            number(header.device_major())?,
-            number(header.device_minor())?,
-        ))
+        Ok((number(member.device.0)?, number(member.device.1)?))
     };
-    let link = || match entry.link_name_bytes() {
-        Some(name) if !name.is_empty() => Ok(name.into_owned()),
-        _ => Err(Error::invalid("the link leads nowhere")),
+    let link = || match member.link.as_slice() {
+        [] => Err(Error::invalid("the link leads nowhere")),
+        link if link.contains(&0) => Err(Error::invalid("the link has a NUL byte")),
+        link if link.len() > limits.path => Err(Error::invalid(format!(
+            "the link is longer than {} bytes",
+            limits.path
+        ))),
+        link => Ok(OsString::from_vec(link.to_vec())),
     };
-    match header.entry_type() {
-        // The first tar formats mark a directory by the end of its name only.
-        kind if is_file(kind) && entry.path_bytes().ends_with(b"/") => Ok(EntryKind::Directory),
-        kind if is_file(kind) => Ok(EntryKind::File),
-        EntryType::Directory => Ok(EntryKind::Directory),
-        EntryType::Symlink => Ok(EntryKind::Symlink(OsString::from_vec(link()?).into())),
-        EntryType::Link => match place(&link()?, &Limits::default()) {
-            Ok(Place::Rootfs(path)) if !path.as_os_str().is_empty() => {
-                Ok(EntryKind::HardLink(path))
+    Ok(match member.kind {
+        MemberKind::File => EntryKind::File,
+        MemberKind::Directory => EntryKind::Directory,
+        MemberKind::Symlink => EntryKind::Symlink(link()?.into()),
+        MemberKind::HardLink => {
+            let target = clean(link()?.as_bytes(), limits).and_then(|path| place(&path));
+            match target {
+                Ok(Place::Rootfs(path)) if !path.as_os_str().is_empty() => {
+                    EntryKind::HardLink(path)
+                }
+                _ => return Err(Error::invalid("the hard link leads out of the image")),
             }
-            _ => Err(Error::invalid("the hard link leads out of the image")),
-        },
-        EntryType::Char => device().map(|(major, minor)| EntryKind::Character(major, minor)),
-        EntryType::Block => device().map(|(major, minor)| EntryKind::Block(major, minor)),
-        EntryType::Fifo => Ok(EntryKind::Fifo),
-        _ => Err(Error::invalid("it is of a kind that images do not have")),
-    }
+        }
+        MemberKind::Character => {
+            device().map(|(major, minor)| EntryKind::Character(major, minor))?
+        }
+        MemberKind::Block => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
+        MemberKind::Fifo => EntryKind::Fifo,
+    })
 }
 
 /// Ids are 32 bits wide; the highest means "none" to the kernel.
-fn id(number: u64) -> Result<u32> {
+fn id(number: i64) -> Result<u32> {
     u32::try_from(number)
         .ok()
         .filter(|&id| id != u32::MAX)
         .ok_or_else(|| Error::invalid(format!("{number} cannot be the id of a user or group")))
 }
 
-/// A reader that counts the zeros at the end of what it has read.
-struct Tail<'a, R> {
-    reader: R,
-    recorder: Option<&'a Recorder>,
-    zeros: u64,
-}
-
-impl<R: Read> Read for Tail<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        let read = &buffer[..count];
-        if let Some(recorder) = self.recorder {
-            recorder.read(read);
-        }
-        let zeros = read.iter().rev().take_while(|&&byte| byte == 0).count();
-        if zeros < count {
-            self.zeros = 0;
-        }
-        self.zeros = self.zeros.saturating_add(zeros as u64);
-        Ok(count)
-    }
-}
-
-/// Reads to the end, so that all of the stream is checked and hashed. A tar
-/// ends with two blocks of zeros, and nothing else may follow.
-fn drain(mut rest: Tail<'_, impl Read>) -> Result<()> {
-    const END: u64 = 1024;
-    let mut buffer = [0; 8192];
-    loop {
-        let count = rest.read(&mut buffer).map_err(unreadable)?;
-        if count == 0 {
-            break;
-        }
-        if buffer[..count].iter().any(|&byte| byte != 0) {
-            return Err(Error::invalid(
-                "there are other bytes behind the archive's end",
-            ));
-        }
-    }
-    if rest.zeros < END {
-        return Err(Error::invalid("the archive ends too early"));
-    }
-    Ok(())
-}
-
-/// Says what is wrong with the stream: its data, or the reading of it.
-fn unreadable(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::InvalidData => Error::invalid(error.to_string()),
-        io::ErrorKind::UnexpectedEof => Error::invalid("the archive ends too early"),
-        // The tar crate's own findings have no kind, and name the entry.
-        io::ErrorKind::Other => Error::invalid("its tar is malformed").because(error),
-        _ => Error::new(Kind::Failed, "cannot read it").because(error),
-    }
-}
-
 fn too_many(what: &str, limit: u64) -> Error {
     Error::invalid(format!("it has more than {limit} {what}"))
 }
 
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).escape_debug().to_string()
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_a_bound_is_refused_by_its_name() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, content) in [("rootfs/a", "12345"), ("rootfs/b", "67890")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            let content = content.as_bytes();
+            tar.append_data(&mut header, name, content).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let error = |limits: Limits| {
+            let walked = walk(&mut tar.as_slice(), &limits, None, &mut |_| Ok(()));
+            walked.unwrap_err().to_string()
+        };
+        let entries = Limits {
+            entries: 1,
+            ..Limits::default()
+        };
+        assert_eq!(error(entries), "it has more than 1 entries");
+        let bytes = Limits {
+            bytes: 9,
+            ..Limits::default()
+        };
+        assert_eq!(error(bytes), "it has more than 9 bytes of content");
+        let reached = Limits {
+            entries: 2,
+            bytes: 10,
+            ..Limits::default()
+        };
+        assert_eq!(error(reached), "it has no directory `rootfs`");
+    }
 }

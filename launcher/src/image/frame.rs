@@ -9,20 +9,25 @@
 //! frame  = gzip of { record }
 //! record = 'b' COUNT(8 bytes, little-endian) BYTES      bytes of the tar
 //!        | 'f' SIZE(8) COUNT(8) PATH                    content of a file of rootfs/
+//!        | 's' SIZE(8) COUNT(8) PIECES(8) { HOLE(8) DATA(8) } PATH
+//!                                                       content of a sparse one, without
+//!                                                       its holes
 //! ```
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
+use rustix::io::Errno;
 
 use super::deflate::Gzip;
 use super::gzip::Gunzip;
+use super::members::Piece;
 use crate::ground::beneath;
 
 /// Where a frame is recorded while its archive is read.
@@ -33,39 +38,58 @@ pub(crate) struct Recorder(Rc<RefCell<Recording>>);
 struct Recording {
     /// The records so far.
     packed: Gzip,
+    /// Records that are not packed yet: packing many at a time is faster.
+    records: Vec<u8>,
     /// Bytes of the tar since the last record.
     bytes: Vec<u8>,
-    /// Bytes of content that are still to come.
-    skip: u64,
 }
 
+/// Most bytes that wait to become a record, and of records that wait to be packed.
+const RECORD: usize = 64 << 10;
+
 impl Recorder {
-    /// The next `size` bytes of the tar are the content of this file.
-    pub(crate) fn content(&self, path: &Path, size: u64) {
+    /// The next bytes of the tar are the content of this file: these pieces,
+    /// without their holes.
+    pub(super) fn content(&self, path: &Path, pieces: &[Piece]) {
         let mut recording = self.0.borrow_mut();
         recording.flush();
-        recording.skip = size;
         let path = path.as_os_str().as_bytes();
-        let mut record = vec![b'f'];
-        record.extend(size.to_le_bytes());
-        record.extend((path.len() as u64).to_le_bytes());
+        let record = &mut recording.records;
+        match pieces {
+            [Piece { hole: 0, data }] => {
+                record.push(b'f');
+                record.extend(data.to_le_bytes());
+                record.extend((path.len() as u64).to_le_bytes());
+            }
+            pieces => {
+                record.push(b's');
+                let size: u64 = pieces.iter().map(|piece| piece.hole + piece.data).sum();
+                record.extend(size.to_le_bytes());
+                record.extend((path.len() as u64).to_le_bytes());
+                record.extend((pieces.len() as u64).to_le_bytes());
+                for piece in pieces {
+                    record.extend(piece.hole.to_le_bytes());
+                    record.extend(piece.data.to_le_bytes());
+                }
+            }
+        }
         record.extend_from_slice(path);
-        recording.put(&record);
     }
 
-    /// These bytes of the tar were read.
-    pub(crate) fn read(&self, bytes: &[u8]) {
+    /// These bytes of the tar were read, and are no content of a file.
+    pub(super) fn bytes(&self, bytes: &[u8]) {
         let mut recording = self.0.borrow_mut();
-        let skipped = recording.skip.min(bytes.len() as u64);
-        recording.skip -= skipped;
-        let rest = usize::try_from(skipped).unwrap_or(bytes.len());
-        recording.bytes.extend_from_slice(&bytes[rest..]);
+        recording.bytes.extend_from_slice(bytes);
+        if recording.bytes.len() > RECORD {
+            recording.flush();
+        }
     }
 
     /// Returns the frame.
     pub(crate) fn finish(&self) -> Vec<u8> {
         let mut recording = self.0.borrow_mut();
         recording.flush();
+        recording.pack();
         std::mem::take(&mut recording.packed).finish()
     }
 }
@@ -75,17 +99,18 @@ impl Recording {
         if self.bytes.is_empty() {
             return;
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        let mut record = vec![b'b'];
-        record.extend((bytes.len() as u64).to_le_bytes());
-        record.extend_from_slice(&bytes);
-        self.put(&record);
-        self.bytes = bytes;
+        self.records.push(b'b');
+        self.records.extend((self.bytes.len() as u64).to_le_bytes());
+        self.records.extend_from_slice(&self.bytes);
         self.bytes.clear();
+        if self.records.len() > RECORD {
+            self.pack();
+        }
     }
 
-    fn put(&mut self, record: &[u8]) {
-        self.packed.write(record);
+    fn pack(&mut self) {
+        self.packed.write(&self.records);
+        self.records.clear();
     }
 }
 
@@ -95,26 +120,49 @@ impl Recording {
 ///
 /// The frame is damaged, or a file of the tree has not the size that it had.
 pub(crate) fn restore(frame: &[u8], rootfs: BorrowedFd<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut frame = Gunzip::new(frame);
+    let mut frame = BufReader::new(Gunzip::new(frame));
     let mut kind = [0];
     while frame.read(&mut kind)? == 1 {
-        let count = number(&mut frame)?;
-        match kind[0] {
-            b'b' => exactly(&mut frame, count, out)?,
-            b'f' => {
-                let length = number(&mut frame)?;
-                let mut path = Vec::new();
-                exactly(&mut frame, length, &mut path)?;
-                let path = Path::new(OsStr::from_bytes(&path));
-                file(rootfs, path, count, out)?;
-            }
-            _ => return Err(damaged()),
+        let size = number(&mut frame)?;
+        if kind[0] == b'b' {
+            exactly(&mut frame, size, out)?;
+            continue;
         }
+        let length = number(&mut frame)?;
+        let pieces = match kind[0] {
+            b'f' => vec![Piece {
+                hole: 0,
+                data: size,
+            }],
+            b's' => pieces(&mut frame)?,
+            _ => return Err(damaged()),
+        };
+        let mut path = Vec::new();
+        exactly(&mut frame, length, &mut path)?;
+        let path = Path::new(OsStr::from_bytes(&path));
+        file(rootfs, path, size, &pieces, out)?;
     }
     Ok(())
 }
 
-fn file(rootfs: BorrowedFd<'_>, path: &Path, size: u64, out: &mut dyn Write) -> io::Result<()> {
+fn pieces(frame: &mut impl Read) -> io::Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    for _ in 0..number(frame)? {
+        pieces.push(Piece {
+            hole: number(frame)?,
+            data: number(frame)?,
+        });
+    }
+    Ok(pieces)
+}
+
+fn file(
+    rootfs: BorrowedFd<'_>,
+    path: &Path,
+    size: u64,
+    pieces: &[Piece],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let changed = || {
         let what = format!("`{}` is not as it was", path.display());
@@ -126,7 +174,40 @@ fn file(rootfs: BorrowedFd<'_>, path: &Path, size: u64, out: &mut dyn Write) -> 
     if !status.is_file() || status.len() != size {
         return Err(changed());
     }
-    exactly(&mut &file, size, out)
+    let mut end = 0_u64;
+    for piece in pieces {
+        end = piece.hole.saturating_add(end);
+        if piece.hole > 0 && !skip_zeros(&file, end)? {
+            return Err(changed());
+        }
+        exactly(&mut &file, piece.data, out)?;
+        end = piece.data.saturating_add(end);
+    }
+    Ok(())
+}
+
+/// Goes on to this offset of a file; tells whether there are only zeros before it.
+fn skip_zeros(mut file: &std::fs::File, end: u64) -> io::Result<bool> {
+    let start = file.stream_position()?;
+    // What was not written is not read, either.
+    let data = match rustix::fs::seek(file, SeekFrom::Data(start)) {
+        Ok(data) => data.min(end),
+        Err(Errno::NXIO) => end,
+        Err(Errno::INVAL) => start,
+        Err(errno) => return Err(errno.into()),
+    };
+    file.seek(io::SeekFrom::Start(data))?;
+    let mut buffer = [0; 16 << 10];
+    let mut left = end.saturating_sub(data);
+    while left > 0 {
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = file.read(&mut buffer[..most])?;
+        if count == 0 || buffer[..count].iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        left -= count as u64;
+    }
+    Ok(true)
 }
 
 fn number(reader: &mut impl Read) -> io::Result<u64> {
@@ -187,11 +268,11 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         let root = std::fs::File::open(&path).unwrap();
-        let mut extract = Extract::new(root.as_fd());
+        let mut extract = Extract::new(root.as_fd()).unwrap();
         let recorder = Recorder::default();
-        let mut visit = |entry: crate::image::archive::Entry<'_>| extract.entry(entry);
+        let mut visit = |entry: crate::image::archive::Entry<'_, '_>| extract.entry(entry);
         walk(
-            tar.as_slice(),
+            &mut tar.as_slice(),
             &Limits::default(),
             Some(&recorder),
             &mut visit,

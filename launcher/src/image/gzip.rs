@@ -1,5 +1,5 @@
-//! Reads gzip (RFC 1952) around miniz_oxide, which only knows deflate: any
-//! number of members, one after another, each checked against its CRC and length.
+//! Reads gzip (RFC 1952): any number of members, one after another, each
+//! checked against its CRC and length.
 //!
 //! What comes after the last member is an error: bytes that nobody hashes and
 //! nobody looks at have no place in an image.
@@ -7,8 +7,8 @@
 use std::io::{self, BufRead, Read};
 
 use crc32fast::Hasher as Crc;
-use miniz_oxide::inflate::stream::{InflateState, inflate};
-use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+
+use super::inflate::{Corrupt, Inflater};
 
 /// First two bytes of every member.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -16,7 +16,7 @@ pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// A reader of what is compressed in `R`.
 pub(crate) struct Gunzip<R> {
     input: R,
-    state: Box<InflateState>,
+    state: Inflater,
     crc: Crc,
     length: u32,
     place: Place,
@@ -33,7 +33,7 @@ impl<R: BufRead> Gunzip<R> {
     pub(crate) fn new(input: R) -> Self {
         Self {
             input,
-            state: InflateState::new_boxed(DataFormat::Raw),
+            state: Inflater::new(),
             crc: Crc::new(),
             length: 0,
             place: Place::Header,
@@ -68,7 +68,7 @@ impl<R: BufRead> Gunzip<R> {
         if flags & HAS_CRC != 0 {
             self.skip(2)?;
         }
-        self.state.reset(DataFormat::Raw);
+        self.state.reset();
         self.crc = Crc::new();
         self.length = 0;
         self.place = Place::Body;
@@ -86,20 +86,18 @@ impl<R: BufRead> Gunzip<R> {
     fn body(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = self.input.fill_buf()?;
         let at_end = input.is_empty();
-        let result = inflate(&mut self.state, input, buffer, MZFlush::None);
-        self.input.consume(result.bytes_consumed);
-        let written = result.bytes_written;
+        let step = self.state.step(input, buffer);
+        let step = step.map_err(|Corrupt| malformed("the compressed data is corrupt"))?;
+        self.input.consume(step.consumed);
+        let written = step.written;
         self.crc.update(&buffer[..written]);
         self.length = self
             .length
             .wrapping_add(u32::try_from(written).unwrap_or(u32::MAX));
-        match result.status {
-            Ok(MZStatus::StreamEnd) => self.trailer()?,
-            Ok(_) | Err(MZError::Buf) if at_end && written == 0 => {
-                return Err(malformed("the compressed data ends too early"));
-            }
-            Ok(_) | Err(MZError::Buf) => {}
-            Err(_) => return Err(malformed("the compressed data is corrupt")),
+        if step.end {
+            self.trailer()?;
+        } else if at_end && written == 0 {
+            return Err(malformed("the compressed data ends too early"));
         }
         Ok(written)
     }

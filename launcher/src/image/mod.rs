@@ -1,13 +1,27 @@
 //! Images: from an archive's bytes to a verified, unpacked tree in the store.
 
 mod archive;
+pub(crate) mod credentials;
 mod decompress;
 mod deflate;
+pub(crate) mod discovery;
 mod extract;
+pub(crate) mod fetch;
+mod flush;
 mod frame;
+pub(crate) mod gc;
 mod gzip;
+pub(crate) mod hold;
+pub(crate) mod http;
+mod inflate;
+pub(crate) mod keyring;
+pub(crate) mod local;
+mod members;
 mod meta;
 mod names;
+pub(crate) mod openpgp;
+mod pax;
+mod remembered;
 pub(crate) mod rootfs;
 pub(crate) mod staging;
 pub(crate) mod store;

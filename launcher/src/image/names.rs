@@ -12,7 +12,8 @@ use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Result, beneath};
@@ -39,6 +40,53 @@ pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<ImageId>> {
     read(&dirs.names()?, name)
 }
 
+/// Takes out what is not there any more, and removes what is then empty.
+pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&ImageId) -> Result<bool>) -> Result<()> {
+    let what = || "cannot clear the indexes of images";
+    let names = dirs.names()?;
+    // An image is published before its name is put in, so under the lock
+    // nothing is missed.
+    rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
+    for entry in rustix::fs::Dir::read_from(&names).context(what)? {
+        let entry = entry.context(what)?;
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if !file.starts_with("name-") && !file.starts_with("file-") {
+            continue;
+        }
+        let text = beneath::read(&names, Path::new(&file), LIMIT).context(what)?;
+        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        let ids = text.lines().filter_map(|id| ImageId::parse(id).ok());
+        let ids: Vec<_> = ids.collect();
+        let mut left = Vec::new();
+        for id in &ids {
+            if exists(id)? {
+                left.push(*id);
+            }
+        }
+        if left.is_empty() {
+            forget(&names, &file).context(what)?;
+        } else if left.len() < ids.len()
+            && let Some(name) = text.lines().next()
+        {
+            write(&names, name, &left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes an index, unless somebody is about to write it.
+fn forget(names: &OwnedFd, file: &str) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = match rustix::fs::openat(names, file, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        open => open?,
+    };
+    match rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(()),
+        locked => locked.and_then(|()| rustix::fs::unlinkat(names, file, AtFlags::empty())),
+    }
+}
+
 fn change(dirs: &Dirs, name: &str, change: impl FnOnce(&mut Vec<ImageId>)) -> Result<()> {
     let what = || format!("cannot write the index of `{name}`");
     let names = dirs.names()?;
@@ -46,19 +94,25 @@ fn change(dirs: &Dirs, name: &str, change: impl FnOnce(&mut Vec<ImageId>)) -> Re
     rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
     let mut ids = read(&names, name)?;
     change(&mut ids);
+    write(&names, name, &ids)
+}
+
+/// Writes an index, under the lock.
+fn write(names: &OwnedFd, name: &str, ids: &[ImageId]) -> Result<()> {
+    let what = || format!("cannot write the index of `{name}`");
     let mut text = format!("{name}\n");
-    for id in &ids {
+    for id in ids {
         text.push_str(&format!("{id}\n"));
     }
     // Under the lock nobody else writes it; what a crash left is written over.
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
-    let file = rustix::fs::openat(&names, "unfinished", flags, mode).context(what)?;
+    let file = rustix::fs::openat(names, "unfinished", flags, mode).context(what)?;
     let mut file = std::fs::File::from(file);
     file.write_all(text.as_bytes()).context(what)?;
     file.sync_all().context(what)?;
-    rustix::fs::renameat(&names, "unfinished", &names, file_name(name)).context(what)?;
+    rustix::fs::renameat(names, "unfinished", names, file_name(name)).context(what)?;
     rustix::fs::fsync(names.as_fd()).context(what)
 }
 

@@ -35,12 +35,14 @@ impl Staging {
 
     /// Takes a directory from elsewhere out of sight, and removes it.
     pub(crate) fn take(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
-        let staging = Self::make(dirs)?;
-        rustix::fs::renameat(from, name, &staging.fd, name)
+        Self::make(dirs)?.adopt(from, name)
+    }
+
+    /// Takes a directory from elsewhere out of sight. It is removed with this one.
+    pub(crate) fn adopt(&self, from: &OwnedFd, name: &str) -> Result<()> {
+        rustix::fs::renameat(from, name, &self.fd, name)
             .and_then(|()| rustix::fs::fsync(from))
-            .context(|| "cannot take it out of sight")?;
-        drop(staging);
-        Ok(())
+            .context(|| "cannot take it out of sight")
     }
 
     /// Makes a directory in it.

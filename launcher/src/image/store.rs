@@ -19,9 +19,11 @@
 //! 2. An image is stored once, however many processes want it at a time.
 //! 3. Only what was verified is stored.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Seek as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -33,22 +35,27 @@ use rustix::io::Errno;
 
 use super::archive::{Limits, walk};
 use super::extract::Extract;
+use super::flush::Flush;
 use super::frame::{self, Recorder};
+use super::hold;
 use super::names;
 use super::staging::Staging;
 use super::stream;
-use super::verify::Verified;
+use super::verify::{self, Incoming, Verified};
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
-use crate::words::digest::{Hasher, ImageId};
+use crate::words::digest::{Hasher, ImageId, ImageIdPrefix};
 use crate::words::json::{self, Object, Value};
 use crate::words::manifest::ImageManifest;
+use crate::words::reference::Name;
 use crate::words::types::{AcIdentifier, Labels};
 
 /// The store.
 pub(crate) struct Store<'a> {
     dirs: &'a Dirs,
     images: OwnedFd,
+    /// What is in use, by name; closed when this process ends or is replaced.
+    held: RefCell<BTreeMap<String, OwnedFd>>,
 }
 
 /// A stored image.
@@ -88,52 +95,118 @@ impl<'a> Store<'a> {
     /// Opens the store.
     pub(crate) fn open(dirs: &'a Dirs) -> Result<Self> {
         let images = dirs.images()?;
-        Ok(Self { dirs, images })
+        Ok(Self {
+            dirs,
+            images,
+            held: RefCell::default(),
+        })
     }
 
-    /// Returns the ID of an archive, and sees to it that the image is stored.
+    /// Returns the ID of an archive file, and sees to it that the image is
+    /// stored. The file was named by the operator, who so vouches for it.
     ///
     /// # Errors
     ///
     /// What is wrong with the archive, and what the disk refuses. Nothing is
     /// left behind.
-    pub(crate) fn ensure(&self, verified: &Verified) -> Result<ImageId> {
-        let known = self.known(verified)?;
-        if let Some(id) = known.read()?
-            && self.contains(&id)?
-        {
+    pub(crate) fn ensure(&self, file: File, name: &str, asked: Option<&Name>) -> Result<ImageId> {
+        let known = self.known(&file, name)?;
+        let stored = || match known.read()? {
+            Some(id) => self.if_asked_for(id, name, asked),
+            None => Ok(None),
+        };
+        if let Some(id) = stored()? {
             return Ok(id);
         }
         // Whoever else stores this file waits here, and then finds it stored.
         known.lock()?;
-        if let Some(id) = known.read()?
-            && self.contains(&id)?
-        {
-            return Ok(id);
+        loop {
+            if let Some(id) = stored()? {
+                return Ok(id);
+            }
+            let mut file = file.try_clone().context(|| "cannot read it")?;
+            // It may have been read before.
+            file.rewind().context(|| "cannot read it")?;
+            let incoming = Incoming::by_operator(file, name.to_owned());
+            let id = self.store(Incoming {
+                asked: asked.cloned(),
+                ..incoming
+            })?;
+            // Before it is held it can be removed; then it is stored again.
+            known.write(&id)?;
         }
-        let (id, name) = self.unpack(verified).map_err(|error| {
+    }
+
+    /// Returns the ID again if it is stored, and what was asked for.
+    fn if_asked_for(
+        &self,
+        id: ImageId,
+        name: &str,
+        asked: Option<&Name>,
+    ) -> Result<Option<ImageId>> {
+        let Some(asked) = asked else {
+            return Ok(self.hold(&id)?.then_some(id));
+        };
+        let image = match self.hold(&id)? {
+            true => self.image(&id)?,
+            false => None,
+        };
+        let Some(image) = image else {
+            return Ok(None);
+        };
+        verify::check(asked, image.manifest())
+            .context(|| format!("image `{name}` is not valid"))?;
+        Ok(Some(id))
+    }
+
+    /// Stores an archive, and returns the ID of the image.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the archive; nobody vouches for it; what the disk
+    /// refuses. Nothing is left behind.
+    pub(crate) fn take(&self, incoming: Incoming) -> Result<ImageId> {
+        let name = incoming.name.clone();
+        let id = self.store(incoming)?;
+        match self.hold(&id)? {
+            true => Ok(id),
+            false => Err(Error::new(
+                Kind::Failed,
+                format!("image `{name}` was removed as soon as it was stored"),
+            )),
+        }
+    }
+
+    fn store(&self, incoming: Incoming) -> Result<ImageId> {
+        let name = incoming.name.clone();
+        let (id, image) = self.unpack(incoming).map_err(|error| {
             let what = match error.kind() {
-                Kind::Invalid => format!("image `{}` is not valid", verified.name),
-                _ => format!("cannot store image `{}`", verified.name),
+                Kind::Invalid => format!("image `{name}` is not valid"),
+                _ => format!("cannot store image `{name}`"),
             };
             Error::new(error.kind(), what).because(error)
         })?;
-        names::add(self.dirs, &name, &id)?;
-        known.write(&id)?;
+        names::add(self.dirs, &image, &id)?;
         Ok(id)
     }
 
     /// Returns the latest image of a name that has all these labels.
     pub(crate) fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<ImageId>> {
+        let mut bad = None;
         for id in names::find(self.dirs, name.as_str())?.iter().rev() {
-            if let Some(image) = self.image(id)?
-                && image.manifest.name == *name
-                && image.manifest.labels.lacks(labels).is_none()
-            {
-                return Ok(Some(*id));
+            match self.image(id) {
+                Ok(Some(image))
+                    if image.manifest.name == *name
+                        && image.manifest.labels.lacks(labels).is_none() =>
+                {
+                    return Ok(Some(*id));
+                }
+                Ok(_) => {}
+                // It does not keep the others from being found.
+                Err(error) => bad = Some(error),
             }
         }
-        Ok(None)
+        bad.map_or(Ok(None), Err)
     }
 
     /// Returns the IDs of all images, in their order.
@@ -159,15 +232,14 @@ impl<'a> Store<'a> {
     ///
     /// No image, or several.
     pub(crate) fn named(&self, text: &str) -> Result<ImageId> {
+        if text.is_empty() {
+            return Err(Error::invalid("an image's name is not empty"));
+        }
         let digits = text.strip_prefix("sha512-").unwrap_or(text);
-        let is_prefix = digits.len() >= 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_prefix {
-            let begins = |id: &&ImageId| {
-                let id = id.to_string();
-                id.trim_start_matches("sha512-").starts_with(digits)
-            };
+        let prefix = ImageIdPrefix::parse(&format!("sha512-{digits}"));
+        if let Some(prefix) = prefix.filter(|_| digits.len() >= 2) {
             let ids = self.ids()?;
-            let mut found = ids.iter().filter(begins);
+            let mut found = ids.iter().filter(|id| prefix.matches(id));
             match (found.next(), found.next()) {
                 (Some(id), None) => return Ok(*id),
                 (Some(_), Some(_)) => {
@@ -188,7 +260,7 @@ impl<'a> Store<'a> {
         )
     }
 
-    /// Removes an image: first out of sight, by one rename.
+    /// Removes an image that nobody uses: first out of sight, by one rename.
     pub(crate) fn remove(&self, id: &ImageId) -> Result<()> {
         let what = || format!("cannot remove image `{id}`");
         let name = self.image(id).ok().flatten();
@@ -207,6 +279,8 @@ impl<'a> Store<'a> {
     pub(crate) fn export(&self, id: &ImageId, out: &mut dyn std::io::Write) -> Result<()> {
         let what = || format!("cannot give image `{id}` back");
         let directory = PathBuf::from(id.to_string());
+        // Not removed meanwhile; but to look at an image is not to use it.
+        let _held = hold::hold(&self.images, &id.to_string()).context(what)?;
         let frame = self
             .read(id, "frame", FRAME_LIMIT)?
             .ok_or_else(|| Error::invalid(format!("{}: its frame is missing", what())))?;
@@ -228,10 +302,18 @@ impl<'a> Store<'a> {
             .ok_or_else(|| Error::invalid(format!("image `{id}` was removed")))
     }
 
+    /// Returns when an image was used last, in seconds since 1970.
+    pub(crate) fn last_used(&self, id: &ImageId) -> Result<u64> {
+        let used = hold::last_used(&self.images, &id.to_string());
+        let used = used.context(|| format!("cannot look at image `{id}`"))?;
+        Ok(used.unwrap_or_default())
+    }
+
     /// Returns what is known of where an image came from.
     pub(crate) fn record(&self, id: &ImageId) -> Result<Record> {
         let text = self.read(id, "record", RECORD_LIMIT)?;
-        Ok(Record::read(&text.unwrap_or_default()))
+        Record::read(&text.unwrap_or_default())
+            .context(|| format!("cannot read the record of image `{}`", id.short()))
     }
 
     fn read(&self, id: &ImageId, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
@@ -264,7 +346,34 @@ impl<'a> Store<'a> {
         Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
     }
 
-    fn contains(&self, id: &ImageId) -> Result<bool> {
+    /// Keeps an image from being removed for as long as this process uses the
+    /// store, and notes that it is used. Returns whether it is there.
+    pub(crate) fn hold(&self, id: &ImageId) -> Result<bool> {
+        self.keep(&self.images, &id.to_string())
+            .context(|| format!("cannot use image `{id}`"))
+    }
+
+    /// As [`Self::hold`], of a tree that was rendered of several images.
+    pub(crate) fn hold_tree(&self, key: &str) -> Result<bool> {
+        self.keep(&self.dirs.trees()?, key)
+            .context(|| format!("cannot use tree `{key}`"))
+    }
+
+    fn keep(&self, parent: &OwnedFd, name: &str) -> rustix::io::Result<bool> {
+        let mut held = self.held.borrow_mut();
+        if held.contains_key(name) {
+            return Ok(true);
+        }
+        let Some(fd) = hold::hold(parent, name)? else {
+            return Ok(false);
+        };
+        hold::touch(&fd);
+        held.insert(name.to_owned(), fd);
+        Ok(true)
+    }
+
+    /// Tells whether an image is there.
+    pub(crate) fn contains(&self, id: &ImageId) -> Result<bool> {
         match rustix::fs::accessat(
             &self.images,
             id.to_string(),
@@ -277,40 +386,44 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Unpacks aside, and publishes.
-    fn unpack(&self, verified: &Verified) -> Result<(ImageId, String)> {
+    /// Unpacks aside, verifies, and publishes.
+    fn unpack(&self, incoming: Incoming) -> Result<(ImageId, String)> {
+        let from = incoming.name.clone();
         let staging = Staging::make(self.dirs)?;
         let rootfs = staging.directory("rootfs")?;
-        let mut extract = Extract::new(rootfs.as_fd());
+        let mut extract = Extract::new(rootfs.as_fd())?;
         let recorder = Recorder::default();
-        let file = verified.file.try_clone().context(|| "cannot read it")?;
-        let (manifest, id) = stream::through(file, |tar| {
+        let fd = staging.fd().try_clone_to_owned();
+        let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
+        let (input, claim) = incoming.open();
+        let ((text, manifest), id) = stream::through(input, |tar| {
             let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
+                flush.wrote(entry.size);
                 extract.entry(entry)
             })?;
-            let name = ImageManifest::parse(&text)
-                .context(|| "its manifest")?
-                .value
-                .name;
-            Ok((text, name.as_str().to_owned()))
+            let manifest = ImageManifest::parse(&text).context(|| "its manifest")?;
+            Ok((text, manifest.value))
         })?;
-        let (manifest, name) = manifest;
+        let verified = claim.verify(id, &manifest)?;
         let implicit = extract.finish()?;
         if !implicit.is_empty() {
             staging.write("implicit", &listed(&implicit))?;
         }
-        staging.write("manifest", &manifest)?;
+        staging.write("manifest", &text)?;
         staging.write("frame", &recorder.finish())?;
-        staging.write("record", Record::of(verified).text().as_bytes())?;
-        self.publish(&staging, &id)?;
-        Ok((id, name))
+        staging.write("record", Record::of(from, &verified).text().as_bytes())?;
+        flush
+            .finish()
+            .context(|| format!("cannot publish image `{id}`"))?;
+        self.publish(&staging, &verified)?;
+        Ok((id, manifest.name.as_str().to_owned()))
     }
 
     /// Makes a complete image visible, for good: its files reach the disk
     /// before its name does.
-    fn publish(&self, staging: &Staging, id: &ImageId) -> Result<()> {
+    fn publish(&self, staging: &Staging, verified: &Verified) -> Result<()> {
+        let id = &verified.id;
         let what = || format!("cannot publish image `{id}`");
-        rustix::fs::syncfs(staging.fd()).context(what)?;
         let published = rustix::fs::renameat_with(
             staging.parent(),
             staging.name(),
@@ -327,14 +440,11 @@ impl<'a> Store<'a> {
     }
 
     /// Opens what is remembered about an archive, if it was stored before.
-    fn known(&self, verified: &Verified) -> Result<Known> {
-        let what = || format!("cannot look at image `{}`", verified.name);
-        let status = verified.file.metadata().context(what)?;
+    fn known(&self, file: &File, name: &str) -> Result<Known> {
+        let what = || format!("cannot look at image `{name}`");
+        let status = file.metadata().context(what)?;
         if !status.is_file() {
-            return Err(Error::invalid(format!(
-                "image `{}` is no regular file",
-                verified.name
-            )));
+            return Err(Error::invalid(format!("image `{name}` is no regular file")));
         }
         // Whoever changes a file changes its ctime, which nobody can set.
         let name = format!(
@@ -409,6 +519,8 @@ impl std::io::Write for Hashing {
 pub(crate) struct Record {
     /// A path or an address.
     pub(crate) from: String,
+    /// Who vouched for it.
+    pub(crate) by: String,
     /// Size of the archive, as it came, in bytes.
     pub(crate) size: u64,
     /// When it was stored, in seconds since 1970.
@@ -416,11 +528,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn of(verified: &Verified) -> Self {
+    fn of(from: String, verified: &Verified) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
-            from: verified.name.clone(),
-            size: verified.file.metadata().map_or(0, |status| status.size()),
+            from,
+            by: verified.by.clone(),
+            size: verified.size,
             stored: now.map_or(0, |time| time.as_secs()),
         }
     }
@@ -428,26 +541,29 @@ impl Record {
     fn text(&self) -> String {
         let record: Value = Object::new()
             .with("from", self.from.as_str())
+            .with("by", self.by.as_str())
             .with("size", self.size)
             .with("stored", self.stored)
             .into();
         format!("{record:#}\n")
     }
 
-    /// What cannot be read is unknown: a record is for people.
-    fn read(text: &[u8]) -> Self {
-        let record = json::parse(text).unwrap_or(Value::Null);
+    /// A field that is missing is unknown: older records have fewer.
+    fn read(text: &[u8]) -> Result<Self> {
+        let record = json::parse(text)?;
         let number = |name: &str| match record.get(name) {
             Some(Value::Integer(number)) => u64::try_from(*number).unwrap_or(0),
             _ => 0,
         };
-        Self {
-            from: match record.get("from") {
-                Some(Value::Text(from)) => from.clone(),
-                _ => String::new(),
-            },
+        let text = |name: &str| match record.get(name) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        Ok(Self {
+            from: text("from"),
+            by: text("by"),
             size: number("size"),
             stored: number("stored"),
-        }
+        })
     }
 }

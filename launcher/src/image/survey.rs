@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::archive::{Entry, EntryKind, Limits, walk};
@@ -75,15 +74,11 @@ const TABLE_LIMIT: u64 = 4 << 20;
 const MAX_LINKS: usize = 40;
 
 impl Index {
-    fn add(&mut self, mut entry: Entry<'_>) -> Result<()> {
+    fn add(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
         let is_table = TABLES.iter().any(|table| entry.path.ends_with(table));
         let mut content = None;
         if is_table && entry.kind == EntryKind::File && entry.size <= TABLE_LIMIT {
-            let mut bytes = Vec::new();
-            (&mut entry.content)
-                .read_to_end(&mut bytes)
-                .context(|| "cannot read its content")?;
-            content = Some(bytes);
+            content = Some(entry.whole_content()?);
         }
         let status = Status {
             directory: entry.kind == EntryKind::Directory,
@@ -100,6 +95,15 @@ impl Index {
         Ok(())
     }
 
+    /// Tells whether something is in a directory that has no entry of its own.
+    pub(crate) fn implies(&self) -> bool {
+        let parents = self.nodes.keys().filter_map(|path| path.parent());
+        parents
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .any(|parent| !self.nodes.contains_key(parent))
+    }
+
+    /// Follows a path inside the tree, as the kernel would.
     fn find(&self, path: &str) -> Option<&Node> {
         self.nodes.get(&self.follow(path)?)
     }

@@ -85,13 +85,22 @@ pub(crate) fn directories(store: &Store<'_>, dirs: &Dirs, id: &ImageId) -> Resul
                     implicit: store.implicit(id)?,
                 })
             };
-            Ok(vec![rendering.ensure(dirs, &source)?])
+            loop {
+                let path = rendering.ensure(dirs, &source)?;
+                // It may have been removed before it could be held.
+                if store.hold_tree(&rendering.key())? {
+                    return Ok(vec![path]);
+                }
+            }
         }
     }
 }
 
 fn stored(store: &Store<'_>, id: &ImageId) -> Result<Image> {
     let absent = || Error::new(Kind::NotFound, format!("there is no image `{id}`"));
+    if !store.hold(id)? {
+        return Err(absent());
+    }
     store.image(id)?.ok_or_else(absent)
 }
 
@@ -150,6 +159,11 @@ impl Rendering {
         hexadecimal(hasher.finish().as_bytes())
     }
 
+    /// Returns where the rendered tree is, or would be.
+    pub(crate) fn path(&self, dir: &Path) -> PathBuf {
+        dir.join("trees").join(self.key()).join("rootfs")
+    }
+
     /// Returns the path of the rendered tree, and sees to it that it is there.
     ///
     /// # Errors
@@ -163,7 +177,7 @@ impl Rendering {
         let what = || "cannot render the files of the image and its dependencies";
         let trees = dirs.trees()?;
         let key = self.key();
-        let path = dirs.path().join("trees").join(&key).join("rootfs");
+        let path = self.path(dirs.path());
         match rustix::fs::accessat(&trees, &key, Access::EXISTS, AtFlags::empty()) {
             Ok(()) => return Ok(path),
             Err(Errno::NOENT) => {}

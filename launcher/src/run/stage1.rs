@@ -5,7 +5,7 @@
 //! It inherits four descriptors besides the standard ones: the plan, the
 //! report, the pod's lock, and the launcher itself, which it becomes again
 //! when the pod is over; and those that the plan names, by the numbers that it
-//! names. It closes them all to the apps.
+//! names. It closes them all to the apps, and what is not named to it at once.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -52,12 +52,12 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
     for (option, fd) in [
         ("--report-fd", handover.report.as_fd()),
         ("--plan-fd", plan.as_fd()),
+        ("--hold-fd", handover.lock),
         ("--finally-fd", launcher.as_fd()),
     ] {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());
     }
-    inherit(handover.lock)?;
     let named = handover.named.iter();
     let named: Vec<OwnedFd> = named
         .map(|(number, fd)| renumbered(fd.as_fd(), *number))

@@ -5,8 +5,10 @@
     reason = "the vocabulary of manifests is complete before all of its users are"
 )]
 
+pub(crate) mod date;
 pub(crate) mod digest;
 pub(crate) mod environment;
+pub(crate) mod insecure;
 pub(crate) mod json;
 pub(crate) mod manifest;
 pub(crate) mod quote;

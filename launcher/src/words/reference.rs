@@ -60,6 +60,17 @@ impl fmt::Display for Name {
     }
 }
 
+/// As it can be typed again.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Url(text) | Self::Id(text) => f.write_str(text),
+            Self::Name(name) => write!(f, "{name}"),
+        }
+    }
+}
+
 impl Reference {
     /// Understands the first word and the labels behind it.
     ///

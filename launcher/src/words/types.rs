@@ -3,6 +3,7 @@
 
 mod annotation;
 mod date;
+mod duration;
 mod label;
 mod name;
 mod path;
@@ -12,6 +13,8 @@ mod uuid;
 mod version;
 
 pub(crate) use annotation::{Annotation, Annotations};
+pub(crate) use date::spell as spell_time;
+pub(crate) use duration::duration;
 pub(crate) use label::{HOST_ARCH, HOST_OS, Label, Labels};
 pub(crate) use name::{AcIdentifier, AcName};
 pub(crate) use path::{absolute, clean};

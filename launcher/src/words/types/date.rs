@@ -60,6 +60,29 @@ fn sign(rest: &mut &[u8], wanted: &[u8]) -> Option<u8> {
     wanted.contains(&head).then_some(head)
 }
 
+/// Spells a point in time, in seconds since 1970: `2004-05-14T23:11:14Z`.
+pub(crate) fn spell(seconds: u64) -> String {
+    let (mut days_left, time) = (seconds / 86_400, seconds % 86_400);
+    let mut year = 1970_u32;
+    loop {
+        let length = if days(year, 2) == 29 { 366 } else { 365 };
+        // Nobody needs later years, and the loop has to end.
+        if days_left < length || year == 9999 {
+            break;
+        }
+        days_left -= length;
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_left >= u64::from(days(year, month)) {
+        days_left -= u64::from(days(year, month));
+        month += 1;
+    }
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    let day = days_left + 1;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 fn days(year: u32, month: u32) -> u32 {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
@@ -121,6 +144,21 @@ mod tests {
             "0000-01-01T00:00:00.0+23:59",
         ] {
             check(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn points_in_time_are_spelled_as_they_are_read() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_084_576_274, "2004-05-14T23:11:14Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(spell(seconds), expected);
+            assert!(check(expected).is_ok());
         }
     }
 }

@@ -48,6 +48,12 @@ impl Version {
         self.numbers == [0, 0, 0]
     }
 
+    /// Returns what later versions have more of, as far as that can be told
+    /// without comparing pre-releases by their parts.
+    pub(crate) fn rank(&self) -> ([u64; 3], bool, &str) {
+        (self.numbers, !self.prerelease, &self.text)
+    }
+
     /// Tells whether this was released before `major.minor.patch`.
     pub(crate) fn is_before(&self, numbers: [u64; 3]) -> bool {
         self.numbers < numbers || (self.numbers == numbers && self.prerelease)

@@ -1,0 +1,167 @@
+//! Removes what nobody has used for a while: images, and trees that were
+//! rendered of several. Safe beside everything else that runs.
+//!
+//! Nobody uses an image or a tree if nobody holds its directory (see [`hold`])
+//! and no pod names it. A command that starts a pod holds what the pod needs
+//! until the pod's directory names it, so whoever gets an exclusive lock first
+//! and looks at the pods then has seen all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::hold;
+use super::names;
+use super::staging::Staging;
+use super::store::Store;
+use crate::ground::dirs::Dirs;
+use crate::ground::{Context as _, Error, Result};
+use crate::words::digest::ImageId;
+use crate::words::types::Uuid;
+
+/// What pods need, and one pod that needs it.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    /// Names of images and of rendered trees, as their directories have them.
+    pub(crate) named: BTreeMap<String, Uuid>,
+}
+
+/// What is kept in directories of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// An image.
+    Image,
+    /// A tree rendered of several images.
+    Tree,
+}
+
+/// What is to be removed.
+pub(crate) struct Collect<'a> {
+    /// The directories.
+    pub(crate) dirs: &'a Dirs,
+    /// The images.
+    pub(crate) store: &'a Store<'a>,
+    /// How long nobody must have used it.
+    pub(crate) grace: Duration,
+    /// Only say what would be removed.
+    pub(crate) dry: bool,
+    /// Looks at the pods.
+    pub(crate) needs: &'a dyn Fn() -> Result<Needs>,
+}
+
+/// How many directories are locked at a time; each takes a descriptor.
+const BATCH: usize = 64;
+
+impl Collect<'_> {
+    /// Removes it, and tells `report` of everything that is gone.
+    ///
+    /// # Errors
+    ///
+    /// What the disk refuses. What was removed before stays removed, and the
+    /// next call goes on.
+    pub(crate) fn run(&self, report: &mut dyn FnMut(Kept, &str) -> Result<()>) -> Result<()> {
+        self.collect(Kept::Tree, &self.dirs.trees()?, report)?;
+        self.collect(Kept::Image, &self.dirs.images()?, report)?;
+        if self.dry {
+            return Ok(());
+        }
+        names::prune(self.dirs, &|id| self.store.contains(id))?;
+        // Making a directory there clears what interrupted processes left.
+        drop(Staging::make(self.dirs)?);
+        Ok(())
+    }
+
+    fn collect(
+        &self,
+        kind: Kept,
+        parent: &OwnedFd,
+        report: &mut dyn FnMut(Kept, &str) -> Result<()>,
+    ) -> Result<()> {
+        let names: Vec<String> = directories(parent)?.into_iter().collect();
+        for names in names.chunks(BATCH) {
+            let mut claims = Vec::new();
+            for name in names {
+                if self.is_old(parent, name)?
+                    && let Some(claim) = hold::claim(parent, name).context(|| cannot(name))?
+                    // Somebody may have used it between the two.
+                    && self.is_old(parent, name)?
+                {
+                    claims.push((name, claim));
+                }
+            }
+            if claims.is_empty() {
+                continue;
+            }
+            let needs = (self.needs)()?;
+            claims.retain(|(name, _)| !needs.named.contains_key(*name));
+            let gone: Vec<&String> = claims.iter().map(|(name, _)| *name).collect();
+            if !self.dry && !gone.is_empty() {
+                let staging = Staging::make(self.dirs)?;
+                for name in &gone {
+                    staging.adopt(parent, name).context(|| cannot(name))?;
+                }
+                // Who waits for one of them need not wait until all are deleted.
+                drop(claims);
+            }
+            for name in gone {
+                report(kind, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_old(&self, parent: &OwnedFd, name: &str) -> Result<bool> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        let used = hold::last_used(parent, name).context(|| cannot(name))?;
+        Ok(used.is_some_and(|used| now.saturating_sub(used) >= self.grace.as_secs()))
+    }
+}
+
+/// Removes one image, unless somebody uses it.
+///
+/// # Errors
+///
+/// Somebody does; the disk's refusals.
+pub(crate) fn remove(
+    dirs: &Dirs,
+    store: &Store<'_>,
+    id: &ImageId,
+    needs: &dyn Fn() -> Result<Needs>,
+) -> Result<()> {
+    let name = id.to_string();
+    let what = || format!("cannot remove image `{}`", id.short());
+    let Some(_claim) = hold::claim(dirs.images()?, &name).context(what)? else {
+        return match store.contains(id)? {
+            true => Err(Error::invalid(format!("{}: a command uses it", what()))),
+            false => Err(Error::invalid(format!(
+                "image `{}` was removed",
+                id.short()
+            ))),
+        };
+    };
+    if let Some(pod) = needs()?.named.get(&name) {
+        return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
+            .hint("`launcher image gc` removes it when no pod does any more"));
+    }
+    store.remove(id)
+}
+
+/// Returns the names of directories: everything but what begins with a dot.
+fn directories(parent: &OwnedFd) -> Result<BTreeSet<String>> {
+    let what = || "cannot list what is stored";
+    let mut names = BTreeSet::new();
+    for entry in rustix::fs::Dir::read_from(parent).context(what)? {
+        let entry = entry.context(what)?;
+        if let Ok(name) = entry.file_name().to_str()
+            && !name.starts_with('.')
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn cannot(name: &str) -> String {
+    format!("cannot remove `{name}`")
+}

@@ -1,0 +1,259 @@
+//! Whatever is killed or refused halfway, the next command works.
+//!
+//! strace(1) kills the launcher at a system call, or lets the call fail, at a
+//! sample of the calls that storing an image makes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Store, library, names, stores, used_at};
+use crate::host::{self, Call, Scratch, call};
+
+/// What storing an image calls, and which of the calls are hit: the first, and
+/// some later ones.
+const CALLS: &[(&str, &[u32])] = &[
+    ("clone3", &[1, 2]),
+    ("close", &[9, 25]),
+    ("fchmod", &[1]),
+    ("flock", &[1, 2, 3, 4, 5, 6, 7]),
+    ("fsync", &[1, 2, 3]),
+    ("ftruncate", &[1]),
+    ("getdents64", &[1, 2]),
+    ("mkdirat", &[1, 3, 4, 5, 6, 7]),
+    ("openat", &[5, 12, 16, 20, 22, 24]),
+    ("openat2", &[1, 3, 6]),
+    ("pwrite64", &[1, 5, 9, 10]),
+    ("read", &[8, 10]),
+    ("renameat", &[1]),
+    ("renameat2", &[1]),
+    ("symlinkat", &[1]),
+    ("syncfs", &[1]),
+    ("utimensat", &[1, 9, 10]),
+    ("write", &[1, 2, 3, 4]),
+];
+
+/// Stores the library with this fault.
+fn with_fault(strace: &Path, store: &Store, file: &Path, fault: &str) -> Call {
+    let log = store.scratch.join("strace.log");
+    call(strace)
+        .args(["-f", "-qq", "-o"])
+        .arg(log)
+        .args(["-e", fault])
+        .arg(host::program())
+        .arg("--dir")
+        .arg(store.dir())
+        .arg("run")
+        .arg(file)
+}
+
+/// The library and the store that it is to be stored in.
+fn prepared() -> (Store, PathBuf) {
+    let store = Store::new();
+    let image = library("example.com/sample", "1");
+    let file = store.scratch.write("library.aci", image);
+    (store, file)
+}
+
+/// What storing says where nothing is wrong.
+const SAID: &str = "launcher: image `example.com/sample` has no app to run\n\
+                    hint: it is meant to be a dependency of other images\n";
+
+/// Fails unless everything works as if nothing had happened.
+#[track_caller]
+fn works(store: &Store, file: &Path, fault: &str) {
+    let ran = store.image(&["verify"]).run();
+    let verified = ran.stdout.clone();
+    assert!(ran.succeeded(), "{fault}: {ran:?}");
+    // Nothing, or the whole image.
+    assert_eq!(verified.lines().count(), store.ids().len(), "{fault}");
+    store.image(&["list"]).run().exits(0).complains("");
+    let ran = stores(&store.dir(), file).run();
+    assert!(ran.stderr == SAID, "{fault}: {ran:?}");
+    let [id] = store.ids().try_into().unwrap();
+    let said = format!("{id} OK\n");
+    store
+        .image(&["verify"])
+        .run()
+        .exits(0)
+        .says(&said)
+        .complains("");
+    let ran = store.image(&["cat-manifest", "example.com/sample"]).run();
+    ran.exits(0).complains("");
+    // What was interrupted is gone with the next thing that is made there.
+    store.image(&["gc"]).run().exits(0).says("").complains("");
+    assert_eq!(names(&store.dir().join("tmp")), [""; 0], "{fault}");
+}
+
+#[test]
+fn killed_at_any_system_call_it_leaves_all_or_nothing() {
+    require_root!();
+    let strace = tool!("strace");
+    let mut killed = 0;
+    for (name, hits) in CALLS {
+        for hit in *hits {
+            let (store, file) = prepared();
+            let fault = format!("inject={name}:signal=SIGKILL:when={hit}");
+            let ran = with_fault(&strace, &store, &file, &fault).run();
+            killed += u32::from(ran.stderr != SAID);
+            works(&store, &file, &fault);
+        }
+    }
+    // Not every one of the calls is made on every host; most are.
+    assert!(killed > 30, "{killed} of the runs were killed");
+}
+
+#[test]
+fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
+    require_root!();
+    let strace = tool!("strace");
+    for (name, hit, error, said) in [
+        (
+            "syncfs",
+            1,
+            "EIO",
+            "cannot publish image `ID`: Input/output error",
+        ),
+        (
+            "renameat2",
+            1,
+            "ENOSPC",
+            "cannot publish image `ID`: No space left on device",
+        ),
+        (
+            "symlinkat",
+            1,
+            "ENOSPC",
+            "cannot unpack entry `rootfs/link`: cannot write it: No space left on device",
+        ),
+        (
+            "pwrite64",
+            3,
+            "EDQUOT",
+            "cannot unpack entry `rootfs/file2`: cannot write it: Disk quota exceeded",
+        ),
+        (
+            "utimensat",
+            2,
+            "EIO",
+            "cannot unpack entry `rootfs/file1`: cannot write it: Input/output error",
+        ),
+        (
+            "mkdirat",
+            6,
+            "ENOSPC",
+            "cannot unpack entry `rootfs/dir/`: cannot write it: No space left on device",
+        ),
+    ] {
+        let (store, file) = prepared();
+        let fault = format!("inject={name}:error={error}:when={hit}");
+        let ran = with_fault(&strace, &store, &file, &fault).run().exits(125);
+        let text = format!(
+            "launcher: cannot store image `{}`: {said}\n",
+            file.display()
+        );
+        assert_eq!(masked(&ran.stderr), text, "{fault}");
+        assert_eq!(names(&store.dir().join("tmp")), [""; 0], "{fault}");
+        assert_eq!(store.ids(), [""; 0], "{fault}");
+        works(&store, &file, &fault);
+    }
+}
+
+/// A text with every image ID as `ID`.
+fn masked(text: &str) -> String {
+    let words: Vec<_> = text.split('`').collect();
+    let words = words.iter().map(|word| match word.starts_with("sha512-") {
+        true => "ID",
+        false => word,
+    });
+    words.collect::<Vec<_>>().join("`")
+}
+
+#[test]
+fn a_full_disk_is_named_and_emptied_again() {
+    require_root!();
+    let mount = tool!("mount");
+    let umount = tool!("umount");
+    let (store, file) = prepared();
+    fs::create_dir(store.dir()).unwrap();
+    call(&mount)
+        .args(["-t", "tmpfs", "-o", "size=24k,mode=700", "none"])
+        .arg(store.dir())
+        .run()
+        .exits(0);
+    let ran = stores(&store.dir(), &file).run();
+    let (tmp, ids) = (names(&store.dir().join("tmp")), store.ids());
+    let gc = store.image(&["gc", "--grace-period=0"]).run();
+    call(&umount).arg(store.dir()).run().exits(0);
+    assert!(
+        ran.stderr.ends_with(": No space left on device\n"),
+        "{ran:?}"
+    );
+    ran.exits(125);
+    assert_eq!((tmp, ids), (Vec::new(), Vec::new()));
+    gc.exits(0).complains("");
+}
+
+#[test]
+fn killed_while_it_removes_it_leaves_all_or_nothing() {
+    require_root!();
+    let strace = tool!("strace");
+    for verb in [
+        &["rm", "example.com/sample"][..],
+        &["gc", "--grace-period=0"],
+    ] {
+        for (name, hits) in [
+            ("renameat", &[1, 2][..]),
+            ("unlinkat", &[1, 4, 12, 13]),
+            ("fsync", &[1, 2]),
+            ("mkdirat", &[1]),
+            ("flock", &[1, 2, 3, 4, 5]),
+        ] {
+            for hit in hits {
+                let (store, file) = prepared();
+                stores(&store.dir(), &file).run().exits(125);
+                let [id] = store.ids().try_into().unwrap();
+                used_at(&store.path(&id), 1000);
+                let fault = format!("inject={name}:signal=SIGKILL:when={hit}");
+                let _ = call(&strace)
+                    .args(["-f", "-qq", "-o", "/dev/null", "-e", &fault])
+                    .arg(host::program())
+                    .arg("--dir")
+                    .arg(store.dir())
+                    .arg("image")
+                    .args(verb)
+                    .run();
+                works(&store, &file, &fault);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_that_many_want_at_a_time_is_stored_once() {
+    require_root!();
+    let strace = tool!("strace");
+    let (store, file) = prepared();
+    let logs = Scratch::new();
+    let started: Vec<_> = (0..8)
+        .map(|number| {
+            call(&strace)
+                .args(["-f", "-qq", "-e", "trace=syncfs,renameat2", "-o"])
+                .arg(logs.join(&format!("{number}")))
+                .arg(host::program())
+                .arg("--dir")
+                .arg(store.dir())
+                .arg("run")
+                .arg(&file)
+                .start()
+        })
+        .collect();
+    for run in started {
+        run.end().exits(125).complains(SAID);
+    }
+    let logs: String = (0..8)
+        .map(|number| fs::read_to_string(logs.join(&format!("{number}"))).unwrap())
+        .collect();
+    assert_eq!(logs.matches("syncfs(").count(), 1, "{logs}");
+    assert_eq!(logs.matches("renameat2(").count(), 1, "{logs}");
+    works(&store, &file, "eight at a time");
+}

@@ -1,0 +1,221 @@
+//! Lists, names, and images that are damaged.
+
+use std::fs;
+
+use super::Store;
+
+#[test]
+fn one_bad_image_hides_no_other() {
+    require_root!();
+    let store = Store::new();
+    let good = store.store("example.com/good", "1");
+    let record = store.store("example.com/record", "1");
+    let manifest = store.store("example.com/manifest", "1");
+    let lost = store.store("example.com/lost", "1");
+    fs::write(store.path(&record).join("record"), "{\"from\": ").unwrap();
+    fs::write(store.path(&manifest).join("manifest"), "{}").unwrap();
+    fs::remove_file(store.path(&lost).join("manifest")).unwrap();
+    let short = |id: &str| id[..39].to_owned();
+    let mut complaints = [
+        (
+            &record,
+            format!(
+                "cannot read the record of image `{}`: line 1, column 9 is not JSON: \
+                 EOF while parsing a value, in `{{\"from\":`",
+                short(&record)
+            ),
+        ),
+        (
+            &manifest,
+            format!("cannot read image `{manifest}`: field `acKind` is missing"),
+        ),
+        (
+            &lost,
+            format!("image `{}` has lost its manifest", short(&lost)),
+        ),
+    ];
+    complaints.sort();
+    let mut text = String::new();
+    for (_, complaint) in complaints {
+        text.push_str(&format!("launcher: {complaint}\n"));
+    }
+    text.push_str("launcher: 3 images cannot be listed\n");
+    let ran = store
+        .image(&["list", "--fields=id,name", "--full", "--no-legend"])
+        .run();
+    ran.exits(1)
+        .says(&format!("{good}  example.com/good:1\n"))
+        .complains(&text);
+    // Nor does it keep others from being used, or itself from being removed.
+    let ran = store.image(&["cat-manifest", "example.com/good"]).run();
+    assert!(
+        ran.exits(0)
+            .complains("")
+            .stdout
+            .contains("example.com/good")
+    );
+    for id in [record, manifest, lost] {
+        let ran = store.image(&["rm", &id]).run();
+        ran.exits(0).says(&format!("removed {id}\n")).complains("");
+    }
+    assert_eq!(store.ids(), [good]);
+}
+
+#[test]
+fn lists_have_the_columns_and_orders_that_are_asked_for() {
+    require_root!();
+    let store = Store::new();
+    let first = store.store("example.com/b", "1.0");
+    let second = store.store("example.com/a", "2.0");
+    store.backdate(&first, 1_000_000_000, 1_300_000_000);
+    store.backdate(&second, 1_100_000_000, 1_200_000_000);
+    let said = |words: &[&str]| {
+        let ran = store.image(&["list"]).args(words).run();
+        ran.exits(0).complains("").stdout
+    };
+    let (a, b) = (&second[..19], &first[..19]);
+    let line = |id: &str, name: &str, stored: &str, used: &str| {
+        format!("{id}  {name}  2KiB  {stored:<13}  {used}\n")
+    };
+    let days = |then: i64| format!("{} days ago", (super::now() - then) / 86_400);
+    let expected = [
+        format!(
+            "{:<19}  {:<17}  SIZE  {:<13}  LAST USED\n",
+            "ID", "NAME", "IMPORT TIME"
+        ),
+        line(
+            b,
+            "example.com/b:1.0",
+            &days(1_000_000_000),
+            &days(1_300_000_000),
+        ),
+        line(
+            a,
+            "example.com/a:2.0",
+            &days(1_100_000_000),
+            &days(1_200_000_000),
+        ),
+    ];
+    assert_eq!(said(&[]), expected.concat());
+    let names = |words: &[&str]| said(&[&["--fields=name", "--no-legend"], words].concat());
+    let (a, b) = ("example.com/a:2.0\n", "example.com/b:1.0\n");
+    assert_eq!(names(&["--sort=name"]), format!("{a}{b}"));
+    assert_eq!(names(&["--sort=lastused"]), format!("{a}{b}"));
+    assert_eq!(names(&["--sort=importtime"]), format!("{b}{a}"));
+    assert_eq!(names(&["--order=desc"]), format!("{a}{b}"));
+    assert_eq!(
+        said(&[
+            "--full",
+            "--no-legend",
+            "--fields=importtime,size,lastused,name"
+        ]),
+        "2001-09-09T01:46:40Z  2048  2011-03-13T07:06:40Z  example.com/b:1.0\n\
+         2004-11-09T11:33:20Z  2048  2008-01-10T21:20:00Z  example.com/a:2.0\n"
+    );
+    let json = format!(
+        "[{{\"id\":\"{first}\",\"name\":\"example.com/b\",\"version\":\"1.0\",\
+         \"import_time\":1000000000000000000,\"last_used_time\":1300000000000000000,\
+         \"size\":2048}},{{\"id\":\"{second}\",\"name\":\"example.com/a\",\
+         \"version\":\"2.0\",\"import_time\":1100000000000000000,\
+         \"last_used_time\":1200000000000000000,\"size\":2048}}]\n"
+    );
+    assert_eq!(said(&["--format=json"]), json);
+    let pretty = said(&["--format=json-pretty"]);
+    assert!(
+        pretty.starts_with("[\n  {\n    \"id\": \"sha512-"),
+        "{pretty}"
+    );
+    let flat: String = pretty.lines().map(str::trim_start).collect();
+    assert_eq!(flat.replace("\": ", "\":") + "\n", json);
+}
+
+#[test]
+fn an_empty_store_lists_nothing() {
+    let store = Store::new();
+    let list = |words: &[&str]| store.image(&["list"]).args(words).run().exits(0).stdout;
+    assert_eq!(list(&[]), "ID  NAME  SIZE  IMPORT TIME  LAST USED\n");
+    assert_eq!(list(&["--no-legend"]), "");
+    assert_eq!(list(&["--format=json"]), "[]\n");
+}
+
+#[test]
+fn names_that_mean_no_image_or_several_are_refused() {
+    let store = Store::new();
+    store.image(&["list"]).run().exits(0);
+    let digits = "0".repeat(126);
+    for end in ["00", "0f", "ff"] {
+        fs::create_dir(store.path(&format!("sha512-{digits}{end}"))).unwrap();
+    }
+    let none = "hint: `launcher image list` lists the images";
+    let more = "hint: give more digits";
+    for (name, text) in [
+        ("", "an image's name is not empty".to_owned()),
+        ("00", format!("several images begin with `00`\n{more}")),
+        (
+            "sha512-00",
+            format!("several images begin with `sha512-00`\n{more}"),
+        ),
+        (
+            &format!("{digits}0"),
+            format!("several images begin with `{digits}0`\n{more}"),
+        ),
+        // A digit could be a name, and is too short to mean one image for long.
+        ("0", format!("there is no image `0`\n{none}")),
+        ("sha512-", format!("there is no image `sha512-`\n{none}")),
+        ("ab", format!("there is no image `ab`\n{none}")),
+        (
+            "example.com/none",
+            format!("there is no image `example.com/none`\n{none}"),
+        ),
+        (
+            &format!("{digits}00a"),
+            format!("there is no image `{digits}00a`\n{none}"),
+        ),
+    ] {
+        for verb in ["rm", "verify", "cat-manifest"] {
+            store
+                .image(&[verb, name])
+                .run()
+                .exits(1)
+                .says("")
+                .complains(&format!("launcher: {text}\n"));
+        }
+    }
+    // In either case of letters, with or without the algorithm.
+    for name in [format!("{digits}FF"), format!("sha512-{digits}0f")] {
+        store.image(&["rm", &name]).run().exits(0).complains("");
+    }
+    assert_eq!(store.ids(), [format!("sha512-{digits}00")]);
+}
+
+#[test]
+fn wrong_usage_is_named() {
+    let store = Store::new();
+    for (words, text) in [
+        (
+            "list --fields=id,latest",
+            "`latest` is no field; it is `id`, `name`, `size`, `importtime` or `lastused`",
+        ),
+        ("list --order=up", "`up` is no order; it is `asc` or `desc`"),
+        (
+            "list --format=xml",
+            "`xml` is no format; it is `text`, `json` or `json-pretty`",
+        ),
+        (
+            "gc --grace-period=1",
+            "`1` is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
+        ),
+        ("gc now", "`now` is one argument too many"),
+        (
+            "rm",
+            "an image is missing\nhint: `launcher image list` lists them",
+        ),
+    ] {
+        let words: Vec<_> = words.split(' ').collect();
+        let ran = store.image(&words).run();
+        ran.exits(2)
+            .says("")
+            .complains(&format!("launcher: {text}\n"));
+    }
+    assert!(!store.dir().exists());
+}

@@ -1,0 +1,384 @@
+//! Keys of people who sign images: what GnuPG makes is understood, shown, and
+//! trusted only when somebody has said so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::aci::{Aci, running};
+use crate::host::{Call, Ran, Scratch, call, launcher, program};
+
+/// Status of a launcher that failed.
+const FAILED: i32 = 1;
+/// Status of wrong usage.
+const USAGE: i32 = 2;
+
+/// GnuPG with a keyring of one test's own.
+struct Gpg {
+    program: PathBuf,
+    scratch: Scratch,
+}
+
+impl Gpg {
+    fn new(program: PathBuf) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let scratch = Scratch::new();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        Self { program, scratch }
+    }
+
+    fn call(&self, words: &[&str]) -> Call {
+        let quiet = ["--quiet", "--batch", "--no-tty", "--passphrase", ""];
+        call(&self.program)
+            .env("GNUPGHOME", self.scratch.path())
+            .args(quiet)
+            .args(["--pinentry-mode", "loopback"])
+            .args(words)
+    }
+
+    #[track_caller]
+    fn run(&self, words: &[&str]) -> Ran {
+        self.call(words).run().exits(0)
+    }
+
+    /// Makes a key, and returns its fingerprint as the launcher spells it.
+    #[track_caller]
+    fn key(&self, user: &str, kind: &str, expires: &str, options: &[&str]) -> String {
+        let words = ["--quick-gen-key", user, kind, "sign", expires];
+        self.run(&[options, &words].concat());
+        let listed = self.run(&["--with-colons", "--list-keys", user]);
+        let line = listed.stdout.lines().find(|line| line.starts_with("fpr"));
+        line.unwrap().split(':').nth(9).unwrap().to_lowercase()
+    }
+
+    /// Writes a public key into a file.
+    #[track_caller]
+    fn export(&self, user: &str, options: &[&str]) -> PathBuf {
+        let file = self.scratch.join(&format!("{user}.pub"));
+        let _ = fs::remove_file(&file);
+        let out = file.display().to_string();
+        self.run(&[options, &["--output", &out, "--export", user]].concat());
+        file
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        // Otherwise its agent would outlive the test.
+        let connect = self.program.with_file_name("gpgconf");
+        let kill = call(&connect).env("GNUPGHOME", self.scratch.path());
+        if connect.exists() {
+            kill.args(["--kill", "all"]).run();
+        }
+    }
+}
+
+/// `launcher trust WORDS FILE`.
+fn trust(dir: &Path, words: &str, file: &Path) -> Call {
+    let words = words.split_whitespace();
+    launcher(dir).arg("trust").args(words).arg(file)
+}
+
+/// The rows of `launcher trust list` that are of this directory: the prefix,
+/// the fingerprint and the state.
+#[track_caller]
+fn listed(dir: &Path) -> Vec<String> {
+    let ran = launcher(dir).args(["trust", "list"]).run().exits(0);
+    let place = dir.join("trustedkeys").display().to_string();
+    let rows = ran.stdout.lines().filter(|row| row.ends_with(&place));
+    rows.map(|row| row.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+// --- what must not happen ---
+
+#[test]
+fn wrong_usage_of_trust() {
+    let scratch = Scratch::new();
+    let which = "it is not said for which images\n\
+                 hint: `--prefix=example.com/app` is for these and those below, `--root` for all";
+    for (words, text) in [
+        ("trust key.asc", which),
+        ("trust rm 0123456789012345678901234567890123456789", which),
+        (
+            "trust --root --prefix=a key.asc",
+            "`--prefix` and `--root` exclude each other",
+        ),
+        (
+            "trust --root",
+            "a key is missing\n\
+             hint: give the file or the address of a public key, or `-` for the standard input",
+        ),
+        (
+            "trust --root --fingerprint=abcd key.asc",
+            "`abcd` is not the fingerprint of a key\n\
+             hint: it has 40 hexadecimal digits, or 64; `gpg --fingerprint` shows it",
+        ),
+        (
+            "trust --prefix=../../etc -y key.asc",
+            "`../../etc` is not an AC Identifier: `.` must stand between letters or digits\n\
+             hint: `etc` would be one",
+        ),
+        ("trust rm --root", "a fingerprint is missing"),
+        (
+            "trust --root -y --fingerprint=0123456789012345678901234567890123456789 key.asc",
+            "`--yes` and `--fingerprint` exclude each other",
+        ),
+        (
+            "trust --root --fingerprint=0123456789012345678901234567890123456789 a b",
+            "`--fingerprint` is for one key only",
+        ),
+    ] {
+        launcher(&scratch.join("dir"))
+            .args(words.split(' '))
+            .run()
+            .exits(USAGE)
+            .says("")
+            .complains(&format!("launcher: {text}\n"));
+    }
+    assert!(!scratch.join("dir").exists());
+}
+
+#[test]
+fn a_key_is_not_trusted_unless_somebody_says_so() {
+    let gpg = Gpg::new(tool!("gpg"));
+    let fingerprint = gpg.key("ann@example.com", "ed25519", "never", &[]);
+    let key = gpg.export("ann@example.com", &["--armor"]);
+    let dir = gpg.scratch.join("dir");
+    trust(&dir, "--root", &key)
+        .run()
+        .exits(FAILED)
+        .says("")
+        .complains(&format!(
+            "launcher: nobody is there to say that key `{fingerprint}` is the right one\n\
+         hint: `--fingerprint={fingerprint}` says so, if it is what its owner told you\n"
+        ));
+    let other = "0123456789012345678901234567890123456789";
+    trust(&dir, &format!("--root --fingerprint={other}"), &key)
+        .run()
+        .exits(FAILED)
+        .says("")
+        .complains(&format!(
+            "launcher: it is another key: its fingerprint is `{fingerprint}`, not `{other}`\n"
+        ));
+    assert!(!dir.exists());
+}
+
+#[test]
+fn keys_that_cannot_vouch_for_a_file_are_not_trusted() {
+    let gpg = Gpg::new(tool!("gpg"));
+    let dir = gpg.scratch.join("dir");
+    let refused = |user: &str, file: &Path, text: &str| {
+        trust(&dir, "--root --yes", file)
+            .run()
+            .exits(FAILED)
+            .says("")
+            .complains(&format!(
+                "launcher: cannot trust the key in `{}`: {text}\n",
+                gpg.scratch.join(user).display()
+            ));
+    };
+    let then = ["--faked-system-time", "20240101T000000!"];
+    let key = gpg.key("old@example.com", "ed25519", "1y", &then);
+    let file = gpg.export("old@example.com", &[]);
+    refused(
+        "old@example.com.pub",
+        &file,
+        &format!(
+            "key `{key}` expired on 2024-12-31\n\
+             hint: its owner may have prolonged it: trust the new copy of the key"
+        ),
+    );
+    let key = gpg.key("gone@example.com", "ed25519", "never", &[]);
+    let upper = key.to_uppercase();
+    let made = gpg.scratch.join(&format!("openpgp-revocs.d/{upper}.rev"));
+    // GnuPG puts a colon before it, so that nobody takes it for good by mistake.
+    let revocation = fs::read_to_string(made).unwrap().replace("\n:---", "\n---");
+    let revocation = gpg.scratch.write("revocation", revocation);
+    gpg.run(&["--import", &revocation.display().to_string()]);
+    let file = gpg.export("gone@example.com", &["--armor"]);
+    refused(
+        "gone@example.com.pub",
+        &file,
+        &format!("key `{key}` was revoked by its owner"),
+    );
+    let file = gpg.scratch.write("text.pub", "hello");
+    refused("text.pub", &file, "the key is no OpenPGP data");
+    let file = gpg.scratch.join("none.pub");
+    refused(
+        "none.pub",
+        &file,
+        "cannot read it: No such file or directory",
+    );
+    let private = gpg.run(&["--armor", "--export-secret-keys", "old@example.com"]);
+    let file = gpg.scratch.write("private.pub", private.stdout);
+    refused(
+        "private.pub",
+        &file,
+        "the key is a private key\n\
+         hint: `gpg --armor --export FINGERPRINT` writes the public one; keep this to yourself",
+    );
+    assert!(!dir.exists());
+}
+
+#[test]
+fn an_image_counts_only_as_its_signer_left_it_and_under_the_trusted_name() {
+    let gpg = Gpg::new(tool!("gpg"));
+    let dir = gpg.scratch.join("dir");
+    let ann = gpg.key("Ann <ann@example.com>", "ed25519", "never", &[]);
+    let key = gpg.export("ann@example.com", &[]);
+    let manifest = running(&["/a"]);
+    let image = gpg.scratch.write("a.aci", Aci::new(&manifest).bytes());
+    let signature = gpg.scratch.join("a.aci.asc");
+    let [image_name, signature_name] = [&image, &signature].map(|path| path.display().to_string());
+    let sign = ["--armor", "--output", &signature_name, "--detach-sign"];
+    gpg.run(&[&sign[..], &[&image_name]].concat());
+    let verify = || {
+        let verify = launcher(&dir).args(["image", "verify", "--signature"]);
+        verify.args([&signature, &image]).run()
+    };
+    let refused = |why: &str| {
+        verify().exits(FAILED).says("").complains(&format!(
+            "launcher: cannot check `{image_name}`: \
+             the signature of image `example.com/sample` does not count: {why}\n"
+        ));
+    };
+    let untrusted = format!(
+        "it is signed by key `{ann}`, which is not trusted\n\
+         hint: `launcher trust --prefix=example.com/sample KEYFILE` trusts a key"
+    );
+    refused(&untrusted);
+    trust(&dir, "--yes --prefix=example.com/other", &key)
+        .run()
+        .exits(0);
+    refused(&untrusted);
+    trust(&dir, "--yes --prefix=example.com", &key)
+        .run()
+        .exits(0);
+    verify()
+        .exits(0)
+        .says(&format!(
+            "{image_name} OK: `example.com/sample`, signed by {ann} `Ann <ann@example.com>`\n"
+        ))
+        .complains("");
+    let other = Aci::new(&manifest).file("rootfs/evil", 0o755, "x").bytes();
+    fs::write(&image, other).unwrap();
+    refused(&format!(
+        "the signature by key `{ann}` is not of this file\n\
+         hint: the file or the signature was changed, or is of another version"
+    ));
+    fs::write(&signature, "not found").unwrap();
+    verify().exits(FAILED).says("").complains(&format!(
+        "launcher: cannot use signature `{signature_name}`: the signature is no OpenPGP data\n"
+    ));
+}
+
+#[test]
+fn of_several_keys_all_are_trusted_or_none() {
+    let gpg = Gpg::new(tool!("gpg"));
+    gpg.key("ann@example.com", "ed25519", "never", &[]);
+    let key = gpg.export("ann@example.com", &[]);
+    let bad = gpg.scratch.write("bad", "");
+    let dir = gpg.scratch.join("dir");
+    let both = trust(&dir, "--root --yes", &key).arg(&bad);
+    both.run().exits(FAILED).says("");
+    assert!(!dir.exists());
+}
+
+// --- what happens ---
+
+#[test]
+fn keys_of_gnupg_are_trusted_listed_and_removed() {
+    let gpg = Gpg::new(tool!("gpg"));
+    let dir = gpg.scratch.join("dir");
+    let ann = gpg.key("ann@example.com", "ed25519", "never", &[]);
+    let ann_file = gpg.export("ann@example.com", &["--armor"]);
+    let bob = gpg.key("bob@example.com", "rsa2048", "2y", &[]);
+    let bob_file = gpg.export("bob@example.com", &[]);
+    trust(&dir, "--prefix=example.com/app --yes", &ann_file)
+        .run()
+        .exits(0)
+        .says(&format!("trusted {ann} for `example.com/app`\n"))
+        .complains("");
+    // As GnuPG spells it, and from the standard input.
+    trust(
+        &dir,
+        &format!("--root --fingerprint={}", bob.to_uppercase()),
+        Path::new("-"),
+    )
+    .input(fs::read(&bob_file).unwrap())
+    .run()
+    .exits(0)
+    .says(&format!("trusted {bob} for all images\n"))
+    .complains("");
+    let expected = [
+        format!("(all) {bob} trusted"),
+        format!("example.com/app {ann} trusted"),
+    ];
+    assert_eq!(listed(&dir), expected);
+    let stored = dir.join(format!("trustedkeys/prefix.d/example.com/app/{ann}"));
+    let armoured = fs::read_to_string(stored).unwrap();
+    assert!(
+        armoured.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n"),
+        "{armoured}"
+    );
+    // What is stored is what GnuPG understands, too.
+    let shown = gpg
+        .call(&["--with-colons", "--show-keys"])
+        .input(armoured)
+        .run();
+    assert!(shown.exits(0).stdout.to_lowercase().contains(&ann));
+    launcher(&dir)
+        .args(["trust", "rm", "--prefix=example.com/app", &ann])
+        .run()
+        .exits(0)
+        .says(&format!("removed {ann} for `example.com/app`\n"))
+        .complains("");
+    assert_eq!(listed(&dir).len(), 1);
+    launcher(&dir)
+        .args(["trust", "rm", "--prefix=example.com/app", &ann])
+        .run()
+        .exits(FAILED)
+        .says("")
+        .complains(&format!(
+            "launcher: key `{ann}` is not trusted for `example.com/app`\n\
+             hint: `launcher trust list` lists the keys\n"
+        ));
+}
+
+#[test]
+fn at_a_terminal_the_key_is_shown_and_the_answer_counts() {
+    let gpg = Gpg::new(tool!("gpg"));
+    let script = tool!("script");
+    let then = ["--faked-system-time", "20240101T000000!"];
+    let fingerprint = gpg.key("Ann <ann@example.com>", "ed25519", "never", &then);
+    let key = gpg.export("ann@example.com", &[]);
+    let dir = gpg.scratch.join("dir");
+    let line = format!(
+        "{} --dir {} trust --prefix=example.com {}",
+        program().display(),
+        dir.display(),
+        key.display()
+    );
+    let answer = |answer: &str| {
+        let terminal = call(&script).args(["-qec", &line, "/dev/null"]);
+        terminal.input(answer).run()
+    };
+    let ran = answer("no\n").exits(FAILED);
+    let groups: Vec<&str> = (0..10).map(|at| &fingerprint[4 * at..4 * at + 4]).collect();
+    for expected in [
+        format!("fingerprint  {}\r\n", groups.join(" ")),
+        "owner        `Ann <ann@example.com>`\r\n".to_owned(),
+        "made         2024-01-01\r\n".to_owned(),
+        "expires      never\r\n".to_owned(),
+        "shall it count for `example.com`? (yes/no) ".to_owned(),
+        format!("launcher: key `{fingerprint}` is not trusted: you did not say yes\r\n"),
+    ] {
+        assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.stdout);
+    }
+    answer("\n").exits(FAILED);
+    assert!(!dir.exists());
+    let ran = answer("yes\n").exits(0);
+    let expected = format!("trusted {fingerprint} for `example.com`\r\n");
+    assert!(ran.stdout.ends_with(&expected), "{}", ran.stdout);
+    assert_eq!(listed(&dir).len(), 1);
+}
