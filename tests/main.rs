@@ -20,6 +20,8 @@ mod claims;
 
 /// What an app can neither see nor do.
 mod isolation;
+/// What bounds an app: system calls, capabilities, limits.
+mod isolators;
 /// Every failure that a user can cause, with the whole text that is shown.
 mod messages;
 /// Archives that attack whoever unpacks them, and what becomes of honest ones.

@@ -97,7 +97,10 @@ impl Directive<'_> {
     /// Returns the inherited descriptors that it names; 0 where it names fewer.
     pub fn descriptors(&self) -> [u32; 3] {
         match *self {
-            Self::Join { fd, .. } | Self::Terminal { fd } | Self::Seccomp { fd } => [fd, 0, 0],
+            Self::Join { fd, .. }
+            | Self::Terminal { fd }
+            | Self::JoinCgroup { fd }
+            | Self::Seccomp { fd } => [fd, 0, 0],
             Self::Stdio {
                 input,
                 output,
@@ -357,6 +360,14 @@ directives! {
         /// From -1000 (never) to 1000.
         score: i32,
     } "SCORE",
+    /// Writes into a file of /proc/self/attr: what a security module is to make
+    /// of the program that is executed.
+    "attribute" Process Attribute {
+        /// For instance `exec`, or `apparmor/exec`.
+        file: &'a CStr,
+        /// All that is written.
+        text: &'a CStr,
+    } "FILE TEXT",
     /// Starts a session without a terminal (setsid(2)).
     "session" Process Session {} "",
     /// Makes the process the leader of the foreground process group of the
@@ -377,6 +388,11 @@ directives! {
         /// What becomes descriptor 2.
         error: u32,
     } "IN OUT ERR",
+    /// Moves the process into a cgroup, below that of the pod.
+    "join-cgroup" Process JoinCgroup {
+        /// An inherited descriptor of the group's file `cgroup.procs`.
+        fd: u32,
+    } "FD",
     /// Joins a new session keyring (keyctl(2)); keyrings have no namespaces.
     "keyring" Process Keyring {} "",
     /// Drops all other capabilities from the bounding set.

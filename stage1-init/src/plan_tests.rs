@@ -290,6 +290,11 @@ fn one_of_each() -> Vec<Directive<'static>> {
             output: 4,
             error: 5,
         },
+        D::Attribute {
+            file: c"apparmor/exec",
+            text: c"exec web",
+        },
+        D::JoinCgroup { fd: 6 },
         D::Keyring {},
         D::Bounding {
             set: CapabilitySet::All,

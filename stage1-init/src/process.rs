@@ -1,5 +1,7 @@
 //! What each process of an app does to itself before it executes its program.
 
+use core::mem::ManuallyDrop;
+
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::{Errno, Result};
@@ -7,11 +9,13 @@ use rustix::process::{Gid, Pid, Rlimit, Uid};
 use stage1_init::{Directive, Limit, Resource};
 
 use crate::apps::{App, Phase};
+use crate::beneath::Path;
 use crate::execute::Origin;
 use crate::files::write_at;
 use crate::mounts::Tree;
+use crate::program::Program;
 use crate::sys::{self, Array};
-use crate::{capabilities, outer, program, say};
+use crate::{capabilities, outer, say};
 
 /// Why a process could not begin: the directive, and the error.
 #[derive(Clone, Copy)]
@@ -51,13 +55,17 @@ pub(crate) fn run(
     origin: Origin,
     failures: &OwnedFd,
 ) -> ! {
+    let (index, words) = app.program(phase).unzip();
+    let program = words
+        .ok_or(Errno::NOENT)
+        .and_then(|words| Program::new(words, app, origin.start));
     let (fault, status) = match prepare(app, tree, origin) {
         Err(fault) => (fault, crate::OURS),
         Ok(()) => {
-            let (index, words) = app.program(phase).unzip();
-            let errno = words.map_or(Errno::NOENT, |words| {
-                program::execute(words, app, origin.start).unwrap_or_else(|errno| errno)
-            });
+            let errno = match &program {
+                Ok(program) => program.execute(),
+                Err(errno) => *errno,
+            };
             let status = match errno {
                 Errno::NOENT | Errno::NOTDIR => crate::NOT_FOUND,
                 _ => crate::NOT_EXECUTABLE,
@@ -86,10 +94,14 @@ fn prepare(app: &App<'_>, tree: &Tree<'_>, origin: Origin) -> core::result::Resu
         index: first,
         errno,
     })?;
+    let mut filtered = false;
     for (index, directive) in app.directives() {
         carry_out(directive, tree).map_err(|errno| Fault { index, errno })?;
+        filtered |= matches!(directive, Directive::Seccomp { .. });
     }
-    sys::block(0);
+    if !filtered {
+        sys::block(0);
+    }
     Ok(())
 }
 
@@ -139,6 +151,12 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
             hard,
         } => set_limit(resource, soft, hard)?,
         D::OomScoreAdj { score } => set_oom_score(tree, score)?,
+        D::Attribute { file, text } => {
+            let mut path = Path::new();
+            path.push(b"self/attr/")?;
+            path.push(file.to_bytes())?;
+            write_at(tree.proc()?, path.as_c_str(), text.to_bytes())?;
+        }
         D::Session {} => {
             rustix::process::setsid()?;
         }
@@ -156,6 +174,9 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
             output,
             error,
         } => use_as_standard(input, output, error)?,
+        D::JoinCgroup { fd } => {
+            rustix::io::write(sys::inherited(fd)?, b"0")?;
+        }
         D::Keyring {} => match sys::join_session_keyring() {
             // A kernel without keyrings has none to leave behind.
             Err(Errno::NOSYS) => {}
@@ -270,16 +291,23 @@ fn filter(fd: u32) -> Result<()> {
     const MOST: usize = 4096;
     sys::block(0);
     let fd = sys::inherited(fd)?;
-    let mut program = Array::new(MOST)?;
+    // It stays: the filter may not know the call that would free it.
+    let mut program = ManuallyDrop::new(Array::new(MOST)?);
     let mut at = 0;
     loop {
-        let mut instruction = [0; INSTRUCTION];
-        match rustix::io::pread(fd, &mut instruction, at)? {
-            0 => break,
-            INSTRUCTION => program.push(u64::from_ne_bytes(instruction))?,
-            _ => return Err(Errno::INVAL),
+        let mut page = [0; 64 * INSTRUCTION];
+        let read = rustix::io::pread(fd, &mut page, at)?;
+        let (instructions, rest) = page.get(..read).unwrap_or_default().as_chunks();
+        if !rest.is_empty() {
+            return Err(Errno::INVAL);
         }
-        at += INSTRUCTION as u64;
+        for &instruction in instructions {
+            program.push(u64::from_ne_bytes(instruction))?;
+        }
+        if read == 0 {
+            break;
+        }
+        at += read as u64;
     }
     sys::seccomp(&program)
 }

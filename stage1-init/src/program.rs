@@ -14,32 +14,46 @@ use crate::sys::{self, Strings, Vector};
 /// Where a program is searched for if the environment does not say.
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
 
-/// Executes an app's program; returns only if that fails.
-#[inline(never)]
-pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Result<Errno> {
-    let mut argv = Strings::new(words.len())?;
-    for word in words.iter() {
-        argv.push(word)?;
+/// A program of an app, with all that execve(2) takes. It is made ready before
+/// the process gives up its rights: a filter may leave no other call.
+pub(crate) struct Program<'a> {
+    file: &'a CStr,
+    argv: Strings<'a>,
+    planned: Strings<'a>,
+    /// The environment that is inherited, in the place of the planned one.
+    inherited: Option<Vector<'a>>,
+}
+
+impl<'a> Program<'a> {
+    #[inline(never)]
+    pub(crate) fn new(words: WordList<'a>, app: &App<'a>, start: Start) -> Result<Self> {
+        let mut argv = Strings::new(words.len())?;
+        for word in words.iter() {
+            argv.push(word)?;
+        }
+        Ok(Self {
+            file: words.iter().next().unwrap_or(c""),
+            argv,
+            planned: planned(app)?,
+            inherited: app.is_command().then(|| start.environment()),
+        })
     }
-    let planned = planned(app)?;
-    let environment = if app.is_command() {
-        start.environment()
-    } else {
-        planned.as_vector()
-    };
-    let argv = argv.as_vector();
-    let file = words.iter().next().unwrap_or(c"");
-    let mut components = file.to_bytes().split(|&byte| byte == b'/');
-    if components.nth(1).is_some() {
-        return Ok(sys::execve(file, argv, environment));
+
+    /// Executes it; returns only if that fails.
+    #[inline(never)]
+    pub(crate) fn execute(&self) -> Errno {
+        let argv = self.argv.as_vector();
+        let environment = match self.inherited {
+            Some(inherited) => inherited,
+            None => self.planned.as_vector(),
+        };
+        let mut components = self.file.to_bytes().split(|&byte| byte == b'/');
+        if components.nth(1).is_some() {
+            return sys::execve(self.file, argv, environment);
+        }
+        let path = environment.iter().find_map(path_of);
+        search(self.file, path.unwrap_or(DEFAULT_PATH), argv, environment)
     }
-    let path = environment.iter().find_map(path_of);
-    Ok(search(
-        file,
-        path.unwrap_or(DEFAULT_PATH),
-        argv,
-        environment,
-    ))
 }
 
 /// As execvp(3), but a file of unknown format is not handed to a shell.

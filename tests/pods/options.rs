@@ -357,7 +357,7 @@ fn strict_refuses_what_is_otherwise_only_said() {
         .file("rootfs/probe", 0o755, std::fs::read(host::probe()).unwrap())
         .bytes();
     pods.0.write("app.aci", bytes);
-    let said = "isolator `resource/magic` of app `sample` is not enforced";
+    let said = "isolator `resource/magic` of app `sample` is ignored: it is unknown";
     pods.run(&["--strict", "HERE/app.aci", "--", "--stdout", "x"])
         .run()
         .exits(125)

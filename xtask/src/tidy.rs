@@ -40,6 +40,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "images/programs/src/bin/probe/sys.rs",
     "images/programs/src/bin/probe/tries.rs",
+    "launcher/src/ground/bpf.rs",
     "stage1-init/src/arch/",
     "stage1-init/src/mem.rs",
     "stage1-init/src/start.rs",

@@ -8,6 +8,7 @@ use super::values;
 use crate::command::plan::Format;
 use crate::command::run;
 use crate::ground::{Context as _, Error, Result};
+use crate::pod::devices;
 use crate::pod::request::{AppRequest, Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::app::Variable;
@@ -48,6 +49,7 @@ const APP: Table = &[
     ("--caps-retain", One),
     ("--cpu", One),
     ("--cpu-shares", One),
+    ("--device", Many),
     ("--environment", Many),
     ("--exec", One),
     ("--group", One),
@@ -184,6 +186,7 @@ fn app(part: &Part) -> Result<AppRequest> {
         working_directory: options.value("--working-dir", absolute)?,
         environment: settings(options, "--environment")?,
         isolators: isolators(options)?,
+        devices: options.values("--device", devices::parse)?,
         read_only: read_only.then_some("option --readonly-rootfs"),
         mounts: mounts
             .into_iter()

@@ -5,6 +5,7 @@ use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Result};
 use crate::image::rootfs::Rootfs;
 use crate::image::tree::Stack;
+use crate::pod::cgroup::record;
 use crate::pod::directory;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
@@ -20,11 +21,19 @@ use stage1_init::Directive;
 /// caller exits with the pod's status all the same.
 pub(crate) fn run(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     let failure = failure(dirs, uuid);
-    let removed = directory::remove(dirs, uuid);
+    let removed = remove_groups(dirs, uuid).and(directory::remove(dirs, uuid));
     match failure? {
         Some(error) => Err(error),
         None => removed,
     }
+}
+
+fn remove_groups(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let Some(record) = directory::find(dirs, uuid, "groups")? else {
+        return Ok(());
+    };
+    let (groups, _) = record::read(&String::from_utf8_lossy(&record), uuid)?;
+    groups.remove()
 }
 
 /// Reads the report for a directive that failed.

@@ -1,9 +1,11 @@
 //! `launcher run`: the main job.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Read as _;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,16 +18,19 @@ use crate::ground::{Context as _, Error, Result, beneath, source};
 use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
+use crate::pod::cgroup::{self, Groups, record};
 use crate::pod::compose::{Pod, compose};
+use crate::pod::descriptors::DEFAULT_FILTER;
 use crate::pod::directory::{self, PodDirectory};
+use crate::pod::isolators::{Entry, require_all};
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
 use crate::pod::render;
 use crate::pod::request::Request;
+use crate::pod::seccomp::Program;
 use crate::run::stage1::{self, Handover};
 use crate::words::manifest::app::Variable;
-use crate::words::manifest::isolator::Bound;
 use crate::words::reference::Reference;
 use crate::words::types::Uuid;
 
@@ -85,6 +90,10 @@ App options, behind the image; they count more than what the image says:
                     takes these, or all others, from the app
   --cpu AMOUNT      processors, such as `500m`
   --cpu-shares N    weight against other apps
+  --device PATH[:ACCESS]
+                    gives the app a device of the host, below /dev. ACCESS
+                    are letters of `rwm`: to read, to write, to make nodes
+                    of it (rwm); may be repeated
   --environment NAME=VALUE
                     sets a variable; may be repeated
   --exec PROGRAM    runs this, instead of all words of the image's command
@@ -221,6 +230,7 @@ pub(super) fn make<'a>(
     let manifest = format!("{:#}\n", pod.manifest.to_json());
     directory.write("pod", manifest.as_bytes())?;
     directory.write("plan", plan.text().as_bytes())?;
+    keep(&pod, &directory)?;
     fetch.tell("Creating rootfs");
     copy_roots(&pod, &directory)?;
     Ok((directory, plan))
@@ -271,29 +281,32 @@ fn reified(
     reify(uuid, directory, host, request, &sources, &source::look)
 }
 
-/// Says what the caller should know, and what the apps ask for and do not get.
+/// Says what the caller should know, and which isolators are not in force as
+/// they were written.
 ///
 /// # Errors
 ///
-/// If `strict`, the first thing that an app does not get.
+/// If `strict`, the first of these.
 pub(super) fn tell(pod: &Pod, strict: bool) -> Result<()> {
     super::say(&pod.notes);
-    for app in &pod.apps {
-        for isolator in &app.app.isolators {
-            if matches!(isolator.bound, Bound::NoNewPrivileges(_)) {
-                continue;
-            }
-            let (name, app) = (isolator.name.as_str(), &app.name);
-            let line = format!("isolator `{name}` of app `{app}` is not enforced");
-            if strict {
-                return Err(
-                    Error::invalid(line).hint("without `--strict` the pod runs all the same")
-                );
-            }
-            super::say(&[line]);
-        }
+    if strict {
+        require_all(&pod.isolators)?;
     }
+    let changed = pod.isolators.iter().filter(|entry| !entry.is_enforced());
+    super::say(&changed.map(Entry::to_string).collect::<Vec<_>>());
     Ok(())
+}
+
+/// Keeps what the plan names and does not hold, for when it is executed.
+fn keep(pod: &Pod, directory: &PodDirectory<'_>) -> Result<()> {
+    for (number, filter) in &pod.descriptors.filters {
+        directory.write(&format!("filter-{number}"), filter)?;
+    }
+    if pod.groups.is_empty() {
+        return Ok(());
+    }
+    let record = record::write(&pod.groups, &pod.descriptors.groups);
+    directory.write("groups", record.as_bytes())
 }
 
 /// Copies the images' files to where the plan expects them, for apps whose
@@ -315,12 +328,48 @@ fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infal
         OsString::from("finish"),
         OsString::from(directory.uuid().to_string()),
     ];
+    let (groups, entrances) = groups(dirs, directory.uuid())?;
+    let _made = groups.make()?;
+    let mut named = filters(dirs, directory.uuid(), plan)?;
+    for (number, group) in entrances {
+        named.push((number, cgroup::entrance(&group)?));
+    }
     stage1::exec(&Handover {
         plan: &plan.words(),
         report: directory.make("report")?,
         lock: directory.fd(),
+        named,
         finally: &finally,
     })
+}
+
+/// Reads which groups a pod needs.
+fn groups(dirs: &Dirs, uuid: Uuid) -> Result<(Groups, Vec<(u32, PathBuf)>)> {
+    let record = directory::find(dirs, uuid, "groups")?.unwrap_or_default();
+    record::read(&String::from_utf8_lossy(&record), uuid)
+}
+
+/// Opens the filters that a plan names. One that is neither the default nor
+/// kept with the pod is the caller's, who has it open.
+fn filters(dirs: &Dirs, uuid: Uuid, plan: &Plan) -> Result<Vec<(u32, OwnedFd)>> {
+    let mut wanted = BTreeSet::new();
+    plan.find(|_, directive, _| -> Option<()> {
+        if let Directive::Seccomp { fd } = directive {
+            wanted.insert(*fd);
+        }
+        None
+    });
+    let mut filters = Vec::new();
+    for number in wanted {
+        let own = directory::find(dirs, uuid, &format!("filter-{number}"))?;
+        let program = match (own, number) {
+            (Some(bytes), _) => Cow::Owned(bytes),
+            (None, DEFAULT_FILTER) => Program::default().bytes,
+            (None, _) => continue,
+        };
+        filters.push((number, stage1::sealed("filter", &program)?));
+    }
+    Ok(filters)
 }
 
 fn read_plan(file: &Path) -> Result<Plan> {

@@ -17,6 +17,10 @@ pub(crate) struct Host {
     pub(crate) overlay: bool,
     /// The kernel has POSIX message queues.
     pub(crate) mqueue: bool,
+    /// The security module AppArmor is active.
+    pub(crate) apparmor: bool,
+    /// The security module SELinux is active.
+    pub(crate) selinux: bool,
     /// How many processors have a `thermal_throttle` directory in sysfs.
     pub(crate) throttles: u32,
 }
@@ -34,6 +38,9 @@ impl Host {
             kernel: version(&release).unwrap_or((0, 0)),
             overlay: has(&filesystems, "overlay") || load_overlay(),
             mqueue: has(&filesystems, "mqueue"),
+            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled")
+                .is_ok_and(|answer| answer.starts_with(b"Y")),
+            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             throttles: throttles(),
         }
     }

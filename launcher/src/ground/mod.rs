@@ -2,6 +2,7 @@
 //! one way to open what lies below a root.
 
 pub(crate) mod beneath;
+pub(crate) mod bpf;
 pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;

@@ -14,6 +14,8 @@
 //! ```text
 //! UUID/pod             the pod manifest, nothing in it left open
 //! UUID/plan            what is executed, with reasons
+//! UUID/filter-NUMBER   filters of system calls that the plan names
+//! UUID/groups          cgroups to be made, and removed in the end
 //! UUID/report          what stage1-init said of it
 //! UUID/apps/NAME/      rootfs (where it is mounted), upper (its changes), work
 //! UUID/volumes/NAME/   the pod's empty volumes
@@ -196,6 +198,17 @@ impl Drop for PodDirectory<'_> {
 /// Returns where the directory of a running pod is on the host.
 pub(crate) fn path(dir: &Path, uuid: Uuid) -> PathBuf {
     dir.join("pods/run").join(uuid.to_string())
+}
+
+/// Reads a file of a pod that may not have it.
+pub(crate) fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
+    let pod = open(dirs.pods(State::Run)?.as_fd(), &uuid.to_string());
+    let there =
+        pod.and_then(|pod| rustix::fs::accessat(&pod, name, Access::EXISTS, AtFlags::empty()));
+    match there {
+        Err(Errno::NOENT) => Ok(None),
+        _ => read(dirs, State::Run, uuid, name).map(Some),
+    }
 }
 
 /// Reads a file of a pod in a state.

@@ -1,9 +1,13 @@
 //! Pods: who an app runs as, what is mounted for it, and the plan of it all.
 
+pub(crate) mod cgroup;
 pub(crate) mod compose;
+pub(crate) mod descriptors;
+pub(crate) mod devices;
 pub(crate) mod directory;
 pub(crate) mod foresee;
 pub(crate) mod identity;
+pub(crate) mod isolators;
 mod merge;
 pub(crate) mod needs;
 pub(crate) mod overlay;
@@ -11,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod reify;
 pub(crate) mod render;
 pub(crate) mod request;
+pub(crate) mod seccomp;
 mod standard;
 pub(crate) mod tree;
 pub(crate) mod volume;

@@ -4,8 +4,12 @@
 
 use std::path::PathBuf;
 
+use super::cgroup::{self, Groups};
 use super::compose::{Pod, PodApp, Root};
+use super::descriptors;
+use super::devices::{self, Device, Wanted};
 use super::identity;
+use super::isolators::{self, AppIsolation, Entry, Limits, PodIsolation};
 use super::merge::{Merged, merge};
 use super::request::{AppRequest, Request, Sourced};
 use super::standard;
@@ -55,12 +59,19 @@ pub(crate) fn reify(
         ));
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
-    let (mut apps, mut sections) = (Vec::new(), Vec::new());
+    let whole = isolators::of_pod(&request.isolators, true, host);
+    let mut report = whole.report.clone();
+    let (mut apps, mut sections, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
-        let (app, section) = app(name, host, request, wanted, source, &mut volumes)?;
-        apps.push(app);
-        sections.push(section);
+        let settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
+        apps.push(settled.app);
+        sections.push(settled.section);
+        limits.push(settled.limits);
+        report.extend(settled.report);
     }
+    let groups = groups(uuid, &whole.limits, &names, &limits)?;
+    let filters = apps.iter().map(|app| app.rights.filter.as_ref());
+    let descriptors = descriptors::number(filters, &groups);
     let found = volumes.finish()?;
     let mut notes = found.notes;
     for port in &request.ports {
@@ -74,6 +85,10 @@ pub(crate) fn reify(
         hostname: hostname(uuid, request)?,
         apps,
         volumes: found.empty,
+        groups,
+        descriptors,
+        parameters: whole.parameters,
+        isolators: report,
         notes,
         manifest: PodManifest {
             ac_version: Version::parse(SPECIFICATION)?,
@@ -86,6 +101,15 @@ pub(crate) fn reify(
             user_labels: request.user_labels.clone(),
         },
     })
+}
+
+/// The groups of a pod with limits; none for one without.
+fn groups(uuid: Uuid, pod: &Limits, names: &[AcName], apps: &[Limits]) -> Result<Groups> {
+    if pod.is_empty() && apps.iter().all(Limits::is_empty) {
+        return Ok(Groups::default());
+    }
+    let apps: Vec<_> = names.iter().map(AcName::as_str).zip(apps).collect();
+    cgroup::arrange(&cgroup::discover(), uuid, pod, &apps, &cgroup::disks())
 }
 
 fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
@@ -133,20 +157,40 @@ fn derived(image: &str) -> Result<AcName> {
     AcName::sanitize(last).map_or_else(|| AcName::parse("app"), Ok)
 }
 
+/// An app of which nothing is left open.
+struct Settled {
+    app: PodApp,
+    section: pod::PodApp,
+    limits: Limits,
+    report: Vec<Entry>,
+}
+
 fn app(
     name: &AcName,
     host: &Host,
     request: &Request,
     wanted: &AppRequest,
     source: &Source<'_>,
+    whole: &PodIsolation,
     volumes: &mut Volumes<'_>,
-) -> Result<(PodApp, pod::PodApp)> {
+) -> Result<Settled> {
     let several = request.apps.len() > 1;
     let Merged {
         app,
         reasons,
         variables,
     } = merge(name.as_str(), request, wanted, source.manifest)?;
+    let devices: Vec<Device> = wanted
+        .devices
+        .iter()
+        .map(Wanted::look)
+        .collect::<Result<_>>()?;
+    let AppIsolation {
+        mut limits,
+        rights,
+        report,
+    } = isolators::of_app(name.as_str(), &app.isolators, whole, host)?;
+    limits.devices = devices::rules(&devices);
     let identity = identity::resolve(&app.user, &app.group, source.rootfs);
     let identity = match several {
         true => identity.context(|| format!("app `{name}`"))?,
@@ -194,12 +238,19 @@ fn app(
             read_only: wanted.read_only,
         },
         identity,
+        rights,
+        devices,
         mounted,
         lacks,
         zone: request.zone.as_ref().and_then(|zone| zone.file.clone()),
         interactive: request.interactive,
     };
-    Ok((app, section))
+    Ok(Settled {
+        app,
+        section,
+        limits,
+        report,
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::devices::Wanted;
 use super::volume::Requested;
 use crate::ground::zone::Zone;
 use crate::ground::{Error, Result};
@@ -87,6 +88,8 @@ pub(crate) struct AppRequest {
     pub(crate) environment: Vec<Variable>,
     /// Bounds in the place of the image's of the same name.
     pub(crate) isolators: Vec<Isolator>,
+    /// Devices of the host.
+    pub(crate) devices: Vec<Wanted>,
     /// Its root cannot be written to, and why not.
     pub(crate) read_only: Option<&'static str>,
     /// What is mounted where.

@@ -65,6 +65,17 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
             format!("cannot make the pod's namespaces ({})", names(*namespaces))
         }
         Directive::Cgroup { path } => format!("cannot enter the cgroup `{}`", text(path)),
+        Directive::JoinCgroup { .. } => "cannot move an app into its cgroup".to_owned(),
+        Directive::Attribute { text: label, .. } => {
+            let label = text(label);
+            let label = label.strip_prefix("exec ").unwrap_or(&label);
+            format!("cannot give the app the label `{label}`")
+        }
+        Directive::Sysctl { key, .. } => format!("cannot set the kernel parameter `{}`", text(key)),
+        Directive::Seccomp { .. } => "cannot install the filter of system calls".to_owned(),
+        Directive::OomScoreAdj { score } => {
+            format!("cannot set how readily the app is killed to {score}")
+        }
         Directive::Join { namespaces, .. } => {
             format!("cannot join namespaces ({})", names(*namespaces))
         }
@@ -144,6 +155,21 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
         }
         (Directive::Unshare { .. }, Errno::PERM) => {
             Some("the caller needs CAP_SYS_ADMIN in its user namespace".to_owned())
+        }
+        (Directive::Attribute { .. }, Errno::NOENT | Errno::INVAL) => {
+            Some("the security module of the host does not know it".to_owned())
+        }
+        (Directive::Seccomp { .. }, Errno::BADF) => {
+            Some("the plan names a descriptor that is not open".to_owned())
+        }
+        (Directive::Seccomp { .. }, Errno::NOSYS | Errno::INVAL) => {
+            Some("the kernel needs CONFIG_SECCOMP_FILTER".to_owned())
+        }
+        (Directive::OomScoreAdj { .. }, Errno::ACCESS | Errno::PERM) => {
+            Some("to be killed less readily takes CAP_SYS_RESOURCE".to_owned())
+        }
+        (Directive::Cgroup { .. }, Errno::NOENT) => {
+            Some("`launcher run` makes the groups of a plan that it composes".to_owned())
         }
         (Directive::Mount { kind, .. }, Errno::NODEV) => {
             let option = match kind.to_bytes() {

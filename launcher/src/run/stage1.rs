@@ -4,8 +4,8 @@
 //! could write through /proc/PID/exe (CVE-2019-5736), and nothing to install.
 //! It inherits four descriptors besides the standard ones: the plan, the
 //! report, the pod's lock, and the launcher itself, which it becomes again
-//! when the pod is over. It closes them all to the apps, and what is not named
-//! to it at once.
+//! when the pod is over; and those that the plan names, by the numbers that it
+//! names. It closes them all to the apps, and what is not named to it at once.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -30,6 +30,8 @@ pub(crate) struct Handover<'a> {
     pub(crate) report: OwnedFd,
     /// What stays locked as long as the pod runs.
     pub(crate) lock: BorrowedFd<'a>,
+    /// What the plan names, and by which numbers.
+    pub(crate) named: Vec<(u32, OwnedFd)>,
     /// What the launcher is called with when the pod is over; the exit status
     /// of the pod is appended.
     pub(crate) finally: &'a [OsString],
@@ -59,12 +61,19 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());
     }
+    let named = handover.named.iter();
+    let named: Vec<OwnedFd> = named
+        .map(|(number, fd)| renumbered(fd.as_fd(), *number))
+        .collect::<Result<_>>()?;
+    for fd in &named {
+        inherit(fd.as_fd())?;
+    }
     command.arg("--").args(handover.finally);
     Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
 }
 
 /// Makes an anonymous file that nobody can change any more.
-fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
+pub(crate) fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let what = || format!("cannot hold `{name}` in memory");
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = rustix::fs::memfd_create(name, flags).context(what)?;
@@ -75,6 +84,18 @@ fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).context(what)?;
     Ok(file.into())
+}
+
+/// Gives a descriptor a number, which must be free.
+fn renumbered(fd: BorrowedFd<'_>, number: u32) -> Result<OwnedFd> {
+    let what = || format!("cannot pass on descriptor {number}");
+    let wanted = i32::try_from(number).unwrap_or(i32::MAX);
+    let copy = rustix::io::fcntl_dupfd_cloexec(fd, wanted).context(what)?;
+    if copy.as_raw_fd() != wanted {
+        return Err(Error::new(Kind::Failed, what())
+            .because(Error::invalid("what called the launcher has it open")));
+    }
+    Ok(copy)
 }
 
 /// Lets a descriptor stay open across execve(2).

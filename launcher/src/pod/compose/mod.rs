@@ -26,13 +26,18 @@ mod process;
 mod root;
 mod volumes;
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use stage1_init::{AppName, Directive, Mode, MountFlags, Namespaces, Propagation};
 
+use super::cgroup::Groups;
+use super::descriptors::{Descriptors, OfApp};
+use super::devices::Device;
 use super::identity::Identity;
+use super::isolators::{Entry, Rights};
 use super::merge::Reasons;
 use super::plan::{Plan, operand};
 use super::request::Sourced;
@@ -52,6 +57,14 @@ pub(crate) struct Pod {
     pub(crate) apps: Vec<PodApp>,
     /// Its empty volumes.
     pub(crate) volumes: Vec<Empty>,
+    /// Groups of its processes, with their limits.
+    pub(crate) groups: Groups,
+    /// What the plan names by numbers.
+    pub(crate) descriptors: Descriptors,
+    /// Kernel parameters of its namespaces.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// What became of each isolator.
+    pub(crate) isolators: Vec<Entry>,
     /// What the caller should know.
     pub(crate) notes: Vec<String>,
     /// The same as a pod manifest.
@@ -72,6 +85,10 @@ pub(crate) struct PodApp {
     pub(crate) root: Root,
     /// Who it runs as.
     pub(crate) identity: Identity,
+    /// What it may do.
+    pub(crate) rights: Rights,
+    /// Devices of the host that it may use.
+    pub(crate) devices: Vec<Device>,
     /// Its volumes, none over another.
     pub(crate) mounted: Vec<Mounted>,
     /// Which of the optional files of the standard environment its image does
@@ -118,7 +135,8 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
     if shared {
         root::share_memory(&mut plan, pod)?;
     }
-    for app in &pod.apps {
+    let none = OfApp::default();
+    for (at, app) in pod.apps.iter().enumerate() {
         begin(&mut plan, pod, app)?;
         root::mount(&mut plan, pod, app, host)?;
         root::furnish(&mut plan, pod, app, host)?;
@@ -129,7 +147,8 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
             Directive::Pivot {},
             "the host's file systems go out of reach",
         );
-        process::compose(&mut plan, app)?;
+        let descriptors = pod.descriptors.apps.get(at).unwrap_or(&none);
+        process::compose(&mut plan, app, descriptors, host)?;
     }
     if shared {
         empty_root(&mut plan, pod)?;
@@ -144,6 +163,10 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         .with(Namespaces::UTS)
         .with(Namespaces::NET)
         .with(Namespaces::CGROUP);
+    for group in &pod.groups.pod {
+        let path = &path(group)?;
+        plan.push(Directive::Cgroup { path }, "the limits of the isolators");
+    }
     plan.push(
         Directive::Unshare { namespaces },
         "default: shared by the apps, apart from the host",
@@ -157,6 +180,11 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         Directive::Loopback {},
         "default: every pod has a loopback interface",
     );
+    for (key, value) in &pod.parameters {
+        let value = &operand(&format!("the kernel parameter `{key}`"), value.as_str())?;
+        let key = &operand("a kernel parameter", key.as_str())?;
+        plan.push(Directive::Sysctl { key, value }, "isolator os/unix/sysctl");
+    }
     plan.push(
         Directive::Propagation {
             kind: Propagation::RecPrivate,

@@ -1,19 +1,34 @@
 //! What each process of an app does to itself before it executes its program.
 
-use stage1_init::{Argv, CapabilitySet, Directive, Groups, Mode, WordList};
+use stage1_init::{Argv, Capabilities, CapabilitySet, Directive, Groups, Mode, WordList};
 
 use super::PodApp;
+use crate::ground::host::Host;
 use crate::ground::{Error, Result};
+use crate::pod::descriptors::OfApp;
 use crate::pod::identity::Identity;
+use crate::pod::isolators::Rights;
 use crate::pod::plan::{Plan, operand};
 use crate::pod::request::Sourced;
 use crate::pod::standard::CAPABILITIES;
 use crate::words::manifest::app::HandlerName;
-use crate::words::manifest::isolator::Bound;
 
 /// What each process of the app does to itself.
-pub(super) fn compose(plan: &mut Plan, app: &PodApp) -> Result<()> {
+pub(super) fn compose(
+    plan: &mut Plan,
+    app: &PodApp,
+    descriptors: &OfApp,
+    host: &Host,
+) -> Result<()> {
     plan.push(Directive::Process {}, "");
+    for &fd in &descriptors.groups {
+        plan.push(Directive::JoinCgroup { fd }, "the limits of its isolators");
+    }
+    if let Some(score) = app.rights.oom_score {
+        let reason = "isolator os/linux/oom-score-adj";
+        plan.push(Directive::OomScoreAdj { score }, reason);
+    }
+    labels(plan, app, host)?;
     plan.push(Directive::Umask { mask: Mode(0o022) }, "default");
     if app.interactive {
         plan.push(Directive::Foreground {}, "option --interactive");
@@ -27,8 +42,15 @@ pub(super) fn compose(plan: &mut Plan, app: &PodApp) -> Result<()> {
         Directive::Keyring {},
         "default: keyrings have no namespaces",
     );
-    let set = CapabilitySet::Only(CAPABILITIES);
-    plan.push(Directive::Bounding { set }, "default of the specification");
+    let Rights { capabilities, .. } = app.rights;
+    let set = CapabilitySet::Only(capabilities);
+    plan.push(
+        Directive::Bounding { set },
+        match capabilities == CAPABILITIES {
+            true => "default of the specification",
+            false => "isolator of capabilities",
+        },
+    );
     let mut gids = Vec::new();
     for gid in &app.app.supplementary_gids {
         gids.extend_from_slice(format!("{gid}\0").as_bytes());
@@ -45,17 +67,11 @@ pub(super) fn compose(plan: &mut Plan, app: &PodApp) -> Result<()> {
         Directive::Uid { uid },
         format!("{}: user `{}`", app.reasons.user, app.app.user),
     );
-    if uid == 0 {
-        plan.push(Directive::Capabilities { set }, "root keeps what is left");
-    } else {
-        let set = CapabilitySet::Only(stage1_init::Capabilities::EMPTY);
-        plan.push(Directive::Capabilities { set }, "not root");
-    }
-    if no_new_privileges(app) {
-        plan.push(
-            Directive::NoNewPrivs {},
-            "isolator os/linux/no-new-privileges",
-        );
+    let filter = descriptors.filter.zip(app.rights.filter.as_ref());
+    capabilities_of(plan, app, filter.is_some());
+    if app.rights.no_new_privileges {
+        let reason = "isolator os/linux/no-new-privileges";
+        plan.push(Directive::NoNewPrivs {}, reason);
     }
     let directory = app.app.working_directory.as_deref().unwrap_or("/");
     let directory = operand("the working directory", directory)?;
@@ -63,17 +79,64 @@ pub(super) fn compose(plan: &mut Plan, app: &PodApp) -> Result<()> {
         Directive::Workdir { path: &directory },
         app.reasons.directory.as_str(),
     );
+    if let Some((fd, program)) = filter {
+        let which = match program.is_default() {
+            true => "default",
+            false => "isolator of system calls",
+        };
+        plan.push(
+            Directive::Seccomp { fd },
+            format!("{which}: {}", program.summary),
+        );
+    }
     variables(plan, app)?;
     programs(plan, app)
 }
 
-/// The last isolator counts.
-fn no_new_privileges(app: &PodApp) -> bool {
-    let mut isolators = app.app.isolators.iter().rev();
-    isolators.find_map(|isolator| match isolator.bound {
-        Bound::NoNewPrivileges(yes) => Some(yes),
-        _ => None,
-    }) == Some(true)
+/// Names the labels of security modules, which count when a program is executed.
+fn labels(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
+    if let Some(profile) = &app.rights.labels.apparmor {
+        // Each module has a directory of its own since Linux 5.8.
+        let file = match host.kernel >= (5, 8) {
+            true => c"apparmor/exec",
+            false => c"exec",
+        };
+        let text = &operand("the profile of AppArmor", format!("exec {profile}"))?;
+        let reason = "isolator os/linux/apparmor-profile";
+        plan.push(Directive::Attribute { file, text }, reason);
+    }
+    if let Some(context) = &app.rights.labels.selinux {
+        let text = &operand("the context of SELinux", context.as_str())?;
+        let reason = "isolator os/linux/selinux-context";
+        plan.push(
+            Directive::Attribute {
+                file: c"exec",
+                text,
+            },
+            reason,
+        );
+    }
+    Ok(())
+}
+
+/// A process that may still gain rights must have this capability to install a
+/// filter. What a program of root's has is decided by the bounding set when it
+/// is executed, and another's has none, so this one does not outlive that.
+fn capabilities_of(plan: &mut Plan, app: &PodApp, filtered: bool) {
+    let (kept, reason) = match app.identity.uid {
+        0 => (app.rights.capabilities, "root keeps what is left"),
+        _ => (Capabilities::EMPTY, "not root"),
+    };
+    let needed = filtered && !app.rights.no_new_privileges;
+    let (kept, reason) = match needed && !kept.contains(Capabilities::SYS_ADMIN) {
+        true => (
+            kept.with(Capabilities::SYS_ADMIN),
+            format!("{reason}; sys_admin goes when it executes"),
+        ),
+        false => (kept, reason.to_owned()),
+    };
+    let set = CapabilitySet::Only(kept);
+    plan.push(Directive::Capabilities { set }, reason);
 }
 
 /// The environment, which is empty at first.

@@ -85,7 +85,7 @@ pub(super) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> 
     for fixture in &KERNEL {
         fix(plan, fixture, PROMISED)?;
     }
-    devices(plan, pod, host)?;
+    devices(plan, pod, app, host)?;
     if app.lacks.contains(&TMP.target) {
         fix(plan, &TMP, "standard environment: the image has no /tmp")?;
     }
@@ -127,7 +127,7 @@ pub(super) fn share_memory(plan: &mut Plan, pod: &Pod) -> Result<()> {
     Ok(())
 }
 
-fn devices(plan: &mut Plan, pod: &Pod, host: &Host) -> Result<()> {
+fn devices(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> {
     fix(plan, &DEV, PROMISED)?;
     for (name, major, minor) in DEVICES {
         plan.push(
@@ -144,6 +144,25 @@ fn devices(plan: &mut Plan, pod: &Pod, host: &Host) -> Result<()> {
                 "console" => "standard environment: the null device, not the host's console",
                 _ => PROMISED,
             },
+        );
+    }
+    for device in &app.devices {
+        let reason = "option --device";
+        let place = Path::new(&device.path);
+        if let Some(above) = place.parent().filter(|above| *above != Path::new("/dev")) {
+            directory(plan, &path(above)?, 0o755, reason);
+        }
+        plan.push(
+            Directive::Node {
+                path: &path(place)?,
+                kind: device.kind,
+                major: device.major,
+                minor: device.minor,
+                mode: Mode(device.mode),
+                uid: device.uid,
+                gid: device.gid,
+            },
+            reason,
         );
     }
     for (target, link) in LINKS {

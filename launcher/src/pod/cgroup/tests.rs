@@ -1,0 +1,423 @@
+//! Which groups a pod gets; and, on a machine whose cgroups can be written,
+//! that the kernel takes what is written into them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "a skip must be seen")]
+
+use super::*;
+
+const UUID: &str = "6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10";
+
+fn uuid() -> Uuid {
+    Uuid::parse(UUID).unwrap()
+}
+
+fn memory(bytes: u64) -> Limits {
+    Limits {
+        memory: Some(bytes),
+        ..Limits::default()
+    }
+}
+
+fn cpu(millis: u64) -> Limits {
+    Limits {
+        cpu: Some(millis),
+        ..Limits::default()
+    }
+}
+
+fn hierarchy(version: Version, controllers: &[&str], base: &str) -> Hierarchy {
+    Hierarchy {
+        version,
+        controllers: controllers.iter().map(|&word| word.to_owned()).collect(),
+        base: PathBuf::from(base),
+        read_only: false,
+    }
+}
+
+fn first() -> Vec<Hierarchy> {
+    vec![
+        hierarchy(Version::One, &["cpu"], "/cg/cpu"),
+        hierarchy(Version::One, &["memory"], "/cg/memory"),
+    ]
+}
+
+fn second() -> Vec<Hierarchy> {
+    vec![hierarchy(Version::Two, &["cpu", "io", "memory"], "/cg")]
+}
+
+/// The steps as a shell would do them.
+fn shown(groups: &Groups) -> Vec<String> {
+    let short = |path: &Path| path.display().to_string().replace(UUID, "UUID");
+    groups
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Make(path) => format!("mkdir {}", short(path)),
+            Step::Enable(path, controllers) => {
+                let words: Vec<_> = controllers
+                    .iter()
+                    .map(|one| one.word(Version::Two))
+                    .collect();
+                format!("enable {} in {}", words.join(" "), short(path))
+            }
+            Step::Write(path, setting) => {
+                format!("{}/{}={}", short(path), setting.file, setting.value)
+            }
+            Step::Devices(path, rules) => format!("{} rules in {}", rules.len(), short(path)),
+        })
+        .collect()
+}
+
+#[test]
+fn without_limits_there_are_no_groups_and_no_complaints() {
+    let none = Limits::default();
+    for hierarchies in [vec![], first(), second()] {
+        let groups = arrange(
+            &hierarchies,
+            uuid(),
+            &none,
+            &[("a", &none), ("b", &none)],
+            &[],
+        );
+        let groups = groups.unwrap();
+        assert_eq!(shown(&groups), [""; 0]);
+        assert!(groups.pod.is_empty());
+        groups.make().unwrap();
+    }
+}
+
+#[test]
+fn a_limit_that_cannot_be_set_is_an_error_that_names_what_is_missing() {
+    let refused = |hierarchies: &[Hierarchy], limits: &Limits| {
+        let error = arrange(hierarchies, uuid(), limits, &[], &[]).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        refused(&[], &memory(1)),
+        "cannot limit memory: no mounted cgroup hierarchy has the controller `memory`\n\
+         hint: mount one, or use a kernel with CONFIG_MEMCG"
+    );
+    let disks = Limits {
+        block_operations: Some(1),
+        ..Limits::default()
+    };
+    assert_eq!(
+        refused(&first(), &disks),
+        "cannot limit block devices: no mounted cgroup hierarchy has the controller `io` \
+         (`blkio` in version 1)\n\
+         hint: mount one, or use a kernel with CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"
+    );
+    let mut read_only = second();
+    read_only[0].read_only = true;
+    assert_eq!(
+        refused(&read_only, &cpu(1)),
+        "cannot limit processor time: `/cg` is mounted read-only"
+    );
+}
+
+#[test]
+fn the_only_app_of_a_pod_is_bounded_by_the_pods_groups() {
+    let groups = arrange(&first(), uuid(), &cpu(500), &[("web", &memory(4096))], &[]).unwrap();
+    assert_eq!(
+        shown(&groups),
+        [
+            "mkdir /cg/cpu/nosecone",
+            "mkdir /cg/cpu/nosecone/UUID",
+            "/cg/cpu/nosecone/UUID/cpu.cfs_period_us=100000",
+            "/cg/cpu/nosecone/UUID/cpu.cfs_quota_us=50000",
+            "mkdir /cg/memory/nosecone",
+            "/cg/memory/nosecone/memory.use_hierarchy=1",
+            "mkdir /cg/memory/nosecone/UUID",
+            "/cg/memory/nosecone/UUID/memory.limit_in_bytes=4096",
+            "/cg/memory/nosecone/UUID/memory.memsw.limit_in_bytes=4096",
+        ]
+    );
+    assert_eq!(groups.pod.len(), 2);
+    assert_eq!(groups.apps, [[] as [PathBuf; 0]]);
+}
+
+#[test]
+fn apps_have_groups_below_the_pods_in_version_1() {
+    let (one, two, none) = (memory(1), memory(2), Limits::default());
+    let apps = [("a", &one), ("b", &none), ("c", &two)];
+    let groups = arrange(&first(), uuid(), &memory(9), &apps, &[]).unwrap();
+    assert_eq!(
+        shown(&groups),
+        [
+            "mkdir /cg/memory/nosecone",
+            "/cg/memory/nosecone/memory.use_hierarchy=1",
+            "mkdir /cg/memory/nosecone/UUID",
+            "/cg/memory/nosecone/UUID/memory.limit_in_bytes=9",
+            "/cg/memory/nosecone/UUID/memory.memsw.limit_in_bytes=9",
+            "mkdir /cg/memory/nosecone/UUID/a",
+            "/cg/memory/nosecone/UUID/a/memory.limit_in_bytes=1",
+            "/cg/memory/nosecone/UUID/a/memory.memsw.limit_in_bytes=1",
+            "mkdir /cg/memory/nosecone/UUID/c",
+            "/cg/memory/nosecone/UUID/c/memory.limit_in_bytes=2",
+            "/cg/memory/nosecone/UUID/c/memory.memsw.limit_in_bytes=2",
+        ]
+    );
+    let top = Path::new("/cg/memory/nosecone").join(UUID);
+    assert_eq!(groups.pod, std::slice::from_ref(&top));
+    assert_eq!(
+        groups.apps,
+        [vec![top.join("a")], vec![], vec![top.join("c")]]
+    );
+}
+
+#[test]
+fn in_version_2_no_group_has_both_processes_and_controlled_children() {
+    let (one, none) = (memory(1), Limits::default());
+    let apps = [("a", &one), ("b", &none)];
+    let groups = arrange(&second(), uuid(), &cpu(2000), &apps, &[]).unwrap();
+    assert_eq!(
+        shown(&groups),
+        [
+            "enable memory cpu in /cg",
+            "mkdir /cg/nosecone",
+            "enable memory cpu in /cg/nosecone",
+            "mkdir /cg/nosecone/UUID",
+            "/cg/nosecone/UUID/cpu.max=200000 100000",
+            "enable memory cpu in /cg/nosecone/UUID",
+            "mkdir /cg/nosecone/UUID/init.",
+            "mkdir /cg/nosecone/UUID/a",
+            "/cg/nosecone/UUID/a/memory.max=1",
+            "/cg/nosecone/UUID/a/memory.swap.max=0",
+        ]
+    );
+    let top = Path::new("/cg/nosecone").join(UUID);
+    assert_eq!(groups.pod, [top.join("init.")]);
+    assert_eq!(groups.apps, [vec![top.join("a")], vec![]]);
+}
+
+fn devices() -> Limits {
+    let rules = ["c *:* m", "c 1:3 rwm", "c 1:5 r"];
+    let rules = rules.iter().map(|line| Rule::parse(line).unwrap());
+    Limits {
+        devices: Some(rules.collect()),
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn devices_are_bounded_by_files_or_else_by_a_program() {
+    let mut both = vec![hierarchy(Version::One, &["devices"], "/cg/devices")];
+    both.extend(second());
+    let groups = arrange(&both, uuid(), &devices(), &[], &[]).unwrap();
+    assert_eq!(
+        shown(&groups)[2..],
+        [
+            "/cg/devices/nosecone/UUID/devices.deny=a",
+            "/cg/devices/nosecone/UUID/devices.allow=c *:* m",
+            "/cg/devices/nosecone/UUID/devices.allow=c 1:3 rwm",
+            "/cg/devices/nosecone/UUID/devices.allow=c 1:5 r",
+        ]
+    );
+    let groups = arrange(&second(), uuid(), &devices(), &[], &[]).unwrap();
+    assert_eq!(
+        shown(&groups),
+        [
+            "mkdir /cg/nosecone",
+            "mkdir /cg/nosecone/UUID",
+            "3 rules in /cg/nosecone/UUID",
+        ]
+    );
+}
+
+#[test]
+fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
+    let unified = discover()
+        .into_iter()
+        .filter(|one| one.version == Version::Two);
+    let unified: Vec<_> = unified.collect();
+    let uuid = Uuid::from_random(*b"devices-by-a-bpf");
+    let groups = match arrange(&unified, uuid, &devices(), &[], &[]) {
+        Ok(groups) if rustix::process::geteuid().is_root() => groups,
+        _ => {
+            eprintln!("skipped: needs root, and cgroups of version 2");
+            return;
+        }
+    };
+    let _residue = Residue(groups.tops.clone());
+    let _made = groups.make().unwrap();
+    let script = "echo 0 > \"$1/cgroup.procs\" || exit 9
+        : > /dev/null && head -c 1 /dev/zero > /dev/null || exit 8
+        (: > /dev/zero) 2> /dev/null && exit 7
+        (: < /dev/full) 2> /dev/null && exit 6
+        exit 0";
+    let status = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&groups.tops[0])
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn only_groups_of_ours_are_found_again() {
+    let top_of = |path: &str| {
+        let path = path.replace("UUID", UUID);
+        let found = top(Path::new(&path), uuid()).map(|path| path.display().to_string());
+        found.map(|path| path.replace(UUID, "UUID"))
+    };
+    let ours = Some("/cg/nosecone/UUID".to_owned());
+    assert_eq!(top_of("/cg/nosecone/UUID"), ours);
+    assert_eq!(top_of("/cg/nosecone/UUID/init."), ours);
+    assert_eq!(top_of("/cg/UUID"), None);
+    assert_eq!(top_of("/cg/nosecone"), None);
+    assert_eq!(top_of("/cg/nosecone/x/UUID"), None);
+}
+
+#[test]
+fn the_record_of_groups_is_read_back_as_it_was_written() {
+    let (one, two) = (memory(1), cpu(5));
+    for hierarchies in [first(), second()] {
+        let apps = [("a", &one), ("b", &two)];
+        let mut groups = arrange(&hierarchies, uuid(), &memory(9), &apps, &[]).unwrap();
+        let rules = devices().devices.unwrap();
+        groups
+            .steps
+            .push(Step::Devices(PathBuf::from("/cg/x"), rules));
+        let entrances = [
+            (101, PathBuf::from("/cg/x")),
+            (102, PathBuf::from("/cg/y z")),
+        ];
+        let text = record::write(&groups, &entrances);
+        let (read, entered) = record::read(&text, uuid()).unwrap();
+        assert_eq!(read.steps, groups.steps);
+        assert_eq!(read.tops, groups.tops);
+        assert_eq!(entered, entrances);
+    }
+}
+
+#[test]
+fn a_record_that_nobody_wrote_is_refused() {
+    for line in [
+        "make",
+        "make\trelative",
+        "make\t/a\t/b",
+        "enable\t/a\tponies",
+        "write\t/a\tmemory\t../x\t1",
+        "write\t/a\tmemory\tx",
+        "devices\t/a\tx",
+        "enter\tx\t/a",
+        "",
+    ] {
+        let error = record::read(&format!("make\t/a\n{line}\n"), uuid()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 2 of the pod's groups is damaged",
+            "{line}"
+        );
+    }
+}
+
+/// Removes whatever is left in the end, however it comes.
+struct Residue(Vec<PathBuf>);
+
+impl Drop for Residue {
+    fn drop(&mut self) {
+        for top in &self.0 {
+            let _ = remove(top);
+        }
+    }
+}
+
+#[test]
+fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
+    let hierarchies = discover();
+    let pod = Limits {
+        cpu: Some(1500),
+        cpu_shares: Some(2048),
+        memory: Some(64 << 20),
+        memory_request: Some(32 << 20),
+        block_bandwidth: Some(1_000_000),
+        block_operations: Some(500),
+        devices: None,
+    };
+    let app = Limits {
+        memory: Some(16 << 20),
+        ..cpu(250)
+    };
+    let uuid = Uuid::from_random(*b"isolators-cgroup");
+    let apps = [("a", &app), ("b", &app)];
+    let groups = match arrange(&hierarchies, uuid, &pod, &apps, &disks()) {
+        Ok(groups) if rustix::process::geteuid().is_root() => groups,
+        _ => {
+            eprintln!("skipped: needs root, and cgroups with controllers");
+            return;
+        }
+    };
+    let _residue = Residue(groups.tops.clone());
+    let made = groups.make().unwrap();
+    for step in &groups.steps {
+        let Step::Write(path, setting) = step else {
+            continue;
+        };
+        let read = std::fs::read_to_string(path.join(&*setting.file));
+        match read {
+            // A file of devices has a line for each.
+            Ok(read) => assert!(
+                read.lines().any(|line| line == setting.value),
+                "{path:?} {setting:?}: {read}"
+            ),
+            Err(error) => assert!(setting.optional, "{path:?} {setting:?}: {error}"),
+        }
+    }
+    for group in groups.pod.iter().chain(groups.apps.iter().flatten()) {
+        entrance(group).unwrap();
+    }
+    drop(made);
+    for top in &groups.tops {
+        assert!(!top.exists(), "{top:?}");
+        // Removing what is gone is no error.
+        remove(top).unwrap();
+    }
+}
+
+#[test]
+fn a_running_pods_groups_are_not_taken_over_and_a_dead_ones_are() {
+    let Ok(groups) = arrange(
+        &discover(),
+        Uuid::from_random(*b"running-elsewhr."),
+        &memory(64 << 20),
+        &[],
+        &[],
+    ) else {
+        eprintln!("skipped: needs cgroups with the controller memory");
+        return;
+    };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let _residue = Residue(groups.tops.clone());
+    let made = groups.make().unwrap();
+    let script = "echo 0 > \"$1/cgroup.procs\"; echo in; read -r line";
+    let mut inside = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&groups.tops[0])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 3];
+    io::Read::read_exact(inside.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let error = groups.make().err().unwrap().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "cannot make the cgroup `{}`: another pod with this UUID is running",
+            groups.tops[0].display()
+        )
+    );
+    assert!(inside.try_wait().unwrap().is_none(), "it was killed");
+    drop(inside.stdin.take());
+    inside.wait().unwrap();
+    // As if the host had been killed: nobody removes the groups.
+    std::mem::forget(made);
+    let again = groups.make().unwrap();
+    drop(again);
+    assert!(!groups.tops[0].exists());
+}

@@ -1,0 +1,274 @@
+//! Which system calls an app may make (seccomp(2)).
+//!
+//! Without a word from the image it is the default filter, which the build
+//! script compiled into [`DEFAULT`]. A set of the image, or of the operator, is
+//! compiled when the plan is made:
+//!
+//! - *remove* takes calls away, besides those that the default takes away;
+//!   `@appc.io/empty` in it stands for the default alone;
+//! - *retain* leaves only its calls, and those without which no program begins
+//!   or ends; `@appc.io/all` in it stands for no filter at all.
+//!
+//! A set may name our own groups: `@nosecone/default` is what the default
+//! filter allows, or, in a set of calls to remove, what it does not. The names
+//! by which rkt's users know such groups are understood as that.
+//!
+//! # Not here
+//!
+//! Programs of 32 bits on a machine of 64: their calls kill.
+
+mod calls;
+mod default;
+mod errno;
+mod listing;
+mod program;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use stage1_init::Capabilities;
+
+use self::default::{Circumstances, EPERM};
+use self::program::{Action, Filter, Rule};
+use super::standard::CAPABILITIES;
+use crate::ground::{Error, Result};
+use crate::words::manifest::isolator::Calls;
+
+pub(crate) use self::calls::Arch;
+
+/// The default filter for this architecture, as [`Program::bytes`], where the
+/// app has no capability beyond the default set and the kernel is of this decade.
+static DEFAULT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default.bpf"));
+
+/// What it does, as [`Program::summary`].
+static DEFAULT_SUMMARY: &str = include_str!(concat!(env!("OUT_DIR"), "/default.txt"));
+
+/// Since this kernel a tracer cannot change a call behind a filter's back
+/// (commit 93e35efb8de4).
+const TRACED_BEFORE_FILTERED: (u32, u32) = (4, 8);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish<'a> {
+    /// Nothing.
+    Default,
+    /// `os/linux/seccomp-retain-set`
+    Retain(&'a Calls),
+    /// `os/linux/seccomp-remove-set`
+    Remove(&'a Calls),
+}
+
+/// A filter, ready for the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// An array of `struct sock_filter`.
+    pub(crate) bytes: Cow<'static, [u8]>,
+    /// What it does, in names of calls: one line.
+    pub(crate) summary: Cow<'static, str>,
+}
+
+impl Program {
+    /// Returns the default filter, for an app with default capabilities.
+    pub(crate) const fn default() -> Self {
+        Self {
+            bytes: Cow::Borrowed(DEFAULT),
+            summary: Cow::Borrowed(DEFAULT_SUMMARY),
+        }
+    }
+
+    /// Tells whether it is that one.
+    pub(crate) const fn is_default(&self) -> bool {
+        matches!(self.bytes, Cow::Borrowed(_))
+    }
+}
+
+/// What comes of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// `None`: the wish is that there be no filter.
+    pub(crate) program: Option<Program>,
+    /// Sentences about what was understood differently, or not at all.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a wildcard stands for.
+enum Group {
+    /// Everything: no filter.
+    All,
+    /// Nothing but the default.
+    Empty,
+    /// What the default filter allows, or does not allow.
+    Default,
+}
+
+const GROUPS: &[(&str, Group)] = &[
+    ("@appc.io/all", Group::All),
+    ("@appc.io/empty", Group::Empty),
+    ("@nosecone/default", Group::Default),
+    ("@rkt/default-whitelist", Group::Default),
+    ("@rkt/default-blacklist", Group::Default),
+    ("@docker/default-whitelist", Group::Default),
+    ("@docker/default-blacklist", Group::Default),
+];
+
+/// The calls without which no program begins, returns from a signal, or ends.
+const LIFE: &[&str] = &[
+    "execve",
+    "exit",
+    "exit_group",
+    "restart_syscall",
+    "rt_sigreturn",
+    "sigreturn",
+];
+
+/// Makes the filter for an app with these capabilities on a kernel of this
+/// version.
+///
+/// # Errors
+///
+/// There is no table of calls for this architecture.
+pub(crate) fn decide(
+    wish: Wish<'_>,
+    capabilities: Capabilities,
+    kernel: (u32, u32),
+) -> Result<Verdict> {
+    let arch = Arch::named(std::env::consts::ARCH).ok_or_else(|| {
+        Error::invalid(format!(
+            "there is no filter of system calls for {}",
+            std::env::consts::ARCH
+        ))
+    })?;
+    let ptrace = kernel >= TRACED_BEFORE_FILTERED;
+    if matches!(wish, Wish::Default) && CAPABILITIES.contains(capabilities) && ptrace {
+        return Ok(Verdict {
+            program: Some(Program::default()),
+            notes: Vec::new(),
+        });
+    }
+    let has = |word: &str| {
+        let member = Capabilities::member(word.as_bytes());
+        member.is_some_and(|member| capabilities.contains(member))
+    };
+    let default = default::filter(arch, &Circumstances { has: &has, ptrace });
+    let mut notes = Vec::new();
+    let filter = match wish {
+        Wish::Default => Some(default),
+        Wish::Retain(calls) => retain(&default, calls, &mut notes),
+        Wish::Remove(calls) => Some(remove(default, calls, &mut notes)),
+    };
+    let program = filter.map(|filter| Program {
+        bytes: Cow::Owned(filter.bytes()),
+        summary: Cow::Owned(listing::listing(&filter)),
+    });
+    Ok(Verdict { program, notes })
+}
+
+/// The members of a set that mean something.
+struct Members {
+    groups: Vec<&'static Group>,
+    numbers: Vec<u32>,
+}
+
+fn members(arch: Arch, calls: &Calls, notes: &mut Vec<String>) -> Members {
+    let mut members = Members {
+        groups: Vec::new(),
+        numbers: Vec::new(),
+    };
+    let mut strangers = Vec::new();
+    for name in &calls.set {
+        let group = GROUPS.iter().find(|(known, _)| known == name);
+        match (group, arch.number(name)) {
+            (Some((_, group)), _) => {
+                if name.starts_with("@rkt/") || name.starts_with("@docker/") {
+                    notes.push(format!("`{name}` is taken as `@nosecone/default`"));
+                }
+                members.groups.push(group);
+            }
+            (None, Some(number)) => members.numbers.push(number),
+            (None, None) => strangers.push(format!("`{name}`")),
+        }
+    }
+    match strangers.as_slice() {
+        [] => {}
+        [one] => notes.push(format!("{one} is no system call here and is passed over")),
+        many => notes.push(format!(
+            "{} are no system calls here and are passed over",
+            many.join(", ")
+        )),
+    }
+    members
+}
+
+fn blocked(calls: &Calls, notes: &mut Vec<String>) -> Action {
+    let Some(name) = &calls.errno else {
+        return Action::Kill;
+    };
+    errno::number(name).map_or_else(
+        || {
+            notes.push(format!(
+                "`{name}` is no error here, so a call that is not allowed kills"
+            ));
+            Action::Kill
+        },
+        Action::Errno,
+    )
+}
+
+/// Nothing but these calls; `None` if they are all.
+fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Filter> {
+    let members = members(default.arch, calls, notes);
+    let mut otherwise = blocked(calls, notes);
+    let blocked = Rule::Always(otherwise);
+    let known = default.arch.calls().map(|(_, number)| (number, blocked));
+    let mut rules: BTreeMap<u32, Rule> = known.collect();
+    for group in members.groups {
+        match group {
+            Group::All => return None,
+            Group::Empty => {
+                notes.push("`@appc.io/empty` has no meaning in a set to retain".to_owned());
+            }
+            Group::Default => {
+                // With what is there goes how programs find out what is not.
+                otherwise = default.otherwise;
+                let refused = Rule::Always(Action::Errno(EPERM));
+                let rules_of_it = default.rules.iter();
+                let others = rules_of_it.filter(|(_, rule)| **rule != refused);
+                rules.extend(others.map(|(&number, &rule)| (number, rule)));
+            }
+        }
+    }
+    let life = LIFE.iter().filter_map(|name| default.arch.number(name));
+    for number in members.numbers.into_iter().chain(life) {
+        rules.insert(number, Rule::Always(Action::Allow));
+    }
+    Some(Filter {
+        arch: default.arch,
+        rules,
+        otherwise,
+    })
+}
+
+/// The default, without these calls.
+fn remove(default: Filter, calls: &Calls, notes: &mut Vec<String>) -> Filter {
+    let members = members(default.arch, calls, notes);
+    let action = blocked(calls, notes);
+    let mut filter = default;
+    for group in members.groups {
+        match group {
+            Group::Empty => return filter,
+            Group::All => {
+                notes.push("`@appc.io/all` has no meaning in a set to remove".to_owned());
+            }
+            // It is in force anyway.
+            Group::Default => {}
+        }
+    }
+    for number in members.numbers {
+        filter.rules.insert(number, Rule::Always(action));
+    }
+    filter
+}
+
+#[cfg(test)]
+#[path = "seccomp/tests.rs"]
+mod tests;

@@ -1,0 +1,392 @@
+//! Isolators, read back: from inside what an app may do, from the kernel's
+//! files what it may use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::aci::{Aci, manifest};
+use crate::host::{self, Ran, Scratch, call, launcher};
+
+/// What an app may use of the machine.
+mod limits;
+
+/// Runs the probe with options of an app.
+fn probe(options: &[&str], words: &[&str]) -> Ran {
+    let scratch = Scratch::new();
+    let call = launcher(&scratch.join("dir")).arg("run");
+    let call = call.arg(host::image("probe")).args(options);
+    call.arg("--").args(words).run()
+}
+
+/// An image of the probe with isolators.
+fn image(scratch: &Scratch, isolators: &str) -> PathBuf {
+    let app =
+        format!(r#"{{"exec": ["/probe"], "user": "0", "group": "0", "isolators": {isolators}}}"#);
+    let image = Aci::new(&manifest(&app))
+        .file("rootfs/probe", 0o755, fs::read(host::probe()).unwrap())
+        .bytes();
+    scratch.write("isolated.aci", image)
+}
+
+// --- system calls ---
+
+#[test]
+fn the_default_filter_refuses_what_has_led_out_of_containers() {
+    require_root!();
+    // With all capabilities it is the filter that refuses, not the kernel.
+    let words = ["af-alg", "af-vsock", "io-uring", "keyctl", "tiocsti"]
+        .map(|name| ["--try", name])
+        .concat();
+    probe(
+        &["--caps-retain", "CAP_SYS_ADMIN,CAP_SYS_TTY_CONFIG"],
+        &words,
+    )
+    .exits(0)
+    .complains("")
+    .says(
+        "try af-alg: EPERM\ntry af-vsock: EPERM\ntry io-uring: EPERM\ntry keyctl: EPERM\n\
+             try tiocsti: EPERM\n",
+    );
+    let words = ["unshare-user", "userfaultfd", "perf", "bpf", "handle"]
+        .map(|name| ["--try", name])
+        .concat();
+    probe(&[], &words).exits(0).says(
+        "try unshare-user: EPERM\ntry userfaultfd: EPERM\ntry perf: EPERM\ntry bpf: EPERM\n\
+         try handle: EPERM\n",
+    );
+}
+
+#[test]
+fn whoever_an_app_runs_as_it_is_filtered() {
+    require_root!();
+    for options in [
+        &[][..],
+        &["--no-new-privileges"],
+        &["--user", "1000", "--group", "1000"],
+        &["--user", "1000", "--group", "1000", "--no-new-privileges"],
+    ] {
+        probe(
+            options,
+            &["--report-only", "seccomp", "--report-only", "ambient"],
+        )
+        .exits(0)
+        .complains("")
+        .says("seccomp 2\nambient 0000000000000000\n");
+    }
+}
+
+#[test]
+fn nothing_of_what_installs_the_filter_is_left_to_the_app() {
+    require_root!();
+    for (options, expected) in [
+        (&[][..], "00000000a80425fb"),
+        (&["--user", "1000", "--group", "1000"], "0000000000000000"),
+        (&["--caps-retain", "CAP_KILL"], "0000000000000020"),
+    ] {
+        let words = ["--report-only", "permitted", "--report-only", "effective"];
+        probe(options, &words)
+            .exits(0)
+            .says(&format!("permitted {expected}\neffective {expected}\n"));
+    }
+}
+
+#[test]
+fn a_call_that_is_not_retained_kills() {
+    require_root!();
+    // SIGSYS is 31.
+    probe(&["--seccomp", "mode=retain,write"], &["--stdout", "x"])
+        .exits(128 + 31)
+        .says("");
+}
+
+#[test]
+fn a_call_that_is_removed_fails_as_it_is_told_to() {
+    require_root!();
+    let words = ["--try", "chroot", "--try", "mount", "--try", "af-packet"];
+    probe(&["--seccomp", "mode=remove,errno=EROFS,chroot"], &words)
+        .exits(0)
+        .complains("")
+        .says("try chroot: EROFS\ntry mount: EPERM\ntry af-packet: ok\n");
+}
+
+#[test]
+fn the_operators_set_stands_in_the_place_of_the_images() {
+    require_root!();
+    let scratch = Scratch::new();
+    let image = image(
+        &scratch,
+        r#"[{"name": "os/linux/seccomp-retain-set", "value": {"set": ["read"]}}]"#,
+    );
+    let run = |options: &[&str]| {
+        let call = launcher(&scratch.join("dir")).arg("run").arg(&image);
+        call.args(options).args(["--", "--stdout", "runs"]).run()
+    };
+    run(&[]).exits(128 + 31);
+    run(&["--seccomp", "mode=remove,mount"])
+        .exits(0)
+        .says("runs\n");
+}
+
+#[test]
+fn a_set_of_everything_is_no_filter() {
+    require_root!();
+    probe(
+        &["--seccomp", "mode=retain,@appc.io/all"],
+        &["--report-only", "seccomp"],
+    )
+    .exits(0)
+    .complains("")
+    .says("seccomp 0\n");
+}
+
+#[test]
+fn names_that_are_no_calls_are_told_and_strict_refuses_them() {
+    require_root!();
+    const SAID: &str = "isolator `os/linux/seccomp-remove-set` of app `probe` is modified: \
+        `ponies` is no system call here and is passed over";
+    probe(&["--seccomp", "mode=remove,ponies"], &["--stdout", "runs"])
+        .exits(0)
+        .complains(&format!("launcher: {SAID}\n"))
+        .says("runs\n");
+    let scratch = Scratch::new();
+    launcher(&scratch.join("dir"))
+        .args(["run", "--strict"])
+        .arg(host::image("probe"))
+        .args(["--seccomp", "mode=remove,ponies"])
+        .run()
+        .exits(125)
+        .says("")
+        .complains(&format!(
+            "launcher: {SAID}\n\
+             hint: without `--strict` the pod runs all the same\n"
+        ));
+}
+
+#[test]
+fn a_prepared_pod_has_the_filter_that_was_planned() {
+    require_root!();
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    let uuid = launcher(&dir)
+        .arg("prepare")
+        .arg(host::image("probe"))
+        .args(["--seccomp", "mode=remove,errno=EROFS,chroot"])
+        .args(["--", "--try", "chroot"])
+        .run()
+        .exits(0)
+        .stdout;
+    launcher(&dir)
+        .args(["run-prepared", uuid.trim_end()])
+        .run()
+        .exits(0)
+        .says("try chroot: EROFS\n");
+}
+
+#[test]
+fn a_filter_of_the_callers_own_is_taken_by_its_number() {
+    require_root!();
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    let image = host::image("probe");
+    launcher(&dir).arg("run").arg(&image).run().exits(0);
+    let plan = launcher(&dir).arg("plan").arg(&image);
+    let plan = plan.args(["--", "--report-only", "seccomp"]).run();
+    let plan = plan.exits(0).stdout;
+    // Allows everything: BPF_RET with SECCOMP_RET_ALLOW.
+    let filter = scratch.write("filter", [6, 0, 0, 0, 0, 0, 0xff, 0x7f]);
+    let run = |number: &str| {
+        let plan = plan.replace("seccomp 100 ", &format!("seccomp {number} "));
+        call(Path::new("sh"))
+            .args(["-c", "exec 9<\"$1\"; shift; exec \"$@\"", "sh"])
+            .arg(&filter)
+            .arg(host::program())
+            .arg("--dir")
+            .arg(&dir)
+            .args(["run", "--plan"])
+            .arg(scratch.write("plan", plan))
+            .run()
+    };
+    run("100").exits(0).says("seccomp 2\n");
+    run("9").exits(0).says("seccomp 2\n");
+    run("70").exits(125).says("").complains(
+        "launcher: cannot install the filter of system calls: Bad file descriptor\n\
+         hint: the plan names a descriptor that is not open\n",
+    );
+}
+
+// --- capabilities, privileges, scores, parameters ---
+
+#[test]
+fn capabilities_are_bounded_by_what_is_retained() {
+    require_root!();
+    for (options, bounding) in [
+        (
+            ["--caps-retain", "CAP_KILL,CAP_SYS_ADMIN"],
+            "0000000000200020",
+        ),
+        (
+            ["--caps-remove", "CAP_KILL,CAP_SYS_ADMIN"],
+            "00000000a80425db",
+        ),
+    ] {
+        probe(
+            &options,
+            &["--report-only", "bounding", "--report-only", "inheritable"],
+        )
+        .exits(0)
+        .complains("")
+        .says(&format!(
+            "bounding {bounding}\ninheritable 0000000000000000\n"
+        ));
+    }
+}
+
+#[test]
+fn no_new_privileges_is_as_asked() {
+    require_root!();
+    for user in ["0", "1000"] {
+        for (options, expected) in [(&["--no-new-privileges"][..], 1), (&[], 0)] {
+            let options = [&["--user", user, "--group", user], options].concat();
+            probe(&options, &["--report-only", "no-new-privileges"])
+                .exits(0)
+                .says(&format!("no-new-privileges {expected}\n"));
+        }
+    }
+}
+
+#[test]
+fn how_readily_an_app_is_killed_is_as_asked() {
+    require_root!();
+    probe(
+        &["--oom-score-adj", "99"],
+        &["--report-only", "oom-score-adj"],
+    )
+    .exits(0)
+    .complains("")
+    .says("oom-score-adj 99\n");
+}
+
+/// A pod manifest of the probe that reads a file.
+fn pod_manifest(scratch: &Scratch, isolators: &str, path: &str) -> PathBuf {
+    let dir = scratch.join("dir");
+    launcher(&dir)
+        .arg("run")
+        .arg(host::image("probe"))
+        .run()
+        .exits(0);
+    let listed = launcher(&dir)
+        .args(["image", "list", "--full", "--no-legend"])
+        .run();
+    let listed = listed.exits(0).stdout;
+    let id = listed
+        .split_whitespace()
+        .find(|word| word.starts_with("sha512-"));
+    let text = format!(
+        r#"{{"acKind": "PodManifest", "acVersion": "0.8.11", "isolators": {isolators},
+            "apps": [{{"name": "probe", "image": {{"id": "{}"}}, "app": {{"exec": ["/probe",
+            "--read-file", "{path}"], "user": "0", "group": "0"}}}}]}}"#,
+        id.unwrap_or_else(|| panic!("no image in\n{listed}"))
+    );
+    scratch.write("pod.json", text)
+}
+
+#[test]
+fn parameters_of_the_kernel_are_the_pods_own() {
+    require_root!();
+    let file = "/proc/sys/net/core/somaxconn";
+    let before = fs::read_to_string(file).unwrap();
+    let scratch = Scratch::new();
+    let isolators = r#"[{"name": "os/unix/sysctl", "value": {"net.core.somaxconn": "4321"}}]"#;
+    let manifest = pod_manifest(&scratch, isolators, file);
+    let run = launcher(&scratch.join("dir")).args(["run", "--pod-manifest"]);
+    run.arg(manifest)
+        .run()
+        .exits(0)
+        .complains("")
+        .says("4321\n");
+    assert_eq!(fs::read_to_string(file).unwrap(), before);
+}
+
+#[test]
+fn parameters_of_the_host_are_out_of_reach() {
+    require_root!();
+    let file = "/proc/sys/kernel/core_pattern";
+    let before = fs::read_to_string(file).unwrap();
+    let scratch = Scratch::new();
+    for key in [
+        "kernel.core_pattern",
+        "net.//.kernel.core_pattern",
+        "kernel.shm_rmid_forced=1+kernel.core_pattern",
+    ] {
+        let isolators =
+            format!(r#"[{{"name": "os/unix/sysctl", "value": {{"{key}": "|/bin/evil"}}}}]"#);
+        let manifest = pod_manifest(&scratch, &isolators, file);
+        let run = launcher(&scratch.join("dir")).args(["run", "--pod-manifest"]);
+        let ran = run.arg(manifest).run().exits(0).says(&before);
+        let start = format!("launcher: isolator `os/unix/sysctl` of the pod is ignored: `{key}` ");
+        assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);
+        assert_eq!(fs::read_to_string(file).unwrap(), before);
+    }
+}
+
+// --- security modules ---
+
+const PROFILE: &str = "nosecone-test";
+
+fn has_apparmor() -> bool {
+    let enabled = fs::read("/sys/module/apparmor/parameters/enabled");
+    enabled.is_ok_and(|answer| answer.starts_with(b"Y"))
+}
+
+/// Runs the probe with a profile; it says which it is held to.
+fn profiled(profile: &str) -> Ran {
+    let scratch = Scratch::new();
+    let isolators = format!(
+        r#"[{{"name": "os/linux/apparmor-profile", "value": {{"profile": "{profile}"}}}}]"#
+    );
+    let image = image(&scratch, &isolators);
+    let call = launcher(&scratch.join("dir")).arg("run").arg(image);
+    call.args(["--", "--read-file", "/proc/self/attr/current"])
+        .run()
+}
+
+#[test]
+fn a_profile_is_ignored_where_there_is_no_module_for_it() {
+    require_root!();
+    if has_apparmor() {
+        skip!("needs a kernel without AppArmor");
+    }
+    profiled(PROFILE).exits(0).complains(
+        "launcher: isolator `os/linux/apparmor-profile` of app `sample` is ignored: AppArmor is \
+         not active here\n",
+    );
+}
+
+#[test]
+fn an_app_does_not_run_without_the_profile_that_it_asks_for() {
+    require_root!();
+    if !has_apparmor() {
+        skip!("needs a kernel with AppArmor");
+    }
+    profiled("nosecone-no-such").exits(125).says("").complains(
+        "launcher: cannot give the app the label `nosecone-no-such`: No such file or directory\n\
+         hint: the security module of the host does not know it\n",
+    );
+}
+
+#[test]
+fn an_app_is_held_to_its_profile() {
+    require_root!();
+    if !has_apparmor() {
+        skip!("needs a kernel with AppArmor");
+    }
+    let parser = tool!("apparmor_parser");
+    let rules = format!("profile {PROFILE} flags=(attach_disconnected) {{ file, capability, }}\n");
+    let load = |mode: &str| call(&parser).args(["-K", mode]).input(rules.clone()).run();
+    load("-r").exits(0);
+    let ran = profiled(PROFILE);
+    load("-R").exits(0);
+    ran.exits(0)
+        .complains("")
+        .says(&format!("{PROFILE} (enforce)\n"));
+}
