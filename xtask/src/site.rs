@@ -57,7 +57,10 @@ pub(crate) fn build(into: &Path) -> Result<()> {
     }
     write(&site.join("hosts"), HOSTS)?;
     for kind in ["simple", "meta"] {
-        write(&site.join(format!("{kind}.conf")), &configuration(&site, kind))?;
+        write(
+            &site.join(format!("{kind}.conf")),
+            &configuration(&site, kind),
+        )?;
     }
     cmd("gpgconf")
         .quiet()
@@ -100,7 +103,14 @@ fn certificates(site: &Path) -> Result<()> {
         .discard()
         .run()?;
     request()
-        .args(["-subj", "/CN=nosecone.net", "-CA", "ca.pem", "-CAkey", "ca.key"])
+        .args([
+            "-subj",
+            "/CN=nosecone.net",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+        ])
         .args(["-addext", "subjectAltName=DNS:nosecone.net"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-addext", "extendedKeyUsage=serverAuth"])

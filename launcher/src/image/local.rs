@@ -50,7 +50,11 @@ fn find_in(directory: &Path, name: &Name) -> io::Result<Option<(PathBuf, File)>>
     // A name has neither `..` nor an empty part, nor begins with a slash.
     let whole = Path::new(name.name.as_str());
     let parent = whole.parent().unwrap_or(Path::new(""));
-    let Some(folder) = present(beneath::open(&root, parent, OFlags::RDONLY | OFlags::DIRECTORY))?
+    let Some(folder) = present(beneath::open(
+        &root,
+        parent,
+        OFlags::RDONLY | OFlags::DIRECTORY,
+    ))?
     else {
         return Ok(None);
     };
@@ -109,7 +113,10 @@ mod tests {
 
     fn chosen(files: &[&str], name: &str) -> Option<String> {
         let files = files.iter().map(|file| (*file).to_owned()).collect();
-        best(files, &Name::parse(&format!("{name},os=linux,arch=amd64")).unwrap())
+        best(
+            files,
+            &Name::parse(&format!("{name},os=linux,arch=amd64")).unwrap(),
+        )
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod compose;
 pub(crate) mod directory;
 pub(crate) mod identity;
+pub(crate) mod metadata;
 pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod reify;
