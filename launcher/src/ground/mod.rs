@@ -5,5 +5,6 @@ pub(crate) mod beneath;
 pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
+pub(crate) mod netns;
 
 pub(crate) use error::{Context, Error, Kind, Result};
