@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
     Finish(Uuid, u8),
+    /// Serve the metadata of a pod to who connected to the standard input.
+    Serve(Uuid),
 }
 
 /// A command line that is not understood: why, and the status to exit with.
@@ -116,12 +118,15 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "version" => Command::Say(version::text()),
         "finish" => {
             let (uuid, status) = (line.word()?, line.word()?);
-            let status = status.and_then(|status| status.parse().ok());
             let missing = || Error::usage("an argument is missing");
-            Command::Finish(
-                Uuid::parse(&uuid.ok_or_else(missing)?)?,
-                status.ok_or_else(missing)?,
-            )
+            let uuid = Uuid::parse(&uuid.ok_or_else(missing)?)?;
+            match status.as_deref() {
+                Some("demand") => Command::Serve(uuid),
+                status => {
+                    let status = status.and_then(|status| status.parse().ok());
+                    Command::Finish(uuid, status.ok_or_else(missing)?)
+                }
+            }
         }
         other => return Err(help::unknown(other)),
     };

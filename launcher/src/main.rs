@@ -78,6 +78,9 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
+        Command::Serve(uuid) => {
+            done(Dirs::open(&dir).and_then(|dirs| command::serve::run(&dirs, uuid)))
+        }
         Command::Finish(uuid, status) => match finish(&dir, uuid) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::aci::{Node, Tree};
 use crate::cmd::{Result, cargo, failed, find, root, say, target_dir};
-use crate::{debian, site};
+use crate::{ace, debian, site};
 
 /// Where Debian's package puts the static busybox.
 const BUSYBOX: &str = "/bin/busybox";
@@ -21,6 +21,7 @@ pub(crate) fn all(into: &Path) -> Result<()> {
         say("left out: nosecone-base.aci, busybox.aci (needs busybox-static)");
     }
     site::build(into)?;
+    ace::build(into)?;
     debian::all(into)
 }
 
@@ -88,7 +89,7 @@ fn build_programs(into: &Path) -> Result<PathBuf> {
     Ok(bin)
 }
 
-fn write(into: &Path, name: &str, tree: &Tree) -> Result<()> {
+pub(crate) fn write(into: &Path, name: &str, tree: &Tree) -> Result<()> {
     let bytes = tree.pack(manifest(name)?.as_bytes())?;
     let path = into.join(format!("{name}.aci"));
     fs::write(&path, bytes).map_err(failed("write", &path))?;

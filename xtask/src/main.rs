@@ -4,6 +4,7 @@
 
 mod cmd;
 
+mod ace;
 mod aci;
 mod bench;
 mod build;

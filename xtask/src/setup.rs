@@ -21,6 +21,12 @@ const PACKAGES: &[Package] = &[
         "actool",
         "busybox.aci, debian.aci, and agreement with the reference validator",
     ),
+    Package("golang-go", "go", "the specification's conformance program"),
+    Package(
+        "golang-github-appc-spec-dev",
+        "/usr/share/gocode/src/github.com/appc/spec/ace",
+        "the specification's conformance program",
+    ),
     Package("strace", "strace", "tests that make system calls fail"),
     Package("util-linux", "unshare", "tests in namespaces of their own"),
     Package("xz-utils", "xz", "tests of compressed images"),

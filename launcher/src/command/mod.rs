@@ -8,6 +8,7 @@ pub(crate) mod plan;
 pub(crate) mod prepare;
 mod request;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod signature;
 pub(crate) mod trust;
 pub(crate) mod validate;

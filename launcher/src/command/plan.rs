@@ -12,6 +12,7 @@ use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
 use crate::pod::foresee::{Foreseen, Foresight};
+use crate::pod::metadata;
 use crate::pod::reify::{Source, reify};
 use crate::pod::tree::Images as _;
 use crate::words::digest::ImageId;
@@ -62,6 +63,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
         .collect::<Result<_>>()?;
     let manifest = options.manifest.clone();
     let mut request = request::complete(options)?;
+    request.metadata = metadata::url(metadata::HIDDEN);
     if let Some(file) = manifest {
         let none = || {
             Error::new(

@@ -14,21 +14,23 @@ use stage1_init::Directive;
 use super::request;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
-use crate::ground::{Context as _, Error, Result, beneath, source};
+use crate::ground::{Context as _, Error, Result, beneath, netns, source};
 use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
 use crate::pod::cgroup::{self, Groups, record};
 use crate::pod::compose::{Pod, compose};
-use crate::pod::descriptors::DEFAULT_FILTER;
+use crate::pod::descriptors::{DEFAULT_FILTER, NETWORK};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
+use crate::pod::metadata;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
 use crate::pod::render;
 use crate::pod::request::Request;
 use crate::pod::seccomp::Program;
+use crate::pod::secret;
 use crate::run::stage1::{self, Handover};
 use crate::words::manifest::app::Variable;
 use crate::words::reference::Reference;
@@ -223,6 +225,7 @@ pub(super) fn make<'a>(
         fetch.dependencies(image.id())?;
     }
     fetch.tell(&format!("Creating container: {uuid}"));
+    request.metadata = metadata::url(&secret::token(&secret::ensure(dirs)?, uuid));
     let pod = reified(dirs, store, host, uuid, &request, &images)?;
     tell(&pod, request.strict)?;
     let plan = compose(&pod, host)?;
@@ -331,6 +334,15 @@ fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infal
     let (groups, entrances) = groups(dirs, directory.uuid())?;
     let _made = groups.make()?;
     let mut named = filters(dirs, directory.uuid(), plan)?;
+    let mut demand = None;
+    if joins_network(plan) {
+        let network = netns::make(metadata::PORT)?;
+        named.push((NETWORK, network.namespace));
+        // Of a plan that somebody wrote there is nothing to tell.
+        if directory::find(dirs, directory.uuid(), "pod")?.is_some() {
+            demand = Some(network.listener.into());
+        }
+    }
     for (number, group) in entrances {
         named.push((number, cgroup::entrance(&group)?));
     }
@@ -339,8 +351,19 @@ fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infal
         report: directory.make("report")?,
         lock: directory.fd(),
         named,
+        demand,
         finally: &finally,
     })
+}
+
+/// Tells whether a plan wants the network that we make, rather than one that
+/// its writer has open.
+fn joins_network(plan: &Plan) -> bool {
+    let joins = plan.find(|_, directive, _| match directive {
+        Directive::Join { fd: NETWORK, .. } => Some(()),
+        _ => None,
+    });
+    joins.is_some()
 }
 
 /// Reads which groups a pod needs.

@@ -151,6 +151,11 @@ impl Dirs {
         &self.path
     }
 
+    /// Returns the directory that they are all in, opened.
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// Opens the directory of images.
     pub(crate) fn images(&self) -> Result<OwnedFd> {
         self.sub(&["images"])

@@ -6,6 +6,7 @@ pub(crate) mod bpf;
 pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
+pub(crate) mod netns;
 pub(crate) mod source;
 pub(crate) mod talk;
 pub(crate) mod zone;

@@ -1,14 +1,17 @@
-//! Which descriptors a pod's plan names, and by which numbers: filters of
-//! system calls, and the groups that apps move to.
+//! Which descriptors a pod's plan names, and by which numbers: its network,
+//! filters of system calls, and the groups that apps move to.
 //!
-//! The numbers begin where callers of the launcher have none open. The first
-//! is always the default filter, so that a plan which somebody wrote down can
-//! name it; the others follow in the order of the apps.
+//! The numbers begin where callers of the launcher have none open. The network
+//! and the default filter always have the same, so that a plan which somebody
+//! wrote down can name them; the others follow in the order of the apps.
 
 use std::path::PathBuf;
 
 use super::cgroup::Groups;
 use super::seccomp::Program;
+
+/// The pod's network namespace.
+pub(crate) const NETWORK: u32 = 99;
 
 /// The default filter.
 pub(crate) const DEFAULT_FILTER: u32 = 100;

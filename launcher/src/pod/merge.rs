@@ -97,8 +97,14 @@ pub(crate) fn merge(
     app.user_labels.extend(wanted.user_labels.clone());
     let mut variables = variables(&section, &app, pod, wanted);
     app.environment = variables.iter().map(|one| one.value.clone()).collect();
-    for (name, value) in [("AC_APP_NAME", name), ("container", standard::CONTAINER)] {
-        set(&mut variables, name, value, "standard environment");
+    for (name, value) in [
+        ("AC_APP_NAME", name),
+        ("AC_METADATA_URL", pod.metadata.as_str()),
+        ("container", standard::CONTAINER),
+    ] {
+        if !value.is_empty() {
+            set(&mut variables, name, value, "standard environment");
+        }
     }
     if !variables.iter().any(|one| one.value.name == "PATH") {
         let path = variable("PATH", standard::PATH);

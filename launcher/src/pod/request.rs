@@ -57,6 +57,8 @@ pub(crate) struct Request {
     pub(crate) annotations: Annotations,
     /// What bounds all of it.
     pub(crate) isolators: Vec<Isolator>,
+    /// Where the pod's metadata service is; empty if there is none.
+    pub(crate) metadata: String,
     /// What is to be reachable from outside.
     pub(crate) ports: Vec<ExposedPort>,
     /// For people and their tools.

@@ -2,4 +2,5 @@
 
 pub(crate) mod explain;
 mod interpreter;
+pub(crate) mod serve;
 pub(crate) mod stage1;

@@ -32,6 +32,8 @@ pub(crate) struct Handover<'a> {
     pub(crate) lock: BorrowedFd<'a>,
     /// What the plan names, and by which numbers.
     pub(crate) named: Vec<(u32, OwnedFd)>,
+    /// The socket that the launcher serves when somebody connects to it.
+    pub(crate) demand: Option<OwnedFd>,
     /// What the launcher is called with when the pod is over; the exit status
     /// of the pod is appended.
     pub(crate) finally: &'a [OsString],
@@ -60,6 +62,12 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
     ] {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());
+    }
+    if let Some(socket) = &handover.demand {
+        inherit(socket.as_fd())?;
+        command
+            .arg("--demand-fd")
+            .arg(socket.as_raw_fd().to_string());
     }
     let named = handover.named.iter();
     let named: Vec<OwnedFd> = named

@@ -1,10 +1,11 @@
-//! Image IDs, and the hash that makes them: the only file that knows sha2.
+//! Image IDs, and the hash that makes them: the only file that knows sha2 and hmac.
 //!
 //! An image's identity is the SHA-512 of its uncompressed tar stream, every
 //! byte of it, padding included (App Container Image, "Image ID").
 
 use std::fmt;
 
+use hmac::{KeyInit as _, Mac as _};
 use sha2::Digest;
 
 use super::quote::quoted;
@@ -119,6 +120,35 @@ impl Hasher {
     /// Returns the identity of all the bytes taken.
     pub(crate) fn finish(self) -> ImageId {
         ImageId(self.0.finalize().into())
+    }
+}
+
+/// Length of the key of a [`Code`], in bytes: one block of the hash.
+pub(crate) const KEY: usize = 128;
+
+/// A message authentication code, HMAC-SHA512 (RFC 2104), in the making.
+pub(crate) struct Code(hmac::Hmac<sha2::Sha512>);
+
+impl Code {
+    /// Starts with a key.
+    pub(crate) fn new(key: &[u8; KEY]) -> Self {
+        Self(hmac::Hmac::new(&(*key).into()))
+    }
+
+    /// Takes the next bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the code of all bytes.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.0.finalize().into_bytes().to_vec()
+    }
+
+    /// Tells whether this is the code of all bytes. Takes as long for a wrong
+    /// one as for the right one.
+    pub(crate) fn is(self, code: &[u8]) -> bool {
+        self.0.verify_slice(code).is_ok()
     }
 }
 

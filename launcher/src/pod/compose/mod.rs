@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use stage1_init::{AppName, Directive, Mode, MountFlags, Namespaces, Propagation};
 
 use super::cgroup::Groups;
-use super::descriptors::{Descriptors, OfApp};
+use super::descriptors::{Descriptors, NETWORK, OfApp};
 use super::devices::Device;
 use super::identity::Identity;
 use super::isolators::{Entry, Rights};
@@ -161,7 +161,6 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         .with(Namespaces::PID)
         .with(Namespaces::IPC)
         .with(Namespaces::UTS)
-        .with(Namespaces::NET)
         .with(Namespaces::CGROUP);
     for group in &pod.groups.pod {
         let path = &path(group)?;
@@ -170,6 +169,13 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
     plan.push(
         Directive::Unshare { namespaces },
         "default: shared by the apps, apart from the host",
+    );
+    plan.push(
+        Directive::Join {
+            namespaces: Namespaces::NET,
+            fd: NETWORK,
+        },
+        "default: a network of its own, in which the metadata service listens",
     );
     let name = operand("the host name", pod.hostname.value.as_str())?;
     plan.push(

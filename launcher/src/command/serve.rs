@@ -1,0 +1,107 @@
+//! Serves the metadata of a pod while its apps ask for it. `stage1-init`
+//! executes the launcher for this when somebody connects to the socket, which
+//! is then its standard input; nobody types this command, so no help lists it.
+
+use std::net::TcpListener;
+use std::os::fd::AsFd as _;
+
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{Gid, Uid};
+
+use crate::ground::dirs::{Dirs, State};
+use crate::ground::{Context as _, Result};
+use crate::image::store::Store;
+use crate::pod::metadata::{AppMetadata, Metadata};
+use crate::pod::{directory, secret};
+use crate::run::serve::serve;
+use crate::words::json::{self, Object, Value};
+use crate::words::manifest::pod::PodApp;
+use crate::words::manifest::{ImageManifest, PodManifest};
+use crate::words::types::Uuid;
+
+/// Answers until nobody has asked for a while.
+///
+/// # Errors
+///
+/// What the pod is made of cannot be read; the socket fails.
+pub(crate) fn run(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let metadata = metadata(dirs, uuid)?;
+    let input = std::io::stdin();
+    let socket = input.as_fd().try_clone_to_owned();
+    let listener = TcpListener::from(socket.context(|| "cannot use the socket")?);
+    give_up_everything()?;
+    serve(&listener, &metadata)
+}
+
+/// Reads all that can be asked for.
+fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
+    let what = || format!("cannot read the manifest of pod `{uuid}`");
+    let text = directory::read(dirs, State::Run, uuid, "pod")?;
+    let pod = PodManifest::parse(&text).context(what)?.value;
+    let store = Store::open(dirs)?;
+    let apps = pod.apps.iter().map(|app| of_app(&store, app));
+    let annotations = json::parse(&text).context(what)?;
+    // As the manifest has them: where it has none, that is `null`.
+    let annotations = match annotations.get("annotations") {
+        Some(value) => value.to_string(),
+        None => Value::Null.to_string(),
+    };
+    let key = secret::ensure(dirs)?;
+    Ok(Metadata {
+        token: secret::token(&key, uuid),
+        uuid,
+        apps: apps.collect::<Result<_>>()?,
+        annotations: annotations.into_bytes(),
+        manifest: text,
+        key,
+    })
+}
+
+fn of_app(store: &Store<'_>, app: &PodApp) -> Result<AppMetadata> {
+    let id = &app.image.id;
+    let image_manifest = store.manifest(id)?;
+    let image = ImageManifest::parse(&image_manifest)
+        .context(|| format!("cannot read the manifest of image `{id}`"))?
+        .value;
+    let annotations = image.annotations.overridden_by(&app.annotations);
+    let annotations = annotations.iter().map(|annotation| {
+        Object::new()
+            .with("name", annotation.name.as_str())
+            .with("value", annotation.value.as_str())
+            .into()
+    });
+    let annotations: Vec<Value> = annotations.collect();
+    Ok(AppMetadata {
+        name: app.name.to_string(),
+        annotations: Value::List(annotations).to_string().into_bytes(),
+        image_manifest,
+        image_id: id.to_string(),
+    })
+}
+
+/// Nobody, by numbers.
+const NOBODY: u32 = 65_534;
+
+/// From here on apps are listened to, and so this process can do nothing any
+/// more but that: it is nobody, gains nothing by executing, makes no process,
+/// writes no file, and has bounded memory.
+fn give_up_everything() -> Result<()> {
+    let what = || "cannot give up privileges";
+    for (resource, most) in [
+        (Resource::Fsize, 0),
+        (Resource::Nofile, 128),
+        (Resource::As, 256 << 20),
+        (Resource::Nproc, 0),
+    ] {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        rustix::process::setrlimit(resource, limit).context(what)?;
+    }
+    rustix::thread::set_no_new_privs(true).context(what)?;
+    rustix::thread::set_thread_groups(&[]).context(what)?;
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).context(what)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).context(what)
+}
