@@ -10,6 +10,17 @@ pub(crate) fn same(what: &str, got: &str, expected: &str) {
     );
 }
 
+/// Takes out of a text what is secret of a pod, and so differs every time.
+pub(crate) fn without_token(text: &str) -> String {
+    let mut parts = text.split("http://127.0.0.1:18112/");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |before, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        let rest = rest.strip_prefix("TOKEN").unwrap_or(rest);
+        format!("{before}http://127.0.0.1:18112/TOKEN{rest}")
+    })
+}
+
 /// Fails unless the text has this line.
 #[track_caller]
 pub(crate) fn has_line(text: &str, line: &str) {

@@ -27,6 +27,8 @@ mod messages;
 /// Archives that attack whoever unpacks them, and what becomes of honest ones.
 mod unpack;
 
+/// The specification's own conformance program, and what it finds.
+mod ace;
 /// From a name to a running app: discovery, signatures, dependencies.
 mod discovery;
 /// Images: reproducible, and what the reference implementation says of them.
