@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::host::{self, Call, Ran, Scratch, launcher};
+use crate::host::{Call, Ran, Scratch, launcher};
 
 /// The pod, as options say it.
 struct Pod {

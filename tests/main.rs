@@ -33,6 +33,8 @@ mod ace;
 mod discovery;
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;
+/// The metadata service: its cost, and its abuse.
+mod metadata;
 /// Plans, as golden files.
 mod plans;
 /// Pods: several apps, volumes, what options change, what prepared pods do.

@@ -2,7 +2,8 @@
 //! pod, and becomes `stage1-init`, which executes it.
 //!
 //! ```text
-//! archive --verify--> Verified --store--> Image --reify--> Pod --compose--> Plan --exec--> stage1-init
+//! Reference --fetch--> archive --verify--> Verified --store--> Image
+//!     --reify--> Pod --compose--> Plan --exec--> stage1-init
 //! ```
 //!
 //! Each arrow is a module with one public verb, and each noun a type that only
@@ -17,9 +18,9 @@
 //! |---|---|
 //! | [`ground`] | errors, the host's facts, directories, locks, paths below a root |
 //! | [`words`] | names, versions, digests, manifests; pure |
-//! | [`image`] | archives, the store |
-//! | [`pod`] | identity, roots, the plan; the pod's directory |
-//! | [`run`] | handing over to `stage1-init`, explaining what it reports |
+//! | [`image`] | discovery, fetching, trust, archives, the store |
+//! | [`pod`] | identity, roots, volumes, isolators, the plan; the pod's directory |
+//! | [`run`] | handing over to `stage1-init`, serving metadata, explaining reports |
 //! | [`command`] | the verbs |
 //!
 //! No daemon, no database, no pid files: what is true of a pod is which

@@ -1,3 +1,5 @@
+//! What the metadata service answers, and what it refuses.
+
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Requests that are none, and clients that mean harm.
+
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
