@@ -24,8 +24,9 @@
 //! | [`command`] | the verbs |
 //!
 //! No daemon, no database, no pid files: what is true of a pod is which
-//! directory it is in and whether its lock is held. No unsafe code, and no
-//! path of an image is ever given to a call that takes paths.
+//! directory it is in and whether its lock is held. Unsafe code has two
+//! addresses, both in [`ground`], and no path of an image is ever given to a
+//! call that takes paths.
 
 mod cli;
 mod command;

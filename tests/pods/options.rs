@@ -9,12 +9,12 @@ use crate::host;
 /// An image of the probe that says something about everything.
 fn app(pods: &Pods) {
     let app = r#"{"exec": ["/probe"], "user": "400", "group": "500", "supplementaryGIDs": [600],
-        "workingDirectory": "/work",
+        "workingDirectory": "/srv",
         "environment": [{"name": "A", "value": "image"}, {"name": "B", "value": "image"}]}"#;
     let bytes = Aci::new(&manifest(app))
         .file("rootfs/probe", 0o755, std::fs::read(host::probe()).unwrap())
         .link("rootfs/probe-link", "probe")
-        .dir("rootfs/work")
+        .dir("rootfs/srv")
         .dir("rootfs/etc")
         .file(
             "rootfs/etc/passwd",
@@ -233,11 +233,11 @@ fn the_command_can_be_replaced() {
 fn the_app_starts_where_it_should() {
     require_root!();
     cases(&[
-        ("HERE/app.aci", "directory", "/work"),
+        ("HERE/app.aci", "directory", "/srv"),
         (
-            "HERE/app.aci --working-dir /etc/..//work/.",
+            "HERE/app.aci --working-dir /etc/..//srv/.",
             "directory",
-            "/work",
+            "/srv",
         ),
         ("HERE/app.aci --working-dir /", "directory", "/"),
         ("PROBE", "directory", "/"),
