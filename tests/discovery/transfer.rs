@@ -138,6 +138,21 @@ fn a_server_that_nobody_certified_is_believed_where_that_is_waived() {
 }
 
 #[test]
+fn a_key_comes_from_an_unchecked_server_only_where_that_is_waived() {
+    let site = site!("meta");
+    let trust = |waived| {
+        let waived = format!("--insecure-options={waived}");
+        site.unaware(&["trust", "--prefix=nosecone.net/example", "--yes", &waived])
+            .run()
+    };
+    for waived in ["none", "http", "image"] {
+        trust(waived).exits(1);
+    }
+    let ran = trust("pubkey").exits(0);
+    assert!(ran.stdout.starts_with("trusted "), "{}", ran.stdout);
+}
+
+#[test]
 fn a_download_from_an_unchecked_server_goes_on_where_it_broke() {
     let site = site!("simple").answering(BREAKS_ONCE);
     site.put(&"a".repeat(300_000));

@@ -90,6 +90,8 @@ fn ours(listener: TcpListener, login: &str) -> io::Result<TcpStream> {
     loop {
         let (near, _) = listener.accept()?;
         near.set_read_timeout(Some(PATIENCE))?;
+        // Or the kernel saves up what is less than a packet, of 64 KiB here.
+        near.set_nodelay(true)?;
         if let Ok(header) = header(&near)
             && header.starts_with(b"CONNECT ")
             && header
