@@ -18,6 +18,8 @@ macro_rules! site {
     }};
 }
 
+mod transfer;
+
 const TEST: &str = "nosecone.net/example/test";
 
 /// A copy of the site that a test may change, and a store.

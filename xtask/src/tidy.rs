@@ -31,6 +31,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("pgp", &["image/openpgp"]),
     ("pico_args", &["cli/line"]),
     ("rustix", &["*"]),
+    ("rustls", &["image/http/unchecked"]),
     ("serde", &["words/json"]),
     ("serde_json", &["words/json"]),
     ("sha2", &["words/digest"]),

@@ -36,8 +36,9 @@ Options of fetching:
                              for something newer; never: fetch nothing
                              (fetch: update; run: new)
   --insecure-options LIST    give up checks: image (signatures), tls (who a
-                             server is), http (no encryption where there is
-                             none), pubkey (how keys come), all-fetch
+                             server is; it gets no credentials then), http (no
+                             encryption where there is none), pubkey (how keys
+                             come), all-fetch
   --image-dir DIRECTORY      look for archives here, too, before
                              /usr/local/share/nosecone/images and
                              /usr/share/nosecone/images

@@ -443,12 +443,12 @@ fn schemes(http: bool) -> &'static [&'static str] {
     }
 }
 
-/// Makes the way to servers.
-fn web(options: &Options, http: bool) -> Result<Web> {
+/// Makes the way to servers, to such that prove nothing if that is `waived`.
+fn web(options: &Options, waived: bool) -> Result<Web> {
     Web::new(WebOptions {
         ca_file: options.ca_file.clone(),
-        insecure_tls: options.insecure.tls,
-        allow_http: http || options.insecure.http,
+        insecure_tls: waived || options.insecure.tls,
+        allow_http: waived || options.insecure.http,
         credentials: Credentials::load(&credentials::directories())?,
         attempts: ATTEMPTS,
     })

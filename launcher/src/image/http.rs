@@ -13,12 +13,15 @@
 //! 2. Memory is bounded: header, pieces in flight, and nothing else. Time is
 //!    bounded where nothing comes; a slow line may take what it takes.
 //! 3. A body that ends before its announced length is an error.
+//! 4. Where certificates are not checked, nobody gets credentials, as nobody
+//!    knows who that is. Plain HTTP within this machine is no such case.
 
 mod download;
 mod environment;
 mod headers;
 mod proxy;
 mod refusal;
+mod unchecked;
 mod url;
 mod wire;
 
@@ -27,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::credentials::Credentials;
-use crate::ground::{Error, Kind, Result};
+use crate::ground::Result;
 use proxy::Proxies;
 use url::Url;
 use wire::{Ask, Body, Head, Patience};
@@ -41,7 +44,7 @@ pub(crate) use refusal::Refusal;
 pub(crate) struct Options {
     /// Trust the authorities in this file, too.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Leave certificates unchecked: refused, as rustls is set up by minreq.
+    /// Believe any certificate, and give no credentials to who shows it.
     pub(crate) insecure_tls: bool,
     /// Fetch over plain HTTP where a URL says so.
     pub(crate) allow_http: bool,
@@ -101,6 +104,7 @@ const PASSING: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 #[derive(Debug)]
 struct Client {
     allow_http: bool,
+    insecure_tls: bool,
     credentials: Credentials,
     attempts: u32,
     proxies: Proxies,
@@ -116,6 +120,8 @@ struct Reply {
     body: Body,
     /// Credentials went with the request that this answers.
     known: bool,
+    /// There are credentials that did not go with it, as nobody knows who gets them.
+    withheld: bool,
 }
 
 impl Web {
@@ -127,16 +133,8 @@ impl Web {
     ///
     /// # Errors
     ///
-    /// Certificates shall not be checked, which cannot be done; the file of
-    /// authorities cannot be used.
+    /// The file of authorities cannot be used.
     pub(crate) fn new(options: Options) -> Result<Self> {
-        if options.insecure_tls {
-            return Err(Error::new(
-                Kind::Failed,
-                "the certificates of servers are always checked; there is no way to leave it out",
-            )
-            .hint("`--ca-file FILE` adds the authority that signed for a server"));
-        }
         let again = match &options.ca_file {
             Some(file) => reexec_with_ca(file),
             None => reexec_for_proxies(),
@@ -157,6 +155,7 @@ impl Web {
     fn with(options: Options, proxies: Proxies, patience: Patience, pause: Duration) -> Self {
         Self(Arc::new(Client {
             allow_http: options.allow_http,
+            insecure_tls: options.insecure_tls,
             credentials: options.credentials,
             attempts: options.attempts.max(1),
             proxies,
@@ -262,18 +261,29 @@ impl Client {
         fields.extend(conditions.iter().filter(sound).cloned());
         let proxy = self.proxies.choose(&url);
         let proxy = proxy.map_err(|why| Refusal::new(&url, why))?;
+        let unchecked = url.secure && self.insecure_tls;
+        if unchecked && proxy.is_some() {
+            return Err(Refusal::new(
+                &url,
+                "certificates can be left unchecked only without a proxy, and there is one",
+            )
+            .hint(&format!("`no_proxy={}` goes without", url.host)));
+        }
         // Behind a proxy, this machine is another.
         let private = url.secure || (url.is_loopback() && proxy.is_none());
         let header = match private {
             true => self.credentials.for_host(&url.host, url.port),
             false => None,
         };
+        let withheld = unchecked && header.is_some();
+        let header = header.filter(|_| !unchecked);
         let known = header.is_some();
         fields.extend(header.map(|header| (header.name, header.value)));
         let ask = Ask {
             url: &url,
             fields,
             proxy,
+            unchecked,
         };
         let (head, body) =
             wire::send(&ask, self.patience).map_err(|fault| Refusal::broken(&url, fault))?;
@@ -288,6 +298,7 @@ impl Client {
             head,
             body,
             known,
+            withheld,
         };
         if PASSING.contains(&reply.head.status) {
             let mut refusal = Refusal::status_of(&reply);

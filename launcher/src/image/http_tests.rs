@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::ground::{Error, Kind};
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 

@@ -61,6 +61,10 @@ impl Refusal {
                 "it was given the credentials that `auth.d` has for `{}`",
                 url.host
             )),
+            (401 | 403, false) if reply.withheld => Some(format!(
+                "`auth.d` has credentials for `{}`; `--insecure-options=tls` withholds them",
+                url.host
+            )),
             (401, false) => Some(
                 "credentials for a host are read from `/etc/nosecone/auth.d/*.json`, \
                  and sent over HTTPS"

@@ -36,15 +36,45 @@ fn plain_http_is_refused_unless_it_was_allowed() {
 }
 
 #[test]
-fn certificates_are_never_left_unchecked() {
-    let error = Web::new(Options {
+fn certificates_are_not_left_unchecked_through_a_proxy() {
+    let proxy = Server::new(vec![]);
+    let proxies = Proxies::read(|name| {
+        let address = format!("http://127.0.0.1:{}", proxy.port);
+        (name == "https_proxy").then_some(address)
+    });
+    let Web(plain) = web();
+    let unchecked = Options {
+        insecure_tls: true,
+        ..options()
+    };
+    let web = Web::with(unchecked, proxies, plain.patience, plain.pause);
+    let refusal = web.document("https://example.com/a", 10);
+    assert_eq!(
+        Error::from(refusal.expect_err("refused")).to_string(),
+        "cannot fetch `https://example.com/a`: certificates can be left unchecked only without a proxy, and there is one\n\
+         hint: `no_proxy=example.com` goes without"
+    );
+    assert!(proxy.seen().is_empty());
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_no_server_even_unchecked() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.write_all(b"SSH-2.0-x\r\n").expect("written");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let web = hasty(Options {
         insecure_tls: true,
         ..options()
     });
+    let url = format!("https://127.0.0.1:{port}/a");
+    let why = "the server does not speak TLS";
     assert_eq!(
-        error.expect_err("refused").to_string(),
-        "the certificates of servers are always checked; there is no way to leave it out\n\
-         hint: `--ca-file FILE` adds the authority that signed for a server"
+        fetch(&web, &url),
+        Err(format!("cannot fetch `{url}`: {why}"))
     );
 }
 
