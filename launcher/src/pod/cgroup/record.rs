@@ -62,7 +62,7 @@ pub(crate) fn write(groups: &Groups, entrances: &[(u32, PathBuf)]) -> String {
 ///
 /// # Errors
 ///
-/// A line that [`write`] does not write.
+/// A line that [`write()`] does not write.
 pub(crate) fn read(text: &str, uuid: Uuid) -> Result<(Groups, Vec<(u32, PathBuf)>)> {
     let mut groups = Groups::default();
     let mut entrances = Vec::new();
