@@ -13,20 +13,17 @@
 //! 2. Until the end, directories are the owner's alone and may be written to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::archive::{Entry, EntryKind};
-use super::members::Chunk;
-use crate::ground::{Context as _, Error, Result, beneath};
+use super::fill::{Attributes, CANNOT_WRITE, Fill, times};
+use crate::ground::{Context as _, Error, Kind, Result, beneath};
 
 /// The entries of one archive, being unpacked.
 pub(crate) struct Extract<'a> {
@@ -37,6 +34,8 @@ pub(crate) struct Extract<'a> {
     owner: (u32, u32),
     /// The permission bits that what is made gets, of those asked for.
     unmasked: u32,
+    /// Who fills the files, until all are filled.
+    fill: Option<Fill>,
     /// The directory that was used last: entries come directory by directory.
     parent: Option<(PathBuf, OwnedFd)>,
     /// What directories are to become when nothing is made in them any more.
@@ -45,20 +44,12 @@ pub(crate) struct Extract<'a> {
     implicit: BTreeSet<PathBuf>,
 }
 
-/// What a directory is to become.
-struct Attributes {
-    owner: (u32, u32),
-    mode: u32,
-    mtime: (i64, u32),
-    extended: Vec<(OsString, Vec<u8>)>,
-}
-
 impl<'a> Extract<'a> {
     /// Unpacks below `root`, an empty directory of ours.
     ///
     /// # Errors
     ///
-    /// The directory cannot be looked at.
+    /// The directory cannot be looked at; there can be no more threads.
     pub(crate) fn new(root: BorrowedFd<'a>) -> Result<Self> {
         let status = rustix::fs::fstat(root).context(|| "cannot look at the directory")?;
         // Only setting it tells what it was.
@@ -74,6 +65,7 @@ impl<'a> Extract<'a> {
             // ones below, which are given away last, it does as well.
             owner: (status.st_uid, status.st_gid),
             unmasked: if listed { 0 } else { 0o777 & !umask.bits() },
+            fill: Some(Fill::start()?),
             parent: None,
             directories: BTreeMap::new(),
             implicit: BTreeSet::new(),
@@ -88,7 +80,8 @@ impl<'a> Extract<'a> {
     /// its path that of another entry.
     pub(crate) fn entry(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
         let Some(name) = entry.path.file_name().map(OsStr::to_owned) else {
-            self.directories.insert(PathBuf::new(), later(&mut entry));
+            let attributes = self.attributes(&mut entry, None);
+            self.directories.insert(PathBuf::new(), attributes);
             return Ok(());
         };
         let path = entry.path.parent().unwrap_or(Path::new("")).to_owned();
@@ -99,32 +92,34 @@ impl<'a> Extract<'a> {
             if !(known && made == Err(Errno::EXIST)) {
                 new(made)?;
             }
-            let attributes = later(&mut entry);
+            let attributes = self.attributes(&mut entry, None);
             self.directories.insert(entry.path, attributes);
         } else {
-            self.make(parent.as_fd(), &name, &mut entry)?;
+            self.make(parent.as_fd(), &name, entry)?;
         }
         self.parent = Some((path, parent));
         Ok(())
     }
 
+    /// Waits until all files have what they are to have. No entry may follow.
+    ///
+    /// # Errors
+    ///
+    /// A file that could not be written. If [`Extract::entry`] failed this may
+    /// be why, and says it better.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.fill.take().map_or(Ok(()), Fill::finish)
+    }
+
     /// Gives the directories their owners, modes and times, the deepest first. Returns
     /// the directories that the archive has no entry for.
-    pub(crate) fn finish(self) -> Result<BTreeSet<PathBuf>> {
+    pub(crate) fn finish(mut self) -> Result<BTreeSet<PathBuf>> {
+        self.settle()?;
         for (path, attributes) in self.directories.iter().rev() {
             let what = || format!("cannot finish directory `{}`", path.display());
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
             let fd = beneath::open(self.root, path, flags).context(what)?;
-            if self.privileged && self.owner != attributes.owner {
-                let (uid, gid) = attributes.owner;
-                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-                rustix::fs::fchown(&fd, Some(uid), Some(gid)).context(what)?;
-            }
-            for (name, value) in &attributes.extended {
-                set_attribute(fd.as_fd(), name, value).context(what)?;
-            }
-            rustix::fs::fchmod(&fd, Mode::from_raw_mode(attributes.mode)).context(what)?;
-            rustix::fs::futimens(&fd, &times(attributes.mtime)).context(what)?;
+            attributes.set(fd.as_fd()).context(what)?;
         }
         Ok(self.implicit)
     }
@@ -154,50 +149,56 @@ impl<'a> Extract<'a> {
         beneath::open(self.root, path, flags).context(what)
     }
 
-    fn make(&self, parent: BorrowedFd<'_>, name: &OsStr, entry: &mut Entry<'_, '_>) -> Result<()> {
+    fn make(&mut self, parent: BorrowedFd<'_>, name: &OsStr, entry: Entry<'_, '_>) -> Result<()> {
         match &entry.kind {
             EntryKind::Directory => Ok(()),
             EntryKind::File => self.file(parent, name, entry),
             EntryKind::Symlink(target) => {
                 new(rustix::fs::symlinkat(target, parent, name))?;
-                self.own(parent, name.as_ref(), entry)
+                self.own(parent, name.as_ref(), &entry)
                     .and_then(|()| set_times(parent, name, entry.mtime))
                     .context(|| CANNOT_WRITE)
             }
             EntryKind::HardLink(target) => self.link(parent, name, target),
             EntryKind::Character(major, minor) => {
                 let device = (*major, *minor);
-                self.node(parent, name, entry, FileType::CharacterDevice, device)
+                self.node(parent, name, &entry, FileType::CharacterDevice, device)
             }
             EntryKind::Block(major, minor) => {
                 let device = (*major, *minor);
-                self.node(parent, name, entry, FileType::BlockDevice, device)
+                self.node(parent, name, &entry, FileType::BlockDevice, device)
             }
-            EntryKind::Fifo => self.node(parent, name, entry, FileType::Fifo, (0, 0)),
+            EntryKind::Fifo => self.node(parent, name, &entry, FileType::Fifo, (0, 0)),
         }
     }
 
-    fn file(&self, parent: BorrowedFd<'_>, name: &OsStr, entry: &mut Entry<'_, '_>) -> Result<()> {
-        let what = || CANNOT_WRITE;
+    fn file(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        mut entry: Entry<'_, '_>,
+    ) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let gives_away = self.privileged && self.owner != (entry.uid, entry.gid);
         // A set-user-ID program is none before it has its owner.
         let first = entry.mode & 0o777;
         let made = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(first));
         let file = new(made)?;
-        write(file.as_fd(), entry)?;
-        if gives_away {
-            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-            rustix::fs::fchown(&file, Some(uid), Some(gid)).context(what)?;
+        let attributes = self.attributes(&mut entry, Some(first & self.unmasked));
+        match &mut self.fill {
+            Some(fill) => fill.file(file, entry, attributes),
+            None => Err(Error::new(Kind::Failed, "unpacking has ended")),
         }
-        for (name, value) in &entry.attributes {
-            set_attribute(file.as_fd(), name, value)?;
+    }
+
+    /// Takes what an entry is to become, which has this mode by now.
+    fn attributes(&self, entry: &mut Entry<'_, '_>, mode: Option<u32>) -> Attributes {
+        let owner = (entry.uid, entry.gid);
+        Attributes {
+            owner: (self.privileged && self.owner != owner).then_some(owner),
+            mode: (mode != Some(entry.mode)).then_some(entry.mode),
+            mtime: entry.mtime,
+            extended: std::mem::take(&mut entry.attributes),
         }
-        // After chown(2), which clears the set-user-ID bit.
-        if entry.mode != first & self.unmasked {
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode)).context(what)?;
-        }
-        rustix::fs::futimens(&file, &times(entry.mtime)).context(what)
     }
 
     /// Makes another name of a file of this image; a link at its end is linked
@@ -253,18 +254,6 @@ impl<'a> Extract<'a> {
     }
 }
 
-const CANNOT_WRITE: &str = "cannot write it";
-
-/// Takes what a directory is to become.
-fn later(entry: &mut Entry<'_, '_>) -> Attributes {
-    Attributes {
-        owner: (entry.uid, entry.gid),
-        mode: entry.mode,
-        mtime: entry.mtime,
-        extended: std::mem::take(&mut entry.attributes).into_iter().collect(),
-    }
-}
-
 /// Refuses what exists already: the path of no entry stands twice, so links
 /// must have made one of two.
 fn new<T>(made: rustix::io::Result<T>) -> Result<T> {
@@ -278,68 +267,7 @@ fn taken() -> Error {
     Error::invalid("another entry has the same path, by way of a link")
 }
 
-/// Writes the content of a file; its holes stay holes.
-fn write(file: BorrowedFd<'_>, entry: &mut Entry<'_, '_>) -> Result<()> {
-    let mut offset = 0_u64;
-    let mut hole = false;
-    while let Some(chunk) = entry.content()? {
-        match chunk {
-            Chunk::Hole(zeros) => {
-                offset = offset.saturating_add(zeros);
-                hole = true;
-            }
-            Chunk::Bytes(mut bytes) => {
-                while !bytes.is_empty() {
-                    let count = match rustix::io::pwrite(file, bytes, offset) {
-                        Err(Errno::INTR) => 0,
-                        written => written.context(|| CANNOT_WRITE)?,
-                    };
-                    offset = offset.saturating_add(count as u64);
-                    bytes = &bytes[count..];
-                }
-            }
-        }
-    }
-    if hole {
-        rustix::fs::ftruncate(file, offset).context(|| CANNOT_WRITE)?;
-    }
-    Ok(())
-}
-
-/// Sets an attribute, if it is one that means the same inside and outside a
-/// pod. Those of an overlay would make our own mounts show other files
-/// (CVE-2023-0386); labels and signatures are the host's affair.
-fn set_attribute(file: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<()> {
-    let bytes = name.as_bytes();
-    let ours = bytes == b"security.capability"
-        || (bytes.starts_with(b"user.") && !bytes.starts_with(b"user.overlay."));
-    if !ours {
-        return Ok(());
-    }
-    match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
-        // Not every file system has them, and an ordinary user may not set all.
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
-        Err(errno) => Err(errno).context(|| {
-            let name = name.to_string_lossy().escape_debug().to_string();
-            format!("cannot set its attribute `{name}`")
-        }),
-    }
-}
-
 fn set_times(parent: BorrowedFd<'_>, name: &OsStr, mtime: (i64, u32)) -> io::Result<()> {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     Ok(rustix::fs::utimensat(parent, name, &times(mtime), flags)?)
-}
-
-fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
-    Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: seconds,
-            tv_nsec: nanoseconds.into(),
-        },
-    }
 }

@@ -278,6 +278,7 @@ mod tests {
             &mut visit,
         )
         .unwrap();
+        extract.settle().unwrap();
         let frame = recorder.finish();
         assert!(frame.len() < 1000, "{}", frame.len());
 

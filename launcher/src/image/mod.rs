@@ -7,6 +7,7 @@ mod deflate;
 pub(crate) mod discovery;
 mod extract;
 pub(crate) mod fetch;
+mod fill;
 mod flush;
 mod frame;
 pub(crate) mod gc;

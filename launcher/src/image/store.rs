@@ -397,10 +397,13 @@ impl<'a> Store<'a> {
         let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
         let (input, claim) = incoming.open();
         let ((text, manifest), id) = stream::through(input, |tar| {
-            let text = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
+            let walked = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
                 flush.wrote(entry.size);
                 extract.entry(entry)
-            })?;
+            });
+            // It knows the file that the walk was stopped for.
+            extract.settle()?;
+            let text = walked?;
             let manifest = ImageManifest::parse(&text).context(|| "its manifest")?;
             Ok((text, manifest.value))
         })?;

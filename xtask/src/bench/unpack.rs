@@ -172,6 +172,11 @@ impl Bench<'_> {
         let directory = into("tar")?;
         let words: [&Path; 4] = ["-xzf".as_ref(), self.image, "-C".as_ref(), &directory];
         all.push(Contender::new(BASE, Path::new("tar"), &words));
+        let directory = into("synced")?;
+        let script: &Path = "tar -xzf \"$0\" -C \"$1\" && sync -f \"$1\"".as_ref();
+        let words: [&Path; 4] = ["-c".as_ref(), script, self.image, &directory];
+        // What an image's tree must be before it counts as stored: on the disk.
+        all.push(Contender::new("tar -xzf, sync", Path::new("sh"), &words));
         let store = place.join("store");
         let mut words: Vec<PathBuf> = vec!["--dir".into(), store, "run".into()];
         words.push(self.image.to_owned());

@@ -1,0 +1,250 @@
+//! Fills files that were made, and gives them what they are to become: small
+//! ones on a thread of its own, while the next ones are made.
+//!
+//! To make an entry of a directory is half of the work of unpacking a small
+//! file, and all the kernel does then is to change that directory; the other
+//! half needs nothing but the file, so another core can do it.
+//!
+//! # Invariants
+//!
+//! 1. Files are known by descriptors of what was made, never by names: in
+//!    whatever order files are filled, each gets what is its own.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use rustix::fs::{Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::archive::Entry;
+use super::members::Chunk;
+use crate::ground::{Context as _, Error, Kind, Result};
+
+/// Most bytes of a file that is handed over: copying it costs little then.
+const SMALL: u64 = 32 << 10;
+
+/// How many bytes and files are handed over together: enough that waking the
+/// thread costs little, few enough to stay below every limit of descriptors.
+const BYTES: usize = 64 << 10;
+const FILES: usize = 32;
+
+/// What a file or directory is to become, besides its content.
+pub(super) struct Attributes {
+    /// User and group, if it is given away.
+    pub(super) owner: Option<(u32, u32)>,
+    /// Permission bits, if they are not yet as they must be.
+    pub(super) mode: Option<u32>,
+    /// Last modification, in seconds since 1970 and nanoseconds.
+    pub(super) mtime: (i64, u32),
+    /// Extended attributes, of which those that mean something are set.
+    pub(super) extended: BTreeMap<OsString, Vec<u8>>,
+}
+
+impl Attributes {
+    /// Sets all of it.
+    pub(super) fn set(&self, file: BorrowedFd<'_>) -> Result<()> {
+        let what = || CANNOT_WRITE;
+        if let Some((uid, gid)) = self.owner {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            rustix::fs::fchown(file, Some(uid), Some(gid)).context(what)?;
+        }
+        for (name, value) in &self.extended {
+            set_attribute(file, name, value)?;
+        }
+        // After chown(2), which clears the set-user-ID bit.
+        if let Some(mode) = self.mode {
+            rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).context(what)?;
+        }
+        rustix::fs::futimens(file, &times(self.mtime)).context(what)
+    }
+}
+
+/// A thread that fills small files.
+pub(super) struct Fill {
+    /// What is handed over next.
+    batch: Batch,
+    full: SyncSender<Batch>,
+    /// Batches that are done with: their memory is used again.
+    empty: Receiver<Batch>,
+    thread: JoinHandle<Result<()>>,
+}
+
+/// Some files, and their contents one after another.
+#[derive(Default)]
+struct Batch {
+    files: Vec<Small>,
+    contents: Vec<u8>,
+}
+
+struct Small {
+    file: OwnedFd,
+    /// For messages: its path below `rootfs`.
+    path: PathBuf,
+    size: usize,
+    attributes: Attributes,
+}
+
+impl Fill {
+    /// Starts the thread.
+    pub(super) fn start() -> Result<Self> {
+        // One is filled here, one waits, and one is written.
+        let (full, batches) = sync_channel(1);
+        let (done, empty) = channel();
+        let thread = thread::Builder::new()
+            .name("fill".to_owned())
+            .spawn(move || fill(&batches, &done));
+        Ok(Self {
+            batch: Batch::default(),
+            full,
+            empty,
+            thread: thread.context(|| "cannot start a thread")?,
+        })
+    }
+
+    /// Fills a file: now, or, if it is small, soon.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be filled. Or one that was handed over could not be:
+    /// [`Fill::finish`] says which and why.
+    pub(super) fn file(
+        &mut self,
+        file: OwnedFd,
+        mut entry: Entry<'_, '_>,
+        attributes: Attributes,
+    ) -> Result<()> {
+        if entry.size > SMALL || entry.has_holes() {
+            write(file.as_fd(), &mut entry)?;
+            return attributes.set(file.as_fd());
+        }
+        let contents = &mut self.batch.contents;
+        let start = contents.len();
+        while let Some(chunk) = entry.content()? {
+            if let Chunk::Bytes(bytes) = chunk {
+                contents.extend_from_slice(bytes);
+            }
+        }
+        self.batch.files.push(Small {
+            file,
+            path: entry.path,
+            size: contents.len() - start,
+            attributes,
+        });
+        if contents.len() < BYTES && self.batch.files.len() < FILES {
+            return Ok(());
+        }
+        let next = self.empty.try_recv().unwrap_or_default();
+        let batch = std::mem::replace(&mut self.batch, next);
+        let sent = self.full.send(batch);
+        sent.map_err(|_| Error::new(Kind::Failed, "another one could not be written"))
+    }
+
+    /// Waits until all files are filled.
+    ///
+    /// # Errors
+    ///
+    /// The first file that could not be filled, and why.
+    pub(super) fn finish(self) -> Result<()> {
+        // If nobody receives it the thread has failed, and says so.
+        let _ = self.full.send(self.batch);
+        drop(self.full);
+        let failed = |_| Error::new(Kind::Failed, "a thread that writes files has failed");
+        self.thread.join().map_err(failed)?
+    }
+}
+
+fn fill(batches: &Receiver<Batch>, done: &Sender<Batch>) -> Result<()> {
+    for mut batch in batches {
+        let mut contents = batch.contents.as_slice();
+        for small in batch.files.drain(..) {
+            let (content, rest) = contents.split_at(small.size);
+            contents = rest;
+            let written = write_at(small.file.as_fd(), content, 0);
+            let set = written.and_then(|()| small.attributes.set(small.file.as_fd()));
+            set.context(|| {
+                let path = small.path.to_string_lossy().escape_debug().to_string();
+                format!("cannot unpack entry `rootfs/{path}`")
+            })?;
+        }
+        batch.contents.clear();
+        // Nobody receives it behind the last one.
+        let _ = done.send(batch);
+    }
+    Ok(())
+}
+
+/// Writes the content of a file; its holes stay holes.
+fn write(file: BorrowedFd<'_>, entry: &mut Entry<'_, '_>) -> Result<()> {
+    let mut offset = 0_u64;
+    let mut hole = false;
+    while let Some(chunk) = entry.content()? {
+        match chunk {
+            Chunk::Hole(zeros) => {
+                offset = offset.saturating_add(zeros);
+                hole = true;
+            }
+            Chunk::Bytes(bytes) => {
+                write_at(file, bytes, offset)?;
+                offset = offset.saturating_add(bytes.len() as u64);
+            }
+        }
+    }
+    if hole {
+        rustix::fs::ftruncate(file, offset).context(|| CANNOT_WRITE)?;
+    }
+    Ok(())
+}
+
+fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+    while !bytes.is_empty() {
+        let count = match rustix::io::pwrite(file, bytes, offset) {
+            Err(Errno::INTR) => 0,
+            written => written.context(|| CANNOT_WRITE)?,
+        };
+        offset = offset.saturating_add(count as u64);
+        bytes = &bytes[count..];
+    }
+    Ok(())
+}
+
+/// Sets an attribute, if it is one that means the same inside and outside a
+/// pod. Those of an overlay would make our own mounts show other files
+/// (CVE-2023-0386); labels and signatures are the host's affair.
+fn set_attribute(file: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<()> {
+    let bytes = name.as_bytes();
+    let ours = bytes == b"security.capability"
+        || (bytes.starts_with(b"user.") && !bytes.starts_with(b"user.overlay."));
+    if !ours {
+        return Ok(());
+    }
+    match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
+        // Not every file system has them, and an ordinary user may not set all.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno).context(|| {
+            let name = name.to_string_lossy().escape_debug().to_string();
+            format!("cannot set its attribute `{name}`")
+        }),
+    }
+}
+
+/// Returns what sets the time of the last modification alone.
+pub(super) fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanoseconds.into(),
+        },
+    }
+}
+
+/// What is said of an entry that the file system refuses.
+pub(super) const CANNOT_WRITE: &str = "cannot write it";
