@@ -98,7 +98,7 @@ fn what_is_executed_can_be_changed() {
             "app.aci --exec /script",
             127,
             Is(""),
-            "launcher: cannot execute `/script`: its interpreter /none/sh is not in the image\n\
+            "launcher: cannot execute `/script`: its interpreter `/none/sh` is not in the image\n\
              hint: build the program statically, or add what it needs to the image\n",
         ),
         (
