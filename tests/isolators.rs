@@ -8,7 +8,7 @@ use crate::aci::{Aci, manifest};
 use crate::host::{self, Ran, Scratch, call, launcher};
 
 /// What an app may use of the machine.
-mod limits;
+pub(crate) mod limits;
 
 /// Runs the probe with options of an app.
 fn probe(options: &[&str], words: &[&str]) -> Ran {

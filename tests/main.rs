@@ -27,6 +27,8 @@ mod messages;
 /// Archives that attack whoever unpacks them, and what becomes of honest ones.
 mod unpack;
 
+/// What operators of App Containers are used to, case by case, as tables.
+mod acceptance;
 /// The specification's own conformance program, and what it finds.
 mod ace;
 /// From a name to a running app: discovery, signatures, dependencies.

@@ -222,7 +222,7 @@ fn programs_that_do_not_start() {
         (
             Aci::new(&running(&["/script"])).file("rootfs/script", 0o755, "#!/bin/sh\n"),
             127,
-            "cannot execute `/script`: its interpreter /bin/sh is not in the image\n\
+            "cannot execute `/script`: its interpreter `/bin/sh` is not in the image\n\
              hint: build the program statically, or add what it needs to the image",
         ),
     ] {

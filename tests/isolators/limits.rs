@@ -66,7 +66,7 @@ fn what_is_no_device_is_given_to_nobody() {
 // --- limits ---
 
 /// The groups of a pod, as its plan names them; none if limits cannot be set here.
-fn groups(uuid: &str, words: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn groups(uuid: &str, words: &[&str]) -> Vec<PathBuf> {
     let scratch = Scratch::new();
     let plan = launcher(&scratch.join("dir"))
         .args(["plan", "--uuid", uuid])
@@ -80,7 +80,7 @@ fn groups(uuid: &str, words: &[&str]) -> Vec<PathBuf> {
 
 /// What is in a file of one of the groups, wherever it is: by its names in both
 /// versions.
-fn limit(groups: &[PathBuf], names: [&str; 2]) -> Option<String> {
+pub(crate) fn limit(groups: &[PathBuf], names: [&str; 2]) -> Option<String> {
     let files = groups
         .iter()
         .flat_map(|group| names.map(|name| group.join(name)));

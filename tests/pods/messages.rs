@@ -378,6 +378,14 @@ fn options_of_apps() {
             "`--memory`: `lots` is not a quantity\nhint: a number and one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei",
         ),
         (
+            "a.aci --memory 16",
+            "`--memory`: `16` is less than a page of memory\nhint: bytes are meant; `16Mi` is 16 times 1024 times 1024",
+        ),
+        (
+            "a.aci --memory -1",
+            "`--memory`: field `limit`: `-1` is less than nothing",
+        ),
+        (
             "a.aci --cpu -1",
             "`--cpu`: field `limit`: `-1` is less than nothing",
         ),

@@ -225,7 +225,7 @@ fn isolators(options: &Options) -> Result<Vec<Isolator>> {
             "os/linux/capabilities-remove-set",
             values::capabilities,
         ),
-        ("--memory", "resource/memory", values::limit),
+        ("--memory", "resource/memory", values::memory),
         ("--cpu", "resource/cpu", values::limit),
         ("--cpu-shares", "os/linux/cpu-shares", values::number),
         ("--oom-score-adj", "os/linux/oom-score-adj", values::number),

@@ -167,7 +167,21 @@ pub(super) fn pair(text: &str) -> Result<(String, String)> {
     }
 }
 
-/// Makes an isolator with a limit, and so the same set aside: `--memory`, `--cpu`.
+/// The smallest amount of memory that kernels deal in, in bytes: less is none at
+/// all, and the app would be killed without a word.
+const PAGE: i64 = 4096;
+
+/// Makes an isolator of memory: `--memory`.
+pub(super) fn memory(name: &str, text: &str) -> Result<Isolator> {
+    let bytes = Quantity::parse(text)?;
+    if !bytes.is_negative() && bytes.units() < PAGE {
+        let less = format!("{} is less than a page of memory", quoted(text));
+        return Err(Error::usage(less).hint("bytes are meant; `16Mi` is 16 times 1024 times 1024"));
+    }
+    limit(name, text)
+}
+
+/// Makes an isolator with a limit, and so the same set aside: `--cpu`.
 pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
     Quantity::parse(text)?;
     Isolator::new(name, Object::new().with("limit", text).into())

@@ -11,7 +11,8 @@ use stage1_init::{Directive, Namespaces};
 use super::interpreter::{HEAD, interpreter};
 use crate::ground::{Error, Kind, Result};
 use crate::image::rootfs::Rootfs;
-use crate::pod::plan::{Plan, quote};
+use crate::pod::plan::Plan;
+use crate::words::quote::quoted;
 
 /// Makes the sentence for the directive with this index and this errno(3).
 ///
@@ -211,7 +212,7 @@ fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Erro
     Ok(Some(
         Error::invalid(format!(
             "cannot execute `{program}`: its interpreter {} is not in the image",
-            quote(&name)
+            quoted(&name)
         ))
         .hint("build the program statically, or add what it needs to the image"),
     ))
