@@ -1,7 +1,7 @@
 //! The flags of mounts: read-only, nosuid, and so on, for one or for a tree.
 
 use linux_raw_sys::general as raw;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::{Errno, Result};
 use stage1_init::MountFlags;
@@ -15,7 +15,7 @@ impl Tree<'_> {
     /// once (Linux 5.12), or one by one.
     pub(crate) fn set_flags(
         &self,
-        mount: &OwnedFd,
+        mount: BorrowedFd<'_>,
         flags: MountFlags,
         recursive: bool,
         exactly: bool,
@@ -34,11 +34,11 @@ impl Tree<'_> {
             | raw::MOUNT_ATTR_NODEV
             | raw::MOUNT_ATTR_NOEXEC;
         let clear = times | if exactly { all } else { 0 };
-        match sys::mount_setattr(mount.as_fd(), recursive, set, clear) {
+        match sys::mount_setattr(mount, recursive, set, clear) {
             Err(Errno::NOSYS | Errno::PERM) => {}
             result => return result,
         }
-        self.remount_one(mount.as_fd(), flags, exactly)?;
+        self.remount_one(mount, flags, exactly)?;
         if recursive {
             self.remount_below(mount, flags, exactly)
         } else {
@@ -63,8 +63,8 @@ impl Tree<'_> {
     /// Remounts what is below a mount: walks the table of mounts until it has
     /// gone over it without an error.
     #[inline(never)]
-    fn remount_below(&self, mount: &OwnedFd, flags: MountFlags, exactly: bool) -> Result<()> {
-        let name = fd_path(mount.as_fd());
+    fn remount_below(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
+        let name = fd_path(mount);
         let above = Path::of_link(self.proc()?, name.as_c_str())?;
         let table = OFlags::RDONLY | OFlags::CLOEXEC;
         let table = rustix::fs::openat(self.proc()?, c"self/mountinfo", table, Mode::empty())?;
@@ -130,20 +130,19 @@ fn collect(flags: MountFlags, table: &[(MountFlags, u32)]) -> u32 {
 }
 
 /// Reads the flags that a mount has: a remount must repeat them, and may not
-/// take away those that came from another user namespace.
+/// take away those that came from another user namespace. The kernel tells them
+/// by the bits that mount(2) takes, but for one.
 fn present(mount: BorrowedFd<'_>) -> Result<u32> {
+    const SAME: u32 = raw::MS_RDONLY
+        | raw::MS_NOSUID
+        | raw::MS_NODEV
+        | raw::MS_NOEXEC
+        | raw::MS_NOATIME
+        | raw::MS_NODIRATIME;
     let has = rustix::fs::fstatvfs(mount)?.f_flag;
-    let table = [
-        (StatVfsMountFlags::RDONLY, raw::MS_RDONLY),
-        (StatVfsMountFlags::NOSUID, raw::MS_NOSUID),
-        (StatVfsMountFlags::NODEV, raw::MS_NODEV),
-        (StatVfsMountFlags::NOEXEC, raw::MS_NOEXEC),
-        (StatVfsMountFlags::NOATIME, raw::MS_NOATIME),
-        (StatVfsMountFlags::NODIRATIME, raw::MS_NODIRATIME),
-        (StatVfsMountFlags::RELATIME, raw::MS_RELATIME),
-    ];
-    let set = table.iter().filter(|&&(flag, _)| has.contains(flag));
-    Ok(set.fold(0, |bits, &(_, bit)| bits | bit))
+    let same = u32::try_from(has.bits() & u64::from(SAME)).unwrap_or_default();
+    let relative = has.contains(StatVfsMountFlags::RELATIME);
+    Ok(same | if relative { raw::MS_RELATIME } else { 0 })
 }
 
 /// Takes the mount point out of a line of the table of mounts (proc(5)): the

@@ -77,12 +77,12 @@ pub(crate) fn open_parent<'a>(
 }
 
 /// Tells what kind of file a descriptor is of.
-pub(crate) fn kind(fd: impl AsFd) -> Result<FileType> {
+pub(crate) fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
 }
 
 /// Tells whether two descriptors are of the same file.
-pub(crate) fn is_same(one: impl AsFd, other: impl AsFd) -> Result<bool> {
+pub(crate) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool> {
     let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
@@ -177,7 +177,7 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
                 here = descend(here.as_fd(), name)?;
             }
         }
-        if kind(&here)? == FileType::Symlink {
+        if kind(here.as_fd())? == FileType::Symlink {
             followed += 1;
             if links == Links::Refuse || followed > MAX_LINKS {
                 return Err(Errno::LOOP);

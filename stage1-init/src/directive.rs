@@ -7,7 +7,7 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands};
+use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands, read_number};
 use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
@@ -91,6 +91,25 @@ macro_rules! directives {
 /// Returns what [`VOCABULARY`] says, in the form that takes little room.
 pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], Part)> {
     packed::words(USAGES).zip(PARTS.iter().copied())
+}
+
+impl Directive<'_> {
+    /// Returns the inherited descriptors that it names; 0 where it names fewer.
+    pub fn descriptors(&self) -> [u32; 3] {
+        match *self {
+            Self::Join { fd, .. } | Self::Terminal { fd } | Self::Seccomp { fd } => [fd, 0, 0],
+            Self::Stdio {
+                input,
+                output,
+                error,
+            } => [input, output, error],
+            Self::Bind { source, .. } => {
+                let number = source.to_bytes().strip_prefix(b"fd:");
+                [number.and_then(read_number).unwrap_or(0), 0, 0]
+            }
+            _ => [0; 3],
+        }
+    }
 }
 
 directives! {

@@ -13,6 +13,7 @@ use crate::apps::App;
 use crate::beneath::Path;
 use crate::files::{self, Owned};
 use crate::mounts::Tree;
+use crate::options::Finally;
 use crate::outer::{self, Child};
 use crate::reap::Ending;
 use crate::say;
@@ -24,6 +25,11 @@ use crate::sys::{self, Array};
 pub(crate) struct Origin {
     pub(crate) start: Start,
     pub(crate) report: Option<BorrowedFd<'static>>,
+    /// What this process becomes when all is over.
+    pub(crate) finally: Option<Finally>,
+    /// Its process group, if that was the foreground one of the terminal on
+    /// standard input.
+    pub(crate) foreground: Option<rustix::process::Pid>,
     pub(crate) parent: Option<rustix::process::Pid>,
     pub(crate) mask: Mode,
 }

@@ -25,7 +25,7 @@ impl Owned {
     }
 
     /// Gives away what was opened; the mode again, as chown(2) clears bits of it.
-    fn give(self, fd: &OwnedFd) -> Result<()> {
+    fn give(self, fd: BorrowedFd<'_>) -> Result<()> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         rustix::fs::fchown(fd, Some(uid), Some(gid))?;
         rustix::fs::fchmod(fd, self.mode())
@@ -51,39 +51,44 @@ impl Tree<'_> {
     fn make_directory(&self, path: &CStr, owned: Owned) -> Result<()> {
         match beneath::open(self.root(), path, Links::Follow) {
             Err(Errno::NOENT) => {}
-            Ok(there) if beneath::kind(&there)? != FileType::Directory => {
+            Ok(there) if beneath::kind(there.as_fd())? != FileType::Directory => {
                 return Err(Errno::NOTDIR);
             }
             result => return result.map(drop),
         }
         let (parent, name) = beneath::open_parent(self.root(), path)?;
-        rustix::fs::mkdirat(&parent, name, owned.mode())?;
+        let parent = parent.as_fd();
+        rustix::fs::mkdirat(parent, name, owned.mode())?;
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        owned.give(&rustix::fs::openat(&parent, name, flags, Mode::empty())?)
+        let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+        owned.give(made.as_fd())
     }
 
     /// `touch`: an empty file where there is nothing.
     pub(crate) fn touch(&self, path: &CStr, owned: Owned) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
-        match create(&parent, name, owned) {
+        let parent = parent.as_fd();
+        match create(parent, name, owned) {
             Ok(_) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => exists(&parent, name).map_err(|_| errno),
+            Err(errno) => exists(parent, name).map_err(|_| errno),
         }
     }
 
     /// `file`: a file with this content, in place of what is there.
     pub(crate) fn write_file(&self, path: &CStr, owned: Owned, content: &CStr) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
-        remove(&parent, name)?;
-        let file = create(&parent, name, owned)?;
+        let parent = parent.as_fd();
+        remove(parent, name)?;
+        let file = create(parent, name, owned)?;
         write_all(file.as_fd(), content.to_bytes())
     }
 
     /// `symlink`: a link, in place of what is there.
     pub(crate) fn link(&self, target: &CStr, path: &CStr) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
-        remove(&parent, name)?;
-        rustix::fs::symlinkat(target, &parent, name)
+        let parent = parent.as_fd();
+        remove(parent, name)?;
+        rustix::fs::symlinkat(target, parent, name)
     }
 
     /// `node`: a device node, mounted on itself.
@@ -96,16 +101,17 @@ impl Tree<'_> {
         owned: Owned,
     ) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
+        let parent = parent.as_fd();
         let kind = match kind {
             NodeKind::Character => FileType::CharacterDevice,
             NodeKind::Block => FileType::BlockDevice,
         };
-        remove(&parent, name)?;
-        let made = match rustix::fs::mknodat(&parent, name, kind, owned.mode(), device) {
+        remove(parent, name)?;
+        let made = match rustix::fs::mknodat(parent, name, kind, owned.mode(), device) {
             Ok(()) => {
                 let (uid, gid) = (Uid::from_raw(owned.uid), Gid::from_raw(owned.gid));
                 rustix::fs::chownat(
-                    &parent,
+                    parent,
                     name,
                     Some(uid),
                     Some(gid),
@@ -115,7 +121,7 @@ impl Tree<'_> {
             }
             // In a user namespace nobody makes devices.
             Err(Errno::PERM) => {
-                create(&parent, name, owned)?;
+                create(parent, name, owned)?;
                 let mut host = Path::new();
                 host.push(b"/dev/")?;
                 host.push(name.to_bytes())?;
@@ -124,7 +130,7 @@ impl Tree<'_> {
             Err(errno) => return Err(errno),
         };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let place = rustix::fs::openat(&parent, name, flags, Mode::empty())?;
+        let place = rustix::fs::openat(parent, name, flags, Mode::empty())?;
         let source = made.as_ref().unwrap_or(&place);
         self.mount_at(
             Source::Fd(source.as_fd()),
@@ -136,19 +142,19 @@ impl Tree<'_> {
     }
 }
 
-fn create(parent: &OwnedFd, name: &CStr, owned: Owned) -> Result<OwnedFd> {
+fn create(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(parent, name, flags, Mode::RUSR)?;
-    owned.give(&file)?;
+    owned.give(file.as_fd())?;
     Ok(file)
 }
 
-fn exists(parent: &OwnedFd, name: &CStr) -> Result<()> {
+fn exists(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map(drop)
 }
 
 /// Removes a file or a link; a directory is an error.
-fn remove(parent: &OwnedFd, name: &CStr) -> Result<()> {
+fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Err(Errno::NOENT) => Ok(()),
         result => result,

@@ -57,11 +57,11 @@ mod reap;
 
 use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
-use stage1_init::{Part, Plan, WordList};
+use stage1_init::{Fault, Part, Plan, WordList};
 
 use crate::apps::App;
 use crate::execute::{Origin, Pod};
-use crate::options::{Finally, Options, Work};
+use crate::options::{Options, Work};
 use crate::start::Start;
 
 /// Exit codes of our own, as container runtimes have them.
@@ -80,7 +80,6 @@ fn main(start: Start) -> ! {
     }
     let parent = rustix::process::getppid();
     open_standard();
-    close_all_on_exec();
     let _ = outer::hide();
     let mask = rustix::process::umask(Mode::empty());
 
@@ -88,24 +87,33 @@ fn main(start: Start) -> ! {
     let origin = Origin {
         start,
         report: options.report,
+        finally: options.finally,
+        foreground: process::foreground_group(),
         parent,
         mask,
     };
     match options.work {
         Work::Help => help(),
         Work::Version => version(),
-        Work::Command(words) => run_command(origin, words),
-        Work::Plan(bytes) => run_plan(origin, bytes, options.finally),
+        Work::Command(words) => {
+            close_inherited(&options, start, None);
+            run_command(origin, words)
+        }
+        Work::Plan(bytes) => {
+            let plan = Plan::decode(bytes);
+            close_inherited(&options, start, plan.ok());
+            run_plan(origin, plan)
+        }
     }
 }
 
 /// A pod: in this process, or in its child if there is a pid namespace.
-fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
-    let plan = match Plan::decode(bytes) {
+fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>) -> ! {
+    let plan = match plan {
         Ok(plan) => plan,
         Err(fault) => {
             say::fault(fault.word, fault.kind);
-            end(origin, finally, OURS);
+            end(origin, OURS);
         }
     };
     let mut pod = Pod::new(origin, Some(plan));
@@ -114,8 +122,7 @@ fn run_plan(origin: Origin, bytes: &[u8], finally: Option<Finally>) -> ! {
         Some(status) => status,
         None => run_apps(&mut pod),
     };
-    // PID 1 simply ends: its outer half has the last word.
-    end(origin, finally.filter(|_| !pod.inner), status)
+    end(pod.origin, status)
 }
 
 /// No plan: a command, and an init for what it leaves behind.
@@ -123,7 +130,7 @@ fn run_command(origin: Origin, words: WordList<'_>) -> ! {
     let mut pod = Pod::new(origin, None);
     let _ = pod.apps.push(App::command(words));
     let status = run_apps(&mut pod);
-    end(origin, None, status)
+    end(origin, status)
 }
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {
@@ -136,8 +143,12 @@ fn run_apps(pod: &mut Pod<'_>) -> u8 {
     reap::until_over(pod)
 }
 
-fn end(origin: Origin, finally: Option<Finally>, status: u8) -> ! {
-    if let Some(finally) = finally {
+/// PID 1 of a pod simply ends here: its outer half has the last word.
+fn end(origin: Origin, status: u8) -> ! {
+    if let Some(group) = origin.foreground {
+        process::take_terminal(group);
+    }
+    if let Some(finally) = origin.finally {
         let word = say::Decimal::new(u32::from(status));
         let failed = program::execute_finally(finally, origin.start, word.as_c_str());
         say::failed(b"--finally-fd", failed.unwrap_or_else(|errno| errno));
@@ -155,16 +166,28 @@ fn open_standard() {
     }
 }
 
-/// Linux 5.11 does it in one call; before, one by one, up to the limit.
-fn close_all_on_exec() {
-    let first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
-    if sys::close_on_exec_from(first).is_err() {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let limit = limit
-            .current
-            .and_then(|limit| u32::try_from(limit).ok())
-            .unwrap_or(1 << 20);
-        (first..limit).for_each(sys::close_on_exec);
+/// Closes what was inherited but is named by no option and no directive, and
+/// marks the rest, so that no program gets it by accident.
+fn close_inherited(options: &Options, start: Start, plan: Option<Plan<'_>>) {
+    let mut first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
+    loop {
+        // No descriptor has the highest number.
+        let mut next = u32::MAX;
+        let mut keep = |number| {
+            if number >= first {
+                next = next.min(number);
+            }
+        };
+        options.descriptors(start, &mut keep);
+        for (_, directive) in plan.map(|plan| plan.directives()).unwrap_or_default() {
+            directive.descriptors().iter().copied().for_each(&mut keep);
+        }
+        sys::close_between(first, next);
+        if next == u32::MAX {
+            return;
+        }
+        sys::close_on_exec(next);
+        first = next + 1;
     }
 }
 
@@ -203,11 +226,12 @@ fn help() -> ! {
 const USAGE: &[u8] = b"\
 stage1-init carries out a plan, and is PID 1 of the pod it makes.
 
-  stage1-init [--report-fd N] plan 1 DIRECTIVE...
-  stage1-init [--report-fd N] --plan-fd N [--finally-fd N -- WORD...]
+  stage1-init [OPTION...] plan 1 DIRECTIVE...
+  stage1-init [OPTION...] --plan-fd N [--finally-fd N -- WORD...]
   stage1-init -- COMMAND...     no plan: run it, reap, pass signals on
   stage1-init --help | --version
 
+Options: --report-fd N, where to report to; --hold-fd N, what stays open.
 A plan is words, each followed by a NUL byte, or the same words as arguments.
 Exit codes: 125 the plan failed, 126 not executable, 127 not found,
 128+N died of signal N, else the code of the first app that failed, else 0.

@@ -134,19 +134,19 @@ impl<'a> Tree<'a> {
             return Ok(());
         };
         let source = self.source(source, flags)?;
-        self.bind_at(source.as_fd(), &place, target, flags)
+        self.bind_at(source.as_fd(), place.as_fd(), target, flags)
     }
 
     fn bind_at(
         &self,
         source: BorrowedFd<'_>,
-        place: &OwnedFd,
+        place: BorrowedFd<'_>,
         target: &CStr,
         flags: MountFlags,
     ) -> Result<()> {
         let recursive = flags.contains(MountFlags::REC);
         let how = raw::MS_BIND | if recursive { raw::MS_REC } else { 0 };
-        self.mount_at(Source::Fd(source), place.as_fd(), c"", how, None)?;
+        self.mount_at(Source::Fd(source), place, c"", how, None)?;
         let flags = flags.without(UNMOUNTED);
         if flags.without(MountFlags::NOFOLLOW).is_empty() {
             return Ok(());
@@ -154,10 +154,10 @@ impl<'a> Tree<'a> {
         // The new mount is on top of `place`, which was opened before it: look
         // again, and believe it only if it is what was just mounted.
         let mounted = self.target(target, flags)?.ok_or(Errno::STALE)?;
-        if !beneath::is_same(&mounted, source)? {
+        if !beneath::is_same(mounted.as_fd(), source)? {
             return Err(Errno::STALE);
         }
-        self.set_flags(&mounted, flags, recursive, false)
+        self.set_flags(mounted.as_fd(), flags, recursive, false)
     }
 
     /// Opens a source on the host. A descriptor that was opened before the
@@ -178,7 +178,7 @@ impl<'a> Tree<'a> {
         let name = fd_path(inherited);
         let path = Path::of_link(self.proc()?, name.as_c_str())?;
         let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
-        if beneath::is_same(&opened, inherited)? {
+        if beneath::is_same(opened.as_fd(), inherited)? {
             Ok(opened)
         } else {
             Err(Errno::STALE)
@@ -188,7 +188,9 @@ impl<'a> Tree<'a> {
     /// `remount`: all flags of a mount, the superblock untouched.
     pub(crate) fn remount(&self, target: &CStr, flags: MountFlags) -> Result<()> {
         match self.target(target, flags)? {
-            Some(mount) => self.set_flags(&mount, flags, flags.contains(MountFlags::REC), true),
+            Some(mount) => {
+                self.set_flags(mount.as_fd(), flags, flags.contains(MountFlags::REC), true)
+            }
             None => Ok(()),
         }
     }
@@ -197,7 +199,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn read_only(&self, target: &CStr) -> Result<()> {
         let flags = MountFlags::RO.with(MountFlags::REC).with(QUIETLY);
         match self.target(target, flags)? {
-            Some(place) => self.bind_at(place.as_fd(), &place, target, flags),
+            Some(place) => self.bind_at(place.as_fd(), place.as_fd(), target, flags),
             None => Ok(()),
         }
     }
@@ -208,23 +210,18 @@ impl<'a> Tree<'a> {
         let Some(place) = self.target(target, QUIETLY)? else {
             return Ok(());
         };
-        if beneath::kind(&place)? == FileType::Directory {
+        let place = place.as_fd();
+        if beneath::kind(place)? == FileType::Directory {
             let flags = raw::MS_RDONLY | raw::MS_NOSUID | raw::MS_NODEV | raw::MS_NOEXEC;
             let data = Some(c"size=4k,nr_inodes=2,mode=555");
-            return self.mount_at(Source::Word(c"tmpfs"), place.as_fd(), c"tmpfs", flags, data);
+            return self.mount_at(Source::Word(c"tmpfs"), place, c"tmpfs", flags, data);
         }
         let null = open_node(
             c"/dev/null",
             FileType::CharacterDevice,
             rustix::fs::makedev(1, 3),
         )?;
-        self.mount_at(
-            Source::Fd(null.as_fd()),
-            place.as_fd(),
-            c"",
-            raw::MS_BIND,
-            None,
-        )
+        self.mount_at(Source::Fd(null.as_fd()), place, c"", raw::MS_BIND, None)
     }
 
     /// `propagation`.

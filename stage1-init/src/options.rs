@@ -32,13 +32,16 @@ pub(crate) struct Options {
     pub(crate) work: Work,
     pub(crate) report: Option<BorrowedFd<'static>>,
     pub(crate) finally: Option<Finally>,
+    /// Where the options end, and what follows them begins.
+    end: usize,
 }
 
 impl Options {
     /// Reads the command line; one that is wrong ends the process.
     pub(crate) fn read(start: Start) -> Self {
-        let (mut report, mut plan, mut program) = (None, None, None);
+        let (mut report, mut plan, mut program, mut held) = (None, None, None, None);
         let mut index = 1;
+        let mut end = start.count();
         let mut work = None;
         while let Some(word) = start.argument(index) {
             // Not a `match`, which would compare byte by byte, in line.
@@ -48,7 +51,10 @@ impl Options {
                 &mut plan
             } else if word == c"--finally-fd" {
                 &mut program
+            } else if word == c"--hold-fd" {
+                &mut held
             } else {
+                end = index;
                 if word == c"--" {
                     index += 1;
                 } else if word == c"--help" {
@@ -83,6 +89,20 @@ impl Options {
             work,
             report,
             finally,
+            end,
+        }
+    }
+
+    /// Names the descriptors that options name, except the plan's, which has
+    /// been read.
+    pub(crate) fn descriptors(&self, start: Start, keep: &mut dyn FnMut(u32)) {
+        for at in (1..self.end).step_by(2) {
+            let number = start.argument(at + 1).map(CStr::to_bytes);
+            if let Some(number) = number.and_then(stage1_init::read_number)
+                && start.argument(at) != Some(c"--plan-fd")
+            {
+                keep(number);
+            }
         }
     }
 }

@@ -122,7 +122,7 @@ fn clone(
     }
     let Some(pid) = made? else {
         drop(gate);
-        begin_inside(pod, settings, &wait, user, late)?;
+        begin_inside(pod, settings, wait.as_fd(), user, late)?;
         return Ok(None);
     };
     drop(wait);
@@ -176,7 +176,7 @@ fn admit(
 fn begin_inside(
     pod: &mut Pod<'_>,
     settings: &Settings<'_>,
-    wait: &OwnedFd,
+    wait: BorrowedFd<'_>,
     user: bool,
     late: bool,
 ) -> Made<()> {
@@ -185,6 +185,11 @@ fn begin_inside(
         sys::exit(crate::OURS);
     }
     pod.inner = true;
+    // Both are the outer half's business, and nobody else's.
+    pod.origin.foreground = None;
+    if let Some(finally) = pod.origin.finally.take() {
+        pod.origin.start.erase_from(finally.first_word);
+    }
     if user {
         become_root(settings)?;
     }
@@ -263,7 +268,13 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
         }
         None => {
             drop(gate);
-            begin_inside(pod, &Settings(Directives::default()), &wait, false, false)?;
+            begin_inside(
+                pod,
+                &Settings(Directives::default()),
+                wait.as_fd(),
+                false,
+                false,
+            )?;
             Ok(None)
         }
     }

@@ -106,20 +106,24 @@ fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
 /// was ours to give.
 fn begin_command(origin: Origin) -> Result<()> {
     rustix::process::umask(origin.mask);
-    let ours = rustix::process::getpgrp();
     rustix::process::setpgid(None, None)?;
-    if rustix::termios::tcgetpgrp(sys::STDIN) == Ok(ours) {
-        take_terminal(rustix::process::getpid().as_raw_nonzero().get());
+    if origin.foreground.is_some() {
+        take_terminal(rustix::process::getpid());
     }
     Ok(())
 }
 
+/// Returns our process group, if it is the foreground one of the terminal on
+/// standard input.
+pub(crate) fn foreground_group() -> Option<Pid> {
+    let group = rustix::termios::tcgetpgrp(sys::STDIN).ok()?;
+    (group == rustix::process::getpgrp()).then_some(group)
+}
+
 /// Makes a group the foreground one of the terminal on standard input, if
 /// there is one. All signals must be blocked, or SIGTTOU would stop us.
-pub(crate) fn take_terminal(group: sys::Pid) {
-    if let Some(group) = Pid::from_raw(group) {
-        let _ = rustix::termios::tcsetpgrp(sys::STDIN, group);
-    }
+pub(crate) fn take_terminal(group: Pid) {
+    let _ = rustix::termios::tcsetpgrp(sys::STDIN, group);
 }
 
 #[inline(never)]
@@ -140,7 +144,7 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
         }
         D::Foreground {} => {
             rustix::process::setpgid(None, None)?;
-            take_terminal(rustix::process::getpid().as_raw_nonzero().get());
+            take_terminal(rustix::process::getpid());
         }
         D::Terminal { fd } => {
             rustix::process::setsid()?;

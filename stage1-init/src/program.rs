@@ -9,7 +9,7 @@ use crate::apps::App;
 use crate::beneath::Path;
 use crate::options::Finally;
 use crate::start::Start;
-use crate::sys::{self, Strings};
+use crate::sys::{self, Strings, Vector};
 
 /// Where a program is searched for if the environment does not say.
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
@@ -21,27 +21,29 @@ pub(crate) fn execute(words: WordList<'_>, app: &App<'_>, start: Start) -> Resul
     for word in words.iter() {
         argv.push(word)?;
     }
+    let planned = planned(app)?;
     let environment = if app.is_command() {
-        inherited(start)?
+        start.environment()
     } else {
-        planned(app)?
+        planned.as_vector()
     };
+    let argv = argv.as_vector();
     let file = words.iter().next().unwrap_or(c"");
     let mut components = file.to_bytes().split(|&byte| byte == b'/');
     if components.nth(1).is_some() {
-        return Ok(sys::execve(file, &argv, &environment));
+        return Ok(sys::execve(file, argv, environment));
     }
     let path = environment.iter().find_map(path_of);
     Ok(search(
         file,
         path.unwrap_or(DEFAULT_PATH),
-        &argv,
-        &environment,
+        argv,
+        environment,
     ))
 }
 
 /// As execvp(3), but a file of unknown format is not handed to a shell.
-fn search(file: &CStr, path: &[u8], argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
+fn search(file: &CStr, path: &[u8], argv: Vector<'_>, environment: Vector<'_>) -> Errno {
     if file.is_empty() {
         return Errno::NOENT;
     }
@@ -71,16 +73,11 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
         argv.push(word)?;
     }
     argv.push(status)?;
-    Ok(sys::fexecve(finally.program, &argv, &inherited(start)?))
-}
-
-fn inherited(start: Start) -> Result<Strings<'static>> {
-    let variables = || (0..).map_while(move |at| start.variable(at));
-    let mut environment = Strings::new(variables().count())?;
-    for variable in variables() {
-        environment.push(variable)?;
-    }
-    Ok(environment)
+    Ok(sys::fexecve(
+        finally.program,
+        argv.as_vector(),
+        start.environment(),
+    ))
 }
 
 fn planned<'a>(app: &App<'a>) -> Result<Strings<'a>> {

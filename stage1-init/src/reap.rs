@@ -6,13 +6,13 @@
 
 use linux_raw_sys::general as raw;
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
 use stage1_init::Report;
 
 use crate::apps::Phase;
 use crate::execute::Pod;
 use crate::sys::Received;
-use crate::{outer, say, sys};
+use crate::{outer, process, say, sys};
 
 /// How the pod ends.
 #[derive(Default)]
@@ -159,8 +159,14 @@ impl Pod<'_> {
         let mut apps = self.apps.as_slice().iter();
         let command = apps.any(|app| app.pid == Some(pid) && app.is_command());
         if command && rustix::process::getpid() != rustix::process::Pid::INIT {
+            if let Some(group) = self.origin.foreground {
+                process::take_terminal(group);
+            }
             outer::stop_self();
-            crate::process::take_terminal(pid);
+            // In the background it goes on without the terminal.
+            if let (Some(_), Some(group)) = (process::foreground_group(), Pid::from_raw(pid)) {
+                process::take_terminal(group);
+            }
             let _ = sys::kill(-pid, raw::SIGCONT);
         }
     }

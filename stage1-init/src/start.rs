@@ -9,6 +9,7 @@
 use core::ffi::{CStr, c_char};
 use core::panic::PanicInfo;
 
+use crate::sys::Vector;
 use crate::{say, sys};
 
 /// The entry of the auxiliary vector that getauxval(3) calls so.
@@ -39,9 +40,13 @@ impl Start {
         }
     }
 
-    /// Returns a variable of the environment.
-    pub(crate) fn variable(self, index: usize) -> Option<&'static CStr> {
-        self.word(self.count.checked_add(1)?.checked_add(index)?)
+    /// Returns the environment.
+    pub(crate) fn environment(self) -> Vector<'static> {
+        // SAFETY: a NULL pointer ends the arguments, and the environment
+        // follows it.
+        let first = unsafe { self.words.add(self.count + 1) };
+        // SAFETY: it is pointers of the kernel, with a NULL pointer at the end.
+        unsafe { Vector::new(first) }
     }
 
     /// Returns all arguments from this one on as they lie in memory, each with
@@ -64,6 +69,17 @@ impl Start {
             }
         }
         Some(bytes)
+    }
+
+    /// Overwrites the arguments from this one on: they can be read, by whoever
+    /// sees this process, in /proc/PID/cmdline. They are empty words afterwards.
+    pub(crate) fn erase_from(self, index: usize) {
+        for word in (index..self.count).filter_map(|index| self.argument(index)) {
+            // SAFETY: the stack, where the kernel put the word, can be written.
+            // Of the words that this is called for, those of `--finally-fd`,
+            // nobody keeps more than their place on the command line.
+            unsafe { word.as_ptr().cast_mut().write_bytes(0, word.count_bytes()) };
+        }
     }
 
     /// Tells whether this program was given privileges by executing its file.

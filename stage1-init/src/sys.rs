@@ -143,16 +143,15 @@ pub(crate) fn kill(pid: Pid, signal: u32) -> Result<()> {
 }
 
 /// Executes a file; returns only if that fails.
-pub(crate) fn execve(path: &CStr, argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
-    let (argv, environment) = (argv.as_ptr(), environment.as_ptr());
-    call!(__NR_execve, path.as_ptr(), argv, environment)
+pub(crate) fn execve(path: &CStr, argv: Vector<'_>, environment: Vector<'_>) -> Errno {
+    call!(__NR_execve, path.as_ptr(), argv.first, environment.first)
         .err()
         .unwrap_or(Errno::NOEXEC)
 }
 
 /// Executes the file that is open; returns only if that fails.
-pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: &Strings<'_>, environment: &Strings<'_>) -> Errno {
-    let (empty, argv, environment) = (c"".as_ptr(), argv.as_ptr(), environment.as_ptr());
+pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: Vector<'_>, environment: Vector<'_>) -> Errno {
+    let (empty, argv, environment) = (c"".as_ptr(), argv.first, environment.first);
     call!(
         __NR_execveat,
         fd.as_raw_fd(),
@@ -263,13 +262,19 @@ pub(crate) fn now() -> isize {
 
 // --- files and mounts ---
 
-/// Sets the close-on-exec flag on every descriptor from `first` on.
-pub(crate) fn close_on_exec_from(first: u32) -> Result<()> {
-    const CLOSE_RANGE_CLOEXEC: u32 = 4;
-    call!(__NR_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC).map(drop)
+/// Closes every descriptor from `first` on, up to the one before `end`. Linux
+/// 5.9 does it in one call; before, one by one, up to the limit.
+pub(crate) fn close_between(first: u32, end: u32) {
+    if first < end && call!(__NR_close_range, first, end - 1, 0_usize).is_err() {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok());
+        for number in first..end.min(limit.unwrap_or(1 << 20)) {
+            let _ = call!(__NR_close, number);
+        }
+    }
 }
 
-/// The same for one descriptor by its number, for kernels without that call.
+/// Sets the close-on-exec flag of a descriptor, if there is one of this number.
 pub(crate) fn close_on_exec(number: u32) {
     let _ = call!(__NR_fcntl, number, nr::F_SETFD, nr::FD_CLOEXEC);
 }
@@ -385,15 +390,15 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
 /// pages would stay in memory for as long as the process lives.
 #[inline(never)]
 pub(crate) fn release_stack() {
-    /// The largest page of all architectures; a multiple of all others.
-    const PAGE: usize = 1 << 16;
+    /// Where pages are larger the kernel may refuse, and nothing is lost.
+    const PAGE: usize = 4096;
     /// More than what a function may use below its stack pointer.
-    const MARGIN: usize = 1 << 10;
+    const MARGIN: usize = 256;
     /// More than anything here ever takes.
-    const DEPTH: usize = 4 * PAGE;
+    const DEPTH: usize = 64 * PAGE;
     let here = 0_u8;
-    let end = ((&raw const here).addr() - MARGIN) & !0xfff;
-    // SAFETY is that of any call: below its margin a stack holds nothing.
+    let end = ((&raw const here).addr() - MARGIN) & !(PAGE - 1);
+    // Beyond the head of this file: below its margin a stack holds nothing.
     let _ = call!(__NR_madvise, end - DEPTH, DEPTH, nr::MADV_DONTNEED);
 }
 
@@ -498,7 +503,7 @@ impl<T> Drop for Array<T> {
     }
 }
 
-/// Pointers to strings with a null pointer at the end: an argv or environment.
+/// Strings for a program to be: its argv or environment, being put together.
 pub(crate) struct Strings<'a> {
     pointers: Array<*const c_char>,
     strings: PhantomData<&'a CStr>,
@@ -522,14 +527,46 @@ impl<'a> Strings<'a> {
         self.pointers.push(string.as_ptr())
     }
 
-    /// Returns the strings in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a CStr> {
-        // SAFETY: each pointer was made of such a string, by `push`.
-        let string = |&pointer| unsafe { CStr::from_ptr(pointer) };
-        self.pointers.as_slice().iter().map(string)
+    pub(crate) fn as_vector(&self) -> Vector<'_> {
+        Vector {
+            first: self.pointers.first,
+            strings: PhantomData,
+        }
+    }
+}
+
+/// An argv or environment as execve(2) takes it: pointers to strings, and a
+/// null pointer.
+#[derive(Clone, Copy)]
+pub(crate) struct Vector<'a> {
+    first: *const *const c_char,
+    strings: PhantomData<&'a CStr>,
+}
+
+impl<'a> Vector<'a> {
+    /// # Safety
+    ///
+    /// `first` must be the first of such pointers, good for as long as `'a`.
+    pub(crate) unsafe fn new(first: *const *const c_char) -> Self {
+        Self {
+            first,
+            strings: PhantomData,
+        }
     }
 
-    fn as_ptr(&self) -> *const *const c_char {
-        self.pointers.first
+    /// Returns the strings in order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a CStr> {
+        let mut place = self.first;
+        core::iter::from_fn(move || {
+            // SAFETY: none before this was null, so this is a pointer or null.
+            let pointer = unsafe { place.read() };
+            if pointer.is_null() {
+                return None;
+            }
+            // SAFETY: what is not null is followed by another.
+            place = unsafe { place.add(1) };
+            // SAFETY: it points to a string, as all of them.
+            Some(unsafe { CStr::from_ptr(pointer) })
+        })
     }
 }

@@ -1,6 +1,9 @@
 //! What an app's processes are, may and inherit.
 
+use std::fs;
+
 use super::{Root, init, init_sh, init_with};
+use crate::host::Scratch;
 use crate::{claims, host};
 
 const APP: &str = "plan 1 app a process env PATH=/bin:/usr/bin";
@@ -163,7 +166,8 @@ fn the_working_directory_is_inside_the_root() {
     let plan = |path: &str| format!("{} pivot process env PATH=/bin workdir {path}", root.plan());
     init_sh(&plan("/tmp"), "pwd").run().exits(0).says("/tmp\n");
     // A directory of the host, through a descriptor (CVE-2024-21626).
-    init_with("7</etc", &plan("/proc/self/fd/7"))
+    let plan = format!("--hold-fd 7 {}", plan("/proc/self/fd/7"));
+    init_with("7</etc", &plan)
         .args(["main", "1", "true"])
         .run()
         .exits(125)
@@ -261,4 +265,40 @@ fn a_namespace_can_be_joined() {
         .says("joined\nsame\n");
     pod.signal(rustix::process::Signal::TERM);
     pod.end().exits(143);
+}
+
+#[test]
+fn what_nobody_named_is_closed_and_what_was_named_stays() {
+    require_root!();
+    let open = |pid: u32| -> Vec<u32> {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let number = |name: std::ffi::OsString| name.to_str().unwrap().parse().unwrap();
+        entries.map(name).map(number).collect()
+    };
+    let scratch = Scratch::new();
+    let plan = scratch.write("plan", b"plan\x001\x00unshare\0pid\0app\0a\0process\0stdio\x000\x001\x005\0main\x003\0/bin/sh\0-c\0echo up; exec sleep 60\0");
+    let mut running = init_with(
+        &format!(
+            "3</etc 4</etc 5>&2 6<{} 7</etc 8</etc 9>/dev/null",
+            plan.display()
+        ),
+        "--report-fd 9 --plan-fd 6 --hold-fd 8 --hold-fd 4",
+    )
+    .start();
+    running.until_it_says("up");
+    let halves = [running.pid(), super::signals::children_of(running.pid())[0]];
+    for pid in halves {
+        let open = open(pid);
+        for named in [4, 5, 8, 9] {
+            assert!(open.contains(&named), "{named} is not among {open:?}");
+        }
+        // What is open besides has its number from the kernel, so look at files.
+        let leads = |fd: &u32| fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap();
+        let directories = open.iter().map(leads).filter(|path| path.ends_with("etc"));
+        assert_eq!(directories.count(), 2, "{open:?}");
+        assert!(!open.iter().map(leads).any(|path| path == plan));
+    }
+    running.signal(rustix::process::Signal::TERM);
+    running.end().exits(143);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use super::init;
-use crate::host;
+use crate::host::{self, Scratch};
 
 #[test]
 fn the_status_is_the_commands() {
@@ -87,4 +87,73 @@ os.execv(sys.argv[1], sys.argv[1:] + ['--', 'grep', '-E', '^Sig(Blk|Ign)', '/pro
         .run()
         .exits(0)
         .says(&format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n"));
+}
+
+/// Runs a program on a terminal of its own and types, each time the terminal
+/// shows some text. Exits as the program does.
+const TYPIST: &str = "
+import os, pty, signal, sys
+program, *steps = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0: os.execv('/bin/sh', ['sh', '-c', program])
+signal.alarm(20)
+shown = b''
+for step in steps:
+    awaited, typed = step.split('>')
+    while awaited.encode() not in shown: shown += os.read(terminal, 999)
+    shown = shown[shown.index(awaited.encode()):]
+    os.write(terminal, typed.encode())
+try:
+    while os.read(terminal, 999): pass
+except OSError: pass
+os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn the_command_reads_from_the_terminal_and_so_do_those_after_it() {
+    let python = tool!("python3");
+    let script = format!(
+        "{} -- sh -c 'echo first; read x; test $x = one'; echo second; read y; test $y = two && exit 5",
+        host::stage1().display()
+    );
+    host::call(&python)
+        .args(["-c", TYPIST, &script, "first>one\n", "second>two\n"])
+        .run()
+        .exits(5);
+}
+
+/// A shell's job control, as far as it takes: a job in the foreground that is
+/// stopped, seen to be, and continued.
+const SHELL: &str = "
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    os.execv(sys.argv[1], sys.argv[1:])
+stopped = os.WIFSTOPPED(os.waitpid(job, os.WUNTRACED)[1])
+given_back = os.tcgetpgrp(0) == job
+os.tcsetpgrp(0, job)
+os.killpg(job, signal.SIGCONT)
+ended = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+os._exit(ended if stopped and given_back and os.tcgetpgrp(0) == job else 99)
+";
+
+#[test]
+fn a_stopped_command_gives_the_terminal_back_and_gets_it_again() {
+    let python = tool!("python3");
+    let scratch = Scratch::new();
+    let shell = scratch.write("shell.py", SHELL);
+    let script = format!(
+        "exec {} {} {} -- sh -c 'echo first; read x; test $x = one && exit 6'",
+        python.display(),
+        shell.display(),
+        host::stage1().display()
+    );
+    // The stop character, and, when it is seen to have been, a line.
+    host::call(&python)
+        .args(["-c", TYPIST, &script, "first>\x1a", "^Z>one\n"])
+        .run()
+        .exits(6);
 }

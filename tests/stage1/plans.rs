@@ -232,3 +232,22 @@ fn pods_may_have_several_apps_each_with_its_own_root() {
         "pod\n"
     );
 }
+
+#[test]
+fn the_words_of_finally_are_not_to_be_seen_in_the_pod() {
+    require_root!();
+    let root = Root::new();
+    let mut plan = file(&format!(
+        "{} pivot process env PATH=/bin main 3 sh -c",
+        root.plan()
+    ));
+    plan.extend(b"tr '\\0' ' ' </proc/1/cmdline | sed 's/^[^ ]* //; s/ *$//'; echo\0");
+    let plan = root.scratch.write("plan", plan);
+    init_with(
+        &format!("6<{} 7</bin/echo", plan.display()),
+        "--plan-fd 6 --finally-fd 7 -- echo /path/of/the/host",
+    )
+    .run()
+    .exits(0)
+    .says("--plan-fd 6 --finally-fd 7 --\n/path/of/the/host 0\n");
+}

@@ -18,7 +18,7 @@ fn status_of(pid: u32, field: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-fn children_of(pid: u32) -> Vec<u32> {
+pub(super) fn children_of(pid: u32) -> Vec<u32> {
     let children =
         fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children

@@ -4,7 +4,8 @@
 //! could write through /proc/PID/exe (CVE-2019-5736), and nothing to install.
 //! It inherits four descriptors besides the standard ones: the plan, the
 //! report, the pod's lock, and the launcher itself, which it becomes again
-//! when the pod is over. It closes them all to the apps.
+//! when the pod is over. It closes them all to the apps, and what is not named
+//! to it at once.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -49,12 +50,12 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
     for (option, fd) in [
         ("--report-fd", handover.report.as_fd()),
         ("--plan-fd", plan.as_fd()),
+        ("--hold-fd", handover.lock),
         ("--finally-fd", launcher.as_fd()),
     ] {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());
     }
-    inherit(handover.lock)?;
     command.arg("--").args(handover.finally);
     Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
 }
