@@ -16,10 +16,11 @@ use std::path::PathBuf;
 
 use line::Line;
 
+use crate::command::detach::Manner;
 use crate::command::plan::Format;
-use crate::command::{help, run, version};
+use crate::command::{OURS, help, run, version};
 use crate::ground::{Error, Result};
-use crate::words::types::Uuid;
+use crate::words::types::{AcName, Uuid};
 
 /// What was asked for.
 pub(crate) struct Invocation {
@@ -38,9 +39,11 @@ pub(crate) enum Command {
     /// Make a pod, to be run later.
     Prepare(run::Options),
     /// Run the pod whose UUID begins so.
-    RunPrepared(String),
-    /// Execute a plan.
-    RunPlan(PathBuf),
+    RunPrepared(String, Manner),
+    /// Execute a plan, in a pod that may have a name.
+    RunPlan(PathBuf, Option<AcName>, Manner),
+    /// Run a pod whose lock is the standard input, and keep it in the end or not.
+    Begin(Uuid, bool),
     /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Fetch images.
@@ -66,9 +69,6 @@ pub(crate) struct Misuse {
 
 /// Status of wrong usage, where no app's status could be meant.
 const USAGE: u8 = 2;
-
-/// Status of commands that exit with an app's status, when they fail themselves.
-pub(crate) const OURS: u8 = 125;
 
 /// Understands the arguments, without the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
@@ -100,13 +100,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
     let command = match verb {
         "run" => pod::run(&mut line)?,
         "prepare" => pod::prepare(&mut line)?,
-        "run-prepared" => {
-            let uuid = line.word()?;
-            Command::RunPrepared(uuid.ok_or_else(|| {
-                Error::usage("the UUID of a pod is missing")
-                    .hint("`launcher prepare` prints the UUID of the pod that it makes")
-            })?)
-        }
+        "run-prepared" => pod::run_prepared(&mut line)?,
         "plan" => pod::plan(&mut line)?,
         "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
@@ -114,6 +108,12 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
+        "begin" => {
+            let keep = line.flag("--keep");
+            let uuid = line.word()?;
+            let uuid = uuid.ok_or_else(|| Error::usage("an argument is missing"))?;
+            Command::Begin(Uuid::parse(&uuid)?, keep)
+        }
         "finish" => {
             let (uuid, status) = (line.word()?, line.word()?);
             let status = status.and_then(|status| status.parse().ok());

@@ -38,7 +38,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cli::{Command, OURS};
+use cli::Command;
+use command::OURS;
+use command::detach::NotRun;
 use ground::dirs::{self, Dirs};
 use ground::{Context as _, Error, Result};
 use words::types::Uuid;
@@ -60,12 +62,19 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
     };
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
-        Command::Run(options) => fail(&never(command::run::run(&dir, options)), OURS),
-        Command::RunPrepared(uuid) => fail(&never(command::run::run_prepared(&dir, &uuid)), OURS),
+        Command::Run(options) => ran(command::run::run(&dir, options)),
+        Command::RunPrepared(uuid, manner) => {
+            ran(command::run::run_prepared(&dir, &uuid, manner))
+        }
         Command::Prepare(options) => {
             done(command::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
         }
-        Command::RunPlan(file) => fail(&never(command::run::run_plan(&dir, &file)), OURS),
+        Command::RunPlan(file, name, manner) => {
+            ran(command::run::run_plan(&dir, &file, name, manner))
+        }
+        Command::Begin(uuid, keep) => {
+            fail(&never(command::detach::begin(&dir, uuid, keep)), OURS)
+        }
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
@@ -78,15 +87,23 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
-        Command::Finish(uuid, status) => match finish(&dir, uuid) {
+        Command::Finish(uuid, status) => match finish(&dir, uuid, status) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),
         },
     }
 }
 
-fn finish(dir: &Path, uuid: Uuid) -> Result<()> {
-    command::finish::run(&Dirs::open(dir)?, uuid)
+fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
+    command::finish::run(&Dirs::open(dir)?, uuid, status)
+}
+
+/// Prints the UUID of a pod that goes on without us, or says why it does not run.
+fn ran(result: std::result::Result<Uuid, NotRun>) -> ExitCode {
+    match result {
+        Ok(uuid) => done(say(format!("{uuid}\n").as_bytes())),
+        Err(NotRun { error, status }) => fail(&error, status),
+    }
 }
 
 /// Prints a result. A reader that went away is not worth a word.

@@ -168,6 +168,11 @@ pub(super) fn unknown_option(option: &str) -> Error {
         .hint("`launcher help COMMAND` lists the options of a command")
 }
 
+/// The error for two options of which only one can be meant.
+pub(super) fn excluded(one: &str, other: &str) -> Error {
+    Error::usage(format!("`{one}` and `{other}` exclude each other"))
+}
+
 /// Says in our words what pico-args found wrong.
 fn misused(error: pico_args::Error) -> Error {
     use pico_args::Error as Misused;

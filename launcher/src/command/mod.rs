@@ -1,5 +1,6 @@
 //! The verbs: each takes checked options, calls the pipeline, and gives its result.
 
+pub(crate) mod detach;
 pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod help;
@@ -14,6 +15,9 @@ pub(crate) mod validate;
 pub(crate) mod version;
 
 use std::io::Write as _;
+
+/// Status of commands that exit with an app's status, when they fail themselves.
+pub(crate) const OURS: u8 = 125;
 
 /// Says to the caller what is worth knowing and is no error.
 fn say(notes: &[String]) {
