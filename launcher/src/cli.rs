@@ -5,6 +5,7 @@
 
 mod fetch;
 mod image;
+mod life;
 mod line;
 mod pod;
 mod split;
@@ -18,7 +19,8 @@ use line::Line;
 
 use crate::command::detach::Manner;
 use crate::command::plan::Format;
-use crate::command::{OURS, help, run, version};
+use crate::command::which::Which;
+use crate::command::{OURS, collect, help, list, run, status, stop, version};
 use crate::ground::{Error, Result};
 use crate::words::types::{AcName, Uuid};
 
@@ -52,6 +54,22 @@ pub(crate) enum Command {
     Image(crate::command::image::Verb),
     /// Say whose signatures count.
     Trust(crate::command::trust::Verb),
+    /// List pods.
+    List(list::Listing),
+    /// Tell of a pod.
+    Status(status::Options),
+    /// Stop pods.
+    Stop(stop::Stop),
+    /// Send a signal to pods.
+    Kill(Which, rustix::process::Signal),
+    /// Remove pods, also those that run.
+    Remove(Which, bool),
+    /// Remove what is left of pods.
+    Collect(collect::Collect),
+    /// Print the manifest of a pod.
+    CatManifest(Which),
+    /// Print what the apps of a pod have written.
+    Logs(Which),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -105,6 +123,14 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
         "trust" => Command::Trust(trust::verb(&mut line)?),
+        "list" => life::list(&mut line)?,
+        "status" => life::status(&mut line)?,
+        "stop" => life::stop(&mut line)?,
+        "kill" => life::kill(&mut line)?,
+        "rm" => life::remove(&mut line)?,
+        "gc" => life::collect(&mut line)?,
+        "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
+        "logs" => Command::Logs(life::one(&mut line)?),
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),

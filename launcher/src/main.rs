@@ -63,18 +63,14 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
         Command::Run(options) => ran(command::run::run(&dir, options)),
-        Command::RunPrepared(uuid, manner) => {
-            ran(command::run::run_prepared(&dir, &uuid, manner))
-        }
+        Command::RunPrepared(uuid, manner) => ran(command::run::run_prepared(&dir, &uuid, manner)),
         Command::Prepare(options) => {
             done(command::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
         }
         Command::RunPlan(file, name, manner) => {
             ran(command::run::run_plan(&dir, &file, name, manner))
         }
-        Command::Begin(uuid, keep) => {
-            fail(&never(command::detach::begin(&dir, uuid, keep)), OURS)
-        }
+        Command::Begin(uuid, keep) => fail(&never(command::detach::begin(&dir, uuid, keep)), OURS),
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
@@ -83,6 +79,32 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
         Command::Trust(verb) => done(command::trust::run(&dir, &verb, &mut std::io::stdout())),
+        Command::List(listing) => done(command::list::run(&dir, &listing, &mut std::io::stdout())),
+        Command::Status(options) => {
+            done(command::status::run(&dir, &options, &mut std::io::stdout()))
+        }
+        Command::Stop(stop) => done(command::stop::run(&dir, &stop, &mut std::io::stdout())),
+        Command::Kill(which, signal) => done(command::stop::kill(&dir, &which, signal)),
+        Command::Remove(which, force) => done(command::remove::run(
+            &dir,
+            &which,
+            force,
+            &mut std::io::stdout(),
+        )),
+        Command::Collect(collect) => done(command::collect::run(
+            &dir,
+            &collect,
+            &mut std::io::stdout(),
+        )),
+        Command::CatManifest(which) => done(command::kept::manifest(
+            &dir,
+            &which,
+            &mut std::io::stdout(),
+        )),
+        Command::Logs(which) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            done(command::kept::logs(&dir, &which, &mut out, &mut err))
+        }
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

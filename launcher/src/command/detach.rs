@@ -108,7 +108,10 @@ fn until_ready(
         if changes.or(process.as_fd(), None)? == Woken::Other {
             let status = child.wait().context(|| WHAT)?;
             let code = status.code().or(status.signal().map(|signal| 128 + signal));
-            return Ok(Some(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OURS)));
+            return Ok(Some(
+                code.and_then(|code| u8::try_from(code).ok())
+                    .unwrap_or(OURS),
+            ));
         }
     }
     Ok(None)
@@ -139,7 +142,10 @@ fn said(child: &mut Child) -> Error {
 pub(crate) fn begin(dir: &Path, uuid: Uuid, keep: bool) -> Result<Infallible> {
     rustix::process::setsid().context(|| "cannot start a session")?;
     let dirs = Dirs::open(dir)?;
-    let lock = std::io::stdin().as_fd().try_clone_to_owned().context(|| WHAT)?;
+    let lock = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context(|| WHAT)?;
     let directory = PodDirectory::adopt(&dirs, uuid, lock)?;
     let plan = Plan::read(&directory::read(&dirs, State::Run, uuid, "plan")?)?;
     let logs = directory.logs()?;

@@ -54,12 +54,12 @@ pub(super) fn explained(plan: &Plan, report: &[u8]) -> Option<Error> {
 
 /// Finds the directive that failed, and its errno(3).
 fn failed(report: &[u8]) -> Option<(u32, u32)> {
-    report.split(|&byte| byte == b'\n').find_map(|line| {
-        match stage1_init::Report::decode(line)? {
+    report
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| match stage1_init::Report::decode(line)? {
             stage1_init::Report::Failed { directive, errno } => Some((directive, errno)),
             _ => None,
-        }
-    })
+        })
 }
 
 /// Opens what lies under the root of the app that a directive belongs to: the

@@ -298,12 +298,25 @@ pub(crate) fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<
     Ok(Some(content))
 }
 
+/// Opens what the apps of a pod write, in the order of [`PodDirectory::logs`];
+/// `None` if they write elsewhere.
+pub(crate) fn open_logs(pod: impl AsFd) -> std::io::Result<Option<[std::fs::File; 2]>> {
+    let Some(log) = lock::open(pod, LOG)? else {
+        return Ok(None);
+    };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let [out, err] = STREAMS.map(|name| rustix::fs::openat(&log, name, flags, Mode::empty()));
+    Ok(Some([out?.into(), err?.into()]))
+}
+
 /// Reads a file of a pod in a state.
 pub(crate) fn read(dirs: &Dirs, state: State, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
     let what = || format!("cannot read `{name}` of pod `{uuid}`");
     let pod = open(dirs.pods(state)?.as_fd(), &uuid.to_string()).context(what)?;
     let content = read_in(&pod, name).context(what)?;
-    content.ok_or_else(|| Error::new(Kind::NotFound, what()).because(std::io::Error::from(Errno::NOENT)))
+    content.ok_or_else(|| {
+        Error::new(Kind::NotFound, what()).because(std::io::Error::from(Errno::NOENT))
+    })
 }
 
 fn make(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {

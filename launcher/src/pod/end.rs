@@ -52,16 +52,23 @@ pub(crate) fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> 
         return Ok(());
     };
     let written = read_in(&pod, ENDED).context(what)?;
-    let mut recorded = Ok(());
-    if written.and_then(|record| Ended::read(&record)).is_none() {
-        let time = life::now();
-        recorded = record(&pod, &Ended { time, status }).context(what);
-    }
+    let written = written.is_some_and(|record| Ended::read(&record).is_some());
+    let ended = Ended {
+        time: life::now(),
+        status,
+    };
+    let write = |now| match now && !written {
+        true => record(&pod, &ended).context(what),
+        false => Ok(()),
+    };
+    // A pod that ended well is never seen without its status; one that was
+    // found dead not for longer than needed where others run.
+    let early = write(status.is_some());
     // Over it is all the same, also on a full disk.
     rustix::fs::renameat_with(&run, &name, &exited, &name, RenameFlags::NOREPLACE)
         .and_then(|()| rustix::fs::fsync(&exited))
         .context(what)?;
-    recorded
+    early.and(write(status.is_none()))
 }
 
 fn record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
@@ -76,23 +83,29 @@ fn record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
 /// Removes a pod: first out of sight, by one rename, then file by file. A
 /// second call finishes what was interrupted.
 pub(crate) fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
+    hide(dirs, state, uuid)?;
+    delete(dirs.pods(State::Garbage)?, &uuid.to_string())
+        .context(|| format!("cannot remove pod `{uuid}`"))
+}
+
+/// Takes a pod out of sight, to where only what is being removed is.
+pub(crate) fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot remove pod `{uuid}`");
     let name = uuid.to_string();
-    let garbage = dirs.pods(State::Garbage)?;
-    if state != State::Garbage {
-        let from = dirs.pods(state)?;
-        let mut moved = rustix::fs::renameat(&from, &name, &garbage, &name);
-        if matches!(moved, Err(Errno::NOTEMPTY | Errno::EXIST)) {
-            // An earlier pod of this UUID is not quite removed.
-            delete(&garbage, &name).context(what)?;
-            moved = rustix::fs::renameat(&from, &name, &garbage, &name);
-        }
-        match moved {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno).context(what),
-        }
+    let (from, garbage) = (dirs.pods(state)?, dirs.pods(State::Garbage)?);
+    if state == State::Garbage {
+        return Ok(());
     }
-    delete(&garbage, &name).context(what)
+    let mut moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    if matches!(moved, Err(Errno::NOTEMPTY | Errno::EXIST)) {
+        // An earlier pod of this UUID is not quite removed.
+        delete(&garbage, &name).context(what)?;
+        moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    }
+    match moved {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).context(what),
+    }
 }
 
 /// Deletes what is out of sight.

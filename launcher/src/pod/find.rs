@@ -39,7 +39,13 @@ pub(crate) fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>
 pub(crate) fn pod(dirs: &Dirs, text: &str) -> Result<Uuid> {
     let found = all(dirs, &MEANT)?;
     let none = "`launcher list` lists all pods";
-    choose(text, found, &|uuid, state| created(dirs, state, uuid), "pod", none)
+    choose(
+        text,
+        found,
+        &|uuid, state| created(dirs, state, uuid),
+        "pod",
+        none,
+    )
 }
 
 /// Finds a prepared pod.
@@ -116,8 +122,10 @@ fn choose(
             ([uuid], _) | ([], [uuid]) => return Ok(*uuid),
             ([], []) => {}
             _ => {
-                return Err(Error::invalid(format!("several {noun}s are called `{name}`"))
-                    .hint("give the UUID of one"));
+                return Err(
+                    Error::invalid(format!("several {noun}s are called `{name}`"))
+                        .hint("give the UUID of one"),
+                );
             }
         }
     }
@@ -179,7 +187,10 @@ mod tests {
             ("3", "there is no pod `3`\nhint: so it is"),
             ("we", "there is no pod `we`\nhint: so it is"),
             ("a\u{1b}", "there is no pod `a\\u{1b}`\nhint: so it is"),
-            ("abcd", "several pods begin with `abcd`\nhint: give more digits"),
+            (
+                "abcd",
+                "several pods begin with `abcd`\nhint: give more digits",
+            ),
         ] {
             assert_eq!(meant(text), Err(expected.to_owned()), "{text}");
         }

@@ -64,7 +64,11 @@ impl Created {
     /// Spells the record.
     pub(crate) fn text(&self) -> String {
         let name = self.name.as_ref().map(AcName::as_str);
-        spell(Object::new().with("time", self.time).with_some("name", name))
+        spell(
+            Object::new()
+                .with("time", self.time)
+                .with_some("name", name),
+        )
     }
 
     /// Reads the record.
@@ -199,12 +203,20 @@ mod tests {
         assert_eq!(Created::read(whole[0].as_bytes()), Some(created));
         assert_eq!(Started::read(whole[1].as_bytes()), Some(started));
         assert_eq!(Ended::read(whole[2].as_bytes()), Some(ended));
-        assert_eq!(whole[1], "{\"time\":2,\"keep\":true,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n");
+        assert_eq!(
+            whole[1],
+            "{\"time\":2,\"keep\":true,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
+        );
     }
 
     #[test]
     fn numbers_that_are_none_count_as_not_written() {
-        for text in ["{\"time\":-1}", "{\"time\":1,\"status\":256}", "{\"time\":\"1\"}", "[]"] {
+        for text in [
+            "{\"time\":-1}",
+            "{\"time\":1,\"status\":256}",
+            "{\"time\":\"1\"}",
+            "[]",
+        ] {
             assert_eq!(Ended::read(text.as_bytes()), None, "{text}");
         }
     }

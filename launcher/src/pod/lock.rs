@@ -162,8 +162,3 @@ fn timespec(duration: Duration) -> Timespec {
         tv_nsec: duration.subsec_nanos().into(),
     }
 }
-
-/// Waits until the descriptor is readable: for a pidfd, until its process is over.
-pub(crate) fn readable(fd: BorrowedFd<'_>) -> Result<()> {
-    first(&[fd], None).map(drop)
-}

@@ -28,7 +28,10 @@ const CANNOT: &str = "cannot find out when this process began";
 
 fn boot() -> Result<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    Ok(id.context(|| "cannot identify this run of the kernel")?.trim().to_owned())
+    Ok(id
+        .context(|| "cannot identify this run of the kernel")?
+        .trim()
+        .to_owned())
 }
 
 /// A process that signals can be sent to.

@@ -252,7 +252,11 @@ mod tests {
             (State::Garbage, true, true, None, "deleting"),
             (State::Garbage, false, true, None, "garbage"),
         ] {
-            assert_eq!(told(state, held, started, ended), expected, "{state:?} {held}");
+            assert_eq!(
+                told(state, held, started, ended),
+                expected,
+                "{state:?} {held}"
+            );
         }
     }
 
@@ -264,7 +268,8 @@ mod tests {
             status: None,
         };
         let mut apps = ["a", "b", "c", "d"].map(app);
-        let report = b"ready\nexited a 256\nlater 1\nexited b 9\nexited c 139\nexited x 0\nexited d";
+        let report =
+            b"ready\nexited a 256\nlater 1\nexited b 9\nexited c 139\nexited x 0\nexited d";
         assert!(tell(report, &mut apps));
         let statuses = apps.map(|app| app.status);
         assert_eq!(statuses, [Some(1), Some(137), Some(139), None]);

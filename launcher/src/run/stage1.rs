@@ -64,7 +64,9 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
         let what = || "cannot pass on a log";
         let [out, err] = [logs[0].try_clone(), logs[1].try_clone()];
         command.stdin(Stdio::null());
-        command.stdout(out.context(what)?).stderr(err.context(what)?);
+        command
+            .stdout(out.context(what)?)
+            .stderr(err.context(what)?);
     }
     Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
 }
