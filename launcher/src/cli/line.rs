@@ -62,7 +62,11 @@ impl Line {
     /// Takes an option whose value is a path.
     pub(super) fn path(&mut self, name: &'static str) -> Result<Option<PathBuf>> {
         let value = self.options.opt_value_from_os_str(name, path);
-        value.map_err(misused)
+        match value.map_err(misused)? {
+            // pico-args takes `--name=PATH` apart only where it is UTF-8.
+            None => self.options.opt_value_from_str(name).map_err(misused),
+            value => Ok(value),
+        }
     }
 
     /// Takes all values of an option that may be repeated, as paths.
