@@ -29,6 +29,9 @@ mod unpack;
 mod discovery;
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;
+/// The life of pods: detached, listed, stopped, removed, collected; what is told
+/// of those that were killed.
+mod life;
 /// Plans, as golden files.
 mod plans;
 /// Pods: several apps, volumes, what options change, what prepared pods do.

@@ -79,10 +79,12 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     Ok(())
 }
 
-/// Reads how a pod came to be, if that was recorded.
-fn created(dirs: &Dirs, state: State, uuid: Uuid) -> Option<Created> {
-    let pod = directory::open_in(dirs, state, uuid).ok()??;
-    Created::read(&read_in(&pod, CREATED).ok()??)
+/// Reads how a pod came to be, if that was recorded; it was seen in this state
+/// and may have moved on.
+fn created(dirs: &Dirs, seen: State, uuid: Uuid) -> Option<Created> {
+    let states = MEANT.iter().skip_while(|&&state| state != seen);
+    let mut pods = states.filter_map(|&state| directory::open_in(dirs, state, uuid).ok()?);
+    Created::read(&read_in(pods.next()?, CREATED).ok()??)
 }
 
 fn called(created: &Option<Created>, name: &AcName) -> bool {
