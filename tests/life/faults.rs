@@ -161,6 +161,38 @@ fn no_process_is_signalled_that_only_has_the_number() {
 }
 
 #[test]
+fn who_waits_until_it_is_ready_is_woken_by_the_report_or_by_the_end() {
+    require_root!();
+    for ready in [true, false] {
+        let life = Life::new();
+        forged(&life, 1, 1, "none");
+        let pod = life.dir().join("pods/run").join(UUID);
+        let lock = rustix::fs::open(&pod, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let lock = lock.unwrap();
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let mut late = life.run(&["status", "--wait-ready=0s", UUID]).exits(1);
+        late.stdout.clear();
+        late.complains(&format!(
+            "launcher: not all apps of pod `{UUID}` have been started yet\n"
+        ));
+        let waiter = life.call(&["status", "--wait-ready", UUID]).start();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        if ready {
+            fs::write(pod.join("report"), "ready\n").unwrap();
+            let ran = waiter.end().exits(0).complains("");
+            assert!(ran.stdout.starts_with("state=running\n"), "{}", ran.stdout);
+        } else {
+            drop(lock);
+            let ran = waiter.end().exits(1);
+            assert!(ran.stdout.starts_with("state=aborted\n"), "{}", ran.stdout);
+            ran.complains(&format!(
+                "launcher: pod `{UUID}` is over, and not all of its apps were started\n"
+            ));
+        }
+    }
+}
+
+#[test]
 fn records_that_were_cut_short_hide_no_pod() {
     require_root!();
     let life = Life::new();

@@ -171,3 +171,36 @@ fn removing_by_force_kills_and_without_does_not() {
     assert_eq!(life.pods(), [format!("run/{running}")]);
     life.run(&["rm", "--force", &running]).exits(0);
 }
+
+/// How often the threads of a process went to sleep.
+fn switches(pid: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let status = tasks.map(|task| {
+        let path = task.unwrap().path().join("status");
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary"));
+        line.unwrap().to_owned()
+    });
+    status.collect()
+}
+
+#[test]
+fn who_waits_sleeps_until_there_is_something_to_tell() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    for options in [&["--wait"][..], &["--wait=100s"]] {
+        let waiter = life
+            .call(&[&["status"], options, &[&uuid]].concat())
+            .start();
+        super::until("it waits", || switches(waiter.pid()).len() == 2);
+        std::thread::sleep(Duration::from_millis(50));
+        let before = switches(waiter.pid());
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(switches(waiter.pid()), before);
+        waiter.signal(rustix::process::Signal::KILL);
+        let _ = waiter.end();
+    }
+    life.run(&["stop", &uuid]).exits(0);
+    life.leaves_nothing();
+}

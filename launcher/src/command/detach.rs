@@ -68,8 +68,11 @@ pub(super) fn start(
     let mut report = directory.report()?;
     let lock = directory.fd().try_clone_to_owned().context(|| WHAT)?;
     let mut child = spawn(dirs, uuid, lock, keep).context(|| WHAT)?;
-    let status = until_ready(&mut child, &changes, &mut report)?;
-    let Some(status) = status else {
+    let status = until_ready(&mut child, &changes, &mut report).inspect_err(|_| {
+        // Nobody could tell what it does, in a directory that is removed.
+        let _ = child.kill().and_then(|()| child.wait());
+    });
+    let Some(status) = status? else {
         directory.leave();
         return Ok(uuid);
     };

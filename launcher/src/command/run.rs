@@ -44,6 +44,7 @@ Exits with the status of the first app that failed, or 0: 128 more than the
 signal's number if one ended it, 125 if Nose Cone failed, 126 if a program
 cannot be executed, 127 if there is none. When an app fails, the others are
 asked to end, and killed ten seconds later.
+The pod is removed when it is over, unless --keep or --detach is given.
 What comes after `--`, up to `---`, is appended to the app's command.
 
 Pod options, before the first image:

@@ -77,7 +77,7 @@ fn record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
     let file = rustix::fs::openat(pod, ENDED, flags, Mode::RUSR | Mode::WUSR)?;
     let mut file = std::fs::File::from(file);
     std::io::Write::write_all(&mut file, ended.text().as_bytes())?;
-    Ok(file.sync_all()?)
+    file.sync_all()
 }
 
 /// Removes a pod: first out of sight, by one rename, then file by file. A

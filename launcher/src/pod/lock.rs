@@ -113,7 +113,7 @@ impl Changes {
     }
 
     /// Waits until something has changed, the other descriptor is readable, or
-    /// it is then; tells whether something may have changed.
+    /// it is late; tells which.
     pub(crate) fn or(&self, other: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Woken> {
         let woken = match first(&[self.0.as_fd(), other], deadline)? {
             None => Woken::Late,
