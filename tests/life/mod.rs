@@ -6,6 +6,8 @@ mod collect;
 mod detached;
 /// Processes that are killed, and records that lie.
 mod faults;
+/// Commands that are killed halfway.
+mod killed;
 /// How pods are listed.
 mod listed;
 /// What is wrong, with the whole text that is shown.
