@@ -22,9 +22,10 @@
 //! | [`run`] | handing over to `stage1-init`, explaining what it reports |
 //! | [`command`] | the verbs |
 //!
-//! No daemon, no database, no pid files: what is true of a pod is which
-//! directory it is in and whether its lock is held. No unsafe code, and no
-//! path of an image is ever given to a call that takes paths.
+//! No daemon, no database, no file that is believed when a process is gone:
+//! what is true of a pod is which directory it is in and whether its lock is
+//! held. No unsafe code, and no path of an image is ever given to a call that
+//! takes paths.
 
 mod cli;
 mod command;

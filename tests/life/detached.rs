@@ -133,8 +133,11 @@ fn a_pod_is_kept_or_removed_as_it_was_started() {
             .complains("");
         let uuid = fs::read_to_string(life.0.join("uuid")).unwrap();
         let uuid = uuid.trim_end();
-        // It may be gone before anybody can ask.
+        // It may be gone before anybody can ask, but for its files.
         let _ = life.run(&["status", "--wait", uuid]);
+        super::until("its files are gone", || {
+            life.pods().iter().all(|pod| !pod.starts_with("garbage/"))
+        });
         let expected = kept.then(|| format!("exited/{uuid}"));
         claims::same(
             &format!("{options:?}"),

@@ -193,8 +193,12 @@ fn who_waits_sleeps_until_there_is_something_to_tell() {
         let waiter = life
             .call(&[&["status"], options, &[&uuid]].concat())
             .start();
-        super::until("it waits", || switches(waiter.pid()).len() == 2);
-        std::thread::sleep(Duration::from_millis(50));
+        let pause = || std::thread::sleep(Duration::from_millis(100));
+        super::until("it waits", || {
+            let before = switches(waiter.pid());
+            pause();
+            before.len() == 2 && switches(waiter.pid()) == before
+        });
         let before = switches(waiter.pid());
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(switches(waiter.pid()), before);
