@@ -104,6 +104,12 @@ fn forged(life: &Life, pid: u32, ticks: u64, boot: &str) {
     .unwrap();
 }
 
+/// Lets go of a lock, also where a child that another test has just begun to
+/// start has the same descriptor.
+fn unlock(lock: &std::os::fd::OwnedFd) {
+    rustix::fs::flock(lock, FlockOperation::Unlock).unwrap();
+}
+
 fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     boot.trim().to_owned()
@@ -126,6 +132,7 @@ fn no_process_is_signalled_that_only_has_the_number() {
     let mut other = Command::new("sleep")
         .arg("600")
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let (pid, ticks, boot) = (other.id(), ticks(other.id()), boot());
@@ -148,7 +155,7 @@ fn no_process_is_signalled_that_only_has_the_number() {
                     "launcher: cannot {what} pod `{UUID}`: its process cannot be seen from here\n"
                 ));
         }
-        drop(lock);
+        unlock(&lock);
         assert_eq!(life.state(UUID), "aborted");
         life.run(&["stop", UUID])
             .exits(0)
@@ -182,7 +189,7 @@ fn who_waits_until_it_is_ready_is_woken_by_the_report_or_by_the_end() {
             let ran = waiter.end().exits(0).complains("");
             assert!(ran.stdout.starts_with("state=running\n"), "{}", ran.stdout);
         } else {
-            drop(lock);
+            unlock(&lock);
             let ran = waiter.end().exits(1);
             assert!(ran.stdout.starts_with("state=aborted\n"), "{}", ran.stdout);
             ran.complains(&format!(
