@@ -35,6 +35,9 @@ mod ace;
 mod discovery;
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;
+/// The life of pods: detached, listed, stopped, removed, collected; what is told
+/// of those that were killed.
+mod life;
 /// The metadata service: its cost, and its abuse.
 mod metadata;
 /// Plans, as golden files.

@@ -5,6 +5,7 @@
 
 mod fetch;
 mod image;
+mod life;
 mod line;
 mod pod;
 mod split;
@@ -16,10 +17,12 @@ use std::path::PathBuf;
 
 use line::Line;
 
+use crate::command::detach::Manner;
 use crate::command::plan::Format;
-use crate::command::{help, run, version};
+use crate::command::which::Which;
+use crate::command::{OURS, collect, help, list, run, status, stop, version};
 use crate::ground::{Error, Result};
-use crate::words::types::Uuid;
+use crate::words::types::{AcName, Uuid};
 
 /// What was asked for.
 pub(crate) struct Invocation {
@@ -38,9 +41,11 @@ pub(crate) enum Command {
     /// Make a pod, to be run later.
     Prepare(run::Options),
     /// Run the pod whose UUID begins so.
-    RunPrepared(String),
-    /// Execute a plan.
-    RunPlan(PathBuf),
+    RunPrepared(String, Manner),
+    /// Execute a plan, in a pod that may have a name.
+    RunPlan(PathBuf, Option<AcName>, Manner),
+    /// Run a pod whose lock is the standard input, and keep it in the end or not.
+    Begin(Uuid, bool),
     /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Fetch images.
@@ -49,6 +54,22 @@ pub(crate) enum Command {
     Image(crate::command::image::Verb),
     /// Say whose signatures count.
     Trust(crate::command::trust::Verb),
+    /// List pods.
+    List(list::Listing),
+    /// Tell of a pod.
+    Status(status::Options),
+    /// Stop pods.
+    Stop(stop::Stop),
+    /// Send a signal to pods.
+    Kill(Which, rustix::process::Signal),
+    /// Remove pods, also those that run.
+    Remove(Which, bool),
+    /// Remove what is left of pods.
+    Collect(collect::Collect),
+    /// Print the manifest of a pod.
+    CatManifest(Which),
+    /// Print what the apps of a pod have written.
+    Logs(Which),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -68,9 +89,6 @@ pub(crate) struct Misuse {
 
 /// Status of wrong usage, where no app's status could be meant.
 const USAGE: u8 = 2;
-
-/// Status of commands that exit with an app's status, when they fail themselves.
-pub(crate) const OURS: u8 = 125;
 
 /// Understands the arguments, without the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
@@ -102,20 +120,28 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
     let command = match verb {
         "run" => pod::run(&mut line)?,
         "prepare" => pod::prepare(&mut line)?,
-        "run-prepared" => {
-            let uuid = line.word()?;
-            Command::RunPrepared(uuid.ok_or_else(|| {
-                Error::usage("the UUID of a pod is missing")
-                    .hint("`launcher prepare` prints the UUID of the pod that it makes")
-            })?)
-        }
+        "run-prepared" => pod::run_prepared(&mut line)?,
         "plan" => pod::plan(&mut line)?,
         "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
         "image" => Command::Image(image::verb(&mut line)?),
         "trust" => Command::Trust(trust::verb(&mut line)?),
+        "list" => life::list(&mut line)?,
+        "status" => life::status(&mut line)?,
+        "stop" => life::stop(&mut line)?,
+        "kill" => life::kill(&mut line)?,
+        "rm" => life::remove(&mut line)?,
+        "gc" => life::collect(&mut line)?,
+        "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
+        "logs" => Command::Logs(life::one(&mut line)?),
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
+        "begin" => {
+            let keep = line.flag("--keep");
+            let uuid = line.word()?;
+            let uuid = uuid.ok_or_else(|| Error::usage("an argument is missing"))?;
+            Command::Begin(Uuid::parse(&uuid)?, keep)
+        }
         "finish" => {
             let (uuid, status) = (line.word()?, line.word()?);
             let missing = || Error::usage("an argument is missing");

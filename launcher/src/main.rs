@@ -23,10 +23,10 @@
 //! | [`run`] | handing over to `stage1-init`, serving metadata, explaining reports |
 //! | [`command`] | the verbs |
 //!
-//! No daemon, no database, no pid files: what is true of a pod is which
-//! directory it is in and whether its lock is held. Unsafe code has two
-//! addresses, both in [`ground`], and no path of an image is ever given to a
-//! call that takes paths.
+//! No daemon, no database, no file that is believed when a process is gone:
+//! what is true of a pod is which directory it is in and whether its lock is
+//! held. Unsafe code has two addresses, both in [`ground`], and no path of an
+//! image is ever given to a call that takes paths.
 
 mod cli;
 mod command;
@@ -40,7 +40,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cli::{Command, OURS};
+use cli::Command;
+use command::OURS;
+use command::detach::NotRun;
 use ground::dirs::{self, Dirs};
 use ground::{Context as _, Error, Result};
 use words::types::Uuid;
@@ -62,12 +64,15 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
     };
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
-        Command::Run(options) => fail(&never(command::run::run(&dir, options)), OURS),
-        Command::RunPrepared(uuid) => fail(&never(command::run::run_prepared(&dir, &uuid)), OURS),
+        Command::Run(options) => ran(command::run::run(&dir, options)),
+        Command::RunPrepared(uuid, manner) => ran(command::run::run_prepared(&dir, &uuid, manner)),
         Command::Prepare(options) => {
             done(command::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
         }
-        Command::RunPlan(file) => fail(&never(command::run::run_plan(&dir, &file)), OURS),
+        Command::RunPlan(file, name, manner) => {
+            ran(command::run::run_plan(&dir, &file, name, manner))
+        }
+        Command::Begin(uuid, keep) => fail(&never(command::detach::begin(&dir, uuid, keep)), OURS),
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
@@ -76,6 +81,32 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         }
         Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
         Command::Trust(verb) => done(command::trust::run(&dir, &verb, &mut std::io::stdout())),
+        Command::List(listing) => done(command::list::run(&dir, &listing, &mut std::io::stdout())),
+        Command::Status(options) => {
+            done(command::status::run(&dir, &options, &mut std::io::stdout()))
+        }
+        Command::Stop(stop) => done(command::stop::run(&dir, &stop, &mut std::io::stdout())),
+        Command::Kill(which, signal) => done(command::stop::kill(&dir, &which, signal)),
+        Command::Remove(which, force) => done(command::remove::run(
+            &dir,
+            &which,
+            force,
+            &mut std::io::stdout(),
+        )),
+        Command::Collect(collect) => done(command::collect::run(
+            &dir,
+            &collect,
+            &mut std::io::stdout(),
+        )),
+        Command::CatManifest(which) => done(command::kept::manifest(
+            &dir,
+            &which,
+            &mut std::io::stdout(),
+        )),
+        Command::Logs(which) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            done(command::kept::logs(&dir, &which, &mut out, &mut err))
+        }
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
@@ -83,15 +114,23 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::Serve(uuid) => {
             done(Dirs::open(&dir).and_then(|dirs| command::serve::run(&dirs, uuid)))
         }
-        Command::Finish(uuid, status) => match finish(&dir, uuid) {
+        Command::Finish(uuid, status) => match finish(&dir, uuid, status) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),
         },
     }
 }
 
-fn finish(dir: &Path, uuid: Uuid) -> Result<()> {
-    command::finish::run(&Dirs::open(dir)?, uuid)
+fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
+    command::finish::run(&Dirs::open(dir)?, uuid, status)
+}
+
+/// Prints the UUID of a pod that goes on without us, or says why it does not run.
+fn ran(result: std::result::Result<Uuid, NotRun>) -> ExitCode {
+    match result {
+        Ok(uuid) => done(say(format!("{uuid}\n").as_bytes())),
+        Err(NotRun { error, status }) => fail(&error, status),
+    }
 }
 
 /// Prints a result. A reader that went away is not worth a word.

@@ -87,11 +87,25 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
         argv.push(word)?;
     }
     argv.push(status)?;
+    keep_held(finally, start);
     Ok(sys::fexecve(
         finally.program,
         argv.as_vector(),
         start.environment(),
     ))
+}
+
+/// Leaves open what `--hold-fd` names: a lock is not let go before the last
+/// program is done with what it guards.
+fn keep_held(finally: Finally, start: Start) {
+    for at in (1..finally.first_word).step_by(2) {
+        let number = start.argument(at + 1).map(CStr::to_bytes);
+        if start.argument(at) == Some(c"--hold-fd")
+            && let Some(number) = number.and_then(stage1_init::read_number)
+        {
+            sys::keep_on_exec(number);
+        }
+    }
 }
 
 fn planned<'a>(app: &App<'a>) -> Result<Strings<'a>> {

@@ -295,6 +295,11 @@ pub(crate) fn close_on_exec(number: u32) {
     let _ = call!(__NR_fcntl, number, nr::F_SETFD, nr::FD_CLOEXEC);
 }
 
+/// Takes the close-on-exec flag of a descriptor away.
+pub(crate) fn keep_on_exec(number: u32) {
+    let _ = call!(__NR_fcntl, number, nr::F_SETFD, 0_usize);
+}
+
 /// Makes a descriptor one of the three standard ones, which stays at execution.
 pub(crate) fn make_standard(fd: BorrowedFd<'_>, number: u32) -> Result<()> {
     call!(__NR_dup3, fd.as_raw_fd(), number, 0_usize).map(drop)

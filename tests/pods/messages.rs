@@ -429,10 +429,7 @@ fn prepared_pods() {
             "abc",
             "there is no prepared pod `abc`\nhint: `launcher prepare` prints the UUID of the pod that it makes",
         ),
-        (
-            "",
-            "there is no prepared pod ``\nhint: `launcher prepare` prints the UUID of the pod that it makes",
-        ),
+        ("", "the UUID of a pod is empty"),
     ] {
         pods.call(&["run-prepared", word])
             .run()

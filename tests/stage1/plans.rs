@@ -251,3 +251,19 @@ fn the_words_of_finally_are_not_to_be_seen_in_the_pod() {
     .exits(0)
     .says("--plan-fd 6 --finally-fd 7 --\n/path/of/the/host 0\n");
 }
+
+#[test]
+fn a_held_descriptor_is_still_open_in_the_program_of_finally() {
+    let scratch = Scratch::new();
+    let plan = scratch.write("plan", file("plan 1 app a process main 1 /bin/true"));
+    init_with(
+        &format!(
+            "5</dev/null 6<{} 7</bin/readlink 8</dev/null",
+            plan.display()
+        ),
+        "--plan-fd 6 --hold-fd 5 --finally-fd 7 -- readlink /proc/self/fd/5 /proc/self/fd/8",
+    )
+    .run()
+    .exits(1)
+    .says("/dev/null\n");
+}

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::line::Line;
-use crate::command::image::{Field, Format, Listing, Verb};
+use crate::command::image::{Field, Listing, Verb};
+use crate::command::table::Format;
 use crate::ground::{Error, Result};
 use crate::words::types::duration;
 
@@ -81,7 +82,8 @@ fn descending(text: &str) -> Result<bool> {
     }
 }
 
-fn format(text: &str) -> Result<Format> {
+/// Reads how a list is to be written.
+pub(super) fn format(text: &str) -> Result<Format> {
     match text {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),

@@ -62,7 +62,11 @@ impl Line {
     /// Takes an option whose value is a path.
     pub(super) fn path(&mut self, name: &'static str) -> Result<Option<PathBuf>> {
         let value = self.options.opt_value_from_os_str(name, path);
-        value.map_err(misused)
+        match value.map_err(misused)? {
+            // pico-args takes `--name=PATH` apart only where it is UTF-8.
+            None => self.options.opt_value_from_str(name).map_err(misused),
+            value => Ok(value),
+        }
     }
 
     /// Takes all values of an option that may be repeated, as paths.
@@ -166,6 +170,11 @@ fn surplus_argument(argument: &str) -> Error {
 pub(super) fn unknown_option(option: &str) -> Error {
     Error::usage(format!("there is no option `{option}`"))
         .hint("`launcher help COMMAND` lists the options of a command")
+}
+
+/// The error for two options of which only one can be meant.
+pub(super) fn excluded(one: &str, other: &str) -> Error {
+    Error::usage(format!("`{one}` and `{other}` exclude each other"))
 }
 
 /// Says in our words what pico-args found wrong.

@@ -5,6 +5,7 @@ use super::fetch;
 use super::line::{self, Line};
 use super::split::{Options, Part, Split, Table, Takes, missing_image, split};
 use super::values;
+use crate::command::detach::Manner;
 use crate::command::plan::Format;
 use crate::command::run;
 use crate::ground::{Context as _, Error, Result};
@@ -21,18 +22,22 @@ use Takes::{Many, Nothing, One};
 const POD: Table = &[
     ("--annotation", Many),
     ("--ca-file", One),
+    ("--detach", Nothing),
     ("--format", One),
     ("--hostname", One),
     ("--image-dir", Many),
     ("--inherit-env", Nothing),
     ("--insecure-options", One),
     ("--interactive", Nothing),
+    ("--keep", Nothing),
     ("--locale", One),
+    ("--name", One),
     ("--no-overlay", Nothing),
     ("--plan", One),
     ("--pod-manifest", One),
     ("--pull-policy", One),
     ("--quiet", Nothing),
+    ("--rm", Nothing),
     ("--set-env", Many),
     ("--set-env-file", Many),
     ("--strict", Nothing),
@@ -83,7 +88,11 @@ pub(super) fn run(line: &mut Line) -> Result<Command> {
         return Ok(Command::Run(options(split)?));
     };
     match split.apps.first() {
-        None => Ok(Command::RunPlan(file)),
+        None => Ok(Command::RunPlan(
+            file,
+            split.pod.value("--name", AcName::parse)?,
+            manner(&split.pod)?,
+        )),
         Some(Part { image, .. }) => Err(Error::usage(format!(
             "a plan already has its images and their arguments; `--plan` and `{}` exclude each other",
             image.display()
@@ -95,13 +104,15 @@ pub(super) fn run(line: &mut Line) -> Result<Command> {
 pub(super) fn prepare(line: &mut Line) -> Result<Command> {
     let split = split("prepare", line.all(), POD, APP)?;
     refuse(&split, &["--format", "--plan"])?;
+    refuse(&split, MANNER)?;
     Ok(Command::Prepare(options(split)?))
 }
 
 /// Takes the options of `plan`.
 pub(super) fn plan(line: &mut Line) -> Result<Command> {
     let split = split("plan", line.all(), POD, APP)?;
-    refuse(&split, &["--plan", "--uuid-file-save"])?;
+    refuse(&split, &["--name", "--plan", "--uuid-file-save"])?;
+    refuse(&split, MANNER)?;
     // A plan that is only shown is of what is stored.
     refuse(&split, fetch::OPTIONS)?;
     let format = split.pod.value("--format", format)?;
@@ -109,6 +120,42 @@ pub(super) fn plan(line: &mut Line) -> Result<Command> {
         options(split)?,
         format.unwrap_or(Format::Text),
     ))
+}
+
+/// Options that say how a pod is run.
+const MANNER: &[&str] = &["--detach", "--keep", "--rm"];
+
+fn manner(pod: &Options) -> Result<Manner> {
+    let (detached, rm) = (pod.flag("--detach")?, pod.flag("--rm")?);
+    let keep = pod.flag("--keep")?;
+    if keep && rm {
+        return Err(line::excluded("--keep", "--rm"));
+    }
+    if detached && pod.flag("--interactive")? {
+        return Err(line::excluded("--detach", "--interactive"));
+    }
+    Ok(Manner {
+        detached,
+        keep: keep || detached && !rm,
+    })
+}
+
+/// Takes the options of `run-prepared`.
+pub(super) fn run_prepared(line: &mut Line) -> Result<Command> {
+    let (detached, rm) = (line.flag("--detach"), line.flag("--rm"));
+    let keep = line.flag("--keep");
+    if keep && rm {
+        return Err(line::excluded("--keep", "--rm"));
+    }
+    let manner = Manner {
+        detached,
+        keep: keep || detached && !rm,
+    };
+    let uuid = line.word()?.ok_or_else(|| {
+        Error::usage("the UUID of a pod is missing")
+            .hint("`launcher prepare` prints the UUID of the pod that it makes")
+    })?;
+    Ok(Command::RunPrepared(uuid, manner))
 }
 
 /// Refuses options of other commands.
@@ -160,6 +207,8 @@ fn options(split: Split) -> Result<run::Options> {
         images,
         manifest,
         fetch: fetch::of_pod(pod)?,
+        name: pod.value("--name", AcName::parse)?,
+        manner: manner(pod)?,
         uuid: pod.value("--uuid", Uuid::parse)?,
         uuid_file: pod.path("--uuid-file-save"),
         inherit: pod.flag("--inherit-env")?,

@@ -1,57 +1,65 @@
 //! What is left to do when a pod is over. `stage1-init` becomes the launcher
-//! again for it; nobody types this command, so no help lists it.
+//! again for it, and still holds its lock; nobody types this command, so no help lists it.
 
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Result};
 use crate::image::rootfs::Rootfs;
 use crate::image::tree::Stack;
-use crate::pod::cgroup::record;
-use crate::pod::directory;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
+use crate::pod::{directory, end, status};
 use crate::run::explain::explain;
 use crate::words::types::Uuid;
 use stage1_init::Directive;
 
-/// Removes the pod; if its plan could not be carried out, says why.
+/// Keeps the pod or removes it, as it was started; if its plan could not be
+/// carried out, says why. A pod that never ran is not kept.
 ///
 /// # Errors
 ///
 /// The sentence for the directive that failed: it is the pod's error, and the
 /// caller exits with the pod's status all the same.
-pub(crate) fn run(dirs: &Dirs, uuid: Uuid) -> Result<()> {
-    let failure = failure(dirs, uuid);
-    let removed = remove_groups(dirs, uuid).and(directory::remove(dirs, uuid));
-    match failure? {
+pub(crate) fn run(dirs: &Dirs, uuid: Uuid, status: u8) -> Result<()> {
+    let told = told(dirs, uuid);
+    let concluded = match &told {
+        Ok((report, _)) if !status::is_ready(report) => end::remove(dirs, State::Run, uuid),
+        _ => end::conclude(dirs, uuid, Some(status)),
+    };
+    match told?.1 {
         Some(error) => Err(error),
-        None => removed,
+        None => concluded,
     }
 }
 
-fn remove_groups(dirs: &Dirs, uuid: Uuid) -> Result<()> {
-    let Some(record) = directory::find(dirs, uuid, "groups")? else {
-        return Ok(());
+/// Reads the report, and explains it if a directive failed.
+fn told(dirs: &Dirs, uuid: Uuid) -> Result<(Vec<u8>, Option<Error>)> {
+    let report = directory::read(dirs, State::Run, uuid, "report")?;
+    let error = match failed(&report) {
+        Some(_) => {
+            let plan = Plan::read(&directory::read(dirs, State::Run, uuid, "plan")?)?;
+            explained(&plan, &report)
+        }
+        None => None,
     };
-    let (groups, _) = record::read(&String::from_utf8_lossy(&record), uuid)?;
-    groups.remove()
+    Ok((report, error))
 }
 
-/// Reads the report for a directive that failed.
-fn failure(dirs: &Dirs, uuid: Uuid) -> Result<Option<Error>> {
-    let report = directory::read(dirs, State::Run, uuid, "report")?;
-    let failed = report.split(|&byte| byte == b'\n').find_map(|line| {
-        match stage1_init::Report::decode(line)? {
+/// Says why a plan could not be carried out, if a report says that it was not.
+pub(super) fn explained(plan: &Plan, report: &[u8]) -> Option<Error> {
+    let (index, errno) = failed(report)?;
+    let rootfs = rootfs(plan, index);
+    let rootfs = rootfs.as_ref().map(|tree| tree as &dyn Rootfs);
+    Some(explain(plan, index, errno, rootfs))
+}
+
+/// Finds the directive that failed, and its errno(3).
+fn failed(report: &[u8]) -> Option<(u32, u32)> {
+    report
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| match stage1_init::Report::decode(line)? {
             stage1_init::Report::Failed { directive, errno } => Some((directive, errno)),
             _ => None,
-        }
-    });
-    let Some((index, errno)) = failed else {
-        return Ok(None);
-    };
-    let plan = Plan::read(&directory::read(dirs, State::Run, uuid, "plan")?)?;
-    let rootfs = rootfs(&plan, index);
-    let rootfs = rootfs.as_ref().map(|tree| tree as &dyn Rootfs);
-    Ok(Some(explain(&plan, index, errno, rootfs)))
+        })
 }
 
 /// Opens what lies under the root of the app that a directive belongs to: the

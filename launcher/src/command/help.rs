@@ -1,6 +1,9 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
-use super::{fetch, image, plan, prepare, run, trust, validate, version};
+use super::{
+    collect, fetch, image, kept, list, plan, prepare, remove, run, status, stop, trust, validate,
+    version,
+};
 use crate::ground::{Error, Result};
 
 /// Name, one line, and whole text of each command, in the order of a life.
@@ -13,6 +16,22 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         prepare::RUN_HELP,
     ),
     ("plan", "shows what `run` would do", plan::HELP),
+    ("list", "lists pods", list::HELP),
+    ("status", "tells of a pod, or waits for it", status::HELP),
+    (
+        "logs",
+        "prints what the apps of a pod wrote",
+        kept::LOGS_HELP,
+    ),
+    (
+        "cat-manifest",
+        "prints the manifest of a pod",
+        kept::MANIFEST_HELP,
+    ),
+    ("stop", "ends pods", stop::HELP),
+    ("kill", "sends pods a signal", stop::KILL_HELP),
+    ("rm", "removes pods", remove::HELP),
+    ("gc", "removes what is left of pods", collect::HELP),
     ("fetch", "sees to it that images are stored", fetch::HELP),
     ("validate", "checks images and manifests", validate::HELP),
     (

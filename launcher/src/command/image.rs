@@ -10,14 +10,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::signature;
+use super::{CANNOT_PRINT, complain, last_of, print, signature};
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Result, beneath};
 use crate::image::store::Store;
 use crate::pod::render;
 use crate::words::digest::ImageId;
 
-pub(crate) use list::{Field, Format, Listing};
+pub(crate) use list::{Field, Listing};
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -111,18 +111,6 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
                 .context(|| CANNOT_PRINT)
         }
     }
-}
-
-const CANNOT_PRINT: &str = "cannot write to the standard output";
-
-fn print(out: &mut dyn Write, text: &str) -> Result<()> {
-    out.write_all(text.as_bytes()).context(|| CANNOT_PRINT)
-}
-
-/// Says a failure that does not end the command.
-fn complain(error: &Error) {
-    // Where that cannot be written, the status has to do.
-    let _ = writeln!(std::io::stderr(), "launcher: {error}");
 }
 
 fn named(store: &Store<'_>, names: &[String]) -> Result<Vec<ImageId>> {

@@ -1,20 +1,34 @@
 //! The verbs: each takes checked options, calls the pipeline, and gives its result.
 
+pub(crate) mod collect;
+pub(crate) mod detach;
 pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod help;
 pub(crate) mod image;
+pub(crate) mod kept;
+pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod prepare;
+pub(crate) mod remove;
 mod request;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod signature;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod table;
 pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;
+pub(crate) mod which;
 
-use std::io::Write as _;
+use std::io::Write;
+
+use crate::ground::{Context as _, Error, Result};
+
+/// Status of commands that exit with an app's status, when they fail themselves.
+pub(crate) const OURS: u8 = 125;
 
 /// Says to the caller what is worth knowing and is no error.
 fn say(notes: &[String]) {
@@ -22,4 +36,25 @@ fn say(notes: &[String]) {
         // Where not even this can be written there is nobody to hear it.
         let _ = std::io::stderr().write_all(format!("launcher: {note}\n").as_bytes());
     }
+}
+
+/// Says a failure that does not end the command.
+fn complain(error: &Error) {
+    say(&[error.to_string()]);
+}
+
+/// Says all failures but the last, which the caller gets to say.
+fn last_of(mut failures: Vec<Error>) -> Result<()> {
+    let last = failures.pop();
+    for error in failures {
+        complain(&error);
+    }
+    last.map_or(Ok(()), Err)
+}
+
+const CANNOT_PRINT: &str = "cannot write to the standard output";
+
+/// Prints a result.
+fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    out.write_all(text.as_bytes()).context(|| CANNOT_PRINT)
 }

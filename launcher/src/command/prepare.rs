@@ -23,10 +23,11 @@ them.
 
 /// How to use `run-prepared`.
 pub(crate) const RUN_HELP: &str = "\
-Usage: launcher run-prepared UUID
+Usage: launcher run-prepared [--detach] [--keep] [--rm] UUID
 
 Runs a pod that `launcher prepare` made, once, and exits as `launcher run`
-does. Any beginning of the UUID will do, if no other prepared pod has it.
+does; the options are those of `launcher run`. Instead of the UUID, any
+beginning of it will do that no other prepared pod has, or the pod's name.
 ";
 
 /// Prepares a pod, and returns the line to print.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use stage1_init::Directive;
 
+use super::detach::{self, Manner, NotRun};
 use super::request;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
@@ -23,18 +24,19 @@ use crate::pod::compose::{Pod, compose};
 use crate::pod::descriptors::{DEFAULT_FILTER, NETWORK};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
+use crate::pod::life::{self, Started};
 use crate::pod::metadata;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
-use crate::pod::render;
 use crate::pod::request::Request;
 use crate::pod::seccomp::Program;
 use crate::pod::secret;
+use crate::pod::{find, process, render};
 use crate::run::stage1::{self, Handover};
 use crate::words::manifest::app::Variable;
 use crate::words::reference::Reference;
-use crate::words::types::Uuid;
+use crate::words::types::{AcName, Uuid};
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -49,16 +51,24 @@ Exits with the status of the first app that failed, or 0: 128 more than the
 signal's number if one ended it, 125 if Nose Cone failed, 126 if a program
 cannot be executed, 127 if there is none. When an app fails, the others are
 asked to end, and killed ten seconds later.
+The pod is removed when it is over, unless --keep or --detach is given.
 What comes after `--`, up to `---`, is appended to the app's command.
 
 Pod options, before the first image:
   --annotation NAME=VALUE
                     says something about the pod; may be repeated
+  --detach          the pod goes on without the caller: prints its UUID when the
+                    apps run, and keeps it when it is over. The apps have no
+                    standard input; `launcher logs` shows what they write
   --hostname NAME   host name of the pod (its UUID)
   --inherit-env     passes the caller's environment on; what an image sets
                     counts more
   --interactive     the app takes over the terminal
+  --keep            keeps the pod when it is over, until `launcher rm` or
+                    `launcher gc`
   --locale NAME     sets LANG
+  --name NAME       what people call the pod: no other that is not over may be
+                    called so
   --no-overlay      copy the images' files, rather than lay them under an
                     overlay
   --plan FILE       execute a plan, as `launcher plan` prints it, instead of
@@ -66,6 +76,8 @@ Pod options, before the first image:
   --pod-manifest FILE
                     run the apps of a pod manifest, whose images are in the
                     store: by ID, or, without one, by name and labels
+  --rm              removes the pod when it is over; without --detach, that is
+                    so if --keep does not say otherwise
   --set-env NAME=VALUE
                     sets a variable for all apps; may be repeated
   --set-env-file FILE
@@ -129,6 +141,10 @@ pub(crate) struct Options {
     pub(crate) fetch: fetch::Options,
     /// A pod manifest, instead of images.
     pub(crate) manifest: Option<PathBuf>,
+    /// What people call the pod.
+    pub(crate) name: Option<AcName>,
+    /// How it is run.
+    pub(crate) manner: Manner,
     /// UUID of the pod, if it is not to be random.
     pub(crate) uuid: Option<Uuid>,
     /// Where the UUID is written.
@@ -145,8 +161,9 @@ pub(crate) struct Options {
     pub(crate) request: Request,
 }
 
-/// Runs a pod; returns only if it could not be started.
-pub(crate) fn run(dir: &Path, mut options: Options) -> Result<Infallible> {
+/// Runs a pod; returns its UUID if that goes on without the caller.
+pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Uuid, NotRun> {
+    let manner = options.manner;
     let host = Host::observe();
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
@@ -154,20 +171,27 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> Result<Infallible> {
     let how = std::mem::take(&mut options.fetch);
     let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
     let (directory, plan) = make(&dirs, &host, &fetch, options, State::Run)?;
-    // The process stays; stage1-init takes its place.
-    fetch.tell(&format!("Container started, PID: {}", std::process::id()));
-    start(&dirs, &directory, &plan)
+    if !manner.detached {
+        // The process stays; stage1-init takes its place.
+        fetch.tell(&format!("Container started, PID: {}", std::process::id()));
+    }
+    launch(&dirs, directory, &plan, manner)
 }
 
-/// Runs a pod that was prepared; returns only if it could not be started.
-pub(crate) fn run_prepared(dir: &Path, uuid: &str) -> Result<Infallible> {
+/// Runs a pod that was prepared; returns its UUID if that goes on without the
+/// caller.
+pub(crate) fn run_prepared(
+    dir: &Path,
+    uuid: &str,
+    manner: Manner,
+) -> std::result::Result<Uuid, NotRun> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
-    let uuid = directory::find_prepared(&dirs, uuid)?;
+    let uuid = find::prepared(&dirs, uuid)?;
     let plan = Plan::read(&directory::read(&dirs, State::Prepared, uuid, "plan")?)?;
     check_layers(uuid, &plan)?;
     let directory = PodDirectory::take_prepared(&dirs, uuid)?;
-    start(&dirs, &directory, &plan)
+    launch(&dirs, directory, &plan, manner)
 }
 
 /// Checks that the images under a plan's overlays are still there.
@@ -188,15 +212,21 @@ fn check_layers(uuid: Uuid, plan: &Plan) -> Result<()> {
     })
 }
 
-/// Executes a plan that somebody composed; returns only if it could not be started.
-pub(crate) fn run_plan(dir: &Path, file: &Path) -> Result<Infallible> {
+/// Executes a plan that somebody composed; returns the UUID of its pod if that
+/// goes on without the caller.
+pub(crate) fn run_plan(
+    dir: &Path,
+    file: &Path,
+    name: Option<AcName>,
+    manner: Manner,
+) -> std::result::Result<Uuid, NotRun> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let plan = read_plan(file)?;
     let uuid = uuid_of(&dirs, &plan)?;
-    let directory = PodDirectory::create(&dirs, uuid, State::Run)?;
+    let directory = PodDirectory::create(&dirs, uuid, State::Run, name)?;
     directory.write("plan", plan.text().as_bytes())?;
-    start(&dirs, &directory, &plan)
+    launch(&dirs, directory, &plan, manner)
 }
 
 /// Makes a pod, up to where only its plan has to be executed.
@@ -213,6 +243,7 @@ pub(super) fn make<'a>(
     }
     let store = fetch.store();
     let (manifest, arguments) = (options.manifest.clone(), options.images.clone());
+    let name = options.name.clone();
     let mut request = request::complete(options)?;
     let images = match manifest {
         Some(file) => request::add_manifest(&mut request, &file, store)?,
@@ -229,7 +260,7 @@ pub(super) fn make<'a>(
     let pod = reified(dirs, store, host, uuid, &request, &images)?;
     tell(&pod, request.strict)?;
     let plan = compose(&pod, host)?;
-    let directory = PodDirectory::create(dirs, uuid, state)?;
+    let directory = PodDirectory::create(dirs, uuid, state, name)?;
     let manifest = format!("{:#}\n", pod.manifest.to_json());
     directory.write("pod", manifest.as_bytes())?;
     directory.write("plan", plan.text().as_bytes())?;
@@ -323,7 +354,33 @@ fn copy_roots(pod: &Pod, directory: &PodDirectory<'_>) -> Result<()> {
     Ok(())
 }
 
-fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infallible> {
+/// Executes the plan of a pod, in this process or in one of its own.
+fn launch(
+    dirs: &Dirs,
+    directory: PodDirectory<'_>,
+    plan: &Plan,
+    manner: Manner,
+) -> std::result::Result<Uuid, NotRun> {
+    if manner.detached {
+        return detach::start(dirs, directory, plan, manner.keep);
+    }
+    match start(dirs, &directory, plan, manner.keep, None)? {}
+}
+
+/// Becomes the init of a pod; returns only if that failed.
+pub(super) fn start(
+    dirs: &Dirs,
+    directory: &PodDirectory<'_>,
+    plan: &Plan,
+    keep: bool,
+    logs: Option<[OwnedFd; 2]>,
+) -> Result<Infallible> {
+    let started = Started {
+        time: life::now(),
+        keep,
+        process: process::own()?,
+    };
+    directory.write(life::STARTED, started.text().as_bytes())?;
     let finally = [
         OsString::from("launcher"),
         OsString::from("--dir"),
@@ -348,10 +405,11 @@ fn start(dirs: &Dirs, directory: &PodDirectory<'_>, plan: &Plan) -> Result<Infal
     }
     stage1::exec(&Handover {
         plan: &plan.words(),
-        report: directory.make("report")?,
+        report: directory.append("report")?,
         lock: directory.fd(),
         named,
         demand,
+        logs,
         finally: &finally,
     })
 }

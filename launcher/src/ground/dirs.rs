@@ -4,7 +4,7 @@
 //! DIR/                      --dir, or $XDG_DATA_HOME/nosecone for ordinary users
 //! ├── images/ID/            manifest, rootfs/, record: complete if it exists
 //! ├── names/                indexes of images: by name, by file
-//! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, garbage
+//! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage
 //! ├── trees/KEY/            rootfs/, layers: rendered of several images
 //! ├── trustedkeys/          who may sign images, by the name of the image
 //! └── tmp/                  staging; what nobody has locked is rubbish
@@ -39,11 +39,24 @@ pub(crate) enum State {
     Prepared,
     /// Running, if it is locked.
     Run,
+    /// Over, and kept.
+    Exited,
     /// Being removed.
     Garbage,
 }
 
 impl State {
+    /// All of them, in the order of a life: who looks into them in this order
+    /// does not miss a pod that moves on meanwhile.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Embryo,
+        Self::Prepare,
+        Self::Prepared,
+        Self::Run,
+        Self::Exited,
+        Self::Garbage,
+    ];
+
     /// Returns the name of its directory.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -51,6 +64,7 @@ impl State {
             Self::Prepare => "prepare",
             Self::Prepared => "prepared",
             Self::Run => "run",
+            Self::Exited => "exited",
             Self::Garbage => "garbage",
         }
     }

@@ -8,6 +8,7 @@
 //! pods/prepare/UUID    locked: being prepared. Not locked: that was cut short
 //! pods/prepared/UUID   can be run, once
 //! pods/run/UUID        locked: running. Not locked: its host or its init was killed
+//! pods/exited/UUID     over, and kept until somebody removes it
 //! pods/garbage/UUID    being removed
 //! ```
 //!
@@ -17,25 +18,31 @@
 //! UUID/filter-NUMBER   filters of system calls that the plan names
 //! UUID/groups          cgroups to be made, and removed in the end
 //! UUID/report          what stage1-init said of it
+//! UUID/created, UUID/started, UUID/ended
+//!                      when it was, and by whom: see `life`
+//! UUID/log/            what apps wrote that have no terminal
 //! UUID/apps/NAME/      rootfs (where it is mounted), upper (its changes), work
 //! UUID/volumes/NAME/   the pod's empty volumes
 //! ```
 //!
 //! The lock is a flock(2) on the directory itself. It moves with the directory,
-//! is inherited by `stage1-init`, and the kernel releases it when the last
-//! process of the pod is gone, however that came about.
+//! is inherited by `stage1-init` and by what that becomes in the end, and the
+//! kernel releases it when the last of them is gone, however that came about.
+//! Who makes a pod also has a shared lock on `pods/embryo` until the pod has
+//! one of its own; what is there under an exclusive one is rubbish.
 
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::life::{self, CREATED, Created};
+use super::{end, find, lock};
 use crate::ground::dirs::{Dirs, State};
-use crate::ground::{Context as _, Error, Kind, Result, beneath};
-use crate::words::quote::quoted;
-use crate::words::types::Uuid;
+use crate::ground::{Context as _, Error, Kind, Result};
+use crate::words::types::{AcName, Uuid};
 
 /// What may be in a directory: only its owner looks into it.
 const PRIVATE: Mode = Mode::RWXU;
@@ -46,58 +53,47 @@ const PRIVATE: Mode = Mode::RWXU;
 pub(crate) struct PodDirectory<'a> {
     dirs: &'a Dirs,
     uuid: Uuid,
+    state: State,
     fd: OwnedFd,
     kept: bool,
 }
 
 /// The states in which a UUID is taken.
-const TAKEN: [State; 3] = [State::Prepare, State::Prepared, State::Run];
+const TAKEN: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
 
 impl<'a> PodDirectory<'a> {
     /// Makes the directory of a new pod in a state, and takes its lock.
     ///
     /// # Errors
     ///
-    /// A pod with this UUID is there already; the disk's refusals.
-    pub(crate) fn create(dirs: &'a Dirs, uuid: Uuid, state: State) -> Result<Self> {
+    /// A pod with this UUID is there already, or one of this name that is not
+    /// over; the disk's refusals.
+    pub(crate) fn create(
+        dirs: &'a Dirs,
+        uuid: Uuid,
+        state: State,
+        name: Option<AcName>,
+    ) -> Result<Self> {
         let what = || format!("cannot make the directory of pod `{uuid}`");
-        let taken = || Error::invalid(format!("pod `{uuid}` exists already"));
         let embryo = dirs.pods(State::Embryo)?;
-        let name = uuid.to_string();
-        let target = dirs.pods(state)?;
-        let others = TAKEN.iter().map(|&state| dirs.pods(state));
-        let others: Vec<OwnedFd> = others.collect::<Result<_>>()?;
-        // Whoever has made this directory is alone with the UUID.
-        match rustix::fs::mkdirat(&embryo, &name, PRIVATE) {
-            Err(Errno::EXIST) => return Err(taken()),
-            made => made.context(what)?,
+        rustix::fs::flock(&embryo, FlockOperation::LockShared).context(what)?;
+        // Of two that want one name, the second looks when the first is done.
+        let all = dirs.all_pods()?;
+        if let Some(name) = &name {
+            rustix::fs::flock(&all, FlockOperation::LockExclusive).context(what)?;
+            find::check_free(dirs, name)?;
         }
-        let published = open(embryo.as_fd(), &name).and_then(|fd| {
-            lock(&fd)?;
-            for other in &others {
-                let found = rustix::fs::accessat(other, &name, Access::EXISTS, AtFlags::empty());
-                if found.is_ok() {
-                    return Err(Errno::EXIST);
-                }
-            }
-            let only_new = RenameFlags::NOREPLACE;
-            rustix::fs::renameat_with(&embryo, &name, &target, &name, only_new)?;
-            Ok(fd)
-        });
-        match published {
-            Ok(fd) => Ok(Self {
-                dirs,
-                uuid,
-                fd,
-                kept: false,
-            }),
-            Err(errno) => {
-                let _ = rustix::fs::unlinkat(&embryo, &name, AtFlags::REMOVEDIR);
-                match errno {
-                    Errno::EXIST => Err(taken()),
-                    _ => Err(errno).context(what),
-                }
-            }
+        let fd = publish(dirs, &embryo, uuid, state, name)?;
+        Ok(Self::new(dirs, uuid, state, fd))
+    }
+
+    fn new(dirs: &'a Dirs, uuid: Uuid, state: State, fd: OwnedFd) -> Self {
+        Self {
+            dirs,
+            uuid,
+            state,
+            fd,
+            kept: false,
         }
     }
 
@@ -111,20 +107,31 @@ impl<'a> PodDirectory<'a> {
         let name = uuid.to_string();
         let (from, to) = (dirs.pods(State::Prepared)?, dirs.pods(State::Run)?);
         let fd = open(from.as_fd(), &name).context(what)?;
-        match lock(&fd) {
-            Err(Errno::WOULDBLOCK) => {
-                return Err(Error::invalid(format!("{}: it is in use", what())));
-            }
-            locked => locked.context(what)?,
+        if !lock::take(&fd).context(what)? {
+            return Err(Error::invalid(format!("{}: it is in use", what())));
         }
         rustix::fs::renameat_with(&from, &name, &to, &name, RenameFlags::NOREPLACE)
             .context(what)?;
-        Ok(Self {
-            dirs,
-            uuid,
-            fd,
-            kept: false,
-        })
+        Ok(Self::new(dirs, uuid, State::Run, fd))
+    }
+
+    /// Takes over a pod that another process of ours has made to run, with its lock.
+    ///
+    /// # Errors
+    ///
+    /// What was handed over is not the directory of that pod.
+    pub(crate) fn adopt(dirs: &'a Dirs, uuid: Uuid, fd: OwnedFd) -> Result<Self> {
+        let what = || format!("cannot take over pod `{uuid}`");
+        let run = dirs.pods(State::Run)?;
+        match lock::is_there(&run, &uuid.to_string(), &fd).context(what)? {
+            true => Ok(Self::new(dirs, uuid, State::Run, fd)),
+            false => Err(Error::invalid(what())),
+        }
+    }
+
+    /// Leaves the pod, and its lock, to the process that has taken it over.
+    pub(crate) fn leave(mut self) {
+        self.kept = true;
     }
 
     /// Keeps a pod that was being prepared, for [`Self::take_prepared`].
@@ -172,12 +179,36 @@ impl<'a> PodDirectory<'a> {
             .context(|| format!("cannot write `{name}` of pod `{}`", self.uuid))
     }
 
-    /// Makes an empty file in the directory.
-    pub(crate) fn make(&self, name: &str) -> Result<OwnedFd> {
-        let flags =
-            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
+    /// Makes a file in the directory, which must not be there.
+    fn make(&self, name: &str) -> Result<OwnedFd> {
+        make(&self.fd, name).context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
+    }
+
+    /// Opens a file of the directory, to append to it; makes it if it is not there.
+    pub(crate) fn append(&self, name: &str) -> Result<OwnedFd> {
+        append(self.fd.as_fd(), name)
             .context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
+    }
+
+    /// Makes the file for the report, and opens it for reading.
+    pub(crate) fn report(&self) -> Result<std::fs::File> {
+        let what = || format!("cannot make `report` of pod `{}`", self.uuid);
+        let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(&self.fd, "report", flags, mode).context(what)?;
+        Ok(file.into())
+    }
+
+    /// Makes files for what the apps write, to standard output and to standard error.
+    pub(crate) fn logs(&self) -> Result<[OwnedFd; 2]> {
+        let what = || format!("cannot make the log of pod `{}`", self.uuid);
+        match rustix::fs::mkdirat(&self.fd, LOG, PRIVATE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).context(what),
+        }
+        let log = open(self.fd.as_fd(), LOG).context(what)?;
+        let [out, err] = STREAMS.map(|name| append(log.as_fd(), name));
+        Ok([out.context(what)?, err.context(what)?])
     }
 
     /// Returns the descriptor of the directory, which holds the lock.
@@ -190,7 +221,7 @@ impl Drop for PodDirectory<'_> {
     fn drop(&mut self) {
         if !self.kept {
             // What cannot be removed now is collected later: nothing holds its lock.
-            let _ = remove(self.dirs, self.uuid);
+            let _ = end::remove(self.dirs, self.state, self.uuid);
         }
     }
 }
@@ -211,75 +242,105 @@ pub(crate) fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>
     }
 }
 
+/// The directory of what apps write, in that of their pod.
+const LOG: &str = "log";
+
+/// What is in it.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
+
+/// Makes a directory in `pods/embryo`, which is locked, and moves it to where
+/// the pod's state is, locked as well.
+fn publish(
+    dirs: &Dirs,
+    embryo: &OwnedFd,
+    uuid: Uuid,
+    state: State,
+    name: Option<AcName>,
+) -> Result<OwnedFd> {
+    let what = || format!("cannot make the directory of pod `{uuid}`");
+    let taken = || Error::invalid(format!("pod `{uuid}` exists already"));
+    let target = dirs.pods(state)?;
+    let others = TAKEN.iter().map(|&state| dirs.pods(state));
+    let others: Vec<OwnedFd> = others.collect::<Result<_>>()?;
+    let called = uuid.to_string();
+    // Whoever has made this directory is alone with the UUID.
+    match rustix::fs::mkdirat(embryo, &called, PRIVATE) {
+        Err(Errno::EXIST) => return Err(taken()),
+        made => made.context(what)?,
+    }
+    let published = open(embryo.as_fd(), &called).and_then(|fd| {
+        rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+        for other in &others {
+            let found = rustix::fs::accessat(other, &called, Access::EXISTS, AtFlags::empty());
+            if found.is_ok() {
+                return Err(Errno::EXIST);
+            }
+        }
+        let time = life::now();
+        let record = Created { time, name }.text();
+        rustix::io::write(make(&fd, CREATED)?, record.as_bytes())?;
+        let only_new = RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(embryo, &called, &target, &called, only_new)?;
+        Ok(fd)
+    });
+    published.or_else(|errno| {
+        let _ = crate::ground::beneath::remove_tree(embryo.as_fd(), &called);
+        match errno {
+            Errno::EXIST => Err(taken()),
+            _ => Err(errno).context(what),
+        }
+    })
+}
+
+/// Opens the directory of a pod in a state, if it is there.
+pub(crate) fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
+    lock::open(dirs.pods(state)?, &uuid.to_string())
+        .context(|| format!("cannot open the directory of pod `{uuid}`"))
+}
+
+/// Reads a file in the directory of a pod; `None` if there is none.
+pub(crate) fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(pod, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut content = Vec::new();
+    std::fs::File::from(file).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// Opens what the apps of a pod write, in the order of [`PodDirectory::logs`];
+/// `None` if they write elsewhere.
+pub(crate) fn open_logs(pod: impl AsFd) -> std::io::Result<Option<[std::fs::File; 2]>> {
+    let Some(log) = lock::open(pod, LOG)? else {
+        return Ok(None);
+    };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let [out, err] = STREAMS.map(|name| rustix::fs::openat(&log, name, flags, Mode::empty()));
+    Ok(Some([out?.into(), err?.into()]))
+}
+
 /// Reads a file of a pod in a state.
 pub(crate) fn read(dirs: &Dirs, state: State, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
     let what = || format!("cannot read `{name}` of pod `{uuid}`");
     let pod = open(dirs.pods(state)?.as_fd(), &uuid.to_string()).context(what)?;
-    let file = rustix::fs::openat(
-        &pod,
-        name,
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .context(what)?;
-    let mut content = Vec::new();
-    std::fs::File::from(file)
-        .read_to_end(&mut content)
-        .context(what)?;
-    Ok(content)
+    let content = read_in(&pod, name).context(what)?;
+    content.ok_or_else(|| {
+        Error::new(Kind::NotFound, what()).because(std::io::Error::from(Errno::NOENT))
+    })
 }
 
-/// Removes the directory of a pod that is over: first out of sight, by one
-/// rename, then file by file. A second call finishes what was interrupted.
-pub(crate) fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
-    let what = || format!("cannot remove pod `{uuid}`");
-    let garbage = dirs.pods(State::Garbage)?;
-    let name = uuid.to_string();
-    for state in [State::Embryo, State::Prepare, State::Run] {
-        match rustix::fs::renameat(dirs.pods(state)?, &name, &garbage, &name) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno).context(what),
-        }
-    }
-    beneath::remove_tree(garbage.as_fd(), &name).context(what)
+fn make(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
-/// Finds a prepared pod by any unique beginning of its UUID.
-///
-/// # Errors
-///
-/// None begins so, or several do.
-pub(crate) fn find_prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
-    let what = || "cannot list the prepared pods";
-    let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
-    let wanted = plain(text);
-    let mut found = Vec::new();
-    for entry in rustix::fs::Dir::new(dirs.pods(State::Prepared)?).context(what)? {
-        let name = entry
-            .context(what)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
-        if !wanted.is_empty() && plain(&name).starts_with(&wanted) {
-            found.extend(Uuid::parse(&name).ok());
-        }
-    }
-    match found[..] {
-        [uuid] => Ok(uuid),
-        [] => Err(Error::new(
-            Kind::NotFound,
-            format!("there is no prepared pod {}", quoted(text)),
-        )
-        .hint("`launcher prepare` prints the UUID of the pod that it makes")),
-        _ => Err(
-            Error::invalid(format!("several prepared pods begin with {}", quoted(text)))
-                .hint("give more digits"),
-        ),
-    }
-}
-
-fn lock(fd: &OwnedFd) -> rustix::io::Result<()> {
-    rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive)
+fn append(directory: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND;
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
 fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::FdFlags;
@@ -34,6 +34,9 @@ pub(crate) struct Handover<'a> {
     pub(crate) named: Vec<(u32, OwnedFd)>,
     /// The socket that the launcher serves when somebody connects to it.
     pub(crate) demand: Option<OwnedFd>,
+    /// Where the standard output and the standard error go, if not to where the
+    /// caller's do. Then there is no standard input.
+    pub(crate) logs: Option<[OwnedFd; 2]>,
     /// What the launcher is called with when the pod is over; the exit status
     /// of the pod is appended.
     pub(crate) finally: &'a [OsString],
@@ -77,6 +80,14 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
         inherit(fd.as_fd())?;
     }
     command.arg("--").args(handover.finally);
+    if let Some(logs) = &handover.logs {
+        let what = || "cannot pass on a log";
+        let [out, err] = [logs[0].try_clone(), logs[1].try_clone()];
+        command.stdin(Stdio::null());
+        command
+            .stdout(out.context(what)?)
+            .stderr(err.context(what)?);
+    }
     Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
 }
 

@@ -13,4 +13,5 @@ pub(crate) mod json;
 pub(crate) mod manifest;
 pub(crate) mod quote;
 pub(crate) mod reference;
+pub(crate) mod signal;
 pub(crate) mod types;

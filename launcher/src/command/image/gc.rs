@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::print;
+use crate::ground::Result;
 use crate::ground::dirs::Dirs;
-use crate::ground::{Error, Result};
 use crate::image::gc::{self, Collect, Kept};
 use crate::image::store::Store;
 use crate::pod::needs;
@@ -53,14 +53,5 @@ pub(super) fn remove(
             Err(error) => failures.push(error),
         }
     }
-    last_of(failures)
-}
-
-/// Says all failures but the last, which the caller gets to say.
-fn last_of(mut failures: Vec<Error>) -> Result<()> {
-    let last = failures.pop();
-    for error in failures {
-        super::complain(&error);
-    }
-    last.map_or(Ok(()), Err)
+    super::last_of(failures)
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::{complain, print};
+use crate::command::table::{Format, age, columns};
 use crate::ground::{Error, Result};
 use crate::image::store::Store;
 use crate::words::digest::ImageId;
@@ -80,17 +81,6 @@ impl Field {
             Self::LastUsed => "LAST USED",
         }
     }
-}
-
-/// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// A table.
-    Text,
-    /// JSON on one line.
-    Json,
-    /// JSON for people.
-    JsonPretty,
 }
 
 /// Lists.
@@ -220,23 +210,7 @@ fn table(rows: &[Row], listing: &Listing) -> String {
         let cells = listing.fields.iter();
         lines.push(cells.map(|field| row.cell(*field, listing.full)).collect());
     }
-    let mut widths = vec![0; listing.fields.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for line in &lines {
-        let padded: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(padded.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    columns(&lines)
 }
 
 /// Spells a size for people.
@@ -253,30 +227,14 @@ fn size(bytes: u64) -> String {
     format!("{value}{unit}")
 }
 
-/// Spells for people how long ago something was.
-fn age(then: u64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seconds = now.map_or(0, |now| now.as_secs()).saturating_sub(then);
-    for (unit, length) in [("day", 86_400), ("hour", 3600), ("minute", 60)] {
-        let count = seconds / length;
-        if count > 0 {
-            let plural = if count == 1 { "" } else { "s" };
-            return format!("{count} {unit}{plural} ago");
-        }
-    }
-    "just now".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_ages_are_spelled_for_people() {
+    fn sizes_are_spelled_for_people() {
         assert_eq!(size(0), "0B");
         assert_eq!(size(1023), "1023B");
         assert_eq!(size(140 << 20), "140MiB");
-        assert_eq!(age(u64::MAX), "just now");
-        assert!(age(0).ends_with(" days ago"));
     }
 }

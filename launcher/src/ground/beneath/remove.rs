@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// Removes what has this name in the directory, with all that is below it. It
@@ -74,12 +74,11 @@ fn descend_needed(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<boo
 }
 
 fn level(parent: BorrowedFd<'_>, name: &CStr, device: u64) -> rustix::io::Result<Level> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+    let fd = match open(parent, name) {
         // An ordinary user's own directory that is closed even to him.
         Err(Errno::ACCESS) => {
             rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
-            rustix::fs::openat(parent, name, flags, Mode::empty())?
+            open(parent, name)?
         }
         opened => opened?,
     };
@@ -94,4 +93,16 @@ fn level(parent: BorrowedFd<'_>, name: &CStr, device: u64) -> rustix::io::Result
         entries: Dir::read_from(&fd)?,
         fd,
     })
+}
+
+/// Opens a directory on which nothing is mounted. Before Linux 5.6 only mounts
+/// of other file systems are noticed, by their device.
+fn open(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat2(parent, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+        Err(Errno::XDEV) => Err(Errno::BUSY),
+        // A filter that does not know the call may answer EPERM.
+        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(parent, name, flags, Mode::empty()),
+        opened => opened,
+    }
 }

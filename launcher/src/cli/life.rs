@@ -1,0 +1,177 @@
+//! The command lines of pods that are there: `launcher list`, `status`,
+//! `stop`, `kill`, `rm`, `gc`, `cat-manifest` and `logs`.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::Command;
+use super::image::format;
+use super::line::{Line, excluded};
+use super::split::boolean;
+use crate::command::collect::Collect;
+use crate::command::list::Listing;
+use crate::command::status::{self, Wait};
+use crate::command::stop::Stop;
+use crate::command::table::Format;
+use crate::command::which::Which;
+use crate::ground::{Error, Result};
+use crate::words::signal::signal;
+use crate::words::types::duration;
+
+/// How long a pod may take to stop.
+const STOP: Duration = Duration::from_secs(10);
+
+/// How long a pod is kept that is over.
+const GRACE: Duration = Duration::from_secs(30 * 60);
+
+/// How long a pod stays prepared.
+const EXPIRE: Duration = Duration::from_secs(24 * 3600);
+
+/// Takes the options of `list`.
+pub(super) fn list(line: &mut Line) -> Result<Command> {
+    Ok(Command::List(Listing {
+        full: line.flag("--full"),
+        legend: !line.flag("--no-legend"),
+        format: line.value("--format", format)?.unwrap_or(Format::Text),
+    }))
+}
+
+/// Takes the options of `status`.
+pub(super) fn status(line: &mut Line) -> Result<Command> {
+    Ok(Command::Status(status::Options {
+        over: wait(line, "--wait")?,
+        ready: wait(line, "--wait-ready")?,
+        format: line.value("--format", format)?.unwrap_or(Format::Text),
+        which: one(line)?,
+    }))
+}
+
+/// Takes the options of `stop`.
+pub(super) fn stop(line: &mut Line) -> Result<Command> {
+    Ok(Command::Stop(Stop {
+        time: line.value("--time", duration)?.unwrap_or(STOP),
+        signal: line.value("--signal", signal)?.unwrap_or(Signal::TERM),
+        which: several(line)?,
+    }))
+}
+
+/// Takes the options of `kill`.
+pub(super) fn kill(line: &mut Line) -> Result<Command> {
+    let signal = line.value("--signal", signal)?.unwrap_or(Signal::KILL);
+    Ok(Command::Kill(several(line)?, signal))
+}
+
+/// Takes the options of `rm`.
+pub(super) fn remove(line: &mut Line) -> Result<Command> {
+    let force = line.flag("--force");
+    Ok(Command::Remove(several(line)?, force))
+}
+
+/// Takes the options of `gc`.
+pub(super) fn collect(line: &mut Line) -> Result<Command> {
+    Ok(Command::Collect(Collect {
+        grace: line.value("--grace-period", duration)?.unwrap_or(GRACE),
+        expire: line.value("--expire-prepared", duration)?.unwrap_or(EXPIRE),
+        dry: line.flag("--dry-run"),
+    }))
+}
+
+/// Takes one pod.
+pub(super) fn one(line: &mut Line) -> Result<Which> {
+    let file = line.path("--uuid-file")?;
+    let words: Vec<String> = line.word()?.into_iter().collect();
+    which(words, file)
+}
+
+fn several(line: &mut Line) -> Result<Which> {
+    let file = line.path("--uuid-file")?;
+    which(line.words()?, file)
+}
+
+fn which(words: Vec<String>, file: Option<std::path::PathBuf>) -> Result<Which> {
+    match (&words[..], &file) {
+        ([], None) => {
+            Err(Error::usage("the UUID of a pod is missing").hint("`launcher list` lists all pods"))
+        }
+        ([uuid, ..], Some(_)) => Err(excluded("--uuid-file", uuid)),
+        _ => Ok(Which { words, file }),
+    }
+}
+
+/// Takes an option that can have a span of time: `--wait` or `--wait=10s`.
+fn wait(line: &mut Line, name: &'static str) -> Result<Wait> {
+    if line.flag(name) {
+        return Ok(Wait::Ever);
+    }
+    let wait = line.value(name, |text| match boolean(text) {
+        // A span of no time is none: `0` and `1` are truth values, too.
+        Some(true) => Ok(Wait::Ever),
+        Some(false) => Ok(Wait::No),
+        None => duration(text).map(Wait::For),
+    })?;
+    Ok(wait.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    fn parsed(line: &str) -> std::result::Result<Command, String> {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        super::super::parse(words)
+            .map(|invocation| invocation.command)
+            .map_err(|misuse| format!("{} {}", misuse.status, misuse.error))
+    }
+
+    #[test]
+    fn a_pod_that_is_missing_or_said_twice_is_wrong_usage() {
+        for verb in ["status", "stop", "kill", "rm", "cat-manifest", "logs"] {
+            assert_eq!(
+                parsed(verb).err(),
+                Some(
+                    "2 the UUID of a pod is missing\nhint: `launcher list` lists all pods"
+                        .to_owned()
+                )
+            );
+            assert_eq!(
+                parsed(&format!("{verb} web --uuid-file f")).err(),
+                Some("2 `--uuid-file` and `web` exclude each other".to_owned())
+            );
+        }
+        assert_eq!(
+            parsed("status a b").err(),
+            Some("2 `b` is one argument too many".to_owned())
+        );
+        assert_eq!(
+            parsed("run --detach --interactive a.aci").err(),
+            Some("125 `--detach` and `--interactive` exclude each other".to_owned())
+        );
+        assert_eq!(
+            parsed("run-prepared --rm --keep x").err(),
+            Some("125 `--keep` and `--rm` exclude each other".to_owned())
+        );
+    }
+
+    #[test]
+    fn waiting_is_for_ever_or_for_a_span_of_time() {
+        for (options, over, ready) in [
+            ("", Wait::No, Wait::No),
+            ("--wait", Wait::Ever, Wait::No),
+            ("--wait=true --wait-ready=false", Wait::Ever, Wait::No),
+            ("--wait-ready", Wait::No, Wait::Ever),
+            (
+                "--wait=2m --wait-ready=3s",
+                Wait::For(Duration::from_secs(120)),
+                Wait::For(Duration::from_secs(3)),
+            ),
+        ] {
+            let Ok(Command::Status(status)) = parsed(&format!("status {options} web")) else {
+                unreachable!("it is understood");
+            };
+            assert_eq!((status.over, status.ready), (over, ready), "{options}");
+            assert_eq!(status.which.words, ["web"]);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `launcher rm`: removes pods.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::which::Which;
+use super::{last_of, print, stop};
+use crate::ground::dirs::{Dirs, State};
+use crate::ground::{Error, Kind, Result};
+use crate::pod::end;
+use crate::pod::status::{self, Phase};
+use crate::words::types::Uuid;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher rm [--force] UUID...
+       launcher rm [--force] --uuid-file=FILE
+
+Removes pods that do not run, with all that their apps wrote.
+
+  --force           kills pods that run
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// The states out of which a pod can be removed, the last first: one that
+/// moves on meanwhile is met again.
+const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+
+/// Removes pods. One that cannot be removed does not keep the others.
+pub(crate) fn run(dir: &Path, which: &Which, force: bool, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::open(dir)?;
+    let mut failures = Vec::new();
+    for uuid in which.find(&dirs)? {
+        match remove(&dirs, uuid, force) {
+            Ok(()) => print(out, &format!("removed {uuid}\n"))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    last_of(failures)
+}
+
+fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
+    let what = || format!("cannot remove pod `{uuid}`");
+    if claim(dirs, uuid)? {
+        return Ok(());
+    }
+    let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
+    let error = match phase {
+        Some(Phase::Running) if force => {
+            stop::kill_one(dirs, uuid)?;
+            // One that is not kept is gone by now.
+            claim(dirs, uuid)?;
+            return Ok(());
+        }
+        Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
+            .hint("`launcher stop` ends it, and `--force` kills it"),
+        Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
+        None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
+            Kind::NotFound,
+            format!("pod `{uuid}` was removed meanwhile"),
+        ),
+        Some(_) => Error::invalid(format!("{}: it is in use", what())),
+    };
+    Err(error)
+}
+
+/// Removes a pod unless somebody has its lock; tells whether it did.
+fn claim(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    for state in STATES {
+        if let Some(_claim) = end::claim(dirs, state, uuid)? {
+            end::remove(dirs, state, uuid)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,226 @@
+//! `launcher status`: what is known of a pod; waits for it, if wanted.
+
+use std::io::Write;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::list;
+use super::print;
+use super::table::Format;
+use super::which::Which;
+use crate::ground::dirs::{Dirs, State};
+use crate::ground::{Error, Result};
+use crate::pod::directory;
+use crate::pod::lock::{Changes, Release, Woken};
+use crate::pod::status::{self, Phase, Status};
+use crate::words::types::{Uuid, spell_time};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher status [--wait[=SPAN]] [--wait-ready[=SPAN]]
+                       [--format=text|json|json-pretty] UUID
+       launcher status [...] --uuid-file=FILE
+
+Prints what is known of a pod, as lines of KEY=VALUE: its state (see `launcher
+help list`), its name, when it was created and started and when it ended, its
+process while it runs, whether it has exited and with which status, and
+app-NAME=STATUS for each app that has ended.
+
+  --wait            waits first until the pod is over, or for a SPAN of time:
+                    90s, 30m, 1h30m. If it is not over then, fails
+  --wait-ready      the same, until all apps have been started
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What is to be waited for, and for how long at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Nothing.
+    #[default]
+    No,
+    /// For as long as it takes.
+    Ever,
+    /// So long.
+    For(Duration),
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The pod.
+    pub(crate) which: Which,
+    /// Wait until it is over.
+    pub(crate) over: Wait,
+    /// Wait until its apps have been started.
+    pub(crate) ready: Wait,
+    /// As text or JSON.
+    pub(crate) format: Format,
+}
+
+/// Tells of the pod.
+///
+/// # Errors
+///
+/// There is none; what was waited for has not come. What is known is printed
+/// all the same.
+pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::open(dir)?;
+    let uuid = options.which.find_one(&dirs)?;
+    let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
+    let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
+    let waited = wait(&dirs, &mut pod, options);
+    print(
+        out,
+        &match options.format {
+            Format::Text => text(&pod),
+            Format::Json => format!("{}\n", list::json(&pod)),
+            Format::JsonPretty => format!("{:#}\n", list::json(&pod)),
+        },
+    )?;
+    waited
+}
+
+fn wait(dirs: &Dirs, pod: &mut Status, options: &Options) -> Result<()> {
+    if let Some(deadline) = options.ready.deadline() {
+        until_ready(dirs, pod, deadline)?;
+    }
+    if let Some(deadline) = options.over.deadline() {
+        until_over(dirs, pod, deadline)?;
+    }
+    Ok(())
+}
+
+impl Wait {
+    /// Returns until when to wait, if at all.
+    fn deadline(self) -> Option<Option<Instant>> {
+        match self {
+            Self::No => None,
+            Self::Ever => Some(None),
+            Self::For(span) => Some(Instant::now().checked_add(span)),
+        }
+    }
+}
+
+/// Waits until a pod is over.
+fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
+    let uuid = pod.uuid;
+    while !pod.phase.is_over() {
+        if let Some(directory) = busy(dirs, pod)?
+            && !Release::of(directory)?.until(deadline)?
+        {
+            return Err(Error::invalid(format!("pod `{uuid}` is not over yet")));
+        }
+        look_again(dirs, pod)?;
+    }
+    Ok(())
+}
+
+/// Waits until all apps of a pod have been started.
+fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
+    let uuid = pod.uuid;
+    while !pod.ready {
+        if pod.phase.is_over() {
+            let what = format!("pod `{uuid}` is over, and not all of its apps were started");
+            return Err(Error::invalid(what));
+        }
+        if let Some(directory) = busy(dirs, pod)? {
+            let changes = Changes::of(&directory)?;
+            let release = Release::of(directory)?;
+            look_again(dirs, pod)?;
+            while !pod.ready && !pod.phase.is_over() {
+                match changes.or(release.as_fd(), deadline)? {
+                    Woken::Changed => look_again(dirs, pod)?,
+                    Woken::Other => break,
+                    Woken::Late => {
+                        let what = format!("not all apps of pod `{uuid}` have been started yet");
+                        return Err(Error::invalid(what));
+                    }
+                }
+            }
+        }
+        look_again(dirs, pod)?;
+    }
+    Ok(())
+}
+
+/// Opens the directory of a pod that somebody makes or runs; `None` if it has
+/// moved on.
+fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
+    let uuid = pod.uuid;
+    let state = match pod.phase {
+        Phase::Running => State::Run,
+        Phase::Preparing if directory::open_in(dirs, State::Prepare, uuid)?.is_some() => {
+            State::Prepare
+        }
+        Phase::Preparing => State::Run,
+        _ => {
+            let word = pod.phase.word();
+            return Err(
+                Error::invalid(format!("pod `{uuid}` does not run: it is {word}"))
+                    .hint("`launcher run-prepared` runs a prepared pod"),
+            );
+        }
+    };
+    directory::open_in(dirs, state, uuid)
+}
+
+/// Looks again; of a pod that is gone, what was known before is kept.
+fn look_again(dirs: &Dirs, pod: &mut Status) -> Result<()> {
+    match status::read(dirs, pod.uuid)? {
+        Some(now) => *pod = now,
+        None => pod.phase = Phase::Gone,
+    }
+    Ok(())
+}
+
+/// Tells of a pod in lines, as the ancestor does.
+fn text(pod: &Status) -> String {
+    let mut lines = vec![format!("state={}", pod.phase.word())];
+    let mut time = |key: &str, time: Option<u64>| {
+        if let Some(time) = time {
+            lines.push(format!("{key}={}", spell_time(time / 1_000_000_000)));
+        }
+    };
+    let over = pod.phase.is_over();
+    let ended = pod.ended.as_ref().filter(|_| over);
+    time("created", pod.created.as_ref().map(|record| record.time));
+    time("started", pod.started.as_ref().map(|record| record.time));
+    time("ended", ended.map(|record| record.time));
+    if let Some(name) = pod.name() {
+        lines.push(format!("name={name}"));
+    }
+    if let Some(started) = pod.started.as_ref().filter(|_| pod.phase == Phase::Running) {
+        lines.push(format!("pid={}", started.process.pid));
+    }
+    lines.push(format!("exited={over}"));
+    if let Some(status) = ended.and_then(|record| record.status) {
+        lines.push(format!("status={status}"));
+    }
+    for app in &pod.apps {
+        if let Some(status) = app.status {
+            lines.push(format!("app-{}={status}", app.name));
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Finds a pod that runs.
+///
+/// # Errors
+///
+/// It does not; the sentence begins with `what`. `None` if it is over.
+pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Status>> {
+    let pod = status::read(dirs, uuid)?;
+    match pod {
+        Some(pod) if pod.phase == Phase::Running => Ok(Some(pod)),
+        Some(pod) if !pod.phase.is_over() => Err(Error::invalid(format!(
+            "cannot {what} pod `{uuid}`: it does not run, but is {}",
+            pod.phase.word()
+        ))),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,59 @@
+//! Which pods a command is about.
+
+use std::path::{Path, PathBuf};
+
+use crate::ground::dirs::Dirs;
+use crate::ground::{Context as _, Error, Result};
+use crate::pod::find;
+use crate::words::types::Uuid;
+
+/// Pods, as they stand on a command line.
+#[derive(Debug, Default)]
+pub(crate) struct Which {
+    /// Beginnings of UUIDs, and names.
+    pub(crate) words: Vec<String>,
+    /// A file with one, as `--uuid-file-save` writes it.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Which {
+    /// Finds all of them, each once.
+    ///
+    /// # Errors
+    ///
+    /// One is not there, or several are meant by one word.
+    pub(super) fn find(&self, dirs: &Dirs) -> Result<Vec<Uuid>> {
+        let mut words = self.words.clone();
+        if let Some(file) = &self.file {
+            words.push(read(file)?);
+        }
+        let mut uuids = Vec::new();
+        for word in words {
+            let uuid = find::pod(dirs, &word)?;
+            if !uuids.contains(&uuid) {
+                uuids.push(uuid);
+            }
+        }
+        Ok(uuids)
+    }
+
+    /// Finds the only one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`]; there are several.
+    pub(super) fn find_one(&self, dirs: &Dirs) -> Result<Uuid> {
+        match self.find(dirs)?[..] {
+            [uuid] => Ok(uuid),
+            _ => Err(Error::usage("one pod is wanted, and not several")),
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    let what = || format!("cannot read the UUID of `{}`", file.display());
+    Ok(std::fs::read_to_string(file)
+        .context(what)?
+        .trim()
+        .to_owned())
+}

@@ -1,0 +1,135 @@
+//! The end of a pod: what is kept of it, and how it is removed.
+//!
+//! Whoever calls these holds the pod's lock, so that no two do it at a time.
+//! Everything that removes a pod does it by [`remove`].
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::cgroup::record;
+use super::directory::{self, read_in};
+use super::life::{self, ENDED, Ended, STARTED, Started};
+use super::lock;
+use crate::ground::dirs::{Dirs, State};
+use crate::ground::{Context as _, Result, beneath};
+use crate::words::types::Uuid;
+
+/// Takes the lock of a pod in a state, if it is there and nobody else has it.
+pub(crate) fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
+    let what = || format!("cannot lock pod `{uuid}`");
+    let (parent, name) = (dirs.pods(state)?, uuid.to_string());
+    let Some(directory) = lock::open(&parent, &name).context(what)? else {
+        return Ok(None);
+    };
+    let got = lock::take(&directory).context(what)?
+        && lock::is_there(&parent, &name, &directory).context(what)?;
+    Ok(got.then_some(directory))
+}
+
+/// Ends a pod in `pods/run` as whoever started it wanted: keeps it, with a
+/// record of how it ended, or removes it.
+pub(crate) fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
+    let keep = directory::open_in(dirs, State::Run, uuid)?
+        .map(|pod| read_in(&pod, STARTED))
+        .transpose()
+        .context(|| format!("cannot find out whether pod `{uuid}` is kept"))?
+        .flatten()
+        .and_then(|record| Started::read(&record))
+        .is_some_and(|started| started.keep);
+    match keep {
+        true => retire(dirs, uuid, status),
+        false => remove(dirs, State::Run, uuid),
+    }
+}
+
+/// Removes the cgroups of a pod that ran. Whatever still runs in them ends:
+/// the pod is over.
+fn give_groups_back(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let Some(pod) = directory::open_in(dirs, State::Run, uuid)? else {
+        return Ok(());
+    };
+    let text =
+        read_in(&pod, "groups").context(|| format!("cannot read the cgroups of `{uuid}`"))?;
+    let Some(text) = text else {
+        return Ok(());
+    };
+    let (groups, _) = record::read(&String::from_utf8_lossy(&text), uuid)?;
+    groups.remove()
+}
+
+/// Keeps a pod in `pods/run` that is over, with a record of how it ended.
+pub(crate) fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
+    give_groups_back(dirs, uuid)?;
+    let what = || format!("cannot keep pod `{uuid}`");
+    let name = uuid.to_string();
+    let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
+    let Some(pod) = lock::open(&run, &name).context(what)? else {
+        return Ok(());
+    };
+    let written = read_in(&pod, ENDED).context(what)?;
+    let written = written.is_some_and(|record| Ended::read(&record).is_some());
+    let ended = Ended {
+        time: life::now(),
+        status,
+    };
+    let write = |now| match now && !written {
+        true => write_record(&pod, &ended).context(what),
+        false => Ok(()),
+    };
+    // A pod that ended well is never seen without its status; one that was
+    // found dead not for longer than needed where others run.
+    let early = write(status.is_some());
+    // Over it is all the same, also on a full disk.
+    rustix::fs::renameat_with(&run, &name, &exited, &name, RenameFlags::NOREPLACE)
+        .and_then(|()| rustix::fs::fsync(&exited))
+        .context(what)?;
+    early.and(write(status.is_none()))
+}
+
+fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = flags | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(pod, ENDED, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut file = std::fs::File::from(file);
+    std::io::Write::write_all(&mut file, ended.text().as_bytes())?;
+    file.sync_all()
+}
+
+/// Removes a pod: first out of sight, by one rename, then file by file. A
+/// second call finishes what was interrupted.
+pub(crate) fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
+    // In no other state are there any, and they are named by the UUID alone.
+    if state == State::Run {
+        give_groups_back(dirs, uuid)?;
+    }
+    hide(dirs, state, uuid)?;
+    delete(dirs.pods(State::Garbage)?, &uuid.to_string())
+        .context(|| format!("cannot remove pod `{uuid}`"))
+}
+
+/// Takes a pod out of sight, to where only what is being removed is.
+pub(crate) fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
+    let what = || format!("cannot remove pod `{uuid}`");
+    let name = uuid.to_string();
+    let (from, garbage) = (dirs.pods(state)?, dirs.pods(State::Garbage)?);
+    if state == State::Garbage {
+        return Ok(());
+    }
+    let mut moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    if matches!(moved, Err(Errno::NOTEMPTY | Errno::EXIST)) {
+        // An earlier pod of this UUID is not quite removed.
+        delete(&garbage, &name).context(what)?;
+        moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    }
+    match moved {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).context(what),
+    }
+}
+
+/// Deletes what is out of sight.
+fn delete(garbage: impl AsFd, name: &str) -> std::io::Result<()> {
+    beneath::remove_tree(garbage.as_fd(), name)
+}

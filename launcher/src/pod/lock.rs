@@ -1,0 +1,164 @@
+//! The lock on the directory of a pod: who has it, and how to wait for it.
+//!
+//! It is a flock(2), exclusive for whoever makes, runs or removes the pod.
+//! Those who only look take it shared and let go of it at once; for so short
+//! a time nobody is turned away.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::ground::{Context as _, Result};
+
+/// Opens the directory of this name, if it is there.
+pub(crate) fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Tells whether somebody makes, runs or removes the pod.
+pub(crate) fn is_held(directory: impl AsFd) -> rustix::io::Result<bool> {
+    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {
+            rustix::fs::flock(&directory, FlockOperation::Unlock)?;
+            Ok(false)
+        }
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Takes the lock, unless somebody makes, runs or removes the pod; tells
+/// whether it was got.
+pub(crate) fn take(directory: impl AsFd) -> rustix::io::Result<bool> {
+    loop {
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(errno) => return Err(errno),
+        }
+        // Somebody may only have looked.
+        if is_held(&directory)? {
+            return Ok(false);
+        }
+    }
+}
+
+/// Tells whether an open directory still has this name.
+pub(crate) fn is_there(
+    parent: impl AsFd,
+    name: &str,
+    directory: impl AsFd,
+) -> rustix::io::Result<bool> {
+    let here = rustix::fs::fstat(directory)?;
+    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Waits for the lock of a pod to be free. A thread does, because flock(2)
+/// knows no deadline; when it has seen the lock free, it closes a pipe.
+pub(crate) struct Release(std::io::PipeReader);
+
+impl Release {
+    /// Begins to wait.
+    pub(crate) fn of(directory: OwnedFd) -> Result<Self> {
+        let what = || "cannot wait for a pod";
+        let (reader, writer) = std::io::pipe().context(what)?;
+        let wait = move || {
+            let shared = FlockOperation::LockShared;
+            while rustix::fs::flock(&directory, shared) == Err(Errno::INTR) {}
+            drop(directory);
+            drop(writer);
+        };
+        std::thread::Builder::new().spawn(wait).context(what)?;
+        Ok(Self(reader))
+    }
+
+    /// Waits until the lock is free, or until then; tells whether it is free.
+    pub(crate) fn until(&self, deadline: Option<Instant>) -> Result<bool> {
+        Ok(first(&[self.as_fd()], deadline)?.is_some())
+    }
+}
+
+/// What becomes readable when the lock is free.
+impl AsFd for Release {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Tells of what happens to the files in the directory of a pod.
+pub(crate) struct Changes(OwnedFd);
+
+impl Changes {
+    /// Begins to watch.
+    pub(crate) fn of(directory: impl AsFd) -> Result<Self> {
+        use std::os::fd::AsRawFd as _;
+        let what = || "cannot watch the directory of a pod";
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context(what)?;
+        let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
+        inotify::add_watch(&events, path, WatchFlags::CREATE | WatchFlags::MODIFY).context(what)?;
+        Ok(Self(events))
+    }
+
+    /// Waits until something has changed, the other descriptor is readable, or
+    /// it is late; tells which.
+    pub(crate) fn or(&self, other: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Woken> {
+        let woken = match first(&[self.0.as_fd(), other], deadline)? {
+            None => Woken::Late,
+            Some(0) => Woken::Changed,
+            Some(_) => Woken::Other,
+        };
+        // What changed, who is woken looks up; here it is only forgotten.
+        while rustix::io::read(&self.0, &mut [0; 4096]).is_ok_and(|length| length > 0) {}
+        Ok(woken)
+    }
+}
+
+/// Why a wait has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Something has changed.
+    Changed,
+    /// The other descriptor is readable.
+    Other,
+    /// It is late.
+    Late,
+}
+
+/// Waits until one of the descriptors is readable, or until then; returns
+/// which one is.
+fn first(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<Option<usize>> {
+    let mut polled: Vec<PollFd<'_>> = fds
+        .iter()
+        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+        .collect();
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map(timespec);
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(polled.iter().position(|fd| !fd.revents().is_empty())),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).context(|| "cannot wait for a pod"),
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

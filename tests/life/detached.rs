@@ -1,0 +1,182 @@
+//! Pods that go on without their caller.
+
+use std::fs;
+
+use super::{Life, child};
+use crate::aci::{Aci, running};
+use crate::claims;
+
+#[test]
+fn who_detaches_hears_why_a_pod_does_not_run_and_nothing_is_left() {
+    require_root!();
+    let life = Life::new();
+    let nothing = Aci::new(&running(&["/no/such"])).bytes();
+    let nothing = life.0.write("nothing.aci", nothing);
+    let text = Aci::new(&running(&["/text"]))
+        .file("rootfs/text", 0o755, "not a program\n")
+        .bytes();
+    let text = life.0.write("text.aci", text);
+    for (image, status, said) in [
+        (
+            &nothing,
+            127,
+            "cannot execute `/no/such`: No such file or directory",
+        ),
+        (&text, 126, "cannot execute `/text`: Exec format error"),
+    ] {
+        for options in [&["--detach"][..], &["--detach", "--rm"], &[], &["--keep"]] {
+            life.call(&[&["run"], options].concat())
+                .arg(image)
+                .run()
+                .exits(status)
+                .says("")
+                .complains(&format!("launcher: {said}\n"));
+            assert_eq!(life.pods(), [""; 0]);
+        }
+    }
+    life.run(&["run", "--detach", "PROBE", "--user", "nobody-here"])
+        .exits(125)
+        .says("")
+        .complains("launcher: the image has no user `nobody-here` in `/etc/passwd`\n");
+    assert_eq!(life.pods(), [""; 0]);
+}
+
+#[test]
+fn the_apps_run_when_the_uuid_is_printed_and_do_not_care_for_the_caller() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.detach(&["PROBE", "--", "--sleep", "600"]);
+    life.run(&["status", "--wait-ready=0s", &uuid])
+        .exits(0)
+        .complains("");
+    let outer = life.pid(&uuid);
+    // A session of its own, and in the end no child of whoever called.
+    let stat = fs::read_to_string(format!("/proc/{outer}/stat")).unwrap();
+    let fields: Vec<_> = stat.split(' ').collect();
+    assert_eq!(fields[5], outer.to_string(), "its session: {stat}");
+    assert_eq!(fields[6], "0", "its terminal: {stat}");
+    let inner = child(outer);
+    for (number, expected) in [
+        ("0", "/dev/null"),
+        ("1", "/log/stdout"),
+        ("2", "/log/stderr"),
+    ] {
+        for process in [outer, inner, child(inner)] {
+            let link = fs::read_link(format!("/proc/{process}/fd/{number}")).unwrap();
+            let link = link.display().to_string();
+            assert!(link.ends_with(expected), "{process} {number}: {link}");
+        }
+    }
+    life.run(&["stop", &uuid]).exits(0);
+    life.leaves_nothing();
+}
+
+#[test]
+fn what_the_apps_write_is_kept_apart_and_their_input_is_empty() {
+    require_root!();
+    let life = Life::new();
+    let words = [
+        "--stdin",
+        "--stdout",
+        "result",
+        "--stderr",
+        "talk",
+        "--exit-code",
+        "3",
+    ];
+    let uuid = life
+        .call(&[&["run", "--detach", "PROBE", "--"], &words[..]].concat())
+        .input("not for the pod")
+        .run()
+        .exits(0)
+        .complains("")
+        .stdout;
+    let uuid = uuid.trim_end();
+    life.run(&["status", "--wait", uuid]).exits(0);
+    assert_eq!(life.status(uuid, "status").as_deref(), Some("3"));
+    assert_eq!(life.status(uuid, "app-probe").as_deref(), Some("3"));
+    life.run(&["logs", uuid])
+        .exits(0)
+        .says("result\n")
+        .complains("talk\n");
+    assert_eq!(life.pods(), [format!("exited/{uuid}")]);
+    life.run(&["rm", uuid])
+        .exits(0)
+        .says(&format!("removed {uuid}\n"))
+        .complains("");
+    assert_eq!(life.pods(), [""; 0]);
+}
+
+#[test]
+fn a_pod_is_kept_or_removed_as_it_was_started() {
+    require_root!();
+    let life = Life::new();
+    for (options, kept) in [
+        (&["--detach"][..], true),
+        (&["--detach", "--rm"], false),
+        (&["--keep"], true),
+        (&["--rm"], false),
+        (&[], false),
+    ] {
+        let words = [
+            "--uuid-file-save",
+            "uuid",
+            "PROBE",
+            "--",
+            "--exit-code",
+            "0",
+        ];
+        life.call(&[&["run"], options, &words].concat())
+            .dir(life.0.path())
+            .run()
+            .exits(0)
+            .complains("");
+        let uuid = fs::read_to_string(life.0.join("uuid")).unwrap();
+        let uuid = uuid.trim_end();
+        // It may be gone before anybody can ask, but for its files.
+        let _ = life.run(&["status", "--wait", uuid]);
+        super::until("its files are gone", || {
+            life.pods().iter().all(|pod| !pod.starts_with("garbage/"))
+        });
+        let expected = kept.then(|| format!("exited/{uuid}"));
+        claims::same(
+            &format!("{options:?}"),
+            &format!("{:?}", life.pods()),
+            &format!("{:?}", Vec::from_iter(expected)),
+        );
+        life.leaves_nothing();
+    }
+}
+
+#[test]
+fn a_prepared_pod_and_a_plan_can_be_detached_too() {
+    require_root!();
+    let life = Life::new();
+    let words = ["PROBE", "--", "--stdout", "ran"];
+    let ran = life.run(&[&["prepare", "--name", "web"], &words[..]].concat());
+    let uuid = ran.exits(0).stdout;
+    life.run(&["run-prepared", "--detach", "web"])
+        .exits(0)
+        .says(&uuid)
+        .complains("");
+    life.run(&["status", "--wait", "web"]).exits(0);
+    life.run(&["logs", "web"]).exits(0).says("ran\n");
+    let uuid = uuid.trim_end();
+    let plan = fs::read(life.dir().join("pods/exited").join(uuid).join("plan")).unwrap();
+    life.run(&["rm", "web"]).exits(0);
+    let plan = life.0.write("plan", plan).display().to_string();
+    let again = life.detach(&["--name", "plan", "--plan", &plan]);
+    assert_eq!(again, uuid);
+    life.run(&["status", "--wait", "plan"]).exits(0);
+    life.run(&["logs", "plan"]).exits(0).says("ran\n");
+    life.run(&["list", "--no-legend"]).exits(0).says(&format!(
+        "{}  probe    exited  just now  just now  plan\n",
+        &uuid[..8]
+    ));
+    life.run(&["cat-manifest", "plan"])
+        .exits(1)
+        .complains(&format!(
+            "launcher: pod `{uuid}` has no manifest: it was run from a plan\n"
+        ));
+    life.leaves_nothing();
+}

@@ -1,0 +1,165 @@
+//! What becomes of pods that nobody watches, and what is told of them.
+
+/// What `gc` removes, and what it must not.
+mod collect;
+/// Pods that go on without their caller.
+mod detached;
+/// Processes that are killed, and records that lie.
+mod faults;
+/// Commands that are killed halfway.
+mod killed;
+/// How pods are listed.
+mod listed;
+/// What is wrong, with the whole text that is shown.
+mod messages;
+/// Two commands at a time.
+mod races;
+/// Waiting, stopping, removing.
+mod verbs;
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+use crate::host::{self, Call, Ran, Scratch, launcher};
+
+/// A directory of pods.
+struct Life(Scratch);
+
+impl Life {
+    fn new() -> Self {
+        Self(Scratch::new())
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.join("dir")
+    }
+
+    /// `launcher WORDS`, where PROBE and BUSYBOX stand for those images.
+    fn call(&self, words: &[&str]) -> Call {
+        let word = |word: &&str| match *word {
+            "PROBE" => host::image("probe").display().to_string(),
+            "BUSYBOX" => host::image("busybox").display().to_string(),
+            word => word.to_owned(),
+        };
+        launcher(&self.dir()).args(words.iter().map(word))
+    }
+
+    /// The same, to its end.
+    fn run(&self, words: &[&str]) -> Ran {
+        self.call(words).run()
+    }
+
+    /// `launcher run --detach WORDS`; gives the UUID.
+    #[track_caller]
+    fn detach(&self, words: &[&str]) -> String {
+        let ran = self.run(&[&["run", "--detach"], words].concat());
+        ran.exits(0).complains("").stdout.trim_end().to_owned()
+    }
+
+    /// A pod that ends well when it is asked to, and has said that it waits.
+    #[track_caller]
+    fn waiting(&self, options: &[&str]) -> String {
+        let words = [options, &["PROBE", "--", "--trap-exit", "15", "0"]].concat();
+        let uuid = self.detach(&words);
+        self.until_it_logs(&uuid, "waiting\n");
+        uuid
+    }
+
+    /// A pod that does not care for being asked to end.
+    #[track_caller]
+    fn stubborn(&self) -> String {
+        let script = "trap '' TERM; echo up; sleep 600; sleep 600";
+        let uuid = self.detach(&["BUSYBOX", "--", "-c", script]);
+        self.until_it_logs(&uuid, "up\n");
+        uuid
+    }
+
+    #[track_caller]
+    fn until_it_logs(&self, uuid: &str, expected: &str) {
+        let path = self.dir().join("pods/run").join(uuid).join("log/stdout");
+        until(&format!("it logs {expected:?}"), || {
+            fs::read_to_string(&path).is_ok_and(|log| log == expected)
+        });
+    }
+
+    /// What `status` says under a key, if it says that.
+    #[track_caller]
+    fn status(&self, uuid: &str, key: &str) -> Option<String> {
+        let said = self.run(&["status", uuid]).exits(0).complains("").stdout;
+        let mut lines = said.lines().filter_map(|line| line.split_once('='));
+        let found = lines.find(|(known, _)| *known == key);
+        found.map(|(_, value)| value.to_owned())
+    }
+
+    #[track_caller]
+    fn state(&self, uuid: &str) -> String {
+        self.status(uuid, "state").unwrap()
+    }
+
+    /// The process that holds the lock of a pod.
+    #[track_caller]
+    fn pid(&self, uuid: &str) -> Pid {
+        let pid = self.status(uuid, "pid").expect("it runs");
+        Pid::from_raw(pid.parse().unwrap()).unwrap()
+    }
+
+    /// What is in the directories of pods, as STATE/UUID.
+    fn pods(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for state in fs::read_dir(self.dir().join("pods")).unwrap() {
+            let state = state.unwrap();
+            for pod in fs::read_dir(state.path()).unwrap() {
+                let (state, pod) = (state.file_name(), pod.unwrap().file_name());
+                all.push(format!("{}/{}", state.display(), pod.display()));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// Removes all that is over, and checks that this is all.
+    #[track_caller]
+    fn leaves_nothing(&self) {
+        self.run(&["gc", "--grace-period=0", "--expire-prepared=0"])
+            .exits(0)
+            .complains("");
+        assert_eq!(self.pods(), [""; 0]);
+        let tmp = fs::read_dir(self.dir().join("tmp")).unwrap();
+        assert_eq!(tmp.count(), 0);
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn until(what: &str, so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The only child of a process.
+#[track_caller]
+fn child(parent: Pid) -> Pid {
+    let is_it = |stat: &str| {
+        let (_, behind) = stat.rsplit_once(") ")?;
+        let found = behind.split(' ').nth(1)?.parse() == Ok(parent.as_raw_nonzero().get());
+        found.then_some(())
+    };
+    let mut pids = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        let pid = Pid::from_raw(name.parse().ok()?)?;
+        let stat = fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
+        is_it(&stat).map(|()| pid)
+    });
+    pids.next().expect("it has a child")
+}
+
+fn kill(pid: Pid) {
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+}

@@ -1,0 +1,111 @@
+//! Two commands at a time: one of them wins, and both say what is true.
+
+use std::thread;
+
+use super::Life;
+
+/// How often a race is run.
+const ROUNDS: usize = 6;
+
+#[test]
+fn stopping_beside_the_end_is_never_an_error_and_loses_no_status() {
+    require_root!();
+    let life = Life::new();
+    for round in 0..ROUNDS {
+        let uuid = life.waiting(&[]);
+        let pid = life.pid(&uuid);
+        let stops: Vec<_> = (0..2)
+            .map(|_| life.call(&["stop", &uuid]).start())
+            .collect();
+        thread::sleep(std::time::Duration::from_millis(round as u64));
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        for stop in stops {
+            stop.end().exits(0);
+        }
+        assert_eq!(life.state(&uuid), "exited");
+        assert_eq!(life.status(&uuid, "app-probe").as_deref(), Some("0"));
+    }
+    life.leaves_nothing();
+}
+
+#[test]
+fn of_many_who_remove_a_pod_one_does() {
+    require_root!();
+    let life = Life::new();
+    for _ in 0..ROUNDS {
+        let uuid = life.run(&["prepare", "PROBE"]).exits(0).stdout;
+        let uuid = uuid.trim_end();
+        let removing: Vec<_> = (0..4).map(|_| life.call(&["rm", uuid]).start()).collect();
+        let mut winners = 0;
+        for ran in removing.into_iter().map(|removing| removing.end()) {
+            winners += usize::from(ran.succeeded());
+            let known = [
+                String::new(),
+                format!("launcher: pod `{uuid}` was removed meanwhile\n"),
+                format!(
+                    "launcher: there is no pod `{uuid}`\nhint: `launcher list` lists all pods\n"
+                ),
+                format!("launcher: cannot remove pod `{uuid}`: it is in use\n"),
+            ];
+            assert!(known.contains(&ran.stderr), "{ran:?}");
+        }
+        assert_eq!(winners, 1);
+        assert_eq!(life.pods(), [""; 0]);
+    }
+}
+
+#[test]
+fn collecting_beside_everything_else_takes_nothing_away() {
+    require_root!();
+    let life = Life::new();
+    life.run(&["image", "list"]).exits(0);
+    let collect = || life.call(&["gc", "--grace-period=0"]).start();
+    for _ in 0..ROUNDS {
+        let words = ["PROBE", "--", "--stdout", "ran"];
+        let run = life.call(&[&["run"], &words[..]].concat()).start();
+        let prepare = life.call(&[&["prepare"], &words[..]].concat()).start();
+        let detach = life
+            .call(&["run", "--detach", "PROBE", "--", "--sleep", "600"])
+            .start();
+        let collecting: Vec<_> = (0..3).map(|_| collect()).collect();
+        let listing = life.call(&["list"]).start();
+        run.end().exits(0).says("ran\n").complains("");
+        let prepared = prepare.end().exits(0).complains("").stdout;
+        let detached = detach.end().exits(0).complains("").stdout;
+        for collecting in collecting {
+            collecting.end().exits(0).complains("");
+        }
+        listing.end().exits(0).complains("");
+        life.run(&["run-prepared", prepared.trim_end()])
+            .exits(0)
+            .says("ran\n")
+            .complains("");
+        assert_eq!(life.state(detached.trim_end()), "running");
+        life.run(&["rm", "--force", detached.trim_end()]).exits(0);
+    }
+    life.leaves_nothing();
+}
+
+#[test]
+fn of_many_who_want_one_name_one_gets_it() {
+    require_root!();
+    let life = Life::new();
+    // The image is stored before.
+    life.run(&["prepare", "PROBE"]).exits(0);
+    for round in 0..ROUNDS {
+        let name = format!("name-{round}");
+        let words = ["prepare", "--name", &name, "PROBE"];
+        let all: Vec<_> = (0..4).map(|_| life.call(&words).start()).collect();
+        let all: Vec<_> = all.into_iter().map(|one| one.end()).collect();
+        assert_eq!(
+            all.iter().filter(|ran| ran.succeeded()).count(),
+            1,
+            "{all:?}"
+        );
+        for ran in all.iter().filter(|ran| !ran.succeeded()) {
+            let end = format!("` is called `{name}` already\n");
+            assert!(ran.stderr.ends_with(&end), "{ran:?}");
+        }
+    }
+    life.leaves_nothing();
+}

@@ -1,0 +1,210 @@
+//! Waiting, stopping, removing.
+
+use std::time::{Duration, Instant};
+
+use super::Life;
+
+#[test]
+fn stopping_waits_for_the_end_and_keeps_what_became_of_the_apps() {
+    require_root!();
+    let life = Life::new();
+    let (one, two) = (life.waiting(&["--name", "one"]), life.waiting(&[]));
+    life.run(&["stop", "one", &two, &one[..8]])
+        .exits(0)
+        .says(&format!("stopped {one}\nstopped {two}\n"))
+        .complains("");
+    for uuid in [&one, &two] {
+        assert_eq!(life.state(uuid), "exited");
+        assert_eq!(life.status(uuid, "app-probe").as_deref(), Some("0"));
+        life.run(&["stop", uuid])
+            .exits(0)
+            .says("")
+            .complains(&format!("launcher: pod `{uuid}` is over already\n"));
+    }
+    life.leaves_nothing();
+}
+
+#[test]
+fn what_does_not_end_is_killed_after_its_time_and_not_before() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.stubborn();
+    let begun = Instant::now();
+    life.run(&["stop", "--time=1s", &uuid])
+        .exits(0)
+        .says(&format!("stopped {uuid}\n"))
+        .complains("");
+    let taken = begun.elapsed();
+    assert!(
+        taken >= Duration::from_secs(1) && taken < Duration::from_secs(9),
+        "{taken:?}"
+    );
+    assert_eq!(life.state(&uuid), "exited");
+    assert_eq!(life.status(&uuid, "status").as_deref(), Some("137"));
+    let uuid = life.stubborn();
+    life.run(&["stop", "--time=0", &uuid]).exits(0);
+    assert_eq!(life.state(&uuid), "exited");
+    let uuid = life.stubborn();
+    life.run(&["kill", &uuid]).exits(0).says("").complains("");
+    assert_eq!(life.status(&uuid, "status").as_deref(), Some("137"));
+    life.leaves_nothing();
+}
+
+#[test]
+fn a_foreground_pod_that_is_stopped_is_removed_and_tells_its_caller() {
+    require_root!();
+    const UUID: &str = "abcdef12-4b5a-4978-8796-a5b4c3d2e1f1";
+    let life = Life::new();
+    for (verb, status) in [(&["stop", UUID][..], Some(4)), (&["kill", UUID], None)] {
+        let mut running = life
+            .call(&[
+                "run",
+                "--uuid",
+                UUID,
+                "PROBE",
+                "--",
+                "--trap-exit",
+                "15",
+                "4",
+            ])
+            .start();
+        running.until_it_says("waiting");
+        life.run(verb).exits(0);
+        assert_eq!(life.pods(), [""; 0]);
+        assert_eq!(running.end().exited(), status);
+    }
+}
+
+#[test]
+fn signals_are_passed_on() {
+    require_root!();
+    let life = Life::new();
+    for (words, signal, status) in [
+        (&["kill", "--signal=USR1"][..], "10", "5"),
+        (&["kill", "--signal=2"], "2", "6"),
+        (&["stop", "--signal=SIGHUP"], "1", "7"),
+    ] {
+        let uuid = life.detach(&["PROBE", "--", "--trap-exit", signal, status]);
+        life.until_it_logs(&uuid, "waiting\n");
+        life.run(&[words, &[&uuid]].concat()).exits(0);
+        life.run(&["status", "--wait", &uuid]).exits(0);
+        assert_eq!(life.status(&uuid, "status").as_deref(), Some(status));
+    }
+    life.leaves_nothing();
+}
+
+#[test]
+fn who_waits_is_told_of_the_end_even_of_a_pod_that_is_removed_then() {
+    require_root!();
+    let life = Life::new();
+    for (options, state) in [(&[][..], "state=exited\n"), (&["--rm"], "state=gone\n")] {
+        let uuid = life.waiting(options);
+        let waiters: Vec<_> = [
+            &["--wait"][..],
+            &["--wait=100s"],
+            &["--wait-ready", "--wait"],
+        ]
+        .iter()
+        .map(|options| {
+            life.call(&[&["status"], *options, &[&uuid]].concat())
+                .start()
+        })
+        .collect();
+        // They are at it, or will be; both must end.
+        life.run(&["status", &uuid]).exits(0);
+        life.run(&["stop", &uuid]).exits(0);
+        for waiter in waiters {
+            let ran = waiter.end();
+            let late = ran.stderr.contains("there is no pod") && state == "state=gone\n";
+            assert!(
+                late || ran.succeeded() && ran.stdout.starts_with(state),
+                "{ran:?}"
+            );
+        }
+    }
+    life.leaves_nothing();
+}
+
+#[test]
+fn who_waits_until_it_is_ready_hears_when_the_apps_run_and_if_they_never_will() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    life.run(&["status", "--wait-ready", &uuid])
+        .exits(0)
+        .complains("");
+    life.run(&["stop", &uuid]).exits(0);
+    // It was, once.
+    life.run(&["status", "--wait-ready", &uuid])
+        .exits(0)
+        .complains("");
+    // As if it had been killed before.
+    let report = life.dir().join("pods/exited").join(&uuid).join("report");
+    std::fs::write(report, "").unwrap();
+    life.run(&["status", "--wait-ready", &uuid])
+        .exits(1)
+        .complains(&format!(
+            "launcher: pod `{uuid}` is over, and not all of its apps were started\n"
+        ));
+    life.leaves_nothing();
+}
+
+#[test]
+fn removing_by_force_kills_and_without_does_not() {
+    require_root!();
+    let life = Life::new();
+    for options in [&[][..], &["--rm"]] {
+        let uuid = life.waiting(options);
+        life.run(&["rm", &uuid]).exits(1).says("");
+        assert_eq!(life.state(&uuid), "running");
+        life.run(&["rm", "--force", &uuid])
+            .exits(0)
+            .says(&format!("removed {uuid}\n"))
+            .complains("");
+        assert_eq!(life.pods(), [""; 0]);
+    }
+    // One that cannot be removed does not keep the others.
+    let (running, prepared) = (life.waiting(&[]), life.run(&["prepare", "PROBE"]).stdout);
+    life.run(&["rm", &running, prepared.trim_end()])
+        .exits(1)
+        .says(&format!("removed {prepared}"));
+    assert_eq!(life.pods(), [format!("run/{running}")]);
+    life.run(&["rm", "--force", &running]).exits(0);
+}
+
+/// How often the threads of a process went to sleep.
+fn switches(pid: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let status = tasks.map(|task| {
+        let path = task.unwrap().path().join("status");
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary"));
+        line.unwrap().to_owned()
+    });
+    status.collect()
+}
+
+#[test]
+fn who_waits_sleeps_until_there_is_something_to_tell() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    for options in [&["--wait"][..], &["--wait=100s"]] {
+        let waiter = life
+            .call(&[&["status"], options, &[&uuid]].concat())
+            .start();
+        let pause = || std::thread::sleep(Duration::from_millis(100));
+        super::until("it waits", || {
+            let before = switches(waiter.pid());
+            pause();
+            before.len() == 2 && switches(waiter.pid()) == before
+        });
+        let before = switches(waiter.pid());
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(switches(waiter.pid()), before);
+        waiter.signal(rustix::process::Signal::KILL);
+        let _ = waiter.end();
+    }
+    life.run(&["stop", &uuid]).exits(0);
+    life.leaves_nothing();
+}
