@@ -94,6 +94,13 @@ fn what_is_executed_can_be_changed() {
             "launcher: cannot execute `/none X`: No such file or directory\n",
         ),
         (
+            "what would control the terminal is shown and not obeyed",
+            "app.aci --exec /no\x1b[31mne",
+            127,
+            Is(""),
+            "launcher: cannot execute `/no\\u{1b}[31mne`: No such file or directory\n",
+        ),
+        (
             "a script without its interpreter",
             "app.aci --exec /script",
             127,

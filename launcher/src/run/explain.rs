@@ -12,7 +12,7 @@ use super::interpreter::{HEAD, interpreter};
 use crate::ground::{Error, Kind, Result};
 use crate::image::rootfs::Rootfs;
 use crate::pod::plan::Plan;
-use crate::words::quote::quoted;
+use crate::words::quote::{escaped, quoted};
 
 /// Makes the sentence for the directive with this index and this errno(3).
 ///
@@ -36,7 +36,10 @@ pub(crate) fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn R
     {
         return Error::new(
             Kind::Failed,
-            format!("the pre-start handler `{program}` failed, and so its app was not started"),
+            format!(
+                "the pre-start handler `{}` failed, and so its app was not started",
+                escaped(&program)
+            ),
         );
     }
     let Some(error) = found else {
@@ -60,7 +63,8 @@ pub(crate) fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn R
 
 /// What could not be done, without the cause.
 fn sentence(directive: &Directive<'_>, reason: &str) -> String {
-    let text = |word: &std::ffi::CStr| word.to_string_lossy().into_owned();
+    // Much of it is what an image says.
+    let text = |word: &std::ffi::CStr| escaped(&word.to_string_lossy());
     match directive {
         Directive::Unshare { namespaces } => {
             format!("cannot make the pod's namespaces ({})", names(*namespaces))
@@ -128,7 +132,7 @@ fn program(words: stage1_init::WordList<'_>) -> String {
 }
 
 fn command(noun: &str, words: stage1_init::WordList<'_>) -> String {
-    let program = program(words);
+    let program = escaped(&program(words));
     match noun {
         "" => format!("cannot execute `{program}`"),
         noun => format!("cannot execute {noun} `{program}`"),
@@ -211,7 +215,8 @@ fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Erro
     }
     Ok(Some(
         Error::invalid(format!(
-            "cannot execute `{program}`: its interpreter {} is not in the image",
+            "cannot execute `{}`: its interpreter {} is not in the image",
+            escaped(program),
             quoted(&name)
         ))
         .hint("build the program statically, or add what it needs to the image"),

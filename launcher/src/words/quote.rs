@@ -26,6 +26,19 @@ pub(crate) fn quoted(text: &str) -> String {
     shown
 }
 
+/// Escapes what does not just stand where it is shown, and leaves nothing out.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        if is_harmless(character) {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_default());
+        }
+    }
+    shown
+}
+
 /// Tells whether a terminal shows the character where it stands, and nothing
 /// else: no control characters, no switches of writing direction, which make
 /// a text read as another (CVE-2021-42574).
