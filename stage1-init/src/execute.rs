@@ -18,7 +18,7 @@ use crate::outer::{self, Child};
 use crate::reap::Ending;
 use crate::say;
 use crate::start::Start;
-use crate::sys::{self, Array};
+use crate::sys::{self, Array, Room};
 
 /// What the process was when it began.
 #[derive(Clone, Copy)]
@@ -71,8 +71,8 @@ type Outcome = Result<Option<Child>, Failure>;
 impl<'a> Pod<'a> {
     /// Begins one; ends the process where there is no memory even for that.
     #[inline(never)]
-    pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>) -> Self {
-        let apps = match Array::new(MAX_APPS) {
+    pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>, room: Option<Room>) -> Self {
+        let apps = match Array::within(room, MAX_APPS) {
             Ok(apps) => apps,
             Err(errno) => {
                 say::failed(b"memory", errno);

@@ -99,19 +99,19 @@ fn main(start: Start) -> ! {
         Work::Help => help(),
         Work::Version => version(),
         Work::Command(words) => {
-            close_inherited(&options, start, None);
+            close_inherited(options.end, start, None);
             run_command(origin, words)
         }
-        Work::Plan(bytes) => {
+        Work::Plan(bytes, room) => {
             let plan = Plan::decode(bytes);
-            close_inherited(&options, start, plan.ok());
-            run_plan(origin, plan)
+            close_inherited(options.end, start, plan.ok());
+            run_plan(origin, plan, room)
         }
     }
 }
 
 /// A pod: in this process, or in its child if there is a pid namespace.
-fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>) -> ! {
+fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Room>) -> ! {
     let plan = match plan {
         Ok(plan) => plan,
         Err(fault) => {
@@ -122,7 +122,7 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>) -> ! {
     if let Some(fd) = origin.demand {
         let _ = sys::signal_when_readable(fd);
     }
-    let mut pod = Pod::new(origin, Some(plan));
+    let mut pod = Pod::new(origin, Some(plan), room);
     let status = match pod.set_up() {
         // The outer half, when all is over; or a failure, in either half.
         Some(status) => status,
@@ -133,7 +133,7 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>) -> ! {
 
 /// No plan: a command, and an init for what it leaves behind.
 fn run_command(origin: Origin, words: WordList<'_>) -> ! {
-    let mut pod = Pod::new(origin, None);
+    let mut pod = Pod::new(origin, None, None);
     let _ = pod.apps.push(App::command(words));
     let status = run_apps(&mut pod);
     end(origin, status)
@@ -174,7 +174,7 @@ fn open_standard() {
 
 /// Closes what was inherited but is named by no option and no directive, and
 /// marks the rest, so that no program gets it by accident.
-fn close_inherited(options: &Options, start: Start, plan: Option<Plan<'_>>) {
+fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
     let mut first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
     loop {
         // No descriptor has the highest number.
@@ -184,7 +184,7 @@ fn close_inherited(options: &Options, start: Start, plan: Option<Plan<'_>>) {
                 next = next.min(number);
             }
         };
-        options.descriptors(start, &mut keep);
+        options::descriptors(end, start, &mut keep);
         for (_, directive) in plan.map(|plan| plan.directives()).unwrap_or_default() {
             directive.descriptors().iter().copied().for_each(&mut keep);
         }

@@ -8,12 +8,12 @@ use stage1_init::{MAX_PLAN, WordList};
 
 use crate::say;
 use crate::start::Start;
-use crate::sys::{self, Array};
+use crate::sys::{self, Array, Room};
 
 /// What is to be done.
 pub(crate) enum Work {
     /// A plan, not decoded yet.
-    Plan(&'static [u8]),
+    Plan(&'static [u8], Option<Room>),
     /// No plan: this command, as a child of a good init.
     Command(WordList<'static>),
     Help,
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     pub(crate) finally: Option<Finally>,
     pub(crate) demand: Option<BorrowedFd<'static>>,
     /// Where the options end, and what follows them begins.
-    end: usize,
+    pub(crate) end: usize,
 }
 
 impl Options {
@@ -66,7 +66,7 @@ impl Options {
                 } else if word == c"--version" {
                     work = Some(Work::Version);
                 } else if word == c"plan" && plan.is_none() && program.is_none() {
-                    work = Some(Work::Plan(words(start, index)));
+                    work = Some(Work::Plan(words(start, index), None));
                 } else {
                     unusable(word, b"no such option; --help tells what there is");
                 }
@@ -82,7 +82,7 @@ impl Options {
         let rest = words(start, index);
         let work = match (work, plan, finally) {
             (Some(work), ..) => work,
-            (None, Some(plan), _) if rest.is_empty() == finally.is_none() => Work::Plan(read(plan)),
+            (None, Some(plan), _) if rest.is_empty() == finally.is_none() => read(plan),
             (None, None, None) => match WordList::new(rest) {
                 Some(words) if !words.is_empty() => Work::Command(words),
                 _ => unusable(c"no plan and no command", b"--help tells what there is"),
@@ -97,17 +97,17 @@ impl Options {
             end,
         }
     }
+}
 
-    /// Names the descriptors that options name, except the plan's, which has
-    /// been read.
-    pub(crate) fn descriptors(&self, start: Start, keep: &mut dyn FnMut(u32)) {
-        for at in (1..self.end).step_by(2) {
-            let number = start.argument(at + 1).map(CStr::to_bytes);
-            if let Some(number) = number.and_then(stage1_init::read_number)
-                && start.argument(at) != Some(c"--plan-fd")
-            {
-                keep(number);
-            }
+/// Names the descriptors that options name, up to where these end, except the
+/// plan's, which has been read.
+pub(crate) fn descriptors(end: usize, start: Start, keep: &mut dyn FnMut(u32)) {
+    for at in (1..end).step_by(2) {
+        let number = start.argument(at + 1).map(CStr::to_bytes);
+        if let Some(number) = number.and_then(stage1_init::read_number)
+            && start.argument(at) != Some(c"--plan-fd")
+        {
+            keep(number);
         }
     }
 }
@@ -139,13 +139,16 @@ fn descriptor(start: Start, index: usize, option: &CStr) -> BorrowedFd<'static> 
 
 /// Reads a plan to its end, one byte more than allowed so that one too long is
 /// seen to be so.
-fn read(plan: BorrowedFd<'_>) -> &'static [u8] {
+fn read(plan: BorrowedFd<'_>) -> Work {
     let mut bytes = match Array::new(MAX_PLAN + 1) {
         Ok(bytes) => bytes,
         Err(errno) => unreadable(errno),
     };
     match bytes.read_all(plan) {
-        Ok(()) => bytes.leak(),
+        Ok(()) => {
+            let (bytes, room) = bytes.leak();
+            Work::Plan(bytes, Some(room))
+        }
         Err(errno) => unreadable(errno),
     }
 }

@@ -16,8 +16,7 @@
     reason = "a register has no type: numbers are passed in and out by their bits"
 )]
 
-use core::ffi::{CStr, c_char, c_int};
-use core::marker::PhantomData;
+use core::ffi::{CStr, c_int};
 use core::ptr;
 
 use linux_raw_sys::general as nr;
@@ -67,6 +66,10 @@ macro_rules! call {
         returned(unsafe { arch::syscall($number, [$a, $b, $c, $d, $e, $f]) })
     };
 }
+
+mod array;
+
+pub(crate) use array::{Array, Room, Strings, Vector};
 
 fn returned(value: isize) -> Result<usize> {
     if (-4095..0).contains(&value) {
@@ -421,173 +424,4 @@ pub(crate) fn release_stack() {
     let end = ((&raw const here).addr() - MARGIN) & !(PAGE - 1);
     // Beyond the head of this file: below its margin a stack holds nothing.
     let _ = call!(__NR_madvise, end - DEPTH, DEPTH, nr::MADV_DONTNEED);
-}
-
-/// A place for so many values, straight from mmap(2): there is no heap. Memory
-/// is taken as it is filled. The values are forgotten with it, not dropped.
-pub(crate) struct Array<T> {
-    first: *mut T,
-    length: usize,
-    capacity: usize,
-}
-
-impl<T> Array<T> {
-    /// Makes an empty one.
-    pub(crate) fn new(capacity: usize) -> Result<Self> {
-        let size = capacity.checked_mul(size_of::<T>()).ok_or(Errno::NOMEM)?;
-        let protection = nr::PROT_READ | nr::PROT_WRITE;
-        let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
-        #[cfg(target_arch = "arm")]
-        let first = call!(
-            __NR_mmap2,
-            0_usize,
-            size.max(1),
-            protection,
-            flags,
-            !0_usize,
-            0_usize
-        )?;
-        #[cfg(not(target_arch = "arm"))]
-        let first = call!(
-            __NR_mmap,
-            0_usize,
-            size.max(1),
-            protection,
-            flags,
-            !0_usize,
-            0_usize
-        )?;
-        Ok(Self {
-            first: ptr::with_exposed_provenance_mut(first),
-            length: 0,
-            capacity,
-        })
-    }
-
-    /// Appends a value.
-    pub(crate) fn push(&mut self, value: T) -> Result<()> {
-        if self.length >= self.capacity {
-            return Err(Errno::TOOBIG);
-        }
-        // SAFETY: the mapping holds `capacity` values, and this is one of them.
-        let place = unsafe { self.first.add(self.length) };
-        // SAFETY: the mapping begins at a page, so it is aligned for any value.
-        unsafe { place.write(value) };
-        self.length += 1;
-        Ok(())
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
-        // SAFETY: as in `as_slice`; the exclusive borrow is handed on.
-        unsafe { core::slice::from_raw_parts_mut(self.first, self.length) }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[T] {
-        // SAFETY: `length` values were written, and nothing unmaps them.
-        unsafe { core::slice::from_raw_parts(self.first, self.length) }
-    }
-}
-
-impl Array<u8> {
-    /// Appends bytes.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        bytes.iter().try_for_each(|&byte| self.push(byte))
-    }
-
-    /// Appends what a descriptor gives, up to its end or until no place is left.
-    pub(crate) fn read_all(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
-        while self.length < self.capacity {
-            // SAFETY: `length` is at most `capacity`, so this stays in the mapping.
-            let free = unsafe { self.first.add(self.length) };
-            match call!(__NR_read, fd.as_raw_fd(), free, self.capacity - self.length) {
-                Ok(0) => break,
-                Ok(read) => self.length += read,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the bytes for as long as the program runs.
-    pub(crate) fn leak(self) -> &'static [u8] {
-        let kept = core::mem::ManuallyDrop::new(self);
-        // SAFETY: as in `as_slice`; the value that could append or unmap is gone.
-        unsafe { core::slice::from_raw_parts(kept.first, kept.length) }
-    }
-}
-
-impl<T> Drop for Array<T> {
-    fn drop(&mut self) {
-        let size = (self.capacity * size_of::<T>()).max(1);
-        let _ = call!(__NR_munmap, self.first, size);
-    }
-}
-
-/// Strings for a program to be: its argv or environment, being put together.
-pub(crate) struct Strings<'a> {
-    pointers: Array<*const c_char>,
-    strings: PhantomData<&'a CStr>,
-}
-
-impl<'a> Strings<'a> {
-    /// Makes an empty one for so many strings.
-    pub(crate) fn new(capacity: usize) -> Result<Self> {
-        let pointers = Array::new(capacity.checked_add(1).ok_or(Errno::NOMEM)?)?;
-        Ok(Self {
-            pointers,
-            strings: PhantomData,
-        })
-    }
-
-    pub(crate) fn push(&mut self, string: &'a CStr) -> Result<()> {
-        // One place stays free: fresh memory is zero, the null at the end.
-        if self.pointers.length + 1 >= self.pointers.capacity {
-            return Err(Errno::TOOBIG);
-        }
-        self.pointers.push(string.as_ptr())
-    }
-
-    pub(crate) fn as_vector(&self) -> Vector<'_> {
-        Vector {
-            first: self.pointers.first,
-            strings: PhantomData,
-        }
-    }
-}
-
-/// An argv or environment as execve(2) takes it: pointers to strings, and a
-/// null pointer.
-#[derive(Clone, Copy)]
-pub(crate) struct Vector<'a> {
-    first: *const *const c_char,
-    strings: PhantomData<&'a CStr>,
-}
-
-impl<'a> Vector<'a> {
-    /// # Safety
-    ///
-    /// `first` must be the first of such pointers, good for as long as `'a`.
-    pub(crate) unsafe fn new(first: *const *const c_char) -> Self {
-        Self {
-            first,
-            strings: PhantomData,
-        }
-    }
-
-    /// Returns the strings in order.
-    pub(crate) fn iter(self) -> impl Iterator<Item = &'a CStr> {
-        let mut place = self.first;
-        core::iter::from_fn(move || {
-            // SAFETY: none before this was null, so this is a pointer or null.
-            let pointer = unsafe { place.read() };
-            if pointer.is_null() {
-                return None;
-            }
-            // SAFETY: what is not null is followed by another.
-            place = unsafe { place.add(1) };
-            // SAFETY: it points to a string, as all of them.
-            Some(unsafe { CStr::from_ptr(pointer) })
-        })
-    }
 }
