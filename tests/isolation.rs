@@ -98,9 +98,18 @@ fn cannot_leave_its_root_through_its_init() {
         refused(path, &probed(&["--list", path]));
     }
     // The numbers of its descriptors can be seen, not what is behind them.
-    for number in probed(&["--list", "/proc/1/fd"]).lines() {
+    let numbers = probed(&["--list", "/proc/1/fd"]);
+    for number in ["0", "1", "2"] {
+        claims::has_line(&numbers, number);
+    }
+    for number in numbers.lines() {
         let path = format!("/proc/1/fd/{number}");
-        refused(&path, &probed(&["--read-file", &path]));
+        let said = probed(&["--read-file", &path]);
+        // While an app starts, PID 1 has a pipe more than in another pod.
+        let gone = said.ends_with(&format!("{path}: ENOENT\n"));
+        if !gone || ["0", "1", "2"].contains(&number) {
+            refused(&path, &said);
+        }
     }
 }
 
