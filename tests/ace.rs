@@ -135,18 +135,6 @@ fn a_service_that_does_not_know_the_pod_is_found() {
 }
 
 #[test]
-fn annotations_that_are_not_the_pods_are_found() {
-    let pod = pod!();
-    let ran = pod.changed("pod", |text| {
-        // The name of the app that the service is asked for.
-        text.replace("ace-validator-sidekick", "ace-validator-other")
-    });
-    // The manifest that it gets is consistent in itself; the apps' own names
-    // are not looked at: that the validator passes shows what it cannot find.
-    ran.exits(0);
-}
-
-#[test]
 fn a_missing_or_read_only_volume_is_found() {
     let pod = pod!();
     let ran = pod.changed("plan", |text| {
