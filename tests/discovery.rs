@@ -99,7 +99,7 @@ impl Site {
         assert_eq!(left, 0);
     }
 
-    /// Replaces some text of the host's architecture by what it is here.
+    /// The archive whose file's name begins so.
     fn path(&self, name: &str) -> PathBuf {
         let directory = self.file(self.kind).join("example");
         let found = fs::read_dir(directory).unwrap().find_map(|entry| {

@@ -160,6 +160,18 @@ pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// The names in a directory, sorted; none if it is not there.
+pub(crate) fn names(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 /// A directory of one test's own, removed when it goes out of scope. Everybody
 /// may look into it.
 pub(crate) struct Scratch(PathBuf);

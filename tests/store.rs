@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::aci::{Aci, manifest};
-use crate::host::{Call, Scratch, launcher};
+use crate::host::{Call, Scratch, launcher, names};
 
 /// An image of this name that has no app, so that running it only stores it.
 fn library(name: &str, version: &str) -> Vec<u8> {
@@ -95,16 +95,4 @@ fn used(path: &Path) -> i64 {
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(now.as_secs()).unwrap()
-}
-
-/// The names in a directory, sorted; none if it is not there.
-fn names(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }

@@ -17,7 +17,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::aci::{Aci, running};
-use crate::host::{Ran, Scratch, launcher};
+use crate::host::{Ran, Scratch, launcher, names};
 
 /// Status of `run` when Nose Cone failed.
 const OURS: i32 = 125;
@@ -107,18 +107,6 @@ impl Target {
 #[track_caller]
 fn refused(image: Aci, reason: &str) {
     Target::new().refuses(&image.bytes(), reason);
-}
-
-/// The names in a directory, sorted; none if it is not there.
-fn names(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// All that can be seen of a directory: names, modes, owners, sizes, times.

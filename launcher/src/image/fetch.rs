@@ -201,10 +201,9 @@ impl<'a> Fetch<'a> {
         {
             return Ok(id);
         }
-        let stored = self.stored(&name)?;
         if dependency.image_id.is_none()
             && self.policy != PullPolicy::Update
-            && let Some(id) = stored
+            && let Some(id) = self.stored(&name)?
         {
             return Ok(id);
         }
@@ -251,10 +250,7 @@ impl<'a> Fetch<'a> {
         }
         let endpoints = {
             let web = self.web()?;
-            let get = |address: &str| {
-                let document = web.document(address, DOCUMENT);
-                document.map_err(|refusal| Why::from(&refusal))
-            };
+            let get = |address: &str| page(web, address);
             let schemes = schemes(self.options.insecure.http);
             discovery::endpoints(name, schemes, &get, &mut attempts)
         };
@@ -464,12 +460,22 @@ fn signature_of(url: &str) -> String {
 }
 
 fn nowhere(name: &Name, attempts: &Attempts) -> Error {
-    let what = format!("image `{name}` is nowhere{}", attempts.lines());
-    let error = Error::new(Kind::NotFound, what);
+    in_vain(format!("image `{name}` is nowhere"), attempts)
+}
+
+/// Says what was not found, with all that was tried, and what to do about it.
+fn in_vain(what: String, attempts: &Attempts) -> Error {
+    let error = Error::new(Kind::NotFound, what + &attempts.lines());
     match attempts.hint() {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// Downloads a page, for discovery.
+fn page(web: &Web, address: &str) -> std::result::Result<Vec<u8>, Why> {
+    web.document(address, DOCUMENT)
+        .map_err(|refusal| Why::from(&refusal))
 }
 
 impl From<&Refusal> for Why {

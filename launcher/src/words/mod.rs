@@ -1,10 +1,5 @@
 //! Words with a meaning: names, versions, digests, manifests. Pure: no I/O.
 
-#![allow(
-    dead_code,
-    reason = "the vocabulary of manifests is complete before all of its users are"
-)]
-
 pub(crate) mod date;
 pub(crate) mod digest;
 pub(crate) mod environment;

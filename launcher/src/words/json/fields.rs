@@ -255,11 +255,6 @@ impl<'a> Fields<'_, 'a> {
         Ok(self.optional(name, read)?.unwrap_or_default())
     }
 
-    /// Tells whether there is such a field, whatever its value.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|(key, _)| key == name)
-    }
-
     /// Notes the fields that nobody asked for.
     pub(crate) fn finish(self) {
         for (key, value) in self.entries {

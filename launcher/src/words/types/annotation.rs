@@ -30,12 +30,6 @@ impl Annotations {
         Ok(Self(list))
     }
 
-    /// Returns the value of a name.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let mut found = self.0.iter().filter(|one| one.name.as_str() == name);
-        found.next().map(|one| one.value.as_str())
-    }
-
     /// Sets a value: in its place if there is the name already, else at the end.
     pub(crate) fn set(&mut self, annotation: Annotation) {
         match self.0.iter_mut().find(|one| one.name == annotation.name) {

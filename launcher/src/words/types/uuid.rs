@@ -33,11 +33,6 @@ impl Uuid {
         bytes[8] = bytes[8] & 0x3f | 0x80;
         Self(bytes)
     }
-
-    /// Returns the 128 bits in network order.
-    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
 }
 
 impl fmt::Display for Uuid {
