@@ -173,8 +173,14 @@ impl<'a> Pod<'a> {
                 })
             }
         };
+        let started = failure.is_none();
         if let Some(app) = self.apps.as_mut_slice().get_mut(at) {
-            app.executed = failure.is_none();
+            app.executed = started;
+            if let (true, Phase::Main, Some(report)) = (started, phase, self.origin.report) {
+                let pid = app.pid.unwrap_or_default().unsigned_abs();
+                let app = app.name.to_bytes();
+                say::report(report, &Report::Started { app, pid });
+            }
         }
         if let Some(Fault { index, errno }) = &failure {
             self.report_failure(*index, *errno);

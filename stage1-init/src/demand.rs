@@ -33,21 +33,17 @@ impl Demand {
             running: None,
             again: false,
         };
-        if sys::is_readable(fd) {
-            demand.begin();
-        }
+        demand.look();
         demand
     }
 
-    /// Takes a signal, if it is the one.
-    pub(crate) fn takes(&mut self, signal: u32) -> bool {
-        let ours = signal == raw::SIGIO;
-        if ours && self.running.is_some() {
+    /// Something can be read: this, perhaps.
+    pub(crate) fn look(&mut self) {
+        if self.running.is_some() {
             self.again = true;
-        } else if ours {
+        } else if sys::is_readable(self.fd) {
             self.begin();
         }
-        ours
     }
 
     /// A child has ended; this one, perhaps.
@@ -55,7 +51,7 @@ impl Demand {
         if self.running == Some(pid) {
             self.running = None;
             if core::mem::take(&mut self.again) {
-                self.begin();
+                self.look();
             }
         }
     }

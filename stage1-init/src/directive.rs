@@ -100,7 +100,9 @@ impl Directive<'_> {
             Self::Join { fd, .. }
             | Self::Terminal { fd }
             | Self::JoinCgroup { fd }
+            | Self::Attended { fd }
             | Self::Seccomp { fd } => [fd, 0, 0],
+            Self::Log { fd, directory, .. } => [fd, directory, 0],
             Self::Stdio {
                 input,
                 output,
@@ -127,6 +129,37 @@ directives! {
         /// Path of the directory on the host.
         path: &'a CStr,
     } "PATH",
+    /// Appends what can be read from a descriptor to the file `log` in a
+    /// directory, while the pod runs: what apps write into a pipe, for instance.
+    /// The first process does that, which stays outside of the pod. May be
+    /// repeated.
+    ///
+    /// For each read there is a record: the time in seconds and nanoseconds
+    /// since 1970, the tag and a length in bytes, then a newline and the bytes:
+    ///
+    /// ```text
+    /// 1764086400.000000000 out 6
+    /// hello
+    /// ```
+    ///
+    /// A file that would become too large is renamed to `log.1` before. What
+    /// cannot be written is dropped, so that no app waits for a disk.
+    "log" Pod Log {
+        /// What is read: an inherited descriptor.
+        fd: u32,
+        /// An inherited descriptor of the directory.
+        directory: u32,
+        /// Which of several it is; a word as the name of an app.
+        tag: AppName<'a>,
+        /// How large the file may become, in bytes.
+        size: u32,
+    } "FD DIRECTORY TAG SIZE",
+    /// Leaves what `log` names unread for as long as somebody has the other end
+    /// of this pipe open: who attends to a terminal reads what is written there.
+    "attended" Pod Attended {
+        /// An inherited descriptor of the end that is read, in non-blocking mode.
+        fd: u32,
+    } "FD",
     /// Maps user ids of the user namespace that the next `unshare` makes.
     "uid-map" Pod UidMap {
         /// First id inside.

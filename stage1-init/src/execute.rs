@@ -12,6 +12,7 @@ use stage1_init::{Directive, Directives, MAX_APPS, Part, Plan, Report};
 use crate::apps::App;
 use crate::beneath::Path;
 use crate::files::{self, Owned};
+use crate::log::Log;
 use crate::mounts::Tree;
 use crate::options::Finally;
 use crate::outer::{self, Child};
@@ -102,7 +103,10 @@ impl<'a> Pod<'a> {
             }
             match self.carry_out(index, directive, plan) {
                 Ok(None) => {}
-                Ok(Some(child)) => return Some(outer::wait_for(child, self.origin)),
+                Ok(Some(child)) => {
+                    let log = Log::of(plan.directives().until(index));
+                    return Some(outer::wait_for(child, self.origin, log));
+                }
                 Err(Failure {
                     index: other,
                     errno,
@@ -195,6 +199,8 @@ impl<'a> Pod<'a> {
             D::Process {} => self.end_app_setup(index, plan)?,
             // What follows is the pod's again, as before the first app.
             D::Init {} => {}
+            // Looked up by the first process; see `log`.
+            D::Log { .. } | D::Attended { .. } => {}
             // Kept in `settings` for the next `unshare`.
             D::Cgroup { .. } | D::UidMap { .. } | D::GidMap { .. } | D::SetGroups { .. } => {}
             // The processes' part; see `process`.

@@ -56,6 +56,8 @@ impl Grammar {
             Directive::Join { namespaces, .. } => self.enter_child(*namespaces),
             Directive::DieWithParent {}
             | Directive::Cgroup { .. }
+            | Directive::Log { .. }
+            | Directive::Attended { .. }
             | Directive::UidMap { .. }
             | Directive::GidMap { .. }
             | Directive::SetGroups { .. }

@@ -11,6 +11,7 @@
 //! | `mounts`, `attributes`, `files`, `beneath` | roots, and what is in them |
 //! | `apps`, `process`, `capabilities`, `program` | the apps, and what their processes become |
 //! | `demand` | a program that is there while somebody wants it |
+//! | `log` | what apps write, kept in files |
 //! | `reap` | PID 1 at work |
 //! | `say` | messages and reports |
 //! | `start`, `mem`, `sys`, `arch` | what a libc would be for; all that is `unsafe` |
@@ -49,6 +50,7 @@ mod mounts;
 
 mod capabilities;
 mod demand;
+mod log;
 mod program;
 
 mod apps;
@@ -59,7 +61,7 @@ mod reap;
 
 use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
-use stage1_init::{Fault, Part, Plan, WordList};
+use stage1_init::{Fault, Plan, WordList};
 
 use crate::apps::App;
 use crate::execute::{Origin, Pod};
@@ -209,20 +211,10 @@ fn version() -> ! {
 fn help() -> ! {
     let mut line = say::Line::new(sys::STDOUT);
     line.push(USAGE);
-    for (part, title) in [
-        (Part::Pod, "\nthe pod:\n"),
-        (
-            Part::Setup,
-            "\nthe pod, between `app` and `process`, and after `init`:\n",
-        ),
-        (Part::Process, "\nbetween `process` and the next part:\n"),
-        (Part::Mark, "\nparts:\n"),
-    ] {
-        line.push(title.as_bytes());
-        for (usage, _) in stage1_init::vocabulary().filter(|&(_, of)| of == part) {
-            for text in [b"  ", usage, b"\n"] {
-                line.push(text);
-            }
+    // In the order of the vocabulary, which is that of the parts of a plan.
+    for (usage, _) in stage1_init::vocabulary() {
+        for text in [b"  ", usage, b"\n"] {
+            line.push(text);
         }
     }
     line.flush();
@@ -242,4 +234,6 @@ Options: --report-fd N, where to report to; --hold-fd N, what stays open;
 A plan is words, each followed by a NUL byte, or the same words as arguments.
 Exit codes: 125 the plan failed, 126 not executable, 127 not found,
 128+N died of signal N, else the code of the first app that failed, else 0.
+
+The directives:
 ";

@@ -17,6 +17,7 @@ use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
 use crate::demand::Demand;
 use crate::execute::{Failure, Origin, Pod};
 use crate::files::write_at;
+use crate::log::Log;
 use crate::say::{Decimal, Line};
 use crate::{reap, sys};
 
@@ -292,26 +293,33 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
     write_at(proc, c"self/timens_offsets", line.as_bytes())
 }
 
-/// Waits for PID 1 of the pod, and passes signals on to it.
+/// Waits for PID 1 of the pod, passes signals on to it, and keeps the log.
 #[inline(never)]
-pub(crate) fn wait_for(child: Child, origin: Origin) -> u8 {
+pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let demand = origin.demand.zip(origin.finally);
     let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin.start));
+    let logged = log.begin();
+    let mut more = logged;
     sys::release_stack();
     loop {
         while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
             if pid == child.pid {
+                log.finish();
                 return reap::code(status);
             }
             if let Some(demand) = &mut demand {
                 demand.ended(pid);
             }
         }
-        let Some(received) = sys::wait_for_signal(None) else {
+        more = more && log.copy();
+        let Some(received) = sys::wait_for_signal(more.then_some(0)) else {
             continue;
         };
-        let taken = |demand: &mut Demand| demand.takes(received.signal);
-        if demand.as_mut().is_some_and(taken) {
+        if received.signal == raw::SIGIO && (demand.is_some() || logged) {
+            more = true;
+            if let Some(demand) = &mut demand {
+                demand.look();
+            }
             continue;
         }
         // What the terminal sends, it sends to the child as well.

@@ -177,6 +177,13 @@ fn one_of_each() -> Vec<Directive<'static>> {
         D::Cgroup {
             path: c"/sys/fs/cgroup/x",
         },
+        D::Log {
+            fd: 101,
+            directory: 102,
+            tag: app,
+            size: 65536,
+        },
+        D::Attended { fd: 103 },
         D::UidMap {
             inside: 0,
             outside: 1000,

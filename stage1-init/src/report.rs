@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! ready                      the roots stand and every app's first program runs
+//! started NAME PID           an app's main program was executed, as this process
+//!                            of the pod's pid namespace
 //! failed INDEX ERRNO         the directive with this index, counted from zero
 //! exited NAME STATUS         an app's main program, status as wait(2) gives it
 //! ```
@@ -15,6 +17,13 @@ use crate::words::{Sink, read_digits, write_number};
 pub enum Report<'a> {
     /// The roots of all apps stand, and the first program of each is running.
     Ready,
+    /// The main program of an app was executed.
+    Started {
+        /// Name of the app.
+        app: &'a [u8],
+        /// Its process, as the pod's pid namespace counts.
+        pid: u32,
+    },
     /// A directive could not be carried out.
     Failed {
         /// Index of the directive in the plan, from zero.
@@ -43,13 +52,8 @@ impl<'a> Report<'a> {
                 write_number(sink, u64::from(errno), 10);
                 sink.write(b"\n");
             }
-            Self::Exited { app, status } => {
-                sink.write(b"exited ");
-                sink.write(app);
-                sink.write(b" ");
-                write_number(sink, u64::from(status), 10);
-                sink.write(b"\n");
-            }
+            Self::Started { app, pid } => of_app(sink, b"started ", app, pid),
+            Self::Exited { app, status } => of_app(sink, b"exited ", app, status),
         }
     }
 
@@ -63,6 +67,10 @@ impl<'a> Report<'a> {
                 directive: number(words.next())?,
                 errno: number(words.next())?,
             },
+            b"started" => Self::Started {
+                app: words.next().filter(|app| !app.is_empty())?,
+                pid: number(words.next())?,
+            },
             b"exited" => Self::Exited {
                 app: words.next().filter(|app| !app.is_empty())?,
                 status: number(words.next())?,
@@ -73,6 +81,15 @@ impl<'a> Report<'a> {
     }
 }
 
+#[inline(never)]
+fn of_app(sink: &mut dyn Sink, what: &[u8], app: &[u8], number: u32) {
+    sink.write(what);
+    sink.write(app);
+    sink.write(b" ");
+    write_number(sink, u64::from(number), 10);
+    sink.write(b"\n");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +98,13 @@ mod tests {
     fn lines_survive_the_round_trip() {
         for (report, line) in [
             (Report::Ready, "ready\n"),
+            (
+                Report::Started {
+                    app: b"web",
+                    pid: 2,
+                },
+                "started web 2\n",
+            ),
             (
                 Report::Failed {
                     directive: 7,
@@ -112,6 +136,8 @@ mod tests {
             "failed 1",
             "failed x 2",
             "exited  1",
+            "started web",
+            "started  2",
             "later 1 2",
         ] {
             assert_eq!(Report::decode(line.as_bytes()), None, "{line}");

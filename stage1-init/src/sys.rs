@@ -255,12 +255,14 @@ pub(crate) fn wait_for_signal(seconds: Option<isize>) -> Option<Received> {
 
 const SI_KERNEL: i32 = 0x80;
 
-/// Has the kernel send SIGIO when a descriptor can be read (fcntl(2), `O_ASYNC`).
+/// Has the kernel send SIGIO when a descriptor can be read (fcntl(2),
+/// `O_ASYNC`). Who then reads it never waits.
 pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own)?;
     let flags = rustix::fs::fcntl_getfl(fd)?;
-    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::from_bits_retain(nr::FASYNC))
+    let more = rustix::fs::OFlags::from_bits_retain(nr::FASYNC | nr::O_NONBLOCK);
+    rustix::fs::fcntl_setfl(fd, flags | more)
 }
 
 /// Tells whether a descriptor can be read now (poll(2)).
@@ -273,10 +275,19 @@ pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
 
 /// Returns the seconds of the monotonic clock, which no clock change moves.
 pub(crate) fn now() -> isize {
-    let mut time = [0_isize; 2];
-    let _ = call!(__NR_clock_gettime, nr::CLOCK_MONOTONIC, time.as_mut_ptr());
-    let [seconds, _] = time;
+    let [seconds, _] = clock(nr::CLOCK_MONOTONIC);
     seconds
+}
+
+/// Returns the time of day: seconds since 1970, and nanoseconds.
+pub(crate) fn time_of_day() -> [isize; 2] {
+    clock(nr::CLOCK_REALTIME)
+}
+
+fn clock(which: u32) -> [isize; 2] {
+    let mut time = [0_isize; 2];
+    let _ = call!(__NR_clock_gettime, which, time.as_mut_ptr());
+    time
 }
 
 // --- files and mounts ---
@@ -379,27 +390,24 @@ pub(crate) fn seccomp(program: &Array<u64>) -> Result<()> {
 
 /// Brings the loopback interface up (netdevice(7)).
 pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
+    /// `IFF_UP` and `IFF_RUNNING`: of a new interface no other is set.
+    const UP_AND_RUNNING: u16 = 0x1 | 0x40;
+    /// `struct ifreq`: a terminated name, the flags, and what is not looked at.
     #[repr(C, align(8))]
     struct Request {
         name: [u8; 16],
-        flags: [u8; 2],
+        flags: u16,
         rest: [u8; 22],
     }
-    let mut name = [0; 16];
-    name[..2].copy_from_slice(b"lo");
-    let mut request = Request {
-        name,
-        flags: [0; 2],
+    let request = Request {
+        name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        flags: UP_AND_RUNNING,
         rest: [0; 22],
     };
-    let (fd, ioctls) = (socket.as_raw_fd(), linux_raw_sys::ioctl::SIOCGIFFLAGS);
-    call!(__NR_ioctl, fd, ioctls, &raw mut request)?;
-    let up = u16::from_ne_bytes(request.flags) | 1;
-    request.flags = up.to_ne_bytes();
     let _ = request.rest;
     call!(
         __NR_ioctl,
-        fd,
+        socket.as_raw_fd(),
         linux_raw_sys::ioctl::SIOCSIFFLAGS,
         &raw const request
     )

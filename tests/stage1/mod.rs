@@ -5,6 +5,7 @@ mod demand;
 mod failures;
 mod fallbacks;
 mod identity;
+mod log;
 mod mounts;
 mod plain_init;
 mod plans;

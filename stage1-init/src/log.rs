@@ -1,0 +1,148 @@
+//! What apps write, kept in files: `log` and `attended`.
+//!
+//! The kernel tells of it by a signal, as with `demand`, so that nobody waits
+//! for it meanwhile. Between two looks nothing is remembered: the file is
+//! opened, and found to be full, for each record anew.
+
+use rustix::fd::BorrowedFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, IoSlice, Result};
+use stage1_init::{Directive, Directives};
+
+use crate::say::Decimal;
+use crate::sys;
+
+/// Longest record, without its head: what a pipe holds, by pages.
+const RECORD: usize = 4096;
+
+/// How often it is read in the end: more than a pipe can hold (pipe(7)), since
+/// somebody outside of the pod may still write into it.
+const ROUNDS: usize = (1 << 20) / RECORD + 1;
+
+/// The directives before the pod's namespaces.
+#[derive(Clone, Copy)]
+pub(crate) struct Log<'a>(Directives<'a>);
+
+impl<'a> Log<'a> {
+    /// Takes those of them that are about the log.
+    pub(crate) fn of(directives: Directives<'a>) -> Self {
+        Self(directives)
+    }
+
+    /// Asks the kernel to tell of what is written from now on. Returns whether
+    /// there is anything to be kept.
+    pub(crate) fn begin(self) -> bool {
+        let mut any = false;
+        for (_, directive) in self.0 {
+            if let Directive::Log { fd, .. } | Directive::Attended { fd } = directive {
+                // What cannot tell, such as a file, is read now and in the end.
+                let _ = sys::inherited(fd).and_then(sys::signal_when_readable);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Reads each descriptor once, unless somebody else does. Returns whether
+    /// there may be more.
+    #[inline(never)]
+    pub(crate) fn copy(self) -> bool {
+        let (mut more, mut attended) = (false, false);
+        for (_, directive) in self.0 {
+            match directive {
+                Directive::Attended { fd } => attended |= is_open(fd),
+                Directive::Log {
+                    fd,
+                    directory,
+                    tag,
+                    size,
+                } if !attended => {
+                    let tag = tag.as_c_str().to_bytes();
+                    more |= copy_one(fd, directory, tag, size).is_ok();
+                }
+                _ => {}
+            }
+        }
+        if !more {
+            sys::release_stack();
+        }
+        more
+    }
+
+    /// The pod is over: reads what is left.
+    pub(crate) fn finish(self) {
+        for _ in 0..ROUNDS {
+            if !self.copy() {
+                return;
+            }
+        }
+    }
+}
+
+/// Tells whether somebody has the other end of a pipe open: then reading does
+/// not find its end.
+fn is_open(fd: u32) -> bool {
+    let read = sys::inherited(fd).and_then(|fd| rustix::io::read(fd, &mut [0; 64]));
+    read != Ok(0)
+}
+
+/// Reads one record and writes it.
+///
+/// # Errors
+///
+/// There was nothing to be read.
+#[inline(never)]
+fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<()> {
+    let mut buffer = [0; RECORD];
+    let length = rustix::io::read(sys::inherited(fd)?, &mut buffer)?;
+    let bytes = buffer.get(..length).unwrap_or_default();
+    if bytes.is_empty() {
+        return Err(Errno::AGAIN);
+    }
+    // What cannot be written is dropped.
+    let _ = sys::inherited(directory).and_then(|directory| append(directory, tag, size, bytes));
+    Ok(())
+}
+
+fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Result<()> {
+    /// What makes ten digits of nine with their leading zeros.
+    const TEN_DIGITS: isize = 1_000_000_000;
+    let [seconds, nanoseconds] = sys::time_of_day();
+    let length = bytes.len().cast_signed();
+    let [seconds, nanoseconds, length] = [seconds, TEN_DIGITS + nanoseconds, length]
+        .map(|number| Decimal::new(u32::try_from(number).unwrap_or_default()));
+    let nanoseconds = nanoseconds.as_bytes().get(1..).unwrap_or_default();
+    let (seconds, length) = (seconds.as_bytes(), length.as_bytes());
+    let parts = [
+        seconds,
+        b".",
+        nanoseconds,
+        b" ",
+        tag,
+        b" ",
+        length,
+        b"\n",
+        bytes,
+    ];
+    let whole = parts.iter().map(|part| part.len() as u64).sum::<u64>();
+    let (mut file, mut end) = open(directory)?;
+    if end > 0 && end + whole > u64::from(size) {
+        rustix::fs::renameat(directory, c"log", directory, c"log.1")?;
+        (file, end) = open(directory)?;
+    }
+    if rustix::io::writev(&file, &parts.map(IoSlice::new))? as u64 == whole {
+        return Ok(());
+    }
+    // A part of a record would hide those behind it.
+    rustix::fs::ftruncate(&file, end)
+}
+
+/// Opens the file at its end.
+fn open(directory: BorrowedFd<'_>) -> Result<(rustix::fd::OwnedFd, u64)> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = rustix::fs::openat(directory, c"log", flags, mode)?;
+    let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
+    Ok((file, end))
+}
