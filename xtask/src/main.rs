@@ -87,7 +87,7 @@ fn run(task: Task) -> Result<()> {
             programs_only: true,
         } => images::programs(&into),
         Task::Images { into, .. } => images::all(&into),
-        Task::Setup => setup::setup(),
+        Task::Setup => setup::setup().map(drop),
         Task::Size => size::task(),
         Task::Test { strict } => test::test(strict),
         Task::Tidy => tidy::tidy(),

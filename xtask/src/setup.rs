@@ -73,13 +73,14 @@ const PACKAGES: &[Package] = &[
 ];
 
 /// `cargo xtask setup`: installs what lacks, or says what lacks and what for.
-pub(crate) fn setup() -> Result<()> {
+/// Tells whether all is there in the end.
+pub(crate) fn setup() -> Result<bool> {
     let missing: Vec<_> = PACKAGES
         .iter()
         .filter(|package| !package.is_here())
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     if is_root() && Path::new("/etc/debian_version").exists() {
         let noninteractive = |words: &[&str]| {
@@ -89,9 +90,10 @@ pub(crate) fn setup() -> Result<()> {
                 .env("DEBIAN_FRONTEND", "noninteractive")
         };
         noninteractive(&["update"]).run()?;
-        return noninteractive(&["install", "--yes", "--no-install-recommends"])
+        noninteractive(&["install", "--yes", "--no-install-recommends"])
             .args(missing.iter().map(|package| package.0))
-            .run();
+            .run()?;
+        return Ok(true);
     }
     for Package(name, _, wanted_by) in missing {
         say(&format!("missing: {name}, for {wanted_by}"));
@@ -99,7 +101,7 @@ pub(crate) fn setup() -> Result<()> {
     say(
         "Tests that want these are skipped, and say so. As root on Debian, `cargo xtask setup` installs them.",
     );
-    Ok(())
+    Ok(false)
 }
 
 impl Package {
