@@ -11,7 +11,8 @@ use crate::host::{Call, Ran, Scratch, launcher};
 /// The pod, as options say it.
 struct Pod {
     scratch: Scratch,
-    /// Groups of processes are named by it, and tests run side by side.
+    /// Groups of processes are named by it, and tests run side by side, also
+    /// those of another checkout.
     uuid: String,
     images: [PathBuf; 2],
 }
@@ -24,7 +25,11 @@ macro_rules! pod {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         Pod {
             scratch: Scratch::new(),
-            uuid: format!("6733c088-a507-4694-{:04x}-{number:012x}", line!()),
+            uuid: format!(
+                "{:08x}-a507-4694-{:04x}-{number:012x}",
+                std::process::id(),
+                line!()
+            ),
             images: [image!("ace-main"), image!("ace-sidekick")],
         }
     }};
