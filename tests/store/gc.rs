@@ -210,3 +210,16 @@ fn a_run_beside_collections_never_loses_its_image() {
     });
     store.image(&["verify"]).run().exits(0);
 }
+
+#[test]
+fn an_index_that_was_not_finished_goes() {
+    require_root!();
+    let store = Store::new();
+    store.store("example.com/sample", "1");
+    fs::write(store.dir().join("names/unfinished"), "example.com/s").unwrap();
+    let before = store.ids();
+    store.image(&["gc"]).run().exits(0).says("").complains("");
+    let left = names(&store.dir().join("names"));
+    assert!(!left.contains(&"unfinished".to_owned()), "{left:?}");
+    assert_eq!(store.ids(), before);
+}

@@ -22,6 +22,9 @@ use crate::words::digest::{Hasher, ImageId};
 /// Largest index that is read, in bytes: seven thousand images of one name.
 const LIMIT: usize = 1 << 20;
 
+/// Where an index is written before it is renamed, under the lock.
+const UNFINISHED: &str = "unfinished";
+
 /// Puts an image behind all others of its name.
 pub(crate) fn add(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
     change(dirs, name, |ids| {
@@ -47,6 +50,10 @@ pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&ImageId) -> Result<bool>) -> R
     // An image is published before its name is put in, so under the lock
     // nothing is missed.
     rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
+    match rustix::fs::unlinkat(&names, UNFINISHED, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).context(what),
+    }
     for entry in rustix::fs::Dir::read_from(&names).context(what)? {
         let entry = entry.context(what)?;
         let file = entry.file_name().to_string_lossy().into_owned();
@@ -108,11 +115,11 @@ fn write(names: &OwnedFd, name: &str, ids: &[ImageId]) -> Result<()> {
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
-    let file = rustix::fs::openat(names, "unfinished", flags, mode).context(what)?;
+    let file = rustix::fs::openat(names, UNFINISHED, flags, mode).context(what)?;
     let mut file = std::fs::File::from(file);
     file.write_all(text.as_bytes()).context(what)?;
     file.sync_all().context(what)?;
-    rustix::fs::renameat(names, "unfinished", names, file_name(name)).context(what)?;
+    rustix::fs::renameat(names, UNFINISHED, names, file_name(name)).context(what)?;
     rustix::fs::fsync(names.as_fd()).context(what)
 }
 
