@@ -37,6 +37,24 @@ fn a_pod_whose_outer_init_was_killed_is_over_and_says_no_status() {
 }
 
 #[test]
+fn the_name_of_a_pod_whose_outer_init_was_killed_is_free() {
+    require_root!();
+    let life = Life::new();
+    let dead = life.waiting(&["--name", "web"]);
+    kill(life.pid(&dead));
+    life.run(&["status", "--wait", &dead]).exits(0);
+    assert_eq!(life.state(&dead), "aborted");
+    // It is called so all the same, as long as no other is.
+    assert_eq!(life.state("web"), "aborted");
+    let uuid = life.waiting(&["--name", "web"]);
+    life.run(&["stop", "web"])
+        .exits(0)
+        .says(&format!("stopped {uuid}\n"))
+        .complains("");
+    life.leaves_nothing();
+}
+
+#[test]
 fn a_pod_whose_inner_init_was_killed_has_exited() {
     require_root!();
     let life = Life::new();

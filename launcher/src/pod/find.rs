@@ -6,6 +6,7 @@ use rustix::fs::Dir;
 
 use super::directory::{self, read_in};
 use super::life::{CREATED, Created};
+use super::lock;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::quote::quoted;
@@ -42,7 +43,7 @@ pub(crate) fn pod(dirs: &Dirs, text: &str) -> Result<Uuid> {
     choose(
         text,
         found,
-        &|uuid, state| created(dirs, state, uuid),
+        &|uuid, state| called(dirs, state, uuid),
         "pod",
         none,
     )
@@ -56,8 +57,8 @@ pub(crate) fn pod(dirs: &Dirs, text: &str) -> Result<Uuid> {
 pub(crate) fn prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
     let found = all(dirs, &[State::Prepared])?;
     let none = "`launcher prepare` prints the UUID of the pod that it makes";
-    let created = |uuid, state| created(dirs, state, uuid);
-    choose(text, found, &created, "prepared pod", none)
+    let called = |uuid, state| called(dirs, state, uuid);
+    choose(text, found, &called, "prepared pod", none)
 }
 
 /// Refuses a name that a pod has that is not over.
@@ -70,7 +71,8 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
         return Err(Error::invalid(format!("`{name}` is a UUID and no name")));
     }
     for (uuid, state) in all(dirs, &MEANT)? {
-        if state != State::Exited && called(&created(dirs, state, uuid), name) {
+        let called = called(dirs, state, uuid);
+        if !called.over && called.name.as_ref() == Some(name) {
             return Err(Error::invalid(format!(
                 "pod `{uuid}` is called `{name}` already"
             )));
@@ -79,17 +81,47 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     Ok(())
 }
 
-/// Reads how a pod came to be, if that was recorded; it was seen in this state
-/// and may have moved on.
-fn created(dirs: &Dirs, seen: State, uuid: Uuid) -> Option<Created> {
-    let states = MEANT.iter().skip_while(|&&state| state != seen);
-    let mut pods = states.filter_map(|&state| directory::open_in(dirs, state, uuid).ok()?);
-    Created::read(&read_in(pods.next()?, CREATED).ok()??)
+/// What people call a pod, and whether it is over.
+struct Called {
+    name: Option<AcName>,
+    over: bool,
 }
 
-fn called(created: &Option<Created>, name: &AcName) -> bool {
-    let own = created.as_ref().and_then(|created| created.name.as_ref());
-    own == Some(name)
+/// Looks what a pod is called that was seen in this state and may have moved
+/// on. What cannot be read calls it nothing.
+fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Called {
+    let states = MEANT.iter().skip_while(|&&state| state != seen);
+    let mut found = states.filter_map(|&state| called_in(dirs, state, uuid).ok()?);
+    found.next().unwrap_or(Called {
+        name: None,
+        over: true,
+    })
+}
+
+/// The same, if it is in this state.
+fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Called>> {
+    let Ok(Some(pod)) = directory::open_in(dirs, state, uuid) else {
+        return Ok(None);
+    };
+    let record = read_in(&pod, CREATED)?;
+    let over = match state {
+        State::Prepared => false,
+        State::Exited => true,
+        // Whoever made or ran it was killed, or it has moved on just now.
+        _ => !lock::is_held(&pod)?,
+    };
+    let is_there = |parent| lock::is_there(parent, &uuid.to_string(), &pod);
+    if !dirs
+        .pods(state)
+        .is_ok_and(|parent| is_there(parent) == Ok(true))
+    {
+        return Ok(None);
+    }
+    let created = record.and_then(|record| Created::read(&record));
+    Ok(Some(Called {
+        name: created.and_then(|created| created.name),
+        over,
+    }))
 }
 
 /// Chooses the one pod that is meant: the one of that UUID, or else of that
@@ -98,7 +130,7 @@ fn called(created: &Option<Created>, name: &AcName) -> bool {
 fn choose(
     text: &str,
     found: BTreeMap<Uuid, State>,
-    created: &dyn Fn(Uuid, State) -> Option<Created>,
+    called: &dyn Fn(Uuid, State) -> Called,
     noun: &str,
     none: &str,
 ) -> Result<Uuid> {
@@ -113,10 +145,11 @@ fn choose(
     if let Ok(name) = AcName::parse(text) {
         let (mut live, mut over) = (Vec::new(), Vec::new());
         for (&uuid, &state) in &found {
-            if called(&created(uuid, state), &name) {
-                match state {
-                    State::Exited => over.push(uuid),
-                    _ => live.push(uuid),
+            let called = called(uuid, state);
+            if called.name.as_ref() == Some(&name) {
+                match called.over {
+                    true => over.push(uuid),
+                    false => live.push(uuid),
                 }
             }
         }
@@ -166,17 +199,19 @@ mod tests {
             (uuid(OVER), State::Exited),
             (uuid(OLDER), State::Exited),
         ];
-        let created = |pod: Uuid, _| {
+        let called = |pod: Uuid, state| {
             let name = match pod.to_string().as_str() {
                 ONE => "web",
                 TWO => "1111",
                 OVER => "web",
-                _ => return None,
+                _ => "",
             };
-            let name = AcName::parse(name).ok();
-            Some(Created { time: 0, name })
+            Called {
+                name: AcName::parse(name).ok(),
+                over: state == State::Exited,
+            }
         };
-        choose(text, found.into(), &created, "pod", "so it is")
+        choose(text, found.into(), &called, "pod", "so it is")
             .map(|uuid| uuid.to_string())
             .map_err(|error| error.to_string())
     }
