@@ -55,6 +55,24 @@ fn the_name_of_a_pod_whose_outer_init_was_killed_is_free() {
 }
 
 #[test]
+fn a_pod_whose_inner_init_was_killed_before_its_apps_ran_says_so() {
+    require_root!();
+    let strace = tool!("strace");
+    let life = Life::new();
+    for options in [&["run", "--keep"][..], &["run", "--detach"]] {
+        // What is made in `/dev` of the pod.
+        let fault = "inject=mknodat:signal=KILL:when=1";
+        let words = [options, &["PROBE", "--", "--exit-code", "0"]].concat();
+        life.call_by(&strace, fault, &words)
+            .run()
+            .exits(137)
+            .says("")
+            .complains("launcher: cannot start the pod: its init was killed\n");
+        assert_eq!(life.pods(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_pod_whose_inner_init_was_killed_has_exited() {
     require_root!();
     let life = Life::new();

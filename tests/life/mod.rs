@@ -18,7 +18,7 @@ mod races;
 mod verbs;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,12 +40,26 @@ impl Life {
 
     /// `launcher WORDS`, where PROBE and BUSYBOX stand for those images.
     fn call(&self, words: &[&str]) -> Call {
+        launcher(&self.dir()).args(Self::words(words))
+    }
+
+    /// The same under strace(1), which injects a fault.
+    fn call_by(&self, strace: &Path, fault: &str, words: &[&str]) -> Call {
+        host::call(strace)
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", fault])
+            .arg(host::program())
+            .arg("--dir")
+            .arg(self.dir())
+            .args(Self::words(words))
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
         let word = |word: &&str| match *word {
             "PROBE" => host::image("probe").display().to_string(),
             "BUSYBOX" => host::image("busybox").display().to_string(),
             word => word.to_owned(),
         };
-        launcher(&self.dir()).args(words.iter().map(word))
+        words.iter().map(word).collect()
     }
 
     /// The same, to its end.

@@ -135,7 +135,7 @@ fn said(child: &mut Child) -> Error {
         let _ = stream.read_to_string(&mut said);
     }
     match said.trim_end().trim_start_matches("launcher: ") {
-        "" => Error::new(Kind::Failed, format!("{WHAT}: its init was killed")),
+        "" => finish::init_was_killed(),
         said => Error::new(Kind::Failed, said),
     }
 }

@@ -2,7 +2,7 @@
 //! again for it, and still holds its lock; nobody types this command, so no help lists it.
 
 use crate::ground::dirs::{Dirs, State};
-use crate::ground::{Error, Result};
+use crate::ground::{Error, Kind, Result};
 use crate::image::rootfs::Rootfs;
 use crate::image::tree::Stack;
 use crate::pod::overlay::Overlay;
@@ -21,14 +21,25 @@ use stage1_init::Directive;
 /// caller exits with the pod's status all the same.
 pub(crate) fn run(dirs: &Dirs, uuid: Uuid, status: u8) -> Result<()> {
     let told = told(dirs, uuid);
-    let concluded = match &told {
-        Ok((report, _)) if !status::is_ready(report) => end::remove(dirs, State::Run, uuid),
-        _ => end::conclude(dirs, uuid, Some(status)),
+    let began = !matches!(&told, Ok((report, _)) if !status::is_ready(report));
+    let concluded = match began {
+        true => end::conclude(dirs, uuid, Some(status)),
+        false => end::remove(dirs, State::Run, uuid),
     };
     match told?.1 {
         Some(error) => Err(error),
+        // A failure of its own the init has reported, or said.
+        None if !began && status > SIGNALLED => Err(init_was_killed()),
         None => concluded,
     }
+}
+
+/// Greater are the statuses of what a signal ended.
+const SIGNALLED: u8 = 128;
+
+/// Says why a pod did not start of which there is no report.
+pub(super) fn init_was_killed() -> Error {
+    Error::new(Kind::Failed, "cannot start the pod: its init was killed")
 }
 
 /// Reads the report, and explains it if a directive failed.
