@@ -136,7 +136,7 @@ fn a_service_that_does_not_know_the_pod_is_found() {
     let path = pod.dir().join("pods/prepared").join(&pod.uuid).join("pod");
     fs::write(&path, "{}").unwrap();
     let ran = launcher(&pod.dir()).args(["run-prepared", &pod.uuid]).run();
-    fails(&ran, "==> ");
+    fails(&ran, "failed with 503");
 }
 
 #[test]

@@ -105,6 +105,31 @@ fn who_does_not_know_the_token_learns_nothing() {
 }
 
 #[test]
+fn of_a_pod_that_is_damaged_nothing_is_told_and_nobody_waits() {
+    let scratch = Scratch::new();
+    let uuid = "6733c088-a507-4694-0004-edbe4fc5266f";
+    let script = format!("{ASK}ask $v1/pod/uuid");
+    require_root!();
+    launcher(&scratch.join("dir"))
+        .args(["prepare", "--uuid", uuid])
+        .arg(image!("busybox"))
+        .args(["--", "-c", &script])
+        .run()
+        .exits(0);
+    let prepared = scratch.join("dir/pods/prepared").join(uuid);
+    fs::write(prepared.join("pod"), "{}").unwrap();
+    launcher(&scratch.join("dir"))
+        .args(["run-prepared", uuid])
+        .run()
+        .exits(1)
+        .says("")
+        .complains(&format!(
+            "launcher: cannot read the manifest of pod `{uuid}`: field `acKind` is missing\n\
+             wget: server returned error: HTTP/1.1 503 Service Unavailable\n"
+        ));
+}
+
+#[test]
 fn one_pod_can_have_verified_what_another_one_signed() {
     let scratch = Scratch::new();
     let uuid = "6733c088-a507-4694-0002-edbe4fc5266f";

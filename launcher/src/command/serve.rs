@@ -8,10 +8,11 @@ use std::os::fd::AsFd as _;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{Gid, Uid};
 
+use super::complain;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Result};
 use crate::image::store::Store;
-use crate::pod::metadata::{AppMetadata, Metadata};
+use crate::pod::metadata::{AppMetadata, Metadata, Request, Response};
 use crate::pod::{directory, secret};
 use crate::run::serve::serve;
 use crate::words::json::{self, Object, Value};
@@ -19,18 +20,23 @@ use crate::words::manifest::pod::PodApp;
 use crate::words::manifest::{ImageManifest, PodManifest};
 use crate::words::types::Uuid;
 
-/// Answers until nobody has asked for a while.
+/// Answers until nobody has asked for a while. Where what the pod is made of
+/// cannot be read, says so, to the apps as well: they wait for an answer.
 ///
 /// # Errors
 ///
-/// What the pod is made of cannot be read; the socket fails.
+/// The socket fails.
 pub(crate) fn run(dirs: &Dirs, uuid: Uuid) -> Result<()> {
-    let metadata = metadata(dirs, uuid)?;
+    let metadata = metadata(dirs, uuid).inspect_err(complain).ok();
+    let answer = |request: Request<'_>| match &metadata {
+        Some(metadata) => metadata.answer(request),
+        None => Response::refusal(503, "the metadata of the pod cannot be read"),
+    };
     let input = std::io::stdin();
     let socket = input.as_fd().try_clone_to_owned();
     let listener = TcpListener::from(socket.context(|| "cannot use the socket")?);
     give_up_everything()?;
-    serve(&listener, &metadata)
+    serve(&listener, &answer)
 }
 
 /// Reads all that can be asked for.

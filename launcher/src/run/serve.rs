@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::ground::{Context as _, Result};
-use crate::pod::metadata::{Metadata, Request, Response};
+use crate::pod::metadata::{Request, Response};
 
 /// Most connections at a time.
 const CONNECTIONS: usize = 32;
@@ -34,16 +34,19 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// How long the server stays when nobody asks.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// What makes a response of a request.
+type Answer<'a> = &'a dyn Fn(Request<'_>) -> Response;
+
 /// Answers until nobody has asked for a while.
 ///
 /// # Errors
 ///
 /// The listening socket fails.
-pub(crate) fn serve(listener: &TcpListener, metadata: &Metadata) -> Result<()> {
-    serve_for(listener, metadata, IDLE)
+pub(crate) fn serve(listener: &TcpListener, answer: Answer<'_>) -> Result<()> {
+    serve_for(listener, answer, IDLE)
 }
 
-fn serve_for(listener: &TcpListener, metadata: &Metadata, idle: Duration) -> Result<()> {
+fn serve_for(listener: &TcpListener, answer: Answer<'_>, idle: Duration) -> Result<()> {
     let what = || "cannot serve the pod's metadata";
     listener.set_nonblocking(true).context(what)?;
     let mut connections: Vec<Connection> = Vec::new();
@@ -63,7 +66,7 @@ fn serve_for(listener: &TcpListener, metadata: &Metadata, idle: Duration) -> Res
         // Those that were accepted just now have not been waited for.
         let mut going = Vec::with_capacity(connections.len());
         for mut connection in connections {
-            if !ready.next().unwrap_or(false) || connection.goes_on(metadata) {
+            if !ready.next().unwrap_or(false) || connection.goes_on(answer) {
                 going.push(connection);
             }
         }
@@ -141,7 +144,7 @@ struct Connection {
 
 impl Connection {
     /// Does what can be done without waiting; tells whether there is more to do.
-    fn goes_on(&mut self, metadata: &Metadata) -> bool {
+    fn goes_on(&mut self, answer: Answer<'_>) -> bool {
         if self.answer.is_empty() {
             let mut buffer = [0; 4096];
             match self.stream.read(&mut buffer) {
@@ -149,7 +152,7 @@ impl Connection {
                 Ok(count) => self.request.extend_from_slice(&buffer[..count]),
                 Err(error) => return is_patience(&error),
             }
-            match understand(&self.request, metadata) {
+            match understand(&self.request, answer) {
                 Some(answer) => self.answer = answer,
                 None => return true,
             }
@@ -171,7 +174,7 @@ fn is_patience(error: &std::io::Error) -> bool {
 
 /// Reads a request as far as it is there; returns the bytes of the answer when
 /// it is complete, or when it can never be.
-fn understand(bytes: &[u8], metadata: &Metadata) -> Option<Vec<u8>> {
+fn understand(bytes: &[u8], answer: Answer<'_>) -> Option<Vec<u8>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let head = match request.parse(bytes) {
@@ -197,7 +200,7 @@ fn understand(bytes: &[u8], metadata: &Metadata) -> Option<Vec<u8>> {
     };
     let body = bytes.get(head..head + length)?;
     let method = request.method.unwrap_or_default();
-    let answer = metadata.answer(Request {
+    let answer = answer(Request {
         method,
         path: request.path.unwrap_or_default(),
         body,
@@ -215,6 +218,7 @@ fn spell(response: &Response, with_body: bool) -> Vec<u8> {
         411 => "Length Required",
         413 => "Content Too Large",
         431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
         _ => "Bad Request",
     };
     let mut bytes = format!(

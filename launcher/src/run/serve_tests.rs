@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use super::*;
+use crate::pod::metadata::Metadata;
 use crate::words::digest::KEY;
 use crate::words::types::Uuid;
 
@@ -22,12 +23,16 @@ fn metadata() -> Metadata {
     }
 }
 
+fn answer(request: Request<'_>) -> Response {
+    metadata().answer(request)
+}
+
 /// A server that ends soon after the last who asked.
 fn server() -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let served = thread::spawn(move || {
-        serve_for(&listener, &metadata(), Duration::from_millis(300)).unwrap();
+        serve_for(&listener, &answer, Duration::from_millis(300)).unwrap();
     });
     (address, served)
 }
@@ -58,11 +63,11 @@ fn what_is_no_request_is_refused_and_hurts_nobody() {
         ),
         ("GET /x HTTP/1.1\r\n\r\n", "401"),
     ] {
-        let answer = understand(request.as_bytes(), &metadata()).unwrap();
-        let answer = String::from_utf8(answer).unwrap();
+        let answered = understand(request.as_bytes(), &answer).unwrap();
+        let answered = String::from_utf8(answered).unwrap();
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{answer}"
+            answered.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answered}"
         );
     }
 }
@@ -75,7 +80,7 @@ fn an_incomplete_request_is_waited_for() {
         "POST /t/acMetadata/v1/pod/hmac/sign HTTP/1.1\r\nContent-Length: 9\r\n\r\ncontent=",
     ] {
         assert!(
-            understand(request.as_bytes(), &metadata()).is_none(),
+            understand(request.as_bytes(), &answer).is_none(),
             "{request}"
         );
     }
