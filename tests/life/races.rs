@@ -29,6 +29,30 @@ fn stopping_beside_the_end_is_never_an_error_and_loses_no_status() {
 }
 
 #[test]
+fn what_is_over_can_be_removed_while_that_is_written_down() {
+    require_root!();
+    let strace = tool!("strace");
+    let life = Life::new();
+    // Half a second in which it is over, and somebody has its lock.
+    let running = crate::host::call(&strace)
+        .args(["-f", "-qq", "-e", "inject=fsync:delay_exit=500000", "-o"])
+        .arg(life.0.join("strace.log"))
+        .arg(crate::host::program())
+        .arg("--dir")
+        .arg(life.dir())
+        .args(["run", "--keep", "--name=web"])
+        .arg(crate::host::image("probe"))
+        .args(["--", "--exit-code", "0"])
+        .start();
+    super::until("it is over", || {
+        life.run(&["list"]).exits(0).stdout.contains("exited")
+    });
+    life.run(&["rm", "web"]).exits(0).complains("");
+    running.end().exits(0);
+    assert_eq!(life.pods(), [""; 0]);
+}
+
+#[test]
 fn of_many_who_remove_a_pod_one_does() {
     require_root!();
     let life = Life::new();

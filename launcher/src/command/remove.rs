@@ -7,8 +7,9 @@ use super::which::Which;
 use super::{last_of, print, stop};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Kind, Result};
-use crate::pod::end;
+use crate::pod::lock::Release;
 use crate::pod::status::{self, Phase};
+use crate::pod::{directory, end};
 use crate::words::types::Uuid;
 
 /// How to use this command.
@@ -47,6 +48,14 @@ fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
         return Ok(());
     }
     let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
+    // Who ran it may still be at writing down how it ended.
+    if matches!(phase, Some(Phase::Exited | Phase::Aborted))
+        && let Some(pod) = directory::open_in(dirs, State::Exited, uuid)?
+        && Release::of(pod)?.until(None)?
+        && claim(dirs, uuid)?
+    {
+        return Ok(());
+    }
     let error = match phase {
         Some(Phase::Running) if force => {
             stop::kill_one(dirs, uuid)?;
