@@ -7,6 +7,7 @@ mod fetch;
 mod image;
 mod life;
 mod line;
+mod log;
 mod pod;
 mod split;
 mod trust;
@@ -20,8 +21,9 @@ use line::Line;
 use crate::command::detach::Manner;
 use crate::command::plan::Format;
 use crate::command::which::Which;
-use crate::command::{OURS, collect, help, list, run, status, stop, version};
+use crate::command::{OURS, collect, help, list, logs, run, status, stop, version};
 use crate::ground::{Error, Result};
+use crate::pod::log::Log;
 use crate::words::types::{AcName, Uuid};
 
 /// What was asked for.
@@ -44,8 +46,9 @@ pub(crate) enum Command {
     RunPrepared(String, Manner),
     /// Execute a plan, in a pod that may have a name.
     RunPlan(PathBuf, Option<AcName>, Manner),
-    /// Run a pod whose lock is the standard input, and keep it in the end or not.
-    Begin(Uuid, bool),
+    /// Run a pod whose lock is the standard input, keep it in the end or not, and
+    /// its log so.
+    Begin(Uuid, bool, Log),
     /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Fetch images.
@@ -69,7 +72,7 @@ pub(crate) enum Command {
     /// Print the manifest of a pod.
     CatManifest(Which),
     /// Print what the apps of a pod have written.
-    Logs(Which),
+    Logs(logs::Options),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -132,15 +135,15 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "rm" => life::remove(&mut line)?,
         "gc" => life::collect(&mut line)?,
         "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
-        "logs" => Command::Logs(life::one(&mut line)?),
+        "logs" => log::logs(&mut line)?,
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
         "begin" => {
-            let keep = line.flag("--keep");
+            let (keep, log) = (line.flag("--keep"), log::of_line(&mut line, true)?);
             let uuid = line.word()?;
             let uuid = uuid.ok_or_else(|| Error::usage("an argument is missing"))?;
-            Command::Begin(Uuid::parse(&uuid)?, keep)
+            Command::Begin(Uuid::parse(&uuid)?, keep, log.unwrap_or_default())
         }
         "finish" => {
             let (uuid, status) = (line.word()?, line.word()?);

@@ -72,7 +72,9 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::RunPlan(file, name, manner) => {
             ran(command::run::run_plan(&dir, &file, name, manner))
         }
-        Command::Begin(uuid, keep) => fail(&never(command::detach::begin(&dir, uuid, keep)), OURS),
+        Command::Begin(uuid, keep, log) => {
+            fail(&never(command::detach::begin(&dir, uuid, keep, log)), OURS)
+        }
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
@@ -103,10 +105,7 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             &which,
             &mut std::io::stdout(),
         )),
-        Command::Logs(which) => {
-            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-            done(command::kept::logs(&dir, &which, &mut out, &mut err))
-        }
+        Command::Logs(options) => done(command::logs::run(&dir, &options)),
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

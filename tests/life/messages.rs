@@ -122,6 +122,50 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
 }
 
 #[test]
+fn logs_that_there_are_not_are_not_silently_empty() {
+    require_root!();
+    let life = Life::new();
+    let end = ["PROBE", "--", "--exit-code", "0"];
+    let over = |options: &[&str]| {
+        let uuid = life.detach(&[options, &end].concat());
+        life.run(&["status", "--wait", &uuid]).exits(0);
+        uuid
+    };
+    let silent = over(&["--log=none"]);
+    let logged = over(&[]);
+    let plan = life.dir().join("pods/exited").join(&logged).join("plan");
+    let plan = std::fs::read_to_string(plan).unwrap();
+    let plan = plan.replace("\nprocess\n", "\nprocess\nstdio 0 1 2\n");
+    life.run(&["rm", &logged]).exits(0);
+    let own = life.detach(&["--plan", &life.0.write("plan", plan).display().to_string()]);
+    life.run(&["status", "--wait", &own]).exits(0);
+    let logged = over(&["--name=logged"]);
+    for (words, said) in [
+        (
+            &["logs", &silent][..],
+            format!("pod `{silent}` has no log: it was run with `--log=none`"),
+        ),
+        (
+            &["logs", &own],
+            format!("pod `{own}` has no log: its plan says itself where its apps write"),
+        ),
+        (
+            &["logs", "--app=d\x1b", "logged"],
+            format!(
+                "pod `{logged}` has no log of an app `d\\u{{1b}}`\n\
+                 hint: it has that of `probe`"
+            ),
+        ),
+    ] {
+        life.run(words)
+            .exits(1)
+            .says("")
+            .complains(&format!("launcher: {said}\n"));
+    }
+    life.leaves_nothing();
+}
+
+#[test]
 fn the_uuid_of_a_pod_that_is_kept_is_taken() {
     require_root!();
     const UUID: &str = "abcdef12-4b5a-4978-8796-a5b4c3d2e1f1";

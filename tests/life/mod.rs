@@ -10,6 +10,10 @@ mod faults;
 mod killed;
 /// How pods are listed.
 mod listed;
+/// What apps write, and who reads it.
+mod logs;
+/// Logs that are kept in memory.
+mod memory;
 /// What is wrong, with the whole text that is shown.
 mod messages;
 /// Two commands at a time.
@@ -94,9 +98,8 @@ impl Life {
 
     #[track_caller]
     fn until_it_logs(&self, uuid: &str, expected: &str) {
-        let path = self.dir().join("pods/run").join(uuid).join("log/stdout");
         until(&format!("it logs {expected:?}"), || {
-            fs::read_to_string(&path).is_ok_and(|log| log == expected)
+            self.run(&["logs", uuid]).exits(0).stdout == expected
         });
     }
 
@@ -155,6 +158,33 @@ fn until(what: &str, so: impl Fn() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(60), "never {what}");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// How often the threads of a process went to sleep.
+fn switches(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let status = tasks.map(|task| {
+        let path = task.unwrap().path().join("status");
+        let status = fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary"));
+        line.unwrap().to_owned()
+    });
+    status.collect()
+}
+
+/// Waits until the two threads of a process sleep, and checks that they do for
+/// as long as nothing happens.
+#[track_caller]
+fn sleeps(pid: u32) {
+    let pause = |milliseconds| thread::sleep(Duration::from_millis(milliseconds));
+    until("it waits", || {
+        let before = switches(pid);
+        pause(100);
+        before.len() == 2 && switches(pid) == before
+    });
+    let before = switches(pid);
+    pause(300);
+    assert_eq!(switches(pid), before);
 }
 
 /// The only child of a process.

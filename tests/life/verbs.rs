@@ -172,18 +172,6 @@ fn removing_by_force_kills_and_without_does_not() {
     life.run(&["rm", "--force", &running]).exits(0);
 }
 
-/// How often the threads of a process went to sleep.
-fn switches(pid: u32) -> Vec<String> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let status = tasks.map(|task| {
-        let path = task.unwrap().path().join("status");
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|line| line.starts_with("voluntary"));
-        line.unwrap().to_owned()
-    });
-    status.collect()
-}
-
 #[test]
 fn who_waits_sleeps_until_there_is_something_to_tell() {
     require_root!();
@@ -193,15 +181,7 @@ fn who_waits_sleeps_until_there_is_something_to_tell() {
         let waiter = life
             .call(&[&["status"], options, &[&uuid]].concat())
             .start();
-        let pause = || std::thread::sleep(Duration::from_millis(100));
-        super::until("it waits", || {
-            let before = switches(waiter.pid());
-            pause();
-            before.len() == 2 && switches(waiter.pid()) == before
-        });
-        let before = switches(waiter.pid());
-        std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(switches(waiter.pid()), before);
+        super::sleeps(waiter.pid());
         waiter.signal(rustix::process::Signal::KILL);
         let _ = waiter.end();
     }

@@ -1,5 +1,5 @@
 //! The command lines of pods that are there: `launcher list`, `status`,
-//! `stop`, `kill`, `rm`, `gc`, `cat-manifest` and `logs`.
+//! `stop`, `kill`, `rm`, `gc` and `cat-manifest`.
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use super::Command;
 use super::fetch;
 use super::line::{self, Line};
+use super::log;
 use super::split::{Options, Part, Split, Table, Takes, missing_image, split};
 use super::values;
 use crate::command::detach::Manner;
@@ -31,6 +32,8 @@ const POD: Table = &[
     ("--interactive", Nothing),
     ("--keep", Nothing),
     ("--locale", One),
+    ("--log", One),
+    ("--log-size", One),
     ("--name", One),
     ("--no-overlay", Nothing),
     ("--plan", One),
@@ -103,8 +106,9 @@ pub(super) fn run(line: &mut Line) -> Result<Command> {
 /// Takes the options of `prepare`.
 pub(super) fn prepare(line: &mut Line) -> Result<Command> {
     let split = split("prepare", line.all(), POD, APP)?;
-    refuse(&split, &["--format", "--plan"])?;
-    refuse(&split, MANNER)?;
+    refuse(&split, &["--detach", "--format", "--plan"])?;
+    refuse(&split, ENDING)?;
+    refuse(&split, log::OPTIONS)?;
     Ok(Command::Prepare(options(split)?))
 }
 
@@ -112,7 +116,7 @@ pub(super) fn prepare(line: &mut Line) -> Result<Command> {
 pub(super) fn plan(line: &mut Line) -> Result<Command> {
     let split = split("plan", line.all(), POD, APP)?;
     refuse(&split, &["--name", "--plan", "--uuid-file-save"])?;
-    refuse(&split, MANNER)?;
+    refuse(&split, ENDING)?;
     // A plan that is only shown is of what is stored.
     refuse(&split, fetch::OPTIONS)?;
     let format = split.pod.value("--format", format)?;
@@ -122,8 +126,8 @@ pub(super) fn plan(line: &mut Line) -> Result<Command> {
     ))
 }
 
-/// Options that say how a pod is run.
-const MANNER: &[&str] = &["--detach", "--keep", "--rm"];
+/// Options that say what becomes of a pod that is over.
+const ENDING: &[&str] = &["--keep", "--rm"];
 
 fn manner(pod: &Options) -> Result<Manner> {
     let (detached, rm) = (pod.flag("--detach")?, pod.flag("--rm")?);
@@ -135,7 +139,7 @@ fn manner(pod: &Options) -> Result<Manner> {
         return Err(line::excluded("--detach", "--interactive"));
     }
     Ok(Manner {
-        detached,
+        detached: log::of_pod(pod, detached)?,
         keep: keep || detached && !rm,
     })
 }
@@ -148,7 +152,7 @@ pub(super) fn run_prepared(line: &mut Line) -> Result<Command> {
         return Err(line::excluded("--keep", "--rm"));
     }
     let manner = Manner {
-        detached,
+        detached: log::of_line(line, detached)?,
         keep: keep || detached && !rm,
     };
     let uuid = line.word()?.ok_or_else(|| {

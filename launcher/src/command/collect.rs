@@ -13,6 +13,7 @@ use crate::ground::{Context as _, Result};
 use crate::image::staging::Staging;
 use crate::pod::directory::{self, read_in};
 use crate::pod::life::{self, CREATED, Created, ENDED, Ended};
+use crate::pod::log::memory;
 use crate::pod::{end, find};
 use crate::words::types::Uuid;
 
@@ -74,6 +75,18 @@ pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<
             Err(error) => failures.push(error),
         }
     }
+    let left = memory::left(&dirs);
+    for &uuid in left.as_deref().unwrap_or_default() {
+        let removed = match collect.dry {
+            true => Ok(()),
+            false => memory::remove(&dirs, uuid),
+        };
+        match removed {
+            Ok(()) => print(out, &format!("{done} {uuid}\n"))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    failures.extend(left.err());
     if !collect.dry {
         // Making a directory there clears what interrupted processes left.
         drop(Staging::make(&dirs)?);

@@ -2,8 +2,8 @@
 //!
 //! The launcher starts itself once more, as a process that leaves the caller's
 //! session and then becomes `stage1-init`, and waits until that reports that
-//! the apps run, or why they do not. What the apps write goes to files in the
-//! pod's directory.
+//! the apps run, or why they do not. What the apps write goes into the pod's
+//! log.
 
 use std::convert::Infallible;
 use std::io::{Read as _, Seek as _};
@@ -19,6 +19,8 @@ use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::lock::{Changes, Woken};
+use crate::pod::log::capture::capture;
+use crate::pod::log::{Log, Place};
 use crate::pod::plan::Plan;
 use crate::pod::status::is_ready;
 use crate::words::types::Uuid;
@@ -26,8 +28,8 @@ use crate::words::types::Uuid;
 /// How a pod is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manner {
-    /// Without the caller.
-    pub(crate) detached: bool,
+    /// Without the caller; then what its apps write is kept so.
+    pub(crate) detached: Option<Log>,
     /// It is kept when it is over.
     pub(crate) keep: bool,
 }
@@ -61,13 +63,14 @@ pub(super) fn start(
     directory: PodDirectory<'_>,
     plan: &Plan,
     keep: bool,
+    log: Log,
 ) -> std::result::Result<Uuid, NotRun> {
     let uuid = directory.uuid();
     let changes = Changes::of(directory.fd())?;
     // Made here, so that it can be read even when all is over and removed.
     let mut report = directory.report()?;
     let lock = directory.fd().try_clone_to_owned().context(|| WHAT)?;
-    let mut child = spawn(dirs, uuid, lock, keep).context(|| WHAT)?;
+    let mut child = spawn(dirs, uuid, lock, keep, log).context(|| WHAT)?;
     let status = until_ready(&mut child, &changes, &mut report).inspect_err(|_| {
         // Nobody could tell what it does, in a directory that is removed.
         let _ = child.kill().and_then(|()| child.wait());
@@ -82,16 +85,21 @@ pub(super) fn start(
         directory.leave();
         return Ok(uuid);
     }
-    let error = finish::explained(plan, &told).unwrap_or_else(|| said(&mut child));
+    let error =
+        finish::explained(&capture(plan, log).plan, &told).unwrap_or_else(|| said(&mut child));
     Err(NotRun { error, status })
 }
 
 /// Starts [`begin`] in a process of its own. The lock is its standard input.
-fn spawn(dirs: &Dirs, uuid: Uuid, lock: OwnedFd, keep: bool) -> std::io::Result<Child> {
+fn spawn(dirs: &Dirs, uuid: Uuid, lock: OwnedFd, keep: bool, log: Log) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("launcher").arg("--dir").arg(dirs.path());
     command.arg("begin").arg(uuid.to_string());
     command.args(keep.then_some("--keep"));
+    command.arg(format!("--log={}", log.place.word()));
+    if log.place != Place::Nowhere {
+        command.arg(format!("--log-size={}", log.size.bytes()));
+    }
     command.stdin(Stdio::from(lock));
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn()
@@ -142,7 +150,7 @@ fn said(child: &mut Child) -> Error {
 
 /// Leaves the caller's session and runs a pod, whose lock is the standard
 /// input; returns only if that failed. Nobody types this command.
-pub(crate) fn begin(dir: &Path, uuid: Uuid, keep: bool) -> Result<Infallible> {
+pub(crate) fn begin(dir: &Path, uuid: Uuid, keep: bool, log: Log) -> Result<Infallible> {
     rustix::process::setsid().context(|| "cannot start a session")?;
     let dirs = Dirs::open(dir)?;
     let lock = std::io::stdin()
@@ -151,6 +159,5 @@ pub(crate) fn begin(dir: &Path, uuid: Uuid, keep: bool) -> Result<Infallible> {
         .context(|| WHAT)?;
     let directory = PodDirectory::adopt(&dirs, uuid, lock)?;
     let plan = Plan::read(&directory::read(&dirs, State::Run, uuid, "plan")?)?;
-    let logs = directory.logs()?;
-    run::start(&dirs, &directory, &plan, keep, Some(logs))
+    run::start(&dirs, &directory, &plan, keep, Some(log))
 }

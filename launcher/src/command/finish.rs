@@ -5,6 +5,8 @@ use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Kind, Result};
 use crate::image::rootfs::Rootfs;
 use crate::image::tree::Stack;
+use crate::pod::life::{STARTED, Started};
+use crate::pod::log::capture::capture;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::{directory, end, status};
@@ -48,11 +50,21 @@ fn told(dirs: &Dirs, uuid: Uuid) -> Result<(Vec<u8>, Option<Error>)> {
     let error = match failed(&report) {
         Some(_) => {
             let plan = Plan::read(&directory::read(dirs, State::Run, uuid, "plan")?)?;
-            explained(&plan, &report)
+            explained(&executed(dirs, uuid, plan)?, &report)
         }
         None => None,
     };
     Ok((report, error))
+}
+
+/// Returns the plan that was executed: with a log, it has more lines.
+fn executed(dirs: &Dirs, uuid: Uuid, plan: Plan) -> Result<Plan> {
+    let record = directory::find(dirs, uuid, STARTED)?;
+    let started = record.and_then(|record| Started::read(&record));
+    Ok(match started.and_then(|started| started.log) {
+        Some(log) => capture(&plan, log).plan,
+        None => plan,
+    })
 }
 
 /// Says why a plan could not be carried out, if a report says that it was not.

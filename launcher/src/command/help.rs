@@ -1,8 +1,8 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
 use super::{
-    collect, fetch, image, kept, list, plan, prepare, remove, run, status, stop, trust, validate,
-    version,
+    collect, fetch, image, kept, list, logs, plan, prepare, remove, run, status, stop, trust,
+    validate, version,
 };
 use crate::ground::{Error, Result};
 
@@ -18,16 +18,8 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("plan", "shows what `run` would do", plan::HELP),
     ("list", "lists pods", list::HELP),
     ("status", "tells of a pod, or waits for it", status::HELP),
-    (
-        "logs",
-        "prints what the apps of a pod wrote",
-        kept::LOGS_HELP,
-    ),
-    (
-        "cat-manifest",
-        "prints the manifest of a pod",
-        kept::MANIFEST_HELP,
-    ),
+    ("logs", "prints what the apps of a pod wrote", logs::HELP),
+    ("cat-manifest", "prints the manifest of a pod", kept::HELP),
     ("stop", "ends pods", stop::HELP),
     ("kill", "sends pods a signal", stop::KILL_HELP),
     ("rm", "removes pods", remove::HELP),

@@ -1,4 +1,4 @@
-//! `launcher cat-manifest` and `launcher logs`: files of a pod, as they are.
+//! `launcher cat-manifest`: a file of a pod, as it is.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -11,23 +11,13 @@ use crate::ground::{Context as _, Error, Kind, Result};
 use crate::pod::directory::{self, read_in};
 use crate::words::types::Uuid;
 
-/// How to use `cat-manifest`.
-pub(crate) const MANIFEST_HELP: &str = "\
+/// How to use this command.
+pub(crate) const HELP: &str = "\
 Usage: launcher cat-manifest UUID
        launcher cat-manifest --uuid-file=FILE
 
 Prints the manifest of a pod. Instead of the UUID, any beginning of it will do
 that no other pod has, or the name of the pod.
-";
-
-/// How to use `logs`.
-pub(crate) const LOGS_HELP: &str = "\
-Usage: launcher logs UUID
-       launcher logs --uuid-file=FILE
-
-Prints what the apps of a pod have written that was run with `--detach`: to
-standard output and to standard error, each to there. Instead of the UUID, any
-beginning of it will do that no other pod has, or the name of the pod.
 ";
 
 /// Prints the manifest.
@@ -42,33 +32,12 @@ pub(crate) fn manifest(dir: &Path, which: &Which, out: &mut dyn Write) -> Result
     }
 }
 
-/// Prints what the apps have written.
-pub(crate) fn logs(
-    dir: &Path,
-    which: &Which,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
-    let uuid = which.find_one(&dirs)?;
-    let what = || format!("cannot read the log of pod `{uuid}`");
-    let Some([mut stdout, mut stderr]) = directory::open_logs(&open(&dirs, uuid)?).context(what)?
-    else {
-        return Err(Error::invalid(format!(
-            "pod `{uuid}` has no log: it was not run with `--detach`"
-        )));
-    };
-    std::io::copy(&mut stdout, out).context(what)?;
-    std::io::copy(&mut stderr, err).context(what)?;
-    Ok(())
-}
-
 fn read(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
     read_in(open(dirs, uuid)?, name).context(|| format!("cannot read `{name}` of pod `{uuid}`"))
 }
 
 /// Opens the directory of a pod, wherever it is.
-fn open(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
+pub(super) fn open(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     for state in State::ALL {
         if let Some(pod) = directory::open_in(dirs, state, uuid)? {
             return Ok(pod);

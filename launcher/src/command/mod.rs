@@ -8,6 +8,7 @@ pub(crate) mod help;
 pub(crate) mod image;
 pub(crate) mod kept;
 pub(crate) mod list;
+pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod remove;

@@ -12,6 +12,7 @@ use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
 use crate::pod::foresee::{Foreseen, Foresight};
+use crate::pod::log::capture::capture;
 use crate::pod::metadata;
 use crate::pod::reify::{Source, reify};
 use crate::pod::tree::Images as _;
@@ -30,6 +31,8 @@ directive a line, each with the reason why it is there. Changes nothing, and
 needs no privileges. `launcher run --plan FILE` executes what this prints.
 
 Options:
+  --detach          with the lines of the log that `launcher run --detach` adds;
+                    what they name it makes itself, also for a plan without them
   --format FORMAT   text, json, or words: NUL-terminated, as stage1-init
                     reads them (text)
   and those of `launcher run`
@@ -49,6 +52,7 @@ pub(crate) enum Format {
 /// Returns the plan.
 pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8>> {
     let host = Host::observe();
+    let log = options.manner.detached;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
     let dirs = Dirs::look(dir)?;
     let store = dirs.as_ref().map(Store::open).transpose()?;
@@ -84,6 +88,10 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let pod = reify(uuid, directory, &host, &request, &sources, &source::look)?;
     tell(&pod, request.strict)?;
     let plan = compose(&pod, &host)?;
+    let plan = match log {
+        Some(log) => capture(&plan, log).plan,
+        None => plan,
+    };
     Ok(match format {
         Format::Text => plan.text().into_bytes(),
         Format::Json => plan.json().into_bytes(),

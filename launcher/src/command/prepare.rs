@@ -23,7 +23,8 @@ them.
 
 /// How to use `run-prepared`.
 pub(crate) const RUN_HELP: &str = "\
-Usage: launcher run-prepared [--detach] [--keep] [--rm] UUID
+Usage: launcher run-prepared [--detach [--log=WHERE] [--log-size=SIZE]]
+                             [--keep] [--rm] UUID
 
 Runs a pod that `launcher prepare` made, once, and exits as `launcher run`
 does; the options are those of `launcher run`. Instead of the UUID, any

@@ -25,6 +25,7 @@ use crate::pod::descriptors::{DEFAULT_FILTER, NETWORK};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
 use crate::pod::life::{self, Started};
+use crate::pod::log::{Log, capture, place};
 use crate::pod::metadata;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
@@ -67,6 +68,12 @@ Pod options, before the first image:
   --keep            keeps the pod when it is over, until `launcher rm` or
                     `launcher gc`
   --locale NAME     sets LANG
+  --log disk|memory|none
+                    with --detach, where what the apps write is kept: with the
+                    pod (disk), below /run, which spares a flash memory, or
+                    nowhere
+  --log-size SIZE   how large each of the two files of an app's log may become:
+                    when one is full, the older one goes (1Mi)
   --name NAME       what people call the pod: no other that is not over may be
                     called so
   --no-overlay      copy the images' files, rather than lay them under an
@@ -171,7 +178,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Uuid,
     let how = std::mem::take(&mut options.fetch);
     let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
     let (directory, plan) = make(&dirs, &host, &fetch, options, State::Run)?;
-    if !manner.detached {
+    if manner.detached.is_none() {
         // The process stays; stage1-init takes its place.
         fetch.tell(&format!("Container started, PID: {}", std::process::id()));
     }
@@ -361,23 +368,38 @@ fn launch(
     plan: &Plan,
     manner: Manner,
 ) -> std::result::Result<Uuid, NotRun> {
-    if manner.detached {
-        return detach::start(dirs, directory, plan, manner.keep);
+    match manner.detached {
+        Some(log) => detach::start(dirs, directory, plan, manner.keep, log),
+        None => {
+            capture::give_pipes(plan);
+            match start(dirs, &directory, plan, manner.keep, None)? {}
+        }
     }
-    match start(dirs, &directory, plan, manner.keep, None)? {}
 }
 
-/// Becomes the init of a pod; returns only if that failed.
+/// Becomes the init of a pod, which goes on without its caller if it has a log;
+/// returns only if that failed.
 pub(super) fn start(
     dirs: &Dirs,
     directory: &PodDirectory<'_>,
     plan: &Plan,
     keep: bool,
-    logs: Option<[OwnedFd; 2]>,
+    log: Option<Log>,
 ) -> Result<Infallible> {
+    let captured = log.map(|log| capture::capture(plan, log));
+    let plan = captured.as_ref().map_or(plan, |captured| &captured.plan);
+    // Before it counts as started: then whoever looks finds them.
+    let pipes = match (&captured, log) {
+        (Some(captured), Some(log)) => {
+            let place = place::make(dirs, directory.fd(), directory.uuid(), log.place)?;
+            place.map_or(Ok(Vec::new()), |place| captured.open(place.as_fd()))?
+        }
+        _ => Vec::new(),
+    };
     let started = Started {
         time: life::now(),
         keep,
+        log,
         process: process::own()?,
     };
     directory.write(life::STARTED, started.text().as_bytes())?;
@@ -391,6 +413,7 @@ pub(super) fn start(
     let (groups, entrances) = groups(dirs, directory.uuid())?;
     let _made = groups.make()?;
     let mut named = filters(dirs, directory.uuid(), plan)?;
+    named.extend(pipes);
     let mut demand = None;
     if joins_network(plan) {
         let network = netns::make(metadata::PORT)?;
@@ -403,13 +426,13 @@ pub(super) fn start(
     for (number, group) in entrances {
         named.push((number, cgroup::entrance(&group)?));
     }
-    stage1::exec(&Handover {
+    stage1::exec(Handover {
         plan: &plan.words(),
         report: directory.append("report")?,
         lock: directory.fd(),
         named,
         demand,
-        logs,
+        detached: log.is_some(),
         finally: &finally,
     })
 }

@@ -5,10 +5,12 @@
 //! and the default filter always have the same, so that a plan which somebody
 //! wrote down can name them; the others follow in the order of the apps.
 
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use super::cgroup::Groups;
 use super::seccomp::Program;
+use crate::ground::{Context as _, Error, Kind, Result};
 
 /// The pod's network namespace.
 pub(crate) const NETWORK: u32 = 99;
@@ -68,6 +70,21 @@ pub(crate) fn number<'a>(
         all.apps.push(app);
     }
     all
+}
+
+/// Gives a descriptor its number, which must be free or its own.
+pub(crate) fn renumbered(fd: OwnedFd, number: u32) -> Result<OwnedFd> {
+    let what = || format!("cannot pass on descriptor {number}");
+    let wanted = i32::try_from(number).unwrap_or(i32::MAX);
+    if fd.as_raw_fd() == wanted {
+        return Ok(fd);
+    }
+    let copy = rustix::io::fcntl_dupfd_cloexec(fd, wanted).context(what)?;
+    if copy.as_raw_fd() != wanted {
+        return Err(Error::new(Kind::Failed, what())
+            .because(Error::invalid("what called the launcher has it open")));
+    }
+    Ok(copy)
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@
 //! UUID/report          what stage1-init said of it
 //! UUID/created, UUID/started, UUID/ended
 //!                      when it was, and by whom: see `life`
-//! UUID/log/            what apps wrote that have no terminal
+//! UUID/log/APP/        log and log.1: what an app wrote of a pod that goes on
+//!                      without its caller, if it is kept here; see `log`
 //! UUID/apps/NAME/      rootfs (where it is mounted), upper (its changes), work
 //! UUID/volumes/NAME/   the pod's empty volumes
 //! ```
@@ -199,18 +200,6 @@ impl<'a> PodDirectory<'a> {
         Ok(file.into())
     }
 
-    /// Makes files for what the apps write, to standard output and to standard error.
-    pub(crate) fn logs(&self) -> Result<[OwnedFd; 2]> {
-        let what = || format!("cannot make the log of pod `{}`", self.uuid);
-        match rustix::fs::mkdirat(&self.fd, LOG, PRIVATE) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno).context(what),
-        }
-        let log = open(self.fd.as_fd(), LOG).context(what)?;
-        let [out, err] = STREAMS.map(|name| append(log.as_fd(), name));
-        Ok([out.context(what)?, err.context(what)?])
-    }
-
     /// Returns the descriptor of the directory, which holds the lock.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -241,12 +230,6 @@ pub(crate) fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>
         _ => read(dirs, State::Run, uuid, name).map(Some),
     }
 }
-
-/// The directory of what apps write, in that of their pod.
-const LOG: &str = "log";
-
-/// What is in it.
-const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
 /// Makes a directory in `pods/embryo`, which is locked, and moves it to where
 /// the pod's state is, locked as well.
@@ -309,17 +292,6 @@ pub(crate) fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<
     let mut content = Vec::new();
     std::fs::File::from(file).read_to_end(&mut content)?;
     Ok(Some(content))
-}
-
-/// Opens what the apps of a pod write, in the order of [`PodDirectory::logs`];
-/// `None` if they write elsewhere.
-pub(crate) fn open_logs(pod: impl AsFd) -> std::io::Result<Option<[std::fs::File; 2]>> {
-    let Some(log) = lock::open(pod, LOG)? else {
-        return Ok(None);
-    };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let [out, err] = STREAMS.map(|name| rustix::fs::openat(&log, name, flags, Mode::empty()));
-    Ok(Some([out?.into(), err?.into()]))
 }
 
 /// Reads a file of a pod in a state.

@@ -12,6 +12,7 @@ use super::cgroup::record;
 use super::directory::{self, read_in};
 use super::life::{self, ENDED, Ended, STARTED, Started};
 use super::lock;
+use super::log::memory;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Result, beneath};
 use crate::words::types::Uuid;
@@ -97,14 +98,15 @@ fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Removes a pod: first out of sight, by one rename, then file by file. A
-/// second call finishes what was interrupted.
+/// Removes a pod: first out of sight, by one rename, then file by file, and
+/// what it has elsewhere. A second call finishes what was interrupted.
 pub(crate) fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     // In no other state are there any, and they are named by the UUID alone.
     if state == State::Run {
         give_groups_back(dirs, uuid)?;
     }
     hide(dirs, state, uuid)?;
+    memory::remove(dirs, uuid)?;
     delete(dirs.pods(State::Garbage)?, &uuid.to_string())
         .context(|| format!("cannot remove pod `{uuid}`"))
 }

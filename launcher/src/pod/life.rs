@@ -3,13 +3,15 @@
 //!
 //! ```text
 //! UUID/created   when, and what people call the pod
-//! UUID/started   when, by which process, and whether the pod is kept in the end
+//! UUID/started   when, by which process, whether the pod is kept in the end, and
+//!                where its log is
 //! UUID/ended     when, and with which status
 //! ```
 //!
 //! None of them says what is: that a pod runs, its lock says alone. What
 //! cannot be read counts as not written, as after a power cut.
 
+use super::log::{Log, Place, Size};
 use crate::words::json::{self, Object, Value};
 use crate::words::types::AcName;
 
@@ -36,6 +38,8 @@ pub(crate) struct Started {
     pub(crate) time: u64,
     /// It is kept when it is over.
     pub(crate) keep: bool,
+    /// How what its apps write is kept, if it goes on without its caller.
+    pub(crate) log: Option<Log>,
     /// The process that holds its lock, and waits for it.
     pub(crate) process: Process,
 }
@@ -90,6 +94,8 @@ impl Started {
             Object::new()
                 .with("time", self.time)
                 .with("keep", self.keep)
+                .with_some("log", self.log.map(|log| log.place.word()))
+                .with_some("log-size", self.log.map(|log| log.size.bytes()))
                 .with("pid", self.process.pid)
                 .with("ticks", self.process.ticks)
                 .with("boot", self.process.boot.as_str()),
@@ -107,6 +113,13 @@ impl Started {
         Some(Self {
             time: number(record.get("time")?)?,
             keep: *record.get("keep")? == Value::Bool(true),
+            log: match record.get("log") {
+                Some(place) => Some(Log {
+                    place: Place::parse(string(place)?).ok()?,
+                    size: Size::new(number(record.get("log-size")?)?)?,
+                }),
+                None => None,
+            },
             process,
         })
     }
@@ -180,6 +193,10 @@ mod tests {
         let started = Started {
             time: 2,
             keep: true,
+            log: Some(Log {
+                place: Place::Memory,
+                size: Size::default(),
+            }),
             process: Process {
                 pid: 3,
                 ticks: 4,
@@ -205,7 +222,7 @@ mod tests {
         assert_eq!(Ended::read(whole[2].as_bytes()), Some(ended));
         assert_eq!(
             whole[1],
-            "{\"time\":2,\"keep\":true,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
+            "{\"time\":2,\"keep\":true,\"log\":\"memory\",\"log-size\":1048576,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
         );
     }
 

@@ -87,7 +87,7 @@ impl Release {
 
     /// Waits until the lock is free, or until then; tells whether it is free.
     pub(crate) fn until(&self, deadline: Option<Instant>) -> Result<bool> {
-        Ok(first(&[self.as_fd()], deadline)?.is_some())
+        Ok(first(&mut [readable(&self.0)], deadline)?.is_some())
     }
 }
 
@@ -104,25 +104,47 @@ pub(crate) struct Changes(OwnedFd);
 impl Changes {
     /// Begins to watch.
     pub(crate) fn of(directory: impl AsFd) -> Result<Self> {
+        Self::of_all([directory])
+    }
+
+    /// Begins to watch several.
+    pub(crate) fn of_all(directories: impl IntoIterator<Item: AsFd>) -> Result<Self> {
         use std::os::fd::AsRawFd as _;
         let what = || "cannot watch the directory of a pod";
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context(what)?;
-        let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
-        inotify::add_watch(&events, path, WatchFlags::CREATE | WatchFlags::MODIFY).context(what)?;
+        let flags = WatchFlags::CREATE | WatchFlags::MODIFY;
+        for directory in directories {
+            let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
+            inotify::add_watch(&events, path, flags).context(what)?;
+        }
         Ok(Self(events))
     }
 
     /// Waits until something has changed, the other descriptor is readable, or
     /// it is late; tells which.
     pub(crate) fn or(&self, other: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Woken> {
-        let woken = match first(&[self.0.as_fd(), other], deadline)? {
+        let woken = match first(&mut [readable(&self.0), readable(&other)], deadline)? {
             None => Woken::Late,
             Some(0) => Woken::Changed,
             Some(_) => Woken::Other,
         };
-        // What changed, who is woken looks up; here it is only forgotten.
-        while rustix::io::read(&self.0, &mut [0; 4096]).is_ok_and(|length| length > 0) {}
+        self.forget();
         Ok(woken)
+    }
+
+    /// Waits until something has changed, a lock is free, or nobody reads any
+    /// more what is written to one of these; tells whether that is so.
+    pub(crate) fn or_gone(&self, release: &Release, written: [BorrowedFd<'_>; 2]) -> Result<bool> {
+        let [one, other] = written.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
+        let mut polled = [one, other, readable(&self.0), readable(&release.0)];
+        let woken = first(&mut polled, None)?;
+        self.forget();
+        Ok(woken.is_some_and(|at| at < written.len()))
+    }
+
+    /// What changed, who is woken looks up; here it is only forgotten.
+    fn forget(&self) {
+        while rustix::io::read(&self.0, &mut [0; 4096]).is_ok_and(|length| length > 0) {}
     }
 }
 
@@ -137,17 +159,18 @@ pub(crate) enum Woken {
     Late,
 }
 
-/// Waits until one of the descriptors is readable, or until then; returns
-/// which one is.
-fn first(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> Result<Option<usize>> {
-    let mut polled: Vec<PollFd<'_>> = fds
-        .iter()
-        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
-        .collect();
+/// For [`first`]: can be read, or has no other end any more.
+fn readable(fd: &impl AsFd) -> PollFd<'_> {
+    PollFd::new(fd, PollFlags::IN)
+}
+
+/// Waits until one of the descriptors is as it is waited for, or until then;
+/// returns the first that is.
+fn first(polled: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<Option<usize>> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.map(timespec);
-        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+        match rustix::event::poll(polled, timeout.as_ref()) {
             Ok(0) => return Ok(None),
             Ok(_) => return Ok(polled.iter().position(|fd| !fd.revents().is_empty())),
             Err(Errno::INTR) => {}

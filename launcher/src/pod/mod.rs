@@ -12,6 +12,7 @@ pub(crate) mod identity;
 pub(crate) mod isolators;
 pub(crate) mod life;
 pub(crate) mod lock;
+pub(crate) mod log;
 mod merge;
 pub(crate) mod metadata;
 pub(crate) mod needs;

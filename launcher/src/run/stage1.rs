@@ -18,6 +18,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::FdFlags;
 
 use crate::ground::{Context as _, Error, Kind, Result};
+use crate::pod::descriptors::renumbered;
 
 /// The program, as the build script embedded it.
 static PROGRAM: &[u8] = include_bytes!(env!("STAGE1_INIT"));
@@ -34,16 +35,15 @@ pub(crate) struct Handover<'a> {
     pub(crate) named: Vec<(u32, OwnedFd)>,
     /// The socket that the launcher serves when somebody connects to it.
     pub(crate) demand: Option<OwnedFd>,
-    /// Where the standard output and the standard error go, if not to where the
-    /// caller's do. Then there is no standard input.
-    pub(crate) logs: Option<[OwnedFd; 2]>,
+    /// The standard streams are not the caller's, but empty and lead nowhere.
+    pub(crate) detached: bool,
     /// What the launcher is called with when the pod is over; the exit status
     /// of the pod is appended.
     pub(crate) finally: &'a [OsString],
 }
 
 /// Becomes `stage1-init`; returns only if that failed.
-pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
+pub(crate) fn exec(handover: Handover<'_>) -> Result<Infallible> {
     let program = sealed("stage1-init", PROGRAM)?;
     let plan = sealed("plan", handover.plan)?;
     let launcher = rustix::fs::open(
@@ -72,21 +72,17 @@ pub(crate) fn exec(handover: &Handover<'_>) -> Result<Infallible> {
             .arg("--demand-fd")
             .arg(socket.as_raw_fd().to_string());
     }
-    let named = handover.named.iter();
-    let named: Vec<OwnedFd> = named
-        .map(|(number, fd)| renumbered(fd.as_fd(), *number))
-        .collect::<Result<_>>()?;
+    let mut named = Vec::new();
+    for (number, fd) in handover.named {
+        named.push(renumbered(fd, number)?);
+    }
     for fd in &named {
         inherit(fd.as_fd())?;
     }
     command.arg("--").args(handover.finally);
-    if let Some(logs) = &handover.logs {
-        let what = || "cannot pass on a log";
-        let [out, err] = [logs[0].try_clone(), logs[1].try_clone()];
+    if handover.detached {
         command.stdin(Stdio::null());
-        command
-            .stdout(out.context(what)?)
-            .stderr(err.context(what)?);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
     }
     Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
 }
@@ -103,18 +99,6 @@ pub(crate) fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).context(what)?;
     Ok(file.into())
-}
-
-/// Gives a descriptor a number, which must be free.
-fn renumbered(fd: BorrowedFd<'_>, number: u32) -> Result<OwnedFd> {
-    let what = || format!("cannot pass on descriptor {number}");
-    let wanted = i32::try_from(number).unwrap_or(i32::MAX);
-    let copy = rustix::io::fcntl_dupfd_cloexec(fd, wanted).context(what)?;
-    if copy.as_raw_fd() != wanted {
-        return Err(Error::new(Kind::Failed, what())
-            .because(Error::invalid("what called the launcher has it open")));
-    }
-    Ok(copy)
 }
 
 /// Lets a descriptor stay open across execve(2).

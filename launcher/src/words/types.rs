@@ -13,7 +13,9 @@ mod uuid;
 mod version;
 
 pub(crate) use annotation::{Annotation, Annotations};
-pub(crate) use date::spell as spell_time;
+pub(crate) use date::{
+    read as read_time, spell as spell_time, spell_exactly as spell_time_exactly,
+};
 pub(crate) use duration::duration;
 pub(crate) use label::{HOST_ARCH, HOST_OS, Label, Labels};
 pub(crate) use name::{AcIdentifier, AcName};

@@ -8,39 +8,61 @@ use crate::words::quote::quoted;
 /// `T` and `Z` in upper case and no leap seconds, as other implementations
 /// want it: a manifest accepted here is accepted there.
 pub(crate) fn check(text: &str) -> Result<()> {
-    match date_time(text.as_bytes()) {
-        Some(()) => Ok(()),
-        None => Err(Error::invalid(format!(
-            "{} is not a point in time in the form of RFC 3339, like `2004-05-14T23:11:14+00:00`",
-            quoted(text)
-        ))),
-    }
+    read(text).map(|_| ())
 }
 
-fn date_time(text: &[u8]) -> Option<()> {
+/// Reads such a text, as nanoseconds since 1970; 0 for what was before.
+pub(crate) fn read(text: &str) -> Result<u64> {
+    let time = date_time(text.as_bytes()).ok_or_else(|| {
+        Error::invalid(format!(
+            "{} is not a point in time in the form of RFC 3339, like `2004-05-14T23:11:14+00:00`",
+            quoted(text)
+        ))
+    })?;
+    Ok(u64::try_from(time.max(0)).unwrap_or(u64::MAX))
+}
+
+fn date_time(text: &[u8]) -> Option<i128> {
     let mut rest = text;
     let year = number(&mut rest, 4)?;
     sign(&mut rest, b"-")?;
     let month = number(&mut rest, 2).filter(|month| (1..=12).contains(month))?;
     sign(&mut rest, b"-")?;
-    number(&mut rest, 2).filter(|day| (1..=days(year, month)).contains(day))?;
+    let day = number(&mut rest, 2).filter(|day| (1..=days(year, month)).contains(day))?;
     sign(&mut rest, b"T")?;
-    number(&mut rest, 2).filter(|&hour| hour < 24)?;
+    let mut seconds = i128::from(number(&mut rest, 2).filter(|&hour| hour < 24)?);
     for _ in 0..2 {
         sign(&mut rest, b":")?;
-        number(&mut rest, 2).filter(|&sixtieth| sixtieth < 60)?;
+        let sixtieth = number(&mut rest, 2).filter(|&sixtieth| sixtieth < 60)?;
+        seconds = seconds * 60 + i128::from(sixtieth);
     }
+    let mut nanoseconds = 0;
     if let Some(fraction) = rest.strip_prefix(b".") {
         let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
-        rest = fraction.split_at_checked(digits.count().max(1))?.1;
-        fraction.first().filter(|byte| byte.is_ascii_digit())?;
+        let (digits, behind) = fraction.split_at_checked(digits.count())?;
+        let mut nine = [b'0'; 9];
+        nine.iter_mut()
+            .zip(digits)
+            .for_each(|(to, &from)| *to = from);
+        nanoseconds = number(&mut &nine[..], 9).filter(|_| !digits.is_empty())?;
+        rest = behind;
     }
-    if sign(&mut rest, b"Z+-")? != b'Z' {
-        number(&mut rest, 2).filter(|&hour| hour < 24)?;
-        sign(&mut rest, b":")?;
-        number(&mut rest, 2).filter(|&minute| minute < 60)?;
+    match sign(&mut rest, b"Z+-")? {
+        b'Z' => {}
+        ahead => {
+            let hours = number(&mut rest, 2).filter(|&hour| hour < 24)?;
+            sign(&mut rest, b":")?;
+            let minutes = number(&mut rest, 2).filter(|&minute| minute < 60)?;
+            let offset = i128::from(hours * 3600 + minutes * 60);
+            seconds -= if ahead == b'+' { offset } else { -offset };
+        }
     }
-    rest.is_empty().then_some(())
+    let length = |year| if days(year, 2) == 29 { 366 } else { 365 };
+    let years = (1970..year).map(length).sum::<i128>() - (year..1970).map(length).sum::<i128>();
+    let months: u32 = (1..month).map(|month| days(year, month)).sum();
+    let before = years + i128::from(months + day - 1);
+    let time = (before * 86_400 + seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    rest.is_empty().then_some(time)
 }
 
 /// Takes a number of exactly so many digits.
@@ -81,6 +103,13 @@ pub(crate) fn spell(seconds: u64) -> String {
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
     let day = days_left + 1;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The same, to the nanosecond: `2004-05-14T23:11:14.000000001Z`.
+pub(crate) fn spell_exactly(nanoseconds: u64) -> String {
+    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    let time = spell(seconds);
+    format!("{}.{rest:09}Z", time.trim_end_matches('Z'))
 }
 
 fn days(year: u32, month: u32) -> u32 {
@@ -158,7 +187,26 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(spell(seconds), expected);
-            assert!(check(expected).is_ok());
+            assert_eq!(read(expected).unwrap(), seconds * 1_000_000_000);
+            let exact = spell_exactly(seconds * 1_000_000_000 + 1234);
+            assert_eq!(exact, expected.replace('Z', ".000001234Z"));
+            assert_eq!(read(&exact).unwrap(), seconds * 1_000_000_000 + 1234);
+        }
+    }
+
+    #[test]
+    fn offsets_and_fractions_count() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:01.5Z", 1_500_000_000),
+            ("1970-01-01T01:00:01+01:00", 1_000_000_000),
+            ("1969-12-31T23:00:01-01:00", 1_000_000_000),
+            ("1970-01-01T00:00:00-00:01", 60_000_000_000),
+            ("1970-01-01T00:00:00.1234567899Z", 123_456_789),
+            ("1970-01-01T00:00:00+00:01", 0),
+            ("0000-01-01T00:00:00Z", 0),
+            ("9999-12-31T23:59:59Z", u64::MAX),
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
         }
     }
 }
