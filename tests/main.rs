@@ -15,6 +15,8 @@ mod host;
 mod aci;
 /// Comparisons that show both sides whole.
 mod claims;
+/// A terminal, and somebody who sits at it.
+mod seat;
 
 // --- what is claimed, the things that must not be possible first ---
 

@@ -47,8 +47,10 @@ pub(crate) enum Command {
     /// Execute a plan, in a pod that may have a name.
     RunPlan(PathBuf, Option<AcName>, Manner),
     /// Run a pod whose lock is the standard input, keep it in the end or not, and
-    /// its log so.
-    Begin(Uuid, bool, Log),
+    /// its log so; its terminal can be the standard output.
+    Begin(Uuid, bool, Log, bool),
+    /// Attend to the terminal of a pod.
+    Attach(crate::command::attach::Attach),
     /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Fetch images.
@@ -109,7 +111,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation,
     .map_err(|error| Misuse {
         error,
         status: match verb.as_str() {
-            "run" | "run-prepared" => OURS,
+            "run" | "run-prepared" | "attach" => OURS,
             _ => USAGE,
         },
     })
@@ -136,14 +138,16 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "gc" => life::collect(&mut line)?,
         "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
         "logs" => log::logs(&mut line)?,
+        "attach" => life::attach(&mut line)?,
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
         "begin" => {
             let (keep, log) = (line.flag("--keep"), log::of_line(&mut line, true)?);
+            let terminal = line.flag("--terminal");
             let uuid = line.word()?;
             let uuid = uuid.ok_or_else(|| Error::usage("an argument is missing"))?;
-            Command::Begin(Uuid::parse(&uuid)?, keep, log.unwrap_or_default())
+            Command::Begin(Uuid::parse(&uuid)?, keep, log.unwrap_or_default(), terminal)
         }
         "finish" => {
             let (uuid, status) = (line.word()?, line.word()?);

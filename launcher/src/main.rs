@@ -42,7 +42,7 @@ use std::process::ExitCode;
 
 use cli::Command;
 use command::OURS;
-use command::detach::NotRun;
+use command::detach::{NotRun, Ran};
 use ground::dirs::{self, Dirs};
 use ground::{Context as _, Error, Result};
 use words::types::Uuid;
@@ -72,9 +72,14 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::RunPlan(file, name, manner) => {
             ran(command::run::run_plan(&dir, &file, name, manner))
         }
-        Command::Begin(uuid, keep, log) => {
-            fail(&never(command::detach::begin(&dir, uuid, keep, log)), OURS)
+        Command::Begin(uuid, keep, log, terminal) => {
+            let begun = command::detach::begin(&dir, uuid, keep, log, terminal);
+            fail(&never(begun), OURS)
         }
+        Command::Attach(attach) => match command::attach::run(&dir, &attach) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => fail(&error, OURS),
+        },
         Command::Plan(options, format) => {
             done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
@@ -125,9 +130,11 @@ fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
 }
 
 /// Prints the UUID of a pod that goes on without us, or says why it does not run.
-fn ran(result: std::result::Result<Uuid, NotRun>) -> ExitCode {
+fn ran(result: std::result::Result<Ran, NotRun>) -> ExitCode {
     match result {
-        Ok(uuid) => done(say(format!("{uuid}\n").as_bytes())),
+        Ok(Ran::Detached(uuid)) => done(say(format!("{uuid}\n").as_bytes())),
+        Ok(Ran::Left) => ExitCode::SUCCESS,
+        Ok(Ran::Over(status)) => ExitCode::from(status),
         Err(NotRun { error, status }) => fail(&error, status),
     }
 }

@@ -18,6 +18,8 @@ mod memory;
 mod messages;
 /// Two commands at a time.
 mod races;
+/// Terminals of pods, and who attends to them.
+mod terminal;
 /// Waiting, stopping, removing.
 mod verbs;
 

@@ -1,5 +1,5 @@
 //! The command lines of pods that are there: `launcher list`, `status`,
-//! `stop`, `kill`, `rm`, `gc` and `cat-manifest`.
+//! `stop`, `kill`, `rm`, `gc`, `attach` and `cat-manifest`.
 
 use std::time::Duration;
 
@@ -8,7 +8,10 @@ use rustix::process::Signal;
 use super::Command;
 use super::image::format;
 use super::line::{Line, excluded};
+use super::log::named;
+use super::pod::KEYS;
 use super::split::boolean;
+use crate::command::attach::Attach;
 use crate::command::collect::Collect;
 use crate::command::list::Listing;
 use crate::command::status::{self, Wait};
@@ -16,6 +19,7 @@ use crate::command::stop::Stop;
 use crate::command::table::Format;
 use crate::command::which::Which;
 use crate::ground::{Error, Result};
+use crate::words::keys::Keys;
 use crate::words::signal::signal;
 use crate::words::types::duration;
 
@@ -74,6 +78,15 @@ pub(super) fn collect(line: &mut Line) -> Result<Command> {
         grace: line.value("--grace-period", duration)?.unwrap_or(GRACE),
         expire: line.value("--expire-prepared", duration)?.unwrap_or(EXPIRE),
         dry: line.flag("--dry-run"),
+    }))
+}
+
+/// Takes the options of `attach`.
+pub(super) fn attach(line: &mut Line) -> Result<Command> {
+    let keys = line.value(KEYS, named(KEYS, Keys::parse))?;
+    Ok(Command::Attach(Attach {
+        keys: keys.unwrap_or_default(),
+        which: one(line)?,
     }))
 }
 
@@ -143,10 +156,6 @@ mod tests {
         assert_eq!(
             parsed("status a b").err(),
             Some("2 `b` is one argument too many".to_owned())
-        );
-        assert_eq!(
-            parsed("run --detach --interactive a.aci").err(),
-            Some("125 `--detach` and `--interactive` exclude each other".to_owned())
         );
         assert_eq!(
             parsed("run-prepared --rm --keep x").err(),

@@ -28,7 +28,10 @@ pub(super) fn of_line(line: &mut Line, detached: bool) -> Result<Option<Log>> {
 }
 
 /// Says which option a value is of that is wrong.
-fn named<T>(option: &str, read: impl Fn(&str) -> Result<T>) -> impl Fn(&str) -> Result<T> {
+pub(super) fn named<T>(
+    option: &str,
+    read: impl Fn(&str) -> Result<T>,
+) -> impl Fn(&str) -> Result<T> {
     move |text| read(text).map_err(|error| Error::usage(format!("`{option}`")).because(error))
 }
 

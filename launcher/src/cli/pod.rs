@@ -13,6 +13,7 @@ use crate::ground::{Context as _, Error, Result};
 use crate::pod::devices;
 use crate::pod::request::{AppRequest, Request, Sourced, check_variable};
 use crate::words::environment;
+use crate::words::keys::Keys;
 use crate::words::manifest::app::Variable;
 use crate::words::manifest::isolator::{self, Isolator};
 use crate::words::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
@@ -24,12 +25,14 @@ const POD: Table = &[
     ("--annotation", Many),
     ("--ca-file", One),
     ("--detach", Nothing),
+    ("--detach-keys", One),
     ("--format", One),
     ("--hostname", One),
     ("--image-dir", Many),
     ("--inherit-env", Nothing),
     ("--insecure-options", One),
     ("--interactive", Nothing),
+    ("-t", Nothing),
     ("--keep", Nothing),
     ("--locale", One),
     ("--log", One),
@@ -106,7 +109,7 @@ pub(super) fn run(line: &mut Line) -> Result<Command> {
 /// Takes the options of `prepare`.
 pub(super) fn prepare(line: &mut Line) -> Result<Command> {
     let split = split("prepare", line.all(), POD, APP)?;
-    refuse(&split, &["--detach", "--format", "--plan"])?;
+    refuse(&split, &["--detach", KEYS, "--format", "--plan"])?;
     refuse(&split, ENDING)?;
     refuse(&split, log::OPTIONS)?;
     Ok(Command::Prepare(options(split)?))
@@ -126,6 +129,9 @@ pub(super) fn plan(line: &mut Line) -> Result<Command> {
     ))
 }
 
+/// The option that says with which keys the caller leaves.
+pub(super) const KEYS: &str = "--detach-keys";
+
 /// Options that say what becomes of a pod that is over.
 const ENDING: &[&str] = &["--keep", "--rm"];
 
@@ -135,12 +141,10 @@ fn manner(pod: &Options) -> Result<Manner> {
     if keep && rm {
         return Err(line::excluded("--keep", "--rm"));
     }
-    if detached && pod.flag("--interactive")? {
-        return Err(line::excluded("--detach", "--interactive"));
-    }
     Ok(Manner {
         detached: log::of_pod(pod, detached)?,
         keep: keep || detached && !rm,
+        keys: pod.value(KEYS, Keys::parse)?.unwrap_or_default(),
     })
 }
 
@@ -154,6 +158,9 @@ pub(super) fn run_prepared(line: &mut Line) -> Result<Command> {
     let manner = Manner {
         detached: log::of_line(line, detached)?,
         keep: keep || detached && !rm,
+        keys: line
+            .value(KEYS, log::named(KEYS, Keys::parse))?
+            .unwrap_or_default(),
     };
     let uuid = line.word()?.ok_or_else(|| {
         Error::usage("the UUID of a pod is missing")
@@ -199,7 +206,7 @@ fn options(split: Split) -> Result<run::Options> {
     let request = Request {
         apps,
         hostname: pod.value("--hostname", owned)?,
-        interactive: pod.flag("--interactive")?,
+        interactive: pod.flag("--interactive")? || pod.flag("-t")?,
         no_overlay: pod.flag("--no-overlay")?,
         strict: pod.flag("--strict")?,
         volumes: pod.values("--volume", values::volume)?,

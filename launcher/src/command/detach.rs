@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::io::{Read as _, Seek as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,15 +23,29 @@ use crate::pod::log::capture::capture;
 use crate::pod::log::{Log, Place};
 use crate::pod::plan::Plan;
 use crate::pod::status::is_ready;
+use crate::words::keys::Keys;
 use crate::words::types::Uuid;
 
 /// How a pod is run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manner {
     /// Without the caller; then what its apps write is kept so.
     pub(crate) detached: Option<Log>,
     /// It is kept when it is over.
     pub(crate) keep: bool,
+    /// With which keys the caller leaves its terminal.
+    pub(crate) keys: Keys,
+}
+
+/// What became of a pod that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It goes on without the caller.
+    Detached(Uuid),
+    /// The caller has left its terminal.
+    Left,
+    /// It is over, with this status.
+    Over(u8),
 }
 
 /// Why a pod does not run, and the status to exit with.
@@ -51,6 +65,18 @@ impl From<Error> for NotRun {
     }
 }
 
+/// What a caller says to the process that begins a pod.
+pub(super) struct Begin<'a> {
+    /// The pod.
+    pub(super) uuid: Uuid,
+    /// It is kept when it is over.
+    pub(super) keep: bool,
+    /// How its log is kept.
+    pub(super) log: Log,
+    /// The master of its terminal, if the caller has that.
+    pub(super) terminal: Option<BorrowedFd<'a>>,
+}
+
 const WHAT: &str = "cannot start the pod";
 
 /// Runs a pod, and returns when its apps run.
@@ -64,44 +90,64 @@ pub(super) fn start(
     plan: &Plan,
     keep: bool,
     log: Log,
-) -> std::result::Result<Uuid, NotRun> {
+) -> std::result::Result<Ran, NotRun> {
     let uuid = directory.uuid();
     let changes = Changes::of(directory.fd())?;
     // Made here, so that it can be read even when all is over and removed.
     let mut report = directory.report()?;
-    let lock = directory.fd().try_clone_to_owned().context(|| WHAT)?;
-    let mut child = spawn(dirs, uuid, lock, keep, log).context(|| WHAT)?;
+    let begin = Begin {
+        uuid,
+        keep,
+        log,
+        terminal: None,
+    };
+    let mut child = spawn(dirs, &begin, directory.fd()).context(|| WHAT)?;
     let status = until_ready(&mut child, &changes, &mut report).inspect_err(|_| {
         // Nobody could tell what it does, in a directory that is removed.
         let _ = child.kill().and_then(|()| child.wait());
     });
     let Some(status) = status? else {
         directory.leave();
-        return Ok(uuid);
+        return Ok(Ran::Detached(uuid));
     };
     // It may have been over before anybody could look.
     let told = read(&mut report)?;
     if is_ready(&told) {
         directory.leave();
-        return Ok(uuid);
+        return Ok(Ran::Detached(uuid));
     }
-    let error =
-        finish::explained(&capture(plan, log).plan, &told).unwrap_or_else(|| said(&mut child));
+    let error = why(plan, log, &told).unwrap_or_else(|| said(&mut child));
     Err(NotRun { error, status })
 }
 
-/// Starts [`begin`] in a process of its own. The lock is its standard input.
-fn spawn(dirs: &Dirs, uuid: Uuid, lock: OwnedFd, keep: bool, log: Log) -> std::io::Result<Child> {
+/// Says why a pod of a plan did not run, if its report does.
+pub(super) fn why(plan: &Plan, log: Log, told: &[u8]) -> Option<Error> {
+    finish::explained(&capture(plan, log).plan, told)
+}
+
+/// Starts [`begin`] in a process of its own. The lock is its standard input,
+/// and the terminal, if there is one, its standard output.
+pub(super) fn spawn(
+    dirs: &Dirs,
+    begin: &Begin<'_>,
+    lock: BorrowedFd<'_>,
+) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("launcher").arg("--dir").arg(dirs.path());
-    command.arg("begin").arg(uuid.to_string());
-    command.args(keep.then_some("--keep"));
-    command.arg(format!("--log={}", log.place.word()));
-    if log.place != Place::Nowhere {
-        command.arg(format!("--log-size={}", log.size.bytes()));
+    command.arg("begin").arg(begin.uuid.to_string());
+    command.args(begin.keep.then_some("--keep"));
+    command.arg(format!("--log={}", begin.log.place.word()));
+    if begin.log.place != Place::Nowhere {
+        command.arg(format!("--log-size={}", begin.log.size.bytes()));
     }
-    command.stdin(Stdio::from(lock));
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(lock.try_clone_to_owned()?);
+    match begin.terminal {
+        Some(master) => command
+            .arg("--terminal")
+            .stdout(master.try_clone_to_owned()?),
+        None => command.stdout(Stdio::null()),
+    };
+    command.stderr(Stdio::piped());
     command.spawn()
 }
 
@@ -117,18 +163,23 @@ fn until_ready(
     let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| WHAT)?;
     while !is_ready(&read(report)?) {
         if changes.or(process.as_fd(), None)? == Woken::Other {
-            let status = child.wait().context(|| WHAT)?;
-            let code = status.code().or(status.signal().map(|signal| 128 + signal));
-            return Ok(Some(
-                code.and_then(|code| u8::try_from(code).ok())
-                    .unwrap_or(OURS),
-            ));
+            return wait(child).map(Some);
         }
     }
     Ok(None)
 }
 
-fn read(report: &mut std::fs::File) -> Result<Vec<u8>> {
+/// Waits for the end of the process, and returns its status.
+pub(super) fn wait(child: &mut Child) -> Result<u8> {
+    let status = child.wait().context(|| WHAT)?;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    Ok(code
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(OURS))
+}
+
+/// Reads a report.
+pub(super) fn read(report: &mut std::fs::File) -> Result<Vec<u8>> {
     let mut told = Vec::new();
     let read = report.rewind().and_then(|()| report.read_to_end(&mut told));
     read.context(|| "cannot read the report of the pod")?;
@@ -136,7 +187,7 @@ fn read(report: &mut std::fs::File) -> Result<Vec<u8>> {
 }
 
 /// Returns what [`begin`] said, which has ended.
-fn said(child: &mut Child) -> Error {
+pub(super) fn said(child: &mut Child) -> Error {
     let mut said = String::new();
     if let Some(mut stream) = child.stderr.take() {
         // What cannot be read was not said.
@@ -150,7 +201,13 @@ fn said(child: &mut Child) -> Error {
 
 /// Leaves the caller's session and runs a pod, whose lock is the standard
 /// input; returns only if that failed. Nobody types this command.
-pub(crate) fn begin(dir: &Path, uuid: Uuid, keep: bool, log: Log) -> Result<Infallible> {
+pub(crate) fn begin(
+    dir: &Path,
+    uuid: Uuid,
+    keep: bool,
+    log: Log,
+    terminal: bool,
+) -> Result<Infallible> {
     rustix::process::setsid().context(|| "cannot start a session")?;
     let dirs = Dirs::open(dir)?;
     let lock = std::io::stdin()
@@ -159,5 +216,12 @@ pub(crate) fn begin(dir: &Path, uuid: Uuid, keep: bool, log: Log) -> Result<Infa
         .context(|| WHAT)?;
     let directory = PodDirectory::adopt(&dirs, uuid, lock)?;
     let plan = Plan::read(&directory::read(&dirs, State::Run, uuid, "plan")?)?;
-    run::start(&dirs, &directory, &plan, keep, Some(log))
+    let master = match terminal {
+        true => {
+            let master = std::io::stdout().as_fd().try_clone_to_owned();
+            Some(master.context(|| WHAT)?)
+        }
+        false => None,
+    };
+    run::start(&dirs, &directory, &plan, keep, Some(log), master)
 }

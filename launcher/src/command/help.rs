@@ -1,8 +1,8 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
 use super::{
-    collect, fetch, image, kept, list, logs, plan, prepare, remove, run, status, stop, trust,
-    validate, version,
+    attach, collect, fetch, image, kept, list, logs, plan, prepare, remove, run, status, stop,
+    trust, validate, version,
 };
 use crate::ground::{Error, Result};
 
@@ -19,6 +19,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("list", "lists pods", list::HELP),
     ("status", "tells of a pod, or waits for it", status::HELP),
     ("logs", "prints what the apps of a pod wrote", logs::HELP),
+    ("attach", "attends to the terminal of a pod", attach::HELP),
     ("cat-manifest", "prints the manifest of a pod", kept::HELP),
     ("stop", "ends pods", stop::HELP),
     ("kill", "sends pods a signal", stop::KILL_HELP),

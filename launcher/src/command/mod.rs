@@ -1,11 +1,13 @@
 //! The verbs: each takes checked options, calls the pipeline, and gives its result.
 
+pub(crate) mod attach;
 pub(crate) mod collect;
 pub(crate) mod detach;
 pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod help;
 pub(crate) mod image;
+mod interactive;
 pub(crate) mod kept;
 pub(crate) mod list;
 pub(crate) mod logs;

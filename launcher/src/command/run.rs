@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use stage1_init::Directive;
 
-use super::detach::{self, Manner, NotRun};
-use super::request;
+use super::detach::{self, Manner, NotRun, Ran};
+use super::{interactive, request};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Result, beneath, netns, source};
@@ -33,7 +33,7 @@ use crate::pod::reify::{Source, reify};
 use crate::pod::request::Request;
 use crate::pod::seccomp::Program;
 use crate::pod::secret;
-use crate::pod::{find, process, render};
+use crate::pod::{find, process, render, terminal};
 use crate::run::stage1::{self, Handover};
 use crate::words::manifest::app::Variable;
 use crate::words::reference::Reference;
@@ -64,7 +64,12 @@ Pod options, before the first image:
   --hostname NAME   host name of the pod (its UUID)
   --inherit-env     passes the caller's environment on; what an image sets
                     counts more
-  --interactive     the app takes over the terminal
+  --detach-keys KEYS
+                    what leaves the terminal of an app and lets the pod go on,
+                    see `launcher help attach` (ctrl-p,ctrl-q)
+  --interactive, -t the app has a terminal of its own, to which the caller
+                    attends: job control, its size, and Ctrl-C as there. With
+                    --detach nobody does, until `launcher attach`
   --keep            keeps the pod when it is over, until `launcher rm` or
                     `launcher gc`
   --locale NAME     sets LANG
@@ -169,8 +174,8 @@ pub(crate) struct Options {
 }
 
 /// Runs a pod; returns its UUID if that goes on without the caller.
-pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Uuid, NotRun> {
-    let manner = options.manner;
+pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Ran, NotRun> {
+    let manner = options.manner.clone();
     let host = Host::observe();
     host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
@@ -178,7 +183,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Uuid,
     let how = std::mem::take(&mut options.fetch);
     let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
     let (directory, plan) = make(&dirs, &host, &fetch, options, State::Run)?;
-    if manner.detached.is_none() {
+    if manner.detached.is_none() && !terminal::is_in(&plan) {
         // The process stays; stage1-init takes its place.
         fetch.tell(&format!("Container started, PID: {}", std::process::id()));
     }
@@ -191,7 +196,7 @@ pub(crate) fn run_prepared(
     dir: &Path,
     uuid: &str,
     manner: Manner,
-) -> std::result::Result<Uuid, NotRun> {
+) -> std::result::Result<Ran, NotRun> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let uuid = find::prepared(&dirs, uuid)?;
@@ -226,7 +231,7 @@ pub(crate) fn run_plan(
     file: &Path,
     name: Option<AcName>,
     manner: Manner,
-) -> std::result::Result<Uuid, NotRun> {
+) -> std::result::Result<Ran, NotRun> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let plan = read_plan(file)?;
@@ -367,12 +372,13 @@ fn launch(
     directory: PodDirectory<'_>,
     plan: &Plan,
     manner: Manner,
-) -> std::result::Result<Uuid, NotRun> {
+) -> std::result::Result<Ran, NotRun> {
     match manner.detached {
         Some(log) => detach::start(dirs, directory, plan, manner.keep, log),
+        None if terminal::is_in(plan) => interactive::start(dirs, directory, plan, &manner),
         None => {
             capture::give_pipes(plan);
-            match start(dirs, &directory, plan, manner.keep, None)? {}
+            match start(dirs, &directory, plan, manner.keep, None, None)? {}
         }
     }
 }
@@ -385,6 +391,7 @@ pub(super) fn start(
     plan: &Plan,
     keep: bool,
     log: Option<Log>,
+    master: Option<OwnedFd>,
 ) -> Result<Infallible> {
     let captured = log.map(|log| capture::capture(plan, log));
     let plan = captured.as_ref().map_or(plan, |captured| &captured.plan);
@@ -414,6 +421,9 @@ pub(super) fn start(
     let _made = groups.make()?;
     let mut named = filters(dirs, directory.uuid(), plan)?;
     named.extend(pipes);
+    if let Some(user) = terminal::user(plan) {
+        named.extend(terminal::open(directory.fd(), user, master)?);
+    }
     let mut demand = None;
     if joins_network(plan) {
         let network = netns::make(metadata::PORT)?;

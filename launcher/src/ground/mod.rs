@@ -7,6 +7,8 @@ pub(crate) mod dirs;
 mod error;
 pub(crate) mod host;
 pub(crate) mod netns;
+pub(crate) mod pty;
+pub(crate) mod signals;
 pub(crate) mod source;
 pub(crate) mod talk;
 pub(crate) mod zone;

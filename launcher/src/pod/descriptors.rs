@@ -1,8 +1,8 @@
-//! Which descriptors a pod's plan names, and by which numbers: its network,
-//! filters of system calls, and the groups that apps move to.
+//! Which descriptors a pod's plan names, and by which numbers: its terminal and
+//! network, filters of system calls, and the groups that apps move to.
 //!
-//! The numbers begin where callers of the launcher have none open. The network
-//! and the default filter always have the same, so that a plan which somebody
+//! The numbers begin where callers of the launcher have none open. The terminal,
+//! the network and the default filter always have the same, so that a plan which somebody
 //! wrote down can name them; the others follow in the order of the apps.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -11,6 +11,15 @@ use std::path::PathBuf;
 use super::cgroup::Groups;
 use super::seccomp::Program;
 use crate::ground::{Context as _, Error, Kind, Result};
+
+/// What is open as long as somebody attends to the pod's terminal.
+pub(crate) const ATTENDED: u32 = 96;
+
+/// The side of the pod's terminal that is read by whoever attends to it.
+pub(crate) const MASTER: u32 = 97;
+
+/// The pod's terminal.
+pub(crate) const TERMINAL: u32 = 98;
 
 /// The pod's network namespace.
 pub(crate) const NETWORK: u32 = 99;

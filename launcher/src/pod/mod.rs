@@ -26,5 +26,6 @@ pub(crate) mod seccomp;
 pub(crate) mod secret;
 mod standard;
 pub(crate) mod status;
+pub(crate) mod terminal;
 pub(crate) mod tree;
 pub(crate) mod volume;

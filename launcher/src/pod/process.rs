@@ -5,7 +5,7 @@
 //! the recorded one did, in the same run of the kernel: what the pidfd stands
 //! for can only be that one.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -52,6 +52,11 @@ impl Target {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
         let began = life::began(&String::from_utf8_lossy(&stat));
         Ok((began == Some(process.ticks)).then_some(Self(fd)))
+    }
+
+    /// Returns what stands for the process (pidfd_open(2)).
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Sends a signal; it is no error if the process has ended.

@@ -2,5 +2,6 @@
 
 pub(crate) mod explain;
 mod interpreter;
+pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod stage1;

@@ -5,6 +5,7 @@ pub(crate) mod digest;
 pub(crate) mod environment;
 pub(crate) mod insecure;
 pub(crate) mod json;
+pub(crate) mod keys;
 pub(crate) mod manifest;
 pub(crate) mod quote;
 pub(crate) mod reference;

@@ -5,7 +5,7 @@ use stage1_init::{Argv, Capabilities, CapabilitySet, Directive, Groups, Mode, Wo
 use super::PodApp;
 use crate::ground::host::Host;
 use crate::ground::{Error, Result};
-use crate::pod::descriptors::OfApp;
+use crate::pod::descriptors::{OfApp, TERMINAL};
 use crate::pod::identity::Identity;
 use crate::pod::isolators::Rights;
 use crate::pod::plan::{Plan, operand};
@@ -31,7 +31,7 @@ pub(super) fn compose(
     labels(plan, app, host)?;
     plan.push(Directive::Umask { mask: Mode(0o022) }, "default");
     if app.interactive {
-        plan.push(Directive::Foreground {}, "option --interactive");
+        plan.push(Directive::Terminal { fd: TERMINAL }, "option --interactive");
     } else {
         plan.push(
             Directive::Session {},

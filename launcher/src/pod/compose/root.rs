@@ -8,6 +8,7 @@ use stage1_init::{Directive, Mode, MountFlags, NodeKind};
 use super::{Pod, PodApp, directory, path};
 use crate::ground::Result;
 use crate::ground::host::Host;
+use crate::pod::descriptors::TERMINAL;
 use crate::pod::overlay::{self, Overlay};
 use crate::pod::plan::{Plan, operand};
 use crate::pod::standard::{
@@ -144,6 +145,17 @@ fn devices(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> 
                 "console" => "standard environment: the null device, not the host's console",
                 _ => PROMISED,
             },
+        );
+    }
+    if app.interactive {
+        // Programs look for the name of their terminal in /dev, and find this one.
+        plan.push(
+            Directive::Bind {
+                source: &operand("a descriptor", format!("fd:{TERMINAL}"))?,
+                target: c"/dev/console",
+                flags: MountFlags::NOFOLLOW,
+            },
+            "option --interactive: the pod's own terminal",
         );
     }
     for device in &app.devices {

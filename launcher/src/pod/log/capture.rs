@@ -12,6 +12,14 @@
 //! stdio 0 103 105
 //! ```
 //!
+//! What it writes on a terminal of its own is read there, unless somebody
+//! attends to that:
+//!
+//! ```text
+//! attended 96
+//! log 97 101 tty 1048576
+//! ```
+//!
 //! Which lines these are decides a pure function, [`capture`]: the same plan
 //! always becomes the same. With a pod the plan is kept that does not have
 //! them yet.
@@ -24,7 +32,7 @@ use stage1_init::{AppName, Directive, Namespaces};
 
 use super::{Log, Place, place};
 use crate::ground::{Context as _, Result};
-use crate::pod::descriptors::{DEFAULT_FILTER, renumbered};
+use crate::pod::descriptors::{ATTENDED, DEFAULT_FILTER, MASTER, TERMINAL, renumbered};
 use crate::pod::plan::Plan;
 
 /// A plan that is executed, and what it needs for that.
@@ -43,8 +51,16 @@ struct App {
     user: User,
     /// Number of the directory of its log.
     directory: u32,
-    out: Pipe,
-    err: Pipe,
+    streams: Streams,
+}
+
+/// How it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Streams {
+    /// Into pipes: standard output and standard error.
+    Pipes(Pipe, Pipe),
+    /// On the pod's terminal.
+    Terminal,
 }
 
 /// The numbers of the ends of a pipe.
@@ -58,10 +74,7 @@ struct Pipe {
 /// for which the plan says itself where it writes, and all are if nobody stays
 /// outside of the pod who could read it.
 pub(crate) fn capture(plan: &Plan, log: Log) -> Captured {
-    let planned = match log.place {
-        Place::Nowhere => Vec::new(),
-        Place::Disk | Place::Memory => planned(plan),
-    };
+    let kept = log.place != Place::Nowhere;
     let mut next = highest(plan).max(DEFAULT_FILTER);
     let mut number = || {
         next = next.saturating_add(1);
@@ -69,20 +82,29 @@ pub(crate) fn capture(plan: &Plan, log: Log) -> Captured {
     };
     // Apps of one name have one log.
     let mut directories = BTreeMap::new();
-    let apps = planned.into_iter().map(|app| {
-        let directory = directories.entry(app.name.clone());
-        app.free.then(|| App {
-            directory: *directory.or_insert_with(&mut number),
-            out: Pipe {
-                read: number(),
-                write: number(),
-            },
-            err: Pipe {
-                read: number(),
-                write: number(),
-            },
+    let mut directory = |number: &mut dyn FnMut() -> u32, name: &str| match kept {
+        true => *directories.entry(name.to_owned()).or_insert_with(number),
+        // It must be read all the same; in what is no directory nothing is kept.
+        false => ATTENDED,
+    };
+    let apps = planned(plan).into_iter().map(|app| {
+        let (directory, streams) = match app.writes {
+            Writes::WhereItIsTold if kept => {
+                let directory = directory(&mut number, &app.name);
+                let mut pipe = || Pipe {
+                    read: number(),
+                    write: number(),
+                };
+                (directory, Streams::Pipes(pipe(), pipe()))
+            }
+            Writes::OnTheTerminal => (directory(&mut number, &app.name), Streams::Terminal),
+            _ => return None,
+        };
+        Some(App {
             name: app.name,
             user: app.user,
+            directory,
+            streams,
         })
     });
     let apps: Vec<Option<App>> = apps.collect();
@@ -96,31 +118,19 @@ pub(crate) fn capture(plan: &Plan, log: Log) -> Captured {
 fn with_lines(plan: &Plan, apps: &[Option<App>], size: u32) -> Plan {
     let mut lined = Plan::default();
     for app in apps.iter().flatten() {
-        for (pipe, tag) in [(app.out, c"out"), (app.err, c"err")] {
-            if let Some(tag) = AppName::new(tag) {
-                let log = Directive::Log {
-                    fd: pipe.read,
-                    directory: app.directory,
-                    tag,
-                    size,
-                };
-                lined.push(
-                    log,
-                    format!("option --detach: what app `{}` writes", app.name),
-                );
-            }
-        }
+        app.log(&mut lined, size);
     }
     let mut apps = apps.iter();
     plan.find(|_, directive, reason| -> Option<()> {
         lined.push(*directive, reason);
         if let Directive::Process {} = directive
             && let Some(Some(app)) = apps.next()
+            && let Streams::Pipes(out, err) = app.streams
         {
             let stdio = Directive::Stdio {
                 input: 0,
-                output: app.out.write,
-                error: app.err.write,
+                output: out.write,
+                error: err.write,
             };
             lined.push(stdio, "option --detach: into its log");
         }
@@ -129,17 +139,54 @@ fn with_lines(plan: &Plan, apps: &[Option<App>], size: u32) -> Plan {
     lined
 }
 
+impl App {
+    /// Appends what reads what it writes.
+    fn log(&self, plan: &mut Plan, size: u32) {
+        let (streams, option): (&[_], _) = match self.streams {
+            Streams::Pipes(out, err) => {
+                (&[(out.read, c"out"), (err.read, c"err")], "option --detach")
+            }
+            Streams::Terminal => {
+                let attended = Directive::Attended { fd: ATTENDED };
+                plan.push(attended, "who attends to the terminal reads it instead");
+                (&[(MASTER, c"tty")], "option --interactive")
+            }
+        };
+        for &(fd, tag) in streams {
+            if let Some(tag) = AppName::new(tag) {
+                let log = Directive::Log {
+                    fd,
+                    directory: self.directory,
+                    tag,
+                    size,
+                };
+                plan.push(log, format!("{option}: what app `{}` writes", self.name));
+            }
+        }
+    }
+}
+
 /// An app as a plan has it.
 struct Planned {
     name: String,
     user: User,
-    /// The plan does not say where it writes.
-    free: bool,
+    writes: Writes,
+}
+
+/// Where an app writes, as far as a plan says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writes {
+    /// Wherever its standard streams lead.
+    WhereItIsTold,
+    /// On the pod's terminal.
+    OnTheTerminal,
+    /// Elsewhere, or nobody could read it.
+    Elsewhere,
 }
 
 /// Who an app runs as, as far as the plan says it, in ids of the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct User {
+pub(crate) struct User {
     uid: Option<u32>,
     gid: Option<u32>,
 }
@@ -168,7 +215,10 @@ fn planned(plan: &Plan) -> Vec<Planned> {
                 let name = name.as_c_str().to_string_lossy().into_owned();
                 apps.push(Planned {
                     // No directory can have these names.
-                    free: outside && name != "." && name != "..",
+                    writes: match outside && name != "." && name != ".." {
+                        true => Writes::WhereItIsTold,
+                        false => Writes::Elsewhere,
+                    },
                     name,
                     user: User::default(),
                 });
@@ -177,7 +227,8 @@ fn planned(plan: &Plan) -> Vec<Planned> {
         }
         let app = apps.last_mut()?;
         match *directive {
-            Directive::Stdio { .. } | Directive::Terminal { .. } => app.free = false,
+            Directive::Terminal { fd: TERMINAL } if outside => app.writes = Writes::OnTheTerminal,
+            Directive::Stdio { .. } | Directive::Terminal { .. } => app.writes = Writes::Elsewhere,
             Directive::Uid { uid } => app.user.uid = on_host(&users, uid),
             Directive::Gid { gid } => app.user.gid = on_host(&groups, gid),
             _ => {}
@@ -194,6 +245,13 @@ fn on_host(maps: &[(u32, u32, u32)], id: u32) -> Option<u32> {
         outside.checked_add(at)
     });
     translated.or_else(|| maps.is_empty().then_some(id))
+}
+
+/// Returns whom the pod's terminal belongs to, if an app of the plan has it.
+pub(crate) fn terminal_user(plan: &Plan) -> Option<User> {
+    let apps = planned(plan).into_iter();
+    let mut users = apps.filter(|app| app.writes == Writes::OnTheTerminal);
+    users.next().map(|app| app.user)
 }
 
 /// Returns the highest number of a descriptor that a plan names.
@@ -220,11 +278,14 @@ impl Captured {
         let mut made = BTreeSet::new();
         for app in &self.apps {
             let what = || format!("cannot make the log of app `{}`", app.name);
-            if made.insert(app.directory) {
+            if app.directory != ATTENDED && made.insert(app.directory) {
                 let directory = place::make_in(log, &app.name).context(what)?;
                 name(app.directory, directory)?;
             }
-            for pipe in [app.out, app.err] {
+            let Streams::Pipes(out, err) = app.streams else {
+                continue;
+            };
+            for pipe in [out, err] {
                 let (reader, writer) = std::io::pipe().context(what)?;
                 app.user.give(writer.as_fd());
                 name(pipe.read, reader.into())?;
@@ -236,9 +297,9 @@ impl Captured {
 }
 
 impl User {
-    /// Makes it the owner of a pipe: an app that opens /dev/stdout opens the
-    /// pipe once more, for which it needs the right. Without, all else works.
-    fn give(self, pipe: BorrowedFd<'_>) {
+    /// Makes it the owner of a pipe or a terminal: an app that opens /dev/stdout
+    /// opens that once more, for which it needs the right. Without, all else works.
+    pub(crate) fn give(self, pipe: BorrowedFd<'_>) {
         let (uid, gid) = (self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw));
         let _ = rustix::fs::fchown(pipe, uid, gid);
     }
@@ -255,7 +316,9 @@ pub(crate) fn give_pipes(plan: &Plan) {
     };
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for fd in [input.as_fd(), output.as_fd(), error.as_fd()] {
-        if app.free && rustix::fs::fstatfs(fd).is_ok_and(|status| status.f_type == PIPE) {
+        if app.writes == Writes::WhereItIsTold
+            && rustix::fs::fstatfs(fd).is_ok_and(|status| status.f_type == PIPE)
+        {
             app.user.give(fd);
         }
     }

@@ -169,3 +169,18 @@ fn users_are_those_of_the_host() {
     let (uid, gid) = (Some(100_002), None);
     assert_eq!(user, User { uid, gid });
 }
+
+#[test]
+fn what_is_written_on_the_terminal_is_read_while_nobody_attends() {
+    let of = ["unshare pid", "app a", "process", "terminal 98", "main 1 /a"];
+    let expected = [&["attended 96", "log 97 101 tty 1048576"][..], &of].concat();
+    assert_eq!(captured(&of), expected);
+    // Somebody must read it, or the app would wait: in what is no directory
+    // nothing is kept.
+    let expected = [&["attended 96", "log 97 96 tty 1048576"][..], &of].concat();
+    let nowhere = capture(&plan(&of), log(Place::Nowhere));
+    assert_eq!(lines(&nowhere.plan), expected);
+    // Another terminal is that of who wrote the plan.
+    let other = ["unshare pid", "app a", "process", "terminal 9", "main 1 /a"];
+    assert_eq!(captured(&other), other);
+}
