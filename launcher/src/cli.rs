@@ -3,6 +3,7 @@
 //!
 //! Here are the commands; how each family of them is spelt is in a file of its own.
 
+mod enter;
 mod fetch;
 mod image;
 mod life;
@@ -75,6 +76,11 @@ pub(crate) enum Command {
     CatManifest(Which),
     /// Print what the apps of a pod have written.
     Logs(logs::Options),
+    /// Run a command in a pod.
+    Enter(crate::command::enter::Options),
+    /// Say why a command was not executed of which these are open, and which
+    /// has this status.
+    Entered([u32; 3], u8),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -97,7 +103,10 @@ const USAGE: u8 = 2;
 
 /// Understands the arguments, without the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
-    let mut line = Line::new(arguments);
+    let mut line = match enter::command(&arguments) {
+        Some(at) => Line::until(at, arguments),
+        None => Line::new(arguments),
+    };
     let dir = line.path("--dir");
     let verb = match line.verb() {
         Ok(Some(verb)) => verb,
@@ -111,7 +120,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation,
     .map_err(|error| Misuse {
         error,
         status: match verb.as_str() {
-            "run" | "run-prepared" | "attach" => OURS,
+            "run" | "run-prepared" | "attach" | "enter" => OURS,
             _ => USAGE,
         },
     })
@@ -139,6 +148,8 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
         "logs" => log::logs(&mut line)?,
         "attach" => life::attach(&mut line)?,
+        "enter" => enter::enter(&mut line)?,
+        "entered" => enter::entered(&mut line)?,
         "validate" => Command::Validate(files(&mut line)?),
         "help" => Command::Say(help::text(line.word()?.as_deref())?),
         "version" => Command::Say(version::text()),

@@ -111,6 +111,11 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             &mut std::io::stdout(),
         )),
         Command::Logs(options) => done(command::logs::run(&dir, &options)),
+        Command::Enter(options) => fail(&never(command::enter::run(&dir, &options)), OURS),
+        Command::Entered(descriptors, status) => match command::enter::finish(descriptors) {
+            Ok(()) => ExitCode::from(status),
+            Err(error) => fail(&error, status),
+        },
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

@@ -49,6 +49,8 @@ pub(crate) struct Pod<'a> {
     pub(crate) inner: bool,
     /// The directives since the last new namespaces: settings for the next.
     pub(crate) settings: Directives<'a>,
+    /// The mounts that this process began with, if it has joined others.
+    pub(crate) home: Option<OwnedFd>,
     /// The pod's mounts, while those of an app are in their place.
     aside: Option<(OwnedFd, Option<&'a CStr>)>,
 }
@@ -89,6 +91,7 @@ impl<'a> Pod<'a> {
             ending: Ending::default(),
             inner: false,
             settings: plan.map(|plan| plan.directives()).unwrap_or_default(),
+            home: None,
             aside: None,
         }
     }
@@ -237,7 +240,8 @@ impl<'a> Pod<'a> {
         Ok(())
     }
 
-    fn own_mounts(&self) -> Result<OwnedFd, Errno> {
+    #[inline(never)]
+    pub(crate) fn own_mounts(&self) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         rustix::fs::openat(self.tree.proc()?, c"self/ns/mnt", flags, Mode::empty())
     }

@@ -130,6 +130,7 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Roo
         Some(status) => status,
         None => run_apps(&mut pod),
     };
+    pod.go_home();
     end(pod.origin, status)
 }
 

@@ -124,7 +124,7 @@ fn clone(
     }
     let Some(pid) = made? else {
         drop(gate);
-        begin_inside(pod, settings, wait.as_fd(), user, late)?;
+        begin_inside(pod, wait.as_fd(), user.then_some(settings), late)?;
         return Ok(None);
     };
     drop(wait);
@@ -177,9 +177,8 @@ fn admit(
 /// In the child: waits to be let in, and takes its place.
 fn begin_inside(
     pod: &mut Pod<'_>,
-    settings: &Settings<'_>,
     wait: BorrowedFd<'_>,
-    user: bool,
+    user: Option<&Settings<'_>>,
     late: bool,
 ) -> Made<()> {
     if rustix::io::read(wait, &mut [0; 1])? == 0 {
@@ -192,7 +191,7 @@ fn begin_inside(
     if let Some(finally) = pod.origin.finally.take() {
         pod.origin.start.erase_from(finally.first_word);
     }
-    if user {
+    if let Some(settings) = user {
         become_root(settings)?;
     }
     hide()?;
@@ -255,6 +254,9 @@ fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) 
 #[inline(never)]
 pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<Option<Child>> {
     let root = pod.tree.root_path();
+    if namespaces.contains(Namespaces::MNT) && pod.home.is_none() {
+        pod.home = Some(pod.own_mounts()?);
+    }
     sys::setns(sys::inherited(fd)?, clone_flags(namespaces))?;
     if namespaces.contains(Namespaces::MNT) {
         pod.tree.reopen_root(root)?;
@@ -270,14 +272,22 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
         }
         None => {
             drop(gate);
-            begin_inside(
-                pod,
-                &Settings(Directives::default()),
-                wait.as_fd(),
-                false,
-                false,
-            )?;
+            pod.home = None;
+            begin_inside(pod, wait.as_fd(), None, false)?;
             Ok(None)
+        }
+    }
+}
+
+impl Pod<'_> {
+    /// Goes back to the mounts that this process began with, if it has joined
+    /// others. What is executed in the end is the host's, and must not get its
+    /// interpreter from another root: where there is no way back, nothing is.
+    pub(crate) fn go_home(&mut self) {
+        if let Some(home) = &self.home
+            && sys::setns(home.as_fd(), raw::CLONE_NEWNS).is_err()
+        {
+            self.origin.finally = None;
         }
     }
 }

@@ -4,6 +4,8 @@
 mod collect;
 /// Pods that go on without their caller.
 mod detached;
+/// Commands in pods that run.
+mod enter;
 /// Processes that are killed, and records that lie.
 mod faults;
 /// Commands that are killed halfway.

@@ -268,6 +268,48 @@ fn a_namespace_can_be_joined() {
 }
 
 #[test]
+fn the_last_program_is_executed_in_the_mounts_that_were_there_first() {
+    require_root!();
+    let mut pod = init_sh(
+        "plan 1 unshare mnt,pid app a process env PATH=/bin:/usr/bin",
+        "echo here; sleep 1000",
+    )
+    .start();
+    pod.until_it_says("here");
+    let inner = super::signals::children_of(pod.pid())[0];
+    let mounts = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).unwrap();
+    let (theirs, ours) = (mounts(&inner.to_string()), mounts("self"));
+    let redirections = format!("6</bin/sh 7</proc/{inner}/ns/mnt 8</proc/{inner}/ns/pid");
+    let rest = "app b process env PATH=/bin:/usr/bin main 2 readlink /proc/self/ns/mnt";
+    for (joins, status, said) in [
+        (
+            "join mnt 7 join pid 8",
+            0,
+            format!("{}\n", theirs.display()),
+        ),
+        ("join mnt 7", 0, format!("{}\n", theirs.display())),
+        // Also where there are no processes to be joined.
+        ("join mnt 7 join pid 7", 125, String::new()),
+    ] {
+        let plan: Vec<u8> = super::words(&format!("plan 1 {joins} {rest}"))
+            .iter()
+            .flat_map(|word| format!("{word}\0").into_bytes())
+            .collect();
+        let scratch = Scratch::new();
+        let plan = scratch.write("plan", plan);
+        let redirections = format!("{redirections} 5<{}", plan.display());
+        init_with(&redirections, "--plan-fd 5 --finally-fd 6 -- sh -c")
+            .arg("echo $1; readlink /proc/self/ns/mnt")
+            .arg("sh")
+            .run()
+            .exits(0)
+            .says(&format!("{said}{status}\n{}\n", ours.display()));
+    }
+    pod.signal(rustix::process::Signal::TERM);
+    pod.end().exits(143);
+}
+
+#[test]
 fn what_nobody_named_is_closed_and_what_was_named_stays() {
     require_root!();
     let open = |pid: u32| -> Vec<u32> {

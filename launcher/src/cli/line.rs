@@ -27,6 +27,17 @@ impl Line {
             .iter()
             .position(|argument| argument == "--")
             .map(|at| arguments.split_off(at).into_iter().skip(1).collect());
+        Self::with_rest(arguments, rest)
+    }
+
+    /// The same, if not only what follows `--` is somebody else's, but all from
+    /// this place on.
+    pub(super) fn until(at: usize, mut arguments: Vec<OsString>) -> Self {
+        let rest = arguments.split_off(at);
+        Self::with_rest(arguments, Some(rest))
+    }
+
+    fn with_rest(mut arguments: Vec<OsString>, rest: Option<Vec<OsString>>) -> Self {
         for argument in &mut arguments {
             let modern = ANCESTRAL.iter().find(|(old, _)| argument == old);
             if let Some((_, modern)) = modern {

@@ -266,7 +266,7 @@ fn app(part: &Part) -> Result<AppRequest> {
 }
 
 /// Returns the first text that stands twice.
-fn repeated(texts: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn repeated(texts: impl Iterator<Item = String>) -> Option<String> {
     let mut seen = std::collections::BTreeSet::new();
     let mut texts = texts;
     texts.find(|text| !seen.insert(text.clone()))
@@ -343,7 +343,8 @@ fn owned(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn some(text: &str) -> Result<String> {
+/// Takes a value that is not empty.
+pub(super) fn some(text: &str) -> Result<String> {
     match text {
         "" => Err(Error::usage("the value is empty")),
         text => Ok(text.to_owned()),

@@ -76,7 +76,7 @@ pub(super) fn explained(plan: &Plan, report: &[u8]) -> Option<Error> {
 }
 
 /// Finds the directive that failed, and its errno(3).
-fn failed(report: &[u8]) -> Option<(u32, u32)> {
+pub(super) fn failed(report: &[u8]) -> Option<(u32, u32)> {
     report
         .split(|&byte| byte == b'\n')
         .find_map(|line| match stage1_init::Report::decode(line)? {

@@ -1,8 +1,8 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
 use super::{
-    attach, collect, fetch, image, kept, list, logs, plan, prepare, remove, run, status, stop,
-    trust, validate, version,
+    attach, collect, enter, fetch, image, kept, list, logs, plan, prepare, remove, run, status,
+    stop, trust, validate, version,
 };
 use crate::ground::{Error, Result};
 
@@ -20,6 +20,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("status", "tells of a pod, or waits for it", status::HELP),
     ("logs", "prints what the apps of a pod wrote", logs::HELP),
     ("attach", "attends to the terminal of a pod", attach::HELP),
+    ("enter", "runs a command in a pod", enter::HELP),
     ("cat-manifest", "prints the manifest of a pod", kept::HELP),
     ("stop", "ends pods", stop::HELP),
     ("kill", "sends pods a signal", stop::KILL_HELP),

@@ -1,7 +1,5 @@
 //! `launcher run`: the main job.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -21,7 +19,7 @@ use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
 use crate::pod::cgroup::{self, Groups, record};
 use crate::pod::compose::{Pod, compose};
-use crate::pod::descriptors::{DEFAULT_FILTER, NETWORK};
+use crate::pod::descriptors::NETWORK;
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
 use crate::pod::life::{self, Started};
@@ -31,9 +29,9 @@ use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
 use crate::pod::request::Request;
-use crate::pod::seccomp::Program;
 use crate::pod::secret;
 use crate::pod::{find, process, render, terminal};
+use crate::run::filters;
 use crate::run::stage1::{self, Handover};
 use crate::words::manifest::app::Variable;
 use crate::words::reference::Reference;
@@ -419,7 +417,7 @@ pub(super) fn start(
     ];
     let (groups, entrances) = groups(dirs, directory.uuid())?;
     let _made = groups.make()?;
-    let mut named = filters(dirs, directory.uuid(), plan)?;
+    let mut named = filters::open(directory.fd(), plan)?;
     named.extend(pipes);
     if let Some(user) = terminal::user(plan) {
         named.extend(terminal::open(directory.fd(), user, master)?);
@@ -437,9 +435,9 @@ pub(super) fn start(
         named.push((number, cgroup::entrance(&group)?));
     }
     stage1::exec(Handover {
-        plan: &plan.words(),
-        report: directory.append("report")?,
-        lock: directory.fd(),
+        plan: stage1::sealed("plan", &plan.words())?.as_fd(),
+        report: directory.append("report")?.as_fd(),
+        held: &[directory.fd()],
         named,
         demand,
         detached: log.is_some(),
@@ -461,29 +459,6 @@ fn joins_network(plan: &Plan) -> bool {
 fn groups(dirs: &Dirs, uuid: Uuid) -> Result<(Groups, Vec<(u32, PathBuf)>)> {
     let record = directory::find(dirs, uuid, "groups")?.unwrap_or_default();
     record::read(&String::from_utf8_lossy(&record), uuid)
-}
-
-/// Opens the filters that a plan names. One that is neither the default nor
-/// kept with the pod is the caller's, who has it open.
-fn filters(dirs: &Dirs, uuid: Uuid, plan: &Plan) -> Result<Vec<(u32, OwnedFd)>> {
-    let mut wanted = BTreeSet::new();
-    plan.find(|_, directive, _| -> Option<()> {
-        if let Directive::Seccomp { fd } = directive {
-            wanted.insert(*fd);
-        }
-        None
-    });
-    let mut filters = Vec::new();
-    for number in wanted {
-        let own = directory::find(dirs, uuid, &format!("filter-{number}"))?;
-        let program = match (own, number) {
-            (Some(bytes), _) => Cow::Owned(bytes),
-            (None, DEFAULT_FILTER) => Program::default().bytes,
-            (None, _) => continue,
-        };
-        filters.push((number, stage1::sealed("filter", &program)?));
-    }
-    Ok(filters)
 }
 
 fn read_plan(file: &Path) -> Result<Plan> {

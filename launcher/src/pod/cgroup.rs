@@ -16,6 +16,7 @@
 //! host lacks; nothing runs unlimited that should not.
 
 mod hierarchy;
+pub(crate) mod membership;
 mod program;
 pub(crate) mod record;
 mod settings;

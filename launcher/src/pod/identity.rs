@@ -19,11 +19,21 @@ pub(crate) struct Identity {
 }
 
 /// Resolves both names against the root file system of the image.
-pub(crate) fn resolve(user: &str, group: &str, rootfs: &dyn Rootfs) -> Result<Identity> {
+pub(crate) fn resolve(user_name: &str, group_name: &str, rootfs: &dyn Rootfs) -> Result<Identity> {
     Ok(Identity {
-        uid: find(user, "user", "etc/passwd", |file| file.uid, rootfs)?,
-        gid: find(group, "group", "etc/group", |file| file.gid, rootfs)?,
+        uid: user(user_name, rootfs)?,
+        gid: group(group_name, rootfs)?,
     })
+}
+
+/// Resolves the name of a user.
+pub(crate) fn user(name: &str, rootfs: &dyn Rootfs) -> Result<u32> {
+    find(name, "user", "etc/passwd", |file| file.uid, rootfs)
+}
+
+/// Resolves the name of a group.
+pub(crate) fn group(name: &str, rootfs: &dyn Rootfs) -> Result<u32> {
+    find(name, "group", "etc/group", |file| file.gid, rootfs)
 }
 
 /// Longest passwd or group file that is looked at, in bytes.

@@ -26,7 +26,8 @@ pub(crate) fn own() -> Result<Process> {
 
 const CANNOT: &str = "cannot find out when this process began";
 
-fn boot() -> Result<String> {
+/// Returns what this run of the kernel is told from others by.
+pub(super) fn boot() -> Result<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     Ok(id
         .context(|| "cannot identify this run of the kernel")?

@@ -6,7 +6,7 @@
 use std::io;
 
 use rustix::io::Errno;
-use stage1_init::{Directive, Namespaces};
+use stage1_init::{Directive, Limit, Namespaces};
 
 use super::interpreter::{HEAD, interpreter};
 use crate::ground::{Error, Kind, Result};
@@ -80,6 +80,19 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
         Directive::Seccomp { .. } => "cannot install the filter of system calls".to_owned(),
         Directive::OomScoreAdj { score } => {
             format!("cannot set how readily the app is killed to {score}")
+        }
+        Directive::Rlimit {
+            resource,
+            soft,
+            hard,
+        } => {
+            let amount = |limit: Limit| {
+                let number = limit.0.map(|number| number.to_string());
+                number.unwrap_or_else(|| "unlimited".to_owned())
+            };
+            let (soft, hard) = (amount(*soft), amount(*hard));
+            let name = resource.word();
+            format!("cannot set the limit `{name}` to {soft} and {hard}")
         }
         Directive::Join { namespaces, .. } => {
             format!("cannot join namespaces ({})", names(*namespaces))
@@ -172,6 +185,9 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
         }
         (Directive::OomScoreAdj { .. }, Errno::ACCESS | Errno::PERM) => {
             Some("to be killed less readily takes CAP_SYS_RESOURCE".to_owned())
+        }
+        (Directive::Rlimit { .. }, Errno::PERM) => {
+            Some("to raise a limit takes CAP_SYS_RESOURCE".to_owned())
         }
         (Directive::Cgroup { .. }, Errno::NOENT) => {
             Some("`launcher run` makes the groups of a plan that it composes".to_owned())

@@ -2,15 +2,16 @@
 //!
 //! The program runs from a sealed memfd(2), so there is no file that the pod
 //! could write through /proc/PID/exe (CVE-2019-5736), and nothing to install.
-//! It inherits four descriptors besides the standard ones: the plan, the
-//! report, the pod's lock, and the launcher itself, which it becomes again
-//! when the pod is over; and those that the plan names, by the numbers that it
-//! names. It closes them all to the apps, and what is not named to it at once.
+//! It inherits a few descriptors besides the standard ones: the plan, the
+//! report, what is held for as long as it runs, such as the pod's lock, and the
+//! launcher itself, which it becomes again when all is over; and those that the
+//! plan names, by the numbers that it names. It closes them all to the apps,
+//! and what is not named to it at once.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{Seek as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -26,11 +27,11 @@ static PROGRAM: &[u8] = include_bytes!(env!("STAGE1_INIT"));
 /// What `stage1-init` gets.
 pub(crate) struct Handover<'a> {
     /// The plan, as words.
-    pub(crate) plan: &'a [u8],
+    pub(crate) plan: BorrowedFd<'a>,
     /// Where it writes its report.
-    pub(crate) report: OwnedFd,
-    /// What stays locked as long as the pod runs.
-    pub(crate) lock: BorrowedFd<'a>,
+    pub(crate) report: BorrowedFd<'a>,
+    /// What stays open until the launcher is done that it becomes in the end.
+    pub(crate) held: &'a [BorrowedFd<'a>],
     /// What the plan names, and by which numbers.
     pub(crate) named: Vec<(u32, OwnedFd)>,
     /// The socket that the launcher serves when somebody connects to it.
@@ -45,7 +46,6 @@ pub(crate) struct Handover<'a> {
 /// Becomes `stage1-init`; returns only if that failed.
 pub(crate) fn exec(handover: Handover<'_>) -> Result<Infallible> {
     let program = sealed("stage1-init", PROGRAM)?;
-    let plan = sealed("plan", handover.plan)?;
     let launcher = rustix::fs::open(
         "/proc/self/exe",
         OFlags::PATH | OFlags::CLOEXEC,
@@ -57,20 +57,16 @@ pub(crate) fn exec(handover: Handover<'_>) -> Result<Infallible> {
     // The caller's environment is not the pod's: PID 1 would show it to apps
     // that are root, and keep a page or two of it in memory.
     command.env_clear();
-    for (option, fd) in [
-        ("--report-fd", handover.report.as_fd()),
-        ("--plan-fd", plan.as_fd()),
-        ("--hold-fd", handover.lock),
+    let mut options = vec![
+        ("--report-fd", handover.report),
+        ("--plan-fd", handover.plan),
         ("--finally-fd", launcher.as_fd()),
-    ] {
+    ];
+    options.extend(handover.held.iter().map(|&fd| ("--hold-fd", fd)));
+    options.extend(handover.demand.iter().map(|fd| ("--demand-fd", fd.as_fd())));
+    for (option, fd) in options {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());
-    }
-    if let Some(socket) = &handover.demand {
-        inherit(socket.as_fd())?;
-        command
-            .arg("--demand-fd")
-            .arg(socket.as_raw_fd().to_string());
     }
     let mut named = Vec::new();
     for (number, fd) in handover.named {

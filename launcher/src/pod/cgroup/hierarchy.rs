@@ -99,15 +99,21 @@ pub(crate) fn read(
 }
 
 /// A line of mountinfo (proc_pid_mountinfo(5)).
-struct Mount<'a> {
-    kind: &'a str,
-    root: &'a str,
-    target: PathBuf,
-    read_only: bool,
-    options: &'a str,
+pub(super) struct Mount<'a> {
+    /// Type of the file system.
+    pub(super) kind: &'a str,
+    /// The group that is shown as its root.
+    pub(super) root: &'a str,
+    /// Where.
+    pub(super) target: PathBuf,
+    /// Nothing can be written there.
+    pub(super) read_only: bool,
+    /// Options of the file system.
+    pub(super) options: &'a str,
 }
 
-fn mount(line: &str) -> Option<Mount<'_>> {
+/// Reads a line, if it is about cgroups.
+pub(super) fn mount(line: &str) -> Option<Mount<'_>> {
     let (front, back) = line.split_once(" - ")?;
     let mut back = back.split(' ');
     let kind = back.next().filter(|kind| kind.starts_with("cgroup"))?;

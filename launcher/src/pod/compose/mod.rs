@@ -22,7 +22,7 @@
 //! Not here: what is on the host ([`Host`]), what is in the image
 //! ([`Rootfs`](crate::image::rootfs::Rootfs)), and carrying it out (`stage1-init`).
 
-mod process;
+pub(super) mod process;
 mod root;
 mod volumes;
 

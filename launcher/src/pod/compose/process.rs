@@ -51,24 +51,19 @@ pub(super) fn compose(
             false => "isolator of capabilities",
         },
     );
-    let mut gids = Vec::new();
-    for gid in &app.app.supplementary_gids {
-        gids.extend_from_slice(format!("{gid}\0").as_bytes());
-    }
-    if let Some(groups) = WordList::new(&gids).and_then(Groups::new) {
-        plan.push(Directive::Groups { groups }, app.reasons.groups.as_str());
-    }
-    let Identity { uid, gid } = app.identity;
-    plan.push(
-        Directive::Gid { gid },
-        format!("{}: group `{}`", app.reasons.group, app.app.group),
-    );
-    plan.push(
-        Directive::Uid { uid },
-        format!("{}: user `{}`", app.reasons.user, app.app.user),
-    );
     let filter = descriptors.filter.zip(app.rights.filter.as_ref());
-    capabilities_of(plan, app, filter.is_some());
+    let bounds = Bounds {
+        capabilities: set,
+        filtered: filter.is_some(),
+        no_new_privileges: app.rights.no_new_privileges,
+    };
+    let groups = &app.app.supplementary_gids;
+    let reasons = [
+        app.reasons.groups.clone(),
+        format!("{}: group `{}`", app.reasons.group, app.app.group),
+        format!("{}: user `{}`", app.reasons.user, app.app.user),
+    ];
+    assume(plan, &app.identity, groups, bounds, reasons);
     if app.rights.no_new_privileges {
         let reason = "isolator os/linux/no-new-privileges";
         plan.push(Directive::NoNewPrivs {}, reason);
@@ -119,23 +114,57 @@ fn labels(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
     Ok(())
 }
 
+/// What bounds the rights of a process, whoever it becomes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The capabilities that it may have at most.
+    pub(crate) capabilities: CapabilitySet,
+    /// It will install a filter of system calls.
+    pub(crate) filtered: bool,
+    /// It will give up gaining rights by executing programs.
+    pub(crate) no_new_privileges: bool,
+}
+
+/// The steps by which a process becomes somebody, in the order in which the
+/// later ones take away what the earlier ones need. `reasons` are those of the
+/// supplementary groups, of the group, and of the user.
+pub(crate) fn assume(
+    plan: &mut Plan,
+    identity: &Identity,
+    groups: &[u32],
+    bounds: Bounds,
+    reasons: [String; 3],
+) {
+    let [of_groups, of_group, of_user] = reasons;
+    let gids: Vec<u8> = groups
+        .iter()
+        .flat_map(|gid| format!("{gid}\0").into_bytes())
+        .collect();
+    if let Some(groups) = WordList::new(&gids).and_then(Groups::new) {
+        plan.push(Directive::Groups { groups }, of_groups);
+    }
+    let &Identity { uid, gid } = identity;
+    plan.push(Directive::Gid { gid }, of_group);
+    plan.push(Directive::Uid { uid }, of_user);
+    capabilities(plan, uid, bounds);
+}
+
 /// A process that may still gain rights must have this capability to install a
 /// filter. What a program of root's has is decided by the bounding set when it
 /// is executed, and another's has none, so this one does not outlive that.
-fn capabilities_of(plan: &mut Plan, app: &PodApp, filtered: bool) {
-    let (kept, reason) = match app.identity.uid {
-        0 => (app.rights.capabilities, "root keeps what is left"),
-        _ => (Capabilities::EMPTY, "not root"),
+fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
+    let (kept, reason) = match uid {
+        0 => (bounds.capabilities, "root keeps what is left"),
+        _ => (CapabilitySet::Only(Capabilities::EMPTY), "not root"),
     };
-    let needed = filtered && !app.rights.no_new_privileges;
-    let (kept, reason) = match needed && !kept.contains(Capabilities::SYS_ADMIN) {
-        true => (
-            kept.with(Capabilities::SYS_ADMIN),
+    let needed = bounds.filtered && !bounds.no_new_privileges;
+    let (set, reason) = match kept {
+        CapabilitySet::Only(kept) if needed && !kept.contains(Capabilities::SYS_ADMIN) => (
+            CapabilitySet::Only(kept.with(Capabilities::SYS_ADMIN)),
             format!("{reason}; sys_admin goes when it executes"),
         ),
-        false => (kept, reason.to_owned()),
+        kept => (kept, reason.to_owned()),
     };
-    let set = CapabilitySet::Only(kept);
     plan.push(Directive::Capabilities { set }, reason);
 }
 

@@ -172,7 +172,13 @@ fn users_are_those_of_the_host() {
 
 #[test]
 fn what_is_written_on_the_terminal_is_read_while_nobody_attends() {
-    let of = ["unshare pid", "app a", "process", "terminal 98", "main 1 /a"];
+    let of = [
+        "unshare pid",
+        "app a",
+        "process",
+        "terminal 98",
+        "main 1 /a",
+    ];
     let expected = [&["attended 96", "log 97 101 tty 1048576"][..], &of].concat();
     assert_eq!(captured(&of), expected);
     // Somebody must read it, or the app would wait: in what is no directory

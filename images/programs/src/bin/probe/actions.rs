@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 use std::{fs, process, thread};
 
-use crate::{errno, report, sys, tries};
+use crate::{errno, report, sys, tries, watch};
 
 /// Carries out one action; its operands are taken from `words`.
 pub(crate) fn run(word: &str, words: &mut impl Iterator<Item = String>) -> Result<(), String> {
@@ -23,6 +23,7 @@ pub(crate) fn run(word: &str, words: &mut impl Iterator<Item = String>) -> Resul
         "--stderr" => eprintln!("{}", operand()?),
         "--sleep" => thread::sleep(Duration::from_secs(number(&operand()?)?)),
         "--spawn-orphans" => spawn_orphans(number(&operand()?)?)?,
+        "--watch" => watch::watch(&operand()?),
         "--wait-no-zombies" => wait_no_zombies(),
         "--trap-exit" => trap_exit(number(&operand()?)?, number(&operand()?)?)?,
         "--kill" => sys::kill_self(number(&operand()?)?),

@@ -16,6 +16,7 @@
 //! --stdout TEXT          print a line
 //! --stderr TEXT          print a line to standard error
 //! --sleep SECONDS        sleep
+//! --watch FILE           print what other processes let be seen, until there is FILE
 //! --spawn-orphans N      leave N dead children of dead parents to PID 1
 //! --wait-no-zombies      wait until PID 1 has reaped all of them
 //! --trap-exit SIGNAL N   print `waiting`, wait for the signal, exit with N
@@ -33,6 +34,7 @@ mod report;
 mod sys;
 #[allow(unsafe_code, reason = "raw system calls, which is what it probes")]
 mod tries;
+mod watch;
 
 use std::process::ExitCode;
 

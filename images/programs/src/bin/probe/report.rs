@@ -171,7 +171,8 @@ pub(crate) fn zombies() -> usize {
         .count()
 }
 
-fn pids() -> impl Iterator<Item = u32> {
+/// The numbers of all processes that can be seen.
+pub(crate) fn pids() -> impl Iterator<Item = u32> {
     names("/proc")
         .into_iter()
         .filter_map(|name| name.parse().ok())

@@ -1,0 +1,43 @@
+//! The filters of system calls that a plan names: each in a file that nobody
+//! can change any more.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
+
+use stage1_init::Directive;
+
+use super::stage1::sealed;
+use crate::ground::{Context as _, Result};
+use crate::pod::descriptors::DEFAULT_FILTER;
+use crate::pod::directory::read_in;
+use crate::pod::plan::Plan;
+use crate::pod::seccomp::Program;
+
+/// Opens them, by the numbers that the plan names. One that is neither the
+/// default nor kept in the directory of the pod is its caller's, who has it open.
+///
+/// # Errors
+///
+/// One that is kept cannot be read.
+pub(crate) fn open(pod: impl AsFd, plan: &Plan) -> Result<Vec<(u32, OwnedFd)>> {
+    let mut wanted = BTreeSet::new();
+    plan.find(|_, directive, _| -> Option<()> {
+        if let Directive::Seccomp { fd } = directive {
+            wanted.insert(*fd);
+        }
+        None
+    });
+    let mut filters = Vec::new();
+    for number in wanted {
+        let name = format!("filter-{number}");
+        let own = read_in(&pod, &name).context(|| format!("cannot read `{name}` of the pod"))?;
+        let program = match (own, number) {
+            (Some(bytes), _) => Cow::Owned(bytes),
+            (None, DEFAULT_FILTER) => Program::default().bytes,
+            (None, _) => continue,
+        };
+        filters.push((number, sealed("filter", &program)?));
+    }
+    Ok(filters)
+}

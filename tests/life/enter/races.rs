@@ -1,0 +1,54 @@
+//! Commands that begin while their pod ends.
+
+use std::thread;
+use std::time::Duration;
+
+use super::super::Life;
+
+/// How often the race is run.
+const ROUNDS: u64 = 30;
+
+/// How many commands begin in each round.
+const COMMANDS: u64 = 4;
+
+#[test]
+fn beside_the_end_of_its_pod_a_command_ends_or_never_begins() {
+    require_root!();
+    let life = Life::new();
+    for round in 0..ROUNDS {
+        let uuid = life.waiting(&[]);
+        let stop = life.call(&["stop", &uuid]);
+        let commands = (0..COMMANDS).map(|number| {
+            let words = [
+                "enter",
+                &uuid,
+                "/probe",
+                "--stdout",
+                "ran",
+                "--exit-code",
+                "3",
+            ];
+            let command = life.call(&words).start();
+            thread::sleep(Duration::from_micros(number * round * 100));
+            command
+        });
+        let commands: Vec<_> = commands.collect();
+        stop.run().exits(0);
+        for command in commands {
+            let ran = command.end();
+            let known = [
+                format!("launcher: cannot enter pod `{uuid}`: it is over\n"),
+                format!("launcher: cannot enter app `probe` of pod `{uuid}`: it has ended\n"),
+            ];
+            match ran.exited() {
+                Some(3) => assert_eq!((&ran.stdout[..], &ran.stderr[..]), ("ran\n", "")),
+                Some(137) => assert_eq!(ran.stderr, ""),
+                Some(125) => assert!(known.contains(&ran.stderr), "{ran:?}"),
+                _ => panic!("{ran:?}"),
+            }
+        }
+        assert_eq!(life.state(&uuid), "exited");
+        assert_eq!(life.status(&uuid, "app-probe").as_deref(), Some("0"));
+    }
+    life.leaves_nothing();
+}
