@@ -161,6 +161,42 @@ fn the_apps_streams_are_kept_apart_and_nothing_is_added() {
 }
 
 #[test]
+fn the_ancestors_options_say_what_the_caller_sees() {
+    require_root!();
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    let probe = host::image("probe");
+    let run = |options: &[&str], words: &[&str]| {
+        let call = launcher(&dir).arg("run").args(options).arg(&probe);
+        call.arg("--").args(words).input("typed").run()
+    };
+    let words = [
+        "--stdin",
+        "--stdout",
+        "x",
+        "--stderr",
+        "y",
+        "--exit-code",
+        "5",
+    ];
+    run(&["-stdout"], &words)
+        .exits(5)
+        .says("typedx\n")
+        .complains("--- 8< ---\ny\n");
+    run(&["-wait"], &words).exits(5).says("").complains("");
+    run(&["-wait", "-stdout"], &words)
+        .exits(5)
+        .says("typedx\n")
+        .complains("--- 8< ---\ny\n");
+    // What is Nose Cone's to say is said all the same.
+    let broken = scratch.write("broken.aci", Aci::new(&running(&["/no/such"])).bytes());
+    let ran = launcher(&dir).args(["run", "-wait"]).arg(&broken).run();
+    ran.exits(127)
+        .complains("launcher: cannot execute `/no/such`: No such file or directory\n");
+    assert_only_images(&dir, 2);
+}
+
+#[test]
 fn signals_reach_the_app() {
     require_root!();
     let scratch = Scratch::new();

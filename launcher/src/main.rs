@@ -111,7 +111,10 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             &mut std::io::stdout(),
         )),
         Command::Logs(options) => done(command::logs::run(&dir, &options)),
-        Command::Enter(options) => fail(&never(command::enter::run(&dir, &options)), OURS),
+        Command::Enter(options) => match command::enter::run(&dir, &options) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => fail(&error, OURS),
+        },
         Command::Entered(descriptors, status) => match command::enter::finish(descriptors) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),

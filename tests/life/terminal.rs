@@ -280,3 +280,46 @@ fn a_pod_without_a_terminal_is_not_attended_to() {
         );
     assert!(!fs::exists(life.dir().join("pods/run").join(&uuid)).unwrap());
 }
+
+#[test]
+fn a_command_has_a_terminal_of_the_pods_if_that_is_asked_for() {
+    require_root!();
+    let _ = image!("busybox");
+    let life = Life::new();
+    let uuid = life.detach(&["BUSYBOX", "--", "-c", "sleep 600"]);
+    let mut seat = seat(&life, &["enter", "-t", &uuid]);
+    seat.until("# ");
+    seat.types("tty; echo kind $TERM; stty size\n");
+    seat.until("/dev/pts/0");
+    seat.until("kind vt100");
+    seat.until("24 80");
+    seat.types("sleep 300\n");
+    seat.until("sleep 300");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    seat.types("\x03");
+    seat.types("exit 4\n");
+    let (status, shown) = seat.end();
+    assert_eq!(status, Some(4), "{shown}");
+    let (status, shown) = self::seat(&life, &["enter", "-t", &uuid, "/no/such"]).end();
+    assert_eq!(status, Some(127), "{shown}");
+    assert!(shown.contains("/no/such"), "{shown}");
+    let words = [
+        "enter",
+        "--user=1234",
+        "--cwd=/",
+        "-t",
+        &uuid,
+        "sh",
+        "-c",
+        "echo mine > $(tty)",
+    ];
+    let (status, shown) = self::seat(&life, &words).end();
+    assert_eq!((status, shown.as_str()), (Some(0), "mine\r\n"));
+    // With the pod ends the command.
+    let mut seat = self::seat(&life, &["enter", "--interactive", &uuid]);
+    seat.until("# ");
+    seat.types("echo still $((1+1))\n");
+    seat.until("still 2");
+    life.run(&["rm", "--force", &uuid]).exits(0);
+    assert_eq!(seat.end().0, Some(137));
+}

@@ -7,7 +7,8 @@ use super::Command;
 use super::life::one;
 use super::line::Line;
 use super::pod::{repeated, some};
-use crate::command::enter::Options;
+use crate::command::enter::terminal::AT_TERMINAL;
+use crate::command::enter::{Options, Terminal};
 use crate::ground::{Error, Result};
 use crate::pod::request::check_variable;
 use crate::words::environment;
@@ -70,10 +71,21 @@ pub(super) fn enter(line: &mut Line) -> Result<Command> {
         group: line.value("--group", some)?,
         directory: line.value("--cwd", path)?,
         variables,
+        terminal: terminal(line),
         which: one(line)?,
         command: words(line.rest())?,
     };
     Ok(Command::Enter(options))
+}
+
+fn terminal(line: &mut Line) -> Terminal {
+    let short = line.flag("-t");
+    let wanted = line.flag("--interactive") || short;
+    match line.flag(AT_TERMINAL) {
+        true => Terminal::There,
+        false if wanted => Terminal::Wanted,
+        false => Terminal::None,
+    }
 }
 
 /// Takes the words of the command. One that begins like an option is none, if

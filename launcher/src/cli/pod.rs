@@ -6,7 +6,7 @@ use super::line::{self, Line};
 use super::log;
 use super::split::{Options, Part, Split, Table, Takes, missing_image, split};
 use super::values;
-use crate::command::detach::Manner;
+use crate::command::detach::{Manner, Shown};
 use crate::command::plan::Format;
 use crate::command::run;
 use crate::ground::{Context as _, Error, Result};
@@ -33,6 +33,7 @@ const POD: Table = &[
     ("--insecure-options", One),
     ("--interactive", Nothing),
     ("-t", Nothing),
+    ("-wait", Nothing),
     ("--keep", Nothing),
     ("--locale", One),
     ("--log", One),
@@ -44,6 +45,7 @@ const POD: Table = &[
     ("--pull-policy", One),
     ("--quiet", Nothing),
     ("--rm", Nothing),
+    ("-stdout", Nothing),
     ("--set-env", Many),
     ("--set-env-file", Many),
     ("--strict", Nothing),
@@ -133,7 +135,7 @@ pub(super) fn plan(line: &mut Line) -> Result<Command> {
 pub(super) const KEYS: &str = "--detach-keys";
 
 /// Options that say what becomes of a pod that is over.
-const ENDING: &[&str] = &["--keep", "--rm"];
+const ENDING: &[&str] = &["--keep", "--rm", "-stdout", "-wait"];
 
 fn manner(pod: &Options) -> Result<Manner> {
     let (detached, rm) = (pod.flag("--detach")?, pod.flag("--rm")?);
@@ -145,7 +147,26 @@ fn manner(pod: &Options) -> Result<Manner> {
         detached: log::of_pod(pod, detached)?,
         keep: keep || detached && !rm,
         keys: pod.value(KEYS, Keys::parse)?.unwrap_or_default(),
+        shown: shown(pod)?,
     })
+}
+
+/// Takes the options of the ancestor that say what its caller sees.
+fn shown(pod: &Options) -> Result<Shown> {
+    let shown = match (pod.flag("-stdout")?, pod.flag("-wait")?) {
+        (true, _) => Shown::Marked,
+        (false, true) => Shown::Hidden,
+        (false, false) => return Ok(Shown::Plainly),
+    };
+    let given = if shown == Shown::Marked {
+        "-stdout"
+    } else {
+        "-wait"
+    };
+    match pod.any_of(&["--detach", "--interactive", "-t"]) {
+        Some(other) => Err(line::excluded(given, other)),
+        None => Ok(shown),
+    }
 }
 
 /// Takes the options of `run-prepared`.
@@ -161,6 +182,7 @@ pub(super) fn run_prepared(line: &mut Line) -> Result<Command> {
         keys: line
             .value(KEYS, log::named(KEYS, Keys::parse))?
             .unwrap_or_default(),
+        shown: Shown::default(),
     };
     let uuid = line.word()?.ok_or_else(|| {
         Error::usage("the UUID of a pod is missing")

@@ -57,6 +57,7 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
         keys: &attach.keys,
         // The pod is not ours: who ends this command only leaves.
         signal: &mut |_| {},
+        until: None,
     };
     let left = relay(std::os::fd::AsFd::as_fd(&master), aside)?;
     drop((attended, master));

@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, PidfdFlags};
 
-use super::{OURS, finish, run};
+use super::launch::{self, Streams};
+use super::{OURS, finish};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::pod::directory::{self, PodDirectory};
@@ -35,6 +36,20 @@ pub(crate) struct Manner {
     pub(crate) keep: bool,
     /// With which keys the caller leaves its terminal.
     pub(crate) keys: Keys,
+    /// What the caller sees of what the apps write.
+    pub(crate) shown: Shown,
+}
+
+/// What a caller who stays sees of what the apps write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// All of it, and nothing else.
+    #[default]
+    Plainly,
+    /// The same, behind a line that says so.
+    Marked,
+    /// Nothing.
+    Hidden,
 }
 
 /// What became of a pod that ran.
@@ -223,5 +238,5 @@ pub(crate) fn begin(
         }
         false => None,
     };
-    run::start(&dirs, &directory, &plan, keep, Some(log), master)
+    launch::start(&dirs, &directory, &plan, keep, Streams::Log(log, master))
 }

@@ -8,6 +8,7 @@
 //! command was not executed. The pod's directory is only read.
 
 mod place;
+pub(crate) mod terminal;
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
@@ -49,7 +50,8 @@ Usage: launcher enter [OPTIONS] UUID [COMMAND [ARGUMENT...]]
 
 Runs a command (/bin/sh) in a pod that runs, as one more process of an app: with
 its files, its environment and its user, and within all that bounds it. The
-command has the caller's streams, but no hold on its terminal.
+command has the caller's streams, but no hold on its terminal; with -t it has one
+of its own, to which the caller attends.
 Exits with the status of the command: 128 more than the signal's number if one
 ended it, 125 if Nose Cone failed, 126 if it cannot be executed, 127 if there is
 no such program. If the pod ends, so does the command.
@@ -58,6 +60,7 @@ What stands behind the UUID is the command's, whatever it looks like.
   --app=NAME        the app, if the pod has several
   --cwd=PATH        where the command starts, instead of where the app does
   --group=GROUP     a name or number of the image, or a path whose group it is
+  --interactive, -t gives the command a terminal of its own
   --set-env=NAME=VALUE
                     sets a variable; may be repeated
   --user=USER       a name or number of the image, or a path whose owner it is;
@@ -84,49 +87,109 @@ pub(crate) struct Options {
     pub(crate) variables: Vec<Variable>,
     /// The command; the default if there are no words.
     pub(crate) command: Vec<OsString>,
+    /// Whether it has a terminal of its own.
+    pub(crate) terminal: Terminal,
+}
+
+/// Whether a command has a terminal of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    /// It has not.
+    None,
+    /// It is to have one.
+    Wanted,
+    /// The standard output is that.
+    There,
 }
 
 /// What is run if nothing is said.
 const SHELL: &str = "/bin/sh";
 
-/// Becomes the init of a command in a pod; returns only if that failed.
-pub(crate) fn run(dir: &Path, options: &Options) -> Result<Infallible> {
+/// Becomes the init of a command in a pod; returns its status only if it has a
+/// terminal of its own, to which this process attends.
+pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let pod = Running::find(&dirs, options.which.find_one(&dirs)?)?;
     let app = pod.choose(options.app.as_deref())?;
     let identity = identity(&dirs, &pod, app, options)?;
     let place = pod.locate(app)?;
-    let namespaces = namespaces(&pod, &place)?;
-    let (own, theirs) = (Inherited::own()?, place.inherited(&pod)?);
+    if options.terminal == Terminal::Wanted {
+        let whom = identity.unwrap_or_else(|| enter::identity(&pod.plan, app));
+        return terminal::attend(&pod, &place, whom.uid);
+    }
+    // If an app ends, the kernel has other words for everything that is asked of it.
+    let entered = enter(&dirs, &pod, app, &place, identity, options);
+    match entered.map_err(|error| pod.check(app, &place).err().unwrap_or(error))? {}
+}
+
+/// Becomes the init of a command of an app; returns only if that failed.
+fn enter(
+    dirs: &Dirs,
+    pod: &Running,
+    app: &str,
+    place: &Place,
+    identity: Option<Identity>,
+    options: &Options,
+) -> Result<Infallible> {
+    let at_terminal = at_terminal(options)?;
+    let namespaces = namespaces(pod, place)?;
+    let (own, theirs) = (Inherited::own()?, place.inherited(pod)?);
     let filters = filters::open(&pod.directory, &pod.plan)?;
     let number = |fd: &OwnedFd| fd.as_raw_fd().unsigned_abs();
+    let joined = namespaces.iter().map(|(kind, fd)| (*kind, number(fd)));
+    let opened = filters.iter().map(|(name, fd)| (*name, number(fd)));
     let entrance = Entrance {
         app: app.to_owned(),
-        namespaces: namespaces
-            .iter()
-            .map(|(kind, fd)| (*kind, number(fd)))
-            .collect(),
-        filters: filters
-            .iter()
-            .map(|(name, fd)| (*name, number(fd)))
-            .collect(),
+        namespaces: joined.collect(),
+        filters: opened.collect(),
         inherited: [own.clone(), theirs.clone()],
-        streams: Streams::Callers,
+        streams: match &at_terminal {
+            Some(terminal) => Streams::Terminal(number(terminal)),
+            None => Streams::Callers,
+        },
         identity,
         directory: directory(options)?,
-        variables: options.variables.clone(),
+        variables: variables(options),
         command: command(options)?,
     };
     let plan = enter::compose(&pod.plan, &entrance).context(|| pod.cannot())?;
     // All of it is of processes that were there until now.
-    pod.check(app, &place)?;
-    membership::join(&place.groups(&pod)?).context(|| pod.cannot())?;
+    pod.check(app, place)?;
+    membership::join(&place.groups(pod)?).context(|| pod.cannot())?;
     theirs.adopt(&own).context(|| pod.cannot())?;
     let named = namespaces.into_iter().map(|(_, fd)| fd);
     let named = named.chain(filters.into_iter().map(|(_, fd)| fd));
+    let named = named.chain(at_terminal);
     let named = named.map(|fd| (number(&fd), fd)).collect();
-    become_init(&dirs, &pod, &plan, named)
+    become_init(dirs, pod, &plan, named)
+}
+
+/// Takes the terminal of the command, if it is there already.
+fn at_terminal(options: &Options) -> Result<Option<OwnedFd>> {
+    match options.terminal {
+        Terminal::There => std::io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .context(|| "cannot use the terminal")
+            .map(Some),
+        Terminal::None | Terminal::Wanted => Ok(None),
+    }
+}
+
+/// The variables that were asked for, and what kind of terminal the caller has.
+fn variables(options: &Options) -> Vec<Variable> {
+    const TERM: &str = "TERM";
+    let mut variables = options.variables.clone();
+    let said = variables.iter().any(|variable| variable.name == TERM);
+    if options.terminal == Terminal::There
+        && !said
+        && let Ok(value) = std::env::var(TERM)
+    {
+        let name = TERM.to_owned();
+        variables.push(Variable { name, value });
+    }
+    variables
 }
 
 /// Hands over to `stage1-init`.

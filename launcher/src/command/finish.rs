@@ -6,7 +6,7 @@ use crate::ground::{Error, Kind, Result};
 use crate::image::rootfs::Rootfs;
 use crate::image::tree::Stack;
 use crate::pod::life::{STARTED, Started};
-use crate::pod::log::capture::capture;
+use crate::pod::log::capture::{capture, silence};
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::{directory, end, status};
@@ -57,13 +57,15 @@ fn told(dirs: &Dirs, uuid: Uuid) -> Result<(Vec<u8>, Option<Error>)> {
     Ok((report, error))
 }
 
-/// Returns the plan that was executed: with a log, it has more lines.
+/// Returns the plan that was executed: what leads streams elsewhere has
+/// lines of its own there.
 fn executed(dirs: &Dirs, uuid: Uuid, plan: Plan) -> Result<Plan> {
     let record = directory::find(dirs, uuid, STARTED)?;
     let started = record.and_then(|record| Started::read(&record));
-    Ok(match started.and_then(|started| started.log) {
-        Some(log) => capture(&plan, log).plan,
-        None => plan,
+    Ok(match started {
+        Some(Started { log: Some(log), .. }) => capture(&plan, log).plan,
+        Some(Started { silent: true, .. }) => silence(&plan).0,
+        _ => plan,
     })
 }
 

@@ -18,7 +18,7 @@ use crate::pod::log::Log;
 use crate::pod::plan::Plan;
 use crate::pod::status::is_ready;
 use crate::pod::terminal;
-use crate::run::relay::{Aside, Left, relay};
+use crate::run::relay::{Aside, Left, Until, relay};
 
 /// Runs a pod and attends to its terminal, until it is over or left alone.
 ///
@@ -46,6 +46,7 @@ pub(super) fn start(
         log,
         terminal: Some(master.as_fd()),
     };
+    let terminal = pty::peer(&master)?;
     let spawned = detach::spawn(dirs, &begin, directory.fd());
     let mut child = spawned.context(|| "cannot start the pod")?;
     // It has the pod now, and removes it if it cannot run it.
@@ -53,6 +54,7 @@ pub(super) fn start(
     let aside = Aside {
         keys: &manner.keys,
         signal: &mut |signal| pass_on(&child, signal),
+        until: Some(Until::ended(&child, terminal)?),
     };
     let left = relay(master.as_fd(), aside)?;
     drop((attended, master));
@@ -72,8 +74,8 @@ pub(super) fn start(
     }
 }
 
-/// Sends a signal to the init of the pod, which passes it on.
-fn pass_on(child: &Child, signal: Signal) {
+/// Sends a signal to the init that a child becomes, which passes it on.
+pub(super) fn pass_on(child: &Child, signal: Signal) {
     // It is our child, and was not waited for: the number is still its own.
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, signal);

@@ -10,6 +10,7 @@ pub(crate) mod help;
 pub(crate) mod image;
 mod interactive;
 pub(crate) mod kept;
+mod launch;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod plan;
@@ -40,6 +41,11 @@ fn say(notes: &[String]) {
         // Where not even this can be written there is nobody to hear it.
         let _ = std::io::stderr().write_all(format!("launcher: {note}\n").as_bytes());
     }
+}
+
+/// Says that what follows is the app's, as the ancestor does.
+fn mark() {
+    let _ = std::io::stderr().write_all(b"--- 8< ---\n");
 }
 
 /// Says a failure that does not end the command.

@@ -12,9 +12,11 @@ use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
 use crate::pod::foresee::{Foreseen, Foresight};
+use crate::pod::log::Log;
 use crate::pod::log::capture::capture;
 use crate::pod::metadata;
 use crate::pod::reify::{Source, reify};
+use crate::pod::terminal;
 use crate::pod::tree::Images as _;
 use crate::words::digest::ImageId;
 use crate::words::manifest::ImageManifest;
@@ -88,6 +90,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let pod = reify(uuid, directory, &host, &request, &sources, &source::look)?;
     tell(&pod, request.strict)?;
     let plan = compose(&pod, &host)?;
+    let log = log.or_else(|| terminal::is_in(&plan).then(Log::default));
     let plan = match log {
         Some(log) => capture(&plan, log).plan,
         None => plan,

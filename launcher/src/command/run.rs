@@ -1,38 +1,33 @@
 //! `launcher run`: the main job.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use stage1_init::Directive;
 
-use super::detach::{self, Manner, NotRun, Ran};
-use super::{interactive, request};
+use super::detach::{Manner, NotRun, Ran};
+use super::launch::launch;
+use super::request;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
-use crate::ground::{Context as _, Error, Result, beneath, netns, source};
+use crate::ground::{Context as _, Error, Result, beneath, source};
 use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
-use crate::pod::cgroup::{self, Groups, record};
+use crate::pod::cgroup::record;
 use crate::pod::compose::{Pod, compose};
-use crate::pod::descriptors::NETWORK;
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
-use crate::pod::life::{self, Started};
-use crate::pod::log::{Log, capture, place};
 use crate::pod::metadata;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
 use crate::pod::reify::{Source, reify};
 use crate::pod::request::Request;
 use crate::pod::secret;
-use crate::pod::{find, process, render, terminal};
-use crate::run::filters;
-use crate::run::stage1::{self, Handover};
+use crate::pod::{find, render, terminal};
 use crate::words::manifest::app::Variable;
 use crate::words::reference::Reference;
 use crate::words::types::{AcName, Uuid};
@@ -86,6 +81,7 @@ Pod options, before the first image:
   --pod-manifest FILE
                     run the apps of a pod manifest, whose images are in the
                     store: by ID, or, without one, by name and labels
+  -stdout           as the ancestor has it: says where what the app writes begins
   --rm              removes the pod when it is over; without --detach, that is
                     so if --keep does not say otherwise
   --set-env NAME=VALUE
@@ -98,6 +94,8 @@ Pod options, before the first image:
   --uuid UUID       of the pod (a random one)
   --uuid-file-save FILE
                     writes the UUID to a file before anything else is done
+  -wait             as the ancestor has it: waits for the end, and shows nothing
+                    of what the app writes, unless -stdout is given as well
   --volume NAME,kind=host,source=PATH[,readOnly=BOOL][,recursive=BOOL]
                     [,followSymlinks=BOOL]
                     a directory or file of the host that apps can mount.
@@ -185,7 +183,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Ran, 
         // The process stays; stage1-init takes its place.
         fetch.tell(&format!("Container started, PID: {}", std::process::id()));
     }
-    launch(&dirs, directory, &plan, manner)
+    launch(&dirs, directory, &plan, &manner)
 }
 
 /// Runs a pod that was prepared; returns its UUID if that goes on without the
@@ -201,7 +199,7 @@ pub(crate) fn run_prepared(
     let plan = Plan::read(&directory::read(&dirs, State::Prepared, uuid, "plan")?)?;
     check_layers(uuid, &plan)?;
     let directory = PodDirectory::take_prepared(&dirs, uuid)?;
-    launch(&dirs, directory, &plan, manner)
+    launch(&dirs, directory, &plan, &manner)
 }
 
 /// Checks that the images under a plan's overlays are still there.
@@ -236,7 +234,7 @@ pub(crate) fn run_plan(
     let uuid = uuid_of(&dirs, &plan)?;
     let directory = PodDirectory::create(&dirs, uuid, State::Run, name)?;
     directory.write("plan", plan.text().as_bytes())?;
-    launch(&dirs, directory, &plan, manner)
+    launch(&dirs, directory, &plan, &manner)
 }
 
 /// Makes a pod, up to where only its plan has to be executed.
@@ -362,103 +360,6 @@ fn copy_roots(pod: &Pod, directory: &PodDirectory<'_>) -> Result<()> {
         beneath::copy_layers(&app.root.layers, target.as_fd(), "rootfs").context(what)?;
     }
     Ok(())
-}
-
-/// Executes the plan of a pod, in this process or in one of its own.
-fn launch(
-    dirs: &Dirs,
-    directory: PodDirectory<'_>,
-    plan: &Plan,
-    manner: Manner,
-) -> std::result::Result<Ran, NotRun> {
-    match manner.detached {
-        Some(log) => detach::start(dirs, directory, plan, manner.keep, log),
-        None if terminal::is_in(plan) => interactive::start(dirs, directory, plan, &manner),
-        None => {
-            capture::give_pipes(plan);
-            match start(dirs, &directory, plan, manner.keep, None, None)? {}
-        }
-    }
-}
-
-/// Becomes the init of a pod, which goes on without its caller if it has a log;
-/// returns only if that failed.
-pub(super) fn start(
-    dirs: &Dirs,
-    directory: &PodDirectory<'_>,
-    plan: &Plan,
-    keep: bool,
-    log: Option<Log>,
-    master: Option<OwnedFd>,
-) -> Result<Infallible> {
-    let captured = log.map(|log| capture::capture(plan, log));
-    let plan = captured.as_ref().map_or(plan, |captured| &captured.plan);
-    // Before it counts as started: then whoever looks finds them.
-    let pipes = match (&captured, log) {
-        (Some(captured), Some(log)) => {
-            let place = place::make(dirs, directory.fd(), directory.uuid(), log.place)?;
-            place.map_or(Ok(Vec::new()), |place| captured.open(place.as_fd()))?
-        }
-        _ => Vec::new(),
-    };
-    let started = Started {
-        time: life::now(),
-        keep,
-        log,
-        process: process::own()?,
-    };
-    directory.write(life::STARTED, started.text().as_bytes())?;
-    let finally = [
-        OsString::from("launcher"),
-        OsString::from("--dir"),
-        dirs.path().as_os_str().to_owned(),
-        OsString::from("finish"),
-        OsString::from(directory.uuid().to_string()),
-    ];
-    let (groups, entrances) = groups(dirs, directory.uuid())?;
-    let _made = groups.make()?;
-    let mut named = filters::open(directory.fd(), plan)?;
-    named.extend(pipes);
-    if let Some(user) = terminal::user(plan) {
-        named.extend(terminal::open(directory.fd(), user, master)?);
-    }
-    let mut demand = None;
-    if joins_network(plan) {
-        let network = netns::make(metadata::PORT)?;
-        named.push((NETWORK, network.namespace));
-        // Of a plan that somebody wrote there is nothing to tell.
-        if directory::find(dirs, directory.uuid(), "pod")?.is_some() {
-            demand = Some(network.listener.into());
-        }
-    }
-    for (number, group) in entrances {
-        named.push((number, cgroup::entrance(&group)?));
-    }
-    stage1::exec(Handover {
-        plan: stage1::sealed("plan", &plan.words())?.as_fd(),
-        report: directory.append("report")?.as_fd(),
-        held: &[directory.fd()],
-        named,
-        demand,
-        detached: log.is_some(),
-        finally: &finally,
-    })
-}
-
-/// Tells whether a plan wants the network that we make, rather than one that
-/// its writer has open.
-fn joins_network(plan: &Plan) -> bool {
-    let joins = plan.find(|_, directive, _| match directive {
-        Directive::Join { fd: NETWORK, .. } => Some(()),
-        _ => None,
-    });
-    joins.is_some()
-}
-
-/// Reads which groups a pod needs.
-fn groups(dirs: &Dirs, uuid: Uuid) -> Result<(Groups, Vec<(u32, PathBuf)>)> {
-    let record = directory::find(dirs, uuid, "groups")?.unwrap_or_default();
-    record::read(&String::from_utf8_lossy(&record), uuid)
 }
 
 fn read_plan(file: &Path) -> Result<Plan> {

@@ -1,13 +1,15 @@
 //! Pairs of pseudo terminals (pty(7)), and the terminal that the caller sits at.
 
 use std::io::{IsTerminal as _, stdin};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, Termios, Winsize};
 
-use super::{Context as _, Error, Kind, Result};
+use super::{Context as _, Error, Kind, Result, beneath};
 
 /// What is done to the side of the pair that programs use.
 const FLAGS: OpenptFlags = OpenptFlags::RDWR
@@ -19,6 +21,35 @@ pub(crate) fn open() -> Result<OwnedFd> {
     let what = || "cannot make a terminal";
     let master = rustix::pty::openpt(FLAGS).context(what)?;
     unlocked(master).context(what)
+}
+
+/// Makes a pair of the terminals that are mounted at /dev/pts below a root, so
+/// that programs there know the other side by a name. The root is somebody
+/// else's: what is opened can only be what makes terminals (pts(4)).
+///
+/// # Errors
+///
+/// It is something else; there is none.
+pub(crate) fn open_below(root: impl AsFd) -> std::io::Result<OwnedFd> {
+    /// `DEVPTS_SUPER_MAGIC`, from the kernel's `magic.h`.
+    const DEVPTS: rustix::fs::FsWord = 0x1cd1;
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let maker = beneath::open(root, Path::new("dev/pts/ptmx"), path)?;
+    let device = rustix::fs::makedev(5, 2);
+    let is = rustix::fs::fstatfs(&maker)?.f_type == DEVPTS;
+    if !is || rustix::fs::fstat(&maker)?.st_rdev != device {
+        return Err(Errno::NODEV.into());
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let again = format!("/proc/self/fd/{}", maker.as_raw_fd());
+    let master = rustix::fs::open(again, flags, Mode::empty())?;
+    Ok(unlocked(master)?)
+}
+
+/// Makes a user the owner of a terminal, who may then open it by its name, too.
+pub(crate) fn give(terminal: impl AsFd, uid: u32) {
+    // Without it, all else works.
+    let _ = rustix::fs::fchown(terminal, Some(Uid::from_raw(uid)), None);
 }
 
 fn unlocked(master: OwnedFd) -> rustix::io::Result<OwnedFd> {

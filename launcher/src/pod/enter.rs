@@ -54,6 +54,8 @@ pub(crate) struct Entrance {
 pub(crate) enum Streams {
     /// To where those of the caller do, without a hold on its terminal.
     Callers,
+    /// To a terminal of the command's own, an inherited descriptor.
+    Terminal(u32),
 }
 
 /// Composes the plan.
@@ -223,7 +225,7 @@ impl Steps<'_> {
             D::Env { pair } => {
                 let name = pair.to_bytes().split(|&byte| byte == b'=').next();
                 let same = |one: &&Variable| Some(one.name.as_bytes()) == name;
-                match self.variables.iter().position(|one| same(one)) {
+                match self.variables.iter().position(same) {
                     Some(at) => {
                         let variable = self.variables.remove(at);
                         self.set(variable)?;
@@ -243,6 +245,10 @@ impl Steps<'_> {
                 Streams::Callers => {
                     let reason = "no hold on the caller's terminal";
                     self.plan.push(Directive::Session {}, reason);
+                }
+                Streams::Terminal(fd) => {
+                    let reason = "option --interactive";
+                    self.plan.push(Directive::Terminal { fd }, reason);
                 }
             }
         }

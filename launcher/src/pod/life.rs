@@ -40,6 +40,8 @@ pub(crate) struct Started {
     pub(crate) keep: bool,
     /// How what its apps write is kept, if it goes on without its caller.
     pub(crate) log: Option<Log>,
+    /// What its apps write goes nowhere.
+    pub(crate) silent: bool,
     /// The process that holds its lock, and waits for it.
     pub(crate) process: Process,
 }
@@ -96,6 +98,7 @@ impl Started {
                 .with("keep", self.keep)
                 .with_some("log", self.log.map(|log| log.place.word()))
                 .with_some("log-size", self.log.map(|log| log.size.bytes()))
+                .with_some("silent", self.silent.then_some(true))
                 .with("pid", self.process.pid)
                 .with("ticks", self.process.ticks)
                 .with("boot", self.process.boot.as_str()),
@@ -120,6 +123,7 @@ impl Started {
                 }),
                 None => None,
             },
+            silent: record.get("silent") == Some(&Value::Bool(true)),
             process,
         })
     }
@@ -197,6 +201,7 @@ mod tests {
                 place: Place::Memory,
                 size: Size::default(),
             }),
+            silent: true,
             process: Process {
                 pid: 3,
                 ticks: 4,

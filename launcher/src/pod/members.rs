@@ -106,6 +106,16 @@ impl Member {
             .map_err(|error| error.hint("that takes CAP_SYS_PTRACE"))
     }
 
+    /// Opens its root directory, which is its own to fill.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub(crate) fn root(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(self.directory(), "root", flags, Mode::empty())
+    }
+
     /// Tells whether this process runs, as the child of another that does.
     ///
     /// # Errors
@@ -255,7 +265,10 @@ mod tests {
     #[test]
     fn nobody_else_is_taken_for_a_process_that_is_gone() {
         let mut shell = std::process::Command::new("sh")
-            .args(["-c", "sleep 600 & echo $!; read line; kill $!; sleep 600"])
+            .args([
+                "-c",
+                "sleep 600 & echo $!; read line; kill $!; exec sleep 600",
+            ])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()

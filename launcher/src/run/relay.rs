@@ -7,12 +7,13 @@
 //! somebody leaves.
 
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::process::Child;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::ground::pty::{self, Raw};
 use crate::ground::signals::Signals;
@@ -36,6 +37,29 @@ pub(crate) struct Aside<'a> {
     pub(crate) keys: &'a Keys,
     /// Passes on signals that the caller gets from elsewhere.
     pub(crate) signal: &'a mut dyn FnMut(Signal),
+    /// What is let go when a process has ended, if we have started one.
+    pub(crate) until: Option<Until>,
+}
+
+/// A process that brings a terminal to its programs, and the terminal, which is
+/// held until that has ended: before somebody has opened a terminal, or when it
+/// never was, its master does not say that nobody has.
+pub(crate) struct Until {
+    process: OwnedFd,
+    #[expect(dead_code, reason = "it is only held")]
+    terminal: OwnedFd,
+}
+
+impl Until {
+    /// Holds the terminal for a child that was not waited for yet.
+    pub(crate) fn ended(child: &Child, terminal: OwnedFd) -> Result<Self> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = pid
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+            .context(|| "cannot wait for a process")?;
+        Ok(Self { process, terminal })
+    }
 }
 
 /// Ctrl-D: what ends the input of who reads from a terminal.
@@ -99,6 +123,9 @@ impl Relay<'_> {
             {
                 return Ok(left);
             }
+            if ready.ended {
+                self.aside.until = None;
+            }
             if ready.written && !self.show()? {
                 return Ok(Left::Over);
             }
@@ -116,28 +143,38 @@ impl Relay<'_> {
     fn wait(&self) -> Result<Ready> {
         let stdin = std::io::stdin();
         let waiting = !self.input.is_empty();
-        let wanted = match waiting {
-            true => PollFlags::IN | PollFlags::OUT,
-            false => PollFlags::IN,
+        let input = (self.open && !waiting).then_some(stdin.as_fd());
+        let process = self.aside.until.as_ref().map(|until| until.process.as_fd());
+        let room = match waiting {
+            true => PollFlags::OUT,
+            false => PollFlags::empty(),
         };
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(self.master, wanted),
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.master, PollFlags::IN | room),
             PollFd::new(&self.signals, PollFlags::IN),
+            self.perhaps(input),
+            self.perhaps(process),
         ];
-        if self.open && !waiting {
-            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
-        }
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context(|| "cannot wait at the terminal"),
         }
-        let events = |at: usize| fds.get(at).map_or(PollFlags::empty(), PollFd::revents);
+        let [master, signals, typed, ended] = fds.map(|fd| fd.revents());
         Ok(Ready {
-            written: events(0).intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
-            room: events(0).contains(PollFlags::OUT),
-            signals: !events(1).is_empty(),
-            typed: !events(2).is_empty(),
+            written: master.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
+            room: master.contains(PollFlags::OUT),
+            signals: !signals.is_empty(),
+            typed: !typed.is_empty(),
+            ended: !ended.is_empty(),
         })
+    }
+
+    /// Where there is nothing to wait for, nothing is asked of something else.
+    fn perhaps<'a>(&'a self, fd: Option<BorrowedFd<'a>>) -> PollFd<'a> {
+        match fd {
+            Some(fd) => PollFd::from_borrowed_fd(fd, PollFlags::IN),
+            None => PollFd::new(&self.signals, PollFlags::empty()),
+        }
     }
 
     fn take_signals(&mut self) -> Option<Left> {
@@ -229,4 +266,5 @@ struct Ready {
     room: bool,
     signals: bool,
     typed: bool,
+    ended: bool,
 }

@@ -19,11 +19,16 @@ const fn control(key: u8) -> u8 {
 }
 
 impl Keys {
+    /// No keys: nobody can leave so.
+    pub(crate) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Reads `ctrl-p,ctrl-q`: with commas between them, characters and those
     /// pressed with Ctrl; or `none`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if text == "none" {
-            return Ok(Self(Vec::new()));
+            return Ok(Self::none());
         }
         let key = |word: &str| match *word.as_bytes() {
             [key @ b'!'..=b'~'] => Some(key),

@@ -8,7 +8,7 @@ use stage1_init::Namespaces;
 
 use crate::command::status::running;
 use crate::ground::dirs::{Dirs, State};
-use crate::ground::{Context as _, Error, Kind, Result};
+use crate::ground::{Context as _, Error, Kind, Result, pty};
 use crate::pod::directory::{self, read_in};
 use crate::pod::inherited::Inherited;
 use crate::pod::life::Process;
@@ -142,7 +142,7 @@ impl Running {
     /// another is not believed then: the report says that its app has ended.
     pub(super) fn check(&self, app: &str, place: &Place) -> Result<()> {
         self.told(app)?;
-        match place.process.is_child_of(&place.init)? {
+        match place.process.is_child_of(&place.init)? && !place.process.is_ending()? {
             true => place.check_user(self),
             false => Err(self.ended(app)),
         }
@@ -198,6 +198,16 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// Makes a pair of terminals, of the app's own if it has such.
+    pub(super) fn terminal(&self) -> Result<OwnedFd> {
+        let root = self.process.root().map_err(std::io::Error::from);
+        match root.and_then(pty::open_below) {
+            Ok(master) => Ok(master),
+            // One of the host's has no name there, and is a terminal all the same.
+            Err(_) => pty::open(),
+        }
     }
 
     /// Reads what the init has from whoever ran the pod.

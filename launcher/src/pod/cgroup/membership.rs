@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn only_groups_that_differ_are_entered_each_where_it_is() {
-        assert_eq!(moves(MOUNTS, OWN, OWN).unwrap(), [PathBuf::new(); 0]);
+        assert!(moves(MOUNTS, OWN, OWN).unwrap().is_empty());
         let theirs = "\
 9:name=systemd:/
 4:memory:/docker/x/pod

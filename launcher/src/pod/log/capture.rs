@@ -114,6 +114,31 @@ pub(crate) fn capture(plan: &Plan, log: Log) -> Captured {
     }
 }
 
+/// Makes of a plan one whose apps write nowhere and read nothing, but for those
+/// of which it says itself where they write. Returns what number it has for
+/// the null device.
+pub(crate) fn silence(plan: &Plan) -> (Plan, u32) {
+    let null = highest(plan).max(DEFAULT_FILTER).saturating_add(1);
+    let mut apps = planned(plan).into_iter();
+    let mut silent = Plan::default();
+    plan.find(|_, directive, reason| -> Option<()> {
+        silent.push(*directive, reason);
+        if let Directive::Process {} = directive
+            && let Some(app) = apps.next()
+            && app.writes == Writes::WhereItIsTold
+        {
+            let stdio = Directive::Stdio {
+                input: null,
+                output: null,
+                error: null,
+            };
+            silent.push(stdio, "option -wait");
+        }
+        None
+    });
+    (silent, null)
+}
+
 /// Puts the lines into a plan; `apps` are all of its apps, in their order.
 fn with_lines(plan: &Plan, apps: &[Option<App>], size: u32) -> Plan {
     let mut lined = Plan::default();

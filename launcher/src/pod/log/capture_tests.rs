@@ -190,3 +190,17 @@ fn what_is_written_on_the_terminal_is_read_while_nobody_attends() {
     let other = ["unshare pid", "app a", "process", "terminal 9", "main 1 /a"];
     assert_eq!(captured(&other), other);
 }
+
+#[test]
+fn a_pod_that_nobody_hears_writes_nowhere() {
+    let (silent, null) = silence(&plan(&TWO));
+    let expected = [
+        &TWO[..4],
+        &["stdio 108 108 108"],
+        &TWO[4..10],
+        &["stdio 108 108 108"],
+        &TWO[10..],
+    ];
+    assert_eq!(lines(&silent), expected.concat());
+    assert_eq!(null, 108);
+}
