@@ -147,10 +147,10 @@ fn a_part_of_a_record_that_is_taken_back_was_never_there() {
         file.set_len(whole).unwrap();
         file.rewind().unwrap();
         found.extend(read(&mut source, false));
-        assert_eq!(found, [first.clone()]);
+        assert_eq!(found, std::slice::from_ref(&first));
     }
     let last = writer.write(30);
-    assert_eq!(read(&mut source, false), [last.clone()]);
+    assert_eq!(read(&mut source, false), std::slice::from_ref(&last));
     assert_eq!(read(&mut writer.source(), true), [first, last]);
 }
 
