@@ -10,6 +10,13 @@ use std::path::{Path, PathBuf};
 /// The kernel since which an overlay may be told not to sync.
 pub(crate) const VOLATILE_SINCE: (u32, u32) = (5, 10);
 
+/// The kernel since which an overlay may be told to be a [`Overlay::plain`] one.
+pub(crate) const PLAIN_SINCE: (u32, u32) = (4, 19);
+
+/// What is switched off: notes that a directory has the content of another
+/// one, that a file has the content of one below, and that two files are one.
+const PLAIN: [&[u8]; 3] = [b"redirect_dir=nofollow", b"metacopy=off", b"index=off"];
+
 /// What an overlay is made of. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Overlay {
@@ -21,6 +28,9 @@ pub(crate) struct Overlay {
     pub(crate) work: PathBuf,
     /// Changes need not survive a crash.
     pub(crate) volatile: bool,
+    /// Its parts can be understood without it, by the names in them alone,
+    /// whatever the kernel's defaults are.
+    pub(crate) plain: bool,
 }
 
 impl Overlay {
@@ -40,6 +50,10 @@ impl Overlay {
         if self.volatile {
             options.extend_from_slice(b",volatile");
         }
+        for option in PLAIN.iter().filter(|_| self.plain) {
+            options.push(b',');
+            options.extend_from_slice(option);
+        }
         options
     }
 
@@ -50,6 +64,7 @@ impl Overlay {
             upper: PathBuf::new(),
             work: PathBuf::new(),
             volatile: false,
+            plain: false,
         };
         for option in split(options, b',') {
             if let Some(layers) = option.strip_prefix(b"lowerdir=") {
@@ -60,6 +75,8 @@ impl Overlay {
                 overlay.work = unescaped(path);
             } else if option == b"volatile" {
                 overlay.volatile = true;
+            } else if PLAIN.contains(&option) {
+                overlay.plain = true;
             } else {
                 return None;
             }
@@ -111,6 +128,7 @@ mod tests {
             upper: "/p,q/upper".into(),
             work: "/p:q/work".into(),
             volatile: true,
+            plain: true,
         }
     }
 
@@ -118,7 +136,12 @@ mod tests {
     fn separators_in_paths_separate_nothing() {
         assert_eq!(
             sample().options(),
-            br"lowerdir=/a\,b/c\:d:/e\\f\\:/g,upperdir=/p\,q/upper,workdir=/p\:q/work,volatile"
+            [
+                br"lowerdir=/a\,b/c\:d:/e\\f\\:/g,upperdir=/p\,q/upper,workdir=/p\:q/work"
+                    .as_slice(),
+                b",volatile,redirect_dir=nofollow,metacopy=off,index=off",
+            ]
+            .concat()
         );
     }
 

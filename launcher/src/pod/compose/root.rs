@@ -60,6 +60,8 @@ pub(super) fn mount(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Re
             work: place.join("work"),
             // The pod is thrown away: nothing of it need reach the disk.
             volatile: host.kernel >= overlay::VOLATILE_SINCE,
+            // When it is over it can be read, and exported, by who mounts nothing.
+            plain: host.kernel >= overlay::PLAIN_SINCE,
         };
         let data = operand("a path of the overlay", data.options())?;
         plan.push(
