@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Store;
+use super::{Store, names};
 
 #[test]
 fn one_bad_image_hides_no_other() {
@@ -218,4 +218,35 @@ fn wrong_usage_is_named() {
             .complains(&format!("launcher: {text}\n"));
     }
     assert!(!store.dir().exists());
+}
+
+#[test]
+fn an_export_takes_the_place_of_another_file_only_if_it_is_asked_to() {
+    require_root!();
+    let store = Store::new();
+    let id = store.store("example.com/sample", "1");
+    let place = store.scratch.join("place");
+    fs::create_dir(&place).unwrap();
+    let file = place.join("x.aci");
+    let export = |words: &[&str]| store.image(words).arg(&file).run();
+    export(&["export", &id]).exits(0).says("").complains("");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, "what was there").unwrap();
+    export(&["export", &id]).exits(1).complains(&format!(
+        "launcher: cannot write `{}`: it exists already\nhint: `--overwrite` replaces it\n",
+        file.display()
+    ));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "what was there");
+    // Of an image that is damaged there is no half.
+    let damaged = store.path(&id).join("rootfs/file3");
+    let content = fs::read(&damaged).unwrap();
+    fs::write(&damaged, "").unwrap();
+    export(&["export", "--overwrite", &id]).exits(1);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "what was there");
+    fs::write(&damaged, content).unwrap();
+    export(&["export", "--overwrite", &id])
+        .exits(0)
+        .complains("");
+    assert!(fs::read(&file).unwrap() == whole);
+    assert_eq!(names(&place), ["x.aci"]);
 }

@@ -31,10 +31,11 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
         },
         Some("cat-manifest") => Verb::CatManifest(line.word()?.ok_or_else(missing)?),
         Some(verb @ ("export" | "extract" | "render")) => {
+            let overwrite = verb == "export" && line.flag("--overwrite");
             let image = line.word()?.ok_or_else(missing)?;
             let target = line.argument()?;
             match (verb, target) {
-                ("export", Some(file)) => Verb::Export(image, file),
+                ("export", Some(file)) => Verb::Export(image, file, overwrite),
                 ("extract", Some(directory)) => Verb::Extract(image, directory),
                 ("render", Some(directory)) => Verb::Render(image, directory),
                 ("export", None) => return Err(Error::usage("a file is missing")),

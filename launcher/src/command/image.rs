@@ -3,14 +3,13 @@
 mod gc;
 mod list;
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{CANNOT_PRINT, complain, last_of, print, signature};
+use crate::ground::aside::Aside;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Result, beneath};
 use crate::image::store::Store;
@@ -28,7 +27,7 @@ Usage: launcher image list [--fields=FIELDS] [--sort=FIELD] [--order=asc|desc]
        launcher image gc [--grace-period=SPAN] [--dry-run]
        launcher image verify [IMAGE...]
        launcher image verify --signature=FILE.aci.asc FILE.aci
-       launcher image export IMAGE FILE
+       launcher image export [--overwrite] IMAGE FILE
        launcher image extract IMAGE DIRECTORY
        launcher image render IMAGE DIRECTORY
        launcher image cat-manifest IMAGE
@@ -46,7 +45,8 @@ latest is meant.
   verify        computes IDs again from what is stored, of all images if none
                 is named; with --signature, whether a key that is trusted for
                 the image of a file has signed it (`launcher help trust`)
-  export        writes the archive, byte for byte as its ID says, uncompressed
+  export        writes the archive, byte for byte as its ID says, uncompressed;
+                with --overwrite, also in the place of another file
   extract       copies the root file system into a directory that is not there
   render        the same, with all dependencies, as an app would see it
   cat-manifest  prints the manifest
@@ -70,8 +70,8 @@ pub(crate) enum Verb {
     Verify(Vec<String>),
     /// Check a detached signature of an archive.
     VerifySignature(PathBuf, PathBuf),
-    /// Write an archive.
-    Export(String, PathBuf),
+    /// Write an archive, also in the place of another file.
+    Export(String, PathBuf, bool),
     /// Copy a root file system.
     Extract(String, PathBuf),
     /// Copy a root file system with all dependencies.
@@ -92,7 +92,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         Verb::VerifySignature(file, archive) => {
             print(out, &signature::verify(&dirs, file, archive)?)
         }
-        Verb::Export(name, file) => export(&store, name, file),
+        Verb::Export(name, file, overwrite) => export(&store, name, file, *overwrite),
         Verb::Extract(name, directory) => {
             let id = store.named(name)?;
             store.hold(&id)?;
@@ -141,30 +141,16 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
     }
 }
 
-/// Writes aside and renames, so that the file is whole if it is there.
-fn export(store: &Store<'_>, name: &str, file: &Path) -> Result<()> {
-    let what = || format!("cannot write `{}`", file.display());
+fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result<()> {
     let id = store.named(name)?;
-    if file.exists() {
-        return Err(Error::invalid(format!("{}: it exists already", what())));
-    }
-    let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    let opened = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o644)
-        .open(&unfinished);
-    let mut output = std::io::BufWriter::with_capacity(256 << 10, opened.context(what)?);
-    let written = store
-        .export(&id, &mut output)
-        .and_then(|()| output.flush().context(what))
-        .and_then(|()| std::fs::rename(&unfinished, file).context(what));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    written
+    let target = Aside::begin(file, overwrite)?;
+    let mut output = std::io::BufWriter::with_capacity(256 << 10, target.file());
+    store.export(&id, &mut output)?;
+    output
+        .flush()
+        .context(|| format!("cannot write `{}`", file.display()))?;
+    drop(output);
+    target.publish()
 }
 
 /// Copies layers, topmost first, into a directory that is made for it.

@@ -1,6 +1,7 @@
 //! What everything stands on: errors, the host's facts, directories, and the
 //! one way to open what lies below a root.
 
+pub(crate) mod aside;
 pub(crate) mod beneath;
 pub(crate) mod bpf;
 pub(crate) mod dirs;
