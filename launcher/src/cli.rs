@@ -4,6 +4,7 @@
 //! Here are the commands; how each family of them is spelt is in a file of its own.
 
 mod enter;
+mod export;
 mod fetch;
 mod image;
 mod life;
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     /// Say why a command was not executed of which these are open, and which
     /// has this status.
     Entered([u32; 3], u8),
+    /// Make an image of an app of a pod.
+    Export(crate::command::export::Export),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -148,6 +151,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
         "logs" => log::logs(&mut line)?,
         "attach" => life::attach(&mut line)?,
+        "export" => export::export(&mut line)?,
         "enter" => enter::enter(&mut line)?,
         "entered" => enter::entered(&mut line)?,
         "validate" => Command::Validate(files(&mut line)?),

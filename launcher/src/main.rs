@@ -119,6 +119,9 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),
         },
+        Command::Export(export) => {
+            done(command::export::run(&dir, &export, &mut std::io::stdout()))
+        }
         Command::Validate(files) => match command::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),

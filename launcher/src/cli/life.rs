@@ -102,7 +102,7 @@ fn several(line: &mut Line) -> Result<Which> {
     which(line.words()?, file)
 }
 
-fn which(words: Vec<String>, file: Option<std::path::PathBuf>) -> Result<Which> {
+pub(super) fn which(words: Vec<String>, file: Option<std::path::PathBuf>) -> Result<Which> {
     match (&words[..], &file) {
         ([], None) => {
             Err(Error::usage("the UUID of a pod is missing").hint("`launcher list` lists all pods"))

@@ -1,8 +1,8 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
 use super::{
-    attach, collect, enter, fetch, image, kept, list, logs, plan, prepare, remove, run, status,
-    stop, trust, validate, version,
+    attach, collect, enter, export, fetch, image, kept, list, logs, plan, prepare, remove, run,
+    status, stop, trust, validate, version,
 };
 use crate::ground::{Error, Result};
 
@@ -22,6 +22,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("attach", "attends to the terminal of a pod", attach::HELP),
     ("enter", "runs a command in a pod", enter::HELP),
     ("cat-manifest", "prints the manifest of a pod", kept::HELP),
+    ("export", "makes an image of an app of a pod", export::HELP),
     ("stop", "ends pods", stop::HELP),
     ("kill", "sends pods a signal", stop::KILL_HELP),
     ("rm", "removes pods", remove::HELP),

@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod collect;
 pub(crate) mod detach;
 pub(crate) mod enter;
+pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod help;

@@ -1,10 +1,11 @@
-//! Which pods a command is about.
+//! Which pods a command is about, and which of their apps.
 
 use std::path::{Path, PathBuf};
 
 use crate::ground::dirs::Dirs;
-use crate::ground::{Context as _, Error, Result};
+use crate::ground::{Context as _, Error, Kind, Result};
 use crate::pod::find;
+use crate::words::quote::quoted;
 use crate::words::types::Uuid;
 
 /// Pods, as they stand on a command line.
@@ -47,6 +48,27 @@ impl Which {
             [uuid] => Ok(uuid),
             _ => Err(Error::usage("one pod is wanted, and not several")),
         }
+    }
+}
+
+/// Chooses an app of a pod by its name, or the only one; returns its place.
+///
+/// # Errors
+///
+/// There is none of that name; there are several, and none is named.
+pub(super) fn app(uuid: Uuid, apps: &[String], name: Option<&str>) -> Result<usize> {
+    let all: Vec<String> = apps.iter().map(|app| quoted(app)).collect();
+    let all = all.join(", ");
+    match (name, apps) {
+        (None, [_]) => Ok(0),
+        (None, _) => Err(
+            Error::usage(format!("pod `{uuid}` has several apps: {all}"))
+                .hint("`--app=NAME` says which of them is meant"),
+        ),
+        (Some(name), apps) => apps.iter().position(|app| app == name).ok_or_else(|| {
+            let what = format!("pod `{uuid}` has no app {}", quoted(name));
+            Error::new(Kind::NotFound, what).hint(format!("it has {all}"))
+        }),
     }
 }
 

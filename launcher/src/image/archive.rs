@@ -200,7 +200,7 @@ fn place(path: &Path) -> std::result::Result<Place, String> {
 }
 
 /// Takes a path apart and puts it together of plain names.
-fn clean(name: &[u8], limits: &Limits) -> std::result::Result<PathBuf, String> {
+pub(super) fn clean(name: &[u8], limits: &Limits) -> std::result::Result<PathBuf, String> {
     if name.len() > limits.path {
         return Err(format!("has a path longer than {} bytes", limits.path));
     }
@@ -314,7 +314,7 @@ fn id(number: i64) -> Result<u32> {
         .ok_or_else(|| Error::invalid(format!("{number} cannot be the id of a user or group")))
 }
 
-fn too_many(what: &str, limit: u64) -> Error {
+pub(super) fn too_many(what: &str, limit: u64) -> Error {
     Error::invalid(format!("it has more than {limit} {what}"))
 }
 

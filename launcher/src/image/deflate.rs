@@ -5,7 +5,8 @@ use miniz_oxide::deflate::core::CompressorOxide;
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
-/// A member of gzip that is being written, in memory.
+/// A member of gzip that is being written, in memory: all of it, or as much as
+/// nobody has taken yet.
 pub(crate) struct Gzip {
     compressor: Box<CompressorOxide>,
     packed: Vec<u8>,
@@ -41,7 +42,17 @@ impl Gzip {
         self.compress(bytes, MZFlush::None);
     }
 
-    /// Returns all of it.
+    /// Returns how many bytes were not taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// Takes what there is by now of what was not taken before.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.packed)
+    }
+
+    /// Returns all of it that was not taken.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.compress(&[], MZFlush::Finish);
         self.packed.extend(self.crc.finalize().to_le_bytes());
@@ -80,10 +91,12 @@ mod tests {
             .collect();
         for size in [0, 1, 511, 70_000, content.len()] {
             let mut gzip = Gzip::default();
+            let mut packed = Vec::new();
             for piece in content[..size].chunks(1000) {
                 gzip.write(piece);
+                packed.extend(gzip.take());
             }
-            let packed = gzip.finish();
+            packed.extend(gzip.finish());
             let mut back = Vec::new();
             Gunzip::new(packed.as_slice())
                 .read_to_end(&mut back)

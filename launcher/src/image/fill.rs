@@ -212,14 +212,17 @@ fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<(
     Ok(())
 }
 
-/// Sets an attribute, if it is one that means the same inside and outside a
-/// pod. Those of an overlay would make our own mounts show other files
-/// (CVE-2023-0386); labels and signatures are the host's affair.
+/// Tells whether images have this attribute: those that mean the same inside
+/// and outside a pod. Those of an overlay would make our own mounts show other
+/// files (CVE-2023-0386); labels and signatures are the host's affair.
+pub(crate) fn is_kept(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name == b"security.capability"
+        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
 fn set_attribute(file: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<()> {
-    let bytes = name.as_bytes();
-    let ours = bytes == b"security.capability"
-        || (bytes.starts_with(b"user.") && !bytes.starts_with(b"user.overlay."));
-    if !ours {
+    if !is_kept(name) {
         return Ok(());
     }
     match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {

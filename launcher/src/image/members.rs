@@ -20,14 +20,14 @@ use super::pax::Pax;
 use crate::ground::{Error, Kind, Result};
 
 /// Bytes that everything in a tar is a multiple of.
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// Most bytes of an extended header: room for some attributes of 64 KiB, the
 /// longest that Linux has.
-const EXTENDED: u64 = 1 << 20;
+pub(super) const EXTENDED: u64 = 1 << 20;
 
 /// Most pieces of a sparse file: every other block of a gigabyte.
-const PIECES: usize = 1 << 17;
+pub(super) const PIECES: usize = 1 << 17;
 
 /// What a tar says of a member.
 pub(super) struct Member {

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use stage1_init::Namespaces;
 
 use crate::command::status::running;
+use crate::command::which;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Error, Kind, Result, pty};
 use crate::pod::directory::{self, read_in};
@@ -15,7 +16,6 @@ use crate::pod::life::Process;
 use crate::pod::members::{self, Member, Told};
 use crate::pod::plan::Plan;
 use crate::pod::{enter, lock};
-use crate::words::quote::quoted;
 use crate::words::types::Uuid;
 
 /// A pod that runs, and what its directory says of it.
@@ -64,23 +64,7 @@ impl Running {
 
     /// Chooses an app by its name, or the only one.
     pub(super) fn choose<'a>(&'a self, name: Option<&str>) -> Result<&'a str> {
-        let uuid = self.uuid;
-        let all: Vec<String> = self.apps.iter().map(|app| quoted(app)).collect();
-        let all = all.join(", ");
-        match (name, &self.apps[..]) {
-            (None, [only]) => Ok(only),
-            (None, _) => Err(
-                Error::usage(format!("pod `{uuid}` has several apps: {all}"))
-                    .hint("`--app=NAME` says which of them is meant"),
-            ),
-            (Some(name), apps) => apps.iter().find(|app| *app == name).map_or_else(
-                || {
-                    let what = format!("pod `{uuid}` has no app {}", quoted(name));
-                    Err(Error::new(Kind::NotFound, what).hint(format!("it has {all}")))
-                },
-                |app| Ok(app.as_str()),
-            ),
-        }
+        which::app(self.uuid, &self.apps, name).map(|at| self.apps[at].as_str())
     }
 
     /// Finds the init of the pod.

@@ -64,13 +64,6 @@ impl ImageManifest {
     }
 
     /// Writes the manifest; the same manifest always as the same bytes.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "nothing writes images; tests show that what was read is all there was"
-        )
-    )]
     pub(crate) fn to_json(&self) -> Value {
         Object::new()
             .with("acKind", AcKind::Image.word())
