@@ -6,6 +6,8 @@ mod collect;
 mod detached;
 /// Commands in pods that run.
 mod enter;
+/// Images of what apps left.
+mod export;
 /// Processes that are killed, and records that lie.
 mod faults;
 /// Commands that are killed halfway.
