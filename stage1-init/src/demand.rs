@@ -17,8 +17,9 @@ pub(crate) struct Demand {
     finally: Finally,
     start: Start,
     running: Option<sys::Pid>,
-    /// It could be read while the program was running, which may have ended
-    /// without looking again.
+    /// The program may be executed once more without another signal: it may
+    /// have ended, or been killed, before it had read what it was begun for. A
+    /// program that always does so shall not keep us busy.
     again: bool,
 }
 
@@ -39,11 +40,8 @@ impl Demand {
 
     /// Something can be read: this, perhaps.
     pub(crate) fn look(&mut self) {
-        if self.running.is_some() {
-            self.again = true;
-        } else if sys::is_readable(self.fd) {
-            self.begin();
-        }
+        self.again = true;
+        self.serve();
     }
 
     /// A child has ended; this one, perhaps.
@@ -51,12 +49,15 @@ impl Demand {
         if self.running == Some(pid) {
             self.running = None;
             if core::mem::take(&mut self.again) {
-                self.look();
+                self.serve();
             }
         }
     }
 
-    fn begin(&mut self) {
+    fn serve(&mut self) {
+        if self.running.is_some() || !sys::is_readable(self.fd) {
+            return;
+        }
         // Without memory for it, nobody is served.
         self.running = match sys::fork() {
             Ok(None) => self.become_program(),

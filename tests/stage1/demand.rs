@@ -9,9 +9,11 @@ use rustix::process::Signal;
 use super::{Root, init_with};
 use crate::host::{self, Running};
 
-/// Writes what it reads of its standard input to a file, and ends.
+/// Writes what it reads of its standard input to a file, and ends; is killed
+/// before that as often as there is a file for it.
 const SERVER: &str = "case $1 in \
-    demand) read line; echo \"got $line\" >> $OUT;; \
+    demand) for file in $OUT.kill*; do [ ! -e $file ] || \
+    { rm $file; echo killed >> $OUT; kill -KILL $$; }; done; read line; echo \"got $line\" >> $OUT;; \
     *) echo \"over $1\" >> $OUT; exit $1;; \
     esac\n";
 
@@ -78,4 +80,36 @@ fn who_asks_is_served_each_time_anew() {
     }
     pod.signal(Signal::TERM);
     pod.end().exits(143);
+}
+
+#[test]
+fn who_asks_is_served_although_the_first_who_should_was_killed() {
+    require_root!();
+    let root = Root::new();
+    root.scratch.write("out.kill", "");
+    let mut pod = start(&root);
+    ask(&root, "one\n");
+    pod.until("it was served", |_| said(&root) == "killed\ngot one\n");
+    pod.signal(Signal::TERM);
+    pod.end().exits(143);
+}
+
+#[test]
+fn who_is_always_killed_is_not_begun_for_ever() {
+    require_root!();
+    let root = Root::new();
+    for number in 0..9 {
+        root.scratch.write(&format!("out.kill{number}"), "");
+    }
+    let mut pod = start(&root);
+    ask(&root, "one\n");
+    pod.until("it was begun twice", |_| said(&root) == "killed\nkilled\n");
+    // The next who comes is another occasion, also for the first.
+    ask(&root, "two\n");
+    pod.until("it was begun twice more", |_| {
+        said(&root) == "killed\n".repeat(4)
+    });
+    pod.signal(Signal::TERM);
+    pod.end().exits(143);
+    assert_eq!(said(&root), format!("{}over 143\n", "killed\n".repeat(4)));
 }
