@@ -94,9 +94,9 @@ fn build() -> PathBuf {
             "--target-dir",
         ])
         .arg(&directory)
-        // Set and empty, it overrides the flags of every configuration file and
-        // of the outer build: crt-static, coverage or a CPU are not for the init.
-        .env("CARGO_ENCODED_RUSTFLAGS", "");
+        // Set, it overrides the flags of every configuration file and of the
+        // outer build: crt-static, coverage or a CPU are not for the init.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags());
     for unwanted in [
         "RUSTFLAGS",
         "RUSTC_WRAPPER",
@@ -114,6 +114,15 @@ fn build() -> PathBuf {
         "stage1-init does not build; see the messages above"
     );
     directory.join(target).join("stage1/stage1-init")
+}
+
+/// 32-bit ARM has two sets of instructions. In the one that compilers choose
+/// the init would be a third larger.
+fn flags() -> &'static str {
+    match variable("CARGO_CFG_TARGET_ARCH").as_str() {
+        "arm" => "-Ctarget-feature=+thumb-mode",
+        _ => "",
+    }
 }
 
 fn variable(name: &str) -> String {

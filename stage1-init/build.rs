@@ -46,7 +46,7 @@ SECTIONS {
     .rodata : { *(.rodata .rodata.* .srodata .srodata.*) } :program
     .text : { *(.text .text.*) } :program
     .data.rel.ro : { *(.data.rel.ro .data.rel.ro.* .got .got.plt) } :program
-    /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.data.DW.ref.*) *(.ARM.exidx*) *(.comment) }
+    /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.data.DW.ref.*) *(.ARM.exidx*) *(.ARM.extab*) *(.comment) }
     .data : { *(.data .data.* .sdata .sdata.* .bss .bss.* .sbss .sbss.* COMMON) }
     ASSERT(SIZEOF(.data) == 0, "stage1-init has a variable that is not on its stack")
 }

@@ -106,9 +106,10 @@ fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<()> {
 
 fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Result<()> {
     /// What makes ten digits of nine with their leading zeros.
-    const TEN_DIGITS: isize = 1_000_000_000;
+    const TEN_DIGITS: i64 = 1_000_000_000;
     let [seconds, nanoseconds] = sys::time_of_day();
-    let length = bytes.len().cast_signed();
+    // No record is that long.
+    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
     let [seconds, nanoseconds, length] = [seconds, TEN_DIGITS + nanoseconds, length]
         .map(|number| Decimal::new(u32::try_from(number).unwrap_or_default()));
     let nanoseconds = nanoseconds.as_bytes().get(1..).unwrap_or_default();

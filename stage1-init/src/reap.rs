@@ -20,7 +20,7 @@ pub(crate) struct Ending {
     /// The status of the first app that failed.
     status: Option<u8>,
     /// When those that are left will be killed.
-    deadline: Option<isize>,
+    deadline: Option<i64>,
 }
 
 /// Returns a child that has ended or stopped, if there is one.
@@ -70,8 +70,8 @@ pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
 }
 
 impl Pod<'_> {
-    fn grace_time(&self) -> isize {
-        isize::try_from(self.grace).unwrap_or(isize::MAX / 2).max(1)
+    fn grace_time(&self) -> i64 {
+        i64::from(self.grace).max(1)
     }
 
     /// An app's process has ended, or an orphan has.

@@ -19,11 +19,25 @@
 use core::ffi::{CStr, c_int};
 use core::ptr;
 
-use linux_raw_sys::general as nr;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::{Errno, Result};
 
 use crate::arch;
+
+/// What the kernel calls things by.
+mod nr {
+    pub(super) use linux_raw_sys::general::*;
+    /// Of calls that take times those that take them in 64 bits: on 32-bit
+    /// machines the older ones know no time after 2038.
+    #[cfg(target_pointer_width = "32")]
+    pub(super) use linux_raw_sys::general::{
+        __NR_clock_gettime64 as __NR_clock_gettime, __NR_ppoll_time64 as __NR_ppoll,
+        __NR_rt_sigtimedwait_time64 as __NR_rt_sigtimedwait,
+    };
+}
+
+/// Seconds and nanoseconds.
+type Time = [i64; 2];
 
 pub(crate) const STDIN: BorrowedFd<'static> = standard(0);
 pub(crate) const STDOUT: BorrowedFd<'static> = standard(1);
@@ -224,11 +238,11 @@ impl Received {
 }
 
 /// Waits for any signal; all must be blocked. `None` after so many seconds.
-pub(crate) fn wait_for_signal(seconds: Option<isize>) -> Option<Received> {
+pub(crate) fn wait_for_signal(seconds: Option<i64>) -> Option<Received> {
     let all: Signals = !0;
     // siginfo_t: signo, errno, code, and what depends on the signal.
     let mut information = [0_i32; 32];
-    let span = [seconds.unwrap_or(0), 0];
+    let span: Time = [seconds.unwrap_or(0), 0];
     let span = seconds.map_or(ptr::null(), |_| span.as_ptr());
     let size = size_of::<Signals>();
     loop {
@@ -269,23 +283,23 @@ pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
     // struct pollfd: the descriptor, then two halves, what is asked and what is so.
     let mut asked = [fd.as_raw_fd() as u32, nr::POLLIN];
-    let at_once = [0_isize; 2];
+    let at_once = Time::default();
     call!(__NR_ppoll, asked.as_mut_ptr(), 1, at_once.as_ptr(), 0, 0) == Ok(1)
 }
 
 /// Returns the seconds of the monotonic clock, which no clock change moves.
-pub(crate) fn now() -> isize {
+pub(crate) fn now() -> i64 {
     let [seconds, _] = clock(nr::CLOCK_MONOTONIC);
     seconds
 }
 
 /// Returns the time of day: seconds since 1970, and nanoseconds.
-pub(crate) fn time_of_day() -> [isize; 2] {
+pub(crate) fn time_of_day() -> Time {
     clock(nr::CLOCK_REALTIME)
 }
 
-fn clock(which: u32) -> [isize; 2] {
-    let mut time = [0_isize; 2];
+fn clock(which: u32) -> Time {
+    let mut time = Time::default();
     let _ = call!(__NR_clock_gettime, which, time.as_mut_ptr());
     time
 }
