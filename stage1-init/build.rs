@@ -1,9 +1,10 @@
 //! Links `stage1-init`, which has no libc and no start files.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// What the linker is told, and why.
+/// What the linker is told, and why: as a compiler that calls one is told.
 const LINK: &[(&str, &str)] = &[
     ("-nostartfiles", "The entry point is our own `_start`."),
     ("-nostdlib", "There is no libc, and nothing else is linked."),
@@ -57,11 +58,29 @@ fn main() {
     if env::var_os("CARGO_FEATURE_FREESTANDING").is_none() {
         return;
     }
+    let bare = is_bare(&env::var_os("RUSTC_LINKER").unwrap_or_default());
+    let say = |argument: &str| match argument.strip_prefix("-Wl,") {
+        Some(arguments) if bare => arguments.split(',').for_each(pass),
+        // Only a compiler brings files to start with.
+        None if bare && argument == "-nostartfiles" => {}
+        _ => pass(argument),
+    };
     for (argument, _why) in LINK {
-        println!("cargo:rustc-link-arg-bins={argument}");
+        say(argument);
     }
     let directory = env::var_os("OUT_DIR").expect("cargo sets it for build scripts");
     let script = PathBuf::from(directory).join("link.ld");
     fs::write(&script, SCRIPT).expect("OUT_DIR can be written");
-    println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
+    say(&format!("-Wl,-T,{}", script.display()));
+}
+
+fn pass(argument: &str) {
+    println!("cargo:rustc-link-arg-bins={argument}");
+}
+
+/// Tells whether cargo was told of a linker that is one: `rust-lld`, `ld.lld`.
+/// For another machine it is all that is needed, as nothing has to be compiled.
+fn is_bare(linker: &OsStr) -> bool {
+    let name = Path::new(linker).file_name().unwrap_or_default();
+    name.as_encoded_bytes().ends_with(b"ld")
 }
