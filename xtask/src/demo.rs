@@ -11,7 +11,7 @@ pub(crate) fn discovery() -> Result<()> {
     if !is_root() {
         return Err("namespaces in which nosecone.net is this host need root".to_owned());
     }
-    setup::setup()?;
+    setup::setup(false)?;
     let built = build::release()?;
     images::all(&images_dir())?;
     let site = images_dir().join("site");

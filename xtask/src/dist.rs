@@ -57,7 +57,8 @@ fn is_musl_of_host(target: &str) -> Result<bool> {
     Ok(images::host_target()?.replace("-gnu", "-musl") == target)
 }
 
-fn check(program: &Path) -> Result<()> {
+/// Checks that a program needs no other file to run.
+pub(crate) fn check(program: &Path) -> Result<()> {
     let file = fs::read(program).map_err(failed("read", program))?;
     match elf::interpreter(&file) {
         Ok(None) => {

@@ -8,6 +8,7 @@ mod ace;
 mod aci;
 mod bench;
 mod build;
+mod cross;
 mod debian;
 mod demo;
 mod dist;
@@ -33,7 +34,8 @@ The tasks of Nose Cone: cargo xtask TASK
             an image that is found by its name, fetched and verified over HTTPS
   test      everything that a change must pass, from formatting to running pods;
             --strict turns tests that cannot run on this host into failures
-  setup     install what the fuller tests want (as root on Debian), or say what lacks
+  setup     install what the fuller tests want (as root on Debian), or say what lacks;
+            --cross adds what `cross` wants, most of a gigabyte
   build     build the launcher, with stage1-init in it
   images    build images/ into target/images; --into DIR puts them elsewhere,
             --programs leaves out those that need Debian's tools
@@ -42,6 +44,8 @@ The tasks of Nose Cone: cargo xtask TASK
   size      weigh stage1-init on disk and in memory against its budgets
   bench     compare with the peers that are installed: bench run|unpack
             [--rounds N]
+  cross     build stage1-init for the other machines that its sources know, weigh
+            it, and start it in emulators; --strict fails where this host cannot
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
   help      this text
 ";
@@ -60,11 +64,12 @@ enum Task {
     BenchRun { rounds: Option<usize> },
     BenchUnpack { rounds: Option<usize> },
     Build,
+    Cross { strict: bool },
     Demo { discovery: bool },
     Dist { target: Option<String> },
     Help,
     Images { into: PathBuf, programs_only: bool },
-    Setup,
+    Setup { cross: bool },
     Size,
     Test { strict: bool },
     Tidy,
@@ -75,6 +80,7 @@ fn run(task: Task) -> Result<()> {
         Task::BenchRun { rounds } => bench::run(rounds.unwrap_or(30)),
         Task::BenchUnpack { rounds } => bench::unpack(rounds.unwrap_or(5)),
         Task::Build => build::task(),
+        Task::Cross { strict } => cross::cross(strict),
         Task::Demo { discovery: true } => demo::discovery(),
         Task::Demo { .. } => demo::demo(),
         Task::Dist { target } => dist::dist(target),
@@ -87,7 +93,7 @@ fn run(task: Task) -> Result<()> {
             programs_only: true,
         } => images::programs(&into),
         Task::Images { into, .. } => images::all(&into),
-        Task::Setup => setup::setup().map(drop),
+        Task::Setup { cross } => setup::setup(cross).map(drop),
         Task::Size => size::task(),
         Task::Test { strict } => test::test(strict),
         Task::Tidy => tidy::tidy(),
@@ -104,6 +110,9 @@ fn parse() -> Result<Task> {
         None | Some("help") => Task::Help,
         Some("bench") => bench_task(&mut words)?,
         Some("build") => Task::Build,
+        Some("cross") => Task::Cross {
+            strict: words.contains("--strict"),
+        },
         Some("demo") => Task::Demo {
             discovery: words.contains("--discovery"),
         },
@@ -114,7 +123,9 @@ fn parse() -> Result<Task> {
             into: option(&mut words, "--into")?.unwrap_or_else(cmd::images_dir),
             programs_only: words.contains("--programs"),
         },
-        Some("setup") => Task::Setup,
+        Some("setup") => Task::Setup {
+            cross: words.contains("--cross"),
+        },
         Some("size") => Task::Size,
         Some("test") => Task::Test {
             strict: words.contains("--strict"),

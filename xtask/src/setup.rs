@@ -72,13 +72,24 @@ const PACKAGES: &[Package] = &[
     Package("kmod", "depmod", "tests in a machine of their own"),
 ];
 
+/// What `cargo xtask cross` wants. It weighs more than all the others together,
+/// so nobody gets it who does not ask for it.
+const CROSS: &[Package] = &[
+    Package("rustc-web", "/usr/bin/rustc", "builds for other machines"),
+    Package("cargo-web", "/usr/bin/cargo", "builds for other machines"),
+    Package(
+        "rust-web-src",
+        "/usr/lib/rustlib/src/rust/library/core",
+        "builds for other machines",
+    ),
+    Package("qemu-user", "qemu-aarch64", "builds for other machines"),
+];
+
 /// `cargo xtask setup`: installs what lacks, or says what lacks and what for.
 /// Tells whether all is there in the end.
-pub(crate) fn setup() -> Result<bool> {
-    let missing: Vec<_> = PACKAGES
-        .iter()
-        .filter(|package| !package.is_here())
-        .collect();
+pub(crate) fn setup(cross: bool) -> Result<bool> {
+    let wanted = PACKAGES.iter().chain(if cross { CROSS } else { &[] });
+    let missing: Vec<_> = wanted.filter(|package| !package.is_here()).collect();
     if missing.is_empty() {
         return Ok(true);
     }

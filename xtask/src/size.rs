@@ -10,7 +10,7 @@ use crate::{build, images};
 
 /// Most bytes of the stripped program. A pod on a host with little flash and
 /// memory pays for every page of it.
-pub(crate) const DISK_BUDGET: u64 = 48 << 10;
+const DISK_BUDGET: u64 = 48 << 10;
 
 /// Most resident bytes of each of its processes, two a pod.
 const MEMORY_BUDGET: u64 = 64 << 10;
@@ -27,28 +27,16 @@ pub(crate) fn task() -> Result<()> {
 
 /// Weighs what was built, and fails if a budget is exceeded.
 pub(crate) fn size(built: &build::Built) -> Result<()> {
-    let mut over = Vec::new();
-    let mut row = |what: &str, bytes: u64, budget: u64| {
-        show(&format!("{what:<28} {bytes:>7} of {budget:>6} bytes\n"));
-        if bytes > budget {
-            over.push(format!(
-                "{what} is {} bytes over its budget",
-                bytes - budget
-            ));
-        }
-    };
-    row("stage1-init on disk", disk(&built.stage1)?, DISK_BUDGET);
+    let mut rows = vec![disk("stage1-init on disk", &built.stage1)];
     if is_root() {
         for (number, bytes) in (1..).zip(resident(built)?) {
-            row(
-                &format!("stage1-init resident, {number}"),
-                bytes,
-                MEMORY_BUDGET,
-            );
+            let what = format!("stage1-init resident, {number}");
+            rows.push(row(&what, bytes, MEMORY_BUDGET));
         }
     } else {
         say("skipped: resident memory (running a pod needs root)");
     }
+    let over: Vec<_> = rows.into_iter().filter_map(Result::err).collect();
     if over.is_empty() {
         Ok(())
     } else {
@@ -56,10 +44,21 @@ pub(crate) fn size(built: &build::Built) -> Result<()> {
     }
 }
 
-fn disk(program: &Path) -> Result<u64> {
-    Ok(fs::metadata(program)
-        .map_err(failed("look at", program))?
-        .len())
+/// Weighs the file of a stage1-init.
+pub(crate) fn disk(what: &str, program: &Path) -> Result<()> {
+    let file = fs::metadata(program).map_err(failed("look at", program))?;
+    row(what, file.len(), DISK_BUDGET)
+}
+
+fn row(what: &str, bytes: u64, budget: u64) -> Result<()> {
+    show(&format!("{what:<28} {bytes:>7} of {budget:>6} bytes\n"));
+    if bytes > budget {
+        return Err(format!(
+            "{what} is {} bytes over its budget",
+            bytes - budget
+        ));
+    }
+    Ok(())
 }
 
 /// How many pods are weighed. The kernel puts the stack at another place each

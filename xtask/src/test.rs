@@ -6,7 +6,7 @@ use crate::{build, images, setup, size, tidy};
 
 /// `cargo xtask test`.
 pub(crate) fn test(strict: bool) -> Result<()> {
-    let complete = setup::setup()?;
+    let complete = setup::setup(false)?;
     cargo().args(["fmt", "--all", "--check"]).run()?;
     tidy::tidy()?;
     let built = build::release()?;
