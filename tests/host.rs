@@ -160,6 +160,12 @@ pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// How often a race is run: a few times, or as often as ROUNDS says.
+pub(crate) fn rounds(few: usize) -> usize {
+    let rounds = env::var("ROUNDS").ok();
+    rounds.map_or(few, |rounds| rounds.parse().expect("ROUNDS is a number"))
+}
+
 /// The names in a directory, sorted; none if it is not there.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else {

@@ -6,6 +6,8 @@ mod faults;
 mod gc;
 /// Lists, names, and images that are damaged.
 mod list;
+/// Two commands at a time that are about one image.
+mod races;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

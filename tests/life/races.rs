@@ -1,29 +1,55 @@
 //! Two commands at a time: one of them wins, and both say what is true.
+//!
+//! Each race is run a few times, or as often as ROUNDS says: `cargo xtask sweep
+//! --races`.
 
 use std::thread;
+use std::time::Duration;
 
 use super::Life;
+use crate::host::{Ran, rounds};
 
-/// How often a race is run.
-const ROUNDS: usize = 6;
+/// How often a race is run, if nobody says.
+const FEW: usize = 6;
+
+/// What may be said of a pod that somebody else has removed, or is about to.
+fn lost(uuid: &str) -> [String; 3] {
+    [
+        format!("launcher: pod `{uuid}` was removed meanwhile\n"),
+        format!("launcher: there is no pod `{uuid}`\nhint: `launcher list` lists all pods\n"),
+        format!("launcher: cannot remove pod `{uuid}`: it is in use\n"),
+    ]
+}
+
+/// How many did not have to say one of these.
+#[track_caller]
+fn winners(all: &[Ran], lost: &[String]) -> usize {
+    let mut winners = 0;
+    for ran in all {
+        winners += usize::from(ran.succeeded());
+        assert!(ran.succeeded() || lost.contains(&ran.stderr), "{ran:?}");
+    }
+    winners
+}
 
 #[test]
 fn stopping_beside_the_end_is_never_an_error_and_loses_no_status() {
     require_root!();
     let life = Life::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(FEW) {
         let uuid = life.waiting(&[]);
         let pid = life.pid(&uuid);
         let stops: Vec<_> = (0..2)
             .map(|_| life.call(&["stop", &uuid]).start())
             .collect();
-        thread::sleep(std::time::Duration::from_millis(round as u64));
+        thread::sleep(Duration::from_millis(round as u64 % 20));
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         for stop in stops {
             stop.end().exits(0);
         }
         assert_eq!(life.state(&uuid), "exited");
         assert_eq!(life.status(&uuid, "app-probe").as_deref(), Some("0"));
+        life.run(&["rm", &uuid]).exits(0);
     }
     life.leaves_nothing();
 }
@@ -56,24 +82,12 @@ fn what_is_over_can_be_removed_while_that_is_written_down() {
 fn of_many_who_remove_a_pod_one_does() {
     require_root!();
     let life = Life::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(FEW) {
         let uuid = life.run(&["prepare", "PROBE"]).exits(0).stdout;
         let uuid = uuid.trim_end();
         let removing: Vec<_> = (0..4).map(|_| life.call(&["rm", uuid]).start()).collect();
-        let mut winners = 0;
-        for ran in removing.into_iter().map(|removing| removing.end()) {
-            winners += usize::from(ran.succeeded());
-            let known = [
-                String::new(),
-                format!("launcher: pod `{uuid}` was removed meanwhile\n"),
-                format!(
-                    "launcher: there is no pod `{uuid}`\nhint: `launcher list` lists all pods\n"
-                ),
-                format!("launcher: cannot remove pod `{uuid}`: it is in use\n"),
-            ];
-            assert!(known.contains(&ran.stderr), "{ran:?}");
-        }
-        assert_eq!(winners, 1);
+        let all: Vec<_> = removing.into_iter().map(|one| one.end()).collect();
+        assert_eq!(winners(&all, &lost(uuid)), 1, "{all:?}");
         assert_eq!(life.pods(), [""; 0]);
     }
 }
@@ -84,7 +98,7 @@ fn collecting_beside_everything_else_takes_nothing_away() {
     let life = Life::new();
     life.run(&["image", "list"]).exits(0);
     let collect = || life.call(&["gc", "--grace-period=0"]).start();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(FEW) {
         let words = ["PROBE", "--", "--stdout", "ran"];
         let run = life.call(&[&["run"], &words[..]].concat()).start();
         let prepare = life.call(&[&["prepare"], &words[..]].concat()).start();
@@ -116,20 +130,46 @@ fn of_many_who_want_one_name_one_gets_it() {
     let life = Life::new();
     // The image is stored before.
     life.run(&["prepare", "PROBE"]).exits(0);
-    for round in 0..ROUNDS {
-        let name = format!("name-{round}");
-        let words = ["prepare", "--name", &name, "PROBE"];
-        let all: Vec<_> = (0..4).map(|_| life.call(&words).start()).collect();
-        let all: Vec<_> = all.into_iter().map(|one| one.end()).collect();
-        assert_eq!(
-            all.iter().filter(|ran| ran.succeeded()).count(),
-            1,
-            "{all:?}"
-        );
-        for ran in all.iter().filter(|ran| !ran.succeeded()) {
-            let end = format!("` is called `{name}` already\n");
-            assert!(ran.stderr.ends_with(&end), "{ran:?}");
+    let all = |words: &[&str]| -> Vec<Ran> {
+        let all: Vec<_> = (0..4).map(|_| life.call(words).start()).collect();
+        all.into_iter().map(|one| one.end()).collect()
+    };
+    for _ in 0..rounds(FEW) {
+        for verb in [&["prepare"][..], &["run", "--detach"]] {
+            let words = ["--name", "web", "PROBE", "--", "--sleep", "600"];
+            let all = all(&[verb, &words].concat());
+            let winners = all.iter().filter(|ran| ran.succeeded()).count();
+            assert_eq!(winners, 1, "{all:?}");
+            for ran in all.iter().filter(|ran| !ran.succeeded()) {
+                let end = "` is called `web` already\n";
+                assert!(ran.stderr.ends_with(end), "{ran:?}");
+            }
+            life.run(&["rm", "--force", "web"]).exits(0).complains("");
         }
     }
     life.leaves_nothing();
+}
+
+#[test]
+fn whoever_removes_a_pod_beside_a_collection_it_is_gone_once() {
+    require_root!();
+    let life = Life::new();
+    for _ in 0..rounds(FEW) {
+        let uuid = life.waiting(&[]);
+        life.run(&["stop", &uuid]).exits(0);
+        let collect = || life.call(&["gc", "--grace-period=0"]).start();
+        let collecting: Vec<_> = (0..2).map(|_| collect()).collect();
+        let removing = life.call(&["rm", &uuid]).start();
+        let listing = life.call(&["list"]).start();
+        let mut said = 0;
+        for collecting in collecting {
+            let ran = collecting.end().exits(0).complains("");
+            said += ran.stdout.lines().count();
+        }
+        let removed = removing.end();
+        said += winners(&[removed], &lost(&uuid));
+        assert_eq!(said, 1);
+        listing.end().exits(0).complains("");
+        assert_eq!(life.pods(), [""; 0]);
+    }
 }
