@@ -93,6 +93,23 @@ fn of_many_who_remove_a_pod_one_does() {
 }
 
 #[test]
+fn who_removes_a_pod_by_force_beside_a_stop_has_removed_it() {
+    require_root!();
+    let life = Life::new();
+    for round in 0..rounds(FEW) {
+        let uuid = life.waiting(&[]);
+        let stop = life.call(&["stop", &uuid]).start();
+        thread::sleep(Duration::from_millis(round as u64 % 20));
+        life.run(&["rm", "--force", &uuid])
+            .exits(0)
+            .says(&format!("removed {uuid}\n"))
+            .complains("");
+        assert_eq!(life.pods(), [""; 0]);
+        stop.end();
+    }
+}
+
+#[test]
 fn collecting_beside_everything_else_takes_nothing_away() {
     require_root!();
     let life = Life::new();

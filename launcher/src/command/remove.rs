@@ -44,35 +44,35 @@ pub(crate) fn run(dir: &Path, which: &Which, force: bool, out: &mut dyn Write) -
 
 fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
     let what = || format!("cannot remove pod `{uuid}`");
-    if claim(dirs, uuid)? {
-        return Ok(());
+    let mut killed = false;
+    while !claim(dirs, uuid)? {
+        let error = match status::read(dirs, uuid)?.map(|pod| pod.phase) {
+            Some(Phase::Running) if force => {
+                stop::kill_one(dirs, uuid)?;
+                killed = true;
+                continue;
+            }
+            // Who ran it may still be at writing down how it ended.
+            Some(Phase::Exited | Phase::Aborted) => {
+                if let Some(pod) = directory::open_in(dirs, State::Exited, uuid)? {
+                    Release::of(pod)?.until(None)?;
+                }
+                continue;
+            }
+            // It was not kept.
+            None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) if killed => return Ok(()),
+            None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
+                Kind::NotFound,
+                format!("pod `{uuid}` was removed meanwhile"),
+            ),
+            Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
+                .hint("`launcher stop` ends it, and `--force` kills it"),
+            Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
+            Some(_) => Error::invalid(format!("{}: it is in use", what())),
+        };
+        return Err(error);
     }
-    let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
-    // Who ran it may still be at writing down how it ended.
-    if matches!(phase, Some(Phase::Exited | Phase::Aborted))
-        && let Some(pod) = directory::open_in(dirs, State::Exited, uuid)?
-        && Release::of(pod)?.until(None)?
-        && claim(dirs, uuid)?
-    {
-        return Ok(());
-    }
-    let error = match phase {
-        Some(Phase::Running) if force => {
-            stop::kill_one(dirs, uuid)?;
-            // One that is not kept is gone by now.
-            claim(dirs, uuid)?;
-            return Ok(());
-        }
-        Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
-            .hint("`launcher stop` ends it, and `--force` kills it"),
-        Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
-        None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
-            Kind::NotFound,
-            format!("pod `{uuid}` was removed meanwhile"),
-        ),
-        Some(_) => Error::invalid(format!("{}: it is in use", what())),
-    };
-    Err(error)
+    Ok(())
 }
 
 /// Removes a pod unless somebody has its lock; tells whether it did.
