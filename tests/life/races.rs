@@ -168,6 +168,30 @@ fn of_many_who_want_one_name_one_gets_it() {
 }
 
 #[test]
+fn of_many_who_run_a_prepared_pod_one_does() {
+    require_root!();
+    let life = Life::new();
+    for _ in 0..rounds(FEW) {
+        let uuid = life.run(&["prepare", "PROBE"]).exits(0).stdout;
+        let uuid = uuid.trim_end();
+        let all: Vec<_> = (0..4)
+            .map(|_| life.call(&["run-prepared", uuid]).start())
+            .collect();
+        let all: Vec<_> = all.into_iter().map(|one| one.end()).collect();
+        let lost = [
+            format!("launcher: cannot run pod `{uuid}`: it is in use\n"),
+            format!("launcher: pod `{uuid}` was run or removed meanwhile\n"),
+            format!(
+                "launcher: there is no prepared pod `{uuid}`\n\
+                 hint: `launcher prepare` prints the UUID of the pod that it makes\n"
+            ),
+        ];
+        assert_eq!(winners(&all, &lost), 1, "{all:?}");
+        assert_eq!(life.pods(), [""; 0]);
+    }
+}
+
+#[test]
 fn whoever_removes_a_pod_beside_a_collection_it_is_gone_once() {
     require_root!();
     let life = Life::new();

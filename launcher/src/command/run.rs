@@ -13,7 +13,7 @@ use super::launch::launch;
 use super::request;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
-use crate::ground::{Context as _, Error, Result, beneath, source};
+use crate::ground::{Context as _, Error, Kind, Result, beneath, source};
 use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
@@ -196,10 +196,24 @@ pub(crate) fn run_prepared(
     Host::observe().require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let uuid = find::prepared(&dirs, uuid)?;
-    let plan = Plan::read(&directory::read(&dirs, State::Prepared, uuid, "plan")?)?;
-    check_layers(uuid, &plan)?;
-    let directory = PodDirectory::take_prepared(&dirs, uuid)?;
+    let (directory, plan) = match take(&dirs, uuid) {
+        Ok(taken) => taken,
+        Err(error) => match directory::open_in(&dirs, State::Prepared, uuid)? {
+            Some(_) => return Err(error.into()),
+            None => {
+                let what = format!("pod `{uuid}` was run or removed meanwhile");
+                return Err(Error::new(Kind::NotFound, what).into());
+            }
+        },
+    };
     launch(&dirs, directory, &plan, &manner)
+}
+
+/// Takes a prepared pod, if it can be run.
+fn take(dirs: &Dirs, uuid: Uuid) -> Result<(PodDirectory<'_>, Plan)> {
+    let plan = Plan::read(&directory::read(dirs, State::Prepared, uuid, "plan")?)?;
+    check_layers(uuid, &plan)?;
+    Ok((PodDirectory::take_prepared(dirs, uuid)?, plan))
 }
 
 /// Checks that the images under a plan's overlays are still there.
