@@ -79,6 +79,31 @@ fn what_is_over_can_be_removed_while_that_is_written_down() {
 }
 
 #[test]
+fn killing_beside_the_end_loses_no_status() {
+    require_root!();
+    let life = Life::new();
+    for round in 0..rounds(FEW) {
+        let uuid = life.detach(&["PROBE", "--", "--trap-exit", "15", "3"]);
+        let pid = life.pid(&uuid);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        thread::sleep(Duration::from_millis(round as u64 % 20));
+        let killed = life.run(&["kill", &uuid]).says("");
+        let over = format!("launcher: pod `{uuid}` is over already\n");
+        assert!(killed.succeeded() || killed.stderr == over, "{killed:?}");
+        life.run(&["status", "--wait", &uuid]).exits(0);
+        assert_eq!(life.state(&uuid), "exited");
+        let status = life.status(&uuid, "status");
+        // What was killed before it could tell has that status.
+        let was_killed = killed.succeeded() && status.as_deref() == Some("137");
+        assert!(
+            was_killed || status == life.status(&uuid, "app-probe"),
+            "{status:?}"
+        );
+        life.run(&["rm", &uuid]).exits(0);
+    }
+}
+
+#[test]
 fn of_many_who_remove_a_pod_one_does() {
     require_root!();
     let life = Life::new();

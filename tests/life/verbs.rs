@@ -1,8 +1,9 @@
 //! Waiting, stopping, removing.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
-use super::Life;
+use super::{Life, child};
 
 #[test]
 fn stopping_waits_for_the_end_and_keeps_what_became_of_the_apps() {
@@ -55,7 +56,7 @@ fn a_foreground_pod_that_is_stopped_is_removed_and_tells_its_caller() {
     require_root!();
     const UUID: &str = "abcdef12-4b5a-4978-8796-a5b4c3d2e1f1";
     let life = Life::new();
-    for (verb, status) in [(&["stop", UUID][..], Some(4)), (&["kill", UUID], None)] {
+    for (verb, status) in [(&["stop", UUID][..], 4), (&["kill", UUID], 137)] {
         let mut running = life
             .call(&[
                 "run",
@@ -71,7 +72,7 @@ fn a_foreground_pod_that_is_stopped_is_removed_and_tells_its_caller() {
         running.until_it_says("waiting");
         life.run(verb).exits(0);
         assert_eq!(life.pods(), [""; 0]);
-        assert_eq!(running.end().exited(), status);
+        assert_eq!(running.end().exited(), Some(status));
     }
 }
 
@@ -186,5 +187,37 @@ fn who_waits_sleeps_until_there_is_something_to_tell() {
         let _ = waiter.end();
     }
     life.run(&["stop", &uuid]).exits(0);
+    life.leaves_nothing();
+}
+
+#[test]
+fn who_ends_a_pod_waits_until_all_of_it_has_ended() {
+    require_root!();
+    let _ = image!("busybox");
+    let life = Life::new();
+    let many = "i=0; while [ $i -lt 300 ]; do sleep 600 & i=$((i+1)); done; echo up; \
+                trap '' TERM; while :; do sleep 600; done";
+    for words in [
+        &["kill"][..],
+        &["stop", "--time=0"],
+        &["stop", "--signal=KILL"],
+        &["rm", "--force"],
+    ] {
+        let uuid = life.detach(&["BUSYBOX", "--", "-c", many]);
+        life.until_it_logs(&uuid, "up\n");
+        let inner = child(life.pid(&uuid));
+        let link = format!("/proc/{}/ns/pid", inner.as_raw_nonzero());
+        let namespace = fs::read_link(link).unwrap();
+        life.run(&[words, &[&uuid]].concat()).exits(0).complains("");
+        let left = fs::read_dir("/proc").unwrap().filter(|process| {
+            let process = process.as_ref().unwrap().path();
+            fs::read_link(process.join("ns/pid")).is_ok_and(|own| own == namespace)
+        });
+        assert_eq!(left.count(), 0, "{words:?}");
+        if words[0] != "rm" {
+            assert_eq!(life.state(&uuid), "exited");
+            assert_eq!(life.status(&uuid, "status").as_deref(), Some("137"));
+        }
+    }
     life.leaves_nothing();
 }

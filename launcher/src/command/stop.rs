@@ -1,8 +1,11 @@
 //! `launcher stop` and `launcher kill`: ends pods, and sends them signals.
 //!
 //! A signal goes to the outer half of the pod's init, which passes it on to
-//! the apps. If that is killed, so is the pod, and nobody is left to write
-//! down how it ended: whoever killed it does.
+//! the apps. What kills goes to PID 1 of the pod instead: the kernel ends all
+//! that is in the pod before that is seen to have ended, and the outer half
+//! sees it, writes down how, and lets go of the lock. Were that killed, the lock
+//! would be free while apps still run, and nobody be left to write anything
+//! down; so that is only done where there is no PID 1, and whoever did it writes.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,10 +17,13 @@ use super::status::running;
 use super::which::Which;
 use super::{last_of, print, say};
 use crate::ground::dirs::{Dirs, State};
-use crate::ground::{Error, Kind, Result};
+use crate::ground::{Context as _, Error, Kind, Result};
+use crate::pod::directory::read_in;
+use crate::pod::life::Process;
 use crate::pod::lock::Release;
+use crate::pod::plan::Plan;
 use crate::pod::process::Target;
-use crate::pod::{directory, end};
+use crate::pod::{directory, end, enter, members, status};
 use crate::words::types::Uuid;
 
 /// How to use `stop`.
@@ -77,10 +83,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
         let uuid = pod.uuid;
         let stopped = match pod.release.until(deadline) {
             Ok(true) => Ok(()),
-            Ok(false) => pod
-                .target
-                .signal(Signal::KILL)
-                .and_then(|()| bury(&dirs, &pod)),
+            Ok(false) => pod.end(&dirs).and_then(|()| bury(&dirs, &pod)),
             Err(error) => Err(error),
         };
         match stopped {
@@ -120,8 +123,42 @@ pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 /// A pod to whose init a signal was sent.
 struct Asked {
     uuid: Uuid,
+    process: Process,
     target: Target,
     release: Release,
+}
+
+impl Asked {
+    /// Ends the pod, with all that runs in it.
+    fn end(&self, dirs: &Dirs) -> Result<()> {
+        let outer = members::outer(&self.process)?;
+        let init = outer.as_ref().map(members::init).transpose()?.flatten();
+        match init {
+            Some(init) => {
+                init.signal(Signal::KILL)?;
+                // If it was stopped, it would not see that.
+                self.target.signal(Signal::CONT)
+            }
+            None if had_init(dirs, self.uuid)? => Ok(()),
+            None => self.target.signal(Signal::KILL),
+        }
+    }
+}
+
+/// Tells whether a pod has had a PID 1 of its own. Where there is none any
+/// more, the outer half is at writing down how it ended.
+fn had_init(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    if !status::read(dirs, uuid)?.is_none_or(|pod| pod.ready) {
+        return Ok(false);
+    }
+    let what = || format!("cannot read the plan of pod `{uuid}`");
+    let pod = directory::open_in(dirs, State::Run, uuid)?;
+    let plan = pod.map(|pod| read_in(&pod, "plan")).transpose();
+    match plan.context(what)?.flatten() {
+        Some(plan) => Ok(enter::has_own_processes(&Plan::read(&plan)?)),
+        // It has moved on.
+        None => Ok(true),
+    }
 }
 
 /// Sends a signal to a pod; `None` if it is over.
@@ -132,8 +169,9 @@ fn ask(dirs: &Dirs, uuid: Uuid, what: &str, signal: Signal) -> Result<Option<Ask
     let Some(directory) = directory::open_in(dirs, State::Run, uuid)? else {
         return Ok(None);
     };
-    let target = pod.started.map(|started| Target::find(&started.process));
-    let Some(target) = target.transpose()?.flatten() else {
+    let process = pod.started.map(|started| started.process);
+    let target = process.as_ref().map(Target::find).transpose()?.flatten();
+    let (Some(process), Some(target)) = (process, target) else {
         return match running(dirs, uuid, what)? {
             None => Ok(None),
             Some(_) => Err(Error::new(
@@ -142,13 +180,17 @@ fn ask(dirs: &Dirs, uuid: Uuid, what: &str, signal: Signal) -> Result<Option<Ask
             )),
         };
     };
-    let release = Release::of(directory)?;
-    target.signal(signal)?;
-    Ok(Some(Asked {
+    let asked = Asked {
         uuid,
+        process,
         target,
-        release,
-    }))
+        release: Release::of(directory)?,
+    };
+    match signal {
+        Signal::KILL => asked.end(dirs)?,
+        signal => asked.target.signal(signal)?,
+    }
+    Ok(Some(asked))
 }
 
 /// Waits for the end of a pod that was killed, and writes down how it ended.

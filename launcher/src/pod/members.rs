@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Signal;
 use stage1_init::Report;
 
 use super::life::{self, Process};
@@ -71,7 +72,8 @@ pub(crate) fn main_process(init: &Member, number: u32) -> Result<Option<Member>>
 impl Member {
     /// Opens the directory of a process, if there is one.
     fn open(number: u32) -> Result<Option<Self>> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Not only a path: it stands for the process where signals are sent, too.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(format!("/proc/{number}"), flags, Mode::empty());
         let directory = there(opened).context(|| format!("cannot look at process {number}"))?;
         Ok(directory.map(|directory| Self { directory, number }))
@@ -126,6 +128,17 @@ impl Member {
         // As long as the parent runs its number is no other's.
         let is = ours.is_some_and(|status| status.parent == parent.number);
         Ok(is && parent.status()?.is_some())
+    }
+
+    /// Sends it a signal; it is no error if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        there(rustix::process::pidfd_send_signal(&self.directory, signal))
+            .context(|| format!("cannot send process {} a signal", self.number))
+            .map(|_| ())
     }
 
     /// Tells whether it ends, also while it still waits for others to end.
