@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::aci::{Aci, manifest};
 use crate::host::{self, Ran, Scratch, call, launcher};
 
+/// What AppArmor holds an app to.
+mod apparmor;
 /// What an app may use of the machine.
 pub(crate) mod limits;
+/// What SELinux holds an app to.
+mod selinux;
 
 /// Runs the probe with options of an app.
 fn probe(options: &[&str], words: &[&str]) -> Ran {
@@ -26,6 +30,28 @@ fn image(scratch: &Scratch, isolators: &str) -> PathBuf {
         .file("rootfs/probe", 0o755, fs::read(host::probe()).unwrap())
         .bytes();
     scratch.write("isolated.aci", image)
+}
+
+/// Runs an image of the probe that asks for a label, and a command beside its
+/// app: both say which label they have, and that it keeps them from a device.
+#[track_caller]
+fn labelled(uuid: &str, scratch: &Scratch, image: &Path, expected: &str) {
+    let dir = scratch.join("dir");
+    let words = [
+        "--read-file",
+        "/proc/self/attr/current",
+        "--open-to-write",
+        "/dev/full",
+    ];
+    let run = launcher(&dir).args(["run", "--uuid", uuid]).arg(image);
+    let run = run.arg("--").args(words);
+    let mut running = run.args(["--trap-exit", "15", "0"]).start();
+    running.until_it_says("waiting");
+    let enter = launcher(&dir).args(["enter", uuid, "/probe"]).args(words);
+    enter.run().exits(0).complains("").says(expected);
+    running.signal(rustix::process::Signal::TERM);
+    let ran = running.end().exits(0).complains("");
+    ran.says(&format!("{expected}waiting\n"));
 }
 
 // --- system calls ---
@@ -327,66 +353,4 @@ fn parameters_of_the_host_are_out_of_reach() {
         assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);
         assert_eq!(fs::read_to_string(file).unwrap(), before);
     }
-}
-
-// --- security modules ---
-
-const PROFILE: &str = "nosecone-test";
-
-fn has_apparmor() -> bool {
-    let enabled = fs::read("/sys/module/apparmor/parameters/enabled");
-    enabled.is_ok_and(|answer| answer.starts_with(b"Y"))
-}
-
-/// Runs the probe with a profile; it says which it is held to.
-fn profiled(profile: &str) -> Ran {
-    let scratch = Scratch::new();
-    let isolators = format!(
-        r#"[{{"name": "os/linux/apparmor-profile", "value": {{"profile": "{profile}"}}}}]"#
-    );
-    let image = image(&scratch, &isolators);
-    let call = launcher(&scratch.join("dir")).arg("run").arg(image);
-    call.args(["--", "--read-file", "/proc/self/attr/current"])
-        .run()
-}
-
-#[test]
-fn a_profile_is_ignored_where_there_is_no_module_for_it() {
-    require_root!();
-    if has_apparmor() {
-        skip!("needs a kernel without AppArmor");
-    }
-    profiled(PROFILE).exits(0).complains(
-        "launcher: isolator `os/linux/apparmor-profile` of app `sample` is ignored: AppArmor is \
-         not active here\n",
-    );
-}
-
-#[test]
-fn an_app_does_not_run_without_the_profile_that_it_asks_for() {
-    require_root!();
-    if !has_apparmor() {
-        skip!("needs a kernel with AppArmor");
-    }
-    profiled("nosecone-no-such").exits(125).says("").complains(
-        "launcher: cannot give the app the label `nosecone-no-such`: No such file or directory\n\
-         hint: the security module of the host does not know it\n",
-    );
-}
-
-#[test]
-fn an_app_is_held_to_its_profile() {
-    require_root!();
-    if !has_apparmor() {
-        skip!("needs a kernel with AppArmor");
-    }
-    let parser = tool!("apparmor_parser");
-    let rules = format!("profile {PROFILE} flags=(attach_disconnected) {{ file, capability, }}\n");
-    let load = |mode: &str| call(&parser).args(["-K", mode]).input(rules.clone()).run();
-    load("-r").exits(0);
-    let ran = profiled(PROFILE);
-    load("-R").exits(0);
-    ran.exits(0)
-        .complains("")
-        .says(&format!("{PROFILE} (enforce)\n"));
 }

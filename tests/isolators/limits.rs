@@ -208,6 +208,116 @@ fn apps_with_limits_of_their_own_are_apart() {
 }
 
 #[test]
+fn the_limit_of_an_app_bounds_its_own_group_and_not_the_pods() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a08";
+    require_root!();
+    let image = host::image("probe");
+    let image = image.to_str().unwrap();
+    let waiting = ["--", "--trap-exit", "15", "0"];
+    let words = [
+        &[image, "--name", "a", "--memory", "30Mi"],
+        &waiting[..],
+        &["---", image, "--name", "b"],
+        &waiting[..],
+    ]
+    .concat();
+    let groups = groups(UUID, &words);
+    if groups.is_empty() {
+        skip!("needs cgroups with the controller memory");
+    }
+    let scratch = Scratch::new();
+    let run = launcher(&scratch.join("dir")).args(["run", "--uuid", UUID]);
+    let mut running = run.args(&words).start();
+    running.until("both wait", |running| {
+        running.said() == "waiting\nwaiting\n"
+    });
+    let files = ["memory.limit_in_bytes", "memory.max"];
+    assert_ne!(limit(&groups, files).as_deref(), Some("31457280"));
+    // In version 2 the pod's first process has a group beside those of apps.
+    let beside: Vec<PathBuf> = groups
+        .iter()
+        .flat_map(|group| [group.join("a"), group.with_file_name("a")])
+        .collect();
+    assert_eq!(limit(&beside, files).as_deref(), Some("31457280"));
+    running.signal(rustix::process::Signal::TERM);
+    running.end().exits(0).complains("");
+    for group in beside.iter().chain(&groups) {
+        assert!(!group.exists(), "{group:?}");
+    }
+}
+
+/// Runs a pod of the probe with isolators, and looks at its groups meanwhile;
+/// false if there are none.
+fn isolated(uuid: &str, isolators: &str, look: impl Fn(&[PathBuf])) -> bool {
+    let scratch = Scratch::new();
+    let image = super::image(&scratch, isolators);
+    let words = [image.to_str().unwrap(), "--", "--trap-exit", "15", "0"];
+    let groups = groups(uuid, &words);
+    if groups.is_empty() {
+        return false;
+    }
+    let run = launcher(&scratch.join("dir")).args(["run", "--uuid", uuid]);
+    let mut running = run.args(words).start();
+    running.until_it_says("waiting");
+    look(&groups);
+    running.signal(rustix::process::Signal::TERM);
+    running.end().exits(0).complains("");
+    true
+}
+
+#[test]
+fn memory_that_an_image_asks_for_is_kept_for_it() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a09";
+    require_root!();
+    let value = r#"{"request": "4Mi", "limit": "42Mi"}"#;
+    let isolators = format!(r#"[{{"name": "resource/memory", "value": {value}}}]"#);
+    let shown = isolated(UUID, &isolators, |groups| {
+        let kept = limit(groups, ["memory.soft_limit_in_bytes", "memory.low"]);
+        assert_eq!(kept.as_deref(), Some("4194304"));
+        let most = limit(groups, ["memory.limit_in_bytes", "memory.max"]);
+        assert_eq!(most.as_deref(), Some("44040192"));
+    });
+    if !shown {
+        skip!("needs cgroups with the controller memory");
+    }
+}
+
+#[test]
+fn every_disk_is_as_slow_as_an_image_asks() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a11";
+    require_root!();
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap().trim().to_owned();
+    let all = fs::read_dir("/sys/block").unwrap();
+    let all = all.map(|entry| entry.unwrap().path());
+    let disks = all.filter(|disk| read(disk.join("size")) != "0");
+    let disks: Vec<String> = disks.map(|disk| read(disk.join("dev"))).collect();
+    if disks.is_empty() {
+        skip!("needs a disk");
+    }
+    let isolators = r#"[
+        {"name": "resource/block-bandwidth", "value": {"default": true, "limit": "2M"}},
+        {"name": "resource/block-iops", "value": {"default": true, "limit": "500"}}]"#;
+    let shown = isolated(UUID, isolators, |groups| {
+        let one = [
+            ("blkio.throttle.read_bps_device", "2000000"),
+            ("blkio.throttle.write_bps_device", "2000000"),
+            ("blkio.throttle.read_iops_device", "500"),
+            ("blkio.throttle.write_iops_device", "500"),
+        ];
+        let two = [("io.max", "rbps=2000000 wbps=2000000 riops=500 wiops=500")];
+        let is = |(file, value): &(&str, &str)| {
+            let text = limit(groups, [file; 2]).unwrap_or_default();
+            let said = |disk| text.lines().any(|line| line == format!("{disk} {value}"));
+            disks.iter().all(said)
+        };
+        assert!(one.iter().all(is) || two.iter().all(is), "{disks:?}");
+    });
+    if !shown {
+        skip!("needs cgroups with the controller io");
+    }
+}
+
+#[test]
 fn without_limits_there_are_no_groups() {
     const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a07";
     require_root!();
