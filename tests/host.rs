@@ -233,6 +233,7 @@ pub(crate) fn public_copy(scratch: &Scratch, from: &Path, name: &str) -> PathBuf
 pub(crate) struct Call {
     command: Command,
     input: Vec<u8>,
+    deadline: Duration,
 }
 
 /// Starts a command line.
@@ -247,6 +248,7 @@ pub(crate) fn call(program: &Path) -> Call {
     Call {
         command,
         input: Vec::new(),
+        deadline: DEADLINE,
     }
 }
 
@@ -293,6 +295,12 @@ impl Call {
         self
     }
 
+    /// Lets it take longer than what else would count as hanging.
+    pub(crate) fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// Runs to the end.
     #[track_caller]
     pub(crate) fn run(self) -> Ran {
@@ -320,7 +328,7 @@ impl Call {
             writer,
             stdout,
             stderr,
-            started: Instant::now(),
+            end: Instant::now() + self.deadline,
         }
     }
 }
@@ -362,7 +370,7 @@ pub(crate) struct Running {
     writer: JoinHandle<()>,
     stdout: Stream,
     stderr: Stream,
-    started: Instant,
+    end: Instant,
 }
 
 impl Running {
@@ -390,7 +398,7 @@ impl Running {
         while !so(self) {
             let ended = self.child.try_wait().unwrap();
             // Once more: it may have become so just before the end.
-            let late = ended.is_some() || self.started.elapsed() > DEADLINE;
+            let late = ended.is_some() || Instant::now() > self.end;
             if late && !so(self) {
                 let _ = self.child.kill();
                 panic!(
@@ -417,7 +425,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if self.started.elapsed() > DEADLINE {
+            if Instant::now() > self.end {
                 let _ = self.child.kill();
                 panic!(
                     "{}\ndoes not end\n--- stdout ---\n{}\n--- stderr ---\n{}\n---",

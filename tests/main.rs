@@ -35,6 +35,8 @@ mod acceptance;
 mod ace;
 /// From a name to a running app: discovery, signatures, dependencies.
 mod discovery;
+/// The same claims on another kernel, in a virtual machine.
+mod guest;
 /// Images: reproducible, and what the reference implementation says of them.
 mod images;
 /// The life of pods: detached, listed, stopped, removed, collected; what is told

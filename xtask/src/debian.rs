@@ -82,7 +82,8 @@ fn actool(layout: &Path, into: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn is_younger(path: &Path, than: &Path) -> bool {
+/// Tells whether a file is there and newer than another.
+pub(crate) fn is_younger(path: &Path, than: &Path) -> bool {
     let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
     matches!((changed(path), changed(than)), (Ok(path), Ok(than)) if path > than)
 }

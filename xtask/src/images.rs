@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::aci::{Node, Tree};
 use crate::cmd::{Result, cargo, failed, find, root, say, target_dir};
-use crate::{ace, debian, site};
+use crate::{ace, debian, guest, site};
 
 /// Where Debian's package puts the static busybox.
-const BUSYBOX: &str = "/bin/busybox";
+pub(crate) const BUSYBOX: &str = "/bin/busybox";
 
 /// `cargo xtask images`: all that this host can build.
 pub(crate) fn all(into: &Path) -> Result<()> {
@@ -22,6 +22,7 @@ pub(crate) fn all(into: &Path) -> Result<()> {
     }
     site::build(into)?;
     ace::build(into)?;
+    guest::build(into)?;
     debian::all(into)
 }
 

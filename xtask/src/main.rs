@@ -13,6 +13,7 @@ mod debian;
 mod demo;
 mod dist;
 mod elf;
+mod guest;
 mod images;
 mod setup;
 mod site;
@@ -41,6 +42,8 @@ The tasks of Nose Cone: cargo xtask TASK
             --programs leaves out those that need Debian's tools
   dist      build both programs static, check that they are, and pack them with
             licence and checksums; --target TRIPLE chooses the target
+  guest     run the tests that want another kernel than this host's, in a virtual
+            machine; --strict fails where this host cannot
   size      weigh stage1-init on disk and in memory against its budgets
   bench     compare with the peers that are installed: bench run|unpack
             [--rounds N]
@@ -67,6 +70,7 @@ enum Task {
     Cross { strict: bool },
     Demo { discovery: bool },
     Dist { target: Option<String> },
+    Guest { strict: bool },
     Help,
     Images { into: PathBuf, programs_only: bool },
     Setup { cross: bool },
@@ -84,6 +88,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo { discovery: true } => demo::discovery(),
         Task::Demo { .. } => demo::demo(),
         Task::Dist { target } => dist::dist(target),
+        Task::Guest { strict } => guest::task(strict),
         Task::Help => {
             cmd::show(HELP);
             Ok(())
@@ -118,6 +123,9 @@ fn parse() -> Result<Task> {
         },
         Some("dist") => Task::Dist {
             target: option(&mut words, "--target")?,
+        },
+        Some("guest") => Task::Guest {
+            strict: words.contains("--strict"),
         },
         Some("images") => Task::Images {
             into: option(&mut words, "--into")?.unwrap_or_else(cmd::images_dir),

@@ -66,10 +66,13 @@ const PACKAGES: &[Package] = &[
     Package(
         "qemu-system-x86",
         "qemu-system-x86_64",
-        "tests in a machine of their own",
+        "tests in virtual machines",
     ),
-    Package("cpio", "cpio", "tests in a machine of their own"),
-    Package("kmod", "depmod", "tests in a machine of their own"),
+    Package("cpio", "cpio", "tests in virtual machines"),
+    Package("kmod", "depmod", "tests in virtual machines"),
+    Package("e2fsprogs", "mke2fs", "tests in virtual machines"),
+    Package("apparmor", "apparmor_parser", "tests in virtual machines"),
+    Package("checkpolicy", "checkpolicy", "tests in virtual machines"),
 ];
 
 /// What `cargo xtask cross` wants. It weighs more than all the others together,

@@ -1,0 +1,215 @@
+//! What the kernel of this host may not have: tests that want cgroups of
+//! version 2 with all controllers, AppArmor, or SELinux, are run in virtual
+//! machines that have it.
+//!
+//! `cargo xtask images` leaves their kernel in IMAGES/guest. Their disk is made
+//! here: these very tests are on it, the programs that they drive, busybox,
+//! and little else of the host.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::host::{self, Scratch, call, find_tool};
+
+/// A machine that is emulated, on a host that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// PID 1 of a guest.
+const INIT: &str = include_str!("guest/init.sh");
+
+/// A policy of SELinux.
+const POLICY: &str = include_str!("guest/policy.conf");
+
+#[test]
+fn limits_and_profiles_hold_where_the_kernel_has_both() {
+    let parser = tool!("apparmor_parser");
+    let scratch = Scratch::new();
+    let tools = match Tools::find() {
+        Ok(tools) => tools,
+        Err(lacking) => skip!("{lacking}"),
+    };
+    let disk = Disk::new(&scratch, &tools).program("host/apparmor_parser", &parser);
+    disk.boot(
+        "security=apparmor",
+        &[
+            "acceptance::isolation::limits_",
+            "isolators::apparmor::",
+            "isolators::limits::",
+            "life::enter::same::a_command_is_within_the_limits_",
+        ],
+        "needs root,needs cgroups,needs a disk,needs /dev/kmsg,with AppArmor",
+    );
+}
+
+#[test]
+fn contexts_hold_where_the_kernel_has_a_policy() {
+    let compiler = tool!("checkpolicy");
+    let scratch = Scratch::new();
+    let tools = match Tools::find() {
+        Ok(tools) => tools,
+        Err(lacking) => skip!("{lacking}"),
+    };
+    let disk = Disk::new(&scratch, &tools);
+    // The format of Linux 5.8, with levels; what is not spoken of is allowed.
+    call(&compiler)
+        .args(["-M", "-U", "allow", "-c", "33", "-o"])
+        .arg(disk.path("policy"))
+        .arg(scratch.write("policy.conf", POLICY))
+        .run()
+        .exits(0);
+    disk.boot(
+        "security=selinux selinux=1 enforcing=1",
+        &["isolators::selinux::"],
+        "needs root,with SELinux",
+    );
+}
+
+/// What is used on the host, and of the host inside.
+struct Tools {
+    qemu: PathBuf,
+    mke2fs: PathBuf,
+    strip: PathBuf,
+    ldd: PathBuf,
+    busybox: PathBuf,
+    rm: PathBuf,
+    image: PathBuf,
+    guest: PathBuf,
+}
+
+impl Tools {
+    /// Finds them, or says what lacks.
+    fn find() -> Result<Self, String> {
+        let tool = |name| find_tool(name).ok_or(format!("needs `{name}`; see `cargo xtask setup`"));
+        let image = host::find_image("busybox");
+        let guest = host::images().join("guest");
+        let built = guest.join("initramfs").exists().then_some(guest);
+        let lacking = |what| format!("needs {what}; `cargo xtask images` says why it is not there");
+        Ok(Self {
+            qemu: tool("qemu-system-x86_64")?,
+            mke2fs: tool("mke2fs")?,
+            strip: tool("strip")?,
+            ldd: tool("ldd")?,
+            busybox: tool("busybox")?,
+            rm: tool("rm")?,
+            image: image.ok_or_else(|| lacking("busybox.aci"))?,
+            guest: built.ok_or_else(|| lacking("the kernel of a guest"))?,
+        })
+    }
+}
+
+/// The disk of a guest, while it is made.
+struct Disk<'a> {
+    scratch: &'a Scratch,
+    tools: &'a Tools,
+    root: PathBuf,
+}
+
+impl<'a> Disk<'a> {
+    /// With all that every guest has.
+    fn new(scratch: &'a Scratch, tools: &'a Tools) -> Self {
+        let root = scratch.join("root");
+        for name in ["dev", "proc", "sys", "tmp"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let disk = Self {
+            scratch,
+            tools,
+            root,
+        };
+        disk.file("bin/busybox", &tools.busybox)
+            .file("images/busybox.aci", &tools.image)
+            .file("images/probe.aci", &host::image("probe"))
+            .file("images/bin/probe", &host::probe())
+            .file("stage1-init", &host::stage1())
+            .program("launcher", &host::program())
+            .program("tests", &env::current_exe().unwrap())
+            .program("host/rm", &tools.rm)
+            .text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n")
+            .text("init", INIT)
+    }
+
+    /// The place of a file, in directories that are there.
+    fn path(&self, name: &str) -> PathBuf {
+        let path = self.root.join(name.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn file(self, name: &str, from: &Path) -> Self {
+        fs::copy(from, self.path(name)).unwrap();
+        self
+    }
+
+    fn text(self, name: &str, text: &str) -> Self {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// A program, without what only a debugger reads, and what it is linked to.
+    fn program(self, name: &str, from: &Path) -> Self {
+        let strip = call(&self.tools.strip).arg("-o").arg(self.path(name));
+        strip.arg(from).run().exits(0);
+        // If that is nothing, no path is told.
+        let linked = call(&self.tools.ldd).arg(from).run().stdout;
+        let words = linked.split_whitespace();
+        words
+            .filter(|word| word.starts_with('/'))
+            .fold(self, |disk, path| disk.file(path, Path::new(path)))
+    }
+
+    /// Runs the tests whose names begin so, on a kernel that gets these
+    /// parameters; none of them may be skipped for reasons with these words.
+    #[track_caller]
+    fn boot(self, parameters: &str, names: &[&str], no_skip: &str) {
+        let disk = self.scratch.join("disk");
+        let console = self.scratch.join("console");
+        let tools = self.tools;
+        let root = self
+            .text("names", &names.join("\n"))
+            .text("no-skip", no_skip)
+            .root;
+        call(&tools.mke2fs)
+            .args(["-q", "-t", "ext4", "-d"])
+            .args([&root, &disk])
+            .arg("256M")
+            .run()
+            .exits(0);
+        let said = call(&tools.qemu)
+            .args(["-accel", "tcg", "-smp", "2", "-m", "512", "-no-reboot"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none"])
+            .arg("-kernel")
+            .arg(tools.guest.join("kernel"))
+            .arg("-initrd")
+            .arg(tools.guest.join("initramfs"))
+            .arg("-append")
+            .arg(format!("console=ttyS0 quiet panic=-1 {parameters}"))
+            .args(["-serial", &format!("file:{}", console.display())])
+            .args(["-serial", "stdio", "-drive"])
+            .arg(format!("if=virtio,format=raw,file={}", disk.display()))
+            .within(PATIENCE)
+            .run()
+            .exits(0)
+            .stdout;
+        let kernel = fs::read_to_string(console).unwrap();
+        show(&said);
+        let all = || format!("{said}\n--- the kernel ---\n{kernel}");
+        assert!(said.ends_with("\nthe guest is done: 0\n"), "{}", all());
+        for name in names {
+            let name = format!("test {name}");
+            let mut lines = said.lines().filter(|line| line.starts_with(&name));
+            let passed = lines.any(|line| line.ends_with(" ok"));
+            assert!(passed, "no {name}: {}", all());
+        }
+    }
+}
+
+/// For whoever asks the test runner to see it.
+#[allow(clippy::print_stdout, reason = "the test runner keeps it to itself")]
+fn show(said: &str) {
+    println!("{said}");
+}
