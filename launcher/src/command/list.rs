@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::Path;
 
 use super::table::{Format, age, columns};
-use super::{complain, print};
+use super::{complain, json, print};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Result};
 use crate::pod::find;
-use crate::pod::status::{self, App, Phase, Status};
-use crate::words::json::{Object, Value};
+use crate::pod::status::{self, App, Status};
+use crate::words::json::Value;
 use crate::words::types::spell_time;
 
 /// How to use this command.
@@ -60,7 +60,8 @@ pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<
         }
     }
     pods.sort_by_key(|pod| pod.created.as_ref().map(|created| created.time));
-    let json = || Value::List(pods.iter().map(json).collect());
+    status::observe(&mut pods)?;
+    let json = || Value::List(pods.iter().map(json::pod).collect());
     let text = match listing.format {
         Format::Text => table(&pods, listing),
         Format::Json => format!("{}\n", json()),
@@ -83,11 +84,7 @@ fn table(pods: &[Status], listing: &Listing) -> String {
         lines.push(titles.iter().map(|&title| title.to_owned()).collect());
     }
     for pod in pods {
-        let none = App {
-            name: String::new(),
-            image: None,
-            status: None,
-        };
+        let none = App::default();
         let apps = match &pod.apps[..] {
             [] => std::slice::from_ref(&none),
             apps => apps,
@@ -132,43 +129,3 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
 }
 
 const NANOSECONDS: u64 = 1_000_000_000;
-
-/// Tells of a pod; times are in nanoseconds since 1970.
-pub(super) fn json(pod: &Status) -> Value {
-    let running = pod.phase == Phase::Running;
-    let started = pod.started.as_ref();
-    let pid = started.filter(|_| running).map(|record| record.process.pid);
-    let ended = pod.ended.as_ref().filter(|_| pod.phase.is_over());
-    let status = ended.and_then(|record| record.status).map(u32::from);
-    let apps = pod.apps.iter().map(|app| {
-        let image = app.image.as_ref();
-        let name = image.and_then(|(name, _)| Some(name.as_ref()?.as_str()));
-        Object::new()
-            .with("name", app.name.as_str())
-            .with("state", state(pod, app))
-            .with_some("exit_code", app.status.map(u32::from))
-            .with_some("image_name", name)
-            .with_some("image_id", image.map(|(_, id)| id.to_string()))
-    });
-    Object::new()
-        .with("uuid", pod.uuid.to_string())
-        .with_some("name", pod.name().map(|name| name.as_str()))
-        .with("state", pod.phase.word())
-        .with_some("pid", pid)
-        .with_some("exit_code", status)
-        .with_some("created_at", pod.created.as_ref().map(|record| record.time))
-        .with_some("started_at", started.map(|record| record.time))
-        .with_some("exited_at", ended.map(|record| record.time))
-        .with_items("apps", apps)
-        .into()
-}
-
-/// The state of an app, in a word.
-fn state(pod: &Status, app: &App) -> &'static str {
-    match (app.status, pod.phase) {
-        (Some(_), _) => "exited",
-        (None, Phase::Running) if pod.ready => "running",
-        (None, phase) if phase.is_over() => "unknown",
-        (None, _) => "created",
-    }
-}

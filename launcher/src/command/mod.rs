@@ -10,6 +10,7 @@ pub(crate) mod finish;
 pub(crate) mod help;
 pub(crate) mod image;
 mod interactive;
+mod json;
 pub(crate) mod kept;
 mod launch;
 pub(crate) mod list;

@@ -5,15 +5,15 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::list;
-use super::print;
 use super::table::Format;
 use super::which::Which;
+use super::{json, print};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Result};
 use crate::pod::directory;
 use crate::pod::lock::{Changes, Release, Woken};
-use crate::pod::status::{self, Phase, Status};
+use crate::pod::status::{self, App, Phase, Status};
+use crate::words::quote::escaped;
 use crate::words::types::{Uuid, spell_time};
 
 /// How to use this command.
@@ -24,8 +24,18 @@ Usage: launcher status [--wait[=SPAN]] [--wait-ready[=SPAN]]
 
 Prints what is known of a pod, as lines of KEY=VALUE: its state (see `launcher
 help list`), its name, when it was created and started and when it ended, its
-process while it runs, whether it has exited and with which status, and
-app-NAME=STATUS for each app that has ended.
+networks and its process while it runs, whether it has exited and with which
+status, and its limits; and of each app
+
+  app-NAME=STATUS          how it ended: 128 more than the signal's number if
+                           one ended it, which then is named
+  app-NAME.signal=SIGNAL
+  app-NAME.pid=PID         its process on the host, while it runs
+  app-NAME.mount=volume=VOLUME,target=PATH,kind=KIND[,source=PATH],readOnly=BOOL
+                           what it mounts: of kind `host`, or `empty`
+  app-NAME.limit.LIMIT=NUMBER
+                           how much it may use: cpu_millis (thousandths of a
+                           processor), memory in bytes, and others
 
   --wait            waits first until the pod is over, or for a SPAN of time:
                     90s, 30m, 1h30m. If it is not over then, fails
@@ -72,12 +82,13 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
     let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
     let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
     let waited = wait(&dirs, &mut pod, options);
+    status::observe(std::slice::from_mut(&mut pod))?;
     print(
         out,
         &match options.format {
             Format::Text => text(&pod),
-            Format::Json => format!("{}\n", list::json(&pod)),
-            Format::JsonPretty => format!("{:#}\n", list::json(&pod)),
+            Format::Json => format!("{}\n", json::pod(&pod)),
+            Format::JsonPretty => format!("{:#}\n", json::pod(&pod)),
         },
     )?;
     waited
@@ -192,20 +203,50 @@ fn text(pod: &Status) -> String {
     if let Some(name) = pod.name() {
         lines.push(format!("name={name}"));
     }
-    if let Some(started) = pod.started.as_ref().filter(|_| pod.phase == Phase::Running) {
+    if !pod.networks.is_empty() {
+        lines.push(format!("networks={}", pod.networks.join(",")));
+    }
+    let runs = pod.phase == Phase::Running;
+    if let Some(started) = pod.started.as_ref().filter(|_| runs) {
         lines.push(format!("pid={}", started.process.pid));
     }
     lines.push(format!("exited={over}"));
     if let Some(status) = ended.and_then(|record| record.status) {
         lines.push(format!("status={status}"));
     }
+    for (limit, number) in json::named(&pod.limits) {
+        lines.push(format!("limit.{limit}={number}"));
+    }
     for app in &pod.apps {
-        if let Some(status) = app.status {
-            lines.push(format!("app-{}={status}", app.name));
-        }
+        of_app(app, &mut lines);
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Tells of an app. No name of an app has a dot in it.
+fn of_app(app: &App, lines: &mut Vec<String>) {
+    let name = &app.name;
+    if let Some(ending) = app.ending {
+        lines.push(format!("app-{name}={}", ending.code()));
+        let signal = json::killed_by(ending);
+        lines.extend(signal.map(|signal| format!("app-{name}.signal={signal}")));
+    }
+    lines.extend(app.pid.map(|pid| format!("app-{name}.pid={pid}")));
+    for mounted in &app.mounts {
+        let (volume, target) = (&mounted.volume, escaped(&mounted.path));
+        let from = match &mounted.source {
+            Some(source) => format!("kind=host,source={}", escaped(source)),
+            None => "kind=empty".to_owned(),
+        };
+        let read_only = mounted.read_only;
+        lines.push(format!(
+            "app-{name}.mount=volume={volume},target={target},{from},readOnly={read_only}"
+        ));
+    }
+    for (limit, number) in json::named(&app.limits) {
+        lines.push(format!("app-{name}.limit.{limit}={number}"));
+    }
 }
 
 /// Finds a pod that runs.

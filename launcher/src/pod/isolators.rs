@@ -270,6 +270,20 @@ pub(crate) fn of_app(
     })
 }
 
+/// Reads only the limits, as they were asked for.
+pub(crate) fn limits(isolators: &[Isolator], scope: Scope) -> Limits {
+    let mut limits = Limits::default();
+    let mut shares = None;
+    for isolator in last_ones(isolators).filter(|isolator| isolator.belongs(scope)) {
+        match &isolator.bound {
+            Bound::CpuShares(wanted) => shares = Some(u64::from(*wanted)),
+            bound => drop(limit(bound, &mut limits)),
+        }
+    }
+    limits.cpu_shares = shares.or(limits.cpu_shares);
+    limits
+}
+
 /// Of several with one name the last one counts.
 fn last_ones(isolators: &[Isolator]) -> impl Iterator<Item = &Isolator> {
     let last = move |at: usize, isolator: &Isolator| {

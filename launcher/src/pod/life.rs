@@ -51,7 +51,7 @@ pub(crate) struct Started {
 pub(crate) struct Process {
     /// Its number.
     pub(crate) pid: u32,
-    /// When it began, in clock ticks since the kernel did: proc_pid_stat(5), field 22.
+    /// When it began, in clock ticks since the kernel did.
     pub(crate) ticks: u64,
     /// Which run of the kernel that was: /proc/sys/kernel/random/boot_id.
     pub(crate) boot: String,
@@ -158,13 +158,6 @@ pub(crate) fn now() -> u64 {
     now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Finds in the text of /proc/PID/stat when the process began. Its second
-/// field is the program's name, in which anything may stand.
-pub(crate) fn began(stat: &str) -> Option<u64> {
-    let (_, behind) = stat.rsplit_once(')')?;
-    behind.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
 fn spell(record: Object) -> String {
     format!("{}\n", Value::from(record))
 }
@@ -241,15 +234,5 @@ mod tests {
         ] {
             assert_eq!(Ended::read(text.as_bytes()), None, "{text}");
         }
-    }
-
-    #[test]
-    fn no_name_of_a_program_moves_the_field_that_says_when_it_began() {
-        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 19";
-        for name in ["init", "a b", "x) R 1 (y", ""] {
-            assert_eq!(began(&format!("7 ({name}) {rest}\n")), Some(4711), "{name}");
-        }
-        assert_eq!(began("7 (init) S 1"), None);
-        assert_eq!(began(""), None);
     }
 }

@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use stage1_init::Report;
 
-use super::life::{self, Process};
+use super::life::Process;
 use super::process::boot;
+use super::procfs::{Stat, interfaces};
 use crate::ground::{Context as _, Result};
 
 /// A process of a pod.
@@ -33,7 +34,7 @@ pub(crate) fn outer(recorded: &Process) -> Result<Option<Member>> {
     let Some(outer) = Member::open(recorded.pid)? else {
         return Ok(None);
     };
-    let began = outer.read("stat")?.as_deref().and_then(life::began);
+    let began = outer.stat()?.map(|stat| stat.began);
     let is = began == Some(recorded.ticks) && boot()? == recorded.boot;
     Ok(is.then_some(outer))
 }
@@ -70,6 +71,29 @@ pub(crate) fn main_process(init: &Member, number: u32) -> Result<Option<Member>>
 }
 
 impl Member {
+    /// Returns its number on the host. It can be another's by now.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Returns the names of the networks that it is in: those of its
+    /// interfaces, or `host`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub(crate) fn networks(&self) -> Result<Vec<String>> {
+        let own = rustix::fs::stat("/proc/self/ns/net").ok();
+        let theirs = self
+            .namespace("net")?
+            .and_then(|fd| rustix::fs::fstat(fd).ok());
+        let inode = |status: rustix::fs::Stat| (status.st_dev, status.st_ino);
+        if own.is_some() && own.map(inode) == theirs.map(inode) {
+            return Ok(vec!["host".to_owned()]);
+        }
+        Ok(interfaces(&self.read("net/dev")?.unwrap_or_default()))
+    }
+
     /// Opens the directory of a process, if there is one.
     fn open(number: u32) -> Result<Option<Self>> {
         // Not only a path: it stands for the process where signals are sent, too.
@@ -147,11 +171,11 @@ impl Member {
     ///
     /// The kernel's refusals.
     pub(crate) fn is_ending(&self) -> Result<bool> {
-        let stat = self.read("stat")?;
-        Ok(stat
-            .as_deref()
-            .and_then(flags)
-            .is_none_or(|flags| flags & EXITING != 0))
+        Ok(self.stat()?.is_none_or(|stat| stat.is_ending()))
+    }
+
+    fn stat(&self) -> Result<Option<Stat>> {
+        Ok(self.read("stat")?.as_deref().and_then(Stat::read))
     }
 
     fn file(&self, name: &str) -> rustix::io::Result<OwnedFd> {
@@ -232,16 +256,6 @@ fn status(text: &str) -> Option<Status> {
     })
 }
 
-/// `PF_EXITING` of the kernel's linux/sched.h.
-const EXITING: u32 = 4;
-
-/// Finds field 9 of /proc/PID/stat. The second is the program's name, in which
-/// anything may stand.
-fn flags(stat: &str) -> Option<u32> {
-    let (_, behind) = stat.rsplit_once(')')?;
-    behind.split_ascii_whitespace().nth(6)?.parse().ok()
-}
-
 /// What a report tells of the main program of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -293,7 +307,7 @@ mod tests {
         let stat = fs::read_to_string(format!("/proc/{}/stat", shell.id())).unwrap();
         let recorded = Process {
             pid: shell.id(),
-            ticks: life::began(&stat).unwrap(),
+            ticks: Stat::read(&stat).unwrap().began,
             boot: boot().unwrap(),
         };
         let later = Process {

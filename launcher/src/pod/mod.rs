@@ -23,6 +23,7 @@ pub(crate) mod needs;
 pub(crate) mod overlay;
 pub(crate) mod plan;
 pub(crate) mod process;
+mod procfs;
 pub(crate) mod reify;
 pub(crate) mod render;
 pub(crate) mod request;

@@ -10,16 +10,17 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::life::{self, Process};
+use super::life::Process;
+use super::procfs::Stat;
 use crate::ground::{Context as _, Error, Kind, Result};
 
 /// Returns what identifies the calling process. It is the same after execve(2).
 pub(crate) fn own() -> Result<Process> {
     let stat = std::fs::read_to_string("/proc/self/stat").context(|| CANNOT)?;
-    let ticks = life::began(&stat).ok_or_else(|| Error::new(Kind::Failed, CANNOT))?;
+    let stat = Stat::read(&stat).ok_or_else(|| Error::new(Kind::Failed, CANNOT))?;
     Ok(Process {
         pid: std::process::id(),
-        ticks,
+        ticks: stat.began,
         boot: boot()?,
     })
 }
@@ -51,8 +52,9 @@ impl Target {
             Err(errno) => return Err(errno).context(|| format!("cannot find process {pid}")),
         };
         let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let began = life::began(&String::from_utf8_lossy(&stat));
-        Ok((began == Some(process.ticks)).then_some(Self(fd)))
+        let stat = Stat::read(&String::from_utf8_lossy(&stat));
+        let same = stat.is_some_and(|stat| stat.began == process.ticks);
+        Ok(same.then_some(Self(fd)))
     }
 
     /// Returns what stands for the process (pidfd_open(2)).

@@ -1,17 +1,17 @@
-//! What is true of a pod: of the directory that it is in, its lock, and what
-//! its files tell.
+//! What is true of a pod: of the directory that it is in, its lock, what its
+//! files tell, and, while it runs, what the kernel says of its processes.
 
-use stage1_init::{Directive, Report};
+mod app;
 
 use super::directory::{self, read_in};
+use super::isolators::Limits;
 use super::life::{CREATED, Created, ENDED, Ended, STARTED, Started};
-use super::lock;
-use super::plan::Plan;
+use super::{lock, members};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Result};
-use crate::words::digest::ImageId;
-use crate::words::manifest::PodManifest;
-use crate::words::types::{AcIdentifier, AcName, Uuid};
+use crate::words::types::{AcName, Uuid};
+
+pub(crate) use self::app::{App, Ending, Mounted};
 
 /// Where a pod is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,17 +82,10 @@ pub(crate) struct Status {
     pub(crate) ready: bool,
     /// Its apps, in order.
     pub(crate) apps: Vec<App>,
-}
-
-/// What is known of an app.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct App {
-    /// What it is called.
-    pub(crate) name: String,
-    /// The image it runs from: what it is called, and which it is.
-    pub(crate) image: Option<(Option<AcIdentifier>, ImageId)>,
-    /// The status with which its main program ended, if it has.
-    pub(crate) status: Option<u8>,
+    /// How much they may use together, as it was asked for.
+    pub(crate) limits: Limits,
+    /// Its networks, while it runs.
+    pub(crate) networks: Vec<String>,
 }
 
 impl Status {
@@ -125,11 +118,14 @@ pub(crate) fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
             continue;
         }
         let report = read("report")?.unwrap_or_default();
-        let mut apps = match read("pod")? {
-            Some(manifest) => of_manifest(&manifest).context(what)?,
-            None => of_plan(&read("plan")?.unwrap_or_default()),
+        let (mut apps, limits) = match read("pod")? {
+            Some(manifest) => app::of_manifest(&manifest).context(what)?,
+            None => {
+                let apps = app::of_plan(&read("plan")?.unwrap_or_default());
+                (apps, Limits::default())
+            }
         };
-        let ready = tell(&report, &mut apps);
+        let ready = app::tell(&report, &mut apps);
         return Ok(Some(Status {
             uuid,
             phase,
@@ -138,6 +134,8 @@ pub(crate) fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
             ended,
             ready,
             apps,
+            limits,
+            networks: Vec::new(),
         }));
     }
     Ok(None)
@@ -161,68 +159,30 @@ fn phase(state: State, held: bool, started: bool, ended: Option<&Ended>) -> Phas
     }
 }
 
-fn of_manifest(text: &[u8]) -> Result<Vec<App>> {
-    if text.is_empty() {
-        // It is being written.
-        return Ok(Vec::new());
-    }
-    let apps = PodManifest::parse(text)?.value.apps.into_iter();
-    let app = |app: crate::words::manifest::pod::PodApp| App {
-        name: app.name.to_string(),
-        image: Some((app.image.name, app.image.id)),
-        status: None,
-    };
-    Ok(apps.map(app).collect())
-}
-
-/// A pod that runs from a plan has no manifest.
-fn of_plan(text: &[u8]) -> Vec<App> {
-    let mut apps = Vec::new();
-    if let Ok(plan) = Plan::read(text) {
-        plan.find(|_, directive, _| -> Option<()> {
-            if let Directive::App { name } = directive {
-                apps.push(App {
-                    name: name.as_c_str().to_string_lossy().into_owned(),
-                    image: None,
-                    status: None,
-                });
-            }
-            None
-        });
-    }
-    apps
-}
-
-/// Takes from a report how apps ended; tells whether all were started.
-fn tell(report: &[u8], apps: &mut [App]) -> bool {
-    let mut ready = false;
-    for line in report.split(|&byte| byte == b'\n') {
-        match Report::decode(line) {
-            Some(Report::Ready) => ready = true,
-            Some(Report::Exited { app, status }) => {
-                let mut apps = apps.iter_mut();
-                if let Some(app) = apps.find(|known| known.name.as_bytes() == app) {
-                    app.status = Some(code(status));
-                }
-            }
-            _ => {}
-        }
-    }
-    ready
-}
-
 /// Tells whether a report says that all apps were started.
 pub(crate) fn is_ready(report: &[u8]) -> bool {
-    tell(report, &mut [])
+    app::tell(report, &mut [])
 }
 
-/// Turns a status that wait(2) gives into an exit code, as shells do.
-fn code(status: u32) -> u8 {
-    let [low, high, ..] = status.to_le_bytes();
-    match low & 0x7f {
-        0 => high,
-        signal => 128 | signal,
+/// Completes what is known of pods that run by what the kernel says of their
+/// processes now.
+pub(crate) fn observe(pods: &mut [Status]) -> Result<()> {
+    for pod in pods.iter_mut().filter(|pod| pod.phase == Phase::Running) {
+        let outer = pod.started.as_ref().map(|started| &started.process);
+        let outer = outer.map(members::outer).transpose()?.flatten();
+        let Some(init) = outer.as_ref().map(members::init).transpose()?.flatten() else {
+            continue;
+        };
+        for app in pod.apps.iter_mut().filter(|app| app.ending.is_none()) {
+            let main = app
+                .number
+                .map(|number| members::main_process(&init, number));
+            let main = main.transpose()?.flatten();
+            app.pid = main.map(|main| main.number());
+        }
+        pod.networks = init.networks()?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -258,21 +218,5 @@ mod tests {
                 "{state:?} {held}"
             );
         }
-    }
-
-    #[test]
-    fn a_report_tells_how_apps_ended() {
-        let app = |name: &str| App {
-            name: name.to_owned(),
-            image: None,
-            status: None,
-        };
-        let mut apps = ["a", "b", "c", "d"].map(app);
-        let report =
-            b"ready\nexited a 256\nlater 1\nexited b 9\nexited c 139\nexited x 0\nexited d";
-        assert!(tell(report, &mut apps));
-        let statuses = apps.map(|app| app.status);
-        assert_eq!(statuses, [Some(1), Some(137), Some(139), None]);
-        assert!(!is_ready(b"failed 1 2\n") && !is_ready(b"read"));
     }
 }

@@ -57,9 +57,25 @@ pub(crate) fn signal(text: &str) -> Result<Signal> {
     })
 }
 
+/// Returns what a signal is called that ended a process; its number, if it has
+/// no name.
+pub(crate) fn name(number: u8) -> String {
+    let number = i32::from(number);
+    let is_it = |(_, signal): &&(&str, Signal)| signal.as_raw() == number;
+    let found = NAMES.iter().find(is_it);
+    found.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_without_a_name_are_called_by_their_number() {
+        for (number, expected) in [(9, "KILL"), (11, "SEGV"), (16, "16"), (34, "34")] {
+            assert_eq!(name(number), expected);
+        }
+    }
 
     #[test]
     fn what_is_no_signal_for_a_pod_is_refused() {

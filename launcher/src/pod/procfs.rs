@@ -1,0 +1,88 @@
+//! What procfs tells of a process: readers of its files, which do no I/O. What
+//! is not as the kernel writes it counts as not said.
+
+/// /proc/PID/stat, as far as anybody here wants to know (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Flags of the kernel's.
+    flags: u64,
+    /// When it began, in clock ticks since the kernel did.
+    pub(crate) began: u64,
+}
+
+impl Stat {
+    /// Reads it. The second field is the program's name, in which anything may
+    /// stand.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (_, behind) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Self {
+            flags: number(6)?,
+            began: number(19)?,
+        })
+    }
+
+    /// Tells whether it ends, also while it still waits for others to end.
+    pub(crate) const fn is_ending(&self) -> bool {
+        /// `PF_EXITING` of the kernel's linux/sched.h.
+        const EXITING: u64 = 4;
+        self.flags & EXITING != 0
+    }
+}
+
+/// Reads the names of the network interfaces out of /proc/PID/net/dev.
+pub(crate) fn interfaces(text: &str) -> Vec<String> {
+    // Above them stand two lines of titles.
+    let lines = text.lines().skip(2);
+    let names = lines.filter_map(|line| Some(line.rsplit_once(": ")?.0.trim().to_owned()));
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "S 7 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 18 4711 20";
+
+    #[test]
+    fn no_name_of_a_program_moves_the_fields_behind_it() {
+        for name in ["init", "a b", "x) R 1 (y", "", ") Z"] {
+            let expected = Stat {
+                flags: 6,
+                began: 4711,
+            };
+            let read = Stat::read(&format!("9 ({name}) {REST}\n"));
+            assert_eq!(read, Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_cut_short_or_is_no_number_was_not_said() {
+        let whole = format!("9 (init) {REST}");
+        let enough = whole.rfind("1 20").unwrap_or_default();
+        for length in 0..enough - 3 {
+            assert_eq!(Stat::read(&whole[..length]), None, "{length}");
+        }
+        for (from, to) in [(" 6 ", " -6 "), (" 4711 ", " x ")] {
+            assert_eq!(Stat::read(&whole.replacen(from, to, 1)), None, "{to}");
+        }
+        for text in ["", "Inter-|\n", "a\nb\nlo\n"] {
+            assert_eq!(interfaces(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn who_ends_is_known_by_a_flag() {
+        let stat = |flags| Stat::read(&format!("1 (init) S 7 2 3 4 5 {flags}{}", &REST[15..]));
+        let ends = |flags| stat(flags).map(|stat| stat.is_ending());
+        assert_eq!(ends(4_194_560), Some(false));
+        assert_eq!(ends(4_194_564), Some(true));
+    }
+
+    #[test]
+    fn what_the_kernel_writes_is_read() {
+        let dev = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n    lo:       0       0\neth0:1: 12 1\n";
+        assert_eq!(interfaces(dev), ["lo", "eth0:1"]);
+    }
+}
