@@ -13,6 +13,8 @@
 mod host;
 /// Builds images of any shape, also of shapes that no image may have.
 mod aci;
+/// Where cgroups are, and which are a pod's.
+mod cgroups;
 /// Comparisons that show both sides whole.
 mod claims;
 /// A terminal, and somebody who sits at it.

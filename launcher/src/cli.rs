@@ -65,6 +65,10 @@ pub(crate) enum Command {
     List(list::Listing),
     /// Tell of a pod.
     Status(status::Options),
+    /// Pause pods.
+    Pause(Which),
+    /// Let pods go on.
+    Resume(Which),
     /// Stop pods.
     Stop(stop::Stop),
     /// Send a signal to pods.
@@ -144,6 +148,8 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "trust" => Command::Trust(trust::verb(&mut line)?),
         "list" => life::list(&mut line)?,
         "status" => life::status(&mut line)?,
+        "pause" => Command::Pause(life::several(&mut line)?),
+        "resume" => Command::Resume(life::several(&mut line)?),
         "stop" => life::stop(&mut line)?,
         "kill" => life::kill(&mut line)?,
         "rm" => life::remove(&mut line)?,

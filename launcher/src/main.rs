@@ -92,6 +92,10 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::Status(options) => {
             done(command::status::run(&dir, &options, &mut std::io::stdout()))
         }
+        Command::Pause(which) => done(command::pause::run(&dir, &which, &mut std::io::stdout())),
+        Command::Resume(which) => {
+            done(command::pause::resume(&dir, &which, &mut std::io::stdout()))
+        }
         Command::Stop(stop) => done(command::stop::run(&dir, &stop, &mut std::io::stdout())),
         Command::Kill(which, signal) => done(command::stop::kill(&dir, &which, signal)),
         Command::Remove(which, force) => done(command::remove::run(

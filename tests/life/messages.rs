@@ -2,7 +2,16 @@
 
 use super::Life;
 
-const VERBS: [&str; 6] = ["status", "stop", "kill", "rm", "cat-manifest", "logs"];
+const VERBS: [&str; 8] = [
+    "status",
+    "pause",
+    "resume",
+    "stop",
+    "kill",
+    "rm",
+    "cat-manifest",
+    "logs",
+];
 
 #[test]
 fn pods_that_are_not_there_or_not_alone_are_named() {
@@ -52,7 +61,15 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
     let running = life.waiting(&["--name", "r"]);
     for (words, said) in [
         (
-            &["stop", "p"][..],
+            &["pause", "p"][..],
+            format!("cannot pause pod `{prepared}`: it does not run, but is prepared"),
+        ),
+        (
+            &["resume", "p"],
+            format!("cannot resume pod `{prepared}`: it does not run, but is prepared"),
+        ),
+        (
+            &["stop", "p"],
             format!("cannot stop pod `{prepared}`: it does not run, but is prepared"),
         ),
         (
@@ -107,9 +124,11 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
     assert!(ran.stdout.starts_with("state=running\n"), "{}", ran.stdout);
     ran.complains(&format!("launcher: pod `{running}` is not over yet\n"));
     life.run(&["stop", "r"]).exits(0);
-    life.run(&["kill", "r"])
-        .exits(1)
-        .complains(&format!("launcher: pod `{running}` is over already\n"));
+    for verb in ["kill", "pause", "resume"] {
+        life.run(&[verb, "r"])
+            .exits(1)
+            .complains(&format!("launcher: pod `{running}` is over already\n"));
+    }
     // A name is free again when its pod is over; then two have had it.
     let again = life.waiting(&["--name", "r"]);
     life.run(&["stop", "r"])

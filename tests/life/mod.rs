@@ -20,6 +20,8 @@ mod logs;
 mod memory;
 /// What is wrong, with the whole text that is shown.
 mod messages;
+/// Pods that are paused.
+mod paused;
 /// Two commands at a time.
 mod races;
 /// Terminals of pods, and who attends to them.

@@ -1,5 +1,6 @@
 //! The command lines of pods that are there: `launcher list`, `status`,
-//! `stop`, `kill`, `rm`, `gc`, `attach` and `cat-manifest`.
+//! `pause`, `resume`, `stop`, `kill`, `rm`, `gc`, `attach` and
+//! `cat-manifest`.
 
 use std::time::Duration;
 
@@ -97,7 +98,8 @@ pub(super) fn one(line: &mut Line) -> Result<Which> {
     which(words, file)
 }
 
-fn several(line: &mut Line) -> Result<Which> {
+/// Takes pods.
+pub(super) fn several(line: &mut Line) -> Result<Which> {
     let file = line.path("--uuid-file")?;
     which(line.words()?, file)
 }
@@ -140,7 +142,16 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_missing_or_said_twice_is_wrong_usage() {
-        for verb in ["status", "stop", "kill", "rm", "cat-manifest", "logs"] {
+        for verb in [
+            "status",
+            "pause",
+            "resume",
+            "stop",
+            "kill",
+            "rm",
+            "cat-manifest",
+            "logs",
+        ] {
             assert_eq!(
                 parsed(verb).err(),
                 Some(

@@ -1,8 +1,8 @@
 //! `launcher help [COMMAND]`: the one place where all commands are listed.
 
 use super::{
-    attach, collect, enter, export, fetch, image, kept, list, logs, plan, prepare, remove, run,
-    status, stop, trust, validate, version,
+    attach, collect, enter, export, fetch, image, kept, list, logs, pause, plan, prepare, remove,
+    run, status, stop, trust, validate, version,
 };
 use crate::ground::{Error, Result};
 
@@ -23,6 +23,8 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("enter", "runs a command in a pod", enter::HELP),
     ("cat-manifest", "prints the manifest of a pod", kept::HELP),
     ("export", "makes an image of an app of a pod", export::HELP),
+    ("pause", "lets pods stand still", pause::HELP),
+    ("resume", "lets pods go on", pause::RESUME_HELP),
     ("stop", "ends pods", stop::HELP),
     ("kill", "sends pods a signal", stop::KILL_HELP),
     ("rm", "removes pods", remove::HELP),

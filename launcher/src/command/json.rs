@@ -8,7 +8,7 @@ use crate::words::signal;
 
 /// Tells of a pod.
 pub(super) fn pod(pod: &Status) -> Value {
-    let runs = pod.phase == Phase::Running;
+    let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
     let started = pod.started.as_ref();
     let pid = started.filter(|_| runs).map(|record| record.process.pid);
     let ended = pod.ended.as_ref().filter(|_| pod.phase.is_over());
@@ -55,7 +55,7 @@ fn app(pod: &Status, app: &App) -> Object {
 fn state(pod: &Status, app: &App) -> &'static str {
     match (app.ending, pod.phase) {
         (Some(_), _) => "exited",
-        (None, Phase::Running) if pod.ready => "running",
+        (None, phase @ (Phase::Running | Phase::Paused)) if pod.ready => phase.word(),
         (None, phase) if phase.is_over() => "unknown",
         (None, _) => "created",
     }

@@ -23,6 +23,7 @@ Lists all pods, with a line for each app. The STATE of a pod is
   aborted prepare   that was cut short; `launcher gc` removes it
   prepared          `launcher run-prepared` can run it
   running           it runs
+  paused            `launcher resume` lets it go on
   exited            it is over
   aborted           it is over, and nobody could see how: it was killed from
                     outside, or the power was cut

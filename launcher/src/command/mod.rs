@@ -15,6 +15,7 @@ pub(crate) mod kept;
 mod launch;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod remove;

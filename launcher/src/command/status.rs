@@ -206,7 +206,7 @@ fn text(pod: &Status) -> String {
     if !pod.networks.is_empty() {
         lines.push(format!("networks={}", pod.networks.join(",")));
     }
-    let runs = pod.phase == Phase::Running;
+    let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
     if let Some(started) = pod.started.as_ref().filter(|_| runs) {
         lines.push(format!("pid={}", started.process.pid));
     }

@@ -6,6 +6,9 @@
 //! sees it, writes down how, and lets go of the lock. Were that killed, the lock
 //! would be free while apps still run, and nobody be left to write anything
 //! down; so that is only done where there is no PID 1, and whoever did it writes.
+//!
+//! A pod that is paused hears nothing. It goes on before it is asked to end;
+//! what is killed is killed while it stands still.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,7 +26,7 @@ use crate::pod::life::Process;
 use crate::pod::lock::Release;
 use crate::pod::plan::Plan;
 use crate::pod::process::Target;
-use crate::pod::{directory, end, enter, members, status};
+use crate::pod::{directory, end, enter, members, pause, status};
 use crate::words::types::Uuid;
 
 /// How to use `stop`.
@@ -32,7 +35,7 @@ Usage: launcher stop [--time=SPAN] [--signal=SIGNAL] UUID...
        launcher stop [...] --uuid-file=FILE
 
 Asks the apps of pods to end, and waits until they have. What runs after a SPAN
-of time (10s) is killed.
+of time (10s) is killed. A pod that is paused goes on first.
 
   --signal=SIGNAL   what to ask with (TERM)
   --time=SPAN       how long to wait: 0, 90s, 30m
@@ -47,7 +50,8 @@ Usage: launcher kill [--signal=SIGNAL] UUID...
        launcher kill [--signal=SIGNAL] --uuid-file=FILE
 
 Sends a signal to the apps of pods: KILL, or another by name or number. Waits
-for the end of pods that it kills, and for nothing else.
+for the end of pods that it kills, and for nothing else. A pod that is paused
+is killed as it stands; another signal waits until it goes on.
 
 Instead of a UUID, any beginning of it will do that no other pod has, or the
 name of the pod.
@@ -72,7 +76,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::open(dir)?;
     let (mut asked, mut failures) = (Vec::new(), Vec::new());
     for uuid in stop.which.find(&dirs)? {
-        match ask(&dirs, uuid, "stop", stop.signal) {
+        match ask(&dirs, uuid, Purpose::Stop, stop.signal) {
             Ok(Some(pod)) => asked.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` is over already")]),
             Err(error) => failures.push(error),
@@ -83,7 +87,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
         let uuid = pod.uuid;
         let stopped = match pod.release.until(deadline) {
             Ok(true) => Ok(()),
-            Ok(false) => pod.end(&dirs).and_then(|()| bury(&dirs, &pod)),
+            Ok(false) => pod.kill(&dirs).and_then(|()| pod.bury(&dirs)),
             Err(error) => Err(error),
         };
         match stopped {
@@ -101,7 +105,7 @@ pub(crate) fn kill(dir: &Path, which: &Which, signal: Signal) -> Result<()> {
     for uuid in which.find(&dirs)? {
         let sent = match signal {
             Signal::KILL => kill_one(&dirs, uuid),
-            signal => ask(&dirs, uuid, "signal", signal).map(|pod| pod.is_some()),
+            signal => ask(&dirs, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),
         };
         match sent {
             Ok(true) => {}
@@ -114,9 +118,27 @@ pub(crate) fn kill(dir: &Path, which: &Which, signal: Signal) -> Result<()> {
 
 /// Kills a pod, and waits for its end; tells whether it was running.
 pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
-    match ask(dirs, uuid, "kill", Signal::KILL)? {
-        Some(pod) => bury(dirs, &pod).map(|()| true),
+    match ask(dirs, uuid, Purpose::Kill, Signal::KILL)? {
+        Some(pod) => pod.bury(dirs).map(|()| true),
         None => Ok(false),
+    }
+}
+
+/// What a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Stop,
+    Kill,
+    Signal,
+}
+
+impl Purpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+            Self::Signal => "signal",
+        }
     }
 }
 
@@ -129,18 +151,30 @@ struct Asked {
 }
 
 impl Asked {
-    /// Ends the pod, with all that runs in it.
-    fn end(&self, dirs: &Dirs) -> Result<()> {
+    /// Kills the pod, with all that runs in it.
+    fn kill(&self, dirs: &Dirs) -> Result<()> {
         let outer = members::outer(&self.process)?;
         let init = outer.as_ref().map(members::init).transpose()?.flatten();
         match init {
             Some(init) => {
                 init.signal(Signal::KILL)?;
                 // If it was stopped, it would not see that.
-                self.target.signal(Signal::CONT)
+                self.target.signal(Signal::CONT)?;
             }
-            None if had_init(dirs, self.uuid)? => Ok(()),
-            None => self.target.signal(Signal::KILL),
+            None if had_init(dirs, self.uuid)? => {}
+            None => self.target.signal(Signal::KILL)?,
+        }
+        pause::kill(dirs, self.uuid)
+    }
+
+    /// Waits for the end of the pod, which was killed, and writes down how it
+    /// ended.
+    fn bury(&self, dirs: &Dirs) -> Result<()> {
+        self.release.until(None)?;
+        match end::claim(dirs, State::Run, self.uuid)? {
+            Some(_claim) => end::conclude(dirs, self.uuid, Some(KILLED)),
+            // It had ended by itself, or somebody else is at it.
+            None => Ok(()),
         }
     }
 }
@@ -162,7 +196,8 @@ fn had_init(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 }
 
 /// Sends a signal to a pod; `None` if it is over.
-fn ask(dirs: &Dirs, uuid: Uuid, what: &str, signal: Signal) -> Result<Option<Asked>> {
+fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Option<Asked>> {
+    let what = purpose.word();
     let Some(pod) = running(dirs, uuid, what)? else {
         return Ok(None);
     };
@@ -172,6 +207,10 @@ fn ask(dirs: &Dirs, uuid: Uuid, what: &str, signal: Signal) -> Result<Option<Ask
     let process = pod.started.map(|started| started.process);
     let target = process.as_ref().map(Target::find).transpose()?.flatten();
     let (Some(process), Some(target)) = (process, target) else {
+        if let Some(_claim) = end::claim(dirs, State::Run, uuid)? {
+            // It was over all the same, however it was held up.
+            end::conclude(dirs, uuid, None)?;
+        }
         return match running(dirs, uuid, what)? {
             None => Ok(None),
             Some(_) => Err(Error::new(
@@ -186,19 +225,20 @@ fn ask(dirs: &Dirs, uuid: Uuid, what: &str, signal: Signal) -> Result<Option<Ask
         target,
         release: Release::of(directory)?,
     };
-    match signal {
-        Signal::KILL => asked.end(dirs)?,
-        signal => asked.target.signal(signal)?,
+    match (signal, purpose) {
+        (Signal::KILL, _) => asked.kill(dirs)?,
+        (signal, Purpose::Stop) => {
+            pause::resume(dirs, uuid)?;
+            asked.target.signal(signal)?;
+        }
+        (signal, _) => {
+            asked.target.signal(signal)?;
+            if pause::is_asked(dirs, uuid)? {
+                say(&[format!(
+                    "pod `{uuid}` is paused: the signal waits until it goes on"
+                )]);
+            }
+        }
     }
     Ok(Some(asked))
-}
-
-/// Waits for the end of a pod that was killed, and writes down how it ended.
-fn bury(dirs: &Dirs, pod: &Asked) -> Result<()> {
-    pod.release.until(None)?;
-    match end::claim(dirs, State::Run, pod.uuid)? {
-        Some(_claim) => end::conclude(dirs, pod.uuid, Some(KILLED)),
-        // It had ended by itself, or somebody else is at it.
-        None => Ok(()),
-    }
 }

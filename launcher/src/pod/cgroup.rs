@@ -12,9 +12,12 @@
 //!                             has no processes there
 //! ```
 //!
+//! A pod that is paused has one, too: see [`super::pause`].
+//!
 //! A limit that was asked for and cannot be set stops the pod, with what the
 //! host lacks; nothing runs unlimited that should not.
 
+pub(crate) mod freezer;
 mod hierarchy;
 pub(crate) mod membership;
 mod program;
@@ -31,6 +34,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use self::freezer::Freezer;
 use self::settings::{Controller, Setting, Version};
 use super::devices::Rule;
 use super::isolators::Limits;
@@ -176,7 +180,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn arrange(&self, uuid: Uuid, whole: &Limits, parts: &[(&str, &Limits)], groups: &mut Groups) {
         let ours = self.hierarchy.base.join(OURS);
-        let top = ours.join(uuid.to_string());
+        let top = place(self.hierarchy, uuid);
         let parts: Vec<_> = parts
             .iter()
             .enumerate()
@@ -256,10 +260,22 @@ impl Place<'_> {
     }
 }
 
+/// Finds the hierarchies whose groups can be frozen, the best first.
+pub(crate) fn freezing(hierarchies: &[Hierarchy]) -> impl Iterator<Item = &Hierarchy> {
+    let of = |version| hierarchies.iter().filter(move |one| one.version == version);
+    let all = of(Version::Two).chain(of(Version::One));
+    all.filter(|hierarchy| hierarchy.freezes())
+}
+
 impl Groups {
     /// Tells whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Returns the pod's own ones: all others are below these.
+    pub(crate) fn tops(&self) -> &[PathBuf] {
+        &self.tops
     }
 
     /// Removes them.
@@ -286,16 +302,41 @@ impl Groups {
                     make_top(path)?;
                     made.0.push(path);
                 }
-                Step::Make(path) => match std::fs::create_dir(path) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    result => result.context(|| cannot_make(path))?,
-                },
+                Step::Make(path) => make_if_not_there(path)?,
                 Step::Enable(path, controllers) => enable(path, controllers)?,
                 Step::Write(path, setting) => write(path, setting)?,
                 Step::Devices(path, rules) => bound_devices(path, rules)?,
             }
         }
         Ok(made)
+    }
+}
+
+/// Returns where the group of a pod is in a hierarchy.
+pub(crate) fn place(hierarchy: &Hierarchy, uuid: Uuid) -> PathBuf {
+    hierarchy.base.join(OURS).join(uuid.to_string())
+}
+
+/// Makes the group of a pod that runs, at its [`place`]. `known`: it may be
+/// there, and is this pod's.
+///
+/// # Errors
+///
+/// The kernel's refusals; another pod with this UUID has it.
+pub(crate) fn make_one(group: &Path, known: bool) -> Result<()> {
+    if let Some(ours) = group.parent() {
+        make_if_not_there(ours)?;
+    }
+    match known {
+        true => make_if_not_there(group),
+        false => make_top(group),
+    }
+}
+
+fn make_if_not_there(path: &Path) -> Result<()> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.context(|| cannot_make(path)),
     }
 }
 
@@ -419,6 +460,8 @@ pub(crate) fn remove(top: &Path) -> Result<()> {
                 break;
             }
         }
+        // Who is frozen in version 1 does not die, whoever kills it.
+        let _ = Freezer::of(top).map(|freezer| freezer.thaw());
         // Not there, or there is nothing to be killed.
         let _ = put(&top.join("cgroup.kill"), "1");
         std::thread::sleep(PAUSE);

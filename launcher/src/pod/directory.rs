@@ -17,6 +17,7 @@
 //! UUID/plan            what is executed, with reasons
 //! UUID/filter-NUMBER   filters of system calls that the plan names
 //! UUID/groups          cgroups to be made, and removed in the end
+//! UUID/freezer         cgroups that were made to pause it, and removed in the end
 //! UUID/report          what stage1-init said of it
 //! UUID/created, UUID/started, UUID/ended
 //!                      when it was, and by whom: see `life`
@@ -187,8 +188,7 @@ impl<'a> PodDirectory<'a> {
 
     /// Opens a file of the directory, to append to it; makes it if it is not there.
     pub(crate) fn append(&self, name: &str) -> Result<OwnedFd> {
-        append(self.fd.as_fd(), name)
-            .context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
+        append(&self.fd, name).context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
     }
 
     /// Makes the file for the report, and opens it for reading.
@@ -309,7 +309,9 @@ fn make(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
-fn append(directory: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+/// Opens a file in the directory of a pod, to append to it; makes it if it is
+/// not there.
+pub(crate) fn append(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND;
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)

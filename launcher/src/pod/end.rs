@@ -4,15 +4,16 @@
 //! Everything that removes a pod does it by [`remove`].
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::cgroup::record;
 use super::directory::{self, read_in};
 use super::life::{self, ENDED, Ended, STARTED, Started};
-use super::lock;
+use super::lock::{self, Release};
 use super::log::memory;
+use super::pause::{self, PATIENCE, Turn};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Result, beneath};
 use crate::words::types::Uuid;
@@ -24,8 +25,14 @@ pub(crate) fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<Owne
     let Some(directory) = lock::open(&parent, &name).context(what)? else {
         return Ok(None);
     };
-    let got = lock::take(&directory).context(what)?
-        && lock::is_there(&parent, &name, &directory).context(what)?;
+    let mut got = lock::take(&directory).context(what)?;
+    if !got && state == State::Run && pause::let_die(dirs, uuid)? {
+        // Now that it is thawed it dies, and has the lock no longer.
+        let waiting = directory.try_clone().context(what)?;
+        Release::of(waiting)?.until(Instant::now().checked_add(PATIENCE))?;
+        got = lock::take(&directory).context(what)?;
+    }
+    let got = got && lock::is_there(&parent, &name, &directory).context(what)?;
     Ok(got.then_some(directory))
 }
 
@@ -45,24 +52,10 @@ pub(crate) fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()
     }
 }
 
-/// Removes the cgroups of a pod that ran. Whatever still runs in them ends:
-/// the pod is over.
-fn give_groups_back(dirs: &Dirs, uuid: Uuid) -> Result<()> {
-    let Some(pod) = directory::open_in(dirs, State::Run, uuid)? else {
-        return Ok(());
-    };
-    let text =
-        read_in(&pod, "groups").context(|| format!("cannot read the cgroups of `{uuid}`"))?;
-    let Some(text) = text else {
-        return Ok(());
-    };
-    let (groups, _) = record::read(&String::from_utf8_lossy(&text), uuid)?;
-    groups.remove()
-}
-
 /// Keeps a pod in `pods/run` that is over, with a record of how it ended.
 pub(crate) fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
-    give_groups_back(dirs, uuid)?;
+    let turn = Turn::take(dirs, uuid)?;
+    turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
     let what = || format!("cannot keep pod `{uuid}`");
     let name = uuid.to_string();
     let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
@@ -101,10 +94,12 @@ fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
 /// Removes a pod: first out of sight, by one rename, then file by file, and
 /// what it has elsewhere. A second call finishes what was interrupted.
 pub(crate) fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
-    // In no other state are there any, and they are named by the UUID alone.
-    if state == State::Run {
-        give_groups_back(dirs, uuid)?;
-    }
+    let turn = match state {
+        State::Run => Turn::take(dirs, uuid)?,
+        // In no other state are there groups, and they are named by the UUID alone.
+        _ => None,
+    };
+    turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
     hide(dirs, state, uuid)?;
     memory::remove(dirs, uuid)?;
     delete(dirs.pods(State::Garbage)?, &uuid.to_string())

@@ -4,8 +4,14 @@
 /// /proc/PID/stat, as far as anybody here wants to know (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
+    /// What it does, in a letter.
+    pub(crate) state: u8,
+    /// Whose child it is.
+    pub(crate) parent: u32,
     /// Flags of the kernel's.
     flags: u64,
+    /// How many threads it has.
+    pub(crate) threads: u64,
     /// When it began, in clock ticks since the kernel did.
     pub(crate) began: u64,
 }
@@ -18,7 +24,10 @@ impl Stat {
         let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
         Some(Self {
+            state: *fields.first()?.as_bytes().first()?,
+            parent: u32::try_from(number(1)?).ok()?,
             flags: number(6)?,
+            threads: number(17)?,
             began: number(19)?,
         })
     }
@@ -29,6 +38,29 @@ impl Stat {
         const EXITING: u64 = 4;
         self.flags & EXITING != 0
     }
+
+    /// Tells whether any of its threads lives. The first can be over while
+    /// others go on.
+    pub(crate) const fn is_alive(&self) -> bool {
+        self.threads > 1 || !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// Tells by /proc/PID/status whether a process is about to be killed and was
+/// not yet: SIGKILL, the ninth signal, is pending.
+pub(crate) fn is_condemned(status: &str) -> bool {
+    let pending = ["SigPnd", "ShdPnd"].map(|key| field(status, key));
+    pending.into_iter().flatten().any(|mask| {
+        let mask = u64::from_str_radix(mask, 16);
+        mask.is_ok_and(|mask| mask & (1 << 8) != 0)
+    })
+}
+
+fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name == key).then(|| value.trim())
+    })
 }
 
 /// Reads the names of the network interfaces out of /proc/PID/net/dev.
@@ -49,7 +81,10 @@ mod tests {
     fn no_name_of_a_program_moves_the_fields_behind_it() {
         for name in ["init", "a b", "x) R 1 (y", "", ") Z"] {
             let expected = Stat {
+                state: b'S',
+                parent: 7,
                 flags: 6,
+                threads: 2,
                 began: 4711,
             };
             let read = Stat::read(&format!("9 ({name}) {REST}\n"));
@@ -64,11 +99,33 @@ mod tests {
         for length in 0..enough - 3 {
             assert_eq!(Stat::read(&whole[..length]), None, "{length}");
         }
-        for (from, to) in [(" 6 ", " -6 "), (" 4711 ", " x ")] {
+        for (from, to) in [(" 7 ", " -7 "), (" 4711 ", " x ")] {
             assert_eq!(Stat::read(&whole.replacen(from, to, 1)), None, "{to}");
         }
+        assert!(!is_condemned("SigPnd:\t\nShdPnd:\tx00\n"));
         for text in ["", "Inter-|\n", "a\nb\nlo\n"] {
             assert_eq!(interfaces(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_one_of_its_threads() {
+        let stat = |state, threads| Stat {
+            state,
+            parent: 1,
+            flags: 0,
+            threads,
+            began: 0,
+        };
+        for (state, threads, expected) in [
+            (b'Z', 1, false),
+            (b'X', 0, false),
+            (b'Z', 2, true),
+            (b'S', 1, true),
+            (b'D', 1, true),
+            (b'T', 1, true),
+        ] {
+            assert_eq!(stat(state, threads).is_alive(), expected, "{state}");
         }
     }
 
@@ -82,6 +139,9 @@ mod tests {
 
     #[test]
     fn what_the_kernel_writes_is_read() {
+        let status = "Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n";
+        assert!(is_condemned(status));
+        assert!(!is_condemned(&status.replace("100\n", "200\n")));
         let dev = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n    lo:       0       0\neth0:1: 12 1\n";
         assert_eq!(interfaces(dev), ["lo", "eth0:1"]);
     }

@@ -6,7 +6,7 @@ mod app;
 use super::directory::{self, read_in};
 use super::isolators::Limits;
 use super::life::{CREATED, Created, ENDED, Ended, STARTED, Started};
-use super::{lock, members};
+use super::{lock, members, pause};
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Result};
 use crate::words::types::{AcName, Uuid};
@@ -26,6 +26,8 @@ pub(crate) enum Phase {
     Prepared,
     /// It runs.
     Running,
+    /// It would run, and all of it is frozen: only [`observe`] tells.
+    Paused,
     /// It is over.
     Exited,
     /// It is over, and nobody could see how it ended: it was killed from
@@ -48,6 +50,7 @@ impl Phase {
             Self::AbortedPrepare => "aborted prepare",
             Self::Prepared => "prepared",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Exited => "exited",
             Self::Aborted => "aborted",
             Self::Deleting => "deleting",
@@ -173,12 +176,17 @@ pub(crate) fn observe(pods: &mut [Status]) -> Result<()> {
         let Some(init) = outer.as_ref().map(members::init).transpose()?.flatten() else {
             continue;
         };
+        let mut frozen = pause::is_frozen(&init)?;
         for app in pod.apps.iter_mut().filter(|app| app.ending.is_none()) {
             let main = app
                 .number
                 .map(|number| members::main_process(&init, number));
             let main = main.transpose()?.flatten();
+            frozen = frozen && main.as_ref().map_or(Ok(true), pause::is_frozen)?;
             app.pid = main.map(|main| main.number());
+        }
+        if frozen {
+            pod.phase = Phase::Paused;
         }
         pod.networks = init.networks()?;
     }

@@ -15,7 +15,7 @@ use crate::pod::inherited::Inherited;
 use crate::pod::life::Process;
 use crate::pod::members::{self, Member, Told};
 use crate::pod::plan::Plan;
-use crate::pod::{enter, lock};
+use crate::pod::{enter, lock, pause};
 use crate::words::types::Uuid;
 
 /// A pod that runs, and what its directory says of it.
@@ -95,6 +95,11 @@ impl Running {
     pub(super) fn locate(&self, app: &str) -> Result<Place> {
         let number = self.told(app)?;
         let init = self.init()?;
+        if pause::is_frozen(&init).context(|| self.cannot())? {
+            // Who comes in would stand still as well, and its caller with it.
+            return Err(Error::invalid(format!("{}: it is paused", self.cannot()))
+                .hint("`launcher resume` lets it go on"));
+        }
         match members::main_process(&init, number)? {
             Some(process) => Ok(Place { init, process }),
             None => Err(self.ended(app)),

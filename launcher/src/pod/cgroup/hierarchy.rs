@@ -18,6 +18,18 @@ pub(crate) struct Hierarchy {
     pub(crate) read_only: bool,
 }
 
+/// The controller of version 1 that freezes processes. In version 2 any group
+/// can be frozen.
+const FREEZER: &str = "freezer";
+
+impl Hierarchy {
+    /// Tells whether its groups can be frozen, as far as it is known without
+    /// making one.
+    pub(crate) fn freezes(&self) -> bool {
+        self.version == Version::Two || self.controllers.iter().any(|word| word == FREEZER)
+    }
+}
+
 /// Looks for the hierarchies of this machine; those that cannot be read do not count.
 pub(crate) fn discover() -> Vec<Hierarchy> {
     let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -65,7 +77,7 @@ pub(crate) fn read(
             _ => {
                 let known = |word: &String| {
                     let mut all = Controller::ALL.iter();
-                    all.any(|controller| controller.word(Version::One) == word)
+                    all.any(|controller| controller.word(Version::One) == word) || word == FREEZER
                 };
                 let mut options = words(mount.options, ',');
                 options.retain(known);
@@ -176,6 +188,7 @@ mod tests {
 32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
 36 31 0:33 /docker/x /sys/fs/cgroup/devices ro,relatime - cgroup cgroup rw,devices
+37 31 0:34 / /sys/fs/cgroup/freezer rw,relatime - cgroup cgroup rw,freezer
 40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 ";
@@ -212,9 +225,12 @@ mod tests {
                 one(&["cpu"], "/sys/fs/cgroup/cpu,cpuacct", false),
                 one(&["memory"], "/sys/fs/cgroup/memory/some/group", false),
                 one(&["devices"], "/sys/fs/cgroup/devices/y", true),
+                one(&["freezer"], "/sys/fs/cgroup/freezer", false),
                 two(&["hugetlb"], "/sys/fs/cgroup/unified"),
             ]
         );
+        let freezes: Vec<bool> = found.iter().map(Hierarchy::freezes).collect();
+        assert_eq!(freezes, [false, false, false, true, true]);
         let memory = find(&found, Controller::Memory).map(|found| found.version);
         assert_eq!(memory, Some(Version::One));
         assert_eq!(find(&found, Controller::Block), None);

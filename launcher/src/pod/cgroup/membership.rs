@@ -49,6 +49,14 @@ fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
     Ok(groups)
 }
 
+/// Finds the directories of the groups that a process is in, as far as they can
+/// be seen from here; `theirs` is the text of its /proc/PID/cgroup.
+pub(crate) fn groups(mounts: &str, theirs: &str) -> Vec<PathBuf> {
+    let entries = theirs.lines().filter_map(entry);
+    let found = entries.filter_map(|(controllers, path)| directory(mounts, controllers, path));
+    found.collect()
+}
+
 /// Takes a line apart: controllers of a hierarchy of version 1, or none, and
 /// the path of the group there.
 fn entry(line: &str) -> Option<(&str, &str)> {
@@ -130,6 +138,15 @@ mod tests {
         ] {
             assert_eq!(moves(MOUNTS, OWN, theirs).unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn groups_that_cannot_be_seen_are_left_out() {
+        let theirs = "4:memory:/docker/xy\n2:freezer:/pod\nx\n0::/pod\n7:pids:/\n0::/../y\n";
+        assert_eq!(
+            groups(MOUNTS, theirs),
+            [PathBuf::from("/sys/fs/cgroup/unified/pod")]
+        );
     }
 
     #[test]
