@@ -23,7 +23,7 @@ use line::Line;
 use crate::command::detach::Manner;
 use crate::command::plan::Format;
 use crate::command::which::Which;
-use crate::command::{OURS, collect, help, list, logs, run, status, stop, version};
+use crate::command::{OURS, collect, help, list, logs, run, stats, status, stop, version};
 use crate::ground::{Error, Result};
 use crate::pod::log::Log;
 use crate::words::types::{AcName, Uuid};
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     List(list::Listing),
     /// Tell of a pod.
     Status(status::Options),
+    /// Tell how much pods use.
+    Stats(stats::Options),
     /// Pause pods.
     Pause(Which),
     /// Let pods go on.
@@ -148,6 +150,7 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
         "trust" => Command::Trust(trust::verb(&mut line)?),
         "list" => life::list(&mut line)?,
         "status" => life::status(&mut line)?,
+        "stats" => life::stats(&mut line)?,
         "pause" => Command::Pause(life::several(&mut line)?),
         "resume" => Command::Resume(life::several(&mut line)?),
         "stop" => life::stop(&mut line)?,

@@ -92,6 +92,9 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::Status(options) => {
             done(command::status::run(&dir, &options, &mut std::io::stdout()))
         }
+        Command::Stats(options) => {
+            done(command::stats::run(&dir, &options, &mut std::io::stdout()))
+        }
         Command::Pause(which) => done(command::pause::run(&dir, &which, &mut std::io::stdout())),
         Command::Resume(which) => {
             done(command::pause::resume(&dir, &which, &mut std::io::stdout()))

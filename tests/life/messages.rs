@@ -69,6 +69,10 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
             format!("cannot resume pod `{prepared}`: it does not run, but is prepared"),
         ),
         (
+            &["stats", "p"],
+            format!("cannot measure pod `{prepared}`: it does not run, but is prepared"),
+        ),
+        (
             &["stop", "p"],
             format!("cannot stop pod `{prepared}`: it does not run, but is prepared"),
         ),
@@ -124,7 +128,7 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
     assert!(ran.stdout.starts_with("state=running\n"), "{}", ran.stdout);
     ran.complains(&format!("launcher: pod `{running}` is not over yet\n"));
     life.run(&["stop", "r"]).exits(0);
-    for verb in ["kill", "pause", "resume"] {
+    for verb in ["kill", "pause", "resume", "stats"] {
         life.run(&[verb, "r"])
             .exits(1)
             .complains(&format!("launcher: pod `{running}` is over already\n"));

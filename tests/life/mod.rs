@@ -24,6 +24,8 @@ mod messages;
 mod paused;
 /// Two commands at a time.
 mod races;
+/// How much pods use.
+mod stats;
 /// Terminals of pods, and who attends to them.
 mod terminal;
 /// Waiting, stopping, removing.

@@ -1,5 +1,5 @@
 //! The command lines of pods that are there: `launcher list`, `status`,
-//! `pause`, `resume`, `stop`, `kill`, `rm`, `gc`, `attach` and
+//! `stats`, `pause`, `resume`, `stop`, `kill`, `rm`, `gc`, `attach` and
 //! `cat-manifest`.
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::split::boolean;
 use crate::command::attach::Attach;
 use crate::command::collect::Collect;
 use crate::command::list::Listing;
+use crate::command::stats;
 use crate::command::status::{self, Wait};
 use crate::command::stop::Stop;
 use crate::command::table::Format;
@@ -49,6 +50,23 @@ pub(super) fn status(line: &mut Line) -> Result<Command> {
         ready: wait(line, "--wait-ready")?,
         format: line.value("--format", format)?.unwrap_or(Format::Text),
         which: one(line)?,
+    }))
+}
+
+/// Takes the options of `stats`.
+pub(super) fn stats(line: &mut Line) -> Result<Command> {
+    let legend = !line.flag("--no-legend");
+    let format = line.value("--format", format)?.unwrap_or(Format::Text);
+    let file = line.path("--uuid-file")?;
+    let words = line.words()?;
+    let which = match (&words[..], &file) {
+        ([], None) => Which::default(),
+        _ => which(words, file)?,
+    };
+    Ok(Command::Stats(stats::Options {
+        which,
+        legend,
+        format,
     }))
 }
 
@@ -171,6 +189,20 @@ mod tests {
         assert_eq!(
             parsed("run-prepared --rm --keep x").err(),
             Some("125 `--keep` and `--rm` exclude each other".to_owned())
+        );
+    }
+
+    #[test]
+    fn without_a_pod_all_are_measured() {
+        for (line, all) in [("stats --no-legend", true), ("stats web", false)] {
+            let Ok(Command::Stats(options)) = parsed(line) else {
+                unreachable!("it is understood");
+            };
+            assert_eq!(options.which.is_empty(), all, "{line}");
+        }
+        assert_eq!(
+            parsed("stats web --uuid-file f").err(),
+            Some("2 `--uuid-file` and `web` exclude each other".to_owned())
         );
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     attach, collect, enter, export, fetch, image, kept, list, logs, pause, plan, prepare, remove,
-    run, status, stop, trust, validate, version,
+    run, stats, status, stop, trust, validate, version,
 };
 use crate::ground::{Error, Result};
 
@@ -18,6 +18,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("plan", "shows what `run` would do", plan::HELP),
     ("list", "lists pods", list::HELP),
     ("status", "tells of a pod, or waits for it", status::HELP),
+    ("stats", "tells how much pods use", stats::HELP),
     ("logs", "prints what the apps of a pod wrote", logs::HELP),
     ("attach", "attends to the terminal of a pod", attach::HELP),
     ("enter", "runs a command in a pod", enter::HELP),

@@ -23,6 +23,7 @@ mod request;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod signature;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod table;

@@ -46,9 +46,30 @@ pub(super) fn age(then: u64) -> String {
     "just now".to_owned()
 }
 
+/// Spells a size for people.
+pub(super) fn size(bytes: u64) -> String {
+    let mut unit = "B";
+    let mut value = bytes;
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024 {
+            break;
+        }
+        value /= 1024;
+        unit = next;
+    }
+    format!("{value}{unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_spelled_for_people() {
+        assert_eq!(size(0), "0B");
+        assert_eq!(size(1023), "1023B");
+        assert_eq!(size(140 << 20), "140MiB");
+    }
 
     #[test]
     fn ages_are_spelled_for_people() {

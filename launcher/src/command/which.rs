@@ -18,6 +18,11 @@ pub(crate) struct Which {
 }
 
 impl Which {
+    /// Tells whether no pod is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.file.is_none()
+    }
+
     /// Finds all of them, each once.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub(crate) mod membership;
 mod program;
 pub(crate) mod record;
 mod settings;
+pub(crate) mod usage;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};

@@ -32,6 +32,7 @@ pub(crate) mod request;
 pub(crate) mod seccomp;
 pub(crate) mod secret;
 mod standard;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod terminal;
 pub(crate) mod tree;

@@ -10,9 +10,12 @@ pub(crate) struct Stat {
     pub(crate) parent: u32,
     /// Flags of the kernel's.
     flags: u64,
+    /// How long it has used a processor, with the children that it has waited
+    /// for, in hundredths of a second: USER_HZ is 100 wherever we run.
+    pub(crate) used: u64,
     /// How many threads it has.
     pub(crate) threads: u64,
-    /// When it began, in clock ticks since the kernel did.
+    /// When it began, in the same unit since the kernel did.
     pub(crate) began: u64,
 }
 
@@ -23,10 +26,15 @@ impl Stat {
         let (_, behind) = text.rsplit_once(')')?;
         let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        let mut used = 0_u64;
+        for at in 11..15 {
+            used = used.saturating_add(number(at)?);
+        }
         Some(Self {
             state: *fields.first()?.as_bytes().first()?,
             parent: u32::try_from(number(1)?).ok()?,
             flags: number(6)?,
+            used,
             threads: number(17)?,
             began: number(19)?,
         })
@@ -54,6 +62,17 @@ pub(crate) fn is_condemned(status: &str) -> bool {
         let mask = u64::from_str_radix(mask, 16);
         mask.is_ok_and(|mask| mask & (1 << 8) != 0)
     })
+}
+
+/// Reads a size out of lines such as `Pss:   345 kB`, in bytes.
+pub(crate) fn size(text: &str, key: &str) -> Option<u64> {
+    let kibibytes = field(text, key)?.strip_suffix("kB")?;
+    kibibytes.trim_end().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Reads a number out of lines such as `read_bytes: 345`.
+pub(crate) fn number(text: &str, key: &str) -> Option<u64> {
+    field(text, key)?.parse().ok()
 }
 
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
@@ -84,6 +103,7 @@ mod tests {
                 state: b'S',
                 parent: 7,
                 flags: 6,
+                used: 11 + 12 + 13 + 14,
                 threads: 2,
                 began: 4711,
             };
@@ -99,10 +119,28 @@ mod tests {
         for length in 0..enough - 3 {
             assert_eq!(Stat::read(&whole[..length]), None, "{length}");
         }
-        for (from, to) in [(" 7 ", " -7 "), (" 4711 ", " x ")] {
+        for (from, to) in [(" 7 ", " -7 "), (" 4711 ", " x "), (" 11 ", " 1e9 ")] {
             assert_eq!(Stat::read(&whole.replacen(from, to, 1)), None, "{to}");
         }
         assert!(!is_condemned("SigPnd:\t\nShdPnd:\tx00\n"));
+        for text in [
+            "",
+            "Pss: 3",
+            "Pss: kB",
+            "Pss: -1 kB",
+            "Pss:18014398509481984 kB",
+        ] {
+            assert_eq!(size(text, "Pss"), None, "{text}");
+        }
+        for text in [
+            "",
+            "read_bytes",
+            "read_bytes: ",
+            "read_bytes: -1",
+            "xread_bytes: 1",
+        ] {
+            assert_eq!(number(text, "read_bytes"), None, "{text}");
+        }
         for text in ["", "Inter-|\n", "a\nb\nlo\n"] {
             assert_eq!(interfaces(text), [""; 0], "{text}");
         }
@@ -114,6 +152,7 @@ mod tests {
             state,
             parent: 1,
             flags: 0,
+            used: 0,
             threads,
             began: 0,
         };
@@ -142,6 +181,11 @@ mod tests {
         let status = "Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n";
         assert!(is_condemned(status));
         assert!(!is_condemned(&status.replace("100\n", "200\n")));
+        let rollup = "5591a9859000-7ffe25a1e000 ---p 0 00:00 0   [rollup]\nRss:  1692 kB\nPss:   345 kB\nPss_Dirty: 1 kB\n";
+        assert_eq!(size(rollup, "Pss"), Some(345 * 1024));
+        let io = "rchar: 6976\nread_bytes: 4096\nwrite_bytes: 0\ncancelled_write_bytes: 1\n";
+        assert_eq!(number(io, "read_bytes"), Some(4096));
+        assert_eq!(number(io, "write_bytes"), Some(0));
         let dev = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n    lo:       0       0\neth0:1: 12 1\n";
         assert_eq!(interfaces(dev), ["lo", "eth0:1"]);
     }

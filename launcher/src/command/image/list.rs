@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{complain, print};
-use crate::command::table::{Format, age, columns};
+use crate::command::table::{Format, age, columns, size};
 use crate::ground::{Error, Result};
 use crate::image::store::Store;
 use crate::words::digest::ImageId;
@@ -211,30 +211,4 @@ fn table(rows: &[Row], listing: &Listing) -> String {
         lines.push(cells.map(|field| row.cell(*field, listing.full)).collect());
     }
     columns(&lines)
-}
-
-/// Spells a size for people.
-fn size(bytes: u64) -> String {
-    let mut unit = "B";
-    let mut value = bytes;
-    for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024 {
-            break;
-        }
-        value /= 1024;
-        unit = next;
-    }
-    format!("{value}{unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_spelled_for_people() {
-        assert_eq!(size(0), "0B");
-        assert_eq!(size(1023), "1023B");
-        assert_eq!(size(140 << 20), "140MiB");
-    }
 }
