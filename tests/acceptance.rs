@@ -24,10 +24,14 @@
 
 /// What an app cannot see, do, or use up.
 mod isolation;
+/// The life of pods: collected, removed, stopped, listed.
+mod life;
 /// Pod manifests: what they say is what is run.
 mod manifests;
 /// What runs: programs, words, variables, users, handlers; how it ends.
 mod running;
+/// Steps that are taken one after the other.
+mod story;
 /// What is mounted, where, and who may write to it.
 mod volumes;
 
