@@ -117,8 +117,9 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             prefix,
             fingerprint,
         } => {
-            let keyring = Keyring::open(&Dirs::open(dir)?)?;
-            let done = match keyring.remove(prefix.as_ref(), fingerprint)? {
+            let dirs = Dirs::open(dir)?;
+            let keyring = Keyring::open(&dirs)?;
+            let done = match keyring.remove(&dirs, prefix.as_ref(), fingerprint)? {
                 Removed::Deleted => "removed",
                 Removed::Masked => "overruled",
             };
@@ -138,9 +139,10 @@ fn add(
     for key in keys {
         agree(consent, key, prefix)?;
     }
-    let keyring = Keyring::open(&Dirs::open(dir)?)?;
+    let dirs = Dirs::open(dir)?;
+    let keyring = Keyring::open(&dirs)?;
     for key in keys {
-        let fingerprint = keyring.add(prefix, key)?;
+        let fingerprint = keyring.add(&dirs, prefix, key)?;
         let whose = whose(prefix);
         print(out, &format!("trusted {fingerprint} for {whose}\n"))?;
     }

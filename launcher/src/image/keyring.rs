@@ -22,7 +22,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::SystemTime;
@@ -31,6 +31,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::openpgp::{Check, Fingerprint, KEY_LIMIT, Key, Signer};
+use super::staging::Staging;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::types::AcIdentifier;
@@ -163,9 +164,14 @@ impl Keyring {
     }
 
     /// Trusts a key for the images below a prefix, or for all.
-    pub(crate) fn add(&self, prefix: Option<&AcIdentifier>, key: &Key) -> Result<Fingerprint> {
+    pub(crate) fn add(
+        &self,
+        dirs: &Dirs,
+        prefix: Option<&AcIdentifier>,
+        key: &Key,
+    ) -> Result<Fingerprint> {
         let fingerprint = key.fingerprint();
-        self.write(prefix, &fingerprint, &key.armoured()?)?;
+        self.write(dirs, prefix, &fingerprint, &key.armoured()?)?;
         Ok(fingerprint)
     }
 
@@ -176,6 +182,7 @@ impl Keyring {
     /// It is not trusted for this very prefix.
     pub(crate) fn remove(
         &self,
+        dirs: &Dirs,
         prefix: Option<&AcIdentifier>,
         fingerprint: &Fingerprint,
     ) -> Result<Removed> {
@@ -191,7 +198,7 @@ impl Keyring {
         }
         let ours = self.ours();
         if systems {
-            self.write(prefix, fingerprint, b"")?;
+            self.write(dirs, prefix, fingerprint, b"")?;
             return Ok(Removed::Masked);
         }
         let unlinked = match ours.directory(&path)? {
@@ -262,6 +269,7 @@ impl Keyring {
     /// Writes a file of ours aside, and renames it when it has reached the disk.
     fn write(
         &self,
+        dirs: &Dirs,
         prefix: Option<&AcIdentifier>,
         fingerprint: &Fingerprint,
         content: &[u8],
@@ -273,25 +281,15 @@ impl Keyring {
             rustix::fs::fsync(&directory).context(what)?;
             directory = below;
         }
-        // No name of a key, so that what a crash leaves is not taken for one.
-        let unfinished = format!(".{fingerprint}.{}", std::process::id());
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-        let opened = rustix::fs::openat(&directory, &unfinished, flags | OFlags::CLOEXEC, mode);
-        let mut file = File::from(opened.context(what)?);
-        let written = file
-            .write_all(content)
-            .and_then(|()| file.sync_all())
-            .context(what)
+        let staging = Staging::make(dirs).context(what)?;
+        let written = staging.write("key", content);
+        rustix::fs::fsync(written.context(what)?)
             .and_then(|()| {
-                rustix::fs::renameat(&directory, &unfinished, &directory, fingerprint.as_str())
-                    .and_then(|()| rustix::fs::fsync(&directory))
-                    .context(what)
-            });
-        if written.is_err() {
-            let _ = rustix::fs::unlinkat(&directory, &unfinished, AtFlags::empty());
-        }
-        written
+                let name = fingerprint.as_str();
+                rustix::fs::renameat(staging.fd(), "key", &directory, name)
+            })
+            .and_then(|()| rustix::fs::fsync(&directory))
+            .context(what)
     }
 }
 

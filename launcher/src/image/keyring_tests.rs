@@ -98,7 +98,9 @@ fn a_prefix_is_compared_component_by_component() {
     let scratch = Scratch::new();
     let keyring = scratch.open().unwrap();
     let key = Key::parse(ED).unwrap();
-    keyring.add(Some(&image("example.com/app")), &key).unwrap();
+    keyring
+        .add(&scratch.dirs, Some(&image("example.com/app")), &key)
+        .unwrap();
     for name in [
         "example.com",
         "example.com/application",
@@ -210,9 +212,11 @@ fn the_error_for_an_untrusted_signer_says_who_it_is_and_how_to_trust() {
 fn only_a_key_that_is_trusted_for_this_very_prefix_can_be_removed() {
     let scratch = Scratch::new();
     let keyring = scratch.open().unwrap();
-    keyring.add(None, &Key::parse(ED).unwrap()).unwrap();
+    keyring
+        .add(&scratch.dirs, None, &Key::parse(ED).unwrap())
+        .unwrap();
     let prefix = image("example.com");
-    let error = keyring.remove(Some(&prefix), &fingerprint(ED_NAME));
+    let error = keyring.remove(&scratch.dirs, Some(&prefix), &fingerprint(ED_NAME));
     assert_eq!(
         error.unwrap_err().to_string(),
         format!(
@@ -232,7 +236,7 @@ fn a_key_is_added_as_often_as_one_likes_and_removed_once() {
     let key = Key::parse(ED).unwrap();
     let prefix = image("example.com/~bob/app");
     for _ in 0..2 {
-        let added = keyring.add(Some(&prefix), &key).unwrap();
+        let added = keyring.add(&scratch.dirs, Some(&prefix), &key).unwrap();
         assert_eq!(added.as_str(), ED_NAME);
     }
     let directory = scratch
@@ -248,10 +252,16 @@ fn a_key_is_added_as_often_as_one_likes_and_removed_once() {
     );
     let fingerprint = fingerprint(ED_NAME);
     assert_eq!(
-        keyring.remove(Some(&prefix), &fingerprint).unwrap(),
+        keyring
+            .remove(&scratch.dirs, Some(&prefix), &fingerprint)
+            .unwrap(),
         Removed::Deleted
     );
-    assert!(keyring.remove(Some(&prefix), &fingerprint).is_err());
+    assert!(
+        keyring
+            .remove(&scratch.dirs, Some(&prefix), &fingerprint)
+            .is_err()
+    );
     scratch.trusts("example.com/~bob/app", &[]);
 }
 
@@ -260,11 +270,15 @@ fn a_key_of_the_system_is_masked_and_trusted_again() {
     let scratch = Scratch::new();
     let system = scratch.put(&format!("vendor/root.d/{ED_NAME}"), ED);
     let keyring = scratch.open().unwrap();
-    let removed = keyring.remove(None, &fingerprint(ED_NAME)).unwrap();
+    let removed = keyring
+        .remove(&scratch.dirs, None, &fingerprint(ED_NAME))
+        .unwrap();
     assert_eq!(removed, Removed::Masked);
     assert_eq!(std::fs::read(system).unwrap(), ED);
     scratch.trusts("a", &[]);
-    keyring.add(None, &Key::parse(ED).unwrap()).unwrap();
+    keyring
+        .add(&scratch.dirs, None, &Key::parse(ED).unwrap())
+        .unwrap();
     scratch.trusts("a", &[ED_NAME]);
 }
 
@@ -276,7 +290,9 @@ fn all_key_files_are_listed_with_where_they_are() {
     scratch.put("local/root.d/README", b"notes");
     let keyring = scratch.open().unwrap();
     let key = Key::parse(RSA).unwrap();
-    keyring.add(Some(&image("example.com/a/b")), &key).unwrap();
+    keyring
+        .add(&scratch.dirs, Some(&image("example.com/a/b")), &key)
+        .unwrap();
     let entries = keyring.list().unwrap();
     let shown = entries.iter().map(|entry| {
         let place = entry.place.replace(&scratch.path.display().to_string(), "");

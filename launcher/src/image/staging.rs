@@ -1,6 +1,7 @@
 //! A directory for something unfinished: locked by who makes it, removed when
 //! it goes out of scope, and rubbish if it is found without a lock.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -52,13 +53,15 @@ impl Staging {
         open(self.fd.as_fd(), name).context(what)
     }
 
-    /// Writes a file in it.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+    /// Writes a file in it; returns it.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<File> {
         let what = || format!("cannot write `{name}`");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(&self.fd, name, flags, mode).context(what)?;
-        std::fs::File::from(file).write_all(content).context(what)
+        let mut file = File::from(file);
+        file.write_all(content).context(what)?;
+        Ok(file)
     }
 
     /// Returns the directory.

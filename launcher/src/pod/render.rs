@@ -207,7 +207,7 @@ impl Rendering {
             .context(|| format!("cannot copy image `{}`", layer.image.short()))?;
             ids.push_str(&format!("{}\n", layer.image));
         }
-        staging.write("layers", ids.as_bytes())
+        staging.write("layers", ids.as_bytes()).map(drop)
     }
 }
 
