@@ -1,3 +1,5 @@
+//! What of a plan is taken over for a command, and what is not.
+
 use super::*;
 
 const STORED: &str = "plan 1
