@@ -17,6 +17,8 @@ mod aci;
 mod cgroups;
 /// Comparisons that show both sides whole.
 mod claims;
+/// What the kernel keeps of pods.
+mod kernel;
 /// A terminal, and somebody who sits at it.
 mod seat;
 
@@ -56,6 +58,8 @@ mod run;
 mod stage1;
 /// The store: what it lists, keeps and removes, and what no fault breaks.
 mod store;
+/// Every command, killed or refused at each system call that it makes.
+mod sweep;
 /// Keys of GnuPG: shown, trusted, listed, removed.
 mod trust;
 /// Manifests, archives and layouts, side by side with the reference implementation.

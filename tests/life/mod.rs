@@ -10,8 +10,6 @@ mod enter;
 mod export;
 /// Processes that are killed, and records that lie.
 mod faults;
-/// Commands that are killed halfway.
-mod killed;
 /// How pods are listed.
 mod listed;
 /// What apps write, and who reads it.

@@ -19,6 +19,7 @@ mod setup;
 mod site;
 mod size;
 mod source;
+mod sweep;
 mod test;
 mod tidy;
 
@@ -49,6 +50,10 @@ The tasks of Nose Cone: cargo xtask TASK
             [--rounds N]
   cross     build stage1-init for the other machines that its sources know, weigh
             it, and start it in emulators; --strict fails where this host cannot
+  sweep     kill every command at each of its system calls, and let each call
+            fail; --only WORD takes the commands that have it, --sample a few
+            calls of each; --races runs commands beside each other instead, in
+            many rounds [--rounds N] (as root, half an hour each)
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
   help      this text
 ";
@@ -74,7 +79,9 @@ enum Task {
     Help,
     Images { into: PathBuf, programs_only: bool },
     Setup { cross: bool },
+    Races { rounds: Option<usize> },
     Size,
+    Sweep(sweep::Faults),
     Test { strict: bool },
     Tidy,
 }
@@ -99,7 +106,9 @@ fn run(task: Task) -> Result<()> {
         } => images::programs(&into),
         Task::Images { into, .. } => images::all(&into),
         Task::Setup { cross } => setup::setup(cross).map(drop),
+        Task::Races { rounds } => sweep::races(rounds),
         Task::Size => size::task(),
+        Task::Sweep(faults) => sweep::faults(&faults),
         Task::Test { strict } => test::test(strict),
         Task::Tidy => tidy::tidy(),
     }
@@ -135,6 +144,13 @@ fn parse() -> Result<Task> {
             cross: words.contains("--cross"),
         },
         Some("size") => Task::Size,
+        Some("sweep") if words.contains("--races") => Task::Races {
+            rounds: option(&mut words, "--rounds")?,
+        },
+        Some("sweep") => Task::Sweep(sweep::Faults {
+            sample: words.contains("--sample"),
+            only: option(&mut words, "--only")?,
+        }),
         Some("test") => Task::Test {
             strict: words.contains("--strict"),
         },

@@ -60,7 +60,8 @@ fn lint(built: &build::Built) -> Result<()> {
         .run()
 }
 
-fn with_stage1(built: &build::Built, words: &[&str]) -> Cmd {
+/// Starts a command line of cargo's, with the init that was built.
+pub(crate) fn with_stage1(built: &build::Built, words: &[&str]) -> Cmd {
     cargo()
         .args(words)
         .env("NOSE_STAGE1", &built.stage1)

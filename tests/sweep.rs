@@ -1,0 +1,333 @@
+//! Every command, killed at each system call that it makes, and told by each
+//! that can say so that the disk is broken or full.
+//!
+//! Whatever happens, the command ends; the next one works, and the same again;
+//! what is listed is true; stored images are whole; and one `gc` leaves nothing
+//! behind, on the disk or in the kernel. A command that ends well has done what
+//! it says, and one that does not says why.
+//!
+//! With SWEEP=whole every point is hit, which takes half an hour (`cargo xtask
+//! sweep`); without, a few of each command.
+
+/// What commands are swept on, and what must be true of it afterwards.
+mod ground;
+/// Hits a command at its points, one after another.
+mod hit;
+/// The images that commands are swept with.
+mod images;
+/// Where a command can be hit.
+mod points;
+/// A server of images.
+mod server;
+
+use self::ground::Ground;
+use crate::host::{self, Ran};
+
+/// A command that is swept.
+struct Command {
+    /// It, in the words of [`Ground::words`].
+    words: String,
+    /// Makes what it needs, and returns what stands for IT.
+    before: fn(&Ground) -> String,
+    /// What the same command may say once more, where the first has done its
+    /// work before it was hit.
+    done: &'static [&'static str],
+    /// What is so if it ends well.
+    promise: fn(&Ground, &Ran, &str) -> bool,
+    /// Images are at stake: each time it begins with a directory of its own.
+    images: bool,
+}
+
+/// Begins to say what is swept.
+fn command(words: &str) -> Command {
+    Command {
+        words: words.to_owned(),
+        before: |_| String::new(),
+        done: &[],
+        promise: |_, _, _| true,
+        images: false,
+    }
+}
+
+impl Command {
+    fn after(mut self, before: fn(&Ground) -> String) -> Self {
+        self.before = before;
+        self
+    }
+
+    fn may_say(mut self, done: &'static [&'static str]) -> Self {
+        self.done = done;
+        self
+    }
+
+    fn promises(mut self, promise: fn(&Ground, &Ran, &str) -> bool) -> Self {
+        self.promise = promise;
+        self
+    }
+
+    fn of_images(mut self) -> Self {
+        self.images = true;
+        self
+    }
+
+    #[track_caller]
+    fn is_swept(self) {
+        hit::sweep(&self);
+    }
+}
+
+// --- what is there before ---
+
+fn prepared(ground: &Ground) -> String {
+    ground.says(&["prepare", "PROBE"])
+}
+
+fn running(ground: &Ground) -> String {
+    ground.says(&["run", "--detach", "PROBE", "--", "--trap-exit", "15", "0"])
+}
+
+fn over(ground: &Ground) -> String {
+    let uuid = running(ground);
+    ground.says(&["stop", &uuid]);
+    uuid
+}
+
+fn stored(ground: &Ground) -> String {
+    ground.says(&["fetch", "--quiet", "--full", "FILE"])
+}
+
+fn rendered(ground: &Ground) -> String {
+    stored(ground);
+    ground.says(&["run", "DEPENDENT", "--", "--exit-code", "0"])
+}
+
+fn trusted(ground: &Ground) -> String {
+    ground.says(&["trust", "--yes", "--prefix=nosecone.net/example", "KEY"])
+}
+
+// --- what is promised ---
+
+/// The pod whose UUID was printed is in one of these states.
+fn printed(ground: &Ground, ran: &Ran, states: &[&str]) -> bool {
+    let state = ground.state(ran.stdout.trim_end());
+    state.is_some_and(|state| states.contains(&state.as_str()))
+}
+
+fn is_gone(ground: &Ground, it: &str) -> bool {
+    ground.list().is_ok() && ground.state(it).is_none()
+}
+
+/// There is one image, and it is whole.
+fn is_stored(ground: &Ground) -> bool {
+    let images = ground.clean(&["image", "verify"]);
+    images.is_ok_and(|images| images.lines().count() == 1)
+}
+
+fn is_empty(ground: &Ground, name: &str) -> bool {
+    host::names(&ground.dir().join(name)).is_empty()
+}
+
+// --- pods ---
+
+const NO_POD: &[&str] = &["there is no pod", "was removed meanwhile"];
+
+#[test]
+fn a_run_can_be_cut_short() {
+    require_root!();
+    command("run --name web PROBE -- --exit-code 0").is_swept();
+}
+
+#[test]
+fn a_run_with_limits_can_be_cut_short() {
+    require_root!();
+    command("run --uuid NEW PROBE --memory 64Mi -- --exit-code 0").is_swept();
+}
+
+#[test]
+fn a_run_without_its_caller_can_be_cut_short() {
+    require_root!();
+    command("run --detach PROBE -- --sleep 600")
+        .promises(|ground, ran, _| printed(ground, ran, &["running", "exited", "aborted"]))
+        .is_swept();
+}
+
+#[test]
+fn a_run_that_asks_for_metadata_can_be_cut_short() {
+    require_root!();
+    let _ = image!("busybox");
+    command("run BUSYBOX -- -c ASK").is_swept();
+}
+
+#[test]
+fn a_preparation_can_be_cut_short() {
+    require_root!();
+    command("prepare PROBE -- --exit-code 0")
+        .promises(|ground, ran, _| printed(ground, ran, &["prepared"]))
+        .is_swept();
+}
+
+#[test]
+fn a_run_of_what_is_prepared_can_be_cut_short() {
+    require_root!();
+    command("run-prepared --keep IT")
+        .after(prepared)
+        .may_say(&["there is no prepared pod"])
+        .promises(|ground, _, it| ground.state(it).is_some())
+        .is_swept();
+}
+
+#[test]
+fn a_run_of_what_is_prepared_without_its_caller_can_be_cut_short() {
+    require_root!();
+    command("run-prepared --detach --rm IT")
+        .after(prepared)
+        .may_say(&["there is no prepared pod"])
+        .is_swept();
+}
+
+#[test]
+fn a_command_in_a_pod_can_be_cut_short() {
+    require_root!();
+    command("enter IT /probe --exit-code 0")
+        .after(running)
+        .is_swept();
+}
+
+#[test]
+fn a_stop_can_be_cut_short() {
+    require_root!();
+    command("stop IT")
+        .after(running)
+        .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "exited"))
+        .is_swept();
+}
+
+#[test]
+fn a_kill_can_be_cut_short() {
+    require_root!();
+    command("kill IT")
+        .after(running)
+        .may_say(&["is over already"])
+        .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "exited"))
+        .is_swept();
+}
+
+#[test]
+fn a_removal_can_be_cut_short() {
+    require_root!();
+    command("rm IT")
+        .after(over)
+        .may_say(NO_POD)
+        .promises(|ground, _, it| is_gone(ground, it))
+        .is_swept();
+}
+
+#[test]
+fn a_removal_of_what_runs_can_be_cut_short() {
+    require_root!();
+    command("rm --force IT")
+        .after(running)
+        .may_say(NO_POD)
+        .promises(|ground, _, it| is_gone(ground, it))
+        .is_swept();
+}
+
+#[test]
+fn a_collection_can_be_cut_short() {
+    require_root!();
+    command("gc --grace-period=0 --expire-prepared=0")
+        .after(|ground| {
+            prepared(ground);
+            over(ground)
+        })
+        .promises(|ground, _, _| ground.list().is_ok_and(|pods| pods.is_empty()))
+        .is_swept();
+}
+
+// --- images ---
+
+#[test]
+fn a_fetch_of_a_file_can_be_cut_short() {
+    require_root!();
+    command("fetch FILE")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn a_fetch_from_a_server_can_be_cut_short() {
+    require_root!();
+    command("fetch --insecure-options=image,http http://SERVER/image.aci")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn a_fetch_of_what_is_signed_can_be_cut_short() {
+    require_root!();
+    if !server::has_signed() {
+        skip!("needs the site; `cargo xtask images` says why it is not there");
+    }
+    command("fetch --insecure-options=http http://SERVER/signed.aci")
+        .after(trusted)
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn trust_can_be_cut_short() {
+    require_root!();
+    if !server::has_signed() {
+        skip!("needs the site; `cargo xtask images` says why it is not there");
+    }
+    command("trust --yes --prefix=nosecone.net/example KEY")
+        .promises(|ground, _, _| {
+            let listed = ground.clean(&["trust", "list"]);
+            listed.is_ok_and(|keys| keys.contains("nosecone.net/example"))
+        })
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn a_run_of_what_is_not_stored_can_be_cut_short() {
+    require_root!();
+    command("run PROBE -- --stdout ran")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn a_run_of_what_has_to_be_rendered_can_be_cut_short() {
+    require_root!();
+    command("run DEPENDENT -- --exit-code 0")
+        .after(stored)
+        .promises(|ground, _, _| !is_empty(ground, "trees"))
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn a_removal_of_an_image_can_be_cut_short() {
+    require_root!();
+    command("image rm IT")
+        .after(stored)
+        .may_say(&["there is no image"])
+        .promises(|ground, _, _| is_empty(ground, "images"))
+        .of_images()
+        .is_swept();
+}
+
+#[test]
+fn a_collection_of_images_can_be_cut_short() {
+    require_root!();
+    command("image gc --grace-period=0")
+        .after(rendered)
+        .promises(|ground, _, _| is_empty(ground, "images") && is_empty(ground, "trees"))
+        .of_images()
+        .is_swept();
+}

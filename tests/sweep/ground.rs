@@ -1,0 +1,186 @@
+//! What commands are swept on, and what must be true of it afterwards.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{images, server};
+use crate::host::{self, Ran, Scratch, launcher};
+use crate::kernel;
+
+/// A directory of images and pods.
+pub(super) struct Ground {
+    pub(super) scratch: Scratch,
+    /// How the UUIDs begin that it gives to pods.
+    mark: String,
+    given: Cell<u64>,
+}
+
+/// A pod, as `list` tells of it.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) uuid: String,
+    pub(super) state: String,
+}
+
+impl Ground {
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let scratch = Scratch::new();
+        scratch.write("image.aci", images::library());
+        scratch.write("dependent.aci", images::dependent());
+        Self {
+            scratch,
+            mark: format!("{:04x}{:04x}", std::process::id() & 0xffff, number & 0xffff),
+            given: Cell::new(0),
+        }
+    }
+
+    /// Where images and pods are.
+    pub(super) fn dir(&self) -> PathBuf {
+        self.scratch.join("dir")
+    }
+
+    /// `launcher WORDS`, to its end.
+    pub(super) fn run(&self, words: &[&str]) -> Ran {
+        let words = self.words(&words.join(" "), "");
+        launcher(&self.dir()).args(words).run()
+    }
+
+    /// What a command prints that must succeed.
+    #[track_caller]
+    pub(super) fn says(&self, words: &[&str]) -> String {
+        self.run(words).exits(0).stdout.trim_end().to_owned()
+    }
+
+    /// Words of a command line, in which PROBE and BUSYBOX stand for those
+    /// images, FILE for one of the tests' own and DEPENDENT for one that needs
+    /// it, SERVER for where that is to be had, KEY for the key of the site, ASK
+    /// for a script that asks the metadata service, NEW for a new UUID, and IT
+    /// for what the command is about.
+    pub(super) fn words(&self, words: &str, it: &str) -> Vec<String> {
+        let shown = |path: PathBuf| path.display().to_string();
+        let word = |word: &str| match word {
+            "PROBE" => shown(host::image("probe")),
+            "BUSYBOX" => shown(host::image("busybox")),
+            "FILE" => shown(self.scratch.join("image.aci")),
+            "DEPENDENT" => shown(self.scratch.join("dependent.aci")),
+            "KEY" => shown(host::images().join("site/key.asc")),
+            "ASK" => "timeout 1 wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid || \
+                      echo nothing >&2"
+                .to_owned(),
+            "NEW" => self.uuid(),
+            "IT" => it.to_owned(),
+            word => word.replace("SERVER", server::address()),
+        };
+        words.split_whitespace().map(word).collect()
+    }
+
+    fn uuid(&self) -> String {
+        self.given.set(self.given.get() + 1);
+        format!("{}-0000-4000-8000-{:012x}", self.mark, self.given.get())
+    }
+
+    /// All pods.
+    pub(super) fn list(&self) -> Result<Vec<Listed>, String> {
+        let said = self.clean(&["list", "--format=json"])?;
+        let pods = said.split("{\"uuid\":\"").skip(1);
+        let state = |pod: &str| {
+            Some(
+                pod.split_once("\"state\":\"")?
+                    .1
+                    .split_once('"')?
+                    .0
+                    .to_owned(),
+            )
+        };
+        let pods = pods.map(|pod| Listed {
+            uuid: pod[..36].to_owned(),
+            state: state(pod).expect("a state"),
+        });
+        Ok(pods.collect())
+    }
+
+    /// The state of a pod, if it is listed.
+    pub(super) fn state(&self, uuid: &str) -> Option<String> {
+        let pods = self.list().ok()?.into_iter();
+        let mut pods = pods.filter(|pod| pod.uuid == uuid);
+        pods.next().map(|pod| pod.state)
+    }
+
+    /// What a command says that must work without a word of complaint.
+    pub(super) fn clean(&self, words: &[&str]) -> Result<String, String> {
+        let ran = self.run(words);
+        match ran.succeeded() && ran.stderr.is_empty() {
+            true => Ok(ran.stdout),
+            false => Err(format!("afterwards: {ran:?}")),
+        }
+    }
+
+    /// What is listed can be done with what it is said to be.
+    pub(super) fn holds(&self) -> Result<(), String> {
+        for Listed { uuid, state } in self.list()? {
+            match state.as_str() {
+                "running" => self.run(&["stop", "--time=0", &uuid]),
+                "prepared" => self.run(&["run-prepared", &uuid]),
+                _ => self.run(&["status", "--wait", &uuid]),
+            };
+            let ran = self.run(&["status", &uuid]);
+            let gone = ran.stderr.starts_with("launcher: there is no pod");
+            if state == "running" && ran.stdout.starts_with("state=running") {
+                return Err(format!("it cannot be stopped: {ran:?}"));
+            }
+            if state == "prepared" && !gone {
+                return Err(format!(
+                    "it was listed as prepared and cannot be run: {ran:?}"
+                ));
+            }
+        }
+        self.clean(&["image", "verify"]).map(|_| ())
+    }
+
+    /// What is there when all that is over was collected.
+    pub(super) fn collected(&self, images: bool) -> Result<BTreeSet<String>, String> {
+        self.clean(&["gc", "--grace-period=0", "--expire-prepared=0"])?;
+        if images {
+            self.clean(&["image", "gc"])?;
+        }
+        Ok(self.files())
+    }
+
+    /// Every path in the directory, but those in images.
+    fn files(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut waiting = vec![self.dir()];
+        while let Some(directory) = waiting.pop() {
+            for name in host::names(&directory) {
+                let path = directory.join(name);
+                let within = path.strip_prefix(self.dir()).unwrap();
+                found.insert(within.display().to_string());
+                if path.is_dir() && !path.is_symlink() && directory != self.dir().join("images") {
+                    waiting.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// What the kernel still has of it: mounts, cgroups of its pods, locks. Of
+    /// what was killed it clears these up a moment later.
+    pub(super) fn kept_by_the_kernel(&self) -> Vec<String> {
+        let begun = Instant::now();
+        loop {
+            let mut kept = kernel::mounts(self.scratch.path());
+            kept.extend(kernel::locks(&self.dir()));
+            kept.extend(kernel::groups(&self.mark));
+            if kept.is_empty() || begun.elapsed() > Duration::from_secs(2) {
+                return kept;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
