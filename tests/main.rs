@@ -54,6 +54,8 @@ mod plans;
 mod pods;
 /// The main job: an app's streams, status, arguments and signals; real userlands.
 mod run;
+/// Many pods, at once and in sequence: what they take, and that they leave nothing.
+mod soak;
 /// stage1-init on its own, without the launcher.
 mod stage1;
 /// The store: what it lists, keeps and removes, and what no fault breaks.

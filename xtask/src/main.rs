@@ -45,7 +45,7 @@ The tasks of Nose Cone: cargo xtask TASK
             licence and checksums; --target TRIPLE chooses the target
   guest     run the tests that want another kernel than this host's, in a virtual
             machine; --strict fails where this host cannot
-  size      weigh stage1-init on disk and in memory against its budgets
+  size      weigh stage1-init on disk, and a pod in memory, against their budgets
   bench     compare with the peers that are installed: bench run|unpack
             [--rounds N]
   cross     build stage1-init for the other machines that its sources know, weigh
@@ -54,6 +54,8 @@ The tasks of Nose Cone: cargo xtask TASK
             fail; --only WORD takes the commands that have it, --sample a few
             calls of each; --races runs commands beside each other instead, in
             many rounds [--rounds N] (as root, half an hour each)
+  soak      run hundreds of pods, at once and in sequence, and look for what is
+            left of them (as root)
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
   help      this text
 ";
@@ -81,6 +83,7 @@ enum Task {
     Setup { cross: bool },
     Races { rounds: Option<usize> },
     Size,
+    Soak,
     Sweep(sweep::Faults),
     Test { strict: bool },
     Tidy,
@@ -108,6 +111,7 @@ fn run(task: Task) -> Result<()> {
         Task::Setup { cross } => setup::setup(cross).map(drop),
         Task::Races { rounds } => sweep::races(rounds),
         Task::Size => size::task(),
+        Task::Soak => sweep::soak(),
         Task::Sweep(faults) => sweep::faults(&faults),
         Task::Test { strict } => test::test(strict),
         Task::Tidy => tidy::tidy(),
@@ -144,6 +148,7 @@ fn parse() -> Result<Task> {
             cross: words.contains("--cross"),
         },
         Some("size") => Task::Size,
+        Some("soak") => Task::Soak,
         Some("sweep") if words.contains("--races") => Task::Races {
             rounds: option(&mut words, "--rounds")?,
         },

@@ -1,9 +1,8 @@
-//! Weighs stage1-init: on disk, and in memory while an app sleeps.
+//! Weighs stage1-init on disk, and all that is in memory of a detached pod
+//! while its app sleeps.
 
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use crate::cmd::{Result, cmd, failed, images_dir, is_root, say, show, target_dir};
 use crate::{build, images};
@@ -15,8 +14,8 @@ const DISK_BUDGET: u64 = 48 << 10;
 /// Most resident bytes of each of its processes, two a pod.
 const MEMORY_BUDGET: u64 = 64 << 10;
 
-/// How long a pod may take to come up before something is wrong with it.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Most resident bytes of all that is kept for a pod besides its app.
+const POD_BUDGET: u64 = 256 << 10;
 
 /// `cargo xtask size`.
 pub(crate) fn task() -> Result<()> {
@@ -29,9 +28,14 @@ pub(crate) fn task() -> Result<()> {
 pub(crate) fn size(built: &build::Built) -> Result<()> {
     let mut rows = vec![disk("stage1-init on disk", &built.stage1)];
     if is_root() {
-        for (number, bytes) in (1..).zip(resident(built)?) {
+        let pod = resident(built)?;
+        for (number, process) in (1..).zip(&pod) {
             let what = format!("stage1-init resident, {number}");
-            rows.push(row(&what, bytes, MEMORY_BUDGET));
+            rows.push(row(&what, process.resident, MEMORY_BUDGET));
+        }
+        let all = pod.iter().copied().sum::<Memory>();
+        for (what, bytes) in [("resident", all.resident), ("its share", all.share)] {
+            rows.push(row(&format!("a detached pod, {what}"), bytes, POD_BUDGET));
         }
     } else {
         say("skipped: resident memory (running a pod needs root)");
@@ -61,59 +65,66 @@ fn row(what: &str, bytes: u64, budget: u64) -> Result<()> {
     Ok(())
 }
 
+/// What is in memory of a process, in bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Memory {
+    /// All pages that it has.
+    resident: u64,
+    /// The same, where a page that several have counts only in part.
+    share: u64,
+}
+
+impl std::iter::Sum for Memory {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            resident: sum.resident + one.resident,
+            share: sum.share + one.share,
+        })
+    }
+}
+
 /// How many pods are weighed. The kernel puts the stack at another place each
 /// time, and so a page or two more or less of it are in memory: the median counts.
 const PODS: usize = 9;
 
-/// Runs pods that sleep, and returns how much of each of their processes that
-/// is not the app is in memory.
-fn resident(built: &build::Built) -> Result<Vec<u64>> {
+/// Runs pods that sleep, and returns what of each of their processes that is
+/// not the app is in memory.
+fn resident(built: &build::Built) -> Result<Vec<Memory>> {
     let pods = (0..PODS).map(|_| weigh(built));
-    let pods: Vec<Vec<u64>> = pods.collect::<Result<_>>()?;
+    let pods: Vec<Vec<Memory>> = pods.collect::<Result<_>>()?;
     let processes = pods.iter().map(Vec::len).min().unwrap_or(0);
     let medians = (0..processes).map(|process| {
-        let mut all: Vec<u64> = pods.iter().map(|pod| pod[process]).collect();
+        let mut all: Vec<Memory> = pods.iter().map(|pod| pod[process]).collect();
         all.sort_unstable();
         all[PODS / 2]
     });
     Ok(medians.collect())
 }
 
-fn weigh(built: &build::Built) -> Result<Vec<u64>> {
-    let mut pod = cmd(&built.launcher)
-        .quiet()
-        .arg("--dir")
-        .arg(target_dir().join("size"))
-        .arg("run")
+fn weigh(built: &build::Built) -> Result<Vec<Memory>> {
+    let launcher = || {
+        let dir = target_dir().join("size");
+        cmd(&built.launcher).quiet().arg("--dir").arg(dir)
+    };
+    let uuid = launcher()
+        .args(["run", "--detach"])
         .arg(images_dir().join("probe.aci"))
         .args(["--", "--sleep", "60"])
-        .into_command()
-        .spawn()
-        .map_err(|error| format!("cannot run the launcher: {error}"))?;
-    let result = measure(pod.id());
-    // A request, so that the pod is taken down as it would be by its user.
-    cmd("kill").arg(pod.id().to_string()).quiet().run()?;
-    pod.wait()
-        .map_err(|error| format!("cannot wait for the launcher: {error}"))?;
-    result
+        .read()?;
+    let uuid = uuid.trim_end();
+    let weighed = launcher().args(["status", uuid]).read().and_then(|status| {
+        let pid = status.lines().find_map(|line| line.strip_prefix("pid="));
+        let pid = pid.and_then(|pid| pid.parse().ok());
+        measure(pid.ok_or("the pod with the probe does not run")?)
+    });
+    launcher().args(["rm", "--force", uuid]).read()?;
+    weighed
 }
 
-fn measure(launcher: u32) -> Result<Vec<u64>> {
-    let started = Instant::now();
-    loop {
-        let family = family(launcher);
-        if family.iter().any(|&pid| is_app(pid)) {
-            return family
-                .into_iter()
-                .filter(|&pid| !is_app(pid))
-                .map(rss)
-                .collect();
-        }
-        if started.elapsed() > PATIENCE {
-            return Err("the pod with the probe does not come up".to_owned());
-        }
-        sleep(Duration::from_millis(20));
-    }
+/// Looks at all processes of a pod but its app. It runs: `run --detach` waits for that.
+fn measure(outermost: u32) -> Result<Vec<Memory>> {
+    let family = family(outermost).into_iter();
+    family.filter(|&pid| !is_app(pid)).map(memory).collect()
 }
 
 /// The app is the one that runs the image's program.
@@ -132,13 +143,18 @@ fn family(pid: u32) -> Vec<u32> {
 
 /// Reads `smaps_rollup`, which counts pages; the figure in `status` is an
 /// estimate that is off by more than an init of this size weighs.
-fn rss(pid: u32) -> Result<u64> {
+fn memory(pid: u32) -> Result<Memory> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).map_err(failed("read", Path::new(&path)))?;
-    let kilobytes = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("Rss:"))
-        .find_map(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-        .ok_or_else(|| format!("`{path}` has no line `Rss`"))?;
-    Ok(kilobytes << 10)
+    let bytes = |key: &str| {
+        text.lines()
+            .filter_map(|line| line.strip_prefix(key))
+            .find_map(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+            .map(|kilobytes| kilobytes << 10)
+            .ok_or_else(|| format!("`{path}` has no line `{key}`"))
+    };
+    Ok(Memory {
+        resident: bytes("Rss:")?,
+        share: bytes("Pss:")?,
+    })
 }

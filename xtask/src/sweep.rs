@@ -1,5 +1,5 @@
 //! The long forms of tests that are short in `cargo xtask test`: faults at
-//! every system call, and races in thousands of rounds.
+//! every system call, races in thousands of rounds, hundreds of pods.
 
 use crate::cmd::{Result, images_dir, is_root};
 use crate::test::with_stage1;
@@ -28,6 +28,12 @@ pub(crate) fn faults(faults: &Faults) -> Result<()> {
 pub(crate) fn races(rounds: Option<usize>) -> Result<()> {
     let rounds = rounds.unwrap_or(ROUNDS).to_string();
     tests("races::", 2, &[("ROUNDS", &rounds)])
+}
+
+/// `cargo xtask soak`.
+pub(crate) fn soak() -> Result<()> {
+    // What is counted is the whole host's.
+    tests("soak::", 1, &[("SOAK", "whole")])
 }
 
 /// Runs the tests whose names have this, so many at a time.
