@@ -3,7 +3,8 @@
 use super::Said::{Has, Is, Lacks};
 use super::{BOTH, Case, RUN, Table};
 use crate::claims;
-use crate::host;
+use crate::host::{self, Scratch};
+use crate::seat::Seat;
 
 #[test]
 fn a_pod_ends_as_its_apps_do() {
@@ -376,35 +377,37 @@ fn a_pod_is_what_it_is_called_and_how_it_is_talked_to() {
 }
 
 #[test]
-fn an_interactive_app_has_the_terminal() {
+fn an_interactive_app_has_a_terminal() {
     require_root!();
-    let _ = image!("busybox");
-    let script = tool!("script");
-    let table = Table::new(&[]);
-    for (option, word, input, said) in [
-        ("", "'test -t 0 && echo terminal'", "", "terminal\r\n"),
+    let busybox = image!("busybox").display().to_string();
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir").display().to_string();
+    for (option, script, typed, said) in [
+        (None, "test -t 0 && echo terminal", "", "terminal\r\n"),
         (
-            "--interactive",
-            "'test -t 0 && echo terminal'",
+            Some("--interactive"),
+            "test -t 0 && echo terminal",
             "",
             "terminal\r\n",
         ),
         (
-            "--interactive",
-            "'stty -echo; read line; echo got $line'",
+            Some("--interactive"),
+            "stty -echo; echo go; read line; echo got $line",
             "Saluton\n",
-            "got Saluton\r\n",
+            "go\r\ngot Saluton\r\n",
         ),
     ] {
-        let launcher = host::program().display().to_string();
-        let line = table.filled(&format!("{launcher} --dir HERE/dir run {option} BUSYBOX"));
-        let line = line.replace("BUSYBOX", &host::image("busybox").display().to_string());
-        let ran = host::call(&script)
-            .args(["-qec", &format!("{line} -- -c {word}"), "/dev/null"])
-            .input(input)
-            .run();
-        let ran = ran.exits(0).complains("");
-        claims::same(option, ran.stdout.trim_start_matches("Saluton\r\n"), said);
+        let mut words = vec!["--dir", &dir, "run"];
+        words.extend(option);
+        words.extend([busybox.as_str(), "--", "-c", script]);
+        let mut seat = Seat::take(&host::program(), &words);
+        if !typed.is_empty() {
+            seat.until("go\r\n");
+            seat.types(typed);
+        }
+        let (status, shown) = seat.end();
+        assert_eq!(status, Some(0), "{shown}");
+        claims::same(script, &shown, said);
     }
 }
 

@@ -35,6 +35,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("serde", &["words/json"]),
     ("serde_json", &["words/json"]),
     ("sha2", &["words/digest"]),
+    ("signal_hook", &["ground/signals"]),
     ("stage1_init", &["*"]),
     ("tar", &["image/members"]),
     ("zlib_rs", &["image/inflate"]),
