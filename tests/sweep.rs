@@ -79,30 +79,36 @@ impl Command {
 // --- what is there before ---
 
 fn prepared(ground: &Ground) -> String {
-    ground.says(&["prepare", "PROBE"])
+    ground.says("prepare --uuid NEW PROBE")
 }
 
 fn running(ground: &Ground) -> String {
-    ground.says(&["run", "--detach", "PROBE", "--", "--trap-exit", "15", "0"])
+    ground.says("run --detach --uuid NEW PROBE -- --trap-exit 15 0")
+}
+
+fn paused(ground: &Ground) -> String {
+    let uuid = running(ground);
+    ground.says(&format!("pause {uuid}"));
+    uuid
 }
 
 fn over(ground: &Ground) -> String {
     let uuid = running(ground);
-    ground.says(&["stop", &uuid]);
+    ground.says(&format!("stop {uuid}"));
     uuid
 }
 
 fn stored(ground: &Ground) -> String {
-    ground.says(&["fetch", "--quiet", "--full", "FILE"])
+    ground.says("fetch --quiet --full FILE")
 }
 
 fn rendered(ground: &Ground) -> String {
     stored(ground);
-    ground.says(&["run", "DEPENDENT", "--", "--exit-code", "0"])
+    ground.says("run DEPENDENT -- --exit-code 0")
 }
 
 fn trusted(ground: &Ground) -> String {
-    ground.says(&["trust", "--yes", "--prefix=nosecone.net/example", "KEY"])
+    ground.says("trust --yes --prefix=nosecone.net/example KEY")
 }
 
 // --- what is promised ---
@@ -119,7 +125,7 @@ fn is_gone(ground: &Ground, it: &str) -> bool {
 
 /// There is one image, and it is whole.
 fn is_stored(ground: &Ground) -> bool {
-    let images = ground.clean(&["image", "verify"]);
+    let images = ground.clean("image verify");
     images.is_ok_and(|images| images.lines().count() == 1)
 }
 
@@ -190,6 +196,33 @@ fn a_command_in_a_pod_can_be_cut_short() {
     require_root!();
     command("enter IT /probe --exit-code 0")
         .after(running)
+        .is_swept();
+}
+
+#[test]
+fn a_pause_can_be_cut_short() {
+    require_root!();
+    command("pause IT")
+        .after(running)
+        .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "paused"))
+        .is_swept();
+}
+
+#[test]
+fn what_ends_a_pause_can_be_cut_short() {
+    require_root!();
+    command("resume IT")
+        .after(paused)
+        .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "running"))
+        .is_swept();
+}
+
+#[test]
+fn an_export_can_be_cut_short() {
+    require_root!();
+    command("export --overwrite IT OUT")
+        .after(over)
+        .promises(|ground, _, _| ground.clean("validate OUT").is_ok())
         .is_swept();
 }
 
@@ -285,7 +318,7 @@ fn trust_can_be_cut_short() {
     }
     command("trust --yes --prefix=nosecone.net/example KEY")
         .promises(|ground, _, _| {
-            let listed = ground.clean(&["trust", "list"]);
+            let listed = ground.clean("trust list");
             listed.is_ok_and(|keys| keys.contains("nosecone.net/example"))
         })
         .of_images()

@@ -46,22 +46,21 @@ impl Ground {
     }
 
     /// `launcher WORDS`, to its end.
-    pub(super) fn run(&self, words: &[&str]) -> Ran {
-        let words = self.words(&words.join(" "), "");
-        launcher(&self.dir()).args(words).run()
+    pub(super) fn run(&self, words: &str) -> Ran {
+        launcher(&self.dir()).args(self.words(words, "")).run()
     }
 
     /// What a command prints that must succeed.
     #[track_caller]
-    pub(super) fn says(&self, words: &[&str]) -> String {
+    pub(super) fn says(&self, words: &str) -> String {
         self.run(words).exits(0).stdout.trim_end().to_owned()
     }
 
     /// Words of a command line, in which PROBE and BUSYBOX stand for those
     /// images, FILE for one of the tests' own and DEPENDENT for one that needs
-    /// it, SERVER for where that is to be had, KEY for the key of the site, ASK
-    /// for a script that asks the metadata service, NEW for a new UUID, and IT
-    /// for what the command is about.
+    /// it, SERVER for where that is to be had, OUT for another file, KEY for the
+    /// key of the site, ASK for a script that asks the metadata service, NEW for
+    /// a new UUID, and IT for what the command is about.
     pub(super) fn words(&self, words: &str, it: &str) -> Vec<String> {
         let shown = |path: PathBuf| path.display().to_string();
         let word = |word: &str| match word {
@@ -69,6 +68,7 @@ impl Ground {
             "BUSYBOX" => shown(host::image("busybox")),
             "FILE" => shown(self.scratch.join("image.aci")),
             "DEPENDENT" => shown(self.scratch.join("dependent.aci")),
+            "OUT" => shown(self.scratch.join("out.aci")),
             "KEY" => shown(host::images().join("site/key.asc")),
             "ASK" => "timeout 1 wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid || \
                       echo nothing >&2"
@@ -87,7 +87,7 @@ impl Ground {
 
     /// All pods.
     pub(super) fn list(&self) -> Result<Vec<Listed>, String> {
-        let said = self.clean(&["list", "--format=json"])?;
+        let said = self.clean("list --format=json")?;
         let pods = said.split("{\"uuid\":\"").skip(1);
         let state = |pod: &str| {
             Some(
@@ -113,7 +113,7 @@ impl Ground {
     }
 
     /// What a command says that must work without a word of complaint.
-    pub(super) fn clean(&self, words: &[&str]) -> Result<String, String> {
+    pub(super) fn clean(&self, words: &str) -> Result<String, String> {
         let ran = self.run(words);
         match ran.succeeded() && ran.stderr.is_empty() {
             true => Ok(ran.stdout),
@@ -125,13 +125,19 @@ impl Ground {
     pub(super) fn holds(&self) -> Result<(), String> {
         for Listed { uuid, state } in self.list()? {
             match state.as_str() {
-                "running" => self.run(&["stop", "--time=0", &uuid]),
-                "prepared" => self.run(&["run-prepared", &uuid]),
-                _ => self.run(&["status", "--wait", &uuid]),
+                "running" | "paused" => self.run(&format!("stop --time=0 {uuid}")),
+                "prepared" => self.run(&format!("run-prepared {uuid}")),
+                "deleting" => {
+                    // Whoever is at it is quick, or was killed.
+                    while self.state(&uuid).is_some_and(|state| state == "deleting") {}
+                    continue;
+                }
+                _ => self.run(&format!("status --wait {uuid}")),
             };
-            let ran = self.run(&["status", &uuid]);
+            let ran = self.run(&format!("status {uuid}"));
             let gone = ran.stderr.starts_with("launcher: there is no pod");
-            if state == "running" && ran.stdout.starts_with("state=running") {
+            let runs = ["running", "paused"].map(|state| format!("state={state}\n"));
+            if runs.iter().any(|runs| ran.stdout.starts_with(runs)) {
                 return Err(format!("it cannot be stopped: {ran:?}"));
             }
             if state == "prepared" && !gone {
@@ -140,14 +146,14 @@ impl Ground {
                 ));
             }
         }
-        self.clean(&["image", "verify"]).map(|_| ())
+        self.clean("image verify").map(|_| ())
     }
 
     /// What is there when all that is over was collected.
     pub(super) fn collected(&self, images: bool) -> Result<BTreeSet<String>, String> {
-        self.clean(&["gc", "--grace-period=0", "--expire-prepared=0"])?;
+        self.clean("gc --grace-period=0 --expire-prepared=0")?;
         if images {
-            self.clean(&["image", "gc"])?;
+            self.clean("image gc")?;
         }
         Ok(self.files())
     }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 use super::Command;
 use super::ground::Ground;
 use super::points::{self, Calls, Fault, Point};
-use crate::host::{self, Call, Ran, Running, Scratch, call};
+use crate::host::{self, Call, Ran, Scratch, call};
 
 /// At how many points a command is hit if not at all.
 const SAMPLE: usize = 14;
@@ -107,7 +107,7 @@ impl<'a> Sweep<'a> {
             ground: Ground::new(),
             expected: BTreeSet::new(),
         };
-        sweep.ground.run(&["fetch", "--quiet", "PROBE"]).exits(0);
+        sweep.ground.says("fetch --quiet PROBE");
         let it = sweep.before();
         let ran = sweep.call(call(&host::program()), &it).run().exits(0);
         assert!((command.promise)(&sweep.ground, &ran, &it), "{ran:?}");
@@ -141,7 +141,7 @@ impl<'a> Sweep<'a> {
             .args(["-ff", "-qq", "-o"])
             .arg(logs.join("of"))
             .arg(host::program());
-        let (ran, hangs) = self.to_its_end(self.call(strace, &it).start());
+        let (ran, hangs) = self.to_its_end(self.call(strace, &it));
         assert_eq!(hangs, None);
         ran.exits(0);
         self.left(&it).unwrap();
@@ -153,7 +153,7 @@ impl<'a> Sweep<'a> {
         let it = self.before();
         let log = self.ground.scratch.join("strace.log");
         let strace = points::strace(&self.strace, &log, point).arg(host::program());
-        let (ran, hangs) = self.to_its_end(self.call(strace, &it).start());
+        let (ran, hangs) = self.to_its_end(self.call(strace, &it));
         let log = fs::read_to_string(log).unwrap_or_default();
         let mut findings: Vec<String> = hangs.into_iter().collect();
         findings.extend(self.told(&ran, point.fault, &it));
@@ -173,11 +173,12 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Waits for the end of a command, and of all that it has left running: a
+    /// Runs a command to its end, and to that of all that it has left running: a
     /// pod is stopped. Whatever goes on that no pod is listed for hangs.
-    fn to_its_end(&self, mut running: Running) -> (Ran, Option<String>) {
-        let begun = Instant::now();
-        let strace = running.pid();
+    fn to_its_end(&self, call: Call) -> (Ran, Option<String>) {
+        let others = self.running();
+        let mut running = call.start();
+        let (begun, strace) = (Instant::now(), running.pid());
         let (mut command, mut hangs) = (None, None);
         while !running.has_ended() {
             if begun.elapsed() > DEADLINE {
@@ -193,15 +194,20 @@ impl<'a> Sweep<'a> {
             };
             if over {
                 // What strace waits for is a pod, then.
-                for pod in self.ground.list().unwrap_or_default() {
-                    if pod.state == "running" {
-                        let _ = self.ground.run(&["stop", "--time=5s", &pod.uuid]);
-                    }
+                for uuid in self.running().difference(&others) {
+                    let _ = self.ground.run(&format!("stop --time=5s {uuid}"));
                 }
             }
             thread::sleep(Duration::from_millis(2));
         }
         (running.end(), hangs)
+    }
+
+    /// The pods that run, or stand still.
+    fn running(&self) -> BTreeSet<String> {
+        let pods = self.ground.list().unwrap_or_default().into_iter();
+        let running = pods.filter(|pod| ["running", "paused"].contains(&pod.state.as_str()));
+        running.map(|pod| pod.uuid).collect()
     }
 
     /// What is wrong with what a command says that was hit.
