@@ -71,7 +71,7 @@ impl Command {
     }
 
     #[track_caller]
-    fn is_swept(self) {
+    fn sweep(self) {
         hit::sweep(&self);
     }
 }
@@ -140,13 +140,13 @@ const NO_POD: &[&str] = &["there is no pod", "was removed meanwhile"];
 #[test]
 fn a_run_can_be_cut_short() {
     require_root!();
-    command("run --name web PROBE -- --exit-code 0").is_swept();
+    command("run --name web PROBE -- --exit-code 0").sweep();
 }
 
 #[test]
 fn a_run_with_limits_can_be_cut_short() {
     require_root!();
-    command("run --uuid NEW PROBE --memory 64Mi -- --exit-code 0").is_swept();
+    command("run --uuid NEW PROBE --memory 64Mi -- --exit-code 0").sweep();
 }
 
 #[test]
@@ -154,14 +154,14 @@ fn a_run_without_its_caller_can_be_cut_short() {
     require_root!();
     command("run --detach PROBE -- --sleep 600")
         .promises(|ground, ran, _| printed(ground, ran, &["running", "exited", "aborted"]))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
 fn a_run_that_asks_for_metadata_can_be_cut_short() {
     require_root!();
     let _ = image!("busybox");
-    command("run BUSYBOX -- -c ASK").is_swept();
+    command("run BUSYBOX -- -c ASK").sweep();
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_preparation_can_be_cut_short() {
     require_root!();
     command("prepare PROBE -- --exit-code 0")
         .promises(|ground, ran, _| printed(ground, ran, &["prepared"]))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_run_of_what_is_prepared_can_be_cut_short() {
         .after(prepared)
         .may_say(&["there is no prepared pod"])
         .promises(|ground, _, it| ground.state(it).is_some())
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_run_of_what_is_prepared_without_its_caller_can_be_cut_short() {
     command("run-prepared --detach --rm IT")
         .after(prepared)
         .may_say(&["there is no prepared pod"])
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_command_in_a_pod_can_be_cut_short() {
     require_root!();
     command("enter IT /probe --exit-code 0")
         .after(running)
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_pause_can_be_cut_short() {
     command("pause IT")
         .after(running)
         .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "paused"))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn what_ends_a_pause_can_be_cut_short() {
     command("resume IT")
         .after(paused)
         .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "running"))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn an_export_can_be_cut_short() {
     command("export --overwrite IT OUT")
         .after(over)
         .promises(|ground, _, _| ground.clean("validate OUT").is_ok())
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_stop_can_be_cut_short() {
     command("stop IT")
         .after(running)
         .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "exited"))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_kill_can_be_cut_short() {
         .after(running)
         .may_say(&["is over already"])
         .promises(|ground, _, it| ground.state(it).is_some_and(|state| state == "exited"))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_removal_can_be_cut_short() {
         .after(over)
         .may_say(NO_POD)
         .promises(|ground, _, it| is_gone(ground, it))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_removal_of_what_runs_can_be_cut_short() {
         .after(running)
         .may_say(NO_POD)
         .promises(|ground, _, it| is_gone(ground, it))
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_collection_can_be_cut_short() {
             over(ground)
         })
         .promises(|ground, _, _| ground.list().is_ok_and(|pods| pods.is_empty()))
-        .is_swept();
+        .sweep();
 }
 
 // --- images ---
@@ -285,7 +285,7 @@ fn a_fetch_of_a_file_can_be_cut_short() {
     command("fetch FILE")
         .promises(|ground, _, _| is_stored(ground))
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_fetch_from_a_server_can_be_cut_short() {
     command("fetch --insecure-options=image,http http://SERVER/image.aci")
         .promises(|ground, _, _| is_stored(ground))
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_fetch_of_what_is_signed_can_be_cut_short() {
         .after(trusted)
         .promises(|ground, _, _| is_stored(ground))
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn trust_can_be_cut_short() {
             listed.is_ok_and(|keys| keys.contains("nosecone.net/example"))
         })
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn a_run_of_what_is_not_stored_can_be_cut_short() {
     command("run PROBE -- --stdout ran")
         .promises(|ground, _, _| is_stored(ground))
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_run_of_what_has_to_be_rendered_can_be_cut_short() {
         .after(stored)
         .promises(|ground, _, _| !is_empty(ground, "trees"))
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_removal_of_an_image_can_be_cut_short() {
         .may_say(&["there is no image"])
         .promises(|ground, _, _| is_empty(ground, "images"))
         .of_images()
-        .is_swept();
+        .sweep();
 }
 
 #[test]
@@ -362,5 +362,5 @@ fn a_collection_of_images_can_be_cut_short() {
         .after(rendered)
         .promises(|ground, _, _| is_empty(ground, "images") && is_empty(ground, "trees"))
         .of_images()
-        .is_swept();
+        .sweep();
 }
