@@ -31,7 +31,7 @@ fn limits_and_profiles_hold_where_the_kernel_has_both() {
         Ok(tools) => tools,
         Err(lacking) => skip!("{lacking}"),
     };
-    let disk = Disk::new(&scratch, &tools).program("host/apparmor_parser", &parser);
+    let disk = Disk::new(&scratch, &tools).program("usr/bin/apparmor_parser", &parser);
     disk.boot(
         "security=apparmor",
         &[
@@ -39,8 +39,11 @@ fn limits_and_profiles_hold_where_the_kernel_has_both() {
             "isolators::apparmor::",
             "isolators::limits::",
             "life::enter::same::a_command_is_within_the_limits_",
+            "life::listed::what_an_app_mounts_and_may_use_",
+            "life::paused::a_pod_with_limits_",
+            "life::stats::of_pods_with_groups_",
         ],
-        "needs root,needs cgroups,needs a disk,needs /dev/kmsg,with AppArmor",
+        "needs root,needs cgroups with,needs cgroups that,needs a disk,needs /dev/kmsg,with AppArmor",
     );
 }
 
@@ -75,6 +78,7 @@ struct Tools {
     ldd: PathBuf,
     busybox: PathBuf,
     rm: PathBuf,
+    unshare: PathBuf,
     image: PathBuf,
     guest: PathBuf,
 }
@@ -94,6 +98,7 @@ impl Tools {
             ldd: tool("ldd")?,
             busybox: tool("busybox")?,
             rm: tool("rm")?,
+            unshare: tool("unshare")?,
             image: image.ok_or_else(|| lacking("busybox.aci"))?,
             guest: built.ok_or_else(|| lacking("the kernel of a guest"))?,
         })
@@ -126,7 +131,8 @@ impl<'a> Disk<'a> {
             .file("stage1-init", &host::stage1())
             .program("launcher", &host::program())
             .program("tests", &env::current_exe().unwrap())
-            .program("host/rm", &tools.rm)
+            .program("usr/bin/rm", &tools.rm)
+            .program("usr/bin/unshare", &tools.unshare)
             .text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n")
             .text("init", INIT)
     }

@@ -6,7 +6,7 @@
 # Nobody on the host need be root.
 /bin/busybox chown -R 0:0 /
 /bin/busybox --install -s /bin
-export PATH=/host:/bin
+export PATH=/usr/bin:/bin
 mount -t devtmpfs dev /dev
 mkdir /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
