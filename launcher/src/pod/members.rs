@@ -126,9 +126,13 @@ impl Member {
     ///
     /// The kernel's refusals.
     pub(crate) fn namespace(&self, kind: &str) -> Result<Option<OwnedFd>> {
-        let what = || "cannot open its namespaces";
-        there(self.file(&format!("ns/{kind}")))
-            .context(what)
+        let opened = there(self.file(&format!("ns/{kind}")));
+        // The kernel says this, too, of a process that is not there any more.
+        if matches!(opened, Err(Errno::ACCESS)) && self.status()?.is_none() {
+            return Ok(None);
+        }
+        opened
+            .context(|| "cannot open its namespaces")
             .map_err(|error| error.hint("that takes CAP_SYS_PTRACE"))
     }
 
