@@ -97,7 +97,9 @@ fn look(process: &str, own: &Known, found: &mut BTreeSet<String>) {
     }
     let pid = process.trim_start_matches("/proc/");
     for ((field, theirs), (_, ours)) in Known::of(pid).0.iter().zip(&own.0) {
-        let news = theirs.difference(ours);
+        // Of one that just ends only a beginning may be read.
+        let is_new = |line: &&String| !ours.iter().any(|own| own.starts_with(line.as_str()));
+        let news = theirs.iter().filter(is_new);
         found.extend(news.map(|line| format!("{field} {line}")));
     }
     let words = fs::read(format!("{process}/cmdline")).unwrap_or_default();
