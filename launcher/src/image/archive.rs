@@ -7,7 +7,7 @@
 //! Source: the App Container specification, "Image Layout" and "Image Archives".
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::BufRead;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -123,12 +123,10 @@ pub(crate) fn walk(
     let mut rootfs = false;
     let mut manifest = None;
     let mut bytes = 0_u64;
-    while let Some(member) = members.next()? {
-        let name = String::from_utf8_lossy(&member.name)
-            .escape_debug()
-            .to_string();
-        let fault = |what: String| Error::invalid(format!("entry `{name}` {what}"));
-        let path = clean(&member.name, limits).map_err(fault)?;
+    while let Some(mut member) = members.next()? {
+        let name = std::mem::take(&mut member.name);
+        let fault = |what: String| Error::invalid(format!("{} {what}", shown(&name)));
+        let path = clean(&name, limits).map_err(fault)?;
         if !path.as_os_str().is_empty() {
             seen.add(&path).map_err(fault)?;
         }
@@ -144,8 +142,9 @@ pub(crate) fn walk(
             Place::Top => return Err(fault("has no name, and is no directory".to_owned())),
             Place::Manifest => manifest = Some(read_manifest(&mut members, &member, limits)?),
             Place::Rootfs(path) => {
-                let what = || format!("cannot unpack entry `{name}`");
+                let what = || format!("cannot unpack {}", shown(&name));
                 rootfs |= path.as_os_str().is_empty();
+                let path = path.to_owned();
                 let entry = understand(member, path, limits, &mut members).context(what)?;
                 visit(entry).context(what)?;
             }
@@ -155,6 +154,11 @@ pub(crate) fn walk(
         return Err(Error::invalid("it has no directory `rootfs`"));
     }
     manifest.ok_or_else(|| Error::invalid("it has no `manifest`"))
+}
+
+/// Returns what messages call an entry.
+fn shown(name: &[u8]) -> String {
+    format!("entry `{}`", String::from_utf8_lossy(name).escape_debug())
 }
 
 /// The paths that there were, as hashes: of two million paths no archive shall
@@ -168,7 +172,7 @@ struct Seen {
 
 impl Seen {
     fn add(&mut self, path: &Path) -> std::result::Result<(), String> {
-        match self.hashes.insert(self.key.hash_one(path)) {
+        match self.hashes.insert(self.key.hash_one(path.as_os_str())) {
             true => Ok(()),
             false => Err("stands twice".to_owned()),
         }
@@ -180,23 +184,23 @@ impl Seen {
 }
 
 /// Where in the layout an entry belongs.
-enum Place {
+enum Place<'a> {
     Top,
     Manifest,
-    Rootfs(PathBuf),
+    Rootfs(&'a Path),
 }
 
-fn place(path: &Path) -> std::result::Result<Place, String> {
-    if path.as_os_str().is_empty() {
-        return Ok(Place::Top);
-    }
-    if path == Path::new("manifest") {
-        return Ok(Place::Manifest);
-    }
-    match path.strip_prefix("rootfs") {
-        Ok(below) => Ok(Place::Rootfs(below.to_owned())),
-        Err(_) => Err("is neither `manifest` nor below `rootfs`".to_owned()),
-    }
+/// Finds the place of a path that is clean: equal paths have equal bytes.
+fn place(path: &Path) -> std::result::Result<Place<'_>, String> {
+    let below = match path.as_os_str().as_bytes() {
+        b"" => return Ok(Place::Top),
+        b"manifest" => return Ok(Place::Manifest),
+        b"rootfs" => Some(b"".as_slice()),
+        path => path.strip_prefix(b"rootfs/"),
+    };
+    below
+        .map(|below| Place::Rootfs(Path::new(OsStr::from_bytes(below))))
+        .ok_or_else(|| "is neither `manifest` nor below `rootfs`".to_owned())
 }
 
 /// Takes a path apart and puts it together of plain names.
@@ -207,10 +211,9 @@ pub(super) fn clean(name: &[u8], limits: &Limits) -> std::result::Result<PathBuf
     if name.contains(&0) {
         return Err("has a NUL byte in its path".to_owned());
     }
-    let path = PathBuf::from(OsString::from_vec(name.to_vec()));
-    let mut clean = PathBuf::new();
+    let mut clean = PathBuf::with_capacity(name.len());
     let mut depth = 0;
-    for component in path.components() {
+    for component in Path::new(OsStr::from_bytes(name)).components() {
         match component {
             Component::CurDir => {}
             Component::Normal(name) if name.len() > limits.name => {
@@ -290,10 +293,10 @@ fn kind(member: &Member, limits: &Limits) -> Result<EntryKind> {
         MemberKind::Directory => EntryKind::Directory,
         MemberKind::Symlink => EntryKind::Symlink(link()?.into()),
         MemberKind::HardLink => {
-            let target = clean(link()?.as_bytes(), limits).and_then(|path| place(&path));
-            match target {
-                Ok(Place::Rootfs(path)) if !path.as_os_str().is_empty() => {
-                    EntryKind::HardLink(path)
+            let target = clean(link()?.as_bytes(), limits);
+            match target.as_deref().map(place) {
+                Ok(Ok(Place::Rootfs(path))) if !path.as_os_str().is_empty() => {
+                    EntryKind::HardLink(path.to_owned())
                 }
                 _ => return Err(Error::invalid("the hard link leads out of the image")),
             }

@@ -37,11 +37,17 @@ pub(crate) struct Extract<'a> {
     /// Who fills the files, until all are filled.
     fill: Option<Fill>,
     /// The directory that was used last: entries come directory by directory.
-    parent: Option<(PathBuf, OwnedFd)>,
+    parent: Option<Parent>,
     /// What directories are to become when nothing is made in them any more.
     directories: BTreeMap<PathBuf, Attributes>,
     /// Directories that had to be made and have no entry.
     implicit: BTreeSet<PathBuf>,
+}
+
+/// A directory that entries are made in.
+struct Parent {
+    path: PathBuf,
+    fd: OwnedFd,
 }
 
 impl<'a> Extract<'a> {
@@ -79,15 +85,14 @@ impl<'a> Extract<'a> {
     /// What the file system says; a hard link to what is not there; links made
     /// its path that of another entry.
     pub(crate) fn entry(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
-        let Some(name) = entry.path.file_name().map(OsStr::to_owned) else {
+        let (Some(above), Some(name)) = (entry.path.parent(), entry.path.file_name()) else {
             let attributes = self.attributes(&mut entry, None);
-            self.directories.insert(PathBuf::new(), attributes);
+            self.directories.insert(entry.path, attributes);
             return Ok(());
         };
-        let path = entry.path.parent().unwrap_or(Path::new("")).to_owned();
-        let parent = self.parent(&path)?;
+        let parent = self.parent(above)?;
         if entry.kind == EntryKind::Directory {
-            let made = rustix::fs::mkdirat(&parent, &name, Mode::RWXU);
+            let made = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
             let known = self.implicit.remove(&entry.path);
             if !(known && made == Err(Errno::EXIST)) {
                 new(made)?;
@@ -95,9 +100,9 @@ impl<'a> Extract<'a> {
             let attributes = self.attributes(&mut entry, None);
             self.directories.insert(entry.path, attributes);
         } else {
-            self.make(parent.as_fd(), &name, entry)?;
+            self.make(parent.fd.as_fd(), entry)?;
         }
-        self.parent = Some((path, parent));
+        self.parent = Some(parent);
         Ok(())
     }
 
@@ -126,33 +131,39 @@ impl<'a> Extract<'a> {
 
     /// Opens the directory that an entry belongs in, inside the root; makes
     /// it, and those above it, if no entry did.
-    fn parent(&mut self, path: &Path) -> Result<OwnedFd> {
-        if let Some((last, fd)) = self.parent.take()
-            && last == path
+    fn parent(&mut self, path: &Path) -> Result<Parent> {
+        if let Some(last) = self.parent.take()
+            && last.path.as_os_str() == path.as_os_str()
         {
-            return Ok(fd);
+            return Ok(last);
         }
         let what = || format!("cannot open its directory `{}`", path.display());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        match beneath::open(self.root, path, flags) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened.context(what),
-        }
-        let above = self.parent(path.parent().unwrap_or(Path::new("")))?;
-        if let Some(name) = path.file_name() {
-            // If it is there, it is a link that leads nowhere.
-            rustix::fs::mkdirat(&above, name, Mode::RWXU).context(what)?;
-            let mode = Mode::from_raw_mode(0o755);
-            rustix::fs::chmodat(&above, name, mode, AtFlags::empty()).context(what)?;
-            self.implicit.insert(path.to_owned());
-        }
-        beneath::open(self.root, path, flags).context(what)
+        let fd = match beneath::open(self.root, path, flags) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let above = self.parent(path.parent().unwrap_or(Path::new("")))?;
+                if let Some(name) = path.file_name() {
+                    // If it is there, it is a link that leads nowhere.
+                    rustix::fs::mkdirat(&above.fd, name, Mode::RWXU).context(what)?;
+                    let mode = Mode::from_raw_mode(0o755);
+                    rustix::fs::chmodat(&above.fd, name, mode, AtFlags::empty()).context(what)?;
+                    self.implicit.insert(path.to_owned());
+                }
+                beneath::open(self.root, path, flags)
+            }
+            opened => opened,
+        };
+        Ok(Parent {
+            path: path.to_owned(),
+            fd: fd.context(what)?,
+        })
     }
 
-    fn make(&mut self, parent: BorrowedFd<'_>, name: &OsStr, entry: Entry<'_, '_>) -> Result<()> {
+    fn make(&mut self, parent: BorrowedFd<'_>, entry: Entry<'_, '_>) -> Result<()> {
+        let name = entry.path.file_name().unwrap_or_default();
         match &entry.kind {
             EntryKind::Directory => Ok(()),
-            EntryKind::File => self.file(parent, name, entry),
+            EntryKind::File => self.file(parent, entry),
             EntryKind::Symlink(target) => {
                 new(rustix::fs::symlinkat(target, parent, name))?;
                 self.own(parent, name.as_ref(), &entry)
@@ -172,12 +183,8 @@ impl<'a> Extract<'a> {
         }
     }
 
-    fn file(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &OsStr,
-        mut entry: Entry<'_, '_>,
-    ) -> Result<()> {
+    fn file(&mut self, parent: BorrowedFd<'_>, mut entry: Entry<'_, '_>) -> Result<()> {
+        let name = entry.path.file_name().unwrap_or_default();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         // A set-user-ID program is none before it has its owner.
         let first = entry.mode & 0o777;

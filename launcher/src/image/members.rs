@@ -246,9 +246,9 @@ impl<'a> Members<'a> {
             return self.end().map(|()| None);
         }
         // The checksum is that of the header with blanks in place of it.
-        let sum = bytes[..148].iter().chain(&bytes[156..]);
-        let sum: i64 = sum.map(|&byte| i64::from(byte)).sum();
-        if number(&bytes[148..156])? != sum + 8 * i64::from(b' ') {
+        let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+        let sum = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
+        if number(&bytes[148..156])? != i64::from(sum) {
             return Err(malformed("the checksum of a header is wrong"));
         }
         Ok(Some(header))
@@ -287,18 +287,16 @@ impl<'a> Members<'a> {
             let what = format!("an extended header is longer than {EXTENDED} bytes");
             return Err(malformed(&what));
         }
-        self.lies_ahead(
-            VecDeque::from([Piece {
-                hole: 0,
-                data: size,
-            }]),
-            size,
-        );
+        self.lies_ahead(size);
         self.whole_content(EXTENDED).map_err(unreadable)
     }
 
-    fn lies_ahead(&mut self, pieces: VecDeque<Piece>, size: u64) {
-        self.pieces = pieces;
+    fn lies_ahead(&mut self, size: u64) {
+        self.pieces.clear();
+        self.pieces.push_back(Piece {
+            hole: 0,
+            data: size,
+        });
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
     }
 
@@ -319,11 +317,7 @@ impl<'a> Members<'a> {
         if stored > 0 && kind != MemberKind::File {
             return Err(malformed("a member that is no file has content"));
         }
-        let plain = Piece {
-            hole: 0,
-            data: stored,
-        };
-        self.lies_ahead(VecDeque::from([plain]), stored);
+        self.lies_ahead(stored);
         let mut full = stored;
         if header.entry_type() == EntryType::GNUSparse {
             if pax.sparse.is_some() {
