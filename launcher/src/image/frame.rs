@@ -8,6 +8,7 @@
 //! ```text
 //! frame  = gzip of { record }
 //! record = 'b' COUNT(8 bytes, little-endian) BYTES      bytes of the tar
+//!        | 'z' COUNT(8)                                 so many zeros of the tar
 //!        | 'f' SIZE(8) COUNT(8) PATH                    content of a file of rootfs/
 //!        | 's' SIZE(8) COUNT(8) PIECES(8) { HOLE(8) DATA(8) } PATH
 //!                                                       content of a sparse one, without
@@ -42,10 +43,19 @@ struct Recording {
     records: Vec<u8>,
     /// Bytes of the tar since the last record.
     bytes: Vec<u8>,
+    /// Zeros behind them.
+    zeros: u64,
 }
 
 /// Most bytes that wait to become a record, and of records that wait to be packed.
 const RECORD: usize = 64 << 10;
+
+/// Zeros are counted in runs of so many: most of a tar's headers and padding
+/// are zeros, and what is only counted need not be copied and packed.
+const RUN: usize = 32;
+
+/// Most zeros of a record: a damaged frame shall not give zeros for ever.
+const ZEROS: u64 = 1 << 20;
 
 impl Recorder {
     /// The next bytes of the tar are the content of this file: these pieces,
@@ -79,10 +89,16 @@ impl Recorder {
     /// These bytes of the tar were read, and are no content of a file.
     pub(super) fn bytes(&self, bytes: &[u8]) {
         let mut recording = self.0.borrow_mut();
-        recording.bytes.extend_from_slice(bytes);
-        if recording.bytes.len() > RECORD {
-            recording.flush();
+        let runs = bytes.rchunks(RUN);
+        let zeros = runs.take_while(|run| [0; RUN].starts_with(run));
+        let (bytes, zeros) = bytes.split_at(bytes.len() - zeros.map(<[u8]>::len).sum::<usize>());
+        if !bytes.is_empty() {
+            if recording.zeros > 0 || recording.bytes.len() > RECORD {
+                recording.flush();
+            }
+            recording.bytes.extend_from_slice(bytes);
         }
+        recording.zeros += zeros.len() as u64;
     }
 
     /// Returns the frame.
@@ -95,14 +111,19 @@ impl Recorder {
 }
 
 impl Recording {
+    /// Makes records of the bytes and zeros that were read.
     fn flush(&mut self) {
-        if self.bytes.is_empty() {
-            return;
+        if !self.bytes.is_empty() {
+            self.records.push(b'b');
+            self.records.extend((self.bytes.len() as u64).to_le_bytes());
+            self.records.append(&mut self.bytes);
         }
-        self.records.push(b'b');
-        self.records.extend((self.bytes.len() as u64).to_le_bytes());
-        self.records.extend_from_slice(&self.bytes);
-        self.bytes.clear();
+        while self.zeros > 0 {
+            let zeros = self.zeros.min(ZEROS);
+            self.records.push(b'z');
+            self.records.extend(zeros.to_le_bytes());
+            self.zeros -= zeros;
+        }
         if self.records.len() > RECORD {
             self.pack();
         }
@@ -124,25 +145,37 @@ pub(crate) fn restore(frame: &[u8], rootfs: BorrowedFd<'_>, out: &mut dyn Write)
     let mut kind = [0];
     while frame.read(&mut kind)? == 1 {
         let size = number(&mut frame)?;
-        if kind[0] == b'b' {
-            exactly(&mut frame, size, out)?;
-            continue;
-        }
-        let length = number(&mut frame)?;
-        let pieces = match kind[0] {
-            b'f' => vec![Piece {
-                hole: 0,
-                data: size,
-            }],
-            b's' => pieces(&mut frame)?,
+        match kind[0] {
+            b'b' => exactly(&mut frame, size, out)?,
+            b'z' if size <= ZEROS => exactly(&mut io::repeat(0), size, out)?,
+            b'f' => content(size, false, &mut frame, rootfs, out)?,
+            b's' => content(size, true, &mut frame, rootfs, out)?,
             _ => return Err(damaged()),
-        };
-        let mut path = Vec::new();
-        exactly(&mut frame, length, &mut path)?;
-        let path = Path::new(OsStr::from_bytes(&path));
-        file(rootfs, path, size, &pieces, out)?;
+        }
     }
     Ok(())
+}
+
+/// Writes the content of the file that a record is about.
+fn content(
+    size: u64,
+    sparse: bool,
+    frame: &mut impl Read,
+    rootfs: BorrowedFd<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let length = number(frame)?;
+    let pieces = match sparse {
+        true => pieces(frame)?,
+        false => vec![Piece {
+            hole: 0,
+            data: size,
+        }],
+    };
+    let mut path = Vec::new();
+    exactly(frame, length, &mut path)?;
+    let path = Path::new(OsStr::from_bytes(&path));
+    file(rootfs, path, size, &pieces, out)
 }
 
 fn pieces(frame: &mut impl Read) -> io::Result<Vec<Piece>> {
@@ -290,5 +323,26 @@ mod tests {
         let error = restore(&frame, root.as_fd(), &mut io::sink()).unwrap_err();
         assert_eq!(error.to_string(), "`small` is not as it was");
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn zeros_are_counted_and_no_frame_gives_them_for_ever() {
+        let root = std::fs::File::open("/").unwrap();
+        let tar = [vec![1; 100], vec![0; 3 << 20], vec![2], vec![0; 31]].concat();
+        let recorder = Recorder::default();
+        for piece in tar.chunks(100_000) {
+            recorder.bytes(piece);
+        }
+        let frame = recorder.finish();
+        assert!(frame.len() < 1000, "{}", frame.len());
+        let mut back = Vec::new();
+        restore(&frame, root.as_fd(), &mut back).unwrap();
+        assert!(back == tar);
+
+        let mut endless = Gzip::default();
+        endless.write(b"z");
+        endless.write(&u64::MAX.to_le_bytes());
+        let error = restore(&endless.finish(), root.as_fd(), &mut io::sink()).unwrap_err();
+        assert_eq!(error.to_string(), "the frame is damaged");
     }
 }
