@@ -1,6 +1,7 @@
 //! What must not get into an image, whoever wants it to.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +105,9 @@ fn sockets_and_whiteouts_that_are_none_are_left_out_and_said() {
     assert!(found.contains(&"rootfs/behind".to_owned()), "{found:?}");
 
     let (uuid, _) = life.over(&[], &host::image("busybox"), "mkdir /run");
-    let socket = life.upper(&uuid, "busybox").join("run/a\u{1b}b");
+    // By a descriptor: the name of a socket has no more than 108 bytes.
+    let run = fs::File::open(life.upper(&uuid, "busybox").join("run")).unwrap();
+    let socket = format!("/proc/self/fd/{}/a\u{1b}b", run.as_raw_fd());
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let complaint = "launcher: `/run/a\\u{1b}b` is a socket, and left out\n";
     let (export, _) = life.exported(&[], &uuid, complaint);
