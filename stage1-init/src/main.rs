@@ -77,7 +77,7 @@ const NOT_FOUND: u8 = 127;
 fn main(start: Start) -> ! {
     // First of all, so that a signal that comes now is not lost but waits.
     sys::block(!0);
-    sys::default_signals();
+    sys::default_signals(0);
     if start.is_secure() {
         // Somebody made us setuid: a plan would be an order to root.
         sys::exit(OURS);
@@ -202,9 +202,7 @@ fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
 
 fn version() -> ! {
     let mut line = say::Line::new(sys::STDOUT);
-    line.push(b"stage1-init ");
-    line.push(env!("CARGO_PKG_VERSION").as_bytes());
-    line.push(b"\n");
+    line.push(concat!("stage1-init ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     line.flush();
     sys::exit(0)
 }
@@ -223,18 +221,18 @@ fn help() -> ! {
 }
 
 const USAGE: &[u8] = b"\
-stage1-init carries out a plan, and is PID 1 of the pod it makes.
+stage1-init carries out a plan, and is PID 1 of its pod.
 
   stage1-init [OPTION...] plan 1 DIRECTIVE...
   stage1-init [OPTION...] --plan-fd N [--finally-fd N -- WORD...]
-  stage1-init -- COMMAND...     no plan: run it, reap, pass signals on
+  stage1-init -- COMMAND...     no plan: an init for it
   stage1-init --help | --version
 
 Options: --report-fd N, where to report to; --hold-fd N, what stays open;
---demand-fd N, what the program of --finally-fd serves when it can be read.
-A plan is words, each followed by a NUL byte, or the same words as arguments.
+--demand-fd N, what --finally-fd serves when it can be read.
+A plan is words that each end in a NUL byte, or arguments.
 Exit codes: 125 the plan failed, 126 not executable, 127 not found,
-128+N died of signal N, else the code of the first app that failed, else 0.
+128+N died of signal N, else that of the first app that failed, or 0.
 
 The directives:
 ";

@@ -267,6 +267,9 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
     let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     match sys::fork()? {
         Some(pid) => {
+            // Else PID 1 there could not end while this half is stopped: the
+            // kernel has it wait until somebody has waited for all others.
+            sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
             rustix::io::write(&gate, b"1")?;
             Ok(Some(Child { pid, _gate: gate }))
         }
@@ -311,11 +314,10 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let logged = log.begin();
     let mut more = logged;
     sys::release_stack();
-    loop {
+    let code = 'over: loop {
         while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
             if pid == child.pid {
-                log.finish();
-                return reap::code(status);
+                break 'over reap::code(status);
             }
             if let Some(demand) = &mut demand {
                 demand.ended(pid);
@@ -332,14 +334,26 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
             }
             continue;
         }
+        // Of one that the kernel has buried, nothing else tells.
+        if let Some(code) = received.end_of(child.pid) {
+            reap::next(WaitOptions::NOHANG);
+            break code;
+        }
         // What the terminal sends, it sends to the child as well.
-        if received.signal != raw::SIGCHLD && !received.is_terminals() {
-            let _ = sys::kill(child.pid, received.signal);
+        if !received.is_terminals() {
+            let of_child = received.signal == raw::SIGCHLD;
+            let signal = if of_child { 0 } else { received.signal };
+            // There is one signal for two that end at a time.
+            if sys::kill(child.pid, signal).is_err() && of_child {
+                break 137;
+            }
         }
         if received.signal == raw::SIGTSTP {
             stop_self();
         }
-    }
+    };
+    log.finish();
+    code
 }
 
 /// Stops this process, as the terminal's stop character would have.

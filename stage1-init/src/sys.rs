@@ -199,9 +199,11 @@ pub(crate) fn block(signals: Signals) {
 }
 
 /// Gives all signals their default effect: some stay ignored across execve(2).
-pub(crate) fn default_signals() {
-    // Handler, flags, restorer, mask: all zero is SIG_DFL in any order.
-    let action = [0_usize; 8];
+/// The flags are of sigaction(2), and mean something for SIGCHLD only: whether
+/// the kernel buries children that have ended, so that nobody has to wait.
+pub(crate) fn default_signals(flags: u32) {
+    // Handler, flags, restorer, mask: the handler is SIG_DFL.
+    let action = [0, flags as usize, 0, 0, 0, 0, 0, 0];
     for signal in 1..=64 {
         let new = action.as_ptr();
         let _ = call!(
@@ -218,22 +220,36 @@ pub(crate) fn default_signals() {
 #[derive(Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signal: u32,
-    /// It comes from the kernel, for instance from the terminal.
-    pub(crate) by_kernel: bool,
+    /// Why it was sent.
+    code: i32,
+    /// Of SIGCHLD: which child it is about, and how that has ended.
+    child: Pid,
+    status: i32,
 }
 
 impl Received {
     /// The terminal sent it, to all processes of its foreground group alike.
     pub(crate) fn is_terminals(self) -> bool {
-        let kinds = [
-            nr::SIGINT,
-            nr::SIGQUIT,
-            nr::SIGTSTP,
-            nr::SIGTTIN,
-            nr::SIGTTOU,
-            nr::SIGWINCH,
-        ];
-        self.by_kernel && kinds.contains(&self.signal)
+        const KINDS: u64 = 1 << nr::SIGINT
+            | 1 << nr::SIGQUIT
+            | 1 << nr::SIGTSTP
+            | 1 << nr::SIGTTIN
+            | 1 << nr::SIGTTOU
+            | 1 << nr::SIGWINCH;
+        // There are 64 signals, and the last one is none of these.
+        self.code == SI_KERNEL && KINDS >> (self.signal & 63) & 1 == 1
+    }
+
+    /// Returns the exit code of a child, if this is the signal that it has ended.
+    pub(crate) fn end_of(self, child: Pid) -> Option<u8> {
+        if self.signal != nr::SIGCHLD || self.child != child {
+            return None;
+        }
+        match self.code as u32 {
+            nr::CLD_EXITED => Some(self.status as u8),
+            nr::CLD_KILLED | nr::CLD_DUMPED => Some(128 + self.status as u8),
+            _ => None,
+        }
     }
 }
 
@@ -254,11 +270,11 @@ pub(crate) fn wait_for_signal(seconds: Option<i64>) -> Option<Received> {
             size
         ) {
             Ok(signal) => {
-                let [_, _, code, ..] = information;
-                let by_kernel = code == SI_KERNEL;
                 return Some(Received {
                     signal: signal as u32,
-                    by_kernel,
+                    code: information[2],
+                    child: information[CHILD],
+                    status: information[CHILD + 2],
                 });
             }
             Err(Errno::INTR) if seconds.is_none() => {}
@@ -268,6 +284,9 @@ pub(crate) fn wait_for_signal(seconds: Option<i64>) -> Option<Received> {
 }
 
 const SI_KERNEL: i32 = 0x80;
+
+/// In siginfo_t: behind the first three, and what aligns a pointer. The user follows.
+const CHILD: usize = 2 + size_of::<usize>() / 4;
 
 /// Has the kernel send SIGIO when a descriptor can be read (fcntl(2),
 /// `O_ASYNC`). Who then reads it never waits.

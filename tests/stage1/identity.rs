@@ -268,6 +268,26 @@ fn a_namespace_can_be_joined() {
 }
 
 #[test]
+fn whoever_has_joined_and_is_stopped_keeps_nobody_from_ending() {
+    require_root!();
+    let plan = "plan 1 unshare pid app a process env PATH=/bin:/usr/bin";
+    let mut pod = init_sh(plan, "echo here; sleep 1000").start();
+    pod.until_it_says("here");
+    let inner = super::signals::children_of(pod.pid())[0];
+    let joined = "plan 1 join pid 8 app b process env PATH=/bin:/usr/bin main 3 sh -c";
+    let mut joined = init_with(&format!("8</proc/{inner}/ns/pid"), joined)
+        .arg("echo up; sleep 1000")
+        .start();
+    joined.until_it_says("up");
+    joined.signal(rustix::process::Signal::STOP);
+    // PID 1 does not end before all that is in its namespace is buried.
+    pod.signal(rustix::process::Signal::TERM);
+    pod.end().exits(143);
+    joined.signal(rustix::process::Signal::CONT);
+    joined.end().exits(137);
+}
+
+#[test]
 fn the_last_program_is_executed_in_the_mounts_that_were_there_first() {
     require_root!();
     let mut pod = init_sh(

@@ -85,6 +85,24 @@ fn a_command_ends_with_its_pod_and_does_not_keep_it() {
 }
 
 #[test]
+fn a_command_that_is_stopped_keeps_no_pod_from_ending() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    let mut running = life
+        .call(&["enter", &uuid, "/probe", "--stdout", "up", "--sleep", "600"])
+        .start();
+    running.until_it_says("up");
+    running.signal(Signal::STOP);
+    life.run(&["stop", &uuid]).exits(0).complains("");
+    assert_eq!(life.state(&uuid), "exited");
+    assert_eq!(life.status(&uuid, "status").as_deref(), Some("0"));
+    running.signal(Signal::CONT);
+    running.end().exits(137).complains("");
+    life.leaves_nothing();
+}
+
+#[test]
 fn what_a_command_leaves_behind_belongs_to_the_pod() {
     require_root!();
     let life = Life::new();
