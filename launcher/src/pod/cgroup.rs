@@ -443,8 +443,11 @@ pub(crate) fn top(group: &Path, uuid: Uuid) -> Option<&Path> {
 const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Removes a group with all below it. Processes that are still in it are
-/// killed, where the kernel can do that (Linux 5.14).
+/// How often it is tried before what is still there is killed: who stays outside
+/// of a pod with a command in it ends with it, but may want to say something.
+const PATIENCE: usize = 10;
+
+/// Removes a group with all below it. Processes that do not leave it are killed.
 ///
 /// # Errors
 ///
@@ -452,7 +455,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) fn remove(top: &Path) -> Result<()> {
     let what = || format!("cannot remove the cgroup `{}`", top.display());
     let mut last = Errno::BUSY;
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         match remove_once(top) {
             Ok(()) => return Ok(()),
             Err(Errno::BUSY) => {}
@@ -463,8 +466,10 @@ pub(crate) fn remove(top: &Path) -> Result<()> {
         }
         // Who is frozen in version 1 does not die, whoever kills it.
         let _ = Freezer::of(top).map(|freezer| freezer.thaw());
-        // Not there, or there is nothing to be killed.
-        let _ = put(&top.join("cgroup.kill"), "1");
+        if attempt >= PATIENCE && put(&top.join("cgroup.kill"), "1").is_err() {
+            // Before Linux 5.14, and in version 1. Who is not killed is still there.
+            let _ = freezer::condemn(top);
+        }
         std::thread::sleep(PAUSE);
     }
     Err(last).context(what)

@@ -3,6 +3,8 @@
 use rustix::process::Signal;
 
 use super::super::{Life, child, until};
+use super::WAITING;
+use crate::host;
 
 #[test]
 fn a_command_has_the_streams_of_its_caller_and_gives_it_its_status() {
@@ -88,17 +90,29 @@ fn a_command_ends_with_its_pod_and_does_not_keep_it() {
 fn a_command_that_is_stopped_keeps_no_pod_from_ending() {
     require_root!();
     let life = Life::new();
-    let uuid = life.waiting(&[]);
-    let mut running = life
-        .call(&["enter", &uuid, "/probe", "--stdout", "up", "--sleep", "600"])
-        .start();
-    running.until_it_says("up");
-    running.signal(Signal::STOP);
-    life.run(&["stop", &uuid]).exits(0).complains("");
-    assert_eq!(life.state(&uuid), "exited");
-    assert_eq!(life.status(&uuid, "status").as_deref(), Some("0"));
-    running.signal(Signal::CONT);
-    running.end().exits(137).complains("");
+    for options in [&[][..], &["--memory=64Mi"]] {
+        let image = host::image("probe").display().to_string();
+        let uuid = "6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a02";
+        let words = [&[&image[..]], options, &WAITING].concat();
+        if !options.is_empty() && crate::isolators::limits::groups(uuid, &words).is_empty() {
+            skip!("needs cgroups with the controller memory");
+        }
+        let uuid = life.detach(&words);
+        life.until_it_logs(&uuid, "waiting\n");
+        let mut running = life
+            .call(&["enter", &uuid, "/probe", "--stdout", "up", "--sleep", "600"])
+            .start();
+        running.until_it_says("up");
+        running.signal(Signal::STOP);
+        life.run(&["stop", &uuid]).exits(0).complains("");
+        assert_eq!(life.state(&uuid), "exited");
+        assert_eq!(life.status(&uuid, "status").as_deref(), Some("0"));
+        running.signal(Signal::CONT);
+        let ran = running.end();
+        // What is in the cgroup of a pod that is over is killed itself.
+        let killed = !options.is_empty() && ran.exited().is_none();
+        assert!(ran.exited() == Some(137) || killed, "{ran:?}");
+    }
     life.leaves_nothing();
 }
 

@@ -123,19 +123,7 @@ impl Freezer {
 
     /// Returns the processes in it, and in the groups below it.
     pub(crate) fn members(&self) -> io::Result<BTreeSet<u32>> {
-        let mut members = BTreeSet::new();
-        let mut groups = vec![self.group.clone()];
-        while let Some(group) = groups.pop() {
-            let text = std::fs::read_to_string(group.join(PROCESSES))?;
-            members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
-            for entry in std::fs::read_dir(&group)? {
-                let entry = entry?;
-                if entry.file_type()?.is_dir() {
-                    groups.push(entry.path());
-                }
-            }
-        }
-        Ok(members)
+        members(&self.group)
     }
 
     /// Moves a process into it; it is no error if the process has ended.
@@ -153,24 +141,46 @@ impl Freezer {
     /// Sends SIGKILL to all its processes, so that none of them does anything
     /// any more when it is thawed.
     pub(crate) fn condemn(&self) -> io::Result<()> {
-        let open = |pid: &u32| {
-            let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw)?;
-            rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
-        };
-        let found = self.members()?;
-        let found: Vec<_> = found.iter().map(|pid| (*pid, open(pid))).collect();
-        // What still is in it now that its descriptor is open, that stands for.
-        let members = self.members()?;
-        for (pid, process) in found {
-            if let Some(process) = process.filter(|_| members.contains(&pid)) {
-                match rustix::process::pidfd_send_signal(process, Signal::KILL) {
-                    Ok(()) | Err(Errno::SRCH) => {}
-                    Err(errno) => return Err(errno.into()),
-                }
+        condemn(&self.group)
+    }
+}
+
+/// Returns the processes in a group, and in the groups below it.
+fn members(group: &Path) -> io::Result<BTreeSet<u32>> {
+    let mut members = BTreeSet::new();
+    let mut groups = vec![group.to_owned()];
+    while let Some(group) = groups.pop() {
+        let text = std::fs::read_to_string(group.join(PROCESSES))?;
+        members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+        for entry in std::fs::read_dir(&group)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                groups.push(entry.path());
             }
         }
-        Ok(())
     }
+    Ok(members)
+}
+
+/// Sends SIGKILL to the processes in a group, and in the groups below it.
+pub(super) fn condemn(group: &Path) -> io::Result<()> {
+    let open = |pid: &u32| {
+        let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw)?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
+    };
+    let found = members(group)?;
+    let found: Vec<_> = found.iter().map(|pid| (*pid, open(pid))).collect();
+    // What still is in it now that its descriptor is open, that stands for.
+    let members = members(group)?;
+    for (pid, process) in found {
+        if let Some(process) = process.filter(|_| members.contains(&pid)) {
+            match rustix::process::pidfd_send_signal(process, Signal::KILL) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 const STATE_1: &str = "freezer.state";
