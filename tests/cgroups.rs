@@ -20,18 +20,29 @@ pub(crate) fn mounts(kind: &str, option: &str) -> Vec<PathBuf> {
 
 /// All groups of a pod, wherever they are.
 pub(crate) fn of_pod(uuid: &str) -> Vec<PathBuf> {
+    named(&format!("nosecone-{uuid}"))
+}
+
+/// All groups in whose names there is this.
+pub(crate) fn named(part: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut places = [mounts("cgroup2", ""), mounts("cgroup", "")].concat();
     while let Some(place) = places.pop() {
         // Others come and go meanwhile.
         for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                match entry.file_name().to_str() == Some(uuid) {
-                    true => found.push(entry.path()),
-                    false => places.push(entry.path()),
+                if entry.file_name().to_string_lossy().contains(part) {
+                    found.push(entry.path());
                 }
+                places.push(entry.path());
             }
         }
     }
     found
+}
+
+/// The same, in words.
+pub(crate) fn said(part: &str) -> Vec<String> {
+    let said = |group: PathBuf| format!("a group: {}", group.display());
+    named(part).into_iter().map(said).collect()
 }

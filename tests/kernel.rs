@@ -1,9 +1,9 @@
-//! What the kernel keeps of pods: mounts, locks, groups of processes.
+//! What the kernel keeps of pods: mounts and locks.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::host;
 
@@ -59,27 +59,4 @@ pub(crate) fn locks(directory: &Path) -> Vec<String> {
     };
     let lines = text.lines().filter(ours);
     lines.map(|line| format!("locked: {line}")).collect()
-}
-
-/// Groups of processes whose name begins so.
-pub(crate) fn groups(uuid: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut waiting = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
-    while let Some((path, depth)) = waiting.pop() {
-        let Ok(entries) = fs::read_dir(&path) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            if entry.file_name().to_string_lossy().starts_with(uuid) {
-                found.push(format!("a group: {}", entry.path().display()));
-            }
-            if depth < 6 {
-                waiting.push((entry.path(), depth + 1));
-            }
-        }
-    }
-    found
 }

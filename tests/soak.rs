@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::host::{self, Ran, Scratch, launcher, names};
-use crate::kernel;
+use crate::{cgroups, kernel};
 
 /// Most resident memory of all that is kept for a detached pod, in KiB.
 const BUDGET: u64 = 256;
@@ -168,7 +168,7 @@ impl Soak {
     fn left(&self, pods: &[Pod]) -> Vec<String> {
         let mut left = kernel::mounts(self.scratch.path());
         left.extend(kernel::locks(&self.dir()));
-        left.extend(kernel::groups(&self.mark));
+        left.extend(cgroups::said(&self.mark));
         for state in names(&self.dir().join("pods")) {
             left.extend(names(&self.dir().join("pods").join(state)));
         }
@@ -330,9 +330,9 @@ fn counts(dir: &Path) -> Vec<u64> {
     let open = fs::read_to_string("/proc/sys/fs/file-nr").unwrap();
     let memory = fs::read_to_string("/proc/meminfo").unwrap();
     let taken = kilobytes(&memory, "MemTotal:") - kilobytes(&memory, "MemAvailable:");
-    let cgroups = fs::read_to_string("/proc/cgroups").unwrap();
-    let groups = |line: &str| line.split_whitespace().nth(2)?.parse::<u64>().ok();
-    let cgroups = cgroups.lines().skip(1).filter_map(groups);
+    // Not as /proc/cgroups counts: a memory group that was removed is counted
+    // there for as long as pages of files are in memory that it was first to read.
+    let cgroups = cgroups::named("");
     let files = [dir, Path::new("/run"), Path::new("/tmp")].map(|path| files(path, 0));
     let wide = |count: usize| u64::try_from(count).unwrap();
     vec![
@@ -340,7 +340,7 @@ fn counts(dir: &Path) -> Vec<u64> {
         wide(namespaces("ns/net")),
         wide(namespaces("ns/mnt")),
         wide(lines("/proc/self/mountinfo")),
-        cgroups.sum(),
+        wide(cgroups.len()),
         wide(lines("/proc/locks")),
         wide(files.iter().sum()),
         open.split_whitespace().next().unwrap().parse().unwrap(),

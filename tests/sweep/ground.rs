@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{images, server};
 use crate::host::{self, Ran, Scratch, launcher};
-use crate::kernel;
+use crate::{cgroups, kernel};
 
 /// A directory of images and pods.
 pub(super) struct Ground {
@@ -182,7 +182,7 @@ impl Ground {
         loop {
             let mut kept = kernel::mounts(self.scratch.path());
             kept.extend(kernel::locks(&self.dir()));
-            kept.extend(kernel::groups(&self.mark));
+            kept.extend(cgroups::said(&self.mark));
             if kept.is_empty() || begun.elapsed() > Duration::from_secs(2) {
                 return kept;
             }

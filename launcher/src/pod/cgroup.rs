@@ -5,12 +5,15 @@
 //! limited:
 //!
 //! ```text
-//! BASE/nosecone/UUID          the pod: its limits, or those of its only app
-//! BASE/nosecone/UUID/APP      an app that has limits of its own
-//! BASE/nosecone/UUID/init.    version 2, if there are such: everything else,
+//! BASE/nosecone-UUID          the pod: its limits, or those of its only app
+//! BASE/nosecone-UUID/APP      an app that has limits of its own
+//! BASE/nosecone-UUID/init.    version 2, if there are such: everything else,
 //!                             because a group whose children have controllers
 //!                             has no processes there
 //! ```
+//!
+//! There is no group around those of all pods: nobody could say when to remove
+//! it, and while it is there whoever made BASE cannot remove that.
 //!
 //! A pod that is paused has one, too: see [`super::pause`].
 //!
@@ -45,8 +48,8 @@ use crate::words::types::Uuid;
 pub(crate) use self::hierarchy::{Hierarchy, discover};
 pub(crate) use self::settings::disks;
 
-/// The directory of all our groups.
-const OURS: &str = "nosecone";
+/// How the names of our groups begin.
+const OURS: &str = "nosecone-";
 
 /// Where processes are that belong to no app with a group; no app is named so.
 const INIT: &str = "init.";
@@ -180,7 +183,6 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn arrange(&self, uuid: Uuid, whole: &Limits, parts: &[(&str, &Limits)], groups: &mut Groups) {
-        let ours = self.hierarchy.base.join(OURS);
         let top = place(self.hierarchy, uuid);
         let parts: Vec<_> = parts
             .iter()
@@ -197,13 +199,12 @@ impl Place<'_> {
             }
         };
         enable(steps, &self.hierarchy.base);
-        steps.push(Step::Make(ours.clone()));
-        enable(steps, &ours);
+        steps.push(Step::Make(top.clone()));
         if self.hierarchy.version == Version::One && self.controllers.contains(&Controller::Memory)
         {
             // Before Linux 5.11 a group does not bound those below unless told to.
             steps.push(Step::Write(
-                ours,
+                top.clone(),
                 Setting {
                     controller: Controller::Memory,
                     file: "memory.use_hierarchy".into(),
@@ -212,7 +213,6 @@ impl Place<'_> {
                 },
             ));
         }
-        steps.push(Step::Make(top.clone()));
         steps.extend(self.writes(&top, whole));
         let shared = match self.hierarchy.version {
             Version::Two if !parts.is_empty() => {
@@ -315,7 +315,11 @@ impl Groups {
 
 /// Returns where the group of a pod is in a hierarchy.
 pub(crate) fn place(hierarchy: &Hierarchy, uuid: Uuid) -> PathBuf {
-    hierarchy.base.join(OURS).join(uuid.to_string())
+    hierarchy.base.join(name(uuid))
+}
+
+fn name(uuid: Uuid) -> String {
+    format!("{OURS}{uuid}")
 }
 
 /// Makes the group of a pod that runs, at its [`place`]. `known`: it may be
@@ -325,9 +329,6 @@ pub(crate) fn place(hierarchy: &Hierarchy, uuid: Uuid) -> PathBuf {
 ///
 /// The kernel's refusals; another pod with this UUID has it.
 pub(crate) fn make_one(group: &Path, known: bool) -> Result<()> {
-    if let Some(ours) = group.parent() {
-        make_if_not_there(ours)?;
-    }
     match known {
         true => make_if_not_there(group),
         false => make_top(group),
@@ -431,11 +432,10 @@ pub(crate) fn entrance(group: &Path) -> Result<OwnedFd> {
 
 /// Finds the group of a pod above one of its processes'; `None` if it is not ours.
 pub(crate) fn top(group: &Path, uuid: Uuid) -> Option<&Path> {
-    let name = uuid.to_string();
-    group.ancestors().find(|path| {
-        let parent = path.parent().and_then(Path::file_name);
-        path.file_name() == Some(name.as_ref()) && parent == Some(OURS.as_ref())
-    })
+    let name = name(uuid);
+    group
+        .ancestors()
+        .find(|path| path.file_name() == Some(name.as_ref()))
 }
 
 /// How often, and how long between, it is tried again: the kernel takes a

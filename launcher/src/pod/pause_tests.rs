@@ -180,12 +180,12 @@ fn who_is_moved_goes_to_where_processes_may_be() {
 #[test]
 fn only_whole_lines_about_groups_of_the_pod_count() {
     let text = format!(
-        "/cg/nosecone/{UUID}\nrelative/nosecone/{UUID}\n/cg/nosecone/{UUID}/app\n\
-         /cg/nosecone/x\n/etc\n\n/cut/nosecone/{UUID}"
+        "/cg/nosecone-{UUID}\nrelative/nosecone-{UUID}\n/cg/nosecone-{UUID}/app\n\
+         /cg/nosecone-x\n/etc\n\n/cut/nosecone-{UUID}"
     );
     assert_eq!(
         recorded(text.as_bytes(), uuid()),
-        [PathBuf::from(format!("/cg/nosecone/{UUID}"))]
+        [PathBuf::from(format!("/cg/nosecone-{UUID}"))]
     );
     assert!(recorded(b"", uuid()).is_empty());
 }

@@ -122,15 +122,13 @@ fn the_only_app_of_a_pod_is_bounded_by_the_pods_groups() {
     assert_eq!(
         shown(&groups),
         [
-            "mkdir /cg/cpu/nosecone",
-            "mkdir /cg/cpu/nosecone/UUID",
-            "/cg/cpu/nosecone/UUID/cpu.cfs_period_us=100000",
-            "/cg/cpu/nosecone/UUID/cpu.cfs_quota_us=50000",
-            "mkdir /cg/memory/nosecone",
-            "/cg/memory/nosecone/memory.use_hierarchy=1",
-            "mkdir /cg/memory/nosecone/UUID",
-            "/cg/memory/nosecone/UUID/memory.limit_in_bytes=4096",
-            "/cg/memory/nosecone/UUID/memory.memsw.limit_in_bytes=4096",
+            "mkdir /cg/cpu/nosecone-UUID",
+            "/cg/cpu/nosecone-UUID/cpu.cfs_period_us=100000",
+            "/cg/cpu/nosecone-UUID/cpu.cfs_quota_us=50000",
+            "mkdir /cg/memory/nosecone-UUID",
+            "/cg/memory/nosecone-UUID/memory.use_hierarchy=1",
+            "/cg/memory/nosecone-UUID/memory.limit_in_bytes=4096",
+            "/cg/memory/nosecone-UUID/memory.memsw.limit_in_bytes=4096",
         ]
     );
     assert_eq!(groups.pod.len(), 2);
@@ -145,20 +143,19 @@ fn apps_have_groups_below_the_pods_in_version_1() {
     assert_eq!(
         shown(&groups),
         [
-            "mkdir /cg/memory/nosecone",
-            "/cg/memory/nosecone/memory.use_hierarchy=1",
-            "mkdir /cg/memory/nosecone/UUID",
-            "/cg/memory/nosecone/UUID/memory.limit_in_bytes=9",
-            "/cg/memory/nosecone/UUID/memory.memsw.limit_in_bytes=9",
-            "mkdir /cg/memory/nosecone/UUID/a",
-            "/cg/memory/nosecone/UUID/a/memory.limit_in_bytes=1",
-            "/cg/memory/nosecone/UUID/a/memory.memsw.limit_in_bytes=1",
-            "mkdir /cg/memory/nosecone/UUID/c",
-            "/cg/memory/nosecone/UUID/c/memory.limit_in_bytes=2",
-            "/cg/memory/nosecone/UUID/c/memory.memsw.limit_in_bytes=2",
+            "mkdir /cg/memory/nosecone-UUID",
+            "/cg/memory/nosecone-UUID/memory.use_hierarchy=1",
+            "/cg/memory/nosecone-UUID/memory.limit_in_bytes=9",
+            "/cg/memory/nosecone-UUID/memory.memsw.limit_in_bytes=9",
+            "mkdir /cg/memory/nosecone-UUID/a",
+            "/cg/memory/nosecone-UUID/a/memory.limit_in_bytes=1",
+            "/cg/memory/nosecone-UUID/a/memory.memsw.limit_in_bytes=1",
+            "mkdir /cg/memory/nosecone-UUID/c",
+            "/cg/memory/nosecone-UUID/c/memory.limit_in_bytes=2",
+            "/cg/memory/nosecone-UUID/c/memory.memsw.limit_in_bytes=2",
         ]
     );
-    let top = Path::new("/cg/memory/nosecone").join(UUID);
+    let top = PathBuf::from(format!("/cg/memory/nosecone-{UUID}"));
     assert_eq!(groups.pod, std::slice::from_ref(&top));
     assert_eq!(
         groups.apps,
@@ -175,18 +172,16 @@ fn in_version_2_no_group_has_both_processes_and_controlled_children() {
         shown(&groups),
         [
             "enable memory cpu in /cg",
-            "mkdir /cg/nosecone",
-            "enable memory cpu in /cg/nosecone",
-            "mkdir /cg/nosecone/UUID",
-            "/cg/nosecone/UUID/cpu.max=200000 100000",
-            "enable memory cpu in /cg/nosecone/UUID",
-            "mkdir /cg/nosecone/UUID/init.",
-            "mkdir /cg/nosecone/UUID/a",
-            "/cg/nosecone/UUID/a/memory.max=1",
-            "/cg/nosecone/UUID/a/memory.swap.max=0",
+            "mkdir /cg/nosecone-UUID",
+            "/cg/nosecone-UUID/cpu.max=200000 100000",
+            "enable memory cpu in /cg/nosecone-UUID",
+            "mkdir /cg/nosecone-UUID/init.",
+            "mkdir /cg/nosecone-UUID/a",
+            "/cg/nosecone-UUID/a/memory.max=1",
+            "/cg/nosecone-UUID/a/memory.swap.max=0",
         ]
     );
-    let top = Path::new("/cg/nosecone").join(UUID);
+    let top = PathBuf::from(format!("/cg/nosecone-{UUID}"));
     assert_eq!(groups.pod, [top.join("init.")]);
     assert_eq!(groups.apps, [vec![top.join("a")], vec![]]);
 }
@@ -206,22 +201,18 @@ fn devices_are_bounded_by_files_or_else_by_a_program() {
     both.extend(second());
     let groups = arrange(&both, uuid(), &devices(), &[], &[]).unwrap();
     assert_eq!(
-        shown(&groups)[2..],
+        shown(&groups)[1..],
         [
-            "/cg/devices/nosecone/UUID/devices.deny=a",
-            "/cg/devices/nosecone/UUID/devices.allow=c *:* m",
-            "/cg/devices/nosecone/UUID/devices.allow=c 1:3 rwm",
-            "/cg/devices/nosecone/UUID/devices.allow=c 1:5 r",
+            "/cg/devices/nosecone-UUID/devices.deny=a",
+            "/cg/devices/nosecone-UUID/devices.allow=c *:* m",
+            "/cg/devices/nosecone-UUID/devices.allow=c 1:3 rwm",
+            "/cg/devices/nosecone-UUID/devices.allow=c 1:5 r",
         ]
     );
     let groups = arrange(&second(), uuid(), &devices(), &[], &[]).unwrap();
     assert_eq!(
         shown(&groups),
-        [
-            "mkdir /cg/nosecone",
-            "mkdir /cg/nosecone/UUID",
-            "3 rules in /cg/nosecone/UUID",
-        ]
+        ["mkdir /cg/nosecone-UUID", "3 rules in /cg/nosecone-UUID",]
     );
 }
 
@@ -261,9 +252,9 @@ fn only_groups_of_ours_are_found_again() {
         let found = top(Path::new(&path), uuid()).map(|path| path.display().to_string());
         found.map(|path| path.replace(UUID, "UUID"))
     };
-    let ours = Some("/cg/nosecone/UUID".to_owned());
-    assert_eq!(top_of("/cg/nosecone/UUID"), ours);
-    assert_eq!(top_of("/cg/nosecone/UUID/init."), ours);
+    let ours = Some("/cg/nosecone-UUID".to_owned());
+    assert_eq!(top_of("/cg/nosecone-UUID"), ours);
+    assert_eq!(top_of("/cg/nosecone-UUID/init."), ours);
     assert_eq!(top_of("/cg/UUID"), None);
     assert_eq!(top_of("/cg/nosecone"), None);
     assert_eq!(top_of("/cg/nosecone/x/UUID"), None);
