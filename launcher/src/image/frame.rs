@@ -17,11 +17,11 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::rc::Rc;
 
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -32,13 +32,13 @@ use super::members::Piece;
 use crate::ground::beneath;
 
 /// Where a frame is recorded while its archive is read.
-#[derive(Clone, Default)]
-pub(crate) struct Recorder(Rc<RefCell<Recording>>);
+pub(crate) struct Recorder(RefCell<Recording>);
 
-#[derive(Default)]
 struct Recording {
     /// The records so far.
-    packed: Gzip,
+    packed: Gzip<File>,
+    /// Why the frame could not be written.
+    failure: Option<io::Error>,
     /// Records that are not packed yet: packing many at a time is faster.
     records: Vec<u8>,
     /// Bytes of the tar since the last record.
@@ -58,6 +58,17 @@ const RUN: usize = 32;
 const ZEROS: u64 = 1 << 20;
 
 impl Recorder {
+    /// Begins a frame in this file.
+    pub(crate) fn new(out: File) -> io::Result<Self> {
+        Ok(Self(RefCell::new(Recording {
+            packed: Gzip::new(out)?,
+            failure: None,
+            records: Vec::new(),
+            bytes: Vec::new(),
+            zeros: 0,
+        })))
+    }
+
     /// The next bytes of the tar are the content of this file: these pieces,
     /// without their holes.
     pub(super) fn content(&self, path: &Path, pieces: &[Piece]) {
@@ -101,12 +112,19 @@ impl Recorder {
         recording.zeros += zeros.len() as u64;
     }
 
-    /// Returns the frame.
-    pub(crate) fn finish(&self) -> Vec<u8> {
-        let mut recording = self.0.borrow_mut();
+    /// Writes what is left of the frame.
+    ///
+    /// # Errors
+    ///
+    /// What kept any of it from being written.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let mut recording = self.0.into_inner();
         recording.flush();
         recording.pack();
-        std::mem::take(&mut recording.packed).finish()
+        match recording.failure {
+            Some(failure) => Err(failure),
+            None => recording.packed.finish(),
+        }
     }
 }
 
@@ -130,7 +148,9 @@ impl Recording {
     }
 
     fn pack(&mut self) {
-        self.packed.write(&self.records);
+        if self.failure.is_none() {
+            self.failure = self.packed.write(&self.records).err();
+        }
         self.records.clear();
     }
 }
@@ -202,7 +222,7 @@ fn file(
         io::Error::new(io::ErrorKind::InvalidData, what)
     };
     let fd = beneath::open(rootfs, path, flags).map_err(|_| changed())?;
-    let file = std::fs::File::from(fd);
+    let file = File::from(fd);
     let status = file.metadata()?;
     if !status.is_file() || status.len() != size {
         return Err(changed());
@@ -220,7 +240,7 @@ fn file(
 }
 
 /// Goes on to this offset of a file; tells whether there are only zeros before it.
-fn skip_zeros(mut file: &std::fs::File, end: u64) -> io::Result<bool> {
+fn skip_zeros(mut file: &File, end: u64) -> io::Result<bool> {
     let start = file.stream_position()?;
     // What was not written is not read, either.
     let data = match rustix::fs::seek(file, SeekFrom::Data(start)) {
@@ -294,15 +314,30 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
+    /// Makes a file, and what reads all of it.
+    fn frame() -> (File, impl FnOnce() -> Vec<u8>) {
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        let file = File::from(rustix::fs::memfd_create("frame", flags).unwrap());
+        let mut again = file.try_clone().unwrap();
+        let read = move || {
+            let mut frame = Vec::new();
+            again.rewind().unwrap();
+            again.read_to_end(&mut frame).unwrap();
+            frame
+        };
+        (file, read)
+    }
+
     #[test]
     fn frame_and_tree_give_the_archive_back_until_a_file_changes() {
         let tar = archive();
         let name = format!("nosecone-frame-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
-        let root = std::fs::File::open(&path).unwrap();
+        let root = File::open(&path).unwrap();
         let mut extract = Extract::new(root.as_fd()).unwrap();
-        let recorder = Recorder::default();
+        let (file, frame) = frame();
+        let recorder = Recorder::new(file).unwrap();
         let mut visit = |entry: crate::image::archive::Entry<'_, '_>| extract.entry(entry);
         walk(
             &mut tar.as_slice(),
@@ -312,7 +347,8 @@ mod tests {
         )
         .unwrap();
         extract.settle().unwrap();
-        let frame = recorder.finish();
+        recorder.finish().unwrap();
+        let frame = frame();
         assert!(frame.len() < 1000, "{}", frame.len());
 
         let mut back = Vec::new();
@@ -327,22 +363,26 @@ mod tests {
 
     #[test]
     fn zeros_are_counted_and_no_frame_gives_them_for_ever() {
-        let root = std::fs::File::open("/").unwrap();
+        let root = File::open("/").unwrap();
         let tar = [vec![1; 100], vec![0; 3 << 20], vec![2], vec![0; 31]].concat();
-        let recorder = Recorder::default();
+        let (file, frame) = frame();
+        let recorder = Recorder::new(file).unwrap();
         for piece in tar.chunks(100_000) {
             recorder.bytes(piece);
         }
-        let frame = recorder.finish();
+        recorder.finish().unwrap();
+        let frame = frame();
         assert!(frame.len() < 1000, "{}", frame.len());
         let mut back = Vec::new();
         restore(&frame, root.as_fd(), &mut back).unwrap();
         assert!(back == tar);
 
-        let mut endless = Gzip::default();
-        endless.write(b"z");
-        endless.write(&u64::MAX.to_le_bytes());
-        let error = restore(&endless.finish(), root.as_fd(), &mut io::sink()).unwrap_err();
+        let mut endless = Vec::new();
+        let mut gzip = Gzip::new(&mut endless).unwrap();
+        gzip.write(b"z").unwrap();
+        gzip.write(&u64::MAX.to_le_bytes()).unwrap();
+        gzip.finish().unwrap();
+        let error = restore(&endless, root.as_fd(), &mut io::sink()).unwrap_err();
         assert_eq!(error.to_string(), "the frame is damaged");
     }
 }

@@ -27,27 +27,25 @@ pub(crate) use super::ustar::Attributes;
 
 /// An archive in the making.
 pub(crate) struct Pack<'a> {
-    out: &'a mut dyn Write,
-    /// What is said when `out` does not take it.
+    packed: Gzip<&'a mut dyn Write>,
+    /// What is said when it cannot be written.
     cannot: &'a str,
     hasher: Hasher,
-    packed: Gzip,
     limits: Limits,
     entries: u64,
     bytes: u64,
 }
 
-/// Most bytes that wait to be written.
-const WAITING: usize = 64 << 10;
+/// Most bytes of a file that are read at once.
+const MOST: usize = 64 << 10;
 
 impl<'a> Pack<'a> {
     /// Begins with the manifest. `cannot` is what messages say when `out` fails.
     pub(crate) fn new(out: &'a mut dyn Write, cannot: &'a str, manifest: &[u8]) -> Result<Self> {
         let mut pack = Self {
-            out,
+            packed: Gzip::new(out).context(|| cannot)?,
             cannot,
             hasher: Hasher::new(),
-            packed: Gzip::default(),
             limits: Limits::default(),
             // The manifest is one of them.
             entries: 1,
@@ -135,11 +133,7 @@ impl<'a> Pack<'a> {
     /// Ends the archive, and returns the ID of the image.
     pub(crate) fn finish(mut self) -> Result<ImageId> {
         self.write(&[0; 2 * BLOCK])?;
-        let (cannot, rest) = (self.cannot, self.packed.finish());
-        self.out
-            .write_all(&rest)
-            .and_then(|()| self.out.flush())
-            .context(|| cannot)?;
+        self.packed.finish().context(|| self.cannot)?;
         Ok(self.hasher.finish())
     }
 
@@ -199,10 +193,10 @@ impl<'a> Pack<'a> {
     ) -> Result<()> {
         use std::io::Seek as _;
         file.seek(std::io::SeekFrom::Start(at)).context(what)?;
-        let mut buffer = vec![0; usize::try_from(size).unwrap_or(WAITING).min(WAITING)];
+        let mut buffer = vec![0; usize::try_from(size).unwrap_or(MOST).min(MOST)];
         let mut left = size;
         while left > 0 {
-            let most = usize::try_from(left).unwrap_or(WAITING).min(buffer.len());
+            let most = usize::try_from(left).unwrap_or(MOST).min(buffer.len());
             let count = match file.read(&mut buffer[..most]) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 read => read.context(what)?,
@@ -222,12 +216,7 @@ impl<'a> Pack<'a> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
-        self.packed.write(bytes);
-        if self.packed.waiting() < WAITING {
-            return Ok(());
-        }
-        let cannot = self.cannot;
-        self.out.write_all(&self.packed.take()).context(|| cannot)
+        self.packed.write(bytes).context(|| self.cannot)
     }
 }
 

@@ -53,14 +53,18 @@ impl Staging {
         open(self.fd.as_fd(), name).context(what)
     }
 
-    /// Writes a file in it; returns it.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<File> {
-        let what = || format!("cannot write `{name}`");
+    /// Makes a file in it.
+    pub(crate) fn create(&self, name: &str) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&self.fd, name, flags, mode).context(what)?;
-        let mut file = File::from(file);
-        file.write_all(content).context(what)?;
+        let file = rustix::fs::openat(&self.fd, name, flags, mode);
+        file.map(File::from).context(|| unwritten(name))
+    }
+
+    /// Writes a file in it; returns it.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<File> {
+        let mut file = self.create(name)?;
+        file.write_all(content).context(|| unwritten(name))?;
         Ok(file)
     }
 
@@ -86,6 +90,10 @@ impl Drop for Staging {
         // cleared away later.
         let _ = beneath::remove_tree(self.tmp.as_fd(), &self.name);
     }
+}
+
+fn unwritten(name: &str) -> String {
+    format!("cannot write `{name}`")
 }
 
 /// Removes what nobody has locked.

@@ -392,7 +392,8 @@ impl<'a> Store<'a> {
         let staging = Staging::make(self.dirs)?;
         let rootfs = staging.directory("rootfs")?;
         let mut extract = Extract::new(rootfs.as_fd())?;
-        let recorder = Recorder::default();
+        let unwritten = || "cannot write `frame`";
+        let recorder = Recorder::new(staging.create("frame")?).context(unwritten)?;
         let fd = staging.fd().try_clone_to_owned();
         let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
         let (input, claim) = incoming.open();
@@ -413,7 +414,7 @@ impl<'a> Store<'a> {
             staging.write("implicit", &listed(&implicit))?;
         }
         staging.write("manifest", &text)?;
-        staging.write("frame", &recorder.finish())?;
+        recorder.finish().context(unwritten)?;
         staging.write("record", Record::of(from, &verified).text().as_bytes())?;
         flush
             .finish()
