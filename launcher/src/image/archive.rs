@@ -6,7 +6,7 @@
 //!
 //! Source: the App Container specification, "Image Layout" and "Image Archives".
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::BufRead;
@@ -163,11 +163,12 @@ fn shown(name: &[u8]) -> String {
 
 /// The paths that there were, as hashes: of two million paths no archive shall
 /// fill the memory. Nobody can make two of them collide on purpose, since the
-/// hash has a random key; if they do by chance, the archive is refused.
+/// hash has a random key; if they do by chance, the archive is refused. A tree
+/// grows little by little, a table by doubling, and while it does it is there twice.
 #[derive(Default)]
 struct Seen {
     key: RandomState,
-    hashes: HashSet<u64>,
+    hashes: BTreeSet<u64>,
 }
 
 impl Seen {
