@@ -75,11 +75,6 @@ impl Entry<'_, '_> {
         self.members.content().map_err(members::unreadable)
     }
 
-    /// Tells whether the content has holes, before any of it is read.
-    pub(crate) fn has_holes(&self) -> bool {
-        self.members.has_holes()
-    }
-
     /// Reads a file's whole content.
     pub(crate) fn whole_content(&mut self) -> Result<Vec<u8>> {
         let content = self.members.whole_content(self.size);

@@ -1,9 +1,9 @@
-//! Fills files that were made, and gives them what they are to become: small
-//! ones on a thread of its own, while the next ones are made.
+//! Fills files that were made, and gives them what they are to become: the
+//! latter on a thread of its own, while the next ones are made.
 //!
-//! To make an entry of a directory is half of the work of unpacking a small
-//! file, and all the kernel does then is to change that directory; the other
-//! half needs nothing but the file, so another core can do it.
+//! To make a file and to write it is done in one go, while the kernel has all
+//! of it at hand. Setting owner, mode, times and attributes, and closing, needs
+//! nothing but the file, so another core can do it.
 //!
 //! # Invariants
 //!
@@ -15,7 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
@@ -25,13 +25,9 @@ use super::archive::Entry;
 use super::members::Chunk;
 use crate::ground::{Context as _, Error, Kind, Result};
 
-/// Most bytes of a file that is handed over: copying it costs little then.
-const SMALL: u64 = 32 << 10;
-
-/// How many bytes and files are handed over together: enough that waking the
-/// thread costs little, few enough to stay below every limit of descriptors.
-const BYTES: usize = 64 << 10;
-const FILES: usize = 32;
+/// How many files are handed over together: enough that waking the thread
+/// costs little, few enough to stay below every limit of descriptors.
+const FILES: usize = 64;
 
 /// What a file or directory is to become, besides its content.
 pub(super) struct Attributes {
@@ -64,53 +60,42 @@ impl Attributes {
     }
 }
 
-/// A thread that fills small files.
+/// Who fills files, and a thread that finishes them.
 pub(super) struct Fill {
     /// What is handed over next.
-    batch: Batch,
-    full: SyncSender<Batch>,
-    /// Batches that are done with: their memory is used again.
-    empty: Receiver<Batch>,
+    batch: Vec<Filled>,
+    full: SyncSender<Vec<Filled>>,
     thread: JoinHandle<Result<()>>,
 }
 
-/// Some files, and their contents one after another.
-#[derive(Default)]
-struct Batch {
-    files: Vec<Small>,
-    contents: Vec<u8>,
-}
-
-struct Small {
+/// A file that has its content.
+struct Filled {
     file: OwnedFd,
     /// For messages: its path below `rootfs`.
     path: PathBuf,
-    size: usize,
     attributes: Attributes,
 }
 
 impl Fill {
     /// Starts the thread.
     pub(super) fn start() -> Result<Self> {
-        // One is filled here, one waits, and one is written.
+        // One batch is collected here, one waits, and one is worked on.
         let (full, batches) = sync_channel(1);
-        let (done, empty) = channel();
         let thread = thread::Builder::new()
             .name("fill".to_owned())
-            .spawn(move || fill(&batches, &done));
+            .spawn(move || finish(&batches));
         Ok(Self {
-            batch: Batch::default(),
+            batch: Vec::with_capacity(FILES),
             full,
-            empty,
             thread: thread.context(|| "cannot start a thread")?,
         })
     }
 
-    /// Fills a file: now, or, if it is small, soon.
+    /// Fills a file, and hands it over for what else it is to become.
     ///
     /// # Errors
     ///
-    /// It cannot be filled. Or one that was handed over could not be:
+    /// It cannot be filled. Or one that was handed over could not be finished:
     /// [`Fill::finish`] says which and why.
     pub(super) fn file(
         &mut self,
@@ -118,37 +103,25 @@ impl Fill {
         mut entry: Entry<'_, '_>,
         attributes: Attributes,
     ) -> Result<()> {
-        if entry.size > SMALL || entry.has_holes() {
-            write(file.as_fd(), &mut entry)?;
-            return attributes.set(file.as_fd());
-        }
-        let contents = &mut self.batch.contents;
-        let start = contents.len();
-        while let Some(chunk) = entry.content()? {
-            if let Chunk::Bytes(bytes) = chunk {
-                contents.extend_from_slice(bytes);
-            }
-        }
-        self.batch.files.push(Small {
+        write(file.as_fd(), &mut entry)?;
+        self.batch.push(Filled {
             file,
             path: entry.path,
-            size: contents.len() - start,
             attributes,
         });
-        if contents.len() < BYTES && self.batch.files.len() < FILES {
+        if self.batch.len() < FILES {
             return Ok(());
         }
-        let next = self.empty.try_recv().unwrap_or_default();
-        let batch = std::mem::replace(&mut self.batch, next);
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(FILES));
         let sent = self.full.send(batch);
         sent.map_err(|_| Error::new(Kind::Failed, "another one could not be written"))
     }
 
-    /// Waits until all files are filled.
+    /// Waits until all files are finished.
     ///
     /// # Errors
     ///
-    /// The first file that could not be filled, and why.
+    /// The first file that could not be finished, and why.
     pub(super) fn finish(self) -> Result<()> {
         // If nobody receives it the thread has failed, and says so.
         let _ = self.full.send(self.batch);
@@ -158,22 +131,13 @@ impl Fill {
     }
 }
 
-fn fill(batches: &Receiver<Batch>, done: &Sender<Batch>) -> Result<()> {
-    for mut batch in batches {
-        let mut contents = batch.contents.as_slice();
-        for small in batch.files.drain(..) {
-            let (content, rest) = contents.split_at(small.size);
-            contents = rest;
-            let written = write_at(small.file.as_fd(), content, 0);
-            let set = written.and_then(|()| small.attributes.set(small.file.as_fd()));
-            set.context(|| {
-                let path = small.path.to_string_lossy().escape_debug().to_string();
-                format!("cannot unpack entry `rootfs/{path}`")
-            })?;
-        }
-        batch.contents.clear();
-        // Nobody receives it behind the last one.
-        let _ = done.send(batch);
+fn finish(batches: &Receiver<Vec<Filled>>) -> Result<()> {
+    for filled in batches.iter().flatten() {
+        let set = filled.attributes.set(filled.file.as_fd());
+        set.context(|| {
+            let path = filled.path.to_string_lossy().escape_debug().to_string();
+            format!("cannot unpack entry `rootfs/{path}`")
+        })?;
     }
     Ok(())
 }

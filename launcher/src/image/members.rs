@@ -163,11 +163,6 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Tells whether the content has holes, before any of it is read.
-    pub(super) fn has_holes(&self) -> bool {
-        self.pieces.iter().any(|piece| piece.hole > 0)
-    }
-
     /// Returns the next part of the content, or `None` at its end.
     pub(super) fn content(&mut self) -> io::Result<Option<Chunk<'_>>> {
         self.input.consume(std::mem::take(&mut self.given));
