@@ -1,7 +1,7 @@
 //! Sends what is unpacked to the disk while more is unpacked, so that little
 //! is left to wait for at the end.
 
-use std::io;
+use std::io::{self, BufRead, Read};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -9,13 +9,13 @@ use std::thread::{self, JoinHandle};
 use crate::ground::{Context as _, Result};
 
 /// How much is written before it is sent on, in bytes.
-const ENOUGH: u64 = 16 << 20;
+const ENOUGH: usize = 16 << 20;
 
 /// A thread that syncs a file system now and then.
 pub(crate) struct Flush {
     request: SyncSender<()>,
     thread: JoinHandle<rustix::io::Result<()>>,
-    written: u64,
+    written: usize,
 }
 
 impl Flush {
@@ -37,9 +37,14 @@ impl Flush {
         })
     }
 
-    /// Notes that so much was written.
-    pub(crate) fn wrote(&mut self, bytes: u64) {
-        self.written = self.written.saturating_add(bytes);
+    /// Passes an archive on, and sends on what is made of it.
+    pub(crate) fn pace<'a>(&'a mut self, input: &'a mut dyn BufRead) -> Paced<'a> {
+        Paced { flush: self, input }
+    }
+
+    /// Notes that so much was read, and so will have been written.
+    fn note(&mut self, bytes: usize) {
+        self.written += bytes;
         if self.written > ENOUGH {
             self.written = 0;
             // If one waits already, that is enough.
@@ -60,5 +65,30 @@ impl Flush {
             Ok(synced) => Ok(synced?),
             Err(_) => Err(io::Error::other("a thread that syncs has failed")),
         }
+    }
+}
+
+/// An archive, the reading of which sets the pace.
+pub(crate) struct Paced<'a> {
+    flush: &'a mut Flush,
+    input: &'a mut dyn BufRead,
+}
+
+impl BufRead for Paced<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.input.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.input.consume(count);
+        self.flush.note(count);
+    }
+}
+
+impl Read for Paced<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.flush.note(count);
+        Ok(count)
     }
 }

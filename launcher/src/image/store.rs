@@ -398,8 +398,9 @@ impl<'a> Store<'a> {
         let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
         let (input, claim) = incoming.open();
         let ((text, manifest), id) = stream::through(input, |tar| {
-            let walked = walk(tar, &Limits::default(), Some(&recorder), &mut |entry| {
-                flush.wrote(entry.size);
+            let mut tar = flush.pace(tar);
+            let limits = Limits::default();
+            let walked = walk(&mut tar, &limits, Some(&recorder), &mut |entry| {
                 extract.entry(entry)
             });
             // It knows the file that the walk was stopped for.
