@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use crate::ground::{Context as _, Result};
 
 /// How much is written before it is sent on, in bytes.
-const ENOUGH: usize = 16 << 20;
+const ENOUGH: usize = 32 << 20;
 
 /// A thread that syncs a file system now and then.
 pub(crate) struct Flush {

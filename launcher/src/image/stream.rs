@@ -15,8 +15,9 @@ use crate::words::digest::{Hasher, ImageId};
 /// Size of a piece that is passed on, in bytes.
 const PIECE: usize = 128 << 10;
 
-/// How many pieces wait at most: enough to level out files of unlike sizes.
-const WAITING: usize = 8;
+/// How many pieces wait at most: enough to level out files of unlike sizes, and
+/// the moments in which a file system that writes its journal lets nobody else write.
+const WAITING: usize = 16;
 
 /// How many times larger an archive may become than it is, and how much it may
 /// have become before that counts. Programs and libraries become ten times
