@@ -42,12 +42,28 @@ fn debian_image(into: &Path) -> Result<()> {
         say("left out: debian.aci (mmdebstrap keeps owners and devices only as root)");
         return Ok(());
     }
-    let layout = fresh_layout("debian")?;
-    let mut command = cmd("mmdebstrap").args(["--quiet", "--variant=essential"]);
-    for rubbish in ["doc", "man", "locale"] {
-        command = command.arg(format!("--dpkgopt=path-exclude=/usr/share/{rubbish}/*"));
+    let rubbish =
+        ["doc", "man", "locale"].map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*"));
+    bootstrap(into, "essential", &rubbish)
+}
+
+/// Builds a `debian.aci` with all that a package brings along, which others
+/// measure with as well; as root, with a network.
+pub(crate) fn whole(into: &Path) -> Result<()> {
+    match has("actool", "debian.aci") && has("mmdebstrap", "debian.aci") {
+        true => bootstrap(into, "minbase", &[]),
+        false => Ok(()),
     }
-    command.arg(SUITE).arg(layout.join("rootfs")).run()?;
+}
+
+fn bootstrap(into: &Path, variant: &str, options: &[String]) -> Result<()> {
+    let layout = fresh_layout("debian")?;
+    cmd("mmdebstrap")
+        .args(["--quiet", &format!("--variant={variant}")])
+        .args(options)
+        .arg(SUITE)
+        .arg(layout.join("rootfs"))
+        .run()?;
     // actool opens what it packs: reading the console it would wait for ever.
     let dev = layout.join("rootfs/dev");
     fs::remove_dir_all(&dev).map_err(failed("empty", &dev))?;

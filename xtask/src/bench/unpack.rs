@@ -1,13 +1,16 @@
 //! `cargo xtask bench unpack`: storing an image, which is verifying, hashing,
 //! unpacking and syncing it, side by side with programs that only unpack.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 
 use super::Contender;
 use crate::aci::{Node, Tree};
-use crate::cmd::{Result, cmd, failed, find, images_dir, is_root, say, show, target_dir};
-use crate::{build, images};
+use crate::cmd::{Result, cmd, failed, find, is_root, say, show, target_dir};
+use crate::{build, debian, images};
 
 /// What the ratios are of.
 const BASE: &str = "tar -xzf";
@@ -15,38 +18,43 @@ const BASE: &str = "tar -xzf";
 /// How many small files.
 const FILES: usize = 30_000;
 
-/// Unpacks two images: one of a few large files, and one of many small ones.
+/// Unpacks two images: one of a few large files, and one of many small ones;
+/// onto a disk, and into memory.
 pub(crate) fn unpack(rounds: usize) -> Result<()> {
     if !is_root() {
         return Err("keeping owners and mounting a fresh file system need root".to_owned());
     }
     let built = build::release()?;
-    let debian = images_dir().join("debian.aci");
-    if !debian.exists() {
-        images::all(&images_dir())?;
-    }
     let dir = target_dir().join("bench");
     fs::create_dir_all(&dir).map_err(failed("make", &dir))?;
+    let large = dir.join("debian.aci");
+    if !large.exists() {
+        debian::whole(&dir)?;
+    }
     let small = dir.join("small.aci");
     if !small.exists() {
         fs::write(&small, small_files()?).map_err(failed("write", &small))?;
     }
-    let disk = Disk::make(&dir)?;
-    for (title, image, runs) in [
-        ("Debian's root file system", &debian, true),
-        ("30 000 small files", &small, false),
+    let server = Server::start(&dir)?;
+    for (title, image) in [
+        ("Debian's root file system", &large),
+        ("30 000 small files", &small),
     ] {
         if !image.exists() {
             say(&format!("left out: {title} (no {})", image.display()));
             continue;
         }
-        let bench = Bench {
-            launcher: &built.launcher,
-            image,
-            runs,
-            disk: &disk.mounted,
-        };
-        bench.run(title, rounds)?;
+        for fresh in [Place::ext4, Place::memory] {
+            let place = fresh(&dir)?;
+            let bench = Bench {
+                launcher: &built.launcher,
+                image,
+                place: &place.mounted,
+                keep: place.disk.is_some(),
+                url: server.as_ref().map(|server| server.url(image)),
+            };
+            table(&format!("{title}, {}", place.kind), &bench.run(rounds)?);
+        }
     }
     Ok(())
 }
@@ -77,70 +85,138 @@ fn small_files() -> Result<Vec<u8>> {
     tree.pack(manifest.as_bytes())
 }
 
-/// A fresh file system: one on which much was deleted is several times slower.
-struct Disk {
-    mounted: PathBuf,
-    file: PathBuf,
+/// A server of files, on loopback.
+struct Server {
+    process: Child,
+    port: u16,
 }
 
-impl Disk {
-    fn make(dir: &Path) -> Result<Self> {
-        let disk = Self {
-            mounted: dir.join("disk"),
-            file: dir.join("disk.img"),
+impl Server {
+    /// Starts it, if there is a busybox.
+    fn start(dir: &Path) -> Result<Option<Self>> {
+        let Some(busybox) = find("busybox") else {
+            say("left out: images from loopback (needs busybox)");
+            return Ok(None);
         };
-        fs::create_dir_all(&disk.mounted).map_err(failed("make", &disk.mounted))?;
-        let file = fs::File::create(&disk.file).map_err(failed("make", &disk.file))?;
-        file.set_len(16 << 30).map_err(failed("make", &disk.file))?;
-        cmd("mkfs.ext4")
-            .args(["-q", "-N", "4000000", "-E", "lazy_itable_init=0,nodiscard"])
-            .arg(&disk.file)
-            .run()?;
-        let loops = cmd("mount").args(["-o", "loop"]).arg(&disk.file);
-        loops.arg(&disk.mounted).run()?;
-        Ok(disk)
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free
+            .map_err(|error| format!("cannot find a port: {error}"))?
+            .port();
+        let server = cmd(busybox)
+            .args(["httpd", "-f", "-p", &format!("127.0.0.1:{port}"), "-h"])
+            .arg(dir);
+        let process = server.into_command().spawn();
+        let process = process.map_err(|error| format!("cannot start a server: {error}"))?;
+        Ok(Some(Self { process, port }))
+    }
+
+    fn url(&self, file: &Path) -> String {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        format!("http://127.0.0.1:{}/{name}", self.port)
     }
 }
 
-impl Drop for Disk {
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It is our own child, and has nothing to lose.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A fresh file system: one on which much was deleted is several times slower.
+struct Place {
+    kind: &'static str,
+    mounted: PathBuf,
+    /// What is below it: a loop device, and its file.
+    disk: Option<(String, PathBuf)>,
+}
+
+impl Place {
+    /// One that this machine's disk has to be written for.
+    fn ext4(dir: &Path) -> Result<Self> {
+        let file = dir.join("disk.img");
+        let disk = fs::File::create(&file).map_err(failed("make", &file))?;
+        disk.set_len(16 << 30).map_err(failed("make", &file))?;
+        cmd("mkfs.ext4")
+            .args(["-q", "-N", "4000000", "-E", "lazy_itable_init=0,nodiscard"])
+            .arg(&file)
+            .run()?;
+        // With a cache of its own below ours everything would be copied twice.
+        let options = ["--find", "--show", "--direct-io=on"];
+        let device = cmd("losetup").args(options).arg(&file).read()?;
+        let device = device.trim_end().to_owned();
+        Self::mount(
+            dir,
+            "on a fresh ext4",
+            &["ext4", &device],
+            Some((device.clone(), file)),
+        )
+    }
+
+    /// One in memory.
+    fn memory(dir: &Path) -> Result<Self> {
+        Self::mount(dir, "in memory", &["tmpfs", "-osize=90%", "none"], None)
+    }
+
+    fn mount(
+        dir: &Path,
+        kind: &'static str,
+        what: &[&str],
+        disk: Option<(String, PathBuf)>,
+    ) -> Result<Self> {
+        let mounted = dir.join("disk");
+        fs::create_dir_all(&mounted).map_err(failed("make", &mounted))?;
+        let mount = cmd("mount").arg("-t").args(what).arg(&mounted);
+        mount.run()?;
+        Ok(Self {
+            kind,
+            mounted,
+            disk,
+        })
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         if let Err(error) = cmd("umount").arg(&self.mounted).quiet().run() {
             say(&error);
             return;
         }
-        let _ = fs::remove_file(&self.file);
+        if let Some((device, file)) = &self.disk {
+            let _ = cmd("losetup").args(["--detach", device]).quiet().run();
+            let _ = fs::remove_file(file);
+        }
     }
 }
 
 struct Bench<'a> {
     launcher: &'a Path,
     image: &'a Path,
-    /// The image has an app, which is started when the image is stored.
-    runs: bool,
-    disk: &'a Path,
+    place: &'a Path,
+    /// What was unpacked stays: a disk does not get faster by deleting.
+    keep: bool,
+    /// Where the image can be had from loopback.
+    url: Option<String>,
 }
 
 impl Bench<'_> {
-    fn run(&self, title: &str, rounds: usize) -> Result<()> {
-        let tar = self.disk.join("image.tar");
+    fn run(&self, rounds: usize) -> Result<Vec<Contender>> {
+        let tar = self.place.join("image.tar");
         let output = fs::File::create(&tar).map_err(failed("make", &tar))?;
         let mut unzip = cmd("gzip").args(["-dc"]).arg(self.image).into_command();
         let status = unzip.stdout(output).status();
         status.map_err(failed("decompress", self.image))?;
         let layout = self.layout(&tar)?;
         let mut results: Vec<Contender> = Vec::new();
-        let mut number = 0;
         // The first round counts memory, not time. Interleaved, so that
         // whatever else the machine does meets all alike.
         for round in 0..=rounds.max(1) {
-            number += 1;
-            let place = self
-                .disk
-                .join(format!("{title} {number}").replace(' ', "-"));
+            let place = self.place.join(round.to_string());
             fs::create_dir_all(&place).map_err(failed("make", &place))?;
             for mut contender in self.contenders(&place, &tar, layout.as_deref())? {
                 // What others left to be written is written on their account.
-                cmd("sync").args(["-f"]).arg(self.disk).quiet().run()?;
+                cmd("sync").args(["-f"]).arg(self.place).quiet().run()?;
                 if round == 0 {
                     contender.watched()?;
                     results.push(contender);
@@ -152,9 +228,11 @@ impl Bench<'_> {
                     result.times.push(time);
                 }
             }
+            if !self.keep {
+                fs::remove_dir_all(&place).map_err(failed("remove", &place))?;
+            }
         }
-        table(title, &results);
-        Ok(())
+        Ok(results)
     }
 
     fn contenders(
@@ -177,17 +255,16 @@ impl Bench<'_> {
         let words: [&Path; 4] = ["-c".as_ref(), script, self.image, &directory];
         // What an image's tree must be before it counts as stored: on the disk.
         all.push(Contender::new("tar -xzf, sync", Path::new("sh"), &words));
-        let store = place.join("store");
-        let mut words: Vec<PathBuf> = vec!["--dir".into(), store, "run".into()];
-        words.push(self.image.to_owned());
-        if self.runs {
-            words.extend(["--", "-c", "true"].map(PathBuf::from));
+        all.push(self.ours("launcher", place, self.image.as_os_str()));
+        if let Some(url) = &self.url {
+            all.push(self.ours("launcher, loopback", place, url.as_ref()));
         }
-        let mut ours = Contender::new("launcher", self.launcher, &words);
-        ours.command.stderr(std::process::Stdio::null());
-        // There is no shell in the other image.
-        ours.status = if self.runs { 0 } else { 125 };
-        all.push(ours);
+        if let (Some(url), Some(_)) = (&self.url, find("curl")) {
+            let directory = into("curl")?;
+            let script: &Path = "curl -s \"$0\" | tar -xz -C \"$1\"".as_ref();
+            let words: [&Path; 4] = ["-c".as_ref(), script, url.as_ref(), &directory];
+            all.push(Contender::new("curl | tar -xz", Path::new("sh"), &words));
+        }
         if let Some(bsdtar) = find("bsdtar") {
             let directory = into("bsdtar")?;
             let words: [&Path; 4] = ["-xpf".as_ref(), self.image, "-C".as_ref(), &directory];
@@ -206,12 +283,23 @@ impl Bench<'_> {
         Ok(all)
     }
 
+    /// Storing the image, into a store of its own.
+    fn ours(&self, name: &str, place: &Path, image: &OsStr) -> Contender {
+        let store = place.join(name);
+        let words = ["--dir".as_ref(), store.as_os_str(), "fetch".as_ref(), image];
+        let mut ours = Contender::new(name, self.launcher, &words);
+        // Nobody has signed it; how far it is nobody sees.
+        ours.command.arg("--insecure-options=image,http");
+        ours.command.stderr(std::process::Stdio::null());
+        ours
+    }
+
     /// Makes an OCI layout of the archive, for who unpacks nothing else.
     fn layout(&self, tar: &Path) -> Result<Option<PathBuf>> {
         let Some(umoci) = find("umoci") else {
             return Ok(None);
         };
-        let layout = self.disk.join("layout");
+        let layout = self.place.join("layout");
         let _ = fs::remove_dir_all(&layout);
         let image = format!("{}:image", layout.display());
         let umoci = || cmd(&umoci).quiet();
@@ -225,22 +313,26 @@ impl Bench<'_> {
 
 fn table(title: &str, contenders: &[Contender]) {
     let base = contenders.iter().find(|contender| contender.name == BASE);
-    let base = base.map_or(1.0, |contender| contender.quantile(5));
-    say(&format!("\n{title}, on a fresh ext4; milliseconds, KiB\n"));
-    let titles = ["", "min", "median", "x tar -xzf", "memory"];
-    let [name, least, median, ratio, memory] = titles;
-    show(&format!(
-        "{name:<18} {least:>8} {median:>8} {ratio:>10} {memory:>8}\n"
-    ));
-    for contender in contenders {
-        let middle = contender.quantile(5);
+    let times = |contender: &Contender| [contender.quantile(0), contender.quantile(5)];
+    let [least, middle] = base.map_or([1.0; 2], times);
+    say(&format!("\n{title}; milliseconds, times {BASE}, KiB\n"));
+    let titles = ["", "min", "", "median", "", "memory"];
+    let line = |words: [&str; 6]| {
+        let [name, least, ratio, middle, other, memory] = words;
         show(&format!(
-            "{:<18} {:>8.0} {:>8.0} {:>10.2} {:>8}\n",
-            contender.name,
-            contender.quantile(0),
-            middle,
-            middle / base,
-            contender.memory
+            "{name:<18} {least:>8} {ratio:>6} {middle:>8} {other:>6} {memory:>8}\n"
         ));
+    };
+    line(titles);
+    for contender in contenders {
+        let [min, median] = times(contender);
+        line([
+            &contender.name,
+            &format!("{min:.0}"),
+            &format!("{:.2}", min / least),
+            &format!("{median:.0}"),
+            &format!("{:.2}", median / middle),
+            &contender.memory.to_string(),
+        ]);
     }
 }
