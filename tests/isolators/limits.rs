@@ -1,11 +1,11 @@
 //! Limits and devices, read back from the kernel's files while a pod runs.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::probe;
-use crate::claims;
 use crate::host::{self, Scratch, launcher};
+use crate::{cgroups, claims};
 
 // --- devices ---
 
@@ -145,6 +145,26 @@ fn a_pod_that_does_not_start_leaves_no_groups() {
     for group in groups {
         assert!(!group.exists(), "{group:?}");
     }
+}
+
+#[test]
+fn who_made_the_group_that_the_launcher_runs_in_can_remove_it() {
+    require_root!();
+    let [mount] = &cgroups::mounts("cgroup", "memory")[..] else {
+        skip!("needs the controller memory in cgroups of version 1");
+    };
+    let group = mount.join(format!("around-{}", std::process::id()));
+    fs::create_dir(&group).unwrap();
+    let scratch = Scratch::new();
+    let script = "echo $$ >\"$0\"/cgroup.procs && exec \"$@\"";
+    let run = host::call(Path::new("/bin/sh")).args(["-c", script]);
+    let run = run.arg(&group).arg(host::program()).arg("--dir");
+    let run = run.arg(scratch.join("dir")).arg("run");
+    let run = run.arg(host::image("probe")).args(["--memory", "42Mi"]);
+    let ran = run.args(["--", "--exit-code", "3"]).run();
+    let removed = fs::remove_dir(&group);
+    ran.exits(3).complains("");
+    assert!(removed.is_ok(), "{removed:?}: {:?}", host::names(&group));
 }
 
 #[test]
