@@ -79,7 +79,7 @@ impl Command {
 // --- what is there before ---
 
 fn prepared(ground: &Ground) -> String {
-    ground.says("prepare --uuid NEW PROBE")
+    ground.says("prepare --uuid NEW PROBE -- --exit-code 0")
 }
 
 fn running(ground: &Ground) -> String {
