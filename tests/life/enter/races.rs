@@ -1,12 +1,18 @@
 //! Commands that begin while their pod ends.
+//!
+//! As often as ROUNDS says: `cargo xtask sweep --races` says two thousand.
 
 use std::thread;
 use std::time::Duration;
 
 use super::super::Life;
+use crate::host::rounds;
 
-/// How often the race is run.
-const ROUNDS: u64 = 30;
+/// How often the race is run, if nobody says.
+const FEW: usize = 30;
+
+/// After so many rounds the commands begin close to each other again.
+const STEPS: u64 = 30;
 
 /// How many commands begin in each round.
 const COMMANDS: u64 = 4;
@@ -15,7 +21,7 @@ const COMMANDS: u64 = 4;
 fn beside_the_end_of_its_pod_a_command_ends_or_never_begins() {
     require_root!();
     let life = Life::new();
-    for round in 0..ROUNDS {
+    for round in (0..STEPS).cycle().take(rounds(FEW)) {
         let uuid = life.waiting(&[]);
         let stop = life.call(&["stop", &uuid]);
         let commands = (0..COMMANDS).map(|number| {
