@@ -356,6 +356,45 @@ fn who_pauses_or_resumes_can_be_killed_at_any_time() {
     }
 }
 
+#[test]
+fn what_cannot_be_looked_at_is_not_called_running() {
+    require_root!();
+    let strace = tool!("strace");
+    let [best, ..] = Version::all()[..] else {
+        skip!("needs cgroups that can be frozen");
+    };
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    let group = best.pause(&life, &uuid);
+    let file = group.join("cgroup.freeze");
+    for words in [&["resume", &uuid][..], &["status", &uuid], &["list"]] {
+        let ran = call(&strace)
+            .args([
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                "inject=statx:error=EIO",
+            ])
+            .arg("-P")
+            .arg(&file)
+            .arg(host::program())
+            .arg("--dir")
+            .arg(life.dir())
+            .args(words)
+            .run();
+        let said = format!(
+            "launcher: cannot look at the cgroup `{}`: Input/output error\n",
+            group.display()
+        );
+        assert_eq!((ran.exited(), &ran.stderr), (Some(1), &said), "{words:?}");
+    }
+    life.run(&["resume", &uuid]).exits(0);
+    life.run(&["stop", &uuid]).exits(0);
+    life.leaves_nothing();
+}
+
 /// What `pause` says of a pod where it cannot be paused.
 #[track_caller]
 fn refused(ran: Ran, uuid: &str, said: &str) {

@@ -465,7 +465,9 @@ pub(crate) fn remove(top: &Path) -> Result<()> {
             }
         }
         // Who is frozen in version 1 does not die, whoever kills it.
-        let _ = Freezer::of(top).map(|freezer| freezer.thaw());
+        if let Ok(Some(freezer)) = Freezer::of(top) {
+            let _ = freezer.thaw();
+        }
         if attempt >= PATIENCE && put(&top.join("cgroup.kill"), "1").is_err() {
             // Before Linux 5.14, and in version 1. Who is not killed is still there.
             let _ = freezer::condemn(top);

@@ -17,6 +17,7 @@
 //!    which nobody knows who ends the pod.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -123,7 +124,12 @@ impl Turn {
         let own = self.groups()?;
         let own = own.iter().flat_map(cgroup::Groups::tops).cloned();
         let tops = self.recorded()?.into_iter().chain(own);
-        Ok(tops.filter_map(|top| Freezer::of(&top)).collect())
+        let freezers = tops.map(|top| look(&top));
+        Ok(freezers
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// Finds the group to freeze, or makes it.
@@ -164,7 +170,7 @@ impl Turn {
             self.record(&group)?;
         }
         cgroup::make_one(&group, known)?;
-        Freezer::of(&group).ok_or_else(|| {
+        look(&group)?.ok_or_else(|| {
             // It is of no use, and nobody is in it.
             let _ = cgroup::remove(&group);
             let mount = hierarchy.base.display();
@@ -381,8 +387,37 @@ pub(crate) fn is_frozen(process: &Member) -> Result<bool> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
     let theirs = process.read("cgroup")?.unwrap_or_default();
     let groups = membership::groups(&mounts, &theirs).into_iter();
-    let mut freezers = groups.filter_map(|group| Freezer::of(&group));
-    Ok(freezers.any(|one| one.is_frozen().unwrap_or(false)))
+    for group in groups {
+        let Some(freezer) = look(&group)? else {
+            continue;
+        };
+        match freezer.is_frozen() {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            // It was removed meanwhile, and so the process is not in it any more.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error).context(|| cannot_look(&group)),
+        }
+    }
+    Ok(false)
+}
+
+/// Takes a group, if it is there and can be frozen.
+fn look(group: &Path) -> Result<Option<Freezer>> {
+    Freezer::of(group).context(|| cannot_look(group))
+}
+
+fn cannot_look(group: &Path) -> String {
+    format!("cannot look at the cgroup `{}`", group.display())
+}
+
+/// Of what is open of a group that was removed the kernel says that there is no
+/// such device.
+fn is_gone(error: &io::Error) -> bool {
+    let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|errno| gone.contains(&errno))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Plain {
     }
 
     fn freezer(&self) -> Freezer {
-        Freezer::of(&self.0).unwrap()
+        Freezer::of(&self.0).unwrap().unwrap()
     }
 
     /// A message about it, without its path.

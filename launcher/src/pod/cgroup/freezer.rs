@@ -34,16 +34,18 @@ const NAP: Duration = Duration::from_millis(5);
 
 impl Freezer {
     /// Takes a group, if the kernel can freeze it.
-    pub(crate) fn of(group: &Path) -> Option<Self> {
-        let version = match [STATE_1, STATE_2].map(|name| group.join(name).exists()) {
-            [_, true] => Version::Two,
-            [true, _] => Version::One,
-            _ => return None,
+    pub(crate) fn of(group: &Path) -> io::Result<Option<Self>> {
+        let version = if group.join(STATE_2).try_exists()? {
+            Version::Two
+        } else if group.join(STATE_1).try_exists()? {
+            Version::One
+        } else {
+            return Ok(None);
         };
-        Some(Self {
+        Ok(Some(Self {
             group: group.to_owned(),
             version,
-        })
+        }))
     }
 
     /// Returns the group.
@@ -131,7 +133,11 @@ impl Freezer {
         // Where groups below have controllers, the processes of none of them
         // are in the one that is for those.
         let rest = self.group.join(INIT);
-        let group = if rest.is_dir() { &rest } else { &self.group };
+        let group = if rest.try_exists()? {
+            &rest
+        } else {
+            &self.group
+        };
         match put(&group.join(PROCESSES), &pid.to_string()) {
             Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(()),
             result => result,
