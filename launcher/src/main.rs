@@ -174,10 +174,8 @@ fn done(result: Result<()>) -> ExitCode {
     }
 }
 
-/// Prints an error: the only place that does.
 fn fail(error: &Error, status: u8) -> ExitCode {
-    // Where not even this can be written, the status has to do.
-    let _ = writeln!(std::io::stderr(), "launcher: {error}");
+    command::complain(error);
     ExitCode::from(status)
 }
 

@@ -42,7 +42,8 @@ pub(crate) const OURS: u8 = 125;
 /// Says to the caller what is worth knowing and is no error.
 fn say(notes: &[String]) {
     for note in notes {
-        // Where not even this can be written there is nobody to hear it.
+        // In one call, so that no line of an app gets into it. Where not even this
+        // can be written there is nobody to hear it.
         let _ = std::io::stderr().write_all(format!("launcher: {note}\n").as_bytes());
     }
 }
@@ -52,8 +53,8 @@ fn mark() {
     let _ = std::io::stderr().write_all(b"--- 8< ---\n");
 }
 
-/// Says a failure that does not end the command.
-fn complain(error: &Error) {
+/// Says a failure.
+pub(crate) fn complain(error: &Error) {
     say(&[error.to_string()]);
 }
 

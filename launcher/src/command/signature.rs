@@ -2,11 +2,12 @@
 //! not in the store.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
+use super::complain;
 use crate::ground::dirs::Dirs;
-use crate::ground::{Context as _, Error, Result};
+use crate::ground::{Context as _, Result};
 use crate::image::keyring::Keyring;
 use crate::image::openpgp::{Check, SIGNATURE_LIMIT};
 use crate::image::survey;
@@ -32,9 +33,7 @@ pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<St
     file.rewind().context(what)?;
     let name = survey::check(file).context(what)?.value.name;
     let keyring = Keyring::open(dirs)?;
-    let signer = keyring.verify(check, &name, &mut |warning: &Error| {
-        let _ = writeln!(std::io::stderr(), "launcher: {warning}");
-    });
+    let signer = keyring.verify(check, &name, &mut complain);
     let signer = signer.context(what)?;
     let user = signer.user.map(|user| format!(" {}", quoted(&user)));
     Ok(format!(

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::complain;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::image::fetch;
@@ -268,9 +269,7 @@ fn listed(entries: &[Entry], json: bool) -> String {
     for entry in entries {
         match &entry.key {
             Ok(key) => rows.push((entry, key.as_ref())),
-            Err(error) => {
-                let _ = writeln!(std::io::stderr(), "launcher: {error}");
-            }
+            Err(error) => complain(error),
         }
     }
     if json {

@@ -2,7 +2,7 @@
 //! it, and, where it is known, what to do next.
 //!
 //! Code that knows a noun adds it once, with [`Context`]; nothing adds "error
-//! while". `main` alone prints.
+//! while". `command::complain` alone prints them.
 
 use std::{fmt, io};
 
