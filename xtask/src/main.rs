@@ -53,7 +53,7 @@ The tasks of Nose Cone: cargo xtask TASK
   sweep     kill every command at each of its system calls, and let each call
             fail; --only WORD takes the commands that have it, --sample a few
             calls of each; --races runs commands beside each other instead, in
-            many rounds [--rounds N] (as root, half an hour each)
+            many rounds [--rounds N] (as root; half an hour, and a quarter)
   soak      run hundreds of pods, at once and in sequence, and look for what is
             left of them (as root)
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
