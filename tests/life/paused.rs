@@ -356,6 +356,48 @@ fn who_pauses_or_resumes_can_be_killed_at_any_time() {
     }
 }
 
+/// `launcher WORDS`, where a file cannot be looked at.
+fn hidden(life: &Life, strace: &Path, file: &Path, words: &[&str]) -> Ran {
+    call(strace)
+        .args(["-f", "-qq", "-o", "/dev/null"])
+        .args(["-e", "inject=statx:error=EIO", "-P"])
+        .arg(file)
+        .arg(host::program())
+        .arg("--dir")
+        .arg(life.dir())
+        .args(words)
+        .run()
+}
+
+#[test]
+fn a_group_that_cannot_be_looked_at_is_removed_and_another_one_made() {
+    require_root!();
+    let strace = tool!("strace");
+    let ([best], false) = (&mounts("cgroup2", "")[..], first().is_empty()) else {
+        skip!("needs cgroups of both versions to freeze");
+    };
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    let group = best.join(format!("nosecone-{uuid}"));
+    hidden(
+        &life,
+        &strace,
+        &group.join("cgroup.freeze"),
+        &["pause", &uuid],
+    )
+    .exits(0)
+    .says(&format!("paused {uuid}\n"));
+    assert!(!group.exists());
+    life.run(&["pause", &uuid])
+        .exits(0)
+        .complains(&format!("launcher: pod `{uuid}` is paused already\n"));
+    life.run(&["resume", &uuid]).exits(0).complains("");
+    assert_eq!(life.state(&uuid), "running");
+    life.run(&["stop", &uuid]).exits(0).complains("");
+    leaves_no_group(&uuid);
+    life.leaves_nothing();
+}
+
 #[test]
 fn what_cannot_be_looked_at_is_not_called_running() {
     require_root!();
@@ -368,22 +410,7 @@ fn what_cannot_be_looked_at_is_not_called_running() {
     let group = best.pause(&life, &uuid);
     let file = group.join("cgroup.freeze");
     for words in [&["resume", &uuid][..], &["status", &uuid], &["list"]] {
-        let ran = call(&strace)
-            .args([
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                "inject=statx:error=EIO",
-            ])
-            .arg("-P")
-            .arg(&file)
-            .arg(host::program())
-            .arg("--dir")
-            .arg(life.dir())
-            .args(words)
-            .run();
+        let ran = hidden(&life, &strace, &file, words);
         let said = format!(
             "launcher: cannot look at the cgroup `{}`: Input/output error\n",
             group.display()

@@ -124,19 +124,16 @@ impl Turn {
         let own = self.groups()?;
         let own = own.iter().flat_map(cgroup::Groups::tops).cloned();
         let tops = self.recorded()?.into_iter().chain(own);
-        let freezers = tops.map(|top| look(&top));
-        Ok(freezers
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-            .collect())
+        tops.filter_map(|top| look(&top).transpose()).collect()
     }
 
     /// Finds the group to freeze, or makes it.
     fn freezer(&self, hierarchies: &[Hierarchy]) -> Result<Freezer> {
         let what = || format!("cannot pause pod `{}`", self.uuid);
         // What is frozen by one group, another cannot freeze.
-        if let Some(found) = self.freezers()?.into_iter().next() {
+        let asked = |one: &Freezer| one.is_asked().unwrap_or(false);
+        let found = self.freezers()?.into_iter();
+        if let Some(found) = found.min_by_key(|one| !asked(one)) {
             return Ok(found);
         }
         let mut refused = None;
@@ -170,16 +167,17 @@ impl Turn {
             self.record(&group)?;
         }
         cgroup::make_one(&group, known)?;
-        look(&group)?.ok_or_else(|| {
+        let freezer = look(&group).and_then(|freezer| {
+            let mount = hierarchy.base.display();
+            let what = format!("groups below `{mount}` cannot be frozen");
+            let hint = "in version 2 that takes Linux 5.2";
+            freezer.ok_or_else(|| Error::new(Kind::Failed, what).hint(hint))
+        });
+        if freezer.is_err() {
             // It is of no use, and nobody is in it.
             let _ = cgroup::remove(&group);
-            let mount = hierarchy.base.display();
-            Error::new(
-                Kind::Failed,
-                format!("groups below `{mount}` cannot be frozen"),
-            )
-            .hint("in version 2 that takes Linux 5.2")
-        })
+        }
+        freezer
     }
 
     fn record(&self, group: &Path) -> Result<()> {
