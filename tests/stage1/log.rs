@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Root, init_with};
 use crate::host::{self, Call};
 
+/// No record is longer, with all that stands before it.
+const RECORD: u64 = 5000;
+
 /// A pod whose app has FIFOs as its standard output and error, with a log of
 /// files of at most so many bytes.
 struct Logged {
@@ -120,7 +123,10 @@ fn a_log_that_would_be_too_large_makes_room() {
     let kept = pod.text("log.1", "out") + &pod.text("log", "out");
     let whole: String = (0..9000).map(|i| format!("line {i}\n")).collect();
     assert!(whole.ends_with(&kept), "{kept}");
-    assert!(kept.len() > 16_000, "{}", kept.len());
+    // Nothing goes before the file that it is in is full. How much of that is
+    // what was written depends on how little of it came at a time.
+    let full = fs::metadata(pod.dir.join("log.1")).unwrap().len();
+    assert!(full > 20_000 - RECORD, "{full}");
 }
 
 #[test]
