@@ -92,7 +92,8 @@ impl Drop for Staging {
     }
 }
 
-fn unwritten(name: &str) -> String {
+/// What is said of a file that cannot be written.
+pub(crate) fn unwritten(name: &str) -> String {
     format!("cannot write `{name}`")
 }
 

@@ -39,7 +39,7 @@ use super::flush::Flush;
 use super::frame::{self, Recorder};
 use super::hold;
 use super::names;
-use super::staging::Staging;
+use super::staging::{Staging, unwritten};
 use super::stream;
 use super::verify::{self, Incoming, Verified};
 use crate::ground::dirs::Dirs;
@@ -392,8 +392,8 @@ impl<'a> Store<'a> {
         let staging = Staging::make(self.dirs)?;
         let rootfs = staging.directory("rootfs")?;
         let mut extract = Extract::new(rootfs.as_fd())?;
-        let unwritten = || "cannot write `frame`";
-        let recorder = Recorder::new(staging.create("frame")?).context(unwritten)?;
+        let recorder = Recorder::new(staging.create("frame")?);
+        let recorder = recorder.context(|| unwritten("frame"))?;
         let fd = staging.fd().try_clone_to_owned();
         let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
         let (input, claim) = incoming.open();
@@ -415,7 +415,7 @@ impl<'a> Store<'a> {
             staging.write("implicit", &listed(&implicit))?;
         }
         staging.write("manifest", &text)?;
-        recorder.finish().context(unwritten)?;
+        recorder.finish().context(|| unwritten("frame"))?;
         staging.write("record", Record::of(from, &verified).text().as_bytes())?;
         flush
             .finish()

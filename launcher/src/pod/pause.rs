@@ -384,8 +384,7 @@ pub(crate) fn is_frozen(process: &Member) -> Result<bool> {
     let what = || "cannot read which file systems are mounted";
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
     let theirs = process.read("cgroup")?.unwrap_or_default();
-    let groups = membership::groups(&mounts, &theirs).into_iter();
-    for group in groups {
+    for group in membership::groups(&mounts, &theirs) {
         let Some(freezer) = look(&group)? else {
             continue;
         };
