@@ -61,9 +61,9 @@ fn a_pod_whose_inner_init_was_killed_before_its_apps_ran_says_so() {
     let life = Life::new();
     for options in [&["run", "--keep"][..], &["run", "--detach"]] {
         // What is made in `/dev` of the pod.
-        let fault = "inject=mknodat:signal=KILL:when=1";
+        let fault = ["inject=mknodat:signal=KILL:when=1"];
         let words = [options, &["PROBE", "--", "--exit-code", "0"]].concat();
-        life.call_by(&strace, fault, &words)
+        life.call_by(&strace, &fault, &words)
             .run()
             .exits(137)
             .says("")

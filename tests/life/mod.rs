@@ -55,10 +55,12 @@ impl Life {
         launcher(&self.dir()).args(Self::words(words))
     }
 
-    /// The same under strace(1), which injects a fault.
-    fn call_by(&self, strace: &Path, fault: &str, words: &[&str]) -> Call {
+    /// The same under strace(1), which injects a fault: into all calls, or with
+    /// `-P PATH` into those that are about a file.
+    fn call_by(&self, strace: &Path, fault: &[&str], words: &[&str]) -> Call {
         host::call(strace)
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", fault])
+            .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+            .args(fault)
             .arg(host::program())
             .arg("--dir")
             .arg(self.dir())

@@ -356,17 +356,11 @@ fn who_pauses_or_resumes_can_be_killed_at_any_time() {
     }
 }
 
-/// `launcher WORDS`, where a file cannot be looked at.
-fn hidden(life: &Life, strace: &Path, file: &Path, words: &[&str]) -> Ran {
-    call(strace)
-        .args(["-f", "-qq", "-o", "/dev/null"])
-        .args(["-e", "inject=statx:error=EIO", "-P"])
-        .arg(file)
-        .arg(host::program())
-        .arg("--dir")
-        .arg(life.dir())
-        .args(words)
-        .run()
+/// `launcher WORDS`, where what a group is frozen by cannot be looked at.
+fn hidden(life: &Life, strace: &Path, group: &Path, words: &[&str]) -> Ran {
+    let file = group.join("cgroup.freeze");
+    let fault = ["inject=statx:error=EIO", "-P", file.to_str().unwrap()];
+    life.call_by(strace, &fault, words).run()
 }
 
 #[test]
@@ -379,14 +373,9 @@ fn a_group_that_cannot_be_looked_at_is_removed_and_another_one_made() {
     let life = Life::new();
     let uuid = life.waiting(&[]);
     let group = best.join(format!("nosecone-{uuid}"));
-    hidden(
-        &life,
-        &strace,
-        &group.join("cgroup.freeze"),
-        &["pause", &uuid],
-    )
-    .exits(0)
-    .says(&format!("paused {uuid}\n"));
+    hidden(&life, &strace, &group, &["pause", &uuid])
+        .exits(0)
+        .says(&format!("paused {uuid}\n"));
     assert!(!group.exists());
     life.run(&["pause", &uuid])
         .exits(0)
@@ -408,9 +397,8 @@ fn what_cannot_be_looked_at_is_not_called_running() {
     let life = Life::new();
     let uuid = life.waiting(&[]);
     let group = best.pause(&life, &uuid);
-    let file = group.join("cgroup.freeze");
     for words in [&["resume", &uuid][..], &["status", &uuid], &["list"]] {
-        let ran = hidden(&life, &strace, &file, words);
+        let ran = hidden(&life, &strace, &group, words);
         let said = format!(
             "launcher: cannot look at the cgroup `{}`: Input/output error\n",
             group.display()

@@ -45,7 +45,15 @@ pub(super) fn sweep(command: &Command) {
     }
     let (mut hit, mut found) = (0, 0);
     for point in &points {
-        let outcome = sweep.hit(point);
+        let mut outcome = sweep.hit(point);
+        if outcome.lost {
+            say(&format!(
+                "{}: strace lost it, so once more\n",
+                command.words
+            ));
+            sweep = Sweep::begin(sweep.strace, command);
+            outcome = sweep.hit(point);
+        }
         hit += usize::from(outcome.hit);
         found += outcome.findings.len();
         for finding in &outcome.findings {
@@ -93,8 +101,18 @@ struct Sweep<'a> {
 struct Outcome {
     /// It has come to that point.
     hit: bool,
+    /// It does not end because of strace.
+    lost: bool,
     /// What is wrong.
     findings: Vec<String>,
+}
+
+/// Why a command was not waited for any longer.
+#[derive(Debug, PartialEq, Eq)]
+struct Hang {
+    what: String,
+    /// Because of strace.
+    lost: bool,
 }
 
 impl<'a> Sweep<'a> {
@@ -155,9 +173,9 @@ impl<'a> Sweep<'a> {
         let strace = points::strace(&self.strace, &log, point).arg(host::program());
         let (ran, hangs) = self.to_its_end(self.call(strace, &it));
         let log = fs::read_to_string(log).unwrap_or_default();
-        let mut findings: Vec<String> = hangs.into_iter().collect();
-        // What was to be said may have been hit as well.
-        let said = !ran.stderr.is_empty() || log.contains("write(2, \"launcher: ");
+        let lost = hangs.as_ref().is_some_and(|hang| hang.lost);
+        let mut findings: Vec<String> = hangs.into_iter().map(|hang| hang.what).collect();
+        let said = !ran.stderr.is_empty() || was_silenced(&log);
         findings.extend(self.told(&ran, said, point.fault, &it));
         match self.left(&it) {
             Ok(left) if left == self.expected => {}
@@ -171,23 +189,24 @@ impl<'a> Sweep<'a> {
         findings.extend(self.ground.kept_by_the_kernel());
         Outcome {
             hit: log.contains("(INJECTED)") || log.contains("+++ killed by SIGKILL"),
+            lost,
             findings,
         }
     }
 
     /// Runs a command to its end, and to that of all that it has left running: a
     /// pod is stopped. Whatever goes on that no pod is listed for hangs.
-    fn to_its_end(&self, call: Call) -> (Ran, Option<String>) {
+    fn to_its_end(&self, call: Call) -> (Ran, Option<Hang>) {
         let others = self.running();
         let mut running = call.start();
         let (begun, strace) = (Instant::now(), running.pid());
         let (mut command, mut hangs) = (None, None);
         while !running.has_ended() {
             if begun.elapsed() > DEADLINE {
-                // What stands still for strace goes on when that is gone.
-                if !stands_still(strace) {
-                    hangs = Some(format!("it does not end: {}", family(strace)));
-                }
+                hangs = Some(Hang {
+                    what: format!("it does not end: {}", family(strace)),
+                    lost: stands_still(strace),
+                });
                 kill_family(strace);
                 break;
             }
@@ -284,6 +303,25 @@ fn family(pid: u32) -> String {
         format!("{child} ({words}) in {place}; {}", family(child))
     };
     children(pid).into_iter().map(of).collect()
+}
+
+/// Tells whether what was to be said was hit as well, by strace's log.
+fn was_silenced(log: &str) -> bool {
+    let pid = |line: &str| line.split(' ').next().map(str::to_owned);
+    let mut lines = log.lines();
+    while let Some(line) = lines.next() {
+        if !line.contains("write(2, \"launcher: ") {
+            continue;
+        }
+        let end = match line.ends_with("<unfinished ...>") {
+            true => lines.clone().find(|next| pid(next) == pid(line)),
+            false => Some(line),
+        };
+        if end.is_some_and(|end| end.contains("(INJECTED)")) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Tells whether processes wait for nothing but that strace lets them go on, and
