@@ -49,8 +49,7 @@ pub(crate) fn unpack(rounds: usize) -> Result<()> {
             let bench = Bench {
                 launcher: &built.launcher,
                 image,
-                place: &place.mounted,
-                keep: place.disk.is_some(),
+                place: &place,
                 url: server.as_ref().map(|server| server.url(image)),
             };
             table(&format!("{title}, {}", place.kind), &bench.run(rounds)?);
@@ -193,16 +192,14 @@ impl Drop for Place {
 struct Bench<'a> {
     launcher: &'a Path,
     image: &'a Path,
-    place: &'a Path,
-    /// What was unpacked stays: a disk does not get faster by deleting.
-    keep: bool,
+    place: &'a Place,
     /// Where the image can be had from loopback.
     url: Option<String>,
 }
 
 impl Bench<'_> {
     fn run(&self, rounds: usize) -> Result<Vec<Contender>> {
-        let tar = self.place.join("image.tar");
+        let tar = self.place.mounted.join("image.tar");
         let output = fs::File::create(&tar).map_err(failed("make", &tar))?;
         let mut unzip = cmd("gzip").args(["-dc"]).arg(self.image).into_command();
         let status = unzip.stdout(output).status();
@@ -212,11 +209,15 @@ impl Bench<'_> {
         // The first round counts memory, not time. Interleaved, so that
         // whatever else the machine does meets all alike.
         for round in 0..=rounds.max(1) {
-            let place = self.place.join(round.to_string());
+            let place = self.place.mounted.join(round.to_string());
             fs::create_dir_all(&place).map_err(failed("make", &place))?;
             for mut contender in self.contenders(&place, &tar, layout.as_deref())? {
                 // What others left to be written is written on their account.
-                cmd("sync").args(["-f"]).arg(self.place).quiet().run()?;
+                cmd("sync")
+                    .args(["-f"])
+                    .arg(&self.place.mounted)
+                    .quiet()
+                    .run()?;
                 if round == 0 {
                     contender.watched()?;
                     results.push(contender);
@@ -228,7 +229,8 @@ impl Bench<'_> {
                     result.times.push(time);
                 }
             }
-            if !self.keep {
+            // A disk does not get faster by deleting.
+            if self.place.disk.is_none() {
                 fs::remove_dir_all(&place).map_err(failed("remove", &place))?;
             }
         }
@@ -299,7 +301,7 @@ impl Bench<'_> {
         let Some(umoci) = find("umoci") else {
             return Ok(None);
         };
-        let layout = self.place.join("layout");
+        let layout = self.place.mounted.join("layout");
         let _ = fs::remove_dir_all(&layout);
         let image = format!("{}:image", layout.display());
         let umoci = || cmd(&umoci).quiet();
