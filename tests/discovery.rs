@@ -18,6 +18,7 @@ macro_rules! site {
     }};
 }
 
+mod resume;
 mod transfer;
 
 const TEST: &str = "nosecone.net/example/test";

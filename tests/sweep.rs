@@ -102,6 +102,11 @@ fn stored(ground: &Ground) -> String {
     ground.says("fetch --quiet --full FILE")
 }
 
+fn begun(ground: &Ground) -> String {
+    server::begin(&ground.dir());
+    String::new()
+}
+
 fn rendered(ground: &Ground) -> String {
     stored(ground);
     ground.says("run DEPENDENT -- --exit-code 0")
@@ -292,6 +297,26 @@ fn a_fetch_of_a_file_can_be_cut_short() {
 fn a_fetch_from_a_server_can_be_cut_short() {
     require_root!();
     command("fetch --insecure-options=image,http http://SERVER/image.aci")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .sweep();
+}
+
+#[test]
+fn what_is_swept_as_the_beginning_of_a_download_is_one() {
+    require_root!();
+    let ground = Ground::new();
+    begun(&ground);
+    let ran = ground.run("fetch --insecure-options=image,http http://SERVER/image.aci");
+    assert!(ran.stderr.contains("Resuming: "), "{ran:?}");
+    assert!(is_stored(&ground));
+}
+
+#[test]
+fn a_fetch_that_goes_on_with_another_one_can_be_cut_short() {
+    require_root!();
+    command("fetch --insecure-options=image,http http://SERVER/image.aci")
+        .after(begun)
         .promises(|ground, _, _| is_stored(ground))
         .of_images()
         .sweep();

@@ -158,7 +158,8 @@ impl Ground {
         Ok(self.files())
     }
 
-    /// Every path in the directory, but those in images.
+    /// Every path in the directory, but those in images, and but what is kept
+    /// of downloads, which goes when it is a day old.
     fn files(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut waiting = vec![self.dir()];
@@ -167,7 +168,8 @@ impl Ground {
                 let path = directory.join(name);
                 let within = path.strip_prefix(self.dir()).unwrap();
                 found.insert(within.display().to_string());
-                if path.is_dir() && !path.is_symlink() && directory != self.dir().join("images") {
+                let others = ["images", "downloads"].map(|name| self.dir().join(name));
+                if path.is_dir() && !path.is_symlink() && !others.contains(&directory) {
                     waiting.push(path);
                 }
             }

@@ -21,7 +21,10 @@ const LAYERS: &[&str] = &[
 const ADDRESSES: &[(&str, &[&str])] = &[
     ("base64", &["pod/metadata"]),
     ("bzip2", &["image/decompress"]),
-    ("crc32fast", &["image/gzip", "image/deflate"]),
+    (
+        "crc32fast",
+        &["image/pieces", "image/gzip", "image/deflate"],
+    ),
     ("hmac", &["words/digest"]),
     ("html5gum", &["image/meta"]),
     ("httparse", &["run/serve"]),

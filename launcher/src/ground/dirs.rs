@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/                      --dir, or $XDG_DATA_HOME/nosecone for ordinary users
+//! ├── downloads/            beginnings of archives, until the rest is fetched
 //! ├── images/ID/            manifest, rootfs/, record: complete if it exists
 //! ├── names/                indexes of images: by name, by file
 //! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage

@@ -18,9 +18,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::begun::Begun;
 use super::credentials::{self, Credentials};
 use super::discovery::{self, Attempts, Why};
-use super::http::{self, Answer, Download, Options as WebOptions, Refusal, Web};
+use super::http::{self, Answer, Have, Options as WebOptions, Refusal, Web};
 use super::keyring::Keyring;
 use super::local;
 use super::meta::Endpoint;
@@ -346,8 +347,13 @@ impl<'a> Fetch<'a> {
                     .hint("with `--pull-policy=new` it would be fetched"),
             );
         }
-        let known = copy.as_ref().map(|copy| &copy.validators);
-        let answer = match self.web()?.open(url, wanted.size, known) {
+        let mut begun = Begun::look(self.dirs, url);
+        let have = Have {
+            copy: copy.as_ref().map(|copy| &copy.validators),
+            part: begun.part(),
+        };
+        let web = self.web()?;
+        let answer = match web.open(url, wanted.size, have) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -368,14 +374,29 @@ impl<'a> Fetch<'a> {
             self.talk
                 .say(&format!("Redirected: {url} -> {}", download.url()));
         }
+        if download.at() > 0 {
+            self.talk
+                .say(&format!("Resuming: {url} after {} bytes", download.at()));
+        }
         let voucher = self.voucher(signature, wanted)?;
         let (validators, fresh) = (download.validators().clone(), download.freshness());
-        let id = self.store.take(Incoming {
+        let progress = self.talk.progress(url, download.length());
+        let taken = self.store.take(Incoming {
             name: url.to_owned(),
-            input: Box::new(self.shown(url, download)),
+            input: Box::new(Shown {
+                input: begun.with(download)?,
+                progress: Some(progress),
+            }),
             voucher,
             asked: wanted.name.cloned(),
             size: wanted.size,
+        });
+        let kept = begun.end();
+        let id = taken.map_err(|error| match kept {
+            true => {
+                error.hint("what has come is kept for a day, and the next call goes on with it")
+            }
+            false => error,
         })?;
         self.fetched.set(true);
         let file = url.rsplit('/').next().unwrap_or(url);
@@ -421,13 +442,6 @@ impl<'a> Fetch<'a> {
                 }
                 (document, _) => return Ok(document),
             }
-        }
-    }
-
-    fn shown(&self, url: &str, download: Download) -> Shown {
-        Shown {
-            progress: Some(self.talk.progress(url, download.length())),
-            download,
         }
     }
 }
@@ -511,15 +525,15 @@ impl Voucher for Signed {
     }
 }
 
-/// A download that a person watches.
+/// An archive that a person watches come.
 struct Shown {
-    download: Download,
+    input: Box<dyn Read + Send>,
     progress: Option<Progress>,
 }
 
 impl Read for Shown {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.download.read(buffer)?;
+        let count = self.input.read(buffer)?;
         match (&mut self.progress, count) {
             (progress, 0) => progress.take().map_or((), Progress::finish),
             (Some(progress), count) => progress.advance(count as u64),

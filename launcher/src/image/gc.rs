@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::begun;
 use super::hold;
 use super::names;
 use super::staging::Staging;
@@ -65,6 +66,7 @@ impl Collect<'_> {
         if self.dry {
             return Ok(());
         }
+        begun::clear(self.dirs.root(), self.grace)?;
         names::prune(self.dirs, &|id| self.store.contains(id))?;
         // Making a directory there clears what interrupted processes left.
         drop(Staging::make(self.dirs)?);

@@ -80,6 +80,26 @@ pub(crate) struct Validators {
     pub(crate) last_modified: Option<String>,
 }
 
+/// The beginning of a document, which need not come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// What identifies the version of which it is.
+    pub(crate) validators: Validators,
+    /// How many bytes the whole document has.
+    pub(crate) length: u64,
+    /// How many of them are there.
+    pub(crate) at: u64,
+}
+
+/// What is there of a document already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Have<'a> {
+    /// A copy.
+    pub(crate) copy: Option<&'a Validators>,
+    /// A part, perhaps of another version.
+    pub(crate) part: Option<&'a Part>,
+}
+
 /// Until when a copy need not be asked for again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Freshness {
@@ -166,27 +186,32 @@ impl Web {
 
     /// Fetches a small document: whole, and at most `limit` bytes.
     pub(crate) fn document(&self, url: &str, limit: u64) -> std::result::Result<Vec<u8>, Refusal> {
-        match self.open(url, Some(limit), None)? {
+        match self.open(url, Some(limit), Have::default())? {
             Answer::Download(download) => download.whole(),
             Answer::Unchanged(_) => Err(Refusal::new(url, "the server sent no document")),
         }
     }
 
-    /// Opens a download of at most `limit` bytes. `known` tells which copy we
-    /// have already.
+    /// Opens a download of at most `limit` bytes: of all of the document, or of
+    /// the rest, if we have a part of the version that the server has.
     pub(crate) fn open(
         &self,
         url: &str,
         limit: Option<u64>,
-        known: Option<&Validators>,
+        have: Have<'_>,
     ) -> std::result::Result<Answer, Refusal> {
         let start = Url::parse(url).map_err(|why| Refusal::plain(&why))?;
         let mut conditions = Vec::new();
-        if let Some(known) = known {
+        if let Some(known) = have.copy {
             let tag = known.etag.clone().map(|tag| ("If-None-Match", tag));
             let date = known.last_modified.clone();
             conditions.extend(tag);
             conditions.extend(date.map(|date| ("If-Modified-Since", date)));
+        }
+        if let Some(part) = have.part
+            && let Some(validator) = part.validators.strong()
+        {
+            conditions.extend(download::behind(part.at, validator));
         }
         let mut failures = 0;
         let reply = loop {
@@ -198,12 +223,19 @@ impl Web {
                 other => break other?,
             }
         };
-        match reply.head.status {
-            200 => {
-                let client = Arc::clone(&self.0);
-                Download::new(client, start, reply, limit).map(Answer::Download)
+        let client = Arc::clone(&self.0);
+        match (reply.head.status, have.part) {
+            (200, _) => Download::new(client, start, reply, limit).map(Answer::Download),
+            (206 | 412 | 416, Some(part)) => {
+                match Download::rest(client, start, part, reply, limit) {
+                    Ok(rest) => Ok(Answer::Download(rest)),
+                    // The server means something else; all of it will do.
+                    Err(_) => self.open(url, limit, Have { part: None, ..have }),
+                }
             }
-            304 if known.is_some() => Ok(Answer::Unchanged(reply.head.headers.freshness())),
+            (304, _) if have.copy.is_some() => {
+                Ok(Answer::Unchanged(reply.head.headers.freshness()))
+            }
             _ => Err(Refusal::status_of(&reply)),
         }
     }

@@ -162,7 +162,7 @@ fn known_at(name: &str, domains: &[String]) -> Credentials {
 
 /// Fetches all of a download; gives the text, or the message.
 fn fetch(web: &Web, url: &str) -> std::result::Result<String, String> {
-    let mut download = match web.open(url, None, None) {
+    let mut download = match web.open(url, None, Have::default()) {
         Ok(Answer::Download(download)) => download,
         Ok(Answer::Unchanged(_)) => return Ok("unchanged".to_owned()),
         Err(refusal) => return Err(refusal.to_string()),

@@ -1,6 +1,7 @@
 //! Images: from an archive's bytes to a verified, unpacked tree in the store.
 
 mod archive;
+mod begun;
 pub(crate) mod credentials;
 mod decompress;
 mod deflate;
@@ -24,6 +25,7 @@ mod names;
 pub(crate) mod openpgp;
 pub(crate) mod pack;
 mod pax;
+mod pieces;
 mod remembered;
 pub(crate) mod rootfs;
 pub(crate) mod staging;

@@ -46,10 +46,7 @@ impl Remembered {
     /// Opens what is known of an address, and waits until nobody else fetches it.
     pub(super) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
         let what = || format!("cannot look up what was fetched from `{url}`");
-        let mut hasher = Hasher::new();
-        hasher.update(url.as_bytes());
-        let hash = hasher.finish().short();
-        let name = format!("url-{}", hash.trim_start_matches("sha512-"));
+        let name = format!("url-{}", hash(url));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(dirs.names()?, &name, flags, mode).context(what)?;
@@ -94,6 +91,14 @@ impl Remembered {
             .and_then(|()| self.file.write_all(text(&copy, &self.url).as_bytes()))
             .context(|| format!("cannot remember what was fetched from `{}`", self.url))
     }
+}
+
+/// Returns what stands for an address in the name of a file.
+pub(super) fn hash(url: &str) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(url.as_bytes());
+    let hash = hasher.finish().short();
+    hash.trim_start_matches("sha512-").to_owned()
 }
 
 /// Returns the time, in seconds since 1970.

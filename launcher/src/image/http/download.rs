@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::headers::Headers;
 use super::url::Url;
-use super::wire::{Body, Fault};
-use super::{Client, Freshness, Refusal, Reply, Validators};
+use super::wire::{Body, Fault, Head};
+use super::{Client, Freshness, Part, Refusal, Reply, Validators};
 
 /// So many bytes since the last failure, and the count of failures starts anew.
 const PROGRESS: u64 = 1 << 20;
@@ -70,6 +70,42 @@ impl Download {
             taken: 0,
             ended: false,
         })
+    }
+
+    /// Goes on with a document of which there is a part already.
+    pub(super) fn rest(
+        client: Arc<Client>,
+        start: Url,
+        part: &Part,
+        reply: Reply,
+        limit: Option<u64>,
+    ) -> Result<Self, Refusal> {
+        let headers = &reply.head.headers;
+        let mut rest = Self {
+            client,
+            start,
+            length: Some(part.length),
+            limit,
+            validators: part.validators.clone(),
+            freshness: headers.freshness(),
+            framed: headers.is_framed(),
+            url: reply.url.to_string(),
+            body: reply.body,
+            at: part.at,
+            failures: 0,
+            failed_at: part.at,
+            piece: Vec::new(),
+            taken: 0,
+            ended: false,
+        };
+        rest.agree(&reply.head)?;
+        rest.count(0)?;
+        Ok(rest)
+    }
+
+    /// Returns how much has come.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
     }
 
     /// Returns how many bytes there will be, if the server says so.
@@ -163,8 +199,7 @@ impl Download {
             let Some(validator) = self.validators.strong() else {
                 return Err(refusal);
             };
-            conditions.push(("Range", format!("bytes={}-", self.at)));
-            conditions.push(("If-Range", validator.to_owned()));
+            conditions.extend(behind(self.at, validator));
         }
         if lasting {
             return Err(refusal);
@@ -176,19 +211,26 @@ impl Download {
             }
             self.client.rest(self.failures, refusal.after);
             match self.client.get(&self.start, &conditions) {
-                Ok(reply) => return self.adopt(reply),
+                Ok(reply) if !matches!(reply.head.status, 200 | 206 | 412 | 416) => {
+                    return Err(Refusal::status_of(&reply));
+                }
+                Ok(reply) => {
+                    self.agree(&reply.head)?;
+                    self.body = reply.body;
+                    return Ok(());
+                }
                 Err(next) if next.passing => refusal = next,
                 Err(next) => return Err(next),
             }
         }
     }
 
-    /// Takes the rest of the document from a new answer, if that is what it is.
-    fn adopt(&mut self, reply: Reply) -> Result<(), Refusal> {
-        let headers = &reply.head.headers;
+    /// Checks that an answer has the rest of the document.
+    fn agree(&mut self, head: &Head) -> Result<(), Refusal> {
+        let headers = &head.headers;
         let length = headers.length();
-        let length = length.map_err(|why| Refusal::new(&reply.url, why))?;
-        match reply.head.status {
+        let length = length.map_err(|why| Refusal::new(&self.url, why))?;
+        match head.status {
             200 if self.at == 0 => {
                 if !self.is_same(headers) || length != self.length {
                     return Err(self.changed());
@@ -210,10 +252,9 @@ impl Download {
                 self.length = self.length.or(total).or(Some(range.last + 1));
             }
             200 if self.is_same(headers) => return Err(self.unresumed()),
-            200 | 412 | 416 => return Err(self.changed()),
-            _ => return Err(Refusal::status_of(&reply)),
+            206 => return Err(self.unresumed()),
+            _ => return Err(self.changed()),
         }
-        self.body = reply.body;
         Ok(())
     }
 
@@ -258,6 +299,14 @@ impl Download {
         );
         Refusal::new(&self.url, why)
     }
+}
+
+/// Asks for what is behind so many bytes of this version.
+pub(super) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
+    [
+        ("Range", format!("bytes={at}-")),
+        ("If-Range", validator.to_owned()),
+    ]
 }
 
 impl Read for Download {

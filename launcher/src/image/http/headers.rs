@@ -131,7 +131,7 @@ impl Range {
 impl Validators {
     /// Returns what to put into `If-Range`: only what changes with every byte
     /// will do, which a weak tag does not (RFC 9110, section 13.1.5).
-    pub(super) fn strong(&self) -> Option<&str> {
+    pub(in super::super) fn strong(&self) -> Option<&str> {
         match &self.etag {
             Some(etag) if etag.starts_with('"') => Some(etag),
             Some(_) => None,

@@ -84,6 +84,11 @@ impl Refusal {
         self
     }
 
+    /// Tells whether another try may do better.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing
+    }
+
     /// Returns the status that the server answered with, if that is the reason.
     pub(crate) fn status(&self) -> Option<u16> {
         self.status

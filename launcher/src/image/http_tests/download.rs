@@ -195,6 +195,63 @@ fn a_download_goes_on_where_it_broke() {
     assert_eq!(server.field("Range"), ["-", "bytes=3-", "bytes=3-"]);
 }
 
+/// Opens a download of which the first three bytes are there.
+fn rest(server: &Server) -> std::result::Result<(u64, String), String> {
+    let part = Part {
+        validators: Validators {
+            etag: Some("\"a\"".to_owned()),
+            last_modified: None,
+        },
+        length: 10,
+        at: 3,
+    };
+    let have = Have {
+        copy: None,
+        part: Some(&part),
+    };
+    let mut download = match web().open(&server.url("/a"), Some(10), have) {
+        Ok(Answer::Download(download)) => download,
+        Ok(Answer::Unchanged(_)) => return Err("unchanged".to_owned()),
+        Err(refusal) => return Err(refusal.to_string()),
+    };
+    let (at, mut text) = (download.at(), String::new());
+    match download.read_to_string(&mut text) {
+        Ok(_) => Ok((at, text)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn a_part_of_another_version_is_not_gone_on_with() {
+    let other = format!("{OK}ETag: \"b\"\r\nContent-Length: 5\r\n\r\nother");
+    let unwilling = [
+        say("HTTP/1.1 416 Too Far\r\nContent-Length: 0\r\n\r\n"),
+        part("\"b\"", "3-9/10", "3456789"),
+        part("\"a\"", "2-9/10", "23456789"),
+        part("\"a\"", "3-9/11", "3456789"),
+    ];
+    // As the protocol has it, it comes at once.
+    let server = Server::new(vec![say(&*other)]);
+    assert_eq!(rest(&server), Ok((0, "other".to_owned())));
+    for answer in unwilling {
+        let server = Server::new(vec![answer, say(&*other)]);
+        assert_eq!(rest(&server), Ok((0, "other".to_owned())));
+        assert_eq!(server.field("Range"), ["bytes=3-", "-"]);
+    }
+}
+
+#[test]
+fn a_part_is_gone_on_with_as_often_as_it_takes() {
+    let server = Server::new(vec![
+        say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
+        part("\"a\"", "3-4/10", "34"),
+        part("\"a\"", "5-9/10", "56789"),
+    ]);
+    assert_eq!(rest(&server), Ok((3, "3456789".to_owned())));
+    assert_eq!(server.field("Range"), ["bytes=3-", "bytes=3-", "bytes=5-"]);
+    assert_eq!(server.field("If-Range"), ["\"a\"", "\"a\"", "\"a\""]);
+}
+
 #[test]
 fn a_part_that_is_smaller_than_asked_for_is_followed_by_another() {
     let dated = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -247,7 +304,8 @@ fn a_download_tells_what_it_is() {
     let server = Server::new(vec![say(format!(
         "{OK}{head}ETag: W/\"a\"\r\nContent-Length: 2\r\n\r\nok"
     ))]);
-    let Ok(Answer::Download(download)) = web().open(&server.url("/a"), Some(2), None) else {
+    let Ok(Answer::Download(download)) = web().open(&server.url("/a"), Some(2), Have::default())
+    else {
         panic!("no download");
     };
     assert_eq!(download.length(), Some(2));

@@ -192,7 +192,8 @@ fn every_kind_of_redirect_is_followed() {
         "308 Permanent Redirect",
     ] {
         let server = Server::new(vec![moved(status, "../b?c"), done()]);
-        let Ok(Answer::Download(download)) = web().open(&server.url("/x/a"), None, None) else {
+        let Ok(Answer::Download(download)) = web().open(&server.url("/x/a"), None, Have::default())
+        else {
             panic!("{status} was not followed");
         };
         assert_eq!(download.url(), server.url("/b?c"));
