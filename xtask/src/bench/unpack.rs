@@ -45,7 +45,7 @@ pub(crate) fn unpack(rounds: usize) -> Result<()> {
             continue;
         }
         for fresh in [Place::ext4, Place::memory] {
-            let place = fresh(&dir)?;
+            let place = fresh(&dir, rounds)?;
             let bench = Bench {
                 launcher: &built.launcher,
                 image,
@@ -132,11 +132,19 @@ struct Place {
 }
 
 impl Place {
-    /// One that this machine's disk has to be written for.
-    fn ext4(dir: &Path) -> Result<Self> {
+    /// One that this machine's disk has to be written for, with room for so
+    /// many rounds.
+    fn ext4(dir: &Path, rounds: usize) -> Result<Self> {
         let file = dir.join("disk.img");
-        let disk = fs::File::create(&file).map_err(failed("make", &file))?;
-        disk.set_len(16 << 30).map_err(failed("make", &file))?;
+        // As of a disk, all its blocks are there: who syncs would have to wait
+        // for the file below to grow.
+        let count = 2048 + 1536 * (rounds + 1);
+        cmd("dd")
+            .args(["if=/dev/zero", "bs=1M", "oflag=direct", "conv=fsync"])
+            .arg(format!("of={}", file.display()))
+            .arg(format!("count={count}"))
+            .quiet()
+            .run()?;
         cmd("mkfs.ext4")
             .args(["-q", "-N", "4000000", "-E", "lazy_itable_init=0,nodiscard"])
             .arg(&file)
@@ -154,7 +162,7 @@ impl Place {
     }
 
     /// One in memory.
-    fn memory(dir: &Path) -> Result<Self> {
+    fn memory(dir: &Path, _: usize) -> Result<Self> {
         Self::mount(dir, "in memory", &["tmpfs", "-osize=90%", "none"], None)
     }
 
