@@ -23,6 +23,7 @@ their IDs. An IMAGE is
 A name is looked for in the store, in directories of archives, at
 https://NAME-VERSION-OS-ARCH.aci, and where the web page of the name says.
 What is fetched must be signed by a key that `launcher trust` was told of.
+If it takes long and is interrupted, the next call within a day goes on with it.
 
 Options:
   --full            print whole IDs

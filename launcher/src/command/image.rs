@@ -41,7 +41,8 @@ latest is meant.
   rm            removes images that no pod uses
   gc            removes images, and files prepared for pods of several images,
                 that no pod uses and that were not used for a SPAN of time: 24h,
-                or for instance 90s, 30m, 1h30m, 0; --dry-run only names them
+                or for instance 90s, 30m, 1h30m, 0; --dry-run only names them;
+                also downloads in part that nobody went on with for so long
   verify        computes IDs again from what is stored, of all images if none
                 is named; with --signature, whether a key that is trusted for
                 the image of a file has signed it (`launcher help trust`)

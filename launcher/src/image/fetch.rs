@@ -6,7 +6,8 @@
 //!
 //! Every archive streams: from the socket through the checks and the inflater
 //! onto the disk, in one pass. Nothing of it is visible in the store before
-//! all of it has been verified.
+//! all of it has been verified. What comes slowly is kept besides, as it came,
+//! for who has to go on with it: see [`super::begun`].
 
 mod keys;
 mod options;

@@ -1,5 +1,5 @@
-//! Removes what nobody has used for a while: images, and trees that were
-//! rendered of several. Safe beside everything else that runs.
+//! Removes what nobody has used for a while: images, trees that were rendered
+//! of several, beginnings of downloads. Safe beside everything else that runs.
 //!
 //! Nobody uses an image or a tree if nobody holds its directory (see [`hold`])
 //! and no pod names it. A command that starts a pod holds what the pod needs
