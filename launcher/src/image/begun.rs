@@ -220,19 +220,14 @@ fn head(url: &str, validators: &Validators, length: u64) -> String {
 
 fn understand(line: &[u8], url: &str) -> Option<(Validators, u64)> {
     let value = json::parse(line).ok()?;
-    let text = |name: &str| match value.get(name) {
-        Some(Value::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let length = match value.get("length") {
-        Some(Value::Integer(number)) => u64::try_from(*number).ok(),
-        _ => None,
-    };
+    if value.text("url")? != url || !line.ends_with(b"\n") {
+        return None;
+    }
     let validators = Validators {
-        etag: text("etag"),
-        last_modified: text("lastModified"),
+        etag: value.text("etag"),
+        last_modified: value.text("lastModified"),
     };
-    (line.ends_with(b"\n") && text("url")? == url).then_some((validators, length?))
+    Some((validators, value.number("length")?))
 }
 
 /// What was there when the download went on behind it.

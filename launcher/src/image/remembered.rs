@@ -127,25 +127,17 @@ fn text(copy: &Copy, url: &str) -> String {
 
 fn understand(text: &[u8], url: &str) -> Option<Copy> {
     let value = json::parse(text).ok()?;
-    let text = |name: &str| match value.get(name) {
-        Some(Value::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let number = |name: &str| match value.get(name) {
-        Some(Value::Integer(number)) => u64::try_from(*number).ok(),
-        _ => None,
-    };
-    if text("url")? != url {
+    if value.text("url")? != url {
         return None;
     }
     Some(Copy {
-        id: ImageId::parse(&text("id")?).ok()?,
+        id: ImageId::parse(&value.text("id")?).ok()?,
         validators: Validators {
-            etag: text("etag"),
-            last_modified: text("lastModified"),
+            etag: value.text("etag"),
+            last_modified: value.text("lastModified"),
         },
-        fresh_until: number("freshUntil")?,
-        asked: number("asked")?,
+        fresh_until: value.number("freshUntil")?,
+        asked: value.number("asked")?,
     })
 }
 

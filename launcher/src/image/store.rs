@@ -556,19 +556,11 @@ impl Record {
     /// A field that is missing is unknown: older records have fewer.
     fn read(text: &[u8]) -> Result<Self> {
         let record = json::parse(text)?;
-        let number = |name: &str| match record.get(name) {
-            Some(Value::Integer(number)) => u64::try_from(*number).unwrap_or(0),
-            _ => 0,
-        };
-        let text = |name: &str| match record.get(name) {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        };
         Ok(Self {
-            from: text("from"),
-            by: text("by"),
-            size: number("size"),
-            stored: number("stored"),
+            from: record.text("from").unwrap_or_default(),
+            by: record.text("by").unwrap_or_default(),
+            size: record.number("size").unwrap_or_default(),
+            stored: record.number("stored").unwrap_or_default(),
         })
     }
 }

@@ -88,6 +88,22 @@ impl Value {
         }
     }
 
+    /// Returns the text in this field of an object.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        match self.get(name) {
+            Some(Self::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the number in this field of an object.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        match self.get(name) {
+            Some(Self::Integer(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
     /// Says what it is, for a message: scalars literally, the rest by noun.
     pub(crate) fn describe(&self) -> String {
         match self {
