@@ -350,3 +350,17 @@ fn kill_family(pid: u32) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
+
+#[test]
+fn only_a_message_that_was_hit_itself_excuses_silence() {
+    let write = |pid, end| format!("{pid} write(2, \"launcher: \"..., 20{end}\n");
+    let hit = ") = -1 EIO (INJECTED)";
+    let other = "7 fsync(3) = -1 EIO (INJECTED)\n";
+    assert!(!was_silenced(other));
+    assert!(!was_silenced(&(write(8, ") = 20") + other)));
+    let resumed = "8 <... write resumed>) = 20\n";
+    let apart = write(8, " <unfinished ...>") + other + resumed;
+    assert!(!was_silenced(&apart));
+    assert!(was_silenced(&write(8, hit)));
+    assert!(was_silenced(&apart.replace(") = 20", hit)));
+}

@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -146,8 +146,7 @@ pub(super) fn clear(root: impl AsFd, age: Duration) -> Result<()> {
         Err(error) if beneath::is_absent(&error) => return Ok(()),
         directory => directory.context(what)?,
     };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_secs());
+    let now = remembered::now();
     for entry in Dir::read_from(&directory).context(what)? {
         let entry = entry.context(what)?;
         let name = entry.file_name();
