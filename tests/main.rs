@@ -24,6 +24,8 @@ mod seat;
 
 // --- what is claimed, the things that must not be possible first ---
 
+/// Attacks, as named claims: what was tried, and that it does not work.
+mod attack;
 /// What an app can neither see nor do.
 mod isolation;
 /// What bounds an app: system calls, capabilities, limits.

@@ -1,0 +1,1 @@
+//! Commands on the host: removal, a full disk, files that others made.

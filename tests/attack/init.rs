@@ -1,0 +1,1 @@
+//! What PID 1 holds, and what is bound from the host.

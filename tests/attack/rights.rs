@@ -1,0 +1,1 @@
+//! Rights that an image gives itself, processes and memory without end.

@@ -1,0 +1,1 @@
+//! What reaches the caller's terminal; work that an app makes for the host.
