@@ -115,6 +115,45 @@ impl Directive<'_> {
             _ => [0; 3],
         }
     }
+
+    /// Appends the words of the directive to `sink`, with other numbers for the
+    /// descriptors that it names: each is what `number` makes of it.
+    pub fn encode_renumbered(&self, number: &dyn Fn(u32) -> u32, sink: &mut dyn Sink) {
+        let mut other = *self;
+        match &mut other {
+            Self::Join { fd, .. }
+            | Self::Terminal { fd }
+            | Self::JoinCgroup { fd }
+            | Self::Attended { fd }
+            | Self::Seccomp { fd } => *fd = number(*fd),
+            Self::Log { fd, directory, .. } => {
+                *fd = number(*fd);
+                *directory = number(*directory);
+            }
+            Self::Stdio {
+                input,
+                output,
+                error,
+            } => {
+                for fd in [input, output, error] {
+                    *fd = number(*fd);
+                }
+            }
+            Self::Bind { target, flags, .. } => {
+                if let [fd, ..] = self.descriptors()
+                    && fd != 0
+                {
+                    sink.write(b"bind\0fd:");
+                    number(fd).write(sink);
+                    target.write(sink);
+                    flags.write(sink);
+                    return;
+                }
+            }
+            _ => {}
+        }
+        other.encode(sink);
+    }
 }
 
 directives! {

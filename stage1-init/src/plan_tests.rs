@@ -355,6 +355,37 @@ fn every_directive_survives_the_round_trip() {
 }
 
 #[test]
+fn a_descriptor_changes_its_number_wherever_it_is_named_and_nothing_else_does() {
+    for directive in one_of_each() {
+        let mut bytes = Vec::new();
+        directive.encode_renumbered(&|fd| fd + 1000, &mut |part: &[u8]| {
+            bytes.extend_from_slice(part);
+        });
+        let other = Directive::read(&mut Words::new(&bytes)).unwrap();
+        let higher = directive.descriptors().map(|fd| match fd {
+            0 => 0,
+            fd => fd + 1000,
+        });
+        assert_eq!(other.descriptors(), higher, "{}", directive.word());
+        let mut back = Vec::new();
+        other.encode_renumbered(&|fd| fd - 1000, &mut |part: &[u8]| {
+            back.extend_from_slice(part);
+        });
+        let mut same = Vec::new();
+        directive.encode(&mut |part: &[u8]| same.extend_from_slice(part));
+        assert_eq!(back, same, "{}", directive.word());
+    }
+    let path = Directive::Bind {
+        source: c"/fd:7",
+        target: c"/x",
+        flags: MountFlags::EMPTY,
+    };
+    let mut bytes = Vec::new();
+    path.encode_renumbered(&|_| 9, &mut |part: &[u8]| bytes.extend_from_slice(part));
+    assert_eq!(bytes, b"bind\0/fd:7\0/x\0\0");
+}
+
+#[test]
 fn every_plan_cut_short_is_refused_or_ends_after_a_whole_app() {
     let bytes = encode(&one_of_each());
     for length in 0..bytes.len() {

@@ -7,7 +7,6 @@ use super::status::running;
 use super::which::Which;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Error, Result, pty};
-use crate::pod::descriptors::MASTER;
 use crate::pod::lock::Release;
 use crate::pod::process::Target;
 use crate::pod::{directory, status, terminal};
@@ -51,8 +50,9 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;
     let attended = terminal::attend(&directory, uuid)?;
     let started = pod.started.ok_or_else(over)?;
+    let master = started.terminal.ok_or_else(|| terminal::none(uuid))?;
     let target = Target::find(&started.process)?.ok_or_else(over)?;
-    let master = pty::take(target.pidfd(), MASTER)?;
+    let master = pty::take(target.pidfd(), master)?;
     let aside = Aside {
         keys: &attach.keys,
         // The pod is not ours: who ends this command only leaves.

@@ -159,10 +159,9 @@ fn enter(
     membership::join(&place.groups(pod)?).context(|| pod.cannot())?;
     theirs.adopt(&own).context(|| pod.cannot())?;
     let named = namespaces.into_iter().map(|(_, fd)| fd);
-    let named = named.chain(filters.into_iter().map(|(_, fd)| fd));
+    let named = named.chain(filters.into_values());
     let named = named.chain(at_terminal);
-    let named = named.map(|fd| (number(&fd), fd)).collect();
-    become_init(dirs, pod, &plan, named)
+    become_init(dirs, pod, &plan, named.collect())
 }
 
 /// Takes the terminal of the command, if it is there already.
@@ -193,12 +192,7 @@ fn variables(options: &Options) -> Vec<Variable> {
 }
 
 /// Hands over to `stage1-init`.
-fn become_init(
-    dirs: &Dirs,
-    pod: &Running,
-    plan: &Plan,
-    named: Vec<(u32, OwnedFd)>,
-) -> Result<Infallible> {
+fn become_init(dirs: &Dirs, pod: &Running, plan: &Plan, named: Vec<OwnedFd>) -> Result<Infallible> {
     let plan = stage1::sealed("plan", &plan.words())?;
     let report = rustix::fs::memfd_create("report", MemfdFlags::CLOEXEC)
         .context(|| "cannot hold `report` in memory")?;

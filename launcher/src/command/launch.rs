@@ -14,7 +14,7 @@ use super::interactive;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Result, netns};
 use crate::pod::cgroup::{self, Groups, record};
-use crate::pod::descriptors::NETWORK;
+use crate::pod::descriptors::{MASTER, NETWORK, Named, number_of};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::life::{self, Started};
 use crate::pod::log::{Log, capture, place};
@@ -79,6 +79,9 @@ pub(super) fn start(
         keep,
         log,
         silent,
+        terminal: named
+            .contains_key(&MASTER)
+            .then(|| number_of(&named, MASTER)),
         process: process::own()?,
     };
     directory.write(life::STARTED, started.text().as_bytes())?;
@@ -95,20 +98,20 @@ pub(super) fn start(
     let mut demand = None;
     if joins_network(&plan) {
         let network = netns::make(metadata::PORT)?;
-        named.push((NETWORK, network.namespace));
+        named.insert(NETWORK, network.namespace);
         // Of a plan that somebody wrote there is nothing to tell.
         if directory::find(dirs, uuid, "pod")?.is_some() {
             demand = Some(network.listener.into());
         }
     }
-    for (number, group) in entrances {
-        named.push((number, cgroup::entrance(&group)?));
+    for (label, group) in entrances {
+        named.insert(label, cgroup::entrance(&group)?);
     }
     stage1::exec(Handover {
-        plan: stage1::sealed("plan", &plan.words())?.as_fd(),
+        plan: stage1::sealed("plan", &plan.words_with(&named))?.as_fd(),
         report: directory.append("report")?.as_fd(),
         held: &[directory.fd()],
-        named,
+        named: named.into_values().collect(),
         demand,
         detached: log.is_some(),
         finally: &finally,
@@ -122,25 +125,25 @@ fn with_streams(
     directory: &PodDirectory<'_>,
     plan: &Plan,
     streams: Streams,
-) -> Result<(Plan, Vec<(u32, OwnedFd)>)> {
+) -> Result<(Plan, Named)> {
     match streams {
         Streams::Callers => {
             capture::give_pipes(plan);
-            Ok((plan.clone(), Vec::new()))
+            Ok((plan.clone(), Named::new()))
         }
         Streams::Nowhere => {
-            let (plan, number) = capture::silence(plan);
+            let (plan, label) = capture::silence(plan);
             let flags = OFlags::RDWR | OFlags::CLOEXEC;
             let null = rustix::fs::open("/dev/null", flags, Mode::empty())
                 .context(|| "cannot open `/dev/null`")?;
-            Ok((plan, vec![(number, null)]))
+            Ok((plan, Named::from([(label, null)])))
         }
         Streams::Log(log, master) => {
             let captured = capture::capture(plan, log);
             let place = place::make(dirs, directory.fd(), directory.uuid(), log.place)?;
             let mut named = match place {
                 Some(place) => captured.open(place.as_fd())?,
-                None => Vec::new(),
+                None => Named::new(),
             };
             if let Some(user) = terminal::user(plan) {
                 named.extend(terminal::open(directory.fd(), user, master)?);

@@ -1,16 +1,24 @@
-//! Which descriptors a pod's plan names, and by which numbers: its terminal and
+//! Which descriptors a pod's plan names, and by which labels: its terminal and
 //! network, filters of system calls, and the groups that apps move to.
 //!
-//! The numbers begin where callers of the launcher have none open. The terminal,
-//! the network and the default filter always have the same, so that a plan which somebody
-//! wrote down can name them; the others follow in the order of the apps.
+//! A label stands where a plan has the number of a descriptor, and is none: what
+//! the launcher opens for it gets whatever number is free, which takes the place
+//! of the label when the plan is handed over ([`Named`]). So it does not matter
+//! what the caller has open, or how many descriptors it may have.
+//!
+//! The terminal, the network and the default filter always have the same labels,
+//! so that a plan which somebody wrote down can name them; the others follow in
+//! the order of the apps. A number that is no label is that of a descriptor of
+//! the caller.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
+use rustix::fs::OFlags;
+
 use super::cgroup::Groups;
 use super::seccomp::Program;
-use crate::ground::{Context as _, Error, Kind, Result};
 
 /// What is open as long as somebody attends to the pod's terminal.
 pub(crate) const ATTENDED: u32 = 96;
@@ -47,8 +55,8 @@ pub(crate) struct Descriptors {
     pub(crate) groups: Vec<(u32, PathBuf)>,
 }
 
-/// Numbers them. `filters` are those of the apps, in the order of the apps.
-pub(crate) fn number<'a>(
+/// Labels them. `filters` are those of the apps, in the order of the apps.
+pub(crate) fn label<'a>(
     filters: impl IntoIterator<Item = Option<&'a Program>>,
     groups: &Groups,
 ) -> Descriptors {
@@ -62,9 +70,9 @@ pub(crate) fn number<'a>(
         let filter = filter.map(|filter| match filter.is_default() {
             true => DEFAULT_FILTER,
             false => {
-                let number = take();
-                all.filters.push((number, filter.bytes.to_vec()));
-                number
+                let label = take();
+                all.filters.push((label, filter.bytes.to_vec()));
+                label
             }
         });
         let mut app = OfApp {
@@ -72,36 +80,61 @@ pub(crate) fn number<'a>(
             groups: Vec::new(),
         };
         for group in groups.apps.get(at).into_iter().flatten() {
-            let number = take();
-            all.groups.push((number, group.clone()));
-            app.groups.push(number);
+            let label = take();
+            all.groups.push((label, group.clone()));
+            app.groups.push(label);
         }
         all.apps.push(app);
     }
     all
 }
 
-/// Gives a descriptor its number, which must be free or its own.
-pub(crate) fn renumbered(fd: OwnedFd, number: u32) -> Result<OwnedFd> {
-    let what = || format!("cannot pass on descriptor {number}");
-    let wanted = i32::try_from(number).unwrap_or(i32::MAX);
-    if fd.as_raw_fd() == wanted {
-        return Ok(fd);
+/// What is open for a plan, by the labels that it has for them.
+pub(crate) type Named = BTreeMap<u32, OwnedFd>;
+
+/// Returns the number of the descriptor that a plan names so.
+pub(crate) fn number_of(named: &Named, label: u32) -> u32 {
+    match named.get(&label) {
+        Some(fd) => fd.as_raw_fd().unsigned_abs(),
+        None if is_ours(label) => NONE,
+        None => label,
     }
-    let copy = rustix::io::fcntl_dupfd_cloexec(fd, wanted).context(what)?;
-    if copy.as_raw_fd() != wanted {
-        return Err(Error::new(Kind::Failed, what())
-            .because(Error::invalid("what called the launcher has it open")));
-    }
-    Ok(copy)
+}
+
+/// The greatest number, which no descriptor can have.
+const NONE: u32 = i32::MAX.unsigned_abs();
+
+/// Tells whether a number is that of a descriptor which the launcher has for
+/// itself: the caller's are those that survive an execution.
+fn is_ours(number: u32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+    let info = info.unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() != 0)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_default_filter_has_one_number_and_all_else_its_own() {
+    fn no_number_of_a_plan_means_a_descriptor_of_the_launcher() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (own, given) = (reader.as_raw_fd().unsigned_abs(), writer.into());
+        let named = Named::from([(98, given)]);
+        let real = named[&98].as_raw_fd().unsigned_abs();
+        assert_eq!(number_of(&named, 98), real);
+        assert_eq!(number_of(&named, own), NONE);
+        rustix::io::fcntl_setfd(&reader, rustix::io::FdFlags::empty()).unwrap();
+        for number in [0, 1, 2, own, 1_000_000] {
+            assert_eq!(number_of(&named, number), number);
+        }
+    }
+
+    #[test]
+    fn the_default_filter_has_one_label_and_all_else_its_own() {
         let default = Program::default();
         let own = Program {
             bytes: vec![1; 8].into(),
@@ -110,7 +143,7 @@ mod tests {
         let mut groups = Groups::default();
         groups.apps = vec![vec![], vec!["/a".into(), "/b".into()], vec![]];
         let filters = [Some(&default), Some(&own), None, Some(&default)];
-        let all = number(filters, &groups);
+        let all = label(filters, &groups);
         let app = |filter, groups: &[u32]| OfApp {
             filter,
             groups: groups.to_vec(),

@@ -42,6 +42,9 @@ pub(crate) struct Started {
     pub(crate) log: Option<Log>,
     /// What its apps write goes nowhere.
     pub(crate) silent: bool,
+    /// The number of the descriptor by which that process has the master of the
+    /// pod's terminal, if there is one.
+    pub(crate) terminal: Option<u32>,
     /// The process that holds its lock, and waits for it.
     pub(crate) process: Process,
 }
@@ -99,6 +102,7 @@ impl Started {
                 .with_some("log", self.log.map(|log| log.place.word()))
                 .with_some("log-size", self.log.map(|log| log.size.bytes()))
                 .with_some("silent", self.silent.then_some(true))
+                .with_some("terminal", self.terminal)
                 .with("pid", self.process.pid)
                 .with("ticks", self.process.ticks)
                 .with("boot", self.process.boot.as_str()),
@@ -124,6 +128,7 @@ impl Started {
                 None => None,
             },
             silent: record.get("silent") == Some(&Value::Bool(true)),
+            terminal: record.get("terminal").and_then(number),
             process,
         })
     }
@@ -195,6 +200,7 @@ mod tests {
                 size: Size::default(),
             }),
             silent: true,
+            terminal: Some(8),
             process: Process {
                 pid: 3,
                 ticks: 4,
@@ -220,7 +226,7 @@ mod tests {
         assert_eq!(Ended::read(whole[2].as_bytes()), Some(ended));
         assert_eq!(
             whole[1],
-            "{\"time\":2,\"keep\":true,\"log\":\"memory\",\"log-size\":1048576,\"silent\":true,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
+            "{\"time\":2,\"keep\":true,\"log\":\"memory\",\"log-size\":1048576,\"silent\":true,\"terminal\":8,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
         );
     }
 

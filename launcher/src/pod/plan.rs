@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 
 use stage1_init::{Directive, Words};
 
+use super::descriptors::{Named, number_of};
 use crate::ground::{Error, Result};
 use crate::words::json::{self, Object, Value};
 
@@ -57,6 +58,19 @@ impl Plan {
         for step in &self.steps {
             words.extend_from_slice(&step.words);
         }
+        words
+    }
+
+    /// Returns the plan as it travels to who inherits what is open for it: with
+    /// the numbers of the descriptors in the place of their labels.
+    pub(crate) fn words_with(&self, named: &Named) -> Vec<u8> {
+        let mut words = Vec::new();
+        let mut sink = |bytes: &[u8]| words.extend_from_slice(bytes);
+        stage1_init::encode_header(&mut sink);
+        self.find(|_, directive, _| -> Option<()> {
+            directive.encode_renumbered(&|label| number_of(named, label), &mut sink);
+            None
+        });
         words
     }
 

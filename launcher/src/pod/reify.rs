@@ -71,7 +71,7 @@ pub(crate) fn reify(
     }
     let groups = groups(uuid, &whole.limits, &names, &limits)?;
     let filters = apps.iter().map(|app| app.rights.filter.as_ref());
-    let descriptors = descriptors::number(filters, &groups);
+    let descriptors = descriptors::label(filters, &groups);
     let found = volumes.finish()?;
     let mut notes = found.notes;
     for port in &request.ports {

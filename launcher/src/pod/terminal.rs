@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::descriptors::{ATTENDED, MASTER, TERMINAL};
+use super::descriptors::{ATTENDED, MASTER, Named, TERMINAL};
 use super::log::capture::{User, terminal_user};
 use super::plan::Plan;
 use crate::ground::{Context as _, Error, Kind, Result, pty};
@@ -35,17 +35,17 @@ pub(crate) fn user(plan: &Plan) -> Option<User> {
 
 /// Opens all that such a plan names, for a pod that is about to run; with the
 /// caller's master, if there is a caller who attends.
-pub(crate) fn open(
-    pod: BorrowedFd<'_>,
-    user: User,
-    master: Option<OwnedFd>,
-) -> Result<[(u32, OwnedFd); 3]> {
+pub(crate) fn open(pod: BorrowedFd<'_>, user: User, master: Option<OwnedFd>) -> Result<Named> {
     make(pod)?;
     let attended = watch(pod)?;
     let master = master.map_or_else(pty::open, Ok)?;
     let terminal = pty::peer(&master)?;
     user.give(terminal.as_fd());
-    Ok([(ATTENDED, attended), (MASTER, master), (TERMINAL, terminal)])
+    Ok(Named::from([
+        (ATTENDED, attended),
+        (MASTER, master),
+        (TERMINAL, terminal),
+    ]))
 }
 
 /// Makes the FIFO in the directory of a pod that is about to run.
@@ -71,12 +71,7 @@ pub(crate) fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
     let what = || format!("cannot attend to the terminal of pod `{uuid}`");
     // Not only for writing, which fails as long as nobody reads.
     let fifo = match open_fifo(pod, OFlags::RDWR) {
-        Err(Errno::NOENT) => {
-            return Err(
-                Error::new(Kind::NotFound, format!("pod `{uuid}` has no terminal"))
-                    .hint("`launcher run --interactive` makes one; `launcher logs --follow` shows what others write"),
-            );
-        }
+        Err(Errno::NOENT) => return Err(none(uuid)),
         opened => opened.context(what)?,
     };
     match rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) {
@@ -84,6 +79,13 @@ pub(crate) fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
         Err(Errno::WOULDBLOCK) => Err(Error::invalid(format!("{}: somebody else does", what()))),
         Err(errno) => Err(errno).context(what),
     }
+}
+
+/// Says that a pod has no terminal.
+pub(crate) fn none(uuid: Uuid) -> Error {
+    Error::new(Kind::NotFound, format!("pod `{uuid}` has no terminal")).hint(
+        "`launcher run --interactive` makes one; `launcher logs --follow` shows what others write",
+    )
 }
 
 fn open_fifo(pod: impl AsFd, how: OFlags) -> rustix::io::Result<OwnedFd> {

@@ -3,24 +3,24 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use stage1_init::Directive;
 
 use super::stage1::sealed;
 use crate::ground::{Context as _, Result};
-use crate::pod::descriptors::DEFAULT_FILTER;
+use crate::pod::descriptors::{DEFAULT_FILTER, Named};
 use crate::pod::directory::read_in;
 use crate::pod::plan::Plan;
 use crate::pod::seccomp::Program;
 
-/// Opens them, by the numbers that the plan names. One that is neither the
+/// Opens them, by the labels that the plan has for them. One that is neither the
 /// default nor kept in the directory of the pod is its caller's, who has it open.
 ///
 /// # Errors
 ///
 /// One that is kept cannot be read.
-pub(crate) fn open(pod: impl AsFd, plan: &Plan) -> Result<Vec<(u32, OwnedFd)>> {
+pub(crate) fn open(pod: impl AsFd, plan: &Plan) -> Result<Named> {
     let mut wanted = BTreeSet::new();
     plan.find(|_, directive, _| -> Option<()> {
         if let Directive::Seccomp { fd } = directive {
@@ -28,16 +28,16 @@ pub(crate) fn open(pod: impl AsFd, plan: &Plan) -> Result<Vec<(u32, OwnedFd)>> {
         }
         None
     });
-    let mut filters = Vec::new();
-    for number in wanted {
-        let name = format!("filter-{number}");
+    let mut filters = Named::new();
+    for label in wanted {
+        let name = format!("filter-{label}");
         let own = read_in(&pod, &name).context(|| format!("cannot read `{name}` of the pod"))?;
-        let program = match (own, number) {
+        let program = match (own, label) {
             (Some(bytes), _) => Cow::Owned(bytes),
             (None, DEFAULT_FILTER) => Program::default().bytes,
             (None, _) => continue,
         };
-        filters.push((number, sealed("filter", &program)?));
+        filters.insert(label, sealed("filter", &program)?);
     }
     Ok(filters)
 }

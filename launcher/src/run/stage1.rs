@@ -5,8 +5,8 @@
 //! It inherits a few descriptors besides the standard ones: the plan, the
 //! report, what is held for as long as it runs, such as the pod's lock, and the
 //! launcher itself, which it becomes again when all is over; and those that the
-//! plan names, by the numbers that it names. It closes them all to the apps,
-//! and what is not named to it at once.
+//! plan names. It closes them all to the apps, and what is not named to it at
+//! once.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -19,7 +19,6 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::FdFlags;
 
 use crate::ground::{Context as _, Error, Kind, Result};
-use crate::pod::descriptors::renumbered;
 
 /// The program, as the build script embedded it.
 static PROGRAM: &[u8] = include_bytes!(env!("STAGE1_INIT"));
@@ -32,8 +31,8 @@ pub(crate) struct Handover<'a> {
     pub(crate) report: BorrowedFd<'a>,
     /// What stays open until the launcher is done that it becomes in the end.
     pub(crate) held: &'a [BorrowedFd<'a>],
-    /// What the plan names, and by which numbers.
-    pub(crate) named: Vec<(u32, OwnedFd)>,
+    /// What the plan names.
+    pub(crate) named: Vec<OwnedFd>,
     /// The socket that the launcher serves when somebody connects to it.
     pub(crate) demand: Option<OwnedFd>,
     /// The standard streams are not the caller's, but empty and lead nowhere.
@@ -68,11 +67,7 @@ pub(crate) fn exec(handover: Handover<'_>) -> Result<Infallible> {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());
     }
-    let mut named = Vec::new();
-    for (number, fd) in handover.named {
-        named.push(renumbered(fd, number)?);
-    }
-    for fd in &named {
+    for fd in &handover.named {
         inherit(fd.as_fd())?;
     }
     command.arg("--").args(handover.finally);

@@ -25,14 +25,14 @@
 //! them yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::fs::{Gid, Uid};
 use stage1_init::{AppName, Directive, Namespaces};
 
 use super::{Log, Place, place};
 use crate::ground::{Context as _, Result};
-use crate::pod::descriptors::{ATTENDED, DEFAULT_FILTER, MASTER, TERMINAL, renumbered};
+use crate::pod::descriptors::{ATTENDED, DEFAULT_FILTER, MASTER, Named, TERMINAL};
 use crate::pod::plan::Plan;
 
 /// A plan that is executed, and what it needs for that.
@@ -49,7 +49,7 @@ pub(crate) struct Captured {
 struct App {
     name: String,
     user: User,
-    /// Number of the directory of its log.
+    /// Label of the directory of its log.
     directory: u32,
     streams: Streams,
 }
@@ -63,7 +63,7 @@ enum Streams {
     Terminal,
 }
 
-/// The numbers of the ends of a pipe.
+/// The labels of the ends of a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pipe {
     read: u32,
@@ -115,7 +115,7 @@ pub(crate) fn capture(plan: &Plan, log: Log) -> Captured {
 }
 
 /// Makes of a plan one whose apps write nowhere and read nothing, but for those
-/// of which it says itself where they write. Returns what number it has for
+/// of which it says itself where they write. Returns what label it has for
 /// the null device.
 pub(crate) fn silence(plan: &Plan) -> (Plan, u32) {
     let null = highest(plan).max(DEFAULT_FILTER).saturating_add(1);
@@ -279,7 +279,7 @@ pub(crate) fn terminal_user(plan: &Plan) -> Option<User> {
     users.next().map(|app| app.user)
 }
 
-/// Returns the highest number of a descriptor that a plan names.
+/// Returns the highest number or label of a descriptor that a plan names.
 fn highest(plan: &Plan) -> u32 {
     let mut highest = 0;
     plan.find(|_, directive, _| -> Option<()> {
@@ -292,20 +292,14 @@ fn highest(plan: &Plan) -> u32 {
 impl Captured {
     /// Makes the directories of the apps' logs, and the pipes: all that the
     /// lines of the log name.
-    pub(crate) fn open(&self, log: BorrowedFd<'_>) -> Result<Vec<(u32, OwnedFd)>> {
-        let mut named = Vec::new();
-        // At once, lest those of many apps get the numbers of others first.
-        let mut name = |number, fd| {
-            let fd = renumbered(fd, number)?;
-            named.push((number, fd));
-            Result::Ok(())
-        };
+    pub(crate) fn open(&self, log: BorrowedFd<'_>) -> Result<Named> {
+        let mut named = Named::new();
         let mut made = BTreeSet::new();
         for app in &self.apps {
             let what = || format!("cannot make the log of app `{}`", app.name);
             if app.directory != ATTENDED && made.insert(app.directory) {
                 let directory = place::make_in(log, &app.name).context(what)?;
-                name(app.directory, directory)?;
+                named.insert(app.directory, directory);
             }
             let Streams::Pipes(out, err) = app.streams else {
                 continue;
@@ -313,8 +307,8 @@ impl Captured {
             for pipe in [out, err] {
                 let (reader, writer) = std::io::pipe().context(what)?;
                 app.user.give(writer.as_fd());
-                name(pipe.read, reader.into())?;
-                name(pipe.write, writer.into())?;
+                named.insert(pipe.read, reader.into());
+                named.insert(pipe.write, writer.into());
             }
         }
         Ok(named)
