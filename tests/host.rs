@@ -4,12 +4,13 @@
 //! `cargo xtask test` says by LAUNCHER, STAGE1_INIT and IMAGES what to drive.
 //! Without them it is what cargo built for this very test.
 
+use std::cell::Cell;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::claims;
+use crate::{claims, refusal};
 
 /// How long a child may take before it counts as hanging. No test waits for it
 /// to pass.
@@ -65,6 +66,16 @@ macro_rules! tool {
     };
 }
 
+thread_local! {
+    /// Why this test was skipped, wholly or in part.
+    static SKIPPED: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Why this test has been skipped since this was last asked, if it has.
+pub(crate) fn why_skipped() -> Option<String> {
+    SKIPPED.take()
+}
+
 /// Says that a test is skipped, past the test runner, which keeps the output of
 /// tests that pass to itself. Fails if NO_SKIP is `all` or has a word of the reason.
 #[track_caller]
@@ -77,6 +88,7 @@ pub(crate) fn skipped(reason: &str) {
     );
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("skipped: {test}: {reason}\n");
+    SKIPPED.set(Some(reason.to_owned()));
     // Where not even that can be said there is nobody to hear it.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
@@ -178,6 +190,9 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// How the names of places begin that belong to one test.
+pub(crate) const PLACE: &str = "nosecone-test-";
+
 /// A directory of one test's own, removed when it goes out of scope. Everybody
 /// may look into it.
 pub(crate) struct Scratch(PathBuf);
@@ -187,7 +202,7 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("nosecone-test-{}-{number}", std::process::id());
+        let name = format!("{PLACE}{}-{number}", std::process::id());
         let path = env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -232,6 +247,7 @@ pub(crate) fn public_copy(scratch: &Scratch, from: &Path, name: &str) -> PathBuf
 /// A command line to be run, with an environment of nothing but PATH.
 pub(crate) struct Call {
     command: Command,
+    user: Option<u32>,
     input: Vec<u8>,
     deadline: Duration,
 }
@@ -239,14 +255,10 @@ pub(crate) struct Call {
 /// Starts a command line.
 pub(crate) fn call(program: &Path) -> Call {
     let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("PATH", env::var_os("PATH").unwrap_or_default())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.env("PATH", env::var_os("PATH").unwrap_or_default());
     Call {
         command,
+        user: None,
         input: Vec::new(),
         deadline: DEADLINE,
     }
@@ -285,7 +297,7 @@ impl Call {
 
     /// Runs as an ordinary user.
     pub(crate) fn user(mut self, id: u32) -> Self {
-        self.command.uid(id).gid(id);
+        self.user = Some(id);
         self
     }
 
@@ -309,10 +321,12 @@ impl Call {
 
     /// Starts, and lets it run.
     #[track_caller]
-    pub(crate) fn start(mut self) -> Running {
+    pub(crate) fn start(self) -> Running {
         let shown = format!("{:?}", self.command);
-        let mut child = self
-            .command
+        let mut child = refusal::command(&self.command, self.user)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
         let mut stdin = child.stdin.take().unwrap();

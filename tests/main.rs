@@ -19,6 +19,8 @@ mod cgroups;
 mod claims;
 /// What the kernel keeps of pods.
 mod kernel;
+/// Hosts that lack system calls.
+mod refusal;
 /// A terminal, and somebody who sits at it.
 mod seat;
 

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
-use crate::host;
+use crate::{host, refusal};
 
 /// How long something may take to be shown before it never will be.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,13 +40,15 @@ impl Seat {
         let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap();
         let stream = || Stdio::from(terminal.try_clone().unwrap());
         // setsid(1) makes the terminal that of a new session, and stays out of the way.
-        let program = Command::new(host::find_tool("setsid").expect("util-linux is installed"))
+        let setsid = host::find_tool("setsid").expect("util-linux is installed");
+        let mut plain = Command::new(setsid);
+        plain
             .arg("--ctty")
             .arg(program)
             .args(words)
-            .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("TERM", "vt100")
+            .env("TERM", "vt100");
+        let program = refusal::command(&plain, None)
             .stdin(stream())
             .stdout(stream())
             .stderr(stream())

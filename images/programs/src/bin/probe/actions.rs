@@ -1,6 +1,8 @@
 //! What the words of the command line do.
 
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Duration;
 use std::{fs, process, thread};
 
@@ -27,6 +29,12 @@ pub(crate) fn run(word: &str, words: &mut impl Iterator<Item = String>) -> Resul
         "--wait-no-zombies" => wait_no_zombies(),
         "--trap-exit" => trap_exit(number(&operand()?)?, number(&operand()?)?)?,
         "--kill" => sys::kill_self(number(&operand()?)?),
+        "--refuse" => refuse(&operand()?, number(&operand()?)?)?,
+        "--execute" => return Err(execute(&mut Command::new(operand()?), words)),
+        "--execute-as" => {
+            let user = number(&operand()?)?;
+            return Err(execute(Command::new(operand()?).uid(user).gid(user), words));
+        }
         "--exit-code" => process::exit(number(&operand()?)?),
         _ => return Err(format!("no action `{word}`")),
     }
@@ -101,6 +109,22 @@ fn wait_no_zombies() {
         thread::sleep(Duration::from_millis(5));
     }
     println!("zombies 0");
+}
+
+/// The calls are numbers, with commas between.
+fn refuse(calls: &str, errno: u32) -> Result<(), String> {
+    let calls: Result<Vec<_>, _> = calls.split(',').map(number).collect();
+    sys::refuse(&calls?, errno).map_err(|error| format!("cannot refuse: {error}"))
+}
+
+/// Becomes another program, with all the words that are left; comes back only
+/// with what went wrong.
+fn execute(command: &mut Command, words: &mut impl Iterator<Item = String>) -> String {
+    let error = command.args(words).exec();
+    format!(
+        "cannot execute `{}`: {error}",
+        command.get_program().display()
+    )
 }
 
 fn trap_exit(signal: i32, code: i32) -> Result<(), String> {

@@ -21,6 +21,9 @@
 //! --wait-no-zombies      wait until PID 1 has reaped all of them
 //! --trap-exit SIGNAL N   print `waiting`, wait for the signal, exit with N
 //! --kill SIGNAL          send a signal to itself
+//! --refuse CALLS ERRNO   let system calls fail from now on: numbers, commas between
+//! --execute PROGRAM...   become a program, with all the words that are left
+//! --execute-as USER ...  the same, as this user and the group of the same number
 //! --exit-code N          exit with N
 //! ```
 

@@ -70,6 +70,47 @@ pub(crate) fn spawn_orphan() -> io::Result<()> {
     }
 }
 
+/// Refuses system calls to this process, and to all that it starts or becomes.
+pub(crate) fn refuse(calls: &[u32], errno: u32) -> io::Result<()> {
+    /// Where `struct seccomp_data` has the number of the call.
+    const NUMBER: u32 = 0;
+    let statement = |code: u32, k| (code, 0, 0, k);
+    let mut program = vec![statement(
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        NUMBER,
+    )];
+    for &call in calls {
+        // Unless it is this one, the next instruction is passed over.
+        program.push((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call));
+        program.push(statement(libc::BPF_RET, libc::SECCOMP_RET_ERRNO | errno));
+    }
+    program.push(statement(libc::BPF_RET, libc::SECCOMP_RET_ALLOW));
+    let mut program: Vec<_> = program
+        .into_iter()
+        .filter_map(|(code, jt, jf, k)| {
+            let code = code.try_into().ok()?;
+            Some(libc::sock_filter { code, jt, jf, k })
+        })
+        .collect();
+    let program = libc::sock_fprog {
+        len: program.len().try_into().unwrap_or(0),
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the program is as long as it says, and both outlive the call.
+    let result = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 /// Returns the last error number.
 pub(crate) fn last() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)

@@ -95,8 +95,18 @@ const TRIES: &[Try] = &[
         open(c"/proc/sys/kernel/core_pattern", libc::O_WRONLY)
     }),
     ("sysrq", || open(c"/proc/sysrq-trigger", libc::O_WRONLY)),
+    ("tioclinux", || {
+        call(libc::SYS_ioctl, [0, TIOCLINUX, text(c"\x02"), 0, 0])
+    }),
     ("tiocsti", || {
         call(libc::SYS_ioctl, [0, TIOCSTI, text(c"x"), 0, 0])
+    }),
+    // The kernel looks at the lower half only (CVE-2019-10063).
+    ("tiocsti-wide", || {
+        call(
+            libc::SYS_ioctl,
+            [0, 1 << (c_long::BITS - 1) | TIOCSTI, text(c"x"), 0, 0],
+        )
     }),
     ("umount", || {
         call(
@@ -116,6 +126,9 @@ static ZEROS: [u64; 32] = [0; 32];
 
 /// Of asm-generic/ioctls.h: pushes a character into a terminal's input.
 const TIOCSTI: c_long = 0x5412;
+
+/// Of asm-generic/ioctls.h: among others, pastes what is selected on a console.
+const TIOCLINUX: c_long = 0x541c;
 
 /// Makes a system call and closes the descriptor, if that is what it returns.
 fn call(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> Outcome {
