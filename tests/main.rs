@@ -34,8 +34,6 @@ mod isolation;
 mod isolators;
 /// Every failure that a user can cause, with the whole text that is shown.
 mod messages;
-/// Archives that attack whoever unpacks them, and what becomes of honest ones.
-mod unpack;
 
 /// What operators of App Containers are used to, case by case, as tables.
 mod acceptance;

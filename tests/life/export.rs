@@ -30,7 +30,7 @@ find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp \) -prune 
 impl Life {
     /// Runs a script in a pod that is kept; gives its UUID, and what it said.
     #[track_caller]
-    fn over(&self, options: &[&str], image: &Path, script: &str) -> (String, String) {
+    pub(crate) fn over(&self, options: &[&str], image: &Path, script: &str) -> (String, String) {
         let file = self.0.join("uuid");
         let (file, image) = (file.to_str().unwrap(), image.to_str().unwrap());
         let words = ["run", "--keep", "--uuid-file-save", file];
@@ -43,7 +43,7 @@ impl Life {
 
     /// `launcher export WORDS UUID FILE`; gives the file, which is new.
     #[track_caller]
-    fn export(&self, words: &[&str], uuid: &str) -> PathBuf {
+    pub(crate) fn export(&self, words: &[&str], uuid: &str) -> PathBuf {
         let (file, _) = self.exported(words, uuid, "");
         file
     }
@@ -85,7 +85,7 @@ impl Life {
     }
 
     /// What an app changed, of a pod that is over and lay under an overlay.
-    fn upper(&self, uuid: &str, app: &str) -> PathBuf {
+    pub(crate) fn upper(&self, uuid: &str, app: &str) -> PathBuf {
         let pod = self.dir().join("pods/exited").join(uuid);
         pod.join("apps").join(app).join("upper")
     }
@@ -99,7 +99,7 @@ impl Life {
 
 /// The tar in an archive.
 #[track_caller]
-fn tar_of(archive: &Path) -> Vec<u8> {
+pub(crate) fn tar_of(archive: &Path) -> Vec<u8> {
     let gzip = find_tool("gzip").unwrap();
     let child = std::process::Command::new(gzip)
         .args(["-dc"])
@@ -112,7 +112,7 @@ fn tar_of(archive: &Path) -> Vec<u8> {
 
 /// The names in an archive, as GNU tar lists them, sorted.
 #[track_caller]
-fn names_in(archive: &Path) -> Vec<String> {
+pub(crate) fn names_in(archive: &Path) -> Vec<String> {
     let tar = find_tool("tar").unwrap();
     let ran: Ran = call(&tar).arg("tf").arg(archive).run().exits(0);
     let mut names: Vec<_> = ran.stdout.lines().map(str::to_owned).collect();

@@ -5,9 +5,9 @@ mod collect;
 /// Pods that go on without their caller.
 mod detached;
 /// Commands in pods that run.
-mod enter;
+pub(crate) mod enter;
 /// Images of what apps left.
-mod export;
+pub(crate) mod export;
 /// Processes that are killed, and records that lie.
 mod faults;
 /// How pods are listed.
@@ -39,25 +39,25 @@ use rustix::process::{Pid, Signal};
 use crate::host::{self, Call, Ran, Scratch, launcher};
 
 /// A directory of pods.
-struct Life(Scratch);
+pub(crate) struct Life(pub(crate) Scratch);
 
 impl Life {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Scratch::new())
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.0.join("dir")
     }
 
     /// `launcher WORDS`, where PROBE and BUSYBOX stand for those images.
-    fn call(&self, words: &[&str]) -> Call {
+    pub(crate) fn call(&self, words: &[&str]) -> Call {
         launcher(&self.dir()).args(Self::words(words))
     }
 
     /// The same under strace(1), which injects a fault: into all calls, or with
     /// `-P PATH` into those that are about a file.
-    fn call_by(&self, strace: &Path, fault: &[&str], words: &[&str]) -> Call {
+    pub(crate) fn call_by(&self, strace: &Path, fault: &[&str], words: &[&str]) -> Call {
         host::call(strace)
             .args(["-f", "-qq", "-o", "/dev/null", "-e"])
             .args(fault)
@@ -67,7 +67,7 @@ impl Life {
             .args(Self::words(words))
     }
 
-    fn words(words: &[&str]) -> Vec<String> {
+    pub(crate) fn words(words: &[&str]) -> Vec<String> {
         let word = |word: &&str| match *word {
             "PROBE" => host::image("probe").display().to_string(),
             "BUSYBOX" => host::image("busybox").display().to_string(),
@@ -77,20 +77,20 @@ impl Life {
     }
 
     /// The same, to its end.
-    fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
         self.call(words).run()
     }
 
     /// `launcher run --detach WORDS`; gives the UUID.
     #[track_caller]
-    fn detach(&self, words: &[&str]) -> String {
+    pub(crate) fn detach(&self, words: &[&str]) -> String {
         let ran = self.run(&[&["run", "--detach"], words].concat());
         ran.exits(0).complains("").stdout.trim_end().to_owned()
     }
 
     /// A pod that ends well when it is asked to, and has said that it waits.
     #[track_caller]
-    fn waiting(&self, options: &[&str]) -> String {
+    pub(crate) fn waiting(&self, options: &[&str]) -> String {
         let words = [options, &["PROBE", "--", "--trap-exit", "15", "0"]].concat();
         let uuid = self.detach(&words);
         self.until_it_logs(&uuid, "waiting\n");
@@ -99,7 +99,7 @@ impl Life {
 
     /// A pod that does not care for being asked to end.
     #[track_caller]
-    fn stubborn(&self) -> String {
+    pub(crate) fn stubborn(&self) -> String {
         let script = "trap '' TERM; echo up; sleep 600; sleep 600";
         let uuid = self.detach(&["BUSYBOX", "--", "-c", script]);
         self.until_it_logs(&uuid, "up\n");
@@ -107,7 +107,7 @@ impl Life {
     }
 
     #[track_caller]
-    fn until_it_logs(&self, uuid: &str, expected: &str) {
+    pub(crate) fn until_it_logs(&self, uuid: &str, expected: &str) {
         until(&format!("it logs {expected:?}"), || {
             self.run(&["logs", uuid]).exits(0).stdout == expected
         });
@@ -115,7 +115,7 @@ impl Life {
 
     /// What `status` says under a key, if it says that.
     #[track_caller]
-    fn status(&self, uuid: &str, key: &str) -> Option<String> {
+    pub(crate) fn status(&self, uuid: &str, key: &str) -> Option<String> {
         let said = self.run(&["status", uuid]).exits(0).complains("").stdout;
         let mut lines = said.lines().filter_map(|line| line.split_once('='));
         let found = lines.find(|(known, _)| *known == key);
@@ -123,19 +123,19 @@ impl Life {
     }
 
     #[track_caller]
-    fn state(&self, uuid: &str) -> String {
+    pub(crate) fn state(&self, uuid: &str) -> String {
         self.status(uuid, "state").unwrap()
     }
 
     /// The process that holds the lock of a pod.
     #[track_caller]
-    fn pid(&self, uuid: &str) -> Pid {
+    pub(crate) fn pid(&self, uuid: &str) -> Pid {
         let pid = self.status(uuid, "pid").expect("it runs");
         Pid::from_raw(pid.parse().unwrap()).unwrap()
     }
 
     /// What is in the directories of pods, as STATE/UUID.
-    fn pods(&self) -> Vec<String> {
+    pub(crate) fn pods(&self) -> Vec<String> {
         let mut all = Vec::new();
         for state in fs::read_dir(self.dir().join("pods")).unwrap() {
             let state = state.unwrap();
@@ -150,7 +150,7 @@ impl Life {
 
     /// Removes all that is over, and checks that this is all.
     #[track_caller]
-    fn leaves_nothing(&self) {
+    pub(crate) fn leaves_nothing(&self) {
         self.run(&["gc", "--grace-period=0", "--expire-prepared=0"])
             .exits(0)
             .complains("");
@@ -162,7 +162,7 @@ impl Life {
 
 /// Waits until something is so.
 #[track_caller]
-fn until(what: &str, so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < Duration::from_secs(60), "never {what}");
@@ -199,7 +199,7 @@ fn sleeps(pid: u32) {
 
 /// The only child of a process.
 #[track_caller]
-fn child(parent: Pid) -> Pid {
+pub(crate) fn child(parent: Pid) -> Pid {
     let is_it = |stat: &str| {
         let (_, behind) = stat.rsplit_once(") ")?;
         let found = behind.split(' ').nth(1)?.parse() == Ok(parent.as_raw_nonzero().get());
@@ -214,6 +214,6 @@ fn child(parent: Pid) -> Pid {
     pids.next().expect("it has a child")
 }
 
-fn kill(pid: Pid) {
+pub(crate) fn kill(pid: Pid) {
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
 }

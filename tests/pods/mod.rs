@@ -21,16 +21,16 @@ use std::path::PathBuf;
 use crate::host::{self, Call, Scratch, launcher};
 
 /// A directory of pods and a place beside it.
-struct Pods(Scratch);
+pub(crate) struct Pods(pub(crate) Scratch);
 
 impl Pods {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Scratch::new())
     }
 
     /// `launcher WORDS`, where a word PROBE or BUSYBOX stands for that image,
     /// and HERE in a word for the place.
-    fn call(&self, words: &[&str]) -> Call {
+    pub(crate) fn call(&self, words: &[&str]) -> Call {
         let here = self.0.path().display().to_string();
         let word = |word: &&str| match *word {
             "PROBE" => host::image("probe").display().to_string(),
@@ -41,17 +41,17 @@ impl Pods {
     }
 
     /// `launcher run WORDS`.
-    fn run(&self, words: &[&str]) -> Call {
+    pub(crate) fn run(&self, words: &[&str]) -> Call {
         self.call(&[&["run"], words].concat())
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.0.join("dir")
     }
 
     /// Makes directories and files in the place: a path that ends in a slash,
     /// or a path and its content.
-    fn make(&self, list: &[(&str, &str)]) {
+    pub(crate) fn make(&self, list: &[(&str, &str)]) {
         for (path, content) in list {
             let path = self.0.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

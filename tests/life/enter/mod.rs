@@ -11,7 +11,7 @@ mod options;
 /// Commands that begin while their pod ends.
 mod races;
 /// A command and its app, side by side.
-mod same;
+pub(crate) mod same;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,12 @@ use crate::host::{self, Call, Ran};
 
 impl Life {
     /// `launcher enter WORDS`, to its end.
-    fn enter(&self, words: &[&str]) -> Ran {
+    pub(crate) fn enter(&self, words: &[&str]) -> Ran {
         self.run(&[&["enter"], words].concat())
     }
 
     /// The same, called by a shell that runs this script before.
-    fn enter_after(&self, script: &str, words: &[&str]) -> Call {
+    pub(crate) fn enter_after(&self, script: &str, words: &[&str]) -> Call {
         let shell = host::find_tool("bash").unwrap_or_else(|| "sh".into());
         host::call(&shell)
             .args(["-c", &format!("{script}\nexec \"$@\""), "sh"])
@@ -40,7 +40,7 @@ impl Life {
     }
 
     /// Writes an image with the probe, this app, and more.
-    fn image(&self, app: &str, more: impl FnOnce(Aci) -> Aci) -> String {
+    pub(crate) fn image(&self, app: &str, more: impl FnOnce(Aci) -> Aci) -> String {
         let probe = fs::read(host::probe()).unwrap();
         let image = Aci::new(&manifest(app)).file("rootfs/probe", 0o755, probe);
         let image = self.0.write("app.aci", more(image).bytes());
@@ -56,7 +56,7 @@ impl Life {
 }
 
 /// A pod's app that waits, as words behind an image.
-const WAITING: [&str; 4] = ["--", "--trap-exit", "15", "0"];
+pub(crate) const WAITING: [&str; 4] = ["--", "--trap-exit", "15", "0"];
 
 /// Groups of processes below those of this one, in all hierarchies. They are
 /// removed when this goes out of scope.

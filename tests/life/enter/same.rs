@@ -53,7 +53,7 @@ const STRANGE: &str = "\
 /// Runs a pod of which one app tells all and the others wait, enters that app
 /// in each way, and compares.
 #[track_caller]
-fn compare(before: &[&str], apps: &[&[&str]], app: &str, at: usize) {
+pub(crate) fn compare(before: &[&str], apps: &[&[&str]], app: &str, at: usize) {
     let life = Life::new();
     let mut words = before.to_vec();
     for (number, options) in apps.iter().enumerate() {
@@ -92,12 +92,6 @@ fn compare(before: &[&str], apps: &[&[&str]], app: &str, at: usize) {
     assert_eq!(value("pid"), value("process-group"));
     life.run(&["stop", &uuid]).exits(0);
     life.leaves_nothing();
-}
-
-#[test]
-fn a_command_of_root_is_what_its_app_is() {
-    require_root!();
-    compare(&[], &[&[]], "probe", 0);
 }
 
 #[test]

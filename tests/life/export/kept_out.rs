@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
@@ -266,93 +264,4 @@ fn links_of_an_app_lead_to_no_file_of_the_host() {
         }
     }
     life.leaves_nothing();
-}
-
-#[test]
-fn whoever_swaps_directories_and_links_meanwhile_gets_no_file_of_the_host() {
-    require_root!();
-    let life = Life::new();
-    let words = [
-        "run",
-        "--keep",
-        "--name",
-        "pod",
-        "PROBE",
-        "--",
-        "--exit-code",
-        "0",
-    ];
-    life.run(&words).exits(0);
-    let [pod] = life.pods().try_into().unwrap();
-    let uuid = pod.strip_prefix("exited/").unwrap().to_owned();
-    let (upper, outside) = (life.upper(&uuid, "probe"), life.0.join("outside"));
-    for (directory, content) in [(upper.join("d"), "inside"), (outside.clone(), SECRET)] {
-        fs::create_dir_all(directory.join("sub")).unwrap();
-        fs::write(directory.join("sub/f"), content).unwrap();
-        fs::write(directory.join("f"), content).unwrap();
-    }
-    for number in 0..FILES {
-        let [file, link] = ["f", "l"].map(|name| upper.join(format!("d/{name}{number}")));
-        fs::write(file, "inside").unwrap();
-        symlink(outside.join("f"), link).unwrap();
-    }
-    let target = life.0.join("x.aci");
-    let words = ["export", "--overwrite", &uuid, target.to_str().unwrap()];
-    let export = || {
-        let ran = life.run(&words);
-        let archive = ran.succeeded().then(|| tar_of(&target));
-        (ran.stderr, archive.unwrap_or_default())
-    };
-    // Nobody can, for nothing of the pod runs; but if somebody could:
-    let swaps: [&(dyn Fn() + Sync); 2] = [&|| swap_directory(&upper.join("d"), &outside), &|| {
-        swap_files(&upper.join("d"))
-    }];
-    let mut all = Vec::new();
-    for swap in swaps {
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    swap();
-                }
-            });
-            all.extend((0..6).map(|_| export()));
-            over.store(true, Ordering::Relaxed);
-        });
-    }
-    for (complaint, tar) in all {
-        let start = format!("launcher: cannot export app `probe` of pod `{uuid}`: ");
-        assert!(
-            complaint.is_empty() || complaint.starts_with(&start),
-            "{complaint}"
-        );
-        assert!(!String::from_utf8_lossy(&tar).contains(SECRET));
-    }
-    let export = life.export(&[], &uuid);
-    assert!(names_in(&export).contains(&"rootfs/d/sub/f".to_owned()));
-    life.leaves_nothing();
-}
-
-/// Puts a link to what is outside in the place of a directory, and the
-/// directory back.
-fn swap_directory(directory: &Path, outside: &Path) {
-    let aside = directory.with_extension("aside");
-    fs::rename(directory, &aside).unwrap();
-    symlink(outside, directory).unwrap();
-    std::thread::yield_now();
-    fs::remove_file(directory).unwrap();
-    fs::rename(&aside, directory).unwrap();
-}
-
-/// How many files of a directory are swapped: one of them is the one that is
-/// being opened at this moment.
-const FILES: usize = 200;
-
-/// Puts links in the places of all files, and the files back.
-fn swap_files(directory: &Path) {
-    for number in (0..FILES).chain(0..FILES) {
-        let [file, link] = ["f", "l"].map(|name| directory.join(format!("{name}{number}")));
-        let flags = rustix::fs::RenameFlags::EXCHANGE;
-        rustix::fs::renameat_with(CWD, file, CWD, link, flags).unwrap();
-    }
 }

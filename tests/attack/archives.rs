@@ -3,6 +3,8 @@
 //! Each attack ends in one sentence, with nothing left in the store and
 //! nothing touched outside of it, or in a tree that keeps it inside.
 
+/// Names and members that images may not have.
+mod entries;
 /// What an unpacked file is: contents, holes, owners, modes, times, attributes.
 mod faithful;
 /// Bounds on what an archive may hold, and on the memory that reading it takes.
@@ -82,6 +84,14 @@ impl Target {
     fn fails(&self, bytes: &[u8], text: &str) {
         let text = format!("launcher: {text}\n");
         self.store(bytes).exits(OURS).says("").complains(&text);
+        assert_eq!(names(&self.dir().join("images")), [""; 0]);
+    }
+
+    /// Fails unless the image is refused, for whatever reason, and that is said.
+    #[track_caller]
+    fn fails_somehow(&self, bytes: &[u8]) {
+        let ran = self.store(bytes).exits(OURS).says("");
+        assert!(ran.stderr.starts_with("launcher: "), "{ran:?}");
         assert_eq!(names(&self.dir().join("images")), [""; 0]);
     }
 

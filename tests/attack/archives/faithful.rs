@@ -8,6 +8,7 @@ use tar::EntryType;
 
 use super::{Target, new};
 use crate::aci::Aci;
+use crate::attack::case;
 use crate::host::{self, call, launcher};
 
 /// An entry of a file with these ids and mode.
@@ -116,45 +117,54 @@ fn times_have_fractions_and_reach_back_before_1970() {
     assert_eq!(time("binary"), (-1, 0));
 }
 
+// Attributes by which an overlay redirects a directory, and labels of the host's
+// security modules.
 #[test]
 fn attributes_are_kept_unless_they_are_the_hosts_affair() {
     require_root!();
-    // Two capabilities whose bits are a line break.
-    let capability: &[u8] = b"\x01\0\0\x02\0\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let attributes = [
-        ("SCHILY.xattr.user.sample", &b"a=b\n10 path=a\n"[..]),
-        ("SCHILY.xattr.security.capability", capability),
-        ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
-        ("SCHILY.xattr.trusted.sample", b"y"),
-        ("SCHILY.xattr.user.overlay.redirect", b"/etc"),
-        ("SCHILY.xattr.security.selinux", b"label"),
-        ("LIBARCHIVE.xattr.user.other", b"eA=="),
-    ];
-    let image = new()
-        .pax(attributes)
-        .file("rootfs/file", 0o755, "")
-        .pax([("SCHILY.xattr.user.sample", &b"dir"[..])])
-        .dir("rootfs/dir");
-    let target = Target::new();
-    let rootfs = target.keeps(&image.bytes());
-    let listed = |name: &str| {
-        let mut names = vec![0; 4096];
-        let length = rustix::fs::listxattr(rootfs.join(name), names.as_mut_slice()).unwrap();
-        let text = String::from_utf8(names[..length].to_vec()).unwrap();
-        let mut names: Vec<_> = text.split_terminator('\0').map(str::to_owned).collect();
-        names.sort();
-        names
-    };
-    let value = |name: &str, attribute: &str| {
-        let mut value = vec![0; 4096];
-        let path = rootfs.join(name);
-        let length = rustix::fs::getxattr(path, attribute, value.as_mut_slice()).unwrap();
-        value[..length].to_vec()
-    };
-    assert_eq!(listed("file"), ["security.capability", "user.sample"]);
-    assert_eq!(value("file", "security.capability"), capability);
-    assert_eq!(value("file", "user.sample"), b"a=b\n10 path=a\n");
-    assert_eq!(listed("dir"), ["user.sample"]);
+    case(
+        "T8b",
+        "no attribute of an image means something to the host",
+        || {
+            // Two capabilities whose bits are a line break.
+            let capability: &[u8] = b"\x01\0\0\x02\0\n\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+            let attributes = [
+                ("SCHILY.xattr.user.sample", &b"a=b\n10 path=a\n"[..]),
+                ("SCHILY.xattr.security.capability", capability),
+                ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+                ("SCHILY.xattr.trusted.sample", b"y"),
+                ("SCHILY.xattr.user.overlay.redirect", b"/etc"),
+                ("SCHILY.xattr.security.selinux", b"label"),
+                ("LIBARCHIVE.xattr.user.other", b"eA=="),
+            ];
+            let image = new()
+                .pax(attributes)
+                .file("rootfs/file", 0o755, "")
+                .pax([("SCHILY.xattr.user.sample", &b"dir"[..])])
+                .dir("rootfs/dir");
+            let target = Target::new();
+            let rootfs = target.keeps(&image.bytes());
+            let listed = |name: &str| {
+                let mut names = vec![0; 4096];
+                let length =
+                    rustix::fs::listxattr(rootfs.join(name), names.as_mut_slice()).unwrap();
+                let text = String::from_utf8(names[..length].to_vec()).unwrap();
+                let mut names: Vec<_> = text.split_terminator('\0').map(str::to_owned).collect();
+                names.sort();
+                names
+            };
+            let value = |name: &str, attribute: &str| {
+                let mut value = vec![0; 4096];
+                let path = rootfs.join(name);
+                let length = rustix::fs::getxattr(path, attribute, value.as_mut_slice()).unwrap();
+                value[..length].to_vec()
+            };
+            assert_eq!(listed("file"), ["security.capability", "user.sample"]);
+            assert_eq!(value("file", "security.capability"), capability);
+            assert_eq!(value("file", "user.sample"), b"a=b\n10 path=a\n");
+            assert_eq!(listed("dir"), ["user.sample"]);
+        },
+    );
 }
 
 #[test]

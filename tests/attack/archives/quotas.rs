@@ -1,0 +1,137 @@
+//! Bounds on what an archive may hold, and on the memory that reading it takes.
+
+use tar::EntryType;
+
+use super::{Target, new, refused};
+use crate::aci::Aci;
+use crate::attack::case;
+use crate::host::{self, Scratch, call};
+
+// Names of 64 KiB, trees of a hundred thousand levels.
+#[test]
+fn every_bound_is_named() {
+    require_root!();
+    case(
+        "T10a",
+        "paths, links, depths and headers are bounded",
+        || {
+            let named = |path: &str| new().pax([("path", path.as_bytes())]).file("x", 0o644, "");
+            let entry =
+                |path: &str, what: &str| refused(named(path), &format!("entry `{path}` {what}"));
+            let long = format!("rootfs/{}", "n".repeat(256));
+            entry(&long, "has a name longer than 255 bytes");
+            let long = format!("rootfs/{}", "d/".repeat(2000));
+            entry(&long, "has a path longer than 4000 bytes");
+            let deep = format!("rootfs{}", "/d".repeat(256));
+            entry(&deep, "is deeper than 256 directories");
+            refused(
+                new()
+                    .pax([("linkpath", "t".repeat(4001).as_bytes())])
+                    .link("rootfs/x", ""),
+                "cannot unpack entry `rootfs/x`: the link is longer than 4000 bytes",
+            );
+            refused(
+                Aci::new(&" ".repeat((4 << 20) + 1)),
+                "it has more than 4194304 bytes of manifest",
+            );
+            let header = vec![b'x'; (1 << 20) + 1];
+            for kind in [
+                EntryType::XHeader,
+                EntryType::XGlobalHeader,
+                EntryType::GNULongName,
+                EntryType::GNULongLink,
+            ] {
+                refused(
+                    new().odd(kind, "x", &header, |_| {}),
+                    "its tar is malformed: an extended header is longer than 1048576 bytes",
+                );
+            }
+        },
+    );
+}
+
+// A sparse file of eight exbibytes, in a few hundred bytes.
+#[test]
+fn a_file_that_is_nearly_all_hole_counts_whole() {
+    require_root!();
+    case(
+        "T10b",
+        "a file that is nearly all hole counts whole",
+        || {
+            let sparse = |size: &str| {
+                let mut map = format!("1\n{size}\n0\n").into_bytes();
+                map.resize(512, 0);
+                new()
+                    .pax([
+                        ("GNU.sparse.major", &b"1"[..]),
+                        ("GNU.sparse.minor", b"0"),
+                        ("GNU.sparse.realsize", size.as_bytes()),
+                    ])
+                    .file("rootfs/x", 0o644, map)
+            };
+            let reason = "it has more than 68719476736 bytes of content";
+            refused(sparse("9223372036854775807"), reason);
+            refused(sparse("68719476737"), reason);
+        },
+    );
+}
+
+// The classic: ten gigabytes of zeros in 42 kilobytes.
+#[test]
+fn what_becomes_very_much_larger_is_refused() {
+    require_root!();
+    case("T10c", "what becomes very much larger is refused", || {
+        // A gigabyte of zeros, in members of a megabyte.
+        let zeros = vec![0; 1 << 20];
+        let head = new().odd(EntryType::Regular, "rootfs/zeros", b"", |header| {
+            header.set_size(1 << 30);
+        });
+        let head = head.bytes();
+        let mut packed = member(&head[..head.len() - 1024]);
+        for _ in 0..1024 {
+            packed.extend(member(&zeros));
+        }
+        packed.extend(member(&[0; 1024]));
+        Target::new().refuses(
+            &packed,
+            "cannot unpack entry `rootfs/zeros`: \
+         it becomes more than 500 times larger when it is unpacked",
+        );
+    });
+}
+
+/// Bytes as a member of gzip.
+fn member(content: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    packed.extend(miniz_oxide::deflate::compress_to_vec(content, 6));
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(content);
+    packed.extend(crc.finalize().to_le_bytes());
+    packed.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
+    packed
+}
+
+// A million entries of no content.
+#[test]
+fn many_names_take_little_memory() {
+    require_root!();
+    case("T10d", "many names take little memory", || {
+        // A hundred thousand names of 200 bytes: 20 MB if they were kept.
+        let mut image = new();
+        let stem = "n".repeat(60);
+        for number in 0..100_000 {
+            image = image.file(&format!("rootfs/{stem}{number:030}"), 0o644, "");
+        }
+        let scratch = Scratch::new();
+        let file = scratch.write("image.aci", image.bytes());
+        let sh = tool!("sh");
+        // Of data, not of addresses: threads reserve more than they use.
+        call(&sh)
+            .args(["-c", "ulimit -d 65536 && exec \"$0\" validate \"$1\""])
+            .arg(host::program())
+            .arg(&file)
+            .run()
+            .exits(0)
+            .says(&format!("{} OK\n", file.display()));
+    });
+}
