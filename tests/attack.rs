@@ -79,7 +79,7 @@ pub(crate) fn case(id: &str, claim: &str, attack: impl Fn()) {
         for refusal in hosts() {
             let canary = Canary::new();
             TRIED.set(TRIED.get() + 1);
-            refusal::on_a_host(refusal, || attack());
+            refusal::on_a_host(refusal, &attack);
             let host = refusal.map_or("this host".to_owned(), |refusal| refusal.to_string());
             canary.is_as_it_was(&format!("{id}, {host}"));
         }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::attack::case;
 use crate::host::{self, Call, Ran, Scratch, call, launcher};
 
 /// Leaves a test whose site could not be built here.
@@ -120,47 +121,76 @@ fn lines(ran: &Ran, with: &str) -> Vec<String> {
 
 // --- what is refused ---
 
+// A signature by whoever had a key.
 #[test]
 fn an_image_that_no_trusted_key_has_signed_is_not_stored() {
-    let site = site!("simple");
-    let ran = site.launcher(&["fetch", TEST]).run().exits(1);
-    let why = "does not count: it is signed by key";
-    let hint = "hint: `launcher trust --prefix=nosecone.net/example/test KEYFILE` trusts a key\n";
-    assert!(ran.stderr.contains(why), "{}", ran.stderr);
-    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
-    site.is_empty();
+    case(
+        "T15c",
+        "an image that no trusted key has signed is not stored",
+        || {
+            let site = site!("simple");
+            let ran = site.launcher(&["fetch", TEST]).run().exits(1);
+            let why = "does not count: it is signed by key";
+            let hint =
+                "hint: `launcher trust --prefix=nosecone.net/example/test KEYFILE` trusts a key\n";
+            assert!(ran.stderr.contains(why), "{}", ran.stderr);
+            assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+            site.is_empty();
+        },
+    );
 }
 
+// A key that is trusted for one prefix, and another name that begins with its text.
 #[test]
 fn a_key_vouches_for_no_other_prefix_than_its_own() {
-    let site = site!("simple").trusting("nosecone.net/exam");
-    site.launcher(&["fetch", TEST]).run().exits(1);
-    site.is_empty();
+    case(
+        "T15d",
+        "a key vouches for no other prefix than its own",
+        || {
+            let site = site!("simple").trusting("nosecone.net/exam");
+            site.launcher(&["fetch", TEST]).run().exits(1);
+            site.is_empty();
+        },
+    );
 }
 
+// A good signature beside other bytes.
 #[test]
 fn an_image_that_was_changed_after_it_was_signed_is_not_stored() {
-    let site = site!("simple").trusting("nosecone.net");
-    fs::copy(site.path("base-latest"), site.path("test-latest")).unwrap();
-    let ran = site.launcher(&["fetch", "--no-deps", TEST]).run().exits(1);
-    assert!(ran.stderr.contains("is not valid"), "{}", ran.stderr);
-    site.is_empty();
+    case(
+        "T15e",
+        "an image that was changed after it was signed is not stored",
+        || {
+            let site = site!("simple").trusting("nosecone.net");
+            fs::copy(site.path("base-latest"), site.path("test-latest")).unwrap();
+            let ran = site.launcher(&["fetch", "--no-deps", TEST]).run().exits(1);
+            assert!(ran.stderr.contains("is not valid"), "{}", ran.stderr);
+            site.is_empty();
+        },
+    );
 }
 
+// A good signature, and its image, under the name of another one.
 #[test]
 fn an_image_that_is_signed_and_is_another_one_is_not_stored() {
-    let site = site!("simple").trusting("nosecone.net");
-    for end in ["", ".asc"] {
-        let [from, to] = ["base-latest", "test-latest"].map(|name| {
-            let path = site.path(name);
-            PathBuf::from(format!("{}{end}", path.display()))
-        });
-        fs::copy(from, to).unwrap();
-    }
-    let ran = site.launcher(&["fetch", "--no-deps", TEST]).run().exits(1);
-    let why = "is not valid: its manifest says that it is `nosecone.net/example/base`";
-    assert!(ran.stderr.contains(why), "{}", ran.stderr);
-    site.is_empty();
+    case(
+        "T15f",
+        "an image that is signed and is another one is not stored",
+        || {
+            let site = site!("simple").trusting("nosecone.net");
+            for end in ["", ".asc"] {
+                let [from, to] = ["base-latest", "test-latest"].map(|name| {
+                    let path = site.path(name);
+                    PathBuf::from(format!("{}{end}", path.display()))
+                });
+                fs::copy(from, to).unwrap();
+            }
+            let ran = site.launcher(&["fetch", "--no-deps", TEST]).run().exits(1);
+            let why = "is not valid: its manifest says that it is `nosecone.net/example/base`";
+            assert!(ran.stderr.contains(why), "{}", ran.stderr);
+            site.is_empty();
+        },
+    );
 }
 
 #[test]
@@ -181,34 +211,48 @@ fn an_image_without_a_signature_is_not_stored_unless_that_is_waived() {
     assert_eq!(site.images(), 1);
 }
 
+// A connection that ends early, where nobody checks signatures.
 #[test]
 fn an_archive_that_was_cut_short_leaves_nothing() {
-    let site = site!("simple");
-    let path = site.path("test-latest");
-    let content = fs::read(&path).unwrap();
-    fs::write(&path, &content[..content.len() / 2]).unwrap();
-    site.launcher(&["fetch", "--no-deps", "--insecure-options=image", TEST])
-        .run()
-        .exits(1);
-    site.is_empty();
+    case(
+        "T15h",
+        "an archive that was cut short leaves nothing",
+        || {
+            let site = site!("simple");
+            let path = site.path("test-latest");
+            let content = fs::read(&path).unwrap();
+            fs::write(&path, &content[..content.len() / 2]).unwrap();
+            site.launcher(&["fetch", "--no-deps", "--insecure-options=image", TEST])
+                .run()
+                .exits(1);
+            site.is_empty();
+        },
+    );
 }
 
+// Whoever sits between the launcher and its server.
 #[test]
 fn a_server_that_nobody_certified_is_not_believed() {
-    let site = site!("simple").trusting("nosecone.net");
-    let ran = site
-        .beside(&host::program())
-        .arg("--dir")
-        .arg(site.dir())
-        .args(["fetch", TEST])
-        .run()
-        .exits(1);
-    assert!(
-        ran.stderr.contains("hint: `--ca-file FILE`"),
-        "{}",
-        ran.stderr
+    case(
+        "T15g",
+        "a server that nobody certified is not believed",
+        || {
+            let site = site!("simple").trusting("nosecone.net");
+            let ran = site
+                .beside(&host::program())
+                .arg("--dir")
+                .arg(site.dir())
+                .args(["fetch", TEST])
+                .run()
+                .exits(1);
+            assert!(
+                ran.stderr.contains("hint: `--ca-file FILE`"),
+                "{}",
+                ran.stderr
+            );
+            site.is_empty();
+        },
     );
-    site.is_empty();
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::{claims, refusal};
+use crate::{claims, kernel, refusal};
 
 /// How long a child may take before it counts as hanging. No test waits for it
 /// to pass.
@@ -228,12 +228,30 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
+    /// What the test has started and left running, pods included, is killed; of
+    /// a test that has not failed already, it is a failure.
     fn drop(&mut self) {
+        let begun = Instant::now();
+        let left = loop {
+            let left = kernel::processes(&self.0);
+            let patience = Duration::from_secs(if thread::panicking() { 0 } else { 2 });
+            if left.is_empty() || begun.elapsed() >= patience {
+                break left;
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        for (pid, _) in &left {
+            let _ = rustix::process::kill_process(*pid, Signal::KILL);
+        }
         // Never into what a failing test may have left mounted.
         let _ = Command::new("rm")
             .args(["-rf", "--one-file-system"])
             .arg(&self.0)
             .status();
+        assert!(
+            left.is_empty() || thread::panicking(),
+            "left running: {left:?}"
+        );
     }
 }
 
@@ -337,7 +355,7 @@ impl Call {
         let stdout = Stream::read(child.stdout.take().unwrap());
         let stderr = Stream::read(child.stderr.take().unwrap());
         Running {
-            child,
+            child: Leash(child),
             shown,
             writer,
             stdout,
@@ -377,9 +395,20 @@ impl Stream {
     }
 }
 
+/// A child that is killed if nobody waits for its end.
+pub(crate) struct Leash(pub(crate) Child);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A child that runs.
 pub(crate) struct Running {
-    child: Child,
+    child: Leash,
     shown: String,
     writer: JoinHandle<()>,
     stdout: Stream,
@@ -390,7 +419,7 @@ pub(crate) struct Running {
 impl Running {
     /// The process id of the child.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Waits until the child has written this line to standard output.
@@ -410,11 +439,11 @@ impl Running {
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
         while !so(self) {
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.child.0.try_wait().unwrap();
             // Once more: it may have become so just before the end.
             let late = ended.is_some() || Instant::now() > self.end;
             if late && !so(self) {
-                let _ = self.child.kill();
+                let _ = self.child.0.kill();
                 panic!(
                     "{}\nnever {what}; it ended: {ended:?}\n--- stdout ---\n{}\n--- stderr ---\n{}\n---",
                     self.shown,
@@ -428,7 +457,7 @@ impl Running {
 
     /// Tells whether the child has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        self.child.0.try_wait().unwrap().is_some()
     }
 
     /// Sends a signal to the child.
@@ -441,11 +470,11 @@ impl Running {
     #[track_caller]
     pub(crate) fn end(mut self) -> Ran {
         let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 break status;
             }
             if Instant::now() > self.end {
-                let _ = self.child.kill();
+                let _ = self.child.0.kill();
                 panic!(
                     "{}\ndoes not end\n--- stdout ---\n{}\n--- stderr ---\n{}\n---",
                     self.shown,

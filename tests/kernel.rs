@@ -1,11 +1,37 @@
-//! What the kernel keeps of pods: mounts and locks.
+//! What the kernel keeps of pods: processes, mounts and locks.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::process::Pid;
+
 use crate::host;
+
+/// Processes, but for this one, that are in a directory, have something of it
+/// open, or know its path; and their words.
+pub(crate) fn processes(path: &Path) -> Vec<(Pid, String)> {
+    let place = path.to_str().unwrap();
+    let mut found = Vec::new();
+    for name in host::names(Path::new("/proc")) {
+        let Some(pid) = name.parse().ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        let process = Path::new("/proc").join(&name);
+        let words = fs::read(process.join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        let links = ["cwd", "root", "exe"].map(|name| process.join(name));
+        let open = fs::read_dir(process.join("fd")).into_iter().flatten();
+        let open = open.flatten().map(|entry| entry.path());
+        let leads_there = |link| fs::read_link(link).is_ok_and(|to| to.starts_with(place));
+        let knows = words.contains(place) || links.into_iter().chain(open).any(leads_there);
+        if knows && pid != rustix::process::getpid() {
+            found.push((pid, words));
+        }
+    }
+    found
+}
 
 /// Mounts of something below a path, in the mount namespace of any process.
 pub(crate) fn mounts(path: &Path) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
-use crate::{host, refusal};
+use crate::host::{self, Leash};
+use crate::refusal;
 
 /// How long something may take to be shown before it never will be.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ pub(crate) struct Seat {
     keyboard: File,
     /// Kept open, so that the terminal is there when the program has ended.
     terminal: OwnedFd,
-    program: Child,
+    program: Leash,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -67,7 +68,7 @@ impl Seat {
         let seat = Self {
             keyboard,
             terminal,
-            program,
+            program: Leash(program),
             shown,
         };
         seat.resize(24, 80);
@@ -111,7 +112,7 @@ impl Seat {
 
     /// Sends a signal to the program.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.program.id()).unwrap();
+        let pid = i32::try_from(self.program.0.id()).unwrap();
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
@@ -127,11 +128,11 @@ impl Seat {
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let begun = Instant::now();
         let status = loop {
-            if let Some(status) = self.program.try_wait().unwrap() {
+            if let Some(status) = self.program.0.try_wait().unwrap() {
                 break status;
             }
             if begun.elapsed() > PATIENCE {
-                let _ = self.program.kill();
+                let _ = self.program.0.kill();
                 panic!("it does not end; shown:\n{}", self.shown());
             }
             thread::sleep(Duration::from_millis(2));

@@ -50,7 +50,7 @@ fn nothing_is_too_long_to_be_passed_on_whole_or_refused() {
         || {
             let scratch = Scratch::new();
             let run = |options: &[String], words: &[&str]| {
-                let call = launcher(&scratch.join("dir")).arg("run").args(&options[..]);
+                let call = launcher(&scratch.join("dir")).arg("run").args(options);
                 call.arg(host::image("probe")).arg("--").args(words).run()
             };
             let said = |ran: host::Ran| {

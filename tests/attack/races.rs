@@ -195,7 +195,7 @@ fn what_nobody_may_list_is_removed_and_nothing_else_changed() {
             }
             symlink(&outside, upper.join("d/l")).unwrap();
             for name in ["d/e", "d"] {
-                fs::set_permissions(upper.join(name), fs::Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(upper.join(name), fs::Permissions::from_mode(0o000)).unwrap();
             }
             let before = fs::metadata(&outside).unwrap();
             life.run(&["rm", &uuid]).exits(0).complains("");

@@ -72,6 +72,10 @@ fn the_callers_terminal_is_as_it_was_however_it_ends() {
     modes_after(&|seat| seat.signal(Signal::HUP));
     let (status, _) = modes_after(&|seat| seat.types("kill -9 $$\n"));
     assert_eq!(status, Some(137));
+    // Who has left a pod by keys finds it running.
+    let [left] = life.pods().try_into().unwrap();
+    let uuid = left.strip_prefix("run/").unwrap();
+    life.run(&["rm", "--force", uuid]).exits(0);
 }
 
 #[test]

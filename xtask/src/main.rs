@@ -6,6 +6,7 @@ mod cmd;
 
 mod ace;
 mod aci;
+mod attack;
 mod bench;
 mod build;
 mod cross;
@@ -15,6 +16,7 @@ mod dist;
 mod elf;
 mod guest;
 mod images;
+mod leftovers;
 mod setup;
 mod site;
 mod size;
@@ -43,6 +45,8 @@ The tasks of Nose Cone: cargo xtask TASK
             --programs leaves out those that need Debian's tools
   dist      build both programs static, check that they are, and pack them with
             licence and checksums; --target TRIPLE chooses the target
+  attack    try on this host what containers were broken out of with, races in
+            many rounds [--rounds N], and print which cases held (as root)
   guest     run the tests that want another kernel than this host's, in a virtual
             machine; --strict fails where this host cannot
   size      weigh stage1-init on disk, and a pod in memory, against their budgets
@@ -52,8 +56,9 @@ The tasks of Nose Cone: cargo xtask TASK
             it, and start it in emulators; --strict fails where this host cannot
   sweep     kill every command at each of its system calls, and let each call
             fail; --only WORD takes the commands that have it, --sample a few
-            calls of each; --races runs commands beside each other instead, in
-            many rounds [--rounds N] (as root; half an hour, and a quarter)
+            calls of each; --deny refuses each call of `run` and `enter` instead,
+            always; --races runs commands beside each other, in many rounds
+            [--rounds N] (as root; half an hour, a quarter, and a quarter)
   soak      run hundreds of pods, at once and in sequence, and look for what is
             left of them (as root)
   tidy      check layers, addresses of unsafe code and of foreign crates, documents
@@ -71,6 +76,7 @@ fn main() -> ExitCode {
 }
 
 enum Task {
+    Attack { rounds: Option<usize> },
     BenchRun { rounds: Option<usize> },
     BenchUnpack { rounds: Option<usize> },
     Build,
@@ -82,6 +88,7 @@ enum Task {
     Images { into: PathBuf, programs_only: bool },
     Setup { cross: bool },
     Races { rounds: Option<usize> },
+    Deny { only: Option<String> },
     Size,
     Soak,
     Sweep(sweep::Faults),
@@ -91,12 +98,14 @@ enum Task {
 
 fn run(task: Task) -> Result<()> {
     match task {
+        Task::Attack { rounds } => attack::attack(rounds),
         Task::BenchRun { rounds } => bench::run(rounds.unwrap_or(30)),
         Task::BenchUnpack { rounds } => bench::unpack(rounds.unwrap_or(5)),
         Task::Build => build::task(),
         Task::Cross { strict } => cross::cross(strict),
         Task::Demo { discovery: true } => demo::discovery(),
         Task::Demo { .. } => demo::demo(),
+        Task::Deny { only } => sweep::deny(only),
         Task::Dist { target } => dist::dist(target),
         Task::Guest { strict } => guest::task(strict),
         Task::Help => {
@@ -126,6 +135,9 @@ fn parse() -> Result<Task> {
     let name = words.subcommand().map_err(|error| error.to_string())?;
     let task = match name.as_deref() {
         None | Some("help") => Task::Help,
+        Some("attack") => Task::Attack {
+            rounds: option(&mut words, "--rounds")?,
+        },
         Some("bench") => bench_task(&mut words)?,
         Some("build") => Task::Build,
         Some("cross") => Task::Cross {
@@ -151,6 +163,9 @@ fn parse() -> Result<Task> {
         Some("soak") => Task::Soak,
         Some("sweep") if words.contains("--races") => Task::Races {
             rounds: option(&mut words, "--rounds")?,
+        },
+        Some("sweep") if words.contains("--deny") => Task::Deny {
+            only: option(&mut words, "--only")?,
         },
         Some("sweep") => Task::Sweep(sweep::Faults {
             sample: words.contains("--sample"),

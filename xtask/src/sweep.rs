@@ -1,9 +1,8 @@
 //! The long forms of tests that are short in `cargo xtask test`: faults at
 //! every system call, races in thousands of rounds, hundreds of pods.
 
-use crate::cmd::{Result, images_dir, is_root};
-use crate::test::with_stage1;
-use crate::{build, images};
+use crate::cmd::Result;
+use crate::test;
 
 /// How often a race is run, if nobody says.
 const ROUNDS: usize = 2000;
@@ -21,43 +20,24 @@ pub(crate) fn faults(faults: &Faults) -> Result<()> {
     let how = if faults.sample { "sample" } else { "whole" };
     let only = faults.only.clone().unwrap_or_default();
     // Of two at a time, one mostly waits for strace.
-    tests("sweep::", 2, &[("SWEEP", how), ("SWEEP_ONLY", &only)])
+    test::some(&["sweep::"], 2, &[("SWEEP", how), ("SWEEP_ONLY", &only)])
+}
+
+/// `cargo xtask sweep --deny`.
+pub(crate) fn deny(only: Option<String>) -> Result<()> {
+    let only = only.unwrap_or_default();
+    let environment = [("SWEEP", "deny"), ("SWEEP_ONLY", only.as_str())];
+    test::some(&["sweep::whichever_call_is_refused"], 2, &environment)
 }
 
 /// `cargo xtask sweep --races`.
 pub(crate) fn races(rounds: Option<usize>) -> Result<()> {
     let rounds = rounds.unwrap_or(ROUNDS).to_string();
-    tests("races::", 2, &[("ROUNDS", &rounds)])
+    test::some(&["races::"], 2, &[("ROUNDS", &rounds)])
 }
 
 /// `cargo xtask soak`.
 pub(crate) fn soak() -> Result<()> {
     // What is counted is the whole host's.
-    tests("soak::", 1, &[("SOAK", "whole")])
-}
-
-/// Runs the tests whose names have this, so many at a time.
-fn tests(named: &str, threads: usize, environment: &[(&str, &str)]) -> Result<()> {
-    if !is_root() {
-        return Err("this runs pods, which needs root".to_owned());
-    }
-    let built = build::release()?;
-    images::all(&images_dir())?;
-    let words = [
-        "test",
-        "--quiet",
-        "--package",
-        "launcher",
-        "--test",
-        "tests",
-    ];
-    let tests = with_stage1(&built, &words)
-        .args([named, "--", "--nocapture", "--test-threads"])
-        .arg(threads.to_string())
-        .env("LAUNCHER", &built.launcher)
-        .env("IMAGES", images_dir());
-    let tests = environment
-        .iter()
-        .fold(tests, |tests, (name, value)| tests.env(name, value));
-    tests.run()
+    test::some(&["soak::"], 1, &[("SOAK", "whole")])
 }

@@ -1,7 +1,8 @@
 //! Everything that a change must pass. The integration tests come last, so
 //! that the run ends with what the test runner says of them.
 
-use crate::cmd::{Cmd, Result, cargo, images_dir};
+use crate::cmd::{Cmd, Result, cargo, images_dir, is_root};
+use crate::leftovers::Place;
 use crate::{build, images, setup, size, tidy};
 
 /// `cargo xtask test`.
@@ -19,14 +20,39 @@ pub(crate) fn test(strict: bool) -> Result<()> {
     .run()?;
     images::all(&images_dir())?;
     size::size(&built)?;
-    with_stage1(
-        &built,
-        &["test", "--package", "launcher", "--test", "tests"],
-    )
-    .env("LAUNCHER", &built.launcher)
-    .env("IMAGES", images_dir())
-    .env("NO_SKIP", must_run(strict, complete))
-    .run()
+    let place = Place::new()?;
+    integration(&built, &place)
+        .env("NO_SKIP", must_run(strict, complete))
+        .run()?;
+    place.is_empty()
+}
+
+/// Runs the integration tests whose names have one of these, so many at a time.
+pub(crate) fn some(named: &[&str], threads: usize, environment: &[(&str, &str)]) -> Result<()> {
+    if !is_root() {
+        return Err("this runs pods, which needs root".to_owned());
+    }
+    let built = build::release()?;
+    images::all(&images_dir())?;
+    let place = Place::new()?;
+    let tests = integration(&built, &place)
+        .args(["--quiet", "--"])
+        .args(named)
+        .args(["--nocapture", "--test-threads"])
+        .arg(threads.to_string());
+    let tests = environment
+        .iter()
+        .fold(tests, |tests, (name, value)| tests.env(name, value));
+    tests.run()?;
+    place.is_empty()
+}
+
+/// Starts the command line of the integration tests, of what was built.
+fn integration(built: &build::Built, place: &Place) -> Cmd {
+    with_stage1(built, &["test", "--package", "launcher", "--test", "tests"])
+        .env("LAUNCHER", &built.launcher)
+        .env("IMAGES", images_dir())
+        .env("TMPDIR", place.path())
 }
 
 /// What is no reason to skip a test: none is, or what has been installed is not.
