@@ -7,7 +7,9 @@
 //! it says, and one that does not says why.
 //!
 //! With SWEEP=whole every point is hit, which takes half an hour (`cargo xtask
-//! sweep`); without, a few of each command.
+//! sweep`); without, a few of each command. With SWEEP=deny every call of a run and
+//! of a command in a pod is refused, each time that it is made (`cargo xtask sweep
+//! --deny`).
 
 /// What commands are swept on, and what must be true of it afterwards.
 mod ground;
@@ -36,6 +38,8 @@ struct Command {
     promise: fn(&Ground, &Ran, &str) -> bool,
     /// Images are at stake: each time it begins with a directory of its own.
     images: bool,
+    /// Its calls do not fail once, but each time.
+    refused: bool,
 }
 
 /// Begins to say what is swept.
@@ -46,6 +50,7 @@ fn command(words: &str) -> Command {
         done: &[],
         promise: |_, _, _| true,
         images: false,
+        refused: false,
     }
 }
 
@@ -67,6 +72,11 @@ impl Command {
 
     fn of_images(mut self) -> Self {
         self.images = true;
+        self
+    }
+
+    fn refused(mut self) -> Self {
+        self.refused = true;
         self
     }
 
@@ -279,6 +289,23 @@ fn a_collection_can_be_cut_short() {
             over(ground)
         })
         .promises(|ground, _, _| ground.list().is_ok_and(|pods| pods.is_empty()))
+        .sweep();
+}
+
+// --- calls that the kernel does not have, or a filter forbids ---
+
+#[test]
+fn whichever_call_is_refused_a_run_ends_and_says_so() {
+    require_root!();
+    command("run QUIET --exec /nothing").refused().sweep();
+}
+
+#[test]
+fn whichever_call_is_refused_a_command_in_a_pod_ends_and_says_so() {
+    require_root!();
+    command("enter IT /nothing")
+        .after(|ground| ground.says("run --detach --uuid NEW QUIET -- --trap-exit 15 0"))
+        .refused()
         .sweep();
 }
 

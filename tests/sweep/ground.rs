@@ -33,6 +33,7 @@ impl Ground {
         let scratch = Scratch::new();
         scratch.write("image.aci", images::library());
         scratch.write("dependent.aci", images::dependent());
+        scratch.write("quiet.aci", images::quiet());
         Self {
             scratch,
             mark: format!("{:04x}{:04x}", std::process::id() & 0xffff, number & 0xffff),
@@ -58,7 +59,7 @@ impl Ground {
 
     /// Words of a command line, in which PROBE and BUSYBOX stand for those
     /// images, FILE for one of the tests' own and DEPENDENT for one that needs
-    /// it, SERVER for where that is to be had, OUT for another file, KEY for the
+    /// it, QUIET for one whose program needs nothing, SERVER for where that is to be had, OUT for another file, KEY for the
     /// key of the site, ASK for a script that asks the metadata service, NEW for
     /// a new UUID, and IT for what the command is about.
     pub(super) fn words(&self, words: &str, it: &str) -> Vec<String> {
@@ -67,6 +68,7 @@ impl Ground {
             "PROBE" => shown(host::image("probe")),
             "BUSYBOX" => shown(host::image("busybox")),
             "FILE" => shown(self.scratch.join("image.aci")),
+            "QUIET" => shown(self.scratch.join("quiet.aci")),
             "DEPENDENT" => shown(self.scratch.join("dependent.aci")),
             "OUT" => shown(self.scratch.join("out.aci")),
             "KEY" => shown(host::images().join("site/key.asc")),

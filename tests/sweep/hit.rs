@@ -34,9 +34,12 @@ pub(super) fn sweep(command: &Command) {
     }
     let mut sweep = Sweep::begin(strace, command);
     let calls = sweep.watch();
-    let mut points = calls.points();
+    let (mut points, form) = match command.refused {
+        true => (calls.refusals(), "deny"),
+        false => (calls.points(), "whole"),
+    };
     let possible = points.len();
-    if env::var("SWEEP").is_ok_and(|sweep| sweep == "whole") {
+    if env::var("SWEEP").is_ok_and(|sweep| sweep == form) {
         say(&calls.thinned());
     } else {
         points.retain(Point::decides);
@@ -69,8 +72,10 @@ pub(super) fn sweep(command: &Command) {
     }
     let of = |fault| points.iter().filter(|point| point.fault == fault).count();
     let (killed, broken, full) = (of(Fault::Kill), of(Fault::Io), of(Fault::Full));
+    let (missing, forbidden) = (of(Fault::Missing), of(Fault::Forbidden));
     let summary = format!(
-        "{}: {} of {possible} points, {killed} kills, {broken} EIO, {full} ENOSPC; {hit} were hit\n",
+        "{}: {} of {possible} points, {killed} kills, {broken} EIO, {full} ENOSPC, \
+         {missing} ENOSYS, {forbidden} EPERM; {hit} were hit\n",
         command.words,
         points.len(),
     );

@@ -30,3 +30,48 @@ pub(super) fn dependent() -> Vec<u8> {
     let probe = fs::read(host::probe()).unwrap();
     Aci::new(text).file("rootfs/probe", 0o755, probe).bytes()
 }
+
+/// The probe, and a program that makes no system call but to end.
+pub(super) fn quiet() -> Vec<u8> {
+    let app = r#"{"exec": ["/probe"], "user": "0", "group": "0"}"#;
+    Aci::new(&manifest(app))
+        .file("rootfs/probe", 0o755, fs::read(host::probe()).unwrap())
+        .file("rootfs/nothing", 0o755, nothing())
+        .bytes()
+}
+
+/// `exit_group(0)`, as a program: see elf(5). It is loaded where it says.
+fn nothing() -> Vec<u8> {
+    /// Of the file's header and that of its only segment.
+    const HEADERS: u64 = 64 + 56;
+    const ADDRESS: u64 = 0x40_0000;
+    let (machine, code): (u16, &[u8]) = match std::env::consts::ARCH {
+        // mov eax, 231; xor edi, edi; syscall; ud2
+        "x86_64" => (62, b"\xb8\xe7\0\0\0\x31\xff\x0f\x05\x0f\x0b"),
+        // mov x8, 94; mov x0, 0; svc 0; udf 0
+        "aarch64" => (183, b"\xc8\x0b\x80\xd2\0\0\x80\xd2\x01\0\0\xd4\0\0\0\0"),
+        // What refuses calls is in its way, too.
+        _ => return fs::read(host::images().join("bin/hello")).unwrap(),
+    };
+    let size = HEADERS + code.len() as u64;
+    let mut program = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    for half in [2, machine] {
+        program.extend(half.to_le_bytes());
+    }
+    program.extend(1_u32.to_le_bytes());
+    for word in [ADDRESS + HEADERS, 64, 0] {
+        program.extend(word.to_le_bytes());
+    }
+    program.extend(0_u32.to_le_bytes());
+    for half in [64_u16, 56, 1, 0, 0, 0] {
+        program.extend(half.to_le_bytes());
+    }
+    // To be loaded, read and executed.
+    program.extend(1_u32.to_le_bytes());
+    program.extend(5_u32.to_le_bytes());
+    for word in [0, ADDRESS, ADDRESS, size, size, 0x1000] {
+        program.extend(word.to_le_bytes());
+    }
+    program.extend(code);
+    program
+}

@@ -20,9 +20,17 @@ pub(super) enum Fault {
     Io,
     /// The call fails: the disk is full, or a limit of the kernel is reached.
     Full,
+    /// All calls of the name fail: the kernel does not have it.
+    Missing,
+    /// All calls of the name fail: a filter around us forbids it.
+    Forbidden,
 }
 
+/// What happens once.
 const FAULTS: [Fault; 3] = [Fault::Kill, Fault::Io, Fault::Full];
+
+/// What happens each time.
+const REFUSALS: [Fault; 2] = [Fault::Missing, Fault::Forbidden];
 
 /// The calls that can fail with EIO. (close(2) can, but has closed all the same
 /// then; strace keeps the kernel from doing anything.)
@@ -138,11 +146,12 @@ impl Fault {
             Self::Kill => true,
             Self::Io => CAN_BREAK.contains(&name),
             Self::Full => CAN_FILL.contains(&name),
+            Self::Missing | Self::Forbidden => true,
         }
     }
 }
 
-/// The Kth call of a name, and what happens to it.
+/// The Kth call of a name, or each one, and what happens to it.
 #[derive(Clone, Debug)]
 pub(super) struct Point {
     name: String,
@@ -169,8 +178,14 @@ impl fmt::Display for Point {
             Fault::Kill => "signal=KILL",
             Fault::Io => "error=EIO",
             Fault::Full => "error=ENOSPC",
+            Fault::Missing => "error=ENOSYS",
+            Fault::Forbidden => "error=EPERM",
         };
-        write!(f, "inject={name}:{what}:when={number}")
+        write!(f, "inject={name}:{what}")?;
+        match REFUSALS.contains(fault) {
+            true => Ok(()),
+            false => write!(f, ":when={number}"),
+        }
     }
 }
 
@@ -206,6 +221,20 @@ impl Calls {
             }
         }
         points
+    }
+
+    /// Each name, missing and forbidden, but for those that end a program: there
+    /// is no other way.
+    pub(super) fn refusals(&self) -> Vec<Point> {
+        let of = |name: &String| {
+            REFUSALS.map(|fault| Point {
+                name: name.clone(),
+                number: 1,
+                fault,
+            })
+        };
+        let names = self.0.keys().filter(|name| !name.starts_with("exit"));
+        names.flat_map(of).collect()
     }
 
     /// Says which names are not hit at each of their calls.
