@@ -2,15 +2,17 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use stage1_init::{Argv, Directive, Directives, Report, WordList};
 
 use crate::execute::Pod;
+use crate::outer::pipe;
 use crate::process::{self, Fault};
 use crate::{say, sys};
 
-/// Which of its programs an app is at.
+/// Which of its programs an app is at. The first three are places in
+/// [`App::waiting`], too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     PreStart,
@@ -33,6 +35,15 @@ impl<'a> Iterator for Part<'a> {
     }
 }
 
+/// A process that is ready to execute its program, and waits for the word.
+pub(crate) struct Waiting {
+    pid: sys::Pid,
+    /// What is written here lets it go on.
+    pub(crate) gate: OwnedFd,
+    /// Where it says why it cannot; closed when it has executed its program.
+    pub(crate) failures: OwnedFd,
+}
+
 /// An app of the pod.
 pub(crate) struct App<'a> {
     pub(crate) name: &'a CStr,
@@ -43,6 +54,8 @@ pub(crate) struct App<'a> {
     /// Its own mount namespace.
     pub(crate) mounts: Option<OwnedFd>,
     pub(crate) phase: Phase,
+    /// The processes for those of its programs that have not begun.
+    pub(crate) waiting: [Option<Waiting>; 3],
     /// The process that runs its present program.
     pub(crate) pid: Option<sys::Pid>,
     /// That program was executed, and did not fail before.
@@ -58,6 +71,7 @@ impl<'a> App<'a> {
             command: None,
             mounts: None,
             phase: Phase::Over,
+            waiting: [None, None, None],
             pid: None,
             executed: false,
         }
@@ -138,9 +152,16 @@ impl<'a> App<'a> {
 }
 
 impl<'a> Pod<'a> {
-    /// Starts the first program of every app, one after another. Says that
+    /// Makes a process for every program, gives up what is not needed any more,
+    /// and starts the first program of every app, one after another. Says that
     /// all is ready, if it is.
     pub(crate) fn start_apps(&mut self) {
+        if let Err(fault) = self.prepare().and_then(|()| self.settle()) {
+            // Those that wait end with us.
+            self.failed(crate::OURS);
+            self.report_failure(fault.index, fault.errno);
+            return;
+        }
         let mut at = 0;
         while let Some(app) = self.apps.as_slice().get(at) {
             let first = match app.program(Phase::PreStart) {
@@ -157,10 +178,67 @@ impl<'a> Pod<'a> {
         }
     }
 
-    /// Starts the program of a phase, and tells whether it is running. If not,
-    /// that was reported, and there may still be a process to wait for.
+    /// Makes the processes, and waits until each of them has become all that it
+    /// will be before it executes its program.
+    #[inline(never)]
+    fn prepare(&mut self) -> core::result::Result<(), Fault> {
+        for at in 0..self.apps.as_slice().len() {
+            let mut later = false;
+            for phase in [Phase::PreStart, Phase::Main, Phase::PostStop] {
+                let app = self.apps.as_slice().get(at);
+                let program = app.and_then(|app| app.program(phase));
+                if let Some((index, _)) = program {
+                    self.fork(at, phase, later)
+                        .map_err(|errno| Fault { index, errno })?;
+                    later = true;
+                }
+            }
+        }
+        let apps = self.apps.as_slice().iter();
+        for waiting in apps.flat_map(|app| app.waiting.iter().flatten()) {
+            if !sys::wait_for(waiting.gate.as_fd(), sys::WRITABLE, None) {
+                let fault = Fault::receive(&waiting.failures).ok().flatten();
+                return Err(fault.unwrap_or(Fault {
+                    index: 0,
+                    errno: Errno::CHILD,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forks a process for a program. What it waits at is a pipe that is full:
+    /// when it has taken the first byte out, it is ready, and waits for another.
+    #[inline(never)]
+    fn fork(&mut self, at: usize, phase: Phase, later: bool) -> Result<()> {
+        let (failures, sender) = pipe()?;
+        let sender = rustix::io::fcntl_dupfd_cloexec(sender, process::GATE + 1)?;
+        let (waits, gate) = pipe()?;
+        rustix::pipe::fcntl_setpipe_size(&gate, 1)?;
+        rustix::io::write(&gate, b"1")?;
+        let pid = sys::fork()?;
+        let Some(app) = self.apps.as_mut_slice().get_mut(at) else {
+            return Err(Errno::INVAL);
+        };
+        let Some(pid) = pid else {
+            drop((failures, gate));
+            let gate = process::Gate { waits, later };
+            process::run(app, phase, &self.tree, self.origin, &sender, gate);
+        };
+        if let Some(place) = app.waiting.get_mut(phase as usize) {
+            *place = Some(Waiting {
+                pid,
+                gate,
+                failures,
+            });
+        }
+        Ok(())
+    }
+
+    /// Lets the program of a phase begin, and tells whether it is running. If
+    /// not, that was reported, and there may still be a process to wait for.
     pub(crate) fn begin(&mut self, at: usize, phase: Phase) -> bool {
-        let failure = match self.spawn(at, phase) {
+        let failure = match self.release(at, phase) {
             Ok(failure) => failure,
             Err(errno) => {
                 // There is not even a process to wait for.
@@ -188,22 +266,17 @@ impl<'a> Pod<'a> {
         failure.is_none()
     }
 
-    /// Forks a process for a program, and waits until it has executed it or
-    /// has said why not.
-    fn spawn(&mut self, at: usize, phase: Phase) -> Result<Option<Fault>> {
-        let (failures, sender) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let pid = sys::fork()?;
-        let Some(app) = self.apps.as_mut_slice().get_mut(at) else {
-            return Err(Errno::INVAL);
-        };
-        let Some(pid) = pid else {
-            drop(failures);
-            process::run(app, phase, &self.tree, self.origin, &sender);
-        };
-        app.pid = Some(pid);
+    /// Gives the word to a process that waits, and waits until it has executed
+    /// its program or has said why not.
+    #[inline(never)]
+    fn release(&mut self, at: usize, phase: Phase) -> Result<Option<Fault>> {
+        let app = self.apps.as_mut_slice().get_mut(at).ok_or(Errno::INVAL)?;
+        let waiting = app.waiting.get_mut(phase as usize);
+        let waiting = waiting.and_then(Option::take).ok_or(Errno::CHILD)?;
+        rustix::io::write(&waiting.gate, b"1")?;
+        app.pid = Some(waiting.pid);
         app.phase = phase;
-        drop(sender);
-        Fault::receive(&failures)
+        Fault::receive(&waiting.failures)
     }
 
     /// Returns the command that is run without a plan.

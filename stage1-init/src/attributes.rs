@@ -2,11 +2,12 @@
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{OFlags, StatVfsMountFlags};
 use rustix::io::{Errno, Result};
 use stage1_init::MountFlags;
 
 use crate::beneath::{self, Links, Path};
+use crate::files::open;
 use crate::mounts::{Source, Tree, fd_path};
 use crate::sys::{self, Array};
 
@@ -46,6 +47,20 @@ impl Tree<'_> {
         }
     }
 
+    /// Makes a mount writable that was so before, as these flags say.
+    pub(crate) fn give_back(&self, mount: BorrowedFd<'_>, before: u32) -> Result<()> {
+        if before & raw::MS_RDONLY != 0 {
+            return Ok(());
+        }
+        match sys::mount_setattr(mount, false, 0, raw::MOUNT_ATTR_RDONLY) {
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let flags = raw::MS_REMOUNT | raw::MS_BIND | before;
+                self.mount_at(Source::Word(c""), mount, c"", flags, None)
+            }
+            result => result,
+        }
+    }
+
     fn remount_one(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
         let mut all = per_mount(flags);
         if !exactly {
@@ -66,8 +81,7 @@ impl Tree<'_> {
     fn remount_below(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
         let name = fd_path(mount);
         let above = Path::of_link(self.proc()?, name.as_c_str())?;
-        let table = OFlags::RDONLY | OFlags::CLOEXEC;
-        let table = rustix::fs::openat(self.proc()?, c"self/mountinfo", table, Mode::empty())?;
+        let table = open(self.proc()?, c"self/mountinfo", OFlags::RDONLY)?;
         let mut text = Array::new(MAX_TABLE)?;
         text.read_all(table.as_fd())?;
         for line in text.as_slice().split(|&byte| byte == b'\n') {
@@ -132,7 +146,7 @@ fn collect(flags: MountFlags, table: &[(MountFlags, u32)]) -> u32 {
 /// Reads the flags that a mount has: a remount must repeat them, and may not
 /// take away those that came from another user namespace. The kernel tells them
 /// by the bits that mount(2) takes, but for one.
-fn present(mount: BorrowedFd<'_>) -> Result<u32> {
+pub(crate) fn present(mount: BorrowedFd<'_>) -> Result<u32> {
     const SAME: u32 = raw::MS_RDONLY
         | raw::MS_NOSUID
         | raw::MS_NODEV

@@ -15,6 +15,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
+use crate::files;
+
 /// What links in a path mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
@@ -36,7 +38,7 @@ pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> R
     }
     let within = root.unwrap_or(CWD);
     if resolve.is_empty() {
-        return rustix::fs::openat(within, path, FLAGS, Mode::empty());
+        return files::open(within, path, FLAGS);
     }
     for _ in 0..RACES {
         match rustix::fs::openat2(within, path, FLAGS, Mode::empty(), resolve) {
@@ -152,7 +154,7 @@ const MAX_LINKS: u32 = 40;
 fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
     let root = match (root, path.to_bytes().first()) {
         (Some(root), _) => descend(root, b"")?,
-        (None, Some(b'/')) => rustix::fs::openat(CWD, c"/", FLAGS, Mode::empty())?,
+        (None, Some(b'/')) => files::open(CWD, c"/", FLAGS)?,
         (None, _) => descend(CWD, b"")?,
     };
     let (mut done, mut rest) = (Path::new(), Path::new());
@@ -200,13 +202,12 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
 /// which must have been put there meanwhile, nothing can be opened.
 #[inline(never)]
 fn descend(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
-    let flags = FLAGS | OFlags::NOFOLLOW;
-    let mut here = rustix::fs::openat(root, c".", flags, Mode::empty())?;
+    let mut here = files::open(root, c".", files::AS_IT_IS)?;
     for part in path.split(|&byte| byte == b'/') {
         if !part.is_empty() {
             let mut name = Path::new();
             name.push(part)?;
-            here = rustix::fs::openat(&here, name.as_c_str(), flags, Mode::empty())?;
+            here = files::open(here.as_fd(), name.as_c_str(), files::AS_IT_IS)?;
         }
     }
     Ok(here)

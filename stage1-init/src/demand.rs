@@ -55,7 +55,7 @@ impl Demand {
     }
 
     fn serve(&mut self) {
-        if self.running.is_some() || !sys::is_readable(self.fd) {
+        if self.running.is_some() || !sys::wait_for(self.fd, sys::READABLE, Some([0, 0])) {
             return;
         }
         // Without memory for it, nobody is served.
@@ -69,8 +69,8 @@ impl Demand {
     fn become_program(&self) -> ! {
         // It must not outlive the pod.
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-        let _ = sys::make_standard(self.fd, 0);
-        sys::block(0);
+        let _ = sys::place(self.fd, 0, false);
+        sys::let_signals_through();
         let _ = program::execute_finally(self.finally, self.start, c"demand");
         sys::exit(crate::OURS)
     }

@@ -18,7 +18,8 @@ pub enum Part {
     Pod,
     /// In the first part, between `app` and `process`, and after `init`.
     Setup,
-    /// Between `process` and the next `app`, `init` or the end.
+    /// Between `process` and the next `app`, `init` or the end; those that
+    /// bound what a process may do also after `init`.
     Process,
     /// Begins a part: `app`, `process`, `init`.
     Mark,
@@ -322,6 +323,13 @@ directives! {
         /// Which; no component may be a symbolic link.
         target: &'a CStr,
     } "TARGET",
+    /// Makes everything in a directory read-only, entry by entry, but for links
+    /// and for the directories of processes, whose names begin with a digit: of
+    /// procfs, what is not a process's own.
+    "readonly-entries" Setup ReadonlyEntries {
+        /// Which directory; no component may be a symbolic link.
+        target: &'a CStr,
+    } "TARGET",
     /// Hides a file behind the null device, a directory behind an empty one.
     /// One that is not there is passed over.
     "mask" Setup Mask {
@@ -408,7 +416,8 @@ directives! {
     /// Begins what each process of the app does to itself before it executes
     /// its program: the pre-start handler, the main program, the post-stop handler.
     "process" Mark Process {} "",
-    /// Begins what PID 1 does when the roots of all apps are ready.
+    /// Begins what PID 1 does when the roots of all apps are ready, and how it
+    /// is bound before the first program is executed.
     "init" Mark Init {} "",
 
     // --- each process of an app, in this order or any other ---

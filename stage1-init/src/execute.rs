@@ -35,6 +35,8 @@ pub(crate) struct Origin {
     pub(crate) foreground: Option<rustix::process::Pid>,
     pub(crate) parent: Option<rustix::process::Pid>,
     pub(crate) mask: Mode,
+    /// Where the options on the command line end.
+    pub(crate) end: usize,
 }
 
 /// A pod that is being made, and then run.
@@ -49,6 +51,8 @@ pub(crate) struct Pod<'a> {
     pub(crate) inner: bool,
     /// The directives since the last new namespaces: settings for the next.
     pub(crate) settings: Directives<'a>,
+    /// Where the inner half says what it has to say, for the outer one to pass on.
+    pub(crate) voice: Option<OwnedFd>,
     /// The mounts that this process began with, if it has joined others.
     pub(crate) home: Option<OwnedFd>,
     /// The pod's mounts, while those of an app are in their place.
@@ -91,6 +95,7 @@ impl<'a> Pod<'a> {
             ending: Ending::default(),
             inner: false,
             settings: plan.map(|plan| plan.directives()).unwrap_or_default(),
+            voice: None,
             home: None,
             aside: None,
         }
@@ -158,6 +163,7 @@ impl<'a> Pod<'a> {
             } => self.tree.bind(source, target, flags)?,
             D::Remount { target, flags } => self.tree.remount(target, flags)?,
             D::Readonly { target } => self.tree.read_only(target)?,
+            D::ReadonlyEntries { target } => self.tree.read_only_entries(target)?,
             D::Mask { target } => self.tree.mask(target)?,
             D::Dir {
                 path,
@@ -206,7 +212,7 @@ impl<'a> Pod<'a> {
             D::Log { .. } | D::Attended { .. } => {}
             // Kept in `settings` for the next `unshare`.
             D::Cgroup { .. } | D::UidMap { .. } | D::GidMap { .. } | D::SetGroups { .. } => {}
-            // The processes' part; see `process`.
+            // The processes' part, and PID 1's; see `process` and `settle`.
             _ => {}
         }
         Ok(None)
@@ -242,8 +248,7 @@ impl<'a> Pod<'a> {
 
     #[inline(never)]
     pub(crate) fn own_mounts(&self) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(self.tree.proc()?, c"self/ns/mnt", flags, Mode::empty())
+        files::open(self.tree.proc()?, c"self/ns/mnt", OFlags::RDONLY)
     }
 
     /// Says which directive failed: in the report, or else on standard error.

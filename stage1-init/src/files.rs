@@ -9,7 +9,7 @@ use rustix::io::{Errno, Result};
 use stage1_init::NodeKind;
 
 use crate::beneath::{self, Links, Path};
-use crate::mounts::{Source, Tree, open_node};
+use crate::mounts::{HOSTS, Source, Tree, open_node};
 
 /// Mode and owner of what is made.
 #[derive(Clone, Copy)]
@@ -59,8 +59,7 @@ impl Tree<'_> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
         rustix::fs::mkdirat(parent, name, owned.mode())?;
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+        let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
         owned.give(made.as_fd())
     }
 
@@ -129,16 +128,12 @@ impl Tree<'_> {
             }
             Err(errno) => return Err(errno),
         };
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let place = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-        let source = made.as_ref().unwrap_or(&place);
-        self.mount_at(
-            Source::Fd(source.as_fd()),
-            place.as_fd(),
-            c"",
-            linux_raw_sys::general::MS_BIND,
-            None,
-        )
+        let place = open(parent, name, AS_IT_IS)?;
+        let Some(hosts) = made else {
+            let (place, how) = (place.as_fd(), linux_raw_sys::general::MS_BIND);
+            return self.mount_at(Source::Fd(place), place, c"", how, None);
+        };
+        self.bind_at(hosts.as_fd(), place.as_fd(), path, HOSTS)
     }
 }
 
@@ -175,10 +170,21 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Opens what is there. No program gets the descriptor.
+#[inline(never)]
+pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
+    rustix::fs::openat(at, path, flags | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// For a directory in which things are looked up.
+pub(crate) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+
+/// For what is looked at only, whatever it is.
+pub(crate) const AS_IT_IS: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
+
 /// Writes to an existing file of procfs or sysfs, in one call as those demand.
 pub(crate) fn write_at(directory: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, path, flags, Mode::empty())?;
+    let file = open(directory, path, OFlags::WRONLY)?;
     if rustix::io::write(&file, text)? == text.len() {
         Ok(())
     } else {

@@ -35,7 +35,9 @@ impl Grammar {
         let allowed = match directive.part() {
             Part::Pod => self.place == Place::Pod,
             Part::Setup => self.place != Place::AppProcess,
-            Part::Process => self.place == Place::AppProcess,
+            Part::Process => {
+                self.place == Place::AppProcess || self.place == Place::Init && bounds(directive)
+            }
             Part::Mark => self.marks(directive),
         };
         if !allowed {
@@ -133,6 +135,17 @@ impl Grammar {
             Place::Init => Ok(()),
         }
     }
+}
+
+/// Tells whether it bounds what a process may do, whoever that is: PID 1, too.
+fn bounds(directive: &Directive<'_>) -> bool {
+    matches!(
+        directive,
+        Directive::Bounding { .. }
+            | Directive::Capabilities { .. }
+            | Directive::NoNewPrivs {}
+            | Directive::Seccomp { .. }
+    )
 }
 
 fn once(seen: &mut bool) -> Result<(), FaultKind> {

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, IoSlice, Result};
 use stage1_init::{Directive, Directives};
 
-use crate::say::Decimal;
+use crate::say::{Decimal, Line};
 use crate::sys;
 
 /// Longest record, without its head: what a pipe holds, by pages.
@@ -29,18 +29,14 @@ impl<'a> Log<'a> {
         Self(directives)
     }
 
-    /// Asks the kernel to tell of what is written from now on. Returns whether
-    /// there is anything to be kept.
-    pub(crate) fn begin(self) -> bool {
-        let mut any = false;
+    /// Asks the kernel to tell of what is written from now on.
+    pub(crate) fn begin(self) {
         for (_, directive) in self.0 {
             if let Directive::Log { fd, .. } | Directive::Attended { fd } = directive {
                 // What cannot tell, such as a file, is read now and in the end.
                 let _ = sys::inherited(fd).and_then(sys::signal_when_readable);
-                any = true;
             }
         }
-        any
     }
 
     /// Reads each descriptor once, unless somebody else does. Returns whether
@@ -112,26 +108,27 @@ fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Res
     let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
     let [seconds, nanoseconds, length] = [seconds, TEN_DIGITS + nanoseconds, length]
         .map(|number| Decimal::new(u32::try_from(number).unwrap_or_default()));
-    let nanoseconds = nanoseconds.as_bytes().get(1..).unwrap_or_default();
-    let (seconds, length) = (seconds.as_bytes(), length.as_bytes());
-    let parts = [
-        seconds,
+    let mut head = Line::new(sys::STDERR);
+    for part in [
+        seconds.as_bytes(),
         b".",
-        nanoseconds,
+        nanoseconds.as_bytes().get(1..).unwrap_or_default(),
         b" ",
         tag,
         b" ",
-        length,
+        length.as_bytes(),
         b"\n",
-        bytes,
-    ];
-    let whole = parts.iter().map(|part| part.len() as u64).sum::<u64>();
+    ] {
+        head.push(part);
+    }
+    let parts = [head.as_bytes(), bytes].map(IoSlice::new);
+    let whole = (head.as_bytes().len() + bytes.len()) as u64;
     let (mut file, mut end) = open(directory)?;
     if end > 0 && end + whole > u64::from(size) {
         rustix::fs::renameat(directory, c"log", directory, c"log.1")?;
         (file, end) = open(directory)?;
     }
-    if rustix::io::writev(&file, &parts.map(IoSlice::new))? as u64 == whole {
+    if rustix::io::writev(&file, &parts)? as u64 == whole {
         return Ok(());
     }
     // A part of a record would hide those behind it.

@@ -10,6 +10,7 @@
 //! | `outer` | namespaces, and the half of the program outside of them |
 //! | `mounts`, `attributes`, `files`, `beneath` | roots, and what is in them |
 //! | `apps`, `process`, `capabilities`, `program` | the apps, and what their processes become |
+//! | `settle` | what PID 1 gives up before the first app runs |
 //! | `demand` | a program that is there while somebody wants it |
 //! | `log` | what apps write, kept in files |
 //! | `reap` | PID 1 at work |
@@ -58,6 +59,7 @@ mod execute;
 mod outer;
 mod process;
 mod reap;
+mod settle;
 
 use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
@@ -76,10 +78,14 @@ const NOT_FOUND: u8 = 127;
 /// The life of the program.
 fn main(start: Start) -> ! {
     // First of all, so that a signal that comes now is not lost but waits.
-    sys::block(!0);
+    let blocked = sys::block(!0);
     sys::default_signals(0);
     if start.is_secure() {
         // Somebody made us setuid: a plan would be an order to root.
+        sys::exit(OURS);
+    }
+    if let Some((call, errno)) = sys::missing(blocked) {
+        say::failed(call, errno);
         sys::exit(OURS);
     }
     let parent = rustix::process::getppid();
@@ -96,6 +102,7 @@ fn main(start: Start) -> ! {
         foreground: process::foreground_group(),
         parent,
         mask,
+        end: options.end,
     };
     match options.work {
         Work::Help => help(),
@@ -146,8 +153,6 @@ fn run_apps(pod: &mut Pod<'_>) -> u8 {
     // As PID 1, orphans come here anyway.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     pod.start_apps();
-    // The directory we were started in is not ours to keep busy.
-    let _ = rustix::process::chdir(c"/");
     // From here on nothing may fail: our death is the pod's.
     reap::until_over(pod)
 }
@@ -178,26 +183,17 @@ fn open_standard() {
 /// Closes what was inherited but is named by no option and no directive, and
 /// marks the rest, so that no program gets it by accident.
 fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
-    let mut first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
-    loop {
-        // No descriptor has the highest number.
-        let mut next = u32::MAX;
-        let mut keep = |number| {
-            if number >= first {
-                next = next.min(number);
+    let first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
+    sys::close_all_but(first, &mut |keep| {
+        options::each(end, start, &mut |option, number| {
+            if option != options::PLAN {
+                keep(number);
             }
-        };
-        options::descriptors(end, start, &mut keep);
+        });
         for (_, directive) in plan.map(|plan| plan.directives()).unwrap_or_default() {
-            directive.descriptors().iter().copied().for_each(&mut keep);
+            directive.descriptors().iter().copied().for_each(&mut *keep);
         }
-        sys::close_between(first, next);
-        if next == u32::MAX {
-            return;
-        }
-        sys::close_on_exec(next);
-        first = next + 1;
-    }
+    });
 }
 
 fn version() -> ! {
@@ -228,7 +224,8 @@ stage1-init carries out a plan, and is PID 1 of its pod.
   stage1-init -- COMMAND...     no plan: an init for it
   stage1-init --help | --version
 
-Options: --report-fd N, where to report to; --hold-fd N, what stays open;
+Options: --report-fd N, where to report to; --hold-fd N, what stays open outside;
+--lock-fd N, what PID 1 keeps open;
 --demand-fd N, what --finally-fd serves when it can be read.
 A plan is words that each end in a NUL byte, or arguments.
 Exit codes: 125 the plan failed, 126 not executable, 127 not found,

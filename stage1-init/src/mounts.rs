@@ -7,16 +7,18 @@
 //! mount(2) itself.
 
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, FsWord, Mode, OFlags};
+use rustix::fs::{CWD, FileType, FsWord, OFlags, RawDir};
 use rustix::io::{Errno, Result};
 use rustix::mount::{MountFlags as Raw, UnmountFlags};
 use stage1_init::{MountFlags, Propagation};
 
-use crate::attributes::per_mount;
+use crate::attributes::{per_mount, present};
 use crate::beneath::{self, Links, Path};
+use crate::files::{AS_IT_IS, DIRECTORY, open};
 use crate::{say, sys};
 
 /// Where targets are, and the host's procfs.
@@ -42,8 +44,7 @@ impl<'a> Tree<'a> {
 
     /// `root`: targets are resolved in this directory from here on.
     pub(crate) fn set_root(&mut self, path: &'a CStr) -> Result<()> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.root = Some((rustix::fs::open(path, flags, Mode::empty())?, path));
+        self.root = Some((open(CWD, path, DIRECTORY)?, path));
         Ok(())
     }
 
@@ -86,7 +87,7 @@ impl<'a> Tree<'a> {
         data: Option<&CStr>,
     ) -> Result<()> {
         let proc = self.proc()?;
-        let here = rustix::fs::open(c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let here = open(CWD, c".", OFlags::PATH)?;
         rustix::process::fchdir(proc)?;
         let result = mount_in_proc(source, target, kind, flags, data);
         rustix::process::fchdir(here)?;
@@ -137,7 +138,7 @@ impl<'a> Tree<'a> {
         self.bind_at(source.as_fd(), place.as_fd(), target, flags)
     }
 
-    fn bind_at(
+    pub(crate) fn bind_at(
         &self,
         source: BorrowedFd<'_>,
         place: BorrowedFd<'_>,
@@ -165,7 +166,6 @@ impl<'a> Tree<'a> {
     /// nothing can be bound: its path is opened anew, and must still be it.
     #[inline(never)]
     fn source(&self, source: &CStr, how: MountFlags) -> Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
         let Some(number) = source.to_bytes().strip_prefix(b"fd:") else {
             let links = if how.contains(MountFlags::PINNED) {
                 Links::Refuse
@@ -177,7 +177,7 @@ impl<'a> Tree<'a> {
         let inherited = sys::inherited(stage1_init::read_number(number).ok_or(Errno::BADF)?)?;
         let name = fd_path(inherited);
         let path = Path::of_link(self.proc()?, name.as_c_str())?;
-        let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
+        let opened = open(CWD, path.as_c_str(), OFlags::PATH)?;
         if beneath::is_same(opened.as_fd(), inherited)? {
             Ok(opened)
         } else {
@@ -221,7 +221,36 @@ impl<'a> Tree<'a> {
             FileType::CharacterDevice,
             rustix::fs::makedev(1, 3),
         )?;
-        self.mount_at(Source::Fd(null.as_fd()), place, c"", raw::MS_BIND, None)
+        // Else the app could change the mode of the host's (CVE-2025-31133 is
+        // about the image's in its place).
+        self.bind_at(null.as_fd(), place, target, HOSTS.with(QUIETLY))
+    }
+
+    /// `readonly-entries`: each entry gets a mount of its own; then all of them
+    /// are made read-only at once, and the directory is given back.
+    #[inline(never)]
+    pub(crate) fn read_only_entries(&self, target: &CStr) -> Result<()> {
+        let Some(place) = self.target(target, QUIETLY)? else {
+            return Ok(());
+        };
+        let place = place.as_fd();
+        let directory = open(place, c".", OFlags::DIRECTORY)?;
+        let mut buffer = [MaybeUninit::uninit(); PAGE];
+        let mut entries = RawDir::new(directory, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            // `.`, `..` and the numbers of processes.
+            let passed = matches!(name.to_bytes(), [b'.' | b'0'..=b'9', ..]);
+            if !passed && entry.file_type() != FileType::Symlink {
+                let entry = open(place, name, AS_IT_IS)?;
+                let entry = entry.as_fd();
+                self.mount_at(Source::Fd(entry), entry, c"", raw::MS_BIND, None)?;
+            }
+        }
+        let before = present(place)?;
+        self.set_flags(place, MountFlags::RO, true, false)?;
+        self.give_back(place, before)
     }
 
     /// `propagation`.
@@ -278,6 +307,12 @@ const UNMOUNTED: MountFlags = MountFlags::REC
     .with(MountFlags::OPTIONAL)
     .with(MountFlags::PINNED);
 
+/// What is bound of the host's for an app, who can do nothing to it but use it.
+/// A device can still be written to.
+pub(crate) const HOSTS: MountFlags = MountFlags::RO
+    .with(MountFlags::NOSUID)
+    .with(MountFlags::NOEXEC);
+
 /// A target of which no component is a link, and which need not be there.
 const QUIETLY: MountFlags = MountFlags::NOFOLLOW.with(MountFlags::OPTIONAL);
 
@@ -287,8 +322,7 @@ const PAGE: usize = 4096;
 /// Opens the host's procfs, and nothing else that may be mounted there.
 fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let proc = rustix::fs::open(c"/proc", flags, Mode::empty())?;
+    let proc = open(CWD, c"/proc", DIRECTORY)?;
     if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
         return Err(Errno::NOENT);
     }
@@ -339,8 +373,7 @@ impl Short {
 
 /// Opens a device node that is this very device, and no link to one.
 pub(crate) fn open_node(path: &CStr, kind: FileType, device: u64) -> Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let node = rustix::fs::open(path, flags, Mode::empty())?;
+    let node = open(CWD, path, AS_IT_IS)?;
     let status = rustix::fs::fstat(&node)?;
     if FileType::from_raw_mode(status.st_mode) != kind || status.st_rdev != device {
         return Err(Errno::NODEV);

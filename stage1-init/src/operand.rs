@@ -307,7 +307,7 @@ impl<'a> AppName<'a> {
         let bytes = word.to_bytes();
         let named = bytes
             .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
         (named && !bytes.is_empty()).then_some(Self(word))
     }
 

@@ -40,41 +40,31 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the command line; one that is wrong ends the process.
     pub(crate) fn read(start: Start) -> Self {
-        let (mut report, mut plan, mut program, mut held, mut demand) =
-            (None, None, None, None, None);
+        let mut named = [None; 6];
         let mut index = 1;
-        let mut end = start.count();
-        let mut work = None;
-        while let Some(word) = start.argument(index) {
-            // Not a `match`, which would compare byte by byte, in line.
-            let place = if word == c"--report-fd" {
-                &mut report
-            } else if word == c"--plan-fd" {
-                &mut plan
-            } else if word == c"--finally-fd" {
-                &mut program
-            } else if word == c"--hold-fd" {
-                &mut held
-            } else if word == c"--demand-fd" {
-                &mut demand
-            } else {
-                end = index;
-                if word == c"--" {
-                    index += 1;
-                } else if word == c"--help" {
-                    work = Some(Work::Help);
-                } else if word == c"--version" {
-                    work = Some(Work::Version);
-                } else if word == c"plan" && plan.is_none() && program.is_none() {
-                    work = Some(Work::Plan(words(start, index), None));
-                } else {
-                    unusable(word, b"no such option; --help tells what there is");
-                }
+        while let Some(option) = start.argument(index) {
+            let known = OPTIONS.iter().position(|&known| known == option);
+            let Some(place) = known.and_then(|at| named.get_mut(at)) else {
                 break;
             };
-            *place = Some(descriptor(start, index, word));
+            *place = Some(descriptor(start, index, option));
             index += 2;
         }
+        let [report, plan, program, demand, ..] = named;
+        let end = index.min(start.count());
+        let work = match start.argument(end) {
+            None => None,
+            Some(word) if word == c"--" => {
+                index += 1;
+                None
+            }
+            Some(word) if word == c"--help" => Some(Work::Help),
+            Some(word) if word == c"--version" => Some(Work::Version),
+            Some(word) if word == c"plan" && plan.is_none() && program.is_none() => {
+                Some(Work::Plan(words(start, index), None))
+            }
+            Some(word) => unusable(word, b"no such option; --help tells what there is"),
+        };
         let finally = program.map(|program| Finally {
             program,
             first_word: index,
@@ -99,15 +89,31 @@ impl Options {
     }
 }
 
-/// Names the descriptors that options name, up to where these end, except the
-/// plan's, which has been read.
-pub(crate) fn descriptors(end: usize, start: Start, keep: &mut dyn FnMut(u32)) {
+/// Those that a descriptor follows: the first four may stand once, and the last
+/// of several counts; the others name what is looked up again by who keeps it.
+const OPTIONS: [&CStr; 6] = [
+    c"--report-fd",
+    PLAN,
+    c"--finally-fd",
+    c"--demand-fd",
+    HOLD,
+    LOCK,
+];
+
+pub(crate) const PLAN: &CStr = c"--plan-fd";
+pub(crate) const HOLD: &CStr = c"--hold-fd";
+pub(crate) const LOCK: &CStr = c"--lock-fd";
+
+/// Visits the options before this place, each with its descriptor.
+#[inline(never)]
+pub(crate) fn each(end: usize, start: Start, visit: &mut dyn FnMut(&CStr, u32)) {
     for at in (1..end).step_by(2) {
         let number = start.argument(at + 1).map(CStr::to_bytes);
-        if let Some(number) = number.and_then(stage1_init::read_number)
-            && start.argument(at) != Some(c"--plan-fd")
-        {
-            keep(number);
+        if let (Some(option), Some(number)) = (
+            start.argument(at),
+            number.and_then(stage1_init::read_number),
+        ) {
+            visit(option, number);
         }
     }
 }

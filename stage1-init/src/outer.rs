@@ -9,14 +9,14 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::{Errno, Result};
 use rustix::process::{DumpableBehavior, Signal, WaitOptions};
 use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
 
 use crate::demand::Demand;
 use crate::execute::{Failure, Origin, Pod};
-use crate::files::write_at;
+use crate::files::{DIRECTORY, open, write_all, write_at};
 use crate::log::Log;
 use crate::say::{Decimal, Line};
 use crate::{reap, sys};
@@ -26,6 +26,8 @@ pub(crate) struct Child {
     pid: sys::Pid,
     /// Held open for as long as this half lives: its end tells the child.
     _gate: OwnedFd,
+    /// What it says.
+    voice: OwnedFd,
 }
 
 /// `die-with-parent`: also if it died before this was said.
@@ -107,7 +109,8 @@ fn clone(
     let directory = settings
         .cgroups()
         .find_map(|(index, path)| Some((index, open_unified(path)?)));
-    let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (wait, gate) = pipe()?;
+    let (heard, voice) = pipe()?;
     if user {
         // Else the files with its maps would be the host root's.
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
@@ -123,11 +126,11 @@ fn clone(
         made = clone_the_old_way(flags);
     }
     let Some(pid) = made? else {
-        drop(gate);
-        begin_inside(pod, wait.as_fd(), user.then_some(settings), late)?;
+        drop((gate, heard));
+        begin_inside(pod, wait.as_fd(), voice, user.then_some(settings), late)?;
         return Ok(None);
     };
-    drop(wait);
+    drop((wait, voice));
     let done = admit(pod, settings, pid, placed, user).and_then(|()| {
         hide()?;
         Ok(rustix::io::write(&gate, b"1")?)
@@ -136,7 +139,11 @@ fn clone(
         let _ = sys::kill(pid, raw::SIGKILL);
         return Err(failure);
     }
-    Ok(Some(Child { pid, _gate: gate }))
+    Ok(Some(Child {
+        pid,
+        _gate: gate,
+        voice: heard,
+    }))
 }
 
 /// clone(2) knows no time namespaces: its bit means something else there.
@@ -167,8 +174,7 @@ fn admit(
         })?;
     }
     if user {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let process = rustix::fs::openat(pod.tree.proc()?, pid.as_c_str(), flags, Mode::empty())?;
+        let process = open(pod.tree.proc()?, pid.as_c_str(), DIRECTORY)?;
         write_maps(settings, process.as_fd())?;
     }
     Ok(())
@@ -178,6 +184,7 @@ fn admit(
 fn begin_inside(
     pod: &mut Pod<'_>,
     wait: BorrowedFd<'_>,
+    voice: OwnedFd,
     user: Option<&Settings<'_>>,
     late: bool,
 ) -> Made<()> {
@@ -186,6 +193,7 @@ fn begin_inside(
         sys::exit(crate::OURS);
     }
     pod.inner = true;
+    pod.voice = Some(voice);
     // Both are the outer half's business, and nobody else's.
     pod.origin.foreground = None;
     if let Some(finally) = pod.origin.finally.take() {
@@ -221,9 +229,8 @@ fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) 
         return Ok(sys::unshare(flags)?);
     }
     // Maps other than of its own id are for a process outside to write.
-    let path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let process = rustix::fs::openat(pod.tree.proc()?, c"self", path, Mode::empty())?;
-    let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let process = open(pod.tree.proc()?, c"self", DIRECTORY)?;
+    let (wait, gate) = pipe()?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     let Some(pid) = sys::fork()? else {
         drop(gate);
@@ -264,19 +271,24 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
     if !namespaces.contains(Namespaces::PID) {
         return Ok(None);
     }
-    let (wait, gate) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (wait, gate) = pipe()?;
+    let (heard, voice) = pipe()?;
     match sys::fork()? {
         Some(pid) => {
             // Else PID 1 there could not end while this half is stopped: the
             // kernel has it wait until somebody has waited for all others.
             sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
             rustix::io::write(&gate, b"1")?;
-            Ok(Some(Child { pid, _gate: gate }))
+            Ok(Some(Child {
+                pid,
+                _gate: gate,
+                voice: heard,
+            }))
         }
         None => {
-            drop(gate);
+            drop((gate, heard));
             pod.home = None;
-            begin_inside(pod, wait.as_fd(), None, false)?;
+            begin_inside(pod, wait.as_fd(), voice, None, false)?;
             Ok(None)
         }
     }
@@ -306,13 +318,52 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
     write_at(proc, c"self/timens_offsets", line.as_bytes())
 }
 
-/// Waits for PID 1 of the pod, passes signals on to it, and keeps the log.
+/// What PID 1 says, passed on to where this half says things. Apps that may
+/// trace PID 1 can say something as well, so there is an end to it.
+struct Voice {
+    from: OwnedFd,
+    to: BorrowedFd<'static>,
+    left: usize,
+}
+
+/// Most bytes that are passed on: some lines for each app, with room to spare.
+const MOST_SAID: usize = 64 << 10;
+
+impl Voice {
+    fn begin(from: OwnedFd, origin: Origin) -> Self {
+        let _ = sys::signal_when_readable(from.as_fd());
+        Self {
+            from,
+            to: origin.report.unwrap_or(sys::STDERR),
+            left: MOST_SAID,
+        }
+    }
+
+    /// Passes on what there is now; tells whether there may be more.
+    #[inline(never)]
+    fn pass_on(&mut self) -> bool {
+        let mut buffer = [0; 512];
+        let read = rustix::io::read(&self.from, &mut buffer).unwrap_or(0);
+        let bytes = buffer.get(..read.min(self.left)).unwrap_or_default();
+        self.left -= bytes.len();
+        write_all(self.to, bytes).is_ok() && !bytes.is_empty()
+    }
+}
+
+/// How long this half rests for each nanosecond of processor time that it took
+/// to copy: what it does for a pod is not charged to the pod.
+const REST: i64 = 9;
+
+/// Waits for PID 1 of the pod, passes on signals to it and what it says, and
+/// keeps the log.
 #[inline(never)]
 pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let demand = origin.demand.zip(origin.finally);
     let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin.start));
-    let logged = log.begin();
-    let mut more = logged;
+    let mut voice = Voice::begin(child.voice, origin);
+    log.begin();
+    // What can be read now is, and then once more after a rest.
+    let (mut more, mut taken, mut rest) = (true, sys::taken(), 0);
     sys::release_stack();
     let code = 'over: loop {
         while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
@@ -323,11 +374,23 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
                 demand.ended(pid);
             }
         }
-        more = more && log.copy();
-        let Some(received) = sys::wait_for_signal(more.then_some(0)) else {
+        if more {
+            more = voice.pass_on() | log.copy();
+            let now = sys::taken();
+            rest = (REST * (now - taken)).min(sys::SECOND - 1);
+            taken = now;
+        }
+        let received = if rest > 0 {
+            let received = sys::wait_for_signal(sys::BUT_READABLE, Some([0, rest]));
+            rest = 0;
+            received
+        } else {
+            sys::wait_for_signal(sys::ALL, more.then_some([0, 0]))
+        };
+        let Some(received) = received else {
             continue;
         };
-        if received.signal == raw::SIGIO && (demand.is_some() || logged) {
+        if received.is_readable() {
             more = true;
             if let Some(demand) = &mut demand {
                 demand.look();
@@ -352,8 +415,18 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
             stop_self();
         }
     };
+    while voice.pass_on() {}
+    drop(voice);
     log.finish();
+    // What comes next has no use for the kernel's word that there was something.
+    while sys::wait_for_signal(!sys::BUT_READABLE, Some([0, 0])).is_some() {}
     code
+}
+
+/// Makes a pipe of which no program gets an end: the one to read from, first.
+#[inline(never)]
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
 }
 
 /// Stops this process, as the terminal's stop character would have.
@@ -457,14 +530,12 @@ fn clone_flags(namespaces: Namespaces) -> u32 {
 /// Opens a cgroup directory if it is of version 2.
 fn open_unified(path: &CStr) -> Option<OwnedFd> {
     const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let directory = open(CWD, path, DIRECTORY).ok()?;
     let kind = rustix::fs::fstatfs(&directory).ok()?.f_type;
     (kind == CGROUP2_SUPER_MAGIC).then_some(directory)
 }
 
 fn enter_cgroup(path: &CStr, pid: &[u8]) -> Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    let directory = open(CWD, path, DIRECTORY)?;
     write_at(directory.as_fd(), c"cgroup.procs", pid)
 }

@@ -67,7 +67,7 @@ pub(crate) fn position(packed: &'static [u8], word: &[u8]) -> Option<usize> {
         let rest = entry.strip_prefix(word);
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ')))
     };
-    let blank = word.contains(&b' ');
+    let blank = word.iter().any(|&byte| byte == b' ');
     words(packed).position(begins).filter(|_| !blank)
 }
 

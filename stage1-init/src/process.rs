@@ -2,7 +2,7 @@
 
 use core::mem::ManuallyDrop;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::{Errno, Result};
 use rustix::process::{Gid, Pid, Rlimit, Uid};
@@ -47,6 +47,29 @@ impl Fault {
     }
 }
 
+/// The descriptor of the pipe at which a process waits under its filter, which
+/// must let it read from there: one of which everybody knows the number.
+pub(crate) const GATE: i32 = 3;
+
+/// Where a process waits for its program's turn.
+pub(crate) struct Gate {
+    pub(crate) waits: OwnedFd,
+    /// Other apps run meanwhile: it waits when it has given up everything.
+    pub(crate) later: bool,
+}
+
+impl Gate {
+    /// Takes the byte that was there, and then waits for one. Where there is
+    /// none, those who would have written it are gone.
+    fn pass(waits: BorrowedFd<'_>) {
+        for _ in 0..2 {
+            if rustix::io::read(waits, &mut [0; 1]) != Ok(1) {
+                sys::exit(crate::OURS);
+            }
+        }
+    }
+}
+
 /// In a new process: becomes a program of an app.
 pub(crate) fn run(
     app: &App<'_>,
@@ -54,12 +77,13 @@ pub(crate) fn run(
     tree: &Tree<'_>,
     origin: Origin,
     failures: &OwnedFd,
+    gate: Gate,
 ) -> ! {
     let (index, words) = app.program(phase).unzip();
     let program = words
         .ok_or(Errno::NOENT)
         .and_then(|words| Program::new(words, app, origin.start));
-    let (fault, status) = match prepare(app, tree, origin) {
+    let (fault, status) = match prepare(app, phase, tree, origin, gate) {
         Err(fault) => (fault, crate::OURS),
         Ok(()) => {
             let errno = match &program {
@@ -83,7 +107,13 @@ pub(crate) fn run(
     sys::exit(status)
 }
 
-fn prepare(app: &App<'_>, tree: &Tree<'_>, origin: Origin) -> core::result::Result<(), Fault> {
+fn prepare(
+    app: &App<'_>,
+    phase: Phase,
+    tree: &Tree<'_>,
+    origin: Origin,
+    gate: Gate,
+) -> core::result::Result<(), Fault> {
     let first = app.directives().next().map_or(0, |(index, _)| index);
     let begun = if app.is_command() {
         begin_command(origin)
@@ -94,15 +124,30 @@ fn prepare(app: &App<'_>, tree: &Tree<'_>, origin: Origin) -> core::result::Resu
         index: first,
         errno,
     })?;
-    let mut filtered = false;
+    let mut gate = Some(gate);
     for (index, directive) in app.directives() {
-        carry_out(directive, tree).map_err(|errno| Fault { index, errno })?;
-        filtered |= matches!(directive, Directive::Seccomp { .. });
+        let done = match directive {
+            Directive::Seccomp { fd } => filter(fd, &mut gate),
+            // It has one controlling process, and the app's program is it.
+            Directive::Terminal { fd } if phase != Phase::Main => {
+                session().and_then(|()| use_as_standard(fd, fd, fd))
+            }
+            Directive::Foreground {} if phase != Phase::Main => {
+                rustix::process::setpgid(None, None)
+            }
+            _ => carry_out(directive, tree),
+        };
+        done.map_err(|errno| Fault { index, errno })?;
     }
-    if !filtered {
-        sys::block(0);
+    if let Some(gate) = gate {
+        Gate::pass(gate.waits.as_fd());
+        sys::let_signals_through();
     }
     Ok(())
+}
+
+fn session() -> Result<()> {
+    rustix::process::setsid().map(drop)
 }
 
 fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
@@ -138,8 +183,9 @@ pub(crate) fn take_terminal(group: Pid) {
     let _ = rustix::termios::tcsetpgrp(sys::STDIN, group);
 }
 
+/// What is the same for whoever does it.
 #[inline(never)]
-fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
+pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
     use Directive as D;
     match directive {
         D::Umask { mask } => {
@@ -157,15 +203,13 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
             path.push(file.to_bytes())?;
             write_at(tree.proc()?, path.as_c_str(), text.to_bytes())?;
         }
-        D::Session {} => {
-            rustix::process::setsid()?;
-        }
+        D::Session {} => session()?,
         D::Foreground {} => {
             rustix::process::setpgid(None, None)?;
             take_terminal(rustix::process::getpid());
         }
         D::Terminal { fd } => {
-            rustix::process::setsid()?;
+            session()?;
             rustix::process::ioctl_tiocsctty(sys::inherited(fd)?)?;
             use_as_standard(fd, fd, fd)?;
         }
@@ -203,9 +247,8 @@ fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
         }
         D::Workdir { path } => change_directory(path)?,
         D::NoNewPrivs {} => rustix::thread::set_no_new_privs(true)?,
-        D::Seccomp { fd } => filter(fd)?,
-        // `env` and the programs are looked up when one is executed; the
-        // others are not of this part.
+        // `env` and the programs are looked up when one is executed, filters
+        // are for the caller; the others are not of this part.
         _ => {}
     }
     Ok(())
@@ -263,7 +306,7 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
 fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
     let copies = [copy(input)?, copy(output)?, copy(error)?];
     for (number, fd) in (0..).zip(&copies) {
-        sys::make_standard(fd.as_fd(), number)?;
+        sys::place(fd.as_fd(), number, false)?;
     }
     Ok(())
 }
@@ -284,14 +327,33 @@ fn change_directory(path: &core::ffi::CStr) -> Result<()> {
     }
 }
 
+/// Installs a filter. A program that is the first of its app waits before
+/// that, and others behind it, when they have no right left to give up.
 /// Signals are let through before, for the filter may not know the call.
 #[inline(never)]
-fn filter(fd: u32) -> Result<()> {
+fn filter(fd: u32, gate: &mut Option<Gate>) -> Result<()> {
+    let program = read_filter(fd)?;
+    if let Some(first) = gate.take_if(|gate| !gate.later) {
+        Gate::pass(first.waits.as_fd());
+    }
+    sys::let_signals_through();
+    // It may not know the call that would close this, either.
+    let Some(gate) = gate.take().map(ManuallyDrop::new) else {
+        return sys::seccomp(&program);
+    };
+    let waits = sys::place(gate.waits.as_fd(), GATE.unsigned_abs(), true)?;
+    sys::seccomp(&program)?;
+    Gate::pass(waits);
+    Ok(())
+}
+
+/// Reads a filter into memory, where it stays: it may not know the call that
+/// would free it.
+#[inline(never)]
+pub(crate) fn read_filter(fd: u32) -> Result<ManuallyDrop<Array<u64>>> {
     const INSTRUCTION: usize = 8;
     const MOST: usize = 4096;
-    sys::block(0);
     let fd = sys::inherited(fd)?;
-    // It stays: the filter may not know the call that would free it.
     let mut program = ManuallyDrop::new(Array::new(MOST)?);
     let mut at = 0;
     loop {
@@ -305,9 +367,8 @@ fn filter(fd: u32) -> Result<()> {
             program.push(u64::from_ne_bytes(instruction))?;
         }
         if read == 0 {
-            break;
+            return Ok(program);
         }
         at += read as u64;
     }
-    sys::seccomp(&program)
 }

@@ -7,7 +7,7 @@ use stage1_init::{Directive, WordList};
 
 use crate::apps::App;
 use crate::beneath::Path;
-use crate::options::Finally;
+use crate::options::{self, Finally};
 use crate::start::Start;
 use crate::sys::{self, Strings, Vector};
 
@@ -98,14 +98,11 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
 /// Leaves open what `--hold-fd` names: a lock is not let go before the last
 /// program is done with what it guards.
 fn keep_held(finally: Finally, start: Start) {
-    for at in (1..finally.first_word).step_by(2) {
-        let number = start.argument(at + 1).map(CStr::to_bytes);
-        if start.argument(at) == Some(c"--hold-fd")
-            && let Some(number) = number.and_then(stage1_init::read_number)
-        {
+    options::each(finally.first_word, start, &mut |option, number| {
+        if option == options::HOLD {
             sys::keep_on_exec(number);
         }
-    }
+    });
 }
 
 fn planned<'a>(app: &App<'a>) -> Result<Strings<'a>> {

@@ -19,19 +19,14 @@ use crate::{outer, process, say, sys};
 pub(crate) struct Ending {
     /// The status of the first app that failed.
     status: Option<u8>,
-    /// When those that are left will be killed.
+    /// When those that are left will be killed, in nanoseconds.
     deadline: Option<i64>,
 }
 
 /// Returns a child that has ended or stopped, if there is one.
 pub(crate) fn next(options: WaitOptions) -> Option<(sys::Pid, WaitStatus)> {
-    loop {
-        match rustix::process::wait(options) {
-            Ok(Some((pid, status))) => return Some((pid.as_raw_nonzero().get(), status)),
-            Err(Errno::INTR) => {}
-            Ok(None) | Err(_) => return None,
-        }
-    }
+    let (pid, status) = rustix::process::wait(options).ok()??;
+    Some((pid.as_raw_nonzero().get(), status))
 }
 
 /// Turns how a process ended into an exit code, as shells do.
@@ -58,7 +53,8 @@ pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
         }
         let deadline = pod.ending.deadline;
         let left = deadline.map(|deadline| (deadline - sys::now()).max(0));
-        match sys::wait_for_signal(left) {
+        let left = left.map(|left| [left / sys::SECOND, left % sys::SECOND]);
+        match sys::wait_for_signal(sys::ALL, left) {
             Some(received) => pod.pass_on(received),
             None if deadline.is_some_and(|deadline| sys::now() >= deadline) => {
                 pod.kill();
@@ -71,7 +67,7 @@ pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
 
 impl Pod<'_> {
     fn grace_time(&self) -> i64 {
-        i64::from(self.grace).max(1)
+        i64::from(self.grace).max(1) * sys::SECOND
     }
 
     /// An app's process has ended, or an orphan has.

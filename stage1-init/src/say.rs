@@ -174,7 +174,10 @@ fn name_of<'a>(directive: &Directive<'a>) -> Option<&'a CStr> {
         D::Mount { target, .. } | D::Bind { target, .. } | D::Remount { target, .. } => {
             Some(target)
         }
-        D::Propagation { target, .. } | D::Readonly { target } | D::Mask { target } => Some(target),
+        D::Propagation { target, .. }
+        | D::Readonly { target }
+        | D::ReadonlyEntries { target }
+        | D::Mask { target } => Some(target),
         D::Hostname { name } | D::Domainname { name } => Some(name),
         D::Sysctl { key, .. } => Some(key),
         D::App { name } => Some(name.as_c_str()),

@@ -37,7 +37,7 @@ mod nr {
 }
 
 /// Seconds and nanoseconds.
-type Time = [i64; 2];
+pub(crate) type Time = [i64; 2];
 
 pub(crate) const STDIN: BorrowedFd<'static> = standard(0);
 pub(crate) const STDOUT: BorrowedFd<'static> = standard(1);
@@ -64,10 +64,11 @@ macro_rules! call {
         call!(@ nr::$number, [$($argument as usize),*])
     };
     // The kernel ignores what a call does not have.
-    (@ $number:expr, [$a:expr]) => { call!(@ $number, [$a, 0, 0, 0, 0, 0]) };
-    (@ $number:expr, [$a:expr, $b:expr]) => { call!(@ $number, [$a, $b, 0, 0, 0, 0]) };
+    (@ $number:expr, [$a:expr]) => { call!(@ $number, [$a, 0, 0]) };
+    (@ $number:expr, [$a:expr, $b:expr]) => { call!(@ $number, [$a, $b, 0]) };
     (@ $number:expr, [$a:expr, $b:expr, $c:expr]) => {
-        call!(@ $number, [$a, $b, $c, 0, 0, 0])
+        // SAFETY: see the head of this file.
+        returned(unsafe { arch::syscall3($number, [$a, $b, $c]) })
     };
     (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr]) => {
         call!(@ $number, [$a, $b, $c, $d, 0, 0])
@@ -85,6 +86,7 @@ mod array;
 
 pub(crate) use array::{Array, Room, Strings, Vector};
 
+#[inline(always)]
 fn returned(value: isize) -> Result<usize> {
     if (-4095..0).contains(&value) {
         Err(Errno::from_raw_os_error(-value as i32))
@@ -95,9 +97,43 @@ fn returned(value: isize) -> Result<usize> {
 
 /// Ends the process.
 pub(crate) fn exit(status: u8) -> ! {
-    loop {
-        let _ = call!(__NR_exit_group, u32::from(status), 0_usize);
+    let _ = call!(__NR_exit_group, u32::from(status));
+    // Somebody refuses us that. What the processor does not know ends even PID 1.
+    arch::trap()
+}
+
+/// Tries the calls that nothing can be done without, each in a way that does
+/// nothing, and names the first that is refused. `blocked` is what became of
+/// blocking signals.
+#[inline(never)]
+pub(crate) fn missing(blocked: Result<()>) -> Option<(&'static [u8], Errno)> {
+    /// No option of wait4(2) has this bit.
+    const NO_OPTION: usize = 1 << 28;
+    let none: Signals = 0;
+    let mut time: Time = [0; 2];
+    let (set, at_once) = (&raw const none, time.as_mut_ptr());
+    let size = size_of::<Signals>();
+    let refused = |result: Result<usize>, expected| result.err().filter(|&errno| errno != expected);
+    if let Err(errno) = blocked {
+        return Some((b"rt_sigprocmask", errno));
     }
+    let received = call!(__NR_rt_sigtimedwait, set, 0_usize, at_once, size);
+    if let Some(errno) = refused(received, Errno::AGAIN) {
+        return Some((b"rt_sigtimedwait", errno));
+    }
+    let waited = call!(__NR_wait4, -1_isize, 0_usize, NO_OPTION, 0_usize);
+    if let Some(errno) = refused(waited, Errno::INVAL) {
+        return Some((b"wait4", errno));
+    }
+    if let Err(errno) = kill(own_pid(), 0) {
+        return Some((b"kill", errno));
+    }
+    let told = call!(__NR_clock_gettime, nr::CLOCK_MONOTONIC, at_once);
+    Some((b"clock_gettime", told.err()?))
+}
+
+fn own_pid() -> c_int {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 // --- processes ---
@@ -187,15 +223,21 @@ pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: Vector<'_>, environment: Vector<
 pub(crate) type Signals = u64;
 
 /// Blocks these signals and no others.
-pub(crate) fn block(signals: Signals) {
+pub(crate) fn block(signals: Signals) -> Result<()> {
     let set = &raw const signals;
-    let _ = call!(
+    call!(
         __NR_rt_sigprocmask,
         nr::SIG_SETMASK,
         set,
         0_usize,
         size_of::<Signals>()
-    );
+    )
+    .map(drop)
+}
+
+/// Blocks no signal any more: it worked the other way round.
+pub(crate) fn let_signals_through() {
+    let _ = block(0);
 }
 
 /// Gives all signals their default effect: some stay ignored across execve(2).
@@ -240,6 +282,11 @@ impl Received {
         self.code == SI_KERNEL && KINDS >> (self.signal & 63) & 1 == 1
     }
 
+    /// The kernel tells that something can be read.
+    pub(crate) fn is_readable(self) -> bool {
+        self.code == SI_KERNEL && self.signal == nr::SIGIO
+    }
+
     /// Returns the exit code of a child, if this is the signal that it has ended.
     pub(crate) fn end_of(self, child: Pid) -> Option<u8> {
         if self.signal != nr::SIGCHLD || self.child != child {
@@ -253,35 +300,38 @@ impl Received {
     }
 }
 
-/// Waits for any signal; all must be blocked. `None` after so many seconds.
-pub(crate) fn wait_for_signal(seconds: Option<i64>) -> Option<Received> {
-    let all: Signals = !0;
+/// Waits for one of these signals; all must be blocked. `None` when the time is
+/// over, or for no reason: who has waited looks again at what is there.
+pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Received> {
     // siginfo_t: signo, errno, code, and what depends on the signal.
     let mut information = [0_i32; 32];
-    let span: Time = [seconds.unwrap_or(0), 0];
-    let span = seconds.map_or(ptr::null(), |_| span.as_ptr());
+    let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
     let size = size_of::<Signals>();
-    loop {
-        match call!(
-            __NR_rt_sigtimedwait,
-            &raw const all,
-            information.as_mut_ptr(),
-            span,
-            size
-        ) {
-            Ok(signal) => {
-                return Some(Received {
-                    signal: signal as u32,
-                    code: information[2],
-                    child: information[CHILD],
-                    status: information[CHILD + 2],
-                });
-            }
-            Err(Errno::INTR) if seconds.is_none() => {}
-            Err(_) => return None,
-        }
+    let received = call!(
+        __NR_rt_sigtimedwait,
+        &raw const signals,
+        information.as_mut_ptr(),
+        span,
+        size
+    );
+    match received {
+        Ok(signal) => Some(Received {
+            signal: signal as u32,
+            code: information[2],
+            child: information[CHILD],
+            status: information[CHILD + 2],
+        }),
+        // It worked when the program began.
+        Err(Errno::INTR | Errno::AGAIN) => None,
+        Err(_) => exit(crate::OURS),
     }
 }
+
+/// All signals.
+pub(crate) const ALL: Signals = !0;
+
+/// All but that which tells that something can be read.
+pub(crate) const BUT_READABLE: Signals = !(1 << (nr::SIGIO - 1));
 
 const SI_KERNEL: i32 = 0x80;
 
@@ -291,26 +341,43 @@ const CHILD: usize = 2 + size_of::<usize>() / 4;
 /// Has the kernel send SIGIO when a descriptor can be read (fcntl(2),
 /// `O_ASYNC`). Who then reads it never waits.
 pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
-    let own = rustix::process::getpid().as_raw_nonzero().get();
-    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own)?;
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own_pid())?;
     let flags = rustix::fs::fcntl_getfl(fd)?;
     let more = rustix::fs::OFlags::from_bits_retain(nr::FASYNC | nr::O_NONBLOCK);
     rustix::fs::fcntl_setfl(fd, flags | more)
 }
 
-/// Tells whether a descriptor can be read now (poll(2)).
-pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+/// What a descriptor is waited for: to be read, to be written to.
+pub(crate) const READABLE: u32 = nr::POLLIN;
+pub(crate) const WRITABLE: u32 = nr::POLLOUT;
+
+/// Waits until a descriptor is so, for so long at most, and tells whether it is
+/// (poll(2)). It is not if the other end of a pipe is gone.
+pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: u32, time: Option<Time>) -> bool {
     // struct pollfd: the descriptor, then two halves, what is asked and what is so.
-    let mut asked = [fd.as_raw_fd() as u32, nr::POLLIN];
-    let at_once = Time::default();
-    call!(__NR_ppoll, asked.as_mut_ptr(), 1, at_once.as_ptr(), 0, 0) == Ok(1)
+    let mut asked = [fd.as_raw_fd() as u32, what];
+    let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
+    let ready = call!(__NR_ppoll, asked.as_mut_ptr(), 1, span, 0, 0);
+    ready == Ok(1) && asked[1] >> 16 == what
 }
 
-/// Returns the seconds of the monotonic clock, which no clock change moves.
+/// Returns the time of the monotonic clock, which no clock change moves, in
+/// nanoseconds.
 pub(crate) fn now() -> i64 {
-    let [seconds, _] = clock(nr::CLOCK_MONOTONIC);
-    seconds
+    nanoseconds(clock(nr::CLOCK_MONOTONIC))
 }
+
+/// Returns how much time of processors this process has taken, in nanoseconds.
+pub(crate) fn taken() -> i64 {
+    nanoseconds(clock(nr::CLOCK_PROCESS_CPUTIME_ID))
+}
+
+fn nanoseconds([seconds, rest]: Time) -> i64 {
+    seconds * SECOND + rest
+}
+
+/// A second, in nanoseconds.
+pub(crate) const SECOND: i64 = 1_000_000_000;
 
 /// Returns the time of day: seconds since 1970, and nanoseconds.
 pub(crate) fn time_of_day() -> Time {
@@ -325,9 +392,30 @@ fn clock(which: u32) -> Time {
 
 // --- files and mounts ---
 
+/// Closes every descriptor from `first` on but those that are named, and marks
+/// these, so that no program gets them by accident.
+#[inline(never)]
+pub(crate) fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut dyn FnMut(u32))) {
+    loop {
+        // No descriptor has the highest number.
+        let mut next = u32::MAX;
+        named(&mut |number| {
+            if number >= first {
+                next = next.min(number);
+            }
+        });
+        close_between(first, next);
+        if next == u32::MAX {
+            return;
+        }
+        close_on_exec(next);
+        first = next + 1;
+    }
+}
+
 /// Closes every descriptor from `first` on, up to the one before `end`. Linux
 /// 5.9 does it in one call; before, one by one, up to the limit.
-pub(crate) fn close_between(first: u32, end: u32) {
+fn close_between(first: u32, end: u32) {
     if first < end && call!(__NR_close_range, first, end - 1, 0_usize).is_err() {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let limit = limit.and_then(|limit| u32::try_from(limit).ok());
@@ -338,7 +426,7 @@ pub(crate) fn close_between(first: u32, end: u32) {
 }
 
 /// Sets the close-on-exec flag of a descriptor, if there is one of this number.
-pub(crate) fn close_on_exec(number: u32) {
+fn close_on_exec(number: u32) {
     let _ = call!(__NR_fcntl, number, nr::F_SETFD, nr::FD_CLOEXEC);
 }
 
@@ -347,9 +435,15 @@ pub(crate) fn keep_on_exec(number: u32) {
     let _ = call!(__NR_fcntl, number, nr::F_SETFD, 0_usize);
 }
 
-/// Makes a descriptor one of the three standard ones, which stays at execution.
-pub(crate) fn make_standard(fd: BorrowedFd<'_>, number: u32) -> Result<()> {
-    call!(__NR_dup3, fd.as_raw_fd(), number, 0_usize).map(drop)
+/// Opens a descriptor once more, by this number, for the rest of the process's
+/// life: nobody may own what had the number. Unless it is to be closed, it
+/// stays at execution.
+pub(crate) fn place(fd: BorrowedFd<'_>, number: u32, closed: bool) -> Result<BorrowedFd<'static>> {
+    if fd.as_raw_fd() as u32 != number {
+        let flags = if closed { nr::O_CLOEXEC } else { 0 };
+        call!(__NR_dup3, fd.as_raw_fd(), number, flags)?;
+    }
+    inherited(number)
 }
 
 /// Opens a path on the lowest free number, for `main`'s first lines.

@@ -44,7 +44,7 @@ fn a_whole_pod_works_without_any_newer_call() {
         );
         without(denied, errno, &words(&plan), &script).exits(0).says(
             "2\nread-only\n/ rw\n/proc rw,nosuid,nodev,noexec\n/tmp rw,nosuid\n/tmp/x/y rw,nosuid\n\
-             /etc/deep/er ro,nosuid\n/tmp ro,nosuid\n/tmp/x/y ro,nosuid\n/etc/key rw\n0 1 2 3 ",
+             /etc/deep/er ro,nosuid\n/tmp ro,nosuid\n/tmp/x/y ro,nosuid\n/etc/key ro,nosuid,noexec\n0 1 2 3 ",
         );
     }
 }

@@ -345,22 +345,27 @@ fn what_nobody_named_is_closed_and_what_was_named_stays() {
             "3</etc 4</etc 5>&2 6<{} 7</etc 8</etc 9>/dev/null",
             plan.display()
         ),
-        "--report-fd 9 --plan-fd 6 --hold-fd 8 --hold-fd 4",
+        "--report-fd 9 --plan-fd 6 --hold-fd 8 --lock-fd 4",
     )
     .start();
     running.until_it_says("up");
-    let halves = [running.pid(), super::signals::children_of(running.pid())[0]];
-    for pid in halves {
-        let open = open(pid);
-        for named in [4, 5, 8, 9] {
-            assert!(open.contains(&named), "{named} is not among {open:?}");
-        }
-        // What is open besides has its number from the kernel, so look at files.
-        let leads = |fd: &u32| fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap();
-        let directories = open.iter().map(leads).filter(|path| path.ends_with("etc"));
-        assert_eq!(directories.count(), 2, "{open:?}");
-        assert!(!open.iter().map(leads).any(|path| path == plan));
+    let outer = running.pid();
+    let there = open(outer);
+    for named in [4, 5, 8, 9] {
+        assert!(there.contains(&named), "{named} is not among {there:?}");
     }
+    // What is open besides has its number from the kernel, so look at files.
+    let leads = |fd: &u32| fs::read_link(format!("/proc/{outer}/fd/{fd}")).unwrap();
+    let directories = there.iter().map(leads).filter(|path| path.ends_with("etc"));
+    assert_eq!(directories.count(), 2, "{there:?}");
+    assert!(!there.iter().map(leads).any(|path| path == plan));
+    // PID 1 of the pod keeps its lock, and what leads to the outer half.
+    let inner = super::signals::children_of(outer)[0];
+    let leads = |fd: u32| fs::read_link(format!("/proc/{inner}/fd/{fd}")).unwrap();
+    let [voice, lock] = open(inner).try_into().unwrap();
+    assert_eq!((voice, lock), (2, 4));
+    assert!(leads(voice).to_string_lossy().starts_with("pipe:"));
+    assert_eq!(leads(lock), std::path::Path::new("/etc"));
     running.signal(rustix::process::Signal::TERM);
     running.end().exits(143);
 }

@@ -121,7 +121,7 @@ fn a_report_says_ready_and_how_each_app_ended() {
     let plan = "--report-fd 9 plan 1 app one process main 1 /bin/true app two process env PATH=/bin:/usr/bin main 3 /bin/sh -c";
     init_with(&format!("9>>{}", report.display()), plan)
         .arg(format!(
-            "until grep -q one {}; do sleep 0.01; done; exit 3",
+            "until grep -q exited.one {}; do sleep 0.01; done; exit 3",
             report.display()
         ))
         .run()

@@ -50,6 +50,7 @@ const UNSAFE: &[&str] = &[
     "images/programs/src/bin/probe/tries.rs",
     "launcher/src/ground/bpf.rs",
     "launcher/src/ground/netns.rs",
+    "launcher/src/ground/readonly.rs",
     "stage1-init/src/arch/",
     "stage1-init/src/mem.rs",
     "stage1-init/src/start.rs",

@@ -206,6 +206,7 @@ fn become_init(dirs: &Dirs, pod: &Running, plan: &Plan, named: Vec<OwnedFd>) -> 
         plan: plan.as_fd(),
         report: report.as_fd(),
         held: &[plan.as_fd(), report.as_fd(), whose.as_fd()],
+        lock: None,
         named,
         demand: None,
         detached: false,

@@ -20,7 +20,7 @@ use crate::pod::life::{self, Started};
 use crate::pod::log::{Log, capture, place};
 use crate::pod::metadata;
 use crate::pod::plan::Plan;
-use crate::pod::{process, terminal};
+use crate::pod::{lock, process, terminal};
 use crate::run::filters;
 use crate::run::stage1::{self, Handover};
 use crate::words::types::Uuid;
@@ -111,6 +111,7 @@ pub(super) fn start(
         plan: stage1::sealed("plan", &plan.words_with(&named))?.as_fd(),
         report: directory.append("report")?.as_fd(),
         held: &[directory.fd()],
+        lock: Some(lock::of_init(directory.fd())?.as_fd()),
         named: named.into_values().collect(),
         demand,
         detached: log.is_some(),

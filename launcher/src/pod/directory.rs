@@ -18,6 +18,7 @@
 //! UUID/filter-NUMBER   filters of system calls that the plan names
 //! UUID/groups          cgroups to be made, and removed in the end
 //! UUID/freezer         cgroups that were made to pause it, and removed in the end
+//! UUID/lock            empty; what PID 1 of the pod has locked, see `lock`
 //! UUID/report          what stage1-init said of it
 //! UUID/created, UUID/started, UUID/ended
 //!                      when it was, and by whom: see `life`
@@ -28,8 +29,9 @@
 //! ```
 //!
 //! The lock is a flock(2) on the directory itself. It moves with the directory,
-//! is inherited by `stage1-init` and by what that becomes in the end, and the
-//! kernel releases it when the last of them is gone, however that came about.
+//! is inherited by `stage1-init`'s outer half and by what that becomes in the
+//! end, and the kernel releases it when they are gone, however that came about.
+//! The inner half holds a lock of its own; see `lock`.
 //! Who makes a pod also has a shared lock on `pods/embryo` until the pod has
 //! one of its own; what is there under an exclusive one is rubbish.
 

@@ -92,6 +92,12 @@ pub(crate) fn compose(stored: &Plan, entrance: &Entrance) -> Result<Plan> {
             failure = steps.take(directive, reason).err();
         }
     });
+    // The parent of the command is as worth attacking as PID 1.
+    of_init(stored, &mut |directive, reason| {
+        if failure.is_none() {
+            failure = steps.take_of_init(directive, reason).err();
+        }
+    });
     match failure {
         Some(error) => Err(error),
         None => Ok(steps.plan),
@@ -136,8 +142,23 @@ fn of_app(stored: &Plan, app: &str, look: &mut dyn FnMut(&Directive<'_>, &str)) 
     stored.find(|_, directive, reason| -> Option<()> {
         match directive {
             Directive::App { name } => here = name.as_c_str().to_bytes() == app.as_bytes(),
+            Directive::Init {} => here = false,
             _ if here && directive.part() == Part::Process => look(directive, reason),
             _ => {}
+        }
+        None
+    });
+}
+
+/// Calls `look` with the mark of what the pod's init does, and with what it does
+/// to itself.
+fn of_init(stored: &Plan, look: &mut dyn FnMut(&Directive<'_>, &str)) {
+    let mut here = false;
+    stored.find(|_, directive, reason| -> Option<()> {
+        let begins = *directive == Directive::Init {};
+        here |= begins;
+        if begins || here && directive.part() == Part::Process {
+            look(directive, reason);
         }
         None
     });
@@ -215,12 +236,7 @@ impl Steps<'_> {
             D::Seccomp { fd } => {
                 // It may leave no call for anything else.
                 self.settle_directory();
-                let fd = self.entrance.filters.get(fd).copied().ok_or_else(|| {
-                    Error::invalid(format!(
-                        "its plan names the descriptor {fd}, which only whoever ran it had open"
-                    ))
-                })?;
-                self.plan.push(D::Seccomp { fd }, reason);
+                self.filter(*fd, reason)?;
             }
             D::Env { pair } => {
                 let name = pair.to_bytes().split(|&byte| byte == b'=').next();
@@ -236,6 +252,25 @@ impl Steps<'_> {
             D::Main { .. } => self.end()?,
             other => self.plan.push(*other, reason),
         }
+        Ok(())
+    }
+
+    fn take_of_init(&mut self, directive: &Directive<'_>, reason: &str) -> Result<()> {
+        match directive {
+            Directive::Seccomp { fd } => self.filter(*fd, reason)?,
+            other => self.plan.push(*other, reason),
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, named: u32, reason: &str) -> Result<()> {
+        let opened = self.entrance.filters.get(&named);
+        let fd = opened.copied().ok_or_else(|| {
+            Error::invalid(format!(
+                "its plan names the descriptor {named}, which only whoever ran it had open"
+            ))
+        })?;
+        self.plan.push(Directive::Seccomp { fd }, reason);
         Ok(())
     }
 

@@ -38,6 +38,10 @@ main 2 /bin/two -f
 post-stop 1 after
 init
 dir /init 0700 0 0
+bounding kill
+capabilities kill                               # PID 1 only sends signals to the apps
+no-new-privs
+seccomp 100                                     # PID 1: the default
 ";
 
 fn entrance(app: &str) -> Entrance {
@@ -45,7 +49,7 @@ fn entrance(app: &str) -> Entrance {
     Entrance {
         app: app.to_owned(),
         namespaces: vec![(Namespaces::MNT, 7), (Namespaces::PID, 8)],
-        filters: BTreeMap::from([(101, 9)]),
+        filters: BTreeMap::from([(100, 10), (101, 9)]),
         inherited: [own.clone(), own],
         streams: Streams::Callers,
         identity: None,
@@ -91,7 +95,12 @@ fn nothing_that_bounds_an_app_is_left_out_for_a_command() {
          seccomp 9\n\
          env A=1\n\
          env B=2\n\
-         main 2 ls -l\n"
+         main 2 ls -l\n\
+         init\n\
+         bounding kill\n\
+         capabilities kill\n\
+         no-new-privs\n\
+         seccomp 10\n"
     );
 }
 
@@ -166,7 +175,7 @@ fn variables_stand_where_those_stood_whose_names_they_have() {
     entrance.variables = vec![variable("C", "x=y"), variable("A", "")];
     let text = composed(STORED, &entrance);
     assert!(
-        text.ends_with("env A=\nenv B=2\nenv C=x=y\nmain 2 ls -l\n"),
+        text.contains("env A=\nenv B=2\nenv C=x=y\nmain 2 ls -l\n"),
         "{text}"
     );
 }

@@ -1,8 +1,13 @@
-//! The lock on the directory of a pod: who has it, and how to wait for it.
+//! The locks of a pod: who has them, and how to wait for them.
 //!
-//! It is a flock(2), exclusive for whoever makes, runs or removes the pod.
-//! Those who only look take it shared and let go of it at once; for so short
-//! a time nobody is turned away.
+//! They are flock(2)s. The one on the directory is exclusive for whoever makes,
+//! runs or removes the pod. PID 1 of the pod cannot have that one, for with the
+//! directory open it would be worth attacking: it holds a file in the directory
+//! instead, through which nothing can be reached. A pod is held as long as
+//! either of them is.
+//!
+//! Those who only look take a lock shared and let go of it at once; for so
+//! short a time nobody is turned away.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -12,7 +17,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::ground::{Context as _, Result};
+use crate::ground::{Context as _, Result, readonly};
 
 /// Opens the directory of this name, if it is there.
 pub(crate) fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
@@ -24,11 +29,42 @@ pub(crate) fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<O
     }
 }
 
+/// The file that PID 1 of the pod holds, in the directory.
+const INIT: &str = "lock";
+
+/// Makes the lock that PID 1 of a pod holds, and takes it.
+pub(crate) fn of_init(directory: impl AsFd) -> Result<OwnedFd> {
+    let what = || "cannot lock the pod";
+    let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, INIT, flags, Mode::empty()).context(what)?;
+    let held = readonly::open(file).context(what)?;
+    rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive).context(what)?;
+    Ok(held)
+}
+
+/// Opens the file that PID 1 holds; none if there never was one.
+fn init(directory: impl AsFd) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, INIT, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Tells whether somebody makes, runs or removes the pod.
 pub(crate) fn is_held(directory: impl AsFd) -> rustix::io::Result<bool> {
-    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockShared) {
+    Ok(is_locked(&directory)? || has_init(&directory)?)
+}
+
+fn has_init(directory: impl AsFd) -> rustix::io::Result<bool> {
+    init(directory)?.map_or(Ok(false), is_locked)
+}
+
+fn is_locked(file: impl AsFd) -> rustix::io::Result<bool> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => {
-            rustix::fs::flock(&directory, FlockOperation::Unlock)?;
+            rustix::fs::flock(&file, FlockOperation::Unlock)?;
             Ok(false)
         }
         Err(Errno::WOULDBLOCK) => Ok(true),
@@ -41,12 +77,16 @@ pub(crate) fn is_held(directory: impl AsFd) -> rustix::io::Result<bool> {
 pub(crate) fn take(directory: impl AsFd) -> rustix::io::Result<bool> {
     loop {
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if has_init(&directory)? => {
+                rustix::fs::flock(&directory, FlockOperation::Unlock)?;
+                return Ok(false);
+            }
             Ok(()) => return Ok(true),
             Err(Errno::WOULDBLOCK) => {}
             Err(errno) => return Err(errno),
         }
         // Somebody may only have looked.
-        if is_held(&directory)? {
+        if is_locked(&directory)? {
             return Ok(false);
         }
     }
@@ -78,6 +118,9 @@ impl Release {
         let wait = move || {
             let shared = FlockOperation::LockShared;
             while rustix::fs::flock(&directory, shared) == Err(Errno::INTR) {}
+            if let Ok(Some(init)) = init(&directory) {
+                while rustix::fs::flock(&init, shared) == Err(Errno::INTR) {}
+            }
             drop(directory);
             drop(writer);
         };

@@ -175,12 +175,3 @@ pub(crate) const MASKED: [&str; 14] = [
     "/sys/firmware",
     "/sys/fs/selinux",
 ];
-
-/// What can be read but changes the host when written.
-pub(crate) const READ_ONLY: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];

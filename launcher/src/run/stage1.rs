@@ -29,8 +29,11 @@ pub(crate) struct Handover<'a> {
     pub(crate) plan: BorrowedFd<'a>,
     /// Where it writes its report.
     pub(crate) report: BorrowedFd<'a>,
-    /// What stays open until the launcher is done that it becomes in the end.
+    /// What its outer half keeps open, until the launcher is done that it
+    /// becomes in the end.
     pub(crate) held: &'a [BorrowedFd<'a>],
+    /// What its inner half keeps open: nothing else of the host's.
+    pub(crate) lock: Option<BorrowedFd<'a>>,
     /// What the plan names.
     pub(crate) named: Vec<OwnedFd>,
     /// The socket that the launcher serves when somebody connects to it.
@@ -62,6 +65,7 @@ pub(crate) fn exec(handover: Handover<'_>) -> Result<Infallible> {
         ("--finally-fd", launcher.as_fd()),
     ];
     options.extend(handover.held.iter().map(|&fd| ("--hold-fd", fd)));
+    options.extend(handover.lock.map(|fd| ("--lock-fd", fd)));
     options.extend(handover.demand.iter().map(|fd| ("--demand-fd", fd.as_fd())));
     for (option, fd) in options {
         inherit(fd)?;

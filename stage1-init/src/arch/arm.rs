@@ -25,6 +25,12 @@ unsafe extern "C" fn _start() -> ! {
     )
 }
 
+/// Ends the process by an instruction that no processor carries out.
+pub(crate) fn trap() -> ! {
+    // SAFETY: it raises a signal that nothing here catches, and never goes on.
+    unsafe { asm!("udf #0", options(noreturn, nostack)) }
+}
+
 /// Calls the kernel; a result from -4095 to -1 is an error.
 ///
 /// # Safety

@@ -16,8 +16,9 @@
 //!    be; then it becomes `/` and the host is out of reach.
 //! 4. What each process does to itself, from the harmless to the irrevocable:
 //!    capabilities can only be dropped by who still has them.
-//! 5. Where apps have mounts of their own, PID 1 still has the host's: it gets
-//!    an empty root.
+//! 5. What PID 1 is left with before the first app runs, for an app that may
+//!    trace can do all that PID 1 can. Where apps have mounts of their own it
+//!    still has the host's, and gets an empty root.
 //!
 //! Not here: what is on the host ([`Host`]), what is in the image
 //! ([`Rootfs`](crate::image::rootfs::Rootfs)), and carrying it out (`stage1-init`).
@@ -31,10 +32,12 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use stage1_init::{AppName, Directive, Mode, MountFlags, Namespaces, Propagation};
+use stage1_init::{
+    AppName, Capabilities, CapabilitySet, Directive, Mode, MountFlags, Namespaces, Propagation,
+};
 
 use super::cgroup::Groups;
-use super::descriptors::{Descriptors, NETWORK, OfApp};
+use super::descriptors::{DEFAULT_FILTER, Descriptors, NETWORK, OfApp};
 use super::devices::Device;
 use super::identity::Identity;
 use super::isolators::{Entry, Rights};
@@ -150,9 +153,11 @@ pub(crate) fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
         let descriptors = pod.descriptors.apps.get(at).unwrap_or(&none);
         process::compose(&mut plan, app, descriptors, host)?;
     }
+    plan.push(Directive::Init {}, "");
     if shared {
         empty_root(&mut plan, pod)?;
     }
+    bound_init(&mut plan);
     Ok(plan)
 }
 
@@ -221,7 +226,6 @@ fn begin(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
 fn empty_root(plan: &mut Plan, pod: &Pod) -> Result<()> {
     const REASON: &str = "the host's file systems go out of PID 1's reach";
     let place = path(&pod.directory.join("init"))?;
-    plan.push(Directive::Init {}, "");
     directory(plan, &place, 0o700, "in the pod's directory");
     plan.push(
         Directive::Mount {
@@ -239,6 +243,17 @@ fn empty_root(plan: &mut Plan, pod: &Pod) -> Result<()> {
     plan.push(Directive::Root { path: &place }, "");
     plan.push(Directive::Pivot {}, REASON);
     Ok(())
+}
+
+/// PID 1 sends signals to the apps and does nothing else to anybody.
+fn bound_init(plan: &mut Plan) {
+    let set = CapabilitySet::Only(Capabilities::KILL);
+    let reason = "PID 1 only sends signals to the apps";
+    plan.push(Directive::Bounding { set }, reason);
+    plan.push(Directive::Capabilities { set }, reason);
+    plan.push(Directive::NoNewPrivs {}, "PID 1 executes nothing");
+    let fd = DEFAULT_FILTER;
+    plan.push(Directive::Seccomp { fd }, "PID 1: the default");
 }
 
 /// A directory of root's, with those above it.

@@ -12,7 +12,7 @@ use crate::pod::descriptors::TERMINAL;
 use crate::pod::overlay::{self, Overlay};
 use crate::pod::plan::{Plan, operand};
 use crate::pod::standard::{
-    self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, READ_ONLY, SHM, TMP,
+    self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
 };
 
 /// Why something is there that the specification promises.
@@ -92,6 +92,10 @@ pub(super) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> 
     if app.lacks.contains(&TMP.target) {
         fix(plan, &TMP, "standard environment: the image has no /tmp")?;
     }
+    plan.push(
+        Directive::ReadonlyEntries { target: c"/proc" },
+        "what is the kernel's is so for the host, too",
+    );
     for target in MASKED {
         let target = &operand("a path", target)?;
         plan.push(
@@ -103,10 +107,6 @@ pub(super) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> 
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
         let target = &operand("a path", path)?;
         plan.push(Directive::Mask { target }, "tells what other programs do");
-    }
-    for target in READ_ONLY {
-        let target = &operand("a path", target)?;
-        plan.push(Directive::Readonly { target }, "writing changes the host");
     }
     Ok(())
 }
@@ -155,7 +155,7 @@ fn devices(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> 
             Directive::Bind {
                 source: &operand("a descriptor", format!("fd:{TERMINAL}"))?,
                 target: c"/dev/console",
-                flags: MountFlags::NOFOLLOW,
+                flags: MountFlags::NOFOLLOW.with(MountFlags::RO),
             },
             "option --interactive: the pod's own terminal",
         );

@@ -1,0 +1,71 @@
+//! What PID 1 gives up before the first app runs: apps are not trusted, and
+//! one that may trace has all that PID 1 has.
+//!
+//! Whatever is started later was forked before, and waits; what PID 1 has to
+//! say, the outer half passes on.
+
+use rustix::fd::{AsFd, AsRawFd};
+use stage1_init::{Directive, Part};
+
+use crate::execute::Pod;
+use crate::process::{self, Fault};
+use crate::{options, sys};
+
+impl Pod<'_> {
+    /// Carries out what the plan says behind `init` that a process does to
+    /// itself, and closes all that belongs to the host: before a filter, which
+    /// may not know the calls.
+    #[inline(never)]
+    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+        // The directory we were started in is not ours to keep busy.
+        let _ = rustix::process::chdir(c"/");
+        let mut own = false;
+        for (index, directive) in self.plan.map(|plan| plan.directives()).unwrap_or_default() {
+            own |= directive == Directive::Init {};
+            if !own || directive.part() != Part::Process {
+                continue;
+            }
+            let done = match directive {
+                Directive::Seccomp { fd } => process::read_filter(fd).and_then(|filter| {
+                    self.let_go();
+                    sys::seccomp(&filter)
+                }),
+                _ => process::carry_out(directive, &self.tree),
+            };
+            done.map_err(|errno| Fault { index, errno })?;
+        }
+        self.let_go();
+        Ok(())
+    }
+
+    /// Keeps the locks and the pipes to those who wait and to the outer half.
+    #[inline(never)]
+    fn let_go(&mut self) {
+        let Some(voice) = self.voice.take() else {
+            return;
+        };
+        let _ = sys::place(voice.as_fd(), STDERR, true);
+        if self.origin.report.is_some() {
+            self.origin.report = Some(sys::STDERR);
+        }
+        let origin = self.origin;
+        let apps = self.apps.as_slice();
+        sys::close_all_but(0, &mut |keep| {
+            keep(STDERR);
+            options::each(origin.end, origin.start, &mut |option, number| {
+                if option == options::LOCK {
+                    keep(number);
+                }
+            });
+            for app in apps {
+                for waiting in app.waiting.iter().flatten() {
+                    keep(waiting.gate.as_raw_fd().unsigned_abs());
+                    keep(waiting.failures.as_raw_fd().unsigned_abs());
+                }
+            }
+        });
+    }
+}
+
+/// The number of [`sys::STDERR`].
+const STDERR: u32 = 2;
