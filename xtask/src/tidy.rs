@@ -58,6 +58,26 @@ const UNSAFE: &[&str] = &[
     "stage1-init/src/sys/",
 ];
 
+/// Where the launcher writes to its own streams. What is written there is
+/// escaped, so that no text from outside drives a terminal; all else goes
+/// through these.
+const WRITERS: &[&str] = &[
+    "launcher/src/main.rs",
+    "launcher/src/command/mod.rs",
+    "launcher/src/ground/talk.rs",
+];
+
+/// How somebody else would write there.
+const WRITES: &[&str] = &[
+    "out.write",
+    "write!(out",
+    "writeln!(out",
+    "write!(err",
+    "writeln!(err",
+    "stdout().write",
+    "stderr().write",
+];
+
 /// Most lines of one file of Rust.
 const LINES: usize = 600;
 
@@ -72,6 +92,7 @@ pub(crate) fn tidy() -> Result<()> {
         layers(file, &code, &mut findings);
         unsafe_addresses(file, &code, &mut findings);
         foreign_crates(file, &code, &mut findings);
+        streams(file, &code, &mut findings);
     }
     for file in &files {
         leftovers(file, &mut findings);
@@ -186,6 +207,23 @@ fn unsafe_addresses(file: &Source, code: &str, findings: &mut Findings) {
             findings.push(format!(
                 "{}:{number} is unsafe; move it into one of the files that UNSAFE in \
                  xtask/src/tidy.rs names, behind a safe function",
+                file.path
+            ));
+        }
+    }
+}
+
+/// Finds what is printed past the functions that escape it. Archives and the
+/// bytes of apps have writers of their own.
+fn streams(file: &Source, code: &str, findings: &mut Findings) {
+    if !file.path.starts_with("launcher/src/command/") || WRITERS.contains(&&*file.path) {
+        return;
+    }
+    for (number, line) in (1..).zip(code.lines()) {
+        if WRITES.iter().any(|write| line.contains(write)) {
+            findings.push(format!(
+                "{}:{number} writes to a stream as it is; `print` and `say` of command/mod.rs \
+                 escape what could drive a terminal",
                 file.path
             ));
         }
@@ -404,6 +442,28 @@ mod tests {
             ),
         ] {
             assert_eq!(findings(foreign_crates, path, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_without_an_escape_is_found() {
+        for (path, text, expected) in [
+            (
+                "launcher/src/command/list.rs",
+                "writeln!(out, \"{name}\")?;",
+                1,
+            ),
+            ("launcher/src/command/list.rs", "out.write_all(&bytes)?;", 1),
+            (
+                "launcher/src/command/list.rs",
+                "std::io::stderr().write_all(b\"\")",
+                1,
+            ),
+            ("launcher/src/command/list.rs", "print(out, &name)?;", 0),
+            ("launcher/src/command/mod.rs", "out.write_all(&bytes)?;", 0),
+            ("launcher/src/image/pack.rs", "out.write_all(&bytes)?;", 0),
+        ] {
+            assert_eq!(findings(streams, path, text), expected, "{text}");
         }
     }
 

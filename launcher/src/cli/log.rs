@@ -59,6 +59,7 @@ pub(super) fn logs(line: &mut Line) -> Result<Command> {
     };
     let short = line.flag("-f");
     Ok(Command::Logs(logs::Options {
+        raw: line.flag("--raw"),
         follow: line.flag("--follow") || short,
         app: line.value("--app", |text| Ok(text.to_owned()))?,
         since: line.value("--since", since)?.unwrap_or_default(),

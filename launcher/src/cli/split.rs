@@ -225,7 +225,7 @@ impl Split {
             if index > 0 {
                 add("---");
             }
-            add(&quote(&part.image.to_string_lossy()));
+            add(&quote(part.image.as_os_str().as_encoded_bytes()));
             for label in &part.labels {
                 add(&quote(label));
             }
@@ -233,7 +233,7 @@ impl Split {
             if let Some(arguments) = &part.arguments {
                 add("--");
                 for word in arguments {
-                    add(&quote(&word.to_string_lossy()));
+                    add(&quote(word.as_encoded_bytes()));
                 }
             }
         }
@@ -253,7 +253,7 @@ impl Options {
     fn line(&self, add: &mut impl FnMut(&str)) {
         for (name, value) in &self.0 {
             match value {
-                Some(value) => add(&format!("{name}={}", quote(&value.to_string_lossy()))),
+                Some(value) => add(&format!("{name}={}", quote(value.as_encoded_bytes()))),
                 None => add(name),
             }
         }

@@ -208,9 +208,16 @@ pub(super) fn said(child: &mut Child) -> Error {
         // What cannot be read was not said.
         let _ = stream.read_to_string(&mut said);
     }
-    match said.trim_end().trim_start_matches("launcher: ") {
-        "" => finish::init_was_killed(),
-        said => Error::new(Kind::Failed, said),
+    said_again(&said).unwrap_or_else(finish::init_was_killed)
+}
+
+/// Takes apart what a launcher said, if it said anything.
+pub(super) fn said_again(text: &str) -> Option<Error> {
+    let text = text.trim_end().trim_start_matches("launcher: ");
+    match text.split_once("\nhint: ") {
+        Some((what, hint)) => Some(Error::new(Kind::Failed, what).hint(hint)),
+        None if text.is_empty() => None,
+        None => Some(Error::new(Kind::Failed, text)),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::print;
+use crate::ground::Result;
 use crate::ground::dirs::Dirs;
-use crate::ground::{Context as _, Result};
 use crate::image::fetch::{self, Fetch, PullPolicy};
 use crate::image::store::Store;
 use crate::words::reference::Reference;
@@ -74,7 +75,7 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
             true => id.to_string(),
             false => id.short(),
         };
-        writeln!(out, "{id}").context(|| "cannot write to the standard output")?;
+        print(out, &format!("{id}\n"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{CANNOT_PRINT, complain, last_of, print, signature};
+use super::{complain, last_of, print, print_document, signature};
 use crate::ground::aside::Aside;
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Result, beneath};
@@ -106,10 +106,9 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             copy(&render::directories(&store, &dirs, &id)?, directory)
         }
         Verb::CatManifest(name) => {
-            let manifest = store.manifest(&store.named(name)?)?;
-            out.write_all(&manifest)
-                .and_then(|()| out.write_all(b"\n"))
-                .context(|| CANNOT_PRINT)
+            let mut manifest = store.manifest(&store.named(name)?)?;
+            manifest.push(b'\n');
+            print_document(out, &manifest)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::CANNOT_PRINT;
+use super::print_document;
 use super::which::Which;
 use crate::ground::dirs::{Dirs, State};
 use crate::ground::{Context as _, Error, Kind, Result};
@@ -25,7 +25,7 @@ pub(crate) fn manifest(dir: &Path, which: &Which, out: &mut dyn Write) -> Result
     let dirs = Dirs::open(dir)?;
     let uuid = which.find_one(&dirs)?;
     match read(&dirs, uuid, "pod")? {
-        Some(manifest) => out.write_all(&manifest).context(|| CANNOT_PRINT),
+        Some(manifest) => print_document(out, &manifest),
         None => Err(Error::invalid(format!(
             "pod `{uuid}` has no manifest: it was run from a plan"
         ))),

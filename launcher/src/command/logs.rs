@@ -1,8 +1,9 @@
 //! `launcher logs`: what the apps of a pod wrote, and what they write.
 
+mod output;
 mod printer;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use crate::pod::log::source::{Source, merge};
 use crate::pod::log::{Place, place};
 use crate::words::quote::quoted;
 use crate::words::types::Uuid;
+use output::Output;
 use printer::Printer;
 
 /// How to use this command.
@@ -28,7 +30,8 @@ Usage: launcher logs [OPTIONS] UUID
 
 Prints what the apps of a pod have written that was run with `--detach`, those
 of several in order of time: to standard output and to standard error, each to
-there, byte for byte.
+there, byte for byte. To a terminal, control characters are escaped, colours
+among them: what an app has written cannot drive it.
 
   --app=NAME        only what this app wrote
   --follow, -f      goes on as the apps do, until the pod is over
@@ -38,6 +41,7 @@ there, byte for byte.
                     `text`, its `bytes`, as a list of numbers; what does not
                     end as a line does is `partial`
   --format=text     the lines themselves (this is the default)
+  --raw             byte for byte to a terminal, too
   --since=SPAN|TIME
                     only what was written since then: `90s`, `1h30m`, or
                     `2004-05-14T23:11:14Z`
@@ -63,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) tail: Option<usize>,
     /// How it is shown.
     pub(crate) style: Style,
+    /// Even to a terminal, byte for byte.
+    pub(crate) raw: bool,
 }
 
 /// How what was written is shown.
@@ -139,6 +145,9 @@ fn print(pod: OwnedFd, mut sources: Vec<Source>, options: &Options, uuid: Uuid) 
     let (out, err) = (io::stdout(), io::stderr());
     let (mut to_out, mut to_err) = (out.lock(), err.lock());
     let apps = sources.iter().map(|source| source.app.clone()).collect();
+    let escapes = [out.is_terminal(), err.is_terminal()].map(|terminal| terminal && !options.raw);
+    let mut to_out = Output::new(&mut to_out, escapes[0]);
+    let mut to_err = Output::new(&mut to_err, escapes[1]);
     let mut printer = Printer::new(apps, options, &mut to_out, &mut to_err);
     loop {
         // First, for what was written before the pod was let go of.

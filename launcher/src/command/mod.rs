@@ -32,8 +32,10 @@ pub(crate) mod validate;
 pub(crate) mod version;
 pub(crate) mod which;
 
-use std::io::Write;
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write};
 
+use crate::ground::quote::{escaped_lines, shown};
 use crate::ground::{Context as _, Error, Result};
 
 /// Status of commands that exit with an app's status, when they fail themselves.
@@ -42,10 +44,14 @@ pub(crate) const OURS: u8 = 125;
 /// Says to the caller what is worth knowing and is no error.
 fn say(notes: &[String]) {
     for note in notes {
-        // In one call, so that no line of an app gets into it. Where not even this
-        // can be written there is nobody to hear it.
-        let _ = std::io::stderr().write_all(format!("launcher: {note}\n").as_bytes());
+        line(&shown(note));
     }
+}
+
+fn line(text: &dyn Display) {
+    // In one call, so that no line of an app gets into it. Where not even this
+    // can be written there is nobody to hear it.
+    let _ = std::io::stderr().write_all(format!("launcher: {text}\n").as_bytes());
 }
 
 /// Says that what follows is the app's, as the ancestor does.
@@ -55,7 +61,7 @@ fn mark() {
 
 /// Says a failure.
 pub(crate) fn complain(error: &Error) {
-    say(&[error.to_string()]);
+    line(error);
 }
 
 /// Says all failures but the last, which the caller gets to say.
@@ -69,7 +75,20 @@ fn last_of(mut failures: Vec<Error>) -> Result<()> {
 
 const CANNOT_PRINT: &str = "cannot write to the standard output";
 
-/// Prints a result.
+/// Prints a result, which can drive no terminal whatever has got into it.
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {
-    out.write_all(text.as_bytes()).context(|| CANNOT_PRINT)
+    out.write_all(escaped_lines(text.as_bytes()).as_bytes())
+        .context(|| CANNOT_PRINT)
+}
+
+/// Prints a JSON document on the standard output, byte for byte; to a terminal,
+/// with the same meaning, and nothing in it that could drive that.
+fn print_document(out: &mut dyn Write, document: &[u8]) -> Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => print(
+            out,
+            &crate::words::json::escaped(&String::from_utf8_lossy(document)),
+        ),
+        false => out.write_all(document).context(|| CANNOT_PRINT),
+    }
 }

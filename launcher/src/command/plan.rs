@@ -1,5 +1,6 @@
 //! `launcher plan`: what `run` would do, without doing anything.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::request;
@@ -53,6 +54,10 @@ pub(crate) enum Format {
 
 /// Returns the plan.
 pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8>> {
+    if format == Format::Words && std::io::stdout().is_terminal() {
+        return Err(Error::invalid("words are nothing for a terminal")
+            .hint("`--format=text` is for people; words are passed on to another program"));
+    }
     let host = Host::observe();
     let log = options.manner.detached;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;

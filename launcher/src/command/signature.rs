@@ -11,7 +11,7 @@ use crate::ground::{Context as _, Result};
 use crate::image::keyring::Keyring;
 use crate::image::openpgp::{Check, SIGNATURE_LIMIT};
 use crate::image::survey;
-use crate::words::quote::quoted;
+use crate::words::quote::{quoted, shown};
 
 /// Checks an image archive and its detached signature. Returns the line to print.
 ///
@@ -38,7 +38,7 @@ pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<St
     let user = signer.user.map(|user| format!(" {}", quoted(&user)));
     Ok(format!(
         "{} OK: `{name}`, signed by {}{}\n",
-        archive.display(),
+        shown(archive),
         signer.fingerprint,
         user.unwrap_or_default()
     ))

@@ -204,7 +204,7 @@ fn text(pod: &Status) -> String {
         lines.push(format!("name={name}"));
     }
     if !pod.networks.is_empty() {
-        lines.push(format!("networks={}", pod.networks.join(",")));
+        lines.push(format!("networks={}", escaped(&pod.networks.join(","))));
     }
     let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
     if let Some(started) = pod.started.as_ref().filter(|_| runs) {
@@ -234,7 +234,7 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
     }
     lines.extend(app.pid.map(|pid| format!("app-{name}.pid={pid}")));
     for mounted in &app.mounts {
-        let (volume, target) = (&mounted.volume, escaped(&mounted.path));
+        let (volume, target) = (escaped(&mounted.volume), escaped(&mounted.path));
         let from = match &mounted.source {
             Some(source) => format!("kind=host,source={}", escaped(source)),
             None => "kind=empty".to_owned(),

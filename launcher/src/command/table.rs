@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as they must be, and how long ago.
 
+use crate::ground::quote::escaped;
+
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -11,16 +13,20 @@ pub(crate) enum Format {
     JsonPretty,
 }
 
-/// Lays lines of cells out in columns.
+/// Lays lines of cells out in columns. No cell makes lines of its own.
 pub(super) fn columns(lines: &[Vec<String>]) -> String {
+    let lines = lines
+        .iter()
+        .map(|line| line.iter().map(|cell| escaped(cell)).collect());
+    let lines: Vec<Vec<String>> = lines.collect();
     let mut widths = vec![0; lines.iter().map(Vec::len).max().unwrap_or(0)];
-    for line in lines {
+    for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = cell.chars().count().max(*width);
         }
     }
     let mut text = String::new();
-    for line in lines {
+    for line in &lines {
         let padded: Vec<String> = line
             .iter()
             .zip(&widths)
@@ -75,6 +81,13 @@ mod tests {
     fn ages_are_spelled_for_people() {
         assert_eq!(age(u64::MAX), "just now");
         assert!(age(0).ends_with(" days ago"));
+    }
+
+    #[test]
+    fn no_cell_makes_a_line_or_drives_a_terminal() {
+        let line = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let text = columns(&[line(["a\nb", "c\x1b[2J"]), line(["d", "e"])]);
+        assert_eq!(text, "a\\nb  c\\u{1b}[2J\nd     e\n");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::complain;
+use super::table::columns;
+use super::{complain, print};
 use crate::ground::dirs::Dirs;
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::image::fetch;
@@ -319,28 +320,8 @@ fn state(entry: &Entry, key: Option<&Key>) -> &'static str {
 /// Lays rows out in columns, below their names.
 fn table(rows: impl Iterator<Item = [String; 5]>) -> String {
     let head = ["PREFIX", "FINGERPRINT", "STATE", "OWNER", "PLACE"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = std::iter::once(head).chain(rows).collect();
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn print(out: &mut dyn Write, text: &str) -> Result<()> {
-    out.write_all(text.as_bytes())
-        .context(|| "cannot write to the standard output")
+    let rows = std::iter::once(head).chain(rows).map(Vec::from);
+    columns(&rows.collect::<Vec<_>>())
 }
 
 #[cfg(all(test, feature = "openpgp"))]

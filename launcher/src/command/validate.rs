@@ -10,10 +10,11 @@ use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::print;
 use crate::ground::{Context as _, Error, Result};
 use crate::image::survey;
 use crate::words::manifest::{self, Checked, ImageManifest};
-use crate::words::quote::quoted;
+use crate::words::quote::{quoted, shown};
 
 /// How to use this command.
 pub(crate) const HELP: &str = "\
@@ -42,7 +43,7 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
 fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
     for file in files {
-        let name = file.display();
+        let name = shown(file);
         let (line, remarks) = match check(file) {
             Ok(warnings) => (format!("{name} OK"), warnings),
             Err(error) => {
@@ -55,10 +56,10 @@ fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result
                 (format!("{name} NOT OK: {reason}"), hint)
             }
         };
-        writeln!(out, "{line}").context(|| "cannot write to the standard output")?;
+        print(out, &format!("{line}\n"))?;
         for remark in remarks {
             // Where nobody listens, the result still counts.
-            let _ = writeln!(err, "launcher: {name}: {remark}");
+            let _ = print(err, &format!("launcher: {name}: {}\n", shown(&remark)));
         }
     }
     Ok(sound)

@@ -6,6 +6,8 @@
 
 use std::{fmt, io};
 
+use super::quote::shown;
+
 /// What the fallible functions of the launcher return.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -17,6 +19,8 @@ pub(crate) struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     what: String,
+    /// What was tried: shown as a line each, below the sentence.
+    tried: Vec<String>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     hint: Option<String>,
 }
@@ -40,6 +44,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             what: what.into(),
+            tried: Vec::new(),
             cause: None,
             hint: None,
         }))
@@ -64,6 +69,12 @@ impl Error {
         self
     }
 
+    /// Says what was tried in vain.
+    pub(crate) fn tried(mut self, lines: Vec<String>) -> Self {
+        self.0.tried = lines;
+        self
+    }
+
     /// Says what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -77,26 +88,36 @@ impl Error {
 }
 
 /// `what: cause`, and a line `hint: ...` below where there is one. The hint of
-/// the innermost error that has one is shown.
+/// the innermost error that has one is shown. Whatever is in it from outside is
+/// escaped: these line breaks are all that there are.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut hint = self.0.hint.as_deref();
         let mut cause = self.0.cause.as_deref();
-        f.write_str(&self.0.what)?;
+        self.0.sentence(f)?;
         while let Some(error) = cause {
             if let Some(inner) = error.downcast_ref::<Self>() {
-                write!(f, ": {}", inner.0.what)?;
+                f.write_str(": ")?;
+                inner.0.sentence(f)?;
                 hint = inner.0.hint.as_deref().or(hint);
                 cause = inner.0.cause.as_deref();
             } else {
-                write!(f, ": {}", without_number(&error.to_string()))?;
+                write!(f, ": {}", shown(without_number(&error.to_string())))?;
                 break;
             }
         }
         match hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", shown(hint)),
             None => Ok(()),
         }
+    }
+}
+
+impl Inner {
+    fn sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", shown(&self.what))?;
+        let mut tried = self.tried.iter();
+        tried.try_for_each(|line| write!(f, "\n  {}", shown(line)))
     }
 }
 
@@ -174,6 +195,17 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "cannot read image `a.aci`: cannot open `/x`: No such file or directory"
+        );
+    }
+
+    #[test]
+    fn no_text_from_outside_drives_a_terminal_or_makes_a_line() {
+        let cause = Error::new(Kind::NotFound, "\x1b[2J\nb").tried(vec!["c\n\u{9b}".to_owned()]);
+        let cause = cause.because(io::Error::other("\re")).hint("f\ng");
+        let error: Result<()> = Err(cause).context(|| "a\nhint: all is well");
+        assert_eq!(
+            error.expect_err("it failed").to_string(),
+            "a\\nhint: all is well: \\u{1b}[2J\\nb\n  c\\n\\u{9b}: \\re\nhint: f\\ng"
         );
     }
 

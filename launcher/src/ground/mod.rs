@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod host;
 pub(crate) mod netns;
 pub(crate) mod pty;
+pub(crate) mod quote;
 pub(crate) mod readonly;
 pub(crate) mod signals;
 pub(crate) mod source;

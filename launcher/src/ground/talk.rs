@@ -6,6 +6,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use super::Error;
+use super::quote::{escaped, shown};
+
 /// How often a bar is drawn again, at most.
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -44,7 +47,15 @@ impl Talk {
     /// Says a line.
     pub(crate) fn say(self, line: &str) {
         if self.manner != Manner::Quiet {
-            write(&format!("{}\n", printable(line)));
+            write(&format!("{}\n", shown(line)));
+        }
+    }
+
+    /// Says what does not go as it should, and keeps nothing from going on.
+    pub(crate) fn warn(self, error: &Error) {
+        if self.manner != Manner::Quiet {
+            // An error is shown without harm, and may have a line for its hint.
+            write(&format!("warning: {error}\n"));
         }
     }
 
@@ -52,7 +63,7 @@ impl Talk {
     pub(crate) fn progress(self, name: &str, total: Option<u64>) -> Progress {
         let progress = Progress {
             talk: self,
-            name: printable(name),
+            name: escaped(name),
             total,
             done: 0,
             start: Instant::now(),
@@ -129,12 +140,6 @@ impl Drop for Progress {
 /// Nobody may read it any more, which is no reason to stop.
 fn write(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// Keeps what could drive a terminal from doing it.
-fn printable(text: &str) -> String {
-    let seen = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().map(seen).collect()
 }
 
 /// Returns the width of the terminal.
@@ -293,10 +298,7 @@ mod tests {
             manner: Manner::Quiet,
         }
         .progress("a\u{1b}[2J\r\nb", Some(1));
-        assert_eq!(
-            progress.beginning(),
-            "Fetching: a\u{fffd}[2J\u{fffd}\u{fffd}b (1 B)"
-        );
+        assert_eq!(progress.beginning(), r"Fetching: a\u{1b}[2J\r\nb (1 B)");
     }
 
     #[test]

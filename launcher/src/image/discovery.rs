@@ -42,10 +42,10 @@ impl Attempts {
     }
 
     /// Returns a line for each.
-    pub(crate) fn lines(&self) -> String {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let lines = self.0.iter();
         lines
-            .map(|(place, why)| format!("\n  {place}: {}", why.text))
+            .map(|(place, why)| format!("{place}: {}", why.text))
             .collect()
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let endpoints = endpoints(&name, &["https"], &get, &mut attempts);
         let images = endpoints.into_iter().map(|endpoint| endpoint.image);
         let keys = keys(&name, &["https"], &get, &mut Attempts::default());
-        (images.collect(), keys, attempts.lines())
+        (images.collect(), keys, attempts.lines().join("\n"))
     }
 
     #[test]
@@ -156,9 +156,9 @@ mod tests {
         assert_eq!((images.len(), keys.len()), (0, 0));
         assert_eq!(
             lines,
-            "\n  https://a.b/c/d?ac-discovery=1: 404 Not Found\
-             \n  https://a.b/c?ac-discovery=1: the page says nothing of it\
-             \n  https://a.b?ac-discovery=1: 404 Not Found"
+            "https://a.b/c/d?ac-discovery=1: 404 Not Found\
+             \nhttps://a.b/c?ac-discovery=1: the page says nothing of it\
+             \nhttps://a.b?ac-discovery=1: 404 Not Found"
         );
     }
 
@@ -191,8 +191,10 @@ mod tests {
         endpoints(&name("a.b"), &["https", "http"], &get, &mut attempts);
         assert_eq!(
             attempts.lines(),
-            "\n  https://a.b?ac-discovery=1: connection refused\
-             \n  http://a.b?ac-discovery=1: connection refused"
+            [
+                "https://a.b?ac-discovery=1: connection refused",
+                "http://a.b?ac-discovery=1: connection refused"
+            ]
         );
     }
 

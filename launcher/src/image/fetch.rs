@@ -480,7 +480,7 @@ fn nowhere(name: &Name, attempts: &Attempts) -> Error {
 
 /// Says what was not found, with all that was tried, and what to do about it.
 fn in_vain(what: String, attempts: &Attempts) -> Error {
-    let error = Error::new(Kind::NotFound, what + &attempts.lines());
+    let error = Error::new(Kind::NotFound, what).tried(attempts.lines());
     match attempts.hint() {
         Some(hint) => error.hint(hint),
         None => error,
@@ -517,7 +517,7 @@ impl Voucher for Signed {
 
     fn speak(self: Box<Self>, _: &ImageId, manifest: &ImageManifest) -> Result<String> {
         let talk = self.talk;
-        let warn = &mut |error: &Error| talk.say(&format!("warning: {error}"));
+        let warn = &mut |error: &Error| talk.warn(error);
         let signer = self.keyring.verify(self.check, &manifest.name, warn)?;
         Ok(match signer.user {
             Some(user) => format!("{} {user}", signer.fingerprint),

@@ -21,6 +21,7 @@ use stage1_init::{Directive, Words};
 use super::descriptors::{Named, number_of};
 use crate::ground::{Error, Result};
 use crate::words::json::{self, Object, Value};
+use crate::words::quote::{escaped, is_harmless};
 
 /// Directives in order, each with its reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,8 +47,8 @@ impl Plan {
         let mut words = Vec::new();
         directive.encode(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
         // A reason can hold what an image says: in the text it must not become
-        // a line of its own.
-        let reason = reason.into().replace(char::is_control, " ");
+        // a line of its own, nor drive a terminal.
+        let reason = escaped(&reason.into());
         self.steps.push(Step { words, reason });
     }
 
@@ -78,7 +79,7 @@ impl Plan {
     pub(crate) fn text(&self) -> String {
         let mut text = format!("plan {}\n", stage1_init::VERSION);
         for step in &self.steps {
-            let line: Vec<String> = step.texts().map(|word| quote(&word)).collect();
+            let line: Vec<String> = step.words().map(quote).collect();
             let line = line.join(" ");
             // Writing to a String does not fail.
             let _ = match step.reason.as_str() {
@@ -92,7 +93,8 @@ impl Plan {
     /// Returns the plan as one JSON object.
     pub(crate) fn json(&self) -> String {
         let directives = self.steps.iter().map(|step| {
-            let words = step.texts().map(Value::from).collect();
+            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+            let words = step.words().map(text).map(Value::from).collect();
             Object::new()
                 .with("words", Value::List(words))
                 .with("reason", step.reason.as_str())
@@ -131,7 +133,7 @@ impl Plan {
     fn from_lines(lines: &[Line]) -> Result<Self> {
         let mut words = Vec::new();
         for word in lines.iter().flat_map(|(words, _)| words) {
-            words.extend_from_slice(word.as_bytes());
+            words.extend_from_slice(word);
             words.push(0);
         }
         let mut plan = Self::from_words(&words)?;
@@ -179,9 +181,9 @@ impl Plan {
 }
 
 impl Step {
-    fn texts(&self) -> impl Iterator<Item = String> {
+    fn words(&self) -> impl Iterator<Item = &[u8]> {
         let mut words = Words::new(&self.words);
-        std::iter::from_fn(move || Some(words.next()?.to_string_lossy().into_owned()))
+        std::iter::from_fn(move || Some(words.next()?.to_bytes()))
     }
 }
 
@@ -190,23 +192,44 @@ pub(crate) fn operand(what: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
     CString::new(text).map_err(|_| Error::invalid(format!("{what} contains a NUL byte")))
 }
 
-/// Quotes a word so that a shell, and [`split`], read it as one.
-pub(crate) fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:=@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+/// Quotes a word so that a shell, and [`split`], read it as one, and a terminal
+/// shows it.
+pub(crate) fn quote(word: impl AsRef<[u8]>) -> String {
+    let word = word.as_ref();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./,:=@%+".contains(byte);
+    if let Ok(text) = std::str::from_utf8(word)
+        && text.chars().all(is_harmless)
+    {
+        // Within single quotes a shell changes nothing.
+        return match !word.is_empty() && word.iter().all(plain) {
+            true => text.to_owned(),
+            false => format!("'{}'", text.replace('\'', r"'\''")),
+        };
     }
-    // Within single quotes a shell changes nothing. A line break is kept on
-    // one line, since a line is a directive.
-    if word.contains(['\n', '\r']) {
-        let escaped = word.replace('\\', r"\\").replace('\'', r"\'");
-        return format!("$'{}'", escaped.replace('\n', r"\n").replace('\r', r"\r"));
+    // A line break is kept on one line, since a line is a directive.
+    let mut quoted = "$'".to_owned();
+    for chunk in word.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => quoted.push_str(r"\n"),
+                '\r' => quoted.push_str(r"\r"),
+                '\\' | '\'' => quoted.extend(['\\', c]),
+                c if is_harmless(c) => quoted.push(c),
+                c => add_bytes(&mut quoted, c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        add_bytes(&mut quoted, chunk.invalid());
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    quoted.push('\'');
+    quoted
+}
+
+fn add_bytes(quoted: &mut String, bytes: &[u8]) {
+    quoted.extend(bytes.iter().map(|byte| format!("\\x{byte:02x}")));
 }
 
 /// The words of a line, and the reason behind them.
-type Line = (Vec<String>, String);
+type Line = (Vec<Vec<u8>>, String);
 
 /// Takes the same out of JSON.
 fn json_lines(bytes: &[u8]) -> Result<Vec<Line>> {
@@ -217,13 +240,16 @@ fn json_lines(bytes: &[u8]) -> Result<Vec<Line>> {
     };
     let document = json::parse(bytes)?;
     let version = document.get("plan").map_or(String::new(), Value::to_string);
-    let mut lines = vec![(vec!["plan".to_owned(), version], String::new())];
+    let mut lines = vec![(vec![b"plan".to_vec(), version.into_bytes()], String::new())];
     let Some(Value::List(directives)) = document.get("directives") else {
         return Err(Error::invalid("the plan has no list `directives`"));
     };
     for (index, directive) in directives.iter().enumerate() {
-        let words: Option<Vec<String>> = match directive.get("words") {
-            Some(Value::List(words)) => words.iter().map(text).collect(),
+        let words: Option<Vec<Vec<u8>>> = match directive.get("words") {
+            Some(Value::List(words)) => {
+                let words = words.iter().map(|word| text(word).map(String::into_bytes));
+                words.collect()
+            }
             _ => None,
         };
         let words = words.ok_or_else(|| {
@@ -252,26 +278,27 @@ fn split(line: &str) -> std::result::Result<Line, &'static str> {
     Ok((words, String::new()))
 }
 
+const OPEN: &str = "has a quote that is not closed";
+
 /// Takes one word from the front: bare, quoted, or pieces of both.
-fn first_word(text: &str) -> std::result::Result<(String, &str), &'static str> {
-    const OPEN: &str = "has a quote that is not closed";
-    let mut word = String::new();
+fn first_word(text: &str) -> std::result::Result<(Vec<u8>, &str), &'static str> {
+    let mut word = Vec::new();
     let mut rest = text;
     loop {
         if let Some(quoted) = rest.strip_prefix("$'") {
-            rest = escaped(quoted, &mut word).ok_or(OPEN)?;
+            rest = unescaped(quoted, &mut word)?;
         } else if let Some(quoted) = rest.strip_prefix('\'') {
             let (inside, after) = quoted.split_once('\'').ok_or(OPEN)?;
-            word.push_str(inside);
+            word.extend_from_slice(inside.as_bytes());
             rest = after;
         } else {
             let mut chars = rest.chars();
             match chars.next() {
                 None => return Ok((word, "")),
                 Some(c) if c.is_whitespace() => return Ok((word, rest)),
-                Some('\\') => word.push(chars.next().ok_or("ends in a backslash")?),
+                Some('\\') => push(&mut word, chars.next().ok_or("ends in a backslash")?),
                 Some('"') => return Err("has a double quote; use single quotes"),
-                Some(c) => word.push(c),
+                Some(c) => push(&mut word, c),
             }
             rest = chars.as_str();
         }
@@ -279,19 +306,36 @@ fn first_word(text: &str) -> std::result::Result<(String, &str), &'static str> {
 }
 
 /// Reads up to the closing quote of `$'...'`; returns what comes after it.
-fn escaped<'a>(text: &'a str, word: &mut String) -> Option<&'a str> {
+fn unescaped<'a>(text: &'a str, word: &mut Vec<u8>) -> std::result::Result<&'a str, &'static str> {
     let mut chars = text.chars();
     loop {
-        match chars.next()? {
-            '\'' => return Some(chars.as_str()),
-            '\\' => word.push(match chars.next()? {
-                'n' => '\n',
-                'r' => '\r',
-                other => other,
-            }),
-            c => word.push(c),
+        match chars.next().ok_or(OPEN)? {
+            '\'' => return Ok(chars.as_str()),
+            '\\' => match chars.next().ok_or(OPEN)? {
+                'n' => word.push(b'\n'),
+                'r' => word.push(b'\r'),
+                'x' => {
+                    let (byte, rest) = byte(chars.as_str()).ok_or("has `\\x` without a byte")?;
+                    word.push(byte);
+                    chars = rest.chars();
+                }
+                other => push(word, other),
+            },
+            c => push(word, c),
         }
     }
+}
+
+/// Reads a byte, of two digits; not NUL, which would make two words of one.
+fn byte(text: &str) -> Option<(u8, &str)> {
+    let (digits, rest) = text.split_at_checked(2)?;
+    let byte = u8::from_str_radix(digits, 16).ok()?;
+    // A sign would be taken, too.
+    (byte != 0 && !digits.starts_with('+')).then_some((byte, rest))
+}
+
+fn push(word: &mut Vec<u8>, c: char) {
+    word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 #[cfg(test)]
@@ -311,6 +355,7 @@ mod tests {
                 "env",
                 "LONG=a-line-that-goes-on-beyond-the-column-of-the-reasons",
             ],
+            &["env", "B=\t\u{1b}[2J\u{9b}\u{202e}'\\x41\u{7f}"],
             &["main", "3", "/bin/sh", "", "ä \"b\""],
         ] {
             let mut bytes = Vec::new();
@@ -332,7 +377,7 @@ mod tests {
         plan.push(Directive::Loopback {}, "user `0\npivot\r\x1b[2J`");
         assert_eq!(
             plan.text().lines().nth(1).unwrap(),
-            format!("{:<47} # user `0 pivot  [2J`", "loopback")
+            format!(r"{:<47} # user `0\npivot\r\u{{1b}}[2J`", "loopback")
         );
         assert_eq!(plan.text().lines().count(), 2);
     }
@@ -341,6 +386,25 @@ mod tests {
     fn a_plan_survives_its_text_with_all_reasons() {
         let plan = sample();
         assert_eq!(Plan::read(plan.text().as_bytes()).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_survives_its_text_with_bytes_that_are_no_characters() {
+        let mut plan = sample();
+        plan.steps.insert(
+            0,
+            Step {
+                words: b"sysctl\0a\0\xff'\x1b\xc3\0".to_vec(),
+                reason: String::new(),
+            },
+        );
+        let text = plan.text();
+        assert_eq!(Plan::read(text.as_bytes()).unwrap(), plan, "{text}");
+        for wrong in ["", "1'", "ä'", "€'", "fg'", "+1'", "00'"] {
+            let text = format!("plan 1\nhostname $'\\x{wrong}");
+            let error = Plan::read(text.as_bytes()).unwrap_err().to_string();
+            assert_eq!(error, r"line 2 of the plan has `\x` without a byte");
+        }
     }
 
     #[test]
@@ -358,7 +422,9 @@ mod tests {
     #[test]
     fn the_text_has_one_line_a_directive() {
         let text = sample().text();
-        assert_eq!(text.lines().count(), 8, "{text}");
+        assert_eq!(text.lines().count(), 9, "{text}");
+        let fine = |c| c == '\n' || is_harmless(c);
+        assert!(text.chars().all(fine), "{text}");
         assert_eq!(
             text.lines().nth(5).unwrap(),
             format!("{:<47} # image a # b", "env E=")

@@ -18,12 +18,13 @@
 
 mod fields;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::quote::quoted;
+use super::quote::{is_harmless, quoted};
 use crate::ground::{Error, Result};
 
 pub(crate) use fields::{Fields, Node, Warnings};
@@ -124,8 +125,28 @@ impl fmt::Display for Value {
             serde_json::to_string(self)
         };
         // Fails for keys that are not text only, of which there are none.
-        f.write_str(&text.map_err(|_| fmt::Error)?)
+        f.write_str(&escaped(&text.map_err(|_| fmt::Error)?))
     }
+}
+
+/// Spells a document so that it can be shown: with escapes for what a terminal
+/// would not just show where it stands, which can only be in a text.
+pub(crate) fn escaped(document: &str) -> Cow<'_, str> {
+    let fine = |character| matches!(character, '\n' | '\t') || is_harmless(character);
+    if document.chars().all(fine) {
+        return Cow::Borrowed(document);
+    }
+    let mut shown = String::new();
+    for character in document.chars() {
+        if fine(character) {
+            shown.push(character);
+        } else {
+            let mut units = [0; 2];
+            let units = character.encode_utf16(&mut units).iter();
+            shown.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    Cow::Owned(shown)
 }
 
 impl From<&str> for Value {

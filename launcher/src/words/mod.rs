@@ -7,7 +7,9 @@ pub(crate) mod insecure;
 pub(crate) mod json;
 pub(crate) mod keys;
 pub(crate) mod manifest;
-pub(crate) mod quote;
 pub(crate) mod reference;
 pub(crate) mod signal;
 pub(crate) mod types;
+
+/// Words are shown as everything is that comes from outside.
+pub(crate) use crate::ground::quote;

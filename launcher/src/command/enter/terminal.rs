@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::place::{Place, Running};
 use crate::command::interactive::pass_on;
-use crate::command::{detach, say};
+use crate::command::{complain, detach};
 use crate::ground::{Context as _, Result, pty};
 use crate::run::relay::{Aside, Until, relay};
 use crate::words::keys::Keys;
@@ -66,8 +66,7 @@ fn tell(child: &mut Child) {
         // What cannot be read was not said.
         let _ = stream.read_to_string(&mut said);
     }
-    let said = said.trim_end().trim_start_matches("launcher: ");
-    if !said.is_empty() {
-        say(&[said.to_owned()]);
+    if let Some(error) = detach::said_again(&said) {
+        complain(&error);
     }
 }

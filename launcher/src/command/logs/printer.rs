@@ -186,6 +186,7 @@ mod tests {
             since: 2_000_000_000,
             tail,
             style,
+            raw: false,
         }
     }
 
