@@ -133,9 +133,7 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
-        Command::Serve(uuid) => {
-            done(Dirs::open(&dir).and_then(|dirs| command::serve::run(&dirs, uuid)))
-        }
+        Command::Serve(uuid) => done(command::serve::run(&dir, uuid)),
         Command::Finish(uuid, status) => match finish(&dir, uuid, status) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),

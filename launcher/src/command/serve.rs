@@ -4,6 +4,8 @@
 
 use std::net::TcpListener;
 use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{Gid, Uid};
@@ -26,7 +28,17 @@ use crate::words::types::Uuid;
 /// # Errors
 ///
 /// The socket fails.
-pub(crate) fn run(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+pub(crate) fn run(dir: &Path, uuid: Uuid) -> Result<()> {
+    Dirs::open(dir)
+        .and_then(|dirs| answer(&dirs, uuid))
+        // Whoever asks next is the reason to execute this again.
+        .inspect_err(|_| std::thread::sleep(PAUSE))
+}
+
+/// How long it takes at least from one failure to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+
+fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     let metadata = metadata(dirs, uuid).inspect_err(complain).ok();
     let answer = |request: Request<'_>| match &metadata {
         Some(metadata) => metadata.answer(request),
@@ -93,15 +105,18 @@ const NOBODY: u32 = 65_534;
 /// writes no file, and has bounded memory.
 fn give_up_everything() -> Result<()> {
     let what = || "cannot give up privileges";
-    for (resource, most) in [
+    for (resource, wanted) in [
         (Resource::Fsize, 0),
         (Resource::Nofile, 128),
         (Resource::As, 256 << 20),
         (Resource::Nproc, 0),
     ] {
+        // Where the caller allows less, that is it.
+        let allowed = rustix::process::getrlimit(resource).maximum;
+        let most = Some(allowed.map_or(wanted, |allowed| allowed.min(wanted)));
         let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
+            current: most,
+            maximum: most,
         };
         rustix::process::setrlimit(resource, limit).context(what)?;
     }

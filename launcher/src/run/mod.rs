@@ -3,6 +3,7 @@
 pub(crate) mod explain;
 pub(crate) mod filters;
 mod interpreter;
+mod pace;
 pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod stage1;

@@ -5,6 +5,9 @@
 //! drives out the oldest. So a slow client or a flood can keep nobody waiting,
 //! and costs no memory. A connection answers one request.
 //!
+//! What this takes of the processors is not the pod's, which may have little of
+//! them: it is so little that it does not matter, and who wants more waits.
+//!
 //! The only file that knows httparse.
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::pace::Pace;
 use crate::ground::{Context as _, Result};
 use crate::pod::metadata::{Request, Response};
 
@@ -43,15 +47,22 @@ type Answer<'a> = &'a dyn Fn(Request<'_>) -> Response;
 ///
 /// The listening socket fails.
 pub(crate) fn serve(listener: &TcpListener, answer: Answer<'_>) -> Result<()> {
-    serve_for(listener, answer, IDLE)
+    let mut pace = Pace::begin();
+    serve_for(listener, answer, IDLE, &mut || pace.keep())
 }
 
-fn serve_for(listener: &TcpListener, answer: Answer<'_>, idle: Duration) -> Result<()> {
+fn serve_for(
+    listener: &TcpListener,
+    answer: Answer<'_>,
+    idle: Duration,
+    pause: &mut dyn FnMut(),
+) -> Result<()> {
     let what = || "cannot serve the pod's metadata";
     listener.set_nonblocking(true).context(what)?;
     let mut connections: Vec<Connection> = Vec::new();
     let mut busy = Instant::now();
     loop {
+        pause();
         let now = Instant::now();
         connections.retain(|connection| connection.until > now);
         if connections.is_empty() && now.duration_since(busy) >= idle {
@@ -59,9 +70,8 @@ fn serve_for(listener: &TcpListener, answer: Answer<'_>, idle: Duration) -> Resu
         }
         let ready = wait(listener, &connections, busy + idle, now).context(what)?;
         let mut ready = ready.into_iter();
-        if ready.next() == Some(true) {
+        if ready.next() == Some(true) && accept(listener, &mut connections) {
             busy = Instant::now();
-            accept(listener, &mut connections).context(what)?;
         }
         // Those that were accepted just now have not been waited for.
         let mut going = Vec::with_capacity(connections.len());
@@ -104,33 +114,30 @@ fn wait(
     Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect())
 }
 
-fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> std::io::Result<()> {
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                if stream.set_nonblocking(true).is_err() {
-                    continue;
-                }
-                if connections.len() == CONNECTIONS {
-                    connections.remove(0);
-                }
-                connections.push(Connection {
-                    stream,
-                    until: Instant::now() + DEADLINE,
-                    request: Vec::new(),
-                    answer: Vec::new(),
-                });
-                return Ok(());
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted
-                ) => {}
-            Err(error) => return Err(error),
-        }
+/// Takes the next connection; tells whether there was one. No error ends the
+/// server: it would be executed again for the next who comes.
+fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> bool {
+    let accepted = listener.accept();
+    // Where there is no room for another, there is when the oldest is gone.
+    let full = match &accepted {
+        Ok(_) => connections.len() == CONNECTIONS,
+        Err(error) => !is_patience(error),
+    };
+    if full && !connections.is_empty() {
+        connections.remove(0);
     }
+    let Ok((stream, _)) = accepted else {
+        return false;
+    };
+    if stream.set_nonblocking(true).is_ok() {
+        connections.push(Connection {
+            stream,
+            until: Instant::now() + DEADLINE,
+            request: Vec::new(),
+            answer: Vec::new(),
+        });
+    }
+    true
 }
 
 /// A connection, and how far it is.

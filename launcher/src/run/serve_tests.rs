@@ -32,7 +32,7 @@ fn server() -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let served = thread::spawn(move || {
-        serve_for(&listener, &answer, Duration::from_millis(300)).unwrap();
+        serve_for(&listener, &answer, Duration::from_millis(300), &mut || {}).unwrap();
     });
     (address, served)
 }
