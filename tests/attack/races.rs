@@ -54,6 +54,9 @@ fn swap_directory(directory: &Path, outside: &Path) {
     fs::rename(&aside, directory).unwrap();
 }
 
+/// How many directories are swapped while they are removed, likewise.
+const DIRECTORIES: usize = 50;
+
 /// How many files of a directory are swapped: one of them is the one that is
 /// being opened at this moment.
 const FILES: usize = 200;
@@ -142,33 +145,45 @@ fn a_removal_follows_no_link_that_comes_meanwhile() {
         "T14a",
         "a removal follows no link that comes meanwhile",
         || {
+            let strace = tool!("strace");
             let life = Life::new();
             let outside = life.0.join("outside");
             fs::create_dir_all(outside.join("sub")).unwrap();
-            for name in ["f0", "sub/f0"] {
+            for name in ["f", "sub/f"] {
                 fs::write(outside.join(name), SECRET).unwrap();
             }
             life.run(&["gc"]).exits(0);
             let uuid = "abcdef12-4b5a-4978-8796-000000000001";
             let pod = life.dir().join("pods/exited").join(uuid);
-            for _ in 0..rounds(15) {
-                let directory = pod.join("apps/probe/rootfs/d");
-                fs::create_dir_all(directory.join("sub")).unwrap();
-                for number in 0..20 {
-                    fs::write(directory.join(format!("f{number}")), "").unwrap();
-                    fs::write(directory.join(format!("sub/f{number}")), "").unwrap();
+            let rootfs = pod.join("apps/probe/rootfs");
+            let links = life.0.join("links");
+            for _ in 0..rounds(3) {
+                let _ = fs::remove_dir_all(&links);
+                fs::create_dir(&links).unwrap();
+                let aside = fs::File::open(&links).unwrap();
+                for number in 0..DIRECTORIES {
+                    let name = number.to_string();
+                    let directory = rootfs.join(&name).join("sub");
+                    fs::create_dir_all(&directory).unwrap();
+                    fs::write(directory.join("f"), "").unwrap();
+                    symlink(&outside, links.join(name)).unwrap();
                 }
-                let link = pod.join("apps/probe/rootfs/l");
-                symlink(&outside, &link).unwrap();
-                // Until one of them is gone.
+                // By its descriptor, for its path changes; until one of them is gone.
+                let here = fs::File::open(&rootfs).unwrap();
                 let swap = || {
-                    let flags = RenameFlags::EXCHANGE;
-                    let _ = rustix::fs::renameat_with(CWD, &directory, CWD, &link, flags);
+                    for number in 0..DIRECTORIES {
+                        let (name, flags) = (number.to_string(), RenameFlags::EXCHANGE);
+                        let _ = rustix::fs::renameat_with(&here, &name, &aside, &name, flags);
+                    }
                 };
-                beside(&swap, || life.run(&["rm", uuid]));
+                // Slow enough that it happens between looking and opening.
+                let slowly = ["inject=openat2,openat:delay_enter=200"];
+                beside(&swap, || {
+                    life.call_by(&strace, &slowly, &["rm", uuid]).run()
+                });
                 life.run(&["gc", "--grace-period=0"]);
-                assert_eq!(host::names(&outside), ["f0", "sub"]);
-                assert_eq!(host::names(&outside.join("sub")), ["f0"]);
+                assert_eq!(host::names(&outside), ["f", "sub"]);
+                assert_eq!(host::names(&outside.join("sub")), ["f"]);
             }
             life.leaves_nothing();
         },

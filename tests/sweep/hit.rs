@@ -181,7 +181,10 @@ impl<'a> Sweep<'a> {
         let lost = hangs.as_ref().is_some_and(|hang| hang.lost);
         let mut findings: Vec<String> = hangs.into_iter().map(|hang| hang.what).collect();
         let said = !ran.stderr.is_empty() || was_silenced(&log);
-        findings.extend(self.told(&ran, said, point.fault, &it));
+        let killed = ran.exited().is_none();
+        if !(point.is_fatal() && killed) {
+            findings.extend(self.told(&ran, said, point.fault, &it));
+        }
         match self.left(&it) {
             Ok(left) if left == self.expected => {}
             Ok(left) => findings.push(format!(

@@ -140,6 +140,11 @@ const DECIDE: &[&str] = &[
     "write",
 ];
 
+/// The calls without which a program ends before it can say anything: the C
+/// library, and Rust's runtime, which begins with some of them, kill it; and those
+/// that always succeed by their manual, so that who asks wants no answer but that.
+const FATAL: &[&str] = &["futex", "geteuid", "mmap", "poll", "rt_sigaction", "uname"];
+
 impl Fault {
     fn can_happen_to(self, name: &str) -> bool {
         match self {
@@ -160,6 +165,11 @@ pub(super) struct Point {
 }
 
 impl Point {
+    /// Tells whether nobody can say a word who is refused this.
+    pub(super) fn is_fatal(&self) -> bool {
+        REFUSALS.contains(&self.fault) && FATAL.contains(&self.name.as_str())
+    }
+
     /// Tells whether it is one of those that matter most.
     pub(super) fn decides(&self) -> bool {
         DECIDE.contains(&self.name.as_str())
