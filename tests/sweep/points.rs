@@ -145,6 +145,21 @@ const DECIDE: &[&str] = &[
 /// that always succeed by their manual, so that who asks wants no answer but that.
 const FATAL: &[&str] = &["futex", "geteuid", "mmap", "poll", "rt_sigaction", "uname"];
 
+/// The calls that older kernels do not have, and that filters of containers refuse:
+/// what is refused where not everything is.
+const REFUSED: &[&str] = &[
+    "clone3",
+    "close_range",
+    "execveat",
+    "memfd_create",
+    "mount_setattr",
+    "openat2",
+    "pidfd_open",
+    "seccomp",
+    "setns",
+    "unshare",
+];
+
 impl Fault {
     fn can_happen_to(self, name: &str) -> bool {
         match self {
@@ -172,7 +187,11 @@ impl Point {
 
     /// Tells whether it is one of those that matter most.
     pub(super) fn decides(&self) -> bool {
-        DECIDE.contains(&self.name.as_str())
+        let list = match REFUSALS.contains(&self.fault) {
+            true => REFUSED,
+            false => DECIDE,
+        };
+        list.contains(&self.name.as_str())
     }
 }
 
