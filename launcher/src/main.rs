@@ -25,7 +25,7 @@
 //!
 //! No daemon, no database, no file that is believed when a process is gone:
 //! what is true of a pod is which directory it is in and whether its lock is
-//! held. Unsafe code has two addresses, both in [`ground`], and no path of an
+//! held. Unsafe code has three addresses, all in [`ground`], and no path of an
 //! image is ever given to a call that takes paths.
 
 mod cli;
@@ -44,10 +44,14 @@ use cli::Command;
 use command::OURS;
 use command::detach::{NotRun, Ran};
 use ground::dirs::{self, Dirs};
-use ground::{Context as _, Error, Result};
+use ground::{Context as _, Error, Kind, Result, secure};
 use words::types::Uuid;
 
 fn main() -> ExitCode {
+    // Before a word of the caller's counts, of the command line or the environment.
+    if secure::is_secure() {
+        return fail(&lent(), OURS);
+    }
     match cli::parse(std::env::args_os().skip(1).collect()) {
         Ok(invocation) => execute(invocation),
         Err(misuse) => fail(&misuse.error, misuse.status),
@@ -139,6 +143,14 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
             Err(error) => fail(&error, status),
         },
     }
+}
+
+/// Why a program that its file lends rights to does nothing: it would do it
+/// for everybody.
+fn lent() -> Error {
+    let what = "this program was given more rights than its caller has, and does nothing so";
+    let hint = "its file is to have no set-user-ID bit, no set-group-ID bit and no capabilities";
+    Error::new(Kind::Failed, what).hint(hint)
 }
 
 fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {

@@ -51,6 +51,7 @@ const UNSAFE: &[&str] = &[
     "launcher/src/ground/bpf.rs",
     "launcher/src/ground/netns.rs",
     "launcher/src/ground/readonly.rs",
+    "launcher/src/ground/secure.rs",
     "stage1-init/src/arch/",
     "stage1-init/src/mem.rs",
     "stage1-init/src/start.rs",

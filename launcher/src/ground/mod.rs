@@ -11,6 +11,7 @@ pub(crate) mod netns;
 pub(crate) mod pty;
 pub(crate) mod quote;
 pub(crate) mod readonly;
+pub(crate) mod secure;
 pub(crate) mod signals;
 pub(crate) mod source;
 pub(crate) mod talk;
