@@ -54,7 +54,8 @@ pub(crate) fn copy_layers(
         return Ok(());
     };
     copy_tree(lowest, target, name)?;
-    let copy = open(target, Path::new(name), OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let copy = open(target, Path::new(name), flags)?;
     for layer in layers {
         lay_over(layer, copy.as_fd(), &|_, _| Take::It)?;
     }
