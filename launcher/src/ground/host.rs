@@ -21,8 +21,8 @@ pub(crate) struct Host {
     pub(crate) apparmor: bool,
     /// The security module SELinux is active.
     pub(crate) selinux: bool,
-    /// How many processors have a `thermal_throttle` directory in sysfs.
-    pub(crate) throttles: u32,
+    /// The numbers of processors that have a `thermal_throttle` directory in sysfs.
+    pub(crate) throttles: Vec<u32>,
 }
 
 impl Host {
@@ -41,7 +41,7 @@ impl Host {
             apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled")
                 .is_ok_and(|answer| answer.starts_with(b"Y")),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
-            throttles: throttles(),
+            throttles: throttles(Path::new("/sys/devices/system/cpu")),
         }
     }
 
@@ -67,18 +67,19 @@ fn load_overlay() -> bool {
     fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_ok()
 }
 
-fn throttles() -> u32 {
-    let exists = |cpu: u32| {
-        Path::new(&format!(
-            "/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"
-        ))
-        .exists()
-    };
-    let mut count = 0;
-    while exists(count) {
-        count += 1;
-    }
-    count
+/// Returns which processors have a `thermal_throttle` directory. Their numbers
+/// have gaps: where a socket is empty, or one is offline.
+fn throttles(processors: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir(processors)
+        .into_iter()
+        .flatten()
+        .flatten();
+    let with = entries.filter(|entry| entry.path().join("thermal_throttle").exists());
+    let number = |name: &str| name.strip_prefix("cpu")?.parse().ok();
+    let numbers = with.filter_map(|entry| number(entry.file_name().to_str()?));
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// Reads `6.1.0-56-cloud-amd64` as (6, 1).
@@ -96,6 +97,25 @@ mod tests {
         let list = "nodev\tsysfs\n\text4\nnodev\toverlay\n";
         assert!(has(list, "overlay") && has(list, "ext4"));
         assert!(!has(list, "ext") && !has(list, "nodev"));
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used, reason = "a test may panic")]
+    fn no_processor_is_missed_for_a_gap_in_the_numbers() {
+        let name = format!("nosecone-processors-{}", std::process::id());
+        let place = std::env::temp_dir().join(name);
+        for name in [
+            "cpu0/thermal_throttle",
+            "cpu2/topology",
+            "cpu3/thermal_throttle",
+            "cpu12/thermal_throttle",
+            "cpufreq/thermal_throttle",
+        ] {
+            std::fs::create_dir_all(place.join(name)).unwrap();
+        }
+        assert_eq!(throttles(&place), [0, 3, 12]);
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!(throttles(&place), [0; 0]);
     }
 
     #[test]

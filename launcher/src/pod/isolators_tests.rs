@@ -13,7 +13,7 @@ fn host() -> Host {
         mqueue: true,
         apparmor: false,
         selinux: false,
-        throttles: 0,
+        throttles: Vec::new(),
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> 
             "tells about the host or harms it",
         );
     }
-    for cpu in 0..host.throttles {
+    for cpu in &host.throttles {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
         let target = &operand("a path", path)?;
         plan.push(Directive::Mask { target }, "tells what other programs do");
