@@ -35,7 +35,8 @@ Usage: launcher stop [--time=SPAN] [--signal=SIGNAL] UUID...
        launcher stop [...] --uuid-file=FILE
 
 Asks the apps of pods to end, and waits until they have. What runs after a SPAN
-of time (10s) is killed. A pod that is paused goes on first.
+of time (10s) is killed. A pod that is paused goes on first, and so does what was
+stopped by a signal.
 
   --signal=SIGNAL   what to ask with (TERM)
   --time=SPAN       how long to wait: 0, 90s, 30m
@@ -73,7 +74,7 @@ const KILLED: u8 = 137;
 
 /// Stops pods, all at a time, and prints the UUIDs of those that ran.
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let (mut asked, mut failures) = (Vec::new(), Vec::new());
     for uuid in stop.which.find(&dirs)? {
         match ask(&dirs, uuid, Purpose::Stop, stop.signal) {
@@ -100,7 +101,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
 
 /// Sends a signal to pods.
 pub(crate) fn kill(dir: &Path, which: &Which, signal: Signal) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
     for uuid in which.find(&dirs)? {
         let sent = match signal {
@@ -230,6 +231,8 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
         (signal, Purpose::Stop) => {
             pause::resume(dirs, uuid)?;
             asked.target.signal(signal)?;
+            // What was stopped, the init or an app, would not end before it goes on.
+            asked.target.signal(Signal::CONT)?;
         }
         (signal, _) => {
             asked.target.signal(signal)?;
