@@ -1,7 +1,13 @@
 //! Completes what was asked for with what only the host knows: files of
 //! variables, the caller's environment, a pod manifest, a time zone.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::run::Options;
 use crate::ground::{Context as _, Error, Kind, Result, zone};
@@ -81,11 +87,49 @@ fn read_manifest(file: &Path, find: Find<'_>) -> Result<PodManifest> {
     Ok(checked.value)
 }
 
-/// Writes the UUID of a pod for other programs.
-pub(super) fn save_uuid(file: &Path, uuid: Uuid) -> Result<()> {
-    std::fs::write(file, format!("{uuid}\n"))
-        .context(|| format!("cannot write the UUID to `{}`", file.display()))
+/// Writes the UUID of a pod for other programs, to a file that is made for it,
+/// or was made for that of an earlier pod.
+pub(super) fn save_uuid(path: &Path, uuid: Uuid) -> Result<()> {
+    let what = || format!("cannot write the UUID to `{}`", path.display());
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(0o644);
+    let mut file = match rustix::fs::open(path, flags | OFlags::CLOEXEC, mode) {
+        Err(Errno::EXIST) => file_of_uuid(path).context(what)?,
+        made => File::from(made.context(what)?),
+    };
+    file.write_all(format!("{uuid}\n").as_bytes()).context(what)
 }
+
+/// Opens a file in which there is nothing, or a UUID: that is what somebody
+/// gives who uses the option time and again. Anything else is not ours to
+/// write over, nor what somebody else has put there: a link leads to a file
+/// that the caller has not named.
+fn file_of_uuid(path: &Path) -> Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut file = match rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::LOOP) => return Err(Error::invalid("it is a link")),
+        file => File::from(file.context(|| "it exists, and cannot be opened")?),
+    };
+    let status = file.metadata().context(|| "cannot look at it")?;
+    let owner = rustix::process::geteuid().as_raw();
+    if !status.is_file() || status.uid() != owner || status.nlink() > 1 {
+        let what = "it exists, and is no file of the caller's own with no other name";
+        return Err(Error::invalid(what));
+    }
+    let mut text = String::new();
+    let read = (&mut file).take(UUID_LIMIT).read_to_string(&mut text);
+    if read.is_err() || !(text.is_empty() || Uuid::parse(text.trim_end()).is_ok()) {
+        return Err(Error::invalid(
+            "it exists, and something else than a UUID is in it",
+        ));
+    }
+    let emptied = file.set_len(0).and_then(|()| file.rewind());
+    emptied.context(|| "cannot empty it")?;
+    Ok(file)
+}
+
+/// Longer is no file with a UUID.
+const UUID_LIMIT: u64 = 64;
 
 /// The caller's variables, those left out whose name or value no manifest
 /// could have; with a terminal at least the one that says what terminal it is.
