@@ -98,7 +98,7 @@ fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
         ),
         (
             "mkdirat",
-            6,
+            15,
             "ENOSPC",
             "cannot unpack entry `rootfs/dir/`: cannot write it: No space left on device",
         ),

@@ -43,7 +43,7 @@ pub(crate) struct Attach {
 
 /// Attends, and returns the status to exit with.
 pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let uuid = attach.which.find_one(&dirs)?;
     let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
     let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 
 use super::{last_of, print};
-use crate::ground::dirs::{Dirs, State};
+use crate::ground::dirs::{Dirs, Part, State};
 use crate::ground::{Context as _, Result};
-use crate::image::staging::Staging;
+use crate::image::staging;
 use crate::pod::directory::{self, read_in};
 use crate::pod::life::{self, CREATED, Created, ENDED, Ended};
 use crate::pod::log::memory;
@@ -48,26 +48,24 @@ pub(crate) struct Collect {
 /// Collects, and prints what is gone. What cannot be removed does not keep
 /// the rest.
 pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<()> {
-    let Some(dirs) = Dirs::look(dir)? else {
-        return Ok(());
-    };
+    let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
     let done = if collect.dry {
         "would remove"
     } else {
         "removed"
     };
-    // Whoever makes a pod has a shared lock on this one.
-    let embryos = dirs.pods(State::Embryo)?;
-    rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
-        .context(|| "cannot lock the directory of pods that are being made")?;
-    for uuid in find::all(&dirs, &[State::Embryo])?.into_keys() {
-        match collect.dry {
-            true => print(out, &format!("{done} {uuid}\n"))?,
-            false => end::hide(&dirs, State::Embryo, uuid)?,
+    if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
+        // Whoever makes a pod has a shared lock on this one.
+        rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
+            .context(|| "cannot lock the directory of pods that are being made")?;
+        for uuid in find::all(&dirs, &[State::Embryo])?.into_keys() {
+            match collect.dry {
+                true => print(out, &format!("{done} {uuid}\n"))?,
+                false => failures.extend(end::hide(&dirs, State::Embryo, uuid).err()),
+            }
         }
     }
-    drop(embryos);
     for (uuid, state) in find::all(&dirs, &STATES)? {
         match collect.one(&dirs, uuid, state) {
             Ok(true) => print(out, &format!("{done} {uuid}\n"))?,
@@ -88,8 +86,7 @@ pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<
     }
     failures.extend(left.err());
     if !collect.dry {
-        // Making a directory there clears what interrupted processes left.
-        drop(Staging::make(&dirs)?);
+        failures.extend(staging::clear(&dirs).err());
     }
     last_of(failures)
 }

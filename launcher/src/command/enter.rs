@@ -109,7 +109,7 @@ const SHELL: &str = "/bin/sh";
 /// terminal of its own, to which this process attends.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     Host::observe().require_privilege()?;
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let pod = Running::find(&dirs, options.which.find_one(&dirs)?)?;
     let app = pod.choose(options.app.as_deref())?;
     let identity = identity(&dirs, &pod, app, options)?;
@@ -312,7 +312,7 @@ pub(crate) fn finish([plan, report, whose]: [u32; 3]) -> Result<()> {
     let mut whose = read(whose)?.into_iter();
     let uuid: Vec<u8> = whose.by_ref().take_while(|&byte| byte != b'\n').collect();
     let uuid = Uuid::parse(&String::from_utf8_lossy(&uuid))?;
-    let dirs = Dirs::open(Path::new(&OsString::from_vec(whose.collect())))?;
+    let dirs = Dirs::look(Path::new(&OsString::from_vec(whose.collect())))?;
     if joins_processes(&plan, index) && errno == NO_PROCESS {
         Running::find(&dirs, uuid)?.check_init()?;
     }

@@ -59,7 +59,7 @@ pub(crate) struct Export {
 
 /// Writes the image, and prints its ID.
 pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let uuid = export.which.find_one(&dirs)?;
     let to_stdout = export.file == Path::new("-");
     if to_stdout && rustix::termios::isatty(std::io::stdout()) {

@@ -83,7 +83,7 @@ pub(crate) enum Verb {
 
 /// Does it.
 pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let store = Store::open(&dirs)?;
     match verb {
         Verb::List(listing) => list::run(&store, listing, out),

@@ -22,7 +22,7 @@ that no other pod has, or the name of the pod.
 
 /// Prints the manifest.
 pub(crate) fn manifest(dir: &Path, which: &Which, out: &mut dyn Write) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let uuid = which.find_one(&dirs)?;
     match read(&dirs, uuid, "pod")? {
         Some(manifest) => print_document(out, &manifest),

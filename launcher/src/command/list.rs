@@ -49,14 +49,13 @@ pub(crate) struct Listing {
 pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<()> {
     let mut pods = Vec::new();
     let mut bad = 0;
-    if let Some(dirs) = Dirs::look(dir)? {
-        for uuid in find::all(&dirs, &State::ALL)?.into_keys() {
-            match status::read(&dirs, uuid) {
-                Ok(pod) => pods.extend(pod),
-                Err(error) => {
-                    complain(&error);
-                    bad += 1;
-                }
+    let dirs = Dirs::look(dir)?;
+    for uuid in find::all(&dirs, &State::ALL)?.into_keys() {
+        match status::read(&dirs, uuid) {
+            Ok(pod) => pods.extend(pod),
+            Err(error) => {
+                complain(&error);
+                bad += 1;
             }
         }
     }

@@ -84,7 +84,7 @@ pub(crate) enum Style {
 
 /// Prints the log of a pod.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let uuid = options.which.find_one(&dirs)?;
     let pod = kept::open(&dirs, uuid)?;
     let mut sources = sources(&dirs, &pod, uuid)?;

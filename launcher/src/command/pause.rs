@@ -76,7 +76,7 @@ fn each(
     done: &str,
     already: &str,
 ) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
     for uuid in which.find(&dirs)? {
         match change(&dirs, uuid) {

@@ -62,7 +62,11 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let log = options.manner.detached;
     let uuid = options.uuid.map_or_else(random_uuid, Ok)?;
     let dirs = Dirs::look(dir)?;
-    let store = dirs.as_ref().map(Store::open).transpose()?;
+    let store = dirs
+        .root()
+        .is_ok()
+        .then(|| Store::open(&dirs))
+        .transpose()?;
     let archives = options.images.iter().map(archive);
     let archives: Vec<Option<Survey>> = archives.collect::<Result<_>>()?;
     let images = options.images.iter().zip(&archives);

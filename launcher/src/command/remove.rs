@@ -31,7 +31,7 @@ const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::
 
 /// Removes pods. One that cannot be removed does not keep the others.
 pub(crate) fn run(dir: &Path, which: &Which, force: bool, out: &mut dyn Write) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
     for uuid in which.find(&dirs)? {
         match remove(&dirs, uuid, force) {

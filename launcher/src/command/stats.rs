@@ -49,11 +49,7 @@ pub(crate) struct Options {
 /// Measures, and prints. A pod that cannot be measured does not hide the others.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let mut failures = Vec::new();
-    let pods = match Dirs::look(dir)? {
-        Some(dirs) => pods(&dirs, &options.which, &mut failures)?,
-        None if options.which.is_empty() => Vec::new(),
-        None => pods(&Dirs::open(dir)?, &options.which, &mut failures)?,
-    };
+    let pods = pods(&Dirs::look(dir)?, &options.which, &mut failures)?;
     if pods.is_empty() && !failures.is_empty() {
         return last_of(failures);
     }

@@ -77,7 +77,7 @@ pub(crate) struct Options {
 /// There is none; what was waited for has not come. What is known is printed
 /// all the same.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
-    let dirs = Dirs::open(dir)?;
+    let dirs = Dirs::look(dir)?;
     let uuid = options.which.find_one(&dirs)?;
     let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
     let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;

@@ -112,7 +112,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             add(dir, prefix.as_ref(), consent, &found, out)
         }
         Verb::List { json } => {
-            let entries = Keyring::open(&Dirs::open(dir)?)?.list()?;
+            let entries = Keyring::open(&Dirs::look(dir)?)?.list()?;
             print(out, &listed(&entries, *json))
         }
         Verb::Remove {

@@ -11,17 +11,20 @@
 //! └── tmp/                  staging; what nobody has locked is rubbish
 //! ```
 //!
+//! All that clearing up needs is made together: on a disk that is full by then,
+//! nothing could be. Whoever only looks makes nothing.
+//!
 //! All of it belongs to one user and is closed to everybody else: images have
 //! set-user-ID programs in them that only pods shall see (CVE-2021-21284 is
 //! about less).
 
 use std::env;
-use std::io;
+
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::{Context as _, Error, Kind, Result};
@@ -71,11 +74,61 @@ impl State {
     }
 }
 
+/// A directory of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Of images.
+    Images,
+    /// Of indexes.
+    Names,
+    /// Of trees that were rendered of several images.
+    Trees,
+    /// Of keys that may sign images.
+    TrustedKeys,
+    /// For what is unfinished.
+    Tmp,
+    /// Of all pods: in it are directories of states.
+    AllPods,
+    /// Of pods in a state.
+    Pods(State),
+}
+
+impl Part {
+    /// All of them, what another one is in before that.
+    const ALL: [Self; 12] = [
+        Self::Images,
+        Self::Names,
+        Self::Trees,
+        Self::TrustedKeys,
+        Self::Tmp,
+        Self::AllPods,
+        Self::Pods(State::Embryo),
+        Self::Pods(State::Prepare),
+        Self::Pods(State::Prepared),
+        Self::Pods(State::Run),
+        Self::Pods(State::Exited),
+        Self::Pods(State::Garbage),
+    ];
+
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Images => "images".into(),
+            Self::Names => "names".into(),
+            Self::Trees => "trees".into(),
+            Self::TrustedKeys => "trustedkeys".into(),
+            Self::Tmp => "tmp".into(),
+            Self::AllPods => "pods".into(),
+            Self::Pods(state) => Path::new("pods").join(state.name()),
+        }
+    }
+}
+
 /// The directories, opened.
 #[derive(Debug)]
 pub(crate) struct Dirs {
     path: PathBuf,
-    root: OwnedFd,
+    /// What they are all in, if it is there.
+    root: Option<OwnedFd>,
 }
 
 /// Returns where the directories are: what the caller says, or the default.
@@ -115,31 +168,49 @@ impl Dirs {
     ///
     /// # Errors
     ///
-    /// The path is no directory, belongs to somebody else, or others may write to it.
+    /// The path is no directory, belongs to somebody else, or others may write
+    /// to it; the disk's refusals.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let what = || format!("cannot use directory `{}`", path.display());
-        match Self::look(path)? {
-            Some(dirs) => return Ok(dirs),
-            None => std::fs::DirBuilder::new()
+        let mut dirs = Self::look(path)?;
+        if dirs.root.is_none() {
+            std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(path)
-                .context(what)?,
+                .context(|| cannot_use(path))?;
+            dirs = Self::look(path)?;
         }
-        Self::look(path)?.ok_or_else(|| Error::new(Kind::Failed, what()))
+        for part in Part::ALL {
+            let there = rustix::fs::accessat(
+                dirs.root()?,
+                part.path(),
+                Access::EXISTS,
+                AtFlags::SYMLINK_NOFOLLOW,
+            );
+            if there == Err(Errno::NOENT) {
+                dirs.make(part)?;
+            }
+        }
+        Ok(dirs)
     }
 
-    /// Opens the directories if they are there, and makes nothing.
+    /// Opens the directories if they are there, and makes none.
     ///
     /// # Errors
     ///
-    /// As for [`Self::open`].
-    pub(crate) fn look(path: &Path) -> Result<Option<Self>> {
-        let what = || format!("cannot use directory `{}`", path.display());
+    /// The path is no directory, belongs to somebody else, or others may write
+    /// to it.
+    pub(crate) fn look(path: &Path) -> Result<Self> {
+        let what = || cannot_use(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(root) => root,
-            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    root: None,
+                });
+            }
             Err(errno) => return Err(errno).context(what),
         };
         let metadata = std::fs::File::from(root.try_clone().context(what)?)
@@ -157,8 +228,10 @@ impl Dirs {
                     .hint(format!("`chmod go-w {}`, if nobody did", path.display())),
             );
         }
-        let path = path.to_owned();
-        Ok(Some(Self { path, root }))
+        Ok(Self {
+            path: path.to_owned(),
+            root: Some(root),
+        })
     }
 
     /// Returns the absolute path.
@@ -167,65 +240,81 @@ impl Dirs {
     }
 
     /// Returns the directory that they are all in, opened.
-    pub(crate) fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub(crate) fn root(&self) -> Result<BorrowedFd<'_>> {
+        let root = self.root.as_ref().ok_or(Errno::NOENT);
+        let root = root.context(|| cannot_use(&self.path))?;
+        Ok(root.as_fd())
+    }
+
+    /// Opens a directory, if it is there.
+    pub(crate) fn find(&self, part: Part) -> Result<Option<OwnedFd>> {
+        let Some(root) = &self.root else {
+            return Ok(None);
+        };
+        match open(root.as_fd(), &part.path()) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno).context(|| cannot_use(&self.path.join(part.path()))),
+        }
+    }
+
+    /// Opens a directory; makes it, closed to others, if it is not there.
+    pub(crate) fn make(&self, part: Part) -> Result<OwnedFd> {
+        if let Some(directory) = self.find(part)? {
+            return Ok(directory);
+        }
+        let (root, path) = (self.root()?, part.path());
+        if let Part::Pods(_) = part {
+            self.make(Part::AllPods)?;
+        }
+        match rustix::fs::mkdirat(root, &path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => open(root, &path),
+            Err(errno) => Err(errno),
+        }
+        .context(|| cannot_use(&self.path.join(path)))
     }
 
     /// Opens the directory of images.
     pub(crate) fn images(&self) -> Result<OwnedFd> {
-        self.sub(&["images"])
+        self.make(Part::Images)
     }
 
     /// Opens the directory of indexes.
     pub(crate) fn names(&self) -> Result<OwnedFd> {
-        self.sub(&["names"])
+        self.make(Part::Names)
     }
 
     /// Opens the directory of trees that were rendered of several images.
     pub(crate) fn trees(&self) -> Result<OwnedFd> {
-        self.sub(&["trees"])
-    }
-
-    /// Opens the directory of keys that may sign images.
-    pub(crate) fn trusted_keys(&self) -> Result<OwnedFd> {
-        self.sub(&["trustedkeys"])
+        self.make(Part::Trees)
     }
 
     /// Opens the directory for what is unfinished.
     pub(crate) fn tmp(&self) -> Result<OwnedFd> {
-        self.sub(&["tmp"])
+        self.make(Part::Tmp)
     }
 
     /// Opens the directory of all pods: in it are directories of states.
     pub(crate) fn all_pods(&self) -> Result<OwnedFd> {
-        self.sub(&["pods"])
+        self.make(Part::AllPods)
     }
 
     /// Opens the directory of pods in a state.
     pub(crate) fn pods(&self, state: State) -> Result<OwnedFd> {
-        self.sub(&["pods", state.name()])
-    }
-
-    /// Opens a directory below; makes it, closed to others, if it is not there.
-    fn sub(&self, names: &[&str]) -> Result<OwnedFd> {
-        let what = || format!("cannot use `{}`", self.path.join(names.join("/")).display());
-        let mut directory = self.root.try_clone().context(what)?;
-        for name in names {
-            directory = make(directory.as_fd(), name).context(what)?;
-        }
-        Ok(directory)
+        self.make(Part::Pods(state))
     }
 }
 
-fn make(parent: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+fn cannot_use(path: &Path) -> String {
+    format!("cannot use directory `{}`", path.display())
+}
+
+/// Opens what has this path, of at most two names of ours.
+fn open(parent: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(parent, name, flags, Mode::empty()) {
-        Err(Errno::NOENT) => {}
-        opened => return Ok(opened?),
-    }
-    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
+    rustix::fs::openat(parent, path, flags, Mode::empty())
 }

@@ -77,7 +77,8 @@ impl<'a> Begun<'a> {
         let name = remembered::hash(url);
         let path = Path::new(DIRECTORY).join(&name);
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let file = beneath::open(dirs.root(), &path, flags);
+        let file = dirs.root().map_err(io::Error::other);
+        let file = file.and_then(|root| beneath::open(root, &path, flags));
         let found = file.and_then(|file| Found::read(File::from(file), url));
         Self {
             dirs,
@@ -129,7 +130,9 @@ impl<'a> Begun<'a> {
         }
         let path = Path::new(DIRECTORY).join(&self.name);
         // What cannot be removed now is when it is too old.
-        let _ = rustix::fs::unlinkat(self.dirs.root(), path, AtFlags::empty());
+        if let Ok(root) = self.dirs.root() {
+            let _ = rustix::fs::unlinkat(root, path, AtFlags::empty());
+        }
         false
     }
 }
@@ -302,7 +305,11 @@ impl Trial {
             return Ok(None);
         };
         Ok(Some(Self {
-            root: begun.dirs.root().try_clone_to_owned()?,
+            root: begun
+                .dirs
+                .root()
+                .map_err(io::Error::other)?
+                .try_clone_to_owned()?,
             name: begun.name.clone(),
             head: head(&begun.url, validators, length),
             length,

@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::begun;
 use super::hold;
 use super::names;
-use super::staging::Staging;
+use super::staging;
 use super::store::Store;
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Error, Result};
 use crate::words::digest::ImageId;
 use crate::words::types::Uuid;
@@ -58,19 +58,25 @@ impl Collect<'_> {
     ///
     /// # Errors
     ///
-    /// What the disk refuses. What was removed before stays removed, and the
-    /// next call goes on.
+    /// What the disk refuses first. What else can be removed is.
     pub(crate) fn run(&self, report: &mut dyn FnMut(Kept, &str) -> Result<()>) -> Result<()> {
-        self.collect(Kept::Tree, &self.dirs.trees()?, report)?;
-        self.collect(Kept::Image, &self.dirs.images()?, report)?;
-        if self.dry {
-            return Ok(());
+        let mut done = Ok(());
+        if !self.dry {
+            // First, for the room that it takes.
+            done = staging::clear(self.dirs);
         }
-        begun::clear(self.dirs.root(), self.grace)?;
-        names::prune(self.dirs, &|id| self.store.contains(id))?;
-        // Making a directory there clears what interrupted processes left.
-        drop(Staging::make(self.dirs)?);
-        Ok(())
+        for (kind, part) in [(Kept::Tree, Part::Trees), (Kept::Image, Part::Images)] {
+            if let Some(parent) = self.dirs.find(part)? {
+                done = done.and(self.collect(kind, &parent, report));
+            }
+        }
+        if self.dry {
+            return done;
+        }
+        if let Ok(root) = self.dirs.root() {
+            done = done.and(begun::clear(root, self.grace));
+        }
+        done.and(names::prune(self.dirs, &|id| self.store.contains(id)))
     }
 
     fn collect(
@@ -79,6 +85,7 @@ impl Collect<'_> {
         parent: &OwnedFd,
         report: &mut dyn FnMut(Kept, &str) -> Result<()>,
     ) -> Result<()> {
+        let mut done = Ok(());
         let names: Vec<String> = directories(parent)?.into_iter().collect();
         for names in names.chunks(BATCH) {
             let mut claims = Vec::new();
@@ -96,20 +103,24 @@ impl Collect<'_> {
             }
             let needs = (self.needs)()?;
             claims.retain(|(name, _)| !needs.named.contains_key(*name));
-            let gone: Vec<&String> = claims.iter().map(|(name, _)| *name).collect();
-            if !self.dry && !gone.is_empty() {
-                let staging = Staging::make(self.dirs)?;
-                for name in &gone {
-                    staging.adopt(parent, name).context(|| cannot(name))?;
-                }
+            let mut gone: Vec<&String> = claims.iter().map(|(name, _)| *name).collect();
+            let mut refused = |removed: Result<()>, name: &str| {
+                let is_refused = removed.is_err();
+                let removed = removed.context(|| cannot(name));
+                done = std::mem::replace(&mut done, Ok(())).and(removed);
+                is_refused
+            };
+            if !self.dry {
+                gone.retain(|name| !refused(staging::hide(self.dirs, parent, name), name));
                 // Who waits for one of them need not wait until all are deleted.
                 drop(claims);
+                gone.retain(|name| !refused(staging::discard(self.dirs, name), name));
             }
             for name in gone {
                 report(kind, name)?;
             }
         }
-        Ok(())
+        done
     }
 
     fn is_old(&self, parent: &OwnedFd, name: &str) -> Result<bool> {
@@ -133,7 +144,8 @@ pub(crate) fn remove(
 ) -> Result<()> {
     let name = id.to_string();
     let what = || format!("cannot remove image `{}`", id.short());
-    let Some(_claim) = hold::claim(dirs.images()?, &name).context(what)? else {
+    let images = dirs.images()?;
+    let Some(_claim) = hold::claim(&images, &name).context(what)? else {
         return match store.contains(id)? {
             true => Err(Error::invalid(format!("{}: a command uses it", what()))),
             false => Err(Error::invalid(format!(

@@ -32,7 +32,7 @@ use rustix::io::Errno;
 
 use super::openpgp::{Check, Fingerprint, KEY_LIMIT, Key, Signer};
 use super::staging::Staging;
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::types::AcIdentifier;
 
@@ -48,7 +48,9 @@ const SYSTEM: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Keyring {
     /// Ours is the last.
-    places: Vec<Place>,
+    system: Vec<Place>,
+    /// The place that is ours, if it is there.
+    ours: Option<Place>,
 }
 
 /// A directory that has `root.d` and `prefix.d`.
@@ -105,11 +107,14 @@ impl Keyring {
                 Err(errno) => return Err(errno).context(what),
             }
         }
-        places.push(Place {
+        let ours = dirs.find(Part::TrustedKeys)?.map(|fd| Place {
             path: dirs.path().join("trustedkeys").display().to_string(),
-            fd: dirs.trusted_keys()?,
+            fd,
         });
-        Ok(Self { places })
+        Ok(Self {
+            system: places,
+            ours,
+        })
     }
 
     /// Returns the keys whose signature counts for an image of this name.
@@ -120,12 +125,12 @@ impl Keyring {
         warn: &mut dyn FnMut(&Error),
     ) -> Result<Vec<Key>> {
         let mut trusted = BTreeMap::new();
-        for place in &self.places {
+        for place in self.places() {
             if let Some(directory) = place.directory(&["root.d"])? {
                 place.read_into(&mut trusted, &directory, warn)?;
             }
         }
-        for place in &self.places {
+        for place in self.places() {
             let mut path = vec!["prefix.d"];
             for component in name.as_str().split('/') {
                 path.push(component);
@@ -189,14 +194,14 @@ impl Keyring {
         let what = || format!("cannot remove key `{fingerprint}`");
         let path = directories(prefix);
         let mut systems = false;
-        for place in &self.places[..self.places.len() - 1] {
+        for place in &self.system {
             if let Some(directory) = place.directory(&path)? {
                 let content = read(&directory, fingerprint.as_str()).context(what)?;
                 // The later place overrules the earlier one.
                 systems = content.map_or(systems, |content| !content.is_empty());
             }
         }
-        let ours = self.ours();
+        let ours = self.ours()?;
         if systems {
             self.write(dirs, prefix, fingerprint, b"")?;
             return Ok(Removed::Masked);
@@ -224,7 +229,7 @@ impl Keyring {
     /// Lists all key files, those that are overruled among them.
     pub(crate) fn list(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for place in &self.places {
+        for place in self.places() {
             let mut waiting = vec![vec!["root.d".to_owned()], vec!["prefix.d".to_owned()]];
             while let Some(path) = waiting.pop() {
                 let words: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -261,9 +266,15 @@ impl Keyring {
         Ok(entries)
     }
 
-    fn ours(&self) -> &Place {
-        // There always is one.
-        &self.places[self.places.len() - 1]
+    /// Returns all places, in the order of their weight.
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.system.iter().chain(&self.ours)
+    }
+
+    /// Returns our place, to change what is in it.
+    fn ours(&self) -> Result<&Place> {
+        let missing = || Error::new(Kind::Failed, "there is no directory of trusted keys");
+        self.ours.as_ref().ok_or_else(missing)
     }
 
     /// Writes a file of ours aside, and renames it when it has reached the disk.
@@ -275,7 +286,7 @@ impl Keyring {
         content: &[u8],
     ) -> Result<()> {
         let what = || format!("cannot store key `{fingerprint}` for {}", whose(prefix));
-        let mut directory = self.ours().fd.try_clone().context(what)?;
+        let mut directory = self.ours()?.fd.try_clone().context(what)?;
         for name in directories(prefix) {
             let below = make(directory.as_fd(), name).context(what)?;
             rustix::fs::fsync(&directory).context(what)?;

@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Result, beneath};
 use crate::words::digest::{Hasher, ImageId};
 
@@ -40,13 +40,18 @@ pub(crate) fn remove(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
 
 /// Returns the images of a name, the latest last.
 pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<ImageId>> {
-    read(&dirs.names()?, name)
+    match dirs.find(Part::Names)? {
+        Some(names) => read(&names, name),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Takes out what is not there any more, and removes what is then empty.
 pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&ImageId) -> Result<bool>) -> Result<()> {
     let what = || "cannot clear the indexes of images";
-    let names = dirs.names()?;
+    let Some(names) = dirs.find(Part::Names)? else {
+        return Ok(());
+    };
     // An image is published before its name is put in, so under the lock
     // nothing is missed.
     rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Result, beneath};
 
 /// The directory.
@@ -25,25 +25,14 @@ impl Staging {
         let tmp = dirs.tmp()?;
         // Between making and locking a directory, nobody may take it for rubbish.
         rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(what)?;
-        clear(&tmp)?;
+        // What cannot be cleared away is in nobody's way.
+        let _ = clear_in(&tmp);
         let name = format!("{:x}", std::process::id());
         rustix::fs::mkdirat(&tmp, &name, Mode::RWXU).context(what)?;
         let fd = open(tmp.as_fd(), &name).context(what)?;
         rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
         rustix::fs::flock(&tmp, FlockOperation::Unlock).context(what)?;
         Ok(Self { tmp, name, fd })
-    }
-
-    /// Takes a directory from elsewhere out of sight, and removes it.
-    pub(crate) fn take(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
-        Self::make(dirs)?.adopt(from, name)
-    }
-
-    /// Takes a directory from elsewhere out of sight. It is removed with this one.
-    pub(crate) fn adopt(&self, from: &OwnedFd, name: &str) -> Result<()> {
-        rustix::fs::renameat(from, name, &self.fd, name)
-            .and_then(|()| rustix::fs::fsync(from))
-            .context(|| "cannot take it out of sight")
     }
 
     /// Makes a directory in it.
@@ -97,9 +86,49 @@ pub(crate) fn unwritten(name: &str) -> String {
     format!("cannot write `{name}`")
 }
 
+/// Takes a directory from elsewhere out of sight, to be removed by [`discard`].
+/// Nothing has to be made for that: the disk may be full.
+pub(crate) fn hide(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
+    let tmp = dirs.tmp()?;
+    let mut hidden = rustix::fs::renameat(from, name, &tmp, name);
+    if matches!(hidden, Err(Errno::NOTEMPTY | Errno::EXIST)) {
+        // An earlier one of this name is not quite removed.
+        remove(&tmp, name)?;
+        hidden = rustix::fs::renameat(from, name, &tmp, name);
+    }
+    hidden
+        .and_then(|()| rustix::fs::fsync(from))
+        .context(|| "cannot take it out of sight")
+}
+
+/// Removes what was taken out of sight.
+pub(crate) fn discard(dirs: &Dirs, name: &str) -> Result<()> {
+    remove(&dirs.tmp()?, name)
+}
+
+/// Clears away what interrupted processes left.
+///
+/// # Errors
+///
+/// Why something of it cannot be removed; the rest is.
+pub(crate) fn clear(dirs: &Dirs) -> Result<()> {
+    let Some(tmp) = dirs.find(Part::Tmp)? else {
+        return Ok(());
+    };
+    rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(|| UNCLEARED)?;
+    clear_in(&tmp)
+}
+
+const UNCLEARED: &str = "cannot clear away what is unfinished";
+
+fn remove(tmp: &OwnedFd, name: &str) -> Result<()> {
+    beneath::remove_tree(tmp.as_fd(), name).context(|| UNCLEARED)
+}
+
 /// Removes what nobody has locked.
-fn clear(tmp: &OwnedFd) -> Result<()> {
-    let what = || "cannot clear away what is unfinished";
+fn clear_in(tmp: &OwnedFd) -> Result<()> {
+    let what = || UNCLEARED;
+    let mut cleared = Ok(());
     for entry in Dir::read_from(tmp).context(what)? {
         let entry = entry.context(what)?;
         let name = entry.file_name().to_string_lossy();
@@ -112,10 +141,10 @@ fn clear(tmp: &OwnedFd) -> Result<()> {
             Err(_) => false,
         };
         if unused {
-            beneath::remove_tree(tmp.as_fd(), &name).context(what)?;
+            cleared = cleared.and(remove(tmp, &name));
         }
     }
-    Ok(())
+    cleared
 }
 
 fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {

@@ -39,10 +39,10 @@ use super::flush::Flush;
 use super::frame::{self, Recorder};
 use super::hold;
 use super::names;
-use super::staging::{Staging, unwritten};
+use super::staging::{self, Staging, unwritten};
 use super::stream;
 use super::verify::{self, Incoming, Verified};
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
 use crate::words::digest::{Hasher, ImageId, ImageIdPrefix};
 use crate::words::json::{self, Object, Value};
@@ -53,7 +53,8 @@ use crate::words::types::{AcIdentifier, Labels};
 /// The store.
 pub(crate) struct Store<'a> {
     dirs: &'a Dirs,
-    images: OwnedFd,
+    /// Where they are, if there ever were any.
+    images: Option<OwnedFd>,
     /// What is in use, by name; closed when this process ends or is replaced.
     held: RefCell<BTreeMap<String, OwnedFd>>,
 }
@@ -94,12 +95,18 @@ const FRAME_LIMIT: usize = 256 << 20;
 impl<'a> Store<'a> {
     /// Opens the store.
     pub(crate) fn open(dirs: &'a Dirs) -> Result<Self> {
-        let images = dirs.images()?;
+        let images = dirs.find(Part::Images)?;
         Ok(Self {
             dirs,
             images,
             held: RefCell::default(),
         })
+    }
+
+    /// Returns the directory of images.
+    fn images(&self) -> Result<&OwnedFd> {
+        let images = self.images.as_ref();
+        images.ok_or_else(|| Error::new(Kind::NotFound, "there are no images"))
     }
 
     /// Returns the ID of an archive file, and sees to it that the image is
@@ -213,7 +220,10 @@ impl<'a> Store<'a> {
     pub(crate) fn ids(&self) -> Result<Vec<ImageId>> {
         let what = || "cannot list the images";
         let mut ids = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.images).context(what)? {
+        let Some(images) = &self.images else {
+            return Ok(ids);
+        };
+        for entry in rustix::fs::Dir::read_from(images).context(what)? {
             let name = entry
                 .context(what)?
                 .file_name()
@@ -264,7 +274,8 @@ impl<'a> Store<'a> {
     pub(crate) fn remove(&self, id: &ImageId) -> Result<()> {
         let what = || format!("cannot remove image `{id}`");
         let name = self.image(id).ok().flatten();
-        Staging::take(self.dirs, &self.images, &id.to_string()).context(what)?;
+        staging::hide(self.dirs, self.images()?, &id.to_string()).context(what)?;
+        staging::discard(self.dirs, &id.to_string()).context(what)?;
         match name {
             Some(image) => names::remove(self.dirs, image.manifest.name.as_str(), id),
             None => Ok(()),
@@ -280,12 +291,13 @@ impl<'a> Store<'a> {
         let what = || format!("cannot give image `{id}` back");
         let directory = PathBuf::from(id.to_string());
         // Not removed meanwhile; but to look at an image is not to use it.
-        let _held = hold::hold(&self.images, &id.to_string()).context(what)?;
+        let images = self.images()?;
+        let _held = hold::hold(images, &id.to_string()).context(what)?;
         let frame = self
             .read(id, "frame", FRAME_LIMIT)?
             .ok_or_else(|| Error::invalid(format!("{}: its frame is missing", what())))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let rootfs = beneath::open(&self.images, &directory.join("rootfs"), flags).context(what)?;
+        let rootfs = beneath::open(images, &directory.join("rootfs"), flags).context(what)?;
         frame::restore(&frame, rootfs.as_fd(), out).context(what)
     }
 
@@ -304,7 +316,7 @@ impl<'a> Store<'a> {
 
     /// Returns when an image was used last, in seconds since 1970.
     pub(crate) fn last_used(&self, id: &ImageId) -> Result<u64> {
-        let used = hold::last_used(&self.images, &id.to_string());
+        let used = hold::last_used(self.images()?, &id.to_string());
         let used = used.context(|| format!("cannot look at image `{id}`"))?;
         Ok(used.unwrap_or_default())
     }
@@ -317,8 +329,11 @@ impl<'a> Store<'a> {
     }
 
     fn read(&self, id: &ImageId, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let Some(images) = &self.images else {
+            return Ok(None);
+        };
         let path = PathBuf::from(id.to_string()).join(name);
-        beneath::read(&self.images, &path, limit)
+        beneath::read(images, &path, limit)
             .context(|| format!("cannot read `{name}` of image `{id}`"))
     }
 
@@ -349,22 +364,23 @@ impl<'a> Store<'a> {
     /// Keeps an image from being removed for as long as this process uses the
     /// store, and notes that it is used. Returns whether it is there.
     pub(crate) fn hold(&self, id: &ImageId) -> Result<bool> {
-        self.keep(&self.images, &id.to_string())
+        self.keep(self.images.as_ref(), &id.to_string())
             .context(|| format!("cannot use image `{id}`"))
     }
 
     /// As [`Self::hold`], of a tree that was rendered of several images.
     pub(crate) fn hold_tree(&self, key: &str) -> Result<bool> {
-        self.keep(&self.dirs.trees()?, key)
+        self.keep(self.dirs.find(Part::Trees)?.as_ref(), key)
             .context(|| format!("cannot use tree `{key}`"))
     }
 
-    fn keep(&self, parent: &OwnedFd, name: &str) -> rustix::io::Result<bool> {
+    fn keep(&self, parent: Option<&OwnedFd>, name: &str) -> rustix::io::Result<bool> {
         let mut held = self.held.borrow_mut();
         if held.contains_key(name) {
             return Ok(true);
         }
-        let Some(fd) = hold::hold(parent, name)? else {
+        let held_now = parent.map(|parent| hold::hold(parent, name)).transpose()?;
+        let Some(fd) = held_now.flatten() else {
             return Ok(false);
         };
         hold::touch(&fd);
@@ -374,8 +390,11 @@ impl<'a> Store<'a> {
 
     /// Tells whether an image is there.
     pub(crate) fn contains(&self, id: &ImageId) -> Result<bool> {
+        let Some(images) = &self.images else {
+            return Ok(false);
+        };
         match rustix::fs::accessat(
-            &self.images,
+            images,
             id.to_string(),
             rustix::fs::Access::EXISTS,
             rustix::fs::AtFlags::empty(),
@@ -429,10 +448,11 @@ impl<'a> Store<'a> {
     fn publish(&self, staging: &Staging, verified: &Verified) -> Result<()> {
         let id = &verified.id;
         let what = || format!("cannot publish image `{id}`");
+        let images = self.images()?;
         let published = rustix::fs::renameat_with(
             staging.parent(),
             staging.name(),
-            &self.images,
+            images,
             id.to_string(),
             RenameFlags::NOREPLACE,
         );
@@ -441,7 +461,7 @@ impl<'a> Store<'a> {
             Err(Errno::EXIST | Errno::NOTEMPTY) => return Ok(()),
             published => published.context(what)?,
         }
-        rustix::fs::fsync(&self.images).context(what)
+        rustix::fs::fsync(images).context(what)
     }
 
     /// Opens what is remembered about an archive, if it was stored before.

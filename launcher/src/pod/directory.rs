@@ -44,7 +44,7 @@ use rustix::io::Errno;
 
 use super::life::{self, CREATED, Created};
 use super::{end, find, lock};
-use crate::ground::dirs::{Dirs, State};
+use crate::ground::dirs::{Dirs, Part, State};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::types::{AcName, Uuid};
 
@@ -279,7 +279,10 @@ fn publish(
 
 /// Opens the directory of a pod in a state, if it is there.
 pub(crate) fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
-    lock::open(dirs.pods(state)?, &uuid.to_string())
+    let Some(pods) = dirs.find(Part::Pods(state))? else {
+        return Ok(None);
+    };
+    lock::open(pods, &uuid.to_string())
         .context(|| format!("cannot open the directory of pod `{uuid}`"))
 }
 

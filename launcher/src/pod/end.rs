@@ -3,6 +3,7 @@
 //! Whoever calls these holds the pod's lock, so that no two do it at a time.
 //! Everything that removes a pod does it by [`remove`].
 
+use std::io::ErrorKind::PermissionDenied;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -14,14 +15,17 @@ use super::life::{self, ENDED, Ended, STARTED, Started};
 use super::lock::{self, Release};
 use super::log::memory;
 use super::pause::{self, PATIENCE, Turn};
-use crate::ground::dirs::{Dirs, State};
+use crate::ground::dirs::{Dirs, Part, State};
 use crate::ground::{Context as _, Result, beneath};
 use crate::words::types::Uuid;
 
 /// Takes the lock of a pod in a state, if it is there and nobody else has it.
 pub(crate) fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     let what = || format!("cannot lock pod `{uuid}`");
-    let (parent, name) = (dirs.pods(state)?, uuid.to_string());
+    let name = uuid.to_string();
+    let Some(parent) = dirs.find(Part::Pods(state))? else {
+        return Ok(None);
+    };
     let Some(directory) = lock::open(&parent, &name).context(what)? else {
         return Ok(None);
     };
@@ -102,8 +106,20 @@ pub(crate) fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
     hide(dirs, state, uuid)?;
     memory::remove(dirs, uuid)?;
-    delete(dirs.pods(State::Garbage)?, &uuid.to_string())
-        .context(|| format!("cannot remove pod `{uuid}`"))
+    let name = uuid.to_string();
+    let deleted = delete(dirs.pods(State::Garbage)?, &name);
+    let immutable = matches!(&deleted, Err(error) if error.kind() == PermissionDenied);
+    let deleted = deleted.context(|| format!("cannot remove pod `{uuid}`"));
+    deleted.map_err(|error| match immutable {
+        true => {
+            let place = dirs.path().join("pods/garbage").join(name);
+            error.hint(format!(
+                "`lsattr -R {}` shows what is immutable",
+                place.display()
+            ))
+        }
+        false => error,
+    })
 }
 
 /// Takes a pod out of sight, to where only what is being removed is.

@@ -7,7 +7,7 @@ use rustix::fs::Dir;
 use super::directory::{self, read_in};
 use super::life::{CREATED, Created};
 use super::lock;
-use crate::ground::dirs::{Dirs, State};
+use crate::ground::dirs::{Dirs, Part, State};
 use crate::ground::{Context as _, Error, Kind, Result};
 use crate::words::quote::quoted;
 use crate::words::types::{AcName, Uuid};
@@ -20,7 +20,10 @@ pub(crate) fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>
     let what = || "cannot list the pods";
     let mut found = BTreeMap::new();
     for &state in states {
-        for entry in Dir::new(dirs.pods(state)?).context(what)? {
+        let Some(pods) = dirs.find(Part::Pods(state))? else {
+            continue;
+        };
+        for entry in Dir::new(pods).context(what)? {
             let entry = entry.context(what)?;
             // What has another name is none of ours.
             let name = entry.file_name().to_str().ok();

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::ground::dirs::Dirs;
+use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Result};
 use crate::image::gc::Needs;
 use crate::words::types::Uuid;
@@ -28,7 +28,9 @@ const DIGITS: usize = 128;
 pub(crate) fn read(dirs: &Dirs) -> Result<Needs> {
     let what = || "cannot find out what pods need";
     let mut needs = Needs::default();
-    let states = dirs.all_pods()?;
+    let Some(states) = dirs.find(Part::AllPods)? else {
+        return Ok(needs);
+    };
     for state in names(&states).context(what)? {
         let Some(state) = open(states.as_fd(), &state, OFlags::DIRECTORY).context(what)? else {
             continue;

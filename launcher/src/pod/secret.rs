@@ -45,7 +45,7 @@ pub(crate) fn ensure(dirs: &Dirs) -> Result<[u8; KEY]> {
 
 fn read(dirs: &Dirs) -> Result<Option<[u8; KEY]>> {
     let what = || "cannot read the secret of this host";
-    let bytes = beneath::read(dirs.root(), Path::new(SECRET), KEY + 1).context(what)?;
+    let bytes = beneath::read(dirs.root()?, Path::new(SECRET), KEY + 1).context(what)?;
     let Some(bytes) = bytes else {
         return Ok(None);
     };
@@ -62,7 +62,7 @@ fn make(dirs: &Dirs) -> Result<()> {
     let mut key = [0; KEY];
     rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
         .context(|| "cannot get random numbers from the kernel")?;
-    let tmp = dirs.tmp()?;
+    let (root, tmp) = (dirs.root()?, dirs.tmp()?);
     let name = format!("{SECRET}-{:x}", std::process::id());
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -70,9 +70,9 @@ fn make(dirs: &Dirs) -> Result<()> {
     let mut file = File::from(file);
     file.write_all(&key).context(what)?;
     file.sync_all().context(what)?;
-    let named = rustix::fs::renameat_with(&tmp, &name, dirs.root(), SECRET, RenameFlags::NOREPLACE);
+    let named = rustix::fs::renameat_with(&tmp, &name, root, SECRET, RenameFlags::NOREPLACE);
     match named {
-        Ok(()) => rustix::fs::fsync(dirs.root()).context(what),
+        Ok(()) => rustix::fs::fsync(root).context(what),
         // Somebody cleared it away, or was faster.
         Err(Errno::NOENT | Errno::EXIST) => {
             let _ = rustix::fs::unlinkat(&tmp, &name, AtFlags::empty());

@@ -160,10 +160,13 @@ fn owner(dirs: &Dirs, logs: &OwnedFd, name: &str) -> rustix::io::Result<Option<O
         Err(Errno::NOENT) => return Ok(Some(Owner::Nobody)),
         Err(errno) => return Err(errno),
     }
+    let Ok(root) = dirs.root() else {
+        return Ok(Some(Owner::Other));
+    };
     // By whichever path it is called, it is the same directory.
     match (
         rustix::fs::statat(&entry, OWNER, AtFlags::empty()),
-        rustix::fs::fstat(dirs.root())?,
+        rustix::fs::fstat(root)?,
     ) {
         (Ok(there), here) if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) => {
             Ok(Some(Owner::Us))
