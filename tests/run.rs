@@ -434,7 +434,7 @@ fn an_image_runs_on_the_one_that_it_depends_on() {
     let example = host::image("nosecone-test");
     for options in [&[][..], &["--no-overlay"]] {
         let ran = launcher(&dir)
-            .arg("run")
+            .args(["run", "--insecure-options=image"])
             .args(options)
             .arg(&example)
             .run()

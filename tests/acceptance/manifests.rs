@@ -211,7 +211,8 @@ fn table() -> Table {
 fn check(table: &Table, row: &Row<'_>, words: &[&[&str]]) {
     let text = table.filled(&manifest(row, words));
     table.scratch.write("pod.json", text);
-    let line = "--pod-manifest HERE/pod.json";
+    // Its images are named, and stored as files.
+    let line = "--insecure-options=image --pod-manifest HERE/pod.json";
     table.check(BOTH, &[(row.claim, line, 0, row.said, "")]);
 }
 
@@ -267,6 +268,7 @@ fn a_pod_without_apps_is_refused() {
     table.scratch.write("pod.json", manifest(&PLAIN, &[]));
     let said = "launcher: field `apps` is empty: there is nothing to run\n\
         launcher: the pod has no app\n";
-    let line = "--pod-manifest HERE/pod.json";
+    // Its images are named, and stored as files.
+    let line = "--insecure-options=image --pod-manifest HERE/pod.json";
     table.check(BOTH, &[("no app", line, 125, Is(""), said)]);
 }

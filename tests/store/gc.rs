@@ -152,7 +152,7 @@ fn rendered_trees_go_when_no_pod_needs_them() {
     let file = store.scratch.write("app.aci", image);
     let run = || {
         launcher(&store.dir())
-            .arg("run")
+            .args(["run", "--insecure-options=image"])
             .arg(&file)
             .run()
             .exits(127)

@@ -246,6 +246,8 @@ fn image(dirs: &Dirs, pod: &Running, app: &str) -> Result<Stack> {
     match apps.find(|known| known.name.as_str() == app) {
         Some(app) => {
             let store = Store::open(dirs)?;
+            // Whoever ran the pod has decided on that.
+            store.waive();
             Stack::open(&render::directories(&store, dirs, &app.image.id)?)
         }
         None => Stack::open(&[]),

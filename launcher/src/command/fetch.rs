@@ -23,7 +23,9 @@ their IDs. An IMAGE is
   sha512-0c6d3a2d                        the beginning of a stored image's ID
 A name is looked for in the store, in directories of archives, at
 https://NAME-VERSION-OS-ARCH.aci, and where the web page of the name says.
-What is fetched must be signed by a key that `launcher trust` was told of.
+What is fetched must be signed by a key that `launcher trust` was told of. An
+archive that was stored as a file answers to its path and its ID, but not to the
+name that it gives itself; one in a directory of archives does.
 If it takes long and is interrupted, the next call within a day goes on with it.
 
 Options:

@@ -103,6 +103,8 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         }
         Verb::Render(name, directory) => {
             let id = store.named(name)?;
+            // Nothing is run of it.
+            store.waive();
             copy(&render::directories(&store, &dirs, &id)?, directory)
         }
         Verb::CatManifest(name) => {

@@ -8,7 +8,7 @@ use super::run::{Options, random_uuid, tell};
 use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Kind, Result, source};
-use crate::image::store::Store;
+use crate::image::store::{Store, WAIVE};
 use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
 use crate::pod::directory;
@@ -67,6 +67,9 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
         .is_ok()
         .then(|| Store::open(&dirs))
         .transpose()?;
+    if let Some(store) = store.as_ref().filter(|_| options.fetch.insecure.image) {
+        store.waive();
+    }
     let archives = options.images.iter().map(archive);
     let archives: Vec<Option<Survey>> = archives.collect::<Result<_>>()?;
     let images = options.images.iter().zip(&archives);
@@ -160,8 +163,17 @@ fn archive(image: &Reference) -> Result<Option<Survey>> {
 /// Returns the ID of an image that is stored.
 fn stored(store: Option<&Store<'_>>, image: &Reference) -> Result<ImageId> {
     let found = match (image, store) {
-        (Reference::Id(prefix), Some(store)) => return store.named(prefix),
-        (Reference::Name(name), Some(store)) => store.find(&name.name, &name.labels)?,
+        (Reference::Id(prefix), Some(store)) => return store.identified(prefix),
+        (Reference::Name(name), Some(store)) => {
+            let found = store.find(&name.name, &name.labels)?;
+            if found.is_none()
+                && let Some(doubt) = store.doubt(&name.name, &name.labels)?
+            {
+                let what = format!("image `{name}` is stored: {doubt}");
+                return Err(Error::new(Kind::NotFound, what).hint(WAIVE));
+            }
+            found
+        }
         _ => None,
     };
     found.ok_or_else(|| {

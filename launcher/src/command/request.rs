@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::run::Options;
 use crate::ground::{Context as _, Error, Kind, Result, zone};
-use crate::image::store::{Image, Store};
+use crate::image::store::{Image, Store, WAIVE};
 use crate::pod::request::{Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::manifest::PodManifest;
@@ -53,12 +53,16 @@ pub(super) fn add_manifest(
     store: &Store<'_>,
 ) -> Result<Vec<Image>> {
     let manifest = read_manifest(file, &|name, labels| {
-        store.find(name, labels)?.ok_or_else(|| {
-            Error::new(
-                Kind::NotFound,
-                format!("image `{name}` is not in the store, or not with all labels"),
-            )
-            .hint("`launcher image list` lists the images")
+        if let Some(id) = store.find(name, labels)? {
+            return Ok(id);
+        }
+        let error = |what| Error::new(Kind::NotFound, what);
+        Err(match store.doubt(name, labels)? {
+            Some(doubt) => error(format!("image `{name}` is in the store: {doubt}")).hint(WAIVE),
+            None => error(format!(
+                "image `{name}` is not in the store, or not with all labels"
+            ))
+            .hint("`launcher image list` lists the images"),
         })
     })?;
     let images = manifest.apps.iter().map(|app| {

@@ -28,8 +28,8 @@ use super::local;
 use super::meta::Endpoint;
 use super::openpgp::Check;
 use super::remembered::{self, Remembered};
-use super::store::Store;
-use super::verify::{Dependent, Incoming, Operator, Voucher};
+use super::store::{Store, WAIVE};
+use super::verify::{self, Dependent, Grounds, Incoming, Operator, Voucher};
 use crate::ground::dirs::Dirs;
 use crate::ground::talk::{Progress, Talk};
 use crate::ground::{Context as _, Error, Kind, Result};
@@ -109,6 +109,9 @@ impl<'a> Fetch<'a> {
         if let Some(error) = again {
             return Err(error);
         }
+        if options.insecure.image {
+            store.waive();
+        }
         Ok(Self {
             dirs,
             store,
@@ -147,7 +150,7 @@ impl<'a> Fetch<'a> {
                 self.store.ensure(file, &name, None)
             }
             Reference::Url(url) => self.url(url),
-            Reference::Id(prefix) => self.store.named(prefix),
+            Reference::Id(prefix) => self.store.identified(prefix),
             Reference::Name(name) => {
                 let wanted = Wanted {
                     name: Some(name),
@@ -225,8 +228,20 @@ impl<'a> Fetch<'a> {
             return Ok(id);
         }
         let stored = self.stored(name)?.is_some();
+        let mut doubted = false;
         if !stored {
-            attempts.add("the store", "not there");
+            let doubt = self.store.doubt(&name.name, &name.labels)?;
+            doubted = doubt.is_some();
+            attempts.add(
+                "the store",
+                match doubt {
+                    None => Why::from("not there"),
+                    Some(doubt) => Why {
+                        text: doubt,
+                        hint: Some(WAIVE.to_owned()),
+                    },
+                },
+            );
         }
         if let Some((path, file)) = local::find(&self.directories(), name)? {
             let path = path.display().to_string();
@@ -237,8 +252,11 @@ impl<'a> Fetch<'a> {
             attempts.add(directory.display().to_string(), "not there");
         }
         if self.policy == PullPolicy::Never {
-            return Err(nowhere(name, &attempts)
-                .hint("with `--pull-policy=new`, servers would be asked as well"));
+            let error = nowhere(name, &attempts);
+            return Err(match doubted {
+                true => error,
+                false => error.hint("with `--pull-policy=new`, servers would be asked as well"),
+            });
         }
         if !stored {
             self.talk
@@ -331,9 +349,10 @@ impl<'a> Fetch<'a> {
         wanted: &Wanted<'_>,
     ) -> Result<std::result::Result<ImageId, Refusal>> {
         let mut remembered = Remembered::lock(self.dirs, url)?;
-        let copy = match remembered.read()? {
-            Some(copy) if self.store.image(&copy.id)?.is_some() => Some(copy),
-            _ => None,
+        let (copy, unchecked) = match remembered.read()? {
+            Some(copy) if self.suffices(&copy.id, wanted)? => (Some(copy), false),
+            Some(copy) => (None, self.store.contains(&copy.id)?),
+            None => (None, false),
         };
         if let Some(copy) = &copy {
             // Somebody else has asked while we waited.
@@ -343,10 +362,11 @@ impl<'a> Fetch<'a> {
             }
         }
         if self.policy == PullPolicy::Never {
-            return Err(
-                Error::new(Kind::NotFound, format!("image `{url}` is not stored"))
-                    .hint("with `--pull-policy=new` it would be fetched"),
-            );
+            let error = |what| Error::new(Kind::NotFound, format!("image `{url}` is {what}"));
+            return Err(match unchecked {
+                true => error("stored, but nobody has signed it").hint(WAIVE),
+                false => error("not stored").hint("with `--pull-policy=new` it would be fetched"),
+            });
         }
         let mut begun = Begun::look(self.dirs, url);
         let have = Have {
@@ -406,6 +426,19 @@ impl<'a> Fetch<'a> {
         Ok(Ok(id))
     }
 
+    /// Tells whether what was fetched before would be taken if it came now.
+    fn suffices(&self, id: &ImageId, wanted: &Wanted<'_>) -> Result<bool> {
+        let Some(image) = self.store.image(id)? else {
+            return Ok(false);
+        };
+        let is_wanted = |name| verify::check(name, image.manifest()).is_ok();
+        Ok(wanted.name.is_none_or(is_wanted)
+            && match wanted.dependent {
+                Some((needed, _)) => needed == *id,
+                None => self.store.answers(id)?,
+            })
+    }
+
     /// Decides who has to vouch for what is fetched.
     fn voucher(&self, signature: &str, wanted: &Wanted<'_>) -> Result<Box<dyn Voucher>> {
         if let Some((id, by)) = wanted.dependent {
@@ -413,7 +446,7 @@ impl<'a> Fetch<'a> {
             return Ok(Box::new(Dependent { id, by }));
         }
         if self.options.insecure.image {
-            return Ok(Box::new(Operator("nobody: --insecure-options=image")));
+            return Ok(Box::new(Operator(Grounds::Waived)));
         }
         let text = self.signature(signature)?.map_err(|refusal| {
             Error::new(
@@ -511,6 +544,10 @@ struct Signed {
 }
 
 impl Voucher for Signed {
+    fn grounds(&self) -> Grounds {
+        Grounds::Signed
+    }
+
     fn see(&mut self, bytes: &[u8]) {
         self.check.update(bytes);
     }

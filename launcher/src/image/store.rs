@@ -19,18 +19,16 @@
 //! 2. An image is stored once, however many processes want it at a time.
 //! 3. Only what was verified is stored.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Seek as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::archive::{Limits, walk};
@@ -38,14 +36,15 @@ use super::extract::Extract;
 use super::flush::Flush;
 use super::frame::{self, Recorder};
 use super::hold;
+use super::known::Known;
 use super::names;
+use super::record::Record;
 use super::staging::{self, Staging, unwritten};
 use super::stream;
 use super::verify::{self, Incoming, Verified};
 use crate::ground::dirs::{Dirs, Part};
 use crate::ground::{Context as _, Error, Kind, Result, beneath};
 use crate::words::digest::{Hasher, ImageId, ImageIdPrefix};
-use crate::words::json::{self, Object, Value};
 use crate::words::manifest::ImageManifest;
 use crate::words::reference::Name;
 use crate::words::types::{AcIdentifier, Labels};
@@ -57,6 +56,8 @@ pub(crate) struct Store<'a> {
     images: Option<OwnedFd>,
     /// What is in use, by name; closed when this process ends or is replaced.
     held: RefCell<BTreeMap<String, OwnedFd>>,
+    /// Images answer to their names also if nobody vouches for these.
+    waived: Cell<bool>,
 }
 
 /// A stored image.
@@ -100,7 +101,13 @@ impl<'a> Store<'a> {
             dirs,
             images,
             held: RefCell::default(),
+            waived: Cell::new(false),
         })
+    }
+
+    /// Lets images answer to their names also if nobody vouches for these.
+    pub(crate) fn waive(&self) {
+        self.waived.set(true);
     }
 
     /// Returns the directory of images.
@@ -117,7 +124,7 @@ impl<'a> Store<'a> {
     /// What is wrong with the archive, and what the disk refuses. Nothing is
     /// left behind.
     pub(crate) fn ensure(&self, file: File, name: &str, asked: Option<&Name>) -> Result<ImageId> {
-        let known = self.known(&file, name)?;
+        let known = Known::of(self.dirs, &file, name)?;
         let stored = || match known.read()? {
             Some(id) => self.if_asked_for(id, name, asked),
             None => Ok(None),
@@ -134,11 +141,8 @@ impl<'a> Store<'a> {
             let mut file = file.try_clone().context(|| "cannot read it")?;
             // It may have been read before.
             file.rewind().context(|| "cannot read it")?;
-            let incoming = Incoming::by_operator(file, name.to_owned());
-            let id = self.store(Incoming {
-                asked: asked.cloned(),
-                ..incoming
-            })?;
+            let incoming = Incoming::by_operator(file, name.to_owned(), asked.cloned());
+            let id = self.store(incoming)?;
             // Before it is held it can be removed; then it is stored again.
             known.write(&id)?;
         }
@@ -163,7 +167,12 @@ impl<'a> Store<'a> {
         };
         verify::check(asked, image.manifest())
             .context(|| format!("image `{name}` is not valid"))?;
-        Ok(Some(id))
+        // It may have been stored as a mere file.
+        let record = self.record(&id)?;
+        match record.grounds.cover_its_name() {
+            true => Ok(Some(id)),
+            false => Ok(None),
+        }
     }
 
     /// Stores an archive, and returns the ID of the image.
@@ -197,14 +206,40 @@ impl<'a> Store<'a> {
         Ok(id)
     }
 
-    /// Returns the latest image of a name that has all these labels.
+    /// Returns the latest image of a name that has all these labels, and for
+    /// which somebody vouches that it has this name, unless that was waived.
     pub(crate) fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<ImageId>> {
+        self.search(name, labels, &|id| self.answers(id))
+    }
+
+    /// Tells whether an image may answer to its name, or for where it came from.
+    pub(crate) fn answers(&self, id: &ImageId) -> Result<bool> {
+        Ok(self.waived.get() || self.record(id)?.grounds.cover_its_name())
+    }
+
+    /// Says of an image of a name why it does not answer to it, if there is one.
+    pub(crate) fn doubt(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<String>> {
+        let Some(id) = self.search(name, labels, &|_| Ok(true))? else {
+            return Ok(None);
+        };
+        let (id, from) = (id.short(), self.record(&id)?.from);
+        let what = "nobody has signed it or provided it under this name";
+        Ok(Some(format!("`{id}`, from `{from}`, but {what}")))
+    }
+
+    fn search(
+        &self,
+        name: &AcIdentifier,
+        labels: &Labels,
+        answers: &dyn Fn(&ImageId) -> Result<bool>,
+    ) -> Result<Option<ImageId>> {
         let mut bad = None;
         for id in names::find(self.dirs, name.as_str())?.iter().rev() {
             match self.image(id) {
                 Ok(Some(image))
                     if image.manifest.name == *name
-                        && image.manifest.labels.lacks(labels).is_none() =>
+                        && image.manifest.labels.lacks(labels).is_none()
+                        && answers(id)? =>
                 {
                     return Ok(Some(*id));
                 }
@@ -245,13 +280,30 @@ impl<'a> Store<'a> {
         if text.is_empty() {
             return Err(Error::invalid("an image's name is not empty"));
         }
+        let found = match self.beginning(text)? {
+            None => names::find(self.dirs, text)?.pop(),
+            found => found,
+        };
+        found.ok_or_else(|| no_image(text))
+    }
+
+    /// Returns the image whose ID begins so: no name, which any image can claim.
+    ///
+    /// # Errors
+    ///
+    /// No image, or several.
+    pub(crate) fn identified(&self, text: &str) -> Result<ImageId> {
+        self.beginning(text)?.ok_or_else(|| no_image(text))
+    }
+
+    fn beginning(&self, text: &str) -> Result<Option<ImageId>> {
         let digits = text.strip_prefix("sha512-").unwrap_or(text);
         let prefix = ImageIdPrefix::parse(&format!("sha512-{digits}"));
         if let Some(prefix) = prefix.filter(|_| digits.len() >= 2) {
             let ids = self.ids()?;
             let mut found = ids.iter().filter(|id| prefix.matches(id));
             match (found.next(), found.next()) {
-                (Some(id), None) => return Ok(*id),
+                (Some(id), None) => return Ok(Some(*id)),
                 (Some(_), Some(_)) => {
                     return Err(
                         Error::invalid(format!("several images begin with `{text}`"))
@@ -261,13 +313,7 @@ impl<'a> Store<'a> {
                 (None, _) => {}
             }
         }
-        if let Some(id) = names::find(self.dirs, text)?.last() {
-            return Ok(*id);
-        }
-        Err(
-            Error::new(Kind::NotFound, format!("there is no image `{text}`"))
-                .hint("`launcher image list` lists the images"),
-        )
+        Ok(None)
     }
 
     /// Removes an image that nobody uses: first out of sight, by one rename.
@@ -458,36 +504,36 @@ impl<'a> Store<'a> {
         );
         match published {
             // The same image, from another archive: compressed otherwise, or a copy.
-            Err(Errno::EXIST | Errno::NOTEMPTY) => return Ok(()),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => return self.strengthen(staging, verified),
             published => published.context(what)?,
         }
         rustix::fs::fsync(images).context(what)
     }
 
-    /// Opens what is remembered about an archive, if it was stored before.
-    fn known(&self, file: &File, name: &str) -> Result<Known> {
-        let what = || format!("cannot look at image `{name}`");
-        let status = file.metadata().context(what)?;
-        if !status.is_file() {
-            return Err(Error::invalid(format!("image `{name}` is no regular file")));
+    /// Replaces the record of an image that is stored already, if it is stored
+    /// now on better grounds.
+    fn strengthen(&self, staging: &Staging, verified: &Verified) -> Result<()> {
+        let id = &verified.id;
+        if self.record(id)?.grounds >= verified.grounds {
+            return Ok(());
         }
-        // Whoever changes a file changes its ctime, which nobody can set.
-        let name = format!(
-            "file-{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
-            status.dev(),
-            status.ino(),
-            status.size(),
-            status.mtime(),
-            status.mtime_nsec(),
-            status.ctime(),
-            status.ctime_nsec(),
-        );
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(self.dirs.names()?, &name, flags, mode).context(what)?;
-        Ok(Known(File::from(file)))
+        let what = || format!("cannot write the record of image `{}`", id.short());
+        let path = PathBuf::from(id.to_string());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let image = beneath::open(self.images()?, &path, flags).context(what)?;
+        rustix::fs::renameat(staging.fd(), "record", &image, "record").context(what)?;
+        rustix::fs::fsync(&image).context(what)
     }
 }
+
+fn no_image(text: &str) -> Error {
+    Error::new(Kind::NotFound, format!("there is no image `{text}`"))
+        .hint("`launcher image list` lists the images")
+}
+
+/// What to do about [`Store::doubt`].
+pub(crate) const WAIVE: &str =
+    "`--insecure-options=image` takes what is stored, and an ID takes just that image";
 
 /// Writes paths, each with a NUL byte behind it.
 fn listed(paths: &BTreeSet<PathBuf>) -> Vec<u8> {
@@ -497,32 +543,6 @@ fn listed(paths: &BTreeSet<PathBuf>) -> Vec<u8> {
         list.push(0);
     }
     list
-}
-
-/// A file in `names/` that holds the ID of an archive, or nothing yet.
-struct Known(File);
-
-impl Known {
-    fn read(&self) -> Result<Option<ImageId>> {
-        let mut text = [0; 256];
-        let count = rustix::io::pread(&self.0, &mut text, 0).context(|| "cannot read an index")?;
-        // What a crash left of it is as good as nothing.
-        let text = std::str::from_utf8(&text[..count]).unwrap_or_default();
-        Ok(text
-            .strip_suffix('\n')
-            .and_then(|id| ImageId::parse(id).ok()))
-    }
-
-    fn lock(&self) -> Result<()> {
-        rustix::fs::flock(&self.0, FlockOperation::LockExclusive)
-            .context(|| "cannot wait for another process that stores the image")
-    }
-
-    fn write(&self, id: &ImageId) -> Result<()> {
-        rustix::io::pwrite(&self.0, format!("{id}\n").as_bytes(), 0)
-            .map(|_| ())
-            .context(|| "cannot write an index")
-    }
 }
 
 /// Hashes what is written.
@@ -536,51 +556,5 @@ impl std::io::Write for Hashing {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-/// What is known of where an image came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Record {
-    /// A path or an address.
-    pub(crate) from: String,
-    /// Who vouched for it.
-    pub(crate) by: String,
-    /// Size of the archive, as it came, in bytes.
-    pub(crate) size: u64,
-    /// When it was stored, in seconds since 1970.
-    pub(crate) stored: u64,
-}
-
-impl Record {
-    fn of(from: String, verified: &Verified) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self {
-            from,
-            by: verified.by.clone(),
-            size: verified.size,
-            stored: now.map_or(0, |time| time.as_secs()),
-        }
-    }
-
-    fn text(&self) -> String {
-        let record: Value = Object::new()
-            .with("from", self.from.as_str())
-            .with("by", self.by.as_str())
-            .with("size", self.size)
-            .with("stored", self.stored)
-            .into();
-        format!("{record:#}\n")
-    }
-
-    /// A field that is missing is unknown: older records have fewer.
-    fn read(text: &[u8]) -> Result<Self> {
-        let record = json::parse(text)?;
-        Ok(Self {
-            from: record.text("from").unwrap_or_default(),
-            by: record.text("by").unwrap_or_default(),
-            size: record.number("size").unwrap_or_default(),
-            stored: record.number("stored").unwrap_or_default(),
-        })
     }
 }

@@ -16,8 +16,59 @@ use crate::words::digest::ImageId;
 use crate::words::manifest::ImageManifest;
 use crate::words::reference::Name;
 
+/// On what grounds an image is in the store, the weakest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grounds {
+    /// The operator named its file.
+    #[default]
+    File,
+    /// The operator waived the check.
+    Waived,
+    /// An image needs it by its ID.
+    Needed,
+    /// It was provided under its name, in a directory of images.
+    Provided,
+    /// A key that is trusted for its name has signed it.
+    Signed,
+}
+
+impl Grounds {
+    const ALL: [Self; 5] = [
+        Self::File,
+        Self::Waived,
+        Self::Needed,
+        Self::Provided,
+        Self::Signed,
+    ];
+
+    /// Returns the word for it in a record.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Waived => "waived",
+            Self::Needed => "needed",
+            Self::Provided => "provided",
+            Self::Signed => "signed",
+        }
+    }
+
+    /// Reads the word for it.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grounds| grounds.word() == word)
+    }
+
+    /// Tells whether somebody vouches that the image is what it calls itself.
+    /// Else only its ID can be relied on, or where it came from.
+    pub(crate) fn cover_its_name(self) -> bool {
+        self >= Self::Provided
+    }
+}
+
 /// Who vouches for an archive, and on what grounds.
 pub(crate) trait Voucher: Send {
+    /// Returns the grounds.
+    fn grounds(&self) -> Grounds;
+
     /// Sees the next bytes of the archive, as it was distributed.
     fn see(&mut self, bytes: &[u8]);
 
@@ -29,15 +80,24 @@ pub(crate) trait Voucher: Send {
     fn speak(self: Box<Self>, id: &ImageId, manifest: &ImageManifest) -> Result<String>;
 }
 
-/// The operator, who named this very file on the command line, or waived the
-/// check of this image.
-pub(crate) struct Operator(pub(crate) &'static str);
+/// The operator, who named this very file on the command line, provided it in a
+/// directory, or waived the check of this image.
+pub(crate) struct Operator(pub(crate) Grounds);
 
 impl Voucher for Operator {
+    fn grounds(&self) -> Grounds {
+        self.0
+    }
+
     fn see(&mut self, _: &[u8]) {}
 
     fn speak(self: Box<Self>, _: &ImageId, _: &ImageManifest) -> Result<String> {
-        Ok(self.0.to_owned())
+        let by = match self.0 {
+            Grounds::Waived => "nobody: --insecure-options=image",
+            Grounds::Provided => "the operator, in a directory of images",
+            _ => "the operator, as a file",
+        };
+        Ok(by.to_owned())
     }
 }
 
@@ -50,6 +110,10 @@ pub(crate) struct Dependent {
 }
 
 impl Voucher for Dependent {
+    fn grounds(&self) -> Grounds {
+        Grounds::Needed
+    }
+
     fn see(&mut self, _: &[u8]) {}
 
     fn speak(self: Box<Self>, id: &ImageId, _: &ImageManifest) -> Result<String> {
@@ -80,13 +144,18 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// The operator named this very file on the command line, and so vouches for it.
-    pub(crate) fn by_operator(file: File, name: String) -> Self {
+    /// The operator named this very file on the command line, and so vouches for
+    /// it; or has provided it under the name by which it is `asked` for.
+    pub(crate) fn by_operator(file: File, name: String, asked: Option<Name>) -> Self {
+        let grounds = match asked {
+            Some(_) => Grounds::Provided,
+            None => Grounds::File,
+        };
         Self {
             name,
             input: Box::new(file),
-            voucher: Box::new(Operator("the operator, as a file")),
-            asked: None,
+            voucher: Box::new(Operator(grounds)),
+            asked,
             size: None,
         }
     }
@@ -150,6 +219,8 @@ pub(super) struct Claim {
 pub(super) struct Verified {
     /// Its ID.
     pub(super) id: ImageId,
+    /// On what grounds.
+    pub(super) grounds: Grounds,
     /// Who vouches for it.
     pub(super) by: String,
     /// Size of the archive it came in, in bytes.
@@ -178,8 +249,14 @@ impl Claim {
             check(asked, manifest)?;
         }
         let voucher = voucher.ok_or_else(|| Error::invalid("nobody vouches for it"))?;
+        let grounds = voucher.grounds();
         let by = voucher.speak(&id, manifest)?;
-        Ok(Verified { id, by, size })
+        Ok(Verified {
+            id,
+            grounds,
+            by,
+            size,
+        })
     }
 }
 

@@ -308,6 +308,7 @@ fn an_image_runs_what_the_app_ran_and_needs_no_others() {
     ];
     let head = [
         "run",
+        "--insecure-options=image",
         "--keep",
         "--name",
         "pod",
