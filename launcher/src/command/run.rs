@@ -47,6 +47,9 @@ cannot be executed, 127 if there is none. When an app fails, the others are
 asked to end, and killed ten seconds later.
 The pod is removed when it is over, unless --keep or --detach is given.
 What comes after `--`, up to `---`, is appended to the app's command.
+The apps have the caller's standard streams, and can open once more what these
+lead to: a file from its beginning, to read or to empty it. With `| cat > FILE`
+they have a pipe instead, and with --detach another one that leads to a log.
 
 Pod options, before the first image:
   --annotation NAME=VALUE
@@ -93,7 +96,8 @@ Pod options, before the first image:
   --timezone ZONE   time zone of the apps: `host`, or a name
   --uuid UUID       of the pod (a random one)
   --uuid-file-save FILE
-                    writes the UUID to a file before anything else is done
+                    writes the UUID to a file before anything else is done: to
+                    one that is not there, or in which there is an earlier UUID
   -wait             as the ancestor has it: waits for the end, and shows nothing
                     of what the app writes, unless -stdout is given as well
   --volume NAME,kind=host,source=PATH[,readOnly=BOOL][,recursive=BOOL]
