@@ -25,13 +25,13 @@ mod transfer;
 const TEST: &str = "nosecone.net/example/test";
 
 /// A copy of the site that a test may change, and a store.
-struct Site {
+pub(crate) struct Site {
     scratch: Scratch,
     kind: &'static str,
 }
 
 impl Site {
-    fn new(kind: &'static str) -> Self {
+    pub(crate) fn new(kind: &'static str) -> Self {
         let scratch = Scratch::new();
         let from = fs::canonicalize(host::images().join("site")).unwrap();
         call(Path::new("cp"))
@@ -54,12 +54,12 @@ impl Site {
         self.scratch.join("site").join(name)
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.scratch.join("dir")
     }
 
     /// Trusts the key of the site for images of this prefix.
-    fn trusting(self, prefix: &str) -> Self {
+    pub(crate) fn trusting(self, prefix: &str) -> Self {
         launcher(&self.dir())
             .args(["trust", "--yes", &format!("--prefix={prefix}")])
             .arg(self.file("key.asc"))
@@ -79,7 +79,7 @@ impl Site {
             .arg(program)
     }
 
-    fn launcher(&self, words: &[&str]) -> Call {
+    pub(crate) fn launcher(&self, words: &[&str]) -> Call {
         self.beside(&host::program())
             .arg("--dir")
             .arg(self.dir())
