@@ -32,6 +32,21 @@ fn image(scratch: &Scratch, isolators: &str) -> PathBuf {
     scratch.write("isolated.aci", image)
 }
 
+/// Runs an image of the probe with all that its isolators ask for.
+fn granted(scratch: &Scratch, image: &Path) -> Ran {
+    let run = launcher(&scratch.join("dir")).arg("run").arg(image);
+    run.args(["--allow-isolators", "--", "--stdout", "runs"])
+        .run()
+}
+
+/// What is said of an image's label on a host that has the module for it.
+fn kept_back(name: &str) -> String {
+    format!(
+        "launcher: isolator `{name}` of app `sample` is ignored: which label an app has is not \
+         for its image to say; `--allow-isolators` grants it\n"
+    )
+}
+
 /// Runs an image of the probe that asks for a label, and a command beside its
 /// app: both say which label they have, and that it keeps them from a device.
 #[track_caller]
@@ -44,7 +59,7 @@ fn labelled(uuid: &str, scratch: &Scratch, image: &Path, expected: &str) {
         "/dev/full",
     ];
     let run = launcher(&dir).args(["run", "--uuid", uuid]).arg(image);
-    let run = run.arg("--").args(words);
+    let run = run.args(["--allow-isolators", "--"]).args(words);
     let mut running = run.args(["--trap-exit", "15", "0"]).start();
     running.until_it_says("waiting");
     let enter = launcher(&dir).args(["enter", uuid, "/probe"]).args(words);

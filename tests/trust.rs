@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::aci::{Aci, running};
-use crate::host::{Call, Ran, Scratch, call, launcher, program};
+use crate::aci::{Aci, manifest, running};
+use crate::host::{self, Call, Ran, Scratch, call, launcher, program};
 
 /// Status of a launcher that failed.
 const FAILED: i32 = 1;
@@ -381,4 +381,117 @@ fn at_a_terminal_the_key_is_shown_and_the_answer_counts() {
     let expected = format!("trusted {fingerprint} for `example.com`\r\n");
     assert!(ran.stdout.ends_with(&expected), "{}", ran.stdout);
     assert_eq!(listed(&dir).len(), 1);
+}
+
+// --- rights ---
+
+/// A server of some files, for so many requests.
+fn serve(files: Vec<(String, Vec<u8>)>, requests: usize) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten().take(requests) {
+            let mut stream = stream;
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) > 0 {
+                request.push(byte[0]);
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let found = files.iter().find(|(known, _)| known == path);
+            let (status, body) = match found {
+                Some((_, body)) => ("200 OK", body.as_slice()),
+                None => ("404 Not Found", &[][..]),
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            // Who asks says whether it got it.
+            let _ = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(body));
+        }
+    });
+    address
+}
+
+#[test]
+fn an_image_raises_its_rights_only_by_a_signature_of_a_key_that_may() {
+    require_root!();
+    let gpg = Gpg::new(tool!("gpg"));
+    let dir = gpg.scratch.join("dir");
+    gpg.key("Ann <ann@example.com>", "ed25519", "never", &[]);
+    let key = gpg.export("ann@example.com", &[]);
+    let app = r#"{"exec": ["/probe"], "user": "0", "group": "0", "isolators": [
+        {"name": "os/linux/capabilities-retain-set", "value": {"set": ["CAP_SYS_ADMIN"]}}]}"#;
+    let image = Aci::new(&manifest(app));
+    let image = image.file("rootfs/probe", 0o755, fs::read(host::probe()).unwrap());
+    let file = gpg.scratch.write("a.aci", image.bytes());
+    let signature = gpg.scratch.join("a.aci.asc").display().to_string();
+    let sign = ["--armor", "--output", &signature, "--detach-sign"];
+    gpg.run(&[&sign[..], &[&file.display().to_string()]].concat());
+    let served = |path: &str, from: &Path| (path.to_owned(), fs::read(from).unwrap());
+    let files = vec![
+        served("/a.aci", &file),
+        served("/a.aci.asc", Path::new(&signature)),
+    ];
+    let address = serve(files, usize::MAX);
+    let url = format!("http://{address}/a.aci");
+    let run = |words: &[&str], expected: &str| {
+        let run = launcher(&dir).arg("run").args(words);
+        let ran = run.args(["--", "--report-only", "bounding"]).run().exits(0);
+        ran.says(&format!("bounding {expected}\n")).stderr
+    };
+    let (none, raised) = ("0000000000000000", "0000000000200000");
+    trust(&dir, "--yes --prefix=example.com", &key)
+        .run()
+        .exits(0);
+    let by_url = ["--insecure-options=http", &url];
+    let said = run(&by_url, none);
+    assert!(
+        said.contains("`CAP_SYS_ADMIN` is beyond the default"),
+        "{said}"
+    );
+    let which = "example.com/sample";
+    trust(
+        &dir,
+        "--yes --allow-isolators --prefix=example.com/other",
+        &key,
+    )
+    .run()
+    .exits(0);
+    run(&[which], none);
+    let allow = "--yes --allow-isolators --prefix=example.com";
+    let done = trust(&dir, allow, &key).run().exits(0).stdout;
+    assert!(
+        done.ends_with(" for `example.com`, with all rights they ask for\n"),
+        "{done}"
+    );
+    let said = run(&[which], raised);
+    let line = "launcher: app `sample` has rights beyond the default, because of who signed image \
+                `example.com/sample`\n";
+    assert!(said.contains(line), "{said}");
+    let planned = launcher(&dir).args(["plan", which]).run().exits(0);
+    assert!(
+        planned.stdout.contains("\nbounding sys_admin "),
+        "{}",
+        planned.stdout
+    );
+    assert!(planned.stderr.contains(line), "{}", planned.stderr);
+    let listed = launcher(&dir).args(["trust", "list"]).run().exits(0).stdout;
+    assert!(listed.contains("trusted, isolators allowed"), "{listed}");
+    // Neither the name alone nor a file of the same name is a signature.
+    let other = gpg.scratch.join("other");
+    trust(&other, allow, &key).run().exits(0);
+    let from_file = launcher(&other).arg("run").arg(&file);
+    let from_file = from_file.args(["--", "--report-only", "bounding"]).run();
+    from_file.exits(0).says(&format!("bounding {none}\n"));
+    // What was given is taken away again.
+    trust(&dir, "--yes --prefix=example.com", &key)
+        .run()
+        .exits(0);
+    run(&[which], none);
 }

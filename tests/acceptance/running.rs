@@ -476,7 +476,7 @@ fn what_an_app_has_of_the_kernels_is_as_asked() {
         ("not", &app("no-new-privileges", "false")),
     ]);
     let (status, said, complained) = below;
-    let line = "less.aci -- --report-only oom-score-adj";
+    let line = "less.aci --allow-isolators -- --report-only oom-score-adj";
     table.check(
         RUN,
         &[("less than nothing", line, status, Is(said), complained)],

@@ -4,13 +4,14 @@ use super::Command;
 use super::fetch;
 use super::line::{self, Line};
 use super::log;
-use super::split::{Options, Part, Split, Table, Takes, missing_image, split};
+use super::split::{Options, Part, Split, Table, Takes, boolean, missing_image, split};
 use super::values;
 use crate::command::detach::{Manner, Shown};
 use crate::command::plan::Format;
 use crate::command::run;
 use crate::ground::{Context as _, Error, Result};
 use crate::pod::devices;
+use crate::pod::grant::Grant;
 use crate::pod::request::{AppRequest, Request, Sourced, check_variable};
 use crate::words::environment;
 use crate::words::keys::Keys;
@@ -57,6 +58,7 @@ const POD: Table = &[
 
 /// The options of an app.
 const APP: Table = &[
+    ("--allow-isolators", Nothing),
     ("--annotation", Many),
     ("--caps-remove", One),
     ("--caps-retain", One),
@@ -268,6 +270,9 @@ fn app(part: &Part) -> Result<AppRequest> {
         working_directory: options.value("--working-dir", absolute)?,
         environment: settings(options, "--environment")?,
         isolators: isolators(options)?,
+        grant: options
+            .value("--allow-isolators", grant)?
+            .unwrap_or_default(),
         devices: options.values("--device", devices::parse)?,
         read_only: read_only.then_some("option --readonly-rootfs"),
         mounts: mounts
@@ -359,6 +364,16 @@ fn annotations(options: &Options) -> Result<Annotations> {
         Ok(Annotation { name, value })
     })?;
     Annotations::new(list).context(|| "`--annotation`")
+}
+
+/// Reads what `--allow-isolators` grants: names, or, as of an option that has no
+/// value, everything or nothing.
+fn grant(text: &str) -> Result<Grant> {
+    match (text, boolean(text)) {
+        ("", _) | (_, Some(true)) => Ok(Grant::Everything),
+        (_, Some(false)) => Ok(Grant::Nothing),
+        (names, None) => Grant::parse(names),
+    }
 }
 
 fn owned(text: &str) -> Result<String> {

@@ -29,6 +29,7 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
 fn add(line: &mut Line, first: Option<PathBuf>) -> Result<Verb> {
     let prefix = prefix(line)?;
     let fetch = super::fetch::options(line)?;
+    let raises = line.flag("--allow-isolators");
     let yes = line.flag("--yes") | line.flag("-y");
     let consent = match line.value("--fingerprint", Fingerprint::parse)? {
         Some(_) if yes => {
@@ -52,6 +53,7 @@ fn add(line: &mut Line, first: Option<PathBuf>) -> Result<Verb> {
         (2.., Consent::If(_)) => Err(Error::usage("`--fingerprint` is for one key only")),
         _ => Ok(Verb::Add {
             prefix,
+            raises,
             consent,
             sources,
             fetch,

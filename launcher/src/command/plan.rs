@@ -8,6 +8,7 @@ use super::run::{Options, random_uuid, tell};
 use crate::ground::dirs::Dirs;
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Kind, Result, source};
+use crate::image::raise;
 use crate::image::store::{Store, WAIVE};
 use crate::image::survey::{Survey, survey};
 use crate::pod::compose::compose;
@@ -94,7 +95,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     }
     let images = ids.iter().enumerate().map(|(index, id)| {
         let archive = archives.get(index).and_then(Option::as_ref);
-        Image::foresee(dir, store.as_ref(), archive, id)
+        Image::foresee(dir, dirs.as_ref(), store.as_ref(), archive, id)
     });
     let images: Vec<Image<'_>> = images.collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = images.iter().map(Image::source).collect();
@@ -118,12 +119,14 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
 struct Image<'a> {
     id: ImageId,
     manifest: ImageManifest,
+    trusted: bool,
     rootfs: Foreseen<'a>,
 }
 
 impl<'a> Image<'a> {
     fn foresee(
         dir: &'a Path,
+        dirs: Option<&Dirs>,
         store: Option<&'a Store<'a>>,
         archive: Option<&'a Survey>,
         id: &ImageId,
@@ -133,9 +136,15 @@ impl<'a> Image<'a> {
             store,
             archive,
         };
+        let manifest = foresight.manifest(id)?;
+        let trusted = match (dirs, store) {
+            (Some(dirs), Some(store)) => raise::may(dirs, store, id, &manifest)?,
+            _ => false,
+        };
         Ok(Self {
             id: *id,
-            manifest: foresight.manifest(id)?,
+            trusted,
+            manifest,
             rootfs: foresight.look(id)?,
         })
     }
@@ -144,6 +153,7 @@ impl<'a> Image<'a> {
         Source {
             id: self.id,
             manifest: &self.manifest,
+            trusted: self.trusted,
             layers: self.rootfs.layers.clone(),
             rootfs: &self.rootfs,
         }

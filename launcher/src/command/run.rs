@@ -15,6 +15,7 @@ use crate::ground::dirs::{Dirs, State};
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Kind, Result, beneath, source};
 use crate::image::fetch::{self, Fetch, PullPolicy};
+use crate::image::raise;
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
 use crate::pod::cgroup::record;
@@ -109,6 +110,9 @@ Pod options, before the first image:
                     a new directory that lives as long as the pod
 
 App options, behind the image; they count more than what the image says:
+  --allow-isolators[=NAME,...]
+                    lets the isolators of the image, or those of these names,
+                    give it more rights than an app has by default
   --annotation NAME=VALUE
                     says something about the app; may be repeated
   --caps-remove CAPABILITY,...
@@ -330,13 +334,16 @@ fn reified(
     let trees: Vec<Stack> = trees.collect::<Result<_>>()?;
     let sources = images.iter().zip(layers).zip(&trees);
     let sources: Vec<Source<'_>> = sources
-        .map(|((image, layers), rootfs)| Source {
-            id: *image.id(),
-            manifest: image.manifest(),
-            rootfs,
-            layers,
+        .map(|((image, layers), rootfs)| {
+            Ok(Source {
+                id: *image.id(),
+                manifest: image.manifest(),
+                trusted: raise::may(dirs, store, image.id(), image.manifest())?,
+                rootfs,
+                layers,
+            })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let directory = directory::path(dirs.path(), uuid);
     reify(uuid, directory, host, request, &sources, &source::look)
 }

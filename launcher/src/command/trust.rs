@@ -21,7 +21,8 @@ use crate::words::types::{AcIdentifier, Labels};
 /// How to use this command.
 pub(crate) const HELP: &str = "\
 Usage: launcher trust (--prefix=PREFIX | --root)
-                      [--yes | --fingerprint=FINGERPRINT] [KEY...]
+                      [--allow-isolators] [--yes | --fingerprint=FINGERPRINT]
+                      [KEY...]
        launcher trust list [--format=text|json]
        launcher trust rm (--prefix=PREFIX | --root) FINGERPRINT
 
@@ -33,6 +34,8 @@ no reason to trust them.
   --prefix=PREFIX      for the image of this name, and those below:
                        `example.com` is for `example.com/app`, too
   --root               for all images
+  --allow-isolators    what the key signs there gets all rights that its isolators
+                       ask for, not only the default (`launcher help run`)
   --yes, -y            does not ask
   --fingerprint=FINGERPRINT
                        does not ask, if the key has this fingerprint; for
@@ -56,6 +59,8 @@ pub(crate) enum Verb {
     Add {
         /// For which images; for all if there is none.
         prefix: Option<AcIdentifier>,
+        /// These may have more rights than the default.
+        raises: bool,
         /// Who says that the keys are right.
         consent: Consent,
         /// Where the keys are; if nowhere, a page is asked.
@@ -104,12 +109,13 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     match verb {
         Verb::Add {
             prefix,
+            raises,
             consent,
             sources,
             fetch,
         } => {
             let found = found(sources, prefix.as_ref(), fetch)?;
-            add(dir, prefix.as_ref(), consent, &found, out)
+            add(dir, prefix.as_ref(), *raises, consent, &found, out)
         }
         Verb::List { json } => {
             let entries = Keyring::open(&Dirs::look(dir)?)?.list()?;
@@ -134,19 +140,23 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
 fn add(
     dir: &Path,
     prefix: Option<&AcIdentifier>,
+    raises: bool,
     consent: &Consent,
     keys: &[Key],
     out: &mut dyn Write,
 ) -> Result<()> {
+    let what_for = match raises {
+        true => format!("{}, with all rights they ask for", whose(prefix)),
+        false => whose(prefix),
+    };
     for key in keys {
-        agree(consent, key, prefix)?;
+        agree(consent, key, &what_for)?;
     }
     let dirs = Dirs::open(dir)?;
     let keyring = Keyring::open(&dirs)?;
     for key in keys {
-        let fingerprint = keyring.add(&dirs, prefix, key)?;
-        let whose = whose(prefix);
-        print(out, &format!("trusted {fingerprint} for {whose}\n"))?;
+        let fingerprint = keyring.add(&dirs, prefix, key, raises)?;
+        print(out, &format!("trusted {fingerprint} for {what_for}\n"))?;
     }
     Ok(())
 }
@@ -208,7 +218,7 @@ fn read_key(source: &Source, options: &fetch::Options) -> Result<Vec<u8>> {
 }
 
 /// Lets the caller say that it is the right key.
-fn agree(consent: &Consent, key: &Key, prefix: Option<&AcIdentifier>) -> Result<()> {
+fn agree(consent: &Consent, key: &Key, what_for: &str) -> Result<()> {
     match consent {
         Consent::Given => Ok(()),
         Consent::If(expected) if *expected == key.fingerprint() => Ok(()),
@@ -216,11 +226,11 @@ fn agree(consent: &Consent, key: &Key, prefix: Option<&AcIdentifier>) -> Result<
             "it is another key: its fingerprint is `{}`, not `{expected}`",
             key.fingerprint()
         ))),
-        Consent::Asked => ask(key, prefix),
+        Consent::Asked => ask(key, what_for),
     }
 }
 
-fn ask(key: &Key, prefix: Option<&AcIdentifier>) -> Result<()> {
+fn ask(key: &Key, what_for: &str) -> Result<()> {
     let fingerprint = key.fingerprint();
     let input = std::io::stdin();
     if !input.is_terminal() {
@@ -230,9 +240,8 @@ fn ask(key: &Key, prefix: Option<&AcIdentifier>) -> Result<()> {
         )));
     }
     let question = format!(
-        "{}\nIs this the fingerprint that its owner told you, and shall it count for {}? (yes/no) ",
-        shown(key),
-        whose(prefix)
+        "{}\nIs this the fingerprint that its owner told you, and shall it count for {what_for}? (yes/no) ",
+        shown(key)
     );
     let mut terminal = std::io::stderr();
     terminal
@@ -287,6 +296,7 @@ fn object(entry: &Entry, key: Option<&Key>) -> Value {
         .with_some("prefix", entry.prefix.as_deref())
         .with("fingerprint", entry.fingerprint.as_str())
         .with("state", state(entry, key))
+        .with("allowIsolators", entry.raises)
         .with("users", Value::List(users.collect()))
         .with_some("created", key.map(Key::created))
         .with_some("expires", key.and_then(Key::expires));
@@ -298,7 +308,10 @@ fn cells(entry: &Entry, key: Option<&Key>) -> [String; 5] {
     [
         entry.prefix.clone().unwrap_or_else(|| "(all)".to_owned()),
         entry.fingerprint.to_string(),
-        state(entry, key).to_owned(),
+        match entry.raises {
+            true => format!("{}, isolators allowed", state(entry, key)),
+            false => state(entry, key).to_owned(),
+        },
         user.map(|user| quoted(user)).unwrap_or_default(),
         entry.place.clone(),
     ]
@@ -345,7 +358,7 @@ mod tests {
     fn only_the_key_that_was_meant_is_agreed_to() {
         let key = Key::parse(include_bytes!("../image/openpgp_fixtures/rsa.key.asc")).unwrap();
         let other = Fingerprint::parse(&"0".repeat(40)).unwrap();
-        assert!(agree(&Consent::If(other), &key, None).is_err());
-        assert!(agree(&Consent::If(key.fingerprint()), &key, None).is_ok());
+        assert!(agree(&Consent::If(other), &key, "all images").is_err());
+        assert!(agree(&Consent::If(key.fingerprint()), &key, "all images").is_ok());
     }
 }

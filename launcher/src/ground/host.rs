@@ -21,6 +21,8 @@ pub(crate) struct Host {
     pub(crate) apparmor: bool,
     /// The security module SELinux is active.
     pub(crate) selinux: bool,
+    /// How readily the caller is killed when memory runs out: from -1000 to 1000.
+    pub(crate) oom_score: i32,
     /// The numbers of processors that have a `thermal_throttle` directory in sysfs.
     pub(crate) throttles: Vec<u32>,
 }
@@ -41,6 +43,10 @@ impl Host {
             apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled")
                 .is_ok_and(|answer| answer.starts_with(b"Y")),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            oom_score: std::fs::read_to_string("/proc/self/oom_score_adj")
+                .ok()
+                .and_then(|score| score.trim().parse().ok())
+                .unwrap_or(0),
             throttles: throttles(Path::new("/sys/devices/system/cpu")),
         }
     }

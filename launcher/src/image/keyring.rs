@@ -3,6 +3,7 @@
 //! ```text
 //! PLACE/root.d/FINGERPRINT                    for every image
 //! PLACE/prefix.d/example.com/app/FINGERPRINT  for example.com/app and what is below
+//! .../FINGERPRINT.isolators                   what it signs may raise its rights
 //! ```
 //!
 //! The shape is that of rkt, whose keys are found, too. The places, each
@@ -60,6 +61,12 @@ struct Place {
     fd: OwnedFd,
 }
 
+/// A key that is trusted.
+struct Trusted {
+    key: Key,
+    raises: bool,
+}
+
 /// A key file, as it is listed.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -71,6 +78,8 @@ pub(crate) struct Entry {
     pub(crate) place: String,
     /// A later place has a file of the same name.
     pub(crate) overruled: bool,
+    /// What it signs may have more rights than the default.
+    pub(crate) raises: bool,
     /// The key; `None` for an empty file, which takes trust away.
     pub(crate) key: Result<Option<Key>>,
 }
@@ -124,6 +133,28 @@ impl Keyring {
         name: &AcIdentifier,
         warn: &mut dyn FnMut(&Error),
     ) -> Result<Vec<Key>> {
+        let trusted = self.trusted_for(name, warn)?;
+        Ok(trusted.into_values().map(|trusted| trusted.key).collect())
+    }
+
+    /// Tells whether an image of this name that this key has signed may have more
+    /// rights than the default. `warn` as above.
+    pub(crate) fn may_raise(
+        &self,
+        name: &AcIdentifier,
+        signer: &Fingerprint,
+        warn: &mut dyn FnMut(&Error),
+    ) -> Result<bool> {
+        let trusted = self.trusted_for(name, warn)?;
+        let signer = trusted.get(signer);
+        Ok(signer.is_some_and(|one| one.raises && !one.key.is_revoked()))
+    }
+
+    fn trusted_for(
+        &self,
+        name: &AcIdentifier,
+        warn: &mut dyn FnMut(&Error),
+    ) -> Result<BTreeMap<Fingerprint, Trusted>> {
         let mut trusted = BTreeMap::new();
         for place in self.places() {
             if let Some(directory) = place.directory(&["root.d"])? {
@@ -140,7 +171,7 @@ impl Keyring {
                 }
             }
         }
-        Ok(trusted.into_values().collect())
+        Ok(trusted)
     }
 
     /// Ends a check of an image of this name.
@@ -168,15 +199,30 @@ impl Keyring {
         })
     }
 
-    /// Trusts a key for the images below a prefix, or for all.
+    /// Trusts a key for the images below a prefix, or for all. `raises`: these
+    /// may have more rights than the default; if not, not any more.
     pub(crate) fn add(
         &self,
         dirs: &Dirs,
         prefix: Option<&AcIdentifier>,
         key: &Key,
+        raises: bool,
     ) -> Result<Fingerprint> {
         let fingerprint = key.fingerprint();
-        self.write(dirs, prefix, &fingerprint, &key.armoured()?)?;
+        let mark = mark(&fingerprint);
+        if !raises {
+            self.unlink(prefix, &fingerprint, &mark)?;
+        }
+        self.write(
+            dirs,
+            prefix,
+            &fingerprint,
+            fingerprint.as_str(),
+            &key.armoured()?,
+        )?;
+        if raises {
+            self.write(dirs, prefix, &fingerprint, &mark, b"")?;
+        }
         Ok(fingerprint)
     }
 
@@ -201,22 +247,12 @@ impl Keyring {
                 systems = content.map_or(systems, |content| !content.is_empty());
             }
         }
-        let ours = self.ours()?;
+        self.unlink(prefix, fingerprint, &mark(fingerprint))?;
         if systems {
-            self.write(dirs, prefix, fingerprint, b"")?;
+            self.write(dirs, prefix, fingerprint, fingerprint.as_str(), b"")?;
             return Ok(Removed::Masked);
         }
-        let unlinked = match ours.directory(&path)? {
-            Some(directory) => {
-                match rustix::fs::unlinkat(&directory, fingerprint.as_str(), AtFlags::empty()) {
-                    Ok(()) => rustix::fs::fsync(&directory).context(what).map(|()| true)?,
-                    Err(Errno::NOENT) => false,
-                    Err(errno) => return Err(errno).context(what),
-                }
-            }
-            None => false,
-        };
-        match unlinked {
+        match self.unlink(prefix, fingerprint, fingerprint.as_str())? {
             true => Ok(Removed::Deleted),
             false => Err(Error::new(
                 Kind::NotFound,
@@ -240,6 +276,7 @@ impl Keyring {
                     match key_name(&name) {
                         Some(fingerprint) => entries.push(Entry {
                             prefix: (path[0] == "prefix.d").then(|| path[1..].join("/")),
+                            raises: place.raises(&directory, &fingerprint)?,
                             key: place.key(&directory, &fingerprint),
                             fingerprint,
                             place: place.path.clone(),
@@ -277,12 +314,31 @@ impl Keyring {
         self.ours.as_ref().ok_or_else(missing)
     }
 
+    /// Removes a file of ours; tells whether it was there.
+    fn unlink(
+        &self,
+        prefix: Option<&AcIdentifier>,
+        fingerprint: &Fingerprint,
+        name: &str,
+    ) -> Result<bool> {
+        let what = || format!("cannot remove key `{fingerprint}`");
+        let Some(directory) = self.ours()?.directory(&directories(prefix))? else {
+            return Ok(false);
+        };
+        match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
+            Ok(()) => rustix::fs::fsync(&directory).context(what).map(|()| true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno).context(what),
+        }
+    }
+
     /// Writes a file of ours aside, and renames it when it has reached the disk.
     fn write(
         &self,
         dirs: &Dirs,
         prefix: Option<&AcIdentifier>,
         fingerprint: &Fingerprint,
+        name: &str,
         content: &[u8],
     ) -> Result<()> {
         let what = || format!("cannot store key `{fingerprint}` for {}", whose(prefix));
@@ -295,10 +351,7 @@ impl Keyring {
         let staging = Staging::make(dirs).context(what)?;
         let written = staging.write("key", content);
         rustix::fs::fsync(written.context(what)?)
-            .and_then(|()| {
-                let name = fingerprint.as_str();
-                rustix::fs::renameat(staging.fd(), "key", &directory, name)
-            })
+            .and_then(|()| rustix::fs::renameat(staging.fd(), "key", &directory, name))
             .and_then(|()| rustix::fs::fsync(&directory))
             .context(what)
     }
@@ -322,7 +375,7 @@ impl Place {
     /// Adds the keys of a directory to those that are trusted, and takes away.
     fn read_into(
         &self,
-        trusted: &mut BTreeMap<Fingerprint, Key>,
+        trusted: &mut BTreeMap<Fingerprint, Trusted>,
         directory: &OwnedFd,
         warn: &mut dyn FnMut(&Error),
     ) -> Result<()> {
@@ -332,7 +385,8 @@ impl Place {
             };
             match self.key(directory, &fingerprint) {
                 Ok(Some(key)) => {
-                    trusted.insert(fingerprint, key);
+                    let raises = self.raises(directory, &fingerprint)?;
+                    trusted.insert(fingerprint, Trusted { key, raises });
                     continue;
                 }
                 Ok(None) => {}
@@ -341,6 +395,12 @@ impl Place {
             trusted.remove(&fingerprint);
         }
         Ok(())
+    }
+
+    /// Tells whether what a key signs may raise its rights.
+    fn raises(&self, directory: &OwnedFd, fingerprint: &Fingerprint) -> Result<bool> {
+        let there = read(directory, &mark(fingerprint)).context(|| self.cannot_read())?;
+        Ok(there.is_some())
     }
 
     /// Reads a key; `None` if the file is empty.
@@ -422,6 +482,11 @@ fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Returns the name of the file that lets what a key signs raise its rights.
+fn mark(fingerprint: &Fingerprint) -> String {
+    format!("{fingerprint}.isolators")
 }
 
 /// Takes the name of a key's file. Others are somebody's notes or unfinished.

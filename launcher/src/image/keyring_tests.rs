@@ -99,7 +99,7 @@ fn a_prefix_is_compared_component_by_component() {
     let keyring = scratch.open().unwrap();
     let key = Key::parse(ED).unwrap();
     keyring
-        .add(&scratch.dirs, Some(&image("example.com/app")), &key)
+        .add(&scratch.dirs, Some(&image("example.com/app")), &key, false)
         .unwrap();
     for name in [
         "example.com",
@@ -213,7 +213,7 @@ fn only_a_key_that_is_trusted_for_this_very_prefix_can_be_removed() {
     let scratch = Scratch::new();
     let keyring = scratch.open().unwrap();
     keyring
-        .add(&scratch.dirs, None, &Key::parse(ED).unwrap())
+        .add(&scratch.dirs, None, &Key::parse(ED).unwrap(), false)
         .unwrap();
     let prefix = image("example.com");
     let error = keyring.remove(&scratch.dirs, Some(&prefix), &fingerprint(ED_NAME));
@@ -236,7 +236,9 @@ fn a_key_is_added_as_often_as_one_likes_and_removed_once() {
     let key = Key::parse(ED).unwrap();
     let prefix = image("example.com/~bob/app");
     for _ in 0..2 {
-        let added = keyring.add(&scratch.dirs, Some(&prefix), &key).unwrap();
+        let added = keyring
+            .add(&scratch.dirs, Some(&prefix), &key, false)
+            .unwrap();
         assert_eq!(added.as_str(), ED_NAME);
     }
     let directory = scratch
@@ -277,7 +279,7 @@ fn a_key_of_the_system_is_masked_and_trusted_again() {
     assert_eq!(std::fs::read(system).unwrap(), ED);
     scratch.trusts("a", &[]);
     keyring
-        .add(&scratch.dirs, None, &Key::parse(ED).unwrap())
+        .add(&scratch.dirs, None, &Key::parse(ED).unwrap(), false)
         .unwrap();
     scratch.trusts("a", &[ED_NAME]);
 }
@@ -291,7 +293,7 @@ fn all_key_files_are_listed_with_where_they_are() {
     let keyring = scratch.open().unwrap();
     let key = Key::parse(RSA).unwrap();
     keyring
-        .add(&scratch.dirs, Some(&image("example.com/a/b")), &key)
+        .add(&scratch.dirs, Some(&image("example.com/a/b")), &key, false)
         .unwrap();
     let entries = keyring.list().unwrap();
     let shown = entries.iter().map(|entry| {
@@ -317,4 +319,49 @@ fn all_key_files_are_listed_with_where_they_are() {
             ),
         ]
     );
+}
+
+#[test]
+fn what_a_key_signs_raises_its_rights_only_where_that_was_said() {
+    let scratch = Scratch::new();
+    let (ed, rsa) = (Key::parse(ED).unwrap(), Key::parse(RSA).unwrap());
+    let (prefix, below) = (image("example.com/app"), image("example.com/app/x"));
+    let raises = |name: &str, signer: &Key| {
+        let warn = &mut |error: &Error| panic!("{error}");
+        let keyring = scratch.open().unwrap();
+        keyring
+            .may_raise(&image(name), &signer.fingerprint(), warn)
+            .unwrap()
+    };
+    let add = |key: &Key, prefix: Option<&AcIdentifier>, raises| {
+        let keyring = scratch.open().unwrap();
+        keyring.add(&scratch.dirs, prefix, key, raises).unwrap();
+    };
+    add(&ed, Some(&prefix), true);
+    add(&rsa, None, false);
+    assert!(raises("example.com/app", &ed) && raises("example.com/app/x", &ed));
+    for (name, key) in [
+        ("example.com/application", &ed),
+        ("example.com", &ed),
+        ("example.com/app", &rsa),
+    ] {
+        assert!(!raises(name, key), "{name}");
+    }
+    let listed = scratch.open().unwrap().list().unwrap();
+    let listed: Vec<_> = listed.iter().map(|entry| entry.raises).collect();
+    assert_eq!(listed, [false, true]);
+    // The nearest word counts, and the last.
+    add(&ed, Some(&below), false);
+    assert!(!raises("example.com/app/x", &ed) && raises("example.com/app", &ed));
+    add(&ed, Some(&prefix), false);
+    assert!(!raises("example.com/app", &ed));
+    // What was removed does not come back with the key.
+    add(&ed, Some(&prefix), true);
+    let keyring = scratch.open().unwrap();
+    keyring
+        .remove(&scratch.dirs, Some(&prefix), &ed.fingerprint())
+        .unwrap();
+    assert!(!raises("example.com/app", &ed));
+    add(&ed, Some(&prefix), false);
+    assert!(!raises("example.com/app", &ed));
 }

@@ -27,6 +27,7 @@ pub(crate) mod openpgp;
 pub(crate) mod pack;
 mod pax;
 mod pieces;
+pub(crate) mod raise;
 mod record;
 mod remembered;
 pub(crate) mod rootfs;

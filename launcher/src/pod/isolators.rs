@@ -15,6 +15,7 @@ use std::fmt;
 use stage1_init::Capabilities;
 
 use super::devices::Rule;
+use super::grant;
 use super::seccomp::{self, Program, Wish};
 use super::standard::CAPABILITIES;
 use crate::ground::host::Host;
@@ -47,6 +48,8 @@ pub(crate) struct Limits {
 pub(crate) struct Rights {
     /// The capabilities that it may have at most.
     pub(crate) capabilities: Capabilities,
+    /// What its image asks for beyond the default, and did not get.
+    pub(crate) kept_back: KeptBack,
     /// It gains no rights by executing programs.
     pub(crate) no_new_privileges: bool,
     /// How readily it is killed when memory runs out: from -1000 to 1000.
@@ -55,6 +58,15 @@ pub(crate) struct Rights {
     pub(crate) filter: Option<Program>,
     /// What security modules hold it to.
     pub(crate) labels: Labels,
+}
+
+/// Of which rights an image asks for more than an image gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeptBack {
+    /// Of capabilities.
+    pub(crate) capabilities: bool,
+    /// Of system calls.
+    pub(crate) calls: bool,
 }
 
 /// What security modules are told about an app.
@@ -192,7 +204,7 @@ pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> 
         let fate = match &isolator.bound {
             _ if !isolator.belongs(Scope::Pod) => misplaced(isolator, "a pod"),
             Bound::Sysctl(wanted) => parameters(wanted, own_network, &mut pod.parameters),
-            bound => match label(bound, &mut pod.labels, host) {
+            bound => match label(isolator, &mut pod.labels, host) {
                 Some(fate) => fate,
                 None => limit(bound, &mut pod.limits),
             },
@@ -219,6 +231,7 @@ pub(crate) fn of_app(
     let mut wish = Wish::Default;
     let mut rights = Rights {
         capabilities: CAPABILITIES,
+        kept_back: KeptBack::default(),
         no_new_privileges: false,
         oom_score: None,
         filter: None,
@@ -234,15 +247,16 @@ pub(crate) fn of_app(
                 Fate::Enforced
             }
             Bound::RetainCalls(calls) => {
-                wish = Wish::Retain(calls);
+                let bounded = isolator.bounded;
+                wish = Wish::Retain { calls, bounded };
                 Fate::Enforced
             }
             Bound::RemoveCalls(calls) => {
                 wish = Wish::Remove(calls);
                 Fate::Enforced
             }
-            bound => right(bound, &mut rights)
-                .or_else(|| label(bound, &mut rights.labels, host))
+            bound => right(isolator, &mut rights, host)
+                .or_else(|| label(isolator, &mut rights.labels, host))
                 .unwrap_or_else(|| limit(bound, &mut limits)),
         };
         report.push(Entry::new(isolator.name.as_str(), &subject, fate));
@@ -263,6 +277,7 @@ pub(crate) fn of_app(
         }
     }
     rights.filter = verdict.program;
+    rights.kept_back.calls = verdict.kept_back;
     Ok(AppIsolation {
         limits,
         rights,
@@ -349,21 +364,36 @@ fn units(quantity: Quantity) -> u64 {
 }
 
 /// Takes a right, if the isolator is about one.
-fn right(bound: &Bound, rights: &mut Rights) -> Option<Fate> {
-    Some(match bound {
+fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> {
+    Some(match &isolator.bound {
         Bound::RetainCapabilities(names) => {
-            let (set, fate) = capabilities(names);
-            rights.capabilities = set;
-            fate
+            let (set, mut notes) = capabilities(names);
+            let beyond = match isolator.bounded {
+                true => set.without(CAPABILITIES),
+                false => Capabilities::EMPTY,
+            };
+            let is_beyond = |name: &&String| member(name).is_some_and(|one| beyond.contains(one));
+            let names: Vec<_> = names.iter().filter(is_beyond).map(String::as_str).collect();
+            notes.extend(grant::beyond(&names));
+            rights.kept_back.capabilities = !names.is_empty();
+            rights.capabilities = set.without(beyond);
+            modified(&notes)
         }
         Bound::RemoveCapabilities(names) => {
-            let (set, fate) = capabilities(names);
+            let (set, notes) = capabilities(names);
             rights.capabilities = CAPABILITIES.without(set);
-            fate
+            modified(&notes)
         }
         Bound::NoNewPrivileges(wanted) => {
             rights.no_new_privileges = *wanted;
             Fate::Enforced
+        }
+        Bound::OomScoreAdj(score) if isolator.bounded && *score < host.oom_score => {
+            let callers = host.oom_score;
+            Fate::Ignored(format!(
+                "{score} is less than the caller's {callers}; {}",
+                grant::HOW
+            ))
         }
         Bound::OomScoreAdj(score) => {
             rights.oom_score = Some(*score);
@@ -375,8 +405,8 @@ fn right(bound: &Bound, rights: &mut Rights) -> Option<Fate> {
 
 /// Takes a label, if the isolator is one. A host without the module may ignore
 /// it; one that has it, and does not know the label, will not run the app.
-fn label(bound: &Bound, labels: &mut Labels, host: &Host) -> Option<Fate> {
-    let (module, active, label, value) = match bound {
+fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Fate> {
+    let (module, active, label, value) = match &isolator.bound {
         Bound::Apparmor(profile) => (
             "AppArmor",
             host.apparmor,
@@ -394,30 +424,48 @@ fn label(bound: &Bound, labels: &mut Labels, host: &Host) -> Option<Fate> {
     if !active {
         return Some(Fate::Ignored(format!("{module} is not active here")));
     }
+    // It may be a laxer one than that of whoever runs the pod, or none at all.
+    if isolator.bounded {
+        return Some(Fate::Ignored(format!(
+            "which label an app has is not for its image to say; {}",
+            grant::HOW
+        )));
+    }
     *label = Some(value);
     Some(Fate::Enforced)
 }
 
-/// Reads names like `CAP_CHOWN`.
-fn capabilities(names: &[String]) -> (Capabilities, Fate) {
+/// Reads names like `CAP_CHOWN`; what is none of them is noted.
+fn capabilities(names: &[String]) -> (Capabilities, Vec<String>) {
     let mut set = Capabilities::EMPTY;
     let mut strangers = Vec::new();
     for name in names {
-        let word = name.strip_prefix("CAP_").map(str::to_ascii_lowercase);
-        match word.and_then(|word| Capabilities::member(word.as_bytes())) {
+        match member(name) {
             Some(member) => set = set.with(member),
             None => strangers.push(format!("`{name}`")),
         }
     }
-    let fate = match strangers.as_slice() {
-        [] => Fate::Enforced,
-        [one] => Fate::Modified(format!("{one} is no capability and is passed over")),
-        many => Fate::Modified(format!(
+    let notes = match strangers.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} is no capability and is passed over")),
+        many => Some(format!(
             "{} are no capabilities and are passed over",
             many.join(", ")
         )),
     };
-    (set, fate)
+    (set, notes.into_iter().collect())
+}
+
+fn member(name: &str) -> Option<Capabilities> {
+    let word = name.strip_prefix("CAP_")?.to_ascii_lowercase();
+    Capabilities::member(word.as_bytes())
+}
+
+fn modified(notes: &[String]) -> Fate {
+    match notes {
+        [] => Fate::Enforced,
+        notes => Fate::Modified(notes.join("; ")),
+    }
 }
 
 /// Keeps the parameters that a pod has of its own.

@@ -13,6 +13,7 @@ fn host() -> Host {
         mqueue: true,
         apparmor: false,
         selinux: false,
+        oom_score: 0,
         throttles: Vec::new(),
     }
 }
@@ -388,4 +389,102 @@ fn what_a_filter_does_not_understand_is_in_the_report() {
 fn an_app_of_which_nothing_is_said_has_the_default_filter() {
     let filter = app(&[]).rights.filter.unwrap();
     assert!(filter.is_default());
+}
+
+// --- what only an image asks for ---
+
+/// As [`app`], on this host, of isolators that nobody granted.
+fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
+    let list: Vec<_> = list
+        .iter()
+        .map(|(name, value)| {
+            let mut isolator = isolator(name, value);
+            isolator.bounded = true;
+            isolator
+        })
+        .collect();
+    of_app("web", &list, &PodIsolation::default(), host).unwrap()
+}
+
+#[test]
+fn an_image_raises_none_of_its_rights() {
+    let host = Host {
+        apparmor: true,
+        selinux: true,
+        oom_score: 100,
+        ..host()
+    };
+    let context = r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#;
+    let read = of_image(
+        &[
+            (
+                "os/linux/capabilities-retain-set",
+                r#"{"set": ["CAP_KILL", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_PONIES"]}"#,
+            ),
+            (
+                "os/linux/seccomp-retain-set",
+                r#"{"set": ["@appc.io/all"]}"#,
+            ),
+            ("os/linux/oom-score-adj", "99"),
+            ("os/linux/apparmor-profile", r#"{"profile": "unconfined"}"#),
+            ("os/linux/selinux-context", context),
+        ],
+        &host,
+    );
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `os/linux/capabilities-retain-set` of app `web` is modified: `CAP_PONIES` \
+             is no capability and is passed over; `CAP_SYS_ADMIN`, `CAP_BPF` are beyond the \
+             default; `--allow-isolators` grants it",
+            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `@appc.io/all` is \
+             beyond the default; `--allow-isolators` grants it",
+            "isolator `os/linux/oom-score-adj` of app `web` is ignored: 99 is less than the \
+             caller's 100; `--allow-isolators` grants it",
+            "isolator `os/linux/apparmor-profile` of app `web` is ignored: which label an app has \
+             is not for its image to say; `--allow-isolators` grants it",
+            "isolator `os/linux/selinux-context` of app `web` is ignored: which label an app has \
+             is not for its image to say; `--allow-isolators` grants it",
+        ]
+    );
+    assert_eq!(read.rights.capabilities, Capabilities::KILL);
+    assert_eq!(read.rights.oom_score, None);
+    assert_eq!(read.rights.labels, Labels::default());
+    assert_eq!(
+        read.rights.filter.unwrap().summary,
+        Program::default().summary
+    );
+}
+
+#[test]
+fn an_image_that_asks_only_for_what_is_beyond_the_default_has_nothing() {
+    let value = r#"{"set": ["CAP_SYS_ADMIN"]}"#;
+    let read = of_image(&[("os/linux/capabilities-retain-set", value)], &host());
+    assert_eq!(read.rights.capabilities, Capabilities::EMPTY);
+}
+
+#[test]
+fn an_image_gives_up_rights_as_it_likes() {
+    let read = of_image(
+        &[
+            (
+                "os/linux/capabilities-remove-set",
+                r#"{"set": ["CAP_KILL"]}"#,
+            ),
+            (
+                "os/linux/seccomp-retain-set",
+                r#"{"set": ["read", "socket"]}"#,
+            ),
+            ("os/linux/oom-score-adj", "0"),
+            ("os/linux/no-new-privileges", "true"),
+        ],
+        &host(),
+    );
+    assert!(read.report.iter().all(Entry::is_enforced));
+    assert_eq!(
+        read.rights.capabilities,
+        CAPABILITIES.without(Capabilities::KILL)
+    );
+    assert!(read.rights.no_new_privileges);
+    assert_eq!(read.rights.oom_score, Some(0));
 }

@@ -2,6 +2,7 @@
 //! of an app count more than its image, and a section of a pod manifest stands
 //! in the place of the image's as a whole.
 
+use super::grant::Grant;
 use super::request::{AppRequest, BY_MANIFEST, OURS, Request, Sourced};
 use super::standard;
 use crate::ground::{Error, Result};
@@ -36,7 +37,8 @@ pub(crate) struct Reasons {
     pub(crate) directory: String,
 }
 
-/// Merges. `name` is what the app is called in the pod.
+/// Merges. `name` is what the app is called in the pod; `trusted`: its image may
+/// have whatever it asks for.
 ///
 /// # Errors
 ///
@@ -46,6 +48,7 @@ pub(crate) fn merge(
     pod: &Request,
     wanted: &AppRequest,
     image: &ImageManifest,
+    trusted: bool,
 ) -> Result<Merged> {
     let from_image = format!("image {}", image.name);
     let (mut app, section) = match (&wanted.section, &image.app) {
@@ -89,6 +92,11 @@ pub(crate) fn merge(
     overwrite(&mut app.supplementary_gids, &wanted.supplementary_gids);
     if wanted.working_directory.is_some() {
         app.working_directory.clone_from(&wanted.working_directory);
+    }
+    // What a pod manifest has instead of the image's section is the operator's.
+    match trusted || wanted.section.is_some() {
+        true => Grant::Everything.lift(&mut app.isolators),
+        false => wanted.grant.lift(&mut app.isolators),
     }
     for one in &wanted.isolators {
         isolator::replace(&mut app.isolators, one.clone());
@@ -198,7 +206,7 @@ mod tests {
             inherited: vec![option("AC_APP_NAME", "c")],
             ..Request::default()
         };
-        let merged = merge("a", &pod, &AppRequest::default(), &image).unwrap();
+        let merged = merge("a", &pod, &AppRequest::default(), &image, false).unwrap();
         let found: Vec<_> = merged
             .variables
             .iter()
@@ -242,7 +250,7 @@ mod tests {
             ],
             ..Request::default()
         };
-        let merged = merge("a", &pod, &wanted, &section("BCDE")).unwrap();
+        let merged = merge("a", &pod, &wanted, &section("BCDE"), false).unwrap();
         for (name, value) in [
             ("A", "caller"),
             ("B", "image"),

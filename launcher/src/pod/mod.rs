@@ -10,6 +10,7 @@ pub(crate) mod enter;
 pub(crate) mod export;
 pub(crate) mod find;
 pub(crate) mod foresee;
+pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod inherited;
 pub(crate) mod inside;

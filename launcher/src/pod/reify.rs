@@ -28,6 +28,8 @@ pub(crate) struct Source<'a> {
     pub(crate) id: ImageId,
     /// Its manifest.
     pub(crate) manifest: &'a ImageManifest,
+    /// A key signed it whose images may have whatever they ask for.
+    pub(crate) trusted: bool,
     /// Its files.
     pub(crate) rootfs: &'a dyn Rootfs,
     /// Where they are on the host, topmost first.
@@ -62,18 +64,21 @@ pub(crate) fn reify(
     let whole = isolators::of_pod(&request.isolators, true, host);
     let mut report = whole.report.clone();
     let (mut apps, mut sections, mut limits) = (Vec::new(), Vec::new(), Vec::new());
+    let mut raised = Vec::new();
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
         let settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
         apps.push(settled.app);
         sections.push(settled.section);
         limits.push(settled.limits);
         report.extend(settled.report);
+        raised.extend(settled.raised);
     }
     let groups = groups(uuid, &whole.limits, &names, &limits)?;
     let filters = apps.iter().map(|app| app.rights.filter.as_ref());
     let descriptors = descriptors::label(filters, &groups);
     let found = volumes.finish()?;
     let mut notes = found.notes;
+    notes.extend(raised);
     for port in &request.ports {
         let name = &port.name;
         notes.push(format!(
@@ -163,6 +168,8 @@ struct Settled {
     section: pod::PodApp,
     limits: Limits,
     report: Vec<Entry>,
+    /// What to say of rights that only trust gives it.
+    raised: Option<String>,
 }
 
 fn app(
@@ -179,7 +186,13 @@ fn app(
         app,
         reasons,
         variables,
-    } = merge(name.as_str(), request, wanted, source.manifest)?;
+    } = merge(
+        name.as_str(),
+        request,
+        wanted,
+        source.manifest,
+        source.trusted,
+    )?;
     let devices: Vec<Device> = wanted
         .devices
         .iter()
@@ -190,6 +203,7 @@ fn app(
         rights,
         report,
     } = isolators::of_app(name.as_str(), &app.isolators, whole, host)?;
+    let raised = raised(name, request, wanted, source, whole, host, &report)?;
     limits.devices = devices::rules(&devices);
     let identity = identity::resolve(&app.user, &app.group, source.rootfs);
     let identity = match several {
@@ -250,7 +264,33 @@ fn app(
         section,
         limits,
         report,
+        raised,
     })
+}
+
+/// Says it if an app has rights beyond the default only by trust in who signed
+/// its image: what became of its isolators would be another thing without.
+fn raised(
+    name: &AcName,
+    request: &Request,
+    wanted: &AppRequest,
+    source: &Source<'_>,
+    whole: &PodIsolation,
+    host: &Host,
+    report: &[Entry],
+) -> Result<Option<String>> {
+    if !source.trusted {
+        return Ok(None);
+    }
+    let without = merge(name.as_str(), request, wanted, source.manifest, false)?;
+    let isolators = &without.app.isolators;
+    let without = isolators::of_app(name.as_str(), isolators, whole, host)?;
+    Ok((without.report != *report).then(|| {
+        format!(
+            "app `{name}` has rights beyond the default, because of who signed image `{}`",
+            source.manifest.name
+        )
+    }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::devices::Wanted;
+use super::grant::Grant;
 use super::volume::Requested;
 use crate::ground::zone::Zone;
 use crate::ground::{Error, Result};
@@ -90,6 +91,8 @@ pub(crate) struct AppRequest {
     pub(crate) environment: Vec<Variable>,
     /// Bounds in the place of the image's of the same name.
     pub(crate) isolators: Vec<Isolator>,
+    /// Which of the image's go beyond the default.
+    pub(crate) grant: Grant,
     /// Devices of the host.
     pub(crate) devices: Vec<Wanted>,
     /// Its root cannot be written to, and why not.

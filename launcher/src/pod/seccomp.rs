@@ -9,6 +9,10 @@
 //! - *retain* leaves only its calls, and those without which no program begins
 //!   or ends; `@appc.io/all` in it stands for no filter at all.
 //!
+//! A set to retain that only an image asks for leaves no call that the default
+//! does not: of its calls, and of all, those remain that the default allows, and
+//! those that the default judges by an argument are judged as they are there.
+//!
 //! A set may name our own groups: `@nosecone/default` is what the default
 //! filter allows, or, in a set of calls to remove, what it does not. The names
 //! by which rkt's users know such groups are understood as that.
@@ -30,6 +34,7 @@ use stage1_init::Capabilities;
 
 use self::default::{Circumstances, EPERM};
 use self::program::{Action, Filter, Rule};
+use super::grant;
 use super::standard::CAPABILITIES;
 use crate::ground::{Error, Result};
 use crate::words::manifest::isolator::Calls;
@@ -52,8 +57,13 @@ const TRACED_BEFORE_FILTERED: (u32, u32) = (4, 8);
 pub(crate) enum Wish<'a> {
     /// Nothing.
     Default,
-    /// `os/linux/seccomp-retain-set`
-    Retain(&'a Calls),
+    /// `os/linux/seccomp-retain-set`; `bounded`: within the default.
+    Retain {
+        /// What remains.
+        calls: &'a Calls,
+        /// Nothing beyond the default.
+        bounded: bool,
+    },
     /// `os/linux/seccomp-remove-set`
     Remove(&'a Calls),
 }
@@ -89,6 +99,8 @@ pub(crate) struct Verdict {
     pub(crate) program: Option<Program>,
     /// Sentences about what was understood differently, or not at all.
     pub(crate) notes: Vec<String>,
+    /// A set that only an image asks for goes beyond the default.
+    pub(crate) kept_back: bool,
 }
 
 /// What a wildcard stands for.
@@ -101,8 +113,11 @@ enum Group {
     Default,
 }
 
+/// Everything, in a set to retain.
+const ALL: &str = "@appc.io/all";
+
 const GROUPS: &[(&str, Group)] = &[
-    ("@appc.io/all", Group::All),
+    (ALL, Group::All),
     ("@appc.io/empty", Group::Empty),
     ("@nosecone/default", Group::Default),
     ("@rkt/default-whitelist", Group::Default),
@@ -143,6 +158,7 @@ pub(crate) fn decide(
         return Ok(Verdict {
             program: Some(Program::default()),
             notes: Vec::new(),
+            kept_back: false,
         });
     }
     let has = |word: &str| {
@@ -151,16 +167,26 @@ pub(crate) fn decide(
     };
     let default = default::filter(arch, &Circumstances { has: &has, ptrace });
     let mut notes = Vec::new();
+    let mut beyond = Vec::new();
     let filter = match wish {
         Wish::Default => Some(default),
-        Wish::Retain(calls) => retain(&default, calls, &mut notes),
+        Wish::Retain {
+            calls,
+            bounded: true,
+        } => Some(retain_within(&default, calls, &mut beyond, &mut notes)),
+        Wish::Retain { calls, .. } => retain(&default, calls, &mut notes),
         Wish::Remove(calls) => Some(remove(default, calls, &mut notes)),
     };
+    notes.extend(grant::beyond(&beyond));
     let program = filter.map(|filter| Program {
         bytes: Cow::Owned(filter.bytes()),
         summary: Cow::Owned(listing::listing(&filter)),
     });
-    Ok(Verdict { program, notes })
+    Ok(Verdict {
+        program,
+        notes,
+        kept_back: !beyond.is_empty(),
+    })
 }
 
 /// The members of a set that mean something.
@@ -237,15 +263,41 @@ fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Fi
             }
         }
     }
+    let allow = Rule::Always(Action::Allow);
     let life = LIFE.iter().filter_map(|name| default.arch.number(name));
     for number in members.numbers.into_iter().chain(life) {
-        rules.insert(number, Rule::Always(Action::Allow));
+        rules.insert(number, allow);
     }
     Some(Filter {
         arch: default.arch,
         rules,
         otherwise,
     })
+}
+
+/// As [`retain`], of these calls as much as the default leaves. What is `beyond`
+/// fails as it does there: a program that has it in its set can do without.
+fn retain_within<'a>(
+    default: &Filter,
+    calls: &'a Calls,
+    beyond: &mut Vec<&'a str>,
+    notes: &mut Vec<String>,
+) -> Filter {
+    let Some(mut filter) = retain(default, calls, notes) else {
+        beyond.push(ALL);
+        return default.clone();
+    };
+    for name in &calls.set {
+        if let Some(number) = default.arch.number(name)
+            && let Some(&rule) = default.rules.get(&number)
+        {
+            if matches!(rule, Rule::Always(Action::Errno(_))) {
+                beyond.push(name);
+            }
+            filter.rules.insert(number, rule);
+        }
+    }
+    filter
 }
 
 /// The default, without these calls.

@@ -42,11 +42,16 @@ pub(super) fn compose(
         Directive::Keyring {},
         "default: keyrings have no namespaces",
     );
-    let Rights { capabilities, .. } = app.rights;
+    let Rights {
+        capabilities,
+        kept_back,
+        ..
+    } = app.rights;
     let set = CapabilitySet::Only(capabilities);
     plan.push(
         Directive::Bounding { set },
         match capabilities == CAPABILITIES {
+            _ if kept_back.capabilities => "isolator of capabilities, within the default",
             true => "default of the specification",
             false => "isolator of capabilities",
         },
@@ -77,6 +82,7 @@ pub(super) fn compose(
     if let Some((fd, program)) = filter {
         let which = match program.is_default() {
             true => "default",
+            false if kept_back.calls => "isolator of system calls, within the default",
             false => "isolator of system calls",
         };
         plan.push(

@@ -34,6 +34,10 @@ pub(crate) struct Isolator {
     pub(crate) name: AcIdentifier,
     /// What it demands.
     pub(crate) bound: Bound,
+    /// Nobody but an image asks for it, so that it gives no right beyond the
+    /// default. Every manifest is taken for an image's until somebody who knows
+    /// better says otherwise.
+    pub(crate) bounded: bool,
     /// Its value as it was written.
     raw: Value,
 }
@@ -125,13 +129,14 @@ impl std::fmt::Display for SelinuxContext {
 }
 
 impl Isolator {
-    /// Makes an isolator of a value, as a manifest or the operator gives it.
+    /// Makes an isolator of a value that the operator gives.
     pub(crate) fn new(name: &str, value: Value) -> Result<Self> {
         let warnings = crate::words::json::Warnings::default();
         let bound = bound(name, &Node::root(&value, &warnings))?;
         Ok(Self {
             name: AcIdentifier::parse(name)?,
             bound,
+            bounded: false,
             raw: value,
         })
     }
@@ -211,7 +216,12 @@ fn one(node: &Node<'_>) -> Result<Isolator> {
         (Bound::Unknown, raw.unwrap_or(Value::Null))
     };
     fields.finish();
-    Ok(Isolator { name, bound, raw })
+    Ok(Isolator {
+        name,
+        bound,
+        bounded: true,
+        raw,
+    })
 }
 
 /// The isolators that can stand only once in a list.

@@ -1,0 +1,187 @@
+//! Sets of calls, judged by what the bytes do that are made of them.
+
+use super::*;
+
+fn decided(wish: Wish<'_>) -> Verdict {
+    decide(wish, CAPABILITIES, (6, 1)).unwrap()
+}
+
+/// What a decided filter does with a call of this architecture, by its bytes.
+fn does(verdict: &Verdict, name: &str) -> u32 {
+    let arch = Arch::named(std::env::consts::ARCH).unwrap();
+    does_number(verdict, arch.number(name).unwrap())
+}
+
+fn does_number(verdict: &Verdict, number: u32) -> u32 {
+    let arch = Arch::named(std::env::consts::ARCH).unwrap();
+    run(&compiled(verdict), Call::of(arch, number))
+}
+
+fn compiled(verdict: &Verdict) -> Vec<Instruction> {
+    let bytes = &verdict.program.as_ref().unwrap().bytes;
+    bytes
+        .chunks(8)
+        .map(|bytes| Instruction {
+            code: u16::from_le_bytes(bytes[..2].try_into().unwrap()),
+            if_true: bytes[2],
+            if_false: bytes[3],
+            operand: u32::from_le_bytes(bytes[4..].try_into().unwrap()),
+        })
+        .collect()
+}
+
+#[test]
+fn a_set_to_retain_blocks_everything_else() {
+    let calls = calls(&["read", "write"], None);
+    let verdict = decided(Wish::Retain {
+        calls: &calls,
+        bounded: false,
+    });
+    assert_eq!(verdict.notes, [""; 0]);
+    for (name, expected) in [
+        ("read", ALLOW),
+        ("write", ALLOW),
+        ("execve", ALLOW),
+        ("exit_group", ALLOW),
+        ("rt_sigreturn", ALLOW),
+        ("openat", KILL),
+        ("mount", KILL),
+        ("clone3", KILL),
+    ] {
+        assert_eq!(does(&verdict, name), expected, "{name}");
+    }
+    assert_eq!(does_number(&verdict, 599), KILL);
+    assert_eq!(
+        verdict.program.unwrap().summary,
+        "7 calls are allowed: execve exit exit_group read restart_syscall rt_sigreturn write; \
+         others: kill"
+    );
+}
+
+#[test]
+fn a_set_to_remove_blocks_its_calls_and_the_defaults() {
+    let calls = calls(&["chmod", "fchmodat", "mount"], Some("EXFULL"));
+    let verdict = decided(Wish::Remove(&calls));
+    assert_eq!(verdict.notes, [""; 0]);
+    for (name, expected) in [
+        ("fchmodat", 0x0005_0000 | 54),
+        ("mount", 0x0005_0000 | 54),
+        ("umount2", EPERM),
+        ("read", ALLOW),
+    ] {
+        assert_eq!(does(&verdict, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn wildcards_mask_the_rest_of_their_set() {
+    let all = calls(&["read", "@appc.io/all"], None);
+    assert_eq!(
+        decided(Wish::Retain {
+            calls: &all,
+            bounded: false
+        })
+        .program,
+        None
+    );
+    let empty = calls(&["read", "@appc.io/empty"], None);
+    let verdict = decided(Wish::Remove(&empty));
+    assert_eq!(does(&verdict, "read"), ALLOW);
+    assert!(verdict.program.unwrap().bytes == DEFAULT);
+}
+
+#[test]
+fn our_group_is_the_default() {
+    for group in ["@nosecone/default", "@rkt/default-whitelist"] {
+        let calls = calls(&[group, "mount"], None);
+        let verdict = decided(Wish::Retain {
+            calls: &calls,
+            bounded: false,
+        });
+        assert_eq!(does(&verdict, "read"), ALLOW);
+        assert_eq!(does(&verdict, "mount"), ALLOW);
+        assert_eq!(does(&verdict, "umount2"), KILL);
+        // How a libc finds out what it has to do without.
+        assert_eq!(does(&verdict, "clone3"), ENOSYS);
+        assert_eq!(does_number(&verdict, 599), ENOSYS);
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_told() {
+    let strange = calls(&["read", "ponies", "@vendor/x"], Some("EBOGUS"));
+    let verdict = decided(Wish::Remove(&strange));
+    assert_eq!(
+        verdict.notes,
+        [
+            "`ponies`, `@vendor/x` are no system calls here and are passed over",
+            "`EBOGUS` is no error here, so a call that is not allowed kills",
+        ]
+    );
+    assert_eq!(does(&verdict, "read"), KILL);
+    let misplaced = calls(&["@appc.io/empty", "@docker/default-whitelist"], None);
+    assert_eq!(
+        decided(Wish::Retain {
+            calls: &misplaced,
+            bounded: false
+        })
+        .notes,
+        [
+            "`@docker/default-whitelist` is taken as `@nosecone/default`",
+            "`@appc.io/empty` has no meaning in a set to retain",
+        ]
+    );
+}
+
+#[test]
+fn a_set_that_only_an_image_asks_for_stays_within_the_default() {
+    let bounded = |set: &[&str]| {
+        let calls = calls(set, None);
+        decided(Wish::Retain {
+            calls: &calls,
+            bounded: true,
+        })
+    };
+    let all = bounded(&["read", "@appc.io/all"]);
+    assert!(all.program.as_ref().unwrap().bytes == DEFAULT);
+    assert_eq!(
+        all.notes,
+        ["`@appc.io/all` is beyond the default; `--allow-isolators` grants it"]
+    );
+    let single = bounded(&["write", "mount", "clone3", "bpf", "socket", "clone"]);
+    assert_eq!(
+        single.notes,
+        ["`mount`, `clone3`, `bpf` are beyond the default; `--allow-isolators` grants it"]
+    );
+    assert!(all.kept_back && single.kept_back);
+    for (name, expected) in [
+        ("write", ALLOW),
+        ("mount", EPERM),
+        ("bpf", EPERM),
+        // As a libc expects that does without.
+        ("clone3", ENOSYS),
+        ("read", KILL),
+    ] {
+        assert_eq!(does(&single, name), expected, "{name}");
+    }
+    let arch = Arch::named(std::env::consts::ARCH).unwrap();
+    let mut default = default_filter(arch);
+    default.rules.retain(|number, _| {
+        ["socket", "clone"]
+            .iter()
+            .any(|name| arch.number(name) == Some(*number))
+    });
+    let program = compiled(&single);
+    for &number in default.rules.keys() {
+        for value in arguments() {
+            let call = Call::of(arch, number).with(0, value);
+            assert_eq!(
+                run(&program, call),
+                meant(&default, call),
+                "{number} {value:#x}"
+            );
+        }
+    }
+    let modest = bounded(&["read", "@nosecone/default"]);
+    assert!(modest.notes.is_empty() && !modest.kept_back);
+}
