@@ -86,3 +86,15 @@ pub(crate) fn locks(directory: &Path) -> Vec<String> {
     let lines = text.lines().filter(ours);
     lines.map(|line| format!("locked: {line}")).collect()
 }
+
+/// Whether pid namespaces have a `kernel.pid_max` of their own, by which pods are
+/// kept from having processes without end.
+pub(crate) fn numbers_end() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let version = (
+        numbers.next().unwrap().unwrap(),
+        numbers.next().unwrap().unwrap(),
+    );
+    version >= (6, 14)
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::case;
 use crate::aci::{Aci, manifest};
 use crate::host::{self, Call, Scratch, launcher};
+use crate::{cgroups, kernel};
 
 /// An image of the probe with these isolators.
 fn image(scratch: &Scratch, isolators: &str) -> PathBuf {
@@ -135,7 +136,7 @@ fn a_call_that_the_default_refuses_stays_refused_whatever_an_image_names() {
             let words = names.map(|name| ["--try", name]).concat();
             run(&scratch, &isolators, &[], &words).run().exits(0).says(
                 "try keyctl: EPERM\ntry unshare-user: EPERM\ntry handle: EPERM\ntry bpf: EPERM\n\
-             try af-alg: EPERM\ntry tiocsti: EPERM\n",
+             try af-alg: EAFNOSUPPORT\ntry tiocsti: EPERM\n",
             );
         },
     );
@@ -183,4 +184,135 @@ fn what_is_granted_is_had() {
     run(&own)
         .says("bounding 0000000000200000\nseccomp 0\n")
         .complains("");
+}
+
+/// How many children a bomb of the probe has made until it could not.
+#[track_caller]
+fn children(said: &str) -> u32 {
+    let count = said.strip_prefix("children ");
+    let count = count.and_then(|rest| rest.strip_suffix(": EAGAIN\n")?.parse().ok());
+    count.unwrap_or_else(|| panic!("no number of children that could be made: {said}"))
+}
+
+// A fork bomb (CAPEC-469): the table of processes is the host's. cgroups(7) has
+// a controller for it; since Linux 6.14 pid namespaces have a `pid_max`
+// (kernel commit 7863dcc72d0f).
+#[test]
+fn a_pod_has_no_more_processes_than_it_may() {
+    require_root!();
+    case("H7a", "a fork bomb ends within its pod", || {
+        let scratch = Scratch::new();
+        let before = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
+        let bomb = |options: &[&str]| {
+            let run = launcher(&scratch.join("dir")).arg("run").args(options);
+            let run = run.arg(host::image("probe"));
+            let ran = run.args(["--", "--fork-bomb"]).run().exits(0).complains("");
+            children(&ran.stdout)
+        };
+        if !cgroups::mounts("cgroup", "pids").is_empty() {
+            let count = bomb(&["--pids-limit", "40"]);
+            assert!((30..40).contains(&count), "{count}");
+        }
+        if kernel::numbers_end() {
+            let count = bomb(&[]);
+            assert!((3500..4096).contains(&count), "{count}");
+        }
+        let after = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
+        assert_eq!(after, before, "the host's own numbers end elsewhere now");
+    });
+}
+
+// A command in a pod that is not counted with it is CVE-2019-10147.
+#[test]
+fn a_command_in_a_pod_is_counted_with_it() {
+    const UUID: &str = "1f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7b01";
+    require_root!();
+    case("H7b", "a fork bomb by `enter` ends within its pod", || {
+        let bomb = |options: &[&str]| {
+            let scratch = Scratch::new();
+            let dir = scratch.join("dir");
+            let run = launcher(&dir).args(["run", "--uuid", UUID]).args(options);
+            let run = run.arg(host::image("probe"));
+            let mut running = run.args(["--", "--trap-exit", "15", "0"]).start();
+            running.until_it_says("waiting");
+            let enter = launcher(&dir).args(["enter", UUID, "/probe", "--fork-bomb"]);
+            let said = enter.run().exits(0).stdout;
+            running.signal(rustix::process::Signal::TERM);
+            running.end().exits(0).complains("");
+            children(&said)
+        };
+        if !cgroups::mounts("cgroup", "pids").is_empty() {
+            let count = bomb(&["--pids-limit=40"]);
+            assert!((30..40).contains(&count), "{count}");
+        }
+        if kernel::numbers_end() {
+            let count = bomb(&[]);
+            assert!((3500..4096).contains(&count), "{count}");
+        }
+    });
+}
+
+// tmpfs(5): without a size it may take half of the memory, and two of them all.
+#[test]
+fn the_memory_that_a_pod_writes_to_has_an_end() {
+    require_root!();
+    case(
+        "H7c",
+        "/tmp takes a quarter of the memory at most, or as said",
+        || {
+            let size = |options: &[&str]| {
+                let scratch = Scratch::new();
+                let run = launcher(&scratch.join("dir")).arg("run");
+                let run = run.arg(host::image("probe")).args(options);
+                let ran = run.args(["--", "--read-file", "/proc/self/mounts"]).run();
+                let said = ran.exits(0).complains("").stdout;
+                let tmp = said.lines().find(|line| line.starts_with("tmpfs /tmp "));
+                let size = tmp.and_then(|line| line.split_once("size=")?.1.split_once('k'));
+                size.unwrap_or_else(|| panic!("{said}"))
+                    .0
+                    .parse::<u64>()
+                    .unwrap()
+            };
+            let memory = fs::read_to_string("/proc/meminfo").unwrap();
+            let total = memory
+                .lines()
+                .find_map(|line| line.strip_prefix("MemTotal:"));
+            let total: u64 = total
+                .unwrap()
+                .trim()
+                .trim_end_matches(" kB")
+                .parse()
+                .unwrap();
+            assert!(size(&[]).abs_diff(total / 4) < 64, "{} {total}", size(&[]));
+            assert_eq!(size(&["--tmpfs=/tmp:size=64Ki"]), 64);
+            assert!(size(&["--tmpfs=/tmp:size=10%"]).abs_diff(total / 10) < 64);
+        },
+    );
+}
+
+#[test]
+fn memory_that_is_full_takes_no_more() {
+    require_root!();
+    let scratch = Scratch::new();
+    let much = "x".repeat(100_000);
+    let run = launcher(&scratch.join("dir")).arg("run");
+    let run = run.arg(host::image("probe"));
+    let run = run.args([
+        "--tmpfs=/data:size=64Ki,mode=0700",
+        "--readonly-rootfs",
+        "--",
+    ]);
+    let words = [
+        "--write-file",
+        "/data/a",
+        "x",
+        "--write-file",
+        "/data/b",
+        &much,
+    ];
+    run.args(words)
+        .run()
+        .exits(0)
+        .complains("")
+        .says("write /data/a: ok\nwrite /data/b: ENOSPC\n");
 }

@@ -398,6 +398,46 @@ fn options_of_apps() {
             "`--oom-score-adj`: expected a whole number from -1000 to 1000, found `1001`",
         ),
         (
+            "--pids-limit 0 a.aci",
+            "`--pids-limit`: `0` is no number of processes\nhint: a whole number from 1 on, or `unlimited`",
+        ),
+        (
+            "--pids-limit none a.aci",
+            "`--pids-limit`: `none` is no number of processes\nhint: a whole number from 1 on, or `unlimited`",
+        ),
+        (
+            "a.aci --allow-isolators=seccomp",
+            "`--allow-isolators`: no rights are given by an isolator `seccomp`\nhint: there are `os/linux/apparmor-profile`, `os/linux/capabilities-retain-set`, `os/linux/oom-score-adj`, `os/linux/seccomp-retain-set`, `os/linux/selinux-context`",
+        ),
+        (
+            "a.aci --tmpfs data",
+            "`--tmpfs`: `data` is not an absolute path\nhint: paths in manifests start with `/`, the root of the image",
+        ),
+        (
+            "a.aci --tmpfs /dev/shm",
+            "`--tmpfs`: cannot mount memory on `/dev/shm`: every app has its own there",
+        ),
+        (
+            "a.aci --tmpfs /a/../proc",
+            "`--tmpfs`: cannot mount memory on `/a/../proc`: `..` leads elsewhere than it says",
+        ),
+        (
+            "a.aci --tmpfs /a:size=0",
+            "`--tmpfs`: `0` is less than a page of memory\nhint: bytes are meant; `16Mi` is 16 times 1024 times 1024",
+        ),
+        (
+            "a.aci --tmpfs /a:size=101%",
+            "`--tmpfs`: `101%` is no part of the memory\nhint: from `1%` to `100%`",
+        ),
+        (
+            "a.aci --tmpfs /a:size=1Mi,owner=7",
+            "`--tmpfs`: there is no key `owner`\nhint: the keys are `size`, `mode`",
+        ),
+        (
+            "a.aci --tmpfs /a:mode=rw",
+            "`--tmpfs`: `rw` is no mode: octal digits up to `7777` are wanted",
+        ),
+        (
             "a.aci --cpu-shares many",
             "`--cpu-shares`: `many` is no whole number",
         ),

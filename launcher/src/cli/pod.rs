@@ -41,6 +41,7 @@ const POD: Table = &[
     ("--log-size", One),
     ("--name", One),
     ("--no-overlay", Nothing),
+    ("--pids-limit", One),
     ("--plan", One),
     ("--pod-manifest", One),
     ("--pull-policy", One),
@@ -76,6 +77,7 @@ const APP: Table = &[
     ("--readonly-rootfs", Nothing),
     ("--seccomp", One),
     ("--supplementary-gids", One),
+    ("--tmpfs", Many),
     ("--user", One),
     ("--user-annotation", Many),
     ("--user-label", Many),
@@ -236,6 +238,7 @@ fn options(split: Split) -> Result<run::Options> {
         volumes: pod.values("--volume", values::volume)?,
         variables,
         annotations: annotations(pod)?,
+        isolators: pod.values("--pids-limit", values::processes)?,
         ..Request::default()
     };
     Ok(run::Options {
@@ -274,6 +277,7 @@ fn app(part: &Part) -> Result<AppRequest> {
             .value("--allow-isolators", grant)?
             .unwrap_or_default(),
         devices: options.values("--device", devices::parse)?,
+        tmpfs: options.values("--tmpfs", values::tmpfs)?,
         read_only: read_only.then_some("option --readonly-rootfs"),
         mounts: mounts
             .into_iter()

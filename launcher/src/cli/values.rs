@@ -6,9 +6,10 @@
 
 use super::split::boolean;
 use crate::ground::{Error, Result};
+use crate::pod::tmpfs::{Size, Tmpfs};
 use crate::pod::volume::Requested;
 use crate::words::json::{Object, Value};
-use crate::words::manifest::isolator::Isolator;
+use crate::words::manifest::isolator::{Isolator, PROCESSES};
 use crate::words::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
 use crate::words::quote::quoted;
 use crate::words::types::{AcName, Quantity, absolute};
@@ -193,6 +194,48 @@ pub(super) fn number(name: &str, text: &str) -> Result<Isolator> {
         .parse()
         .map_err(|_| Error::usage(format!("{} is no whole number", quoted(text))))?;
     Isolator::new(name, number.into())
+}
+
+/// Makes an isolator of processes: `--pids-limit`.
+pub(super) fn processes(text: &str) -> Result<Isolator> {
+    let limit: Value = match text.parse::<i64>() {
+        Ok(number) => number.into(),
+        Err(_) => text.into(),
+    };
+    if text != "unlimited" && text.parse().map_or(true, |number: i32| number < 1) {
+        return Err(
+            Error::usage(format!("{} is no number of processes", quoted(text)))
+                .hint("a whole number from 1 on, or `unlimited`"),
+        );
+    }
+    Isolator::new(PROCESSES, Object::new().with("limit", limit).into())
+}
+
+/// Reads a file system in memory: `/PATH[:size=SIZE,mode=MODE]`.
+pub(super) fn tmpfs(text: &str) -> Result<Tmpfs> {
+    let (path, keys) = text.split_once(':').unwrap_or((text, ""));
+    let keys = keys.split(',').filter(|part| !part.is_empty());
+    let mut keys = Parts::read(keys, &["size", "mode"])?;
+    let size = keys.take("size").map_or(Ok(Size::default()), size)?;
+    let mode = keys.take("mode").map(mode).transpose()?;
+    Tmpfs::new(path, size, mode)
+}
+
+/// Reads a size: bytes, or hundredths of the memory.
+fn size(text: &str) -> Result<Size> {
+    if let Some(number) = text.strip_suffix('%') {
+        let part = number.parse().ok().filter(|part| (1..=100).contains(part));
+        return part.map(Size::Percent).ok_or_else(|| {
+            Error::usage(format!("{} is no part of the memory", quoted(text)))
+                .hint("from `1%` to `100%`")
+        });
+    }
+    let bytes = Quantity::parse(text)?;
+    if bytes.units() < PAGE {
+        let less = format!("{} is less than a page of memory", quoted(text));
+        return Err(Error::usage(less).hint("bytes are meant; `16Mi` is 16 times 1024 times 1024"));
+    }
+    Ok(Size::Bytes(bytes.units().unsigned_abs()))
 }
 
 /// Makes an isolator of capabilities: `CAP_CHOWN,CAP_KILL`.

@@ -19,13 +19,13 @@ use crate::image::raise;
 use crate::image::store::{Image, Store};
 use crate::image::tree::Stack;
 use crate::pod::cgroup::record;
-use crate::pod::compose::{Pod, compose};
+use crate::pod::compose::{PID_MAX, Pod, compose};
 use crate::pod::directory::{self, PodDirectory};
 use crate::pod::isolators::{Entry, require_all};
 use crate::pod::metadata;
 use crate::pod::overlay::Overlay;
 use crate::pod::plan::Plan;
-use crate::pod::reify::{Source, reify};
+use crate::pod::reify::{OWN_PID_MAX_SINCE, Source, reify};
 use crate::pod::request::Request;
 use crate::pod::secret;
 use crate::pod::{find, render, terminal};
@@ -80,6 +80,8 @@ Pod options, before the first image:
                     called so
   --no-overlay      copy the images' files, rather than lay them under an
                     overlay
+  --pids-limit N    how many processes and threads the pod has at most; or
+                    `unlimited` (4096)
   --plan FILE       execute a plan, as `launcher plan` prints it, instead of
                     composing one; `-` is the standard input
   --pod-manifest FILE
@@ -140,6 +142,11 @@ App options, behind the image; they count more than what the image says:
                     allows no other system calls, or not these
   --supplementary-gids GID,...
                     its only other groups
+  --tmpfs PATH[:size=SIZE][,mode=MODE]
+                    mounts a file system in memory. SIZE is in bytes, such as
+                    `64Mi`, or in hundredths of the memory (25%); MODE is that of
+                    its directory (1777). May be repeated; also for /tmp, which is
+                    such a one where the image has none
   --user USER       a name or number of the image, or a path whose owner it is
   --user-annotation NAME=VALUE
   --user-label NAME=VALUE
@@ -201,10 +208,11 @@ pub(crate) fn run_prepared(
     uuid: &str,
     manner: Manner,
 ) -> std::result::Result<Ran, NotRun> {
-    Host::observe().require_privilege()?;
+    let host = Host::observe();
+    host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let uuid = find::prepared(&dirs, uuid)?;
-    let (directory, plan) = match take(&dirs, uuid) {
+    let (directory, plan) = match take(&host, &dirs, uuid) {
         Ok(taken) => taken,
         Err(error) => match directory::open_in(&dirs, State::Prepared, uuid)? {
             Some(_) => return Err(error.into()),
@@ -218,10 +226,28 @@ pub(crate) fn run_prepared(
 }
 
 /// Takes a prepared pod, if it can be run.
-fn take(dirs: &Dirs, uuid: Uuid) -> Result<(PodDirectory<'_>, Plan)> {
+fn take<'a>(host: &Host, dirs: &'a Dirs, uuid: Uuid) -> Result<(PodDirectory<'a>, Plan)> {
     let plan = Plan::read(&directory::read(dirs, State::Prepared, uuid, "plan")?)?;
+    check_numbers(host, &plan)?;
     check_layers(uuid, &plan)?;
     Ok((PodDirectory::take_prepared(dirs, uuid)?, plan))
+}
+
+/// Checks that a plan that another kernel was meant to execute leaves the
+/// numbers of this machine's processes alone.
+fn check_numbers(host: &Host, plan: &Plan) -> Result<()> {
+    let sets = |_: u32, directive: &Directive<'_>, _: &str| match directive {
+        Directive::Sysctl { key, .. } => (*key == PID_MAX).then_some(()),
+        _ => None,
+    };
+    if host.kernel >= OWN_PID_MAX_SINCE || plan.find(sets).is_none() {
+        return Ok(());
+    }
+    let (major, minor) = OWN_PID_MAX_SINCE;
+    Err(Error::invalid(format!(
+        "cannot execute the plan: before Linux {major}.{minor} it would set `kernel.pid_max` for the whole host"
+    ))
+    .hint("`launcher plan` makes one for this kernel"))
 }
 
 /// Checks that the images under a plan's overlays are still there.
@@ -250,9 +276,11 @@ pub(crate) fn run_plan(
     name: Option<AcName>,
     manner: Manner,
 ) -> std::result::Result<Ran, NotRun> {
-    Host::observe().require_privilege()?;
+    let host = Host::observe();
+    host.require_privilege()?;
     let dirs = Dirs::open(dir)?;
     let plan = read_plan(file)?;
+    check_numbers(&host, &plan)?;
     let uuid = uuid_of(&dirs, &plan)?;
     let directory = PodDirectory::create(&dirs, uuid, State::Run, name)?;
     directory.write("plan", plan.text().as_bytes())?;

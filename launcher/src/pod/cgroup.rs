@@ -45,7 +45,7 @@ use super::isolators::Limits;
 use crate::ground::{Context as _, Error, Kind, Result, bpf};
 use crate::words::types::Uuid;
 
-pub(crate) use self::hierarchy::{Hierarchy, discover};
+pub(crate) use self::hierarchy::{Hierarchy, counts_processes, discover};
 pub(crate) use self::settings::disks;
 
 /// How the names of our groups begin.
@@ -144,6 +144,7 @@ fn within(app: &Limits, pod: &Limits) -> Limits {
         memory_request: app.memory_request.or(pod.memory_request),
         block_bandwidth: app.block_bandwidth.or(pod.block_bandwidth),
         block_operations: app.block_operations.or(pod.block_operations),
+        processes: app.processes.or(pod.processes),
         devices: app.devices.clone().or_else(|| pod.devices.clone()),
     }
 }

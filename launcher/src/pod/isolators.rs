@@ -17,10 +17,10 @@ use stage1_init::Capabilities;
 use super::devices::Rule;
 use super::grant;
 use super::seccomp::{self, Program, Wish};
-use super::standard::CAPABILITIES;
+use super::standard::{CAPABILITIES, PROCESSES as PROCESSES_BY_DEFAULT};
 use crate::ground::host::Host;
 use crate::ground::{Error, Result};
-use crate::words::manifest::isolator::{Bound, Isolator, Reservation, Scope};
+use crate::words::manifest::isolator::{Bound, Isolator, PROCESSES, Reservation, Scope};
 use crate::words::types::Quantity;
 
 /// How much of the machine an app, or a pod, may use. `None` is no limit.
@@ -39,6 +39,8 @@ pub(crate) struct Limits {
     pub(crate) block_bandwidth: Option<u64>,
     /// Operations per second, likewise.
     pub(crate) block_operations: Option<u64>,
+    /// Processes and threads.
+    pub(crate) processes: Option<u64>,
     /// The only devices that can be used.
     pub(crate) devices: Option<Vec<Rule>>,
 }
@@ -94,6 +96,8 @@ pub(crate) struct AppIsolation {
 pub(crate) struct PodIsolation {
     /// The limits of all its apps together.
     pub(crate) limits: Limits,
+    /// Nobody says how many processes there may be, so that it is the default.
+    pub(crate) processes_by_default: bool,
     /// Kernel parameters of its namespaces.
     pub(crate) parameters: BTreeMap<String, String>,
     /// What security modules hold those apps to that say nothing themselves.
@@ -143,6 +147,7 @@ impl Limits {
                 &mut self.block_operations,
                 outer.block_operations,
             ),
+            (PROCESSES, &mut self.processes, outer.processes),
         ] {
             if let (Some(mine), Some(most)) = (*own, outer)
                 && mine > most
@@ -211,6 +216,11 @@ pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> 
         };
         let entry = Entry::new(isolator.name.as_str(), "the pod", fate);
         pod.report.push(entry);
+    }
+    let bounds_processes = |isolator: &Isolator| matches!(isolator.bound, Bound::Processes(_));
+    if !isolators.iter().any(bounds_processes) {
+        pod.limits.processes = Some(PROCESSES_BY_DEFAULT);
+        pod.processes_by_default = true;
     }
     pod
 }
@@ -330,6 +340,7 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Fate {
         }
         Bound::BlockBandwidth(wanted) => limits.block_bandwidth = wanted.map(units),
         Bound::BlockIops(wanted) => limits.block_operations = wanted.map(units),
+        Bound::Processes(wanted) => limits.processes = wanted.map(u64::from),
         Bound::NetworkBandwidth(_) => {
             return Fate::Ignored("the speed of networks is not limited".to_owned());
         }

@@ -36,6 +36,7 @@ mod standard;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod terminal;
+pub(crate) mod tmpfs;
 pub(crate) mod tree;
 mod union;
 pub(crate) mod volume;

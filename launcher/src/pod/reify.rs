@@ -13,6 +13,7 @@ use super::isolators::{self, AppIsolation, Entry, Limits, PodIsolation};
 use super::merge::{Merged, merge};
 use super::request::{AppRequest, Request, Sourced};
 use super::standard;
+use super::tmpfs;
 use super::volume::{Look, Mounting, Volumes};
 use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Result};
@@ -61,7 +62,7 @@ pub(crate) fn reify(
         ));
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
-    let whole = isolators::of_pod(&request.isolators, true, host);
+    let mut whole = isolators::of_pod(&request.isolators, true, host);
     let mut report = whole.report.clone();
     let (mut apps, mut sections, mut limits) = (Vec::new(), Vec::new(), Vec::new());
     let mut raised = Vec::new();
@@ -73,6 +74,8 @@ pub(crate) fn reify(
         report.extend(settled.report);
         raised.extend(settled.raised);
     }
+    let (counted, highest_pid) = processes(&whole, host);
+    whole.limits.processes = counted;
     let groups = groups(uuid, &whole.limits, &names, &limits)?;
     let filters = apps.iter().map(|app| app.rights.filter.as_ref());
     let descriptors = descriptors::label(filters, &groups);
@@ -92,6 +95,7 @@ pub(crate) fn reify(
         volumes: found.empty,
         groups,
         descriptors,
+        highest_pid,
         parameters: whole.parameters,
         isolators: report,
         notes,
@@ -106,6 +110,36 @@ pub(crate) fn reify(
             user_labels: request.user_labels.clone(),
         },
     })
+}
+
+/// Since this kernel each pid namespace has a `kernel.pid_max` of its own (commit
+/// 7863dcc72d0f); before, it is the host's.
+pub(crate) const OWN_PID_MAX_SINCE: (u32, u32) = (6, 14);
+
+/// The least that the kernel takes for it: numbers up to 300 are for daemons.
+const LEAST_PID_MAX: u64 = 301;
+
+/// Decides what counts the processes of a pod: returns the limit of its groups,
+/// and what its pid namespace gets as the end of its numbers. Who only gets the
+/// default should not wait for it: joining a group takes milliseconds, and the
+/// numbers none. A limit that was asked for is a group's, which is exact.
+fn processes(pod: &PodIsolation, host: &Host) -> (Option<u64>, Option<Sourced<u64>>) {
+    let Some(most) = pod.limits.processes else {
+        return (None, None);
+    };
+    let own = host.kernel >= OWN_PID_MAX_SINCE && most >= LEAST_PID_MAX;
+    let by_default = pod.processes_by_default;
+    let numbered = |reason| (None, Some(Sourced::new(most, reason)));
+    if own && by_default {
+        return numbered("default: a pod without end of processes would end the host");
+    }
+    match cgroup::counts_processes(&cgroup::discover(), by_default) {
+        true => (Some(most), None),
+        false if own => numbered("fallback: there is no controller that counts processes"),
+        false if by_default => (None, None),
+        // It was asked for: that there is nothing for it is an error.
+        false => (Some(most), None),
+    }
 }
 
 /// The groups of a pod with limits; none for one without.
@@ -216,6 +250,7 @@ fn app(
         points: &app.mount_points,
         rootfs: source.rootfs,
     })?;
+    tmpfs::check(name.as_str(), &wanted.tmpfs, &mounted)?;
     let top = source.rootfs.status("")?.unwrap_or(Status {
         directory: true,
         uid: 0,
@@ -255,6 +290,7 @@ fn app(
         rights,
         devices,
         mounted,
+        tmpfs: wanted.tmpfs.clone(),
         lacks,
         zone: request.zone.as_ref().and_then(|zone| zone.file.clone()),
         interactive: request.interactive,

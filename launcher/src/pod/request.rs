@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use super::devices::Wanted;
 use super::grant::Grant;
+use super::tmpfs::Tmpfs;
 use super::volume::Requested;
 use crate::ground::zone::Zone;
 use crate::ground::{Error, Result};
 use crate::words::manifest::PodManifest;
 use crate::words::manifest::app::{App, Variable};
-use crate::words::manifest::isolator::Isolator;
+use crate::words::manifest::isolator::{self, Isolator};
 use crate::words::manifest::pod::{ExposedPort, Mount};
 use crate::words::types::{AcName, Annotations};
 
@@ -95,6 +96,8 @@ pub(crate) struct AppRequest {
     pub(crate) grant: Grant,
     /// Devices of the host.
     pub(crate) devices: Vec<Wanted>,
+    /// File systems in memory.
+    pub(crate) tmpfs: Vec<Tmpfs>,
     /// Its root cannot be written to, and why not.
     pub(crate) read_only: Option<&'static str>,
     /// What is mounted where.
@@ -131,7 +134,10 @@ impl Request {
         let volumes = manifest.volumes.into_iter();
         self.volumes.extend(volumes.map(Requested::by_manifest));
         self.annotations = manifest.annotations;
-        self.isolators = manifest.isolators;
+        let options = std::mem::replace(&mut self.isolators, manifest.isolators);
+        for option in options {
+            isolator::replace(&mut self.isolators, option);
+        }
         self.ports = manifest.ports;
         self.user_annotations = manifest.user_annotations;
         self.user_labels = manifest.user_labels;

@@ -30,6 +30,10 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities::CHOWN
     .with(Capabilities::AUDIT_WRITE)
     .with(Capabilities::SETFCAP);
 
+/// Processes and threads that a pod may have where nobody says otherwise: more
+/// than servers have, and few enough for the host to go on.
+pub(crate) const PROCESSES: u64 = 4096;
+
 /// A file system that is mounted for every app.
 pub(crate) struct Fixture {
     /// Type, and source as /proc/self/mountinfo will show it.
@@ -115,12 +119,13 @@ const MQUEUE: Fixture = Fixture {
     mode: 0o755,
 };
 
-/// A temporary directory for images that bring none.
+/// A temporary directory for images that bring none. Left alone the kernel would
+/// let it take half of the memory.
 pub(crate) const TMP: Fixture = Fixture {
     kind: "tmpfs",
     target: "/tmp",
     flags: MountFlags::NOSUID.with(MountFlags::NODEV),
-    data: "mode=1777",
+    data: "mode=1777,size=25%",
     mode: 0o1777,
 };
 

@@ -407,7 +407,7 @@ fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
 }
 
 /// Tells whether a path is the other, or below it.
-fn is_in(path: &str, above: &str) -> bool {
+pub(super) fn is_in(path: &str, above: &str) -> bool {
     path.strip_prefix(above)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -54,6 +54,21 @@ pub(crate) fn find(hierarchies: &[Hierarchy], controller: Controller) -> Option<
     found.or_else(|| hierarchies.iter().find(programs))
 }
 
+/// Tells whether groups can count processes. `unasked`: without a change to what
+/// is there already, and without a way to fail that has been foreseen.
+pub(crate) fn counts_processes(hierarchies: &[Hierarchy], unasked: bool) -> bool {
+    let Some(found) = find(hierarchies, Controller::Processes) else {
+        return false;
+    };
+    let handed_down = || {
+        let file = found.base.join("cgroup.subtree_control");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        found.version == Version::One || text.split_whitespace().any(|word| word == "pids")
+    };
+    let writable = || rustix::fs::access(&found.base, rustix::fs::Access::WRITE_OK).is_ok();
+    !found.read_only && (!unasked || writable() && handed_down())
+}
+
 /// Reads /proc/self/mountinfo and /proc/self/cgroup; `controllers` returns what
 /// is in a file of version 2 that has to be looked at.
 ///

@@ -23,13 +23,21 @@ pub(crate) enum Controller {
     Memory,
     /// Block devices.
     Block,
+    /// How many processes there are.
+    Processes,
     /// Which devices can be used. In version 2 it has no files.
     Devices,
 }
 
 impl Controller {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Block, Self::Devices];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Cpu,
+        Self::Memory,
+        Self::Block,
+        Self::Processes,
+        Self::Devices,
+    ];
 
     /// Returns what the kernel calls it.
     pub(crate) const fn word(self, version: Version) -> &'static str {
@@ -38,6 +46,7 @@ impl Controller {
             (Self::Memory, _) => "memory",
             (Self::Block, Version::One) => "blkio",
             (Self::Block, Version::Two) => "io",
+            (Self::Processes, _) => "pids",
             (Self::Devices, _) => "devices",
         }
     }
@@ -48,6 +57,7 @@ impl Controller {
             Self::Cpu => "CONFIG_FAIR_GROUP_SCHED and CONFIG_CFS_BANDWIDTH",
             Self::Memory => "CONFIG_MEMCG",
             Self::Block => "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING",
+            Self::Processes => "CONFIG_CGROUP_PIDS",
             Self::Devices => "CONFIG_CGROUP_DEVICE",
         }
     }
@@ -58,6 +68,7 @@ impl Controller {
             Self::Cpu => "processor time",
             Self::Memory => "memory",
             Self::Block => "block devices",
+            Self::Processes => "processes",
             Self::Devices => "devices",
         }
     }
@@ -85,6 +96,7 @@ pub(crate) fn controllers(limits: &Limits) -> impl Iterator<Item = Controller> {
         (cpu, Controller::Cpu),
         (memory, Controller::Memory),
         (block, Controller::Block),
+        (limits.processes.is_some(), Controller::Processes),
         (limits.devices.is_some(), Controller::Devices),
     ]
     .into_iter()
@@ -171,6 +183,7 @@ pub(crate) fn settings(
                 set("io.max", Some(line), false);
             }
         }
+        (Controller::Processes, _) => set("pids.max", text(limits.processes), false),
         (Controller::Devices, Version::One) => {
             if let Some(rules) = &limits.devices {
                 set("devices.deny", Some("a".to_owned()), false);
@@ -236,6 +249,7 @@ mod tests {
             memory_request: Some(1 << 20),
             block_bandwidth: Some(1_000_000),
             block_operations: Some(500),
+            processes: Some(77),
             devices: Some(vec![Rule::parse("c 1:3 rwm").unwrap()]),
         }
     }
@@ -270,6 +284,7 @@ mod tests {
                 "blkio.throttle.write_bps_device=254:16 1000000",
                 "blkio.throttle.read_iops_device=254:16 500",
                 "blkio.throttle.write_iops_device=254:16 500",
+                "pids.max=77",
                 "devices.deny=a",
                 "devices.allow=c 1:3 rwm",
             ]
@@ -288,6 +303,7 @@ mod tests {
                 "memory.low=1048576",
                 "io.max=8:0 rbps=1000000 wbps=1000000 riops=500 wiops=500",
                 "io.max=254:16 rbps=1000000 wbps=1000000 riops=500 wiops=500",
+                "pids.max=77",
             ]
         );
     }

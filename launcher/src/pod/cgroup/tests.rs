@@ -316,6 +316,32 @@ impl Drop for Residue {
 }
 
 #[test]
+fn processes_are_counted_unasked_only_where_nothing_has_to_change() {
+    let scratch = std::env::temp_dir().join(format!("nosecone-pids-{}", std::process::id()));
+    std::fs::create_dir(&scratch).unwrap();
+    let one = |version, read_only| Hierarchy {
+        version,
+        controllers: vec!["pids".to_owned()],
+        base: scratch.clone(),
+        read_only,
+    };
+    let counts =
+        |version, read_only, unasked| counts_processes(&[one(version, read_only)], unasked);
+    assert!(!counts_processes(&[], false));
+    for unasked in [false, true] {
+        assert!(!counts(Version::One, true, unasked));
+        assert!(counts(Version::One, false, unasked));
+    }
+    let control = scratch.join("cgroup.subtree_control");
+    for (text, handed_down) in [("cpu memory\n", false), ("cpu pids\n", true)] {
+        std::fs::write(&control, text).unwrap();
+        assert_eq!(counts(Version::Two, false, true), handed_down);
+        assert!(counts(Version::Two, false, false));
+    }
+    std::fs::remove_dir_all(&scratch).unwrap();
+}
+
+#[test]
 fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
     let hierarchies = discover();
     let pod = Limits {
@@ -325,6 +351,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
         memory_request: Some(32 << 20),
         block_bandwidth: Some(1_000_000),
         block_operations: Some(500),
+        processes: Some(500),
         devices: None,
     };
     let app = Limits {

@@ -28,7 +28,7 @@ mod root;
 mod volumes;
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,7 @@ use super::isolators::{Entry, Rights};
 use super::merge::Reasons;
 use super::plan::{Plan, operand};
 use super::request::Sourced;
+use super::tmpfs::Tmpfs;
 use super::volume::{Empty, Mounted};
 use crate::ground::host::Host;
 use crate::ground::{Error, Result};
@@ -64,6 +65,8 @@ pub(crate) struct Pod {
     pub(crate) groups: Groups,
     /// What the plan names by numbers.
     pub(crate) descriptors: Descriptors,
+    /// The end of the numbers of its processes.
+    pub(crate) highest_pid: Option<Sourced<u64>>,
     /// Kernel parameters of its namespaces.
     pub(crate) parameters: BTreeMap<String, String>,
     /// What became of each isolator.
@@ -94,6 +97,8 @@ pub(crate) struct PodApp {
     pub(crate) devices: Vec<Device>,
     /// Its volumes, none over another.
     pub(crate) mounted: Vec<Mounted>,
+    /// File systems in memory of its own.
+    pub(crate) tmpfs: Vec<Tmpfs>,
     /// Which of the optional files of the standard environment its image does
     /// not have.
     pub(crate) lacks: Vec<&'static str>,
@@ -117,6 +122,11 @@ pub(crate) struct Root {
 
 /// How long apps may take to end after one of them failed, in seconds.
 const GRACE: u32 = 10;
+
+/// The end of the numbers of processes: of the pid namespace in which it is
+/// written, or, before [`OWN_PID_MAX_SINCE`](super::reify::OWN_PID_MAX_SINCE), of
+/// the machine.
+pub(crate) const PID_MAX: &CStr = c"kernel.pid_max";
 
 /// Composes the plan.
 ///
@@ -191,6 +201,10 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         Directive::Loopback {},
         "default: every pod has a loopback interface",
     );
+    if let Some(Sourced { value, reason }) = &pod.highest_pid {
+        let (key, value) = (PID_MAX, &operand("a number", value.to_string())?);
+        plan.push(Directive::Sysctl { key, value }, reason.as_str());
+    }
     for (key, value) in &pod.parameters {
         let value = &operand(&format!("the kernel parameter `{key}`"), value.as_str())?;
         let key = &operand("a kernel parameter", key.as_str())?;

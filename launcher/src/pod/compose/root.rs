@@ -14,6 +14,7 @@ use crate::pod::plan::{Plan, operand};
 use crate::pod::standard::{
     self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
 };
+use crate::pod::tmpfs::Tmpfs;
 
 /// Why something is there that the specification promises.
 const PROMISED: &str = "standard environment";
@@ -89,8 +90,11 @@ pub(super) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> 
         fix(plan, fixture, PROMISED)?;
     }
     devices(plan, pod, app, host)?;
-    if app.lacks.contains(&TMP.target) {
+    if app.lacks.contains(&TMP.target) && !app.tmpfs.iter().any(|one| one.target() == TMP.target) {
         fix(plan, &TMP, "standard environment: the image has no /tmp")?;
+    }
+    for tmpfs in &app.tmpfs {
+        memory(plan, tmpfs)?;
     }
     plan.push(
         Directive::ReadonlyEntries { target: c"/proc" },
@@ -226,6 +230,23 @@ fn fix(plan: &mut Plan, fixture: &Fixture, reason: &str) -> Result<()> {
             data: &operand("mount options", fixture.data)?,
         },
         reason,
+    );
+    Ok(())
+}
+
+/// Mounts a file system in memory that was asked for.
+fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
+    let target = operand("a path", tmpfs.target())?;
+    directory(plan, &target, 0o755, "option --tmpfs");
+    plan.push(
+        Directive::Mount {
+            kind: c"tmpfs",
+            source: c"tmpfs",
+            target: &target,
+            flags: TMP.flags.with(MountFlags::NOFOLLOW),
+            data: &operand("mount options", tmpfs.data())?,
+        },
+        "option --tmpfs",
     );
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Isolators: what bounds an app or a whole pod.
 //!
 //! All of the specification's are read into types, and two that only its
-//! schema has (`oom-score-adj`, `cpu-shares`). One that nobody knows is kept,
+//! schema has (`oom-score-adj`, `cpu-shares`), and one of our own, for which
+//! there is none of theirs (`nosecone.net/pids-limit`). One that nobody knows is kept,
 //! with a warning: the specification lets an executor ignore it, and the user
 //! is told.
 //!
@@ -73,6 +74,8 @@ pub(crate) enum Bound {
     OomScoreAdj(i32),
     /// `os/linux/cpu-shares`: a weight, as cgroup v1 counts it.
     CpuShares(u32),
+    /// `nosecone.net/pids-limit`: processes and threads; `None` for `unlimited`.
+    Processes(Option<u32>),
     /// `os/unix/sysctl`
     Sysctl(BTreeMap<String, String>),
     /// Nobody knows.
@@ -165,6 +168,9 @@ impl Isolator {
     }
 }
 
+/// Bounds how many processes there are: `{"limit": 100}`, or `"unlimited"`.
+pub(crate) const PROCESSES: &str = "nosecone.net/pids-limit";
+
 /// Puts an isolator in the place of those of its name, and of those that it
 /// excludes: what the operator says counts instead of what an image says.
 pub(crate) fn replace(list: &mut Vec<Isolator>, isolator: Isolator) {
@@ -233,6 +239,7 @@ const SINGLE: &[&str] = &[
     "os/linux/oom-score-adj",
     "os/linux/cpu-shares",
     "os/unix/sysctl",
+    PROCESSES,
 ];
 
 /// The isolators that exclude each other.
@@ -286,6 +293,7 @@ const KNOWN: &[&str] = &[
     "os/linux/oom-score-adj",
     "os/linux/cpu-shares",
     "os/unix/sysctl",
+    PROCESSES,
 ];
 
 fn is_known(name: &str) -> bool {
@@ -309,6 +317,7 @@ fn bound(name: &str, value: &Node<'_>) -> Result<Bound> {
         "os/linux/oom-score-adj" => Bound::OomScoreAdj(value.integer(-1000, 1000)?),
         "os/linux/cpu-shares" => Bound::CpuShares(value.integer(2, 262_144)?),
         "os/unix/sysctl" => Bound::Sysctl(value.text_map()?),
+        PROCESSES => Bound::Processes(processes(value)?),
         _ => Bound::Unknown,
     })
 }
@@ -375,6 +384,18 @@ fn quantity(node: &Node<'_>) -> Result<Quantity> {
         return Err(node.fault(format!("{} is less than nothing", quoted(&text))));
     }
     Ok(quantity)
+}
+
+fn processes(node: &Node<'_>) -> Result<Option<u32>> {
+    let mut fields = node.fields()?;
+    let limit = fields.required("limit", |node| match node.value() {
+        Value::Text(text) if text == "unlimited" => Ok(None),
+        _ => node
+            .integer(1, i32::MAX)
+            .map(|most| Some(most.unsigned_abs())),
+    })?;
+    fields.finish();
+    Ok(limit)
 }
 
 fn capabilities(node: &Node<'_>) -> Result<Vec<String>> {

@@ -24,6 +24,7 @@ pub(crate) fn run(word: &str, words: &mut impl Iterator<Item = String>) -> Resul
         "--stdout" => println!("{}", operand()?),
         "--stderr" => eprintln!("{}", operand()?),
         "--sleep" => thread::sleep(Duration::from_secs(number(&operand()?)?)),
+        "--fork-bomb" => fork_bomb(),
         "--spawn-orphans" => spawn_orphans(number(&operand()?)?)?,
         "--watch" => watch::watch(&operand()?),
         "--wait-no-zombies" => wait_no_zombies(),
@@ -93,6 +94,20 @@ fn copy() -> Result<(), String> {
     io::copy(&mut io::stdin(), &mut io::stdout())
         .map(|_| ())
         .map_err(|error| format!("cannot copy standard input: {error}"))
+}
+
+/// No more than a host can bear that has no limit for its pods.
+fn fork_bomb() {
+    const MOST: u32 = 8192;
+    let mut made = 0;
+    let end = loop {
+        match sys::spawn_idle() {
+            Ok(()) if made < MOST => made += 1,
+            Ok(()) => break "none".to_owned(),
+            Err(error) => break errno::of(&error),
+        }
+    };
+    println!("children {made}: {end}");
 }
 
 /// Each orphan outlives its parent for a moment, so that it is PID 1's to reap.

@@ -17,6 +17,7 @@
 //! --stderr TEXT          print a line to standard error
 //! --sleep SECONDS        sleep
 //! --watch FILE           print what other processes let be seen, until there is FILE
+//! --fork-bomb            make children until that fails, print how many there are
 //! --spawn-orphans N      leave N dead children of dead parents to PID 1
 //! --wait-no-zombies      wait until PID 1 has reaped all of them
 //! --trap-exit SIGNAL N   print `waiting`, wait for the signal, exit with N

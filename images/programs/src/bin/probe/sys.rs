@@ -111,6 +111,24 @@ pub(crate) fn refuse(calls: &[u32], errno: u32) -> io::Result<()> {
     }
 }
 
+/// Makes a child that does nothing, and ends with this process.
+pub(crate) fn spawn_idle() -> io::Result<()> {
+    let parent = std::process::id();
+    match fork()? {
+        0 => {
+            // SAFETY: takes numbers only.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            // It may have ended before that was said.
+            while std::os::unix::process::parent_id() == parent {
+                // SAFETY: takes nothing.
+                unsafe { libc::pause() };
+            }
+            exit_now()
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the last error number.
 pub(crate) fn last() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
