@@ -85,7 +85,7 @@ fn the_default_filter_refuses_what_has_led_out_of_containers() {
     .exits(0)
     .complains("")
     .says(
-        "try af-alg: EPERM\ntry af-vsock: EPERM\ntry io-uring: EPERM\ntry keyctl: EPERM\n\
+        "try af-alg: EAFNOSUPPORT\ntry af-vsock: EAFNOSUPPORT\ntry io-uring: EPERM\ntry keyctl: EPERM\n\
              try tiocsti: EPERM\n",
     );
     let words = ["unshare-user", "userfaultfd", "perf", "bpf", "handle"]

@@ -14,6 +14,7 @@ mod debian;
 mod demo;
 mod dist;
 mod elf;
+mod filters;
 mod guest;
 mod images;
 mod leftovers;
@@ -54,6 +55,9 @@ The tasks of Nose Cone: cargo xtask TASK
             [--rounds N]
   cross     build stage1-init for the other machines that its sources know, weigh
             it, and start it in emulators; --strict fails where this host cannot
+  filters   compare the default filter of system calls with the default profiles of
+            podman and Docker, got from Debian's packages; each difference must
+            have its reason in tests/golden/filters
   sweep     kill every command at each of its system calls, and let each call
             fail; --only WORD takes the commands that have it, --sample a few
             calls of each; --deny refuses each call of `run` and `enter` instead,
@@ -83,6 +87,7 @@ enum Task {
     Cross { strict: bool },
     Demo { discovery: bool },
     Dist { target: Option<String> },
+    Filters,
     Guest { strict: bool },
     Help,
     Images { into: PathBuf, programs_only: bool },
@@ -107,6 +112,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo { .. } => demo::demo(),
         Task::Deny { only } => sweep::deny(only),
         Task::Dist { target } => dist::dist(target),
+        Task::Filters => filters::filters(),
         Task::Guest { strict } => guest::task(strict),
         Task::Help => {
             cmd::show(HELP);
@@ -149,6 +155,7 @@ fn parse() -> Result<Task> {
         Some("dist") => Task::Dist {
             target: option(&mut words, "--target")?,
         },
+        Some("filters") => Task::Filters,
         Some("guest") => Task::Guest {
             strict: words.contains("--strict"),
         },

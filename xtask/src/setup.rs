@@ -64,6 +64,11 @@ const PACKAGES: &[Package] = &[
         "tests of networks",
     ),
     Package(
+        "golang-github-containers-common",
+        "/usr/share/containers/seccomp.json",
+        "comparison with another runner's filter",
+    ),
+    Package(
         "qemu-system-x86",
         "qemu-system-x86_64",
         "tests in virtual machines",

@@ -95,7 +95,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     }
     let images = ids.iter().enumerate().map(|(index, id)| {
         let archive = archives.get(index).and_then(Option::as_ref);
-        Image::foresee(dir, dirs.as_ref(), store.as_ref(), archive, id)
+        Image::foresee(dir, &dirs, store.as_ref(), archive, id)
     });
     let images: Vec<Image<'_>> = images.collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = images.iter().map(Image::source).collect();
@@ -126,7 +126,7 @@ struct Image<'a> {
 impl<'a> Image<'a> {
     fn foresee(
         dir: &'a Path,
-        dirs: Option<&Dirs>,
+        dirs: &Dirs,
         store: Option<&'a Store<'a>>,
         archive: Option<&'a Survey>,
         id: &ImageId,
@@ -137,9 +137,9 @@ impl<'a> Image<'a> {
             archive,
         };
         let manifest = foresight.manifest(id)?;
-        let trusted = match (dirs, store) {
-            (Some(dirs), Some(store)) => raise::may(dirs, store, id, &manifest)?,
-            _ => false,
+        let trusted = match store {
+            Some(store) => raise::may(dirs, store, id, &manifest)?,
+            None => false,
         };
         Ok(Self {
             id: *id,

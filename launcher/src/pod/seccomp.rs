@@ -42,7 +42,8 @@ use crate::words::manifest::isolator::Calls;
 pub(crate) use self::calls::Arch;
 
 /// The default filter for this architecture, as [`Program::bytes`], where the
-/// app has no capability beyond the default set and the kernel is of this decade.
+/// app has the capabilities of the default set, or fewer that change nothing here,
+/// and the kernel is of this decade.
 static DEFAULT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default.bpf"));
 
 /// What it does, as [`Program::summary`].
@@ -153,18 +154,19 @@ pub(crate) fn decide(
             std::env::consts::ARCH
         ))
     })?;
+    let has = |word: &str| {
+        let member = Capabilities::member(word.as_bytes());
+        member.is_some_and(|member| capabilities.contains(member))
+    };
     let ptrace = kernel >= TRACED_BEFORE_FILTERED;
-    if matches!(wish, Wish::Default) && CAPABILITIES.contains(capabilities) && ptrace {
+    let usual = CAPABILITIES.contains(capabilities) && has(default::BY_DEFAULT);
+    if matches!(wish, Wish::Default) && usual && ptrace {
         return Ok(Verdict {
             program: Some(Program::default()),
             notes: Vec::new(),
             kept_back: false,
         });
     }
-    let has = |word: &str| {
-        let member = Capabilities::member(word.as_bytes());
-        member.is_some_and(|member| capabilities.contains(member))
-    };
     let default = default::filter(arch, &Circumstances { has: &has, ptrace });
     let mut notes = Vec::new();
     let mut beyond = Vec::new();

@@ -5,7 +5,8 @@
 //! whose objects have no namespaces, and those whose code in the kernel has
 //! been broken again and again. Numbers that the table of calls does not have
 //! answer ENOSYS, so that a libc newer than this list falls back to what it
-//! did before; what is refused on purpose answers EPERM.
+//! did before; what is refused on purpose answers EPERM, or what a kernel
+//! answers that does not have it, where programs ask for it to find that out.
 //!
 //! An app that was given a capability gets the calls that are for it.
 
@@ -19,6 +20,10 @@ pub(crate) const EPERM: u16 = 1;
 
 /// No such call: programs do without.
 pub(crate) const ENOSYS: u16 = 38;
+
+/// No such family of addresses: programs try another, or do without. What they
+/// would make of EPERM is that somebody has to be root.
+const EAFNOSUPPORT: u16 = 97;
 
 /// Calls that are refused, and to whom.
 struct Refused {
@@ -38,7 +43,6 @@ const REFUSED: &[Refused] = &[
             "fsmount",
             "fsopen",
             "fspick",
-            "listmount",
             "lookup_dcookie",
             "mount",
             "mount_setattr",
@@ -51,7 +55,6 @@ const REFUSED: &[Refused] = &[
             "setdomainname",
             "sethostname",
             "setns",
-            "statmount",
             "swapoff",
             "swapon",
             "umount",
@@ -166,16 +169,40 @@ const NEW_NAMESPACES: u32 = 0x7e02_0000;
 /// and the question which it is. Others switch protections of memory off.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
 
-/// Address families that have no namespaces: the kernel's own cryptography,
-/// through which files of others could be written (CVE-2026-31431), and the
-/// line to the machine that this one is a guest of.
-const FAMILIES: &[u32] = &[AF_ALG, AF_VSOCK];
-const AF_ALG: u32 = 38;
-const AF_VSOCK: u32 = 40;
+/// Newer ways to what every process has in /proc/self/attr, and to a list of the
+/// host's security modules that no file of a pod has. Whoever uses them does
+/// without where there are none.
+const LABELS: &[&str] = &["lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr"];
+
+/// Address families of sockets, by linux/socket.h, that apps may have: those that
+/// everybody needs, and around them those that their capabilities are for. All
+/// others the kernel would load a module for, of which most are old, seldom read,
+/// and have led out of containers (CVE-2017-6074, CVE-2021-43267): what is not
+/// wanted by a capability is not there.
+///
+/// The administrator of a network also has keys of IPsec, PPPoE, CAN and XDP,
+/// which live in namespaces of networks. Nobody has `AF_ALG` (CVE-2026-31431) and
+/// `AF_VSOCK`, the line to the machine that this one is a guest of: they have no
+/// namespaces.
+const FAMILIES: &[u32] = &[
+    15, 24, 29, 44, // AF_KEY, AF_PPPOX, AF_CAN, AF_XDP
+    1, 2, 10, 16, // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
+    17, // AF_PACKET
+];
+
+/// Returns those for an app.
+fn families(has: &dyn Fn(&str) -> bool) -> &'static [u32] {
+    let from = if has("net_admin") { 0 } else { 4 };
+    let to = if has(BY_DEFAULT) { 9 } else { 8 };
+    FAMILIES.get(from..to).unwrap_or_default()
+}
 
 /// Requests that put input into a terminal which others read: `TIOCSTI`
 /// (CVE-2017-5226), and `TIOCLINUX`, whose selections can be pasted.
 const TERMINAL: &[u32] = &[0x5412, 0x541c];
+
+/// The only capability of the default set by which an app has more of this.
+pub(crate) const BY_DEFAULT: &str = "net_raw";
 
 /// What the filter depends on besides the architecture.
 pub(crate) struct Circumstances<'a> {
@@ -213,13 +240,26 @@ pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
         set("clone", unless(0, Test::HasAny(NEW_NAMESPACES)));
         // Its flags are in memory, where a filter cannot look. Libcs use clone(2) then.
         set("clone3", Rule::Always(Action::Errno(ENOSYS)));
+        for call in LABELS {
+            set(call, Rule::Always(Action::Errno(ENOSYS)));
+        }
     }
     if !circumstances.ptrace {
         for call in ["ptrace", "process_vm_readv", "process_vm_writev"] {
             set(call, Rule::Always(refuse));
         }
     }
-    set("socket", unless(0, Test::Among(FAMILIES)));
+    for call in ["socket", "socketpair"] {
+        set(
+            call,
+            Rule::If {
+                argument: 0,
+                test: Test::Among(families(circumstances.has)),
+                then: Action::Allow,
+                otherwise: Action::Errno(EAFNOSUPPORT),
+            },
+        );
+    }
     set("ioctl", unless(1, Test::Among(TERMINAL)));
     set(
         "personality",

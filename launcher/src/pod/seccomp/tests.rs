@@ -43,6 +43,7 @@ const ALLOW: u32 = 0x7fff_0000;
 const KILL: u32 = 0x8000_0000;
 const EPERM: u32 = 0x0005_0001;
 const ENOSYS: u32 = 0x0005_0026;
+const EAFNOSUPPORT: u32 = 0x0005_0061;
 
 /// Executes a program as the kernel does, by the numbers of linux/bpf_common.h.
 fn run(program: &[Instruction], call: Call) -> u32 {
@@ -273,7 +274,7 @@ fn what_others_refuse_is_refused() {
 #[test]
 fn what_programs_live_by_is_allowed() {
     const ALLOWED: &str = "read write openat close mmap mprotect brk rt_sigaction execve wait4 \
-        exit_group futex getrandom epoll_pwait socketpair bind connect sendmsg recvmsg setuid \
+        exit_group futex getrandom epoll_pwait listmount statmount bind connect sendmsg recvmsg setuid \
         setgroups chroot mknodat ptrace faccessat2 openat2 close_range statx rseq copy_file_range \
         landlock_create_ruleset memfd_create seccomp prctl unlinkat renameat2 chown fchownat";
     for arch in architectures() {
@@ -306,11 +307,19 @@ fn arguments_decide_by_their_lower_half() {
             ("ioctl", 1, 0x541c, EPERM),
             ("socket", 0, 1, ALLOW),
             ("socket", 0, 2, ALLOW),
+            ("socket", 0, 10, ALLOW),
             ("socket", 0, 16, ALLOW),
-            ("socket", 0, 38, EPERM),
-            ("socket", 0, 0x1_0000_0026, EPERM),
-            ("socket", 0, 39, ALLOW),
-            ("socket", 0, 40, EPERM),
+            ("socket", 0, 17, ALLOW),
+            ("socket", 0, 0x1_0000_0001, ALLOW),
+            ("socket", 0, 0, EAFNOSUPPORT),
+            ("socket", 0, 15, EAFNOSUPPORT),
+            ("socket", 0, 30, EAFNOSUPPORT),
+            ("socket", 0, 38, EAFNOSUPPORT),
+            ("socket", 0, 0x1_0000_0026, EAFNOSUPPORT),
+            ("socket", 0, 40, EAFNOSUPPORT),
+            ("socket", 0, 0xffff_ffff, EAFNOSUPPORT),
+            ("socketpair", 0, 1, ALLOW),
+            ("socketpair", 0, 30, EAFNOSUPPORT),
             ("personality", 0, 0, ALLOW),
             ("personality", 0, 0xffff_ffff, ALLOW),
             ("personality", 0, 0x2_0008, ALLOW),
@@ -327,6 +336,7 @@ fn a_capability_brings_its_calls() {
     for (capability, name, without) in [
         (Capabilities::SYS_ADMIN, "mount", EPERM),
         (Capabilities::SYS_ADMIN, "clone3", ENOSYS),
+        (Capabilities::SYS_ADMIN, "lsm_list_modules", ENOSYS),
         (Capabilities::SYS_TIME, "clock_settime", EPERM),
         (Capabilities::SYS_MODULE, "finit_module", EPERM),
         (Capabilities::BPF, "bpf", EPERM),
@@ -337,6 +347,31 @@ fn a_capability_brings_its_calls() {
             assert_eq!(run(&program, call), without, "{name}");
             let program = default_of(arch, CAPABILITIES.with(capability)).compile();
             assert_eq!(run(&program, call), ALLOW, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_capability_brings_its_families_of_addresses() {
+    let none = Capabilities::EMPTY;
+    let network = Capabilities::NET_ADMIN;
+    for (capabilities, expected) in [
+        (none, &[1, 2, 10, 16][..]),
+        (CAPABILITIES, &[1, 2, 10, 16, 17]),
+        (network, &[1, 2, 10, 15, 16, 24, 29, 44]),
+        (
+            CAPABILITIES.with(network),
+            &[1, 2, 10, 15, 16, 17, 24, 29, 44],
+        ),
+        // Also who may do nearly everything has none that has no namespaces.
+        (Capabilities::SYS_ADMIN, &[1, 2, 10, 16]),
+    ] {
+        for arch in architectures() {
+            let program = default_of(arch, capabilities).compile();
+            let call = Call::of(arch, arch.number("socket").unwrap());
+            let allowed = |family: &u32| run(&program, call.with(0, (*family).into())) == ALLOW;
+            let found: Vec<u32> = (0..100).filter(allowed).collect();
+            assert_eq!(found, expected, "{arch:?} {capabilities:?}");
         }
     }
 }
@@ -395,6 +430,10 @@ fn the_depth_of_the_tree_is_that_of_a_tree() {
 /// Sets of calls to retain and to remove.
 #[path = "tests/sets.rs"]
 mod sets;
+
+/// The same, side by side with the default profiles of other runners.
+#[path = "tests/profiles.rs"]
+mod profiles;
 
 // --- the table ---
 

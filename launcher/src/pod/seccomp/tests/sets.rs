@@ -185,3 +185,13 @@ fn a_set_that_only_an_image_asks_for_stays_within_the_default() {
     let modest = bounded(&["read", "@nosecone/default"]);
     assert!(modest.notes.is_empty() && !modest.kept_back);
 }
+
+#[test]
+fn an_app_with_fewer_capabilities_has_no_more_families() {
+    let verdict = decide(Wish::Default, Capabilities::KILL, (6, 1)).unwrap();
+    let program = compiled(&verdict);
+    let arch = Arch::named(std::env::consts::ARCH).unwrap();
+    let socket = Call::of(arch, arch.number("socket").unwrap());
+    assert_eq!(run(&program, socket.with(0, 17)), EAFNOSUPPORT);
+    assert_eq!(run(&program, socket.with(0, 16)), ALLOW);
+}
