@@ -196,9 +196,10 @@ pub(crate) fn operand(what: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
 /// shows it.
 pub(crate) fn quote(word: impl AsRef<[u8]>) -> String {
     let word = word.as_ref();
+    let fine = |c| c == '\t' || is_harmless(c);
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./,:=@%+".contains(byte);
     if let Ok(text) = std::str::from_utf8(word)
-        && text.chars().all(is_harmless)
+        && text.chars().all(fine)
     {
         // Within single quotes a shell changes nothing.
         return match !word.is_empty() && word.iter().all(plain) {
@@ -214,7 +215,7 @@ pub(crate) fn quote(word: impl AsRef<[u8]>) -> String {
                 '\n' => quoted.push_str(r"\n"),
                 '\r' => quoted.push_str(r"\r"),
                 '\\' | '\'' => quoted.extend(['\\', c]),
-                c if is_harmless(c) => quoted.push(c),
+                c if fine(c) => quoted.push(c),
                 c => add_bytes(&mut quoted, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
@@ -423,7 +424,7 @@ mod tests {
     fn the_text_has_one_line_a_directive() {
         let text = sample().text();
         assert_eq!(text.lines().count(), 9, "{text}");
-        let fine = |c| c == '\n' || is_harmless(c);
+        let fine = |c| matches!(c, '\n' | '\t') || is_harmless(c);
         assert!(text.chars().all(fine), "{text}");
         assert_eq!(
             text.lines().nth(5).unwrap(),
