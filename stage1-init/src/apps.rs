@@ -2,14 +2,14 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::{Errno, Result};
+use linux_raw_sys::general as raw;
+use rustix::fd::AsFd;
 use stage1_init::{Argv, Directive, Directives, Report, WordList};
 
 use crate::execute::Pod;
-use crate::outer::pipe;
-use crate::process::{self, Fault};
-use crate::{say, sys};
+use crate::process;
+use crate::say;
+use crate::sys::{self, End, Errno, OwnedFd, Result};
 
 /// Which of its programs an app is at. The first three are places in
 /// [`App::waiting`], too.
@@ -39,9 +39,9 @@ impl<'a> Iterator for Part<'a> {
 pub(crate) struct Waiting {
     pid: sys::Pid,
     /// What is written here lets it go on.
-    pub(crate) gate: OwnedFd,
+    pub(crate) gate: End,
     /// Where it says why it cannot; closed when it has executed its program.
-    pub(crate) failures: OwnedFd,
+    pub(crate) failures: End,
 }
 
 /// An app of the pod.
@@ -156,10 +156,10 @@ impl<'a> Pod<'a> {
     /// and starts the first program of every app, one after another. Says that
     /// all is ready, if it is.
     pub(crate) fn start_apps(&mut self) {
-        if let Err(fault) = self.prepare().and_then(|()| self.settle()) {
+        if let Err(errno) = self.prepare().and_then(|()| self.settle()) {
             // Those that wait end with us.
             self.failed(crate::OURS);
-            self.report_failure(fault.index, fault.errno);
+            self.report_failure(errno);
             return;
         }
         let mut at = 0;
@@ -181,15 +181,15 @@ impl<'a> Pod<'a> {
     /// Makes the processes, and waits until each of them has become all that it
     /// will be before it executes its program.
     #[inline(never)]
-    fn prepare(&mut self) -> core::result::Result<(), Fault> {
+    fn prepare(&mut self) -> Result<()> {
         for at in 0..self.apps.as_slice().len() {
             let mut later = false;
             for phase in [Phase::PreStart, Phase::Main, Phase::PostStop] {
                 let app = self.apps.as_slice().get(at);
                 let program = app.and_then(|app| app.program(phase));
                 if let Some((index, _)) = program {
-                    self.fork(at, phase, later)
-                        .map_err(|errno| Fault { index, errno })?;
+                    self.at = index;
+                    self.fork(at, phase, later)?;
                     later = true;
                 }
             }
@@ -197,11 +197,9 @@ impl<'a> Pod<'a> {
         let apps = self.apps.as_slice().iter();
         for waiting in apps.flat_map(|app| app.waiting.iter().flatten()) {
             if !sys::wait_for(waiting.gate.as_fd(), sys::WRITABLE, None) {
-                let fault = Fault::receive(&waiting.failures).ok().flatten();
-                return Err(fault.unwrap_or(Fault {
-                    index: 0,
-                    errno: Errno::CHILD,
-                }));
+                self.at = 0;
+                process::receive_failure(&waiting.failures, &mut self.at)?;
+                return Err(Errno::CHILD);
             }
         }
         Ok(())
@@ -211,20 +209,23 @@ impl<'a> Pod<'a> {
     /// when it has taken the first byte out, it is ready, and waits for another.
     #[inline(never)]
     fn fork(&mut self, at: usize, phase: Phase, later: bool) -> Result<()> {
-        let (failures, sender) = pipe()?;
-        let sender = rustix::io::fcntl_dupfd_cloexec(sender, process::GATE + 1)?;
-        let (waits, gate) = pipe()?;
-        rustix::pipe::fcntl_setpipe_size(&gate, 1)?;
-        rustix::io::write(&gate, b"1")?;
+        let (failures, end) = sys::pipe()?;
+        let sender = sys::copy(end.as_fd(), process::GATE.unsigned_abs() + 1)?;
+        let (waits, gate) = sys::pipe()?;
+        sys::fcntl(gate.as_fd(), raw::F_SETPIPE_SZ, 1)?;
+        sys::write(gate.as_fd(), b"1")?;
         let pid = sys::fork()?;
         let Some(app) = self.apps.as_mut_slice().get_mut(at) else {
             return Err(Errno::INVAL);
         };
         let Some(pid) = pid else {
-            drop((failures, gate));
+            sys::close(failures);
+            sys::close(gate);
             let gate = process::Gate { waits, later };
             process::run(app, phase, &self.tree, self.origin, &sender, gate);
         };
+        sys::close(end);
+        sys::close(waits);
         if let Some(place) = app.waiting.get_mut(phase as usize) {
             *place = Some(Waiting {
                 pid,
@@ -238,20 +239,11 @@ impl<'a> Pod<'a> {
     /// Lets the program of a phase begin, and tells whether it is running. If
     /// not, that was reported, and there may still be a process to wait for.
     pub(crate) fn begin(&mut self, at: usize, phase: Phase) -> bool {
-        let failure = match self.release(at, phase) {
-            Ok(failure) => failure,
-            Err(errno) => {
-                // There is not even a process to wait for.
-                self.failed(crate::OURS);
-                let app = self.apps.as_slice().get(at);
-                let program = app.and_then(|app| app.program(phase));
-                Some(Fault {
-                    index: program.map_or(0, |(index, _)| index),
-                    errno,
-                })
-            }
-        };
-        let started = failure.is_none();
+        let program = self.apps.as_slice().get(at);
+        let program = program.and_then(|app| app.program(phase));
+        self.at = program.map_or(0, |(index, _)| index);
+        let done = self.release(at, phase);
+        let started = done.is_ok();
         if let Some(app) = self.apps.as_mut_slice().get_mut(at) {
             app.executed = started;
             if let (true, Phase::Main, Some(report)) = (started, phase, self.origin.report) {
@@ -260,23 +252,35 @@ impl<'a> Pod<'a> {
                 say::report(report, &Report::Started { app, pid });
             }
         }
-        if let Some(Fault { index, errno }) = &failure {
-            self.report_failure(*index, *errno);
+        if let Err(errno) = done {
+            // Perhaps there is not even a process to wait for.
+            if self
+                .apps
+                .as_slice()
+                .get(at)
+                .is_none_or(|app| app.pid.is_none())
+            {
+                self.failed(crate::OURS);
+            }
+            self.report_failure(errno);
         }
-        failure.is_none()
+        started
     }
 
     /// Gives the word to a process that waits, and waits until it has executed
     /// its program or has said why not.
     #[inline(never)]
-    fn release(&mut self, at: usize, phase: Phase) -> Result<Option<Fault>> {
+    fn release(&mut self, at: usize, phase: Phase) -> Result<()> {
         let app = self.apps.as_mut_slice().get_mut(at).ok_or(Errno::INVAL)?;
         let waiting = app.waiting.get_mut(phase as usize);
         let waiting = waiting.and_then(Option::take).ok_or(Errno::CHILD)?;
-        rustix::io::write(&waiting.gate, b"1")?;
+        sys::write(waiting.gate.as_fd(), b"1")?;
         app.pid = Some(waiting.pid);
         app.phase = phase;
-        Fault::receive(&waiting.failures)
+        let received = process::receive_failure(&waiting.failures, &mut self.at);
+        sys::close(waiting.gate);
+        sys::close(waiting.failures);
+        received
     }
 
     /// Returns the command that is run without a plan.

@@ -3,13 +3,12 @@
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, StatVfsMountFlags};
-use rustix::io::{Errno, Result};
 use stage1_init::MountFlags;
 
 use crate::beneath::{self, Links, Path};
 use crate::files::open;
 use crate::mounts::{Source, Tree, fd_path};
-use crate::sys::{self, Array};
+use crate::sys::{self, Array, Errno, Result};
 
 impl Tree<'_> {
     /// Sets flags: with mount_setattr(2), which reaches all mounts below at
@@ -80,12 +79,13 @@ impl Tree<'_> {
     #[inline(never)]
     fn remount_below(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
         let name = fd_path(mount);
-        let above = Path::of_link(self.proc()?, name.as_c_str())?;
+        let (mut above, mut path) = (Path::new(), Path::new());
+        above.read_link(self.proc()?, name.as_c_str())?;
         let table = open(self.proc()?, c"self/mountinfo", OFlags::RDONLY)?;
         let mut text = Array::new(MAX_TABLE)?;
         text.read_all(table.as_fd())?;
         for line in text.as_slice().split(|&byte| byte == b'\n') {
-            let path = mount_point(line)?;
+            mount_point(line, &mut path)?;
             if !is_below(path.as_bytes(), above.as_bytes()) {
                 continue;
             }
@@ -162,22 +162,28 @@ pub(crate) fn present(mount: BorrowedFd<'_>) -> Result<u32> {
 /// Takes the mount point out of a line of the table of mounts (proc(5)): the
 /// fifth field, with blanks and such as octal escapes.
 #[inline(never)]
-fn mount_point(line: &[u8]) -> Result<Path> {
-    let field = line.split(|&byte| byte == b' ').nth(4).unwrap_or(b"");
-    let mut path = Path::new();
-    let mut bytes = field.iter();
+fn mount_point(line: &[u8], path: &mut Path) -> Result<()> {
+    path.clear();
+    let mut field = 0;
+    let mut bytes = line.iter();
     while let Some(&byte) = bytes.next() {
         // A backslash itself is escaped, too.
         let byte = match byte {
+            b' ' => {
+                field += 1;
+                continue;
+            }
             b'\\' => bytes
                 .by_ref()
                 .take(3)
                 .fold(0, |value, digit| value << 3 | digit & 7),
             other => other,
         };
-        path.push(&[byte])?;
+        if field == 4 {
+            path.push(&[byte])?;
+        }
     }
-    Ok(path)
+    Ok(())
 }
 
 fn is_below(path: &[u8], above: &[u8]) -> bool {

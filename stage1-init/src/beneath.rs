@@ -11,11 +11,12 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::{Errno, Result};
+use linux_raw_sys::general as raw;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{CWD, FileType, OFlags};
 
-use crate::files;
+use crate::sys::{self, Errno, OwnedFd, Result};
+use crate::{files, say};
 
 /// What links in a path mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,19 +30,19 @@ const FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Opens a path inside `root`, or, without one, of the host.
 pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
-    let mut resolve = ResolveFlags::empty();
+    let mut resolve = 0;
     if root.is_some() {
-        resolve |= ResolveFlags::IN_ROOT;
+        resolve |= raw::RESOLVE_IN_ROOT;
     }
     if links == Links::Refuse {
-        resolve |= ResolveFlags::NO_SYMLINKS;
+        resolve |= raw::RESOLVE_NO_SYMLINKS;
     }
     let within = root.unwrap_or(CWD);
-    if resolve.is_empty() {
+    if resolve == 0 {
         return files::open(within, path, FLAGS);
     }
     for _ in 0..RACES {
-        match rustix::fs::openat2(within, path, FLAGS, Mode::empty(), resolve) {
+        match sys::open_resolved(within, path, FLAGS.bits(), resolve) {
             // Something was renamed meanwhile, and `..` cannot be trusted.
             Err(Errno::AGAIN) => {}
             Err(Errno::NOSYS | Errno::PERM) => return walk(root, path, links),
@@ -91,6 +92,7 @@ pub(crate) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool
 
 /// A path being put together; as long as the kernel takes one.
 pub(crate) struct Path {
+    /// The byte behind the path is NUL.
     bytes: [u8; 4096],
     length: usize,
 }
@@ -104,96 +106,107 @@ impl Path {
     }
 
     /// Appends; one byte always stays NUL.
+    #[inline(never)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let end = self.length + bytes.len();
-        if end >= self.bytes.len() {
-            return Err(Errno::NAMETOOLONG);
+        match self.bytes.get_mut(self.length..=end) {
+            Some([place @ .., nul]) => {
+                place.copy_from_slice(bytes);
+                *nul = 0;
+            }
+            _ => return Err(Errno::NAMETOOLONG),
         }
-        self.bytes
-            .get_mut(self.length..end)
-            .ok_or(Errno::NAMETOOLONG)?
-            .copy_from_slice(bytes);
         self.length = end;
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(b"")
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        say::c_str(&self.bytes)
+    }
+
+    /// Takes away all that is behind this many bytes.
+    fn cut(&mut self, length: usize) {
+        if let Some(nul) = self.bytes.get_mut(length) {
+            *nul = 0;
+            self.length = length;
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.cut(0);
     }
 
     /// Takes the last component away.
     fn pop(&mut self) {
         let slash = self.as_bytes().iter().rposition(|&byte| byte == b'/');
-        let end = core::mem::replace(&mut self.length, slash.unwrap_or(0));
-        if let Some(taken) = self.bytes.get_mut(self.length..end) {
-            taken.fill(0);
-        }
+        self.cut(slash.unwrap_or(0));
     }
 
-    /// Reads where a link leads.
-    pub(crate) fn of_link(at: BorrowedFd<'_>, name: &CStr) -> Result<Self> {
-        let mut path = Self::new();
-        path.length = rustix::fs::readlinkat_raw(at, name, &mut path.bytes[..])?;
-        if path.length == path.bytes.len() {
-            return Err(Errno::NAMETOOLONG);
-        }
-        Ok(path)
+    /// Reads where a link leads, in place of what is here.
+    #[inline(never)]
+    pub(crate) fn read_link(&mut self, at: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+        let length = sys::read_link(at, name, &mut self.bytes)?;
+        self.cut(length);
+        Ok(())
     }
 }
 
 /// As many links as the kernel follows.
 const MAX_LINKS: u32 = 40;
 
-/// Resolves by hand: `done` is what was resolved to `here`, from the root and
-/// without any link; what is left begins at `at` in `rest`.
+/// Resolves by hand: `done` is what was resolved, from the root and without any
+/// link; what is left begins at `at` in `rest`.
 #[inline(never)]
 fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
+    let slash;
     let root = match (root, path.to_bytes().first()) {
-        (Some(root), _) => descend(root, b"")?,
-        (None, Some(b'/')) => files::open(CWD, c"/", FLAGS)?,
-        (None, _) => descend(CWD, b"")?,
+        (Some(root), _) => root,
+        (None, Some(b'/')) => {
+            slash = files::open(CWD, c"/", FLAGS)?;
+            slash.as_fd()
+        }
+        (None, _) => CWD,
     };
-    let (mut done, mut rest) = (Path::new(), Path::new());
+    let (mut done, mut one, mut other) = (Path::new(), Path::new(), Path::new());
+    let (mut rest, mut link) = (&mut one, &mut other);
     rest.push(path.to_bytes())?;
-    let mut here = descend(root.as_fd(), b"")?;
     let (mut at, mut followed) = (0, 0);
     loop {
         let text = rest.as_bytes().get(at..).unwrap_or(b"");
-        let name = text.split(|&byte| byte == b'/').next().unwrap_or(b"");
-        let left = text.get(name.len() + 1..).unwrap_or(b"");
-        at = rest.length - left.len();
+        let end = text.iter().position(|&byte| byte == b'/');
+        let end = end.unwrap_or(text.len());
+        let (name, left) = text.split_at_checked(end).unwrap_or_default();
         match name {
-            b"" | b"." if left.is_empty() => return Ok(here),
-            b"" | b"." => continue,
-            b".." => {
-                done.pop();
-                here = descend(root.as_fd(), done.as_bytes())?;
-            }
+            b"" | b"." => {}
+            b".." => done.pop(),
             _ => {
                 done.push(b"/")?;
                 done.push(name)?;
-                here = descend(here.as_fd(), name)?;
             }
         }
+        let here = descend(root, done.as_bytes())?;
         if kind(here.as_fd())? == FileType::Symlink {
             followed += 1;
             if links == Links::Refuse || followed > MAX_LINKS {
                 return Err(Errno::LOOP);
             }
-            let mut link = Path::of_link(here.as_fd(), c"")?;
-            done.pop();
-            if link.as_bytes().first() == Some(&b'/') {
-                done = Path::new();
+            link.read_link(here.as_fd(), c"")?;
+            match link.as_bytes().first() {
+                Some(b'/') => done.clear(),
+                _ => done.pop(),
             }
-            here = descend(root.as_fd(), done.as_bytes())?;
-            link.push(b"/")?;
             link.push(left)?;
-            rest = link;
+            core::mem::swap(&mut rest, &mut link);
             at = 0;
+        } else if left.is_empty() {
+            return Ok(here);
+        } else {
+            at += end + 1;
         }
     }
 }
@@ -203,9 +216,10 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
 #[inline(never)]
 fn descend(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
     let mut here = files::open(root, c".", files::AS_IT_IS)?;
+    let mut name = Path::new();
     for part in path.split(|&byte| byte == b'/') {
         if !part.is_empty() {
-            let mut name = Path::new();
+            name.clear();
             name.push(part)?;
             here = files::open(here.as_fd(), name.as_c_str(), files::AS_IT_IS)?;
         }

@@ -1,84 +1,68 @@
 //! Capability sets of a process about to execute (capabilities(7)).
 
-use rustix::io::{Errno, Result};
-use rustix::thread::{self, CapabilitySet as Raw};
+use linux_raw_sys::prctl as raw;
 use stage1_init::CapabilitySet;
+
+use crate::sys::{self, Errno, Result};
 
 /// Empties the inheritable set, whatever it was: together with inheritable
 /// file capabilities it would give more than was granted (CVE-2022-24769).
 pub(crate) fn empty_inheritable() -> Result<()> {
-    let mut sets = thread::capabilities(None)?;
-    sets.inheritable = Raw::empty();
-    thread::set_capabilities(None, sets)
+    let mut sets = sys::capabilities()?;
+    sets.inheritable = 0;
+    sys::set_capabilities(&sets)
 }
 
 /// `bounding`: drops all others, before the uid takes away the right to.
 pub(crate) fn bound(set: CapabilitySet) -> Result<()> {
-    let known = known()?;
-    for capability in (known - wanted(set, known)).iter_single() {
-        thread::remove_capability_from_bounding_set(capability)?;
+    // The kernel knows no more than the last it answers for.
+    for capability in 0..u64::BITS {
+        match sys::prctl(raw::PR_CAPBSET_READ, capability) {
+            Ok(_) if has(wanted(set, u64::MAX), capability) => {}
+            Ok(_) => {
+                sys::prctl(raw::PR_CAPBSET_DROP, capability)?;
+            }
+            Err(Errno::INVAL) => break,
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
 }
 
 /// `capabilities`: exactly these, permitted and effective.
 pub(crate) fn limit(set: CapabilitySet) -> Result<()> {
-    let wanted = wanted(set, thread::capabilities(None)?.permitted);
-    let sets = thread::CapabilitySets {
-        effective: wanted,
-        permitted: wanted,
-        inheritable: Raw::empty(),
-    };
-    thread::set_capabilities(None, sets)
+    let mut sets = sys::capabilities()?;
+    sets.permitted = wanted(set, sets.permitted);
+    sets.effective = sets.permitted;
+    sets.inheritable = 0;
+    sys::set_capabilities(&sets)
 }
 
 /// `ambient`: exactly these, and inheritable because the kernel demands it.
 pub(crate) fn keep(set: CapabilitySet) -> Result<()> {
-    let mut sets = thread::capabilities(None)?;
+    let mut sets = sys::capabilities()?;
     let wanted = wanted(set, sets.permitted);
-    match thread::clear_ambient_capability_set() {
+    match sys::prctl_ambient(raw::PR_CAP_AMBIENT_CLEAR_ALL, 0) {
         // Linux 4.3 brought them; before, there are none.
-        Err(Errno::INVAL) if wanted.is_empty() => return Ok(()),
+        Err(Errno::INVAL) if wanted == 0 => return Ok(()),
         result => result?,
-    }
+    };
     sets.inheritable = wanted;
-    thread::set_capabilities(None, sets)?;
-    for capability in wanted.iter_single() {
-        thread::configure_capability_in_ambient_set(capability, true)?;
+    sys::set_capabilities(&sets)?;
+    for capability in (0..u64::BITS).filter(|&capability| has(wanted, capability)) {
+        sys::prctl_ambient(raw::PR_CAP_AMBIENT_RAISE, capability)?;
     }
     Ok(())
 }
 
 /// `all` is what there is: who runs in a container has not every capability.
-fn wanted(set: CapabilitySet, all: Raw) -> Raw {
+fn wanted(set: CapabilitySet, all: u64) -> u64 {
     match set {
         CapabilitySet::All => all,
-        CapabilitySet::Only(members) => Raw::from_bits_retain(members.bits()),
+        CapabilitySet::Only(members) => members.bits(),
     }
 }
 
-/// Asks the kernel which there are: it knows no more than the last it answers for.
-fn known() -> Result<Raw> {
-    let mut known = Raw::empty();
-    for bit in 0..u64::BITS {
-        let capability = Raw::from_bits_retain(1 << bit);
-        match thread::capability_is_in_bounding_set(capability) {
-            Ok(_) => known |= capability,
-            Err(Errno::INVAL) => break,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(known)
-}
-
-/// One set for each member.
-trait Single {
-    fn iter_single(self) -> impl Iterator<Item = Raw>;
-}
-
-impl Single for Raw {
-    fn iter_single(self) -> impl Iterator<Item = Raw> {
-        let bits = (0..u64::BITS).map(|bit| Raw::from_bits_retain(1 << bit));
-        bits.filter(move |&bit| self.contains(bit))
-    }
+fn has(set: u64, capability: u32) -> bool {
+    set >> capability & 1 == 1
 }

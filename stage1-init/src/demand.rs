@@ -4,8 +4,8 @@
 //! The kernel tells of it by a signal, so that nobody waits for it meanwhile.
 
 use linux_raw_sys::general as raw;
+use linux_raw_sys::prctl::PR_SET_PDEATHSIG;
 use rustix::fd::BorrowedFd;
-use rustix::process::Signal;
 
 use crate::options::Finally;
 use crate::start::Start;
@@ -68,7 +68,7 @@ impl Demand {
 
     fn become_program(&self) -> ! {
         // It must not outlive the pod.
-        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        let _ = sys::prctl(PR_SET_PDEATHSIG, raw::SIGKILL);
         let _ = sys::place(self.fd, 0, false);
         sys::let_signals_through();
         let _ = program::execute_finally(self.finally, self.start, c"demand");

@@ -3,10 +3,8 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use stage1_init::{Directive, Directives, MAX_APPS, Part, Plan, Report};
 
 use crate::apps::App;
@@ -19,7 +17,7 @@ use crate::outer::{self, Child};
 use crate::reap::Ending;
 use crate::say;
 use crate::start::Start;
-use crate::sys::{self, Array, Room};
+use crate::sys::{self, Array, End, Errno, OwnedFd, Result, Room};
 
 /// What the process was when it began.
 #[derive(Clone, Copy)]
@@ -43,6 +41,8 @@ pub(crate) struct Origin {
 pub(crate) struct Pod<'a> {
     pub(crate) origin: Origin,
     pub(crate) plan: Option<Plan<'a>>,
+    /// The directive at hand: what fails, fails in it.
+    pub(crate) at: u32,
     pub(crate) tree: Tree<'a>,
     pub(crate) apps: Array<App<'a>>,
     pub(crate) grace: u32,
@@ -51,29 +51,15 @@ pub(crate) struct Pod<'a> {
     pub(crate) inner: bool,
     /// The directives since the last new namespaces: settings for the next.
     pub(crate) settings: Directives<'a>,
+    /// In the outer half: the child, which goes on with the rest of the plan.
+    pub(crate) child: Option<Child>,
     /// Where the inner half says what it has to say, for the outer one to pass on.
-    pub(crate) voice: Option<OwnedFd>,
+    pub(crate) voice: Option<End>,
     /// The mounts that this process began with, if it has joined others.
     pub(crate) home: Option<OwnedFd>,
     /// The pod's mounts, while those of an app are in their place.
     aside: Option<(OwnedFd, Option<&'a CStr>)>,
 }
-
-/// Why a directive failed, and which, if it is another than the one at hand.
-pub(crate) struct Failure {
-    pub(crate) index: Option<u32>,
-    pub(crate) errno: Errno,
-}
-
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        Self { index: None, errno }
-    }
-}
-
-/// What a directive leads to: nothing, or, in the outer half, a child that
-/// goes on with the rest of the plan.
-type Outcome = Result<Option<Child>, Failure>;
 
 impl<'a> Pod<'a> {
     /// Begins one; ends the process where there is no memory even for that.
@@ -89,12 +75,14 @@ impl<'a> Pod<'a> {
         Self {
             origin,
             plan,
+            at: 0,
             tree: Tree::new(),
             apps,
             grace: 10,
             ending: Ending::default(),
             inner: false,
             settings: plan.map(|plan| plan.directives()).unwrap_or_default(),
+            child: None,
             voice: None,
             home: None,
             aside: None,
@@ -109,26 +97,21 @@ impl<'a> Pod<'a> {
             if directive.part() == Part::Process {
                 continue;
             }
-            match self.carry_out(index, directive, plan) {
-                Ok(None) => {}
-                Ok(Some(child)) => {
-                    let log = Log::of(plan.directives().until(index));
-                    return Some(outer::wait_for(child, self.origin, log));
-                }
-                Err(Failure {
-                    index: other,
-                    errno,
-                }) => {
-                    self.report_failure(other.unwrap_or(index), errno);
-                    return Some(crate::OURS);
-                }
+            self.at = index;
+            if let Err(errno) = self.carry_out(directive, plan) {
+                self.report_failure(errno);
+                return Some(crate::OURS);
+            }
+            if let Some(child) = self.child.take() {
+                let log = Log::of(plan.directives().until(index));
+                return Some(outer::wait_for(child, self.origin, log));
             }
         }
         None
     }
 
     #[inline(never)]
-    fn carry_out(&mut self, index: u32, directive: Directive<'a>, plan: Plan<'a>) -> Outcome {
+    fn carry_out(&mut self, directive: Directive<'a>, plan: Plan<'a>) -> Result<()> {
         use Directive as D;
         match directive {
             D::DieWithParent {} => outer::die_with(self.origin.parent)?,
@@ -136,15 +119,15 @@ impl<'a> Pod<'a> {
                 debug_assert!(!namespaces.is_empty(), "the grammar sees to it");
                 self.set_mounts_aside()?;
             }
-            D::Unshare { namespaces } => return outer::unshare(self, index, namespaces),
-            D::Join { namespaces, fd } => return outer::join(self, namespaces, fd),
+            D::Unshare { namespaces } => outer::unshare(self, namespaces)?,
+            D::Join { namespaces, fd } => outer::join(self, namespaces, fd)?,
             D::ClockOffset { clock, seconds } => {
                 outer::shift_clock(self.tree.proc()?, clock, seconds)?
             }
             D::Grace { seconds } => self.grace = seconds,
-            D::Hostname { name } => rustix::system::sethostname(name.to_bytes())?,
-            D::Domainname { name } => rustix::system::setdomainname(name.to_bytes())?,
-            D::Loopback {} => loopback_up()?,
+            D::Hostname { name } => sys::sethostname(name)?,
+            D::Domainname { name } => sys::setdomainname(name)?,
+            D::Loopback {} => sys::loopback_up()?,
             D::Sysctl { key, value } => set_parameter(self.tree.proc()?, key, value)?,
 
             D::Propagation { kind, target } => self.tree.propagate(kind, target)?,
@@ -197,7 +180,7 @@ impl<'a> Pod<'a> {
                 uid,
                 gid,
             } => {
-                let device = rustix::fs::makedev(major, minor);
+                let device = files::device(major, minor);
                 self.tree
                     .make_node(path, kind, device, Owned { mode, uid, gid })?;
             }
@@ -205,7 +188,7 @@ impl<'a> Pod<'a> {
             D::MoveRoot {} => self.tree.move_root()?,
 
             D::App { name } => self.apps.push(App::planned(name.as_c_str()))?,
-            D::Process {} => self.end_app_setup(index, plan)?,
+            D::Process {} => self.end_app_setup(plan)?,
             // What follows is the pod's again, as before the first app.
             D::Init {} => {}
             // Looked up by the first process; see `log`.
@@ -215,12 +198,12 @@ impl<'a> Pod<'a> {
             // The processes' part, and PID 1's; see `process` and `settle`.
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     /// A new mount namespace, for the app that is being set up.
     #[inline(never)]
-    fn set_mounts_aside(&mut self) -> Result<(), Errno> {
+    fn set_mounts_aside(&mut self) -> Result<()> {
         let root = self.tree.root_path();
         self.aside = Some((self.own_mounts()?, root));
         sys::unshare(linux_raw_sys::general::CLONE_NEWNS)?;
@@ -230,7 +213,7 @@ impl<'a> Pod<'a> {
     /// Ends the set-up of an app: its mounts are kept for its processes, and
     /// the pod's come back.
     #[inline(never)]
-    fn end_app_setup(&mut self, index: u32, plan: Plan<'a>) -> Result<(), Errno> {
+    fn end_app_setup(&mut self, plan: Plan<'a>) -> Result<()> {
         let mounts = match self.aside.take() {
             Some((pods, root)) => {
                 let mounts = self.own_mounts()?;
@@ -241,22 +224,23 @@ impl<'a> Pod<'a> {
             None => None,
         };
         if let Some(app) = self.apps.as_mut_slice().last_mut() {
-            app.set(mounts, plan.directives().from(index + 1));
+            app.set(mounts, plan.directives().from(self.at + 1));
         }
         Ok(())
     }
 
     #[inline(never)]
-    pub(crate) fn own_mounts(&self) -> Result<OwnedFd, Errno> {
+    pub(crate) fn own_mounts(&self) -> Result<OwnedFd> {
         files::open(self.tree.proc()?, c"self/ns/mnt", OFlags::RDONLY)
     }
 
-    /// Says which directive failed: in the report, or else on standard error.
+    /// Says that the directive at hand failed: in the report, or else on standard error.
     #[inline(never)]
-    pub(crate) fn report_failure(&self, index: u32, errno: Errno) {
+    pub(crate) fn report_failure(&self, errno: Errno) {
+        let index = self.at;
         match (self.origin.report, self.plan) {
             (Some(report), _) => {
-                let errno = errno.raw_os_error().unsigned_abs();
+                let errno = errno.number();
                 say::report(
                     report,
                     &Report::Failed {
@@ -273,21 +257,9 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// `loopback`.
-#[inline(never)]
-fn loopback_up() -> Result<(), Errno> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::INET,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    sys::loopback_up(socket.as_fd())
-}
-
 /// `sysctl`: as sysctl(8) has it, a slash in a key is a dot in a name.
 #[inline(never)]
-fn set_parameter(proc: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<(), Errno> {
+fn set_parameter(proc: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<()> {
     let mut path = Path::new();
     path.push(b"sys/")?;
     for &byte in key.to_bytes() {

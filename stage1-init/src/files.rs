@@ -3,13 +3,14 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
-use rustix::io::{Errno, Result};
+use linux_raw_sys::general as raw;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{FileType, Mode, OFlags};
 use stage1_init::NodeKind;
 
 use crate::beneath::{self, Links, Path};
 use crate::mounts::{HOSTS, Source, Tree, open_node};
+use crate::sys::{self, Errno, OwnedFd, Result};
 
 /// Mode and owner of what is made.
 #[derive(Clone, Copy)]
@@ -20,15 +21,10 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    fn mode(self) -> Mode {
-        Mode::from_raw_mode(self.mode.0)
-    }
-
     /// Gives away what was opened; the mode again, as chown(2) clears bits of it.
     fn give(self, fd: BorrowedFd<'_>) -> Result<()> {
-        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        rustix::fs::fchown(fd, Some(uid), Some(gid))?;
-        rustix::fs::fchmod(fd, self.mode())
+        sys::fchownat(fd, c"", self.uid, self.gid, raw::AT_EMPTY_PATH)?;
+        sys::fchmod(fd, self.mode.0)
     }
 }
 
@@ -58,7 +54,7 @@ impl Tree<'_> {
         }
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
-        rustix::fs::mkdirat(parent, name, owned.mode())?;
+        sys::mkdirat(parent, name, owned.mode.0)?;
         let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
         owned.give(made.as_fd())
     }
@@ -87,7 +83,7 @@ impl Tree<'_> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
         remove(parent, name)?;
-        rustix::fs::symlinkat(target, parent, name)
+        sys::symlinkat(target, parent, name)
     }
 
     /// `node`: a device node, mounted on itself.
@@ -96,26 +92,20 @@ impl Tree<'_> {
         &self,
         path: &CStr,
         kind: NodeKind,
-        device: u64,
+        device: u32,
         owned: Owned,
     ) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
         let kind = match kind {
-            NodeKind::Character => FileType::CharacterDevice,
-            NodeKind::Block => FileType::BlockDevice,
+            NodeKind::Character => raw::S_IFCHR,
+            NodeKind::Block => raw::S_IFBLK,
         };
         remove(parent, name)?;
-        let made = match rustix::fs::mknodat(parent, name, kind, owned.mode(), device) {
+        let made = match sys::mknodat(parent, name, kind | owned.mode.0, device) {
             Ok(()) => {
-                let (uid, gid) = (Uid::from_raw(owned.uid), Gid::from_raw(owned.gid));
-                rustix::fs::chownat(
-                    parent,
-                    name,
-                    Some(uid),
-                    Some(gid),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )?;
+                let flags = raw::AT_SYMLINK_NOFOLLOW;
+                sys::fchownat(parent, name, owned.uid, owned.gid, flags)?;
                 None
             }
             // In a user namespace nobody makes devices.
@@ -130,27 +120,32 @@ impl Tree<'_> {
         };
         let place = open(parent, name, AS_IT_IS)?;
         let Some(hosts) = made else {
-            let (place, how) = (place.as_fd(), linux_raw_sys::general::MS_BIND);
+            let (place, how) = (place.as_fd(), raw::MS_BIND);
             return self.mount_at(Source::Fd(place), place, c"", how, None);
         };
         self.bind_at(hosts.as_fd(), place.as_fd(), path, HOSTS)
     }
 }
 
+/// A device's number, as the kernel takes and gives it.
+pub(crate) fn device(major: u32, minor: u32) -> u32 {
+    minor & 0xff | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
+}
+
 fn create(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(parent, name, flags, Mode::RUSR)?;
+    let file = sys::open(parent, name, flags, Mode::RUSR)?;
     owned.give(file.as_fd())?;
     Ok(file)
 }
 
 fn exists(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map(drop)
+    open(parent, name, AS_IT_IS).map(drop)
 }
 
 /// Removes a file or a link; a directory is an error.
 fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+    match sys::unlinkat(parent, name, 0) {
         Err(Errno::NOENT) => Ok(()),
         result => result,
     }
@@ -160,9 +155,9 @@ fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
 pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        match rustix::io::write(fd, rest) {
+        match sys::write(fd, rest) {
             Ok(0) => return Err(Errno::IO),
-            Ok(written) => rest = rest.get(written..).unwrap_or(b""),
+            Ok(written) => rest = rest.get(length(written)..).unwrap_or(b""),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
@@ -170,10 +165,15 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// What a call says of a length in memory.
+fn length(given: u32) -> usize {
+    usize::try_from(given).unwrap_or(usize::MAX)
+}
+
 /// Opens what is there. No program gets the descriptor.
 #[inline(never)]
 pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
-    rustix::fs::openat(at, path, flags | OFlags::CLOEXEC, Mode::empty())
+    sys::open(at, path, flags, Mode::empty())
 }
 
 /// For a directory in which things are looked up.
@@ -185,7 +185,7 @@ pub(crate) const AS_IT_IS: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
 /// Writes to an existing file of procfs or sysfs, in one call as those demand.
 pub(crate) fn write_at(directory: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
     let file = open(directory, path, OFlags::WRONLY)?;
-    if rustix::io::write(&file, text)? == text.len() {
+    if length(sys::write(file.as_fd(), text)?) == text.len() {
         Ok(())
     } else {
         Err(Errno::IO)

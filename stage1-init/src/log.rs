@@ -4,13 +4,12 @@
 //! for it meanwhile. Between two looks nothing is remembered: the file is
 //! opened, and found to be full, for each record anew.
 
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, IoSlice, Result};
 use stage1_init::{Directive, Directives};
 
 use crate::say::{Decimal, Line};
-use crate::sys;
+use crate::sys::{self, Errno, Result};
 
 /// Longest record, without its head: what a pipe holds, by pages.
 const RECORD: usize = 4096;
@@ -78,7 +77,7 @@ impl<'a> Log<'a> {
 /// Tells whether somebody has the other end of a pipe open: then reading does
 /// not find its end.
 fn is_open(fd: u32) -> bool {
-    let read = sys::inherited(fd).and_then(|fd| rustix::io::read(fd, &mut [0; 64]));
+    let read = sys::inherited(fd).and_then(|fd| sys::read(fd, &mut [0; 64]));
     read != Ok(0)
 }
 
@@ -90,8 +89,7 @@ fn is_open(fd: u32) -> bool {
 #[inline(never)]
 fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<()> {
     let mut buffer = [0; RECORD];
-    let length = rustix::io::read(sys::inherited(fd)?, &mut buffer)?;
-    let bytes = buffer.get(..length).unwrap_or_default();
+    let bytes = sys::bytes_of(sys::inherited(fd)?, &mut buffer);
     if bytes.is_empty() {
         return Err(Errno::AGAIN);
     }
@@ -102,45 +100,32 @@ fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<()> {
 
 fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Result<()> {
     /// What makes ten digits of nine with their leading zeros.
-    const TEN_DIGITS: i64 = 1_000_000_000;
+    const TEN_DIGITS: u32 = 1_000_000_000;
     let [seconds, nanoseconds] = sys::time_of_day();
-    // No record is that long.
-    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    let [seconds, nanoseconds, length] = [seconds, TEN_DIGITS + nanoseconds, length]
-        .map(|number| Decimal::new(u32::try_from(number).unwrap_or_default()));
+    let nanoseconds = Decimal::new(TEN_DIGITS + nanoseconds);
     let mut head = Line::new(sys::STDERR);
-    for part in [
-        seconds.as_bytes(),
-        b".",
-        nanoseconds.as_bytes().get(1..).unwrap_or_default(),
-        b" ",
-        tag,
-        b" ",
-        length.as_bytes(),
-        b"\n",
-    ] {
-        head.push(part);
-    }
-    let parts = [head.as_bytes(), bytes].map(IoSlice::new);
+    head.number(seconds);
+    head.push(b".");
+    head.push(nanoseconds.as_bytes().get(1..).unwrap_or_default());
+    head.push(b" ");
+    head.push(tag);
+    head.push(b" ");
+    head.number(u32::try_from(bytes.len()).unwrap_or_default());
+    head.push(b"\n");
     let whole = (head.as_bytes().len() + bytes.len()) as u64;
-    let (mut file, mut end) = open(directory)?;
-    if end > 0 && end + whole > u64::from(size) {
-        rustix::fs::renameat(directory, c"log", directory, c"log.1")?;
-        (file, end) = open(directory)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
+    let mut renamed = false;
+    loop {
+        let file = sys::open(directory, c"log", flags, Mode::RUSR | Mode::WUSR)?;
+        let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
+        if end > 0 && end + whole > u64::from(size) && !renamed {
+            rustix::fs::renameat(directory, c"log", directory, c"log.1")?;
+            renamed = true;
+        } else if u64::from(sys::write_both(file.as_fd(), head.as_bytes(), bytes)?) == whole {
+            return Ok(());
+        } else {
+            // A part of a record would hide those behind it.
+            return Ok(rustix::fs::ftruncate(&file, end)?);
+        }
     }
-    if rustix::io::writev(&file, &parts)? as u64 == whole {
-        return Ok(());
-    }
-    // A part of a record would hide those behind it.
-    rustix::fs::ftruncate(&file, end)
-}
-
-/// Opens the file at its end.
-fn open(directory: BorrowedFd<'_>) -> Result<(rustix::fd::OwnedFd, u64)> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    let file = rustix::fs::openat(directory, c"log", flags, mode)?;
-    let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
-    Ok((file, end))
 }

@@ -105,8 +105,6 @@ fn main(start: Start) -> ! {
         end: options.end,
     };
     match options.work {
-        Work::Help => help(),
-        Work::Version => version(),
         Work::Command(words) => {
             close_inherited(options.end, start, None);
             run_command(origin, words)
@@ -151,7 +149,7 @@ fn run_command(origin: Origin, words: WordList<'_>) -> ! {
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {
     // As PID 1, orphans come here anyway.
-    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    let _ = sys::prctl(linux_raw_sys::prctl::PR_SET_CHILD_SUBREAPER, 1);
     pod.start_apps();
     // From here on nothing may fail: our death is the pod's.
     reap::until_over(pod)
@@ -174,7 +172,7 @@ fn end(origin: Origin, status: u8) -> ! {
 /// get their numbers.
 fn open_standard() {
     for fd in [sys::STDIN, sys::STDOUT, sys::STDERR] {
-        if rustix::io::fcntl_getfd(fd).is_err() {
+        if sys::descriptor_flags(fd).is_err() {
             let _ = sys::open_lowest(c"/dev/null");
         }
     }

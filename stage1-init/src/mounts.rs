@@ -10,16 +10,15 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use linux_raw_sys::general as raw;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, FsWord, OFlags, RawDir};
-use rustix::io::{Errno, Result};
-use rustix::mount::{MountFlags as Raw, UnmountFlags};
 use stage1_init::{MountFlags, Propagation};
 
 use crate::attributes::{per_mount, present};
 use crate::beneath::{self, Links, Path};
-use crate::files::{AS_IT_IS, DIRECTORY, open};
-use crate::{say, sys};
+use crate::files::{AS_IT_IS, DIRECTORY, device, open};
+use crate::say;
+use crate::sys::{self, Errno, OwnedFd, Result};
 
 /// Where targets are, and the host's procfs.
 pub(crate) struct Tree<'a> {
@@ -88,9 +87,9 @@ impl<'a> Tree<'a> {
     ) -> Result<()> {
         let proc = self.proc()?;
         let here = open(CWD, c".", OFlags::PATH)?;
-        rustix::process::fchdir(proc)?;
+        sys::fchdir(proc)?;
         let result = mount_in_proc(source, target, kind, flags, data);
-        rustix::process::fchdir(here)?;
+        sys::fchdir(here.as_fd())?;
         result
     }
 
@@ -110,8 +109,7 @@ impl<'a> Tree<'a> {
         }
         if self.proc.is_none() && self.root.is_none() {
             // Early in a boot, when this mounts what all others need.
-            let raw = Raw::from_bits_retain(per_mount(flags));
-            rustix::mount::mount(source, target, kind, raw, Some(data))?;
+            sys::mount(source, target, kind, per_mount(flags), Some(data))?;
             self.proc = open_proc().ok();
             return Ok(());
         }
@@ -176,7 +174,8 @@ impl<'a> Tree<'a> {
         };
         let inherited = sys::inherited(stage1_init::read_number(number).ok_or(Errno::BADF)?)?;
         let name = fd_path(inherited);
-        let path = Path::of_link(self.proc()?, name.as_c_str())?;
+        let mut path = Path::new();
+        path.read_link(self.proc()?, name.as_c_str())?;
         let opened = open(CWD, path.as_c_str(), OFlags::PATH)?;
         if beneath::is_same(opened.as_fd(), inherited)? {
             Ok(opened)
@@ -216,11 +215,7 @@ impl<'a> Tree<'a> {
             let data = Some(c"size=4k,nr_inodes=2,mode=555");
             return self.mount_at(Source::Word(c"tmpfs"), place, c"tmpfs", flags, data);
         }
-        let null = open_node(
-            c"/dev/null",
-            FileType::CharacterDevice,
-            rustix::fs::makedev(1, 3),
-        )?;
+        let null = open_node(c"/dev/null", raw::S_IFCHR, device(1, 3))?;
         // Else the app could change the mode of the host's (CVE-2025-31133 is
         // about the image's in its place).
         self.bind_at(null.as_fd(), place, target, HOSTS.with(QUIETLY))
@@ -276,21 +271,20 @@ impl<'a> Tree<'a> {
     /// up on top of it, and is detached from there (pivot_root(2), NOTES).
     #[inline(never)]
     pub(crate) fn pivot(&mut self) -> Result<()> {
-        rustix::process::fchdir(self.root().ok_or(Errno::NOENT)?)?;
-        rustix::process::pivot_root(c".", c".")?;
-        rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
-        rustix::process::chdir(c"/")?;
+        sys::fchdir(self.root().ok_or(Errno::NOENT)?)?;
+        sys::pivot_root(c".", c".")?;
+        sys::umount(c".", raw::MNT_DETACH)?;
+        sys::chdir(c"/")?;
         self.set_root(c"/")
     }
 
     /// `move-root`: the root's mount moves over `/`, which cannot be detached
     /// where it is the kernel's own rootfs (switch_root(8)).
     pub(crate) fn move_root(&mut self) -> Result<()> {
-        rustix::process::fchdir(self.root().ok_or(Errno::NOENT)?)?;
-        let flags = Raw::from_bits_retain(raw::MS_MOVE);
-        rustix::mount::mount(c".", c"/", c"", flags, None)?;
-        rustix::process::chroot(c".")?;
-        rustix::process::chdir(c"/")?;
+        sys::fchdir(self.root().ok_or(Errno::NOENT)?)?;
+        sys::mount(c".", c"/", c"", raw::MS_MOVE, None)?;
+        sys::chroot(c".")?;
+        sys::chdir(c"/")?;
         self.set_root(c"/")
     }
 }
@@ -345,8 +339,7 @@ fn mount_in_proc(
             opened.as_c_str()
         }
     };
-    let flags = Raw::from_bits_retain(flags);
-    rustix::mount::mount(source, target.as_c_str(), kind, flags, data)
+    sys::mount(source, target.as_c_str(), kind, flags, data)
 }
 
 /// Where procfs has a descriptor of this process.
@@ -367,15 +360,15 @@ pub(crate) struct Short {
 
 impl Short {
     pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        say::c_str(&self.bytes)
     }
 }
 
 /// Opens a device node that is this very device, and no link to one.
-pub(crate) fn open_node(path: &CStr, kind: FileType, device: u64) -> Result<OwnedFd> {
+pub(crate) fn open_node(path: &CStr, kind: u32, device: u32) -> Result<OwnedFd> {
     let node = open(CWD, path, AS_IT_IS)?;
     let status = rustix::fs::fstat(&node)?;
-    if FileType::from_raw_mode(status.st_mode) != kind || status.st_rdev != device {
+    if status.st_mode & raw::S_IFMT != kind || status.st_rdev != u64::from(device) {
         return Err(Errno::NODEV);
     }
     Ok(node)

@@ -3,12 +3,11 @@
 use core::ffi::CStr;
 
 use rustix::fd::BorrowedFd;
-use rustix::io::Errno;
 use stage1_init::{MAX_PLAN, WordList};
 
 use crate::say;
 use crate::start::Start;
-use crate::sys::{self, Array, Room};
+use crate::sys::{self, Array, Errno, Room};
 
 /// What is to be done.
 pub(crate) enum Work {
@@ -16,8 +15,6 @@ pub(crate) enum Work {
     Plan(&'static [u8], Option<Room>),
     /// No plan: this command, as a child of a good init.
     Command(WordList<'static>),
-    Help,
-    Version,
 }
 
 /// What is executed when all is over: an open program, and where its words are.
@@ -58,8 +55,8 @@ impl Options {
                 index += 1;
                 None
             }
-            Some(word) if word == c"--help" => Some(Work::Help),
-            Some(word) if word == c"--version" => Some(Work::Version),
+            Some(word) if word == c"--help" => crate::help(),
+            Some(word) if word == c"--version" => crate::version(),
             Some(word) if word == c"plan" && plan.is_none() && program.is_none() => {
                 Some(Work::Plan(words(start, index), None))
             }

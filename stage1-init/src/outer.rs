@@ -8,31 +8,31 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, OFlags};
-use rustix::io::{Errno, Result};
-use rustix::process::{DumpableBehavior, Signal, WaitOptions};
+use linux_raw_sys::prctl::{PR_SET_DUMPABLE, PR_SET_PDEATHSIG};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::CWD;
 use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
 
 use crate::demand::Demand;
-use crate::execute::{Failure, Origin, Pod};
+use crate::execute::{Origin, Pod};
 use crate::files::{DIRECTORY, open, write_all, write_at};
 use crate::log::Log;
+use crate::reap;
 use crate::say::{Decimal, Line};
-use crate::{reap, sys};
+use crate::sys::{self, End, Errno, OwnedFd, Result};
 
 /// PID 1 of the pod, seen from outside.
 pub(crate) struct Child {
     pid: sys::Pid,
     /// Held open for as long as this half lives: its end tells the child.
-    _gate: OwnedFd,
+    _gate: End,
     /// What it says.
-    voice: OwnedFd,
+    voice: End,
 }
 
 /// `die-with-parent`: also if it died before this was said.
 pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    sys::prctl(PR_SET_PDEATHSIG, raw::SIGKILL)?;
     if rustix::process::getppid() != parent {
         return Err(Errno::SRCH);
     }
@@ -41,10 +41,11 @@ pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
 
 /// What was set for the namespaces that are to be made: the directives since
 /// the last `unshare`.
+#[derive(Clone, Copy)]
 struct Settings<'a>(Directives<'a>);
 
 impl<'a> Settings<'a> {
-    fn cgroups(&self) -> impl Iterator<Item = (u32, &'a CStr)> + use<'a> {
+    fn cgroups(self) -> impl Iterator<Item = (u32, &'a CStr)> {
         self.0.filter_map(|(index, directive)| match directive {
             Directive::Cgroup { path } => Some((index, path)),
             _ => None,
@@ -52,7 +53,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Tells whether the ids 0 exist in the new user namespace.
-    fn map_root(&self) -> bool {
+    fn map_root(self) -> bool {
         let (mut user, mut group) = (false, false);
         for (_, directive) in self.0 {
             user |= matches!(directive, Directive::UidMap { inside: 0, .. });
@@ -62,58 +63,50 @@ impl<'a> Settings<'a> {
     }
 }
 
-type Made<T> = core::result::Result<T, Failure>;
-
 /// `unshare`, for the pod.
 #[inline(never)]
-pub(crate) fn unshare(
-    pod: &mut Pod<'_>,
-    index: u32,
-    namespaces: Namespaces,
-) -> Made<Option<Child>> {
+pub(crate) fn unshare(pod: &mut Pod<'_>, namespaces: Namespaces) -> Result<()> {
+    let index = pod.at;
     let settings = Settings(pod.settings.until(index));
     let root = pod.tree.root_path();
     if namespaces.contains(Namespaces::PID) {
-        if let Some(child) = clone(pod, &settings, namespaces)? {
-            return Ok(Some(child));
+        clone(pod, settings, namespaces)?;
+        if pod.child.is_some() {
+            return Ok(());
         }
     } else {
-        unshare_here(pod, &settings, namespaces)?;
+        unshare_here(pod, settings, namespaces)?;
     }
+    pod.at = index;
     if namespaces.contains(Namespaces::MNT) {
         pod.tree.reopen_root(root)?;
     }
     pod.settings = pod.settings.from(index + 1);
-    Ok(None)
+    Ok(())
 }
 
-/// Makes PID 1. Returns the child in this half, and `None` in the child, when
-/// everything that this half does for it is done.
+/// Makes PID 1. Returns when everything that this half does for it is done; in
+/// the child, when it has taken its place.
 #[inline(never)]
-fn clone(
-    pod: &mut Pod<'_>,
-    settings: &Settings<'_>,
-    namespaces: Namespaces,
-) -> Made<Option<Child>> {
+fn clone(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> Result<()> {
+    let index = pod.at;
     let user = namespaces.contains(Namespaces::USER);
-    let in_cgroup = settings.cgroups().next().is_some();
     // A new cgroup namespace is rooted where its maker is, which is not yet
     // where the child will be.
-    let late = namespaces.contains(Namespaces::CGROUP) && in_cgroup;
-    let namespaces = if late {
+    let late = namespaces.contains(Namespaces::CGROUP) && settings.cgroups().next().is_some();
+    let flags = clone_flags(if late {
         namespaces.without(Namespaces::CGROUP)
     } else {
         namespaces
-    };
-    let flags = clone_flags(namespaces);
+    });
     let directory = settings
         .cgroups()
         .find_map(|(index, path)| Some((index, open_unified(path)?)));
-    let (wait, gate) = pipe()?;
-    let (heard, voice) = pipe()?;
+    let (wait, gate) = sys::pipe()?;
+    let (heard, voice) = sys::pipe()?;
     if user {
         // Else the files with its maps would be the host root's.
-        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+        sys::prctl(PR_SET_DUMPABLE, 1)?;
     }
     let mut placed = directory.as_ref().map(|&(index, _)| index);
     let cgroup = directory.as_ref().map(|(_, fd)| fd.as_fd());
@@ -126,24 +119,27 @@ fn clone(
         made = clone_the_old_way(flags);
     }
     let Some(pid) = made? else {
-        drop((gate, heard));
-        begin_inside(pod, wait.as_fd(), voice, user.then_some(settings), late)?;
-        return Ok(None);
+        sys::close(gate);
+        sys::close(heard);
+        return begin_inside(pod, wait, voice, user.then_some(settings), late);
     };
-    drop((wait, voice));
+    sys::close(wait);
+    sys::close(voice);
     let done = admit(pod, settings, pid, placed, user).and_then(|()| {
+        pod.at = index;
         hide()?;
-        Ok(rustix::io::write(&gate, b"1")?)
+        sys::write(gate.as_fd(), b"1").map(drop)
     });
-    if let Err(failure) = done {
+    if let Err(errno) = done {
         let _ = sys::kill(pid, raw::SIGKILL);
-        return Err(failure);
+        return Err(errno);
     }
-    Ok(Some(Child {
+    pod.child = Some(Child {
         pid,
         _gate: gate,
         voice: heard,
-    }))
+    });
+    Ok(())
 }
 
 /// clone(2) knows no time namespaces: its bit means something else there.
@@ -157,25 +153,23 @@ fn clone_the_old_way(flags: u32) -> Result<Option<sys::Pid>> {
 
 /// In the outer half: puts the child where it belongs before it goes on.
 fn admit(
-    pod: &Pod<'_>,
-    settings: &Settings<'_>,
+    pod: &mut Pod<'_>,
+    settings: Settings<'_>,
     pid: sys::Pid,
     placed: Option<u32>,
     user: bool,
-) -> Made<()> {
+) -> Result<()> {
     let pid = Decimal::new(pid.unsigned_abs());
     for (index, path) in settings
         .cgroups()
         .filter(|&(index, _)| Some(index) != placed)
     {
-        enter_cgroup(path, pid.as_bytes()).map_err(|errno| Failure {
-            index: Some(index),
-            errno,
-        })?;
+        pod.at = index;
+        enter_cgroup(path, pid.as_bytes())?;
     }
     if user {
         let process = open(pod.tree.proc()?, pid.as_c_str(), DIRECTORY)?;
-        write_maps(settings, process.as_fd())?;
+        write_maps(settings, process.as_fd(), &mut pod.at)?;
     }
     Ok(())
 }
@@ -183,12 +177,12 @@ fn admit(
 /// In the child: waits to be let in, and takes its place.
 fn begin_inside(
     pod: &mut Pod<'_>,
-    wait: BorrowedFd<'_>,
-    voice: OwnedFd,
-    user: Option<&Settings<'_>>,
+    wait: End,
+    voice: End,
+    user: Option<Settings<'_>>,
     late: bool,
-) -> Made<()> {
-    if rustix::io::read(wait, &mut [0; 1])? == 0 {
+) -> Result<()> {
+    if sys::read(wait.as_fd(), &mut [0; 1])? == 0 {
         // The outer half has said why.
         sys::exit(crate::OURS);
     }
@@ -203,12 +197,13 @@ fn begin_inside(
         become_root(settings)?;
     }
     hide()?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    sys::prctl(PR_SET_PDEATHSIG, raw::SIGKILL)?;
     // It may have died before that; then the gate has no writer.
-    rustix::fs::fcntl_setfl(wait, OFlags::NONBLOCK)?;
-    if rustix::io::read(wait, &mut [0; 1]) == Ok(0) {
+    sys::set_status_flags(wait.as_fd(), raw::O_NONBLOCK)?;
+    if sys::read(wait.as_fd(), &mut [0; 1]) == Ok(0) {
         sys::exit(crate::OURS);
     }
+    sys::close(wait);
     if late {
         sys::unshare(raw::CLONE_NEWCGROUP)?;
     }
@@ -217,49 +212,49 @@ fn begin_inside(
 
 /// New namespaces for this very process.
 #[inline(never)]
-fn unshare_here(pod: &Pod<'_>, settings: &Settings<'_>, namespaces: Namespaces) -> Made<()> {
+fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> Result<()> {
+    let index = pod.at;
     for (index, path) in settings.cgroups() {
-        enter_cgroup(path, b"0").map_err(|errno| Failure {
-            index: Some(index),
-            errno,
-        })?;
+        pod.at = index;
+        enter_cgroup(path, b"0")?;
     }
+    pod.at = index;
     let flags = clone_flags(namespaces);
     if !namespaces.contains(Namespaces::USER) {
-        return Ok(sys::unshare(flags)?);
+        return sys::unshare(flags);
     }
     // Maps other than of its own id are for a process outside to write.
     let process = open(pod.tree.proc()?, c"self", DIRECTORY)?;
-    let (wait, gate) = pipe()?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    let (wait, gate) = sys::pipe()?;
+    sys::prctl(PR_SET_DUMPABLE, 1)?;
     let Some(pid) = sys::fork()? else {
-        drop(gate);
-        let begun = rustix::io::read(&wait, &mut [0; 1]) == Ok(1);
+        sys::close(gate);
+        let begun = sys::read(wait.as_fd(), &mut [0; 1]) == Ok(1);
         let written = if begun {
-            write_maps(settings, process.as_fd())
+            write_maps(settings, process.as_fd(), &mut pod.at)
         } else {
             Ok(())
         };
-        let errno = written.map_or_else(|failure| failure.errno.raw_os_error(), |()| 0);
+        let errno = written.map_or_else(Errno::number, |()| 0);
         // All are below 256.
         sys::exit(u8::try_from(errno).unwrap_or(u8::MAX));
     };
-    drop(wait);
+    sys::close(wait);
     sys::unshare(flags)?;
-    rustix::io::write(&gate, b"1")?;
-    let pid = rustix::process::Pid::from_raw(pid);
-    let status = rustix::process::waitpid(pid, WaitOptions::empty())?;
-    let status = status.and_then(|(_, status)| status.exit_status());
-    if let Some(errno @ 1..) = status {
-        return Err(Errno::from_raw_os_error(errno).into());
+    sys::write(gate.as_fd(), b"1")?;
+    sys::close(gate);
+    let (_, status) = sys::wait(pid, 0);
+    match reap::code(status) {
+        0 => {}
+        errno => return Err(Errno::new(errno.into())),
     }
     become_root(settings)?;
-    Ok(hide()?)
+    hide()
 }
 
 /// `join`.
 #[inline(never)]
-pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<Option<Child>> {
+pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result<()> {
     let root = pod.tree.root_path();
     if namespaces.contains(Namespaces::MNT) && pod.home.is_none() {
         pod.home = Some(pod.own_mounts()?);
@@ -269,27 +264,30 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Made<O
         pod.tree.reopen_root(root)?;
     }
     if !namespaces.contains(Namespaces::PID) {
-        return Ok(None);
+        return Ok(());
     }
-    let (wait, gate) = pipe()?;
-    let (heard, voice) = pipe()?;
+    let (wait, gate) = sys::pipe()?;
+    let (heard, voice) = sys::pipe()?;
     match sys::fork()? {
         Some(pid) => {
+            sys::close(wait);
+            sys::close(voice);
             // Else PID 1 there could not end while this half is stopped: the
             // kernel has it wait until somebody has waited for all others.
             sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
-            rustix::io::write(&gate, b"1")?;
-            Ok(Some(Child {
+            sys::write(gate.as_fd(), b"1")?;
+            pod.child = Some(Child {
                 pid,
                 _gate: gate,
                 voice: heard,
-            }))
+            });
+            Ok(())
         }
         None => {
-            drop((gate, heard));
+            sys::close(gate);
+            sys::close(heard);
             pod.home = None;
-            begin_inside(pod, wait.as_fd(), voice, None, false)?;
-            Ok(None)
+            begin_inside(pod, wait, voice, None, false)
         }
     }
 }
@@ -312,8 +310,8 @@ impl Pod<'_> {
 pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> Result<()> {
     let mut line = Line::new(sys::STDERR);
     line.push(clock.word().as_bytes());
-    line.push(if seconds < 0 { b" -" } else { b" " });
-    line.push(Decimal::new(seconds.unsigned_abs()).as_bytes());
+    line.push(b" ");
+    line.signed(seconds);
     line.push(b" 0\n");
     write_at(proc, c"self/timens_offsets", line.as_bytes())
 }
@@ -321,7 +319,7 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
 /// What PID 1 says, passed on to where this half says things. Apps that may
 /// trace PID 1 can say something as well, so there is an end to it.
 struct Voice {
-    from: OwnedFd,
+    from: End,
     to: BorrowedFd<'static>,
     left: usize,
 }
@@ -330,7 +328,7 @@ struct Voice {
 const MOST_SAID: usize = 64 << 10;
 
 impl Voice {
-    fn begin(from: OwnedFd, origin: Origin) -> Self {
+    fn begin(from: End, origin: Origin) -> Self {
         let _ = sys::signal_when_readable(from.as_fd());
         Self {
             from,
@@ -343,8 +341,8 @@ impl Voice {
     #[inline(never)]
     fn pass_on(&mut self) -> bool {
         let mut buffer = [0; 512];
-        let read = rustix::io::read(&self.from, &mut buffer).unwrap_or(0);
-        let bytes = buffer.get(..read.min(self.left)).unwrap_or_default();
+        let bytes = sys::bytes_of(self.from.as_fd(), &mut buffer);
+        let bytes = bytes.get(..self.left).unwrap_or(bytes);
         self.left -= bytes.len();
         write_all(self.to, bytes).is_ok() && !bytes.is_empty()
     }
@@ -366,7 +364,7 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let (mut more, mut taken, mut rest) = (true, sys::taken(), 0);
     sys::release_stack();
     let code = 'over: loop {
-        while let Some((pid, status)) = reap::next(WaitOptions::NOHANG) {
+        while let (pid @ 1.., status) = sys::wait(sys::ANY, raw::WNOHANG) {
             if pid == child.pid {
                 break 'over reap::code(status);
             }
@@ -399,7 +397,7 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
         }
         // Of one that the kernel has buried, nothing else tells.
         if let Some(code) = received.end_of(child.pid) {
-            reap::next(WaitOptions::NOHANG);
+            sys::wait(child.pid, raw::WNOHANG);
             break code;
         }
         // What the terminal sends, it sends to the child as well.
@@ -416,96 +414,88 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
         }
     };
     while voice.pass_on() {}
-    drop(voice);
+    sys::close(voice.from);
     log.finish();
     // What comes next has no use for the kernel's word that there was something.
     while sys::wait_for_signal(!sys::BUT_READABLE, Some([0, 0])).is_some() {}
     code
 }
 
-/// Makes a pipe of which no program gets an end: the one to read from, first.
-#[inline(never)]
-pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-}
-
 /// Stops this process, as the terminal's stop character would have.
 pub(crate) fn stop_self() {
-    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+    let _ = sys::kill(sys::own_pid(), raw::SIGSTOP);
 }
 
 /// What a process like this knows, no other of its user may look at.
 pub(crate) fn hide() -> Result<()> {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+    sys::prctl(PR_SET_DUMPABLE, 0).map(drop)
 }
 
 /// In a new user namespace: takes the ids 0, where there are such.
-fn become_root(settings: &Settings<'_>) -> Result<()> {
+fn become_root(settings: Settings<'_>) -> Result<()> {
     if !settings.map_root() {
         return Ok(());
     }
-    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)
+    sys::setresgid(0, 0, 0)?;
+    sys::setresuid(0, 0, 0)
 }
 
 /// Writes the maps of a user namespace, each with one call as the kernel
-/// demands, into the directory of a process in procfs.
-fn write_maps(settings: &Settings<'_>, process: BorrowedFd<'_>) -> Made<()> {
+/// demands, into the directory of a process in procfs. What fails, fails in the
+/// directive `at`.
+fn write_maps(settings: Settings<'_>, process: BorrowedFd<'_>, at: &mut u32) -> Result<()> {
     for (index, directive) in settings.0 {
         if let Directive::SetGroups { choice } = directive {
             let word: &[u8] = match choice {
                 SetGroups::Allow => b"allow",
                 SetGroups::Deny => b"deny",
             };
-            write_at(process, c"setgroups", word).map_err(|errno| Failure {
-                index: Some(index),
-                errno,
-            })?;
+            *at = index;
+            write_at(process, c"setgroups", word)?;
         }
     }
-    write_map(settings, process, c"uid_map", |directive| match directive {
-        Directive::UidMap {
-            inside,
-            outside,
-            count,
-        } => Some([inside, outside, count.0]),
-        _ => None,
-    })?;
-    write_map(settings, process, c"gid_map", |directive| match directive {
-        Directive::GidMap {
-            inside,
-            outside,
-            count,
-        } => Some([inside, outside, count.0]),
-        _ => None,
-    })
+    write_map(settings, process, true, at)?;
+    write_map(settings, process, false, at)
 }
 
+#[inline(never)]
 fn write_map(
-    settings: &Settings<'_>,
+    settings: Settings<'_>,
     process: BorrowedFd<'_>,
-    file: &CStr,
-    entry: fn(Directive<'_>) -> Option<[u32; 3]>,
-) -> Made<()> {
+    of_users: bool,
+    at: &mut u32,
+) -> Result<()> {
     let mut text = sys::Array::new(MAX_MAP)?;
-    let mut last = None;
     for (index, directive) in settings.0 {
-        let Some([inside, outside, count]) = entry(directive) else {
-            continue;
+        let [inside, outside, count] = match directive {
+            Directive::UidMap {
+                inside,
+                outside,
+                count,
+            } if of_users => [inside, outside, count.0],
+            Directive::GidMap {
+                inside,
+                outside,
+                count,
+            } if !of_users => [inside, outside, count.0],
+            _ => continue,
         };
-        for (number, end) in [(inside, b" "), (outside, b" "), (count, b"\n")] {
-            text.append(Decimal::new(number).as_bytes())?;
-            text.append(end)?;
-        }
-        last = Some(index);
+        *at = index;
+        append_number(&mut text, inside, b" ")?;
+        append_number(&mut text, outside, b" ")?;
+        append_number(&mut text, count, b"\n")?;
     }
-    match last {
-        None => Ok(()),
-        Some(_) => {
-            write_at(process, file, text.as_slice()).map_err(|errno| Failure { index: last, errno })
-        }
+    let file = if of_users { c"uid_map" } else { c"gid_map" };
+    if text.as_slice().is_empty() {
+        return Ok(());
     }
+    write_at(process, file, text.as_slice())
+}
+
+#[inline(never)]
+fn append_number(text: &mut sys::Array<u8>, number: u32, end: &[u8]) -> Result<()> {
+    text.append(Decimal::new(number).as_bytes())?;
+    text.append(end)
 }
 
 /// Longest map: the kernel takes 340 lines of three numbers, in one page.

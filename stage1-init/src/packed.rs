@@ -67,8 +67,8 @@ pub(crate) fn position(packed: &'static [u8], word: &[u8]) -> Option<usize> {
         let rest = entry.strip_prefix(word);
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ')))
     };
-    let blank = word.iter().any(|&byte| byte == b' ');
-    words(packed).position(begins).filter(|_| !blank)
+    let whole = word.iter().all(|&byte| byte != b' ');
+    words(packed).position(begins).filter(|_| whole)
 }
 
 #[cfg(test)]

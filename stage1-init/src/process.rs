@@ -2,10 +2,10 @@
 
 use core::mem::ManuallyDrop;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use linux_raw_sys::prctl as raw;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::Mode;
-use rustix::io::{Errno, Result};
-use rustix::process::{Gid, Pid, Rlimit, Uid};
+use rustix::process::Pid;
 use stage1_init::{Directive, Limit, Resource};
 
 use crate::apps::{App, Phase};
@@ -14,37 +14,30 @@ use crate::execute::Origin;
 use crate::files::write_at;
 use crate::mounts::Tree;
 use crate::program::Program;
-use crate::sys::{self, Array};
+use crate::sys::{self, Array, End, Errno, OwnedFd, Result};
 use crate::{capabilities, outer, say};
 
-/// Why a process could not begin: the directive, and the error.
-#[derive(Clone, Copy)]
-pub(crate) struct Fault {
-    pub(crate) index: u32,
-    pub(crate) errno: Errno,
+/// Says why a process could not begin: the directive, and the error.
+fn send_failure(to: &OwnedFd, index: u32, errno: Errno) {
+    let both = u64::from(index) << 32 | u64::from(errno.number());
+    let _ = sys::write(to.as_fd(), &both.to_ne_bytes());
 }
 
-impl Fault {
-    fn send(self, to: &OwnedFd) {
-        let errno = self.errno.raw_os_error().unsigned_abs();
-        let both = u64::from(self.index) << 32 | u64::from(errno);
-        let _ = rustix::io::write(to, &both.to_ne_bytes());
+/// Waits until a process has executed its program (which closes the pipe), or
+/// has said why not. The directive that failed is told as the one `at`.
+#[inline(never)]
+pub(crate) fn receive_failure(from: &OwnedFd, at: &mut u32) -> Result<()> {
+    let mut bytes = [0; 8];
+    if sys::read(from.as_fd(), &mut bytes)? < 8 {
+        return Ok(());
     }
+    let [errno, index] = halves(u64::from_ne_bytes(bytes));
+    *at = index;
+    Err(Errno::new(errno))
+}
 
-    /// Waits until the process has executed its program (which closes the
-    /// pipe) or has said why not.
-    pub(crate) fn receive(from: &OwnedFd) -> Result<Option<Self>> {
-        let mut bytes = [0; 8];
-        if rustix::io::read(from, &mut bytes)? < bytes.len() {
-            return Ok(None);
-        }
-        let both = u64::from_ne_bytes(bytes);
-        let half = |both: u64| u32::try_from(both & u64::from(u32::MAX)).unwrap_or_default();
-        Ok(Some(Self {
-            index: half(both >> 32),
-            errno: Errno::from_raw_os_error(half(both).cast_signed()),
-        }))
-    }
+fn halves(both: u64) -> [u32; 2] {
+    [both, both >> 32].map(|half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or_default())
 }
 
 /// The descriptor of the pipe at which a process waits under its filter, which
@@ -53,7 +46,7 @@ pub(crate) const GATE: i32 = 3;
 
 /// Where a process waits for its program's turn.
 pub(crate) struct Gate {
-    pub(crate) waits: OwnedFd,
+    pub(crate) waits: End,
     /// Other apps run meanwhile: it waits when it has given up everything.
     pub(crate) later: bool,
 }
@@ -63,7 +56,7 @@ impl Gate {
     /// none, those who would have written it are gone.
     fn pass(waits: BorrowedFd<'_>) {
         for _ in 0..2 {
-            if rustix::io::read(waits, &mut [0; 1]) != Ok(1) {
+            if sys::read(waits, &mut [0; 1]) != Ok(1) {
                 sys::exit(crate::OURS);
             }
         }
@@ -79,13 +72,15 @@ pub(crate) fn run(
     failures: &OwnedFd,
     gate: Gate,
 ) -> ! {
-    let (index, words) = app.program(phase).unzip();
-    let program = words
-        .ok_or(Errno::NOENT)
-        .and_then(|words| Program::new(words, app, origin.start));
-    let (fault, status) = match prepare(app, phase, tree, origin, gate) {
-        Err(fault) => (fault, crate::OURS),
+    let program = app.program(phase).ok_or(Errno::NOENT);
+    let (mut at, words) =
+        program.map_or((0, Err(Errno::NOENT)), |(index, words)| (index, Ok(words)));
+    let program = words.and_then(|words| Program::new(words, app, origin.start));
+    let index = at;
+    let (errno, status) = match prepare(app, phase, tree, origin, gate, &mut at) {
+        Err(errno) => (errno, crate::OURS),
         Ok(()) => {
+            at = index;
             let errno = match &program {
                 Ok(program) => program.execute(),
                 Err(errno) => *errno,
@@ -94,50 +89,41 @@ pub(crate) fn run(
                 Errno::NOENT | Errno::NOTDIR => crate::NOT_FOUND,
                 _ => crate::NOT_EXECUTABLE,
             };
-            (
-                Fault {
-                    index: index.unwrap_or(0),
-                    errno,
-                },
-                status,
-            )
+            (errno, status)
         }
     };
-    fault.send(failures);
+    send_failure(failures, at, errno);
     sys::exit(status)
 }
 
+/// Makes the process all that it will be. What fails, fails in the directive `at`.
 fn prepare(
     app: &App<'_>,
     phase: Phase,
     tree: &Tree<'_>,
     origin: Origin,
     gate: Gate,
-) -> core::result::Result<(), Fault> {
-    let first = app.directives().next().map_or(0, |(index, _)| index);
-    let begun = if app.is_command() {
-        begin_command(origin)
+    at: &mut u32,
+) -> Result<()> {
+    *at = app.directives().next().map_or(0, |(index, _)| index);
+    if app.is_command() {
+        begin_command(origin)?;
     } else {
-        begin_planned(app, origin)
-    };
-    begun.map_err(|errno| Fault {
-        index: first,
-        errno,
-    })?;
+        begin_planned(app, origin)?;
+    }
     let mut gate = Some(gate);
     for (index, directive) in app.directives() {
-        let done = match directive {
-            Directive::Seccomp { fd } => filter(fd, &mut gate),
+        *at = index;
+        match directive {
+            Directive::Seccomp { fd } => filter(fd, &mut gate)?,
             // It has one controlling process, and the app's program is it.
             Directive::Terminal { fd } if phase != Phase::Main => {
-                session().and_then(|()| use_as_standard(fd, fd, fd))
+                session()?;
+                use_as_standard(fd, fd, fd)?;
             }
-            Directive::Foreground {} if phase != Phase::Main => {
-                rustix::process::setpgid(None, None)
-            }
-            _ => carry_out(directive, tree),
-        };
-        done.map_err(|errno| Fault { index, errno })?;
+            Directive::Foreground {} if phase != Phase::Main => sys::setpgid(0, 0)?,
+            _ => carry_out(directive, tree)?,
+        }
     }
     if let Some(gate) = gate {
         Gate::pass(gate.waits.as_fd());
@@ -147,14 +133,14 @@ fn prepare(
 }
 
 fn session() -> Result<()> {
-    rustix::process::setsid().map(drop)
+    sys::setsid()
 }
 
 fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
     if let Some(mounts) = &app.mounts {
         sys::setns(mounts.as_fd(), linux_raw_sys::general::CLONE_NEWNS)?;
     }
-    rustix::process::chdir(c"/")?;
+    sys::chdir(c"/")?;
     rustix::process::umask(origin.mask);
     capabilities::empty_inheritable()
 }
@@ -163,7 +149,7 @@ fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
 /// was ours to give.
 fn begin_command(origin: Origin) -> Result<()> {
     rustix::process::umask(origin.mask);
-    rustix::process::setpgid(None, None)?;
+    sys::setpgid(0, 0)?;
     if origin.foreground.is_some() {
         take_terminal(rustix::process::getpid());
     }
@@ -205,12 +191,12 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
         }
         D::Session {} => session()?,
         D::Foreground {} => {
-            rustix::process::setpgid(None, None)?;
+            sys::setpgid(0, 0)?;
             take_terminal(rustix::process::getpid());
         }
         D::Terminal { fd } => {
             session()?;
-            rustix::process::ioctl_tiocsctty(sys::inherited(fd)?)?;
+            sys::ioctl(sys::inherited(fd)?, linux_raw_sys::ioctl::TIOCSCTTY, 0)?;
             use_as_standard(fd, fd, fd)?;
         }
         D::Stdio {
@@ -219,7 +205,7 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
             error,
         } => use_as_standard(input, output, error)?,
         D::JoinCgroup { fd } => {
-            rustix::io::write(sys::inherited(fd)?, b"0")?;
+            sys::write(sys::inherited(fd)?, b"0")?;
         }
         D::Keyring {} => match sys::join_session_keyring() {
             // A kernel without keyrings has none to leave behind.
@@ -232,21 +218,19 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
         D::Groups { groups } => {
             let mut list = Array::new(groups.len())?;
             for group in groups.iter() {
-                list.push(Gid::from_raw(group))?;
+                list.push(group)?;
             }
-            rustix::thread::set_thread_groups(list.as_slice())?;
+            sys::setgroups(list.as_slice())?;
         }
-        D::Gid { gid } => {
-            let gid = Gid::from_raw(gid);
-            rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-        }
+        D::Gid { gid } => sys::setresgid(gid, gid, gid)?,
         D::Uid { uid } => {
-            let uid = Uid::from_raw(uid);
-            rustix::thread::set_keep_capabilities(true)?;
-            rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+            sys::prctl(raw::PR_SET_KEEPCAPS, 1)?;
+            sys::setresuid(uid, uid, uid)?;
         }
         D::Workdir { path } => change_directory(path)?,
-        D::NoNewPrivs {} => rustix::thread::set_no_new_privs(true)?,
+        D::NoNewPrivs {} => {
+            sys::prctl(raw::PR_SET_NO_NEW_PRIVS, 1)?;
+        }
         // `env` and the programs are looked up when one is executed, filters
         // are for the caller; the others are not of this part.
         _ => {}
@@ -256,32 +240,28 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
 
 #[inline(never)]
 fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
-    use rustix::process::Resource as R;
+    use linux_raw_sys::general as raw;
     let which = match resource {
-        Resource::As => R::As,
-        Resource::Core => R::Core,
-        Resource::Cpu => R::Cpu,
-        Resource::Data => R::Data,
-        Resource::Fsize => R::Fsize,
-        Resource::Locks => R::Locks,
-        Resource::Memlock => R::Memlock,
-        Resource::Msgqueue => R::Msgqueue,
-        Resource::Nice => R::Nice,
-        Resource::Nofile => R::Nofile,
-        Resource::Nproc => R::Nproc,
-        Resource::Rss => R::Rss,
-        Resource::Rtprio => R::Rtprio,
-        Resource::Rttime => R::Rttime,
-        Resource::Sigpending => R::Sigpending,
-        Resource::Stack => R::Stack,
+        Resource::As => raw::RLIMIT_AS,
+        Resource::Core => raw::RLIMIT_CORE,
+        Resource::Cpu => raw::RLIMIT_CPU,
+        Resource::Data => raw::RLIMIT_DATA,
+        Resource::Fsize => raw::RLIMIT_FSIZE,
+        Resource::Locks => raw::RLIMIT_LOCKS,
+        Resource::Memlock => raw::RLIMIT_MEMLOCK,
+        Resource::Msgqueue => raw::RLIMIT_MSGQUEUE,
+        Resource::Nice => raw::RLIMIT_NICE,
+        Resource::Nofile => raw::RLIMIT_NOFILE,
+        Resource::Nproc => raw::RLIMIT_NPROC,
+        Resource::Rss => raw::RLIMIT_RSS,
+        Resource::Rtprio => raw::RLIMIT_RTPRIO,
+        Resource::Rttime => raw::RLIMIT_RTTIME,
+        Resource::Sigpending => raw::RLIMIT_SIGPENDING,
+        Resource::Stack => raw::RLIMIT_STACK,
     };
-    rustix::process::setrlimit(
-        which,
-        Rlimit {
-            current: soft.0,
-            maximum: hard.0,
-        },
-    )
+    // RLIM_INFINITY.
+    let [soft, hard] = [soft, hard].map(|limit| limit.0.unwrap_or(u64::MAX));
+    sys::set_limit(which, [soft, hard])
 }
 
 /// In a user namespace a process that hides itself may not write its own file,
@@ -289,11 +269,10 @@ fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
 #[inline(never)]
 fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     let mut text = say::Line::new(sys::STDERR);
-    text.push(if score < 0 { b"-" } else { b"" });
-    text.push(say::Decimal::new(score.unsigned_abs()).as_bytes());
+    text.signed(score);
     match write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes()) {
         Err(Errno::ACCESS) => {
-            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
+            sys::prctl(raw::PR_SET_DUMPABLE, 1)?;
             let result = write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes());
             outer::hide()?;
             result
@@ -313,14 +292,14 @@ fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
 
 #[inline(never)]
 fn copy(number: u32) -> Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(sys::inherited(number)?, 3)
+    sys::copy(sys::inherited(number)?, 3)
 }
 
 /// The kernel shows a directory outside the root as `(unreachable)`: one that
 /// leaked in through a descriptor (CVE-2024-21626).
 #[inline(never)]
 fn change_directory(path: &core::ffi::CStr) -> Result<()> {
-    rustix::process::chdir(path)?;
+    sys::chdir(path)?;
     match sys::getcwd(&mut [0; 4096])?.first() {
         Some(b'/') => Ok(()),
         _ => Err(Errno::XDEV),
@@ -338,7 +317,7 @@ fn filter(fd: u32, gate: &mut Option<Gate>) -> Result<()> {
     }
     sys::let_signals_through();
     // It may not know the call that would close this, either.
-    let Some(gate) = gate.take().map(ManuallyDrop::new) else {
+    let Some(gate) = gate.take() else {
         return sys::seccomp(&program);
     };
     let waits = sys::place(gate.waits.as_fd(), GATE.unsigned_abs(), true)?;

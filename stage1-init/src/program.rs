@@ -2,14 +2,13 @@
 
 use core::ffi::CStr;
 
-use rustix::io::{Errno, Result};
 use stage1_init::{Directive, WordList};
 
 use crate::apps::App;
 use crate::beneath::Path;
 use crate::options::{self, Finally};
 use crate::start::Start;
-use crate::sys::{self, Strings, Vector};
+use crate::sys::{self, Errno, Result, Strings, Vector};
 
 /// Where a program is searched for if the environment does not say.
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";

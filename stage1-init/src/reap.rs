@@ -5,14 +5,13 @@
 //! else but the end of a grace period.
 
 use linux_raw_sys::general as raw;
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus};
+use rustix::process::Pid;
 use stage1_init::Report;
 
 use crate::apps::Phase;
 use crate::execute::Pod;
-use crate::sys::Received;
-use crate::{outer, process, say, sys};
+use crate::sys::{self, Errno, Received};
+use crate::{outer, process, say};
 
 /// How the pod ends.
 #[derive(Default)]
@@ -23,25 +22,27 @@ pub(crate) struct Ending {
     deadline: Option<i64>,
 }
 
-/// Returns a child that has ended or stopped, if there is one.
-pub(crate) fn next(options: WaitOptions) -> Option<(sys::Pid, WaitStatus)> {
-    let (pid, status) = rustix::process::wait(options).ok()??;
-    Some((pid.as_raw_nonzero().get(), status))
+/// Turns how a process ended into an exit code, as shells do.
+pub(crate) fn code(status: u32) -> u8 {
+    let [low, code, ..] = status.to_le_bytes();
+    match low & 0x7f {
+        0 => code,
+        signal => 128 + signal,
+    }
 }
 
-/// Turns how a process ended into an exit code, as shells do.
-pub(crate) fn code(status: WaitStatus) -> u8 {
-    let signal = status.terminating_signal().map(|signal| 128 + signal);
-    let code = status.exit_status().or(signal).unwrap_or(0);
-    u8::try_from(code).unwrap_or(crate::OURS)
+/// Tells whether it has only been stopped.
+fn is_stopped(status: u32) -> bool {
+    status & 0xff == 0x7f
 }
 
 /// Runs the pod until all apps are over, and returns its status.
 pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
     sys::release_stack();
     loop {
-        while let Some((pid, status)) = next(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
-            if status.stopped() {
+        let options = raw::WNOHANG | raw::WUNTRACED;
+        while let (pid @ 1.., status) = sys::wait(sys::ANY, options) {
+            if is_stopped(status) {
                 pod.stopped(pid);
             } else {
                 pod.ended(pid, status);
@@ -71,7 +72,7 @@ impl Pod<'_> {
     }
 
     /// An app's process has ended, or an orphan has.
-    fn ended(&mut self, pid: sys::Pid, status: WaitStatus) {
+    fn ended(&mut self, pid: sys::Pid, status: u32) {
         let mut apps = self.apps.as_mut_slice().iter_mut().enumerate();
         let Some((at, app)) = apps.find(|(_, app)| app.pid == Some(pid)) else {
             return;
@@ -80,7 +81,7 @@ impl Pod<'_> {
         let phase = core::mem::replace(&mut app.phase, Phase::Over);
         let (executed, has_post_stop) = (app.executed, app.program(Phase::PostStop).is_some());
         if let (Phase::Main, true, Some(report)) = (phase, executed, self.origin.report) {
-            let (app, status) = (app.name.to_bytes(), status.as_raw().unsigned_abs());
+            let app = app.name.to_bytes();
             say::report(report, &Report::Exited { app, status });
         }
         let code = code(status);
@@ -99,11 +100,12 @@ impl Pod<'_> {
         }
     }
 
-    fn pre_start_failed(&self, at: usize) {
+    fn pre_start_failed(&mut self, at: usize) {
         let app = self.apps.as_slice().get(at);
         let program = app.and_then(|app| app.program(Phase::PreStart));
         if let Some((index, _)) = program {
-            self.report_failure(index, Errno::CANCELED);
+            self.at = index;
+            self.report_failure(Errno::CANCELED);
         }
     }
 

@@ -4,10 +4,10 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::Errno;
 use stage1_init::{Directive, Directives, FaultKind, Report};
 
-use crate::sys;
+use crate::files::write_all;
+use crate::sys::{self, Errno};
 
 /// Collects bytes and writes them with one system call, so that the lines of
 /// two processes do not mix.
@@ -40,6 +40,21 @@ impl<'fd> Line<'fd> {
         }
     }
 
+    /// Appends a number.
+    #[inline(never)]
+    pub(crate) fn number(&mut self, number: u32) {
+        self.push(Decimal::new(number).as_bytes());
+    }
+
+    /// Appends a number that may be negative.
+    #[inline(never)]
+    pub(crate) fn signed(&mut self, number: i32) {
+        if number < 0 {
+            self.push(b"-");
+        }
+        self.number(number.unsigned_abs());
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
     }
@@ -47,14 +62,7 @@ impl<'fd> Line<'fd> {
     /// Writes what was collected. An error is passed over: there is nobody
     /// left to tell.
     pub(crate) fn flush(&mut self) {
-        let mut rest = self.as_bytes();
-        while !rest.is_empty() {
-            match rustix::io::write(self.to, rest) {
-                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or(&[]),
-                Err(Errno::INTR) => {}
-                _ => break,
-            }
-        }
+        let _ = write_all(self.to, self.as_bytes());
         self.length = 0;
     }
 }
@@ -87,13 +95,18 @@ impl Decimal {
     }
 
     pub(crate) fn as_c_str(&self) -> &CStr {
-        let digits = self.digits.get(self.first..).unwrap_or(&[]);
-        CStr::from_bytes_until_nul(digits).unwrap_or(c"")
+        c_str(self.digits.get(self.first..).unwrap_or(&[]))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.as_c_str().to_bytes()
     }
+}
+
+/// Returns the bytes before the first NUL.
+#[inline(never)]
+pub(crate) fn c_str(bytes: &[u8]) -> &CStr {
+    CStr::from_bytes_until_nul(bytes).unwrap_or_default()
 }
 
 /// Says one line on standard error.
@@ -114,7 +127,7 @@ fn say(parts: &[&[u8]], reason: Option<Errno>) {
         line.push(part);
     }
     if let Some(errno) = reason {
-        let number = Decimal::new(errno.raw_os_error().unsigned_abs());
+        let number = Decimal::new(errno.number());
         let of = |text: &'static [u8]| text.strip_prefix(number.as_bytes())?.strip_prefix(b" ");
         let text = TEXTS.split(|&byte| byte == b'\n').find_map(of);
         line.push(text.unwrap_or(b"error "));

@@ -8,31 +8,32 @@ use rustix::fd::{AsFd, AsRawFd};
 use stage1_init::{Directive, Part};
 
 use crate::execute::Pod;
-use crate::process::{self, Fault};
-use crate::{options, sys};
+use crate::sys::{self, Result};
+use crate::{options, process};
 
 impl Pod<'_> {
     /// Carries out what the plan says behind `init` that a process does to
     /// itself, and closes all that belongs to the host: before a filter, which
     /// may not know the calls.
     #[inline(never)]
-    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+    pub(crate) fn settle(&mut self) -> Result<()> {
         // The directory we were started in is not ours to keep busy.
-        let _ = rustix::process::chdir(c"/");
+        let _ = sys::chdir(c"/");
         let mut own = false;
         for (index, directive) in self.plan.map(|plan| plan.directives()).unwrap_or_default() {
             own |= directive == Directive::Init {};
             if !own || directive.part() != Part::Process {
                 continue;
             }
-            let done = match directive {
-                Directive::Seccomp { fd } => process::read_filter(fd).and_then(|filter| {
+            self.at = index;
+            match directive {
+                Directive::Seccomp { fd } => {
+                    let filter = process::read_filter(fd)?;
                     self.let_go();
-                    sys::seccomp(&filter)
-                }),
-                _ => process::carry_out(directive, &self.tree),
-            };
-            done.map_err(|errno| Fault { index, errno })?;
+                    sys::seccomp(&filter)?;
+                }
+                _ => process::carry_out(directive, &self.tree)?,
+            }
         }
         self.let_go();
         Ok(())

@@ -9,8 +9,8 @@
 use core::ffi::{CStr, c_char};
 use core::panic::PanicInfo;
 
-use crate::sys::Vector;
-use crate::{say, sys};
+use crate::say;
+use crate::sys::{self, Vector};
 
 /// The entry of the auxiliary vector that getauxval(3) calls so.
 const AT_SECURE: usize = 23;

@@ -1,5 +1,7 @@
-//! System calls that rustix does not offer in its stable interface, each as a
-//! function that cannot be misused.
+//! System calls, each as a function that cannot be misused.
+//!
+//! rustix makes those that differ between machines, or say more than 32 bits
+//! hold; it makes the others, too, but in twice the code.
 //!
 //! # Safety
 //!
@@ -17,10 +19,12 @@
 )]
 
 use core::ffi::{CStr, c_int};
+use core::mem::ManuallyDrop;
 use core::ptr;
 
+use linux_raw_sys::{ioctl, net, prctl as ctl};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::{Errno, Result};
+use rustix::fs::{Mode, OFlags};
 
 use crate::arch;
 
@@ -33,6 +37,12 @@ mod nr {
     pub(super) use linux_raw_sys::general::{
         __NR_clock_gettime64 as __NR_clock_gettime, __NR_ppoll_time64 as __NR_ppoll,
         __NR_rt_sigtimedwait_time64 as __NR_rt_sigtimedwait,
+    };
+    /// Likewise of calls that take ids: the older ones take 16 bits.
+    #[cfg(target_arch = "arm")]
+    pub(super) use linux_raw_sys::general::{
+        __NR_setgroups32 as __NR_setgroups, __NR_setresgid32 as __NR_setresgid,
+        __NR_setresuid32 as __NR_setresuid,
     };
 }
 
@@ -55,7 +65,7 @@ pub(crate) fn inherited(number: u32) -> Result<BorrowedFd<'static>> {
     // SAFETY: what was inherited belongs to no `OwnedFd`, so nobody closes it;
     // a number that is not open does no harm but EBADF.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_getfd(fd)?;
+    descriptor_flags(fd)?;
     Ok(fd)
 }
 
@@ -64,34 +74,58 @@ macro_rules! call {
         call!(@ nr::$number, [$($argument as usize),*])
     };
     // The kernel ignores what a call does not have.
+    (@ $number:expr, []) => { call!(@ $number, [0, 0, 0]) };
     (@ $number:expr, [$a:expr]) => { call!(@ $number, [$a, 0, 0]) };
     (@ $number:expr, [$a:expr, $b:expr]) => { call!(@ $number, [$a, $b, 0]) };
     (@ $number:expr, [$a:expr, $b:expr, $c:expr]) => {
         // SAFETY: see the head of this file.
-        returned(unsafe { arch::syscall3($number, [$a, $b, $c]) })
+        unsafe { call3($a, $b, $c, $number) }
     };
     (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr]) => {
-        call!(@ $number, [$a, $b, $c, $d, 0, 0])
+        call!(@ $number, [$a, $b, $c, $d, 0])
     };
     (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr]) => {
-        call!(@ $number, [$a, $b, $c, $d, $e, 0])
-    };
-    (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr]) => {
         // SAFETY: see the head of this file.
-        returned(unsafe { arch::syscall($number, [$a, $b, $c, $d, $e, $f]) })
+        unsafe { call5($a, $b, $c, $d, $e, $number) }
     };
 }
 
 mod array;
+mod calls;
+mod result;
 
 pub(crate) use array::{Array, Room, Strings, Vector};
+pub(crate) use calls::*;
+pub(crate) use result::{Errno, OwnedFd, Result};
 
-#[inline(always)]
-fn returned(value: isize) -> Result<usize> {
-    if (-4095..0).contains(&value) {
-        Err(Errno::from_raw_os_error(-value as i32))
+/// Calls the kernel. The number is the last argument, as the others then are in
+/// their registers already; nothing that is called here gives more than 32 bits.
+///
+/// # Safety
+///
+/// As for [`arch::syscall`].
+#[inline(never)]
+unsafe fn call3(a: usize, b: usize, c: usize, number: u32) -> Result<u32> {
+    // SAFETY: the caller's promise is the same.
+    returned(unsafe { arch::syscall(number, [a, b, c, 0, 0, 0]) })
+}
+
+/// The same with five arguments.
+///
+/// # Safety
+///
+/// As for [`arch::syscall`].
+#[inline(never)]
+unsafe fn call5(a: usize, b: usize, c: usize, d: usize, e: usize, number: u32) -> Result<u32> {
+    // SAFETY: the caller's promise is the same.
+    returned(unsafe { arch::syscall(number, [a, b, c, d, e, 0]) })
+}
+
+fn returned(value: isize) -> Result<u32> {
+    if value as usize > -4096_isize as usize {
+        Err(Errno::new(value.unsigned_abs() as u32))
     } else {
-        Ok(value as usize)
+        Ok(value as u32)
     }
 }
 
@@ -113,7 +147,7 @@ pub(crate) fn missing(blocked: Result<()>) -> Option<(&'static [u8], Errno)> {
     let mut time: Time = [0; 2];
     let (set, at_once) = (&raw const none, time.as_mut_ptr());
     let size = size_of::<Signals>();
-    let refused = |result: Result<usize>, expected| result.err().filter(|&errno| errno != expected);
+    let refused = |result: Result<u32>, expected| result.err().filter(|&errno| errno != expected);
     if let Err(errno) = blocked {
         return Some((b"rt_sigprocmask", errno));
     }
@@ -132,7 +166,7 @@ pub(crate) fn missing(blocked: Result<()>) -> Option<(&'static [u8], Errno)> {
     Some((b"clock_gettime", told.err()?))
 }
 
-fn own_pid() -> c_int {
+pub(crate) fn own_pid() -> c_int {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
@@ -180,19 +214,14 @@ pub(crate) fn clone3(namespaces: u32, cgroup: Option<BorrowedFd<'_>>) -> Result<
     Ok((pid != 0).then_some(pid as Pid))
 }
 
-/// Makes new namespaces for this process.
-pub(crate) fn unshare(namespaces: u32) -> Result<()> {
-    call!(__NR_unshare, namespaces).map(drop)
-}
+/// Any child, for [`wait`].
+pub(crate) const ANY: Pid = -1;
 
-/// Joins namespaces.
-pub(crate) fn setns(fd: BorrowedFd<'_>, namespaces: u32) -> Result<()> {
-    call!(__NR_setns, fd.as_raw_fd(), namespaces).map(drop)
-}
-
-/// Sends a signal to a process, or, with a negative number, to a group.
-pub(crate) fn kill(pid: Pid, signal: u32) -> Result<()> {
-    call!(__NR_kill, pid, signal).map(drop)
+/// Waits for a child. Returns it and its status, as wait(2) packs it; 0 is none.
+pub(crate) fn wait(child: Pid, options: u32) -> (Pid, u32) {
+    let mut status = 0_u32;
+    let pid = call!(__NR_wait4, child, &raw mut status, options, 0);
+    (pid.unwrap_or(0) as Pid, status)
 }
 
 /// Executes a file; returns only if that fails.
@@ -215,6 +244,60 @@ pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: Vector<'_>, environment: Vector<
     )
     .err()
     .unwrap_or(Errno::NOEXEC)
+}
+
+/// Sets the host name.
+pub(crate) fn sethostname(name: &CStr) -> Result<()> {
+    call!(__NR_sethostname, name.as_ptr(), name.count_bytes()).map(drop)
+}
+
+/// Sets the NIS domain name.
+pub(crate) fn setdomainname(name: &CStr) -> Result<()> {
+    call!(__NR_setdomainname, name.as_ptr(), name.count_bytes()).map(drop)
+}
+
+/// prctl(2), for what takes one argument.
+pub(crate) fn prctl(option: u32, argument: u32) -> Result<u32> {
+    call!(__NR_prctl, option, argument, 0, 0, 0)
+}
+
+/// The same for what is done to the ambient set, perhaps with a capability.
+pub(crate) fn prctl_ambient(what: u32, capability: u32) -> Result<u32> {
+    call!(__NR_prctl, ctl::PR_CAP_AMBIENT, what, capability, 0, 0)
+}
+
+/// The sets of a process's capabilities: bit 0 is `CAP_CHOWN`.
+#[derive(Clone, Copy)]
+pub(crate) struct Capabilities {
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+}
+
+/// `struct __user_cap_header_struct`: sets of 64 bits, and this process.
+const OWN_CAPABILITIES: [u32; 2] = [nr::_LINUX_CAPABILITY_VERSION_3, 0];
+
+/// Returns this process's capabilities.
+pub(crate) fn capabilities() -> Result<Capabilities> {
+    // The lower halves of the three, and then the upper ones.
+    let mut halves = [[0_u32; 3]; 2];
+    call!(__NR_capget, OWN_CAPABILITIES.as_ptr(), halves.as_mut_ptr())?;
+    let set = |at: usize| u64::from(halves[1][at]) << 32 | u64::from(halves[0][at]);
+    Ok(Capabilities {
+        effective: set(0),
+        permitted: set(1),
+        inheritable: set(2),
+    })
+}
+
+/// Sets this process's capabilities.
+pub(crate) fn set_capabilities(sets: &Capabilities) -> Result<()> {
+    let sets = [sets.effective, sets.permitted, sets.inheritable];
+    let halves = [
+        sets.map(|set| set as u32),
+        sets.map(|set| (set >> 32) as u32),
+    ];
+    call!(__NR_capset, OWN_CAPABILITIES.as_ptr(), halves.as_ptr()).map(drop)
 }
 
 // --- signals ---
@@ -316,7 +399,7 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
     );
     match received {
         Ok(signal) => Some(Received {
-            signal: signal as u32,
+            signal,
             code: information[2],
             child: information[CHILD],
             status: information[CHILD + 2],
@@ -342,9 +425,8 @@ const CHILD: usize = 2 + size_of::<usize>() / 4;
 /// `O_ASYNC`). Who then reads it never waits.
 pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
     call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own_pid())?;
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    let more = rustix::fs::OFlags::from_bits_retain(nr::FASYNC | nr::O_NONBLOCK);
-    rustix::fs::fcntl_setfl(fd, flags | more)
+    let flags = call!(__NR_fcntl, fd.as_raw_fd(), nr::F_GETFL)?;
+    set_status_flags(fd, flags | nr::FASYNC | nr::O_NONBLOCK)
 }
 
 /// What a descriptor is waited for: to be read, to be written to.
@@ -380,8 +462,8 @@ fn nanoseconds([seconds, rest]: Time) -> i64 {
 pub(crate) const SECOND: i64 = 1_000_000_000;
 
 /// Returns the time of day: seconds since 1970, and nanoseconds.
-pub(crate) fn time_of_day() -> Time {
-    clock(nr::CLOCK_REALTIME)
+pub(crate) fn time_of_day() -> [u32; 2] {
+    clock(nr::CLOCK_REALTIME).map(|number| number as u32)
 }
 
 fn clock(which: u32) -> Time {
@@ -392,10 +474,13 @@ fn clock(which: u32) -> Time {
 
 // --- files and mounts ---
 
+/// Takes the number of a descriptor that is to stay open.
+type Keep<'a> = dyn FnMut(u32) + 'a;
+
 /// Closes every descriptor from `first` on but those that are named, and marks
 /// these, so that no program gets them by accident.
 #[inline(never)]
-pub(crate) fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut dyn FnMut(u32))) {
+pub(crate) fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Keep<'_>)) {
     loop {
         // No descriptor has the highest number.
         let mut next = u32::MAX;
@@ -420,7 +505,7 @@ fn close_between(first: u32, end: u32) {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let limit = limit.and_then(|limit| u32::try_from(limit).ok());
         for number in first..end.min(limit.unwrap_or(1 << 20)) {
-            let _ = call!(__NR_close, number);
+            close_number(number);
         }
     }
 }
@@ -433,6 +518,113 @@ fn close_on_exec(number: u32) {
 /// Takes the close-on-exec flag of a descriptor away.
 pub(crate) fn keep_on_exec(number: u32) {
     let _ = call!(__NR_fcntl, number, nr::F_SETFD, 0_usize);
+}
+
+/// Closes a descriptor. What it might say of a file that could not be written,
+/// nobody could do anything about.
+#[inline(never)]
+fn close_number(number: u32) {
+    let _ = call!(__NR_close, number);
+}
+
+/// Returns the flags of a descriptor (not of the file that it is of).
+pub(crate) fn descriptor_flags(fd: BorrowedFd<'_>) -> Result<u32> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_GETFD)
+}
+
+/// Sets the flags of the file that a descriptor is of.
+pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFL, flags).map(drop)
+}
+
+/// Opens a descriptor once more, by a number that is at least this.
+pub(crate) fn copy(fd: BorrowedFd<'_>, least: u32) -> Result<OwnedFd> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_DUPFD_CLOEXEC, least).map(owned)
+}
+
+/// Opens a file; no program gets the descriptor.
+#[inline(never)]
+pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let flags = flags.bits() | nr::O_CLOEXEC;
+    call!(
+        __NR_openat,
+        at.as_raw_fd(),
+        path.as_ptr(),
+        flags,
+        mode.bits()
+    )
+    .map(owned)
+}
+
+/// Opens what a path leads to, with a way to resolve it (openat2(2)).
+pub(crate) fn open_resolved(
+    at: BorrowedFd<'_>,
+    path: &CStr,
+    flags: u32,
+    resolve: u32,
+) -> Result<OwnedFd> {
+    let how = nr::open_how {
+        flags: u64::from(flags),
+        mode: 0,
+        resolve: u64::from(resolve),
+    };
+    let (path, size) = (path.as_ptr(), size_of_val(&how));
+    call!(__NR_openat2, at.as_raw_fd(), path, &raw const how, size).map(owned)
+}
+
+/// Makes a pipe of which no program gets an end: the one to read from, first.
+#[inline(never)]
+pub(crate) fn pipe() -> Result<(End, End)> {
+    let mut ends = [0_u32; 2];
+    call!(__NR_pipe2, ends.as_mut_ptr(), nr::O_CLOEXEC)?;
+    let [read, write] = ends;
+    Ok((End::new(owned(read)), End::new(owned(write))))
+}
+
+/// An end of a pipe: open until it is closed by [`close`], or this process ends
+/// or executes a program. Who cannot go on after making a pipe, does that.
+pub(crate) type End = ManuallyDrop<OwnedFd>;
+
+/// Closes an end of a pipe.
+pub(crate) fn close(end: End) {
+    drop(ManuallyDrop::into_inner(end));
+}
+
+/// Takes a descriptor that a call has just opened.
+fn owned(number: u32) -> OwnedFd {
+    // SAFETY: nobody else knows of it.
+    unsafe { OwnedFd::new(number) }
+}
+
+/// Reads as much as there is, up to the length of the buffer.
+#[inline(never)]
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<u32> {
+    call!(__NR_read, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+}
+
+/// The same for who asks for the bytes only: none are the end, or an error.
+#[inline(never)]
+pub(crate) fn bytes_of<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> &'b [u8] {
+    let length = read(fd, buffer).unwrap_or(0);
+    buffer.get(..length as usize).unwrap_or_default()
+}
+
+/// Writes two parts with one call, as much as can be.
+pub(crate) fn write_both(fd: BorrowedFd<'_>, one: &[u8], other: &[u8]) -> Result<u32> {
+    // struct iovec, twice.
+    let parts = [
+        one.as_ptr() as usize,
+        one.len(),
+        other.as_ptr() as usize,
+        other.len(),
+    ];
+    call!(__NR_writev, fd.as_raw_fd(), parts.as_ptr(), 2)
+}
+
+/// Writes as much as can be.
+#[inline(never)]
+pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<u32> {
+    call!(__NR_write, fd.as_raw_fd(), bytes.as_ptr(), bytes.len())
 }
 
 /// Opens a descriptor once more, by this number, for the rest of the process's
@@ -448,14 +640,7 @@ pub(crate) fn place(fd: BorrowedFd<'_>, number: u32, closed: bool) -> Result<Bor
 
 /// Opens a path on the lowest free number, for `main`'s first lines.
 pub(crate) fn open_lowest(path: &CStr) -> Result<()> {
-    call!(
-        __NR_openat,
-        nr::AT_FDCWD,
-        path.as_ptr(),
-        nr::O_RDWR,
-        0_usize
-    )
-    .map(drop)
+    call!(__NR_openat, nr::AT_FDCWD, path.as_ptr(), nr::O_RDWR, 0).map(drop)
 }
 
 /// Changes attributes of the mount that `fd` is on, or of all below it, too.
@@ -484,10 +669,21 @@ pub(crate) fn mount_setattr(
     .map(drop)
 }
 
+/// Reads where a link leads, which must be less than the buffer holds.
+pub(crate) fn read_link(at: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    let (place, size) = (buffer.as_mut_ptr(), buffer.len());
+    let length = call!(__NR_readlinkat, at.as_raw_fd(), name.as_ptr(), place, size)? as usize;
+    if length < size {
+        Ok(length)
+    } else {
+        Err(Errno::NAMETOOLONG)
+    }
+}
+
 /// Writes the working directory's path into `buffer`.
 pub(crate) fn getcwd(buffer: &mut [u8]) -> Result<&[u8]> {
     let length = call!(__NR_getcwd, buffer.as_mut_ptr(), buffer.len())?;
-    buffer.get(..length).ok_or(Errno::RANGE)
+    buffer.get(..length as usize).ok_or(Errno::RANGE)
 }
 
 // --- the process itself ---
@@ -515,8 +711,21 @@ pub(crate) fn seccomp(program: &Array<u64>) -> Result<()> {
     call!(__NR_seccomp, SET_MODE_FILTER, 0_usize, &raw const program).map(drop)
 }
 
+/// Sets the supplementary groups.
+pub(crate) fn setgroups(groups: &[u32]) -> Result<()> {
+    call!(__NR_setgroups, groups.len(), groups.as_ptr()).map(drop)
+}
+
+/// Sets a limit of this process: what is enforced, and how far it may be raised.
+pub(crate) fn set_limit(resource: u32, limits: [u64; 2]) -> Result<()> {
+    call!(__NR_prlimit64, 0, resource, limits.as_ptr(), 0).map(drop)
+}
+
 /// Brings the loopback interface up (netdevice(7)).
-pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn loopback_up() -> Result<()> {
+    const ANY_PROTOCOL: usize = 0;
+    let kind = net::SOCK_DGRAM | nr::O_CLOEXEC;
+    let socket = call!(__NR_socket, net::AF_INET, kind, ANY_PROTOCOL).map(owned)?;
     /// `IFF_UP` and `IFF_RUNNING`: of a new interface no other is set.
     const UP_AND_RUNNING: u16 = 0x1 | 0x40;
     /// `struct ifreq`: a terminated name, the flags, and what is not looked at.
@@ -535,7 +744,7 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
     call!(
         __NR_ioctl,
         socket.as_raw_fd(),
-        linux_raw_sys::ioctl::SIOCSIFFLAGS,
+        ioctl::SIOCSIFFLAGS,
         &raw const request
     )
     .map(drop)
@@ -551,8 +760,8 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn release_stack() {
     /// Where pages are larger the kernel may refuse, and nothing is lost.
     const PAGE: usize = 4096;
-    /// More than what a function may use below its stack pointer.
-    const MARGIN: usize = 256;
+    /// More than what the call takes, and may use below its stack pointer.
+    const MARGIN: usize = 512;
     /// More than anything here ever takes.
     const DEPTH: usize = 64 * PAGE;
     let here = 0_u8;

@@ -23,27 +23,6 @@ unsafe extern "C" fn _start() -> ! {
     )
 }
 
-/// The same with three arguments at most.
-///
-/// # Safety
-///
-/// As for [`syscall`].
-#[inline]
-pub(crate) unsafe fn syscall3(number: u32, [a, b, c]: [usize; 3]) -> isize {
-    let result;
-    // SAFETY: as above.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as usize => result,
-            in("rdi") a, in("rsi") b, in("rdx") c,
-            lateout("rcx") _, lateout("r11") _,
-            options(nostack),
-        );
-    }
-    result
-}
-
 /// Ends the process by an instruction that no processor carries out.
 pub(crate) fn trap() -> ! {
     // SAFETY: it raises a signal that nothing here catches, and never goes on.

@@ -8,13 +8,13 @@
 
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ptr;
 
 use linux_raw_sys::general as nr;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::{Errno, Result};
 
-use super::returned;
+use super::{Errno, Result, call3};
 use crate::arch;
 
 /// A place for so many values, straight from mmap(2): there is no heap. Memory
@@ -29,30 +29,8 @@ impl<T> Array<T> {
     /// Makes an empty one.
     pub(crate) fn new(capacity: usize) -> Result<Self> {
         let size = capacity.checked_mul(size_of::<T>()).ok_or(Errno::NOMEM)?;
-        let protection = nr::PROT_READ | nr::PROT_WRITE;
-        let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
-        #[cfg(target_arch = "arm")]
-        let first = call!(
-            __NR_mmap2,
-            0_usize,
-            size.max(1),
-            protection,
-            flags,
-            !0_usize,
-            0_usize
-        )?;
-        #[cfg(not(target_arch = "arm"))]
-        let first = call!(
-            __NR_mmap,
-            0_usize,
-            size.max(1),
-            protection,
-            flags,
-            !0_usize,
-            0_usize
-        )?;
         Ok(Self {
-            first: ptr::with_exposed_provenance_mut(first),
+            first: ptr::with_exposed_provenance_mut(map(size)?),
             length: 0,
             capacity,
         })
@@ -113,7 +91,7 @@ impl Array<u8> {
             let free = unsafe { self.first.add(self.length) };
             match call!(__NR_read, fd.as_raw_fd(), free, self.capacity - self.length) {
                 Ok(0) => break,
-                Ok(read) => self.length += read,
+                Ok(read) => self.length += read as usize,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
             }
@@ -124,7 +102,7 @@ impl Array<u8> {
     /// Returns the bytes for as long as the program runs, and the room behind
     /// them, which is as long as that.
     pub(crate) fn leak(self) -> (&'static [u8], Room) {
-        let kept = core::mem::ManuallyDrop::new(self);
+        let kept = ManuallyDrop::new(self);
         let start = kept.first.expose_provenance();
         let room = Room {
             first: start + kept.length,
@@ -147,14 +125,36 @@ impl<T> Drop for Array<T> {
     fn drop(&mut self) {
         // Of an array within a room that does not begin at a page, the kernel
         // does nothing, and nothing has to be done.
-        let size = (self.capacity * size_of::<T>()).max(1);
-        let _ = call!(__NR_munmap, self.first, size);
+        unmap(self.first.addr(), self.capacity * size_of::<T>());
     }
 }
 
+/// Maps fresh memory.
+#[inline(never)]
+fn map(size: usize) -> Result<usize> {
+    #[cfg(target_arch = "arm")]
+    let number = nr::__NR_mmap2;
+    #[cfg(not(target_arch = "arm"))]
+    let number = nr::__NR_mmap;
+    let protection = nr::PROT_READ | nr::PROT_WRITE;
+    let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
+    let arguments = [0, size.max(1), protection as usize, flags as usize, !0, 0];
+    // SAFETY: what is mapped lies where nothing was.
+    match unsafe { arch::syscall(number, arguments) } {
+        -4095..0 => Err(Errno::NOMEM),
+        first => Ok(first.cast_unsigned()),
+    }
+}
+
+#[inline(never)]
+fn unmap(first: usize, size: usize) {
+    let _ = call!(__NR_munmap, first, size.max(1));
+}
+
 /// Strings for a program to be: its argv or environment, being put together.
+/// Whoever does that executes it, or ends: their memory is not given back.
 pub(crate) struct Strings<'a> {
-    pointers: Array<*const c_char>,
+    pointers: ManuallyDrop<Array<*const c_char>>,
     strings: PhantomData<&'a CStr>,
 }
 
@@ -163,11 +163,12 @@ impl<'a> Strings<'a> {
     pub(crate) fn new(capacity: usize) -> Result<Self> {
         let pointers = Array::new(capacity.checked_add(1).ok_or(Errno::NOMEM)?)?;
         Ok(Self {
-            pointers,
+            pointers: ManuallyDrop::new(pointers),
             strings: PhantomData,
         })
     }
 
+    #[inline(never)]
     pub(crate) fn push(&mut self, string: &'a CStr) -> Result<()> {
         // One place stays free: fresh memory is zero, the null at the end.
         if self.pointers.length + 1 >= self.pointers.capacity {

@@ -1,0 +1,88 @@
+//! System calls that need nothing but their arguments put into registers, and
+//! give nothing back but that they worked.
+//!
+//! # Safety
+//!
+//! As in the file above, whose macro is used here: a number has no meaning to
+//! Rust, and a string comes from a reference.
+
+#![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
+
+use core::ffi::CStr;
+use core::ptr;
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+
+use super::{Pid, Result, call3, call5, nr};
+
+/// What an argument is in its register.
+trait Argument {
+    fn register(self) -> usize;
+}
+
+impl Argument for BorrowedFd<'_> {
+    fn register(self) -> usize {
+        self.as_raw_fd() as usize
+    }
+}
+
+impl Argument for &CStr {
+    fn register(self) -> usize {
+        self.as_ptr() as usize
+    }
+}
+
+/// None is a null pointer.
+impl Argument for Option<&CStr> {
+    fn register(self) -> usize {
+        self.map_or(ptr::null(), CStr::as_ptr) as usize
+    }
+}
+
+impl Argument for u32 {
+    fn register(self) -> usize {
+        self as usize
+    }
+}
+
+impl Argument for Pid {
+    fn register(self) -> usize {
+        self as usize
+    }
+}
+
+macro_rules! calls {
+    ($($name:ident = $number:ident($($argument:ident: $kind:ty),*);)*) => {
+        $(pub(crate) fn $name($($argument: $kind),*) -> Result<()> {
+            call!($number $(, $argument.register())*).map(drop)
+        })*
+    };
+}
+
+calls! {
+    // Processes.
+    unshare = __NR_unshare(namespaces: u32);
+    setns = __NR_setns(fd: BorrowedFd<'_>, namespaces: u32);
+    // A negative number is a group.
+    kill = __NR_kill(pid: Pid, signal: u32);
+    setpgid = __NR_setpgid(pid: Pid, group: Pid);
+    setsid = __NR_setsid();
+    setresuid = __NR_setresuid(real: u32, effective: u32, saved: u32);
+    setresgid = __NR_setresgid(real: u32, effective: u32, saved: u32);
+    // Files.
+    chdir = __NR_chdir(path: &CStr);
+    fchdir = __NR_fchdir(fd: BorrowedFd<'_>);
+    fchmod = __NR_fchmod(fd: BorrowedFd<'_>, mode: u32);
+    fchownat = __NR_fchownat(at: BorrowedFd<'_>, path: &CStr, uid: u32, gid: u32, flags: u32);
+    mkdirat = __NR_mkdirat(at: BorrowedFd<'_>, path: &CStr, mode: u32);
+    mknodat = __NR_mknodat(at: BorrowedFd<'_>, path: &CStr, mode: u32, device: u32);
+    symlinkat = __NR_symlinkat(target: &CStr, at: BorrowedFd<'_>, path: &CStr);
+    unlinkat = __NR_unlinkat(at: BorrowedFd<'_>, path: &CStr, flags: u32);
+    ioctl = __NR_ioctl(fd: BorrowedFd<'_>, request: u32, argument: u32);
+    fcntl = __NR_fcntl(fd: BorrowedFd<'_>, request: u32, argument: u32);
+    // Mounts.
+    mount = __NR_mount(source: &CStr, target: &CStr, kind: &CStr, flags: u32, data: Option<&CStr>);
+    umount = __NR_umount2(target: &CStr, flags: u32);
+    pivot_root = __NR_pivot_root(new: &CStr, old: &CStr);
+    chroot = __NR_chroot(path: &CStr);
+}
