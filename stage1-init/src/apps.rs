@@ -38,6 +38,8 @@ impl<'a> Iterator for Part<'a> {
 /// A process that is ready to execute its program, and waits for the word.
 pub(crate) struct Waiting {
     pid: sys::Pid,
+    /// The directive that names its program.
+    program: u32,
     /// What is written here lets it go on.
     pub(crate) gate: End,
     /// Where it says why it cannot; closed when it has executed its program.
@@ -197,7 +199,7 @@ impl<'a> Pod<'a> {
         let apps = self.apps.as_slice().iter();
         for waiting in apps.flat_map(|app| app.waiting.iter().flatten()) {
             if !sys::wait_for(waiting.gate.as_fd(), sys::WRITABLE, None) {
-                self.at = 0;
+                self.at = waiting.program;
                 process::receive_failure(&waiting.failures, &mut self.at)?;
                 return Err(Errno::CHILD);
             }
@@ -210,7 +212,7 @@ impl<'a> Pod<'a> {
     #[inline(never)]
     fn fork(&mut self, at: usize, phase: Phase, later: bool) -> Result<()> {
         let (failures, end) = sys::pipe()?;
-        let sender = sys::copy(end.as_fd(), process::GATE.unsigned_abs() + 1)?;
+        let sender = sys::copy(end.as_fd(), stage1_init::GATE + 1)?;
         let (waits, gate) = sys::pipe()?;
         sys::fcntl(gate.as_fd(), raw::F_SETPIPE_SZ, 1)?;
         sys::write(gate.as_fd(), b"1")?;
@@ -221,6 +223,7 @@ impl<'a> Pod<'a> {
         let Some(pid) = pid else {
             sys::close(failures);
             sys::close(gate);
+            let waits = waits.as_fd();
             let gate = process::Gate { waits, later };
             process::run(app, phase, &self.tree, self.origin, &sender, gate);
         };
@@ -229,6 +232,7 @@ impl<'a> Pod<'a> {
         if let Some(place) = app.waiting.get_mut(phase as usize) {
             *place = Some(Waiting {
                 pid,
+                program: self.at,
                 gate,
                 failures,
             });

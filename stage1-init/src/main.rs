@@ -84,16 +84,16 @@ fn main(start: Start) -> ! {
         // Somebody made us setuid: a plan would be an order to root.
         sys::exit(OURS);
     }
-    if let Some((call, errno)) = sys::missing(blocked) {
-        say::failed(call, errno);
-        sys::exit(OURS);
-    }
     let parent = rustix::process::getppid();
     open_standard();
     let _ = outer::hide();
     let mask = rustix::process::umask(Mode::empty());
 
     let options = Options::read(start);
+    if let Some((call, errno)) = sys::missing(blocked, options.finally.is_some()) {
+        say::failed(call, errno);
+        sys::exit(OURS);
+    }
     let origin = Origin {
         start,
         report: options.report,

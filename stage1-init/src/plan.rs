@@ -15,6 +15,10 @@ pub const VERSION: u32 = 1;
 /// environment for one program, so what is longer could not be executed.
 pub const MAX_PLAN: usize = 4 << 20;
 
+/// The descriptor at which a program waits for its turn under its filter, which
+/// has to let read(2) pass from there: all but the first program of an app do.
+pub const GATE: u32 = 3;
+
 /// Most apps in one pod: each costs a few words in the memory of PID 1.
 pub const MAX_APPS: usize = 64;
 

@@ -6,7 +6,7 @@ use linux_raw_sys::prctl as raw;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::Mode;
 use rustix::process::Pid;
-use stage1_init::{Directive, Limit, Resource};
+use stage1_init::{Directive, GATE, Limit, Resource};
 
 use crate::apps::{App, Phase};
 use crate::beneath::Path;
@@ -14,7 +14,7 @@ use crate::execute::Origin;
 use crate::files::write_at;
 use crate::mounts::Tree;
 use crate::program::Program;
-use crate::sys::{self, Array, End, Errno, OwnedFd, Result};
+use crate::sys::{self, Array, Errno, OwnedFd, Result};
 use crate::{capabilities, outer, say};
 
 /// Says why a process could not begin: the directive, and the error.
@@ -40,18 +40,14 @@ fn halves(both: u64) -> [u32; 2] {
     [both, both >> 32].map(|half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or_default())
 }
 
-/// The descriptor of the pipe at which a process waits under its filter, which
-/// must let it read from there: one of which everybody knows the number.
-pub(crate) const GATE: i32 = 3;
-
 /// Where a process waits for its program's turn.
-pub(crate) struct Gate {
-    pub(crate) waits: End,
+pub(crate) struct Gate<'a> {
+    pub(crate) waits: BorrowedFd<'a>,
     /// Other apps run meanwhile: it waits when it has given up everything.
     pub(crate) later: bool,
 }
 
-impl Gate {
+impl Gate<'_> {
     /// Takes the byte that was there, and then waits for one. Where there is
     /// none, those who would have written it are gone.
     fn pass(waits: BorrowedFd<'_>) {
@@ -70,7 +66,7 @@ pub(crate) fn run(
     tree: &Tree<'_>,
     origin: Origin,
     failures: &OwnedFd,
-    gate: Gate,
+    gate: Gate<'_>,
 ) -> ! {
     let program = app.program(phase).ok_or(Errno::NOENT);
     let (mut at, words) =
@@ -102,7 +98,7 @@ fn prepare(
     phase: Phase,
     tree: &Tree<'_>,
     origin: Origin,
-    gate: Gate,
+    gate: Gate<'_>,
     at: &mut u32,
 ) -> Result<()> {
     *at = app.directives().next().map_or(0, |(index, _)| index);
@@ -111,11 +107,14 @@ fn prepare(
     } else {
         begin_planned(app, origin)?;
     }
-    let mut gate = Some(gate);
+    let (mut gate, mut filtered) = (Some(gate), false);
     for (index, directive) in app.directives() {
         *at = index;
         match directive {
-            Directive::Seccomp { fd } => filter(fd, &mut gate)?,
+            Directive::Seccomp { fd } => {
+                filter(fd, &mut gate)?;
+                filtered = true;
+            }
             // It has one controlling process, and the app's program is it.
             Directive::Terminal { fd } if phase != Phase::Main => {
                 session()?;
@@ -126,7 +125,9 @@ fn prepare(
         }
     }
     if let Some(gate) = gate {
-        Gate::pass(gate.waits.as_fd());
+        Gate::pass(gate.waits);
+    }
+    if !filtered {
         sys::let_signals_through();
     }
     Ok(())
@@ -307,23 +308,20 @@ fn change_directory(path: &core::ffi::CStr) -> Result<()> {
 }
 
 /// Installs a filter. A program that is the first of its app waits before
-/// that, and others behind it, when they have no right left to give up.
+/// that. Others wait in the end, when they have no right left to give up, and
+/// at a descriptor of which everybody knows the number: a filter must let them.
 /// Signals are let through before, for the filter may not know the call.
 #[inline(never)]
-fn filter(fd: u32, gate: &mut Option<Gate>) -> Result<()> {
+fn filter(fd: u32, gate: &mut Option<Gate<'_>>) -> Result<()> {
     let program = read_filter(fd)?;
     if let Some(first) = gate.take_if(|gate| !gate.later) {
-        Gate::pass(first.waits.as_fd());
+        Gate::pass(first.waits);
     }
     sys::let_signals_through();
-    // It may not know the call that would close this, either.
-    let Some(gate) = gate.take() else {
-        return sys::seccomp(&program);
-    };
-    let waits = sys::place(gate.waits.as_fd(), GATE.unsigned_abs(), true)?;
-    sys::seccomp(&program)?;
-    Gate::pass(waits);
-    Ok(())
+    if let Some(later) = gate {
+        later.waits = sys::place(later.waits, GATE, true)?;
+    }
+    sys::seccomp(&program)
 }
 
 /// Reads a filter into memory, where it stays: it may not know the call that

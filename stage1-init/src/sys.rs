@@ -138,9 +138,9 @@ pub(crate) fn exit(status: u8) -> ! {
 
 /// Tries the calls that nothing can be done without, each in a way that does
 /// nothing, and names the first that is refused. `blocked` is what became of
-/// blocking signals.
+/// blocking signals; `executes`: what is open is to be executed in the end.
 #[inline(never)]
-pub(crate) fn missing(blocked: Result<()>) -> Option<(&'static [u8], Errno)> {
+pub(crate) fn missing(blocked: Result<()>, executes: bool) -> Option<(&'static [u8], Errno)> {
     /// No option of wait4(2) has this bit.
     const NO_OPTION: usize = 1 << 28;
     let none: Signals = 0;
@@ -161,6 +161,13 @@ pub(crate) fn missing(blocked: Result<()>) -> Option<(&'static [u8], Errno)> {
     }
     if let Err(errno) = kill(own_pid(), 0) {
         return Some((b"kill", errno));
+    }
+    if executes {
+        let (empty, none) = (c"".as_ptr(), 0_usize);
+        let executed = call!(__NR_execveat, -1_isize, empty, none, none, none);
+        if let Some(errno) = refused(executed, Errno::NOENT) {
+            return Some((b"execveat", errno));
+        }
     }
     let told = call!(__NR_clock_gettime, nr::CLOCK_MONOTONIC, at_once);
     Some((b"clock_gettime", told.err()?))

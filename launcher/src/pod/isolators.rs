@@ -225,7 +225,8 @@ pub(crate) fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> 
     pod
 }
 
-/// Reads the isolators of an app, bounded by those of its pod.
+/// Reads the isolators of an app, bounded by those of its pod. `waits`: it has
+/// programs that wait until it is their turn.
 ///
 /// # Errors
 ///
@@ -235,6 +236,7 @@ pub(crate) fn of_app(
     isolators: &[Isolator],
     pod: &PodIsolation,
     host: &Host,
+    waits: bool,
 ) -> Result<AppIsolation> {
     let subject = format!("app `{name}`");
     let mut limits = Limits::default();
@@ -280,7 +282,7 @@ pub(crate) fn of_app(
     for bounded in limits.bound_by(&pod.limits) {
         modify(bounded, "the pod has less");
     }
-    let verdict = seccomp::decide(wish, rights.capabilities, host.kernel)?;
+    let verdict = seccomp::decide(wish, rights.capabilities, host.kernel, waits)?;
     if !verdict.notes.is_empty() {
         for isolator in ["os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"] {
             modify(isolator, &verdict.notes.join("; "));

@@ -27,7 +27,7 @@ fn app(list: &[(&str, &str)]) -> AppIsolation {
         .iter()
         .map(|(name, value)| isolator(name, value))
         .collect();
-    of_app("web", &list, &PodIsolation::default(), &host()).unwrap()
+    of_app("web", &list, &PodIsolation::default(), &host(), false).unwrap()
 }
 
 fn sentences(report: &[Entry]) -> Vec<String> {
@@ -155,7 +155,7 @@ fn labels_of_an_app_stand_in_the_place_of_its_pods() {
     let pod = of_pod(&[profile("outer"), context], true, &host);
     assert!(pod.report.iter().all(Entry::is_enforced));
     let labels = |list: &[Isolator]| {
-        let read = of_app("web", list, &pod, &host).unwrap();
+        let read = of_app("web", list, &pod, &host, false).unwrap();
         assert!(read.report.iter().all(Entry::is_enforced));
         read.rights.labels
     };
@@ -294,7 +294,7 @@ fn an_app_gets_no_more_than_its_pod_has() {
         isolator("resource/memory", r#"{"limit": "2M"}"#),
         isolator("resource/cpu", r#"{"limit": 1}"#),
     ];
-    let read = of_app("web", &list, &pod, &host()).unwrap();
+    let read = of_app("web", &list, &pod, &host(), false).unwrap();
     assert_eq!(read.limits.memory, Some(1_000_000));
     assert_eq!(read.limits.cpu, Some(1000));
     assert_eq!(
@@ -403,7 +403,7 @@ fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
             isolator
         })
         .collect();
-    of_app("web", &list, &PodIsolation::default(), host).unwrap()
+    of_app("web", &list, &PodIsolation::default(), host, false).unwrap()
 }
 
 #[test]

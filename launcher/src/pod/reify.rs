@@ -19,6 +19,7 @@ use crate::ground::host::Host;
 use crate::ground::{Context as _, Error, Result};
 use crate::image::rootfs::{Rootfs, Status};
 use crate::words::digest::ImageId;
+use crate::words::manifest::app::App;
 use crate::words::manifest::pod::{self, PodImage};
 use crate::words::manifest::{ImageManifest, PodManifest, SPECIFICATION};
 use crate::words::types::{AcName, Uuid, Version};
@@ -142,6 +143,11 @@ fn processes(pod: &PodIsolation, host: &Host) -> (Option<u64>, Option<Sourced<u6
     }
 }
 
+/// Tells whether an app has programs that wait until it is their turn.
+fn waits(app: &App) -> bool {
+    !app.event_handlers.is_empty()
+}
+
 /// The groups of a pod with limits; none for one without.
 fn groups(uuid: Uuid, pod: &Limits, names: &[AcName], apps: &[Limits]) -> Result<Groups> {
     if pod.is_empty() && apps.iter().all(Limits::is_empty) {
@@ -236,7 +242,7 @@ fn app(
         mut limits,
         rights,
         report,
-    } = isolators::of_app(name.as_str(), &app.isolators, whole, host)?;
+    } = isolators::of_app(name.as_str(), &app.isolators, whole, host, waits(&app))?;
     let raised = raised(name, request, wanted, source, whole, host, &report)?;
     limits.devices = devices::rules(&devices);
     let identity = identity::resolve(&app.user, &app.group, source.rootfs);
@@ -320,7 +326,7 @@ fn raised(
     }
     let without = merge(name.as_str(), request, wanted, source.manifest, false)?;
     let isolators = &without.app.isolators;
-    let without = isolators::of_app(name.as_str(), isolators, whole, host)?;
+    let without = isolators::of_app(name.as_str(), isolators, whole, host, waits(&without.app))?;
     Ok((without.report != *report).then(|| {
         format!(
             "app `{name}` has rights beyond the default, because of who signed image `{}`",

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use stage1_init::Capabilities;
 
 use self::default::{Circumstances, EPERM};
-use self::program::{Action, Filter, Rule};
+use self::program::{Action, Filter, Rule, Test};
 use super::grant;
 use super::standard::CAPABILITIES;
 use crate::ground::{Error, Result};
@@ -138,7 +138,7 @@ const LIFE: &[&str] = &[
 ];
 
 /// Makes the filter for an app with these capabilities on a kernel of this
-/// version.
+/// version. `waits`: programs of it wait for their turn under the filter.
 ///
 /// # Errors
 ///
@@ -147,6 +147,7 @@ pub(crate) fn decide(
     wish: Wish<'_>,
     capabilities: Capabilities,
     kernel: (u32, u32),
+    waits: bool,
 ) -> Result<Verdict> {
     let arch = Arch::named(std::env::consts::ARCH).ok_or_else(|| {
         Error::invalid(format!(
@@ -180,6 +181,10 @@ pub(crate) fn decide(
         Wish::Remove(calls) => Some(remove(default, calls, &mut notes)),
     };
     notes.extend(grant::beyond(&beyond));
+    let filter = filter.map(|filter| match waits {
+        true => letting_wait(filter),
+        false => filter,
+    });
     let program = filter.map(|filter| Program {
         bytes: Cow::Owned(filter.bytes()),
         summary: Cow::Owned(listing::listing(&filter)),
@@ -189,6 +194,34 @@ pub(crate) fn decide(
         notes,
         kept_back: !beyond.is_empty(),
     })
+}
+
+/// The calls by which a program that waits under the filter for its turn gives
+/// up what it needed to install that.
+const GIVING_UP: &[&str] = &["capget", "capset"];
+
+/// Lets an app's handlers, and what follows them, wait for their turn under its
+/// filter: at one descriptor, and without a right.
+fn letting_wait(mut filter: Filter) -> Filter {
+    for name in GIVING_UP {
+        if let Some(number) = filter.arch.number(name) {
+            filter.rules.insert(number, Rule::Always(Action::Allow));
+        }
+    }
+    let read = filter.arch.number("read");
+    if let Some(Rule::Always(otherwise)) = read.and_then(|number| filter.rules.get_mut(&number))
+        && *otherwise != Action::Allow
+    {
+        let otherwise = *otherwise;
+        let rule = Rule::If {
+            argument: 0,
+            test: Test::Among(&[stage1_init::GATE]),
+            then: Action::Allow,
+            otherwise,
+        };
+        filter.rules.extend(read.map(|number| (number, rule)));
+    }
+    filter
 }
 
 /// The members of a set that mean something.

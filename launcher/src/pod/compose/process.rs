@@ -89,6 +89,11 @@ pub(super) fn compose(
             Directive::Seccomp { fd },
             format!("{which}: {}", program.summary),
         );
+        if !app.app.event_handlers.is_empty() && !bounds.no_new_privileges {
+            let set = finally(app.identity.uid, set);
+            let reason = "whoever waits for its turn keeps no right that was for the filter";
+            plan.push(Directive::Capabilities { set }, reason);
+        }
     }
     variables(plan, app)?;
     programs(plan, app)
@@ -159,9 +164,10 @@ pub(crate) fn assume(
 /// filter. What a program of root's has is decided by the bounding set when it
 /// is executed, and another's has none, so this one does not outlive that.
 fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
-    let (kept, reason) = match uid {
-        0 => (bounds.capabilities, "root keeps what is left"),
-        _ => (CapabilitySet::Only(Capabilities::EMPTY), "not root"),
+    let kept = finally(uid, bounds.capabilities);
+    let reason = match uid {
+        0 => "root keeps what is left",
+        _ => "not root",
     };
     let needed = bounds.filtered && !bounds.no_new_privileges;
     let (set, reason) = match kept {
@@ -172,6 +178,14 @@ fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
         kept => (kept, reason.to_owned()),
     };
     plan.push(Directive::Capabilities { set }, reason);
+}
+
+/// The capabilities of a process before it executes its program.
+fn finally(uid: u32, bounds: CapabilitySet) -> CapabilitySet {
+    match uid {
+        0 => bounds,
+        _ => CapabilitySet::Only(Capabilities::EMPTY),
+    }
 }
 
 /// The environment, which is empty at first.

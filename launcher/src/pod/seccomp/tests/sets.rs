@@ -3,7 +3,7 @@
 use super::*;
 
 fn decided(wish: Wish<'_>) -> Verdict {
-    decide(wish, CAPABILITIES, (6, 1)).unwrap()
+    decide(wish, CAPABILITIES, (6, 1), false).unwrap()
 }
 
 /// What a decided filter does with a call of this architecture, by its bytes.
@@ -188,10 +188,31 @@ fn a_set_that_only_an_image_asks_for_stays_within_the_default() {
 
 #[test]
 fn an_app_with_fewer_capabilities_has_no_more_families() {
-    let verdict = decide(Wish::Default, Capabilities::KILL, (6, 1)).unwrap();
+    let verdict = decide(Wish::Default, Capabilities::KILL, (6, 1), false).unwrap();
     let program = compiled(&verdict);
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
     let socket = Call::of(arch, arch.number("socket").unwrap());
     assert_eq!(run(&program, socket.with(0, 17)), EAFNOSUPPORT);
     assert_eq!(run(&program, socket.with(0, 16)), ALLOW);
+}
+
+#[test]
+fn what_waits_under_a_filter_can_be_told_and_gives_up_what_it_has() {
+    let none = Calls {
+        errno: Some("EPERM".to_owned()),
+        set: vec!["write".to_owned()],
+    };
+    let wish = Wish::Retain {
+        calls: &none,
+        bounded: false,
+    };
+    let summary = |waits| {
+        let verdict = decide(wish, CAPABILITIES, (6, 1), waits).unwrap();
+        verdict.program.unwrap().summary
+    };
+    assert!(!summary(false).contains("read"), "{}", summary(false));
+    let summary = summary(true);
+    for call in ["capget", "capset", "read"] {
+        assert!(summary.contains(call), "{summary}");
+    }
 }
