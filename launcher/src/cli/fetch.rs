@@ -65,11 +65,14 @@ pub(super) fn referenced(image: &Path, labels: &[String]) -> Result<Reference> {
     }
 }
 
+/// The option that gives up checks.
+pub(super) const INSECURE: &str = "--insecure-options";
+
 /// The options of fetching, as they stand among those of a pod.
 pub(super) const OPTIONS: &[&str] = &[
     "--ca-file",
     "--image-dir",
-    "--insecure-options",
+    INSECURE,
     "--pull-policy",
     "--quiet",
 ];
@@ -78,9 +81,7 @@ pub(super) const OPTIONS: &[&str] = &[
 pub(super) fn of_pod(pod: &split::Options) -> Result<Options> {
     Ok(Options {
         policy: pod.value("--pull-policy", PullPolicy::parse)?,
-        insecure: pod
-            .value("--insecure-options", Insecure::parse)?
-            .unwrap_or_default(),
+        insecure: pod.value(INSECURE, Insecure::parse)?.unwrap_or_default(),
         directories: pod.paths("--image-dir"),
         ca_file: pod.path("--ca-file"),
         quiet: pod.flag("--quiet")?,

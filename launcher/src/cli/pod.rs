@@ -126,8 +126,10 @@ pub(super) fn plan(line: &mut Line) -> Result<Command> {
     let split = split("plan", line.all(), POD, APP)?;
     refuse(&split, &["--name", "--plan", "--uuid-file-save"])?;
     refuse(&split, ENDING)?;
-    // A plan that is only shown is of what is stored.
-    refuse(&split, fetch::OPTIONS)?;
+    // A plan that is only shown is of what is stored, if only as a file.
+    let fetching = fetch::OPTIONS.iter().copied();
+    let fetching: Vec<&str> = fetching.filter(|one| *one != fetch::INSECURE).collect();
+    refuse(&split, &fetching)?;
     let format = split.pod.value("--format", format)?;
     Ok(Command::Plan(
         options(split)?,

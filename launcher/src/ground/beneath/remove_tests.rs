@@ -115,7 +115,7 @@ fn names_of_every_kind_and_closed_directories_are_removed() {
     fs::create_dir_all(scratch.0.join("top").join(&long).join(&long)).unwrap();
     fs::write(scratch.0.join("top").join("\u{1b}\n"), "").unwrap();
     let closed = scratch.0.join("top").join(&long);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o0);
     fs::set_permissions(closed, mode).unwrap();
     remove_tree(scratch.fd().as_fd(), "top").unwrap();
     assert!(!scratch.0.join("top").exists());
