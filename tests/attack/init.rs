@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::case;
 use crate::aci::{Aci, manifest};
+use crate::claims;
 use crate::host::{self, Scratch, call, launcher};
 use crate::refusal::{self, EPERM, Refusal};
 
@@ -132,12 +133,13 @@ fn an_app_with_every_capability_gets_nothing_of_the_host_from_pid_1() {
                 .exits(0)
                 .says(&expected);
             // With several apps PID 1 is in nobody's root.
-            busybox(&scratch.join("dir"), &options, LOOK)
+            let ran = busybox(&scratch.join("dir"), &options, &format!("{LOOK}; exit 3"))
                 .arg("---")
                 .arg(host::image("probe"))
                 .args(["--", "--trap-exit", "15", "0"])
-                .run()
-                .exits(0);
+                .run();
+            let said = ran.exits(3).stdout.replace("waiting\n", "");
+            claims::same("what there is of PID 1", &said, &expected);
         },
     );
 }
