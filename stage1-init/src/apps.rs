@@ -7,9 +7,8 @@ use rustix::fd::AsFd;
 use stage1_init::{Argv, Directive, Directives, Report, WordList};
 
 use crate::execute::Pod;
-use crate::process;
-use crate::say;
 use crate::sys::{self, End, Errno, OwnedFd, Result};
+use crate::{process, say};
 
 /// Which of its programs an app is at. The first three are places in
 /// [`App::waiting`], too.
@@ -258,12 +257,8 @@ impl<'a> Pod<'a> {
         }
         if let Err(errno) = done {
             // Perhaps there is not even a process to wait for.
-            if self
-                .apps
-                .as_slice()
-                .get(at)
-                .is_none_or(|app| app.pid.is_none())
-            {
+            let app = self.apps.as_slice().get(at);
+            if app.is_none_or(|app| app.pid.is_none()) {
                 self.failed(crate::OURS);
             }
             self.report_failure(errno);

@@ -19,25 +19,21 @@ use crate::{capabilities, outer, say};
 
 /// Says why a process could not begin: the directive, and the error.
 fn send_failure(to: &OwnedFd, index: u32, errno: Errno) {
-    let both = u64::from(index) << 32 | u64::from(errno.number());
-    let _ = sys::write(to.as_fd(), &both.to_ne_bytes());
+    let both = [index, errno.number()].map(u32::to_ne_bytes);
+    let _ = sys::write(to.as_fd(), both.as_flattened());
 }
 
 /// Waits until a process has executed its program (which closes the pipe), or
-/// has said why not. The directive that failed is told as the one `at`.
+/// has said why not. Which directive that was is then put in `at`.
 #[inline(never)]
 pub(crate) fn receive_failure(from: &OwnedFd, at: &mut u32) -> Result<()> {
-    let mut bytes = [0; 8];
-    if sys::read(from.as_fd(), &mut bytes)? < 8 {
+    let mut both = [[0; 4]; 2];
+    if sys::read(from.as_fd(), both.as_flattened_mut())? < 8 {
         return Ok(());
     }
-    let [errno, index] = halves(u64::from_ne_bytes(bytes));
+    let [index, errno] = both.map(u32::from_ne_bytes);
     *at = index;
     Err(Errno::new(errno))
-}
-
-fn halves(both: u64) -> [u32; 2] {
-    [both, both >> 32].map(|half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or_default())
 }
 
 /// Where a process waits for its program's turn.
@@ -68,11 +64,9 @@ pub(crate) fn run(
     failures: &OwnedFd,
     gate: Gate<'_>,
 ) -> ! {
-    let program = app.program(phase).ok_or(Errno::NOENT);
-    let (mut at, words) =
-        program.map_or((0, Err(Errno::NOENT)), |(index, words)| (index, Ok(words)));
-    let program = words.and_then(|words| Program::new(words, app, origin.start));
-    let index = at;
+    let (index, words) = app.program(phase).unwrap_or_default();
+    let program = Program::new(words, app, origin.start);
+    let mut at = index;
     let (errno, status) = match prepare(app, phase, tree, origin, gate, &mut at) {
         Err(errno) => (errno, crate::OURS),
         Ok(()) => {

@@ -99,6 +99,6 @@ impl AsRawFd for OwnedFd {
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
-        super::close_number(self.0.as_raw_fd().cast_unsigned());
+        super::files::close_number(self.0.as_raw_fd().cast_unsigned());
     }
 }

@@ -1,0 +1,186 @@
+//! Signals, what else is waited for, and clocks.
+//!
+//! # Safety
+//!
+//! As in the file above, whose macro is used here.
+
+#![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
+
+use core::ptr;
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+
+use super::{Errno, Pid, Result, call3, call5, exit, nr, own_pid, set_status_flags};
+
+/// Seconds and nanoseconds.
+pub(crate) type Time = [i64; 2];
+
+/// A set of signals: bit 0 is signal 1.
+pub(crate) type Signals = u64;
+
+/// Blocks these signals and no others.
+pub(crate) fn block(signals: Signals) -> Result<()> {
+    let set = &raw const signals;
+    call!(
+        __NR_rt_sigprocmask,
+        nr::SIG_SETMASK,
+        set,
+        0_usize,
+        size_of::<Signals>()
+    )
+    .map(drop)
+}
+
+/// Blocks no signal any more: it worked the other way round.
+pub(crate) fn let_signals_through() {
+    let _ = block(0);
+}
+
+/// Gives all signals their default effect: some stay ignored across execve(2).
+/// The flags are of sigaction(2), and mean something for SIGCHLD only: whether
+/// the kernel buries children that have ended, so that nobody has to wait.
+pub(crate) fn default_signals(flags: u32) {
+    // Handler, flags, restorer, mask: the handler is SIG_DFL.
+    let action = [0, flags as usize, 0, 0, 0, 0, 0, 0];
+    for signal in 1..=64 {
+        let new = action.as_ptr();
+        let _ = call!(
+            __NR_rt_sigaction,
+            signal,
+            new,
+            0_usize,
+            size_of::<Signals>()
+        );
+    }
+}
+
+/// A signal that was waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Received {
+    pub(crate) signal: u32,
+    /// Why it was sent.
+    code: i32,
+    /// Of SIGCHLD: which child it is about, and how that has ended.
+    child: Pid,
+    status: i32,
+}
+
+impl Received {
+    /// The terminal sent it, to all processes of its foreground group alike.
+    pub(crate) fn is_terminals(self) -> bool {
+        const KINDS: u64 = 1 << nr::SIGINT
+            | 1 << nr::SIGQUIT
+            | 1 << nr::SIGTSTP
+            | 1 << nr::SIGTTIN
+            | 1 << nr::SIGTTOU
+            | 1 << nr::SIGWINCH;
+        // There are 64 signals, and the last one is none of these.
+        self.code == SI_KERNEL && KINDS >> (self.signal & 63) & 1 == 1
+    }
+
+    /// The kernel tells that something can be read.
+    pub(crate) fn is_readable(self) -> bool {
+        self.code == SI_KERNEL && self.signal == nr::SIGIO
+    }
+
+    /// Returns the exit code of a child, if this is the signal that it has ended.
+    pub(crate) fn end_of(self, child: Pid) -> Option<u8> {
+        if self.signal != nr::SIGCHLD || self.child != child {
+            return None;
+        }
+        match self.code as u32 {
+            nr::CLD_EXITED => Some(self.status as u8),
+            nr::CLD_KILLED | nr::CLD_DUMPED => Some(128 + self.status as u8),
+            _ => None,
+        }
+    }
+}
+
+/// Waits for one of these signals; all must be blocked. `None` when the time is
+/// over, or for no reason: who has waited looks again at what is there.
+pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Received> {
+    // siginfo_t: signo, errno, code, and what depends on the signal.
+    let mut information = [0_i32; 32];
+    let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
+    let size = size_of::<Signals>();
+    let received = call!(
+        __NR_rt_sigtimedwait,
+        &raw const signals,
+        information.as_mut_ptr(),
+        span,
+        size
+    );
+    match received {
+        Ok(signal) => Some(Received {
+            signal,
+            code: information[2],
+            child: information[CHILD],
+            status: information[CHILD + 2],
+        }),
+        // It worked when the program began.
+        Err(Errno::INTR | Errno::AGAIN) => None,
+        Err(_) => exit(crate::OURS),
+    }
+}
+
+/// All signals.
+pub(crate) const ALL: Signals = !0;
+
+/// All but that which tells that something can be read.
+pub(crate) const BUT_READABLE: Signals = !(1 << (nr::SIGIO - 1));
+
+const SI_KERNEL: i32 = 0x80;
+
+/// In siginfo_t: behind the first three, and what aligns a pointer. The user follows.
+const CHILD: usize = 2 + size_of::<usize>() / 4;
+
+/// Has the kernel send SIGIO when a descriptor can be read (fcntl(2),
+/// `O_ASYNC`). Who then reads it never waits.
+pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own_pid())?;
+    let flags = call!(__NR_fcntl, fd.as_raw_fd(), nr::F_GETFL)?;
+    set_status_flags(fd, flags | nr::FASYNC | nr::O_NONBLOCK)
+}
+
+/// What a descriptor is waited for: to be read, to be written to.
+pub(crate) const READABLE: u32 = nr::POLLIN;
+pub(crate) const WRITABLE: u32 = nr::POLLOUT;
+
+/// Waits until a descriptor is so, for so long at most, and tells whether it is
+/// (poll(2)). It is not if the other end of a pipe is gone.
+pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: u32, time: Option<Time>) -> bool {
+    // struct pollfd: the descriptor, then two halves, what is asked and what is so.
+    let mut asked = [fd.as_raw_fd() as u32, what];
+    let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
+    let ready = call!(__NR_ppoll, asked.as_mut_ptr(), 1, span, 0, 0);
+    ready == Ok(1) && asked[1] >> 16 == what
+}
+
+/// Returns the time of the monotonic clock, which no clock change moves, in
+/// nanoseconds.
+pub(crate) fn now() -> i64 {
+    nanoseconds(clock(nr::CLOCK_MONOTONIC))
+}
+
+/// Returns how much time of processors this process has taken, in nanoseconds.
+pub(crate) fn taken() -> i64 {
+    nanoseconds(clock(nr::CLOCK_PROCESS_CPUTIME_ID))
+}
+
+fn nanoseconds([seconds, rest]: Time) -> i64 {
+    seconds * SECOND + rest
+}
+
+/// A second, in nanoseconds.
+pub(crate) const SECOND: i64 = 1_000_000_000;
+
+/// Returns the time of day: seconds since 1970, and nanoseconds.
+pub(crate) fn time_of_day() -> [u32; 2] {
+    clock(nr::CLOCK_REALTIME).map(|number| number as u32)
+}
+
+fn clock(which: u32) -> Time {
+    let mut time = Time::default();
+    let _ = call!(__NR_clock_gettime, which, time.as_mut_ptr());
+    time
+}
