@@ -98,6 +98,17 @@ pub(crate) enum Command {
     Serve(Uuid),
 }
 
+impl Command {
+    /// Tells whether pipes are wanted before the caller's streams.
+    pub(crate) fn is_piped(&self) -> bool {
+        match self {
+            Self::Run(options) => options.manner.piped,
+            Self::RunPrepared(_, manner) | Self::RunPlan(_, _, manner) => manner.piped,
+            _ => false,
+        }
+    }
+}
+
 /// A command line that is not understood: why, and the status to exit with.
 pub(crate) struct Misuse {
     /// Why.

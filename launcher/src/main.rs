@@ -66,6 +66,12 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Ok(dir) => dir,
         Err(error) => return fail(&error, FAILED),
     };
+    if invocation.command.is_piped() {
+        return match command::piped::run(std::env::args_os().skip(1)) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => fail(&error, OURS),
+        };
+    }
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
         Command::Run(options) => ran(command::run::run(&dir, options)),

@@ -245,3 +245,62 @@ fn no_socket_of_a_pod_is_in_the_hosts_network() {
         life.leaves_nothing();
     });
 }
+
+/// Through /proc/self/fd an app opens once more what its streams lead to: of a
+/// file of the caller's, also what was in it before.
+#[test]
+fn an_app_behind_pipes_cannot_open_its_callers_files_again() {
+    require_root!();
+    let _ = image!("busybox");
+    case(
+        "H12f",
+        "with --pipe-output no file of the caller's is open",
+        || {
+            let scratch = Scratch::new();
+            let dir = scratch.join("dir");
+            let script = "readlink /proc/self/fd/1 /proc/self/fd/2 | sed 's/:.*//'; echo error >&2
+            true > /proc/self/fd/1; exit 7";
+            let run = |options: &str| {
+                let out = scratch.write("out", "before\n");
+                let line = format!(
+                    "exec \"$0\" \"$@\" >>{} 2>>{}",
+                    out.display(),
+                    scratch.join("err").display()
+                );
+                let _ = fs::remove_file(scratch.join("err"));
+                call(Path::new("/bin/sh"))
+                    .args(["-c", &line])
+                    .arg(host::program())
+                    .arg("--dir")
+                    .arg(&dir)
+                    .arg("run")
+                    .args(options.split_whitespace())
+                    .arg(host::image("busybox"))
+                    .args(["--", "-c", script])
+                    .run()
+                    .exits(7);
+                let read = |name| fs::read_to_string(scratch.join(name)).unwrap();
+                (read("out"), read("err"))
+            };
+            let piped = ("before\npipe\npipe\n".to_owned(), "error\n".to_owned());
+            assert_eq!(run("--pipe-output"), piped);
+            // What it is about: without the option, what was there is gone.
+            assert!(!run("").0.contains("before"));
+        },
+    );
+}
+
+/// It is as if nothing were between: status, signals, readers who go away.
+#[test]
+fn pipes_before_the_streams_pass_on_signals() {
+    require_root!();
+    let scratch = Scratch::new();
+    let mut pod = launcher(&scratch.join("dir"))
+        .args(["run", "--pipe-output"])
+        .arg(host::image("probe"))
+        .args(["--", "--trap-exit", "15", "9"])
+        .start();
+    pod.until_it_says("waiting");
+    pod.signal(rustix::process::Signal::TERM);
+    pod.end().exits(9).says("waiting\n").complains("");
+}

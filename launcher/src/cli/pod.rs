@@ -8,7 +8,7 @@ use super::split::{Options, Part, Split, Table, Takes, boolean, missing_image, s
 use super::values;
 use crate::command::detach::{Manner, Shown};
 use crate::command::plan::Format;
-use crate::command::run;
+use crate::command::{piped, run};
 use crate::ground::{Context as _, Error, Result};
 use crate::pod::devices;
 use crate::pod::grant::Grant;
@@ -42,6 +42,7 @@ const POD: Table = &[
     ("--name", One),
     ("--no-overlay", Nothing),
     ("--pids-limit", One),
+    ("--pipe-output", Nothing),
     ("--plan", One),
     ("--pod-manifest", One),
     ("--pull-policy", One),
@@ -141,7 +142,7 @@ pub(super) fn plan(line: &mut Line) -> Result<Command> {
 pub(super) const KEYS: &str = "--detach-keys";
 
 /// Options that say what becomes of a pod that is over.
-const ENDING: &[&str] = &["--keep", "--rm", "-stdout", "-wait"];
+const ENDING: &[&str] = &["--keep", "--rm", "-stdout", "-wait", piped::OPTION];
 
 fn manner(pod: &Options) -> Result<Manner> {
     let (detached, rm) = (pod.flag("--detach")?, pod.flag("--rm")?);
@@ -154,7 +155,17 @@ fn manner(pod: &Options) -> Result<Manner> {
         keep: keep || detached && !rm,
         keys: pod.value(KEYS, Keys::parse)?.unwrap_or_default(),
         shown: shown(pod)?,
+        piped: piped(pod)?,
     })
+}
+
+/// Takes the option of who does not want apps to have the caller's streams.
+fn piped(pod: &Options) -> Result<bool> {
+    let wanted = pod.flag(piped::OPTION)?;
+    match pod.any_of(&["--detach", "--interactive", "-t"]) {
+        Some(other) if wanted => Err(line::excluded(piped::OPTION, other)),
+        _ => Ok(wanted),
+    }
 }
 
 /// Takes the options of the ancestor that say what its caller sees.
@@ -189,7 +200,11 @@ pub(super) fn run_prepared(line: &mut Line) -> Result<Command> {
             .value(KEYS, log::named(KEYS, Keys::parse))?
             .unwrap_or_default(),
         shown: Shown::default(),
+        piped: line.flag(piped::OPTION),
     };
+    if manner.piped && manner.detached.is_some() {
+        return Err(line::excluded(piped::OPTION, "--detach"));
+    }
     let uuid = line.word()?.ok_or_else(|| {
         Error::usage("the UUID of a pod is missing")
             .hint("`launcher prepare` prints the UUID of the pod that it makes")

@@ -38,6 +38,8 @@ pub(crate) struct Manner {
     pub(crate) keys: Keys,
     /// What the caller sees of what the apps write.
     pub(crate) shown: Shown,
+    /// There are pipes between the apps and the caller's streams.
+    pub(crate) piped: bool,
 }
 
 /// What a caller who stays sees of what the apps write.

@@ -16,6 +16,7 @@ mod launch;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod pause;
+pub(crate) mod piped;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod remove;

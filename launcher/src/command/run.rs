@@ -49,8 +49,8 @@ asked to end, and killed ten seconds later.
 The pod is removed when it is over, unless --keep or --detach is given.
 What comes after `--`, up to `---`, is appended to the app's command.
 The apps have the caller's standard streams, and can open once more what these
-lead to: a file from its beginning, to read or to empty it. With `| cat > FILE`
-they have a pipe instead, and with --detach another one that leads to a log.
+lead to: a file from its beginning, to read or to empty it. With --pipe-output
+they have pipes instead, and with --detach pipes that lead to a log.
 
 Pod options, before the first image:
   --annotation NAME=VALUE
@@ -82,6 +82,8 @@ Pod options, before the first image:
                     overlay
   --pids-limit N    how many processes and threads the pod has at most; or
                     `unlimited` (4096)
+  --pipe-output     the apps write into pipes, from which the launcher, which
+                    stays for that, copies to its own standard streams
   --plan FILE       execute a plan, as `launcher plan` prints it, instead of
                     composing one; `-` is the standard input
   --pod-manifest FILE
