@@ -270,12 +270,13 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result
     let (heard, voice) = sys::pipe()?;
     match sys::fork()? {
         Some(pid) => {
-            sys::close(wait);
-            sys::close(voice);
             // Else PID 1 there could not end while this half is stopped: the
             // kernel has it wait until somebody has waited for all others.
             sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
+            // What waits there may be dead already: with its pod, as PID 1 was.
             sys::write(gate.as_fd(), b"1")?;
+            sys::close(wait);
+            sys::close(voice);
             pod.child = Some(Child {
                 pid,
                 _gate: gate,

@@ -241,6 +241,7 @@ fn one_of_each() -> Vec<Directive<'static>> {
             target: c"/dev",
             flags: MountFlags::NODEV,
         },
+        D::ReadonlyEntries { target: c"/proc" },
         D::Readonly {
             target: c"/proc/sys",
         },
@@ -323,6 +324,8 @@ fn one_of_each() -> Vec<Directive<'static>> {
         D::Main { argv },
         D::PostStop { argv },
         D::Init {},
+        // PID 1 is bound like the process of an app.
+        D::NoNewPrivs {},
     ]
 }
 

@@ -4,6 +4,8 @@
 //! Whatever is started later was forked before, and waits; what PID 1 has to
 //! say, the outer half passes on.
 
+use core::mem::ManuallyDrop;
+
 use rustix::fd::{AsFd, AsRawFd};
 use stage1_init::{Directive, Part};
 
@@ -31,6 +33,8 @@ impl Pod<'_> {
                     let filter = process::read_filter(fd)?;
                     self.let_go();
                     sys::seccomp(&filter)?;
+                    // It would stay in memory for as long as the pod runs.
+                    drop(ManuallyDrop::into_inner(filter));
                 }
                 _ => process::carry_out(directive, &self.tree)?,
             }
