@@ -99,15 +99,13 @@ fn cannot_leave_its_root_through_its_init() {
     }
     // The numbers of its descriptors can be seen, not what is behind them.
     let numbers = probed(&["--list", "/proc/1/fd"]);
-    for number in ["0", "1", "2"] {
-        claims::has_line(&numbers, number);
-    }
+    claims::has_line(&numbers, "2");
     for number in numbers.lines() {
         let path = format!("/proc/1/fd/{number}");
         let said = probed(&["--read-file", &path]);
         // While an app starts, PID 1 has a pipe more than in another pod.
         let gone = said.ends_with(&format!("{path}: ENOENT\n"));
-        if !gone || ["0", "1", "2"].contains(&number) {
+        if !gone || number == "2" {
             refused(&path, &said);
         }
     }

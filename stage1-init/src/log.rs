@@ -14,6 +14,9 @@ use crate::sys::{self, Errno, Result};
 /// Longest record, without its head: what a pipe holds, by pages.
 const RECORD: usize = 4096;
 
+/// What a pipe holds, unless somebody says otherwise (pipe(7)).
+const PIPE: usize = 16 * RECORD;
+
 /// How often it is read in the end: more than a pipe can hold (pipe(7)), since
 /// somebody outside of the pod may still write into it.
 const ROUNDS: usize = (1 << 20) / RECORD + 1;
@@ -53,7 +56,15 @@ impl<'a> Log<'a> {
                     size,
                 } if !attended => {
                     let tag = tag.as_c_str().to_bytes();
-                    more |= copy_one(fd, directory, tag, size).is_ok();
+                    // What was written at once stays together: as much as a pipe
+                    // holds, before another is looked at.
+                    for _ in 0..PIPE / RECORD {
+                        let copied = copy_one(fd, directory, tag, size);
+                        more |= copied.is_ok();
+                        if copied != Ok(RECORD) {
+                            break;
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -81,13 +92,13 @@ fn is_open(fd: u32) -> bool {
     read != Ok(0)
 }
 
-/// Reads one record and writes it.
+/// Reads one record and writes it; returns its length.
 ///
 /// # Errors
 ///
 /// There was nothing to be read.
 #[inline(never)]
-fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<()> {
+fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<usize> {
     let mut buffer = [0; RECORD];
     let bytes = sys::bytes_of(sys::inherited(fd)?, &mut buffer);
     if bytes.is_empty() {
@@ -95,7 +106,7 @@ fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<()> {
     }
     // What cannot be written is dropped.
     let _ = sys::inherited(directory).and_then(|directory| append(directory, tag, size, bytes));
-    Ok(())
+    Ok(bytes.len())
 }
 
 fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Result<()> {

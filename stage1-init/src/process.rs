@@ -276,18 +276,23 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     }
 }
 
-/// Copies first, so that no descriptor is overwritten before it is used.
+/// What is one of the three already is copied first, so that it is not
+/// overwritten before it is used; the others take no number more.
 fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
-    let copies = [copy(input)?, copy(output)?, copy(error)?];
-    for (number, fd) in (0..).zip(&copies) {
-        sys::place(fd.as_fd(), number, false)?;
+    let mut copies = [None, None, None];
+    for (copy, number) in copies.iter_mut().zip([input, output, error]) {
+        if number < 3 {
+            *copy = Some(sys::copy(sys::inherited(number)?, 3)?);
+        }
+    }
+    for (number, (copy, from)) in (0..).zip(copies.iter().zip([input, output, error])) {
+        let from = match copy {
+            Some(copy) => copy.as_fd(),
+            None => sys::inherited(from)?,
+        };
+        sys::place(from, number, false)?;
     }
     Ok(())
-}
-
-#[inline(never)]
-fn copy(number: u32) -> Result<OwnedFd> {
-    sys::copy(sys::inherited(number)?, 3)
 }
 
 /// The kernel shows a directory outside the root as `(unreachable)`: one that

@@ -258,7 +258,8 @@ fn an_app_behind_pipes_cannot_open_its_callers_files_again() {
         || {
             let scratch = Scratch::new();
             let dir = scratch.join("dir");
-            let script = "readlink /proc/self/fd/1 /proc/self/fd/2 | sed 's/:.*//'; echo error >&2
+            let script =
+                "for it in 1 2; do readlink /proc/$$/fd/$it | sed 's/:.*//'; done; echo error >&2
             true > /proc/self/fd/1; exit 7";
             let run = |options: &str| {
                 let out = scratch.write("out", "before\n");

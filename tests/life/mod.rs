@@ -155,8 +155,7 @@ impl Life {
             .exits(0)
             .complains("");
         assert_eq!(self.pods(), [""; 0]);
-        let tmp = fs::read_dir(self.dir().join("tmp")).unwrap();
-        assert_eq!(tmp.count(), 0);
+        assert_eq!(host::names(&self.dir().join("tmp")), [""; 0]);
     }
 }
 

@@ -44,9 +44,11 @@ const PASSED_ON: &[Signal] = &[
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
     let what = || "cannot put pipes before the standard streams";
     let signals = Signals::take(PASSED_ON)?;
-    let mut taken = false;
     // Only the first can be the option: behind it are the words of apps.
-    let words = words.filter(|word| taken || !std::mem::replace(&mut taken, word == OPTION));
+    let mut words: Vec<OsString> = words.collect();
+    if let Some(at) = words.iter().position(|word| word == OPTION) {
+        words.remove(at);
+    }
     let mut child = Command::new("/proc/self/exe")
         .arg0("launcher")
         .args(words)
