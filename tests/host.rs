@@ -257,9 +257,22 @@ impl Drop for Scratch {
 
 /// Copies a file to where everybody can read and execute it.
 pub(crate) fn public_copy(scratch: &Scratch, from: &Path, name: &str) -> PathBuf {
-    let path = scratch.write(name, fs::read(from).unwrap());
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = scratch.join(name);
+    copy_program(from, &path);
     path
+}
+
+/// Copies a program to where it is to be executed, so that everybody can. Another
+/// process does it: what was open here to be written to, a child of another test
+/// might still have open, and then it cannot be executed (ETXTBSY).
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let mut install = Command::new("install");
+    let status = install.args(["-m", "755"]).arg(from).arg(to).status();
+    assert!(
+        status.unwrap().success(),
+        "{} was not copied",
+        from.display()
+    );
 }
 
 /// A command line to be run, with an environment of nothing but PATH.

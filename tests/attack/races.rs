@@ -79,7 +79,7 @@ fn in_a_volume(few: usize, directives: &str) {
     for directory in [root.join("data"), volume.join("a/x"), outside.join("x")] {
         fs::create_dir_all(directory).unwrap();
     }
-    fs::copy(host::probe(), root.join("probe")).unwrap();
+    host::copy_program(&host::probe(), &root.join("probe"));
     fs::write(outside.join("x/secret"), SECRET).unwrap();
     symlink(&outside, volume.join("b")).unwrap();
     let (there, from) = (root.display(), volume.display());

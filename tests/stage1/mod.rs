@@ -58,7 +58,7 @@ impl Root {
         }
         let busybox =
             host::find_tool("busybox").expect("busybox is installed; see `cargo xtask setup`");
-        fs::copy(busybox, root.path().join("bin/busybox")).unwrap();
+        host::copy_program(&busybox, &root.path().join("bin/busybox"));
         for name in "sh ls cat id sleep mount true false readlink stat touch kill ps wc grep sed env test tr hostname ip sort stty".split(' ') {
             symlink("busybox", root.path().join("bin").join(name)).unwrap();
         }
