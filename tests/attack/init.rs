@@ -214,7 +214,7 @@ fn an_app_that_writes_without_end_takes_no_processor_of_the_hosts() {
     require_root!();
     let _ = image!("busybox");
     case(
-        "H9a",
+        "H9b",
         "copying logs takes a bounded part of a processor",
         || {
             let scratch = Scratch::new();
