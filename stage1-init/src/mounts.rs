@@ -85,10 +85,15 @@ impl<'a> Tree<'a> {
         flags: u32,
         data: Option<&CStr>,
     ) -> Result<()> {
+        self.in_proc(&mut || mount_in_proc(source, target, kind, flags, data))
+    }
+
+    /// Does something in the host's procfs, and comes back.
+    fn in_proc(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let proc = self.proc()?;
         let here = open(CWD, c".", OFlags::PATH)?;
         sys::fchdir(proc)?;
-        let result = mount_in_proc(source, target, kind, flags, data);
+        let result = work();
         sys::fchdir(here.as_fd())?;
         result
     }
@@ -232,17 +237,20 @@ impl<'a> Tree<'a> {
         let directory = open(place, c".", OFlags::DIRECTORY)?;
         let mut buffer = [MaybeUninit::uninit(); PAGE];
         let mut entries = RawDir::new(directory, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            let name = entry.file_name();
-            // `.`, `..` and the numbers of processes.
-            let passed = matches!(name.to_bytes(), [b'.' | b'0'..=b'9', ..]);
-            if !passed && entry.file_type() != FileType::Symlink {
-                let entry = open(place, name, AS_IT_IS)?;
-                let entry = entry.as_fd();
-                self.mount_at(Source::Fd(entry), entry, c"", raw::MS_BIND, None)?;
+        self.in_proc(&mut || {
+            while let Some(entry) = entries.next() {
+                let entry = entry?;
+                let name = entry.file_name();
+                // `.`, `..` and the numbers of processes.
+                let passed = matches!(name.to_bytes(), [b'.' | b'0'..=b'9', ..]);
+                if !passed && entry.file_type() != FileType::Symlink {
+                    let entry = open(place, name, AS_IT_IS)?;
+                    let entry = entry.as_fd();
+                    mount_in_proc(Source::Fd(entry), entry, c"", raw::MS_BIND, None)?;
+                }
             }
-        }
+            Ok(())
+        })?;
         let before = present(place)?;
         self.set_flags(place, MountFlags::RO, true, false)?;
         self.give_back(place, before)
