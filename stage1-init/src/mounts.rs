@@ -89,6 +89,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Does something in the host's procfs, and comes back.
+    #[inline(never)]
     fn in_proc(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let proc = self.proc()?;
         let here = open(CWD, c".", OFlags::PATH)?;

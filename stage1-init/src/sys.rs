@@ -160,6 +160,10 @@ pub(crate) fn missing(blocked: Result<()>, executes: bool) -> Option<(&'static [
     if let Err(errno) = kill(own_pid(), 0) {
         return Some((b"kill", errno));
     }
+    let looked = call!(__NR_ppoll, 0_usize, 0_usize, at_once, 0_usize, 0_usize);
+    if let Err(errno) = looked {
+        return Some((b"ppoll", errno));
+    }
     if executes {
         let (empty, none) = (c"".as_ptr(), 0_usize);
         let executed = call!(__NR_execveat, -1_isize, empty, none, none, none);

@@ -281,6 +281,7 @@ fn an_init_that_could_not_wait_does_not_begin() {
         ("rt_sigtimedwait", &[128]),
         ("wait4", &[61]),
         ("kill", &[62]),
+        ("ppoll", &[271]),
         ("clock_gettime", &[228]),
     ];
     case(
