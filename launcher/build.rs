@@ -1,6 +1,5 @@
 //! Builds `stage1-init` for the target of the launcher and hands its path to
-//! the compiler, which embeds it; and compiles the default filter of system
-//! calls, which is embedded likewise, so that no run has to.
+//! the compiler, which embeds it.
 //!
 //! The init takes a nested cargo build, because the two programs need opposite
 //! things: the init links no libc and no std, so it cannot share a dependency
@@ -10,24 +9,10 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-#[path = "src/pod/seccomp/calls.rs"]
-mod calls;
-#[path = "src/pod/seccomp/default.rs"]
-mod default;
-#[path = "src/pod/seccomp/errno.rs"]
-#[allow(dead_code, reason = "here only the default filter is compiled")]
-mod errno;
-#[path = "src/pod/seccomp/listing.rs"]
-mod listing;
-#[path = "src/pod/seccomp/program.rs"]
-#[allow(dead_code, reason = "here only the default filter is compiled")]
-mod program;
-
 /// Names a stage1-init built elsewhere, for distributors who build it themselves.
 const PREBUILT: &str = "NOSE_STAGE1";
 
 fn main() {
-    compile_filter();
     println!("cargo:rerun-if-env-changed={PREBUILT}");
     let init = match env::var_os(PREBUILT) {
         Some(path) => {
@@ -38,28 +23,6 @@ fn main() {
         None => build(),
     };
     println!("cargo:rustc-env=STAGE1_INIT={}", init.display());
-}
-
-/// Writes the default filter, and what it does, into files for `pod::seccomp`.
-fn compile_filter() {
-    println!("cargo:rerun-if-changed=src/pod/seccomp");
-    let directory = PathBuf::from(variable("OUT_DIR"));
-    let circumstances = default::Circumstances {
-        has: &|word| word == default::BY_DEFAULT,
-        ptrace: true,
-    };
-    // Elsewhere there is no stage1-init to install it, either.
-    let filter = calls::Arch::named(&variable("CARGO_CFG_TARGET_ARCH"))
-        .map(|arch| default::filter(arch, &circumstances));
-    let bytes = filter.as_ref().map(program::Filter::bytes);
-    let summary = filter.as_ref().map(listing::listing);
-    for (name, content) in [
-        ("default.bpf", bytes.unwrap_or_default()),
-        ("default.txt", summary.unwrap_or_default().into_bytes()),
-    ] {
-        std::fs::write(directory.join(name), content)
-            .expect("cargo made the directory for what build scripts write");
-    }
 }
 
 fn build() -> PathBuf {

@@ -18,15 +18,15 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use line::Line;
+use crate::cli::line::Line;
 
-use crate::command::detach::Manner;
-use crate::command::plan::Format;
-use crate::command::which::Which;
-use crate::command::{OURS, collect, help, list, logs, run, stats, status, stop, version};
-use crate::ground::{Error, Result};
-use crate::pod::log::Log;
-use crate::words::types::{AcName, Uuid};
+use crate::cmd::detach::Manner;
+use crate::cmd::plan::Format;
+use crate::cmd::which::Which;
+use crate::cmd::{OURS, collect, help, list, logs, run, stats, status, stop, version};
+use ::pod::state::log::Log;
+use appc::types::{AcName, Uuid};
+use error::{Error, Result};
 
 /// What was asked for.
 pub(crate) struct Invocation {
@@ -52,15 +52,15 @@ pub(crate) enum Command {
     /// its log so; its terminal can be the standard output.
     Begin(Uuid, bool, Log, bool),
     /// Attend to the terminal of a pod.
-    Attach(crate::command::attach::Attach),
+    Attach(crate::cmd::attach::Attach),
     /// Show the plan of a pod.
     Plan(run::Options, Format),
     /// Fetch images.
-    Fetch(crate::command::fetch::Options),
+    Fetch(crate::cmd::fetch::Options),
     /// Show or change the store.
-    Image(crate::command::image::Verb),
+    Image(crate::cmd::image::Verb),
     /// Say whose signatures count.
-    Trust(crate::command::trust::Verb),
+    Trust(crate::cmd::trust::Verb),
     /// List pods.
     List(list::Listing),
     /// Tell of a pod.
@@ -84,12 +84,12 @@ pub(crate) enum Command {
     /// Print what the apps of a pod have written.
     Logs(logs::Options),
     /// Run a command in a pod.
-    Enter(crate::command::enter::Options),
+    Enter(crate::cmd::enter::Options),
     /// Say why a command was not executed of which these are open, and which
     /// has this status.
     Entered([u32; 3], u8),
     /// Make an image of an app of a pod.
-    Export(crate::command::export::Export),
+    Export(crate::cmd::export::Export),
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that ended with this status.
@@ -217,7 +217,7 @@ fn files(line: &mut Line) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::reference::Reference;
+    use appc::reference::Reference;
 
     fn command(line: &str) -> std::result::Result<Command, String> {
         let words = line.split_whitespace().map(OsString::from).collect();

@@ -3,49 +3,46 @@
 //!
 //! ```text
 //! Reference --fetch--> archive --verify--> Verified --store--> Image
-//!     --reify--> Pod --compose--> Plan --exec--> stage1-init
+//!     --resolve--> Pod --compose--> Plan --exec--> stage1-init
 //! ```
 //!
 //! Each arrow is a module with one public verb, and each noun a type that only
 //! its module can make: what was not verified cannot be stored, what was not
-//! reified cannot be planned. Past the plan there are no names, no JSON and no
+//! resolved cannot be planned. Past the plan there are no names, no JSON and no
 //! decisions.
 //!
-//! The directories are layers. Code uses its own layer and those above it in
-//! this list, never one below:
+//! The libraries are crates below this one, so that Cargo keeps dependencies
+//! one-way:
 //!
-//! | layer | what |
+//! | crate | what |
 //! |---|---|
-//! | [`ground`] | errors, the host's facts, directories, locks, paths below a root |
-//! | [`words`] | names, versions, digests, manifests; pure |
+//! | [`error`] | the one error type, and how text from outside is shown |
+//! | [`sys`] | directories, locks, paths below a root, facts about the host |
+//! | [`appc`] | names, versions, digests, manifests; pure |
 //! | [`image`] | discovery, fetching, trust, archives, the store |
-//! | [`pod`] | identity, roots, volumes, isolators, the plan; the pod's directory |
-//! | [`run`] | handing over to `stage1-init`, serving metadata, explaining reports |
-//! | [`command`] | the verbs |
+//! | [`pod`] | what runs, the plan of it, pods on disk, pods that run |
+//! | [`cmd`] | the verbs |
+//! | [`cli`] | the command line |
 //!
-//! No daemon, no database, no file that is believed when a process is gone:
-//! what is true of a pod is which directory it is in and whether its lock is
-//! held. Unsafe code has three addresses, all in [`ground`], and no path of an
-//! image is ever given to a call that takes paths.
+//! There is no daemon and no database. A pod's state is the directory it is in
+//! and whether its lock is held; nothing can go stale. Unsafe code is in a few
+//! files of [`sys`] only, and no path from an image is ever given to a call that
+//! takes paths.
 
 mod cli;
-mod command;
-mod ground;
-mod image;
-mod pod;
-mod run;
-mod words;
+mod cmd;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cli::Command;
-use command::OURS;
-use command::detach::{NotRun, Ran};
-use ground::dirs::{self, Dirs};
-use ground::{Context as _, Error, Kind, Result, secure};
-use words::types::Uuid;
+use crate::cli::Command;
+use crate::cmd::OURS;
+use crate::cmd::detach::{NotRun, Ran};
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::{self, Dirs};
+use sys::secure;
 
 fn main() -> ExitCode {
     // Before a word of the caller's counts, of the command line or the environment.
@@ -67,83 +64,67 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Err(error) => return fail(&error, FAILED),
     };
     if invocation.command.is_piped() {
-        return match command::piped::run(std::env::args_os().skip(1)) {
+        return match cmd::piped::run(std::env::args_os().skip(1)) {
             Ok(status) => ExitCode::from(status),
             Err(error) => fail(&error, OURS),
         };
     }
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
-        Command::Run(options) => ran(command::run::run(&dir, options)),
-        Command::RunPrepared(uuid, manner) => ran(command::run::run_prepared(&dir, &uuid, manner)),
+        Command::Run(options) => ran(cmd::run::run(&dir, options)),
+        Command::RunPrepared(uuid, manner) => ran(cmd::run::run_prepared(&dir, &uuid, manner)),
         Command::Prepare(options) => {
-            done(command::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
+            done(cmd::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
         }
-        Command::RunPlan(file, name, manner) => {
-            ran(command::run::run_plan(&dir, &file, name, manner))
-        }
+        Command::RunPlan(file, name, manner) => ran(cmd::run::run_plan(&dir, &file, name, manner)),
         Command::Begin(uuid, keep, log, terminal) => {
-            let begun = command::detach::begin(&dir, uuid, keep, log, terminal);
+            let begun = cmd::detach::begin(&dir, uuid, keep, log, terminal);
             fail(&never(begun), OURS)
         }
-        Command::Attach(attach) => match command::attach::run(&dir, &attach) {
+        Command::Attach(attach) => match cmd::attach::run(&dir, &attach) {
             Ok(status) => ExitCode::from(status),
             Err(error) => fail(&error, OURS),
         },
         Command::Plan(options, format) => {
-            done(command::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
+            done(cmd::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
-        Command::Fetch(options) => {
-            done(command::fetch::run(&dir, &options, &mut std::io::stdout()))
-        }
-        Command::Image(verb) => done(command::image::run(&dir, &verb, &mut std::io::stdout())),
-        Command::Trust(verb) => done(command::trust::run(&dir, &verb, &mut std::io::stdout())),
-        Command::List(listing) => done(command::list::run(&dir, &listing, &mut std::io::stdout())),
-        Command::Status(options) => {
-            done(command::status::run(&dir, &options, &mut std::io::stdout()))
-        }
-        Command::Stats(options) => {
-            done(command::stats::run(&dir, &options, &mut std::io::stdout()))
-        }
-        Command::Pause(which) => done(command::pause::run(&dir, &which, &mut std::io::stdout())),
-        Command::Resume(which) => {
-            done(command::pause::resume(&dir, &which, &mut std::io::stdout()))
-        }
-        Command::Stop(stop) => done(command::stop::run(&dir, &stop, &mut std::io::stdout())),
-        Command::Kill(which, signal) => done(command::stop::kill(&dir, &which, signal)),
-        Command::Remove(which, force) => done(command::remove::run(
+        Command::Fetch(options) => done(cmd::fetch::run(&dir, &options, &mut std::io::stdout())),
+        Command::Image(verb) => done(cmd::image::run(&dir, &verb, &mut std::io::stdout())),
+        Command::Trust(verb) => done(cmd::trust::run(&dir, &verb, &mut std::io::stdout())),
+        Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut std::io::stdout())),
+        Command::Status(options) => done(cmd::status::run(&dir, &options, &mut std::io::stdout())),
+        Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut std::io::stdout())),
+        Command::Pause(which) => done(cmd::pause::run(&dir, &which, &mut std::io::stdout())),
+        Command::Resume(which) => done(cmd::pause::resume(&dir, &which, &mut std::io::stdout())),
+        Command::Stop(stop) => done(cmd::stop::run(&dir, &stop, &mut std::io::stdout())),
+        Command::Kill(which, signal) => done(cmd::stop::kill(&dir, &which, signal)),
+        Command::Remove(which, force) => done(cmd::remove::run(
             &dir,
             &which,
             force,
             &mut std::io::stdout(),
         )),
-        Command::Collect(collect) => done(command::collect::run(
-            &dir,
-            &collect,
-            &mut std::io::stdout(),
-        )),
-        Command::CatManifest(which) => done(command::kept::manifest(
-            &dir,
-            &which,
-            &mut std::io::stdout(),
-        )),
-        Command::Logs(options) => done(command::logs::run(&dir, &options)),
-        Command::Enter(options) => match command::enter::run(&dir, &options) {
+        Command::Collect(collect) => {
+            done(cmd::collect::run(&dir, &collect, &mut std::io::stdout()))
+        }
+        Command::CatManifest(which) => {
+            done(cmd::kept::manifest(&dir, &which, &mut std::io::stdout()))
+        }
+        Command::Logs(options) => done(cmd::logs::run(&dir, &options)),
+        Command::Enter(options) => match cmd::enter::run(&dir, &options) {
             Ok(status) => ExitCode::from(status),
             Err(error) => fail(&error, OURS),
         },
-        Command::Entered(descriptors, status) => match command::enter::finish(descriptors) {
+        Command::Entered(descriptors, status) => match cmd::enter::finish(descriptors) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),
         },
-        Command::Export(export) => {
-            done(command::export::run(&dir, &export, &mut std::io::stdout()))
-        }
-        Command::Validate(files) => match command::validate::run(&files) {
+        Command::Export(export) => done(cmd::export::run(&dir, &export, &mut std::io::stdout())),
+        Command::Validate(files) => match cmd::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
-        Command::Serve(uuid) => done(command::serve::run(&dir, uuid)),
+        Command::Serve(uuid) => done(cmd::serve::run(&dir, uuid)),
         Command::Finish(uuid, status) => match finish(&dir, uuid, status) {
             Ok(()) => ExitCode::from(status),
             Err(error) => fail(&error, status),
@@ -160,7 +141,7 @@ fn lent() -> Error {
 }
 
 fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
-    command::finish::run(&Dirs::open(dir)?, uuid, status)
+    cmd::finish::run(&Dirs::open(dir)?, uuid, status)
 }
 
 /// Prints the UUID of a pod that goes on without us, or says why it does not run.
@@ -191,7 +172,7 @@ fn done(result: Result<()>) -> ExitCode {
 }
 
 fn fail(error: &Error, status: u8) -> ExitCode {
-    command::complain(error);
+    cmd::complain(error);
     ExitCode::from(status)
 }
 

@@ -28,14 +28,7 @@ pub(crate) fn filters() -> Result<()> {
             unpack(package, &place)?;
         }
     }
-    let words = [
-        "test",
-        "--quiet",
-        "--package",
-        "launcher",
-        "--bin",
-        "launcher",
-    ];
+    let words = ["test", "--quiet", "--package", "pod", "--lib"];
     cargo()
         .args(words)
         .args(["profiles::", "--", "--nocapture", "--test-threads", "1"])

@@ -8,50 +8,55 @@ use stage1_init::VOCABULARY;
 use crate::cmd::{Result, root, say};
 use crate::source::{Source, code, files};
 
-/// The rooms of the launcher, in the order of dependency: each may use itself
-/// and those before it.
-const LAYERS: &[&str] = &[
-    "ground", "words", "image", "pod", "run", "command", "cli", "main",
-];
+/// The launcher's own crates. Cargo keeps their dependencies one-way.
+const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
 
-/// Each foreign crate of the launcher and the modules of launcher/src that
-/// know it (`x` is x.rs and what is in x/), so that a crate is replaced by
-/// editing one place. `*` is for what stands for the kernel, and for our own
-/// contract with the init. Tests may use what they like.
+/// Each foreign crate of the launcher and the modules that know it (`a/b/x` is
+/// src/b/x.rs of the crate `a`, and what is in src/b/x/; without a crate, the
+/// program's own), so that a crate is replaced by editing one place. `*` is for
+/// what stands for the kernel, and for our own contract with the init. Tests may
+/// use what they like.
 const ADDRESSES: &[(&str, &[&str])] = &[
-    ("base64", &["pod/metadata"]),
-    ("bzip2", &["image/decompress"]),
+    ("base64", &["pod/runtime/metadata"]),
+    ("bzip2", &["image/archive/decompress"]),
     (
         "crc32fast",
-        &["image/pieces", "image/gzip", "image/deflate"],
+        &[
+            "image/fetch/pieces",
+            "image/archive/gzip",
+            "image/archive/deflate",
+        ],
     ),
-    ("hmac", &["words/digest"]),
-    ("html5gum", &["image/meta"]),
-    ("httparse", &["run/serve"]),
-    ("lzma_rust2", &["image/decompress"]),
-    ("miniz_oxide", &["image/inflate", "image/deflate"]),
-    ("minreq", &["image/http/wire"]),
-    ("pgp", &["image/openpgp"]),
+    ("hmac", &["appc/digest"]),
+    ("html5gum", &["image/fetch/meta_tags"]),
+    ("httparse", &["pod/runtime/serve"]),
+    ("lzma_rust2", &["image/archive/decompress"]),
+    (
+        "miniz_oxide",
+        &["image/archive/inflate", "image/archive/deflate"],
+    ),
+    ("minreq", &["image/fetch/http/wire"]),
+    ("pgp", &["image/trust/openpgp"]),
     ("pico_args", &["cli/line"]),
     ("rustix", &["*"]),
-    ("rustls", &["image/http/unchecked"]),
-    ("serde", &["words/json"]),
-    ("serde_json", &["words/json"]),
-    ("sha2", &["words/digest"]),
-    ("signal_hook", &["ground/signals"]),
+    ("rustls", &["image/fetch/http/unchecked"]),
+    ("serde", &["appc/json"]),
+    ("serde_json", &["appc/json"]),
+    ("sha2", &["appc/digest"]),
+    ("signal_hook", &["sys/signals"]),
     ("stage1_init", &["*"]),
-    ("tar", &["image/members"]),
-    ("zlib_rs", &["image/inflate"]),
+    ("tar", &["image/archive/tar_reader"]),
+    ("zlib_rs", &["image/archive/inflate"]),
 ];
 
 /// Where unsafe code may stand: a file, or a directory of them.
 const UNSAFE: &[&str] = &[
     "images/programs/src/bin/probe/sys.rs",
     "images/programs/src/bin/probe/tries.rs",
-    "launcher/src/ground/bpf.rs",
-    "launcher/src/ground/netns.rs",
-    "launcher/src/ground/readonly.rs",
-    "launcher/src/ground/secure.rs",
+    "launcher/crates/sys/src/bpf.rs",
+    "launcher/crates/sys/src/netns.rs",
+    "launcher/crates/sys/src/readonly_file.rs",
+    "launcher/crates/sys/src/secure.rs",
     "stage1-init/src/arch/",
     "stage1-init/src/mem.rs",
     "stage1-init/src/start.rs",
@@ -64,8 +69,8 @@ const UNSAFE: &[&str] = &[
 /// through these.
 const WRITERS: &[&str] = &[
     "launcher/src/main.rs",
-    "launcher/src/command/mod.rs",
-    "launcher/src/ground/talk.rs",
+    "launcher/src/cmd/mod.rs",
+    "launcher/crates/sys/src/progress.rs",
 ];
 
 /// How somebody else would write there.
@@ -90,7 +95,6 @@ pub(crate) fn tidy() -> Result<()> {
         let code = code(&file.text);
         length(file, &mut findings);
         module_documentation(file, &mut findings);
-        layers(file, &code, &mut findings);
         unsafe_addresses(file, &code, &mut findings);
         foreign_crates(file, &code, &mut findings);
         streams(file, &code, &mut findings);
@@ -99,7 +103,7 @@ pub(crate) fn tidy() -> Result<()> {
         leftovers(file, &mut findings);
         lints(file, &mut findings);
     }
-    dependencies(&mut findings)?;
+    dependencies(&files, &mut findings);
     vocabulary(&mut findings);
     for finding in &findings {
         say(finding);
@@ -132,71 +136,6 @@ fn module_documentation(file: &Source, findings: &mut Findings) {
     }
 }
 
-/// Finds a file that names a later layer.
-fn layers(file: &Source, code: &str, findings: &mut Findings) {
-    let Some(inside) = file.path.strip_prefix("launcher/src/") else {
-        return;
-    };
-    let Some(own) = layer(inside.split(['/', '.']).next().unwrap_or_default()) else {
-        findings.push(format!(
-            "{}: in no layer; move it into one, or add it to LAYERS in xtask/src/tidy.rs",
-            file.path
-        ));
-        return;
-    };
-    for (number, name) in uses(code) {
-        if let Some(used) = layer(&name)
-            && used > own
-        {
-            findings.push(format!(
-                "{}:{number} uses `{name}` (layer {}), which comes after `{}` (layer {}): \
-                 pass the value in, or move the function up",
-                file.path,
-                used + 1,
-                LAYERS[own],
-                own + 1
-            ));
-        }
-    }
-}
-
-fn layer(name: &str) -> Option<usize> {
-    LAYERS.iter().position(|layer| *layer == name)
-}
-
-/// Returns every first word after `crate::`, with the number of its line; also
-/// those of `crate::{one::..., other::...}`.
-fn uses(code: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for (at, key) in code.match_indices("crate::") {
-        let rest = &code[at + key.len()..];
-        let line = 1 + code[..at].matches('\n').count();
-        let mut depth = 0_usize;
-        let mut fresh = true;
-        let mut name = String::new();
-        for c in rest.chars() {
-            match c {
-                '{' => depth += 1,
-                '}' => depth = depth.saturating_sub(1),
-                ',' if depth == 1 => fresh = true,
-                c if depth <= 1 && fresh && (c.is_alphanumeric() || c == '_') => {
-                    name.push(c);
-                    continue;
-                }
-                _ => {}
-            }
-            if !name.is_empty() {
-                found.push((line, std::mem::take(&mut name)));
-                fresh = c == ',';
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    found
-}
-
 fn unsafe_addresses(file: &Source, code: &str, findings: &mut Findings) {
     if UNSAFE.iter().any(|place| file.path.starts_with(place)) {
         return;
@@ -217,13 +156,13 @@ fn unsafe_addresses(file: &Source, code: &str, findings: &mut Findings) {
 /// Finds what is printed past the functions that escape it. Archives and the
 /// bytes of apps have writers of their own.
 fn streams(file: &Source, code: &str, findings: &mut Findings) {
-    if !file.path.starts_with("launcher/src/command/") || WRITERS.contains(&&*file.path) {
+    if !file.path.starts_with("launcher/src/cmd/") || WRITERS.contains(&&*file.path) {
         return;
     }
     for (number, line) in (1..).zip(code.lines()) {
         if WRITES.iter().any(|write| line.contains(write)) {
             findings.push(format!(
-                "{}:{number} writes to a stream as it is; `print` and `say` of command/mod.rs \
+                "{}:{number} writes to a stream as it is; `print` and `say` of cmd/mod.rs \
                  escape what could drive a terminal",
                 file.path
             ));
@@ -231,8 +170,17 @@ fn streams(file: &Source, code: &str, findings: &mut Findings) {
     }
 }
 
+/// Returns where a file of the launcher is, as [`ADDRESSES`] says it.
+fn module(path: &str) -> Option<String> {
+    if let Some(program) = path.strip_prefix("launcher/src/") {
+        return Some(program.to_owned());
+    }
+    let (name, inside) = path.strip_prefix("launcher/crates/")?.split_once("/src/")?;
+    Some(format!("{name}/{inside}"))
+}
+
 fn foreign_crates(file: &Source, code: &str, findings: &mut Findings) {
-    let Some(inside) = file.path.strip_prefix("launcher/src/") else {
+    let Some(inside) = module(&file.path) else {
         return;
     };
     let code = code.split("#[cfg(test)]").next().unwrap_or(code);
@@ -264,28 +212,34 @@ fn names_crate(line: &str, name: &str) -> bool {
     })
 }
 
-/// The launcher's manifest and the table of addresses list the same crates.
-fn dependencies(findings: &mut Findings) -> Result<()> {
-    let path = root().join("launcher/Cargo.toml");
-    let text = fs::read_to_string(&path).map_err(crate::cmd::failed("read", &path))?;
-    let named: Vec<_> = dependency_names(&text);
-    for name in &named {
+/// The launcher's manifests and the table of addresses list the same crates.
+fn dependencies(files: &[Source], findings: &mut Findings) {
+    let manifests = files
+        .iter()
+        .filter(|file| file.path.starts_with("launcher/") && file.path.ends_with("/Cargo.toml"));
+    let named: Vec<(&str, String)> = manifests
+        .flat_map(|file| {
+            let names = dependency_names(&file.text).into_iter();
+            names.map(|name| (&*file.path, name))
+        })
+        .filter(|(_, name)| !OWN.contains(&&**name))
+        .collect();
+    for (path, name) in &named {
         if !ADDRESSES.iter().any(|(known, _)| known == name) {
             findings.push(format!(
-                "launcher/Cargo.toml: `{name}` has no address; add the one module that knows it \
-                 to ADDRESSES in xtask/src/tidy.rs"
+                "{path}: `{name}` has no address; add the one module that knows it to \
+                 ADDRESSES in xtask/src/tidy.rs"
             ));
         }
     }
     for (known, _) in ADDRESSES {
-        if !named.iter().any(|name| name == known) {
+        if !named.iter().any(|(_, name)| name == known) {
             findings.push(format!(
                 "xtask/src/tidy.rs: ADDRESSES has `{known}`, which the launcher does not \
                  depend on; take the row out"
             ));
         }
     }
-    Ok(())
 }
 
 /// Returns the crates under `[dependencies]`, as Rust spells them.
@@ -295,7 +249,7 @@ fn dependency_names(manifest: &str) -> Vec<String> {
         .skip_while(|line| line.trim() != "[dependencies]")
         .skip(1)
         .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| line.split_once('='))
+        .filter_map(|line| line.split_once(['=', '.']))
         .map(|(name, _)| name.trim().replace('-', "_"))
         .filter(|name| !name.starts_with('#'))
         .collect()
@@ -375,38 +329,6 @@ mod tests {
     }
 
     #[test]
-    fn an_arrow_that_points_up_is_found() {
-        for (path, text, expected) in [
-            ("launcher/src/image/store.rs", "use crate::pod::Pod;", 1),
-            (
-                "launcher/src/image/store.rs",
-                "use crate::{\n    ground::Error,\n    run::Stage1,\n};",
-                1,
-            ),
-            (
-                "launcher/src/image/store.rs",
-                "let x = crate::command::run(1);",
-                1,
-            ),
-            (
-                "launcher/src/image/store.rs",
-                "use crate::{ground::{Error, run}, words};",
-                0,
-            ),
-            ("launcher/src/image/store.rs", "// crate::pod", 0),
-            (
-                "launcher/src/pod/plan.rs",
-                "use crate::image::rootfs::Rootfs;",
-                0,
-            ),
-            ("launcher/src/attic.rs", "", 1),
-            ("xtask/src/main.rs", "use crate::command::X;", 0),
-        ] {
-            assert_eq!(findings(layers, path, text), expected, "{path}: {text}");
-        }
-    }
-
-    #[test]
     fn unsafe_code_away_from_its_address_is_found() {
         for (path, text, expected) in [
             ("launcher/src/main.rs", "unsafe { x() }", 1),
@@ -424,20 +346,36 @@ mod tests {
     #[test]
     fn a_second_file_that_knows_a_crate_is_found() {
         for (path, text, expected) in [
-            ("launcher/src/pod/plan.rs", "use tar::Header;", 1),
-            ("launcher/src/pod/plan.rs", "let x = tar::Header::new();", 1),
-            ("launcher/src/pod/plan.rs", "use tar as t;", 1),
+            ("launcher/crates/pod/src/plan.rs", "use tar::Header;", 1),
             (
-                "launcher/src/pod/plan.rs",
+                "launcher/crates/pod/src/plan.rs",
+                "let x = tar::Header::new();",
+                1,
+            ),
+            ("launcher/crates/pod/src/plan.rs", "use tar as t;", 1),
+            (
+                "launcher/crates/pod/src/plan.rs",
                 "let tar = self.tar(start::x);",
                 0,
             ),
-            ("launcher/src/image/members.rs", "use tar::Header;", 0),
-            ("launcher/src/image/members/pax.rs", "use tar::Header;", 0),
-            ("launcher/src/image/memberships.rs", "use tar::Header;", 1),
-            ("launcher/src/pod/plan.rs", "use rustix::fs;", 0),
             (
-                "launcher/src/pod/plan.rs",
+                "launcher/crates/image/src/archive/tar_reader.rs",
+                "use tar::Header;",
+                0,
+            ),
+            (
+                "launcher/crates/image/src/archive/tar_reader/pax.rs",
+                "use tar::Header;",
+                0,
+            ),
+            (
+                "launcher/crates/image/src/archive/tar_readers.rs",
+                "use tar::Header;",
+                1,
+            ),
+            ("launcher/crates/pod/src/plan.rs", "use rustix::fs;", 0),
+            (
+                "launcher/crates/pod/src/plan.rs",
                 "#[cfg(test)]\nuse tar::Header;",
                 0,
             ),
@@ -449,20 +387,20 @@ mod tests {
     #[test]
     fn what_is_printed_without_an_escape_is_found() {
         for (path, text, expected) in [
+            ("launcher/src/cmd/list.rs", "writeln!(out, \"{name}\")?;", 1),
+            ("launcher/src/cmd/list.rs", "out.write_all(&bytes)?;", 1),
             (
-                "launcher/src/command/list.rs",
-                "writeln!(out, \"{name}\")?;",
-                1,
-            ),
-            ("launcher/src/command/list.rs", "out.write_all(&bytes)?;", 1),
-            (
-                "launcher/src/command/list.rs",
+                "launcher/src/cmd/list.rs",
                 "std::io::stderr().write_all(b\"\")",
                 1,
             ),
-            ("launcher/src/command/list.rs", "print(out, &name)?;", 0),
-            ("launcher/src/command/mod.rs", "out.write_all(&bytes)?;", 0),
-            ("launcher/src/image/pack.rs", "out.write_all(&bytes)?;", 0),
+            ("launcher/src/cmd/list.rs", "print(out, &name)?;", 0),
+            ("launcher/src/cmd/mod.rs", "out.write_all(&bytes)?;", 0),
+            (
+                "launcher/crates/image/src/format/pack.rs",
+                "out.write_all(&bytes)?;",
+                0,
+            ),
         ] {
             assert_eq!(findings(streams, path, text), expected, "{text}");
         }

@@ -3,17 +3,17 @@
 
 use std::ffi::OsString;
 
-use super::Command;
-use super::life::one;
-use super::line::Line;
-use super::pod::{repeated, some};
-use crate::command::enter::terminal::AT_TERMINAL;
-use crate::command::enter::{Options, Terminal};
-use crate::ground::{Error, Result};
-use crate::pod::request::check_variable;
-use crate::words::environment;
-use crate::words::manifest::app::Variable;
-use crate::words::quote::quoted;
+use crate::cli::Command;
+use crate::cli::life::one;
+use crate::cli::line::Line;
+use crate::cli::pod::{repeated, some};
+use crate::cmd::enter::terminal::AT_TERMINAL;
+use crate::cmd::enter::{Options, Terminal};
+use appc::manifest::app::Variable;
+use error::quote::quoted;
+use error::{Error, Result};
+use pod::spec::environment;
+use pod::spec::request::check_variable;
 
 /// Options that have a value.
 const VALUED: [&str; 7] = [
@@ -136,7 +136,7 @@ mod tests {
 
     fn parsed(line: &str) -> std::result::Result<Command, String> {
         let words = line.split_whitespace().map(OsString::from).collect();
-        super::super::parse(words)
+        crate::cli::parse(words)
             .map(|invocation| invocation.command)
             .map_err(|misuse| format!("{} {}", misuse.status, misuse.error))
     }

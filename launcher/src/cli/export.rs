@@ -1,11 +1,11 @@
 //! The command line of `launcher export`.
 
-use super::Command;
-use super::life::which;
-use super::line::Line;
-use super::pod::some;
-use crate::command::export::Export;
-use crate::ground::{Error, Result};
+use crate::cli::Command;
+use crate::cli::life::which;
+use crate::cli::line::Line;
+use crate::cli::pod::some;
+use crate::cmd::export::Export;
+use error::{Error, Result};
 
 /// Takes the options, a pod and a file.
 pub(super) fn export(line: &mut Line) -> Result<Command> {

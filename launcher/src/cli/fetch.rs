@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use super::line::Line;
-use super::split;
-use crate::command::fetch;
-use crate::ground::{Error, Result};
-use crate::image::fetch::{Options, PullPolicy};
-use crate::words::insecure::Insecure;
-use crate::words::reference::Reference;
+use crate::cli::line::Line;
+use crate::cli::split;
+use crate::cmd::fetch;
+use appc::reference::Reference;
+use error::{Error, Result};
+use image::fetch::insecure::Insecure;
+use image::fetch::options::{Options, PullPolicy};
 
 /// Takes the options, and the images.
 pub(super) fn fetch(line: &mut Line) -> Result<fetch::Options> {

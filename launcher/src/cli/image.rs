@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::line::Line;
-use crate::command::image::{Field, Listing, Verb};
-use crate::command::table::Format;
-use crate::ground::{Error, Result};
-use crate::words::types::duration;
+use crate::cli::line::Line;
+use crate::cmd::image::{Field, Listing, Verb};
+use crate::cmd::table::Format;
+use appc::types::duration;
+use error::{Error, Result};
 
 /// Takes the verb, and what it works on.
 pub(super) fn verb(line: &mut Line) -> Result<Verb> {

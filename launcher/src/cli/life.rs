@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::Command;
-use super::image::format;
-use super::line::{Line, excluded};
-use super::log::named;
-use super::pod::KEYS;
-use super::split::boolean;
-use crate::command::attach::Attach;
-use crate::command::collect::Collect;
-use crate::command::list::Listing;
-use crate::command::stats;
-use crate::command::status::{self, Wait};
-use crate::command::stop::Stop;
-use crate::command::table::Format;
-use crate::command::which::Which;
-use crate::ground::{Error, Result};
-use crate::words::keys::Keys;
-use crate::words::signal::signal;
-use crate::words::types::duration;
+use crate::cli::Command;
+use crate::cli::image::format;
+use crate::cli::line::{Line, excluded};
+use crate::cli::log::named;
+use crate::cli::pod::KEYS;
+use crate::cli::split::boolean;
+use crate::cmd::attach::Attach;
+use crate::cmd::collect::Collect;
+use crate::cmd::list::Listing;
+use crate::cmd::stats;
+use crate::cmd::status::{self, Wait};
+use crate::cmd::stop::Stop;
+use crate::cmd::table::Format;
+use crate::cmd::which::Which;
+use appc::types::duration;
+use error::{Error, Result};
+use pod::runtime::detach_keys::Keys;
+use sys::signal_names::signal;
 
 /// How long a pod may take to stop.
 const STOP: Duration = Duration::from_secs(10);
@@ -153,7 +153,7 @@ mod tests {
 
     fn parsed(line: &str) -> std::result::Result<Command, String> {
         let words = line.split_whitespace().map(OsString::from).collect();
-        super::super::parse(words)
+        crate::cli::parse(words)
             .map(|invocation| invocation.command)
             .map_err(|misuse| format!("{} {}", misuse.status, misuse.error))
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use pico_args::Arguments;
 
-use crate::ground::{Error, Result};
+use error::{Error, Result};
 
 /// How the ancestor spelled options that there are still.
 const ANCESTRAL: [(&str, &str); 1] = [("-nodeps", "--no-deps")];

@@ -1,14 +1,14 @@
 //! The command line of `launcher logs`, and the options that say how a log is kept.
 
-use super::line::{Line, excluded};
-use super::split::Options;
-use super::{Command, life};
-use crate::command::logs::{self, Style};
-use crate::ground::{Error, Result};
-use crate::pod::life::now;
-use crate::pod::log::{Log, Place, Size};
-use crate::words::quote::quoted;
-use crate::words::types::{duration, read_time};
+use crate::cli::line::{Line, excluded};
+use crate::cli::split::Options;
+use crate::cli::{Command, life};
+use crate::cmd::logs::{self, Style};
+use appc::types::{duration, read_time};
+use error::quote::quoted;
+use error::{Error, Result};
+use pod::state::log::{Log, Place, Size};
+use pod::state::records::now;
 
 /// The options that say how a log is kept.
 pub(super) const OPTIONS: &[&str] = &["--log", "--log-size"];
@@ -107,7 +107,7 @@ mod tests {
 
     fn parsed(line: &str) -> std::result::Result<Command, String> {
         let words = line.split_whitespace().map(OsString::from).collect();
-        super::super::parse(words)
+        crate::cli::parse(words)
             .map(|invocation| invocation.command)
             .map_err(|misuse| format!("{} {}", misuse.status, misuse.error))
     }

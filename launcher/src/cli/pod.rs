@@ -1,23 +1,23 @@
 //! The command lines of pods: `launcher run`, `prepare` and `plan`.
 
-use super::Command;
-use super::fetch;
-use super::line::{self, Line};
-use super::log;
-use super::split::{Options, Part, Split, Table, Takes, boolean, missing_image, split};
-use super::values;
-use crate::command::detach::{Manner, Shown};
-use crate::command::plan::Format;
-use crate::command::{piped, run};
-use crate::ground::{Context as _, Error, Result};
-use crate::pod::devices;
-use crate::pod::grant::Grant;
-use crate::pod::request::{AppRequest, Request, Sourced, check_variable};
-use crate::words::environment;
-use crate::words::keys::Keys;
-use crate::words::manifest::app::Variable;
-use crate::words::manifest::isolator::{self, Isolator};
-use crate::words::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
+use crate::cli::Command;
+use crate::cli::fetch;
+use crate::cli::line::{self, Line};
+use crate::cli::log;
+use crate::cli::split::{Options, Part, Split, Table, Takes, boolean, missing_image, split};
+use crate::cli::values;
+use crate::cmd::detach::{Manner, Shown};
+use crate::cmd::plan::Format;
+use crate::cmd::{piped, run};
+use appc::manifest::app::Variable;
+use appc::manifest::isolator::{self, Isolator};
+use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
+use error::{Context as _, Error, Result};
+use pod::resolve::devices;
+use pod::runtime::detach_keys::Keys;
+use pod::spec::environment;
+use pod::spec::grant::Grant;
+use pod::spec::request::{AppRequest, Request, Sourced, check_variable};
 
 use Takes::{Many, Nothing, One};
 

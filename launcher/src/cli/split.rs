@@ -11,10 +11,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::fetch::is_label;
-use super::line::{text, unknown_option};
-use crate::ground::{Error, Result};
-use crate::pod::plan::quote;
+use crate::cli::fetch::is_label;
+use crate::cli::line::{text, unknown_option};
+use error::{Error, Result};
+use pod::plan::text::quote;
 
 /// How often an option may stand, and whether it has a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub(super) fn split(verb: &str, words: Vec<OsString>, pod: Table, app: Table) ->
         } else {
             return Err(Error::usage(format!(
                 "{} is one argument too many",
-                crate::words::quote::quoted(&word.to_string_lossy())
+                error::quote::quoted(&word.to_string_lossy())
             ))
             .hint("arguments of the app stand behind `--`, another app behind `---`"));
         }

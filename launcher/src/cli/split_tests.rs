@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use super::Takes::{Many, Nothing, One};
 use super::*;
+use crate::cli::split::Takes::{Many, Nothing, One};
 
 const POD: Table = &[("--host", One), ("--loud", Nothing), ("--both", Many)];
 const APP: Table = &[("--user", One), ("--set", Many), ("--both", Many)];

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::line::Line;
-use crate::command::trust::{Consent, Source, Verb};
-use crate::ground::{Error, Result};
-use crate::image::openpgp::Fingerprint;
-use crate::words::types::AcIdentifier;
+use crate::cli::line::Line;
+use crate::cmd::trust::{Consent, Source, Verb};
+use appc::types::AcIdentifier;
+use error::{Error, Result};
+use image::trust::openpgp::Fingerprint;
 
 /// Takes what to do, and with which keys.
 pub(super) fn verb(line: &mut Line) -> Result<Verb> {
@@ -28,7 +28,7 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
 
 fn add(line: &mut Line, first: Option<PathBuf>) -> Result<Verb> {
     let prefix = prefix(line)?;
-    let fetch = super::fetch::options(line)?;
+    let fetch = crate::cli::fetch::options(line)?;
     let raises = line.flag("--allow-isolators");
     let yes = line.flag("--yes") | line.flag("-y");
     let consent = match line.value("--fingerprint", Fingerprint::parse)? {

@@ -4,15 +4,15 @@
 //! Parts are separated by commas, so none can hold one; a path that does can
 //! still be written in a pod manifest.
 
-use super::split::boolean;
-use crate::ground::{Error, Result};
-use crate::pod::tmpfs::{Size, Tmpfs};
-use crate::pod::volume::Requested;
-use crate::words::json::{Object, Value};
-use crate::words::manifest::isolator::{Isolator, PROCESSES};
-use crate::words::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
-use crate::words::quote::quoted;
-use crate::words::types::{AcName, Quantity, absolute};
+use crate::cli::split::boolean;
+use appc::json::{Object, Value};
+use appc::manifest::isolator::{Isolator, PROCESSES};
+use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
+use appc::types::{AcName, Quantity, absolute};
+use error::quote::quoted;
+use error::{Error, Result};
+use pod::resolve::volume::Requested;
+use pod::spec::tmpfs::{Size, Tmpfs};
 
 /// `KEY=VALUE` parts that are taken out one by one.
 struct Parts<'a>(Vec<(&'a str, &'a str)>);

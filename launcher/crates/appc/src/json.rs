@@ -1,0 +1,325 @@
+//! JSON in and out: the only file that knows serde and serde_json.
+//!
+//! Two things are lost in serde_json's own value type that a validator needs:
+//! keys that occur twice, and the order of keys. So the parser builds a
+//! [`Value`] of ours, and writing it back gives the keys in the order in which
+//! they were read or put in.
+//!
+//! # Invariants
+//!
+//! 1. Any bytes give a value or an error with line and column, never a panic;
+//!    nesting is bounded by serde_json (128 levels).
+//! 2. The same value is always written as the same bytes.
+//!
+//! # Not here
+//!
+//! What fields mean: see `fields.rs` beside this file for reading them with
+//! the place they stand in, and `manifest` for the rules.
+
+mod fields;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use error::quote::{is_harmless, quoted};
+use error::{Error, Result};
+
+pub use crate::json::fields::{Fields, Node, Warnings};
+
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number written without fraction and exponent, within 64 bits.
+    Integer(i128),
+    /// Any other number.
+    Decimal(f64),
+    /// A string.
+    Text(String),
+    /// An array.
+    List(Vec<Value>),
+    /// An object: its keys in the order of the document, repeated ones repeated.
+    Object(Vec<(String, Value)>),
+}
+
+/// Reads one JSON document.
+pub fn parse(text: &[u8]) -> Result<Value> {
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(Error::invalid(
+            "line 1, column 1 is not JSON: the text starts with a byte order mark",
+        ));
+    }
+    serde_json::from_slice(text).map_err(|error| not_json(text, &error))
+}
+
+/// Says where the text stops being JSON, and shows that line.
+fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    let message = error.to_string();
+    let position = format!(" at line {line} column {column}");
+    let what = message.strip_suffix(&position).unwrap_or(&message);
+    let shown = text
+        .split(|&byte| byte == b'\n')
+        .nth(line.saturating_sub(1));
+    let shown = String::from_utf8_lossy(shown.unwrap_or_default());
+    // A long line is shown from a little before the fault on.
+    let start = column.saturating_sub(60);
+    let shown: String = shown.chars().skip(start).collect();
+    Error::invalid(format!(
+        "line {line}, column {column} is not JSON: {what}, in {}",
+        quoted(shown.trim())
+    ))
+}
+
+impl Value {
+    /// Returns the field of an object that has exactly this name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(entries) => {
+                let mut found = entries.iter().filter(|(key, _)| key == name);
+                found.next_back().map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the text in this field of an object.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.get(name) {
+            Some(Self::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the number in this field of an object.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        match self.get(name) {
+            Some(Self::Integer(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    /// Says what it is, for a message: scalars literally, the rest by noun.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::List(_) => "a list".into(),
+            Self::Object(_) => "an object".into(),
+            scalar => format!("`{scalar}`"),
+        }
+    }
+}
+
+/// Compact JSON; `{:#}` writes it over several lines, indented by two blanks.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if f.alternate() {
+            serde_json::to_string_pretty(self)
+        } else {
+            serde_json::to_string(self)
+        };
+        // Fails for keys that are not text only, of which there are none.
+        f.write_str(&escaped(&text.map_err(|_| fmt::Error)?))
+    }
+}
+
+/// Spells a document so that it can be shown: with escapes for what a terminal
+/// would not just show where it stands, which can only be in a text.
+pub fn escaped(document: &str) -> Cow<'_, str> {
+    let fine = |character| matches!(character, '\n' | '\t') || is_harmless(character);
+    if document.chars().all(fine) {
+        return Cow::Borrowed(document);
+    }
+    let mut shown = String::new();
+    for character in document.chars() {
+        if fine(character) {
+            shown.push(character);
+        } else {
+            let mut units = [0; 2];
+            let units = character.encode_utf16(&mut units).iter();
+            shown.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    Cow::Owned(shown)
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(yes: bool) -> Self {
+        Self::Bool(yes)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl From<u16> for Value {
+    fn from(number: u16) -> Self {
+        Self::Integer(number.into())
+    }
+}
+
+impl<T: Into<Value>> FromIterator<T> for Value {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+/// An object being written, field by field.
+#[derive(Default)]
+pub struct Object(Vec<(String, Value)>);
+
+impl Object {
+    /// Starts without fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a field if there is something to say.
+    #[must_use]
+    pub fn with_some<T: Into<Value>>(self, name: &str, value: Option<T>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a list if it has items.
+    #[must_use]
+    pub fn with_items<T: Into<Value>>(
+        self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+    ) -> Self {
+        match items.into_iter().collect() {
+            Value::List(items) if items.is_empty() => self,
+            list => self.with(name, list),
+        }
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object.0)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(yes) => serializer.serialize_bool(*yes),
+            Self::Integer(number) => serializer.serialize_i128(*number),
+            Self::Decimal(number) => serializer.serialize_f64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(items) => serializer.collect_seq(items),
+            Self::Object(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Builder)
+    }
+}
+
+/// Builds a [`Value`] from what the parser of serde_json finds.
+struct Builder;
+
+impl<'de> Visitor<'de> for Builder {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, yes: bool) -> std::result::Result<Value, E> {
+        Ok(Value::Bool(yes))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<Value, E> {
+        Ok(Value::Integer(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<Value, E> {
+        Ok(Value::Integer(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> std::result::Result<Value, E> {
+        Ok(Value::Decimal(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Object(entries))
+    }
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

@@ -1,0 +1,268 @@
+//! Walks through a JSON value and remembers the way, so that every message
+//! names the field: `app.environment[2].name`.
+//!
+//! Field names are matched as the reference implementation of the
+//! specification matches them, without regard to case, because its own
+//! examples rely on that; a name in other case earns a warning. So does an
+//! unknown field, and a field that stands twice: the last one counts, but each
+//! is checked. `null` is the same as absence.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::json::Value;
+use error::quote::quoted;
+use error::{Context, Error, Result};
+
+/// What was noticed while reading and is no reason to refuse.
+#[derive(Debug, Default)]
+pub struct Warnings(RefCell<Vec<String>>);
+
+impl Warnings {
+    /// Returns them in the order in which they were noticed.
+    pub fn into_vec(self) -> Vec<String> {
+        self.0.into_inner()
+    }
+}
+
+/// A value, and where it stands.
+pub struct Node<'a> {
+    value: &'a Value,
+    path: String,
+    warnings: &'a Warnings,
+}
+
+impl<'a> Node<'a> {
+    /// Starts at the top of a document.
+    pub fn root(value: &'a Value, warnings: &'a Warnings) -> Self {
+        Self {
+            value,
+            path: String::new(),
+            warnings,
+        }
+    }
+
+    /// Returns the value as it is.
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// Makes an error about this field.
+    pub fn fault(&self, why: impl Into<String>) -> Error {
+        match self.name() {
+            Some(name) => Error::invalid(name).because(Error::invalid(why)),
+            None => Error::invalid(why),
+        }
+    }
+
+    /// Notes a sentence about this field.
+    pub fn warn(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.note(match self.name() {
+            Some(name) => format!("{name}: {what}"),
+            None => what,
+        });
+    }
+
+    /// Notes a sentence of which this field is the subject.
+    pub(crate) fn warn_that_it(&self, predicate: &str) {
+        self.note(match self.name() {
+            Some(name) => format!("{name} {predicate}"),
+            None => format!("the document {predicate}"),
+        });
+    }
+
+    fn note(&self, warning: String) {
+        self.warnings.0.borrow_mut().push(warning);
+    }
+
+    fn name(&self) -> Option<String> {
+        (!self.path.is_empty()).then(|| format!("field {}", quoted(&self.path)))
+    }
+
+    fn child(&self, value: &'a Value, step: &str) -> Self {
+        Self {
+            value,
+            path: format!("{}{step}", self.path),
+            warnings: self.warnings,
+        }
+    }
+
+    fn field(&self, value: &'a Value, key: &str) -> Self {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        self.child(value, &format!("{dot}{key}"))
+    }
+
+    fn expected(&self, what: &str) -> Error {
+        self.fault(format!("expected {what}, found {}", self.value.describe()))
+    }
+
+    /// Returns text. A NUL character is refused: no word that holds one can
+    /// be handed to a program or to the kernel.
+    pub fn text(&self) -> Result<&'a str> {
+        match self.value {
+            Value::Text(text) if text.contains('\0') => {
+                Err(self.fault(format!("{} holds a NUL character", quoted(text))))
+            }
+            Value::Text(text) => Ok(text),
+            _ => Err(self.expected("text")),
+        }
+    }
+
+    /// Returns text that is not empty.
+    pub(crate) fn some_text(&self) -> Result<&'a str> {
+        match self.text()? {
+            "" => Err(self.fault("must not be empty")),
+            text => Ok(text),
+        }
+    }
+
+    /// Returns what `parse` makes of the text.
+    pub fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        self.attributed(parse(self.text()?))
+    }
+
+    /// Says of a failure that it is about this field.
+    pub(crate) fn attributed<T>(&self, result: Result<T>) -> Result<T> {
+        match self.name() {
+            Some(name) => result.context(|| name),
+            None => result,
+        }
+    }
+
+    /// Returns `true` or `false`.
+    pub fn bool(&self) -> Result<bool> {
+        match self.value {
+            Value::Bool(yes) => Ok(*yes),
+            _ => Err(self.expected("`true` or `false`")),
+        }
+    }
+
+    /// Returns a whole number from `low` to `high`. `1.0` and `1e3` are no
+    /// whole numbers: other implementations refuse them.
+    pub(crate) fn integer<T: TryFrom<i128> + Copy + Into<i128>>(
+        &self,
+        low: T,
+        high: T,
+    ) -> Result<T> {
+        let range = low.into()..=high.into();
+        match self.value {
+            Value::Integer(number) if range.contains(number) => T::try_from(*number).ok(),
+            _ => None,
+        }
+        .ok_or_else(|| {
+            let (low, high) = range.into_inner();
+            self.expected(&format!("a whole number from {low} to {high}"))
+        })
+    }
+
+    /// Returns the items of a list, each made by `read`.
+    pub fn items<T>(&self, read: impl Fn(&Node<'a>) -> Result<T>) -> Result<Vec<T>> {
+        let Value::List(items) = self.value else {
+            return Err(self.expected("a list"));
+        };
+        let nodes = items.iter().enumerate();
+        nodes
+            .map(|(index, item)| read(&self.child(item, &format!("[{index}]"))))
+            .collect()
+    }
+
+    /// Returns an object whose keys are free and whose values are text.
+    pub(crate) fn text_map(&self) -> Result<BTreeMap<String, String>> {
+        let Value::Object(entries) = self.value else {
+            return Err(self.expected("an object"));
+        };
+        let mut map = BTreeMap::new();
+        for (key, value) in entries {
+            let node = self.field(value, key);
+            if map.insert(key.clone(), node.text()?.to_owned()).is_some() {
+                node.warn_that_it("stands more than once; the last one counts");
+            }
+        }
+        Ok(map)
+    }
+
+    /// Returns the fields of an object.
+    pub fn fields(&self) -> Result<Fields<'_, 'a>> {
+        match self.value {
+            Value::Object(entries) => Ok(Fields {
+                node: self,
+                entries,
+                known: Vec::new(),
+            }),
+            _ => Err(self.expected("an object")),
+        }
+    }
+}
+
+/// The fields of an object, taken one by one by name.
+pub struct Fields<'n, 'a> {
+    node: &'n Node<'a>,
+    entries: &'a [(String, Value)],
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'_, 'a> {
+    /// Returns what `read` makes of the field, or `None` if it is absent or `null`.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&Node<'a>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.known.push(name);
+        let mut found = None;
+        let mut count = 0_u32;
+        for (key, value) in self.entries {
+            if !key.eq_ignore_ascii_case(name) {
+                continue;
+            }
+            let node = self.node.field(value, key);
+            if key != name {
+                node.warn_that_it(&format!("is read as `{name}`: case matters in field names"));
+            }
+            count += 1;
+            if count == 2 {
+                node.warn_that_it("stands more than once; the last one counts");
+            }
+            found = match value {
+                Value::Null => None,
+                _ => Some(read(&node)?),
+            };
+        }
+        Ok(found)
+    }
+
+    /// Returns what `read` makes of the field, which must be there.
+    pub fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&Node<'a>) -> Result<T>,
+    ) -> Result<T> {
+        self.optional(name, read)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let node = self.node.field(&Value::Null, name);
+        Error::invalid(format!("field {} is missing", quoted(&node.path)))
+    }
+
+    /// Returns what `read` makes of the field, or the type's default.
+    pub fn or_default<T: Default>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&Node<'a>) -> Result<T>,
+    ) -> Result<T> {
+        Ok(self.optional(name, read)?.unwrap_or_default())
+    }
+
+    /// Notes the fields that nobody asked for.
+    pub fn finish(self) {
+        for (key, value) in self.entries {
+            let known = self.known.iter().any(|name| key.eq_ignore_ascii_case(name));
+            if !known {
+                let node = self.node.field(value, key);
+                node.warn_that_it("is unknown and ignored");
+            }
+        }
+    }
+}

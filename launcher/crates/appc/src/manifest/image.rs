@@ -1,0 +1,121 @@
+//! The image manifest: what an image is called, what it needs, what it runs.
+
+use crate::digest::ImageId;
+use crate::json::{self, Node, Object, Value};
+use crate::manifest::app::App;
+use crate::manifest::shared::{
+    annotations, identifier, image_id, labels, texts, write_annotations, write_labels,
+};
+use crate::manifest::{AcKind, Checked, header, read_document};
+use crate::types::{AcIdentifier, Annotations, Labels, Version};
+use error::Result;
+
+/// An image manifest that follows the specification.
+#[derive(Clone, Debug)]
+pub struct ImageManifest {
+    /// The version of the specification that it was written for.
+    pub ac_version: Version,
+    /// What the image is called.
+    pub name: AcIdentifier,
+    /// What tells it apart from others of the same name.
+    pub labels: Labels,
+    /// What it runs, if it runs anything.
+    pub app: Option<App>,
+    /// The images below this one, in the order in which they are applied.
+    pub dependencies: Vec<Dependency>,
+    /// The only paths that remain of this image and those below it; all, if empty.
+    pub path_whitelist: Vec<String>,
+    /// What it says about itself.
+    pub annotations: Annotations,
+}
+
+/// An image below another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// What it is called.
+    pub image_name: AcIdentifier,
+    /// Which it must be, if that matters.
+    pub image_id: Option<ImageId>,
+    /// What labels it must have; more are fine.
+    pub labels: Labels,
+    /// How many bytes its archive has. Absent and zero both say nothing.
+    pub size: Option<u64>,
+}
+
+impl ImageManifest {
+    /// Reads a manifest.
+    pub fn parse(text: &[u8]) -> Result<Checked<Self>> {
+        read_document(&json::parse(text)?, Self::read)
+    }
+
+    pub(crate) fn read(node: &Node<'_>) -> Result<Self> {
+        let mut fields = node.fields()?;
+        let manifest = Self {
+            ac_version: header(&mut fields, AcKind::Image)?,
+            name: fields.required("name", identifier)?,
+            labels: fields.or_default("labels", labels)?,
+            app: fields.optional("app", App::read)?,
+            dependencies: fields.or_default("dependencies", |node| node.items(Dependency::read))?,
+            path_whitelist: fields.or_default("pathWhitelist", path_whitelist)?,
+            annotations: fields.or_default("annotations", annotations)?,
+        };
+        fields.finish();
+        Ok(manifest)
+    }
+
+    /// Writes the manifest; the same manifest always as the same bytes.
+    pub fn to_json(&self) -> Value {
+        Object::new()
+            .with("acKind", AcKind::Image.word())
+            .with("acVersion", self.ac_version.to_string())
+            .with("name", self.name.as_str())
+            .with_items("labels", write_labels(&self.labels))
+            .with_some("app", self.app.as_ref().map(App::write))
+            .with_items("annotations", write_annotations(&self.annotations))
+            .with_items(
+                "dependencies",
+                self.dependencies.iter().map(Dependency::write),
+            )
+            .with_items(
+                "pathWhitelist",
+                self.path_whitelist.iter().map(String::as_str),
+            )
+            .into()
+    }
+}
+
+impl Dependency {
+    fn read(node: &Node<'_>) -> Result<Self> {
+        let mut fields = node.fields()?;
+        let dependency = Self {
+            image_name: fields.required("imageName", identifier)?,
+            image_id: fields.optional("imageID", image_id)?,
+            labels: fields.or_default("labels", labels)?,
+            size: fields
+                .optional("size", |node| node.integer(0, u64::MAX))?
+                .filter(|&size| size > 0),
+        };
+        fields.finish();
+        Ok(dependency)
+    }
+
+    fn write(&self) -> Value {
+        Object::new()
+            .with("imageName", self.image_name.as_str())
+            .with_some("imageID", self.image_id.map(|id| id.to_string()))
+            .with_items("labels", write_labels(&self.labels))
+            .with_some("size", self.size)
+            .into()
+    }
+}
+
+fn path_whitelist(node: &Node<'_>) -> Result<Vec<String>> {
+    let paths = texts(node)?;
+    if let Some(path) = paths.iter().find(|path| !path.starts_with('/')) {
+        node.warn(format!(
+            "{} does not start with `/` and is read as if it did",
+            error::quote::quoted(path)
+        ));
+    }
+    Ok(paths)
+}

@@ -1,0 +1,467 @@
+//! Isolators: what bounds an app or a whole pod.
+//!
+//! All of the specification's are read into types, and two that only its
+//! schema has (`oom-score-adj`, `cpu-shares`), and one of our own, for which
+//! there is none of theirs (`nosecone.net/pids-limit`). One that nobody knows is kept,
+//! with a warning: the specification lets an executor ignore it, and the user
+//! is told.
+//!
+//! # Not here
+//!
+//! Whether a capability, a system call or an errno of that name exists: the
+//! machine that runs the app knows.
+
+use std::collections::BTreeMap;
+
+use crate::json::{Fields, Node, Object, Value};
+use crate::manifest::shared::{identifier, owned};
+use crate::types::{AcIdentifier, Quantity};
+use error::quote::quoted;
+use error::{Error, Result};
+
+/// What an isolator stands in, and so what it bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One app.
+    App,
+    /// All apps of a pod together.
+    Pod,
+}
+
+/// One isolator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Isolator {
+    /// Its name, such as `resource/memory`.
+    pub name: AcIdentifier,
+    /// What it demands.
+    pub bound: Bound,
+    /// Nobody but an image asks for it, so that it gives no right beyond the
+    /// default. Every manifest is taken for an image's until somebody who knows
+    /// better says otherwise.
+    pub bounded: bool,
+    /// Its value as it was written.
+    raw: Value,
+}
+
+/// What an isolator demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `resource/cpu`: cores; a thousandth is a millisecond per second.
+    Cpu(Reservation),
+    /// `resource/memory`: bytes.
+    Memory(Reservation),
+    /// `resource/block-bandwidth`: bytes per second, every block device.
+    BlockBandwidth(Option<Quantity>),
+    /// `resource/block-iops`: operations per second, every block device.
+    BlockIops(Option<Quantity>),
+    /// `resource/network-bandwidth`: bytes per second, every interface but loopback.
+    NetworkBandwidth(Option<Quantity>),
+    /// `os/linux/capabilities-retain-set`: `CAP_...`, no others remain.
+    RetainCapabilities(Vec<String>),
+    /// `os/linux/capabilities-remove-set`: `CAP_...`, taken from the default.
+    RemoveCapabilities(Vec<String>),
+    /// `os/linux/no-new-privileges`
+    NoNewPrivileges(bool),
+    /// `os/linux/seccomp-retain-set`: no other system calls remain.
+    RetainCalls(Calls),
+    /// `os/linux/seccomp-remove-set`: these are taken away.
+    RemoveCalls(Calls),
+    /// `os/linux/selinux-context`
+    Selinux(SelinuxContext),
+    /// `os/linux/apparmor-profile`
+    Apparmor(String),
+    /// `os/linux/oom-score-adj`
+    OomScoreAdj(i32),
+    /// `os/linux/cpu-shares`: a weight, as cgroup v1 counts it.
+    CpuShares(u32),
+    /// `nosecone.net/pids-limit`: processes and threads; `None` for `unlimited`.
+    Processes(Option<u32>),
+    /// `os/unix/sysctl`
+    Sysctl(BTreeMap<String, String>),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What is set aside of a resource, and where it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reservation {
+    request: Option<Quantity>,
+    /// The most there is.
+    pub limit: Option<Quantity>,
+}
+
+/// System calls, and what becomes of one that is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// Names of system calls, and wildcards, which start with `@`. Never empty.
+    pub set: Vec<String>,
+    /// The error that it returns, such as `EPERM`. Without, it kills.
+    pub errno: Option<String>,
+}
+
+/// An SELinux security context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelinuxContext {
+    /// Its user.
+    pub user: String,
+    /// Its role.
+    pub role: String,
+    /// Its type.
+    pub kind: String,
+    /// Its level, which alone may hold colons.
+    pub level: String,
+}
+
+impl Reservation {
+    /// What is set aside: the limit, where nothing else is said.
+    pub fn request(&self) -> Option<Quantity> {
+        self.request.or(self.limit)
+    }
+}
+
+impl std::fmt::Display for SelinuxContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            user,
+            role,
+            kind,
+            level,
+        } = self;
+        write!(f, "{user}:{role}:{kind}:{level}")
+    }
+}
+
+impl Isolator {
+    /// Makes an isolator of a value that the operator gives.
+    pub fn new(name: &str, value: Value) -> Result<Self> {
+        let warnings = crate::json::Warnings::default();
+        let bound = bound(name, &Node::root(&value, &warnings))?;
+        Ok(Self {
+            name: AcIdentifier::parse(name)?,
+            bound,
+            bounded: false,
+            raw: value,
+        })
+    }
+
+    /// Tells whether the isolator means something where it stands.
+    pub fn belongs(&self, scope: Scope) -> bool {
+        match self.bound {
+            Bound::RetainCapabilities(_)
+            | Bound::RemoveCapabilities(_)
+            | Bound::NoNewPrivileges(_)
+            | Bound::RetainCalls(_)
+            | Bound::RemoveCalls(_)
+            | Bound::OomScoreAdj(_)
+            | Bound::CpuShares(_) => scope == Scope::App,
+            Bound::Sysctl(_) => scope == Scope::Pod,
+            Bound::Unknown => false,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn write(&self) -> Value {
+        Object::new()
+            .with("name", self.name.as_str())
+            .with("value", self.raw.clone())
+            .into()
+    }
+}
+
+/// Bounds how many processes there are: `{"limit": 100}`, or `"unlimited"`.
+pub const PROCESSES: &str = "nosecone.net/pids-limit";
+
+/// Puts an isolator in the place of those of its name, and of those that it
+/// excludes: what the operator says counts instead of what an image says.
+pub fn replace(list: &mut Vec<Isolator>, isolator: Isolator) {
+    let name = isolator.name.as_str();
+    let is_rival = |other: &str| {
+        RIVALS
+            .iter()
+            .any(|&rivals| rivals == (name, other) || rivals == (other, name))
+    };
+    list.retain(|other| other.name != isolator.name && !is_rival(other.name.as_str()));
+    list.push(isolator);
+}
+
+/// Reads the isolators of an app or a pod.
+pub(crate) fn read(node: &Node<'_>, scope: Scope) -> Result<Vec<Isolator>> {
+    let list = node.items(|node| {
+        let isolator = one(node)?;
+        if isolator.bound == Bound::Unknown {
+            node.warn(format!(
+                "isolator `{}` is unknown and ignored",
+                isolator.name
+            ));
+        } else if !isolator.belongs(scope) {
+            let (here, there) = match scope {
+                Scope::App => ("an app", "a pod"),
+                Scope::Pod => ("a pod", "an app"),
+            };
+            let name = &isolator.name;
+            node.warn(format!(
+                "isolator `{name}` bounds {there}, not {here}, and is ignored"
+            ));
+        }
+        Ok(isolator)
+    })?;
+    let in_force = list.iter().filter(|isolator| isolator.belongs(scope));
+    check_together(node, &in_force.collect::<Vec<_>>())?;
+    Ok(list)
+}
+
+fn one(node: &Node<'_>) -> Result<Isolator> {
+    let mut fields = node.fields()?;
+    let name = fields.required("name", identifier)?;
+    let (bound, raw) = if is_known(name.as_str()) {
+        fields.required("value", |value| {
+            Ok((bound(name.as_str(), value)?, value.value().clone()))
+        })?
+    } else {
+        let raw = fields.or_default("value", |value| Ok(Some(value.value().clone())))?;
+        (Bound::Unknown, raw.unwrap_or(Value::Null))
+    };
+    fields.finish();
+    Ok(Isolator {
+        name,
+        bound,
+        bounded: true,
+        raw,
+    })
+}
+
+/// The isolators that can stand only once in a list.
+const SINGLE: &[&str] = &[
+    "os/linux/seccomp-remove-set",
+    "os/linux/seccomp-retain-set",
+    "os/linux/selinux-context",
+    "os/linux/apparmor-profile",
+    "os/linux/oom-score-adj",
+    "os/linux/cpu-shares",
+    "os/unix/sysctl",
+    PROCESSES,
+];
+
+/// The isolators that exclude each other.
+const RIVALS: &[(&str, &str)] = &[
+    ("os/linux/seccomp-remove-set", "os/linux/seccomp-retain-set"),
+    (
+        "os/linux/capabilities-remove-set",
+        "os/linux/capabilities-retain-set",
+    ),
+];
+
+fn check_together(node: &Node<'_>, list: &[&Isolator]) -> Result<()> {
+    let count = |name: &str| list.iter().filter(|one| one.name.as_str() == name).count();
+    for (left, right) in RIVALS {
+        if count(left) > 0 && count(right) > 0 {
+            return Err(node.fault(format!("`{left}` and `{right}` exclude each other")));
+        }
+    }
+    for (index, isolator) in list.iter().enumerate() {
+        let name = isolator.name.as_str();
+        let first = list[..index]
+            .iter()
+            .all(|earlier| earlier.name != isolator.name);
+        if !first || count(name) == 1 {
+            continue;
+        }
+        if SINGLE.contains(&name) {
+            return Err(node.fault(format!("isolator `{name}` stands more than once")));
+        }
+        node.warn(format!(
+            "isolator `{name}` stands more than once; the last one counts"
+        ));
+    }
+    Ok(())
+}
+
+/// Every name that [`bound`] reads.
+const KNOWN: &[&str] = &[
+    "resource/cpu",
+    "resource/memory",
+    "resource/block-bandwidth",
+    "resource/block-iops",
+    "resource/network-bandwidth",
+    "os/linux/capabilities-retain-set",
+    "os/linux/capabilities-remove-set",
+    "os/linux/no-new-privileges",
+    "os/linux/seccomp-retain-set",
+    "os/linux/seccomp-remove-set",
+    "os/linux/selinux-context",
+    "os/linux/apparmor-profile",
+    "os/linux/oom-score-adj",
+    "os/linux/cpu-shares",
+    "os/unix/sysctl",
+    PROCESSES,
+];
+
+fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name)
+}
+
+fn bound(name: &str, value: &Node<'_>) -> Result<Bound> {
+    Ok(match name {
+        "resource/cpu" => Bound::Cpu(reservation(value)?),
+        "resource/memory" => Bound::Memory(reservation(value)?),
+        "resource/block-bandwidth" => Bound::BlockBandwidth(default_limit(value)?),
+        "resource/block-iops" => Bound::BlockIops(default_limit(value)?),
+        "resource/network-bandwidth" => Bound::NetworkBandwidth(default_limit(value)?),
+        "os/linux/capabilities-retain-set" => Bound::RetainCapabilities(capabilities(value)?),
+        "os/linux/capabilities-remove-set" => Bound::RemoveCapabilities(capabilities(value)?),
+        "os/linux/no-new-privileges" => Bound::NoNewPrivileges(value.bool()?),
+        "os/linux/seccomp-retain-set" => Bound::RetainCalls(calls(value)?),
+        "os/linux/seccomp-remove-set" => Bound::RemoveCalls(calls(value)?),
+        "os/linux/selinux-context" => Bound::Selinux(selinux(value)?),
+        "os/linux/apparmor-profile" => Bound::Apparmor(apparmor(value)?),
+        "os/linux/oom-score-adj" => Bound::OomScoreAdj(value.integer(-1000, 1000)?),
+        "os/linux/cpu-shares" => Bound::CpuShares(value.integer(2, 262_144)?),
+        "os/unix/sysctl" => Bound::Sysctl(value.text_map()?),
+        PROCESSES => Bound::Processes(processes(value)?),
+        _ => Bound::Unknown,
+    })
+}
+
+/// Reads `{"request": ..., "limit": ...}`.
+fn reservation(node: &Node<'_>) -> Result<Reservation> {
+    let mut fields = node.fields()?;
+    if fields.or_default("default", Node::bool)? {
+        return Err(node.fault("`default` must not be true for this resource"));
+    }
+    let bound = Reservation {
+        request: fields.optional("request", quantity)?,
+        limit: limit(&mut fields)?,
+    };
+    fields.finish();
+    match (bound.request, bound.limit) {
+        (None, None) => node.warn_that_it("has neither `request` nor `limit` and bounds nothing"),
+        (Some(request), Some(limit)) if request > limit => node.warn(format!(
+            "`request` ({request}) is more than `limit` ({limit})"
+        )),
+        _ => {}
+    }
+    Ok(bound)
+}
+
+/// Reads `{"default": true, "limit": ...}`: the same bound for every device.
+fn default_limit(node: &Node<'_>) -> Result<Option<Quantity>> {
+    let mut fields = node.fields()?;
+    if !fields.or_default("default", Node::bool)? {
+        return Err(node.fault("`default` must be true for this resource"));
+    }
+    let request = |request: &Node<'_>| -> Result<()> {
+        Err(request.fault("must not be given for this resource"))
+    };
+    fields.optional("request", request)?;
+    let limit = limit(&mut fields)?;
+    fields.finish();
+    if limit.is_none() {
+        node.warn_that_it("has no `limit` and bounds nothing");
+    }
+    Ok(limit)
+}
+
+fn limit(fields: &mut Fields<'_, '_>) -> Result<Option<Quantity>> {
+    fields.optional("limit", |node| {
+        let limit = quantity(node)?;
+        if limit.is_zero() {
+            node.warn_that_it("is zero: nothing could be used");
+        }
+        Ok(limit)
+    })
+}
+
+/// Reads a quantity: text, in which outer blanks do not matter, or a number.
+fn quantity(node: &Node<'_>) -> Result<Quantity> {
+    let text = match node.value() {
+        Value::Integer(number) => number.to_string(),
+        // Without an exponent, and as few digits as tell it from its neighbours.
+        Value::Decimal(number) => number.to_string(),
+        _ => node.text()?.trim().to_owned(),
+    };
+    let quantity = node.attributed(Quantity::parse(&text))?;
+    if quantity.is_negative() {
+        return Err(node.fault(format!("{} is less than nothing", quoted(&text))));
+    }
+    Ok(quantity)
+}
+
+fn processes(node: &Node<'_>) -> Result<Option<u32>> {
+    let mut fields = node.fields()?;
+    let limit = fields.required("limit", |node| match node.value() {
+        Value::Text(text) if text == "unlimited" => Ok(None),
+        _ => node
+            .integer(1, i32::MAX)
+            .map(|most| Some(most.unsigned_abs())),
+    })?;
+    fields.finish();
+    Ok(limit)
+}
+
+fn capabilities(node: &Node<'_>) -> Result<Vec<String>> {
+    let mut fields = node.fields()?;
+    let set = set(&mut fields)?;
+    fields.finish();
+    Ok(set)
+}
+
+fn calls(node: &Node<'_>) -> Result<Calls> {
+    let mut fields = node.fields()?;
+    let calls = Calls {
+        set: set(&mut fields)?,
+        errno: fields
+            .optional("errno", |node| node.parsed(errno))?
+            .flatten(),
+    };
+    fields.finish();
+    Ok(calls)
+}
+
+fn set(fields: &mut Fields<'_, '_>) -> Result<Vec<String>> {
+    fields.required("set", |node| {
+        let set = node.items(owned)?;
+        if set.is_empty() {
+            return Err(node.fault("must not be empty"));
+        }
+        Ok(set)
+    })
+}
+
+fn errno(text: &str) -> Result<Option<String>> {
+    let later = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    match text.strip_prefix('E') {
+        _ if text.is_empty() => Ok(None),
+        Some(rest) if !rest.is_empty() && rest.bytes().all(later) => Ok(Some(text.to_owned())),
+        _ => Err(Error::invalid(format!(
+            "{} is not the name of an error, like `EPERM`",
+            quoted(text)
+        ))),
+    }
+}
+
+fn selinux(node: &Node<'_>) -> Result<SelinuxContext> {
+    let part = |node: &Node<'_>| match node.some_text()? {
+        text if text.contains(':') => Err(node.fault(format!("{} holds a colon", quoted(text)))),
+        text => Ok(text.to_owned()),
+    };
+    let mut fields = node.fields()?;
+    let context = SelinuxContext {
+        user: fields.required("user", part)?,
+        role: fields.required("role", part)?,
+        kind: fields.required("type", part)?,
+        level: fields.required("level", |node| node.some_text().map(str::to_owned))?,
+    };
+    fields.finish();
+    Ok(context)
+}
+
+fn apparmor(node: &Node<'_>) -> Result<String> {
+    let mut fields = node.fields()?;
+    let profile = fields.required("profile", |node| node.some_text().map(str::to_owned))?;
+    fields.finish();
+    Ok(profile)
+}
+
+#[cfg(test)]
+#[path = "isolator_tests.rs"]
+mod tests;

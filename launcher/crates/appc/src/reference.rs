@@ -1,0 +1,280 @@
+//! What a person types to say which image is meant.
+//!
+//! ```text
+//! ./hello.aci  /srv/hello.aci  hello.aci        a path
+//! file:///srv/hello.aci  https://example.com/a  a URL
+//! sha512-0c6d3a2d                               the beginning of an image ID
+//! example.com/web:1.2,channel=beta              a name, a version, labels
+//! example.com/web version:1.2 channel:beta      the same, as the ancestor had it
+//! ```
+//!
+//! Paths, URLs and IDs are recognised first, in this order; everything else is
+//! a name. Nothing is looked up to decide it, so the same words always mean
+//! the same.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::digest::ImageIdPrefix;
+use crate::types::{AcIdentifier, Label, Labels};
+use error::quote::quoted;
+use error::{Context as _, Error, Result};
+
+/// Which image is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// A file of the host.
+    Path(PathBuf),
+    /// Something to be fetched; `http:` or `https:`.
+    Url(String),
+    /// An image of the store.
+    Id(String),
+    /// An image by its name.
+    Name(Name),
+}
+
+/// A name, and labels that the image must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The name.
+    pub name: AcIdentifier,
+    /// The labels that were asked for; `version` among them.
+    pub labels: Labels,
+}
+
+/// `name:version,label=value`, as it can be typed again.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        if let Some(version) = self.labels.get("version") {
+            write!(f, ":{version}")?;
+        }
+        for label in self
+            .labels
+            .iter()
+            .filter(|label| label.name.as_str() != "version")
+        {
+            write!(f, ",{}={}", label.name, label.value)?;
+        }
+        Ok(())
+    }
+}
+
+/// As it can be typed again.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Url(text) | Self::Id(text) => f.write_str(text),
+            Self::Name(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+impl Reference {
+    /// Understands the first word and the labels behind it.
+    ///
+    /// # Errors
+    ///
+    /// A name that cannot be one; a label twice; labels where there is no name.
+    pub fn parse(text: &str, more: &[String]) -> Result<Self> {
+        let reference = Self::without_labels(text)?;
+        let Self::Name(mut name) = reference else {
+            return match more.first() {
+                None => Ok(reference),
+                Some(label) => Err(Error::usage(format!(
+                    "`{}` stands behind an image that is not given by name",
+                    quoted(label)
+                ))),
+            };
+        };
+        let mut labels: Vec<Label> = name.labels.iter().cloned().collect();
+        for word in more {
+            let (key, value) = word.split_once(':').ok_or_else(|| {
+                Error::usage(format!("{} is no label", quoted(word)))
+                    .hint("a label behind a name is spelled `version:1.0.0`; arguments of the app stand behind `--`")
+            })?;
+            labels.push(label(key, value)?);
+        }
+        name.labels = Labels::new(labels)?;
+        Ok(Self::Name(name))
+    }
+
+    fn without_labels(text: &str) -> Result<Self> {
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(Self::Path(path.into()));
+        }
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(Self::Url(text.to_owned()));
+        }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(
+                Error::usage(format!("images are not fetched by {}", quoted(scheme)))
+                    .hint("`https:`, `http:` and `file:` are known"),
+            );
+        }
+        if text.starts_with(['/', '.']) || text.ends_with(".aci") {
+            return Ok(Self::Path(text.into()));
+        }
+        if text.starts_with("sha512-") && ImageIdPrefix::parse(text).is_some() {
+            return Ok(Self::Id(text.to_owned()));
+        }
+        Name::parse(text).map(Self::Name)
+    }
+}
+
+impl Name {
+    /// Understands `name[:version][,label=value...]`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let what = || format!("{} is no image", quoted(text));
+        let mut parts = text.split(',');
+        let first = parts.next().unwrap_or_default();
+        let (name, version) = match first.split_once(':') {
+            Some((name, version)) => (name, Some(version)),
+            None => (first, None),
+        };
+        let mut labels = Vec::new();
+        if let Some(version) = version {
+            if version.contains(':') {
+                return Err(Error::usage(format!("{}: it has two colons", what())));
+            }
+            if !version.is_empty() {
+                labels.push(label("version", version)?);
+            }
+        }
+        for part in parts {
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                Error::usage(format!("{}: {} is no label", what(), quoted(part)))
+                    .hint("a label is spelled `name=value`")
+            })?;
+            labels.push(label(key, value)?);
+        }
+        Ok(Self {
+            name: AcIdentifier::parse(name).context(what)?,
+            labels: Labels::new(labels).context(what)?,
+        })
+    }
+
+    /// Returns the value of a label for the rendering of addresses: what was
+    /// asked for, or this host's, or the latest version.
+    pub fn rendered(&self, label: &str) -> Option<&str> {
+        let asked = self.labels.get(label).filter(|value| !value.is_empty());
+        asked.or(match label {
+            "version" => Some("latest"),
+            "os" => Some(crate::types::HOST_OS),
+            "arch" => crate::types::HOST_ARCH,
+            _ => None,
+        })
+    }
+}
+
+fn label(name: &str, value: &str) -> Result<Label> {
+    if name == "name" {
+        return Err(Error::usage("`name` is no label: the name stands in front"));
+    }
+    Ok(Label {
+        name: AcIdentifier::parse(name).context(|| "a label's name")?,
+        value: value.to_owned(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> (String, Vec<(String, String)>) {
+        let Ok(Reference::Name(name)) = Reference::parse(text, &[]) else {
+            unreachable!("{text} is a name");
+        };
+        let labels = name.labels.iter();
+        let labels = labels.map(|label| (label.name.as_str().to_owned(), label.value.clone()));
+        (name.name.as_str().to_owned(), labels.collect())
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused() {
+        for text in [
+            "",
+            "not an app name",
+            "example.com/garbage%8 939",
+            "example.com/app,channel=a,channel=b",
+            "example.com/app,channel=beta:1.2.3,channel=x",
+            "example.com/app:1:2",
+            "example.com/app:3.2.1,version=1.2.3",
+            "a,os",
+            "a,",
+            "a,name=b",
+            "a,UP=x",
+            "ftp://example.com/app",
+            "docker://busybox",
+        ] {
+            assert!(Reference::parse(text, &[]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_with_their_labels() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for (text, expected, labels) in [
+            ("example.com/app", "example.com/app", vec![]),
+            ("a:", "a", vec![]),
+            ("a,os=", "a", vec![pair("os", "")]),
+            ("a,l=x=y", "a", vec![pair("l", "x=y")]),
+            ("a,l=a;b", "a", vec![pair("l", "a;b")]),
+            (
+                "example.com:8080/a",
+                "example.com",
+                vec![pair("version", "8080/a")],
+            ),
+            (
+                "example.com/app:1.2.3,special=!*'();@&+$/?#[],channel=beta",
+                "example.com/app",
+                vec![
+                    pair("version", "1.2.3"),
+                    pair("special", "!*'();@&+$/?#[]"),
+                    pair("channel", "beta"),
+                ],
+            ),
+        ] {
+            assert_eq!(name(text), (expected.to_owned(), labels), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_urls_and_ids_are_recognised_before_names() {
+        let parse = |text| Reference::parse(text, &[]).unwrap();
+        for text in ["./a", "../a", "/a", "a.aci", "dir/a.aci"] {
+            assert_eq!(parse(text), Reference::Path(text.into()), "{text}");
+        }
+        assert_eq!(parse("file:///a/b"), Reference::Path("/a/b".into()));
+        assert_eq!(
+            parse("https://x/a.aci"),
+            Reference::Url("https://x/a.aci".to_owned())
+        );
+        assert_eq!(
+            parse("sha512-0c6d"),
+            Reference::Id("sha512-0c6d".to_owned())
+        );
+    }
+
+    #[test]
+    fn labels_stand_behind_a_name_too() {
+        let more = ["version:1.0.0".to_owned(), "channel:a:b".to_owned()];
+        let reference = Reference::parse("example.com/app,os=linux", &more).unwrap();
+        let Reference::Name(name) = reference else {
+            unreachable!("it is a name");
+        };
+        assert_eq!(
+            name.to_string(),
+            "example.com/app:1.0.0,os=linux,channel=a:b"
+        );
+        assert_eq!(
+            Name::parse(&name.to_string()).unwrap().to_string(),
+            name.to_string()
+        );
+        assert!(Reference::parse("a.aci", &more).is_err());
+        assert!(Reference::parse("a:1", &more).is_err());
+        assert!(Reference::parse("a", &["x".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Spans of time, as people write them: `90s`, `30m`, `24h`, `1h30m`, `0`.
+
+use std::time::Duration;
+
+use error::quote::quoted;
+use error::{Error, Result};
+
+/// Seconds in each unit.
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+
+/// Reads a span of whole seconds.
+///
+/// # Errors
+///
+/// A number without a unit, except 0; a unit that is none.
+pub fn duration(text: &str) -> Result<Duration> {
+    seconds(text).map(Duration::from_secs).ok_or_else(|| {
+        Error::usage(format!(
+            "{} is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
+            quoted(text)
+        ))
+    })
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    if text == "0" {
+        return Some(0);
+    }
+    let mut rest = text;
+    let mut total = 0_u64;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..end].parse().ok()?;
+        let unit = rest[end..].chars().next()?;
+        let (_, length) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        total = total.checked_add(number.checked_mul(*length)?)?;
+        rest = &rest[end + 1..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_span_of_time_is_refused() {
+        for text in [
+            "",
+            "1",
+            "h",
+            "-1h",
+            "1.5h",
+            "1h 30m",
+            "1x",
+            "1hm",
+            "9999999999999999d",
+            "1µ",
+        ] {
+            let expected = format!(
+                "{} is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
+                quoted(text)
+            );
+            let error = duration(text).err().map(|error| error.to_string());
+            assert_eq!(error, Some(expected));
+        }
+    }
+
+    #[test]
+    fn units_add_up() {
+        for (text, expected) in [
+            ("0", 0),
+            ("0s", 0),
+            ("90s", 90),
+            ("1h30m", 5400),
+            ("2d", 172_800),
+        ] {
+            let read = duration(text).ok();
+            assert_eq!(read, Some(Duration::from_secs(expected)), "{text}");
+        }
+    }
+}

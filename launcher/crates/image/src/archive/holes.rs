@@ -1,0 +1,116 @@
+//! Finds where a file has nothing but zeros, so that an archive need not have
+//! them: a table of logins can be a terabyte long and hold three lines.
+//!
+//! Not only holes of the file system count. What is zeros and why differs from
+//! disk to disk; that they are zeros does not, so equal files give equal pieces.
+
+use std::fs::File;
+use std::io;
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use crate::archive::tar_reader::{PIECES, Piece};
+
+/// Zeros count where as many of them begin at a multiple of this.
+const CLUSTER: usize = 64 << 10;
+
+/// What is shorter is not searched: an archive of it would hardly be smaller.
+const SHORTEST: u64 = 1 << 20;
+
+/// Returns the pieces of a file of this size.
+pub(crate) fn pieces(file: &File, size: u64) -> io::Result<Vec<Piece>> {
+    if size < SHORTEST {
+        return Ok(none(size));
+    }
+    let mut pieces = vec![Piece::default()];
+    let mut buffer = vec![0; CLUSTER];
+    let mut at = 0;
+    while at < size {
+        let start = next_data(file, at)?.min(size) / CLUSTER as u64 * CLUSTER as u64;
+        if start > at {
+            add(&mut pieces, true, start - at);
+            at = start;
+        }
+        let count = fill(file, &mut buffer, at)?;
+        if count == 0 {
+            break;
+        }
+        let zeros = buffer[..count].iter().all(|&byte| byte == 0);
+        add(&mut pieces, zeros, count as u64);
+        at += count as u64;
+    }
+    Ok(pieces)
+}
+
+/// Returns the pieces of a file that is not searched.
+pub(crate) fn none(size: u64) -> Vec<Piece> {
+    let all = Piece {
+        hole: 0,
+        data: size,
+    };
+    vec![all]
+}
+
+/// Adds bytes behind the last piece: zeros to a hole, unless there are as many
+/// pieces as an archive may have.
+fn add(pieces: &mut Vec<Piece>, zeros: bool, count: u64) {
+    let full = pieces.len() >= PIECES / 2;
+    match pieces.last_mut() {
+        Some(last) if !zeros || full => last.data += count,
+        Some(last) if last.data == 0 => last.hole += count,
+        _ => pieces.push(Piece {
+            hole: count,
+            data: 0,
+        }),
+    }
+}
+
+/// Skips what was never written.
+fn next_data(file: &File, at: u64) -> io::Result<u64> {
+    match rustix::fs::seek(file, SeekFrom::Data(at)) {
+        Ok(data) => Ok(data),
+        Err(Errno::NXIO) => Ok(u64::MAX),
+        // Not every file system knows.
+        Err(Errno::INVAL) => Ok(at),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn fill(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let offset = at.saturating_add(filled as u64);
+        match rustix::io::pread(file, &mut buffer[filled..], offset) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_holes_than_an_archive_may_have_are_zeros_again() {
+        let mut pieces = vec![Piece::default()];
+        for _ in 0..2 * PIECES {
+            add(&mut pieces, true, 5);
+            add(&mut pieces, true, 2);
+            add(&mut pieces, false, 3);
+        }
+        assert_eq!(pieces.len(), PIECES / 2);
+        let whole: u64 = pieces.iter().map(|piece| piece.hole + piece.data).sum();
+        assert_eq!(whole, 20 * PIECES as u64);
+        assert_eq!(pieces.first(), Some(&Piece { hole: 7, data: 3 }));
+        let (last, others) = pieces
+            .split_last()
+            .unwrap_or((&Piece { hole: 0, data: 0 }, &[]));
+        assert!(others.iter().all(|piece| piece.hole == 7));
+        assert!(last.data > last.hole);
+    }
+}

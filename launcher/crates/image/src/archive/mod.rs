@@ -1,0 +1,15 @@
+//! Archives: compression, tar, and what is unpacked and packed of them.
+
+pub(crate) mod decompress;
+pub(crate) mod deflate;
+pub mod extract;
+pub(crate) mod file_writer;
+pub(crate) mod gzip;
+pub(crate) mod holes;
+pub(crate) mod inflate;
+pub(crate) mod pax;
+pub mod stream;
+pub(crate) mod tar_header;
+pub(crate) mod tar_reader;
+pub(crate) mod tar_split;
+pub(crate) mod writeback;

@@ -1,0 +1,210 @@
+//! Where the image of a name may be: simple discovery, then meta discovery.
+//!
+//! Source: the App Container specification, "App Container Image Discovery".
+//! Simple discovery left it with version 0.8.0; hosts of static files still
+//! answer to it, and it costs one request.
+//!
+//! What is downloaded is not decided here: `get` does it, and so the walk is
+//! the same with and without a network.
+
+use crate::fetch::meta_tags::{self, Endpoint, Page};
+use appc::reference::Name;
+
+/// Template of simple discovery.
+const SIMPLE: &str = "https://{name}-{version}-{os}-{arch}.{ext}";
+
+/// Where we looked, and why there was nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attempts(Vec<(String, Why)>);
+
+/// Why there was nothing, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Why {
+    /// A few words.
+    pub text: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl From<&str> for Why {
+    fn from(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            hint: None,
+        }
+    }
+}
+
+impl Attempts {
+    /// Remembers one.
+    pub(crate) fn add(&mut self, place: impl Into<String>, why: impl Into<Why>) {
+        self.0.push((place.into(), why.into()));
+    }
+
+    /// Returns a line for each.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let lines = self.0.iter();
+        lines
+            .map(|(place, why)| format!("{place}: {}", why.text))
+            .collect()
+    }
+
+    /// Returns the first hint.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.0.iter().find_map(|(_, why)| why.hint.as_deref())
+    }
+}
+
+/// Returns where simple discovery looks; `None` on a host whose processor the
+/// specification has no name for.
+pub(crate) fn simple(name: &Name) -> Option<Endpoint> {
+    Some(Endpoint {
+        image: meta_tags::render(SIMPLE, name, "aci")?,
+        signature: meta_tags::render(SIMPLE, name, "aci.asc")?,
+    })
+}
+
+/// Returns where web pages say that the image is.
+pub(crate) fn endpoints(
+    name: &Name,
+    schemes: &[&str],
+    get: Get<'_>,
+    attempts: &mut Attempts,
+) -> Vec<Endpoint> {
+    walk(name, schemes, get, &|page| page.endpoints(name), attempts)
+}
+
+/// Returns where web pages say that the keys are, by which images of the name
+/// are signed. That a page says so is no reason to trust them.
+pub(crate) fn keys(
+    name: &Name,
+    schemes: &[&str],
+    get: Get<'_>,
+    attempts: &mut Attempts,
+) -> Vec<String> {
+    walk(name, schemes, get, &|page| page.keys(name), attempts)
+}
+
+/// Downloads a page, or says why it could not.
+pub(crate) type Get<'a> = &'a dyn Fn(&str) -> std::result::Result<Vec<u8>, Why>;
+
+/// Asks for the page of the name, then of each part above it, until one of
+/// them says something. Endpoints and keys are looked for one without the
+/// other: they may stand on different pages.
+fn walk<T>(
+    name: &Name,
+    schemes: &[&str],
+    get: Get<'_>,
+    select: &dyn Fn(&Page) -> Vec<T>,
+    attempts: &mut Attempts,
+) -> Vec<T> {
+    let mut part = name.name.as_str();
+    loop {
+        for scheme in schemes {
+            let address = format!("{scheme}://{part}?ac-discovery=1");
+            let why = match get(&address) {
+                Ok(html) => {
+                    let found = select(&Page::read(&String::from_utf8_lossy(&html)));
+                    if !found.is_empty() {
+                        return found;
+                    }
+                    "the page says nothing of it".into()
+                }
+                Err(why) => why,
+            };
+            attempts.add(address, why);
+        }
+        match part.rsplit_once('/') {
+            Some((parent, _)) => part = parent,
+            None => return Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const ENDPOINT: &str =
+        "<meta name=ac-discovery content='a.b https://here/{name}-{version}.{ext}'>";
+    const KEYS: &str = "<meta name=ac-discovery-pubkeys content='a.b https://keys'>";
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    /// Looks for both with these pages, and returns what was asked, too.
+    fn look(pages: &[(&str, &str)], text: &str) -> (Vec<String>, Vec<String>, String) {
+        let get = |address: &str| {
+            let found = pages.iter().find(|(page, _)| *page == address);
+            found
+                .map(|(_, html)| html.as_bytes().to_vec())
+                .ok_or_else(|| "404 Not Found".into())
+        };
+        let name = name(text);
+        let mut attempts = Attempts::default();
+        let endpoints = endpoints(&name, &["https"], &get, &mut attempts);
+        let images = endpoints.into_iter().map(|endpoint| endpoint.image);
+        let keys = keys(&name, &["https"], &get, &mut Attempts::default());
+        (images.collect(), keys, attempts.lines().join("\n"))
+    }
+
+    #[test]
+    fn where_no_page_says_anything_all_places_are_remembered() {
+        let (images, keys, lines) = look(&[("https://a.b/c?ac-discovery=1", "<p>")], "a.b/c/d");
+        assert_eq!((images.len(), keys.len()), (0, 0));
+        assert_eq!(
+            lines,
+            "https://a.b/c/d?ac-discovery=1: 404 Not Found\
+             \nhttps://a.b/c?ac-discovery=1: the page says nothing of it\
+             \nhttps://a.b?ac-discovery=1: 404 Not Found"
+        );
+    }
+
+    #[test]
+    fn the_nearest_page_that_says_something_hides_those_above() {
+        let above = ENDPOINT.replace("here", "above");
+        let pages = [
+            ("https://a.b/c?ac-discovery=1", ENDPOINT),
+            ("https://a.b?ac-discovery=1", above.as_str()),
+        ];
+        let (images, ..) = look(&pages, "a.b/c/d");
+        assert_eq!(images, ["https://here/a.b/c/d-latest.aci"]);
+    }
+
+    #[test]
+    fn endpoints_and_keys_may_stand_on_different_pages() {
+        let pages = [
+            ("https://a.b/c?ac-discovery=1", ENDPOINT),
+            ("https://a.b?ac-discovery=1", KEYS),
+        ];
+        let (images, keys, _) = look(&pages, "a.b/c");
+        assert_eq!(images, ["https://here/a.b/c-latest.aci"]);
+        assert_eq!(keys, ["https://keys"]);
+    }
+
+    #[test]
+    fn plain_http_is_asked_only_after_https_and_only_where_it_is_allowed() {
+        let get = |_: &str| Err("connection refused".into());
+        let mut attempts = Attempts::default();
+        endpoints(&name("a.b"), &["https", "http"], &get, &mut attempts);
+        assert_eq!(
+            attempts.lines(),
+            [
+                "https://a.b?ac-discovery=1: connection refused",
+                "http://a.b?ac-discovery=1: connection refused"
+            ]
+        );
+    }
+
+    #[test]
+    fn simple_discovery_asks_for_the_latest_version_for_this_host() {
+        let endpoint = simple(&name("a.b/c,os=linux,arch=amd64")).unwrap();
+        assert_eq!(endpoint.image, "https://a.b/c-latest-linux-amd64.aci");
+        assert_eq!(
+            endpoint.signature,
+            "https://a.b/c-latest-linux-amd64.aci.asc"
+        );
+    }
+}

@@ -1,0 +1,589 @@
+//! From what a person typed to a stored image, with all that it depends on.
+//!
+//! ```text
+//! Name --stored, local directories, simple discovery, meta discovery--> archive --verify--> store
+//! ```
+//!
+//! Every archive streams: from the socket through the checks and the inflater
+//! onto the disk, in one pass. Nothing of it is visible in the store before
+//! all of it has been verified. What comes slowly is kept besides, as it came,
+//! for who has to go on with it: see [`crate::fetch::begun`].
+
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fetch::begun::Begun;
+use crate::fetch::credentials::{self, Credentials};
+use crate::fetch::discovery::{self, Attempts, Why};
+use crate::fetch::http::{self, Answer, Have, Options as WebOptions, Refusal, Web};
+use crate::fetch::http_cache::{self, Remembered};
+use crate::fetch::local;
+use crate::fetch::meta_tags::Endpoint;
+use crate::store::images::{Store, WAIVE};
+use crate::trust::keyring::Keyring;
+use crate::trust::openpgp::Check;
+use crate::trust::verify::{self, Dependent, Grounds, Incoming, Operator, Voucher};
+use appc::digest::ImageId;
+use appc::manifest::ImageManifest;
+use appc::manifest::image::Dependency;
+use appc::reference::{Name, Reference};
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::Dirs;
+use sys::progress::{Progress, Talk};
+
+use crate::fetch::options::{Options, PullPolicy};
+
+/// Largest web page, key or signature, in bytes.
+pub(crate) const DOCUMENT: u64 = 1 << 20;
+
+/// How often a server that fails is asked.
+const ATTEMPTS: u32 = 4;
+
+/// How long a server that makes a signature is waited for, each time.
+const SIGNING: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// Most images that one image brings with it.
+const MAX_IMAGES: usize = 256;
+
+/// The way from references to images.
+pub struct Fetch<'a> {
+    dirs: &'a Dirs,
+    store: &'a Store<'a>,
+    options: &'a Options,
+    policy: PullPolicy,
+    talk: Talk,
+    web: OnceCell<Web>,
+    started: u64,
+    fetched: Cell<bool>,
+}
+
+/// An archive that is wanted: what must be true of it.
+struct Wanted<'w> {
+    /// What its manifest must say.
+    name: Option<&'w Name>,
+    /// How long it must be.
+    size: Option<u64>,
+    /// Its ID, and the image that needs it.
+    dependent: Option<(ImageId, &'w str)>,
+}
+
+impl Wanted<'_> {
+    /// Nothing is known of it but its address.
+    const ANY: Self = Self {
+        name: None,
+        size: None,
+        dependent: None,
+    };
+}
+
+impl<'a> Fetch<'a> {
+    /// Prepares; no server is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// The certificates of further authorities cannot be used.
+    pub fn new(
+        dirs: &'a Dirs,
+        store: &'a Store<'a>,
+        options: &'a Options,
+        policy: PullPolicy,
+    ) -> Result<Self> {
+        // This begins the program anew, and so comes before anything is said.
+        let again = match &options.ca_file {
+            Some(file) => http::reexec_with_ca(file),
+            None => http::reexec_for_proxies(),
+        };
+        if let Some(error) = again {
+            return Err(error);
+        }
+        if options.insecure.image {
+            store.waive();
+        }
+        Ok(Self {
+            dirs,
+            store,
+            options,
+            policy: options.policy.unwrap_or(policy),
+            talk: Talk::new(options.quiet),
+            web: OnceCell::new(),
+            started: http_cache::moment(),
+            fetched: Cell::new(false),
+        })
+    }
+
+    /// Returns the store that it fills.
+    pub fn store(&self) -> &'a Store<'a> {
+        self.store
+    }
+
+    /// Says how it goes on, if something was fetched: who waited for that
+    /// wants to know, who runs what is stored does not.
+    pub fn tell(&self, line: &str) {
+        if self.fetched.get() {
+            self.talk.say(line);
+        }
+    }
+
+    /// Returns the image that is meant, and sees to it that it is stored.
+    ///
+    /// # Errors
+    ///
+    /// It is nowhere; it is not what was asked for; nobody vouches for it.
+    pub fn image(&self, reference: &Reference) -> Result<ImageId> {
+        match reference {
+            Reference::Path(path) => {
+                let name = path.display().to_string();
+                let file = File::open(path).context(|| format!("cannot open image `{name}`"))?;
+                self.store.ensure(file, &name, None)
+            }
+            Reference::Url(url) => self.url(url),
+            Reference::Id(prefix) => self.store.identified(prefix),
+            Reference::Name(name) => {
+                let wanted = Wanted {
+                    name: Some(name),
+                    ..Wanted::ANY
+                };
+                self.named(name, &wanted)
+            }
+        }
+    }
+
+    /// Sees to it that all is stored that an image needs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::image`], of any of them.
+    pub fn dependencies(&self, top: &ImageId) -> Result<()> {
+        let mut waiting = vec![*top];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = waiting.pop() {
+            // An image that needs itself is refused when its tree is built.
+            if !seen.insert(id) {
+                continue;
+            }
+            if seen.len() > MAX_IMAGES {
+                return Err(Error::invalid(format!(
+                    "image `{}` needs more than {MAX_IMAGES} images",
+                    top.short()
+                )));
+            }
+            let Some(image) = self.store.image(&id)? else {
+                return Err(Error::invalid(format!("image `{id}` was removed")));
+            };
+            for dependency in &image.manifest().dependencies {
+                waiting.push(self.dependency(dependency, image.manifest())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn dependency(&self, dependency: &Dependency, by: &ImageManifest) -> Result<ImageId> {
+        let name = Name {
+            name: dependency.image_name.clone(),
+            labels: dependency.labels.clone(),
+        };
+        let by = by.name.as_str();
+        let wanted = Wanted {
+            name: Some(&name),
+            size: dependency.size.filter(|size| *size > 0),
+            dependent: dependency.image_id.map(|id| (id, by)),
+        };
+        if let Some(id) = dependency.image_id
+            && self.store.image(&id)?.is_some()
+        {
+            return Ok(id);
+        }
+        if dependency.image_id.is_none()
+            && self.policy != PullPolicy::Update
+            && let Some(id) = self.stored(&name)?
+        {
+            return Ok(id);
+        }
+        self.talk.say(&format!("Dependency: {by} requires {name}"));
+        self.named(&name, &wanted)
+            .context(|| format!("image `{by}` needs `{name}`"))
+    }
+
+    /// Goes through all the places where a name can be.
+    fn named(&self, name: &Name, wanted: &Wanted<'_>) -> Result<ImageId> {
+        let mut attempts = Attempts::default();
+        let by_name = wanted.dependent.is_none();
+        if by_name
+            && self.policy != PullPolicy::Update
+            && let Some(id) = self.stored(name)?
+        {
+            return Ok(id);
+        }
+        let stored = self.stored(name)?.is_some();
+        let mut doubted = false;
+        if !stored {
+            let doubt = self.store.doubt(&name.name, &name.labels)?;
+            doubted = doubt.is_some();
+            attempts.add(
+                "the store",
+                match doubt {
+                    None => Why::from("not there"),
+                    Some(doubt) => Why {
+                        text: doubt,
+                        hint: Some(WAIVE.to_owned()),
+                    },
+                },
+            );
+        }
+        if let Some((path, file)) = local::find(&self.directories(), name)? {
+            let path = path.display().to_string();
+            self.talk.say(&format!("Resolved: {name} -> {path}"));
+            return self.store.ensure(file, &path, wanted.name);
+        }
+        for directory in self.directories() {
+            attempts.add(directory.display().to_string(), "not there");
+        }
+        if self.policy == PullPolicy::Never {
+            let error = nowhere(name, &attempts);
+            return Err(match doubted {
+                true => error,
+                false => error.hint("with `--pull-policy=new`, servers would be asked as well"),
+            });
+        }
+        if !stored {
+            self.talk
+                .say(&format!("Fetch failed: {name}: it is not on this host"));
+        }
+        let simple = discovery::simple(name);
+        if let Some(endpoint) = simple
+            && let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)?
+        {
+            return Ok(id);
+        }
+        let endpoints = {
+            let web = self.web()?;
+            let get = |address: &str| page(web, address);
+            let schemes = schemes(self.options.insecure.http);
+            discovery::endpoints(name, schemes, &get, &mut attempts)
+        };
+        for endpoint in endpoints {
+            if let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)? {
+                return Ok(id);
+            }
+        }
+        Err(nowhere(name, &attempts))
+    }
+
+    /// Returns the stored image of a name.
+    fn stored(&self, name: &Name) -> Result<Option<ImageId>> {
+        self.store.find(&name.name, &name.labels)
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        let usual = local::DIRECTORIES.iter().map(PathBuf::from);
+        self.options
+            .directories
+            .iter()
+            .cloned()
+            .chain(usual)
+            .collect()
+    }
+
+    fn web(&self) -> Result<&Web> {
+        if let Some(web) = self.web.get() {
+            return Ok(web);
+        }
+        let web = web(self.options, false)?;
+        Ok(self.web.get_or_init(|| web))
+    }
+
+    /// Fetches from one of the places where an image may be; `None` if it is
+    /// not there. That it is there and wrong is an error: another place must
+    /// not hide it.
+    fn endpoint(
+        &self,
+        name: &Name,
+        endpoint: &Endpoint,
+        wanted: &Wanted<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<Option<ImageId>> {
+        let address = &endpoint.image;
+        self.talk.say(&format!("Resolved: {name} -> {address}"));
+        match self.download(address, &endpoint.signature, wanted)? {
+            Ok(id) => Ok(Some(id)),
+            Err(refusal) => {
+                let why = Why::from(&refusal);
+                self.talk
+                    .say(&format!("Fetch failed: {address}: {}", why.text));
+                attempts.add(address.as_str(), why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn url(&self, url: &str) -> Result<ImageId> {
+        let signature = signature_of(url);
+        match self.download(url, &signature, &Wanted::ANY)? {
+            Ok(id) => Ok(id),
+            Err(refusal) => {
+                Err(Error::from(refusal)).context(|| format!("cannot fetch image `{url}`"))
+            }
+        }
+    }
+
+    /// Downloads an image, unless what is stored of it is still what the
+    /// server has. Within the answer is the refusal of a server that does not
+    /// have the image.
+    fn download(
+        &self,
+        url: &str,
+        signature: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<std::result::Result<ImageId, Refusal>> {
+        let mut remembered = Remembered::lock(self.dirs, url)?;
+        let (copy, unchecked) = match remembered.read()? {
+            Some(copy) if self.suffices(&copy.id, wanted)? => (Some(copy), false),
+            Some(copy) => (None, self.store.contains(&copy.id)?),
+            None => (None, false),
+        };
+        if let Some(copy) = &copy {
+            // Somebody else has asked while we waited.
+            let asked = copy.asked >= self.started || copy.fresh_until > http_cache::now();
+            if asked || self.policy != PullPolicy::Update {
+                return Ok(Ok(copy.id));
+            }
+        }
+        if self.policy == PullPolicy::Never {
+            let error = |what| Error::new(Kind::NotFound, format!("image `{url}` is {what}"));
+            return Err(match unchecked {
+                true => error("stored, but nobody has signed it").hint(WAIVE),
+                false => error("not stored").hint("with `--pull-policy=new` it would be fetched"),
+            });
+        }
+        let mut begun = Begun::look(self.dirs, url);
+        let have = Have {
+            copy: copy.as_ref().map(|copy| &copy.validators),
+            part: begun.part(),
+        };
+        let web = self.web()?;
+        let answer = match web.open(url, wanted.size, have) {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let download = match (answer, copy) {
+            (Answer::Download(download), _) => download,
+            (Answer::Unchanged(fresh), Some(copy)) => {
+                remembered.write(&copy.id, &copy.validators, fresh)?;
+                self.talk.say(&format!("Unchanged: {url}"));
+                return Ok(Ok(copy.id));
+            }
+            (Answer::Unchanged(_), None) => {
+                return Err(Error::invalid(format!(
+                    "the server says that image `{url}` has not changed, but it was never fetched"
+                )));
+            }
+        };
+        if download.url() != url {
+            self.talk
+                .say(&format!("Redirected: {url} -> {}", download.url()));
+        }
+        if download.at() > 0 {
+            self.talk
+                .say(&format!("Resuming: {url} after {} bytes", download.at()));
+        }
+        let voucher = self.voucher(signature, wanted)?;
+        let (validators, fresh) = (download.validators().clone(), download.freshness());
+        let progress = self.talk.progress(url, download.length());
+        let taken = self.store.take(Incoming {
+            name: url.to_owned(),
+            input: Box::new(Shown {
+                input: begun.with(download)?,
+                progress: Some(progress),
+            }),
+            voucher,
+            asked: wanted.name.cloned(),
+            size: wanted.size,
+        });
+        let kept = begun.end();
+        let id = taken.map_err(|error| match kept {
+            true => {
+                error.hint("what has come is kept for a day, and the next call goes on with it")
+            }
+            false => error,
+        })?;
+        self.fetched.set(true);
+        let file = url.rsplit('/').next().unwrap_or(url);
+        self.talk.say(&format!("Validated: {file} OK"));
+        remembered.write(&id, &validators, fresh)?;
+        Ok(Ok(id))
+    }
+
+    /// Tells whether what was fetched before would be taken if it came now.
+    fn suffices(&self, id: &ImageId, wanted: &Wanted<'_>) -> Result<bool> {
+        let Some(image) = self.store.image(id)? else {
+            return Ok(false);
+        };
+        let is_wanted = |name| verify::check(name, image.manifest()).is_ok();
+        Ok(wanted.name.is_none_or(is_wanted)
+            && match wanted.dependent {
+                Some((needed, _)) => needed == *id,
+                None => self.store.answers(id)?,
+            })
+    }
+
+    /// Decides who has to vouch for what is fetched.
+    fn voucher(&self, signature: &str, wanted: &Wanted<'_>) -> Result<Box<dyn Voucher>> {
+        if let Some((id, by)) = wanted.dependent {
+            let by = by.to_owned();
+            return Ok(Box::new(Dependent { id, by }));
+        }
+        if self.options.insecure.image {
+            return Ok(Box::new(Operator(Grounds::Waived)));
+        }
+        let text = self.signature(signature)?.map_err(|refusal| {
+            Error::new(
+                Kind::Invalid,
+                format!("cannot get the signature `{signature}`"),
+            )
+            .because(Error::from(refusal))
+            .hint("`--insecure-options=image` takes images that nobody has signed")
+        })?;
+        let check = Check::begin(&text).context(|| format!("signature `{signature}`"))?;
+        Ok(Box::new(Signed {
+            check,
+            keyring: Keyring::open(self.dirs)?,
+            talk: self.talk,
+        }))
+    }
+
+    /// Gets a signature. A server that makes it just now says so, by 202.
+    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, Refusal>> {
+        let web = self.web()?;
+        let mut patience = SIGNING.iter();
+        loop {
+            match (web.document(url, DOCUMENT), patience.next()) {
+                (Err(refusal), Some(pause)) if refusal.status() == Some(202) => {
+                    self.talk.say(&format!("Waiting: {url} is not signed yet"));
+                    std::thread::sleep(*pause);
+                }
+                (document, _) => return Ok(document),
+            }
+        }
+    }
+}
+
+pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
+    match http {
+        true => &["https", "http"],
+        false => &["https"],
+    }
+}
+
+/// Makes the way to servers, to such that prove nothing if that is `waived`.
+pub(crate) fn web(options: &Options, waived: bool) -> Result<Web> {
+    Web::new(WebOptions {
+        ca_file: options.ca_file.clone(),
+        insecure_tls: waived || options.insecure.tls,
+        allow_http: waived || options.insecure.http,
+        credentials: Credentials::load(&credentials::directories())?,
+        attempts: ATTEMPTS,
+    })
+}
+
+/// Returns where the signature of an image is: beside it, whatever is asked of
+/// the server behind a question mark.
+fn signature_of(url: &str) -> String {
+    match url.split_once('?') {
+        Some((path, query)) => format!("{path}.asc?{query}"),
+        None => format!("{url}.asc"),
+    }
+}
+
+fn nowhere(name: &Name, attempts: &Attempts) -> Error {
+    in_vain(format!("image `{name}` is nowhere"), attempts)
+}
+
+/// Says what was not found, with all that was tried, and what to do about it.
+pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
+    let error = Error::new(Kind::NotFound, what).tried(attempts.lines());
+    match attempts.hint() {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Downloads a page, for discovery.
+pub(crate) fn page(web: &Web, address: &str) -> std::result::Result<Vec<u8>, Why> {
+    web.document(address, DOCUMENT)
+        .map_err(|refusal| Why::from(&refusal))
+}
+
+impl From<&Refusal> for Why {
+    fn from(refusal: &Refusal) -> Self {
+        let (text, hint) = refusal.reason();
+        Self {
+            text: text.to_owned(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+}
+
+/// A signature that a trusted key must have made.
+struct Signed {
+    check: Check,
+    keyring: Keyring,
+    talk: Talk,
+}
+
+impl Voucher for Signed {
+    fn grounds(&self) -> Grounds {
+        Grounds::Signed
+    }
+
+    fn see(&mut self, bytes: &[u8]) {
+        self.check.update(bytes);
+    }
+
+    fn speak(self: Box<Self>, _: &ImageId, manifest: &ImageManifest) -> Result<String> {
+        let talk = self.talk;
+        let warn = &mut |error: &Error| talk.warn(error);
+        let signer = self.keyring.verify(self.check, &manifest.name, warn)?;
+        Ok(match signer.user {
+            Some(user) => format!("{} {user}", signer.fingerprint),
+            None => signer.fingerprint.to_string(),
+        })
+    }
+}
+
+/// An archive that a person watches come.
+struct Shown {
+    input: Box<dyn Read + Send>,
+    progress: Option<Progress>,
+}
+
+impl Read for Shown {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        match (&mut self.progress, count) {
+            (progress, 0) => progress.take().map_or((), Progress::finish),
+            (Some(progress), count) => progress.advance(count as u64),
+            (None, _) => {}
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_beside_its_image() {
+        assert_eq!(signature_of("https://a/b.aci"), "https://a/b.aci.asc");
+        assert_eq!(signature_of("https://a/b?v=1"), "https://a/b.asc?v=1");
+    }
+}

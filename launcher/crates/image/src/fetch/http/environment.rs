@@ -1,0 +1,203 @@
+//! The environment that the libraries below read by themselves.
+//!
+//! Two things that we decide, they take from there: which authorities to
+//! trust (`SSL_CERT_FILE`, `SSL_CERT_DIR`), and which proxy to use, where
+//! minreq does not know `no_proxy`. To change the environment of a running
+//! program is not sound, so it is changed for the next one, which is the same
+//! program again.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use error::{Context as _, Error, Kind, Result};
+
+/// What variables have in front of their names where the libraries shall not see them.
+const HIDDEN: &str = "NOSECONE_";
+
+/// Tells that the program has begun anew for the sake of this file.
+const GUARD: &str = "NOSECONE_CA_FILE";
+
+/// The variables that minreq reads, or means to.
+const PROXIES: [&str; 5] = [
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
+/// Where distributions keep the certificates of authorities.
+const STORES: [&str; 3] = [
+    "/etc/ssl/certs",
+    "/etc/pki/tls/certs",
+    "/etc/ca-certificates/extracted",
+];
+
+/// Reads a variable of ours, also where it is hidden.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    let value = env::var_os(format!("{HIDDEN}{name}")).or_else(|| env::var_os(name));
+    value.map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Begins the program anew such that authorities in `ca_file` are trusted
+/// besides the system's. To be called before any work is done.
+///
+/// Returns nothing if that is so already, and an error if it cannot be.
+pub fn reexec_with_ca(ca_file: &Path) -> Option<Error> {
+    let file = match certificates(ca_file) {
+        Ok(file) => file,
+        Err(error) => return Some(error),
+    };
+    if env::var_os("SSL_CERT_FILE").is_some_and(|set| set == *file) {
+        return reexec_for_proxies();
+    }
+    if env::var_os(GUARD).is_some() {
+        return Some(Error::new(
+            Kind::Failed,
+            format!("`SSL_CERT_FILE` does not stay at `{}`", file.display()),
+        ));
+    }
+    let store = STORES.iter().map(Path::new).find(|store| store.is_dir());
+    Some(reexec(trusting(&file, store, |name| env::var_os(name))))
+}
+
+/// Begins the program anew if the environment names proxies and exceptions
+/// from them, such that the exceptions count. To be called before any work is
+/// done.
+///
+/// Returns nothing if there is nothing to do, and an error if it cannot be done.
+pub fn reexec_for_proxies() -> Option<Error> {
+    match hidden(|name| env::var_os(name)) {
+        changes if changes.is_empty() => None,
+        changes => Some(reexec(changes)),
+    }
+}
+
+type Changes = Vec<(OsString, Option<OsString>)>;
+
+/// Returns what makes a file of authorities count, besides the system's `store`.
+fn trusting(
+    file: &Path,
+    store: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Changes {
+    let mut changes = hidden(&variable);
+    // Who chose authorities by these variables has chosen against the system's.
+    let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(&variable);
+    if let ([None, None], Some(store)) = (chosen, store) {
+        changes.push(("SSL_CERT_DIR".into(), Some(store.into())));
+    }
+    changes.push(("SSL_CERT_FILE".into(), Some(file.into())));
+    changes.push((GUARD.into(), Some(file.into())));
+    changes
+}
+
+/// Returns what hides the proxies from minreq.
+fn hidden(variable: impl Fn(&str) -> Option<OsString>) -> Changes {
+    let mut changes = Changes::new();
+    for name in PROXIES {
+        if let Some(value) = variable(name) {
+            changes.push((format!("{HIDDEN}{name}").into(), Some(value)));
+            changes.push((name.into(), None));
+        }
+    }
+    changes
+}
+
+/// Returns the absolute path of a file that has certificates in it.
+fn certificates(path: &Path) -> Result<PathBuf> {
+    let what = || format!("cannot use `{}` as authorities", path.display());
+    let path = std::path::absolute(path).context(what)?;
+    let text = std::fs::read(&path).context(what)?;
+    let mark: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if !text.windows(mark.len()).any(|window| window == mark) {
+        // The library would say nothing, and trust nobody.
+        return Err(Error::invalid(what()).because("there is no certificate in PEM format in it"));
+    }
+    Ok(path)
+}
+
+/// Becomes this program again, with the same arguments; returns if that fails.
+fn reexec(changes: Changes) -> Error {
+    let mut arguments = env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command.args(arguments);
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Error::new(
+        Kind::Failed,
+        "cannot start `launcher` anew in another environment",
+    )
+    .because(command.exec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_no_authority() {
+        let directory = env::temp_dir().join(format!("ca-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("key.pem");
+        let message = |file: &Path| certificates(file).expect_err("refused").to_string();
+        let missing = format!(
+            "cannot use `{}` as authorities: No such file or directory",
+            file.display()
+        );
+        assert_eq!(message(&file), missing);
+        std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\n").expect("a file");
+        let wrong = format!(
+            "cannot use `{}` as authorities: there is no certificate in PEM format in it",
+            file.display()
+        );
+        assert_eq!(message(&file), wrong);
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    /// `NAME=VALUE`, or `NAME` for what is taken away.
+    fn shown(changes: Changes) -> Vec<String> {
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        let show = |(name, value): (OsString, Option<OsString>)| match value {
+            Some(value) => format!("{}={}", text(name), text(value)),
+            None => text(name),
+        };
+        changes.into_iter().map(show).collect()
+    }
+
+    fn trusted(set: &[(&str, &str)]) -> Vec<String> {
+        let store = Some(Path::new("/store"));
+        shown(trusting(Path::new("/ca.pem"), store, |name| {
+            let found = set.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.into())
+        }))
+    }
+
+    #[test]
+    fn authorities_that_were_chosen_are_not_widened_to_the_systems() {
+        let own = ["SSL_CERT_FILE=/ca.pem", "NOSECONE_CA_FILE=/ca.pem"];
+        assert_eq!(trusted(&[("SSL_CERT_DIR", "/mine")]), own);
+        assert_eq!(trusted(&[("SSL_CERT_FILE", "/mine.pem")]), own);
+        let besides = ["SSL_CERT_DIR=/store", own[0], own[1]];
+        assert_eq!(trusted(&[]), besides);
+    }
+
+    #[test]
+    fn no_proxy_is_left_where_exceptions_do_not_count() {
+        for name in PROXIES {
+            let changes = shown(hidden(|asked| (asked == name).then(|| "p:1".into())));
+            assert_eq!(changes, [format!("NOSECONE_{name}=p:1"), name.to_owned()]);
+        }
+        assert!(hidden(|_| None).is_empty());
+    }
+}

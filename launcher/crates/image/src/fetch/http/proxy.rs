@@ -1,0 +1,248 @@
+//! Which proxy a request goes through, as the environment says. Pure.
+//!
+//! The variables are curl's: `https_proxy`, `http_proxy`, `all_proxy` and
+//! `no_proxy`, each also in capitals, where the lower case wins. A name in
+//! `no_proxy` stands for itself and all names below it; networks (`10.0.0.0/8`)
+//! are not understood there.
+
+use crate::fetch::http::url::Url;
+
+/// The proxies of the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Proxies {
+    secure: Option<String>,
+    plain: Option<String>,
+    except: Vec<String>,
+}
+
+impl Proxies {
+    /// Asks `variable` for the values of the variables.
+    pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let either = |name: &str| {
+            let filled = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+            filled(name).or_else(|| filled(&name.to_uppercase()))
+        };
+        // Under a web server, HTTP_PROXY is the header `Proxy` of whoever
+        // asks (CVE-2016-5385).
+        let plain = match variable("REQUEST_METHOD") {
+            Some(_) => variable("http_proxy").filter(|value| !value.is_empty()),
+            None => either("http_proxy"),
+        };
+        let all = either("all_proxy");
+        let separator = |c: char| c == ',' || c.is_whitespace();
+        let except = either("no_proxy").unwrap_or_default();
+        Self {
+            secure: either("https_proxy").or_else(|| all.clone()),
+            plain: plain.or(all),
+            except: except
+                .split(separator)
+                .filter(|entry| !entry.is_empty())
+                .map(str::to_ascii_lowercase)
+                .collect(),
+        }
+    }
+
+    /// Returns the proxy for a URL, or nothing if the way is direct.
+    ///
+    /// # Errors
+    ///
+    /// The proxy is of a kind that is not supported.
+    pub(crate) fn choose(&self, url: &Url) -> Result<Option<Proxy>, String> {
+        let text = match url.secure {
+            true => &self.secure,
+            false => &self.plain,
+        };
+        match text {
+            Some(text) if !self.except.iter().any(|entry| covers(entry, url)) => {
+                Proxy::parse(text).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Tells whether an entry of `no_proxy` covers the host of a URL.
+fn covers(entry: &str, url: &Url) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    let (name, port) = entry.split_once(':').unwrap_or((entry, ""));
+    if !port.is_empty() && port != url.port.to_string() {
+        return false;
+    }
+    let name = name.trim_start_matches('.').trim_end_matches('.');
+    let host = url.host.trim_end_matches('.');
+    let address: Result<std::net::Ipv4Addr, _> = host.parse();
+    match host.strip_suffix(name) {
+        Some("") => !name.is_empty(),
+        // 4.10.0.0.1 is not below 10.0.0.1.
+        Some(before) => !name.is_empty() && before.ends_with('.') && address.is_err(),
+        None => false,
+    }
+}
+
+/// An HTTP proxy, which tunnels with `CONNECT`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    /// The name or IPv4 address.
+    pub(crate) host: String,
+    /// The port; 1080, as for curl, if none is given.
+    pub(crate) port: u16,
+    /// `USER:PASSWORD`, decoded.
+    pub(crate) login: Option<String>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl Proxy {
+    /// Reads `[http://][USER[:PASSWORD]@]HOST[:PORT][/]`. Messages leave the
+    /// text out: it may hold a password.
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme != "http" {
+            let kind: String = scheme.chars().filter(char::is_ascii_alphanumeric).collect();
+            return Err(format!(
+                "the environment names a proxy of kind `{kind}`, and only `http` proxies are supported"
+            ));
+        }
+        let rest = rest.trim_end_matches('/');
+        let (login, address) = match rest.rsplit_once('@') {
+            Some((login, address)) => (Some(decoded(login)), address),
+            None => (None, rest),
+        };
+        let wrong = || "the environment names a proxy that is not `http://HOST:PORT`".to_owned();
+        // The same host and port as in a URL, by the same rules.
+        let (host, port) = address.split_once(':').unwrap_or((address, "1080"));
+        let url = Url::parse(&format!("http://{host}:{port}/")).map_err(|_| wrong())?;
+        if address.contains('/') || login.as_ref().is_some_and(|login| login.contains('\n')) {
+            return Err(wrong());
+        }
+        Ok(Self {
+            host: url.host,
+            port: url.port,
+            login,
+        })
+    }
+}
+
+/// Undoes percent-encoding; what is none stays.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+        let code = match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        bytes.push(code.unwrap_or(first));
+        rest = match code {
+            Some(_) => after.get(2..).unwrap_or_default(),
+            None => after,
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(variables: &[(&str, &str)]) -> Proxies {
+        Proxies::read(|name| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn way(variables: &[(&str, &str)], url: &str) -> String {
+        let url = Url::parse(url).expect("a URL");
+        match proxies(variables).choose(&url) {
+            Ok(Some(proxy)) => format!("{proxy:?}"),
+            Ok(None) => "direct".to_owned(),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_not_passed_over() {
+        let socks = "the environment names a proxy of kind `socks5h`, and only `http` proxies are supported";
+        let none = "the environment names a proxy that is not `http://HOST:PORT`";
+        for (value, message) in [
+            ("socks5h://p:1", socks),
+            ("p:x", none),
+            ("p:99999", none),
+            ("http://[::1]:3128", none),
+            ("http://p:1/x", none),
+            ("http://u:secret%0aX: y@p:1", none),
+        ] {
+            let shown = way(&[("https_proxy", value)], "https://example.com/");
+            assert_eq!(shown, message, "{value}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_covers_whole_names_only() {
+        for (except, host, covered) in [
+            ("ample.com", "example.com", false),
+            ("example.com", "example.com.evil.org", false),
+            ("0.0.1", "127.0.0.1", false),
+            ("10.0.0.0/8", "10.1.2.3", false),
+            (".", "example.com", false),
+            ("example.com:8443", "example.com", false),
+            ("example.com", "example.com", true),
+            ("example.com:443", "example.com", true),
+            ("example.com", "www.example.com", true),
+            (".Example.com", "EXAMPLE.com", true),
+            ("a.b, example.com", "www.example.com", true),
+            ("a.b example.com", "example.com", true),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("*", "example.com", true),
+        ] {
+            let variables = [("https_proxy", "http://p:3128"), ("no_proxy", except)];
+            let way = way(&variables, &format!("https://{host}/"));
+            let expected = if covered { "direct" } else { "p:3128" };
+            assert_eq!(way, expected, "{except} {host}");
+        }
+    }
+
+    #[test]
+    fn the_header_of_a_web_request_is_no_proxy() {
+        let variables = [("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")];
+        assert_eq!(way(&variables, "http://example.com/"), "direct");
+        assert_eq!(way(&variables[..1], "http://example.com/"), "p:1");
+    }
+
+    #[test]
+    fn the_proxy_of_the_scheme_comes_before_the_one_for_all() {
+        let all = [
+            ("ALL_PROXY", "a:1"),
+            ("https_proxy", "s:2"),
+            ("HTTPS_PROXY", "t:3"),
+        ];
+        assert_eq!(way(&all, "https://example.com/"), "s:2");
+        assert_eq!(way(&all, "http://example.com/"), "a:1");
+        assert_eq!(
+            way(&[("https_proxy", "")], "https://example.com/"),
+            "direct"
+        );
+        assert_eq!(
+            way(&[("https_proxy", "p")], "https://example.com/"),
+            "p:1080"
+        );
+    }
+
+    #[test]
+    fn a_login_is_decoded_and_never_shown() {
+        let proxy = Proxy::parse("http://me:p%40ss%zz@p:3128/").expect("a proxy");
+        assert_eq!(proxy.login.as_deref(), Some("me:p@ss%zz"));
+        assert_eq!(format!("{proxy:?}"), "p:3128");
+    }
+}

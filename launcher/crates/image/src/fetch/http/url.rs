@@ -1,0 +1,320 @@
+//! Addresses of HTTP and HTTPS, read strictly. Pure.
+//!
+//! What a server answers with ends up in a request line, so nothing gets
+//! through here that could end that line: control characters are refused,
+//! blanks and what is not ASCII are percent-encoded. What two programs could
+//! read differently (a user before the host, a backslash) is refused.
+
+use std::fmt;
+
+use error::quote::quoted;
+
+/// An address, taken apart. The fragment is gone: it is none of the server's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// It is `https`, not `http`.
+    pub(crate) secure: bool,
+    /// A name or an IPv4 address, in lower case.
+    pub(crate) host: String,
+    /// The port, also if it is the scheme's own.
+    pub(crate) port: u16,
+    /// Path and query; starts with `/`.
+    target: String,
+}
+
+/// An absolute URL, without the port if it is the scheme's own.
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port != port_of(self.secure) {
+            write!(f, ":{}", self.port)?;
+        }
+        f.write_str(&self.target)
+    }
+}
+
+const fn port_of(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+impl Url {
+    /// Reads an absolute URL.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that has the text in it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| {
+            let shown = quoted(&without_login(text));
+            format!("{shown} is no URL that can be fetched: {why}")
+        };
+        if text.chars().any(char::is_control) {
+            return Err(wrong("it has a control character in it"));
+        }
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| wrong("it does not start with `https://`"))?;
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(wrong("it is neither `https` nor `http`")),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err(wrong("credentials do not belong into a URL"));
+        }
+        if authority.starts_with('[') {
+            return Err(wrong(
+                "addresses of IPv6 are not supported; a host name is needed",
+            ));
+        }
+        let (host, port) = match authority.split_once(':') {
+            None | Some((_, "")) => (authority.trim_end_matches(':'), port_of(secure)),
+            Some((host, port)) => match number(port) {
+                Some(port) if port > 0 => (host, port),
+                _ => return Err(wrong("the port is not a number from 1 to 65535")),
+            },
+        };
+        let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if host.is_empty() || !host.bytes().all(sound) {
+            return Err(wrong("that is no host"));
+        }
+        Ok(Self {
+            secure,
+            host: host.to_ascii_lowercase(),
+            port,
+            target: encoded(target),
+        })
+    }
+
+    /// Resolves what a server gave as `Location` (RFC 3986, section 5.2).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::parse`].
+    pub(crate) fn join(&self, location: &str) -> Result<Self, String> {
+        let location = location.trim();
+        if location.chars().any(char::is_control) {
+            return Self::parse(location);
+        }
+        let end = location.find(['/', '?', '#']).unwrap_or(location.len());
+        if location[..end].contains(':') {
+            return Self::parse(location);
+        }
+        if location.starts_with("//") {
+            let scheme = if self.secure { "https" } else { "http" };
+            return Self::parse(&format!("{scheme}:{location}"));
+        }
+        let relative = location.split('#').next().unwrap_or_default();
+        let (path, _) = split_query(&self.target);
+        let target = if relative.is_empty() {
+            self.target.clone()
+        } else if let Some(query) = relative.strip_prefix('?') {
+            format!("{path}?{query}")
+        } else {
+            let (new, query) = split_query(relative);
+            let merged = if new.starts_with('/') {
+                new.to_owned()
+            } else {
+                let directory = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+                format!("{directory}{new}")
+            };
+            let path = without_dots(&merged);
+            match query {
+                Some(query) => format!("{path}?{query}"),
+                None => path,
+            }
+        };
+        Ok(Self {
+            target: encoded(&target),
+            ..self.clone()
+        })
+    }
+    /// Tells whether what goes there stays on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let address: Result<std::net::Ipv4Addr, _> = self.host.parse();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// Takes a login out of what may be a URL: it is not for messages.
+fn without_login(text: &str) -> String {
+    let start = text.find("://").map_or(0, |colon| colon + 3);
+    let (scheme, rest) = text.split_at(start);
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}...@{host}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Digits only: `parse` alone takes `+1`, too.
+fn number(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+fn split_query(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+/// Takes `.` and `..` out of an absolute path (RFC 3986, section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut pieces = path.split('/').skip(1).peekable();
+    while let Some(piece) = pieces.next() {
+        let last = pieces.peek().is_none();
+        match piece {
+            "." | ".." => {
+                if piece == ".." {
+                    kept.pop();
+                }
+                if last {
+                    kept.push("");
+                }
+            }
+            piece => kept.push(piece),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+/// Makes a path and query fit for a request line.
+fn encoded(target: &str) -> String {
+    let mut text = String::with_capacity(target.len() + 1);
+    if !target.starts_with('/') {
+        text.push('/');
+    }
+    for &byte in target.as_bytes() {
+        match byte {
+            b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f.. => {
+                text.push_str(&format!("%{byte:02X}"));
+            }
+            byte => text.push(char::from(byte)),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("a URL")
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (text, why) in [
+            (
+                "https://user:password@example.com/",
+                "credentials do not belong into a URL",
+            ),
+            (
+                "https://me:secret@example.com:0/",
+                "`https://...@example.com:0/` is no URL that can be fetched: credentials",
+            ),
+            ("me:secret@example.com", "`...@example.com` is no URL"),
+            ("https://example.com\\@evil.example/", "credentials"),
+            ("https://example.com:80a/", "the port is not a number"),
+            ("https://example.com:+80/", "the port is not a number"),
+            ("https://example.com:0/", "the port is not a number"),
+            ("https://example.com:65536/", "the port is not a number"),
+            ("https://exam ple.com/", "that is no host"),
+            ("https:///x", "that is no host"),
+            ("https://b\u{fc}cher.example/", "that is no host"),
+            ("https://[::1]/", "addresses of IPv6 are not supported"),
+            ("ftp://example.com/", "it is neither `https` nor `http`"),
+            ("example.com/app", "it does not start with `https://`"),
+            (
+                "https://example.com/\r\nHost: evil",
+                "it has a control character in it",
+            ),
+        ] {
+            let error = Url::parse(text).expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_location_cannot_end_the_request_line() {
+        let base = url("https://example.com/");
+        for location in ["/a\r\nX: y", "a\nb", "https://example.com/\r\n"] {
+            // White space at the ends is none of the location's.
+            match base.join(location) {
+                Ok(joined) => assert_eq!(joined.to_string(), "https://example.com/"),
+                Err(error) => assert!(error.contains("control character"), "{error}"),
+            }
+        }
+        assert_eq!(
+            base.join("/a b\u{e9}\"").expect("a URL").to_string(),
+            "https://example.com/a%20b%C3%A9%22"
+        );
+    }
+
+    #[test]
+    fn a_relative_location_is_resolved_as_the_rfc_does() {
+        let base = url("http://a/b/c/d;p?q");
+        for (location, resolved) in [
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g/"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y", "http://a/b/c/g?y"),
+            ("#s", "http://a/b/c/d;p?q"),
+            ("g#s", "http://a/b/c/g"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../../../g", "http://a/g"),
+            ("g?y=../x", "http://a/b/c/g?y=../x"),
+            ("https://h:8443/x", "https://h:8443/x"),
+        ] {
+            assert_eq!(
+                base.join(location).expect(location).to_string(),
+                resolved,
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_is_written_in_one_way() {
+        for (text, written) in [
+            ("HTTPS://Example.COM", "https://example.com/"),
+            ("https://example.com:443/a", "https://example.com/a"),
+            ("http://example.com:?a=1#b", "http://example.com/?a=1"),
+            ("http://example.com:443/", "http://example.com:443/"),
+        ] {
+            assert_eq!(url(text).to_string(), written);
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_this_machine() {
+        for other in [
+            "http://localhost.example.com/",
+            "http://127.0.0.1.example.com/",
+            "http://128.0.0.1/",
+            "http://0.0.0.0/",
+        ] {
+            assert!(!url(other).is_loopback(), "{other}");
+        }
+        for own in [
+            "http://localhost/",
+            "http://127.0.0.1/",
+            "http://127.1.2.3/",
+        ] {
+            assert!(url(own).is_loopback(), "{own}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One request and its answer: the only file that knows minreq.
+//!
+//! minreq has one time-out, for an answer as a whole, which a large download
+//! on a slow line exceeds however well it goes. So each request has a thread
+//! that reads with no time-out, and hands over through a bounded queue; who
+//! takes from the queue gives up when nothing comes. A thread that was given
+//! up ends with its connection or with the program, whichever is first.
+//!
+//! # Not here
+//!
+//! Redirects, retries, resuming, lengths: minreq's redirects take credentials
+//! along to another host, and it takes a body that ends early for a whole one.
+//!
+//! An end within a chunked body, or of one without any length, is one that
+//! even we cannot see, unless TLS does: minreq 3 keeps to itself how much of a
+//! chunk is still to come, and reads the end of a connection as the last chunk.
+//! There, what reads the document has to notice: an archive and its compressed
+//! form have ends of their own, a signature has a last line, and a page of
+//! which the end is missing names fewer places, none of which is trusted.
+
+use std::io::Read as _;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::fetch::http::headers::Headers;
+use crate::fetch::http::proxy::Proxy;
+use crate::fetch::http::unchecked::Relay;
+use crate::fetch::http::url::Url;
+
+/// Size of the pieces that are handed over, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// How many pieces may wait: enough to overlap reading with work, and all the
+/// memory that a download takes.
+const WAITING: usize = 4;
+
+/// Most bytes of the header of an answer.
+const HEADERS: usize = 64 << 10;
+
+/// A request for a document.
+pub(crate) struct Ask<'a> {
+    /// What to get.
+    pub(crate) url: &'a Url,
+    /// Fields, checked to hold no control characters.
+    pub(crate) fields: Vec<(&'static str, String)>,
+    /// The way there, if not direct.
+    pub(crate) proxy: Option<Proxy>,
+    /// Believe any certificate. For HTTPS, and without a proxy.
+    pub(crate) unchecked: bool,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For the connection to stand, and the server to begin to answer.
+    pub(crate) head: Duration,
+    /// For the next piece of the body.
+    pub(crate) idle: Duration,
+}
+
+/// The beginning of an answer.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// 200, 404, ...
+    pub(crate) status: u16,
+    /// The words after it.
+    pub(crate) reason: String,
+    /// The fields.
+    pub(crate) headers: Headers,
+}
+
+/// The rest of an answer, piece by piece.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pieces: Receiver<Event>,
+    idle: Duration,
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The cause in a few words.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) hint: Option<&'static str>,
+    /// Another try may do better.
+    pub(crate) passing: bool,
+}
+
+impl Fault {
+    fn passing(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: None,
+            passing: true,
+        }
+    }
+
+    fn lasting(what: impl Into<String>) -> Self {
+        Self {
+            passing: false,
+            ..Self::passing(what)
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Head(Head),
+    Piece(Vec<u8>),
+    End,
+    Fault(Fault),
+}
+
+/// Sends a request, and waits until the server begins to answer.
+pub(crate) fn send(ask: &Ask<'_>, patience: Patience) -> Result<(Head, Body), Fault> {
+    let mut address = ask.url.to_string();
+    let mut relay = None;
+    let mut proxy = ask.proxy.clone();
+    if ask.unchecked {
+        let (new, way) = Relay::start(&ask.url.host, ask.url.port).map_err(|e| io_fault(&e))?;
+        // What is then left for minreq is the same without TLS. The port stays
+        // out of the field `Host` where it is that of HTTPS.
+        address = address.replacen("https:", "http:", 1);
+        (relay, proxy) = (Some(new), Some(way));
+    }
+    let mut request = minreq::get(address)
+        .with_follow_redirects(false)
+        .with_max_headers_size(HEADERS);
+    for (name, value) in &ask.fields {
+        request = request.with_header(*name, value);
+    }
+    if let Some(Proxy { host, port, login }) = &proxy {
+        let login = login
+            .as_ref()
+            .map_or(String::new(), |login| format!("{login}@"));
+        let proxy = minreq::Proxy::new(format!("http://{login}{host}:{port}"))
+            .map_err(|error| Fault::lasting(error.to_string()))?;
+        request = request.with_proxy(proxy);
+    }
+    let way = ask.proxy.as_ref().map(|proxy| format!("{proxy:?}"));
+    let (sender, pieces) = sync_channel(WAITING);
+    std::thread::Builder::new()
+        .name("fetch".to_owned())
+        .spawn(move || {
+            let last = match receive(request, relay.as_ref(), &sender) {
+                Ok(()) => Event::End,
+                Err(error) => {
+                    // What minreq sees then is only that the relay hangs up.
+                    let cause = relay.and_then(|relay| relay.failure());
+                    let error = cause.map_or(error, minreq::Error::IoError);
+                    Event::Fault(fault(&error, way.as_deref()))
+                }
+            };
+            // Nobody may be there any more.
+            let _ = sender.send(last);
+        })
+        .map_err(|error| Fault::lasting(format!("cannot start a thread: {error}")))?;
+    let body = Body {
+        pieces,
+        idle: patience.idle,
+    };
+    match body.wait(patience.head)? {
+        Event::Head(head) => Ok((head, body)),
+        Event::Fault(fault) => Err(fault),
+        Event::Piece(_) | Event::End => Err(Fault::passing("there was no answer")),
+    }
+}
+
+/// Reads an answer to its end, or until nobody takes it any more.
+fn receive(
+    request: minreq::Request,
+    relay: Option<&Relay>,
+    sender: &SyncSender<Event>,
+) -> Result<(), minreq::Error> {
+    let mut answer = request.send_lazy()?;
+    let head = Head {
+        status: answer.status_code,
+        reason: std::mem::take(&mut answer.reason_phrase),
+        headers: Headers(answer.headers.clone()),
+    };
+    let counted = matches!(head.headers.length(), Ok(Some(_)));
+    if sender.send(Event::Head(head)).is_err() {
+        return Ok(());
+    }
+    loop {
+        let mut piece = vec![0; PIECE];
+        match answer.read(&mut piece) {
+            // With a length, more than the relay's end would be noticed.
+            Ok(0) if counted => return Ok(()),
+            Ok(0) => {
+                let failure = relay.and_then(Relay::failure).map(minreq::Error::IoError);
+                return failure.map_or(Ok(()), Err);
+            }
+            Ok(length) => piece.truncate(length),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(minreq::Error::IoError(error)),
+        }
+        if sender.send(Event::Piece(piece)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+impl Body {
+    /// Returns the next piece; nothing after the last.
+    pub(crate) fn next(&self) -> Result<Option<Vec<u8>>, Fault> {
+        match self.wait(self.idle)? {
+            Event::Piece(piece) => Ok(Some(piece)),
+            Event::Fault(fault) => Err(fault),
+            Event::End | Event::Head(_) => Ok(None),
+        }
+    }
+
+    fn wait(&self, time: Duration) -> Result<Event, Fault> {
+        self.pieces.recv_timeout(time).map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
+                Fault::passing(format!("nothing came for {}", seconds(time)))
+            }
+            RecvTimeoutError::Disconnected => Fault::passing("the connection broke"),
+        })
+    }
+}
+
+/// `1 second`, `30 seconds`, `0.2 seconds`.
+fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        1.0 => "1 second".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+/// What minreq says in place of a reason where there is no status line. The
+/// status that it makes up then, 503, is one for which we try again.
+pub(crate) const NO_ANSWER: &str = "Server did not provide a status line";
+
+/// Says what an error of minreq means for the user.
+fn fault(error: &minreq::Error, proxy: Option<&str>) -> Fault {
+    use minreq::Error;
+    let proxy = proxy.unwrap_or_default();
+    match error {
+        Error::IoError(error) => io_fault(error),
+        Error::RustlsCreateConnection(error) => tls_fault(&error.to_string()),
+        Error::AddressNotFound => Fault::lasting("the host has no address"),
+        Error::BadProxy => Fault::lasting(format!("proxy `{proxy}` does not let us through")),
+        Error::ProxyConnect => Fault::passing(format!("proxy `{proxy}` does not answer")),
+        Error::InvalidProxyCreds | Error::BadProxyCreds => {
+            Fault::lasting(format!("proxy `{proxy}` does not accept the credentials"))
+        }
+        other => Fault::lasting(other.to_string()),
+    }
+}
+
+fn io_fault(error: &std::io::Error) -> Fault {
+    use std::io::ErrorKind;
+    let text = error.to_string();
+    // Whether a host name does not exist or could not be looked up just now
+    // is told apart by the words of getaddrinfo(3) only.
+    if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
+        let what = format!("the host's address cannot be found: {why}");
+        return match why.contains("emporary failure") {
+            true => Fault::passing(what),
+            false => Fault::lasting(what),
+        };
+    }
+    match error.kind() {
+        // rustls gives what is wrong with a certificate this way.
+        ErrorKind::InvalidData => tls_fault(&text),
+        ErrorKind::UnexpectedEof => Fault::passing("the connection broke"),
+        _ if text == "invalid dns name" => Fault::lasting("that is no host name"),
+        _ => Fault::passing(text.split(" (os error ").next().unwrap_or_default()),
+    }
+}
+
+fn tls_fault(text: &str) -> Fault {
+    let unknown = "`--ca-file FILE` adds the authority that signed for this server";
+    let (what, hint) = if text.contains("UnknownIssuer") {
+        let what = "no authority that we know signed the server's certificate";
+        (what.to_owned(), Some(unknown))
+    } else if text.contains("No CA certificates were loaded") {
+        let what = "this machine has no certificates of authorities";
+        (what.to_owned(), Some(unknown))
+    } else if let Some(why) = text.strip_prefix("invalid peer certificate: ") {
+        (format!("the server's certificate is not good: {why}"), None)
+    } else if text.contains("InvalidContentType") {
+        ("the server does not speak TLS".to_owned(), None)
+    } else {
+        (text.to_owned(), None)
+    };
+    Fault {
+        hint,
+        ..Fault::lasting(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_lasts() {
+        for (text, what, hinted) in [
+            (
+                "invalid peer certificate: UnknownIssuer",
+                "no authority that we know signed the server's certificate",
+                true,
+            ),
+            (
+                "unexpected error: No CA certificates were loaded from the system",
+                "this machine has no certificates of authorities",
+                true,
+            ),
+            (
+                "invalid peer certificate: Expired",
+                "the server's certificate is not good: Expired",
+                false,
+            ),
+            (
+                "received corrupt message of type InvalidContentType",
+                "the server does not speak TLS",
+                false,
+            ),
+        ] {
+            let fault = io_fault(&Error::new(ErrorKind::InvalidData, text));
+            assert_eq!(fault.what, what);
+            assert!(!fault.passing, "{text}");
+            assert_eq!(fault.hint.is_some(), hinted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_not_asked_for_again() {
+        let fault = |why| {
+            let text = format!("failed to lookup address information: {why}");
+            io_fault(&Error::other(text))
+        };
+        let start = "the host's address cannot be found";
+        let unknown = Fault::lasting(format!("{start}: Name or service not known"));
+        assert_eq!(fault("Name or service not known"), unknown);
+        let later = "Temporary failure in name resolution";
+        assert_eq!(fault(later), Fault::passing(format!("{start}: {later}")));
+    }
+
+    #[test]
+    fn what_the_kernel_says_is_said_without_its_number() {
+        let refused = rustix::io::Errno::CONNREFUSED.into();
+        assert_eq!(io_fault(&refused), Fault::passing("Connection refused"));
+    }
+}

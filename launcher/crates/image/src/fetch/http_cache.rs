@@ -1,0 +1,175 @@
+//! What was fetched from an address before: small files beside the names.
+//!
+//! ```text
+//! names/url-HASH     JSON: the address, the image ID, and the server's word on
+//!                    how long and against what its answer can be held
+//! ```
+//!
+//! The file is also the lock under which an address is fetched, so that who
+//! wants the same image waits, and finds it fetched.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use crate::fetch::http::{Freshness, Validators};
+use appc::digest::{Hasher, ImageId};
+use appc::json::{self, Object, Value};
+use error::{Context as _, Result};
+use sys::dirs::Dirs;
+
+/// Longest file that is read, in bytes.
+const LIMIT: u64 = 64 << 10;
+
+/// An address, locked.
+pub(crate) struct Remembered {
+    url: String,
+    file: File,
+}
+
+/// What is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Copy {
+    /// The image that was there.
+    pub(crate) id: ImageId,
+    /// By which the server recognises it.
+    pub(crate) validators: Validators,
+    /// Until when the server need not be asked, in seconds since 1970.
+    pub(crate) fresh_until: u64,
+    /// When the server was asked last, in nanoseconds since 1970.
+    pub(crate) asked: u64,
+}
+
+impl Remembered {
+    /// Opens what is known of an address, and waits until nobody else fetches it.
+    pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
+        let what = || format!("cannot look up what was fetched from `{url}`");
+        let name = format!("url-{}", hash(url));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(dirs.names()?, &name, flags, mode).context(what)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).context(what)?;
+        Ok(Self {
+            url: url.to_owned(),
+            file: File::from(file),
+        })
+    }
+
+    /// Returns what is known; what a crash left of it is as good as nothing.
+    pub(crate) fn read(&mut self) -> Result<Option<Copy>> {
+        let mut text = Vec::new();
+        self.file
+            .rewind()
+            .and_then(|()| (&mut self.file).take(LIMIT).read_to_end(&mut text))
+            .context(|| format!("cannot read what was fetched from `{}`", self.url))?;
+        Ok(understand(&text, &self.url))
+    }
+
+    /// Remembers what was fetched now.
+    pub(crate) fn write(
+        &mut self,
+        id: &ImageId,
+        validators: &Validators,
+        fresh: Freshness,
+    ) -> Result<()> {
+        let now = now();
+        let seconds = match fresh.no_store {
+            true => 0,
+            false => fresh.max_age.unwrap_or(0),
+        };
+        let copy = Copy {
+            id: *id,
+            validators: validators.clone(),
+            fresh_until: now.saturating_add(seconds),
+            asked: moment(),
+        };
+        self.file
+            .rewind()
+            .and_then(|()| self.file.set_len(0))
+            .and_then(|()| self.file.write_all(text(&copy, &self.url).as_bytes()))
+            .context(|| format!("cannot remember what was fetched from `{}`", self.url))
+    }
+}
+
+/// Returns what stands for an address in the name of a file.
+pub(crate) fn hash(url: &str) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(url.as_bytes());
+    let hash = hasher.finish().short();
+    hash.trim_start_matches("sha512-").to_owned()
+}
+
+/// Returns the time, in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs())
+}
+
+/// Returns the time, in nanoseconds since 1970: two processes seldom share one.
+pub(crate) fn moment() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn text(copy: &Copy, url: &str) -> String {
+    let value: Value = Object::new()
+        .with("url", url)
+        .with("id", copy.id.to_string())
+        .with_some("etag", copy.validators.etag.as_deref())
+        .with_some("lastModified", copy.validators.last_modified.as_deref())
+        .with("freshUntil", copy.fresh_until)
+        .with("asked", copy.asked)
+        .into();
+    format!("{value:#}\n")
+}
+
+fn understand(text: &[u8], url: &str) -> Option<Copy> {
+    let value = json::parse(text).ok()?;
+    if value.text("url")? != url {
+        return None;
+    }
+    Some(Copy {
+        id: ImageId::parse(&value.text("id")?).ok()?,
+        validators: Validators {
+            etag: value.text("etag"),
+            last_modified: value.text("lastModified"),
+        },
+        fresh_until: value.number("freshUntil")?,
+        asked: value.number("asked")?,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn copy() -> Copy {
+        Copy {
+            id: Hasher::new().finish(),
+            validators: Validators {
+                etag: Some("\"a\"".to_owned()),
+                last_modified: None,
+            },
+            fresh_until: 12,
+            asked: 10,
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_another_address_or_cut_short_is_nothing() {
+        let text = text(&copy(), "https://a");
+        assert_eq!(understand(text.as_bytes(), "https://b"), None);
+        for end in 0..text.len() - 2 {
+            assert_eq!(understand(&text.as_bytes()[..end], "https://a"), None);
+        }
+    }
+
+    #[test]
+    fn what_was_remembered_is_read_back() {
+        let text = text(&copy(), "https://a");
+        assert_eq!(understand(text.as_bytes(), "https://a"), Some(copy()));
+    }
+}

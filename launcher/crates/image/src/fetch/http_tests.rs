@@ -1,0 +1,187 @@
+//! Drives [`Web`] against a server that does what its script says.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::*;
+use error::{Error, Kind};
+
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+/// What the server does with one connection.
+#[derive(Clone)]
+enum Act {
+    /// Send this and close.
+    Say(String),
+    /// Send this, then nothing more, and keep the connection.
+    Hang(String),
+    /// Be a proxy that lets the request through, to itself; send this and close.
+    Tunnel(String),
+    /// Send this, then zeros until the other side goes away.
+    Endless(String),
+}
+
+fn say(text: impl Into<String>) -> Act {
+    Act::Say(text.into())
+}
+
+/// A server, and the requests that it has seen.
+struct Server {
+    port: u16,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers one connection after the other as the script says, then none.
+    fn new(script: Vec<Act>) -> Self {
+        Self::own(|_| script)
+    }
+
+    /// The same, for a script that knows the port.
+    fn own(script: impl FnOnce(u16) -> Vec<Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let port = listener.local_addr().expect("an address").port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (script, log) = (script(port), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for act in script {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                log.lock().expect("no panic").push(request(&stream));
+                // The other side may be gone, which is its own affair.
+                match act {
+                    Act::Say(text) => {
+                        let _ = stream.write_all(text.as_bytes());
+                    }
+                    Act::Tunnel(text) => {
+                        let _ = stream.write_all(b"HTTP/1.1 200 Go\r\n\r\n");
+                        log.lock().expect("no panic").push(request(&stream));
+                        let _ = stream.write_all(text.as_bytes());
+                    }
+                    Act::Hang(text) => {
+                        let _ = stream.write_all(text.as_bytes());
+                        kept.push(stream);
+                    }
+                    Act::Endless(text) => {
+                        let _ = stream.write_all(text.as_bytes());
+                        while stream.write_all(&[0; 4096]).is_ok() {}
+                    }
+                }
+            }
+            // Keeps what hangs, and refuses what comes after the script.
+            drop(listener);
+            std::thread::sleep(Duration::from_secs(20));
+        });
+        Self { port, seen }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Returns the requests so far.
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("no panic").clone()
+    }
+
+    /// Returns the values of a field, one for each request; `-` where it is not.
+    fn field(&self, name: &str) -> Vec<String> {
+        let value = |request: &String| {
+            let field = request.lines().find_map(|line| {
+                let (key, value) = line.split_once(": ")?;
+                (key == name).then(|| value.to_owned())
+            });
+            field.unwrap_or_else(|| "-".to_owned())
+        };
+        self.seen().iter().map(value).collect()
+    }
+}
+
+fn request(stream: &TcpStream) -> String {
+    let mut text = String::new();
+    for line in BufReader::new(stream).lines().map_while(|line| line.ok()) {
+        if line.is_empty() {
+            break;
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn options() -> Options {
+    Options {
+        ca_file: None,
+        insecure_tls: false,
+        allow_http: true,
+        credentials: Credentials::default(),
+        attempts: 3,
+    }
+}
+
+/// A [`Web`] that has little patience.
+fn hasty(options: Options) -> Web {
+    let patience = Patience {
+        head: Duration::from_millis(600),
+        idle: Duration::from_millis(500),
+    };
+    let pause = Duration::from_millis(1);
+    Web::with(options, Proxies::default(), patience, pause)
+}
+
+fn web() -> Web {
+    hasty(options())
+}
+
+/// The same behind a proxy.
+fn behind(proxy: &str, options: Options) -> Web {
+    let proxies = Proxies::read(|name| (name == "http_proxy").then(|| proxy.to_owned()));
+    let Web(plain) = web();
+    Web::with(options, proxies, plain.patience, plain.pause)
+}
+
+/// Credentials for both names of this machine, at these ports.
+fn known_at(name: &str, domains: &[String]) -> Credentials {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = std::env::temp_dir().join(format!("auth-http-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = directory.join("a.json");
+    let domains = domains.join("\", \"");
+    let text = format!(
+        r#"{{"kind": "auth", "domains": ["{domains}"], "type": "oauth", "credentials": {{"token": "t"}}}}"#
+    );
+    std::fs::write(&file, text).expect("a file");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("a mode");
+    let credentials = Credentials::load(&[PathBuf::from(&directory)]).expect("credentials");
+    std::fs::remove_dir_all(&directory).expect("removed");
+    credentials
+}
+
+/// Fetches all of a download; gives the text, or the message.
+fn fetch(web: &Web, url: &str) -> std::result::Result<String, String> {
+    let mut download = match web.open(url, None, Have::default()) {
+        Ok(Answer::Download(download)) => download,
+        Ok(Answer::Unchanged(_)) => return Ok("unchanged".to_owned()),
+        Err(refusal) => return Err(refusal.to_string()),
+    };
+    let mut text = String::new();
+    match download.read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What `fetch` gives for a refusal.
+fn refused<T>(server: &Server, path: &str, why: &str) -> std::result::Result<T, String> {
+    Err(format!("cannot fetch `{}`: {why}", server.url(path)))
+}
+
+#[path = "http_tests/download.rs"]
+mod download;
+#[path = "http_tests/redirect.rs"]
+mod redirect;
+#[path = "http_tests/retry.rs"]
+mod retry;

@@ -1,0 +1,73 @@
+//! What an operator gives up of the checks, each by its own name.
+
+use error::{Error, Result};
+
+/// The checks that are given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Insecure {
+    /// Nobody need have signed an image.
+    pub image: bool,
+    /// Servers need not prove who they are.
+    pub tls: bool,
+    /// Servers may be asked without encryption, where they do not answer with it.
+    pub http: bool,
+    /// Keys may come over connections that prove nothing.
+    pub pubkey: bool,
+}
+
+impl Insecure {
+    /// Reads names with commas between them.
+    ///
+    /// # Errors
+    ///
+    /// There is no such check.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut insecure = Self::default();
+        for name in text.split(',') {
+            match name {
+                "none" => {}
+                "image" => insecure.image = true,
+                "tls" => insecure.tls = true,
+                "http" => insecure.http = true,
+                "pubkey" => insecure.pubkey = true,
+                "all-fetch" => {
+                    insecure = Self {
+                        image: true,
+                        tls: true,
+                        http: true,
+                        pubkey: true,
+                    };
+                }
+                other => {
+                    return Err(
+                        Error::usage(format!("there is no check `{other}` to give up"))
+                            .hint("`image`, `tls`, `http`, `pubkey`; `all-fetch` is all of them"),
+                    );
+                }
+            }
+        }
+        Ok(insecure)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named_is_given_up() {
+        let insecure = Insecure::parse("image,http").unwrap();
+        assert!(insecure.image && insecure.http && !insecure.tls && !insecure.pubkey);
+        assert_eq!(Insecure::parse("none").unwrap(), Insecure::default());
+    }
+
+    #[test]
+    fn a_check_that_there_is_not_cannot_be_given_up() {
+        assert_eq!(
+            Insecure::parse("image,al").unwrap_err().to_string(),
+            "there is no check `al` to give up\n\
+             hint: `image`, `tls`, `http`, `pubkey`; `all-fetch` is all of them"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! From what a person typed to a stored image: HTTP, discovery, credentials.
+
+pub mod begun;
+pub mod credentials;
+pub(crate) mod discovery;
+pub mod fetcher;
+pub mod http;
+pub(crate) mod http_cache;
+pub mod insecure;
+pub mod keys;
+pub mod local;
+pub(crate) mod meta_tags;
+pub mod options;
+pub mod pieces;

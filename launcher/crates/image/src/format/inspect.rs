@@ -1,0 +1,179 @@
+//! Reads an archive without unpacking it: what it is, and what a plan needs to
+//! know of its files. Changes nothing and needs no privileges.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+
+use crate::archive::stream;
+use crate::format::aci::{Entry, EntryKind, Limits, walk};
+use crate::store::rootfs::{Rootfs, Status};
+use appc::digest::ImageId;
+use appc::manifest::{Checked, ImageManifest};
+use error::{Context as _, Result};
+
+/// What an archive is.
+pub struct Survey {
+    /// The hash of its tar.
+    pub id: ImageId,
+    /// Its manifest, and what is odd about it.
+    pub manifest: Checked<ImageManifest>,
+    /// Its files, as far as they were remembered.
+    pub index: Index,
+}
+
+/// Reads a whole archive; `name` is what messages call it.
+///
+/// # Errors
+///
+/// Everything that would keep it from being stored, except the disk's refusals.
+pub fn survey(file: File, name: &str) -> Result<Survey> {
+    read(file).context(|| format!("image `{name}` is not valid"))
+}
+
+/// Reads a whole archive for its manifest alone; who calls it names the file.
+///
+/// # Errors
+///
+/// As for [`survey`].
+pub fn check(file: File) -> Result<Checked<ImageManifest>> {
+    Ok(read(file)?.manifest)
+}
+
+fn read(file: File) -> Result<Survey> {
+    let mut index = Index::default();
+    let (manifest, id) = stream::through(file, |tar| {
+        let manifest = walk(tar, &Limits::default(), None, &mut |entry| index.add(entry))?;
+        ImageManifest::parse(&manifest)
+    })?;
+    Ok(Survey {
+        id,
+        manifest,
+        index,
+    })
+}
+
+/// The paths of an archive. Of its contents only the tables of users and
+/// groups are kept.
+#[derive(Default)]
+pub struct Index {
+    nodes: BTreeMap<PathBuf, Node>,
+}
+
+struct Node {
+    status: Status,
+    kind: EntryKind,
+    content: Option<Vec<u8>>,
+}
+
+/// Files whose content identities are resolved with, and their longest size.
+const TABLES: [&str; 2] = ["passwd", "group"];
+const TABLE_LIMIT: u64 = 4 << 20;
+
+/// Most links on one way.
+const MAX_LINKS: usize = 40;
+
+impl Index {
+    fn add(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
+        let is_table = TABLES.iter().any(|table| entry.path.ends_with(table));
+        let mut content = None;
+        if is_table && entry.kind == EntryKind::File && entry.size <= TABLE_LIMIT {
+            content = Some(entry.whole_content()?);
+        }
+        let status = Status {
+            directory: entry.kind == EntryKind::Directory,
+            uid: entry.uid,
+            gid: entry.gid,
+            mode: entry.mode,
+        };
+        let node = Node {
+            status,
+            kind: entry.kind,
+            content,
+        };
+        self.nodes.insert(entry.path, node);
+        Ok(())
+    }
+
+    /// Tells whether something is in a directory that has no entry of its own.
+    pub fn implies(&self) -> bool {
+        let parents = self.nodes.keys().filter_map(|path| path.parent());
+        parents
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .any(|parent| !self.nodes.contains_key(parent))
+    }
+
+    /// Follows a path inside the tree, as the kernel would.
+    fn find(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(&self.follow(path)?)
+    }
+
+    /// Follows a path inside the tree, as the kernel would, to one without links.
+    fn follow(&self, path: &str) -> Option<PathBuf> {
+        let mut way = PathBuf::new();
+        let mut ahead = parts(Path::new(path));
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            if part == Path::new("..") {
+                way.pop();
+                continue;
+            }
+            way.push(&part);
+            match &self.nodes.get(&way)?.kind {
+                EntryKind::Symlink(target) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return None;
+                    }
+                    way.pop();
+                    if target.is_absolute() {
+                        way = PathBuf::new();
+                    }
+                    ahead.extend(parts(target));
+                }
+                EntryKind::HardLink(target) => way.clone_from(target),
+                _ => {}
+            }
+        }
+        Some(way)
+    }
+}
+
+/// Splits a path into its components, the first one last.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    path.components()
+        .rev()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .map(|part| PathBuf::from(part.as_os_str()))
+        .collect()
+}
+
+impl Rootfs for Index {
+    fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let content = self.find(path).and_then(|node| node.content.clone());
+        Ok(content.map(|mut content| {
+            content.truncate(limit);
+            content
+        }))
+    }
+
+    fn status(&self, path: &str) -> Result<Option<Status>> {
+        Ok(self.find(path).map(|node| node.status))
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.follow(above);
+        Ok(above.is_some_and(|above| self.nodes.contains_key(&above.join(name))))
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let Some(directory) = self.follow(path) else {
+            return Ok(true);
+        };
+        Ok(!self
+            .nodes
+            .keys()
+            .any(|path| path.parent() == Some(&directory)))
+    }
+}

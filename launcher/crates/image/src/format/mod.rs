@@ -1,0 +1,5 @@
+//! The formats of images; each becomes what the store keeps.
+
+pub mod aci;
+pub mod inspect;
+pub mod pack;

@@ -1,0 +1,250 @@
+//! Packs an image archive: what [`crate::format::aci`] walks, written. A tar of a
+//! manifest and a root file system, compressed with gzip, in one pass and with
+//! bounded memory; the image's ID is computed on the way.
+//!
+//! # Invariants
+//!
+//! 1. Equal calls give equal bytes: no time, name or number of the host's gets in.
+//! 2. What nobody could unpack again, for a limit that it exceeds, is refused.
+
+use std::fs::File;
+use std::io::{Read as _, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::archive::deflate::Gzip;
+use crate::archive::holes;
+use crate::archive::tar_header::{self, Extent, ROOTFS};
+use crate::archive::tar_reader::{BLOCK, EXTENDED, Piece};
+use crate::format::aci::{Limits, clean, too_many};
+use appc::digest::{Hasher, ImageId};
+use error::quote::escaped;
+use error::{Context as _, Error, Result};
+
+pub use crate::archive::file_writer::is_kept;
+pub use crate::archive::tar_header::Attributes;
+pub use crate::format::aci::EntryKind;
+
+/// An archive in the making.
+pub struct Pack<'a> {
+    packed: Gzip<&'a mut dyn Write>,
+    /// What is said when it cannot be written.
+    cannot: &'a str,
+    hasher: Hasher,
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+}
+
+/// Most bytes of a file that are read at once.
+const MOST: usize = 64 << 10;
+
+impl<'a> Pack<'a> {
+    /// Begins with the manifest. `cannot` is what messages say when `out` fails.
+    pub fn new(out: &'a mut dyn Write, cannot: &'a str, manifest: &[u8]) -> Result<Self> {
+        let mut pack = Self {
+            packed: Gzip::new(out).context(|| cannot)?,
+            cannot,
+            hasher: Hasher::new(),
+            limits: Limits::default(),
+            // The manifest is one of them.
+            entries: 1,
+            bytes: manifest.len() as u64,
+        };
+        let attributes = Attributes {
+            uid: 0,
+            gid: 0,
+            mode: 0o644,
+            mtime: (0, 0),
+            extended: std::collections::BTreeMap::new(),
+        };
+        let extent = Extent {
+            stored: manifest.len() as u64,
+            sparse: None,
+        };
+        pack.write(&tar_header::headers(
+            b"manifest",
+            &EntryKind::File,
+            &attributes,
+            extent,
+        ))?;
+        pack.write(manifest)?;
+        pack.pad(manifest.len() as u64)?;
+        Ok(pack)
+    }
+
+    /// Adds anything but a file with content; the path is that below the root,
+    /// which itself has the empty one.
+    ///
+    /// # Errors
+    ///
+    /// A limit is reached; it cannot be written.
+    pub fn entry(&mut self, path: &Path, kind: &EntryKind, attributes: &Attributes) -> Result<()> {
+        self.header(path, kind, attributes, Extent::default(), 0)
+    }
+
+    /// Adds a regular file of this size.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::entry`]; it cannot be read, or has another size by now.
+    pub fn file(
+        &mut self,
+        path: &Path,
+        attributes: &Attributes,
+        file: &File,
+        size: u64,
+    ) -> Result<()> {
+        let what = || format!("cannot read {}", shown(path));
+        self.count(size)?;
+        // Of a sparse file the name has to be text.
+        let pieces = match path.to_str() {
+            Some(_) => holes::pieces(file, size).context(what)?,
+            None => holes::none(size),
+        };
+        let map = match pieces[..] {
+            [Piece { hole: 0, .. }] => Vec::new(),
+            _ => map(&pieces, size),
+        };
+        let stored = pieces.iter().map(|piece| piece.data).sum::<u64>();
+        let extent = Extent {
+            stored: stored + map.len() as u64,
+            sparse: (!map.is_empty()).then_some(size),
+        };
+        self.header(path, &EntryKind::File, attributes, extent, size)?;
+        self.write(&map)?;
+        let mut at = 0;
+        for piece in pieces {
+            at += piece.hole;
+            self.content(file, at, piece.data, &what)?;
+            at += piece.data;
+        }
+        if at != size || file.metadata().context(what)?.len() != size {
+            return Err(changed(what()));
+        }
+        self.pad(extent.stored)
+    }
+
+    /// Ends the archive, and returns the ID of the image.
+    pub fn finish(mut self) -> Result<ImageId> {
+        self.write(&[0; 2 * BLOCK])?;
+        self.packed.finish().context(|| self.cannot)?;
+        Ok(self.hasher.finish())
+    }
+
+    /// Counts what is to be added against the limits, before any of it is read.
+    fn count(&mut self, size: u64) -> Result<()> {
+        if self.bytes.saturating_add(size) > self.limits.bytes {
+            return Err(too_many("bytes of content", self.limits.bytes));
+        }
+        Ok(())
+    }
+
+    fn header(
+        &mut self,
+        path: &Path,
+        kind: &EntryKind,
+        attributes: &Attributes,
+        extent: Extent,
+        size: u64,
+    ) -> Result<()> {
+        let mut name = ROOTFS.to_vec();
+        if !path.as_os_str().is_empty() {
+            name.push(b'/');
+            name.extend_from_slice(path.as_os_str().as_bytes());
+        }
+        if *kind == EntryKind::Directory {
+            name.push(b'/');
+        }
+        clean(&name, &self.limits)
+            .map_err(|what| Error::invalid(format!("{} {what}", shown(path))))?;
+        if let EntryKind::Symlink(target) = kind
+            && target.as_os_str().len() > self.limits.path
+        {
+            let (path, most) = (shown(path), self.limits.path);
+            let what = format!("{path} is a link that is longer than {most} bytes");
+            return Err(Error::invalid(what));
+        }
+        self.count(size)?;
+        self.bytes += size;
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            return Err(too_many("entries", self.limits.entries));
+        }
+        let headers = tar_header::headers(&name, kind, attributes, extent);
+        if headers.len() as u64 > EXTENDED {
+            let what = format!("{} has more attributes than fit into an image", shown(path));
+            return Err(Error::invalid(what));
+        }
+        self.write(&headers)
+    }
+
+    fn content(
+        &mut self,
+        mut file: &File,
+        at: u64,
+        size: u64,
+        what: &dyn Fn() -> String,
+    ) -> Result<()> {
+        use std::io::Seek as _;
+        file.seek(std::io::SeekFrom::Start(at)).context(what)?;
+        let mut buffer = vec![0; usize::try_from(size).unwrap_or(MOST).min(MOST)];
+        let mut left = size;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(MOST).min(buffer.len());
+            let count = match file.read(&mut buffer[..most]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.context(what)?,
+            };
+            if count == 0 {
+                return Err(changed(what()));
+            }
+            self.write(&buffer[..count])?;
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    fn pad(&mut self, size: u64) -> Result<()> {
+        self.write(&[0; BLOCK][..tar_header::padding(size)])
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.packed.write(bytes).context(|| self.cannot)
+    }
+}
+
+/// Writes the map of a sparse file that stands before its content: decimal
+/// numbers, each on a line, and zeros up to the end of a block.
+fn map(pieces: &[Piece], size: u64) -> Vec<u8> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    for piece in pieces {
+        at += piece.hole;
+        // Where a hole is last, its end is said by a piece of no length.
+        if piece.data > 0 || at == size {
+            places.push((at, piece.data));
+        }
+        at += piece.data;
+    }
+    let mut map = format!("{}\n", places.len()).into_bytes();
+    for (at, length) in places {
+        map.extend_from_slice(format!("{at}\n{length}\n").as_bytes());
+    }
+    map.resize(map.len() + tar_header::padding(map.len() as u64), 0);
+    map
+}
+
+/// Returns a path of the root file system as messages have it.
+pub fn shown(path: &Path) -> String {
+    format!("`/{}`", escaped(&path.to_string_lossy()))
+}
+
+fn changed(what: String) -> Error {
+    Error::invalid(format!("{what}: it changed meanwhile"))
+}
+
+#[cfg(test)]
+#[path = "pack_tests.rs"]
+mod tests;

@@ -1,0 +1,7 @@
+//! Images: from an archive's bytes to a verified, unpacked tree in the store.
+
+pub mod archive;
+pub mod fetch;
+pub mod format;
+pub mod store;
+pub mod trust;

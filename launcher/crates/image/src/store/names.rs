@@ -1,0 +1,151 @@
+//! Which stored images have a name: small files, replaced by rename.
+//!
+//! ```text
+//! names/name-HASH      the name, then the image IDs, each on a line; the latest last
+//! ```
+//!
+//! An index is only a short way: what it says is checked against the
+//! manifests, and what a crash kept out of it is put in when the image is
+//! stored again.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use appc::digest::{Hasher, ImageId};
+use error::{Context as _, Result};
+use sys::dirs::{Dirs, Part};
+use sys::root_fd;
+
+/// Largest index that is read, in bytes: seven thousand images of one name.
+const LIMIT: usize = 1 << 20;
+
+/// Where an index is written before it is renamed, under the lock.
+const UNFINISHED: &str = "unfinished";
+
+/// Puts an image behind all others of its name.
+pub fn add(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
+    change(dirs, name, |ids| {
+        ids.retain(|known| known != id);
+        ids.push(*id);
+    })
+}
+
+/// Takes an image out.
+pub fn remove(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
+    change(dirs, name, |ids| ids.retain(|known| known != id))
+}
+
+/// Returns the images of a name, the latest last.
+pub fn find(dirs: &Dirs, name: &str) -> Result<Vec<ImageId>> {
+    match dirs.find(Part::Names)? {
+        Some(names) => read(&names, name),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Takes out what is not there any more, and removes what is then empty.
+pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&ImageId) -> Result<bool>) -> Result<()> {
+    let what = || "cannot clear the indexes of images";
+    let Some(names) = dirs.find(Part::Names)? else {
+        return Ok(());
+    };
+    // An image is published before its name is put in, so under the lock
+    // nothing is missed.
+    rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
+    match rustix::fs::unlinkat(&names, UNFINISHED, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).context(what),
+    }
+    for entry in rustix::fs::Dir::read_from(&names).context(what)? {
+        let entry = entry.context(what)?;
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if !file.starts_with("name-") && !file.starts_with("file-") {
+            continue;
+        }
+        let text = root_fd::read(&names, Path::new(&file), LIMIT).context(what)?;
+        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        let ids = text.lines().filter_map(|id| ImageId::parse(id).ok());
+        let ids: Vec<_> = ids.collect();
+        let mut left = Vec::new();
+        for id in &ids {
+            if exists(id)? {
+                left.push(*id);
+            }
+        }
+        if left.is_empty() {
+            forget(&names, &file).context(what)?;
+        } else if left.len() < ids.len()
+            && let Some(name) = text.lines().next()
+        {
+            write(&names, name, &left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes an index, unless somebody is about to write it.
+fn forget(names: &OwnedFd, file: &str) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = match rustix::fs::openat(names, file, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        open => open?,
+    };
+    match rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(()),
+        locked => locked.and_then(|()| rustix::fs::unlinkat(names, file, AtFlags::empty())),
+    }
+}
+
+fn change(dirs: &Dirs, name: &str, change: impl FnOnce(&mut Vec<ImageId>)) -> Result<()> {
+    let what = || format!("cannot write the index of `{name}`");
+    let names = dirs.names()?;
+    // Released when `names` is closed.
+    rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
+    let mut ids = read(&names, name)?;
+    change(&mut ids);
+    write(&names, name, &ids)
+}
+
+/// Writes an index, under the lock.
+fn write(names: &OwnedFd, name: &str, ids: &[ImageId]) -> Result<()> {
+    let what = || format!("cannot write the index of `{name}`");
+    let mut text = format!("{name}\n");
+    for id in ids {
+        text.push_str(&format!("{id}\n"));
+    }
+    // Under the lock nobody else writes it; what a crash left is written over.
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = rustix::fs::openat(names, UNFINISHED, flags, mode).context(what)?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(text.as_bytes()).context(what)?;
+    file.sync_all().context(what)?;
+    rustix::fs::renameat(names, UNFINISHED, names, file_name(name)).context(what)?;
+    rustix::fs::fsync(names.as_fd()).context(what)
+}
+
+fn read(names: &OwnedFd, name: &str) -> Result<Vec<ImageId>> {
+    let text = root_fd::read(names, Path::new(&file_name(name)), LIMIT)
+        .context(|| format!("cannot read the index of `{name}`"))?
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines();
+    if lines.next() != Some(name) {
+        return Ok(Vec::new());
+    }
+    Ok(lines.filter_map(|id| ImageId::parse(id).ok()).collect())
+}
+
+/// A name can be longer than a file's may be, and has slashes.
+fn file_name(name: &str) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(name.as_bytes());
+    let hash = hasher.finish().to_string();
+    let digits = hash.split('-').nth(1).unwrap_or_default();
+    format!("name-{}", digits.get(..32).unwrap_or(digits))
+}

@@ -1,0 +1,258 @@
+//! Root file systems that lie unpacked in directories: one, or several that an
+//! overlay will show as one.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags};
+
+use crate::store::rootfs::{Rootfs, Status};
+use error::{Context as _, Result};
+use sys::root_fd;
+
+/// The tree, opened.
+#[derive(Debug)]
+pub struct Tree {
+    root: OwnedFd,
+}
+
+impl Tree {
+    /// Opens the tree in a directory of ours.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .context(|| format!("cannot open `{}`", path.display()))?;
+        Ok(Self { root })
+    }
+}
+
+impl Rootfs for Tree {
+    fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        root_fd::read(&self.root, Path::new(path), limit)
+            .context(|| format!("cannot read `/{path}` of the image"))
+    }
+
+    fn status(&self, path: &str) -> Result<Option<Status>> {
+        let what = || format!("cannot look at `/{path}` of the image");
+        let fd = match root_fd::open(&self.root, Path::new(path), OFlags::PATH) {
+            Ok(fd) => fd,
+            Err(error) if root_fd::is_absent(&error) => return Ok(None),
+            Err(error) => return Err(error).context(what),
+        };
+        let status = rustix::fs::fstat(&fd).context(what)?;
+        Ok(Some(Status {
+            directory: FileType::from_raw_mode(status.st_mode).is_dir(),
+            uid: status.st_uid,
+            gid: status.st_gid,
+            mode: status.st_mode & 0o7777,
+        }))
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match root_fd::open(&self.root, Path::new(path), flags) {
+            Ok(_) => Ok(true),
+            Err(error) if root_fd::is_absent(&error) => Ok(false),
+            Err(error) => Err(error).context(|| format!("cannot look at `/{path}` of the image")),
+        }
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let what = || format!("cannot list `/{path}` of the image");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let directory = match root_fd::open(&self.root, Path::new(path), flags) {
+            Ok(directory) => directory,
+            Err(error) if root_fd::is_absent(&error) => return Ok(true),
+            Err(error) => return Err(error).context(what),
+        };
+        for entry in rustix::fs::Dir::new(directory).context(what)? {
+            if !matches!(entry.context(what)?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Trees that lie over one another, topmost first.
+#[derive(Debug)]
+pub struct Stack(Vec<Tree>);
+
+/// Most links on one way: as many as the kernel follows.
+const MAX_LINKS: usize = 40;
+
+impl Stack {
+    /// Opens trees in directories of ours, topmost first.
+    pub fn open(paths: &[PathBuf]) -> Result<Self> {
+        let trees = paths.iter().map(|path| Tree::open(path));
+        Ok(Self(trees.collect::<Result<_>>()?))
+    }
+
+    /// Finds the tree in which a path is, and its path there without links: a
+    /// link of one tree can lead into another.
+    fn find(&self, path: &str) -> Result<Option<(&Tree, PathBuf)>> {
+        let mut found = self.0.first();
+        let mut way = PathBuf::new();
+        let mut ahead = parts(OsStr::new(path));
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            if part == ".." {
+                way.pop();
+                continue;
+            }
+            let here = way.join(&part);
+            let Some((tree, fd)) = self.topmost(&here)? else {
+                return Ok(None);
+            };
+            let what = || format!("cannot look at `/{path}` of the image");
+            let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd).context(what)?.st_mode);
+            found = Some(tree);
+            if kind.is_symlink() {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Ok(None);
+                }
+                let target = rustix::fs::readlinkat(&fd, c"", Vec::new()).context(what)?;
+                let target = OsString::from_vec(target.into_bytes());
+                if target.as_bytes().starts_with(b"/") {
+                    way = PathBuf::new();
+                }
+                ahead.extend(parts(&target));
+            } else if kind.is_dir() || ahead.is_empty() {
+                way = here;
+            } else {
+                return Ok(None);
+            }
+        }
+        // After `..` the topmost tree that has the directory counts.
+        match self.topmost(&way)? {
+            Some((tree, _)) => Ok(Some((tree, way))),
+            None => Ok(found.map(|tree| (tree, way))),
+        }
+    }
+
+    fn topmost(&self, path: &Path) -> Result<Option<(&Tree, OwnedFd)>> {
+        for tree in &self.0 {
+            match root_fd::open(&tree.root, path, OFlags::PATH | OFlags::NOFOLLOW) {
+                Ok(fd) => return Ok(Some((tree, fd))),
+                Err(error) if root_fd::is_absent(&error) => {}
+                Err(error) => {
+                    let what = || format!("cannot look at `/{}` of the image", path.display());
+                    return Err(error).context(what);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Splits a path into its components, the first one last.
+fn parts(path: &OsStr) -> Vec<OsString> {
+    path.as_bytes()
+        .split(|&byte| byte == b'/')
+        .rev()
+        .filter(|part| !part.is_empty() && part != b".")
+        .map(|part| OsStr::from_bytes(part).to_owned())
+        .collect()
+}
+
+impl Rootfs for Stack {
+    fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        match self.find(path)? {
+            Some((tree, path)) => tree.read(&path.to_string_lossy(), limit),
+            None => Ok(None),
+        }
+    }
+
+    fn status(&self, path: &str) -> Result<Option<Status>> {
+        match self.find(path)? {
+            Some((tree, path)) => tree.status(&path.to_string_lossy()),
+            None => Ok(None),
+        }
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some((_, above)) = self.find(above)? else {
+            return Ok(false);
+        };
+        Ok(self.topmost(&above.join(name))?.is_some())
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        let Some((_, path)) = self.find(path)? else {
+            return Ok(true);
+        };
+        for tree in &self.0 {
+            if !tree.is_empty(&path.to_string_lossy())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_from_one_tree_into_another_and_never_out() {
+        let name = format!("nosecone-stack-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let (upper, lower) = (root.join("upper"), root.join("lower"));
+        std::fs::create_dir_all(upper.join("etc")).unwrap();
+        std::fs::create_dir_all(lower.join("etc")).unwrap();
+        std::fs::create_dir_all(lower.join("usr/etc")).unwrap();
+        std::fs::write(upper.join("etc/both"), "upper").unwrap();
+        std::fs::write(lower.join("etc/both"), "lower").unwrap();
+        std::fs::write(lower.join("etc/only"), "lower").unwrap();
+        std::fs::write(lower.join("usr/etc/far"), "far").unwrap();
+        let link = |target: &str, path: &str| {
+            std::os::unix::fs::symlink(target, upper.join(path)).unwrap();
+        };
+        link("/usr/etc/far", "etc/link");
+        link("../../../etc/only", "etc/up");
+        link("loop", "etc/loop");
+        link("/etc/passwd", "etc/host");
+        let stack = Stack::open(&[upper, lower]).unwrap();
+        for (path, content) in [
+            ("etc/both", Some("upper")),
+            ("etc/only", Some("lower")),
+            ("etc/link", Some("far")),
+            ("etc/up", Some("lower")),
+            ("usr/../etc/both", Some("upper")),
+            ("etc/loop", None),
+            ("etc/host", None),
+            ("etc/both/x", None),
+            ("etc", None),
+        ] {
+            let found = stack.read(path, 100).unwrap();
+            assert_eq!(found.as_deref(), content.map(str::as_bytes), "{path}");
+        }
+        assert!(stack.status("usr").unwrap().unwrap().directory);
+        assert!(stack.status("").unwrap().unwrap().directory);
+        assert!(stack.status("var").unwrap().is_none());
+        for (path, there) in [
+            ("etc/host", true),
+            ("etc/loop", true),
+            ("usr/etc/far", true),
+            ("etc/link/x", false),
+            ("var/x", false),
+        ] {
+            assert_eq!(stack.has(path).unwrap(), there, "{path}");
+        }
+        for (path, empty) in [
+            ("etc", false),
+            ("usr", false),
+            ("usr/etc/far", true),
+            ("var", true),
+        ] {
+            assert_eq!(stack.is_empty(path).unwrap(), empty, "{path}");
+        }
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}

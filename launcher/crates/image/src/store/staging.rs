@@ -1,0 +1,154 @@
+//! A directory for something unfinished: locked by who makes it, removed when
+//! it goes out of scope, and rubbish if it is found without a lock.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use error::{Context as _, Result};
+use sys::dirs::{Dirs, Part};
+use sys::root_fd;
+
+/// The directory.
+pub struct Staging {
+    tmp: OwnedFd,
+    name: String,
+    fd: OwnedFd,
+}
+
+impl Staging {
+    /// Clears away what interrupted processes left, and makes a new directory.
+    pub fn make(dirs: &Dirs) -> Result<Self> {
+        let what = || "cannot make a directory for what is unfinished";
+        let tmp = dirs.tmp()?;
+        // Between making and locking a directory, nobody may take it for rubbish.
+        rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(what)?;
+        // What cannot be cleared away is in nobody's way.
+        let _ = clear_in(&tmp);
+        let name = format!("{:x}", std::process::id());
+        rustix::fs::mkdirat(&tmp, &name, Mode::RWXU).context(what)?;
+        let fd = open(tmp.as_fd(), &name).context(what)?;
+        rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
+        rustix::fs::flock(&tmp, FlockOperation::Unlock).context(what)?;
+        Ok(Self { tmp, name, fd })
+    }
+
+    /// Makes a directory in it.
+    pub fn directory(&self, name: &str) -> Result<OwnedFd> {
+        let what = || format!("cannot make `{name}`");
+        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU).context(what)?;
+        open(self.fd.as_fd(), name).context(what)
+    }
+
+    /// Makes a file in it.
+    pub fn create(&self, name: &str) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(&self.fd, name, flags, mode);
+        file.map(File::from).context(|| unwritten(name))
+    }
+
+    /// Writes a file in it; returns it.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<File> {
+        let mut file = self.create(name)?;
+        file.write_all(content).context(|| unwritten(name))?;
+        Ok(file)
+    }
+
+    /// Returns the directory.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Returns the directory that it is in.
+    pub fn parent(&self) -> BorrowedFd<'_> {
+        self.tmp.as_fd()
+    }
+
+    /// Returns its name there.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // It is gone if it was published. What cannot be removed now is
+        // cleared away later.
+        let _ = root_fd::remove_tree(self.tmp.as_fd(), &self.name);
+    }
+}
+
+/// What is said of a file that cannot be written.
+pub(crate) fn unwritten(name: &str) -> String {
+    format!("cannot write `{name}`")
+}
+
+/// Takes a directory from elsewhere out of sight, to be removed by `discard`.
+/// Nothing has to be made for that: the disk may be full.
+pub fn hide(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
+    let tmp = dirs.tmp()?;
+    let mut hidden = rustix::fs::renameat(from, name, &tmp, name);
+    if matches!(hidden, Err(Errno::NOTEMPTY | Errno::EXIST)) {
+        // An earlier one of this name is not quite removed.
+        remove(&tmp, name)?;
+        hidden = rustix::fs::renameat(from, name, &tmp, name);
+    }
+    hidden
+        .and_then(|()| rustix::fs::fsync(from))
+        .context(|| "cannot take it out of sight")
+}
+
+/// Removes what was taken out of sight.
+pub(crate) fn discard(dirs: &Dirs, name: &str) -> Result<()> {
+    remove(&dirs.tmp()?, name)
+}
+
+/// Clears away what interrupted processes left.
+///
+/// # Errors
+///
+/// Why something of it cannot be removed; the rest is.
+pub fn clear(dirs: &Dirs) -> Result<()> {
+    let Some(tmp) = dirs.find(Part::Tmp)? else {
+        return Ok(());
+    };
+    rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(|| UNCLEARED)?;
+    clear_in(&tmp)
+}
+
+const UNCLEARED: &str = "cannot clear away what is unfinished";
+
+fn remove(tmp: &OwnedFd, name: &str) -> Result<()> {
+    root_fd::remove_tree(tmp.as_fd(), name).context(|| UNCLEARED)
+}
+
+/// Removes what nobody has locked.
+fn clear_in(tmp: &OwnedFd) -> Result<()> {
+    let what = || UNCLEARED;
+    let mut cleared = Ok(());
+    for entry in Dir::read_from(tmp).context(what)? {
+        let entry = entry.context(what)?;
+        let name = entry.file_name().to_string_lossy();
+        if name == "." || name == ".." {
+            continue;
+        }
+        let unused = match open(tmp.as_fd(), &name) {
+            Ok(fd) => rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok(),
+            Err(Errno::NOTDIR) => true,
+            Err(_) => false,
+        };
+        if unused {
+            cleared = cleared.and(remove(tmp, &name));
+        }
+    }
+    cleared
+}
+
+fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}

@@ -1,0 +1,244 @@
+//! Detached signatures: the file passes by, and is vouched for or not.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use pgp::packet::{Packet, Signature, SignatureConfig, SignatureType, SignatureVersionSpecific};
+
+use crate::trust::date;
+use crate::trust::openpgp::key::{Key, Part, is_weak};
+use crate::trust::openpgp::{SIGNATURE_LIMIT, Signer, packets};
+use error::{Error, Kind, Result};
+
+/// Most signatures of one file that are checked: each hashes all of it.
+const SIGNATURES: usize = 8;
+
+/// How far the clock of who signs may be ahead of ours, in seconds.
+const SKEW: u64 = 300;
+
+/// A check that is under way.
+pub struct Check {
+    candidates: Vec<Candidate>,
+}
+
+/// A signature, and the hash of what it is said to be over.
+struct Candidate {
+    signature: Signature,
+    /// Why it cannot count, or the hash.
+    hashing: Result<Hashing>,
+}
+
+/// Takes a piece of the file; given none, returns the digest. A closure, since
+/// the type of rPGP's hashers belongs to a crate that is not known here.
+type Hashing = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>> + Send>;
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.issuers()).finish()
+    }
+}
+
+impl Check {
+    /// Reads a detached signature, or several of one file, in ASCII armour or not.
+    ///
+    /// # Errors
+    ///
+    /// It is too large, broken, or no signature.
+    pub fn begin(signature: &[u8]) -> Result<Self> {
+        if signature.len() > SIGNATURE_LIMIT {
+            return Err(Error::invalid("the signature is larger than 64 KiB"));
+        }
+        let mut candidates = Vec::new();
+        for packet in packets::read("the signature", signature)? {
+            let Packet::Signature(signature) = packet else {
+                return Err(Error::invalid("the signature is something else of OpenPGP")
+                    .hint("`gpg --armor --detach-sign FILE` makes a signature"));
+            };
+            let hashing = hashing(&signature);
+            candidates.push(Candidate { signature, hashing });
+        }
+        match candidates.len() {
+            0 => Err(Error::invalid(
+                "the signature is in a version of OpenPGP that is not known",
+            )),
+            1..=SIGNATURES => Ok(Self { candidates }),
+            several => Err(Error::invalid(format!(
+                "the signature is {several} signatures; {SIGNATURES} are the most"
+            ))),
+        }
+    }
+
+    /// Takes the next piece of the file, as it is distributed.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for candidate in &mut self.candidates {
+            if let Ok(hashing) = &mut candidate.hashing
+                && let Err(error) = hashing(Some(bytes))
+            {
+                candidate.hashing = Err(error);
+            }
+        }
+    }
+
+    /// Returns what the signatures say of who made them: fingerprints, or key
+    /// IDs. Anybody can say so.
+    fn issuers(&self) -> Vec<String> {
+        let signatures = self.candidates.iter().map(|one| &one.signature);
+        let mut issuers: Vec<String> = signatures.map(issuer).collect();
+        issuers.dedup();
+        issuers
+    }
+
+    /// Ends the file. One good signature by one of the keys suffices.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a signature by one of the keys. The kind is
+    /// [`Kind::NotFound`] if none is by one of them.
+    pub fn finish(self, keys: &[Key], now: SystemTime) -> Result<Signer> {
+        let unknown = unknown(&self.issuers());
+        let now = date::seconds(now);
+        let mut fault = None;
+        for candidate in self.candidates {
+            let Candidate { signature, hashing } = candidate;
+            let digest = hashing.and_then(|mut hashing| hashing(None));
+            for (key, part) in makers(&signature, keys) {
+                match good(&signature, &digest, key, part, now) {
+                    Ok(()) => return Ok(signer(key)),
+                    Err(error) => fault = fault.or(Some(error)),
+                }
+            }
+        }
+        Err(fault.unwrap_or(unknown))
+    }
+}
+
+/// Returns the keys that may have made a signature, by what it says. Key IDs
+/// are short enough for two keys to have the same.
+fn makers<'a>(signature: &Signature, keys: &'a [Key]) -> Vec<(&'a Key, &'a Part)> {
+    let parts = keys
+        .iter()
+        .flat_map(|key| key.parts().iter().map(move |part| (key, part)));
+    parts
+        .filter(|(_, part)| part.may_have_made(signature))
+        .collect()
+}
+
+/// Checks a signature, the mathematics first: until that holds, nothing that it
+/// says is worth a word.
+fn good(
+    signature: &Signature,
+    digest: &Result<Vec<u8>>,
+    key: &Key,
+    part: &Part,
+    now: u64,
+) -> Result<()> {
+    let what = format!("the signature by key `{}`", part.fingerprint());
+    let refuse = |why: String| Error::invalid(format!("{what} {why}"));
+    let digest = match digest {
+        Ok(digest) => digest,
+        Err(error) => return Err(refuse(error.to_string())),
+    };
+    if !matches(signature, part, digest) {
+        return Err(refuse("is not of this file".into())
+            .hint("the file or the signature was changed, or is of another version"));
+    }
+    let Some(made) = signature.created().map(|time| u64::from(time.as_secs())) else {
+        return Err(refuse("does not say when it was made".into()));
+    };
+    if made > now.saturating_add(SKEW) {
+        let day = date::day(made);
+        return Err(refuse(format!("is of {day}, which is in the future"))
+            .hint("is the clock of this host right?"));
+    }
+    if made < part.created {
+        return Err(refuse("is older than the key".into()));
+    }
+    let length = signature.signature_expiration_time();
+    let length = length.map_or(0, |length| u64::from(length.as_secs()));
+    if length > 0 && made + length <= now {
+        return Err(refuse(format!("expired on {}", date::day(made + length))));
+    }
+    key.vouches(part, now)
+}
+
+/// Tells whether this part of a key made this signature over what has this digest.
+fn matches(signature: &Signature, part: &Part, digest: &[u8]) -> bool {
+    let (Some(config), Some(made)) = (signature.config(), signature.signature()) else {
+        return false;
+    };
+    // Version 6 of signatures and version 6 of keys belong together (RFC 9580, 5.2).
+    let is_v6 = matches!(config.version_specific, SignatureVersionSpecific::V6 { .. });
+    is_v6 == part.is_v6()
+        && signature
+            .signed_hash_value()
+            .is_some_and(|start| digest.starts_with(&start))
+        && part.made(config.hash_alg, digest, made)
+}
+
+/// Starts to hash a file for a signature.
+///
+/// # Errors
+///
+/// Why it cannot count, as the end of a sentence about it.
+fn hashing(signature: &Signature) -> Result<Hashing> {
+    let unknown = || Error::invalid("is in a version of OpenPGP that is not known");
+    let config: SignatureConfig = signature.config().ok_or_else(unknown)?.clone();
+    if config.typ != SignatureType::Binary {
+        return Err(Error::invalid("is not over the bytes of a file"));
+    }
+    if is_weak(signature) {
+        return Err(Error::invalid(format!(
+            "uses the outdated hash {}, and can be forged",
+            config.hash_alg
+        )));
+    }
+    let mut hasher = config.hash_alg.new_hasher().map_err(|_| unknown())?;
+    match &config.version_specific {
+        SignatureVersionSpecific::V4 => {}
+        // A salt comes first, of a length that belongs to the hash.
+        SignatureVersionSpecific::V6 { salt } if config.hash_alg.salt_len() == Some(salt.len()) => {
+            hasher.update(salt);
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(Box::new(move |piece| {
+        let Some(piece) = piece else {
+            // Last comes what the signature says of itself (RFC 9580, 5.2.4).
+            let end = config
+                .hash_signature_data(&mut hasher)
+                .and_then(|length| config.trailer(length))
+                .map_err(|_| Error::invalid("makes conditions that are not known"))?;
+            hasher.update(&end);
+            return Ok(hasher.finalize_reset().into_vec());
+        };
+        hasher.update(piece);
+        Ok(Vec::new())
+    }))
+}
+
+/// Returns what a signature says of who made it.
+fn issuer(signature: &Signature) -> String {
+    match (
+        signature.issuer_fingerprint().first(),
+        signature.issuer_key_id().first(),
+    ) {
+        (Some(fingerprint), _) => fingerprint.to_string(),
+        (None, Some(id)) => id.to_string(),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+fn unknown(issuers: &[String]) -> Error {
+    let issuers = issuers.join("` and `");
+    Error::new(
+        Kind::NotFound,
+        format!("it is signed by key `{issuers}`, which is not trusted"),
+    )
+}
+
+fn signer(key: &Key) -> Signer {
+    Signer {
+        fingerprint: key.fingerprint(),
+        user: key.users().first().cloned(),
+    }
+}

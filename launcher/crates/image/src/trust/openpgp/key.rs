@@ -1,0 +1,385 @@
+//! Public keys, with what their owners say of them.
+
+use std::time::SystemTime;
+
+use pgp::composed::{ArmorOptions, Deserializable as _, SignedPublicKey, SignedPublicSubKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Packet, PublicKey, PublicSubkey, Signature, SignatureType, SubpacketType};
+use pgp::ser::Serialize;
+use pgp::types::{
+    KeyDetails, KeyVersion, PublicParams, RsaPublicParams, SignatureBytes, Tag, VerifyingKey,
+};
+
+use crate::trust::date;
+use crate::trust::openpgp::{Fingerprint, KEY_LIMIT, packets};
+use error::{Error, Result};
+
+/// Least bits of an RSA key that count.
+const RSA_BITS: usize = 2048;
+
+/// A public key: a primary key, its subkeys, and what they may do.
+#[derive(Debug)]
+pub struct Key {
+    certificate: SignedPublicKey,
+    users: Vec<String>,
+    /// The primary key first.
+    parts: Vec<Part>,
+}
+
+/// The primary key, or a subkey.
+#[derive(Debug)]
+pub(crate) struct Part {
+    packet: PartPacket,
+    /// When it was made, in seconds since 1970.
+    pub(crate) created: u64,
+    expires: Option<u64>,
+    revoked: bool,
+    /// Why it cannot vouch for a file, whatever the time.
+    unfit: Option<&'static str>,
+}
+
+/// Its packet, which verifies.
+#[derive(Debug)]
+enum PartPacket {
+    Primary(PublicKey),
+    Sub(PublicSubkey),
+}
+
+impl Key {
+    /// Reads the file of one key, in ASCII armour or not.
+    ///
+    /// # Errors
+    ///
+    /// There is no key in it or several, it is a private one, it is too large
+    /// or broken, or its owner has never signed it.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() > KEY_LIMIT {
+            return Err(Error::invalid("the key is larger than a mebibyte"));
+        }
+        let packets = packets::read("the key", bytes)?;
+        if packets.iter().any(is_private) {
+            return Err(packets::private("the key"));
+        }
+        let is_primary = |packet: &&Packet| matches!(packet, Packet::PublicKey(_));
+        match packets.iter().filter(is_primary).count() {
+            0 => return Err(Error::invalid("there is no key in it")),
+            1 => {}
+            several => {
+                return Err(Error::invalid(format!("there are {several} keys in it"))
+                    .hint("`gpg --armor --export FINGERPRINT` writes one key"));
+            }
+        }
+        // A revocation counts wherever it stands.
+        let revocations: Vec<Signature> = packets.iter().filter_map(revocation).collect();
+        let mut keys = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable());
+        match keys.next() {
+            Some(Ok(certificate)) => Self::of(certificate, &revocations),
+            _ => Err(Error::invalid("its packets are in no order that a key has")),
+        }
+    }
+
+    fn of(certificate: SignedPublicKey, revocations: &[Signature]) -> Result<Self> {
+        let primary = &certificate.primary_key;
+        let (users, selves) = selves(&certificate);
+        if selves.is_empty() {
+            return Err(Error::invalid(format!(
+                "key `{}` is not signed by its owner",
+                primary.fingerprint()
+            )));
+        }
+        let revoked = revocations
+            .iter()
+            .any(|signature| signature.verify_key(primary).is_ok());
+        let mut parts = vec![Part {
+            packet: PartPacket::Primary(primary.clone()),
+            created: primary.created_at().as_secs().into(),
+            expires: selves
+                .iter()
+                .filter_map(|signature| expiry(primary, signature))
+                .min(),
+            revoked,
+            unfit: weak_params(primary.public_params()).or_else(|| unfit(&selves)),
+        }];
+        let subkeys = certificate.public_subkeys.iter();
+        parts.extend(subkeys.filter_map(|subkey| Part::bound(primary, subkey)));
+        Ok(Self {
+            certificate,
+            users,
+            parts,
+        })
+    }
+
+    /// Returns the fingerprint of the primary key.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.primary().fingerprint()
+    }
+
+    /// Returns whose key it is, as its owner says: text of strangers.
+    pub fn users(&self) -> &[String] {
+        &self.users
+    }
+
+    /// Returns when it was made, in seconds since 1970.
+    pub fn created(&self) -> u64 {
+        self.primary().created
+    }
+
+    /// Returns when it expires, in seconds since 1970, if it does.
+    pub fn expires(&self) -> Option<u64> {
+        self.primary().expires
+    }
+
+    /// Tells whether its owner has taken it back.
+    pub fn is_revoked(&self) -> bool {
+        self.primary().revoked
+    }
+
+    /// Refuses a key that no file can be signed with now.
+    pub fn usable(&self, now: SystemTime) -> Result<()> {
+        let now = date::seconds(now);
+        self.primary().alive(now)?;
+        let mut fault = None;
+        for part in &self.parts {
+            match self.vouches(part, now) {
+                Ok(()) => return Ok(()),
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Refuses a part that cannot vouch for a file now.
+    pub(crate) fn vouches(&self, part: &Part, now: u64) -> Result<()> {
+        self.primary().alive(now)?;
+        part.alive(now)?;
+        match part.unfit {
+            None => Ok(()),
+            Some(why) => Err(Error::invalid(format!(
+                "key `{}` {why}",
+                part.fingerprint()
+            ))),
+        }
+    }
+
+    /// Returns the primary key and the subkeys that are bound to it.
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Writes the key in ASCII armour.
+    pub(crate) fn armoured(&self) -> Result<Vec<u8>> {
+        let armoured = self.certificate.to_armored_bytes(ArmorOptions::default());
+        armoured.map_err(|fault| {
+            Error::invalid(format!("cannot write key `{}`", self.fingerprint()))
+                .because(fault.to_string())
+        })
+    }
+
+    fn primary(&self) -> &Part {
+        &self.parts[0]
+    }
+}
+
+impl Part {
+    /// Takes a subkey that the primary key has signed.
+    fn bound(primary: &PublicKey, subkey: &SignedPublicSubKey) -> Option<Self> {
+        let key = &subkey.key;
+        let of = |typ| {
+            let signatures = subkey.signatures.iter();
+            signatures.filter(move |signature| {
+                signature.typ() == Some(typ)
+                    && signature.verify_subkey_binding(primary, key).is_ok()
+            })
+        };
+        let binding = newest(of(SignatureType::SubkeyBinding))?;
+        let agreed = |back: &Signature| {
+            !is_weak(back) && back.verify_primary_key_binding(key, primary).is_ok()
+        };
+        let back = binding.embedded_signature();
+        let unfit = weak_params(key.public_params()).or_else(|| match () {
+            () if is_weak(binding) => Some(BOUND_BY_WEAK),
+            () if !binding.key_flags().sign() => Some(SIGNS_NOTHING),
+            () if !back.is_some_and(agreed) => Some("has not agreed to be a subkey"),
+            () => None,
+        });
+        Some(Self {
+            created: key.created_at().as_secs().into(),
+            expires: expiry(key, binding),
+            revoked: of(SignatureType::SubkeyRevocation).next().is_some(),
+            unfit,
+            packet: PartPacket::Sub(key.clone()),
+        })
+    }
+
+    /// Returns the fingerprint of this very part.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(match &self.packet {
+            PartPacket::Primary(key) => key.fingerprint().to_string(),
+            PartPacket::Sub(key) => key.fingerprint().to_string(),
+        })
+    }
+
+    /// Tells whether a signature says that this part made it, or says nothing.
+    pub(crate) fn may_have_made(&self, signature: &Signature) -> bool {
+        let (id, fingerprint) = match &self.packet {
+            PartPacket::Primary(key) => (key.legacy_key_id(), key.fingerprint()),
+            PartPacket::Sub(key) => (key.legacy_key_id(), key.fingerprint()),
+        };
+        let ids = signature.issuer_key_id();
+        let fingerprints = signature.issuer_fingerprint();
+        ids.is_empty() && fingerprints.is_empty()
+            || ids.iter().any(|&one| *one == id || one.is_wildcard())
+            || fingerprints.contains(&&fingerprint)
+    }
+
+    /// Tells whether it is of version 6 of the format.
+    pub(crate) fn is_v6(&self) -> bool {
+        let version = match &self.packet {
+            PartPacket::Primary(key) => key.version(),
+            PartPacket::Sub(key) => key.version(),
+        };
+        version == KeyVersion::V6
+    }
+
+    /// Verifies what this part made of a digest.
+    pub(crate) fn made(&self, hash: HashAlgorithm, digest: &[u8], made: &SignatureBytes) -> bool {
+        match &self.packet {
+            PartPacket::Primary(key) => key.verify(hash, digest, made),
+            PartPacket::Sub(key) => key.verify(hash, digest, made),
+        }
+        .is_ok()
+    }
+
+    fn alive(&self, now: u64) -> Result<()> {
+        let key = self.fingerprint();
+        if self.revoked {
+            return Err(Error::invalid(format!(
+                "key `{key}` was revoked by its owner"
+            )));
+        }
+        match self.expires {
+            Some(end) if end <= now => Err(Error::invalid(format!(
+                "key `{key}` expired on {}",
+                date::day(end)
+            ))
+            .hint("its owner may have prolonged it: trust the new copy of the key")),
+            _ => Ok(()),
+        }
+    }
+}
+
+const SIGNS_NOTHING: &str = "is not meant for signing files";
+const BOUND_BY_WEAK: &str = "is bound by a signature that can be forged, with an outdated hash";
+
+/// Returns the names that the owner vouches for, and the newest thing said of
+/// the key in each place: with each name, and with none.
+fn selves(certificate: &SignedPublicKey) -> (Vec<String>, Vec<&Signature>) {
+    let primary = &certificate.primary_key;
+    let direct = certificate.details.direct_signatures.iter();
+    let mut selves: Vec<&Signature> = newest(direct.filter(|signature| {
+        signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
+    }))
+    .into_iter()
+    .collect();
+    let mut users = Vec::new();
+    let mut named: Vec<&Signature> = Vec::new();
+    for user in &certificate.details.users {
+        let own = user.signatures.iter().filter(|signature| {
+            signature
+                .verify_certification(primary, Tag::UserId, &user.id)
+                .is_ok()
+        });
+        match newest(own) {
+            Some(last) if last.typ() != Some(SignatureType::CertRevocation) => {
+                users.push(String::from_utf8_lossy(user.id.id()).into_owned());
+                named.push(last);
+            }
+            _ => {}
+        }
+    }
+    // Of several names the newest speaks: one that was forgotten when the key
+    // was prolonged does not end it.
+    selves.extend(newest(named.into_iter()));
+    (users, selves)
+}
+
+/// Returns the latest; of two of the same second, a revocation.
+fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Signature> {
+    signatures.max_by_key(|signature| {
+        let revokes = signature.typ() == Some(SignatureType::CertRevocation);
+        (signature.created(), revokes)
+    })
+}
+
+/// Tells why a primary key cannot vouch, by what its owner says of it.
+fn unfit(selves: &[&Signature]) -> Option<&'static str> {
+    // A weak one could be somebody else's, and say anything.
+    if selves.iter().any(|signature| is_weak(signature)) {
+        return Some(BOUND_BY_WEAK);
+    }
+    let forbids = |signature: &&&Signature| has_flags(signature) && !signature.key_flags().sign();
+    let forbidden = selves.iter().any(|signature| forbids(&signature));
+    forbidden.then_some(SIGNS_NOTHING)
+}
+
+/// Tells whether it says at all what the key is for.
+fn has_flags(signature: &Signature) -> bool {
+    signature.config().is_some_and(|config| {
+        let mut kinds = config.hashed_subpackets().map(|packet| packet.typ());
+        kinds.any(|kind| kind == SubpacketType::KeyFlags)
+    })
+}
+
+/// Returns when a self-signature ends the key, or itself, in seconds since 1970.
+fn expiry(key: &(impl KeyDetails + Serialize), signature: &Signature) -> Option<u64> {
+    let after =
+        |start: u32, length: u32| (length > 0).then(|| u64::from(start) + u64::from(length));
+    let key_end = signature
+        .key_expiration_time()
+        .and_then(|length| after(key.created_at().as_secs(), length.as_secs()));
+    let own_end = signature.signature_expiration_time().and_then(|length| {
+        let made = signature.created()?;
+        after(made.as_secs(), length.as_secs())
+    });
+    key_end.into_iter().chain(own_end).min()
+}
+
+/// Tells whether somebody may have made two contents with this signature.
+pub(crate) fn is_weak(signature: &Signature) -> bool {
+    use HashAlgorithm::{Sha3_256, Sha3_512, Sha224, Sha256, Sha384, Sha512};
+    !matches!(
+        signature.hash_alg(),
+        Some(Sha224 | Sha256 | Sha384 | Sha512 | Sha3_256 | Sha3_512)
+    )
+}
+
+/// Tells why what a key is made of is not enough.
+fn weak_params(params: &PublicParams) -> Option<&'static str> {
+    match params {
+        PublicParams::RSA(params) if rsa_bits(params) < RSA_BITS => Some("has less than 2048 bits"),
+        PublicParams::DSA(_) => Some("is of the outdated kind DSA"),
+        _ => None,
+    }
+}
+
+/// Counts the bits of a modulus, which stands first in what is written of it:
+/// its length in bits comes in two bytes (RFC 9580, 3.2).
+fn rsa_bits(params: &RsaPublicParams) -> usize {
+    match params.to_bytes().ok().as_deref() {
+        Some([high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])),
+        _ => 0,
+    }
+}
+
+fn is_private(packet: &Packet) -> bool {
+    matches!(packet, Packet::SecretKey(_) | Packet::SecretSubkey(_))
+}
+
+fn revocation(packet: &Packet) -> Option<Signature> {
+    match packet {
+        Packet::Signature(signature) if signature.typ() == Some(SignatureType::KeyRevocation) => {
+            Some(signature.clone())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,108 @@
+//! From the bytes of a file to packets: out of ASCII armour, if they are in it.
+//!
+//! A file is understood whole or not at all. What rPGP's own readers of keys
+//! pass over in silence, broken and incomplete packets, could be a revocation.
+
+use std::io::{Cursor, Read as _};
+
+use pgp::armor::{BlockType, Dearmor};
+use pgp::errors::Error as Fault;
+use pgp::packet::{Packet, PacketParser};
+
+use error::{Error, Result};
+
+/// What a block of armour begins with.
+const BEGIN: &[u8] = b"-----BEGIN PGP ";
+
+/// Reads the packets of a file.
+///
+/// # Errors
+///
+/// It is empty, no OpenPGP data, or ends too early. The sentence is about
+/// `what`: `the signature`, `the key`.
+pub(crate) fn read(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
+    match bytes.first() {
+        None => return Err(Error::invalid(format!("{what} is empty"))),
+        // The highest bit of a packet's first byte is set, of a letter's it is not.
+        Some(first) if first & 0x80 != 0 => return parse(what, bytes),
+        Some(_) => {}
+    }
+    let mut packets = Vec::new();
+    for block in blocks(bytes) {
+        packets.extend(parse(what, &unwrap(what, block)?)?);
+    }
+    match packets.is_empty() {
+        true => Err(Error::invalid(format!("{what} is no OpenPGP data"))),
+        false => Ok(packets),
+    }
+}
+
+/// Cuts text into blocks of armour. What stands before the first is a remark.
+fn blocks(text: &[u8]) -> Vec<&[u8]> {
+    let mut starts: Vec<usize> = (0..text.len())
+        .filter(|&at| text[at..].starts_with(BEGIN))
+        .filter(|&at| at == 0 || text[at - 1] == b'\n')
+        .collect();
+    starts.push(text.len());
+    let pairs = starts.windows(2);
+    pairs.map(|pair| &text[pair[0]..pair[1]]).collect()
+}
+
+/// Takes a block out of its armour.
+fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
+    // The crate's own words are for its makers.
+    let broken = || {
+        Error::invalid(format!(
+            "{what} has a broken ASCII armour, or ends too early"
+        ))
+    };
+    let mut dearmor = Dearmor::new(Cursor::new(block));
+    dearmor.read_header().map_err(|_| broken())?;
+    match dearmor.typ {
+        Some(BlockType::PublicKey | BlockType::Signature) => {}
+        Some(BlockType::PrivateKey) => return Err(private(what)),
+        _ => {
+            return Err(Error::invalid(format!(
+                "{what} is something else of OpenPGP"
+            )));
+        }
+    }
+    let mut bytes = Vec::new();
+    match dearmor.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(broken()),
+    }
+}
+
+/// The error for a private key where a public one is wanted.
+pub(crate) fn private(what: &str) -> Error {
+    Error::invalid(format!("{what} is a private key"))
+        .hint("`gpg --armor --export FINGERPRINT` writes the public one; keep this to yourself")
+}
+
+fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
+    let mut input = Cursor::new(bytes);
+    let mut packets = Vec::new();
+    for packet in PacketParser::new(&mut input) {
+        match packet {
+            Ok(Packet::Marker(_) | Packet::Padding(_) | Packet::Trust(_)) => {}
+            Ok(packet) => packets.push(packet),
+            // Of a later version: whoever made it knew that we might not know it.
+            Err(fault) if is_unsupported(&fault) => {}
+            Err(_) => {
+                return Err(Error::invalid(format!(
+                    "{what} is broken, or ends too early"
+                )));
+            }
+        }
+    }
+    Ok(packets)
+}
+
+fn is_unsupported(fault: &Fault) -> bool {
+    match fault {
+        Fault::Unsupported { .. } => true,
+        Fault::InvalidPacketContent { source } => matches!(**source, Fault::Unsupported { .. }),
+        _ => false,
+    }
+}

@@ -1,0 +1,81 @@
+//! A launcher that was built without OpenPGP: there are no keys, and nothing
+//! is signed.
+
+use std::convert::Infallible;
+use std::time::SystemTime;
+
+use crate::trust::openpgp::{Fingerprint, Signer};
+use error::{Error, Kind, Result};
+
+fn refused() -> Error {
+    let error = "this launcher was built without OpenPGP, and cannot check signatures";
+    Error::new(Kind::Failed, error)
+        .hint("build it with the feature `openpgp`, or say `--insecure-options=image`")
+}
+
+/// A key, of which there is none.
+#[derive(Debug)]
+pub struct Key(Infallible);
+
+impl Key {
+    /// Fails.
+    pub fn parse(_bytes: &[u8]) -> Result<Self> {
+        Err(refused())
+    }
+
+    /// Cannot be called, like all that follow.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self.0 {}
+    }
+
+    /// See [`Self::fingerprint`].
+    pub fn users(&self) -> &[String] {
+        match self.0 {}
+    }
+
+    /// See [`Self::fingerprint`].
+    pub fn created(&self) -> u64 {
+        match self.0 {}
+    }
+
+    /// See [`Self::fingerprint`].
+    pub fn expires(&self) -> Option<u64> {
+        match self.0 {}
+    }
+
+    /// See [`Self::fingerprint`].
+    pub fn is_revoked(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// See [`Self::fingerprint`].
+    pub fn usable(&self, _now: SystemTime) -> Result<()> {
+        match self.0 {}
+    }
+
+    /// See [`Self::fingerprint`].
+    pub(crate) fn armoured(&self) -> Result<Vec<u8>> {
+        match self.0 {}
+    }
+}
+
+/// A check, which cannot begin.
+#[derive(Debug)]
+pub struct Check(Infallible);
+
+impl Check {
+    /// Fails.
+    pub fn begin(_signature: &[u8]) -> Result<Self> {
+        Err(refused())
+    }
+
+    /// Cannot be called, like all that follow.
+    pub fn update(&mut self, _bytes: &[u8]) {
+        match self.0 {}
+    }
+
+    /// See [`Self::update`].
+    pub fn finish(self, _keys: &[Key], _now: SystemTime) -> Result<Signer> {
+        match self.0 {}
+    }
+}

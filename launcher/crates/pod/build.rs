@@ -1,0 +1,44 @@
+//! Compiles the default filter of system calls, which is embedded, so that no
+//! run has to compile it.
+
+use std::env;
+use std::path::PathBuf;
+
+#[path = "src/plan/seccomp/calls.rs"]
+mod calls;
+#[path = "src/plan/seccomp/default.rs"]
+mod default;
+#[path = "src/plan/seccomp/errno.rs"]
+#[allow(dead_code, reason = "here only the default filter is compiled")]
+mod errno;
+#[path = "src/plan/seccomp/listing.rs"]
+mod listing;
+#[path = "src/plan/seccomp/program.rs"]
+#[allow(dead_code, reason = "here only the default filter is compiled")]
+mod program;
+
+/// Writes the default filter, and what it does, into files for `plan::seccomp`.
+fn main() {
+    println!("cargo:rerun-if-changed=src/plan/seccomp");
+    let directory = PathBuf::from(variable("OUT_DIR"));
+    let circumstances = default::Circumstances {
+        has: &|word| word == default::BY_DEFAULT,
+        ptrace: true,
+    };
+    // Elsewhere there is no stage1-init to install it, either.
+    let filter = calls::Arch::named(&variable("CARGO_CFG_TARGET_ARCH"))
+        .map(|arch| default::filter(arch, &circumstances));
+    let bytes = filter.as_ref().map(program::Filter::bytes);
+    let summary = filter.as_ref().map(listing::listing);
+    for (name, content) in [
+        ("default.bpf", bytes.unwrap_or_default()),
+        ("default.txt", summary.unwrap_or_default().into_bytes()),
+    ] {
+        std::fs::write(directory.join(name), content)
+            .expect("cargo made the directory for what build scripts write");
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).expect("cargo sets it for build scripts")
+}

@@ -1,0 +1,519 @@
+//! Groups of processes that have limits in common (cgroups(7)).
+//!
+//! Only a pod that has limits gets any: joining a group waits for the kernel,
+//! often for milliseconds. In each hierarchy that has a controller of what is
+//! limited:
+//!
+//! ```text
+//! BASE/nosecone-UUID          the pod: its limits, or those of its only app
+//! BASE/nosecone-UUID/APP      an app that has limits of its own
+//! BASE/nosecone-UUID/init.    version 2, if there are such: everything else,
+//!                             because a group whose children have controllers
+//!                             has no processes there
+//! ```
+//!
+//! There is no group around those of all pods: nobody could say when to remove
+//! it, and while it is there whoever made BASE cannot remove that.
+//!
+//! A pod that is paused has one, too: see [`crate::runtime::pause`].
+//!
+//! A limit that was asked for and cannot be set stops the pod, with what the
+//! host lacks; nothing runs unlimited that should not.
+
+pub mod freezer;
+mod hierarchy;
+pub mod membership;
+mod program;
+pub mod record;
+mod settings;
+pub mod usage;
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::cgroup::freezer::Freezer;
+use crate::cgroup::settings::{Controller, Setting, Version};
+use crate::resolve::devices::Rule;
+use crate::resolve::isolators::Limits;
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use sys::bpf;
+
+pub use crate::cgroup::hierarchy::{Hierarchy, counts_processes, discover};
+pub use crate::cgroup::settings::disks;
+
+/// How the names of our groups begin.
+const OURS: &str = "nosecone-";
+
+/// Where processes are that belong to no app with a group; no app is named so.
+const INIT: &str = "init.";
+
+/// The groups of a pod, as they will be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    steps: Vec<Step>,
+    /// What the pod's first process is put into: one of each hierarchy.
+    pub pod: Vec<PathBuf>,
+    /// What the processes of each app move to, in the order of the apps.
+    pub apps: Vec<Vec<PathBuf>>,
+    tops: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// Make a directory.
+    Make(PathBuf),
+    /// Let the children of a group of version 2 have controllers.
+    Enable(PathBuf, Vec<Controller>),
+    /// Write into a file of a group.
+    Write(PathBuf, Setting),
+    /// Let a group of version 2 use no other devices.
+    Devices(PathBuf, Vec<Rule>),
+}
+
+/// Groups that exist. They are removed when this goes out of scope: whoever
+/// starts a pod never leaves that scope, so only a failure does.
+pub struct Made<'a>(Vec<&'a Path>);
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        for top in &self.0 {
+            // What cannot be removed now is collected with the pod.
+            let _ = remove(top);
+        }
+    }
+}
+
+/// Decides which groups a pod gets. `apps` are their names and limits, each
+/// within those of the pod; `disks` as [`disks`] returns them.
+///
+/// # Errors
+///
+/// There is no hierarchy for what is limited, or it cannot be written.
+pub(crate) fn arrange(
+    hierarchies: &[Hierarchy],
+    uuid: Uuid,
+    pod: &Limits,
+    apps: &[(&str, &Limits)],
+    disks: &[String],
+) -> Result<Groups> {
+    let mut groups = Groups {
+        apps: vec![Vec::new(); apps.len()],
+        ..Groups::default()
+    };
+    let whole = match apps {
+        [(_, only)] => within(only, pod),
+        _ => pod.clone(),
+    };
+    let parts: &[(&str, &Limits)] = if apps.len() > 1 { apps } else { &[] };
+    let mut used: BTreeMap<PathBuf, (&Hierarchy, Vec<Controller>)> = BTreeMap::new();
+    for limits in parts.iter().map(|&(_, limits)| limits).chain([&whole]) {
+        for controller in settings::controllers(limits) {
+            let hierarchy = usable(hierarchies, controller)?;
+            let (_, controllers) = used
+                .entry(hierarchy.base.clone())
+                .or_insert_with(|| (hierarchy, Vec::new()));
+            if !controllers.contains(&controller) {
+                controllers.push(controller);
+            }
+        }
+    }
+    for (hierarchy, controllers) in used.values() {
+        let place = Place {
+            hierarchy,
+            controllers,
+            disks,
+        };
+        place.arrange(uuid, &whole, parts, &mut groups);
+    }
+    Ok(groups)
+}
+
+/// The limits of an app, and those of its pod where it has none.
+fn within(app: &Limits, pod: &Limits) -> Limits {
+    Limits {
+        cpu: app.cpu.or(pod.cpu),
+        cpu_shares: app.cpu_shares.or(pod.cpu_shares),
+        memory: app.memory.or(pod.memory),
+        memory_request: app.memory_request.or(pod.memory_request),
+        block_bandwidth: app.block_bandwidth.or(pod.block_bandwidth),
+        block_operations: app.block_operations.or(pod.block_operations),
+        processes: app.processes.or(pod.processes),
+        devices: app.devices.clone().or_else(|| pod.devices.clone()),
+    }
+}
+
+fn usable(hierarchies: &[Hierarchy], controller: Controller) -> Result<&Hierarchy> {
+    let what = format!("cannot limit {}", controller.noun());
+    let Some(found) = hierarchy::find(hierarchies, controller) else {
+        let (one, two) = (controller.word(Version::One), controller.word(Version::Two));
+        let name = match one == two {
+            true => format!("`{one}`"),
+            false => format!("`{two}` (`{one}` in version 1)"),
+        };
+        return Err(Error::new(
+            Kind::Failed,
+            format!("{what}: no mounted cgroup hierarchy has the controller {name}"),
+        )
+        .hint(format!(
+            "mount one, or use a kernel with {}",
+            controller.options()
+        )));
+    };
+    if found.read_only {
+        return Err(Error::new(
+            Kind::Failed,
+            format!("{what}: `{}` is mounted read-only", found.base.display()),
+        ));
+    }
+    Ok(found)
+}
+
+/// One hierarchy, and what of it is used.
+struct Place<'a> {
+    hierarchy: &'a Hierarchy,
+    controllers: &'a [Controller],
+    disks: &'a [String],
+}
+
+impl Place<'_> {
+    fn arrange(&self, uuid: Uuid, whole: &Limits, parts: &[(&str, &Limits)], groups: &mut Groups) {
+        let top = place(self.hierarchy, uuid);
+        let parts: Vec<_> = parts
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, limits))| self.concerns(limits))
+            .collect();
+        let steps = &mut groups.steps;
+        // Devices are bounded by programs there, which need not be enabled.
+        let mut handed_down = self.controllers.to_vec();
+        handed_down.retain(|&controller| controller != Controller::Devices);
+        let enable = |steps: &mut Vec<Step>, group: &Path| {
+            if self.hierarchy.version == Version::Two && !handed_down.is_empty() {
+                steps.push(Step::Enable(group.to_owned(), handed_down.clone()));
+            }
+        };
+        enable(steps, &self.hierarchy.base);
+        steps.push(Step::Make(top.clone()));
+        if self.hierarchy.version == Version::One && self.controllers.contains(&Controller::Memory)
+        {
+            // Before Linux 5.11 a group does not bound those below unless told to.
+            steps.push(Step::Write(
+                top.clone(),
+                Setting {
+                    controller: Controller::Memory,
+                    file: "memory.use_hierarchy".into(),
+                    value: "1".to_owned(),
+                    optional: true,
+                },
+            ));
+        }
+        steps.extend(self.writes(&top, whole));
+        let shared = match self.hierarchy.version {
+            Version::Two if !parts.is_empty() => {
+                enable(steps, &top);
+                let init = top.join(INIT);
+                steps.push(Step::Make(init.clone()));
+                init
+            }
+            _ => top.clone(),
+        };
+        groups.pod.push(shared);
+        for (at, (name, limits)) in parts {
+            let group = top.join(name);
+            steps.push(Step::Make(group.clone()));
+            steps.extend(self.writes(&group, limits));
+            if let Some(app) = groups.apps.get_mut(at) {
+                app.push(group);
+            }
+        }
+        groups.tops.push(top);
+    }
+
+    fn concerns(&self, limits: &Limits) -> bool {
+        settings::controllers(limits).any(|one| self.controllers.contains(&one))
+    }
+
+    fn writes(&self, group: &Path, limits: &Limits) -> Vec<Step> {
+        let mut steps = self.files(group, limits);
+        if self.hierarchy.version == Version::Two
+            && self.controllers.contains(&Controller::Devices)
+            && let Some(rules) = &limits.devices
+        {
+            steps.push(Step::Devices(group.to_owned(), rules.clone()));
+        }
+        steps
+    }
+
+    fn files(&self, group: &Path, limits: &Limits) -> Vec<Step> {
+        settings::controllers(limits)
+            .filter(|controller| self.controllers.contains(controller))
+            .flat_map(|controller| {
+                settings::settings(self.hierarchy.version, controller, limits, self.disks)
+            })
+            .map(|setting| Step::Write(group.to_owned(), setting))
+            .collect()
+    }
+}
+
+/// Finds the hierarchies whose groups can be frozen, the best first.
+pub(crate) fn freezing(hierarchies: &[Hierarchy]) -> impl Iterator<Item = &Hierarchy> {
+    let of = |version| hierarchies.iter().filter(move |one| one.version == version);
+    let all = of(Version::Two).chain(of(Version::One));
+    all.filter(|hierarchy| hierarchy.freezes())
+}
+
+impl Groups {
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns the pod's own ones: all others are below these.
+    pub(crate) fn tops(&self) -> &[PathBuf] {
+        &self.tops
+    }
+
+    /// Removes them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`remove`], after all were tried.
+    pub fn remove(&self) -> Result<()> {
+        let removed: Vec<_> = self.tops.iter().map(|top| remove(top)).collect();
+        removed.into_iter().collect()
+    }
+
+    /// Makes them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals; a pod with this UUID has the groups already. What
+    /// was made until then is removed.
+    pub fn make(&self) -> Result<Made<'_>> {
+        let mut made = Made(Vec::new());
+        for step in &self.steps {
+            match step {
+                Step::Make(path) if self.tops.contains(path) => {
+                    make_top(path)?;
+                    made.0.push(path);
+                }
+                Step::Make(path) => make_if_not_there(path)?,
+                Step::Enable(path, controllers) => enable(path, controllers)?,
+                Step::Write(path, setting) => write(path, setting)?,
+                Step::Devices(path, rules) => bound_devices(path, rules)?,
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// Returns where the group of a pod is in a hierarchy.
+pub fn place(hierarchy: &Hierarchy, uuid: Uuid) -> PathBuf {
+    hierarchy.base.join(name(uuid))
+}
+
+fn name(uuid: Uuid) -> String {
+    format!("{OURS}{uuid}")
+}
+
+/// Makes the group of a pod that runs, at its [`place`]. `known`: it may be
+/// there, and is this pod's.
+///
+/// # Errors
+///
+/// The kernel's refusals; another pod with this UUID has it.
+pub(crate) fn make_one(group: &Path, known: bool) -> Result<()> {
+    match known {
+        true => make_if_not_there(group),
+        false => make_top(group),
+    }
+}
+
+fn make_if_not_there(path: &Path) -> Result<()> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.context(|| cannot_make(path)),
+    }
+}
+
+/// Makes the group of a pod. What a pod of this UUID left behind whose host was
+/// killed gives way, if nothing runs in it.
+fn make_top(path: &Path) -> Result<()> {
+    let what = || cannot_make(path);
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result.context(what),
+    }
+    match remove_once(path) {
+        Err(Errno::BUSY) => {
+            return Err(Error::invalid(what())
+                .because(Error::invalid("another pod with this UUID is running")));
+        }
+        removed => removed.context(what)?,
+    }
+    std::fs::create_dir(path).context(what)
+}
+
+fn cannot_make(path: &Path) -> String {
+    format!("cannot make the cgroup `{}`", path.display())
+}
+
+fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
+    let words: Vec<_> = controllers
+        .iter()
+        .map(|controller| format!("+{}", controller.word(Version::Two)))
+        .collect();
+    let what = || {
+        format!(
+            "cannot hand the controllers {} down from the cgroup `{}`",
+            words.join(" "),
+            path.display()
+        )
+    };
+    match put(&path.join("cgroup.subtree_control"), &words.join(" ")) {
+        // A group with processes hands nothing down, unless it is the topmost of all.
+        Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
+            let error = Error::new(Kind::Failed, what()).because(error);
+            Err(error.hint("it has processes of its own: the top of what is mounted is no root"))
+        }
+        result => result.context(what),
+    }
+}
+
+fn write(group: &Path, setting: &Setting) -> Result<()> {
+    let path = group.join(&*setting.file);
+    let what = || {
+        let (noun, path) = (setting.controller.noun(), path.display());
+        format!(
+            "cannot limit {noun}: cannot write `{}` into `{path}`",
+            setting.value
+        )
+    };
+    match put(&path, &setting.value) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match setting.optional {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Failed, what())
+                .because(error)
+                .hint(format!("the kernel needs {}", setting.controller.options()))),
+        },
+        result => result.context(what),
+    }
+}
+
+fn bound_devices(group: &Path, rules: &[Rule]) -> Result<()> {
+    let what = || format!("cannot limit devices of the cgroup `{}`", group.display());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(group, flags, Mode::empty()).context(what)?;
+    bpf::bound_devices(directory.as_fd(), &program::compile(rules))
+        .context(what)
+        .map_err(|error| error.hint("the kernel needs CONFIG_CGROUP_BPF"))
+}
+
+/// Writes with a single call, as these files demand.
+fn put(path: &Path, value: &str) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    rustix::io::write(file, value.as_bytes())?;
+    Ok(())
+}
+
+/// Opens what a process writes to in order to join a group.
+pub fn entrance(group: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::open(group.join("cgroup.procs"), flags, Mode::empty())
+        .context(|| format!("cannot open the cgroup `{}`", group.display()))
+}
+
+/// Finds the group of a pod above one of its processes'; `None` if it is not ours.
+pub fn top(group: &Path, uuid: Uuid) -> Option<&Path> {
+    let name = name(uuid);
+    group
+        .ancestors()
+        .find(|path| path.file_name() == Some(name.as_ref()))
+}
+
+/// How often, and how long between, it is tried again: the kernel takes a
+/// moment until a group has lost the last of its processes.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often it is tried before what is still there is killed: who stays outside
+/// of a pod with a command in it ends with it, but may want to say something.
+const PATIENCE: usize = 10;
+
+/// Removes a group with all below it. Processes that do not leave it are killed.
+///
+/// # Errors
+///
+/// It still has processes; the kernel's refusals.
+pub fn remove(top: &Path) -> Result<()> {
+    let what = || format!("cannot remove the cgroup `{}`", top.display());
+    let mut last = Errno::BUSY;
+    for attempt in 0..TRIES {
+        match remove_once(top) {
+            Ok(()) => return Ok(()),
+            Err(Errno::BUSY) => {}
+            Err(errno) => {
+                last = errno;
+                break;
+            }
+        }
+        // Who is frozen in version 1 does not die, whoever kills it.
+        if let Ok(Some(freezer)) = Freezer::of(top) {
+            let _ = freezer.thaw();
+        }
+        if attempt >= PATIENCE && put(&top.join("cgroup.kill"), "1").is_err() {
+            // Before Linux 5.14, and in version 1. Who is not killed is still there.
+            let _ = freezer::condemn(top);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(last).context(what)
+}
+
+fn remove_once(top: &Path) -> rustix::io::Result<()> {
+    let (Some(parent), Some(name)) = (top.parent(), top.file_name()) else {
+        return Ok(());
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = match rustix::fs::open(parent, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    let name = CString::new(name.as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
+    remove_below(parent.as_fd(), &name)
+}
+
+fn remove_below(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+    let unlink = || match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOENT) => Ok(()),
+        result => result,
+    };
+    match unlink() {
+        // It has children, or processes.
+        Err(Errno::BUSY) => {}
+        result => return result,
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
+            remove_below(directory.as_fd(), name)?;
+        }
+    }
+    unlink()
+}
+
+#[cfg(test)]
+#[path = "cgroup/tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! Which groups a process is in, and how another gets into the same ones.
+
+use std::path::{Path, PathBuf};
+
+use crate::cgroup::hierarchy::{Mount, mount};
+use error::{Context as _, Error, Kind, Result};
+
+/// Moves this process into the groups of another; `theirs` is the text of its
+/// /proc/PID/cgroup.
+///
+/// # Errors
+///
+/// One of them cannot be reached or entered. The process may be in some of
+/// them then.
+pub fn join(theirs: &str) -> Result<()> {
+    let read = |path: &str| std::fs::read_to_string(path).context(|| CANNOT);
+    let own = read("/proc/self/cgroup")?;
+    for group in moves(&read("/proc/self/mountinfo")?, &own, theirs)? {
+        // Each of them is where the kernel said that it is.
+        crate::cgroup::put(&group.join("cgroup.procs"), "0")
+            .context(|| format!("cannot enter the cgroup `{}`", group.display()))?;
+    }
+    Ok(())
+}
+
+const CANNOT: &str = "cannot find out the cgroups of this process";
+
+/// Finds the directories of the groups that `theirs` is in and `own` is not,
+/// both as in /proc/PID/cgroup.
+fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
+    let mut groups = Vec::new();
+    for line in theirs.lines() {
+        let unreadable = || Error::new(Kind::Failed, format!("cannot read the cgroup `{line}`"));
+        let (controllers, path) = entry(line).ok_or_else(unreadable)?;
+        let ours = own.lines().filter_map(entry);
+        let mut ours = ours.filter(|&(known, _)| known == controllers);
+        if ours.any(|(_, own)| own == path) {
+            continue;
+        }
+        groups.push(directory(mounts, controllers, path).ok_or_else(|| {
+            let name = match controllers {
+                "" => "version 2".to_owned(),
+                named => format!("`{named}`"),
+            };
+            let what = format!("cannot enter the cgroup `{path}` of the hierarchy {name}");
+            Error::new(Kind::Failed, what).because(Error::invalid("it is mounted nowhere"))
+        })?);
+    }
+    Ok(groups)
+}
+
+/// Finds the directories of the groups that a process is in, as far as they can
+/// be seen from here; `theirs` is the text of its /proc/PID/cgroup.
+pub fn groups(mounts: &str, theirs: &str) -> Vec<PathBuf> {
+    let entries = theirs.lines().filter_map(entry);
+    let found = entries.filter_map(|(controllers, path)| directory(mounts, controllers, path));
+    found.collect()
+}
+
+/// Takes a line apart: controllers of a hierarchy of version 1, or none, and
+/// the path of the group there.
+fn entry(line: &str) -> Option<(&str, &str)> {
+    let (_, rest) = line.split_once(':')?;
+    rest.split_once(':')
+}
+
+/// Finds where a group is, preferably where it can be written to.
+fn directory(mounts: &str, controllers: &str, path: &str) -> Option<PathBuf> {
+    let shows = |mount: &Mount<'_>| match controllers {
+        "" => mount.kind == "cgroup2",
+        named => {
+            let mut words = named.split(',');
+            let options = || mount.options.split(',');
+            mount.kind == "cgroup" && words.all(|word| options().any(|option| option == word))
+        }
+    };
+    let place = |mount: Mount<'_>| {
+        let below = Path::new(path).strip_prefix(mount.root).ok()?;
+        // What lies outside of what this process can see is shown by way of `..`.
+        let inside = below.components().all(|part| part.as_os_str() != "..");
+        inside.then(|| (mount.read_only, mount.target.join(below)))
+    };
+    let places = mounts.lines().filter_map(mount).filter(shows);
+    let best = places
+        .filter_map(place)
+        .min_by_key(|(read_only, _)| *read_only);
+    best.map(|(_, place)| place)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+33 31 0:32 /docker/x /sys/fs/cgroup/memory ro,relatime - cgroup cgroup rw,memory
+34 31 0:32 /docker/x /again rw,relatime - cgroup cgroup rw,memory
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+    const OWN: &str = "\
+9:name=systemd:/user.slice
+4:memory:/docker/x
+2:freezer:/
+1:cpu,cpuacct:/
+0::/user.slice
+";
+
+    #[test]
+    fn what_cannot_be_reached_is_not_passed_over() {
+        for (theirs, message) in [
+            (
+                "4:memory:/elsewhere",
+                "cannot enter the cgroup `/elsewhere` of the hierarchy `memory`: it is mounted nowhere",
+            ),
+            (
+                "4:memory:/docker/x/../y",
+                "cannot enter the cgroup `/docker/x/../y` of the hierarchy `memory`: it is mounted nowhere",
+            ),
+            (
+                "4:memory:/docker/xy",
+                "cannot enter the cgroup `/docker/xy` of the hierarchy `memory`: it is mounted nowhere",
+            ),
+            (
+                "0::/../y",
+                "cannot enter the cgroup `/../y` of the hierarchy version 2: it is mounted nowhere",
+            ),
+            (
+                "2:freezer:/pod",
+                "cannot enter the cgroup `/pod` of the hierarchy `freezer`: it is mounted nowhere",
+            ),
+            (
+                "7:pids:/",
+                "cannot enter the cgroup `/` of the hierarchy `pids`: it is mounted nowhere",
+            ),
+            ("x", "cannot read the cgroup `x`"),
+        ] {
+            assert_eq!(moves(MOUNTS, OWN, theirs).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn groups_that_cannot_be_seen_are_left_out() {
+        let theirs = "4:memory:/docker/xy\n2:freezer:/pod\nx\n0::/pod\n7:pids:/\n0::/../y\n";
+        assert_eq!(
+            groups(MOUNTS, theirs),
+            [PathBuf::from("/sys/fs/cgroup/unified/pod")]
+        );
+    }
+
+    #[test]
+    fn only_groups_that_differ_are_entered_each_where_it_is() {
+        assert!(moves(MOUNTS, OWN, OWN).unwrap().is_empty());
+        let theirs = "\
+9:name=systemd:/
+4:memory:/docker/x/pod
+2:freezer:/
+1:cpu,cpuacct:/a:b
+0::/pod
+";
+        assert_eq!(
+            moves(MOUNTS, OWN, theirs).unwrap(),
+            [
+                "/sys/fs/cgroup/systemd",
+                "/again/pod",
+                "/sys/fs/cgroup/cpu,cpuacct/a:b",
+                "/sys/fs/cgroup/unified/pod"
+            ]
+            .map(PathBuf::from)
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! From what runs to the directives that `stage1-init` executes.
+
+pub mod compose;
+pub mod descriptors;
+pub mod enter;
+pub mod overlay;
+pub mod seccomp;
+pub mod text;

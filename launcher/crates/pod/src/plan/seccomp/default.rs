@@ -1,0 +1,278 @@
+//! The filter that every app gets whose image does not say otherwise.
+//!
+//! It takes away what container runners of the field take away, and what has
+//! led out of containers since: calls that only administer the machine, those
+//! whose objects have no namespaces, and those whose code in the kernel has
+//! been broken again and again. Numbers that the table of calls does not have
+//! answer ENOSYS, so that a libc newer than this list falls back to what it
+//! did before; what is refused on purpose answers EPERM, or what a kernel
+//! answers that does not have it, where programs ask for it to find that out.
+//!
+//! An app that was given a capability gets the calls that are for it.
+
+use std::collections::BTreeMap;
+
+use super::calls::Arch;
+use super::program::{Action, Filter, Rule, Test};
+
+/// Operation not permitted: also programs that try calls out take it for a no.
+pub(crate) const EPERM: u16 = 1;
+
+/// No such call: programs do without.
+pub(crate) const ENOSYS: u16 = 38;
+
+/// No such family of addresses: programs try another, or do without. What they
+/// would make of EPERM is that somebody has to be root.
+const EAFNOSUPPORT: u16 = 97;
+
+/// Calls that are refused, and to whom.
+struct Refused {
+    /// Who has this capability may; an empty word is nobody's.
+    unless: &'static str,
+    calls: &'static [&'static str],
+}
+
+const REFUSED: &[Refused] = &[
+    // Mounts, namespaces, and what else the kernel asks its most general
+    // right for. A user namespace would give it to anybody (CVE-2022-0185).
+    Refused {
+        unless: "sys_admin",
+        calls: &[
+            "fanotify_init",
+            "fsconfig",
+            "fsmount",
+            "fsopen",
+            "fspick",
+            "lookup_dcookie",
+            "mount",
+            "mount_setattr",
+            "move_mount",
+            "open_tree",
+            "open_tree_attr",
+            "pivot_root",
+            "quotactl",
+            "quotactl_fd",
+            "setdomainname",
+            "sethostname",
+            "setns",
+            "swapoff",
+            "swapon",
+            "umount",
+            "umount2",
+            "unshare",
+        ],
+    },
+    Refused {
+        unless: "sys_boot",
+        calls: &["kexec_file_load", "kexec_load", "reboot"],
+    },
+    Refused {
+        unless: "sys_module",
+        calls: &["delete_module", "finit_module", "init_module"],
+    },
+    Refused {
+        unless: "sys_pacct",
+        calls: &["acct"],
+    },
+    Refused {
+        unless: "sys_ptrace",
+        calls: &["kcmp", "pidfd_getfd", "process_madvise", "userfaultfd"],
+    },
+    Refused {
+        unless: "sys_rawio",
+        calls: &[
+            "ioperm",
+            "iopl",
+            "pciconfig_iobase",
+            "pciconfig_read",
+            "pciconfig_write",
+        ],
+    },
+    Refused {
+        unless: "sys_time",
+        calls: &["clock_settime", "clock_settime64", "settimeofday", "stime"],
+    },
+    Refused {
+        unless: "sys_tty_config",
+        calls: &["vhangup"],
+    },
+    // Where memory lies tells about the machine, and moving it disturbs others.
+    Refused {
+        unless: "sys_nice",
+        calls: &[
+            "get_mempolicy",
+            "mbind",
+            "migrate_pages",
+            "move_pages",
+            "set_mempolicy",
+            "set_mempolicy_home_node",
+        ],
+    },
+    Refused {
+        unless: "syslog",
+        calls: &["syslog"],
+    },
+    Refused {
+        unless: "bpf",
+        calls: &["bpf"],
+    },
+    Refused {
+        unless: "perfmon",
+        calls: &["perf_event_open"],
+    },
+    // By handle a file can be opened that no path leads to (CVE-2014-3519).
+    Refused {
+        unless: "dac_read_search",
+        calls: &["open_by_handle_at"],
+    },
+    // Keys have no namespaces. A ring does its calls out of a filter's sight.
+    Refused {
+        unless: "",
+        calls: &[
+            "add_key",
+            "io_uring_enter",
+            "io_uring_register",
+            "io_uring_setup",
+            "keyctl",
+            "request_key",
+        ],
+    },
+    // What nobody has needed for decades, where it exists at all.
+    Refused {
+        unless: "",
+        calls: &[
+            "_sysctl",
+            "afs_syscall",
+            "bdflush",
+            "create_module",
+            "get_kernel_syms",
+            "getpmsg",
+            "nfsservctl",
+            "putpmsg",
+            "query_module",
+            "security",
+            "sysfs",
+            "tuxcall",
+            "uselib",
+            "ustat",
+            "vserver",
+        ],
+    },
+];
+
+/// Flags of clone(2) that make namespaces: all but `CLONE_NEWTIME`, which only
+/// unshare(2) and clone3(2) understand.
+const NEW_NAMESPACES: u32 = 0x7e02_0000;
+
+/// Execution domains (personality(2)) that programs are known to need: Linux,
+/// Linux with its 32-bit limits, each also as an older release (`UNAME26`),
+/// and the question which it is. Others switch protections of memory off.
+const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
+
+/// Newer ways to what every process has in /proc/self/attr, and to a list of the
+/// host's security modules that no file of a pod has. Whoever uses them does
+/// without where there are none.
+const LABELS: &[&str] = &["lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr"];
+
+/// Address families of sockets, by linux/socket.h, that apps may have: those that
+/// everybody needs, and around them those that their capabilities are for. All
+/// others the kernel would load a module for, of which most are old, seldom read,
+/// and have led out of containers (CVE-2017-6074, CVE-2021-43267): what is not
+/// wanted by a capability is not there.
+///
+/// The administrator of a network also has keys of IPsec, PPPoE, CAN and XDP,
+/// which live in namespaces of networks. Nobody has `AF_ALG` (CVE-2026-31431) and
+/// `AF_VSOCK`, the line to the machine that this one is a guest of: they have no
+/// namespaces.
+const FAMILIES: &[u32] = &[
+    15, 24, 29, 44, // AF_KEY, AF_PPPOX, AF_CAN, AF_XDP
+    1, 2, 10, 16, // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
+    17, // AF_PACKET
+];
+
+/// Returns those for an app.
+fn families(has: &dyn Fn(&str) -> bool) -> &'static [u32] {
+    let from = if has("net_admin") { 0 } else { 4 };
+    let to = if has(BY_DEFAULT) { 9 } else { 8 };
+    FAMILIES.get(from..to).unwrap_or_default()
+}
+
+/// Requests that put input into a terminal which others read: `TIOCSTI`
+/// (CVE-2017-5226), and `TIOCLINUX`, whose selections can be pasted.
+const TERMINAL: &[u32] = &[0x5412, 0x541c];
+
+/// The only capability of the default set by which an app has more of this.
+pub(crate) const BY_DEFAULT: &str = "net_raw";
+
+/// What the filter depends on besides the architecture.
+pub(crate) struct Circumstances<'a> {
+    /// Tells whether the app has a capability, named as in a plan.
+    pub has: &'a dyn Fn(&str) -> bool,
+    /// A tracer cannot change a call that the filter has let pass, as it could
+    /// before Linux 4.8.
+    pub ptrace: bool,
+}
+
+/// Makes the filter.
+pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
+    let refuse = Action::Errno(EPERM);
+    let allow = Rule::Always(Action::Allow);
+    let mut rules: BTreeMap<u32, Rule> = arch.calls().map(|(_, number)| (number, allow)).collect();
+    let mut set = |call: &str, rule| {
+        if let Some(number) = arch.number(call) {
+            rules.insert(number, rule);
+        }
+    };
+    for Refused { unless, calls } in REFUSED {
+        if unless.is_empty() || !(circumstances.has)(unless) {
+            for call in *calls {
+                set(call, Rule::Always(refuse));
+            }
+        }
+    }
+    let unless = |argument, test| Rule::If {
+        argument,
+        test,
+        then: refuse,
+        otherwise: Action::Allow,
+    };
+    if !(circumstances.has)("sys_admin") {
+        set("clone", unless(0, Test::HasAny(NEW_NAMESPACES)));
+        // Its flags are in memory, where a filter cannot look. Libcs use clone(2) then.
+        set("clone3", Rule::Always(Action::Errno(ENOSYS)));
+        for call in LABELS {
+            set(call, Rule::Always(Action::Errno(ENOSYS)));
+        }
+    }
+    if !circumstances.ptrace {
+        for call in ["ptrace", "process_vm_readv", "process_vm_writev"] {
+            set(call, Rule::Always(refuse));
+        }
+    }
+    for call in ["socket", "socketpair"] {
+        set(
+            call,
+            Rule::If {
+                argument: 0,
+                test: Test::Among(families(circumstances.has)),
+                then: Action::Allow,
+                otherwise: Action::Errno(EAFNOSUPPORT),
+            },
+        );
+    }
+    set("ioctl", unless(1, Test::Among(TERMINAL)));
+    set(
+        "personality",
+        Rule::If {
+            argument: 0,
+            test: Test::Among(PERSONALITIES),
+            then: Action::Allow,
+            otherwise: refuse,
+        },
+    );
+    Filter {
+        arch,
+        rules,
+        otherwise: Action::Errno(ENOSYS),
+    }
+}

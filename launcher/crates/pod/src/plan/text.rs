@@ -1,0 +1,469 @@
+//! The plan as the launcher holds it: the directives that `stage1-init` will
+//! execute, each with the reason why it is there.
+//!
+//! ```text
+//! plan 1
+//! unshare mnt,pid,ipc,uts,net,cgroup              # default: private namespaces
+//! hostname web                                    # option --hostname
+//! app web                                         # image example.com/web
+//! ```
+//!
+//! Three spellings, all of which [`Plan::read`] takes back: this text, for
+//! people; JSON, for programs; and the NUL-terminated words that
+//! travel. What the words mean and where they may stand is `stage1_init`'s
+//! business; which of them stand here, and in which order, that of `compose`.
+
+use std::ffi::CString;
+use std::fmt::Write as _;
+
+use stage1_init::{Directive, Words};
+
+use crate::plan::descriptors::{Named, number_of};
+use appc::json::{self, Object, Value};
+use error::quote::{escaped, is_harmless};
+use error::{Error, Result};
+
+/// Directives in order, each with its reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    steps: Vec<Step>,
+}
+
+/// One directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Step {
+    /// Its words, each with its NUL byte.
+    words: Vec<u8>,
+    /// Where it comes from: the image, an option, a default, a fallback.
+    reason: String,
+}
+
+/// Column at which reasons begin, where the directive is not longer.
+const REASON_COLUMN: usize = 47;
+
+impl Plan {
+    /// Appends a directive.
+    pub fn push(&mut self, directive: Directive<'_>, reason: impl Into<String>) {
+        let mut words = Vec::new();
+        directive.encode(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
+        // A reason can hold what an image says: in the text it must not become
+        // a line of its own, nor drive a terminal.
+        let reason = escaped(&reason.into());
+        self.steps.push(Step { words, reason });
+    }
+
+    /// Returns the plan as it travels: NUL-terminated words.
+    pub fn words(&self) -> Vec<u8> {
+        let mut words = Vec::new();
+        stage1_init::encode_header(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
+        for step in &self.steps {
+            words.extend_from_slice(&step.words);
+        }
+        words
+    }
+
+    /// Returns the plan as it travels to who inherits what is open for it: with
+    /// the numbers of the descriptors in the place of their labels.
+    pub fn words_with(&self, named: &Named) -> Vec<u8> {
+        let mut words = Vec::new();
+        let mut sink = |bytes: &[u8]| words.extend_from_slice(bytes);
+        stage1_init::encode_header(&mut sink);
+        self.find(|_, directive, _| -> Option<()> {
+            directive.encode_renumbered(&|label| number_of(named, label), &mut sink);
+            None
+        });
+        words
+    }
+
+    /// Returns the plan as text, one directive a line, with reasons.
+    pub fn text(&self) -> String {
+        let mut text = format!("plan {}\n", stage1_init::VERSION);
+        for step in &self.steps {
+            let line: Vec<String> = step.words().map(quote).collect();
+            let line = line.join(" ");
+            // Writing to a String does not fail.
+            let _ = match step.reason.as_str() {
+                "" => writeln!(text, "{line}"),
+                reason => writeln!(text, "{line:<REASON_COLUMN$} # {reason}"),
+            };
+        }
+        text
+    }
+
+    /// Returns the plan as one JSON object.
+    pub fn json(&self) -> String {
+        let directives = self.steps.iter().map(|step| {
+            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+            let words = step.words().map(text).map(Value::from).collect();
+            Object::new()
+                .with("words", Value::List(words))
+                .with("reason", step.reason.as_str())
+        });
+        let plan: Value = Object::new()
+            .with("plan", stage1_init::VERSION)
+            .with_items("directives", directives)
+            .into();
+        format!("{plan:#}\n")
+    }
+
+    /// Reads a plan in any of its spellings: words, JSON as [`Self::json`]
+    /// writes it, or text as [`Self::text`] does.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        if bytes.contains(&0) {
+            return Self::from_words(bytes);
+        }
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            return Self::from_lines(&json_lines(bytes)?);
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| Error::invalid("the plan is neither text nor words"))?;
+        let mut lines = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = split(line).map_err(|what| {
+                Error::invalid(format!("line {} of the plan {what}", number + 1))
+            })?;
+            if !line.0.is_empty() {
+                lines.push(line);
+            }
+        }
+        Self::from_lines(&lines)
+    }
+
+    /// Takes words with the reasons beside them; the first line is the header.
+    fn from_lines(lines: &[Line]) -> Result<Self> {
+        let mut words = Vec::new();
+        for word in lines.iter().flat_map(|(words, _)| words) {
+            words.extend_from_slice(word);
+            words.push(0);
+        }
+        let mut plan = Self::from_words(&words)?;
+        // One directive a line: then each line's reason is its directive's.
+        if lines.len() == plan.steps.len() + 1 {
+            for (step, (_, reason)) in plan.steps.iter_mut().zip(lines.iter().skip(1)) {
+                step.reason.clone_from(reason);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn from_words(words: &[u8]) -> Result<Self> {
+        let plan = stage1_init::Plan::decode(words).map_err(|fault| {
+            let word = Words::new(words).take(fault.word).and_then(|before| {
+                let rest = words.get(before.as_bytes().len()..)?;
+                Some(Words::new(rest).next()?.to_string_lossy().into_owned())
+            });
+            let word = word.map_or(String::new(), |word| format!(" (`{word}`)"));
+            Error::invalid(format!(
+                "word {} of the plan{word}: {}",
+                fault.word,
+                fault.kind.message()
+            ))
+        })?;
+        let mut read = Self::default();
+        for (_, directive) in plan.directives() {
+            read.push(directive, "");
+        }
+        Ok(read)
+    }
+
+    /// Calls `look` with each directive, its index and its reason, in order,
+    /// and returns the first thing that it returns.
+    pub fn find<T>(
+        &self,
+        mut look: impl FnMut(u32, &Directive<'_>, &str) -> Option<T>,
+    ) -> Option<T> {
+        let words = self.words();
+        let plan = stage1_init::Plan::decode(&words).ok()?;
+        plan.directives()
+            .zip(&self.steps)
+            .find_map(|((index, directive), step)| look(index, &directive, &step.reason))
+    }
+}
+
+impl Step {
+    fn words(&self) -> impl Iterator<Item = &[u8]> {
+        let mut words = Words::new(&self.words);
+        std::iter::from_fn(move || Some(words.next()?.to_bytes()))
+    }
+}
+
+/// Makes a C string of an operand; the sentence names what it is for.
+pub fn operand(what: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::invalid(format!("{what} contains a NUL byte")))
+}
+
+/// Quotes a word so that a shell, and `split`, read it as one, and a terminal
+/// shows it.
+pub fn quote(word: impl AsRef<[u8]>) -> String {
+    let word = word.as_ref();
+    let fine = |c| c == '\t' || is_harmless(c);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./,:=@%+".contains(byte);
+    if let Ok(text) = std::str::from_utf8(word)
+        && text.chars().all(fine)
+    {
+        // Within single quotes a shell changes nothing.
+        return match !word.is_empty() && word.iter().all(plain) {
+            true => text.to_owned(),
+            false => format!("'{}'", text.replace('\'', r"'\''")),
+        };
+    }
+    // A line break is kept on one line, since a line is a directive.
+    let mut quoted = "$'".to_owned();
+    for chunk in word.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => quoted.push_str(r"\n"),
+                '\r' => quoted.push_str(r"\r"),
+                '\\' | '\'' => quoted.extend(['\\', c]),
+                c if fine(c) => quoted.push(c),
+                c => add_bytes(&mut quoted, c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        add_bytes(&mut quoted, chunk.invalid());
+    }
+    quoted.push('\'');
+    quoted
+}
+
+fn add_bytes(quoted: &mut String, bytes: &[u8]) {
+    quoted.extend(bytes.iter().map(|byte| format!("\\x{byte:02x}")));
+}
+
+/// The words of a line, and the reason behind them.
+type Line = (Vec<Vec<u8>>, String);
+
+/// Takes the same out of JSON.
+fn json_lines(bytes: &[u8]) -> Result<Vec<Line>> {
+    let text = |value: &Value| match value {
+        // A NUL byte would make two words of one.
+        Value::Text(text) if !text.contains('\0') => Some(text.clone()),
+        _ => None,
+    };
+    let document = json::parse(bytes)?;
+    let version = document.get("plan").map_or(String::new(), Value::to_string);
+    let mut lines = vec![(vec![b"plan".to_vec(), version.into_bytes()], String::new())];
+    let Some(Value::List(directives)) = document.get("directives") else {
+        return Err(Error::invalid("the plan has no list `directives`"));
+    };
+    for (index, directive) in directives.iter().enumerate() {
+        let words: Option<Vec<Vec<u8>>> = match directive.get("words") {
+            Some(Value::List(words)) => {
+                let words = words.iter().map(|word| text(word).map(String::into_bytes));
+                words.collect()
+            }
+            _ => None,
+        };
+        let words = words.ok_or_else(|| {
+            Error::invalid(format!(
+                "directive {index} of the plan has no list of `words`"
+            ))
+        })?;
+        let reason = directive.get("reason").and_then(text).unwrap_or_default();
+        lines.push((words, reason));
+    }
+    Ok(lines)
+}
+
+/// Splits a line into its words and the comment behind them.
+fn split(line: &str) -> std::result::Result<Line, &'static str> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        if let Some(comment) = rest.strip_prefix('#') {
+            return Ok((words, comment.trim().to_owned()));
+        }
+        let (word, after) = first_word(rest)?;
+        words.push(word);
+        rest = after.trim_start();
+    }
+    Ok((words, String::new()))
+}
+
+const OPEN: &str = "has a quote that is not closed";
+
+/// Takes one word from the front: bare, quoted, or pieces of both.
+fn first_word(text: &str) -> std::result::Result<(Vec<u8>, &str), &'static str> {
+    let mut word = Vec::new();
+    let mut rest = text;
+    loop {
+        if let Some(quoted) = rest.strip_prefix("$'") {
+            rest = unescaped(quoted, &mut word)?;
+        } else if let Some(quoted) = rest.strip_prefix('\'') {
+            let (inside, after) = quoted.split_once('\'').ok_or(OPEN)?;
+            word.extend_from_slice(inside.as_bytes());
+            rest = after;
+        } else {
+            let mut chars = rest.chars();
+            match chars.next() {
+                None => return Ok((word, "")),
+                Some(c) if c.is_whitespace() => return Ok((word, rest)),
+                Some('\\') => push(&mut word, chars.next().ok_or("ends in a backslash")?),
+                Some('"') => return Err("has a double quote; use single quotes"),
+                Some(c) => push(&mut word, c),
+            }
+            rest = chars.as_str();
+        }
+    }
+}
+
+/// Reads up to the closing quote of `$'...'`; returns what comes after it.
+fn unescaped<'a>(text: &'a str, word: &mut Vec<u8>) -> std::result::Result<&'a str, &'static str> {
+    let mut chars = text.chars();
+    loop {
+        match chars.next().ok_or(OPEN)? {
+            '\'' => return Ok(chars.as_str()),
+            '\\' => match chars.next().ok_or(OPEN)? {
+                'n' => word.push(b'\n'),
+                'r' => word.push(b'\r'),
+                'x' => {
+                    let (byte, rest) = byte(chars.as_str()).ok_or("has `\\x` without a byte")?;
+                    word.push(byte);
+                    chars = rest.chars();
+                }
+                other => push(word, other),
+            },
+            c => push(word, c),
+        }
+    }
+}
+
+/// Reads a byte, of two digits; not NUL, which would make two words of one.
+fn byte(text: &str) -> Option<(u8, &str)> {
+    let (digits, rest) = text.split_at_checked(2)?;
+    let byte = u8::from_str_radix(digits, 16).ok()?;
+    // A sign would be taken, too.
+    (byte != 0 && !digits.starts_with('+')).then_some((byte, rest))
+}
+
+fn push(word: &mut Vec<u8>, c: char) {
+    word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn sample() -> Plan {
+        let mut plan = Plan::default();
+        for words in [
+            &["hostname", "web"][..],
+            &["app", "web"],
+            &["process"],
+            &["env", "A=it's\n\\new # not a comment"],
+            &["env", "E="],
+            &[
+                "env",
+                "LONG=a-line-that-goes-on-beyond-the-column-of-the-reasons",
+            ],
+            &["env", "B=\t\u{1b}[2J\u{9b}\u{202e}'\\x41\u{7f}"],
+            &["main", "3", "/bin/sh", "", "ä \"b\""],
+        ] {
+            let mut bytes = Vec::new();
+            for word in words {
+                bytes.extend_from_slice(word.as_bytes());
+                bytes.push(0);
+            }
+            plan.steps.push(Step {
+                words: bytes,
+                reason: "image a # b".to_owned(),
+            });
+        }
+        plan
+    }
+
+    #[test]
+    fn a_reason_cannot_become_a_directive() {
+        let mut plan = Plan::default();
+        plan.push(Directive::Loopback {}, "user `0\npivot\r\x1b[2J`");
+        assert_eq!(
+            plan.text().lines().nth(1).unwrap(),
+            format!(r"{:<47} # user `0\npivot\r\u{{1b}}[2J`", "loopback")
+        );
+        assert_eq!(plan.text().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_plan_survives_its_text_with_all_reasons() {
+        let plan = sample();
+        assert_eq!(Plan::read(plan.text().as_bytes()).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_survives_its_text_with_bytes_that_are_no_characters() {
+        let mut plan = sample();
+        plan.steps.insert(
+            0,
+            Step {
+                words: b"sysctl\0a\0\xff'\x1b\xc3\0".to_vec(),
+                reason: String::new(),
+            },
+        );
+        let text = plan.text();
+        assert_eq!(Plan::read(text.as_bytes()).unwrap(), plan, "{text}");
+        for wrong in ["", "1'", "ä'", "€'", "fg'", "+1'", "00'"] {
+            let text = format!("plan 1\nhostname $'\\x{wrong}");
+            let error = Plan::read(text.as_bytes()).unwrap_err().to_string();
+            assert_eq!(error, r"line 2 of the plan has `\x` without a byte");
+        }
+    }
+
+    #[test]
+    fn a_plan_survives_its_json_with_all_reasons() {
+        let plan = sample();
+        assert_eq!(Plan::read(plan.json().as_bytes()).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_survives_its_words() {
+        let plan = sample();
+        assert_eq!(Plan::read(&plan.words()).unwrap().words(), plan.words());
+    }
+
+    #[test]
+    fn the_text_has_one_line_a_directive() {
+        let text = sample().text();
+        assert_eq!(text.lines().count(), 9, "{text}");
+        let fine = |c| matches!(c, '\n' | '\t') || is_harmless(c);
+        assert!(text.chars().all(fine), "{text}");
+        assert_eq!(
+            text.lines().nth(5).unwrap(),
+            format!("{:<47} # image a # b", "env E=")
+        );
+    }
+
+    #[test]
+    fn what_is_no_plan_is_refused_with_its_place() {
+        for (text, message) in [
+            ("", "word 0 of the plan: the first word must be `plan`"),
+            ("{\"plan\": 1}", "the plan has no list `directives`"),
+            (
+                "{\"plan\": 1, \"directives\": [{\"words\": [\"loopback\"]}, {\"words\": \"pivot\"}]}",
+                "directive 1 of the plan has no list of `words`",
+            ),
+            (
+                "{\"plan\": 1, \"directives\": [{\"words\": [\"hostname\", \"a\\u0000pivot\"]}]}",
+                "directive 0 of the plan has no list of `words`",
+            ),
+            (
+                "plan 2\n",
+                "word 1 of the plan (`2`): the version must be 1",
+            ),
+            (
+                "plan 1\nhostnam x\n",
+                "word 2 of the plan (`hostnam`): no such directive",
+            ),
+            (
+                "plan 1\napp 'x\n",
+                "line 2 of the plan has a quote that is not closed",
+            ),
+            (
+                "plan 1\napp \"x\"\n",
+                "line 2 of the plan has a double quote; use single quotes",
+            ),
+        ] {
+            let error = Plan::read(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Devices of the host that an app gets besides those of every app.
+//!
+//! A node that is not mounted on itself cannot be opened in a pod (`nodev`), so
+//! a device that may be used at all can be read and written. Where it may only
+//! be one of these, the kernel has to be told, by the controller of devices.
+
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode};
+use stage1_init::NodeKind;
+
+use crate::spec::defaults::{BELOW_DEV, DEVICES, LINKS};
+use error::quote::quoted;
+use error::{Context as _, Error, Result};
+
+/// What may be done with a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// It can be opened for reading.
+    pub read: bool,
+    /// It can be opened for writing.
+    pub write: bool,
+    /// Nodes of it can be made.
+    pub make: bool,
+}
+
+/// A device, as an option names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its path, on the host and in the pod, below /dev.
+    path: String,
+    access: Access,
+}
+
+/// A device, as it is on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its path, on the host and in the pod, below /dev.
+    pub path: String,
+    /// Character or block.
+    pub kind: NodeKind,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Permissions.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// What the app may do with it.
+    pub access: Access,
+}
+
+/// Devices that the controller lets through. `None` in a number is any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Character or block.
+    pub kind: NodeKind,
+    /// Major number.
+    pub major: Option<u32>,
+    /// Minor number.
+    pub minor: Option<u32>,
+    /// What may be done with them.
+    pub access: Access,
+}
+
+const ALL: Access = Access {
+    read: true,
+    write: true,
+    make: true,
+};
+
+/// Reads `/dev/NAME[:ACCESS]`, where the access is letters of `rwm`.
+///
+/// # Errors
+///
+/// It is no path below /dev; the pod has something of its own there.
+pub fn parse(text: &str) -> Result<Wanted> {
+    let (path, access) = match text.rsplit_once(':') {
+        None => (text, ALL),
+        Some((path, letters)) => (path, access(letters)?),
+    };
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let name = path.strip_prefix("/dev/").unwrap_or_default();
+    if !name.split('/').all(plain) {
+        return Err(Error::usage(format!(
+            "{} is no device: a path below `/dev` is wanted",
+            quoted(path)
+        )));
+    }
+    let first = name.split('/').next().unwrap_or_default();
+    let below = BELOW_DEV.iter().map(|fixture| fixture.target);
+    let links = LINKS.iter().map(|&(_, link)| link);
+    let mut ours = below
+        .chain(links)
+        .filter_map(|path| path.strip_prefix("/dev/"));
+    if ours.any(|own| own == first) || DEVICES.iter().any(|&(own, ..)| own == first) {
+        return Err(Error::usage(format!(
+            "every app has a `/dev/{first}` of its own"
+        )));
+    }
+    Ok(Wanted {
+        path: path.to_owned(),
+        access,
+    })
+}
+
+fn access(letters: &str) -> Result<Access> {
+    let known = letters.chars().all(|letter| "rwm".contains(letter));
+    if letters.is_empty() || !known {
+        return Err(Error::usage(format!(
+            "{} is no access: letters of `rwm` are wanted",
+            quoted(letters)
+        )));
+    }
+    Ok(Access {
+        read: letters.contains('r'),
+        write: letters.contains('w'),
+        make: letters.contains('m'),
+    })
+}
+
+impl Wanted {
+    /// Looks at the device on the host.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or no device.
+    pub fn look(&self) -> Result<Device> {
+        let what = || format!("cannot use the device `{}`", self.path);
+        let found = rustix::fs::stat(Path::new(&self.path)).context(what)?;
+        let kind = match FileType::from_raw_mode(found.st_mode) {
+            FileType::CharacterDevice => NodeKind::Character,
+            FileType::BlockDevice => NodeKind::Block,
+            _ => return Err(Error::invalid(what()).because(Error::invalid("it is no device"))),
+        };
+        Ok(Device {
+            path: self.path.clone(),
+            kind,
+            major: rustix::fs::major(found.st_rdev),
+            minor: rustix::fs::minor(found.st_rdev),
+            mode: Mode::from_raw_mode(found.st_mode).bits() & 0o777,
+            uid: found.st_uid,
+            gid: found.st_gid,
+            access: self.access,
+        })
+    }
+}
+
+/// What the controller has to be told so that an app can use its devices, and
+/// no more of them: nothing, where it may read and write them all.
+pub(crate) fn rules(devices: &[Device]) -> Option<Vec<Rule>> {
+    if devices
+        .iter()
+        .all(|device| device.access.read && device.access.write)
+    {
+        return None;
+    }
+    let rule = |kind, major, minor, access| Rule {
+        kind,
+        major,
+        minor,
+        access,
+    };
+    let make = Access {
+        read: false,
+        write: false,
+        make: true,
+    };
+    // A node that is made can still not be opened.
+    let mut rules = vec![
+        rule(NodeKind::Character, None, None, make),
+        rule(NodeKind::Block, None, None, make),
+    ];
+    for (name, major, minor) in DEVICES {
+        // It is the null device once more.
+        if name != "console" {
+            rules.push(rule(NodeKind::Character, Some(major), Some(minor), ALL));
+        }
+    }
+    // Terminals: /dev/ptmx, and what is in /dev/pts.
+    rules.push(rule(NodeKind::Character, Some(5), Some(2), ALL));
+    rules.push(rule(NodeKind::Character, Some(136), None, ALL));
+    for one in devices {
+        rules.push(rule(one.kind, Some(one.major), Some(one.minor), one.access));
+    }
+    Some(rules)
+}
+
+/// As the files of cgroups of version 1 take it: `c 1:3 rwm`.
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = |number: Option<u32>| number.map_or("*".to_owned(), |one| one.to_string());
+        let (kind, major, minor) = (self.kind.word(), number(self.major), number(self.minor));
+        write!(f, "{kind} {major}:{minor} ")?;
+        let Access { read, write, make } = self.access;
+        for (letter, allowed) in [("r", read), ("w", write), ("m", make)] {
+            if allowed {
+                f.write_str(letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    /// Reads it back.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| match text {
+            "*" => Some(None),
+            text => text.parse().ok().map(Some),
+        };
+        let (kind, rest) = text.split_once(' ')?;
+        let (numbers, letters) = rest.split_once(' ')?;
+        let (major, minor) = numbers.split_once(':')?;
+        let mut kinds = NodeKind::WORDS.iter();
+        Some(Self {
+            kind: kinds.find(|(word, _)| *word == kind)?.1,
+            major: number(major)?,
+            minor: number(minor)?,
+            access: access(letters).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_device_is_refused() {
+        for (text, message) in [
+            ("", "`` is no device: a path below `/dev` is wanted"),
+            ("null", "`null` is no device: a path below `/dev` is wanted"),
+            (
+                "/dev/",
+                "`/dev/` is no device: a path below `/dev` is wanted",
+            ),
+            (
+                "/dev/../etc/x",
+                "`/dev/../etc/x` is no device: a path below `/dev` is wanted",
+            ),
+            (
+                "/dev/a//b",
+                "`/dev/a//b` is no device: a path below `/dev` is wanted",
+            ),
+            ("/dev/kvm:", "`` is no access: letters of `rwm` are wanted"),
+            (
+                "/dev/kvm:rx",
+                "`rx` is no access: letters of `rwm` are wanted",
+            ),
+            ("/dev/null", "every app has a `/dev/null` of its own"),
+            ("/dev/pts/0:r", "every app has a `/dev/pts` of its own"),
+            ("/dev/fd", "every app has a `/dev/fd` of its own"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), message, "{text}");
+        }
+        let missing = parse("/dev/no-such-device").unwrap().look().unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "cannot use the device `/dev/no-such-device`: No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_device_has_the_numbers_of_the_hosts() {
+        let wanted = parse("/dev/kmsg:r").unwrap();
+        assert_eq!(wanted.path, "/dev/kmsg");
+        let Ok(device) = wanted.look() else {
+            return;
+        };
+        assert_eq!(
+            (device.kind, device.major, device.minor),
+            (NodeKind::Character, 1, 11)
+        );
+        assert!(device.access.read && !device.access.write && !device.access.make);
+    }
+
+    fn device(letters: &str) -> Device {
+        Device {
+            path: "/dev/x".to_owned(),
+            kind: NodeKind::Block,
+            major: 8,
+            minor: 1,
+            mode: 0o600,
+            uid: 0,
+            gid: 6,
+            access: access(letters).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_controller_is_told_only_what_nothing_else_can_see_to() {
+        assert_eq!(rules(&[]), None);
+        assert_eq!(rules(&[device("rwm"), device("rw")]), None);
+        let rules = rules(&[device("r")]).unwrap();
+        let lines: Vec<String> = rules.iter().map(Rule::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "c *:* m",
+                "b *:* m",
+                "c 1:3 rwm",
+                "c 1:5 rwm",
+                "c 1:7 rwm",
+                "c 1:8 rwm",
+                "c 1:9 rwm",
+                "c 5:0 rwm",
+                "c 5:2 rwm",
+                "c 136:* rwm",
+                "b 8:1 r",
+            ]
+        );
+        for (rule, line) in rules.iter().zip(&lines) {
+            assert_eq!(Rule::parse(line), Some(*rule));
+        }
+        for damaged in ["", "c", "c 1:3", "x 1:3 r", "c 1 r", "c 1:y r", "c 1:3 x"] {
+            assert_eq!(Rule::parse(damaged), None, "{damaged}");
+        }
+    }
+}

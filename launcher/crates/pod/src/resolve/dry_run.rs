@@ -1,0 +1,131 @@
+//! What the root of an image would be made of, without making it: for plans
+//! that are only shown.
+
+use std::path::{Path, PathBuf};
+
+use crate::resolve::dependencies::{self, Images};
+use crate::runtime::render::{self, Base};
+use appc::digest::ImageId;
+use appc::manifest::ImageManifest;
+use appc::manifest::image::Dependency;
+use error::{Error, Kind, Result};
+use image::format::inspect::Survey;
+use image::store::images::Store;
+use image::store::rootfs::{Rootfs, Status};
+use image::store::rootfs_view::Stack;
+
+/// An image that need not be stored, and a store that need not be there.
+pub struct Foresight<'a> {
+    /// Where the store is, or would be.
+    pub dir: &'a Path,
+    /// The store.
+    pub store: Option<&'a Store<'a>>,
+    /// An archive that nobody has unpacked.
+    pub archive: Option<&'a Survey>,
+}
+
+/// A root file system as it would be.
+pub struct Foreseen<'a> {
+    /// Its directories on the host, topmost first.
+    pub layers: Vec<PathBuf>,
+    archive: Option<&'a Survey>,
+    stored: Stack,
+}
+
+impl<'a> Foresight<'a> {
+    /// Looks at an image, and at all that it depends on.
+    ///
+    /// # Errors
+    ///
+    /// Something that it depends on is not stored.
+    pub fn look(&self, id: &ImageId) -> Result<Foreseen<'a>> {
+        let layers = dependencies::layers(id, self)?;
+        let ids: Vec<ImageId> = layers.iter().map(|layer| layer.image).collect();
+        let directory = |id: &ImageId| self.dir.join("images").join(id.to_string()).join("rootfs");
+        let layers = match render::decide(layers, &|id| self.implies(id))? {
+            Base::Overlay(ids) => ids.iter().rev().map(directory).collect(),
+            Base::Rendered(rendering) => vec![rendering.path(self.dir)],
+        };
+        let stored = ids.iter().rev().filter(|id| !self.is_archive(id));
+        let stored: Vec<PathBuf> = stored.map(directory).collect();
+        Ok(Foreseen {
+            layers,
+            archive: self.archive,
+            stored: Stack::open(&stored)?,
+        })
+    }
+
+    fn is_archive(&self, id: &ImageId) -> bool {
+        self.archive.is_some_and(|archive| archive.id == *id)
+    }
+
+    fn implies(&self, id: &ImageId) -> Result<bool> {
+        match (self.archive, self.store) {
+            (Some(archive), _) if archive.id == *id => Ok(archive.index.implies()),
+            (_, Some(store)) => Ok(!store.implicit(id)?.is_empty()),
+            _ => Ok(false),
+        }
+    }
+}
+
+impl Images for Foresight<'_> {
+    fn resolve(&self, dependency: &Dependency) -> Result<ImageId> {
+        match self.store {
+            Some(store) => store.resolve(dependency),
+            None => Err(Error::new(
+                Kind::NotFound,
+                format!("image `{}` is not stored", dependency.image_name),
+            )),
+        }
+    }
+
+    fn manifest(&self, id: &ImageId) -> Result<ImageManifest> {
+        match (self.archive, self.store) {
+            (Some(archive), _) if archive.id == *id => Ok(archive.manifest.value.clone()),
+            (_, Some(store)) => Images::manifest(store, id),
+            _ => Err(Error::new(
+                Kind::NotFound,
+                format!("image `{}` is not stored", id.short()),
+            )),
+        }
+    }
+}
+
+/// The archive is on top of what it depends on.
+impl Rootfs for Foreseen<'_> {
+    fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        if let Some(archive) = self.archive
+            && archive.index.status(path)?.is_some()
+        {
+            return archive.index.read(path, limit);
+        }
+        self.stored.read(path, limit)
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        if let Some(archive) = self.archive
+            && archive.index.has(path)?
+        {
+            return Ok(true);
+        }
+        self.stored.has(path)
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        if let Some(archive) = self.archive
+            && !archive.index.is_empty(path)?
+        {
+            return Ok(false);
+        }
+        self.stored.is_empty(path)
+    }
+
+    fn status(&self, path: &str) -> Result<Option<Status>> {
+        if let Some(archive) = self.archive
+            && let Some(status) = archive.index.status(path)?
+        {
+            return Ok(Some(status));
+        }
+        self.stored.status(path)
+    }
+}

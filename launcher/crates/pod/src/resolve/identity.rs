@@ -1,0 +1,181 @@
+//! Resolves an app's user and group as the App Container specification says.
+//!
+//! In this order: a path takes the owner of that file in the image; a name is
+//! looked up in the image's own /etc/passwd or /etc/group; digits are an id.
+//! So a user *named* `1000` in the image wins over the number. Nothing of the
+//! host is consulted, and nothing that cannot be resolved ever becomes root
+//! (CVE-2026-30892).
+
+use error::{Error, Result};
+use image::store::rootfs::{Rootfs, Status};
+
+/// Who an app runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user id.
+    pub uid: u32,
+    /// The primary group id; never taken from passwd.
+    pub gid: u32,
+}
+
+/// Resolves both names against the root file system of the image.
+pub fn resolve(user_name: &str, group_name: &str, rootfs: &dyn Rootfs) -> Result<Identity> {
+    Ok(Identity {
+        uid: user(user_name, rootfs)?,
+        gid: group(group_name, rootfs)?,
+    })
+}
+
+/// Resolves the name of a user.
+pub fn user(name: &str, rootfs: &dyn Rootfs) -> Result<u32> {
+    find(name, "user", "etc/passwd", |file| file.uid, rootfs)
+}
+
+/// Resolves the name of a group.
+pub fn group(name: &str, rootfs: &dyn Rootfs) -> Result<u32> {
+    find(name, "group", "etc/group", |file| file.gid, rootfs)
+}
+
+/// Longest passwd or group file that is looked at, in bytes.
+const TABLE_LIMIT: usize = 4 << 20;
+
+fn find(
+    name: &str,
+    noun: &str,
+    table: &str,
+    side: impl Fn(Status) -> u32,
+    rootfs: &dyn Rootfs,
+) -> Result<u32> {
+    if name.starts_with('/') {
+        return match rootfs.status(name.trim_start_matches('/'))? {
+            Some(file) => Ok(side(file)),
+            None => Err(Error::invalid(format!(
+                "cannot take the {noun} from `{name}`: the image has no such file"
+            ))),
+        };
+    }
+    if let Some(table) = rootfs.read(table, TABLE_LIMIT)?
+        && let Some(id) = lookup(&table, name)
+    {
+        return Ok(id);
+    }
+    if let Some(id) = number(name) {
+        return Ok(id);
+    }
+    // Images without a table still mean the one account every system has.
+    if name == "root" {
+        return Ok(0);
+    }
+    Err(Error::invalid(format!(
+        "the image has no {noun} `{name}` in `/{table}`"
+    )))
+}
+
+/// Finds the id in `NAME:password:ID:...`; lines that are not so are passed over.
+fn lookup(table: &[u8], name: &str) -> Option<u32> {
+    table.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        if fields.next() != Some(name.as_bytes()) {
+            return None;
+        }
+        number(std::str::from_utf8(fields.nth(1)?).ok()?)
+    })
+}
+
+/// Reads digits only. The highest number is no id: chown(2) and setresuid(2)
+/// read it as "leave as it is".
+fn number(text: &str) -> Option<u32> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // An empty text fails to parse.
+    text.parse().ok().filter(|&id| id != u32::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    struct Sample;
+
+    impl Rootfs for Sample {
+        fn read(&self, path: &str, _limit: usize) -> Result<Option<Vec<u8>>> {
+            Ok(match path {
+                "etc/passwd" => Some(
+                    b"root:x:0:0::/:/bin/sh\nweb:x:33:1:\n1000:x:7:7:\nbad:x:4294967295:0:\nshort\n"
+                        .to_vec(),
+                ),
+                "etc/group" => Some(b"wheel:x:10:root\n".to_vec()),
+                _ => None,
+            })
+        }
+
+        fn status(&self, path: &str) -> Result<Option<Status>> {
+            Ok((path == "srv/data").then_some(Status {
+                directory: true,
+                uid: 5,
+                gid: 6,
+                mode: 0o755,
+            }))
+        }
+
+        fn has(&self, _path: &str) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn is_empty(&self, _path: &str) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn what_is_no_user_is_refused_and_never_root() {
+        for name in [
+            "",
+            "nobody",
+            "-1",
+            "+5",
+            "0x0",
+            "1000x",
+            "1:",
+            ":1",
+            "4294967295",
+            "4294967296",
+            "bad",
+            "short",
+            "/no/such",
+            " 0",
+            "0 ",
+        ] {
+            assert!(resolve(name, "0", &Sample).is_err(), "{name}");
+            assert!(resolve("0", name, &Sample).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_then_names_then_numbers_are_tried() {
+        for (user, group, uid, gid) in [
+            ("0", "0", 0, 0),
+            ("root", "root", 0, 0),
+            ("web", "wheel", 33, 10),
+            ("/srv/data", "/srv/data", 5, 6),
+            ("1000", "1000", 7, 1000),
+            ("1001", "4294967294", 1001, u32::MAX - 1),
+        ] {
+            assert_eq!(
+                resolve(user, group, &Sample).unwrap(),
+                Identity { uid, gid }
+            );
+        }
+    }
+
+    #[test]
+    fn the_message_names_the_user_and_the_table() {
+        let error = resolve("nobody", "0", &Sample).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the image has no user `nobody` in `/etc/passwd`"
+        );
+    }
+}

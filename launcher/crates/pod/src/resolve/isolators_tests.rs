@@ -1,0 +1,490 @@
+//! What becomes of each isolator, and what is said of it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use appc::json;
+
+fn host() -> Host {
+    Host {
+        privileged: true,
+        kernel: (6, 1),
+        overlay: true,
+        mqueue: true,
+        apparmor: false,
+        selinux: false,
+        oom_score: 0,
+        throttles: Vec::new(),
+    }
+}
+
+fn isolator(name: &str, value: &str) -> Isolator {
+    Isolator::new(name, json::parse(value.as_bytes()).unwrap()).unwrap()
+}
+
+fn app(list: &[(&str, &str)]) -> AppIsolation {
+    let list: Vec<_> = list
+        .iter()
+        .map(|(name, value)| isolator(name, value))
+        .collect();
+    of_app("web", &list, &PodIsolation::default(), &host(), false).unwrap()
+}
+
+fn sentences(report: &[Entry]) -> Vec<String> {
+    report.iter().map(Entry::to_string).collect()
+}
+
+#[test]
+fn parameters_of_the_host_are_not_for_pods() {
+    const HOSTS: &str = "would be set for the whole host";
+    const NO_NAME: &str = "is not the name of a kernel parameter";
+    for (key, reason) in [
+        ("kernel.core_pattern", HOSTS),
+        ("vm.swappiness", HOSTS),
+        ("fs.file-max", HOSTS),
+        ("fs.mqueue", HOSTS),
+        ("kernel", HOSTS),
+        ("network.x", HOSTS),
+        ("", NO_NAME),
+        ("net.", NO_NAME),
+        ("net..x", NO_NAME),
+        ("net.//.kernel.core_pattern", NO_NAME),
+        ("net./.x", NO_NAME),
+        ("kernel/../core_pattern", NO_NAME),
+        ("kernel.shm_rmid_forced=1+kernel.core_pattern", NO_NAME),
+        ("net.ipv4.ip_forward\nx", NO_NAME),
+        ("kernel.hostname", "is set by the option --hostname"),
+        ("kernel.domainname", "cannot be set"),
+    ] {
+        assert_eq!(why_not(key, true), Some(reason), "{key}");
+    }
+    for key in [
+        "net.ipv4.ip_forward",
+        "net.ipv4.conf.eth0/100.forwarding",
+        "kernel.shmmax",
+        "kernel.shm_rmid_forced",
+        "kernel.msgmni",
+        "kernel.sem",
+        "fs.mqueue.msg_max",
+    ] {
+        assert_eq!(why_not(key, true), None, "{key}");
+    }
+    assert_eq!(
+        why_not("net.core.somaxconn", false),
+        Some("would be set for the host, whose network the pod shares")
+    );
+}
+
+#[test]
+fn parameters_that_may_be_set_are_and_the_others_are_told() {
+    let list = [isolator(
+        "os/unix/sysctl",
+        r#"{"net.core.somaxconn": "512", "kernel.core_pattern": "|/x"}"#,
+    )];
+    let pod = of_pod(&list, true, &host());
+    assert_eq!(
+        sentences(&pod.report),
+        [
+            "isolator `os/unix/sysctl` of the pod is modified: `kernel.core_pattern` would be set \
+             for the whole host"
+        ]
+    );
+    assert_eq!(pod.parameters.len(), 1);
+    assert_eq!(
+        pod.parameters.get("net.core.somaxconn").unwrap().as_str(),
+        "512"
+    );
+}
+
+#[test]
+fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
+    let read = app(&[
+        ("os/unix/sysctl", r#"{"net.core.somaxconn": "512"}"#),
+        ("resource/network-ponies", "1"),
+        (
+            "resource/network-bandwidth",
+            r#"{"default": true, "limit": "1G"}"#,
+        ),
+        ("os/linux/apparmor-profile", r#"{"profile": "x"}"#),
+        (
+            "os/linux/selinux-context",
+            r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#,
+        ),
+    ]);
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `os/unix/sysctl` of app `web` is ignored: it does not bound an app",
+            "isolator `resource/network-ponies` of app `web` is ignored: it is unknown",
+            "isolator `resource/network-bandwidth` of app `web` is ignored: the speed of networks \
+             is not limited",
+            "isolator `os/linux/apparmor-profile` of app `web` is ignored: AppArmor is not active \
+             here",
+            "isolator `os/linux/selinux-context` of app `web` is ignored: SELinux is not active \
+             here",
+        ]
+    );
+    assert_eq!(read.limits, Limits::default());
+    assert_eq!(read.rights, app(&[]).rights);
+    let pod = of_pod(
+        &[isolator("os/linux/no-new-privileges", "true")],
+        true,
+        &host(),
+    );
+    assert_eq!(
+        sentences(&pod.report),
+        ["isolator `os/linux/no-new-privileges` of the pod is ignored: it does not bound a pod"]
+    );
+}
+
+#[test]
+fn labels_of_an_app_stand_in_the_place_of_its_pods() {
+    let host = Host {
+        apparmor: true,
+        selinux: true,
+        ..host()
+    };
+    let profile = |name: &str| {
+        let value = format!(r#"{{"profile": "{name}"}}"#);
+        isolator("os/linux/apparmor-profile", &value)
+    };
+    let context = isolator(
+        "os/linux/selinux-context",
+        r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#,
+    );
+    let pod = of_pod(&[profile("outer"), context], true, &host);
+    assert!(pod.report.iter().all(Entry::is_enforced));
+    let labels = |list: &[Isolator]| {
+        let read = of_app("web", list, &pod, &host, false).unwrap();
+        assert!(read.report.iter().all(Entry::is_enforced));
+        read.rights.labels
+    };
+    assert_eq!(labels(&[]).apparmor.as_deref(), Some("outer"));
+    assert_eq!(labels(&[]).selinux.as_deref(), Some("u:r:t:s0:c1"));
+    let own = [profile("inner")];
+    assert_eq!(labels(&own).apparmor.as_deref(), Some("inner"));
+}
+
+#[test]
+fn strict_refuses_what_is_not_in_force_as_written() {
+    let read = app(&[
+        ("os/linux/no-new-privileges", "true"),
+        ("resource/network-ponies", "1"),
+    ]);
+    assert_eq!(
+        require_all(&read.report).unwrap_err().to_string(),
+        "isolator `resource/network-ponies` of app `web` is ignored: it is unknown\n\
+         hint: without `--strict` the pod runs all the same"
+    );
+    let read = app(&[("os/linux/no-new-privileges", "true")]);
+    require_all(&read.report).unwrap();
+}
+
+#[test]
+fn limits_are_read_in_the_kernels_units() {
+    for (name, value, expected) in [
+        (
+            "resource/cpu",
+            r#"{"limit": "1500m"}"#,
+            Limits {
+                cpu: Some(1500),
+                cpu_shares: Some(1536),
+                ..Limits::default()
+            },
+        ),
+        (
+            "resource/cpu",
+            r#"{"request": "250m"}"#,
+            Limits {
+                cpu_shares: Some(256),
+                ..Limits::default()
+            },
+        ),
+        (
+            "resource/memory",
+            r#"{"limit": "1Gi"}"#,
+            Limits {
+                memory: Some(1 << 30),
+                ..Limits::default()
+            },
+        ),
+        (
+            "resource/memory",
+            r#"{"request": "1M", "limit": "2M"}"#,
+            Limits {
+                memory: Some(2_000_000),
+                memory_request: Some(1_000_000),
+                ..Limits::default()
+            },
+        ),
+        (
+            "resource/block-bandwidth",
+            r#"{"default": true, "limit": "2M"}"#,
+            Limits {
+                block_bandwidth: Some(2_000_000),
+                ..Limits::default()
+            },
+        ),
+        (
+            "resource/block-iops",
+            r#"{"default": true, "limit": "1k"}"#,
+            Limits {
+                block_operations: Some(1000),
+                ..Limits::default()
+            },
+        ),
+        (
+            "os/linux/cpu-shares",
+            "2048",
+            Limits {
+                cpu_shares: Some(2048),
+                ..Limits::default()
+            },
+        ),
+    ] {
+        let read = app(&[(name, value)]);
+        assert_eq!(read.limits, expected, "{name} {value}");
+        assert!(read.report[0].is_enforced(), "{name} {value}");
+    }
+}
+
+#[test]
+fn shares_that_are_given_win_over_those_of_a_request() {
+    for order in [[0, 1], [1, 0]] {
+        let both = [
+            ("resource/cpu", r#"{"request": 1}"#),
+            ("os/linux/cpu-shares", "12345"),
+        ];
+        let read = app(&order.map(|at| both[at]));
+        assert_eq!(read.limits.cpu_shares, Some(12345));
+    }
+}
+
+#[test]
+fn no_processor_at_all_is_the_least_that_there_is() {
+    let read = app(&[("resource/cpu", r#"{"limit": 0}"#)]);
+    assert_eq!(read.limits.cpu, Some(1));
+    assert_eq!(
+        sentences(&read.report),
+        ["isolator `resource/cpu` of app `web` is modified: the least that can be given is 1m"]
+    );
+}
+
+#[test]
+fn the_last_of_several_counts() {
+    let read = app(&[
+        ("resource/memory", r#"{"limit": 1}"#),
+        ("resource/memory", r#"{"limit": 2}"#),
+    ]);
+    assert_eq!(read.limits.memory, Some(2));
+    assert_eq!(read.report.len(), 1);
+}
+
+#[test]
+fn an_app_gets_no_more_than_its_pod_has() {
+    let pod = of_pod(
+        &[
+            isolator("resource/memory", r#"{"limit": "1M"}"#),
+            isolator("resource/cpu", r#"{"limit": 2}"#),
+        ],
+        true,
+        &host(),
+    );
+    let list = [
+        isolator("resource/memory", r#"{"limit": "2M"}"#),
+        isolator("resource/cpu", r#"{"limit": 1}"#),
+    ];
+    let read = of_app("web", &list, &pod, &host(), false).unwrap();
+    assert_eq!(read.limits.memory, Some(1_000_000));
+    assert_eq!(read.limits.cpu, Some(1000));
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `resource/memory` of app `web` is modified: the pod has less",
+            "isolator `resource/cpu` of app `web` is enforced",
+        ]
+    );
+}
+
+#[test]
+fn capabilities_are_retained_or_taken_from_the_default() {
+    let retained = app(&[(
+        "os/linux/capabilities-retain-set",
+        r#"{"set": ["CAP_KILL", "CAP_SYS_ADMIN"]}"#,
+    )]);
+    assert_eq!(
+        retained.rights.capabilities,
+        Capabilities::KILL.with(Capabilities::SYS_ADMIN)
+    );
+    let removed = app(&[(
+        "os/linux/capabilities-remove-set",
+        r#"{"set": ["CAP_KILL", "CAP_SYS_ADMIN"]}"#,
+    )]);
+    assert_eq!(
+        removed.rights.capabilities,
+        CAPABILITIES.without(Capabilities::KILL)
+    );
+    assert!(removed.report[0].is_enforced());
+}
+
+#[test]
+fn names_that_are_no_capabilities_are_told() {
+    let read = app(&[(
+        "os/linux/capabilities-retain-set",
+        r#"{"set": ["CAP_KILL", "CAP_PONIES", "chown"]}"#,
+    )]);
+    assert_eq!(read.rights.capabilities, Capabilities::KILL);
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `os/linux/capabilities-retain-set` of app `web` is modified: `CAP_PONIES`, \
+             `chown` are no capabilities and are passed over"
+        ]
+    );
+}
+
+#[test]
+fn the_other_rights_are_as_written() {
+    let read = app(&[
+        ("os/linux/no-new-privileges", "true"),
+        ("os/linux/oom-score-adj", "-50"),
+        (
+            "os/linux/seccomp-remove-set",
+            r#"{"set": ["statx"], "errno": "EXFULL"}"#,
+        ),
+    ]);
+    assert!(read.rights.no_new_privileges);
+    assert_eq!(read.rights.oom_score, Some(-50));
+    let filter = read.rights.filter.unwrap();
+    assert!(
+        filter.summary.contains("EXFULL statx"),
+        "{}",
+        filter.summary
+    );
+    assert!(read.report.iter().all(Entry::is_enforced));
+}
+
+#[test]
+fn what_a_filter_does_not_understand_is_in_the_report() {
+    let read = app(&[(
+        "os/linux/seccomp-retain-set",
+        r#"{"set": ["read", "ponies"]}"#,
+    )]);
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `ponies` is no \
+             system call here and is passed over"
+        ]
+    );
+    let all = app(&[(
+        "os/linux/seccomp-retain-set",
+        r#"{"set": ["@appc.io/all"]}"#,
+    )]);
+    assert_eq!(all.rights.filter, None);
+    assert!(all.report[0].is_enforced());
+}
+
+#[test]
+fn an_app_of_which_nothing_is_said_has_the_default_filter() {
+    let filter = app(&[]).rights.filter.unwrap();
+    assert!(filter.is_default());
+}
+
+// --- what only an image asks for ---
+
+/// As [`app`], on this host, of isolators that nobody granted.
+fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
+    let list: Vec<_> = list
+        .iter()
+        .map(|(name, value)| {
+            let mut isolator = isolator(name, value);
+            isolator.bounded = true;
+            isolator
+        })
+        .collect();
+    of_app("web", &list, &PodIsolation::default(), host, false).unwrap()
+}
+
+#[test]
+fn an_image_raises_none_of_its_rights() {
+    let host = Host {
+        apparmor: true,
+        selinux: true,
+        oom_score: 100,
+        ..host()
+    };
+    let context = r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#;
+    let read = of_image(
+        &[
+            (
+                "os/linux/capabilities-retain-set",
+                r#"{"set": ["CAP_KILL", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_PONIES"]}"#,
+            ),
+            (
+                "os/linux/seccomp-retain-set",
+                r#"{"set": ["@appc.io/all"]}"#,
+            ),
+            ("os/linux/oom-score-adj", "99"),
+            ("os/linux/apparmor-profile", r#"{"profile": "unconfined"}"#),
+            ("os/linux/selinux-context", context),
+        ],
+        &host,
+    );
+    assert_eq!(
+        sentences(&read.report),
+        [
+            "isolator `os/linux/capabilities-retain-set` of app `web` is modified: `CAP_PONIES` \
+             is no capability and is passed over; `CAP_SYS_ADMIN`, `CAP_BPF` are beyond the \
+             default; `--allow-isolators` grants it",
+            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `@appc.io/all` is \
+             beyond the default; `--allow-isolators` grants it",
+            "isolator `os/linux/oom-score-adj` of app `web` is ignored: 99 is less than the \
+             caller's 100; `--allow-isolators` grants it",
+            "isolator `os/linux/apparmor-profile` of app `web` is ignored: which label an app has \
+             is not for its image to say; `--allow-isolators` grants it",
+            "isolator `os/linux/selinux-context` of app `web` is ignored: which label an app has \
+             is not for its image to say; `--allow-isolators` grants it",
+        ]
+    );
+    assert_eq!(read.rights.capabilities, Capabilities::KILL);
+    assert_eq!(read.rights.oom_score, None);
+    assert_eq!(read.rights.labels, Labels::default());
+    assert_eq!(
+        read.rights.filter.unwrap().summary,
+        Program::default().summary
+    );
+}
+
+#[test]
+fn an_image_that_asks_only_for_what_is_beyond_the_default_has_nothing() {
+    let value = r#"{"set": ["CAP_SYS_ADMIN"]}"#;
+    let read = of_image(&[("os/linux/capabilities-retain-set", value)], &host());
+    assert_eq!(read.rights.capabilities, Capabilities::EMPTY);
+}
+
+#[test]
+fn an_image_gives_up_rights_as_it_likes() {
+    let read = of_image(
+        &[
+            (
+                "os/linux/capabilities-remove-set",
+                r#"{"set": ["CAP_KILL"]}"#,
+            ),
+            (
+                "os/linux/seccomp-retain-set",
+                r#"{"set": ["read", "socket"]}"#,
+            ),
+            ("os/linux/oom-score-adj", "0"),
+            ("os/linux/no-new-privileges", "true"),
+        ],
+        &host(),
+    );
+    assert!(read.report.iter().all(Entry::is_enforced));
+    assert_eq!(
+        read.rights.capabilities,
+        CAPABILITIES.without(Capabilities::KILL)
+    );
+    assert!(read.rights.no_new_privileges);
+    assert_eq!(read.rights.oom_score, Some(0));
+}

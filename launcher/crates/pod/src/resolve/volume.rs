@@ -1,0 +1,417 @@
+//! Finds out what each app mounts where: mounts that were asked for and mount
+//! points of images are matched with the pod's volumes.
+//!
+//! A mount stands for a path. A mount point whose path has none gets the pod's
+//! volume of its own name, and, where there is none either, an empty one: the
+//! specification leaves open whether such a pod can run, so it is done and said.
+//!
+//! # Invariants
+//!
+//! 1. No target is that of another volume, the app's root, or of the kernel's
+//!    file systems, or below. (Where a link of the image leads one there all the
+//!    same, the app hides it from nobody but itself.)
+//! 2. A volume is read-only if anybody says so: the volume or the mount point.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::spec::request::{BY_MANIFEST, Sourced};
+use appc::manifest::app::MountPoint;
+use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind};
+use appc::types::{AcName, clean};
+use error::quote::quoted;
+use error::{Error, Result};
+use image::store::rootfs::Rootfs;
+use sys::host_path::Source;
+
+/// A volume that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// The volume.
+    pub volume: Volume,
+    /// Links in the path of its source are followed.
+    pub follow_links: bool,
+    /// Where it comes from, as the plan will say.
+    pub reason: &'static str,
+}
+
+impl Requested {
+    /// Takes a volume of a pod manifest.
+    pub(crate) fn by_manifest(volume: Volume) -> Self {
+        Self {
+            volume,
+            follow_links: false,
+            reason: BY_MANIFEST,
+        }
+    }
+}
+
+/// A volume in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// Where it is on the host, without links.
+    pub source: PathBuf,
+    /// It is a directory, not a file.
+    pub directory: bool,
+    /// It is in the pod's directory, which nobody else can change, and to which
+    /// the operator may have a link.
+    pub ours: bool,
+    /// Where, from the root of the app; links in it are followed inside.
+    pub target: String,
+    /// The app only reads.
+    pub read_only: bool,
+    /// What is mounted below the source comes along.
+    pub recursive: bool,
+    /// Which volume it is, and who asks for it, as the plan will say.
+    pub reason: String,
+}
+
+/// A directory that is made with the pod, and removed with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Empty {
+    /// Where it is on the host.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Which volume it is, as the plan will say.
+    pub reason: String,
+}
+
+/// An app, as far as its volumes depend on it.
+pub(crate) struct Mounting<'a> {
+    /// What it is called in the pod.
+    pub app: &'a str,
+    /// What was asked for, no path twice.
+    pub mounts: &'a [Sourced<Mount>],
+    /// Where its image wants volumes.
+    pub points: &'a [MountPoint],
+    /// Its root file system, without volumes.
+    pub rootfs: &'a dyn Rootfs,
+}
+
+/// Looks at a path of the host; `None` if it leads over links that are not to
+/// be followed.
+pub(crate) type Look<'a> = &'a dyn Fn(&Path, bool) -> Result<Option<Source>>;
+
+/// The volumes of a pod, while its apps are gone through.
+pub(crate) struct Volumes<'a> {
+    requested: Vec<Requested>,
+    used: BTreeSet<AcName>,
+    /// Where empty ones are, on the host.
+    directory: PathBuf,
+    look: Look<'a>,
+    empty: Vec<Empty>,
+    notes: Vec<String>,
+}
+
+/// What the volumes of a pod come to.
+pub struct Found {
+    /// All volumes, those included that nobody asked for.
+    pub volumes: Vec<Volume>,
+    /// The directories that have to be made.
+    pub empty: Vec<Empty>,
+    /// What the caller should know.
+    pub notes: Vec<String>,
+}
+
+/// One mount to be, before its volume has been looked for.
+struct Wish<'a> {
+    mount: Sourced<Mount>,
+    point: Option<&'a MountPoint>,
+}
+
+impl<'a> Volumes<'a> {
+    /// Begins with what was asked for. `pod` is the pod's directory.
+    ///
+    /// # Errors
+    ///
+    /// A name that stands twice.
+    pub(crate) fn new(requested: &[Requested], pod: &Path, look: Look<'a>) -> Result<Self> {
+        for (index, one) in requested.iter().enumerate() {
+            let name = &one.volume.name;
+            if requested[..index]
+                .iter()
+                .any(|other| other.volume.name == *name)
+            {
+                return Err(Error::usage(format!("there are two volumes `{name}`")));
+            }
+        }
+        Ok(Self {
+            requested: requested.to_vec(),
+            used: BTreeSet::new(),
+            directory: pod.join("volumes"),
+            look,
+            empty: Vec::new(),
+            notes: Vec::new(),
+        })
+    }
+
+    /// Returns what an app mounts, and the same as mounts of a manifest in
+    /// which nothing is left open.
+    ///
+    /// # Errors
+    ///
+    /// A volume that there is not; a source or a target that cannot be used.
+    pub(crate) fn of(&mut self, app: &Mounting<'_>) -> Result<(Vec<Mounted>, Vec<Mount>)> {
+        let mut wishes: Vec<Wish<'_>> = Vec::new();
+        for mount in app.mounts {
+            let here = |point: &&MountPoint| clean(&point.path) == clean(&mount.value.path);
+            wishes.push(Wish {
+                mount: mount.clone(),
+                point: app.points.iter().find(here),
+            });
+        }
+        for point in app.points {
+            if !wishes.iter().any(|wish| wish.point == Some(point)) {
+                wishes.push(self.fulfil(app.app, point));
+            }
+        }
+        check_targets(app.app, &wishes)?;
+        let mut mounted = Vec::new();
+        for wish in &wishes {
+            mounted.push(self.mount(app, wish)?);
+        }
+        let mounts = wishes.into_iter().map(|wish| wish.mount.value);
+        Ok((mounted, mounts.collect()))
+    }
+
+    /// Finds the volume for a mount point that no mount is for, or makes it.
+    fn fulfil<'p>(&mut self, app: &str, point: &'p MountPoint) -> Wish<'p> {
+        let (name, known) = match self.find(&point.name) {
+            Some(_) => (point.name.clone(), true),
+            None => (self.unused_name(app, &point.name), false),
+        };
+        if !known {
+            let (wanted, path) = (&point.name, quoted(&point.path));
+            self.notes.push(format!(
+                "app `{app}` wants a volume `{wanted}` on {path} and gets an empty one, which is removed with the pod"
+            ));
+            self.requested.push(Requested {
+                volume: Volume {
+                    name: name.clone(),
+                    kind: VolumeKind::Empty {
+                        mode: EMPTY_MODE,
+                        uid: 0,
+                        gid: 0,
+                    },
+                    read_only: None,
+                },
+                follow_links: false,
+                reason: "fallback",
+            });
+        }
+        let mount = Mount {
+            volume: name,
+            path: point.path.clone(),
+            app_volume: None,
+        };
+        Wish {
+            mount: Sourced::new(mount, format!("app {app}")),
+            point: Some(point),
+        }
+    }
+
+    /// Makes a name of both; a number tells it from others.
+    fn unused_name(&self, app: &str, point: &AcName) -> AcName {
+        let name = format!("{app}-{point}");
+        let names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
+        names
+            .filter_map(|name| AcName::parse(&name).ok())
+            .find(|name| self.find(name).is_none())
+            .unwrap_or_else(|| point.clone())
+    }
+
+    fn find(&self, name: &AcName) -> Option<&Requested> {
+        self.requested.iter().find(|one| one.volume.name == *name)
+    }
+
+    fn mount(&mut self, app: &Mounting<'_>, wish: &Wish<'_>) -> Result<Mounted> {
+        let Sourced {
+            value: mount,
+            reason,
+        } = &wish.mount;
+        let name = &mount.volume;
+        let (requested, place) = match &mount.app_volume {
+            // Nobody else's, whatever it is called.
+            Some(volume) => (
+                Requested::by_manifest(volume.clone()),
+                format!("{}.{}", app.app, self.empty.len()),
+            ),
+            None => {
+                self.used.insert(name.clone());
+                let requested = self.find(name).cloned().ok_or_else(|| {
+                    Error::usage(format!(
+                        "app `{}` mounts volume `{name}`, which there is not",
+                        app.app
+                    ))
+                    .hint(format!("`--volume {name},kind=empty` makes an empty one"))
+                })?;
+                (requested, name.to_string())
+            }
+        };
+        let source = self.source(&requested, &place)?;
+        let target = format!("/{}", mount.path.trim_start_matches('/'));
+        self.check_target(app, name, &source, &target)?;
+        let volume = &requested.volume;
+        Ok(Mounted {
+            source: source.path,
+            directory: source.directory,
+            ours: matches!(volume.kind, VolumeKind::Empty { .. }),
+            target,
+            read_only: volume.read_only == Some(true)
+                || wish.point.is_some_and(|point| point.read_only),
+            recursive: matches!(&volume.kind, VolumeKind::Host { recursive, .. } if *recursive != Some(false)),
+            reason: format!("volume {name}: {reason}"),
+        })
+    }
+
+    /// Says where a volume is on the host.
+    fn source(&mut self, requested: &Requested, place: &str) -> Result<Source> {
+        let volume = &requested.volume;
+        match &volume.kind {
+            VolumeKind::Host { source, .. } => {
+                let name = &volume.name;
+                let found =
+                    (self.look)(Path::new(source), requested.follow_links).map_err(|error| {
+                        Error::new(error.kind(), format!("volume `{name}`")).because(error)
+                    })?;
+                let found = found.ok_or_else(|| {
+                    Error::invalid(format!(
+                        "volume `{name}`: a symbolic link is in the path {}",
+                        quoted(source)
+                    ))
+                    .hint("its target could be exchanged; `followSymlinks=true` allows it")
+                })?;
+                self.settle(requested, &found);
+                Ok(found)
+            }
+            VolumeKind::Empty { mode, uid, gid } => {
+                let path = self.directory.join(place);
+                if !self.empty.iter().any(|empty| empty.path == path) {
+                    self.empty.push(Empty {
+                        path: path.clone(),
+                        mode: *mode,
+                        uid: *uid,
+                        gid: *gid,
+                        reason: format!("volume {}: {}", volume.name, requested.reason),
+                    });
+                }
+                Ok(Source {
+                    path,
+                    directory: true,
+                })
+            }
+        }
+    }
+
+    /// Where links were followed, the volume is from now on what they led to.
+    fn settle(&mut self, requested: &Requested, found: &Source) {
+        let same = |one: &&mut Requested| one.volume.name == requested.volume.name;
+        if requested.follow_links
+            && let Some(one) = self.requested.iter_mut().find(same)
+            && let VolumeKind::Host { source, .. } = &mut one.volume.kind
+            && let Some(path) = found.path.to_str()
+        {
+            path.clone_into(source);
+        }
+    }
+
+    /// Compares a target with what the image has there.
+    fn check_target(
+        &mut self,
+        app: &Mounting<'_>,
+        volume: &AcName,
+        source: &Source,
+        target: &str,
+    ) -> Result<()> {
+        let inside = target.trim_start_matches('/');
+        let Some(there) = app.rootfs.status(inside)? else {
+            return Ok(());
+        };
+        let noun = |directory| if directory { "directory" } else { "file" };
+        if there.directory != source.directory {
+            return Err(Error::invalid(format!(
+                "cannot mount volume `{volume}` on {} of app `{}`: it is a {}, and the image has a {} there",
+                quoted(target),
+                app.app,
+                noun(source.directory),
+                noun(there.directory)
+            )));
+        }
+        if there.directory && !app.rootfs.is_empty(inside)? {
+            self.notes.push(format!(
+                "volume `{volume}` hides what the image of app `{}` has in {}",
+                app.app,
+                quoted(target)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    ///
+    /// A volume of the command line that nobody mounts: it is misspelt there.
+    pub(crate) fn finish(mut self) -> Result<Found> {
+        for one in &self.requested {
+            let name = &one.volume.name;
+            if self.used.contains(name) {
+                continue;
+            }
+            if one.reason != BY_MANIFEST {
+                return Err(
+                    Error::usage(format!("no app mounts volume `{name}`")).hint(format!(
+                        "`--mount volume={name},target=PATH` behind an image does"
+                    )),
+                );
+            }
+            self.notes.push(format!("no app mounts volume `{name}`"));
+        }
+        let volumes = self.requested.into_iter().map(|one| one.volume);
+        Ok(Found {
+            volumes: volumes.collect(),
+            empty: self.empty,
+            notes: self.notes,
+        })
+    }
+}
+
+/// Refuses targets that overlap, and those that are not the app's to hide.
+fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
+    for (index, wish) in wishes.iter().enumerate() {
+        let (name, path) = (&wish.mount.value.volume, &wish.mount.value.path);
+        let target = clean(path);
+        if matches!(target.as_str(), "" | "proc" | "sys" | "dev") || target.starts_with("proc/") {
+            return Err(Error::invalid(format!(
+                "cannot mount volume `{name}` on {} of app `{app}`: every app has its own there",
+                quoted(path)
+            )));
+        }
+        for other in &wishes[..index] {
+            let (theirs, above) = (&other.mount.value.volume, clean(&other.mount.value.path));
+            if is_in(&target, &above) || is_in(&above, &target) {
+                return Err(Error::invalid(format!(
+                    "volumes `{theirs}` and `{name}` of app `{app}` overlap: {} and {}",
+                    quoted(&format!("/{above}")),
+                    quoted(&format!("/{target}"))
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether a path is the other, or below it.
+pub(crate) fn is_in(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+#[path = "volume_tests.rs"]
+mod tests;

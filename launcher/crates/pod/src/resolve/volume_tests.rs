@@ -1,0 +1,309 @@
+//! Volumes of an app whose image has a few files and directories.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use error::Kind;
+use image::store::rootfs::Status;
+
+/// Has the directories `full` and `bare`, and a file.
+struct Sample;
+
+impl Rootfs for Sample {
+    fn read(&self, _: &str, _: usize) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn status(&self, path: &str) -> Result<Option<Status>> {
+        let known = ["full", "bare", "file"].contains(&path);
+        Ok(known.then_some(Status {
+            directory: path != "file",
+            uid: 0,
+            gid: 0,
+            mode: 0o755,
+        }))
+    }
+
+    fn has(&self, path: &str) -> Result<bool> {
+        Ok(self.status(path)?.is_some())
+    }
+
+    fn is_empty(&self, path: &str) -> Result<bool> {
+        Ok(path != "full")
+    }
+}
+
+/// The host has a directory, a file, and a link.
+fn look(path: &Path, follow_links: bool) -> Result<Option<Source>> {
+    match path.to_str().unwrap() {
+        "/dir" | "/file" => Ok(Some(Source {
+            path: path.to_owned(),
+            directory: path == Path::new("/dir"),
+        })),
+        "/link" if !follow_links => Ok(None),
+        "/link" => look(Path::new("/dir"), false),
+        _ => Err(Error::new(Kind::NotFound, "it is not there")),
+    }
+}
+
+fn name(text: &str) -> AcName {
+    AcName::parse(text).unwrap()
+}
+
+/// Volumes by their name, and the source of those that the host has.
+fn requested(list: &[(&str, &str)]) -> Vec<Requested> {
+    let one = |&(text, source): &(&str, &str)| Requested {
+        volume: Volume {
+            name: name(text),
+            kind: match source {
+                "" => VolumeKind::Empty {
+                    mode: 0o700,
+                    uid: 1,
+                    gid: 2,
+                },
+                source => VolumeKind::Host {
+                    source: source.to_owned(),
+                    recursive: None,
+                },
+            },
+            read_only: None,
+        },
+        follow_links: false,
+        reason: "option --volume",
+    };
+    list.iter().map(one).collect()
+}
+
+fn mounts(list: &[(&str, &str)]) -> Vec<Sourced<Mount>> {
+    let one = |&(volume, path): &(&str, &str)| {
+        let mount = Mount {
+            volume: name(volume),
+            path: path.to_owned(),
+            app_volume: None,
+        };
+        Sourced::new(mount, "option --mount")
+    };
+    list.iter().map(one).collect()
+}
+
+fn points(list: &[(&str, &str)]) -> Vec<MountPoint> {
+    let one = |&(text, path): &(&str, &str)| MountPoint {
+        name: name(text),
+        path: path.to_owned(),
+        read_only: path.ends_with("/ro"),
+    };
+    list.iter().map(one).collect()
+}
+
+type List<'a> = &'a [(&'a str, &'a str)];
+
+/// What app `a` mounts of these volumes.
+fn mounted(
+    volumes: &[Requested],
+    wanted: List<'_>,
+    wants: List<'_>,
+) -> Result<(Vec<Mounted>, Found)> {
+    let mut volumes = Volumes::new(volumes, Path::new("/pod"), &look)?;
+    let (mounted, _) = volumes.of(&Mounting {
+        app: "a",
+        mounts: &mounts(wanted),
+        points: &points(wants),
+        rootfs: &Sample,
+    })?;
+    Ok((mounted, volumes.finish()?))
+}
+
+#[test]
+fn what_cannot_be_mounted_is_refused_with_volume_app_and_path() {
+    let two: List<'_> = &[("v", ""), ("w", "")];
+    for (volumes, wanted, wants, message) in [
+        (
+            &[("v", ""), ("v", "/dir")][..],
+            &[][..],
+            &[][..],
+            "there are two volumes `v`",
+        ),
+        (
+            &[],
+            &[("v", "/x")],
+            &[],
+            "app `a` mounts volume `v`, which there is not\nhint: `--volume v,kind=empty` makes an empty one",
+        ),
+        (
+            &[("v", "")],
+            &[],
+            &[("w", "/x")],
+            "no app mounts volume `v`\nhint: `--mount volume=v,target=PATH` behind an image does",
+        ),
+        (
+            &[("v", "/none")],
+            &[("v", "/x")],
+            &[],
+            "volume `v`: it is not there",
+        ),
+        (
+            &[("v", "/link")],
+            &[("v", "/x")],
+            &[],
+            "volume `v`: a symbolic link is in the path `/link`\nhint: its target could be exchanged; `followSymlinks=true` allows it",
+        ),
+        (
+            &[("v", "/file")],
+            &[("v", "/bare")],
+            &[],
+            "cannot mount volume `v` on `/bare` of app `a`: it is a file, and the image has a directory there",
+        ),
+        (
+            &[("v", "")],
+            &[("v", "/file")],
+            &[],
+            "cannot mount volume `v` on `/file` of app `a`: it is a directory, and the image has a file there",
+        ),
+        (
+            two,
+            &[("v", "/x/y"), ("w", "/x/./z/..")],
+            &[],
+            "volumes `v` and `w` of app `a` overlap: `/x/y` and `/x`",
+        ),
+        (
+            two,
+            &[("v", "/x")],
+            &[("w", "/x/y")],
+            "volumes `v` and `w` of app `a` overlap: `/x` and `/x/y`",
+        ),
+        (
+            two,
+            &[],
+            &[("v", "/x"), ("w", "/x/")],
+            "volumes `v` and `w` of app `a` overlap: `/x` and `/x`",
+        ),
+    ] {
+        let error = mounted(&requested(volumes), wanted, wants).err().unwrap();
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn the_kernels_file_systems_and_the_root_are_no_targets() {
+    for path in [
+        "/",
+        "/..",
+        "/proc",
+        "/proc/self/attr",
+        "/x/../proc",
+        "/sys/",
+        "//dev",
+    ] {
+        let error = mounted(&requested(&[("v", "")]), &[("v", path)], &[])
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.to_string(),
+            format!("cannot mount volume `v` on `{path}` of app `a`: every app has its own there")
+        );
+    }
+    assert!(mounted(&requested(&[("v", "")]), &[("v", "/process")], &[]).is_ok());
+}
+
+#[test]
+fn a_volume_is_read_only_if_anybody_says_so() {
+    for (volume, path, expected) in [
+        (None, "/rw", false),
+        (None, "/ro", true),
+        (Some(false), "/rw", false),
+        (Some(false), "/ro", true),
+        (Some(true), "/rw", true),
+        (Some(true), "/ro", true),
+    ] {
+        let mut volumes = requested(&[("v", "/dir")]);
+        volumes[0].volume.read_only = volume;
+        for wanted in [&[][..], &[("v", path)]] {
+            let (found, _) = mounted(&volumes, wanted, &[("v", path)]).unwrap();
+            assert_eq!(found[0].read_only, expected, "{volume:?} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_mount_point_gets_its_mount_then_its_namesake_then_an_empty_volume() {
+    let volumes = requested(&[("v", "/dir"), ("w", "/file"), ("a-z", "/dir")]);
+    let wanted: List<'_> = &[("w", "/p"), ("a-z", "/q")];
+    let wants: List<'_> = &[("v", "/p/"), ("v2", "/r"), ("z", "/s")];
+    let volumes_and = |more: List<'_>| [volumes.clone(), requested(more)].concat();
+    let (found, all) = mounted(&volumes_and(&[("v2", "/dir")])[1..], wanted, wants).unwrap();
+    let shown: Vec<_> = found
+        .iter()
+        .map(|one| format!("{} {} {}", one.source.display(), one.target, one.reason))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "/file /p volume w: option --mount",
+            "/dir /q volume a-z: option --mount",
+            "/dir /r volume v2: app a",
+            "/pod/volumes/a-z-2 /s volume a-z-2: app a",
+        ]
+    );
+    assert_eq!(
+        all.notes,
+        ["app `a` wants a volume `z` on `/s` and gets an empty one, which is removed with the pod"]
+    );
+    assert_eq!(all.empty[0].mode, 0o755);
+    assert_eq!(all.volumes.len(), 4);
+}
+
+#[test]
+fn hiding_files_of_the_image_is_worth_a_note() {
+    let (_, all) = mounted(
+        &requested(&[("v", ""), ("w", "")]),
+        &[("v", "/full"), ("w", "/bare")],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(
+        all.notes,
+        ["volume `v` hides what the image of app `a` has in `/full`"]
+    );
+}
+
+#[test]
+fn a_volume_of_a_manifest_that_nobody_mounts_is_only_noted() {
+    let volume = requested(&[("v", "")]).remove(0).volume;
+    let (_, all) = mounted(&[Requested::by_manifest(volume)], &[], &[]).unwrap();
+    assert_eq!(all.notes, ["no app mounts volume `v`"]);
+}
+
+#[test]
+fn links_that_are_followed_are_followed_once() {
+    let mut volumes = requested(&[("v", "/link")]);
+    volumes[0].follow_links = true;
+    let (found, all) = mounted(&volumes, &[("v", "/x")], &[]).unwrap();
+    assert_eq!(found[0].source, Path::new("/dir"));
+    let VolumeKind::Host { source, .. } = &all.volumes[0].kind else {
+        panic!("it is the host's");
+    };
+    assert_eq!(source, "/dir");
+}
+
+#[test]
+fn an_apps_own_volume_is_nobody_elses() {
+    let mut volumes = Volumes::new(&requested(&[("v", "")]), Path::new("/pod"), &look).unwrap();
+    let mut own = mounts(&[("v", "/x")]);
+    own[0].value.app_volume = Some(requested(&[("v", "")]).remove(0).volume);
+    for (app, wanted) in [("a", own), ("b", mounts(&[("v", "/x")]))] {
+        let mounting = Mounting {
+            app,
+            mounts: &wanted,
+            points: &[],
+            rootfs: &Sample,
+        };
+        let (found, _) = volumes.of(&mounting).unwrap();
+        let expected = if app == "a" {
+            "/pod/volumes/a.0"
+        } else {
+            "/pod/volumes/v"
+        };
+        assert_eq!(found[0].source, Path::new(expected));
+    }
+    assert_eq!(volumes.finish().unwrap().empty.len(), 2);
+}

@@ -1,0 +1,147 @@
+//! The keys with which somebody leaves a terminal, while what runs there goes on.
+
+use error::{Error, Result};
+
+/// Some keys, one after another; none if nobody can leave so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys(Vec<u8>);
+
+impl Default for Keys {
+    /// Those that people know from other runners: Ctrl-P, Ctrl-Q.
+    fn default() -> Self {
+        Self(vec![control(b'p'), control(b'q')])
+    }
+}
+
+/// The byte that a terminal sends for a key that is pressed with Ctrl.
+const fn control(key: u8) -> u8 {
+    key & 0x1f
+}
+
+impl Keys {
+    /// No keys: nobody can leave so.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Reads `ctrl-p,ctrl-q`: with commas between them, characters and those
+    /// pressed with Ctrl; or `none`.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text == "none" {
+            return Ok(Self::none());
+        }
+        let key = |word: &str| match *word.as_bytes() {
+            [key @ b'!'..=b'~'] => Some(key),
+            [
+                b'c',
+                b't',
+                b'r',
+                b'l',
+                b'-',
+                key @ (b'a'..=b'z' | b'@' | b'['..=b'_'),
+            ] => Some(control(key)),
+            _ => None,
+        };
+        let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
+        keys.map(Self).ok_or_else(|| {
+            Error::invalid(format!("{} are no keys", error::quote::quoted(text)))
+                .hint("for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`")
+        })
+    }
+}
+
+/// How far somebody has come with the keys.
+pub(crate) struct Typed<'a> {
+    keys: &'a [u8],
+    matched: usize,
+}
+
+impl<'a> Typed<'a> {
+    /// Nothing was typed yet.
+    pub(crate) fn new(keys: &'a Keys) -> Self {
+        Self {
+            keys: &keys.0,
+            matched: 0,
+        }
+    }
+
+    /// Takes what was typed, and appends to `through` what is to be passed on.
+    /// Keys that may be the first ones are kept back until it is clear.
+    /// Returns whether the last key was typed; what came behind it is dropped.
+    pub(crate) fn take(&mut self, typed: &[u8], through: &mut Vec<u8>) -> bool {
+        if self.keys.is_empty() {
+            through.extend_from_slice(typed);
+            return false;
+        }
+        for &byte in typed {
+            while self.matched > 0 && self.keys[self.matched] != byte {
+                self.give_back(through);
+            }
+            if self.keys[self.matched] == byte {
+                self.matched += 1;
+            } else {
+                through.push(byte);
+            }
+            if self.matched == self.keys.len() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The first key that was kept back was not the first one: passes on as
+    /// few as it takes for what is left to be the beginning again.
+    fn give_back(&mut self, through: &mut Vec<u8>) {
+        let held = &self.keys[..self.matched];
+        let left = (1..=held.len()).find(|&from| self.keys.starts_with(&held[from..]));
+        let from = left.unwrap_or(held.len());
+        through.extend_from_slice(&held[..from]);
+        self.matched -= from;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn typed(keys: &str, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+        let keys = Keys::parse(keys).unwrap();
+        let mut typed = Typed::new(&keys);
+        let mut through = Vec::new();
+        let left = pieces.iter().any(|piece| typed.take(piece, &mut through));
+        (through, left)
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in ["", "ctrl-", "ctrl-p,", "ctrl-P", "shift-p", "ctrl-1", "é"] {
+            assert_eq!(
+                Keys::parse(text).unwrap_err().to_string(),
+                format!(
+                    "`{text}` are no keys\nhint: for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_whole_sequence_leaves() {
+        let p = control(b'p');
+        let q = control(b'q');
+        for (pieces, through, left) in [
+            (&[&[b'a', p, q, b'b'][..]][..], &b"a"[..], true),
+            (&[&[p], &[q]], b"", true),
+            (&[&[p, b'x']], &[p, b'x'], false),
+            (&[&[p], &[b'x', q]], &[p, b'x', q], false),
+            (&[&[p, p], &[q]], &[p], true),
+            (&[&[q, p]], &[q], false),
+        ] {
+            let expected = (through.to_vec(), left);
+            assert_eq!(typed("ctrl-p,ctrl-q", pieces), expected, "{pieces:?}");
+        }
+        assert_eq!(typed("a,a,b", &[b"aaab"]), (b"a".to_vec(), true));
+        assert_eq!(typed("a,b,a,c", &[b"ababac!"]), (b"ab".to_vec(), true));
+        assert_eq!(typed("none", &[&[p, q]]), (vec![p, q], false));
+    }
+}

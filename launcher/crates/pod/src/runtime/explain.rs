@@ -1,0 +1,240 @@
+//! Says in the user's words why a plan could not be carried out.
+//!
+//! `stage1-init` knows a directive's number and the kernel's error; the
+//! launcher, which composed the plan, knows what the directive was for.
+
+use std::io;
+
+use rustix::io::Errno;
+use stage1_init::{Directive, Limit, Namespaces};
+
+use crate::plan::text::Plan;
+use crate::runtime::interpreter::{HEAD, interpreter};
+use error::quote::{escaped, quoted};
+use error::{Error, Kind, Result};
+use image::store::rootfs::Rootfs;
+
+/// Makes the sentence for the directive with this index and this errno(3).
+///
+/// `rootfs` is the file system of an app's image, where it can still be looked at.
+pub fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn Rootfs>) -> Error {
+    let cause = Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
+    let found = plan.find(|at, directive, reason| {
+        (at == index).then(|| {
+            let error = Error::new(Kind::Failed, sentence(directive, reason));
+            match hint(directive, cause) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    });
+    if cause == Errno::CANCELED
+        && let Some(program) = plan.find(|at, directive, _| match directive {
+            Directive::PreStart { argv } if at == index => Some(program(argv.0)),
+            _ => None,
+        })
+    {
+        return Error::new(
+            Kind::Failed,
+            format!(
+                "the pre-start handler `{}` failed, and so its app was not started",
+                escaped(&program)
+            ),
+        );
+    }
+    let Some(error) = found else {
+        return Error::new(Kind::Failed, "the pod could not be started")
+            .because(io::Error::from(cause));
+    };
+    if cause == Errno::NOENT
+        && let Some(program) = plan.find(|at, directive, _| match directive {
+            Directive::Main { argv } | Directive::PreStart { argv } if at == index => {
+                Some(program(argv.0))
+            }
+            _ => None,
+        })
+        && let Some(rootfs) = rootfs
+        && let Ok(Some(better)) = missing_interpreter(&program, rootfs)
+    {
+        return better;
+    }
+    error.because(io::Error::from(cause))
+}
+
+/// What could not be done, without the cause.
+fn sentence(directive: &Directive<'_>, reason: &str) -> String {
+    // Much of it is what an image says.
+    let text = |word: &std::ffi::CStr| escaped(&word.to_string_lossy());
+    match directive {
+        Directive::Unshare { namespaces } => {
+            format!("cannot make the pod's namespaces ({})", names(*namespaces))
+        }
+        Directive::Cgroup { path } => format!("cannot enter the cgroup `{}`", text(path)),
+        Directive::JoinCgroup { .. } => "cannot move an app into its cgroup".to_owned(),
+        Directive::Attribute { text: label, .. } => {
+            let label = text(label);
+            let label = label.strip_prefix("exec ").unwrap_or(&label);
+            format!("cannot give the app the label `{label}`")
+        }
+        Directive::Sysctl { key, .. } => format!("cannot set the kernel parameter `{}`", text(key)),
+        Directive::Seccomp { .. } => "cannot install the filter of system calls".to_owned(),
+        Directive::OomScoreAdj { score } => {
+            format!("cannot set how readily the app is killed to {score}")
+        }
+        Directive::Rlimit {
+            resource,
+            soft,
+            hard,
+        } => {
+            let amount = |limit: Limit| {
+                let number = limit.0.map(|number| number.to_string());
+                number.unwrap_or_else(|| "unlimited".to_owned())
+            };
+            let (soft, hard) = (amount(*soft), amount(*hard));
+            let name = resource.word();
+            format!("cannot set the limit `{name}` to {soft} and {hard}")
+        }
+        Directive::Join { namespaces, .. } => {
+            format!("cannot join namespaces ({})", names(*namespaces))
+        }
+        Directive::Hostname { name } => format!("cannot set the host name `{}`", text(name)),
+        Directive::Loopback {} => "cannot bring the loopback interface up".to_owned(),
+        Directive::Root { path } => format!("cannot use `{}` as a root", text(path)),
+        Directive::Mount { kind, target, .. } if kind.to_bytes() == b"overlay" => {
+            format!("cannot lay the image's files under `{}`", text(target))
+        }
+        Directive::Mount { kind, target, .. } => {
+            format!("cannot mount {} on `{}`", text(kind), text(target))
+        }
+        Directive::Bind { source, target, .. } => {
+            let (source, target) = (text(source), text(target));
+            format!("cannot mount `{source}` on `{target}` ({reason})")
+        }
+        Directive::Mask { target } => format!("cannot hide `{}`", text(target)),
+        Directive::Readonly { target } => format!("cannot make `{}` read-only", text(target)),
+        Directive::Dir { path, .. } => format!("cannot make the directory `{}`", text(path)),
+        Directive::Node { path, .. } => format!("cannot make the device `{}`", text(path)),
+        Directive::Pivot {} | Directive::MoveRoot {} => {
+            "cannot make the app's root file system its /".to_owned()
+        }
+        Directive::Workdir { path } => {
+            format!("cannot use `{}` as the working directory", text(path))
+        }
+        Directive::Uid { uid } => format!("cannot run as user {uid}"),
+        Directive::Gid { gid } => format!("cannot run as group {gid}"),
+        Directive::Foreground {} => "cannot take over the terminal".to_owned(),
+        Directive::PreStart { argv } => command("the pre-start handler", argv.0),
+        Directive::Main { argv } => command("", argv.0),
+        Directive::PostStop { argv } => command("the post-stop handler", argv.0),
+        _ => {
+            let mut plan = Plan::default();
+            plan.push(*directive, "");
+            let line = plan.text();
+            let line = line.lines().nth(1).unwrap_or_default();
+            match reason {
+                "" => format!("cannot carry out `{line}`"),
+                reason => format!("cannot carry out `{line}` ({reason})"),
+            }
+        }
+    }
+}
+
+fn program(words: stage1_init::WordList<'_>) -> String {
+    let program = words.iter().next().unwrap_or(c"");
+    program.to_string_lossy().into_owned()
+}
+
+fn command(noun: &str, words: stage1_init::WordList<'_>) -> String {
+    let program = escaped(&program(words));
+    match noun {
+        "" => format!("cannot execute `{program}`"),
+        noun => format!("cannot execute {noun} `{program}`"),
+    }
+}
+
+fn names(namespaces: Namespaces) -> String {
+    let words = Namespaces::WORDS.iter();
+    let names: Vec<&str> = words
+        .filter(|&&(_, member)| namespaces.contains(member))
+        .map(|&(name, _)| name)
+        .collect();
+    names.join(", ")
+}
+
+/// What to do about it, where it is known.
+fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
+    match (directive, cause) {
+        (Directive::Unshare { .. }, Errno::INVAL) => Some(
+            "the kernel needs CONFIG_NAMESPACES, CONFIG_PID_NS, CONFIG_IPC_NS, CONFIG_UTS_NS, CONFIG_NET_NS and CONFIG_CGROUPS"
+                .to_owned(),
+        ),
+        (Directive::Unshare { .. }, Errno::NOSPC) => {
+            Some("the limits in /proc/sys/user/max_*_namespaces are reached".to_owned())
+        }
+        (Directive::Unshare { .. }, Errno::PERM) => {
+            Some("the caller needs CAP_SYS_ADMIN in its user namespace".to_owned())
+        }
+        (Directive::Attribute { .. }, Errno::NOENT | Errno::INVAL) => {
+            Some("the security module of the host does not know it".to_owned())
+        }
+        (Directive::Seccomp { .. }, Errno::BADF) => {
+            Some("the plan names a descriptor that is not open".to_owned())
+        }
+        (Directive::Seccomp { .. }, Errno::NOSYS | Errno::INVAL) => {
+            Some("the kernel needs CONFIG_SECCOMP_FILTER".to_owned())
+        }
+        (Directive::OomScoreAdj { .. }, Errno::ACCESS | Errno::PERM) => {
+            Some("to be killed less readily takes CAP_SYS_RESOURCE".to_owned())
+        }
+        (Directive::Rlimit { .. }, Errno::PERM) => {
+            Some("to raise a limit takes CAP_SYS_RESOURCE".to_owned())
+        }
+        (Directive::Cgroup { .. }, Errno::NOENT) => {
+            Some("`launcher run` makes the groups of a plan that it composes".to_owned())
+        }
+        (Directive::Mount { kind, .. }, Errno::NODEV) => {
+            let option = match kind.to_bytes() {
+                b"overlay" => "CONFIG_OVERLAY_FS",
+                b"devpts" => "CONFIG_UNIX98_PTYS",
+                b"mqueue" => "CONFIG_POSIX_MQUEUE",
+                b"tmpfs" => "CONFIG_TMPFS",
+                b"sysfs" => "CONFIG_SYSFS",
+                _ => return None,
+            };
+            Some(format!("the kernel needs {option}"))
+        }
+        (Directive::Mount { kind, .. }, Errno::INVAL) if kind.to_bytes() == b"overlay" => Some(
+            "the file system of the store may not serve as an overlay's; `--no-overlay` copies the image's files instead"
+                .to_owned(),
+        ),
+        (Directive::Mount { .. } | Directive::Dir { .. }, Errno::LOOP) => {
+            Some("the image has a symbolic link there".to_owned())
+        }
+        (Directive::Bind { .. }, Errno::LOOP) => {
+            Some("a symbolic link came into the path of the source meanwhile".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Tells whether a program that "is not there" is, and its interpreter is not.
+fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Error>> {
+    let path = program.trim_start_matches('/');
+    let Some(head) = rootfs.read(path, HEAD)? else {
+        return Ok(None);
+    };
+    let Some(name) = interpreter(&head) else {
+        return Ok(None);
+    };
+    if rootfs.status(name.trim_start_matches('/'))?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(
+        Error::invalid(format!(
+            "cannot execute `{}`: its interpreter {} is not in the image",
+            escaped(program),
+            quoted(&name)
+        ))
+        .hint("build the program statically, or add what it needs to the image"),
+    ))
+}

@@ -1,0 +1,262 @@
+//! What a process has from whoever started it, and the plan does not set: its
+//! limits, how readily it is killed, how nice it is, and its processors. Who
+//! enters a pod takes them over from the pod's init, which has them from
+//! whoever ran the pod.
+
+use rustix::thread::CpuSet;
+use stage1_init::{Directive, Limit, Resource};
+
+use crate::plan::text::Plan;
+use error::{Context as _, Error, Kind, Result};
+
+/// A limit of a resource: what is enforced, and how far that may be raised.
+type Limits = [(Resource, Limit, Limit); 16];
+
+/// What was inherited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    limits: Limits,
+    score: i32,
+    nice: i32,
+    processors: Vec<usize>,
+}
+
+/// How /proc/PID/limits calls the resources, in its order.
+const RESOURCES: [(&str, Resource); 16] = [
+    ("Max cpu time", Resource::Cpu),
+    ("Max file size", Resource::Fsize),
+    ("Max data size", Resource::Data),
+    ("Max stack size", Resource::Stack),
+    ("Max core file size", Resource::Core),
+    ("Max resident set", Resource::Rss),
+    ("Max processes", Resource::Nproc),
+    ("Max open files", Resource::Nofile),
+    ("Max locked memory", Resource::Memlock),
+    ("Max address space", Resource::As),
+    ("Max file locks", Resource::Locks),
+    ("Max pending signals", Resource::Sigpending),
+    ("Max msgqueue size", Resource::Msgqueue),
+    ("Max nice priority", Resource::Nice),
+    ("Max realtime priority", Resource::Rtprio),
+    ("Max realtime timeout", Resource::Rttime),
+];
+
+impl Inherited {
+    /// Reads what this process has.
+    pub fn own() -> Result<Self> {
+        Self::read(|name| {
+            let read = std::fs::read_to_string(format!("/proc/self/{name}"));
+            read.map(Some).context(|| CANNOT)
+        })?
+        .ok_or_else(|| Error::new(Kind::Failed, CANNOT))
+    }
+
+    /// Reads what a process has; `file` returns the text of one of its files in
+    /// procfs. `None` if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Those of `file`; a text that the kernel does not write.
+    pub fn read(file: impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
+        let files = ["limits", "oom_score_adj", "stat", "status"].map(file);
+        let [Some(limits), Some(score), Some(stat), Some(status)] = all(files)? else {
+            return Ok(None);
+        };
+        let parsed = || {
+            Some(Self {
+                limits: read_limits(&limits)?,
+                score: score.trim().parse().ok()?,
+                nice: nice(&stat)?,
+                processors: processors(&status)?,
+            })
+        };
+        let parsed = parsed().ok_or_else(|| Error::new(Kind::Failed, CANNOT));
+        parsed.map(Some)
+    }
+
+    /// Appends what a process with `own` has to do to itself to have the same;
+    /// how readily it is killed only if the plan does not say.
+    pub fn compose(&self, own: &Self, scored: bool, plan: &mut Plan) {
+        for (theirs, ours) in self.limits.iter().zip(&own.limits) {
+            if theirs != ours {
+                let &(resource, soft, hard) = theirs;
+                let limit = Directive::Rlimit {
+                    resource,
+                    soft,
+                    hard,
+                };
+                plan.push(limit, REASON);
+            }
+        }
+        if !scored && self.score != own.score {
+            let score = self.score;
+            plan.push(Directive::OomScoreAdj { score }, REASON);
+        }
+    }
+
+    /// Takes over for this very process what no directive can set.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn adopt(&self, own: &Self) -> Result<()> {
+        if self.nice != own.nice {
+            rustix::process::setpriority_process(None, self.nice)
+                .context(|| format!("cannot become as nice as the pod is ({})", self.nice))?;
+        }
+        // Processors that its cgroups leave it, it has in common with the pod by now.
+        let mut set = CpuSet::new();
+        for &processor in &self.processors {
+            if processor < CpuSet::MAX_CPU {
+                set.set(processor);
+            }
+        }
+        rustix::thread::sched_setaffinity(None, &set)
+            .context(|| "cannot use the processors of the pod")
+    }
+}
+
+const CANNOT: &str = "cannot find out the limits of a process";
+
+const REASON: &str = "as the init of the pod has it";
+
+fn all<T, const N: usize>(results: [Result<Option<T>>; N]) -> Result<[Option<T>; N]> {
+    let mut values = [const { None }; N];
+    for (value, result) in values.iter_mut().zip(results) {
+        *value = result?;
+    }
+    Ok(values)
+}
+
+fn read_limits(text: &str) -> Option<Limits> {
+    let limit = |word: &str| match word {
+        "unlimited" => Some(Limit(None)),
+        digits => digits.parse().ok().map(|number| Limit(Some(number))),
+    };
+    let mut limits = RESOURCES.map(|(_, resource)| (resource, Limit(None), Limit(None)));
+    for ((name, _), (_, soft, hard)) in RESOURCES.iter().zip(&mut limits) {
+        let mut lines = text.lines();
+        let values = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        let mut values = values.split_whitespace();
+        *soft = limit(values.next()?)?;
+        *hard = limit(values.next()?)?;
+    }
+    Some(limits)
+}
+
+/// Finds field 19 of /proc/PID/stat. The second is the program's name, in which
+/// anything may stand.
+fn nice(stat: &str) -> Option<i32> {
+    let (_, behind) = stat.rsplit_once(')')?;
+    behind.split_ascii_whitespace().nth(16)?.parse().ok()
+}
+
+/// Finds the processors in /proc/PID/status, written as `0-2,7`.
+fn processors(status: &str) -> Option<Vec<usize>> {
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let mut all: Vec<usize> = Vec::new();
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        all.extend(first..=last);
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const LIMITS: &str = "\
+Limit                     Soft Limit           Hard Limit           Units     
+Max cpu time              unlimited            unlimited            seconds   
+Max file size             unlimited            unlimited            bytes     
+Max data size             unlimited            unlimited            bytes     
+Max stack size            8388608              unlimited            bytes     
+Max core file size        0                    unlimited            bytes     
+Max resident set          unlimited            unlimited            bytes     
+Max processes             96365                96365                processes 
+Max open files            1024                 20000                files     
+Max locked memory         8388608              8388608              bytes     
+Max address space         unlimited            unlimited            bytes     
+Max file locks            unlimited            unlimited            locks     
+Max pending signals       96365                96365                signals   
+Max msgqueue size         819200               819200               bytes     
+Max nice priority         0                    0                    
+Max realtime priority     0                    0                    
+Max realtime timeout      unlimited            unlimited            us        
+";
+    const STAT: &str = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 -5 1 0 4711 0";
+    const STATUS: &str = "Cpus_allowed:\tff\nCpus_allowed_list:\t0-2,7\n";
+
+    fn read(limits: &str, score: &str, stat: &str, status: &str) -> Result<Option<Inherited>> {
+        Inherited::read(|name| {
+            Ok(Some(
+                match name {
+                    "limits" => limits,
+                    "oom_score_adj" => score,
+                    "stat" => stat,
+                    _ => status,
+                }
+                .to_owned(),
+            ))
+        })
+    }
+
+    fn sample() -> Inherited {
+        read(LIMITS, "-17\n", STAT, STATUS).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_write_is_not_guessed() {
+        for (limits, score, stat, status) in [
+            ("", "0", STAT, STATUS),
+            (LIMITS, "", STAT, STATUS),
+            (LIMITS, "0", "7 (a) S", STATUS),
+            (LIMITS, "0", STAT, "Cpus_allowed_list:\tx"),
+            (&LIMITS.replace("1024", "-1"), "0", STAT, STATUS),
+            (&LIMITS.replace("Max nice", "Min nice"), "0", STAT, STATUS),
+        ] {
+            let error = read(limits, score, stat, status).unwrap_err();
+            assert_eq!(error.to_string(), CANNOT);
+        }
+        assert_eq!(Inherited::read(|_| Ok(None)).unwrap(), None);
+    }
+
+    #[test]
+    fn only_what_differs_is_set() {
+        let (theirs, mut own) = (sample(), sample());
+        assert_eq!((theirs.score, theirs.nice), (-17, -5));
+        assert_eq!(theirs.processors, [0, 1, 2, 7]);
+        let text = |own: &Inherited, scored| {
+            let mut plan = Plan::default();
+            theirs.compose(own, scored, &mut plan);
+            let text = plan.text();
+            let lines = text.lines().skip(1);
+            lines
+                .map(|line| line.split(" #").next().unwrap().trim_end().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(text(&own, false), [""; 0]);
+        own.score = 0;
+        own.limits = read_limits(&LIMITS.replace("8388608   ", "unlimited ")).unwrap();
+        assert_eq!(
+            text(&own, false),
+            [
+                "rlimit stack 8388608 unlimited",
+                "rlimit memlock 8388608 8388608",
+                "oom-score-adj -17"
+            ]
+        );
+        assert_eq!(text(&own, true).len(), 2);
+    }
+
+    #[test]
+    fn what_this_process_has_can_be_read() {
+        let own = Inherited::own().unwrap();
+        assert!(!own.processors.is_empty());
+        own.adopt(&own).unwrap();
+    }
+}

@@ -1,0 +1,380 @@
+//! The processes of a running pod as the host sees them: its init, and the
+//! main process of an app.
+//!
+//! A number can be another process's by the time it is used. So the directory
+//! of a process in procfs is opened once and all is read through that
+//! descriptor: it is this process's, or, when that is gone, nobody's (proc(5)).
+
+use std::fs;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Signal;
+use stage1_init::Report;
+
+use crate::runtime::process::boot;
+use crate::runtime::procfs::{Stat, interfaces};
+use crate::state::records::Process;
+use error::{Context as _, Result};
+
+/// A process of a pod.
+#[derive(Debug)]
+pub struct Member {
+    directory: OwnedFd,
+    number: u32,
+}
+
+/// Finds the process that was recorded for a pod. `None` if it is gone.
+///
+/// # Errors
+///
+/// The kernel's refusals.
+pub fn outer(recorded: &Process) -> Result<Option<Member>> {
+    let Some(outer) = Member::open(recorded.pid)? else {
+        return Ok(None);
+    };
+    let began = outer.stat()?.map(|stat| stat.began);
+    let is = began == Some(recorded.ticks) && boot()? == recorded.boot;
+    Ok(is.then_some(outer))
+}
+
+/// Finds the init of a pod in a pid namespace of its own: the child of the
+/// recorded process that is further in. `None` if it is gone.
+///
+/// # Errors
+///
+/// The kernel's refusals.
+pub fn init(outer: &Member) -> Result<Option<Member>> {
+    let Some(around) = outer.status()? else {
+        return Ok(None);
+    };
+    // There can be another child, which serves metadata.
+    outer.child(&|inner| inner.numbers.len() > around.numbers.len())
+}
+
+/// Finds the main process of an app by the number that its pod knows it by.
+/// `None` if it is gone.
+///
+/// # Errors
+///
+/// The kernel's refusals.
+pub fn main_process(init: &Member, number: u32) -> Result<Option<Member>> {
+    let Some(above) = init.status()? else {
+        return Ok(None);
+    };
+    // Only the pod's own count says who it is: further in, an app counts as it likes.
+    let Some(level) = above.numbers.len().checked_sub(1) else {
+        return Ok(None);
+    };
+    init.child(&|child| child.numbers.get(level) == Some(&number))
+}
+
+impl Member {
+    /// Returns its number on the host. It can be another's by now.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Returns the names of the networks that it is in: those of its
+    /// interfaces, or `host`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn networks(&self) -> Result<Vec<String>> {
+        let own = rustix::fs::stat("/proc/self/ns/net").ok();
+        let theirs = self
+            .namespace("net")?
+            .and_then(|fd| rustix::fs::fstat(fd).ok());
+        let inode = |status: rustix::fs::Stat| (status.st_dev, status.st_ino);
+        if own.is_some() && own.map(inode) == theirs.map(inode) {
+            return Ok(vec!["host".to_owned()]);
+        }
+        Ok(interfaces(&self.read("net/dev")?.unwrap_or_default()))
+    }
+
+    /// Opens the directory of a process, if there is one.
+    fn open(number: u32) -> Result<Option<Self>> {
+        // Not only a path: it stands for the process where signals are sent, too.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(format!("/proc/{number}"), flags, Mode::empty());
+        let directory = there(opened).context(|| format!("cannot look at process {number}"))?;
+        Ok(directory.map(|directory| Self { directory, number }))
+    }
+
+    /// Reads one of its files; `None` if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn read(&self, name: &str) -> Result<Option<String>> {
+        let what = || format!("cannot read `{name}` of process {}", self.number);
+        let Some(file) = there(self.file(name)).context(what)? else {
+            return Ok(None);
+        };
+        match std::io::read_to_string(fs::File::from(file)) {
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+            read => read.map(Some).context(what),
+        }
+    }
+
+    /// Opens one of its namespaces; `None` if it is gone, or the kernel has
+    /// none of this kind.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn namespace(&self, kind: &str) -> Result<Option<OwnedFd>> {
+        let opened = there(self.file(&format!("ns/{kind}")));
+        // The kernel says this, too, of a process that is not there any more.
+        if matches!(opened, Err(Errno::ACCESS)) && self.status()?.is_none() {
+            return Ok(None);
+        }
+        opened
+            .context(|| "cannot open its namespaces")
+            .map_err(|error| error.hint("that takes CAP_SYS_PTRACE"))
+    }
+
+    /// Opens its root directory, which is its own to fill.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn root(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(self.directory(), "root", flags, Mode::empty())
+    }
+
+    /// Tells whether this process runs, as the child of another that does.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn is_child_of(&self, parent: &Self) -> Result<bool> {
+        let ours = self.status()?;
+        // As long as the parent runs its number is no other's.
+        let is = ours.is_some_and(|status| status.parent == parent.number);
+        Ok(is && parent.status()?.is_some())
+    }
+
+    /// Sends it a signal; it is no error if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        there(rustix::process::pidfd_send_signal(&self.directory, signal))
+            .context(|| format!("cannot send process {} a signal", self.number))
+            .map(|_| ())
+    }
+
+    /// Tells whether it ends, also while it still waits for others to end.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusals.
+    pub fn is_ending(&self) -> Result<bool> {
+        Ok(self.stat()?.is_none_or(|stat| stat.is_ending()))
+    }
+
+    fn stat(&self) -> Result<Option<Stat>> {
+        Ok(self.read("stat")?.as_deref().and_then(Stat::read))
+    }
+
+    fn file(&self, name: &str) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(self.directory(), name, flags, Mode::empty())
+    }
+
+    fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Reads what it is; `None` if it has ended, also if nobody has noticed yet.
+    fn status(&self) -> Result<Option<Status>> {
+        let text = self.read("status")?;
+        Ok(text
+            .as_deref()
+            .and_then(status)
+            .filter(|status| !status.dead))
+    }
+
+    /// Finds the child that is meant.
+    fn child(&self, is_meant: &dyn Fn(&Status) -> bool) -> Result<Option<Self>> {
+        for number in self.children()? {
+            let Some(child) = Self::open(number)? else {
+                continue;
+            };
+            if child.status()?.is_some_and(|status| is_meant(&status)) && child.is_child_of(self)? {
+                return Ok(Some(child));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lists the numbers of its children, or, where the kernel does not
+    /// (`CONFIG_PROC_CHILDREN`), of all processes.
+    fn children(&self) -> Result<Vec<u32>> {
+        let number = self.number;
+        if let Some(text) = self.read(&format!("task/{number}/children"))? {
+            return Ok(text.split_whitespace().flat_map(str::parse).collect());
+        }
+        let entries = fs::read_dir("/proc").context(|| "cannot list the processes")?;
+        let names = entries.flatten().map(|entry| entry.file_name());
+        Ok(names
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .collect())
+    }
+}
+
+/// Takes what is not there for what it is: a process that is gone.
+fn there<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+    match result {
+        Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// What /proc/PID/status says of a process (proc_pid_status(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Status {
+    /// It has ended, and nobody has asked how.
+    dead: bool,
+    /// The number of its parent.
+    parent: u32,
+    /// Its own numbers: ours, and those in the pid namespaces further in.
+    numbers: Vec<u32>,
+}
+
+fn status(text: &str) -> Option<Status> {
+    let value = |key: &str| {
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(key));
+        values.next()?.strip_prefix(":\t")
+    };
+    let numbers = value("NSpid")?.split('\t').map(str::parse);
+    Some(Status {
+        dead: value("State")?.starts_with(['Z', 'X']),
+        parent: value("PPid")?.parse().ok()?,
+        numbers: numbers.collect::<std::result::Result<_, _>>().ok()?,
+    })
+}
+
+/// What a report tells of the main program of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was not executed yet.
+    Nothing,
+    /// It was, in the process that the pod knows by this number.
+    Started(u32),
+    /// It has ended.
+    Ended,
+}
+
+/// Takes from a report what became of an app.
+pub fn told(report: &[u8], app: &str) -> Told {
+    let mut told = Told::Nothing;
+    for line in report.split(|&byte| byte == b'\n') {
+        match Report::decode(line) {
+            Some(Report::Started { app: name, pid }) if name == app.as_bytes() => {
+                told = Told::Started(pid);
+            }
+            Some(Report::Exited { app: name, .. }) if name == app.as_bytes() => {
+                told = Told::Ended;
+            }
+            _ => {}
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_is_taken_for_a_process_that_is_gone() {
+        let mut shell = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "sleep 600 & echo $!; read line; kill $!; exec sleep 600",
+            ])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let stdout = shell.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut said).unwrap();
+        let number = said.trim().parse().unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", shell.id())).unwrap();
+        let recorded = Process {
+            pid: shell.id(),
+            ticks: Stat::read(&stat).unwrap().began,
+            boot: boot().unwrap(),
+        };
+        let later = Process {
+            ticks: recorded.ticks + 1,
+            ..recorded.clone()
+        };
+        let other_boot = Process {
+            boot: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+            ..recorded.clone()
+        };
+        for process in [later, other_boot] {
+            assert!(outer(&process).unwrap().is_none());
+        }
+        let parent = outer(&recorded).unwrap().unwrap();
+        assert!(init(&parent).unwrap().is_none());
+        assert!(main_process(&parent, shell.id()).unwrap().is_none());
+        let child = main_process(&parent, number).unwrap().unwrap();
+        assert!(child.is_child_of(&parent).unwrap() && !child.is_ending().unwrap());
+        // It ends, and nobody asks how.
+        drop(shell.stdin.take());
+        while !child.is_ending().unwrap() {
+            std::thread::yield_now();
+        }
+        assert!(!child.is_child_of(&parent).unwrap());
+        assert!(main_process(&parent, number).unwrap().is_none());
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert_eq!(parent.read("status").unwrap(), None);
+        assert!(parent.namespace("mnt").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_says_nothing_of_a_process_is_none() {
+        let text = "Name:\tPPid:\nState:\tS (sleeping)\nPPid:\t7\nNSpid:\t310\t2\n";
+        assert_eq!(
+            status(text),
+            Some(Status {
+                dead: false,
+                parent: 7,
+                numbers: vec![310, 2],
+            })
+        );
+        assert!(status(&text.replace('S', "Z")).is_none());
+        assert!(status(&text.replace("S (", "Z (")).unwrap().dead);
+        for text in [
+            "",
+            "State:\tS\nPPid:\t7\n",
+            "State:\tS\nPPid:\t7\nNSpid:\tx\n",
+        ] {
+            assert_eq!(status(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_word_of_a_report_counts() {
+        for (report, expected) in [
+            ("", Told::Nothing),
+            ("ready\nstarted web 3\nexited other 0", Told::Started(3)),
+            ("started other 2\nready\n", Told::Nothing),
+            ("started web 3\nready\nexited web 9\n", Told::Ended),
+            ("started web\nstarted web x\nfailed 1 2\n", Told::Nothing),
+        ] {
+            assert_eq!(told(report.as_bytes(), "web"), expected, "{report}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Running pods: processes, groups, terminals, and what became of them.
+
+pub mod detach_keys;
+pub mod exec;
+pub mod explain;
+pub mod export;
+pub mod filters;
+pub mod inherited;
+pub mod inside;
+pub(crate) mod interpreter;
+pub mod members;
+pub mod metadata;
+pub(crate) mod overlay_reader;
+pub mod pace;
+pub mod pause;
+pub mod process;
+pub(crate) mod procfs;
+pub mod relay;
+pub mod render;
+pub mod serve;
+pub mod stats;
+pub mod status;
+pub mod teardown;
+pub mod terminal;

@@ -1,0 +1,397 @@
+//! Reads what an overlay shows without mounting it: layers, and over them the
+//! changes of an app that is gone.
+//!
+//! In a layer a character device 0:0 is a whiteout: nothing of that name shows,
+//! of this layer or those below. A directory over directories shows what is in
+//! all of them, down to the first one that is opaque or no directory; anything
+//! else stands for itself. Of a directory the topmost one says what it is like.
+//!
+//! Source: the kernel's Documentation/filesystems/overlayfs.rst. What else the
+//! kernel can write into a layer, to find a directory or a content elsewhere,
+//! our mounts ask it not to; see [`crate::plan::overlay`].
+//!
+//! # Invariants
+//!
+//! 1. Only descriptors of directories and what is below them is used, and no
+//!    link at the end of a path is followed: whatever the app left there, or
+//!    somebody changes meanwhile, no file outside of the layers is read.
+//! 2. What is met in no layer by the rules above is an error, never a guess.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use error::{Context as _, Error, Result};
+use image::format::pack::{is_kept, shown};
+use sys::root_fd;
+
+/// The layers of a root, opened.
+pub struct Union {
+    /// Topmost first.
+    layers: Vec<OwnedFd>,
+    /// They were under an overlay, and may have what one writes.
+    overlaid: bool,
+    /// Files of the topmost layer that do not show as long as they have this
+    /// content: whoever made them was not the app.
+    ignored: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// Something that shows.
+pub(crate) struct Found {
+    /// Its path from the root; empty for the root itself.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// What it is like.
+    pub status: Stat,
+    /// Those of its extended attributes that images have.
+    pub attributes: BTreeMap<OsString, Vec<u8>>,
+}
+
+/// What something is.
+pub(crate) enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file, opened.
+    File(File),
+    /// A symbolic link, and where it leads.
+    Symlink(PathBuf),
+    /// A device, a fifo or a socket.
+    Node(FileType),
+}
+
+impl Union {
+    /// Takes layers, topmost first.
+    pub(crate) fn new(
+        layers: Vec<OwnedFd>,
+        overlaid: bool,
+        ignored: BTreeMap<PathBuf, Vec<u8>>,
+    ) -> Self {
+        Self {
+            layers,
+            overlaid,
+            ignored,
+        }
+    }
+
+    /// Visits everything that shows. A directory comes before what is in it,
+    /// and in it first all that are no directories, by their names.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; what `visit` says; what is in a layer and
+    /// not understood.
+    pub(crate) fn walk(&self, visit: &mut dyn FnMut(Found) -> Result<()>) -> Result<()> {
+        let all = (0..self.layers.len()).collect();
+        let mut ahead: Vec<(PathBuf, Vec<usize>)> = vec![(PathBuf::new(), all)];
+        while let Some((path, layers)) = ahead.pop() {
+            let mut directories = Vec::new();
+            let mut listings = Vec::new();
+            for layer in layers {
+                let (fd, attributes) = self.open(layer, &path)?;
+                let listing = self.list(layer, &fd, &path);
+                listings.push(Listing {
+                    names: listing.context(|| cannot_read(&path))?,
+                    opaque: attributes.opaque,
+                });
+                if directories.is_empty() {
+                    visit(directory(&path, &fd, attributes)?)?;
+                }
+                directories.push((layer, fd));
+            }
+            let merged = merge(listings);
+            for (name, shows) in &merged {
+                if let Shows::Other(at) = shows {
+                    let parent = directories[*at].1.as_fd();
+                    visit(self.other(parent, name, path.join(name))?)?;
+                }
+            }
+            // The last one to be added is the first one to be visited.
+            for (name, shows) in merged.into_iter().rev() {
+                if let Shows::Directory { of, .. } = shows {
+                    let layers = of.iter().map(|&at| directories[at].0);
+                    ahead.push((path.join(name), layers.collect()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a directory of a layer.
+    fn open(&self, layer: usize, path: &Path) -> Result<(OwnedFd, Attributes)> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let fd = root_fd::open(&self.layers[layer], path, flags);
+        let fd = fd.context(|| cannot_read(path))?;
+        let attributes = self.attributes(&fd, path)?;
+        Ok((fd, attributes))
+    }
+
+    fn list(&self, layer: usize, fd: &OwnedFd, path: &Path) -> io::Result<BTreeMap<OsString, Has>> {
+        let mut names = BTreeMap::new();
+        for entry in Dir::read_from(fd)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let has = self.has(fd, name, entry.file_type())?;
+            names.insert(OsStr::from_bytes(name.to_bytes()).to_owned(), has);
+        }
+        if layer == 0 {
+            self.ignore(fd, path, &mut names)?;
+        }
+        Ok(names)
+    }
+
+    /// Finds out what a layer has under a name.
+    fn has(&self, fd: &OwnedFd, name: &CStr, kind: FileType) -> rustix::io::Result<Has> {
+        let asked = || rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        Ok(match kind {
+            FileType::Directory => Has::Directory,
+            FileType::CharacterDevice | FileType::Unknown => {
+                let status = asked()?;
+                match FileType::from_raw_mode(status.st_mode) {
+                    FileType::Directory => Has::Directory,
+                    FileType::CharacterDevice if self.overlaid && status.st_rdev == 0 => {
+                        Has::Whiteout
+                    }
+                    _ => Has::Other,
+                }
+            }
+            _ => Has::Other,
+        })
+    }
+
+    /// Takes away what is to be ignored in a directory of the topmost layer.
+    fn ignore(
+        &self,
+        fd: &OwnedFd,
+        path: &Path,
+        names: &mut BTreeMap<OsString, Has>,
+    ) -> io::Result<()> {
+        for (file, content) in &self.ignored {
+            let (Some(above), Some(name)) = (file.parent(), file.file_name()) else {
+                continue;
+            };
+            let is_there = above == path && names.get(name) == Some(&Has::Other);
+            if is_there && read(fd, name, content.len() + 1)?.as_ref() == Some(content) {
+                names.remove(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at anything but a directory.
+    fn other(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Found> {
+        let what = || cannot_read(&path);
+        let status = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
+        let kind = match FileType::from_raw_mode(status.st_mode) {
+            FileType::RegularFile => return self.file(parent, name, path),
+            FileType::Directory => return Err(changed(&path)),
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(parent, name, Vec::new()).context(what)?;
+                Kind::Symlink(OsString::from_vec(target.into_bytes()).into())
+            }
+            kind => Kind::Node(kind),
+        };
+        Ok(Found {
+            path,
+            kind,
+            status,
+            attributes: BTreeMap::new(),
+        })
+    }
+
+    fn file(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Found> {
+        let what = || cannot_read(&path);
+        let fd = rustix::fs::openat(parent, name, FILE, Mode::empty()).context(what)?;
+        let status = rustix::fs::fstat(&fd).context(what)?;
+        if !FileType::from_raw_mode(status.st_mode).is_file() {
+            return Err(changed(&path));
+        }
+        let attributes = self.attributes(&fd, &path)?.kept;
+        Ok(Found {
+            path,
+            kind: Kind::File(fd.into()),
+            status,
+            attributes,
+        })
+    }
+
+    /// Reads the extended attributes of a file.
+    ///
+    /// # Errors
+    ///
+    /// An overlay has noted what only an overlay understands: that the
+    /// content, or what is in the directory, is elsewhere.
+    fn attributes(&self, fd: &OwnedFd, path: &Path) -> Result<Attributes> {
+        let what = || cannot_read(path);
+        let mut attributes = Attributes::default();
+        for name in attribute_names(fd).context(what)? {
+            let value = || attribute(fd, &name).context(what);
+            if is_kept(&name) {
+                let value = value()?;
+                attributes.kept.insert(name, value);
+                continue;
+            }
+            let Some(kind) = name.as_bytes().strip_prefix(b"trusted.overlay.") else {
+                continue;
+            };
+            match kind {
+                _ if !self.overlaid => {}
+                b"opaque" if value()? == b"y" => attributes.opaque = true,
+                // Where it was copied from, what is in it, flags that tars do
+                // not have; and what another overlay wrote that lay on this one.
+                b"origin" | b"impure" | b"protattr" | b"uuid" => {}
+                kind if kind.starts_with(b"overlay.") => {}
+                _ => {
+                    let name = name.to_string_lossy();
+                    return Err(Error::invalid(format!(
+                        "{}: by its attribute `{name}` it is not what it seems",
+                        what()
+                    )));
+                }
+            }
+        }
+        Ok(attributes)
+    }
+}
+
+/// How files are opened: what has the name by now may be another file, and
+/// without O_NONBLOCK a fifo would be waited for.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
+/// Extended attributes.
+#[derive(Default)]
+struct Attributes {
+    /// Those that images have.
+    kept: BTreeMap<OsString, Vec<u8>>,
+    /// It is an opaque directory.
+    opaque: bool,
+}
+
+fn directory(path: &Path, fd: &OwnedFd, attributes: Attributes) -> Result<Found> {
+    Ok(Found {
+        path: path.to_owned(),
+        kind: Kind::Directory,
+        status: rustix::fs::fstat(fd).context(|| cannot_read(path))?,
+        attributes: attributes.kept,
+    })
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("cannot read {}", shown(path))
+}
+
+fn changed(path: &Path) -> Error {
+    Error::invalid(format!("{}: it changed meanwhile", cannot_read(path)))
+}
+
+/// A directory of a layer.
+struct Listing {
+    names: BTreeMap<OsString, Has>,
+    /// Nothing of the same directory in the layers below shows.
+    opaque: bool,
+}
+
+/// What a layer has under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Has {
+    Directory,
+    Whiteout,
+    Other,
+}
+
+/// What shows under a name. Places are those of listings, the topmost is 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shows {
+    Nothing,
+    /// What is in this place.
+    Other(usize),
+    /// What is in all directories in these places.
+    Directory {
+        of: Vec<usize>,
+        /// Those below join it as well.
+        open: bool,
+    },
+}
+
+/// Merges the directories of layers that have one path, topmost first.
+fn merge(listings: Vec<Listing>) -> BTreeMap<OsString, Shows> {
+    let mut merged: BTreeMap<OsString, Shows> = BTreeMap::new();
+    for (at, Listing { names, opaque }) in listings.into_iter().enumerate() {
+        for (name, has) in names {
+            match merged.get_mut(&name) {
+                None => {
+                    let shows = match has {
+                        Has::Whiteout => Shows::Nothing,
+                        Has::Other => Shows::Other(at),
+                        Has::Directory => Shows::Directory {
+                            of: vec![at],
+                            open: true,
+                        },
+                    };
+                    merged.insert(name, shows);
+                }
+                Some(Shows::Directory { of, open }) if *open => match has {
+                    Has::Directory => of.push(at),
+                    Has::Whiteout | Has::Other => *open = false,
+                },
+                Some(_) => {}
+            }
+        }
+        if opaque {
+            break;
+        }
+    }
+    merged
+}
+
+/// Reads the beginning of a file; `None` if it is none.
+fn read(parent: &OwnedFd, name: &OsStr, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = match rustix::fs::openat(parent, name, FILE, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    file.take(limit as u64).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// Returns the names of extended attributes.
+fn attribute_names(fd: &OwnedFd) -> io::Result<Vec<OsString>> {
+    let mut names = match rustix::fs::flistxattr_query(fd) {
+        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        length => vec![0; length?],
+    };
+    let length = rustix::fs::flistxattr(fd, names.as_mut_slice())?;
+    let names = names[..length].split(|&byte| byte == 0);
+    let names = names.filter(|name| !name.is_empty());
+    Ok(names.map(|name| OsStr::from_bytes(name).into()).collect())
+}
+
+fn attribute(fd: &OwnedFd, name: &OsStr) -> io::Result<Vec<u8>> {
+    // The longest one that Linux has.
+    let mut value = vec![0; 64 << 10];
+    let length = rustix::fs::fgetxattr(fd, name, value.as_mut_slice())?;
+    value.truncate(length);
+    Ok(value)
+}
+
+#[cfg(test)]
+#[path = "overlay_reader_tests.rs"]
+mod tests;

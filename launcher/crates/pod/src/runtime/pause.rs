@@ -1,0 +1,423 @@
+//! Pods that are paused: all their processes are frozen, by a group that can be.
+//!
+//! A pod with groups that can be frozen has its own. Another gets one when it
+//! is paused first, `BASE/nosecone/UUID`, and keeps it to its end: the record
+//! `freezer` names it before it is made, so that whoever ends the pod removes
+//! it, whoever was killed before. Groups of version 2 are taken where there are
+//! any, else those of the controller `freezer` of version 1.
+//!
+//! # Invariants
+//!
+//! 1. The group is frozen first, then the processes move into it, PID 1 before
+//!    all others, until nobody is outside: what is in it cannot fork any more,
+//!    and what PID 1 does not wait for any more does not vanish unseen.
+//! 2. Whether a pod is paused the kernel says, of the group in which PID 1 and
+//!    the apps are.
+//! 3. Who pauses, resumes or ends a pod has its `Turn`: no group is made of
+//!    which nobody knows who ends the pod.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::cgroup::freezer::Freezer;
+use crate::cgroup::{self, Hierarchy, membership, record};
+use crate::runtime::inside::{self, Inside, Processes};
+use crate::runtime::members::{self, Member};
+use crate::runtime::procfs;
+use crate::state::directory::{self, read_in};
+use crate::state::lock;
+use crate::state::records::{Process, STARTED};
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::{Dirs, State};
+
+/// The record of groups that were made to pause a pod: their paths, a line each.
+const RECORD: &str = "freezer";
+
+/// How long processes may take to freeze, or to thaw.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What has become of a pod that was to be paused or resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// That.
+    Done,
+    /// It was so already.
+    Already,
+    /// It is over.
+    Over,
+}
+
+/// The right to freeze, to thaw or to end a pod in `pods/run`: a lock on the
+/// record of its start.
+pub(crate) struct Turn {
+    uuid: Uuid,
+    pod: OwnedFd,
+    _lock: Option<OwnedFd>,
+}
+
+impl Turn {
+    /// Takes it, when nobody else has it; `None` if the pod is not there any more.
+    pub(crate) fn take(dirs: &Dirs, uuid: Uuid) -> Result<Option<Self>> {
+        let what = || format!("cannot lock pod `{uuid}`");
+        let Some(pod) = directory::open_in(dirs, State::Run, uuid)? else {
+            return Ok(None);
+        };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = match rustix::fs::openat(&pod, STARTED, flags, Mode::empty()) {
+            Ok(lock) => {
+                let exclusive = FlockOperation::LockExclusive;
+                while let Err(errno) = rustix::fs::flock(&lock, exclusive) {
+                    if errno != Errno::INTR {
+                        return Err(errno).context(what);
+                    }
+                }
+                Some(lock)
+            }
+            // What was never started is never paused.
+            Err(Errno::NOENT) => None,
+            Err(errno) => return Err(errno).context(what),
+        };
+        let there = lock::is_there(dirs.pods(State::Run)?, &uuid.to_string(), &pod);
+        Ok(there.context(what)?.then_some(Self {
+            uuid,
+            pod,
+            _lock: lock,
+        }))
+    }
+
+    /// Removes the groups of the pod, which is over. Whatever still runs in
+    /// them ends.
+    pub(crate) fn give_groups_back(&self) -> Result<()> {
+        for top in self.recorded()? {
+            cgroup::remove(&top)?;
+        }
+        match self.groups()? {
+            Some(groups) => groups.remove(),
+            None => Ok(()),
+        }
+    }
+
+    /// The groups that the pod was started with.
+    fn groups(&self) -> Result<Option<cgroup::Groups>> {
+        let what = || format!("cannot read the cgroups of `{}`", self.uuid);
+        let text = read_in(&self.pod, "groups").context(what)?;
+        let read = |text: Vec<u8>| record::read(&String::from_utf8_lossy(&text), self.uuid);
+        Ok(text.map(read).transpose()?.map(|(groups, _)| groups))
+    }
+
+    /// The groups that were made since. A line that was not written to its end
+    /// counts as not written: what it names was not made.
+    fn recorded(&self) -> Result<Vec<PathBuf>> {
+        let what = || format!("cannot read the cgroups of `{}`", self.uuid);
+        let text = read_in(&self.pod, RECORD).context(what)?;
+        Ok(recorded(&text.unwrap_or_default(), self.uuid))
+    }
+
+    /// All its groups, as far as they can be frozen.
+    fn freezers(&self) -> Result<Vec<Freezer>> {
+        let own = self.groups()?;
+        let own = own.iter().flat_map(cgroup::Groups::tops).cloned();
+        let tops = self.recorded()?.into_iter().chain(own);
+        tops.filter_map(|top| look(&top).transpose()).collect()
+    }
+
+    /// Finds the group to freeze, or makes it.
+    fn freezer(&self, hierarchies: &[Hierarchy]) -> Result<Freezer> {
+        let what = || format!("cannot pause pod `{}`", self.uuid);
+        // What is frozen by one group, another cannot freeze.
+        let asked = |one: &Freezer| one.is_asked().unwrap_or(false);
+        let found = self.freezers()?.into_iter();
+        if let Some(found) = found.min_by_key(|one| !asked(one)) {
+            return Ok(found);
+        }
+        let mut refused = None;
+        for hierarchy in cgroup::freezing(hierarchies) {
+            match self.make(hierarchy) {
+                Ok(freezer) => return Ok(freezer),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        Err(match refused {
+            Some(error) => Error::new(Kind::Failed, what()).because(error),
+            None => {
+                let lacks = "no mounted cgroup hierarchy can freeze processes";
+                Error::new(Kind::Failed, format!("{}: {lacks}", what())).hint(
+                    "mount one of version 2, or of version 1 with the controller `freezer`; \
+                     or use a kernel with CONFIG_CGROUP_FREEZER",
+                )
+            }
+        })
+    }
+
+    fn make(&self, hierarchy: &Hierarchy) -> Result<Freezer> {
+        if hierarchy.read_only {
+            let mount = hierarchy.base.display();
+            let what = format!("`{mount}` is mounted read-only");
+            return Err(Error::new(Kind::Failed, what));
+        }
+        let group = cgroup::place(hierarchy, self.uuid);
+        let known = self.recorded()?.contains(&group);
+        if !known {
+            self.record(&group)?;
+        }
+        cgroup::make_one(&group, known)?;
+        let freezer = look(&group).and_then(|freezer| {
+            let mount = hierarchy.base.display();
+            let what = format!("groups below `{mount}` cannot be frozen");
+            let hint = "in version 2 that takes Linux 5.2";
+            freezer.ok_or_else(|| Error::new(Kind::Failed, what).hint(hint))
+        });
+        if freezer.is_err() {
+            // It is of no use, and nobody is in it.
+            let _ = cgroup::remove(&group);
+        }
+        freezer
+    }
+
+    fn record(&self, group: &Path) -> Result<()> {
+        let what = || format!("cannot write `{RECORD}` of pod `{}`", self.uuid);
+        let file = directory::append(&self.pod, RECORD).context(what)?;
+        let line = format!("{}\n", group.display());
+        let length = rustix::io::write(file, line.as_bytes()).context(what)?;
+        match length == line.len() {
+            true => Ok(()),
+            false => Err(Errno::NOSPC).context(what),
+        }
+    }
+}
+
+fn recorded(text: &[u8], uuid: Uuid) -> Vec<PathBuf> {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.split_inclusive('\n');
+    let whole = lines.filter_map(|line| line.strip_suffix('\n').map(PathBuf::from));
+    // What is no group of this pod, nobody of us has written.
+    let ours = |path: &PathBuf| path.is_absolute() && cgroup::top(path, uuid) == Some(path);
+    whole.filter(ours).collect()
+}
+
+/// Pauses a pod that runs: `outer` is the outer half of its init.
+///
+/// # Errors
+///
+/// Nothing on this host can freeze its processes, or they do not freeze.
+pub fn pause(dirs: &Dirs, uuid: Uuid, outer: &Process) -> Result<Outcome> {
+    let Some(turn) = Turn::take(dirs, uuid)? else {
+        return Ok(Outcome::Over);
+    };
+    let freezer = turn.freezer(&cgroup::discover())?;
+    let before = freezer.is_asked().unwrap_or(false);
+    let paused = freeze(&freezer, outer, Instant::now() + PATIENCE);
+    if !before && !matches!(paused, Ok(Outcome::Done)) {
+        // Half a pod does not stand still.
+        let _ = freezer.thaw();
+    }
+    paused.map_err(|error| {
+        Error::new(error.kind(), format!("cannot pause pod `{uuid}`")).because(error)
+    })
+}
+
+fn freeze(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Outcome> {
+    let group = freezer.group().display();
+    let what = || format!("cannot freeze the cgroup `{group}`");
+    let before = freezer.is_frozen().context(what)?;
+    freezer.freeze().context(what)?;
+    let moved = match gather(freezer, outer, deadline)? {
+        Some(moved) => moved,
+        None => return Ok(Outcome::Over),
+    };
+    if !freezer.until(true, deadline).context(what)? {
+        let hint = "a process that waits for a disk, or for a file system that does not \
+                    answer, cannot be frozen before it has its answer";
+        return Err(Error::new(Kind::Failed, "its processes do not freeze").hint(hint));
+    }
+    Ok(match before && !moved {
+        true => Outcome::Already,
+        false => Outcome::Done,
+    })
+}
+
+/// Moves all processes of a pod into a group that is frozen; tells whether any
+/// had to be moved. `None` if the pod is over.
+///
+/// One that is outside can have a child and be gone before it is looked at. Its
+/// parent then is PID 1, which waits for nobody any more: so it is still there,
+/// dead, and was not there at the look before. Two looks that find the same
+/// processes, and none of them outside, have found all.
+fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Option<bool>> {
+    let Some(outer) = members::outer(outer)? else {
+        return Ok(None);
+    };
+    let Some(init) = members::init(&outer)? else {
+        let what = "it has no PID 1 of its own";
+        let hint = "it is about to begin or to end, or its plan makes no pid namespace";
+        return Err(Error::new(Kind::Failed, what).hint(hint));
+    };
+    let mut moved = false;
+    let mut before: Option<BTreeSet<Inside>> = None;
+    loop {
+        let processes = Processes::look()?;
+        let all = processes.of_pod(&init);
+        if !init.is_child_of(&outer)? {
+            return Ok(None);
+        }
+        let group = freezer.group().display();
+        let members = freezer
+            .members()
+            .context(|| format!("cannot read the cgroup `{group}`"))?;
+        let outside = all.iter().filter(|one| one.alive);
+        let outside = outside
+            .map(|one| one.pid)
+            .filter(|pid| !members.contains(pid));
+        let mut outside: Vec<u32> = outside.collect();
+        if outside.is_empty() && before.as_ref() == Some(&all) {
+            return Ok(Some(moved));
+        }
+        outside.sort_by_key(|&pid| pid != init.number());
+        for pid in outside {
+            freezer
+                .admit(pid)
+                .context(|| format!("cannot move process {pid} into the cgroup `{group}`"))?;
+            moved = true;
+        }
+        if Instant::now() >= deadline {
+            let what = "processes of it begin faster than they can be frozen";
+            return Err(Error::new(Kind::Failed, what));
+        }
+        before = Some(all);
+    }
+}
+
+/// Lets a pod go on.
+///
+/// # Errors
+///
+/// It is frozen from outside, by a group that is not its own.
+pub fn resume(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
+    let Some(turn) = Turn::take(dirs, uuid)? else {
+        return Ok(Outcome::Over);
+    };
+    let mut outcome = Outcome::Already;
+    for freezer in turn.freezers()? {
+        let deadline = Instant::now() + PATIENCE;
+        if thaw(&freezer, deadline).context(|| format!("cannot resume pod `{uuid}`"))? {
+            outcome = Outcome::Done;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Thaws a group; tells whether it was frozen.
+fn thaw(freezer: &Freezer, deadline: Instant) -> Result<bool> {
+    let group = freezer.group().display();
+    let what = || format!("cannot thaw the cgroup `{group}`");
+    let asked = freezer.is_asked().context(what)?;
+    if asked {
+        freezer.thaw().context(what)?;
+    }
+    match freezer.until(false, deadline).context(what)? {
+        true => Ok(asked),
+        false => Err(Error::new(Kind::Failed, what())
+            .because(Error::new(Kind::Failed, "a group above it is frozen"))),
+    }
+}
+
+/// Tells whether somebody has asked for a pod to be paused.
+pub fn is_asked(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    let Some(turn) = Turn::take(dirs, uuid)? else {
+        return Ok(false);
+    };
+    for freezer in turn.freezers()? {
+        if freezer
+            .is_asked()
+            .context(|| format!("cannot find out whether pod `{uuid}` is paused"))?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Kills all processes of a pod if it is paused, so that not one of them goes
+/// on before it dies. What is not frozen is left alone.
+pub fn kill(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let Some(turn) = Turn::take(dirs, uuid)? else {
+        return Ok(());
+    };
+    for freezer in turn.freezers()? {
+        if freezer.is_asked().unwrap_or(false) {
+            freezer
+                .condemn()
+                .and_then(|()| freezer.thaw())
+                .context(|| format!("cannot kill pod `{uuid}`, which is paused"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets a pod die whose outer half was killed while it was paused: in version 1
+/// what is frozen does not die. Tells whether there was something to be done.
+pub(crate) fn let_die(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    let Some(turn) = Turn::take(dirs, uuid)? else {
+        return Ok(false);
+    };
+    let what = || format!("cannot thaw pod `{uuid}`, which is over");
+    let condemned = |pid: &u32| procfs::is_condemned(&inside::file(*pid, "status"));
+    let mut thawed = false;
+    for freezer in turn.freezers()? {
+        let dying = |members: BTreeSet<u32>| members.iter().any(condemned);
+        if freezer.is_asked().context(what)? && freezer.members().map(dying).context(what)? {
+            freezer.thaw().context(what)?;
+            thawed = true;
+        }
+    }
+    Ok(thawed)
+}
+
+/// Tells whether a process is in a group that is frozen.
+pub fn is_frozen(process: &Member) -> Result<bool> {
+    let what = || "cannot read which file systems are mounted";
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
+    let theirs = process.read("cgroup")?.unwrap_or_default();
+    for group in membership::groups(&mounts, &theirs) {
+        let Some(freezer) = look(&group)? else {
+            continue;
+        };
+        match freezer.is_frozen() {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            // It was removed meanwhile, and so the process is not in it any more.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error).context(|| cannot_look(&group)),
+        }
+    }
+    Ok(false)
+}
+
+/// Takes a group, if it is there and can be frozen.
+fn look(group: &Path) -> Result<Option<Freezer>> {
+    Freezer::of(group).context(|| cannot_look(group))
+}
+
+fn cannot_look(group: &Path) -> String {
+    format!("cannot look at the cgroup `{}`", group.display())
+}
+
+/// Of what is open of a group that was removed the kernel says that there is no
+/// such device.
+fn is_gone(error: &io::Error) -> bool {
+    let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|errno| gone.contains(&errno))
+}
+
+#[cfg(test)]
+#[path = "pause_tests.rs"]
+mod tests;

@@ -1,0 +1,191 @@
+//! What is said when processes cannot be frozen or thawed, of groups that are
+//! plain directories: there the kernel does nothing that it is asked for.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "a skip must be seen")]
+
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+use crate::runtime::process::boot;
+use crate::runtime::procfs::Stat;
+
+const UUID: &str = "6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10";
+
+fn uuid() -> Uuid {
+    Uuid::parse(UUID).unwrap()
+}
+
+/// A directory with the files of a group of version 2, and what is in them.
+struct Plain(PathBuf);
+
+impl Plain {
+    fn new(name: &str, asked: &str, frozen: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("nosecone-pause-{}-{name}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let group = Self(path);
+        group.write("cgroup.freeze", asked);
+        group.write("cgroup.events", &format!("populated 1\nfrozen {frozen}\n"));
+        group.write("cgroup.procs", "");
+        group
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn freezer(&self) -> Freezer {
+        Freezer::of(&self.0).unwrap().unwrap()
+    }
+
+    /// A message about it, without its path.
+    fn message<T: std::fmt::Debug>(&self, result: Result<T>) -> String {
+        let path = self.0.display().to_string();
+        result.unwrap_err().to_string().replace(&path, "GROUP")
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process, killed when it goes out of scope.
+struct Running(Child);
+
+impl Running {
+    fn start(words: &[&str]) -> Self {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdin(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    fn process(&self) -> Process {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        Process {
+            pid: self.0.id(),
+            ticks: Stat::read(&stat).unwrap().began,
+            boot: boot().unwrap(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What looks like a pod: a process, and its child that is PID 1.
+fn pod() -> Option<(Running, Member)> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return None;
+    }
+    let words = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "600"];
+    let outer = Running::start(&words);
+    loop {
+        let found = members::outer(&outer.process()).unwrap().unwrap();
+        if let Some(init) = members::init(&found).unwrap() {
+            return Some((outer, init));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A deadline that has passed.
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn what_does_not_freeze_in_time_is_said() {
+    let Some((outer, init)) = pod() else { return };
+    let group = Plain::new("busy", "0", "0");
+    assert_eq!(
+        group.message(freeze(&group.freezer(), &outer.process(), now())),
+        "processes of it begin faster than they can be frozen"
+    );
+    // It was to be moved into the group, which was to be frozen before.
+    let read = |name: &str| std::fs::read_to_string(group.0.join(name)).unwrap();
+    assert_eq!(read("cgroup.freeze"), "1");
+    assert_eq!(read("cgroup.procs"), init.number().to_string());
+    let far = now() + Duration::from_secs(1);
+    assert_eq!(
+        group.message(freeze(&group.freezer(), &outer.process(), far)),
+        "its processes do not freeze\n\
+         hint: a process that waits for a disk, or for a file system that does not \
+         answer, cannot be frozen before it has its answer"
+    );
+}
+
+#[test]
+fn who_has_no_pid_1_is_not_frozen() {
+    let group = Plain::new("none", "0", "1");
+    let other = Running::start(&["sleep", "600"]);
+    assert_eq!(
+        group.message(freeze(&group.freezer(), &other.process(), now())),
+        "it has no PID 1 of its own\n\
+         hint: it is about to begin or to end, or its plan makes no pid namespace"
+    );
+    let later = Process {
+        ticks: other.process().ticks + 1,
+        ..other.process()
+    };
+    let outcome = freeze(&group.freezer(), &later, now()).unwrap();
+    assert_eq!(outcome, Outcome::Over);
+}
+
+#[test]
+fn a_pod_is_its_init_and_what_is_below_that() {
+    let Some((outer, init)) = pod() else { return };
+    let all = Processes::look().unwrap().of_pod(&init);
+    let all: Vec<_> = all.iter().map(|one| (one.pid, one.alive)).collect();
+    assert_eq!(all, [(init.number(), true)]);
+    let line = Processes::look()
+        .unwrap()
+        .line(init.number())
+        .take(2)
+        .collect::<Vec<_>>();
+    assert_eq!(line, [init.number(), outer.process().pid]);
+}
+
+#[test]
+fn what_is_frozen_from_above_is_not_thawed() {
+    let group = Plain::new("above", "1", "1");
+    assert_eq!(
+        group.message(thaw(&group.freezer(), now())),
+        "cannot thaw the cgroup `GROUP`: a group above it is frozen"
+    );
+}
+
+#[test]
+fn who_is_moved_goes_to_where_processes_may_be() {
+    let group = Plain::new("rest", "1", "1");
+    let rest = group.0.join("init.");
+    std::fs::create_dir(&rest).unwrap();
+    std::fs::write(rest.join("cgroup.procs"), "").unwrap();
+    group.freezer().admit(4711).unwrap();
+    let read = |path: &Path| std::fs::read_to_string(path.join("cgroup.procs")).unwrap();
+    assert_eq!(
+        (read(&group.0), read(&rest)),
+        (String::new(), "4711".to_owned())
+    );
+    assert_eq!(group.freezer().members().unwrap(), BTreeSet::from([4711]));
+}
+
+#[test]
+fn only_whole_lines_about_groups_of_the_pod_count() {
+    let text = format!(
+        "/cg/nosecone-{UUID}\nrelative/nosecone-{UUID}\n/cg/nosecone-{UUID}/app\n\
+         /cg/nosecone-x\n/etc\n\n/cut/nosecone-{UUID}"
+    );
+    assert_eq!(
+        recorded(text.as_bytes(), uuid()),
+        [PathBuf::from(format!("/cg/nosecone-{UUID}"))]
+    );
+    assert!(recorded(b"", uuid()).is_empty());
+}

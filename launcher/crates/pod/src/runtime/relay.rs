@@ -1,0 +1,270 @@
+//! Passes on what is typed at the caller's terminal to one of a pod's, and
+//! what is written there back to the caller.
+//!
+//! The caller's terminal passes each byte on as it is typed, so that the pod's
+//! own decides what a key means: Ctrl-C there interrupts the app, and here
+//! nobody. Whoever is in between sees only bytes, but for the keys with which
+//! somebody leaves.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::process::Child;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::runtime::detach_keys::{Keys, Typed};
+use error::{Context as _, Result};
+use sys::pty::{self, Raw};
+use sys::signals::Signals;
+
+/// How a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nobody uses the pod's terminal any more; all that was written has come.
+    Over,
+    /// The keys were typed.
+    ByKeys,
+    /// The caller's terminal has gone.
+    HungUp,
+}
+
+/// What a relay does besides.
+pub struct Aside<'a> {
+    /// The keys with which somebody leaves.
+    pub keys: &'a Keys,
+    /// Passes on signals that the caller gets from elsewhere.
+    pub signal: &'a mut dyn FnMut(Signal),
+    /// What is let go when a process has ended, if we have started one.
+    pub until: Option<Until>,
+}
+
+/// A process that brings a terminal to its programs, and the terminal, which is
+/// held until that has ended: before somebody has opened a terminal, or when it
+/// never was, its master does not say that nobody has.
+pub struct Until {
+    process: OwnedFd,
+    #[expect(dead_code, reason = "it is only held")]
+    terminal: OwnedFd,
+}
+
+impl Until {
+    /// Holds the terminal for a child that was not waited for yet.
+    pub fn ended(child: &Child, terminal: OwnedFd) -> Result<Self> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = pid
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+            .context(|| "cannot wait for a process")?;
+        Ok(Self { process, terminal })
+    }
+}
+
+/// Ctrl-D: what ends the input of who reads from a terminal.
+const END: u8 = 4;
+
+/// Most bytes that are read at a time.
+const PIECE: usize = 16 << 10;
+
+/// Relays until somebody leaves, or nobody is left.
+pub fn relay<'a>(master: BorrowedFd<'a>, aside: Aside<'a>) -> Result<Left> {
+    let signals = Signals::take(&[
+        Signal::WINCH,
+        Signal::TSTP,
+        Signal::HUP,
+        Signal::INT,
+        Signal::QUIT,
+        Signal::TERM,
+        Signal::USR1,
+        Signal::USR2,
+    ])?;
+    // Who writes there must never wait while somebody writes to here.
+    let flags = rustix::fs::fcntl_getfl(master);
+    flags
+        .and_then(|flags| rustix::fs::fcntl_setfl(master, flags | OFlags::NONBLOCK))
+        .context(|| "cannot use the pod's terminal")?;
+    let raw = Raw::begin()?;
+    pty::redraw(master);
+    let relay = Relay {
+        master,
+        typed: Typed::new(aside.keys),
+        aside,
+        raw,
+        signals,
+        input: Vec::new(),
+        open: true,
+        after_line: true,
+    };
+    relay.run()
+}
+
+struct Relay<'a> {
+    master: BorrowedFd<'a>,
+    aside: Aside<'a>,
+    typed: Typed<'a>,
+    raw: Raw,
+    signals: Signals,
+    /// What was typed and is not passed on yet.
+    input: Vec<u8>,
+    /// More may be typed.
+    open: bool,
+    /// Nothing was passed on since the last end of a line.
+    after_line: bool,
+}
+
+impl Relay<'_> {
+    fn run(mut self) -> Result<Left> {
+        loop {
+            let ready = self.wait()?;
+            if ready.signals
+                && let Some(left) = self.take_signals()
+            {
+                return Ok(left);
+            }
+            if ready.ended {
+                self.aside.until = None;
+            }
+            if ready.written && !self.show()? {
+                return Ok(Left::Over);
+            }
+            if ready.typed
+                && let Some(left) = self.take_typed()?
+            {
+                return Ok(left);
+            }
+            if ready.room {
+                self.pass_on()?;
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<Ready> {
+        let stdin = std::io::stdin();
+        let waiting = !self.input.is_empty();
+        let input = (self.open && !waiting).then_some(stdin.as_fd());
+        let process = self.aside.until.as_ref().map(|until| until.process.as_fd());
+        let room = match waiting {
+            true => PollFlags::OUT,
+            false => PollFlags::empty(),
+        };
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.master, PollFlags::IN | room),
+            PollFd::new(&self.signals, PollFlags::IN),
+            self.perhaps(input),
+            self.perhaps(process),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).context(|| "cannot wait at the terminal"),
+        }
+        let [master, signals, typed, ended] = fds.map(|fd| fd.revents());
+        Ok(Ready {
+            written: master.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
+            room: master.contains(PollFlags::OUT),
+            signals: !signals.is_empty(),
+            typed: !typed.is_empty(),
+            ended: !ended.is_empty(),
+        })
+    }
+
+    /// Where there is nothing to wait for, nothing is asked of something else.
+    fn perhaps<'a>(&'a self, fd: Option<BorrowedFd<'a>>) -> PollFd<'a> {
+        match fd {
+            Some(fd) => PollFd::from_borrowed_fd(fd, PollFlags::IN),
+            None => PollFd::new(&self.signals, PollFlags::empty()),
+        }
+    }
+
+    fn take_signals(&mut self) -> Option<Left> {
+        for signal in self.signals.next() {
+            match signal {
+                Signal::WINCH => pty::fit(self.master),
+                Signal::TSTP => self.stop(),
+                other => (self.aside.signal)(other),
+            }
+            if signal == Signal::HUP && self.raw.is_terminal() {
+                return Some(Left::HungUp);
+            }
+        }
+        None
+    }
+
+    /// Stops as any program does, with the terminal as it was found.
+    fn stop(&self) {
+        self.raw.pause();
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        let _ = self.raw.again();
+        pty::redraw(self.master);
+    }
+
+    /// Shows what was written; tells whether there may be more.
+    fn show(&mut self) -> Result<bool> {
+        let mut piece = [0; PIECE];
+        let length = match rustix::io::read(self.master, &mut piece) {
+            Ok(0) | Err(Errno::IO) => return Ok(false),
+            Ok(length) => length,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(true),
+            Err(errno) => return Err(errno).context(|| "cannot read the pod's terminal"),
+        };
+        let written = &piece[..length];
+        // Where nobody looks any more, the pod goes on all the same.
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(written).and_then(|()| stdout.flush());
+        Ok(true)
+    }
+
+    fn take_typed(&mut self) -> Result<Option<Left>> {
+        let mut piece = [0; PIECE];
+        let read = std::io::stdin().lock().read(&mut piece);
+        let typed = match read {
+            Ok(length @ 1..) => &piece[..length],
+            Err(error) if is_patience(&error) => return Ok(None),
+            _ if self.raw.is_terminal() => return Ok(Some(Left::HungUp)),
+            // In the middle of a line the first one only ends that.
+            _ => {
+                self.open = false;
+                let ends: &[u8] = if self.after_line { &[END] } else { &[END, END] };
+                self.input.extend_from_slice(ends);
+                return self.pass_on().map(|()| None);
+            }
+        };
+        let left = self.typed.take(typed, &mut self.input);
+        if let Some(last) = self.input.last() {
+            self.after_line = matches!(last, b'\n' | b'\r');
+        }
+        self.pass_on()?;
+        Ok(left.then_some(Left::ByKeys))
+    }
+
+    /// Passes on as much as the pod's terminal takes now.
+    fn pass_on(&mut self) -> Result<()> {
+        while !self.input.is_empty() {
+            match rustix::io::write(self.master, &self.input) {
+                Ok(length) => drop(self.input.drain(..length)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                // Nobody is left to read it.
+                Err(Errno::IO) => self.input.clear(),
+                Err(errno) => return Err(errno).context(|| "cannot write to the pod's terminal"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether reading can simply be tried again.
+fn is_patience(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
+}
+
+/// What can be done without waiting.
+struct Ready {
+    written: bool,
+    room: bool,
+    signals: bool,
+    typed: bool,
+    ended: bool,
+}

@@ -1,0 +1,246 @@
+//! Serves the metadata of a pod to its apps: HTTP, as little of it as that takes.
+//!
+//! The apps are not trusted. One thread holds a bounded number of connections,
+//! each with a bounded request and a deadline; who comes when all are taken
+//! drives out the oldest. So a slow client or a flood can keep nobody waiting,
+//! and costs no memory. A connection answers one request.
+//!
+//! What this takes of the processors is not the pod's, which may have little of
+//! them: it is so little that it does not matter, and who wants more waits.
+//!
+//! The only file that knows httparse.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::runtime::metadata::{Request, Response};
+use crate::runtime::pace::Pace;
+use error::{Context as _, Result};
+
+/// Most connections at a time.
+const CONNECTIONS: usize = 32;
+
+/// Longest head of a request, in bytes, and most header lines.
+const HEAD: usize = 8 << 10;
+const HEADERS: usize = 64;
+
+/// Longest body of a request, in bytes.
+const BODY: usize = 64 << 10;
+
+/// How long a connection may take from its first byte to its last.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long the server stays when nobody asks.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What makes a response of a request.
+type Answer<'a> = &'a dyn Fn(Request<'_>) -> Response;
+
+/// Answers until nobody has asked for a while.
+///
+/// # Errors
+///
+/// The listening socket fails.
+pub fn serve(listener: &TcpListener, answer: Answer<'_>) -> Result<()> {
+    let mut pace = Pace::begin();
+    serve_for(listener, answer, IDLE, &mut || pace.keep())
+}
+
+fn serve_for(
+    listener: &TcpListener,
+    answer: Answer<'_>,
+    idle: Duration,
+    pause: &mut dyn FnMut(),
+) -> Result<()> {
+    let what = || "cannot serve the pod's metadata";
+    listener.set_nonblocking(true).context(what)?;
+    let mut connections: Vec<Connection> = Vec::new();
+    let mut busy = Instant::now();
+    loop {
+        pause();
+        let now = Instant::now();
+        connections.retain(|connection| connection.until > now);
+        if connections.is_empty() && now.duration_since(busy) >= idle {
+            return Ok(());
+        }
+        let ready = wait(listener, &connections, busy + idle, now).context(what)?;
+        let mut ready = ready.into_iter();
+        if ready.next() == Some(true) && accept(listener, &mut connections) {
+            busy = Instant::now();
+        }
+        // Those that were accepted just now have not been waited for.
+        let mut going = Vec::with_capacity(connections.len());
+        for mut connection in connections {
+            if !ready.next().unwrap_or(false) || connection.goes_on(answer) {
+                going.push(connection);
+            }
+        }
+        connections = going;
+    }
+}
+
+/// Waits for the listener or a connection, or for the next deadline; tells
+/// which are ready, the listener first.
+fn wait(
+    listener: &TcpListener,
+    connections: &[Connection],
+    idle: Instant,
+    now: Instant,
+) -> std::io::Result<Vec<bool>> {
+    let deadlines = connections.iter().map(|connection| connection.until);
+    let next = deadlines.min().unwrap_or(idle);
+    let patience = next.saturating_duration_since(now) + Duration::from_millis(1);
+    let patience = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    let mut fds = vec![PollFd::new(listener, PollFlags::IN)];
+    fds.extend(connections.iter().map(|connection| {
+        let wanted = match connection.answer.is_empty() {
+            true => PollFlags::IN,
+            false => PollFlags::OUT,
+        };
+        PollFd::from_borrowed_fd(connection.stream.as_fd(), wanted)
+    }));
+    match poll(&mut fds, Some(&patience)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect())
+}
+
+/// Takes the next connection; tells whether there was one. No error ends the
+/// server: it would be executed again for the next who comes.
+fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> bool {
+    let accepted = listener.accept();
+    // Where there is no room for another, there is when the oldest is gone.
+    let full = match &accepted {
+        Ok(_) => connections.len() == CONNECTIONS,
+        Err(error) => !is_patience(error),
+    };
+    if full && !connections.is_empty() {
+        connections.remove(0);
+    }
+    let Ok((stream, _)) = accepted else {
+        return false;
+    };
+    if stream.set_nonblocking(true).is_ok() {
+        connections.push(Connection {
+            stream,
+            until: Instant::now() + DEADLINE,
+            request: Vec::new(),
+            answer: Vec::new(),
+        });
+    }
+    true
+}
+
+/// A connection, and how far it is.
+struct Connection {
+    stream: TcpStream,
+    until: Instant,
+    request: Vec<u8>,
+    /// What is still to be sent; nothing as long as the request is incomplete.
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    /// Does what can be done without waiting; tells whether there is more to do.
+    fn goes_on(&mut self, answer: Answer<'_>) -> bool {
+        if self.answer.is_empty() {
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self.request.extend_from_slice(&buffer[..count]),
+                Err(error) => return is_patience(&error),
+            }
+            match understand(&self.request, answer) {
+                Some(answer) => self.answer = answer,
+                None => return true,
+            }
+        }
+        match self.stream.write(&self.answer) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.answer.drain(..count);
+                !self.answer.is_empty()
+            }
+            Err(error) => is_patience(&error),
+        }
+    }
+}
+
+fn is_patience(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Reads a request as far as it is there; returns the bytes of the answer when
+/// it is complete, or when it can never be.
+fn understand(bytes: &[u8], answer: Answer<'_>) -> Option<Vec<u8>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let head = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) if length <= HEAD => length,
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD => return None,
+        Ok(_) => return Some(spell(&Response::refusal(431, "the head is too long"), true)),
+        Err(_) => return Some(spell(&Response::refusal(400, "this is no request"), true)),
+    };
+    let header = |name: &str| {
+        let mut found = request.headers.iter();
+        let found = found.find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(found.value).ok()
+    };
+    if header("Transfer-Encoding").is_some() {
+        let refusal = Response::refusal(411, "a body needs its length in front");
+        return Some(spell(&refusal, true));
+    }
+    let length = match header("Content-Length").map(|length| length.trim().parse::<usize>()) {
+        None => 0,
+        Some(Ok(length)) if length <= BODY => length,
+        Some(Ok(_)) => return Some(spell(&Response::refusal(413, "the body is too long"), true)),
+        Some(Err(_)) => return Some(spell(&Response::refusal(400, "this is no length"), true)),
+    };
+    let body = bytes.get(head..head + length)?;
+    let method = request.method.unwrap_or_default();
+    let answer = answer(Request {
+        method,
+        path: request.path.unwrap_or_default(),
+        body,
+    });
+    Some(spell(&answer, method != "HEAD"))
+}
+
+fn spell(response: &Response, with_body: bool) -> Vec<u8> {
+    let reason = match response.status {
+        200 => "OK",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Bad Request",
+    };
+    let mut bytes = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        response.status,
+        response.media,
+        response.body.len()
+    )
+    .into_bytes();
+    if with_body {
+        bytes.extend_from_slice(&response.body);
+    }
+    bytes
+}
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

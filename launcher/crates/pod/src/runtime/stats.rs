@@ -1,0 +1,99 @@
+//! How much pods use: what their groups tell, where they have such, and else
+//! their processes.
+
+use crate::cgroup::{Groups, record, usage};
+use crate::runtime::inside::{Processes, file};
+use crate::runtime::members::{self, Member};
+use crate::runtime::status::{App, Status};
+use crate::state::directory::{self, read_in};
+use appc::types::Uuid;
+use error::{Context as _, Result};
+use sys::dirs::{Dirs, State};
+
+pub use crate::cgroup::usage::Usage;
+
+/// What a pod uses.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Which it is.
+    pub uuid: Uuid,
+    /// What it is called.
+    pub name: Option<String>,
+    /// All of it.
+    pub whole: Usage,
+    /// Its apps, in order: what they are called, and what they use. Of several
+    /// this is not all, as PID 1 and what apps left behind is nobody's.
+    pub apps: Vec<(String, Usage)>,
+}
+
+/// Measures a pod that runs; it was [observed](crate::runtime::status::observe).
+///
+/// # Errors
+///
+/// The record of its groups cannot be read.
+pub fn measure(dirs: &Dirs, pod: &Status, processes: &Processes) -> Result<Measured> {
+    let groups = groups(dirs, pod.uuid)?;
+    let outer = pod.started.as_ref().map(|started| &started.process);
+    let outer = outer.map(members::outer).transpose()?.flatten();
+    let init = outer.as_ref().map(members::init).transpose()?.flatten();
+    let all: Vec<u32> = match &init {
+        Some(init) => {
+            let all = processes.of_pod(init).into_iter();
+            all.filter(|one| one.alive).map(|one| one.pid).collect()
+        }
+        None => Vec::new(),
+    };
+    let whole = Usage::of(groups.tops()).or(sum(&all, processes));
+    let apps = match &pod.apps[..] {
+        // Who is alone in a pod is bounded by its groups.
+        [only] => vec![(only.name.clone(), whole.clone())],
+        several => {
+            let app = |app: &App| {
+                let own = of_app(app, &init, &all, processes);
+                let places = groups.tops().iter().map(|top| top.join(&app.name));
+                let groups: Vec<_> = places.filter(|place| place.is_dir()).collect();
+                (
+                    app.name.clone(),
+                    Usage::of(&groups).or(sum(&own, processes)),
+                )
+            };
+            several.iter().map(app).collect()
+        }
+    };
+    Ok(Measured {
+        uuid: pod.uuid,
+        name: pod.name().map(ToString::to_string),
+        whole,
+        apps,
+    })
+}
+
+/// The groups that a pod has had from its start: what others tell is not all.
+fn groups(dirs: &Dirs, uuid: Uuid) -> Result<Groups> {
+    let what = || format!("cannot read the cgroups of `{uuid}`");
+    let pod = directory::open_in(dirs, State::Run, uuid)?;
+    let text = pod.map(|pod| read_in(pod, "groups")).transpose();
+    let text = text.context(what)?.flatten().unwrap_or_default();
+    let (groups, _) = record::read(&String::from_utf8_lossy(&text), uuid)?;
+    Ok(groups)
+}
+
+/// The main program of an app, and what descends from it.
+fn of_app(app: &App, init: &Option<Member>, all: &[u32], processes: &Processes) -> Vec<u32> {
+    let (Some(main), Some(init)) = (app.pid, init) else {
+        return Vec::new();
+    };
+    let below = |pid: &&u32| {
+        let mut line = processes
+            .line(**pid)
+            .take_while(|&pid| pid != init.number());
+        line.any(|pid| pid == main)
+    };
+    all.iter().filter(below).copied().collect()
+}
+
+fn sum(pids: &[u32], processes: &Processes) -> Usage {
+    let used = pids.iter().filter_map(|&pid| processes.get(pid));
+    let used = used.map(|stat| stat.used).fold(0, u64::saturating_add);
+    usage::of_processes(pids, used, &file)
+}

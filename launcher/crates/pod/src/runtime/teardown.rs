@@ -1,0 +1,149 @@
+//! The end of a pod: what is kept of it, and how it is removed.
+//!
+//! Whoever calls these holds the pod's lock, so that no two do it at a time.
+//! Everything that removes a pod does it by [`remove`].
+
+use std::io::ErrorKind::PermissionDenied;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::runtime::pause::{self, PATIENCE, Turn};
+use crate::state::directory::{self, read_in};
+use crate::state::lock::{self, Release};
+use crate::state::log::memory;
+use crate::state::records::{self, ENDED, Ended, STARTED, Started};
+use appc::types::Uuid;
+use error::{Context as _, Result};
+use sys::dirs::{Dirs, Part, State};
+use sys::root_fd;
+
+/// Takes the lock of a pod in a state, if it is there and nobody else has it.
+pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
+    let what = || format!("cannot lock pod `{uuid}`");
+    let name = uuid.to_string();
+    let Some(parent) = dirs.find(Part::Pods(state))? else {
+        return Ok(None);
+    };
+    let Some(directory) = lock::open(&parent, &name).context(what)? else {
+        return Ok(None);
+    };
+    let mut got = lock::take(&directory).context(what)?;
+    if !got && state == State::Run && pause::let_die(dirs, uuid)? {
+        // Now that it is thawed it dies, and has the lock no longer.
+        let waiting = directory.try_clone().context(what)?;
+        Release::of(waiting)?.until(Instant::now().checked_add(PATIENCE))?;
+        got = lock::take(&directory).context(what)?;
+    }
+    let got = got && lock::is_there(&parent, &name, &directory).context(what)?;
+    Ok(got.then_some(directory))
+}
+
+/// Ends a pod in `pods/run` as whoever started it wanted: keeps it, with a
+/// record of how it ended, or removes it.
+pub fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
+    let keep = directory::open_in(dirs, State::Run, uuid)?
+        .map(|pod| read_in(&pod, STARTED))
+        .transpose()
+        .context(|| format!("cannot find out whether pod `{uuid}` is kept"))?
+        .flatten()
+        .and_then(|record| Started::read(&record))
+        .is_some_and(|started| started.keep);
+    match keep {
+        true => retire(dirs, uuid, status),
+        false => remove(dirs, State::Run, uuid),
+    }
+}
+
+/// Keeps a pod in `pods/run` that is over, with a record of how it ended.
+pub fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
+    let turn = Turn::take(dirs, uuid)?;
+    turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
+    let what = || format!("cannot keep pod `{uuid}`");
+    let name = uuid.to_string();
+    let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
+    let Some(pod) = lock::open(&run, &name).context(what)? else {
+        return Ok(());
+    };
+    let written = read_in(&pod, ENDED).context(what)?;
+    let written = written.is_some_and(|record| Ended::read(&record).is_some());
+    let ended = Ended {
+        time: records::now(),
+        status,
+    };
+    let write = |now| match now && !written {
+        true => write_record(&pod, &ended).context(what),
+        false => Ok(()),
+    };
+    // A pod that ended well is never seen without its status; one that was
+    // found dead not for longer than needed where others run.
+    let early = write(status.is_some());
+    // Over it is all the same, also on a full disk.
+    rustix::fs::renameat_with(&run, &name, &exited, &name, RenameFlags::NOREPLACE)
+        .and_then(|()| rustix::fs::fsync(&exited))
+        .context(what)?;
+    early.and(write(status.is_none()))
+}
+
+fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = flags | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(pod, ENDED, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut file = std::fs::File::from(file);
+    std::io::Write::write_all(&mut file, ended.text().as_bytes())?;
+    file.sync_all()
+}
+
+/// Removes a pod: first out of sight, by one rename, then file by file, and
+/// what it has elsewhere. A second call finishes what was interrupted.
+pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
+    let turn = match state {
+        State::Run => Turn::take(dirs, uuid)?,
+        // In no other state are there groups, and they are named by the UUID alone.
+        _ => None,
+    };
+    turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
+    hide(dirs, state, uuid)?;
+    memory::remove(dirs, uuid)?;
+    let name = uuid.to_string();
+    let deleted = delete(dirs.pods(State::Garbage)?, &name);
+    let immutable = matches!(&deleted, Err(error) if error.kind() == PermissionDenied);
+    let deleted = deleted.context(|| format!("cannot remove pod `{uuid}`"));
+    deleted.map_err(|error| match immutable {
+        true => {
+            let place = dirs.path().join("pods/garbage").join(name);
+            error.hint(format!(
+                "`lsattr -R {}` shows what is immutable",
+                place.display()
+            ))
+        }
+        false => error,
+    })
+}
+
+/// Takes a pod out of sight, to where only what is being removed is.
+pub fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
+    let what = || format!("cannot remove pod `{uuid}`");
+    let name = uuid.to_string();
+    let (from, garbage) = (dirs.pods(state)?, dirs.pods(State::Garbage)?);
+    if state == State::Garbage {
+        return Ok(());
+    }
+    let mut moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    if matches!(moved, Err(Errno::NOTEMPTY | Errno::EXIST)) {
+        // An earlier pod of this UUID is not quite removed.
+        delete(&garbage, &name).context(what)?;
+        moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    }
+    match moved {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).context(what),
+    }
+}
+
+/// Deletes what is out of sight.
+fn delete(garbage: impl AsFd, name: &str) -> std::io::Result<()> {
+    root_fd::remove_tree(garbage.as_fd(), name)
+}

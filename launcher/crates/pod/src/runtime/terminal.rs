@@ -1,0 +1,95 @@
+//! The terminal of a pod, and who attends to it.
+//!
+//! `stage1-init` holds the terminal, and keeps what is written there in the
+//! log. Who attends to it reads that instead, and has the pod's FIFO open
+//! meanwhile; the kernel closes it, however that ends. A lock on the FIFO sees
+//! to it that there is one at a time.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::plan::descriptors::{ATTENDED, MASTER, Named, TERMINAL};
+use crate::plan::text::Plan;
+use crate::state::log::capture::{User, terminal_user};
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use sys::pty;
+
+/// The name of the FIFO in the directory of a pod.
+const NAME: &str = "attended";
+
+/// Somebody attends to the terminal of a pod, as long as this is open.
+pub struct Attended(#[expect(dead_code, reason = "it is only held")] OwnedFd);
+
+/// Tells whether a plan gives an app the terminal that we make, rather than
+/// one that its writer has open.
+pub fn is_in(plan: &Plan) -> bool {
+    user(plan).is_some()
+}
+
+/// Returns whom that terminal belongs to.
+pub fn user(plan: &Plan) -> Option<User> {
+    terminal_user(plan)
+}
+
+/// Opens all that such a plan names, for a pod that is about to run; with the
+/// caller's master, if there is a caller who attends.
+pub fn open(pod: BorrowedFd<'_>, user: User, master: Option<OwnedFd>) -> Result<Named> {
+    make(pod)?;
+    let attended = watch(pod)?;
+    let master = master.map_or_else(pty::open, Ok)?;
+    let terminal = pty::peer(&master)?;
+    user.give(terminal.as_fd());
+    Ok(Named::from([
+        (ATTENDED, attended),
+        (MASTER, master),
+        (TERMINAL, terminal),
+    ]))
+}
+
+/// Makes the FIFO in the directory of a pod that is about to run.
+pub fn make(pod: impl AsFd) -> Result<()> {
+    let (kind, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+    match rustix::fs::mknodat(pod, NAME, kind, mode, 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno).context(|| "cannot make the terminal of the pod"),
+    }
+}
+
+/// Opens what tells `stage1-init` whether somebody attends.
+fn watch(pod: impl AsFd) -> Result<OwnedFd> {
+    open_fifo(pod, OFlags::RDONLY).context(|| "cannot watch the terminal of the pod")
+}
+
+/// Attends to the terminal of a pod.
+///
+/// # Errors
+///
+/// It has none; somebody else does.
+pub fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
+    let what = || format!("cannot attend to the terminal of pod `{uuid}`");
+    // Not only for writing, which fails as long as nobody reads.
+    let fifo = match open_fifo(pod, OFlags::RDWR) {
+        Err(Errno::NOENT) => return Err(none(uuid)),
+        opened => opened.context(what)?,
+    };
+    match rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Attended(fifo)),
+        Err(Errno::WOULDBLOCK) => Err(Error::invalid(format!("{}: somebody else does", what()))),
+        Err(errno) => Err(errno).context(what),
+    }
+}
+
+/// Says that a pod has no terminal.
+pub fn none(uuid: Uuid) -> Error {
+    Error::new(Kind::NotFound, format!("pod `{uuid}` has no terminal")).hint(
+        "`launcher run --interactive` makes one; `launcher logs --follow` shows what others write",
+    )
+}
+
+fn open_fifo(pod: impl AsFd, how: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = how | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(pod, NAME, flags, Mode::empty())
+}

@@ -1,0 +1,99 @@
+//! Environment variables as people write them: `NAME=VALUE`, one on a command
+//! line, or one a line in a file.
+//!
+//! In a file, blank lines and lines that begin with `#` or `;` say nothing.
+//! There are no quotes and no escapes: a value is what stands between the
+//! first `=` and the end of the line.
+
+use appc::manifest::app::{Variable, variable_name};
+use error::quote::quoted;
+use error::{Context as _, Error, Result};
+
+/// Reads `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<Variable> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(Error::invalid(format!("{} has no `=`", quoted(text)))
+            .hint("a variable is written `NAME=VALUE`"));
+    };
+    if value.contains('\0') {
+        return Err(Error::invalid(format!(
+            "the value of {} holds a NUL character",
+            quoted(name)
+        )));
+    }
+    Ok(Variable {
+        name: variable_name(name)?,
+        value: value.to_owned(),
+    })
+}
+
+/// Reads a file of variables.
+///
+/// # Errors
+///
+/// A line that is none of the above, or sets what another line set: its number
+/// is named.
+pub fn file(bytes: &[u8]) -> Result<Vec<Variable>> {
+    let mut variables: Vec<(usize, Variable)> = Vec::new();
+    for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        let line = std::str::from_utf8(line)
+            .map_err(|_| Error::invalid(format!("line {number} is not UTF-8 text")))?;
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            continue;
+        }
+        let variable = pair(line).context(|| format!("line {number}"))?;
+        let earlier = |(_, earlier): &&(usize, Variable)| earlier.name == variable.name;
+        if let Some((first, _)) = variables.iter().find(earlier) {
+            return Err(Error::invalid(format!(
+                "line {number} sets {} again, after line {first}",
+                quoted(&variable.name)
+            )));
+        }
+        variables.push((number, variable));
+    }
+    Ok(variables
+        .into_iter()
+        .map(|(_, variable)| variable)
+        .collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_wrong_is_refused_with_the_line() {
+        for (text, message) in [
+            (
+                &b"A=1\n\nB\n"[..],
+                "line 3: `B` has no `=`\nhint: a variable is written `NAME=VALUE`",
+            ),
+            (b"A=1\n# A=2\nA=3", "line 3 sets `A` again, after line 1"),
+            (b"A=1\nB=\xff", "line 2 is not UTF-8 text"),
+            (
+                b"=1",
+                "line 1: `` cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
+            ),
+            (
+                b"export A=1",
+                "line 1: `export A` cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
+            ),
+            (b"A=\0", "line 1: the value of `A` holds a NUL character"),
+        ] {
+            assert_eq!(file(text).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn values_are_literal() {
+        let text = b"# comment\n\n  A= b = 'c' # d \r\n; other\n_x.y-1=\nB=\xc3\xbc";
+        let read = file(text).unwrap();
+        let pairs: Vec<_> = read
+            .iter()
+            .map(|variable| (variable.name.as_str(), variable.value.as_str()))
+            .collect();
+        assert_eq!(pairs, [("A", " b = 'c' # d "), ("_x.y-1", ""), ("B", "ü")]);
+    }
+}

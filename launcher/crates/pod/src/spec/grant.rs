@@ -1,0 +1,126 @@
+//! What an operator lets an image have beyond the default.
+//!
+//! An isolator bounds an app, but those of rights can also give it more than an
+//! app has of which nothing is said: another capability, a system call, a label.
+//! What an image asks for of that it gets only if somebody grants it who is not
+//! the image: by an option, or by the trust in a key that signed it. What the
+//! operator asks for, by an option or in a pod manifest, needs no grant.
+//!
+//! Weights and reservations of resources are no rights in this sense: the
+//! specification has images say what they need, and it is shared out of what
+//! the pod has.
+
+use appc::manifest::isolator::Isolator;
+use error::quote::quoted;
+use error::{Error, Result};
+
+/// The isolators by which an app can have more than the default.
+const RAISING: &[&str] = &[
+    "os/linux/apparmor-profile",
+    "os/linux/capabilities-retain-set",
+    "os/linux/oom-score-adj",
+    "os/linux/seccomp-retain-set",
+    "os/linux/selinux-context",
+];
+
+/// How an image comes by what was kept back.
+pub(crate) const HOW: &str = "`--allow-isolators` grants it";
+
+/// Which isolators of an image may go beyond the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Grant {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of these names.
+    Only(Vec<&'static str>),
+    /// All.
+    Everything,
+}
+
+impl Grant {
+    /// Reads names of isolators with commas between them.
+    ///
+    /// # Errors
+    ///
+    /// By an isolator of that name no image gets anything beyond the default.
+    pub fn parse(text: &str) -> Result<Self> {
+        let names = text.split(',').map(|name| {
+            let known = RAISING.iter().find(|known| **known == name);
+            known.copied().ok_or_else(|| {
+                Error::usage(format!(
+                    "no rights are given by an isolator {}",
+                    quoted(name)
+                ))
+                .hint(format!("there are `{}`", RAISING.join("`, `")))
+            })
+        });
+        names.collect::<Result<_>>().map(Self::Only)
+    }
+
+    /// Lifts the bounds of those of an image's isolators that are granted.
+    pub(crate) fn lift(&self, isolators: &mut [Isolator]) {
+        for isolator in isolators {
+            isolator.bounded &= match self {
+                Self::Nothing => true,
+                Self::Only(names) => !names.contains(&isolator.name.as_str()),
+                Self::Everything => false,
+            };
+        }
+    }
+}
+
+/// Says of what an image asks for that it is kept back.
+pub(crate) fn beyond(what: &[&str]) -> Option<String> {
+    match what {
+        [] => None,
+        [one] => Some(format!("`{one}` is beyond the default; {HOW}")),
+        many => Some(format!(
+            "`{}` are beyond the default; {HOW}",
+            many.join("`, `")
+        )),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn bounded(grant: &Grant) -> [bool; 2] {
+        let isolator = |name: &str, value: &str| {
+            let value = appc::json::parse(value.as_bytes()).unwrap();
+            let mut isolator = Isolator::new(name, value).unwrap();
+            isolator.bounded = true;
+            isolator
+        };
+        let mut list = [
+            isolator("os/linux/oom-score-adj", "-1"),
+            isolator("os/linux/seccomp-retain-set", r#"{"set": ["read"]}"#),
+        ];
+        grant.lift(&mut list);
+        list.map(|isolator| isolator.bounded)
+    }
+
+    #[test]
+    fn only_what_is_granted_is_lifted() {
+        assert_eq!(bounded(&Grant::default()), [true, true]);
+        let one = Grant::parse("os/linux/oom-score-adj").unwrap();
+        assert_eq!(bounded(&one), [false, true]);
+        let two = Grant::parse("os/linux/oom-score-adj,os/linux/seccomp-retain-set").unwrap();
+        assert_eq!(bounded(&two), [false, false]);
+        assert_eq!(bounded(&Grant::Everything), [false, false]);
+    }
+
+    #[test]
+    fn what_gives_no_rights_cannot_be_granted() {
+        for text in [
+            "",
+            "oom-score-adj",
+            "os/linux/oom-score-adj,",
+            "resource/memory",
+        ] {
+            assert!(Grant::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Which pod somebody means: by the beginning of its UUID, or by its name.
+
+use std::collections::BTreeMap;
+
+use rustix::fs::Dir;
+
+use crate::state::directory::{self, read_in};
+use crate::state::lock;
+use crate::state::records::{CREATED, Created};
+use appc::types::{AcName, Uuid};
+use error::quote::quoted;
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::{Dirs, Part, State};
+
+/// The states in which a pod can be meant.
+const MEANT: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+
+/// Returns all pods in these states, and the last of them in which each was seen.
+pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
+    let what = || "cannot list the pods";
+    let mut found = BTreeMap::new();
+    for &state in states {
+        let Some(pods) = dirs.find(Part::Pods(state))? else {
+            continue;
+        };
+        for entry in Dir::new(pods).context(what)? {
+            let entry = entry.context(what)?;
+            // What has another name is none of ours.
+            let name = entry.file_name().to_str().ok();
+            if let Some(uuid) = name.and_then(|name| Uuid::parse(name).ok()) {
+                found.insert(uuid, state);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Finds a pod that is not being removed.
+///
+/// # Errors
+///
+/// Nothing is given; no pod is meant, or several are.
+pub fn pod(dirs: &Dirs, text: &str) -> Result<Uuid> {
+    let found = all(dirs, &MEANT)?;
+    let none = "`launcher list` lists all pods";
+    choose(
+        text,
+        found,
+        &|uuid, state| called(dirs, state, uuid),
+        "pod",
+        none,
+    )
+}
+
+/// Finds a prepared pod.
+///
+/// # Errors
+///
+/// As for [`pod`].
+pub fn prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
+    let found = all(dirs, &[State::Prepared])?;
+    let none = "`launcher prepare` prints the UUID of the pod that it makes";
+    let called = |uuid, state| called(dirs, state, uuid);
+    choose(text, found, &called, "prepared pod", none)
+}
+
+/// Refuses a name that a pod has that is not over.
+///
+/// # Errors
+///
+/// One has; a name that everybody would take for a UUID.
+pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
+    if Uuid::parse(name.as_str()).is_ok() {
+        return Err(Error::invalid(format!("`{name}` is a UUID and no name")));
+    }
+    for (uuid, state) in all(dirs, &MEANT)? {
+        let called = called(dirs, state, uuid);
+        if !called.over && called.name.as_ref() == Some(name) {
+            return Err(Error::invalid(format!(
+                "pod `{uuid}` is called `{name}` already"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What people call a pod, and whether it is over.
+struct Called {
+    name: Option<AcName>,
+    over: bool,
+}
+
+/// Looks what a pod is called that was seen in this state and may have moved
+/// on. What cannot be read calls it nothing.
+fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Called {
+    let states = MEANT.iter().skip_while(|&&state| state != seen);
+    let mut found = states.filter_map(|&state| called_in(dirs, state, uuid).ok()?);
+    found.next().unwrap_or(Called {
+        name: None,
+        over: true,
+    })
+}
+
+/// The same, if it is in this state.
+fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Called>> {
+    let Ok(Some(pod)) = directory::open_in(dirs, state, uuid) else {
+        return Ok(None);
+    };
+    let record = read_in(&pod, CREATED)?;
+    let over = match state {
+        State::Prepared => false,
+        State::Exited => true,
+        // Whoever made or ran it was killed, or it has moved on just now.
+        _ => !lock::is_held(&pod)?,
+    };
+    let is_there = |parent| lock::is_there(parent, &uuid.to_string(), &pod);
+    if !dirs
+        .pods(state)
+        .is_ok_and(|parent| is_there(parent) == Ok(true))
+    {
+        return Ok(None);
+    }
+    let created = record.and_then(|record| Created::read(&record));
+    Ok(Some(Called {
+        name: created.and_then(|created| created.name),
+        over,
+    }))
+}
+
+/// Chooses the one pod that is meant: the one of that UUID, or else of that
+/// name, or else whose UUID alone begins so. Of pods with one name those count
+/// first that are not over.
+fn choose(
+    text: &str,
+    found: BTreeMap<Uuid, State>,
+    called: &dyn Fn(Uuid, State) -> Called,
+    noun: &str,
+    none: &str,
+) -> Result<Uuid> {
+    if text.is_empty() {
+        return Err(Error::usage("the UUID of a pod is empty"));
+    }
+    if let Ok(uuid) = Uuid::parse(text)
+        && found.contains_key(&uuid)
+    {
+        return Ok(uuid);
+    }
+    if let Ok(name) = AcName::parse(text) {
+        let (mut live, mut over) = (Vec::new(), Vec::new());
+        for (&uuid, &state) in &found {
+            let called = called(uuid, state);
+            if called.name.as_ref() == Some(&name) {
+                match called.over {
+                    true => over.push(uuid),
+                    false => live.push(uuid),
+                }
+            }
+        }
+        match (&live[..], &over[..]) {
+            ([uuid], _) | ([], [uuid]) => return Ok(*uuid),
+            ([], []) => {}
+            _ => {
+                return Err(
+                    Error::invalid(format!("several {noun}s are called `{name}`"))
+                        .hint("give the UUID of one"),
+                );
+            }
+        }
+    }
+    let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
+    let wanted = plain(text);
+    let begins = |uuid: &&Uuid| !wanted.is_empty() && plain(&uuid.to_string()).starts_with(&wanted);
+    let meant: Vec<&Uuid> = found.keys().filter(begins).collect();
+    match meant[..] {
+        [uuid] => Ok(*uuid),
+        [] => {
+            let what = format!("there is no {noun} {}", quoted(text));
+            Err(Error::new(Kind::NotFound, what).hint(none))
+        }
+        _ => Err(
+            Error::invalid(format!("several {noun}s begin with {}", quoted(text)))
+                .hint("give more digits"),
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "abcdef12-0000-4000-8000-000000000001";
+    const TWO: &str = "abcd0000-0000-4000-8000-000000000002";
+    const OVER: &str = "11110000-0000-4000-8000-000000000003";
+    const OLDER: &str = "22220000-0000-4000-8000-000000000004";
+
+    fn meant(text: &str) -> std::result::Result<String, String> {
+        let uuid = |text| Uuid::parse(text).unwrap();
+        let found = [
+            (uuid(ONE), State::Run),
+            (uuid(TWO), State::Prepared),
+            (uuid(OVER), State::Exited),
+            (uuid(OLDER), State::Exited),
+        ];
+        let called = |pod: Uuid, state| {
+            let name = match pod.to_string().as_str() {
+                ONE => "web",
+                TWO => "1111",
+                OVER => "web",
+                _ => "",
+            };
+            Called {
+                name: AcName::parse(name).ok(),
+                over: state == State::Exited,
+            }
+        };
+        choose(text, found.into(), &called, "pod", "so it is")
+            .map(|uuid| uuid.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_means_no_pod_or_several_is_refused() {
+        for (text, expected) in [
+            ("", "the UUID of a pod is empty"),
+            ("-", "there is no pod `-`\nhint: so it is"),
+            ("3", "there is no pod `3`\nhint: so it is"),
+            ("we", "there is no pod `we`\nhint: so it is"),
+            ("a\u{1b}", "there is no pod `a\\u{1b}`\nhint: so it is"),
+            (
+                "abcd",
+                "several pods begin with `abcd`\nhint: give more digits",
+            ),
+        ] {
+            assert_eq!(meant(text), Err(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn uuids_count_before_names_and_names_before_beginnings() {
+        for (text, expected) in [
+            (ONE, ONE),
+            ("ABCDEF1200004000", ONE),
+            ("abcde", ONE),
+            ("abcd-0", TWO),
+            ("web", ONE),
+            ("1111", TWO),
+            ("11110", OVER),
+            ("2", OLDER),
+        ] {
+            assert_eq!(meant(text), Ok(expected.to_owned()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What pods need of the store: every image and every rendered tree that a
+//! file of a pod names.
+//!
+//! Not only what a plan mounts: a pod that is prepared, or over and not yet
+//! removed, needs its images as well, whatever the files are that say so. A
+//! name too many keeps an image a little longer; one too few would take a
+//! running pod's files away.
+
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use appc::types::Uuid;
+use error::{Context as _, Result};
+use image::store::gc::Needs;
+use sys::dirs::{Dirs, Part};
+
+/// Digits of an image ID and of the key of a tree: SHA-512.
+const DIGITS: usize = 128;
+
+/// Looks at all pods, in whatever state they are.
+///
+/// # Errors
+///
+/// A file of a pod cannot be read. Then nobody knows what it needs.
+pub fn read(dirs: &Dirs) -> Result<Needs> {
+    let what = || "cannot find out what pods need";
+    let mut needs = Needs::default();
+    let Some(states) = dirs.find(Part::AllPods)? else {
+        return Ok(needs);
+    };
+    for state in names(&states).context(what)? {
+        let Some(state) = open(states.as_fd(), &state, OFlags::DIRECTORY).context(what)? else {
+            continue;
+        };
+        for name in names(&state).context(what)? {
+            let (Ok(uuid), Some(pod)) = (
+                Uuid::parse(&name),
+                open(state.as_fd(), &name, OFlags::DIRECTORY).context(what)?,
+            ) else {
+                continue;
+            };
+            let context = || format!("cannot find out what pod `{uuid}` needs");
+            pod_needs(&pod, uuid, &mut needs).context(context)?;
+        }
+    }
+    Ok(needs)
+}
+
+/// Reads the files of a pod's directory; what is in directories of it is the
+/// apps' and says nothing.
+fn pod_needs(pod: &OwnedFd, uuid: Uuid, needs: &mut Needs) -> rustix::io::Result<()> {
+    for name in names(pod)? {
+        let Some(file) = open(pod.as_fd(), &name, OFlags::NONBLOCK)? else {
+            continue;
+        };
+        if !FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_file() {
+            continue;
+        }
+        let mut content = Vec::new();
+        std::fs::File::from(file)
+            .read_to_end(&mut content)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        for name in named(&content) {
+            needs.named.entry(name).or_insert(uuid);
+        }
+    }
+    Ok(())
+}
+
+/// Finds names of images and of trees in a text of any kind.
+fn named(text: &[u8]) -> Vec<String> {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let words = text.split(|byte| !is_digit(byte));
+    let keys = words.filter(|word| word.len() == DIGITS);
+    let keys = keys.filter_map(|key| std::str::from_utf8(key).ok());
+    // Whether it is one or the other does not matter: no two have one name.
+    keys.flat_map(|key| [key.to_owned(), format!("sha512-{key}")])
+        .collect()
+}
+
+fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "." && name != ".." {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Opens what has this name, unless it is gone or a link: pods come and go
+/// while they are looked at.
+fn open(parent: BorrowedFd<'_>, name: &str, flags: OFlags) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_texts_of_every_kind() {
+        let key = "0123456789abcdef".repeat(8);
+        let other = "f".repeat(128);
+        let long = "a".repeat(129);
+        for text in [
+            format!("mount overlay lowerdir=/x/images/sha512-{key}/rootfs:/x/trees/{other}/rootfs"),
+            format!("{{\"id\": \"sha512-{key}\", \"tree\": \"{other}\"}}"),
+            format!("{long}\0{key}\0\n{other}"),
+        ] {
+            let found = named(text.as_bytes());
+            let expected = [
+                key.clone(),
+                format!("sha512-{key}"),
+                other.clone(),
+                format!("sha512-{other}"),
+            ];
+            assert_eq!(found, expected, "{text}");
+        }
+        assert!(named(b"sha512-0123 and nothing else").is_empty());
+    }
+}

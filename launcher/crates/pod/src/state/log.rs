@@ -1,0 +1,140 @@
+//! What the apps of a pod write that goes on without its caller: kept as
+//! records of a time, a stream and some bytes, within a size.
+//!
+//! ```text
+//! app --pipe--> outer half of stage1-init --> LOG/APP/log, and LOG/APP/log.1
+//! ```
+//!
+//! LOG is in the directory of the pod, or in memory; see [`place`]. How an app
+//! comes to write into a pipe is [`capture`]'s business, what a record is that
+//! of [`record`], and `stage1-init` knows nothing but descriptors. A file that
+//! would grow too large becomes `log.1`, which it replaces: [`source`] reads
+//! the two as one. [`lines`] makes lines of records.
+
+pub mod capture;
+pub mod lines;
+pub mod memory;
+pub mod place;
+pub mod record;
+pub mod source;
+
+use appc::types::Quantity;
+use error::quote::quoted;
+use error::{Error, Result};
+
+/// How the log of a pod is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Where.
+    pub place: Place,
+    /// How large each of the two files of an app may become.
+    pub size: Size,
+}
+
+/// Where it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// In the directory of the pod.
+    #[default]
+    Disk,
+    /// Below /run, where nothing wears out and nothing outlives the host.
+    Memory,
+    /// Nowhere: what the apps write is lost.
+    Nowhere,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Disk, Self::Memory, Self::Nowhere];
+
+    /// Returns the word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Memory => "memory",
+            Self::Nowhere => "none",
+        }
+    }
+
+    /// Reads the word for it.
+    pub fn parse(word: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|place| place.word() == word);
+        found.ok_or_else(|| {
+            Error::usage(format!(
+                "{} is no place for a log; it is `disk`, `memory` or `none`",
+                quoted(word)
+            ))
+        })
+    }
+}
+
+/// A number of bytes that a file of a log can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(u32);
+
+impl Size {
+    /// In less there is no room for even four records of the longest kind.
+    const LEAST: u32 = 16 << 10;
+
+    /// Takes a number of bytes, unless it is too small.
+    pub fn new(bytes: u32) -> Option<Self> {
+        (bytes >= Self::LEAST).then_some(Self(bytes))
+    }
+
+    /// Returns the number of bytes.
+    pub const fn bytes(self) -> u32 {
+        self.0
+    }
+
+    /// Reads a quantity, such as `256Ki`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bytes = Quantity::parse(text)?.units();
+        match u32::try_from(bytes) {
+            Ok(bytes) => Self::new(bytes).ok_or("less than `16Ki`, which is the least"),
+            Err(_) if bytes < 0 => Err("less than nothing"),
+            Err(_) => Err("more than a log can have: less than `4Gi`"),
+        }
+        .map_err(|what| Error::usage(format!("{} is {what}", quoted(text))))
+    }
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self(1 << 20)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_no_log_can_have_are_refused() {
+        for (text, said) in [
+            ("0", "`0` is less than `16Ki`, which is the least"),
+            ("16383", "`16383` is less than `16Ki`, which is the least"),
+            ("-1Mi", "`-1Mi` is less than nothing"),
+            ("4Gi", "`4Gi` is more than a log can have: less than `4Gi`"),
+            (
+                "big",
+                "`big` is not a quantity\nhint: a number and one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei",
+            ),
+        ] {
+            assert_eq!(Size::parse(text).unwrap_err().to_string(), said);
+        }
+        for (text, bytes) in [("16Ki", 16_384), ("20k", 20_000), ("4294967295", u32::MAX)] {
+            assert_eq!(Size::parse(text).unwrap().bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn places_are_named() {
+        for place in Place::ALL {
+            assert_eq!(Place::parse(place.word()).unwrap(), place);
+        }
+        assert_eq!(
+            Place::parse("flash").unwrap_err().to_string(),
+            "`flash` is no place for a log; it is `disk`, `memory` or `none`"
+        );
+    }
+}

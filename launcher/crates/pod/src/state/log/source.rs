@@ -1,0 +1,224 @@
+//! The two files of an app's log, read as one.
+//!
+//! ```text
+//! log.1   full; goes when `log` is full as well
+//! log     appended to
+//! ```
+//!
+//! Who follows a log keeps its file open, so nothing of that is lost when it
+//! is renamed, and then removed. What comes next is found by looking which of
+//! the two files it is now; only who is slower than both are filled misses
+//! what is gone by then. A record that cannot be written as a whole is
+//! taken back, so what is there of one is forgotten between two looks.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::state::log::record::{self, Record, Stream, Taken};
+
+/// What is read at a time; room for the longest record, and what must be seen
+/// behind it.
+const BUFFER: usize = 2 * record::LONGEST;
+
+/// The log of an app.
+pub struct Source {
+    /// What the app is called.
+    pub app: String,
+    directory: OwnedFd,
+    /// What is to be read, the oldest first. The last one stays here when it is
+    /// read, so that no other file can be taken for it.
+    files: VecDeque<File>,
+    /// How far the first one is read.
+    offset: u64,
+    /// What was read behind that.
+    buffer: Vec<u8>,
+    /// How much of it was taken.
+    taken: usize,
+    /// There was no more.
+    at_end: bool,
+    /// The next record: time, stream, and how many bytes in all and of data.
+    next: Option<(u64, Stream, usize, usize)>,
+}
+
+impl Source {
+    /// Takes the directory of an app's log.
+    pub fn new(app: String, directory: OwnedFd) -> Self {
+        Self {
+            app,
+            directory,
+            files: VecDeque::new(),
+            offset: 0,
+            buffer: Vec::new(),
+            taken: 0,
+            at_end: false,
+            next: None,
+        }
+    }
+
+    /// Returns the directory, in which something changes when there is more.
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Looks whether there is more than before.
+    pub fn look(&mut self) -> io::Result<()> {
+        self.forget();
+        let known = self.files.back().map(identity).transpose()?;
+        let [old, new] = pair(&self.directory)?;
+        let is_known = |file: &Option<File>| match file {
+            Some(file) => Ok(Some(identity(file)?) == known),
+            None => io::Result::Ok(false),
+        };
+        if is_known(&new)? {
+            return Ok(());
+        }
+        if !is_known(&old)? {
+            self.files.extend(old);
+        }
+        self.files.extend(new);
+        Ok(())
+    }
+
+    /// Finds the next record and tells of which time it is. `over` says that
+    /// nobody writes any more, and did not when [`Self::look`] was called last.
+    pub fn time(&mut self, over: bool) -> io::Result<Option<u64>> {
+        while self.next.is_none() {
+            self.fill()?;
+            // Of a file that has a successor nothing is still to come.
+            let full = self.files.len() > 1;
+            let rest = self.buffer.get(self.taken..).unwrap_or_default();
+            match record::take(rest, self.at_end && (full || over)) {
+                Taken::Record(record, size) => {
+                    let length = record.data.len();
+                    self.next = Some((record.time, record.stream, size, length));
+                }
+                Taken::Damage(size) => self.taken += size,
+                Taken::More if full => {
+                    self.files.pop_front();
+                    self.forget();
+                    self.offset = 0;
+                }
+                Taken::More => return Ok(None),
+            }
+        }
+        Ok(self.next.map(|(time, ..)| time))
+    }
+
+    /// Takes the record that [`Self::time`] found.
+    pub fn take(&mut self) -> Option<Record<'_>> {
+        let (time, stream, size, length) = self.next.take()?;
+        let data = self
+            .buffer
+            .get(self.taken + size - length..self.taken + size)?;
+        self.taken += size;
+        Some(Record { time, stream, data })
+    }
+
+    /// Reads, unless there is enough or no more.
+    fn fill(&mut self) -> io::Result<()> {
+        let Some(file) = self.files.front() else {
+            self.at_end = true;
+            return Ok(());
+        };
+        if self.at_end || self.buffer.len() - self.taken > BUFFER / 2 + record::HEAD * 2 {
+            return Ok(());
+        }
+        self.offset += u64::try_from(self.taken).unwrap_or_default();
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        let mut filled = self.buffer.len();
+        self.buffer.resize(BUFFER, 0);
+        while filled < BUFFER {
+            let at = self.offset + u64::try_from(filled).unwrap_or_default();
+            match file.read_at(&mut self.buffer[filled..], at) {
+                Ok(0) => {
+                    self.at_end = true;
+                    break;
+                }
+                Ok(length) => filled += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.buffer.truncate(filled);
+        Ok(())
+    }
+
+    /// Forgets what was read and not taken.
+    fn forget(&mut self) {
+        self.offset += u64::try_from(self.taken).unwrap_or_default();
+        self.buffer.clear();
+        self.taken = 0;
+        self.at_end = false;
+        self.next = None;
+    }
+}
+
+/// Opens both files, such that the second one came next after the first.
+fn pair(directory: &OwnedFd) -> io::Result<[Option<File>; 2]> {
+    loop {
+        let pair = [open(directory, "log.1")?, open(directory, "log")?];
+        let was = pair[0].as_ref().map(identity).transpose()?;
+        let is = match rustix::fs::statat(directory, "log.1", AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => Some((status.st_dev, status.st_ino)),
+            Err(Errno::NOENT) => None,
+            Err(errno) => return Err(errno.into()),
+        };
+        // If not, `log` may have been renamed once more before it was opened.
+        if was == is {
+            return Ok(pair);
+        }
+    }
+}
+
+fn open(directory: &OwnedFd, name: &str) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Takes the records of several apps in order of time, up to what is there, or
+/// until somebody has enough.
+pub fn merge(
+    sources: &mut [Source],
+    over: bool,
+    each: &mut dyn FnMut(usize, &Record<'_>) -> ControlFlow<()>,
+) -> io::Result<()> {
+    loop {
+        let mut first: Option<(u64, usize)> = None;
+        for (index, source) in sources.iter_mut().enumerate() {
+            let time = source.time(over)?;
+            if let Some(time) = time.filter(|&time| first.is_none_or(|(least, _)| time < least)) {
+                first = Some((time, index));
+            }
+        }
+        let Some((_, index)) = first else {
+            return Ok(());
+        };
+        if let Some(record) = sources.get_mut(index).and_then(Source::take)
+            && each(index, &record).is_break()
+        {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "source_tests.rs"]
+mod tests;

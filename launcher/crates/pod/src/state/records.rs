@@ -1,0 +1,244 @@
+//! What a pod's directory remembers of its life: three small records, each
+//! written once, when what it tells of happens.
+//!
+//! ```text
+//! UUID/created   when, and what people call the pod
+//! UUID/started   when, by which process, whether the pod is kept in the end, and
+//!                where its log is
+//! UUID/ended     when, and with which status
+//! ```
+//!
+//! None of them says what is: that a pod runs, its lock says alone. What
+//! cannot be read counts as not written, as after a power cut.
+
+use crate::state::log::{Log, Place, Size};
+use appc::json::{self, Object, Value};
+use appc::types::AcName;
+
+/// Names of the records in the directory of a pod.
+pub const CREATED: &str = "created";
+/// See [`CREATED`].
+pub const STARTED: &str = "started";
+/// See [`CREATED`].
+pub const ENDED: &str = "ended";
+
+/// How a pod came to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// When, in nanoseconds since 1970.
+    pub time: u64,
+    /// What people call it.
+    pub name: Option<AcName>,
+}
+
+/// How a pod was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// When, in nanoseconds since 1970.
+    pub time: u64,
+    /// It is kept when it is over.
+    pub keep: bool,
+    /// How what its apps write is kept, if it goes on without its caller.
+    pub log: Option<Log>,
+    /// What its apps write goes nowhere.
+    pub silent: bool,
+    /// The number of the descriptor by which that process has the master of the
+    /// pod's terminal, if there is one.
+    pub terminal: Option<u32>,
+    /// The process that holds its lock, and waits for it.
+    pub process: Process,
+}
+
+/// A process that no other can be taken for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it began, in clock ticks since the kernel did.
+    pub ticks: u64,
+    /// Which run of the kernel that was: /proc/sys/kernel/random/boot_id.
+    pub boot: String,
+}
+
+/// How a pod ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When, in nanoseconds since 1970; where nobody saw it, when it was noticed.
+    pub time: u64,
+    /// With which status, if anybody saw it.
+    pub status: Option<u8>,
+}
+
+impl Created {
+    /// Spells the record.
+    pub fn text(&self) -> String {
+        let name = self.name.as_ref().map(AcName::as_str);
+        spell(
+            Object::new()
+                .with("time", self.time)
+                .with_some("name", name),
+        )
+    }
+
+    /// Reads the record.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let record = json::parse(text).ok()?;
+        let name = match record.get("name") {
+            Some(name) => Some(AcName::parse(string(name)?).ok()?),
+            None => None,
+        };
+        let time = number(record.get("time")?)?;
+        Some(Self { time, name })
+    }
+}
+
+impl Started {
+    /// Spells the record.
+    pub fn text(&self) -> String {
+        spell(
+            Object::new()
+                .with("time", self.time)
+                .with("keep", self.keep)
+                .with_some("log", self.log.map(|log| log.place.word()))
+                .with_some("log-size", self.log.map(|log| log.size.bytes()))
+                .with_some("silent", self.silent.then_some(true))
+                .with_some("terminal", self.terminal)
+                .with("pid", self.process.pid)
+                .with("ticks", self.process.ticks)
+                .with("boot", self.process.boot.as_str()),
+        )
+    }
+
+    /// Reads the record.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let record = json::parse(text).ok()?;
+        let process = Process {
+            pid: number(record.get("pid")?)?,
+            ticks: number(record.get("ticks")?)?,
+            boot: string(record.get("boot")?)?.to_owned(),
+        };
+        Some(Self {
+            time: number(record.get("time")?)?,
+            keep: *record.get("keep")? == Value::Bool(true),
+            log: match record.get("log") {
+                Some(place) => Some(Log {
+                    place: Place::parse(string(place)?).ok()?,
+                    size: Size::new(number(record.get("log-size")?)?)?,
+                }),
+                None => None,
+            },
+            silent: record.get("silent") == Some(&Value::Bool(true)),
+            terminal: record.get("terminal").and_then(number),
+            process,
+        })
+    }
+}
+
+impl Ended {
+    /// Spells the record.
+    pub fn text(&self) -> String {
+        let status = self.status.map(u32::from);
+        spell(
+            Object::new()
+                .with("time", self.time)
+                .with_some("status", status),
+        )
+    }
+
+    /// Reads the record.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let record = json::parse(text).ok()?;
+        let status = match record.get("status") {
+            Some(status) => Some(number(status)?),
+            None => None,
+        };
+        let time = number(record.get("time")?)?;
+        Some(Self { time, status })
+    }
+}
+
+/// Returns the time of the clock, in nanoseconds since 1970.
+pub fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn spell(record: Object) -> String {
+    format!("{}\n", Value::from(record))
+}
+
+fn number<T: TryFrom<i128>>(value: &Value) -> Option<T> {
+    match value {
+        Value::Integer(number) => T::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn string(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_written_to_its_end_counts_as_not_written() {
+        let created = Created {
+            time: 1,
+            name: Some(AcName::parse("web").unwrap()),
+        };
+        let started = Started {
+            time: 2,
+            keep: true,
+            log: Some(Log {
+                place: Place::Memory,
+                size: Size::default(),
+            }),
+            silent: true,
+            terminal: Some(8),
+            process: Process {
+                pid: 3,
+                ticks: 4,
+                boot: "five".to_owned(),
+            },
+        };
+        let ended = Ended {
+            time: 6,
+            status: Some(7),
+        };
+        let whole = [created.text(), started.text(), ended.text()];
+        for text in &whole {
+            // Without its newline a record is still whole.
+            for length in 0..text.len() - 1 {
+                let part = &text.as_bytes()[..length];
+                assert_eq!(Created::read(part), None);
+                assert_eq!(Started::read(part), None);
+                assert_eq!(Ended::read(part), None);
+            }
+        }
+        assert_eq!(Created::read(whole[0].as_bytes()), Some(created));
+        assert_eq!(Started::read(whole[1].as_bytes()), Some(started));
+        assert_eq!(Ended::read(whole[2].as_bytes()), Some(ended));
+        assert_eq!(
+            whole[1],
+            "{\"time\":2,\"keep\":true,\"log\":\"memory\",\"log-size\":1048576,\"silent\":true,\"terminal\":8,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_none_count_as_not_written() {
+        for text in [
+            "{\"time\":-1}",
+            "{\"time\":1,\"status\":256}",
+            "{\"time\":\"1\"}",
+            "[]",
+        ] {
+            assert_eq!(Ended::read(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Every directory that Nose Cone owns, and where they are.
+//!
+//! ```text
+//! DIR/                      --dir, or $XDG_DATA_HOME/nosecone for ordinary users
+//! ├── downloads/            beginnings of archives, until the rest is fetched
+//! ├── images/ID/            manifest, rootfs/, record: complete if it exists
+//! ├── names/                indexes of images: by name, by file
+//! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage
+//! ├── trees/KEY/            rootfs/, layers: rendered of several images
+//! ├── trustedkeys/          who may sign images, by the name of the image
+//! └── tmp/                  staging; what nobody has locked is rubbish
+//! ```
+//!
+//! All that clearing up needs is made together: on a disk that is full by then,
+//! nothing could be. Whoever only looks makes nothing.
+//!
+//! All of it belongs to one user and is closed to everybody else: images have
+//! set-user-ID programs in them that only pods shall see (CVE-2021-21284 is
+//! about less).
+
+use std::env;
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use error::{Context as _, Error, Kind, Result};
+
+/// Where root keeps images and pods.
+const SYSTEM: &str = "/var/lib/nosecone";
+
+/// States of a pod that are directories of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Being made.
+    Embryo,
+    /// Being filled, if it is locked.
+    Prepare,
+    /// Ready to run.
+    Prepared,
+    /// Running, if it is locked.
+    Run,
+    /// Over, and kept.
+    Exited,
+    /// Being removed.
+    Garbage,
+}
+
+impl State {
+    /// All of them, in the order of a life: who looks into them in this order
+    /// does not miss a pod that moves on meanwhile.
+    pub const ALL: [Self; 6] = [
+        Self::Embryo,
+        Self::Prepare,
+        Self::Prepared,
+        Self::Run,
+        Self::Exited,
+        Self::Garbage,
+    ];
+
+    /// Returns the name of its directory.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embryo => "embryo",
+            Self::Prepare => "prepare",
+            Self::Prepared => "prepared",
+            Self::Run => "run",
+            Self::Exited => "exited",
+            Self::Garbage => "garbage",
+        }
+    }
+}
+
+/// A directory of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Of images.
+    Images,
+    /// Of indexes.
+    Names,
+    /// Of trees that were rendered of several images.
+    Trees,
+    /// Of keys that may sign images.
+    TrustedKeys,
+    /// For what is unfinished.
+    Tmp,
+    /// Of all pods: in it are directories of states.
+    AllPods,
+    /// Of pods in a state.
+    Pods(State),
+}
+
+impl Part {
+    /// All of them, what another one is in before that.
+    const ALL: [Self; 12] = [
+        Self::Images,
+        Self::Names,
+        Self::Trees,
+        Self::TrustedKeys,
+        Self::Tmp,
+        Self::AllPods,
+        Self::Pods(State::Embryo),
+        Self::Pods(State::Prepare),
+        Self::Pods(State::Prepared),
+        Self::Pods(State::Run),
+        Self::Pods(State::Exited),
+        Self::Pods(State::Garbage),
+    ];
+
+    fn path(self) -> PathBuf {
+        match self {
+            Self::Images => "images".into(),
+            Self::Names => "names".into(),
+            Self::Trees => "trees".into(),
+            Self::TrustedKeys => "trustedkeys".into(),
+            Self::Tmp => "tmp".into(),
+            Self::AllPods => "pods".into(),
+            Self::Pods(state) => Path::new("pods").join(state.name()),
+        }
+    }
+}
+
+/// The directories, opened.
+#[derive(Debug)]
+pub struct Dirs {
+    path: PathBuf,
+    /// What they are all in, if it is there.
+    root: Option<OwnedFd>,
+}
+
+/// Returns where the directories are: what the caller says, or the default.
+/// The path is absolute, because it outlives the working directory.
+///
+/// # Errors
+///
+/// There is no default, for want of `HOME`; the working directory is gone.
+pub fn location(chosen: Option<PathBuf>) -> Result<PathBuf> {
+    let path = match chosen {
+        Some(path) => path,
+        None if rustix::process::geteuid().is_root() => PathBuf::from(SYSTEM),
+        None => data_home()?.join("nosecone"),
+    };
+    std::path::absolute(&path).context(|| format!("cannot use `{}`", path.display()))
+}
+
+/// The XDG Base Directory Specification: a relative path is to be ignored.
+fn data_home() -> Result<PathBuf> {
+    let absolute = |name| {
+        let path = PathBuf::from(env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+        .ok_or_else(|| {
+            Error::new(
+                Kind::Failed,
+                "the environment has neither XDG_DATA_HOME nor HOME",
+            )
+            .hint("`--dir DIRECTORY` says where images and pods are kept")
+        })
+}
+
+impl Dirs {
+    /// Opens the directories; makes those that are not there.
+    ///
+    /// # Errors
+    ///
+    /// The path is no directory, belongs to somebody else, or others may write
+    /// to it; the disk's refusals.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut dirs = Self::look(path)?;
+        if dirs.root.is_none() {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .context(|| cannot_use(path))?;
+            dirs = Self::look(path)?;
+        }
+        for part in Part::ALL {
+            let there = rustix::fs::accessat(
+                dirs.root()?,
+                part.path(),
+                Access::EXISTS,
+                AtFlags::SYMLINK_NOFOLLOW,
+            );
+            if there == Err(Errno::NOENT) {
+                dirs.make(part)?;
+            }
+        }
+        Ok(dirs)
+    }
+
+    /// Opens the directories if they are there, and makes none.
+    ///
+    /// # Errors
+    ///
+    /// The path is no directory, belongs to somebody else, or others may write
+    /// to it.
+    pub fn look(path: &Path) -> Result<Self> {
+        let what = || cannot_use(path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(root) => root,
+            Err(Errno::NOENT) => {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    root: None,
+                });
+            }
+            Err(errno) => return Err(errno).context(what),
+        };
+        let metadata = std::fs::File::from(root.try_clone().context(what)?)
+            .metadata()
+            .context(what)?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(Error::invalid(format!(
+                "{}: it belongs to another user",
+                what()
+            )));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err(
+                Error::invalid(format!("{}: others may write to it", what()))
+                    .hint(format!("`chmod go-w {}`, if nobody did", path.display())),
+            );
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            root: Some(root),
+        })
+    }
+
+    /// Returns the absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the directory that they are all in, opened.
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub fn root(&self) -> Result<BorrowedFd<'_>> {
+        let root = self.root.as_ref().ok_or(Errno::NOENT);
+        let root = root.context(|| cannot_use(&self.path))?;
+        Ok(root.as_fd())
+    }
+
+    /// Opens a directory, if it is there.
+    pub fn find(&self, part: Part) -> Result<Option<OwnedFd>> {
+        let Some(root) = &self.root else {
+            return Ok(None);
+        };
+        match open(root.as_fd(), &part.path()) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno).context(|| cannot_use(&self.path.join(part.path()))),
+        }
+    }
+
+    /// Opens a directory; makes it, closed to others, if it is not there.
+    pub fn make(&self, part: Part) -> Result<OwnedFd> {
+        if let Some(directory) = self.find(part)? {
+            return Ok(directory);
+        }
+        let (root, path) = (self.root()?, part.path());
+        if let Part::Pods(_) = part {
+            self.make(Part::AllPods)?;
+        }
+        match rustix::fs::mkdirat(root, &path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => open(root, &path),
+            Err(errno) => Err(errno),
+        }
+        .context(|| cannot_use(&self.path.join(path)))
+    }
+
+    /// Opens the directory of images.
+    pub fn images(&self) -> Result<OwnedFd> {
+        self.make(Part::Images)
+    }
+
+    /// Opens the directory of indexes.
+    pub fn names(&self) -> Result<OwnedFd> {
+        self.make(Part::Names)
+    }
+
+    /// Opens the directory of trees that were rendered of several images.
+    pub fn trees(&self) -> Result<OwnedFd> {
+        self.make(Part::Trees)
+    }
+
+    /// Opens the directory for what is unfinished.
+    pub fn tmp(&self) -> Result<OwnedFd> {
+        self.make(Part::Tmp)
+    }
+
+    /// Opens the directory of all pods: in it are directories of states.
+    pub fn all_pods(&self) -> Result<OwnedFd> {
+        self.make(Part::AllPods)
+    }
+
+    /// Opens the directory of pods in a state.
+    pub fn pods(&self, state: State) -> Result<OwnedFd> {
+        self.make(Part::Pods(state))
+    }
+}
+
+fn cannot_use(path: &Path) -> String {
+    format!("cannot use directory `{}`", path.display())
+}
+
+/// Opens what has this path, of at most two names of ours.
+fn open(parent: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, path, flags, Mode::empty())
+}

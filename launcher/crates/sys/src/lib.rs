@@ -1,0 +1,17 @@
+//! What everything stands on: the host's facts, directories, locks, and the one
+//! way to open what lies below a root. The launcher's only unsafe code is here.
+
+pub mod atomic_file;
+pub mod bpf;
+pub mod dirs;
+pub mod host;
+pub mod host_path;
+pub mod netns;
+pub mod progress;
+pub mod pty;
+pub mod readonly_file;
+pub mod root_fd;
+pub mod secure;
+pub mod signal_names;
+pub mod signals;
+pub mod timezone;

@@ -1,0 +1,328 @@
+//! What Nose Cone says on the standard error stream while it works.
+//!
+//! Results are for the standard output, failures for `main`. This is for what
+//! takes long: plain lines, and a bar where a terminal shows it.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use error::Error;
+use error::quote::{escaped, shown};
+
+/// How often a bar is drawn again, at most.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+
+/// Talks, or is quiet.
+#[derive(Clone, Copy, Debug)]
+pub struct Talk {
+    manner: Manner,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Says nothing.
+    Quiet,
+    /// Lines.
+    Plain,
+    /// Lines, and bars.
+    Terminal,
+}
+
+impl Talk {
+    /// Talks on the standard error stream, or not at all.
+    pub fn new(quiet: bool) -> Self {
+        // A terminal without a cursor gets lines, too.
+        let dumb = std::env::var_os("TERM").is_none_or(|kind| kind == "dumb");
+        let manner = match quiet {
+            true => Manner::Quiet,
+            false if std::io::stderr().is_terminal() && !dumb => Manner::Terminal,
+            false => Manner::Plain,
+        };
+        Self { manner }
+    }
+
+    /// Says a line.
+    pub fn say(self, line: &str) {
+        if self.manner != Manner::Quiet {
+            write(&format!("{}\n", shown(line)));
+        }
+    }
+
+    /// Says what does not go as it should, and keeps nothing from going on.
+    pub fn warn(self, error: &Error) {
+        if self.manner != Manner::Quiet {
+            // An error is shown without harm, and may have a line for its hint.
+            write(&format!("warning: {error}\n"));
+        }
+    }
+
+    /// Begins to show how something large comes along: `total` bytes, if that is known.
+    pub fn progress(self, name: &str, total: Option<u64>) -> Progress {
+        let progress = Progress {
+            talk: self,
+            name: escaped(name),
+            total,
+            done: 0,
+            start: Instant::now(),
+            drawn: None,
+        };
+        if self.manner == Manner::Plain {
+            self.say(&progress.beginning());
+        }
+        progress
+    }
+}
+
+/// Something large on its way. Dropped before it is finished, it leaves
+/// no half of a bar behind.
+#[derive(Debug)]
+pub struct Progress {
+    talk: Talk,
+    name: String,
+    total: Option<u64>,
+    done: u64,
+    start: Instant,
+    /// When the bar was drawn last.
+    drawn: Option<Instant>,
+}
+
+impl Progress {
+    /// So many more bytes are there.
+    pub fn advance(&mut self, bytes: u64) {
+        self.done = self.done.saturating_add(bytes);
+        if self.talk.manner != Manner::Terminal {
+            return;
+        }
+        let now = Instant::now();
+        if self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
+            self.drawn = Some(now);
+            let line = bar(
+                &self.name,
+                self.done,
+                self.total,
+                now - self.start,
+                columns(),
+            );
+            write(&format!("\r\x1b[K{line}"));
+        }
+    }
+
+    /// All of it is there.
+    pub fn finish(mut self) {
+        self.clear();
+        let line = ending(&self.name, self.done, self.start.elapsed());
+        self.talk.say(&line);
+    }
+
+    fn beginning(&self) -> String {
+        match self.total {
+            Some(total) => format!("Fetching: {} ({})", self.name, bytes(total)),
+            None => format!("Fetching: {}", self.name),
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.drawn.take().is_some() {
+            write("\r\x1b[K");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Nobody may read it any more, which is no reason to stop.
+fn write(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Returns the width of the terminal.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    let asked = size.ok().map(|size| usize::from(size.ws_col));
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    asked
+        .filter(|columns| *columns > 0)
+        .or_else(told)
+        .unwrap_or(COLUMNS)
+}
+
+/// Draws a bar that is narrower than `columns`, because a terminal may go to
+/// the next line after the last one.
+fn bar(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
+    let speed = per_second(done, time);
+    let rate = format!("{}/s", bytes(speed));
+    let figures = match total.filter(|total| *total > 0) {
+        Some(total) => {
+            let percent = u128::from(done.min(total)) * 100 / u128::from(total);
+            let left = match total.saturating_sub(done).checked_div(speed) {
+                Some(seconds) => clock(seconds),
+                None => "-:--".to_owned(),
+            };
+            format!(
+                "{percent:3}%  {}/{}  {rate}  {left}",
+                bytes(done),
+                bytes(total)
+            )
+        }
+        None => format!("{}  {rate}", bytes(done)),
+    };
+    let room = columns.saturating_sub(figures.chars().count() + 3);
+    // Half of what is left is for the name, from its end: there it differs.
+    let length = name.chars().count();
+    let shown: String = match length.checked_sub(room / 2) {
+        Some(beyond) if beyond > 0 => {
+            let tail = name.chars().skip(beyond + 1);
+            std::iter::once('\u{2026}').chain(tail).collect()
+        }
+        _ => name.to_owned(),
+    };
+    let room = room.saturating_sub(shown.chars().count() + 4).min(40);
+    let line = match total.filter(|total| *total > 0 && room >= 5) {
+        Some(total) => {
+            let width = u64::try_from(room).unwrap_or(0);
+            let full = u128::from(done.min(total)) * u128::from(width) / u128::from(total);
+            let full = usize::try_from(full).unwrap_or(0);
+            let rest = room - full;
+            format!(
+                "{shown}  [{}{}]  {figures}",
+                "=".repeat(full),
+                " ".repeat(rest)
+            )
+        }
+        None => format!("{shown}  {figures}"),
+    };
+    line.chars().take(columns.saturating_sub(1)).collect()
+}
+
+fn ending(name: &str, done: u64, time: Duration) -> String {
+    let speed = bytes(per_second(done, time));
+    let seconds = time.as_secs_f64();
+    format!(
+        "Fetched: {name} ({} in {seconds:.1} s, {speed}/s)",
+        bytes(done)
+    )
+}
+
+fn per_second(done: u64, time: Duration) -> u64 {
+    let millis = time.as_millis().max(1);
+    u64::try_from(u128::from(done) * 1000 / millis).unwrap_or(u64::MAX)
+}
+
+/// `0:07`, `12:34`, `1:02:03`; days are no answer.
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{rest:02}"),
+        1..=99 => format!("{hours}:{minutes:02}:{rest:02}"),
+        _ => "-:--".to_owned(),
+    }
+}
+
+/// `999 B`, `1.5 KiB`, `23.4 MiB`
+fn bytes(number: u64) -> String {
+    let mut unit = 1_u64;
+    for name in ["B", "KiB", "MiB", "GiB", "TiB"] {
+        // 1023.95 and more would be shown as 1024.0.
+        if u128::from(number) * 20 < u128::from(unit) * 20_479 {
+            let tenths = u128::from(number) * 10 + u128::from(unit) / 2;
+            let tenths = tenths / u128::from(unit);
+            return match unit {
+                1 => format!("{number} {name}"),
+                _ => format!("{}.{} {name}", tenths / 10, tenths % 10),
+            };
+        }
+        unit = unit.saturating_mul(1024);
+    }
+    format!("{} PiB", number >> 50)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn no_bar_reaches_the_last_column() {
+        let name = "https://example.com/a/very/long/path/to/some/image-1.2.3-linux-amd64.aci";
+        for columns in 0..200 {
+            for total in [None, Some(0), Some(5), Some(u64::MAX)] {
+                for done in [0, 7, u64::MAX] {
+                    let line = bar(name, done, total, SECOND, columns);
+                    let width = line.chars().count();
+                    assert!(width < columns.max(1), "{columns}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bar_shows_how_far_how_fast_and_how_long() {
+        let line = bar("app", 3 << 20, Some(12 << 20), SECOND * 2, 80);
+        assert_eq!(
+            line,
+            "app  [=======                        ]   25%  3.0 MiB/12.0 MiB  1.5 MiB/s  0:06"
+        );
+        assert_eq!(
+            bar("app", 2048, None, SECOND, 80),
+            "app  2.0 KiB  2.0 KiB/s"
+        );
+        assert_eq!(
+            bar("app", 0, Some(9), Duration::ZERO, 40),
+            "app    0%  0 B/9 B  0 B/s  -:--"
+        );
+    }
+
+    #[test]
+    fn a_long_name_is_known_by_its_end() {
+        let line = bar(
+            "https://example.com/images/app-1.2.3.aci",
+            1,
+            None,
+            SECOND,
+            40,
+        );
+        assert_eq!(line, "\u{2026}pp-1.2.3.aci  1 B  1 B/s");
+    }
+
+    #[test]
+    fn a_name_cannot_drive_the_terminal() {
+        let progress = Talk {
+            manner: Manner::Quiet,
+        }
+        .progress("a\u{1b}[2J\r\nb", Some(1));
+        assert_eq!(progress.beginning(), r"Fetching: a\u{1b}[2J\r\nb (1 B)");
+    }
+
+    #[test]
+    fn sizes_and_times_are_short() {
+        for (number, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (30 << 30, "30.0 GiB"),
+            (u64::MAX, "16383 PiB"),
+        ] {
+            assert_eq!(bytes(number), text);
+        }
+        for (seconds, text) in [
+            (0, "0:00"),
+            (67, "1:07"),
+            (3723, "1:02:03"),
+            (u64::MAX, "-:--"),
+        ] {
+            assert_eq!(clock(seconds), text);
+        }
+        let text = "Fetched: app (3.0 MiB in 2.0 s, 1.5 MiB/s)";
+        assert_eq!(ending("app", 3 << 20, SECOND * 2), text);
+    }
+}

@@ -1,0 +1,189 @@
+//! Pairs of pseudo terminals (pty(7)), and the terminal that the caller sits at.
+
+use std::io::{IsTerminal as _, stdin};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, Uid};
+use rustix::io::Errno;
+use rustix::pty::OpenptFlags;
+use rustix::termios::{OptionalActions, Termios, Winsize};
+
+use crate::root_fd;
+use error::{Context as _, Error, Kind, Result};
+
+/// What is done to the side of the pair that programs use.
+const FLAGS: OpenptFlags = OpenptFlags::RDWR
+    .union(OpenptFlags::NOCTTY)
+    .union(OpenptFlags::CLOEXEC);
+
+/// Makes a pair; returns the side on which what programs write can be read.
+pub fn open() -> Result<OwnedFd> {
+    let what = || "cannot make a terminal";
+    let master = rustix::pty::openpt(FLAGS).context(what)?;
+    unlocked(master).context(what)
+}
+
+/// Makes a pair of the terminals that are mounted at /dev/pts below a root, so
+/// that programs there know the other side by a name. The root is somebody
+/// else's: what is opened can only be what makes terminals (pts(4)).
+///
+/// # Errors
+///
+/// It is something else; there is none.
+pub fn open_below(root: impl AsFd) -> std::io::Result<OwnedFd> {
+    /// `DEVPTS_SUPER_MAGIC`, from the kernel's `magic.h`.
+    const DEVPTS: rustix::fs::FsWord = 0x1cd1;
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let maker = root_fd::open(root, Path::new("dev/pts/ptmx"), path)?;
+    let device = rustix::fs::makedev(5, 2);
+    let is = rustix::fs::fstatfs(&maker)?.f_type == DEVPTS;
+    if !is || rustix::fs::fstat(&maker)?.st_rdev != device {
+        return Err(Errno::NODEV.into());
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let again = format!("/proc/self/fd/{}", maker.as_raw_fd());
+    let master = rustix::fs::open(again, flags, Mode::empty())?;
+    Ok(unlocked(master)?)
+}
+
+/// Makes a user the owner of a terminal, who may then open it by its name, too.
+pub fn give(terminal: impl AsFd, uid: u32) {
+    // Without it, all else works.
+    let _ = rustix::fs::fchown(terminal, Some(Uid::from_raw(uid)), None);
+}
+
+fn unlocked(master: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    rustix::pty::grantpt(&master)?;
+    rustix::pty::unlockpt(&master)?;
+    Ok(master)
+}
+
+/// Opens the other side, which is the terminal of programs. By its master, as
+/// a path could lead elsewhere (CVE-2025-52565).
+pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
+    rustix::pty::ioctl_tiocgptpeer(master, FLAGS).context(|| "cannot open a terminal")
+}
+
+/// Tells whether a descriptor is the side of a pair that [`open`] returns.
+pub(crate) fn is_master(fd: impl AsFd) -> bool {
+    rustix::pty::ptsname(fd, Vec::new()).is_ok()
+}
+
+/// How many rows and columns the caller's terminal has, if there is one.
+pub fn size() -> Option<Winsize> {
+    rustix::termios::tcgetwinsize(stdin()).ok()
+}
+
+/// Makes a terminal as large as the caller's. Its programs are told if that
+/// changes anything.
+pub fn fit(master: impl AsFd) {
+    if let Some(size) = size() {
+        // A terminal of another size is still one.
+        let _ = rustix::termios::tcsetwinsize(master, size);
+    }
+}
+
+/// Has the programs of a terminal draw again: they do when its size changes.
+pub fn redraw(master: impl AsFd) {
+    if let Some(mut size) = size() {
+        size.ws_row = size.ws_row.saturating_add(1);
+        let _ = rustix::termios::tcsetwinsize(&master, size);
+    }
+    fit(master);
+}
+
+/// The caller's terminal, while it passes on each byte as it is typed. It is
+/// as it was before when this goes out of scope.
+pub struct Raw(Option<Termios>);
+
+impl Raw {
+    /// Begins, if the standard input is a terminal.
+    pub fn begin() -> Result<Self> {
+        let stdin = stdin();
+        if !stdin.is_terminal() {
+            return Ok(Self(None));
+        }
+        let what = || "cannot use the terminal";
+        let before = rustix::termios::tcgetattr(&stdin).context(what)?;
+        let raw = Self(Some(before));
+        raw.again().context(what)?;
+        Ok(raw)
+    }
+
+    /// Tells whether there is a terminal.
+    pub const fn is_terminal(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Gives the terminal back for a while.
+    pub fn pause(&self) {
+        if let Some(before) = &self.0 {
+            set(before);
+        }
+    }
+
+    /// Begins once more.
+    pub fn again(&self) -> rustix::io::Result<()> {
+        let Some(before) = &self.0 else {
+            return Ok(());
+        };
+        let mut raw = before.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &raw)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.pause();
+    }
+}
+
+/// Where the terminal has gone, nobody misses it.
+fn set(attributes: &Termios) {
+    while rustix::termios::tcsetattr(stdin(), OptionalActions::Drain, attributes)
+        == Err(Errno::INTR)
+    {}
+}
+
+/// Takes a descriptor of another process: the master of its terminal.
+///
+/// # Errors
+///
+/// The kernel is older than Linux 5.6, or does not allow it; it is no master.
+pub fn take(process: impl AsFd, number: u32) -> Result<OwnedFd> {
+    let what = || "cannot reach the terminal of the pod";
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let flags = rustix::process::PidfdGetfdFlags::empty();
+    let fd = match rustix::process::pidfd_getfd(process, number, flags) {
+        Err(Errno::NOSYS) => {
+            return Err(Error::new(Kind::Failed, what())
+                .because(std::io::Error::from(Errno::NOSYS))
+                .hint("that takes Linux 5.6"));
+        }
+        taken => taken.context(what)?,
+    };
+    match is_master(&fd) {
+        true => Ok(fd),
+        false => Err(Error::new(Kind::Failed, what())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_on_one_side_is_read_on_the_other() {
+        let master = open().unwrap();
+        let terminal = peer(&master).unwrap();
+        assert!(is_master(&master) && !is_master(&terminal));
+        rustix::io::write(&terminal, b"x").unwrap();
+        let mut read = [0; 8];
+        assert_eq!(rustix::io::read(&master, &mut read), Ok(1));
+        drop(terminal);
+        assert_eq!(rustix::io::read(&master, &mut read), Err(Errno::IO));
+    }
+}

@@ -1,0 +1,200 @@
+//! The only way to open what lies below a root that others fill: an image's
+//! tree, a pod's directory.
+//!
+//! A path from an image is never given to a call that resolves it on the host.
+//! Here it is resolved inside the root, by openat2(2) with `RESOLVE_IN_ROOT`
+//! (Linux 5.6), or, where that is missing, component by component without
+//! following links. A link to `/etc/passwd` or `../../..` leads to what has
+//! that path inside. Most escapes from containers are this one rule, broken
+//! (CVE-2018-15664, CVE-2019-14271, CVE-2021-30465).
+
+mod copy;
+mod lay;
+mod remove;
+mod walk;
+
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+pub use crate::root_fd::copy::copy_tree;
+pub use crate::root_fd::lay::{Take, lay_over};
+pub use crate::root_fd::remove::remove_tree;
+
+/// Opens what has this path inside the root. Links are followed, and cannot
+/// lead out; the empty path is the root itself.
+pub fn open(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let path = match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
+    };
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let flags = flags | OFlags::CLOEXEC;
+    match rustix::fs::openat2(&root, path, flags, Mode::empty(), inside) {
+        // A filter that does not know the call may answer EPERM.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(walk::open(root.as_fd(), path, flags)?),
+        // The tree changed while it was walked.
+        Err(Errno::AGAIN) => Ok(walk::open(root.as_fd(), path, flags)?),
+        opened => Ok(opened?),
+    }
+}
+
+/// Copies trees of ours, topmost first, over one another into a directory that
+/// is made in `target` under this name.
+pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let mut layers = layers.iter().rev();
+    let Some(lowest) = layers.next() else {
+        return Ok(());
+    };
+    copy_tree(lowest, target, name)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let copy = open(target, Path::new(name), flags)?;
+    for layer in layers {
+        lay_over(layer, copy.as_fd(), &|_, _| Take::It)?;
+    }
+    Ok(())
+}
+
+/// Reads at most `limit` bytes of the regular file with this path inside the
+/// root; `None` if there is none.
+pub fn read(root: impl AsFd, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    // Without O_NONBLOCK a fifo would be waited for.
+    let fd = match open(
+        root,
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+    ) {
+        Ok(fd) => fd,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let file = std::fs::File::from(fd);
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    file.take(limit as u64).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// Tells whether nothing has a path: there is no such file, something on the
+/// way is no directory, or links lead in a circle.
+pub fn is_absent(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO)
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A tree with links in all directions, and what each path leads to.
+    const CASES: &[(&str, Option<&str>)] = &[
+        ("file", Some("inside")),
+        ("/file", Some("inside")),
+        ("../../file", Some("inside")),
+        ("dir/../file", Some("inside")),
+        ("dir/up", Some("inside")),
+        ("absolute", Some("inside")),
+        ("far", Some("inside")),
+        ("chain", Some("inside")),
+        ("linked/deep", Some("deep")),
+        ("dir/./deep", Some("deep")),
+        ("circle", None),
+        ("nothing", None),
+        ("file/x", None),
+        ("dir", None),
+        ("host", None),
+    ];
+
+    fn tree() -> (std::path::PathBuf, OwnedFd) {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("nosecone-beneath-{}-{number}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(root.join("dir")).unwrap();
+        std::fs::write(root.join("file"), "inside").unwrap();
+        std::fs::write(root.join("dir/deep"), "deep").unwrap();
+        symlink("../../../file", root.join("dir/up")).unwrap();
+        symlink("/file", root.join("absolute")).unwrap();
+        symlink("../../../../../../../../file", root.join("far")).unwrap();
+        symlink("absolute", root.join("chain")).unwrap();
+        symlink("/dir", root.join("linked")).unwrap();
+        symlink("circle", root.join("circle")).unwrap();
+        symlink("/proc/version", root.join("host")).unwrap();
+        let fd = rustix::fs::open(&root, OFlags::DIRECTORY | OFlags::PATH, Mode::empty()).unwrap();
+        (root, fd)
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_root() {
+        let (path, root) = tree();
+        for (name, expected) in CASES {
+            let content = read(&root, Path::new(name), 100).unwrap();
+            assert_eq!(content.as_deref(), expected.map(str::as_bytes), "{name}");
+        }
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn walking_by_hand_leads_to_the_same_files() {
+        let (path, root) = tree();
+        for (name, expected) in CASES {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let mut content = String::new();
+            let read = walk::open(root.as_fd(), Path::new(name), flags)
+                .map_err(io::Error::from)
+                .and_then(|fd| std::fs::File::from(fd).read_to_string(&mut content));
+            let found = read.is_ok().then_some(content.as_str());
+            assert_eq!(found, *expected, "{name}");
+        }
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_removed_tree_is_gone_and_what_its_links_name_is_not() {
+        let (path, _root) = tree();
+        let outside = path.with_extension("outside");
+        std::fs::write(&outside, "stays").unwrap();
+        symlink(&outside, path.join("dir/out")).unwrap();
+        symlink("/tmp", path.join("dir/tmp")).unwrap();
+        let parent = rustix::fs::open(path.parent().unwrap(), OFlags::DIRECTORY, Mode::empty());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        remove_tree(parent.unwrap().as_fd(), name).unwrap();
+        assert!(!path.exists());
+        assert_eq!(std::fs::read_to_string(&outside).unwrap(), "stays");
+        std::fs::remove_file(outside).unwrap();
+    }
+
+    #[test]
+    fn a_copied_tree_has_the_same_files_and_links() {
+        let (path, _root) = tree();
+        let copy = path.with_extension("copy");
+        let parent = rustix::fs::open(path.parent().unwrap(), OFlags::DIRECTORY, Mode::empty());
+        let name = copy.file_name().unwrap().to_str().unwrap();
+        std::fs::hard_link(path.join("file"), path.join("dir/same")).unwrap();
+        copy_tree(&path, parent.unwrap().as_fd(), name).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(copy.join("dir/deep")).unwrap(),
+            "deep"
+        );
+        assert_eq!(
+            std::fs::read_link(copy.join("dir/up")).unwrap(),
+            Path::new("../../../file")
+        );
+        let inode =
+            |name| std::os::unix::fs::MetadataExt::ino(&copy.join(name).metadata().unwrap());
+        assert_eq!(inode("file"), inode("dir/same"));
+        std::fs::remove_dir_all(path).unwrap();
+        std::fs::remove_dir_all(copy).unwrap();
+    }
+}

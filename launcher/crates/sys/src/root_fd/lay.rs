@@ -1,0 +1,228 @@
+//! Lays a tree over another: what is below a pod whose roots cannot be an
+//! overlay, or must not be.
+//!
+//! What comes later replaces what is there. A directory over a directory joins
+//! it; anything else over anything else removes it first, whole, so that
+//! nothing is ever written through a link of a lower tree (App Container
+//! Image, "Filesystem Setup").
+//!
+//! # Invariants
+//!
+//! 1. Only directory descriptors and single names are used: the two trees
+//!    cannot lead out of themselves, or into each other.
+//! 2. A directory that is not taken itself, but holds what is, keeps the
+//!    attributes that it had, its times too; a new one is root's, mode 0755.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::root_fd::copy::{attributes, finish, leaf, times};
+use crate::root_fd::remove::remove_name;
+
+/// What becomes of a path of the upper tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// It is taken, with its attributes.
+    It,
+    /// It is not. Of a directory, what is in it is asked for all the same.
+    Not,
+}
+
+/// How directories are opened here.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Lays the tree `upper` over what is in `target`. `take` is asked for every
+/// path of it, from the root and without it (the root's is empty), and whether
+/// it is a directory.
+///
+/// The upper tree is one of ours that nobody writes to meanwhile.
+pub fn lay_over(
+    upper: &Path,
+    target: BorrowedFd<'_>,
+    take: &dyn Fn(&Path, bool) -> Take,
+) -> io::Result<()> {
+    let source = rustix::fs::openat(CWD, upper, DIRECTORY, Mode::empty())?;
+    let target = rustix::fs::openat(target, c".", DIRECTORY, Mode::empty())?;
+    let taken = take(Path::new(""), true) == Take::It;
+    let mut laying = Laying {
+        take,
+        linked: HashMap::new(),
+        levels: vec![Level {
+            name: CString::default(),
+            before: Some(rustix::fs::fstat(&target)?),
+            target: Some(target),
+        }],
+    };
+    laying.below(&source, Path::new(""))?;
+    laying.leave(&source, taken)
+}
+
+struct Laying<'a> {
+    take: &'a dyn Fn(&Path, bool) -> Take,
+    /// Where files with several names were put, by inode.
+    linked: HashMap<(u64, u64), PathBuf>,
+    /// The directories from the root to here.
+    levels: Vec<Level>,
+}
+
+/// A directory of the target, which is made when something is put into it.
+struct Level {
+    name: CString,
+    target: Option<OwnedFd>,
+    /// What it was like, if it was there.
+    before: Option<Stat>,
+}
+
+impl Laying<'_> {
+    /// Lays everything that is in a directory.
+    fn below(&mut self, source: &OwnedFd, path: &Path) -> io::Result<()> {
+        for entry in Dir::read_from(source)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let path = path.join(OsStr::from_bytes(name.to_bytes()));
+            let status = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let directory = FileType::from_raw_mode(status.st_mode).is_dir();
+            let taken = (self.take)(&path, directory) == Take::It;
+            if directory {
+                self.directory(source, name, &path, taken)?;
+            } else if taken {
+                self.other(source, name, path, &status)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn directory(
+        &mut self,
+        parent: &OwnedFd,
+        name: &CStr,
+        path: &Path,
+        taken: bool,
+    ) -> io::Result<()> {
+        let source = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?;
+        self.levels.push(Level {
+            name: name.to_owned(),
+            target: None,
+            before: None,
+        });
+        if taken {
+            self.target()?;
+        }
+        self.below(&source, path)?;
+        self.leave(&source, taken)
+    }
+
+    /// Gives the innermost directory its attributes, and goes up.
+    fn leave(&mut self, source: &OwnedFd, taken: bool) -> io::Result<()> {
+        let Some(Level { target, before, .. }) = self.levels.pop() else {
+            return Ok(());
+        };
+        match (target, before) {
+            (Some(target), _) if taken => {
+                attributes(source, &target)?;
+                finish(&target, &rustix::fs::fstat(source)?)
+            }
+            // What was put into it changed its times.
+            (Some(target), Some(before)) => Ok(rustix::fs::futimens(&target, &times(&before))?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies anything but a directory, in place of whatever is there.
+    fn other(
+        &mut self,
+        source: &OwnedFd,
+        name: &CStr,
+        path: PathBuf,
+        status: &Stat,
+    ) -> io::Result<()> {
+        let first = match status.st_nlink > 1 {
+            true => self.linked.get(&(status.st_dev, status.st_ino)).cloned(),
+            false => None,
+        };
+        let target = self.target()?;
+        remove_name(target.as_fd(), name)?;
+        if let Some(first) = first {
+            return self.link(&first, name);
+        }
+        leaf(source, target, name, status)?;
+        if status.st_nlink > 1 {
+            self.linked.insert((status.st_dev, status.st_ino), path);
+        }
+        Ok(())
+    }
+
+    /// Gives a file that was laid here already another name.
+    fn link(&mut self, first: &Path, name: &CStr) -> io::Result<()> {
+        let [
+            Level {
+                target: Some(root), ..
+            },
+            ..,
+        ] = &self.levels[..]
+        else {
+            return Err(Errno::NOENT.into());
+        };
+        let root = root.try_clone()?;
+        let above = first.parent().unwrap_or(Path::new(""));
+        let above = crate::root_fd::open(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let first = first.file_name().unwrap_or_default();
+        let target = self.target()?;
+        Ok(rustix::fs::linkat(
+            above,
+            first,
+            target,
+            name,
+            AtFlags::empty(),
+        )?)
+    }
+
+    /// Returns the innermost directory of the target; makes it, and those
+    /// above it, if nothing was put there yet.
+    fn target(&mut self) -> io::Result<&OwnedFd> {
+        let mut above: Option<&OwnedFd> = None;
+        for level in &mut self.levels {
+            if let (None, Some(above)) = (&level.target, above) {
+                let (fd, before) = enter(above.as_fd(), &level.name)?;
+                (level.target, level.before) = (Some(fd), before);
+            }
+            above = level.target.as_ref();
+        }
+        above.ok_or_else(|| Errno::NOENT.into())
+    }
+}
+
+/// Opens a directory, and says what it is like; makes it if there is none, in
+/// place of whatever else is there.
+fn enter(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Option<Stat>)> {
+    match rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()) {
+        Ok(fd) => {
+            let before = rustix::fs::fstat(&fd)?;
+            return Ok((fd, Some(before)));
+        }
+        Err(Errno::NOENT) => {}
+        Err(Errno::NOTDIR | Errno::LOOP) => remove_name(parent, name)?,
+        Err(errno) => return Err(errno.into()),
+    }
+    rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
+    let fd = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?;
+    rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o755))?;
+    Ok((fd, None))
+}
+
+#[cfg(test)]
+#[path = "lay_tests.rs"]
+mod tests;

@@ -1,0 +1,268 @@
+//! Removes a tree without following a link or crossing a mount, however deep
+//! it is: an app can make its own as deep as the disk has room for.
+//!
+//! # Invariants
+//!
+//! 1. At most [`OPEN`] directories of the tree are open at a time. Those above
+//!    are closed, and opened again by `..` when what is below them is gone.
+//! 2. Nothing is removed but in a directory that was reached from the one above
+//!    it by its name, without a link and on the same mount. If `..` leads to
+//!    another one than was left, somebody has moved what was in it: it is left
+//!    alone.
+//! 3. Each entry is tried once. One that cannot be removed does not keep the rest.
+
+use std::cell::OnceCell;
+use std::collections::{HashSet, VecDeque};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::{Errno, Result};
+
+/// How many directories of a tree are open at a time. Few trees are deeper than
+/// that, and the lowest limits of descriptors allow it.
+const OPEN: usize = 8;
+
+/// Removes what has this name in the directory, with all that is below it. It
+/// is no error if there is nothing.
+///
+/// # Errors
+///
+/// What the file system says of the first entry that cannot be removed; what
+/// else can be is removed all the same. A mount is "Device or resource busy":
+/// what is mounted belongs to somebody else.
+pub fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    remove_name(parent, &CString::new(name)?)
+}
+
+/// As [`remove_tree`], for names that need not be UTF-8.
+pub(crate) fn remove_name(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    let mut removal = Removal::of(parent);
+    removal.entry(name, 0);
+    removal.run();
+    removal.failure.map_or(Ok(()), |errno| Err(errno.into()))
+}
+
+/// A tree that is being removed.
+struct Removal<'a> {
+    /// What the tree is in.
+    parent: BorrowedFd<'a>,
+    /// The mount that this is on.
+    mount: OnceCell<Mount>,
+    /// The directories from the top of the tree to the one that is being emptied.
+    levels: Vec<Level>,
+    /// The innermost of them, at least that one, opened.
+    open: VecDeque<Dir>,
+    /// The numbers of entries that could not be removed: who reads a directory
+    /// again meets them again.
+    left: HashSet<u64>,
+    /// Why the first of them could not.
+    failure: Option<Errno>,
+}
+
+/// A directory that is being emptied.
+struct Level {
+    /// Its name in the one above.
+    name: CString,
+    /// The number of its entry there.
+    number: u64,
+    /// Its device and inode.
+    inode: (u64, u64),
+}
+
+impl<'a> Removal<'a> {
+    fn of(parent: BorrowedFd<'a>) -> Self {
+        Self {
+            parent,
+            mount: OnceCell::new(),
+            levels: Vec::new(),
+            open: VecDeque::new(),
+            left: HashSet::new(),
+            failure: None,
+        }
+    }
+
+    /// Empties and removes all directories that were entered.
+    fn run(&mut self) {
+        while let Some(innermost) = self.open.back_mut() {
+            match innermost.next().transpose() {
+                Ok(Some(entry)) => {
+                    let (name, number) = (entry.file_name(), entry.ino());
+                    if name != c"." && name != c".." && !self.left.contains(&number) {
+                        self.entry(name, number);
+                    }
+                }
+                Ok(None) => self.leave(),
+                Err(errno) => {
+                    self.fail(errno);
+                    self.leave();
+                }
+            }
+        }
+    }
+
+    /// Removes an entry of the directory that is being emptied, or enters it.
+    fn entry(&mut self, name: &CStr, number: u64) {
+        let removed = match self.remove(name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => self.enter(name, number),
+            // POSIX says so of a directory, Linux of what is immutable.
+            Err(Errno::PERM) => self.enter(name, number).map_err(|errno| match errno {
+                Errno::NOTDIR | Errno::LOOP => Errno::PERM,
+                errno => errno,
+            }),
+            removed => removed,
+        };
+        match removed {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                self.left.insert(number);
+                self.fail(errno);
+            }
+        }
+    }
+
+    fn remove(&self, name: &CStr, flags: AtFlags) -> Result<()> {
+        rustix::fs::unlinkat(self.innermost()?, name, flags)
+    }
+
+    /// Returns the directory that is being emptied, or what the tree is in.
+    fn innermost(&self) -> Result<BorrowedFd<'_>> {
+        self.open.back().map_or(Ok(self.parent), Dir::fd)
+    }
+
+    fn fail(&mut self, errno: Errno) {
+        self.failure.get_or_insert(errno);
+    }
+
+    /// Goes down.
+    fn enter(&mut self, name: &CStr, number: u64) -> Result<()> {
+        let fd = match self.open(self.innermost()?, name) {
+            // An ordinary user's own directory that is closed even to him.
+            Err(Errno::ACCESS) => {
+                self.unlock(name)?;
+                self.open(self.innermost()?, name)?
+            }
+            opened => opened?,
+        };
+        let status = rustix::fs::fstat(&fd)?;
+        if !FileType::from_raw_mode(status.st_mode).is_dir() {
+            return Err(Errno::NOTDIR);
+        }
+        if status.st_mode & 0o300 != 0o300 {
+            // Whoever needs it and does not get it hears so soon enough.
+            let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
+        }
+        if self.open.len() == OPEN {
+            self.open.pop_front();
+        }
+        self.open.push_back(Dir::new(fd)?);
+        self.levels.push(Level {
+            name: name.to_owned(),
+            number,
+            inode: (status.st_dev, status.st_ino),
+        });
+        Ok(())
+    }
+
+    /// Goes up, and removes the directory that was being emptied.
+    fn leave(&mut self) {
+        let (Some(emptied), Some(Level { name, number, .. })) =
+            (self.open.pop_back(), self.levels.pop())
+        else {
+            return;
+        };
+        if let (None, Some(above)) = (self.open.back(), self.levels.last()) {
+            match self.reopen(&emptied, above.inode) {
+                Ok(above) => self.open.push_back(above),
+                // There is no way back to what is above.
+                Err(errno) => return self.fail(errno),
+            }
+        }
+        match self.remove(&name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                self.left.insert(number);
+                self.fail(errno);
+            }
+        }
+    }
+
+    /// Opens the directory above another one, if it is still the one that was
+    /// left for that.
+    fn reopen(&self, below: &Dir, inode: (u64, u64)) -> Result<Dir> {
+        let above = self.open(below.fd()?, c"..")?;
+        let status = rustix::fs::fstat(&above)?;
+        match (status.st_dev, status.st_ino) == inode {
+            true => Dir::new(above),
+            false => Err(Errno::BUSY),
+        }
+    }
+
+    /// Opens a directory, if it is on the mount that the tree is on.
+    fn open(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+        let flags = DIRECTORY | OFlags::RDONLY;
+        match rustix::fs::openat2(at, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+            Err(Errno::XDEV) => Err(Errno::BUSY),
+            // Linux before 5.6; a filter that does not know the call may answer EPERM.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let fd = rustix::fs::openat(at, name, flags, Mode::empty())?;
+                match Mount::of(fd.as_fd())? == *self.mount()? {
+                    true => Ok(fd),
+                    false => Err(Errno::BUSY),
+                }
+            }
+            opened => opened,
+        }
+    }
+
+    fn mount(&self) -> Result<&Mount> {
+        if let Some(mount) = self.mount.get() {
+            return Ok(mount);
+        }
+        let mount = Mount::of(self.parent)?;
+        Ok(self.mount.get_or_init(|| mount))
+    }
+
+    /// Lets the owner into a directory. By the descriptor: what has the name by
+    /// now may be a link.
+    fn unlock(&self, name: &CStr) -> Result<()> {
+        let flags = DIRECTORY | OFlags::PATH;
+        let fd = rustix::fs::openat(self.innermost()?, name, flags, Mode::empty())?;
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        rustix::fs::chmod(path, Mode::RWXU)
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// What is mounted somewhere: two binds of one file system are two mounts.
+#[derive(PartialEq, Eq)]
+struct Mount(u64);
+
+impl Mount {
+    /// Asks on which mount something is open.
+    fn of(fd: BorrowedFd<'_>) -> Result<Self> {
+        let asked = rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+        if let Ok(status) = asked
+            && StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID)
+        {
+            return Ok(Self(status.stx_mnt_id));
+        }
+        // Linux before 5.8.
+        let path = format!("/proc/self/fdinfo/{}", fd.as_raw_fd());
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let errno = Errno::from_io_error(&error);
+            errno.unwrap_or(Errno::IO)
+        })?;
+        let number = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+        let number = number.and_then(|number| number.trim().parse().ok());
+        number.map(Self).ok_or(Errno::NOSYS)
+    }
+}
+
+#[cfg(test)]
+#[path = "remove_tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+//! `launcher attach`: attends to the terminal of a pod that runs.
+
+use std::path::Path;
+
+use crate::cmd::say;
+use crate::cmd::status::running;
+use crate::cmd::which::Which;
+use appc::types::Uuid;
+use error::{Error, Result};
+use pod::runtime::detach_keys::Keys;
+use pod::runtime::process::Target;
+use pod::runtime::relay::{Aside, Left, relay};
+use pod::runtime::{status, terminal};
+use pod::state::directory;
+use pod::state::lock::Release;
+use sys::dirs::{Dirs, State};
+use sys::pty;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher attach [--detach-keys=KEYS] UUID
+       launcher attach [--detach-keys=KEYS] --uuid-file=FILE
+
+Attends to the terminal of a pod that was run with `--interactive`: what is
+typed goes to there, what is written there comes to here. Exits with the status
+of the pod when that is over. Who types the KEYS (ctrl-p,ctrl-q) leaves, and
+the pod goes on; then the status is 0. One can attend at a time. What is written
+while nobody attends is in the log.
+
+  --detach-keys=KEYS  with commas between them: characters, or `ctrl-` and a
+                      character; `none` if nobody can leave so
+
+Instead of the UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Attach {
+    /// The pod.
+    pub(crate) which: Which,
+    /// The keys with which somebody leaves.
+    pub(crate) keys: Keys,
+}
+
+/// Attends, and returns the status to exit with.
+pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
+    let dirs = Dirs::look(dir)?;
+    let uuid = attach.which.find_one(&dirs)?;
+    let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
+    let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;
+    let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;
+    let attended = terminal::attend(&directory, uuid)?;
+    let started = pod.started.ok_or_else(over)?;
+    let master = started.terminal.ok_or_else(|| terminal::none(uuid))?;
+    let target = Target::find(&started.process)?.ok_or_else(over)?;
+    let master = pty::take(target.pidfd(), master)?;
+    let aside = Aside {
+        keys: &attach.keys,
+        // The pod is not ours: who ends this command only leaves.
+        signal: &mut |_| {},
+        until: None,
+    };
+    let left = relay(std::os::fd::AsFd::as_fd(&master), aside)?;
+    drop((attended, master));
+    match left {
+        Left::Over => {
+            Release::of(directory)?.until(None)?;
+            Ok(status_of(&dirs, uuid))
+        }
+        Left::ByKeys | Left::HungUp => {
+            tell_that_it_goes_on(uuid);
+            Ok(0)
+        }
+    }
+}
+
+/// Says how to come back.
+pub(super) fn tell_that_it_goes_on(uuid: Uuid) {
+    say(&[format!(
+        "pod `{uuid}` goes on; `launcher attach` attends to it again"
+    )]);
+}
+
+/// Returns how a pod ended, as far as that is still to be known.
+fn status_of(dirs: &Dirs, uuid: Uuid) -> u8 {
+    let pod = status::read(dirs, uuid).ok().flatten();
+    let ended = pod.and_then(|pod| pod.ended);
+    ended.and_then(|ended| ended.status).unwrap_or(0)
+}

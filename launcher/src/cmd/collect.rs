@@ -1,0 +1,171 @@
+//! `launcher gc`: removes what is left of pods. Safe beside everything else
+//! that runs: a pod is only touched under its lock.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+
+use crate::cmd::{last_of, print};
+use appc::types::Uuid;
+use error::{Context as _, Result};
+use image::store::staging;
+use pod::runtime::teardown;
+use pod::state::directory::{self, read_in};
+use pod::state::find;
+use pod::state::log::memory;
+use pod::state::records::{self, CREATED, Created, ENDED, Ended};
+use sys::dirs::{Dirs, Part, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher gc [--grace-period=SPAN] [--expire-prepared=SPAN] [--dry-run]
+
+Removes pods that are over, those that nobody ran, and what commands left that
+were killed.
+
+  --dry-run         only names them
+  --expire-prepared=SPAN
+                    how long a pod stays prepared (24h)
+  --grace-period=SPAN
+                    how long a pod is kept that is over (30m). For one that was
+                    killed that begins when this command meets it first
+
+A SPAN of time is for instance 90s, 30m, 1h30m or 0.
+";
+
+/// What is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Collect {
+    /// How long a pod is kept that is over.
+    pub(crate) grace: Duration,
+    /// How long a pod stays prepared.
+    pub(crate) expire: Duration,
+    /// Only name it.
+    pub(crate) dry: bool,
+}
+
+/// Collects, and prints what is gone. What cannot be removed does not keep
+/// the rest.
+pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let mut failures = Vec::new();
+    let done = if collect.dry {
+        "would remove"
+    } else {
+        "removed"
+    };
+    if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
+        // Whoever makes a pod has a shared lock on this one.
+        rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
+            .context(|| "cannot lock the directory of pods that are being made")?;
+        for uuid in find::all(&dirs, &[State::Embryo])?.into_keys() {
+            match collect.dry {
+                true => print(out, &format!("{done} {uuid}\n"))?,
+                false => failures.extend(teardown::hide(&dirs, State::Embryo, uuid).err()),
+            }
+        }
+    }
+    for (uuid, state) in find::all(&dirs, &STATES)? {
+        match collect.one(&dirs, uuid, state) {
+            Ok(true) => print(out, &format!("{done} {uuid}\n"))?,
+            Ok(false) => {}
+            Err(error) => failures.push(error),
+        }
+    }
+    let left = memory::left(&dirs);
+    for &uuid in left.as_deref().unwrap_or_default() {
+        let removed = match collect.dry {
+            true => Ok(()),
+            false => memory::remove(&dirs, uuid),
+        };
+        match removed {
+            Ok(()) => print(out, &format!("{done} {uuid}\n"))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    failures.extend(left.err());
+    if !collect.dry {
+        failures.extend(staging::clear(&dirs).err());
+    }
+    last_of(failures)
+}
+
+/// The states in which pods have locks.
+const STATES: [State; 5] = [
+    State::Prepare,
+    State::Prepared,
+    State::Run,
+    State::Exited,
+    State::Garbage,
+];
+
+impl Collect {
+    /// Removes a pod, if its time has come; tells whether it has.
+    fn one(&self, dirs: &Dirs, uuid: Uuid, state: State) -> Result<bool> {
+        // First without the lock, which a pod about to be run needs.
+        if !self.is_due(dirs, uuid, state)? {
+            return Ok(false);
+        }
+        let Some(_claim) = teardown::claim(dirs, state, uuid)? else {
+            return Ok(false);
+        };
+        if self.dry {
+            return Ok(state != State::Run || self.grace.is_zero() || was_seen(dirs, uuid)?);
+        }
+        if state == State::Run && !self.grace.is_zero() && !was_seen(dirs, uuid)? {
+            // Nobody knows since when it is over: since now.
+            teardown::retire(dirs, uuid, None)?;
+            return Ok(false);
+        }
+        teardown::remove(dirs, state, uuid).map(|()| true)
+    }
+
+    /// Tells whether a pod that nobody has locked may go.
+    fn is_due(&self, dirs: &Dirs, uuid: Uuid, state: State) -> Result<bool> {
+        let Some(pod) = directory::open_in(dirs, state, uuid)? else {
+            return Ok(false);
+        };
+        let read = |name| {
+            let what = || format!("cannot read `{name}` of pod `{uuid}`");
+            read_in(&pod, name).context(what)
+        };
+        let ended = || -> Result<Option<u64>> {
+            let record = read(ENDED)?.and_then(|record| Ended::read(&record));
+            Ok(record.map(|ended| ended.time))
+        };
+        let changed = || -> Result<u64> {
+            let what = || format!("cannot look at pod `{uuid}`");
+            let status = rustix::fs::fstat(&pod).context(what)?;
+            let seconds = u64::try_from(status.st_ctime).unwrap_or(0);
+            Ok(seconds.saturating_mul(1_000_000_000))
+        };
+        Ok(match state {
+            State::Embryo | State::Prepare | State::Garbage => true,
+            State::Prepared => {
+                let record = read(CREATED)?.and_then(|record| Created::read(&record));
+                let since = record.map(|created| created.time);
+                is_past(since.map_or_else(changed, Ok)?, self.expire)
+            }
+            State::Run => ended()?.is_none_or(|time| is_past(time, self.grace)),
+            State::Exited => is_past(ended()?.map_or_else(changed, Ok)?, self.grace),
+        })
+    }
+}
+
+/// Tells whether somebody wrote down when a pod in `pods/run` ended.
+fn was_seen(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    let pod = directory::open_in(dirs, State::Run, uuid)?;
+    let record = pod.map(|pod| read_in(&pod, ENDED)).transpose();
+    let record = record.context(|| format!("cannot read `{ENDED}` of pod `{uuid}`"))?;
+    Ok(record
+        .flatten()
+        .is_some_and(|record| Ended::read(&record).is_some()))
+}
+
+/// Tells whether a span of time has passed since then, in nanoseconds since
+/// 1970. For a time to come it has not: the clock was set back.
+fn is_past(then: u64, span: Duration) -> bool {
+    u128::from(records::now().saturating_sub(then)) >= span.as_nanos()
+}

@@ -1,0 +1,73 @@
+//! A command with a terminal of its own: another process of the launcher
+//! becomes its init, and this one attends.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+use crate::cmd::enter::place::{Place, Running};
+use crate::cmd::interactive::pass_on;
+use crate::cmd::{complain, detach};
+use error::{Context as _, Result};
+use pod::runtime::detach_keys::Keys;
+use pod::runtime::relay::{Aside, Until, relay};
+use sys::pty;
+
+/// The option that tells a process that its standard output is the terminal of
+/// the command. Nobody types it.
+pub(crate) const AT_TERMINAL: &str = "--at-terminal";
+
+/// The options that people type.
+const WANTED: [&[u8]; 2] = [b"--interactive", b"-t"];
+
+/// Makes the terminal, starts the process, and attends until that has ended;
+/// returns its status.
+pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
+    let master = place.terminal()?;
+    pty::fit(&master);
+    let terminal = pty::peer(&master)?;
+    pty::give(&terminal, owner);
+    let mut child = begin(&terminal).context(|| pod.cannot())?;
+    let aside = Aside {
+        keys: &Keys::none(),
+        signal: &mut |signal| pass_on(&child, signal),
+        until: Some(Until::ended(&child, terminal)?),
+    };
+    relay(master.as_fd(), aside)?;
+    // Who still reads there, or writes, finds that nobody attends any more.
+    drop(master);
+    let status = detach::wait(&mut child)?;
+    tell(&mut child);
+    Ok(status)
+}
+
+/// Starts the launcher once more, with the same words but for the first that
+/// wants a terminal.
+fn begin(terminal: &OwnedFd) -> std::io::Result<Child> {
+    let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(word) = words
+        .iter_mut()
+        .find(|word| WANTED.contains(&word.as_bytes()))
+    {
+        *word = AT_TERMINAL.into();
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("launcher").args(words);
+    command.stdin(Stdio::null()).stdout(terminal.try_clone()?);
+    command.stderr(Stdio::piped()).spawn()
+}
+
+/// Says what the process said, which has ended.
+fn tell(child: &mut Child) {
+    let mut said = String::new();
+    if let Some(mut stream) = child.stderr.take() {
+        // What cannot be read was not said.
+        let _ = stream.read_to_string(&mut said);
+    }
+    if let Some(error) = detach::said_again(&said) {
+        complain(&error);
+    }
+}

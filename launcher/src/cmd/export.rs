@@ -1,0 +1,166 @@
+//! `launcher export`: makes an image of what an app has made of its image.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use crate::cmd::which::{self, Which};
+use crate::cmd::{CANNOT_PRINT, print, say};
+use appc::digest::ImageId;
+use appc::manifest::pod::PodApp;
+use appc::manifest::{ImageManifest, PodManifest};
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use image::format::pack::Pack;
+use image::store::images::Store;
+use pod::plan::text::Plan;
+use pod::runtime::status::{self, Phase};
+use pod::runtime::{export, teardown};
+use pod::state::directory::{self, read_in};
+use pod::state::lock::Release;
+use sys::atomic_file::Aside;
+use sys::dirs::{Dirs, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher export [--app=NAME] [--overwrite] UUID FILE
+       launcher export [--app=NAME] [--overwrite] --uuid-file=FILE FILE
+
+Makes an image of an app of a pod that does not run: of the app's root file
+system as the app left it, without what was mounted there, such as volumes. It
+needs no other images, and runs what the app ran, as it ran. Writes it to a
+file, `-` is the standard output, and prints its ID; to the standard error,
+where the image is on the standard output.
+
+A pod is kept when it is over if it was run with --keep or --detach. One that
+runs cannot be exported: half of a change might be seen.
+
+  --app=NAME        the app, if the pod has several
+  --overwrite       also in the place of another file
+
+Sockets are left out, and so are /etc/hosts and the like if Nose Cone made them
+for the app.
+Instead of the UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Export {
+    /// The pod.
+    pub(crate) which: Which,
+    /// The app, if that was said.
+    pub(crate) app: Option<String>,
+    /// Where the image is written to.
+    pub(crate) file: PathBuf,
+    /// Another file may be there.
+    pub(crate) overwrite: bool,
+}
+
+/// Writes the image, and prints its ID.
+pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let uuid = export.which.find_one(&dirs)?;
+    let to_stdout = export.file == Path::new("-");
+    if to_stdout && rustix::termios::isatty(std::io::stdout()) {
+        return Err(Error::invalid("an image is nothing for a terminal")
+            .hint("name a file, or pass it on to another program"));
+    }
+    // Until it is written, nobody runs the pod or removes it.
+    let pod = claim(&dirs, uuid)?;
+    let app = choose(&pod, uuid, export.app.as_deref())?;
+    let write = |out: &mut dyn Write, cannot: &str| {
+        write(&dirs, &pod, &app, out, cannot).context(|| {
+            let name = &app.name;
+            format!("cannot export app `{name}` of pod `{uuid}`")
+        })
+    };
+    if to_stdout {
+        let id = write(out, CANNOT_PRINT)?;
+        return print(&mut std::io::stderr(), &format!("{id}\n"));
+    }
+    let target = Aside::begin(&export.file, export.overwrite)?;
+    let cannot = format!("cannot write `{}`", export.file.display());
+    let id = write(&mut target.file(), &cannot)?;
+    target.publish()?;
+    print(out, &format!("{id}\n"))
+}
+
+/// Takes the lock of a pod that does not run.
+fn claim(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
+    if let Some(pod) = try_to_claim(dirs, uuid)? {
+        return Ok(pod);
+    }
+    let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
+    // Who ran it may still be at writing down how it ended.
+    if matches!(phase, Some(Phase::Exited | Phase::Aborted))
+        && let Some(pod) = directory::open_in(dirs, State::Exited, uuid)?
+        && Release::of(pod)?.until(None)?
+        && let Some(pod) = try_to_claim(dirs, uuid)?
+    {
+        return Ok(pod);
+    }
+    let what = || format!("cannot export pod `{uuid}`");
+    Err(match phase {
+        Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
+            .hint("`launcher stop` ends it; it is kept if it was run with --keep or --detach"),
+        Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
+        Some(Phase::AbortedPrepare) => {
+            Error::invalid(format!("{}: whoever prepared it was killed", what()))
+        }
+        None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
+            Kind::NotFound,
+            format!("pod `{uuid}` was removed meanwhile"),
+        ),
+        Some(_) => Error::invalid(format!("{}: it is in use", what())),
+    })
+}
+
+fn try_to_claim(dirs: &Dirs, uuid: Uuid) -> Result<Option<OwnedFd>> {
+    for state in [State::Prepared, State::Run, State::Exited] {
+        if let Some(pod) = teardown::claim(dirs, state, uuid)? {
+            if state == State::Run {
+                // It was killed: with its lock held it would seem to run.
+                teardown::retire(dirs, uuid, None)?;
+            }
+            return Ok(Some(pod));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the app that is meant.
+fn choose(pod: &OwnedFd, uuid: Uuid, wanted: Option<&str>) -> Result<PodApp> {
+    let manifest = read_in(pod, "pod").context(|| format!("cannot read `pod` of pod `{uuid}`"))?;
+    let Some(manifest) = manifest else {
+        return Err(Error::invalid(format!(
+            "pod `{uuid}` has no manifest: it was run from a plan"
+        )));
+    };
+    let manifest = PodManifest::parse(&manifest)
+        .context(|| format!("cannot read the manifest of pod `{uuid}`"))?;
+    let mut apps = manifest.value.apps;
+    let names: Vec<String> = apps.iter().map(|app| app.name.to_string()).collect();
+    let chosen = which::app(uuid, &names, wanted)?;
+    Ok(apps.swap_remove(chosen))
+}
+
+/// Writes the image of an app. `cannot` is what is said if `out` fails.
+fn write(
+    dirs: &Dirs,
+    pod: &OwnedFd,
+    app: &PodApp,
+    out: &mut dyn Write,
+    cannot: &str,
+) -> Result<ImageId> {
+    // The pod names the image, so that it stays for as long as the pod does.
+    let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id)?)?;
+    let manifest = export::manifest(image.value, app)?;
+    let plan = read_in(pod, "plan").context(|| "cannot read its plan")?;
+    let plan = Plan::read(&plan.unwrap_or_default()).context(|| "cannot read its plan")?;
+    let root = export::open(pod, &plan, &app.name)?;
+    let manifest = format!("{:#}\n", manifest.to_json());
+    let mut pack = Pack::new(out, cannot, manifest.as_bytes())?;
+    export::pack(&root, &mut pack, &mut |note| say(&[note]))?;
+    pack.finish()
+}

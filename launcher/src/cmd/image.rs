@@ -1,0 +1,172 @@
+//! `launcher image`: what is in the store.
+
+mod gc;
+mod list;
+
+use std::io::Write;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cmd::{complain, last_of, print, print_document, signature};
+use appc::digest::ImageId;
+use error::{Context as _, Error, Result};
+use image::store::images::Store;
+use pod::runtime::render;
+use sys::atomic_file::Aside;
+use sys::dirs::Dirs;
+use sys::root_fd;
+
+pub(crate) use crate::cmd::image::list::{Field, Listing};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher image list [--fields=FIELDS] [--sort=FIELD] [--order=asc|desc]
+                           [--full] [--no-legend]
+                           [--format=text|json|json-pretty]
+       launcher image rm IMAGE...
+       launcher image gc [--grace-period=SPAN] [--dry-run]
+       launcher image verify [IMAGE...]
+       launcher image verify --signature=FILE.aci.asc FILE.aci
+       launcher image export [--overwrite] IMAGE FILE
+       launcher image extract IMAGE DIRECTORY
+       launcher image render IMAGE DIRECTORY
+       launcher image cat-manifest IMAGE
+
+Shows and changes what is in the store. An IMAGE is the beginning of an image
+ID, as long as only one image begins so, or the name of an image, of which the
+latest is meant.
+
+  list          all images; the FIELDS are id, name, size, importtime and
+                lastused, with commas between them
+  rm            removes images that no pod uses
+  gc            removes images, and files prepared for pods of several images,
+                that no pod uses and that were not used for a SPAN of time: 24h,
+                or for instance 90s, 30m, 1h30m, 0; --dry-run only names them;
+                also downloads in part that nobody went on with for so long
+  verify        computes IDs again from what is stored, of all images if none
+                is named; with --signature, whether a key that is trusted for
+                the image of a file has signed it (`launcher help trust`)
+  export        writes the archive, byte for byte as its ID says, uncompressed;
+                with --overwrite, also in the place of another file
+  extract       copies the root file system into a directory that is not there
+  render        the same, with all dependencies, as an app would see it
+  cat-manifest  prints the manifest
+";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// List all images.
+    List(Listing),
+    /// Remove images.
+    Remove(Vec<String>),
+    /// Remove what nobody has used for so long, or only name it.
+    Collect {
+        /// How long nobody must have used it.
+        grace: Duration,
+        /// Only name it.
+        dry: bool,
+    },
+    /// Compute IDs again.
+    Verify(Vec<String>),
+    /// Check a detached signature of an archive.
+    VerifySignature(PathBuf, PathBuf),
+    /// Write an archive, also in the place of another file.
+    Export(String, PathBuf, bool),
+    /// Copy a root file system.
+    Extract(String, PathBuf),
+    /// Copy a root file system with all dependencies.
+    Render(String, PathBuf),
+    /// Print a manifest.
+    CatManifest(String),
+}
+
+/// Does it.
+pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let store = Store::open(&dirs)?;
+    match verb {
+        Verb::List(listing) => list::run(&store, listing, out),
+        Verb::Remove(names) => gc::remove(&dirs, &store, names, out),
+        Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, out),
+        Verb::Verify(names) => verify(&store, names, out),
+        Verb::VerifySignature(file, archive) => {
+            print(out, &signature::verify(&dirs, file, archive)?)
+        }
+        Verb::Export(name, file, overwrite) => export(&store, name, file, *overwrite),
+        Verb::Extract(name, directory) => {
+            let id = store.named(name)?;
+            store.hold(&id)?;
+            let image = store.image(&id)?;
+            let path = image.map(|image| image.rootfs_path());
+            copy(&path.into_iter().collect::<Vec<_>>(), directory)
+        }
+        Verb::Render(name, directory) => {
+            let id = store.named(name)?;
+            // Nothing is run of it.
+            store.waive();
+            copy(&render::directories(&store, &dirs, &id)?, directory)
+        }
+        Verb::CatManifest(name) => {
+            let mut manifest = store.manifest(&store.named(name)?)?;
+            manifest.push(b'\n');
+            print_document(out, &manifest)
+        }
+    }
+}
+
+fn named(store: &Store<'_>, names: &[String]) -> Result<Vec<ImageId>> {
+    names.iter().map(|name| store.named(name)).collect()
+}
+
+fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()> {
+    let ids = match names {
+        [] => store.ids()?,
+        names => named(store, names)?,
+    };
+    let mut bad = 0;
+    for id in ids {
+        let line = match store.verify(&id) {
+            Ok(true) => format!("{id} OK\n"),
+            Ok(false) => format!("{id} NOT OK: its files have another ID\n"),
+            Err(error) => format!("{id} NOT OK: {error}\n"),
+        };
+        bad += u32::from(!line.ends_with(" OK\n"));
+        print(out, &line)?;
+    }
+    match bad {
+        0 => Ok(()),
+        1 => Err(Error::invalid("one image is not as it was stored")),
+        many => Err(Error::invalid(format!(
+            "{many} images are not as they were stored"
+        ))),
+    }
+}
+
+fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result<()> {
+    let id = store.named(name)?;
+    let target = Aside::begin(file, overwrite)?;
+    let mut output = std::io::BufWriter::with_capacity(256 << 10, target.file());
+    store.export(&id, &mut output)?;
+    output
+        .flush()
+        .context(|| format!("cannot write `{}`", file.display()))?;
+    drop(output);
+    target.publish()
+}
+
+/// Copies layers, topmost first, into a directory that is made for it.
+fn copy(layers: &[PathBuf], directory: &Path) -> Result<()> {
+    let what = || format!("cannot write `{}`", directory.display());
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let name = directory
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| Error::usage(format!("{}: it has no name", what())))?;
+    let parent = std::fs::File::open(parent).context(what)?;
+    root_fd::copy_layers(layers, parent.as_fd(), name).context(what)
+}

@@ -1,0 +1,214 @@
+//! `launcher image list`: all images, as a table or as JSON.
+
+use std::io::Write;
+
+use crate::cmd::image::{complain, print};
+use crate::cmd::table::{Format, age, columns, size};
+use appc::digest::ImageId;
+use appc::json::{Object, Value};
+use appc::types::spell_time;
+use error::{Error, Result};
+use image::store::images::Store;
+
+/// What is to be listed, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// The columns of a table.
+    pub(crate) fields: Vec<Field>,
+    /// What the rows are in the order of.
+    pub(crate) sort: Field,
+    /// The other way round.
+    pub(crate) descending: bool,
+    /// Whole IDs, and exact sizes and times.
+    pub(crate) full: bool,
+    /// A line that names the columns.
+    pub(crate) legend: bool,
+    /// As text or JSON.
+    pub(crate) format: Format,
+}
+
+/// What is known of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// Its ID.
+    Id,
+    /// Its name, and its version behind a colon.
+    Name,
+    /// The size of its archive.
+    Size,
+    /// When it was stored.
+    ImportTime,
+    /// When it was used last.
+    LastUsed,
+}
+
+impl Field {
+    /// All of them, in the order of a table.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Id,
+        Self::Name,
+        Self::Size,
+        Self::ImportTime,
+        Self::LastUsed,
+    ];
+
+    /// Reads a field as it stands on a command line.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let is_it = |field: &&Self| field.name() == text;
+        Self::ALL.iter().find(is_it).copied().ok_or_else(|| {
+            Error::usage(format!(
+                "`{text}` is no field; it is `id`, `name`, `size`, `importtime` or `lastused`"
+            ))
+        })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Size => "size",
+            Self::ImportTime => "importtime",
+            Self::LastUsed => "lastused",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Id => "ID",
+            Self::Name => "NAME",
+            Self::Size => "SIZE",
+            Self::ImportTime => "IMPORT TIME",
+            Self::LastUsed => "LAST USED",
+        }
+    }
+}
+
+/// Lists.
+pub(super) fn run(store: &Store<'_>, listing: &Listing, out: &mut dyn Write) -> Result<()> {
+    let (mut rows, bad) = rows(store)?;
+    rows.sort_by(|a, b| match listing.sort {
+        Field::Id => a.id.cmp(&b.id),
+        Field::Name => a.shown_name().cmp(&b.shown_name()),
+        Field::Size => a.size.cmp(&b.size),
+        Field::ImportTime => a.stored.cmp(&b.stored),
+        Field::LastUsed => a.used.cmp(&b.used),
+    });
+    if listing.descending {
+        rows.reverse();
+    }
+    let json = || Value::List(rows.iter().map(Row::json).collect());
+    let text = match listing.format {
+        Format::Text => table(&rows, listing),
+        Format::Json => format!("{}\n", json()),
+        Format::JsonPretty => format!("{:#}\n", json()),
+    };
+    print(out, &text)?;
+    match bad {
+        0 => Ok(()),
+        1 => Err(Error::invalid("one image cannot be listed")),
+        many => Err(Error::invalid(format!("{many} images cannot be listed"))),
+    }
+}
+
+/// An image, as it is listed.
+struct Row {
+    id: ImageId,
+    name: String,
+    version: Option<String>,
+    size: u64,
+    stored: u64,
+    used: u64,
+}
+
+/// Looks at all images. One that is bad is said, and does not hide the others;
+/// how many are is returned.
+fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
+    let mut rows = Vec::new();
+    let mut bad = 0;
+    for id in store.ids()? {
+        match row(store, id) {
+            Ok(Some(row)) => rows.push(row),
+            // It was removed meanwhile.
+            Ok(None) => {}
+            Err(error) => {
+                complain(&error);
+                bad += 1;
+            }
+        }
+    }
+    Ok((rows, bad))
+}
+
+fn row(store: &Store<'_>, id: ImageId) -> Result<Option<Row>> {
+    let Some(image) = store.image(&id)? else {
+        return match store.contains(&id)? {
+            true => Err(Error::invalid(format!(
+                "image `{}` has lost its manifest",
+                id.short()
+            ))),
+            false => Ok(None),
+        };
+    };
+    let record = store.record(&id)?;
+    Ok(Some(Row {
+        id,
+        name: image.manifest().name.as_str().to_owned(),
+        version: image.manifest().labels.get("version").map(str::to_owned),
+        size: record.size,
+        stored: record.stored,
+        used: store.last_used(&id)?,
+    }))
+}
+
+impl Row {
+    fn shown_name(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}:{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Sizes in bytes, times in nanoseconds since 1970, as the ancestor has them.
+    fn json(&self) -> Value {
+        let time = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        Object::new()
+            .with("id", self.id.to_string())
+            .with("name", self.name.as_str())
+            .with_some("version", self.version.as_deref())
+            .with("import_time", time(self.stored))
+            .with("last_used_time", time(self.used))
+            .with("size", self.size)
+            .into()
+    }
+
+    fn cell(&self, field: Field, full: bool) -> String {
+        match (field, full) {
+            (Field::Id, true) => self.id.to_string(),
+            (Field::Id, false) => {
+                let id = self.id.to_string();
+                id.chars().take("sha512-".len() + 12).collect()
+            }
+            (Field::Name, _) => self.shown_name(),
+            (Field::Size, true) => self.size.to_string(),
+            (Field::Size, false) => size(self.size),
+            (Field::ImportTime, true) => spell_time(self.stored),
+            (Field::ImportTime, false) => age(self.stored),
+            (Field::LastUsed, true) => spell_time(self.used),
+            (Field::LastUsed, false) => age(self.used),
+        }
+    }
+}
+
+/// Lays rows out in columns.
+fn table(rows: &[Row], listing: &Listing) -> String {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    if listing.legend {
+        let titles = listing.fields.iter().map(|field| field.title().to_owned());
+        lines.push(titles.collect());
+    }
+    for row in rows {
+        let cells = listing.fields.iter();
+        lines.push(cells.map(|field| row.cell(*field, listing.full)).collect());
+    }
+    columns(&lines)
+}

@@ -1,0 +1,103 @@
+//! A pod as JSON, as `launcher list` and `launcher status` print it. Times are
+//! in nanoseconds since 1970, sizes in bytes; what is not known is left out.
+
+use appc::json::{Object, Value};
+use pod::resolve::isolators::Limits;
+use pod::runtime::status::{App, Ending, Mounted, Phase, Status};
+use sys::signal_names;
+
+/// Tells of a pod.
+pub(super) fn pod(pod: &Status) -> Value {
+    let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
+    let started = pod.started.as_ref();
+    let pid = started.filter(|_| runs).map(|record| record.process.pid);
+    let ended = pod.ended.as_ref().filter(|_| pod.phase.is_over());
+    let status = ended.and_then(|record| record.status).map(u32::from);
+    let networks = pod.networks.iter();
+    Object::new()
+        .with("uuid", pod.uuid.to_string())
+        .with_some("name", pod.name().map(|name| name.as_str()))
+        .with("state", pod.phase.word())
+        .with_some("pid", pid)
+        .with_some("exit_code", status)
+        .with_some("created_at", pod.created.as_ref().map(|record| record.time))
+        .with_some("started_at", started.map(|record| record.time))
+        .with_some("exited_at", ended.map(|record| record.time))
+        .with_items(
+            "networks",
+            networks.map(|name| Object::new().with("name", name.as_str())),
+        )
+        .with_some("limits", limits(&pod.limits))
+        .with_items("apps", pod.apps.iter().map(|one| app(pod, one)))
+        .into()
+}
+
+fn app(pod: &Status, app: &App) -> Object {
+    let image = app.image.as_ref();
+    let name = image.and_then(|(name, _)| Some(name.as_ref()?.as_str()));
+    let signal = app.ending.and_then(killed_by);
+    Object::new()
+        .with("name", app.name.as_str())
+        .with("state", state(pod, app))
+        .with_some("pid", app.pid)
+        .with_some(
+            "exit_code",
+            app.ending.map(|ending| u32::from(ending.code())),
+        )
+        .with_some("signal", signal)
+        .with_some("image_name", name)
+        .with_some("image_id", image.map(|(_, id)| id.to_string()))
+        .with_items("mounts", app.mounts.iter().map(mounted))
+        .with_some("limits", limits(&app.limits))
+}
+
+/// The state of an app, in a word.
+fn state(pod: &Status, app: &App) -> &'static str {
+    match (app.ending, pod.phase) {
+        (Some(_), _) => "exited",
+        (None, phase @ (Phase::Running | Phase::Paused)) if pod.ready => phase.word(),
+        (None, phase) if phase.is_over() => "unknown",
+        (None, _) => "created",
+    }
+}
+
+/// The name of the signal that ended a program, if one did.
+pub(super) fn killed_by(ending: Ending) -> Option<String> {
+    match ending {
+        Ending::Exited(_) => None,
+        Ending::Killed(number) => Some(signal_names::name(number)),
+    }
+}
+
+fn mounted(mounted: &Mounted) -> Object {
+    let kind = match mounted.source {
+        Some(_) => "host",
+        None => "empty",
+    };
+    Object::new()
+        .with("name", mounted.volume.as_str())
+        .with("path", mounted.path.as_str())
+        .with("kind", kind)
+        .with_some("source", mounted.source.as_deref())
+        .with("read_only", mounted.read_only)
+}
+
+/// Returns the limits that there are, and what they are called.
+pub(super) fn named(limits: &Limits) -> impl Iterator<Item = (&'static str, u64)> {
+    [
+        ("cpu_millis", limits.cpu),
+        ("cpu_shares", limits.cpu_shares),
+        ("memory", limits.memory),
+        ("memory_request", limits.memory_request),
+        ("block_bandwidth", limits.block_bandwidth),
+        ("block_operations", limits.block_operations),
+    ]
+    .into_iter()
+    .filter_map(|(name, limit)| Some((name, limit?)))
+}
+
+fn limits(limits: &Limits) -> Option<Value> {
+    let add = |object: Object, (name, limit): (&str, u64)| object.with(name, limit);
+    let any = named(limits).next().is_some();
+    any.then(|| named(limits).fold(Object::new(), add).into())
+}

@@ -1,0 +1,48 @@
+//! `launcher cat-manifest`: a file of a pod, as it is.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use crate::cmd::print_document;
+use crate::cmd::which::Which;
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use pod::state::directory::{self, read_in};
+use sys::dirs::{Dirs, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher cat-manifest UUID
+       launcher cat-manifest --uuid-file=FILE
+
+Prints the manifest of a pod. Instead of the UUID, any beginning of it will do
+that no other pod has, or the name of the pod.
+";
+
+/// Prints the manifest.
+pub(crate) fn manifest(dir: &Path, which: &Which, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let uuid = which.find_one(&dirs)?;
+    match read(&dirs, uuid, "pod")? {
+        Some(manifest) => print_document(out, &manifest),
+        None => Err(Error::invalid(format!(
+            "pod `{uuid}` has no manifest: it was run from a plan"
+        ))),
+    }
+}
+
+fn read(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
+    read_in(open(dirs, uuid)?, name).context(|| format!("cannot read `{name}` of pod `{uuid}`"))
+}
+
+/// Opens the directory of a pod, wherever it is.
+pub(super) fn open(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
+    for state in State::ALL {
+        if let Some(pod) = directory::open_in(dirs, state, uuid)? {
+            return Ok(pod);
+        }
+    }
+    let what = format!("pod `{uuid}` was removed meanwhile");
+    Err(Error::new(Kind::NotFound, what))
+}

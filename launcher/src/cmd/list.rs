@@ -1,0 +1,131 @@
+//! `launcher list`: all pods, as a table or as JSON.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cmd::table::{Format, age, columns};
+use crate::cmd::{complain, json, print};
+use appc::json::Value;
+use appc::types::spell_time;
+use error::{Error, Result};
+use pod::runtime::status::{self, App, Status};
+use pod::state::find;
+use sys::dirs::{Dirs, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher list [--full] [--no-legend] [--format=text|json|json-pretty]
+
+Lists all pods, with a line for each app. The STATE of a pod is
+
+  embryo            its directory is being made
+  preparing         it is being filled
+  aborted prepare   that was cut short; `launcher gc` removes it
+  prepared          `launcher run-prepared` can run it
+  running           it runs
+  paused            `launcher resume` lets it go on
+  exited            it is over
+  aborted           it is over, and nobody could see how: it was killed from
+                    outside, or the power was cut
+  deleting          it is being removed
+  garbage           that was cut short; `launcher gc` removes it
+
+  --full            whole UUIDs, IDs of images, and exact times
+  --no-legend       without the line that names the columns
+";
+
+/// How pods are to be listed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// Whole UUIDs, IDs of images, and exact times.
+    pub(crate) full: bool,
+    /// A line that names the columns.
+    pub(crate) legend: bool,
+    /// As text or JSON.
+    pub(crate) format: Format,
+}
+
+/// Lists. A pod that is damaged is said, and does not hide the others.
+pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<()> {
+    let mut pods = Vec::new();
+    let mut bad = 0;
+    let dirs = Dirs::look(dir)?;
+    for uuid in find::all(&dirs, &State::ALL)?.into_keys() {
+        match status::read(&dirs, uuid) {
+            Ok(pod) => pods.extend(pod),
+            Err(error) => {
+                complain(&error);
+                bad += 1;
+            }
+        }
+    }
+    pods.sort_by_key(|pod| pod.created.as_ref().map(|created| created.time));
+    status::observe(&mut pods)?;
+    let json = || Value::List(pods.iter().map(json::pod).collect());
+    let text = match listing.format {
+        Format::Text => table(&pods, listing),
+        Format::Json => format!("{}\n", json()),
+        Format::JsonPretty => format!("{:#}\n", json()),
+    };
+    print(out, &text)?;
+    match bad {
+        0 => Ok(()),
+        1 => Err(Error::invalid("one pod cannot be listed")),
+        many => Err(Error::invalid(format!("{many} pods cannot be listed"))),
+    }
+}
+
+fn table(pods: &[Status], listing: &Listing) -> String {
+    let mut lines = Vec::new();
+    let mut titles = vec!["UUID", "APP", "IMAGE NAME"];
+    titles.extend(listing.full.then_some("IMAGE ID"));
+    titles.extend(["STATE", "CREATED", "STARTED", "NAME"]);
+    if listing.legend {
+        lines.push(titles.iter().map(|&title| title.to_owned()).collect());
+    }
+    for pod in pods {
+        let none = App::default();
+        let apps = match &pod.apps[..] {
+            [] => std::slice::from_ref(&none),
+            apps => apps,
+        };
+        for (index, app) in apps.iter().enumerate() {
+            lines.push(line(pod, app, index == 0, listing.full));
+        }
+    }
+    columns(&lines)
+}
+
+/// A line of the table; what is the pod's stands in its first one.
+fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
+    let once = |text: String| if first { text } else { String::new() };
+    let uuid = pod.uuid.to_string();
+    let time = |time: Option<u64>| match (time, full) {
+        (None, _) => String::new(),
+        (Some(time), true) => spell_time(time / NANOSECONDS),
+        (Some(time), false) => age(time / NANOSECONDS),
+    };
+    let image = app.image.as_ref();
+    let called = image.and_then(|(name, _)| Some(name.as_ref()?.to_string()));
+    let mut cells = vec![
+        once(if full {
+            uuid
+        } else {
+            uuid.chars().take(8).collect()
+        }),
+        app.name.clone(),
+        called.unwrap_or_default(),
+    ];
+    if full {
+        cells.push(image.map(|(_, id)| id.to_string()).unwrap_or_default());
+    }
+    cells.push(once(pod.phase.word().to_owned()));
+    cells.push(once(time(pod.created.as_ref().map(|record| record.time))));
+    cells.push(once(time(pod.started.as_ref().map(|record| record.time))));
+    cells.push(once(
+        pod.name().map(ToString::to_string).unwrap_or_default(),
+    ));
+    cells
+}
+
+const NANOSECONDS: u64 = 1_000_000_000;

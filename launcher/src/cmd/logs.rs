@@ -1,0 +1,175 @@
+//! `launcher logs`: what the apps of a pod wrote, and what they write.
+
+mod output;
+mod printer;
+
+use std::io::{self, IsTerminal as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::time::Instant;
+
+use crate::cmd::kept;
+use crate::cmd::logs::output::Output;
+use crate::cmd::logs::printer::Printer;
+use crate::cmd::which::Which;
+use appc::types::Uuid;
+use error::quote::quoted;
+use error::{Context as _, Error, Kind, Result};
+use pod::state::directory::read_in;
+use pod::state::lock::{self, Changes, Release};
+use pod::state::log::record::Record;
+use pod::state::log::source::{Source, merge};
+use pod::state::log::{Place, place};
+use pod::state::records::{STARTED, Started};
+use sys::dirs::Dirs;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher logs [OPTIONS] UUID
+       launcher logs [OPTIONS] --uuid-file=FILE
+
+Prints what the apps of a pod have written that was run with `--detach`, those
+of several in order of time: to standard output and to standard error, each to
+there, byte for byte. To a terminal, control characters are escaped, colours
+among them: what an app has written cannot drive it.
+
+  --app=NAME        only what this app wrote
+  --follow, -f      goes on as the apps do, until the pod is over
+  --format=json     a line for each line, as an object with its `time`, the
+                    `app`, the `stream` (stdout or stderr) and the `text`, all
+                    to standard output. What is no UTF-8 text has, instead of
+                    `text`, its `bytes`, as a list of numbers; what does not
+                    end as a line does is `partial`
+  --format=text     the lines themselves (this is the default)
+  --raw             byte for byte to a terminal, too
+  --since=SPAN|TIME
+                    only what was written since then: `90s`, `1h30m`, or
+                    `2004-05-14T23:11:14Z`
+  --tail=N          only the last N lines of all that would be printed
+  --timestamps      with the time, the app and the stream before each line
+
+Instead of the UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The pod.
+    pub(crate) which: Which,
+    /// Go on until it is over.
+    pub(crate) follow: bool,
+    /// Only this app.
+    pub(crate) app: Option<String>,
+    /// Only what was written then or later, in nanoseconds since 1970.
+    pub(crate) since: u64,
+    /// Only so many lines, the last ones.
+    pub(crate) tail: Option<usize>,
+    /// How it is shown.
+    pub(crate) style: Style,
+    /// Even to a terminal, byte for byte.
+    pub(crate) raw: bool,
+}
+
+/// How what was written is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// As it is.
+    Bare,
+    /// With time, app and stream before each line.
+    Stamped,
+    /// As an object a line.
+    Json,
+}
+
+/// Prints the log of a pod.
+pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let uuid = options.which.find_one(&dirs)?;
+    let pod = kept::open(&dirs, uuid)?;
+    let mut sources = sources(&dirs, &pod, uuid)?;
+    if let Some(app) = &options.app {
+        choose(&mut sources, app, uuid)?;
+    }
+    print(pod, sources, options, uuid)
+}
+
+/// Opens the logs of a pod's apps.
+///
+/// # Errors
+///
+/// Why there are none.
+fn sources(dirs: &Dirs, pod: &OwnedFd, uuid: Uuid) -> Result<Vec<Source>> {
+    let what = || format!("cannot read the log of pod `{uuid}`");
+    let started = read_in(pod, STARTED).context(what)?;
+    let log = started.and_then(|record| Started::read(&record)?.log);
+    let why = match log.map(|log| log.place) {
+        None => "it was not run with `--detach`",
+        Some(Place::Nowhere) => "it was run with `--log=none`",
+        Some(place) => match place::open(dirs, pod.as_fd(), uuid, place).context(what)? {
+            Some(sources) if !sources.is_empty() => return Ok(sources),
+            Some(_) => "its plan says itself where its apps write",
+            None if place == Place::Memory => {
+                "it was kept in memory, which is empty when the host has started"
+            }
+            None => "it was removed",
+        },
+    };
+    Err(Error::invalid(format!("pod `{uuid}` has no log: {why}")))
+}
+
+/// Keeps the log of one app.
+fn choose(sources: &mut Vec<Source>, app: &str, uuid: Uuid) -> Result<()> {
+    let names: Vec<String> = sources
+        .iter()
+        .map(|source| format!("`{}`", source.app))
+        .collect();
+    sources.retain(|source| source.app == app);
+    match sources[..] {
+        [] => {
+            let what = format!("pod `{uuid}` has no log of an app {}", quoted(app));
+            let hint = format!("it has that of {}", names.join(", "));
+            Err(Error::new(Kind::NotFound, what).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints what is there, and follows what is not there yet.
+fn print(pod: OwnedFd, mut sources: Vec<Source>, options: &Options, uuid: Uuid) -> Result<()> {
+    let what = || format!("cannot read the log of pod `{uuid}`");
+    let held = lock::is_held(&pod).context(what)?;
+    // Before the first look, so that nothing happens between the two.
+    let changes = Changes::of_all(sources.iter().map(Source::directory))?;
+    let release = options.follow.then(|| Release::of(pod)).transpose()?;
+    let (out, err) = (io::stdout(), io::stderr());
+    let (mut to_out, mut to_err) = (out.lock(), err.lock());
+    let apps = sources.iter().map(|source| source.app.clone()).collect();
+    let escapes = [out.is_terminal(), err.is_terminal()].map(|terminal| terminal && !options.raw);
+    let mut to_out = Output::new(&mut to_out, escapes[0]);
+    let mut to_err = Output::new(&mut to_err, escapes[1]);
+    let mut printer = Printer::new(apps, options, &mut to_out, &mut to_err);
+    loop {
+        // First, for what was written before the pod was let go of.
+        let over = match &release {
+            Some(release) => release.until(Some(Instant::now()))?,
+            None => !held,
+        };
+        for source in &mut sources {
+            source.look().context(what)?;
+        }
+        let each = &mut |app, record: &Record<'_>| printer.add(app, record);
+        merge(&mut sources, over, each).context(what)?;
+        let follow = release.as_ref().filter(|_| !over);
+        printer.settle(follow.is_some());
+        let gone = match follow {
+            Some(release) if !printer.is_stopped() => {
+                changes.or_gone(release, [out.as_fd(), err.as_fd()])?
+            }
+            _ => true,
+        };
+        if gone {
+            return printer.result();
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! How records are shown: as they are, or line by line.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use crate::cmd::CANNOT_PRINT;
+use crate::cmd::logs::{Options, Style};
+use appc::json::{Object, Value};
+use appc::types::spell_time_exactly;
+use error::{Context as _, Error, Result};
+use pod::state::log::lines::{Line, Lines};
+use pod::state::log::record::{Record, Stream};
+
+/// Most bytes that are put together before they are written.
+const BLOCK: usize = 64 * 1024;
+
+/// Shows the records that it is given.
+pub(super) struct Printer<'a> {
+    /// The names of the apps.
+    apps: Vec<String>,
+    options: &'a Options,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    /// Lines that have not ended.
+    lines: Lines,
+    /// The last lines so far, while it is not known which are the last.
+    tail: Option<VecDeque<Line>>,
+    /// What is not written yet, and where to.
+    pending: (Stream, Vec<u8>),
+    /// Why nothing is written any more: nobody reads it, or it failed.
+    stopped: Option<Option<Error>>,
+}
+
+impl<'a> Printer<'a> {
+    /// Makes one that has shown nothing.
+    pub(super) fn new(
+        apps: Vec<String>,
+        options: &'a Options,
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+    ) -> Self {
+        Self {
+            apps,
+            options,
+            out,
+            err,
+            lines: Lines::default(),
+            tail: options.tail.map(|_| VecDeque::new()),
+            pending: (Stream::Out, Vec::new()),
+            stopped: None,
+        }
+    }
+
+    /// Takes what an app wrote. Breaks off if nothing is written any more.
+    pub(super) fn add(&mut self, app: usize, record: &Record<'_>) -> ControlFlow<()> {
+        if record.time < self.options.since {
+        } else if self.options.style == Style::Bare && self.tail.is_none() {
+            self.write(record.stream, record.data);
+        } else {
+            let mut ended = Vec::new();
+            self.lines.add(app, record, &mut |line| ended.push(line));
+            for line in ended {
+                self.line(line);
+            }
+        }
+        match self.stopped {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    }
+
+    /// All records that there are were added: writes what is to be shown of
+    /// them. Lines that have not ended do so in time, if there is more to come.
+    pub(super) fn settle(&mut self, more: bool) {
+        // What is shown as it is need not be whole.
+        let bare = self.options.style == Style::Bare && self.tail.is_some();
+        if bare || !more {
+            for line in self.lines.rest() {
+                self.line(line);
+            }
+        }
+        for line in self.tail.take().into_iter().flatten() {
+            self.show(&line);
+        }
+        self.flush();
+    }
+
+    /// Tells whether nothing is written any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// Returns what has become of it. That nobody reads it any more is no error.
+    pub(super) fn result(self) -> Result<()> {
+        self.stopped.flatten().map_or(Ok(()), Err)
+    }
+
+    fn line(&mut self, line: Line) {
+        let most = self.options.tail.unwrap_or_default();
+        match &mut self.tail {
+            Some(tail) => {
+                tail.push_back(line);
+                if tail.len() > most {
+                    tail.pop_front();
+                }
+            }
+            None => self.show(&line),
+        }
+    }
+
+    fn show(&mut self, line: &Line) {
+        let app = self.apps.get(line.app).map_or("", String::as_str);
+        let end: &[u8] = if line.ended { b"\n" } else { b"" };
+        let (stream, parts) = match self.options.style {
+            Style::Bare => (line.stream, [&line.text[..], end].concat()),
+            Style::Stamped => {
+                let (time, stream) = (spell_time_exactly(line.time), line.stream.name());
+                let stamp = format!("{time} {app} {stream} ");
+                (line.stream, [stamp.as_bytes(), &line.text, b"\n"].concat())
+            }
+            Style::Json => (Stream::Out, format!("{}\n", json(app, line)).into_bytes()),
+        };
+        self.write(stream, &parts);
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        if self.pending.0 != stream || self.pending.1.len() + bytes.len() > BLOCK {
+            self.flush();
+        }
+        self.pending.0 = stream;
+        self.pending.1.extend_from_slice(bytes);
+    }
+
+    fn flush(&mut self) {
+        let (stream, bytes) = (self.pending.0, std::mem::take(&mut self.pending.1));
+        if bytes.is_empty() || self.is_stopped() {
+            return;
+        }
+        let (to, what) = match stream {
+            Stream::Out | Stream::Terminal => (&mut self.out, CANNOT_PRINT),
+            Stream::Err => (&mut self.err, "cannot write to the standard error"),
+        };
+        let written = to.write_all(&bytes).and_then(|()| to.flush());
+        self.stopped = match written {
+            Ok(()) => None,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(None),
+            Err(error) => Some(Err::<(), _>(error).context(|| what).err()),
+        };
+    }
+}
+
+fn json(app: &str, line: &Line) -> Value {
+    let object = Object::new()
+        .with("time", spell_time_exactly(line.time))
+        .with("app", app)
+        .with("stream", line.stream.name());
+    let bytes = || {
+        Value::List(
+            line.text
+                .iter()
+                .map(|&byte| u32::from(byte).into())
+                .collect(),
+        )
+    };
+    let object = match std::str::from_utf8(&line.text) {
+        Ok(text) => object.with("text", text),
+        Err(_) => object.with("bytes", bytes()),
+    };
+    object
+        .with_some("partial", (!line.ended).then_some(true))
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::which::Which;
+    use Stream::{Err as E, Out as O, Terminal as T};
+
+    fn options(style: Style, tail: Option<usize>) -> Options {
+        Options {
+            which: Which::default(),
+            follow: false,
+            app: None,
+            since: 2_000_000_000,
+            tail,
+            style,
+            raw: false,
+        }
+    }
+
+    type Records<'a> = &'a [(usize, Stream, &'a [u8])];
+
+    /// What is shown of records of one second each, and then of more.
+    fn shown(
+        style: Style,
+        tail: Option<usize>,
+        first: Records<'_>,
+        more: Records<'_>,
+    ) -> [String; 2] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let options = options(style, tail);
+        let apps = vec!["web".to_owned(), "db".to_owned()];
+        let mut printer = Printer::new(apps, &options, &mut out, &mut err);
+        let mut time = 0;
+        for (records, follow) in [(first, !more.is_empty()), (more, false)] {
+            for &(app, stream, data) in records {
+                time += 1_000_000_000;
+                let record = Record { time, stream, data };
+                assert!(printer.add(app, &record).is_continue());
+            }
+            printer.settle(follow);
+        }
+        assert!(printer.result().is_ok());
+        [out, err].map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    const ALL: Records<'_> = &[
+        (0, O, b"too old\n"),
+        (0, O, b"a\nb"),
+        (1, E, b"x\n"),
+        (1, T, b"y\n"),
+        (0, O, b"c\nd"),
+    ];
+
+    #[test]
+    fn what_is_shown_bare_is_shown_as_it_is() {
+        assert_eq!(shown(Style::Bare, None, ALL, &[]), ["a\nby\nc\nd", "x\n"]);
+        let more: Records<'_> = &[(0, O, b"\xff\0")];
+        assert_eq!(
+            shown(Style::Bare, None, ALL, more)[0],
+            "a\nby\nc\nd\u{fffd}\0"
+        );
+    }
+
+    #[test]
+    fn the_last_lines_are_those_of_all_apps() {
+        let tail = |number, more| shown(Style::Bare, Some(number), ALL, more);
+        assert_eq!(tail(0, &[]), ["", ""]);
+        assert_eq!(tail(1, &[]), ["d", ""]);
+        assert_eq!(tail(3, &[]), ["y\nbc\nd", ""]);
+        assert_eq!(tail(4, &[]), ["y\nbc\nd", "x\n"]);
+        assert_eq!(tail(9, &[]), ["a\ny\nbc\nd", "x\n"]);
+        assert_eq!(tail(1, &[(0, O, b"e\n"), (1, E, b"f")]), ["de\n", "f"]);
+    }
+
+    #[test]
+    fn a_stamp_stands_before_each_whole_line() {
+        let [out, err] = shown(Style::Stamped, None, ALL, &[(0, O, b"e\nf")]);
+        assert_eq!(
+            out,
+            "1970-01-01T00:00:02.000000000Z web stdout a\n\
+             1970-01-01T00:00:04.000000000Z db tty y\n\
+             1970-01-01T00:00:02.000000000Z web stdout bc\n\
+             1970-01-01T00:00:05.000000000Z web stdout de\n\
+             1970-01-01T00:00:06.000000000Z web stdout f\n"
+        );
+        assert_eq!(err, "1970-01-01T00:00:03.000000000Z db stderr x\n");
+        let [out, _] = shown(Style::Stamped, Some(1), ALL, &[(0, O, b"e\nf")]);
+        assert_eq!(
+            out,
+            "1970-01-01T00:00:02.000000000Z web stdout bc\n\
+             1970-01-01T00:00:05.000000000Z web stdout de\n\
+             1970-01-01T00:00:06.000000000Z web stdout f\n"
+        );
+    }
+
+    #[test]
+    fn an_object_is_a_line_and_loses_no_byte() {
+        let records: Records<'_> = &[
+            (0, O, b""),
+            (0, O, b"\"a\"\x1b\n"),
+            (1, E, b"\xff1\n"),
+            (1, E, "ä".as_bytes()),
+        ];
+        let [out, err] = shown(Style::Json, None, records, &[]);
+        assert_eq!(
+            out,
+            r#"{"time":"1970-01-01T00:00:02.000000000Z","app":"web","stream":"stdout","text":"\"a\"\u001b"}
+{"time":"1970-01-01T00:00:03.000000000Z","app":"db","stream":"stderr","bytes":[255,49]}
+{"time":"1970-01-01T00:00:04.000000000Z","app":"db","stream":"stderr","text":"ä","partial":true}
+"#
+        );
+        assert_eq!(err, "");
+    }
+
+    /// Takes nothing.
+    struct Refusing(io::ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error_and_a_full_disk_is_one() {
+        for (kind, said) in [
+            (io::ErrorKind::BrokenPipe, None),
+            (
+                io::ErrorKind::StorageFull,
+                Some("cannot write to the standard output: no storage space"),
+            ),
+        ] {
+            let options = options(Style::Bare, None);
+            let (mut out, mut err) = (Refusing(kind), io::sink());
+            let mut printer = Printer::new(Vec::new(), &options, &mut out, &mut err);
+            let record = Record {
+                time: u64::MAX,
+                stream: O,
+                data: b"x",
+            };
+            assert!(printer.add(0, &record).is_continue());
+            printer.settle(true);
+            assert!(printer.is_stopped() && printer.add(0, &record).is_break());
+            let result = printer.result().err().map(|error| error.to_string());
+            assert_eq!(result.as_deref(), said);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The verbs: each takes checked options, calls the pipeline, and gives its result.
+
+pub(crate) mod attach;
+pub(crate) mod collect;
+pub(crate) mod detach;
+pub(crate) mod enter;
+pub(crate) mod export;
+pub(crate) mod fetch;
+pub(crate) mod finish;
+pub(crate) mod help;
+pub(crate) mod image;
+mod interactive;
+mod json;
+pub(crate) mod kept;
+mod launch;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod pause;
+pub(crate) mod piped;
+pub(crate) mod plan;
+pub(crate) mod prepare;
+pub(crate) mod remove;
+mod request;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod signature;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod table;
+pub(crate) mod trust;
+pub(crate) mod validate;
+pub(crate) mod version;
+pub(crate) mod which;
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write};
+
+use error::quote::{escaped_lines, shown};
+use error::{Context as _, Error, Result};
+
+/// The program that executes plans, as the build script embedded it.
+static STAGE1_INIT: &[u8] = include_bytes!(env!("STAGE1_INIT"));
+
+/// Status of commands that exit with an app's status, when they fail themselves.
+pub(crate) const OURS: u8 = 125;
+
+/// Says to the caller what is worth knowing and is no error.
+fn say(notes: &[String]) {
+    for note in notes {
+        line(&shown(note));
+    }
+}
+
+fn line(text: &dyn Display) {
+    // In one call, so that no line of an app gets into it. Where not even this
+    // can be written there is nobody to hear it.
+    let _ = std::io::stderr().write_all(format!("launcher: {text}\n").as_bytes());
+}
+
+/// Says that what follows is the app's, as the ancestor does.
+fn mark() {
+    let _ = std::io::stderr().write_all(b"--- 8< ---\n");
+}
+
+/// Says a failure.
+pub(crate) fn complain(error: &Error) {
+    line(error);
+}
+
+/// Says all failures but the last, which the caller gets to say.
+fn last_of(mut failures: Vec<Error>) -> Result<()> {
+    let last = failures.pop();
+    for error in failures {
+        complain(&error);
+    }
+    last.map_or(Ok(()), Err)
+}
+
+const CANNOT_PRINT: &str = "cannot write to the standard output";
+
+/// Prints a result, which can drive no terminal whatever has got into it.
+fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    out.write_all(escaped_lines(text.as_bytes()).as_bytes())
+        .context(|| CANNOT_PRINT)
+}
+
+/// Prints a JSON document on the standard output, byte for byte; to a terminal,
+/// with the same meaning, and nothing in it that could drive that.
+fn print_document(out: &mut dyn Write, document: &[u8]) -> Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => print(
+            out,
+            &appc::json::escaped(&String::from_utf8_lossy(document)),
+        ),
+        false => out.write_all(document).context(|| CANNOT_PRINT),
+    }
+}

@@ -1,0 +1,117 @@
+//! `--pipe-output`: what the apps write goes through pipes, from which this
+//! process copies it to the caller's streams.
+//!
+//! Without it an app has these streams themselves, and opens through
+//! /proc/self/fd once more what they lead to: a file also to read or to empty
+//! it. That costs nothing, and is what people expect of a terminal; this costs a
+//! launcher that stays.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use crate::cmd::OURS;
+use crate::cmd::interactive::pass_on;
+use error::{Context as _, Result};
+use sys::signals::Signals;
+
+/// The option.
+pub(crate) const OPTION: &str = "--pipe-output";
+
+/// What ends a command, or means something to an app.
+const PASSED_ON: &[Signal] = &[
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::WINCH,
+];
+
+/// Runs the same command without the option, copies what it writes, and returns
+/// its status. `words` are those of the command line.
+///
+/// # Errors
+///
+/// The command cannot be started.
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
+    let what = || "cannot put pipes before the standard streams";
+    let signals = Signals::take(PASSED_ON)?;
+    // Only the first can be the option: behind it are the words of apps.
+    let mut words: Vec<OsString> = words.collect();
+    if let Some(at) = words.iter().position(|word| word == OPTION) {
+        words.remove(at);
+    }
+    let mut child = Command::new("/proc/self/exe")
+        .arg0("launcher")
+        .args(words)
+        // What a terminal sends is passed on, so that it does not come twice.
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(what)?;
+    let (over, writer) = io::pipe().context(what)?;
+    for stream in [
+        child.stdout.take().map(|from| copier(from, io::stdout())),
+        child.stderr.take().map(|from| copier(from, io::stderr())),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        let writer = writer.try_clone().context(what)?;
+        let copy = move || {
+            stream();
+            drop(writer);
+        };
+        std::thread::Builder::new().spawn(copy).context(what)?;
+    }
+    drop(writer);
+    while !is_over(&signals, &over).context(what)? {
+        for signal in signals.next() {
+            pass_on(&child, signal);
+        }
+    }
+    let status = child.wait().context(what)?;
+    let status = status.code().or(status.signal().map(|signal| 128 + signal));
+    Ok(status
+        .and_then(|status| u8::try_from(status).ok())
+        .unwrap_or(OURS))
+}
+
+/// Copies all that there is, as it comes. Who writes learns it from the pipe if
+/// nobody reads any more.
+fn copier(
+    mut from: impl Read + Send + 'static,
+    mut to: impl Write + Send + 'static,
+) -> Box<dyn FnOnce() + Send> {
+    Box::new(move || {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            let written = to.write_all(&buffer[..length]).and_then(|()| to.flush());
+            if written.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Waits for a signal, or until nothing is copied any more; tells whether that is so.
+fn is_over(signals: &Signals, over: &io::PipeReader) -> rustix::io::Result<bool> {
+    let mut polled = [
+        PollFd::from_borrowed_fd(over.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+    ];
+    match rustix::event::poll(&mut polled, None) {
+        Ok(_) => Ok(!polled[0].revents().is_empty()),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}

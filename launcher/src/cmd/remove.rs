@@ -1,0 +1,88 @@
+//! `launcher rm`: removes pods.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cmd::which::Which;
+use crate::cmd::{last_of, print, stop};
+use appc::types::Uuid;
+use error::{Error, Kind, Result};
+use pod::runtime::status::{self, Phase};
+use pod::runtime::teardown;
+use pod::state::directory;
+use pod::state::lock::Release;
+use sys::dirs::{Dirs, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher rm [--force] UUID...
+       launcher rm [--force] --uuid-file=FILE
+
+Removes pods that do not run, with all that their apps wrote.
+
+  --force           kills pods that run
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// The states out of which a pod can be removed, the last first: one that
+/// moves on meanwhile is met again.
+const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+
+/// Removes pods. One that cannot be removed does not keep the others.
+pub(crate) fn run(dir: &Path, which: &Which, force: bool, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let mut failures = Vec::new();
+    for uuid in which.find(&dirs)? {
+        match remove(&dirs, uuid, force) {
+            Ok(()) => print(out, &format!("removed {uuid}\n"))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    last_of(failures)
+}
+
+fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
+    let what = || format!("cannot remove pod `{uuid}`");
+    let mut killed = false;
+    while !claim(dirs, uuid)? {
+        let error = match status::read(dirs, uuid)?.map(|pod| pod.phase) {
+            Some(Phase::Running) if force => {
+                stop::kill_one(dirs, uuid)?;
+                killed = true;
+                continue;
+            }
+            // Who ran it may still be at writing down how it ended.
+            Some(Phase::Exited | Phase::Aborted) => {
+                if let Some(pod) = directory::open_in(dirs, State::Exited, uuid)? {
+                    Release::of(pod)?.until(None)?;
+                }
+                continue;
+            }
+            // It was not kept.
+            None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) if killed => return Ok(()),
+            None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
+                Kind::NotFound,
+                format!("pod `{uuid}` was removed meanwhile"),
+            ),
+            Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
+                .hint("`launcher stop` ends it, and `--force` kills it"),
+            Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
+            Some(_) => Error::invalid(format!("{}: it is in use", what())),
+        };
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Removes a pod unless somebody has its lock; tells whether it did.
+fn claim(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    for state in STATES {
+        if let Some(_claim) = teardown::claim(dirs, state, uuid)? {
+            teardown::remove(dirs, state, uuid)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,168 @@
+//! Completes what was asked for with what only the host knows: files of
+//! variables, the caller's environment, a pod manifest, a time zone.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::cmd::run::Options;
+use appc::manifest::PodManifest;
+use appc::manifest::app::{Variable, variable_name};
+use appc::manifest::template::{self, Find};
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use image::store::images::{Image, Store, WAIVE};
+use pod::spec::environment;
+use pod::spec::request::{Request, Sourced, check_variable};
+use sys::timezone;
+
+/// Largest pod manifest, in bytes.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// Largest file of variables, in bytes.
+const VARIABLES_LIMIT: u64 = 1 << 20;
+
+/// Completes a request, but for a pod manifest.
+pub(super) fn complete(options: Options) -> Result<Request> {
+    let mut request = options.request;
+    for file in &options.files {
+        let what = || format!("cannot read the variables of `{}`", file.display());
+        let bytes = read(file, VARIABLES_LIMIT).context(what)?;
+        for variable in environment::file(&bytes).context(what)? {
+            check_variable(&variable).context(what)?;
+            let variable = Sourced::new(variable, "option --set-env-file");
+            request.variables.push(variable);
+        }
+    }
+    let set = options.set.into_iter();
+    request
+        .variables
+        .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
+    request.inherited = inherited(options.inherit, request.interactive);
+    request.zone = options
+        .timezone
+        .as_deref()
+        .map(timezone::find)
+        .transpose()?;
+    Ok(request)
+}
+
+/// Adds a pod manifest, and finds the images of its apps in the store.
+pub(super) fn add_manifest(
+    request: &mut Request,
+    file: &Path,
+    store: &Store<'_>,
+) -> Result<Vec<Image>> {
+    let manifest = read_manifest(file, &|name, labels| {
+        if let Some(id) = store.find(name, labels)? {
+            return Ok(id);
+        }
+        let error = |what| Error::new(Kind::NotFound, what);
+        Err(match store.doubt(name, labels)? {
+            Some(doubt) => error(format!("image `{name}` is in the store: {doubt}")).hint(WAIVE),
+            None => error(format!(
+                "image `{name}` is not in the store, or not with all labels"
+            ))
+            .hint("`launcher image list` lists the images"),
+        })
+    })?;
+    let images = manifest.apps.iter().map(|app| {
+        let (name, id) = (&app.name, &app.image.id);
+        store.image(id)?.ok_or_else(|| {
+            let called = app.image.name.as_ref();
+            let called = called.map_or(String::new(), |called| format!(" (`{called}`)"));
+            Error::new(
+                Kind::NotFound,
+                format!("app `{name}` runs from image `{id}`{called}, which is not in the store"),
+            )
+            .hint("`launcher image list` lists the images")
+        })
+    });
+    let images = images.collect::<Result<_>>()?;
+    request.add_manifest(manifest);
+    Ok(images)
+}
+
+/// Reads a pod manifest, and says what is odd about it.
+fn read_manifest(file: &Path, find: Find<'_>) -> Result<PodManifest> {
+    let what = || format!("cannot read pod manifest `{}`", file.display());
+    let bytes = read(file, MANIFEST_LIMIT).context(what)?;
+    let checked = template::read(&bytes, find).context(what)?;
+    crate::cmd::say(&checked.warnings);
+    Ok(checked.value)
+}
+
+/// Writes the UUID of a pod for other programs, to a file that is made for it,
+/// or was made for that of an earlier pod.
+pub(super) fn save_uuid(path: &Path, uuid: Uuid) -> Result<()> {
+    let what = || format!("cannot write the UUID to `{}`", path.display());
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
+    let mode = Mode::from_raw_mode(0o644);
+    let mut file = match rustix::fs::open(path, flags | OFlags::CLOEXEC, mode) {
+        Err(Errno::EXIST) => file_of_uuid(path).context(what)?,
+        made => File::from(made.context(what)?),
+    };
+    file.write_all(format!("{uuid}\n").as_bytes()).context(what)
+}
+
+/// Opens a file in which there is nothing, or a UUID: that is what somebody
+/// gives who uses the option time and again. Anything else is not ours to
+/// write over, nor what somebody else has put there: a link leads to a file
+/// that the caller has not named.
+fn file_of_uuid(path: &Path) -> Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut file = match rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::LOOP) => return Err(Error::invalid("it is a link")),
+        file => File::from(file.context(|| "it exists, and cannot be opened")?),
+    };
+    let status = file.metadata().context(|| "cannot look at it")?;
+    let owner = rustix::process::geteuid().as_raw();
+    if !status.is_file() || status.uid() != owner || status.nlink() > 1 {
+        let what = "it exists, and is no file of the caller's own with no other name";
+        return Err(Error::invalid(what));
+    }
+    let mut text = String::new();
+    let read = (&mut file).take(UUID_LIMIT).read_to_string(&mut text);
+    if read.is_err() || !(text.is_empty() || Uuid::parse(text.trim_end()).is_ok()) {
+        return Err(Error::invalid(
+            "it exists, and something else than a UUID is in it",
+        ));
+    }
+    let emptied = file.set_len(0).and_then(|()| file.rewind());
+    emptied.context(|| "cannot empty it")?;
+    Ok(file)
+}
+
+/// Longer is no file with a UUID.
+const UUID_LIMIT: u64 = 64;
+
+/// The caller's variables, those left out whose name or value no manifest
+/// could have; with a terminal at least the one that says what terminal it is.
+fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
+    let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
+        let name = variable_name(pair.0.to_str()?).ok()?;
+        let value = pair.1.into_string().ok()?;
+        let reason = match all {
+            true => "option --inherit-env",
+            false if terminal && name == "TERM" => "option --interactive",
+            false => return None,
+        };
+        Some(Sourced::new(Variable { name, value }, reason))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn read(file: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).context(|| "cannot open it")?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(opened, limit + 1), &mut bytes)
+        .context(|| "cannot read it")?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::invalid(format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,128 @@
+//! Serves the metadata of a pod while its apps ask for it. `stage1-init`
+//! executes the launcher for this when somebody connects to the socket, which
+//! is then its standard input; nobody types this command, so no help lists it.
+
+use std::net::TcpListener;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{Gid, Uid};
+
+use crate::cmd::complain;
+use appc::json::{self, Object, Value};
+use appc::manifest::pod::PodApp;
+use appc::manifest::{ImageManifest, PodManifest};
+use appc::types::Uuid;
+use error::{Context as _, Result};
+use image::store::images::Store;
+use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
+use pod::runtime::serve::serve;
+use pod::state::{directory, secret};
+use sys::dirs::{Dirs, State};
+
+/// Answers until nobody has asked for a while. Where what the pod is made of
+/// cannot be read, says so, to the apps as well: they wait for an answer.
+///
+/// # Errors
+///
+/// The socket fails.
+pub(crate) fn run(dir: &Path, uuid: Uuid) -> Result<()> {
+    Dirs::open(dir)
+        .and_then(|dirs| answer(&dirs, uuid))
+        // Whoever asks next is the reason to execute this again.
+        .inspect_err(|_| std::thread::sleep(PAUSE))
+}
+
+/// How long it takes at least from one failure to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+
+fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let metadata = metadata(dirs, uuid).inspect_err(complain).ok();
+    let answer = |request: Request<'_>| match &metadata {
+        Some(metadata) => metadata.answer(request),
+        None => Response::refusal(503, "the metadata of the pod cannot be read"),
+    };
+    let input = std::io::stdin();
+    let socket = input.as_fd().try_clone_to_owned();
+    let listener = TcpListener::from(socket.context(|| "cannot use the socket")?);
+    give_up_everything()?;
+    serve(&listener, &answer)
+}
+
+/// Reads all that can be asked for.
+fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
+    let what = || format!("cannot read the manifest of pod `{uuid}`");
+    let text = directory::read(dirs, State::Run, uuid, "pod")?;
+    let pod = PodManifest::parse(&text).context(what)?.value;
+    let store = Store::open(dirs)?;
+    let apps = pod.apps.iter().map(|app| of_app(&store, app));
+    let annotations = json::parse(&text).context(what)?;
+    // As the manifest has them: where it has none, that is `null`.
+    let annotations = match annotations.get("annotations") {
+        Some(value) => value.to_string(),
+        None => Value::Null.to_string(),
+    };
+    let key = secret::ensure(dirs)?;
+    Ok(Metadata {
+        token: secret::token(&key, uuid),
+        uuid,
+        apps: apps.collect::<Result<_>>()?,
+        annotations: annotations.into_bytes(),
+        manifest: text,
+        key,
+    })
+}
+
+fn of_app(store: &Store<'_>, app: &PodApp) -> Result<AppMetadata> {
+    let id = &app.image.id;
+    let image_manifest = store.manifest(id)?;
+    let image = ImageManifest::parse(&image_manifest)
+        .context(|| format!("cannot read the manifest of image `{id}`"))?
+        .value;
+    let annotations = image.annotations.overridden_by(&app.annotations);
+    let annotations = annotations.iter().map(|annotation| {
+        Object::new()
+            .with("name", annotation.name.as_str())
+            .with("value", annotation.value.as_str())
+            .into()
+    });
+    let annotations: Vec<Value> = annotations.collect();
+    Ok(AppMetadata {
+        name: app.name.to_string(),
+        annotations: Value::List(annotations).to_string().into_bytes(),
+        image_manifest,
+        image_id: id.to_string(),
+    })
+}
+
+/// Nobody, by numbers.
+const NOBODY: u32 = 65_534;
+
+/// From here on apps are listened to, and so this process can do nothing any
+/// more but that: it is nobody, gains nothing by executing, makes no process,
+/// writes no file, and has bounded memory.
+fn give_up_everything() -> Result<()> {
+    let what = || "cannot give up privileges";
+    for (resource, wanted) in [
+        (Resource::Fsize, 0),
+        (Resource::Nofile, 128),
+        (Resource::As, 256 << 20),
+        (Resource::Nproc, 0),
+    ] {
+        // Where the caller allows less, that is it.
+        let allowed = rustix::process::getrlimit(resource).maximum;
+        let most = Some(allowed.map_or(wanted, |allowed| allowed.min(wanted)));
+        let limit = Rlimit {
+            current: most,
+            maximum: most,
+        };
+        rustix::process::setrlimit(resource, limit).context(what)?;
+    }
+    rustix::thread::set_no_new_privs(true).context(what)?;
+    rustix::thread::set_thread_groups(&[]).context(what)?;
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).context(what)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).context(what)
+}

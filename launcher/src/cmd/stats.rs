@@ -1,0 +1,204 @@
+//! `launcher stats`: how much pods use, as a table or as JSON.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cmd::status::running;
+use crate::cmd::table::{Format, columns, size};
+use crate::cmd::which::Which;
+use crate::cmd::{last_of, print};
+use appc::json::{Object, Value};
+use appc::types::Uuid;
+use error::{Error, Result};
+use pod::runtime::inside::Processes;
+use pod::runtime::stats::{Measured, Usage, measure};
+use pod::runtime::status;
+use pod::state::find;
+use sys::dirs::{Dirs, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher stats [--no-legend] [--format=text|json|json-pretty] [UUID...]
+       launcher stats [...] --uuid-file=FILE
+
+Tells how much pods that run use, or these: processor time, memory, its limit
+and its peak, processes, and bytes read from and written to disks. Of a pod with
+several apps there is a line for all of it and one for each app.
+
+What the cgroups of a pod tell counts: those that it has for its limits. Else
+its processes are added up; memory that several share then counts once, where
+the kernel can tell. What nobody tells is `-`, and absent in JSON, where sizes
+are in bytes and times in nanoseconds.
+
+  --no-legend       without the line that names the columns
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The pods; all that run, if none is named.
+    pub(crate) which: Which,
+    /// A line that names the columns.
+    pub(crate) legend: bool,
+    /// As text or JSON.
+    pub(crate) format: Format,
+}
+
+/// Measures, and prints. A pod that cannot be measured does not hide the others.
+pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
+    let mut failures = Vec::new();
+    let pods = pods(&Dirs::look(dir)?, &options.which, &mut failures)?;
+    if pods.is_empty() && !failures.is_empty() {
+        return last_of(failures);
+    }
+    let json = || Value::List(pods.iter().map(|pod| json(pod).into()).collect());
+    let text = match options.format {
+        Format::Text => table(&pods, options.legend),
+        Format::Json => format!("{}\n", json()),
+        Format::JsonPretty => format!("{:#}\n", json()),
+    };
+    print(out, &text)?;
+    last_of(failures)
+}
+
+fn pods(dirs: &Dirs, which: &Which, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
+    let all = which.is_empty();
+    let uuids: Vec<Uuid> = match all {
+        true => find::all(dirs, &[State::Run])?.into_keys().collect(),
+        false => which.find(dirs)?,
+    };
+    let mut found = Vec::new();
+    for uuid in uuids {
+        match running(dirs, uuid, "measure") {
+            Ok(Some(pod)) => found.push(pod),
+            // Of all that run, one that does not is none.
+            _ if all => {}
+            Ok(None) => failures.push(Error::invalid(format!("pod `{uuid}` is over already"))),
+            Err(error) => failures.push(error),
+        }
+    }
+    status::observe(&mut found)?;
+    found.sort_by_key(|pod| pod.started.as_ref().map(|started| started.time));
+    let processes = Processes::look()?;
+    let mut measured = Vec::new();
+    for pod in &found {
+        match measure(dirs, pod, &processes) {
+            Ok(pod) => measured.push(pod),
+            Err(error) => failures.push(error),
+        }
+    }
+    Ok(measured)
+}
+
+fn table(pods: &[Measured], legend: bool) -> String {
+    let titles = [
+        "UUID",
+        "APP",
+        "CPU",
+        "MEMORY",
+        "LIMIT",
+        "PEAK",
+        "PROCESSES",
+        "READ",
+        "WRITTEN",
+    ];
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    if legend {
+        lines.push(titles.map(str::to_owned).into());
+    }
+    for pod in pods {
+        let uuid: String = pod.uuid.to_string().chars().take(8).collect();
+        match &pod.apps[..] {
+            [(app, usage)] => lines.push(line(uuid, app, usage)),
+            apps => {
+                lines.push(line(uuid, "", &pod.whole));
+                let of_app = |(app, usage): &(String, Usage)| line(String::new(), app, usage);
+                lines.extend(apps.iter().map(of_app));
+            }
+        }
+    }
+    columns(&lines)
+}
+
+fn line(uuid: String, app: &str, usage: &Usage) -> Vec<String> {
+    let size = |bytes: Option<u64>| bytes.map_or_else(unknown, size);
+    let processes = usage.processes.map(|count| count.to_string());
+    vec![
+        uuid,
+        app.to_owned(),
+        usage.cpu.map_or_else(unknown, spell),
+        size(usage.memory),
+        size(usage.memory_limit),
+        size(usage.memory_peak),
+        processes.unwrap_or_else(unknown),
+        size(usage.read),
+        size(usage.written),
+    ]
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+/// Spells a time for people, of nanoseconds.
+fn spell(nanoseconds: u64) -> String {
+    let seconds = nanoseconds / 1_000_000_000;
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds}.{:02}s", nanoseconds / 10_000_000 % 100),
+        (0, minutes) => format!("{minutes}m{:02}s", seconds % 60),
+        (hours, minutes) => format!("{hours}h{minutes:02}m"),
+    }
+}
+
+fn json(pod: &Measured) -> Object {
+    let apps = pod.apps.iter().map(|(name, usage)| {
+        let app = Object::new().with("name", name.as_str());
+        figures(app, usage)
+    });
+    let whole = Object::new()
+        .with("uuid", pod.uuid.to_string())
+        .with_some("name", pod.name.as_deref());
+    figures(whole, &pod.whole).with_items("apps", apps)
+}
+
+fn figures(object: Object, usage: &Usage) -> Object {
+    object
+        .with_some("cpu_time", usage.cpu)
+        .with_some("memory", usage.memory)
+        .with_some("memory_limit", usage.memory_limit)
+        .with_some("memory_peak", usage.memory_peak)
+        .with_some("processes", usage.processes)
+        .with_some("read_bytes", usage.read)
+        .with_some("written_bytes", usage.written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_spelled_for_people() {
+        for (nanoseconds, expected) in [
+            (0, "0.00s"),
+            (19_999_999, "0.01s"),
+            (59_999_999_999, "59.99s"),
+            (60_000_000_000, "1m00s"),
+            (3_599_000_000_000, "59m59s"),
+            (3_600_000_000_000, "1h00m"),
+            (360_059_000_000_000, "100h00m"),
+        ] {
+            assert_eq!(spell(nanoseconds), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_number() {
+        let cells = line("u".to_owned(), "a", &Usage::default());
+        assert_eq!(cells, ["u", "a", "-", "-", "-", "-", "-", "-", "-"]);
+        let object = figures(Object::new(), &Usage::default());
+        assert_eq!(Value::from(object).to_string(), "{}");
+    }
+}

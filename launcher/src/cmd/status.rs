@@ -1,0 +1,267 @@
+//! `launcher status`: what is known of a pod; waits for it, if wanted.
+
+use std::io::Write;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cmd::table::Format;
+use crate::cmd::which::Which;
+use crate::cmd::{json, print};
+use appc::types::{Uuid, spell_time};
+use error::quote::escaped;
+use error::{Error, Result};
+use pod::runtime::status::{self, App, Phase, Status};
+use pod::state::directory;
+use pod::state::lock::{Changes, Release, Woken};
+use sys::dirs::{Dirs, State};
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher status [--wait[=SPAN]] [--wait-ready[=SPAN]]
+                       [--format=text|json|json-pretty] UUID
+       launcher status [...] --uuid-file=FILE
+
+Prints what is known of a pod, as lines of KEY=VALUE: its state (see `launcher
+help list`), its name, when it was created and started and when it ended, its
+networks and its process while it runs, whether it has exited and with which
+status, and its limits; and of each app
+
+  app-NAME=STATUS          how it ended: 128 more than the signal's number if
+                           one ended it, which then is named
+  app-NAME.signal=SIGNAL
+  app-NAME.pid=PID         its process on the host, while it runs
+  app-NAME.mount=volume=VOLUME,target=PATH,kind=KIND[,source=PATH],readOnly=BOOL
+                           what it mounts: of kind `host`, or `empty`
+  app-NAME.limit.LIMIT=NUMBER
+                           how much it may use: cpu_millis (thousandths of a
+                           processor), memory in bytes, and others
+
+  --wait            waits first until the pod is over, or for a SPAN of time:
+                    90s, 30m, 1h30m. If it is not over then, fails
+  --wait-ready      the same, until all apps have been started
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What is to be waited for, and for how long at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Nothing.
+    #[default]
+    No,
+    /// For as long as it takes.
+    Ever,
+    /// So long.
+    For(Duration),
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The pod.
+    pub(crate) which: Which,
+    /// Wait until it is over.
+    pub(crate) over: Wait,
+    /// Wait until its apps have been started.
+    pub(crate) ready: Wait,
+    /// As text or JSON.
+    pub(crate) format: Format,
+}
+
+/// Tells of the pod.
+///
+/// # Errors
+///
+/// There is none; what was waited for has not come. What is known is printed
+/// all the same.
+pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let uuid = options.which.find_one(&dirs)?;
+    let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
+    let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
+    let waited = wait(&dirs, &mut pod, options);
+    status::observe(std::slice::from_mut(&mut pod))?;
+    print(
+        out,
+        &match options.format {
+            Format::Text => text(&pod),
+            Format::Json => format!("{}\n", json::pod(&pod)),
+            Format::JsonPretty => format!("{:#}\n", json::pod(&pod)),
+        },
+    )?;
+    waited
+}
+
+fn wait(dirs: &Dirs, pod: &mut Status, options: &Options) -> Result<()> {
+    if let Some(deadline) = options.ready.deadline() {
+        until_ready(dirs, pod, deadline)?;
+    }
+    if let Some(deadline) = options.over.deadline() {
+        until_over(dirs, pod, deadline)?;
+    }
+    Ok(())
+}
+
+impl Wait {
+    /// Returns until when to wait, if at all.
+    fn deadline(self) -> Option<Option<Instant>> {
+        match self {
+            Self::No => None,
+            Self::Ever => Some(None),
+            Self::For(span) => Some(Instant::now().checked_add(span)),
+        }
+    }
+}
+
+/// Waits until a pod is over.
+fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
+    let uuid = pod.uuid;
+    while !pod.phase.is_over() {
+        if let Some(directory) = busy(dirs, pod)?
+            && !Release::of(directory)?.until(deadline)?
+        {
+            return Err(Error::invalid(format!("pod `{uuid}` is not over yet")));
+        }
+        look_again(dirs, pod)?;
+    }
+    Ok(())
+}
+
+/// Waits until all apps of a pod have been started.
+fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
+    let uuid = pod.uuid;
+    while !pod.ready {
+        if pod.phase.is_over() {
+            let what = format!("pod `{uuid}` is over, and not all of its apps were started");
+            return Err(Error::invalid(what));
+        }
+        if let Some(directory) = busy(dirs, pod)? {
+            let changes = Changes::of(&directory)?;
+            let release = Release::of(directory)?;
+            look_again(dirs, pod)?;
+            while !pod.ready && !pod.phase.is_over() {
+                match changes.or(release.as_fd(), deadline)? {
+                    Woken::Changed => look_again(dirs, pod)?,
+                    Woken::Other => break,
+                    Woken::Late => {
+                        let what = format!("not all apps of pod `{uuid}` have been started yet");
+                        return Err(Error::invalid(what));
+                    }
+                }
+            }
+        }
+        look_again(dirs, pod)?;
+    }
+    Ok(())
+}
+
+/// Opens the directory of a pod that somebody makes or runs; `None` if it has
+/// moved on.
+fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
+    let uuid = pod.uuid;
+    let state = match pod.phase {
+        Phase::Running => State::Run,
+        Phase::Preparing if directory::open_in(dirs, State::Prepare, uuid)?.is_some() => {
+            State::Prepare
+        }
+        Phase::Preparing => State::Run,
+        _ => {
+            let word = pod.phase.word();
+            return Err(
+                Error::invalid(format!("pod `{uuid}` does not run: it is {word}"))
+                    .hint("`launcher run-prepared` runs a prepared pod"),
+            );
+        }
+    };
+    directory::open_in(dirs, state, uuid)
+}
+
+/// Looks again; of a pod that is gone, what was known before is kept.
+fn look_again(dirs: &Dirs, pod: &mut Status) -> Result<()> {
+    match status::read(dirs, pod.uuid)? {
+        Some(now) => *pod = now,
+        None => pod.phase = Phase::Gone,
+    }
+    Ok(())
+}
+
+/// Tells of a pod in lines, as the ancestor does.
+fn text(pod: &Status) -> String {
+    let mut lines = vec![format!("state={}", pod.phase.word())];
+    let mut time = |key: &str, time: Option<u64>| {
+        if let Some(time) = time {
+            lines.push(format!("{key}={}", spell_time(time / 1_000_000_000)));
+        }
+    };
+    let over = pod.phase.is_over();
+    let ended = pod.ended.as_ref().filter(|_| over);
+    time("created", pod.created.as_ref().map(|record| record.time));
+    time("started", pod.started.as_ref().map(|record| record.time));
+    time("ended", ended.map(|record| record.time));
+    if let Some(name) = pod.name() {
+        lines.push(format!("name={name}"));
+    }
+    if !pod.networks.is_empty() {
+        lines.push(format!("networks={}", escaped(&pod.networks.join(","))));
+    }
+    let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
+    if let Some(started) = pod.started.as_ref().filter(|_| runs) {
+        lines.push(format!("pid={}", started.process.pid));
+    }
+    lines.push(format!("exited={over}"));
+    if let Some(status) = ended.and_then(|record| record.status) {
+        lines.push(format!("status={status}"));
+    }
+    for (limit, number) in json::named(&pod.limits) {
+        lines.push(format!("limit.{limit}={number}"));
+    }
+    for app in &pod.apps {
+        of_app(app, &mut lines);
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Tells of an app. No name of an app has a dot in it.
+fn of_app(app: &App, lines: &mut Vec<String>) {
+    let name = &app.name;
+    if let Some(ending) = app.ending {
+        lines.push(format!("app-{name}={}", ending.code()));
+        let signal = json::killed_by(ending);
+        lines.extend(signal.map(|signal| format!("app-{name}.signal={signal}")));
+    }
+    lines.extend(app.pid.map(|pid| format!("app-{name}.pid={pid}")));
+    for mounted in &app.mounts {
+        let (volume, target) = (escaped(&mounted.volume), escaped(&mounted.path));
+        let from = match &mounted.source {
+            Some(source) => format!("kind=host,source={}", escaped(source)),
+            None => "kind=empty".to_owned(),
+        };
+        let read_only = mounted.read_only;
+        lines.push(format!(
+            "app-{name}.mount=volume={volume},target={target},{from},readOnly={read_only}"
+        ));
+    }
+    for (limit, number) in json::named(&app.limits) {
+        lines.push(format!("app-{name}.limit.{limit}={number}"));
+    }
+}
+
+/// Finds a pod that runs.
+///
+/// # Errors
+///
+/// It does not; the sentence begins with `what`. `None` if it is over.
+pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Status>> {
+    let pod = status::read(dirs, uuid)?;
+    match pod {
+        Some(pod) if pod.phase == Phase::Running => Ok(Some(pod)),
+        Some(pod) if !pod.phase.is_over() => Err(Error::invalid(format!(
+            "cannot {what} pod `{uuid}`: it does not run, but is {}",
+            pod.phase.word()
+        ))),
+        _ => Ok(None),
+    }
+}

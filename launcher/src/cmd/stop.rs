@@ -1,0 +1,249 @@
+//! `launcher stop` and `launcher kill`: ends pods, and sends them signals.
+//!
+//! A signal goes to the outer half of the pod's init, which passes it on to
+//! the apps. What kills goes to PID 1 of the pod instead: the kernel ends all
+//! that is in the pod before that is seen to have ended, and the outer half
+//! sees it, writes down how, and lets go of the lock. Were that killed, the lock
+//! would be free while apps still run, and nobody be left to write anything
+//! down; so that is only done where there is no PID 1, and whoever did it writes.
+//!
+//! A pod that is paused hears nothing. It goes on before it is asked to end;
+//! what is killed is killed while it stands still.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::cmd::status::running;
+use crate::cmd::which::Which;
+use crate::cmd::{last_of, print, say};
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use pod::plan::enter;
+use pod::plan::text::Plan;
+use pod::runtime::process::Target;
+use pod::runtime::{members, pause, status, teardown};
+use pod::state::directory;
+use pod::state::directory::read_in;
+use pod::state::lock::Release;
+use pod::state::records::Process;
+use sys::dirs::{Dirs, State};
+
+/// How to use `stop`.
+pub(crate) const HELP: &str = "\
+Usage: launcher stop [--time=SPAN] [--signal=SIGNAL] UUID...
+       launcher stop [...] --uuid-file=FILE
+
+Asks the apps of pods to end, and waits until they have. What runs after a SPAN
+of time (10s) is killed. A pod that is paused goes on first, and so does what was
+stopped by a signal.
+
+  --signal=SIGNAL   what to ask with (TERM)
+  --time=SPAN       how long to wait: 0, 90s, 30m
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// How to use `kill`.
+pub(crate) const KILL_HELP: &str = "\
+Usage: launcher kill [--signal=SIGNAL] UUID...
+       launcher kill [--signal=SIGNAL] --uuid-file=FILE
+
+Sends a signal to the apps of pods: KILL, or another by name or number. Waits
+for the end of pods that it kills, and for nothing else. A pod that is paused
+is killed as it stands; another signal waits until it goes on.
+
+Instead of a UUID, any beginning of it will do that no other pod has, or the
+name of the pod.
+";
+
+/// What `stop` was asked for.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    /// The pods.
+    pub(crate) which: Which,
+    /// How long they may take.
+    pub(crate) time: Duration,
+    /// What they are asked with.
+    pub(crate) signal: Signal,
+}
+
+/// Status that a pod has that was killed: 128 and the number of the signal.
+const KILLED: u8 = 137;
+
+/// Stops pods, all at a time, and prints the UUIDs of those that ran.
+pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let (mut asked, mut failures) = (Vec::new(), Vec::new());
+    for uuid in stop.which.find(&dirs)? {
+        match ask(&dirs, uuid, Purpose::Stop, stop.signal) {
+            Ok(Some(pod)) => asked.push(pod),
+            Ok(None) => say(&[format!("pod `{uuid}` is over already")]),
+            Err(error) => failures.push(error),
+        }
+    }
+    let deadline = Instant::now().checked_add(stop.time);
+    for pod in asked {
+        let uuid = pod.uuid;
+        let stopped = match pod.release.until(deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => pod.kill(&dirs).and_then(|()| pod.bury(&dirs)),
+            Err(error) => Err(error),
+        };
+        match stopped {
+            Ok(()) => print(out, &format!("stopped {uuid}\n"))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    last_of(failures)
+}
+
+/// Sends a signal to pods.
+pub(crate) fn kill(dir: &Path, which: &Which, signal: Signal) -> Result<()> {
+    let dirs = Dirs::look(dir)?;
+    let mut failures = Vec::new();
+    for uuid in which.find(&dirs)? {
+        let sent = match signal {
+            Signal::KILL => kill_one(&dirs, uuid),
+            signal => ask(&dirs, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),
+        };
+        match sent {
+            Ok(true) => {}
+            Ok(false) => failures.push(Error::invalid(format!("pod `{uuid}` is over already"))),
+            Err(error) => failures.push(error),
+        }
+    }
+    last_of(failures)
+}
+
+/// Kills a pod, and waits for its end; tells whether it was running.
+pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    match ask(dirs, uuid, Purpose::Kill, Signal::KILL)? {
+        Some(pod) => pod.bury(dirs).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// What a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Stop,
+    Kill,
+    Signal,
+}
+
+impl Purpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+            Self::Signal => "signal",
+        }
+    }
+}
+
+/// A pod to whose init a signal was sent.
+struct Asked {
+    uuid: Uuid,
+    process: Process,
+    target: Target,
+    release: Release,
+}
+
+impl Asked {
+    /// Kills the pod, with all that runs in it.
+    fn kill(&self, dirs: &Dirs) -> Result<()> {
+        let outer = members::outer(&self.process)?;
+        let init = outer.as_ref().map(members::init).transpose()?.flatten();
+        match init {
+            Some(init) => {
+                init.signal(Signal::KILL)?;
+                // If it was stopped, it would not see that.
+                self.target.signal(Signal::CONT)?;
+            }
+            None if had_init(dirs, self.uuid)? => {}
+            None => self.target.signal(Signal::KILL)?,
+        }
+        pause::kill(dirs, self.uuid)
+    }
+
+    /// Waits for the end of the pod, which was killed, and writes down how it
+    /// ended.
+    fn bury(&self, dirs: &Dirs) -> Result<()> {
+        self.release.until(None)?;
+        match teardown::claim(dirs, State::Run, self.uuid)? {
+            Some(_claim) => teardown::conclude(dirs, self.uuid, Some(KILLED)),
+            // It had ended by itself, or somebody else is at it.
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells whether a pod has had a PID 1 of its own. Where there is none any
+/// more, the outer half is at writing down how it ended.
+fn had_init(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    if !status::read(dirs, uuid)?.is_none_or(|pod| pod.ready) {
+        return Ok(false);
+    }
+    let what = || format!("cannot read the plan of pod `{uuid}`");
+    let pod = directory::open_in(dirs, State::Run, uuid)?;
+    let plan = pod.map(|pod| read_in(&pod, "plan")).transpose();
+    match plan.context(what)?.flatten() {
+        Some(plan) => Ok(enter::has_own_processes(&Plan::read(&plan)?)),
+        // It has moved on.
+        None => Ok(true),
+    }
+}
+
+/// Sends a signal to a pod; `None` if it is over.
+fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Option<Asked>> {
+    let what = purpose.word();
+    let Some(pod) = running(dirs, uuid, what)? else {
+        return Ok(None);
+    };
+    let Some(directory) = directory::open_in(dirs, State::Run, uuid)? else {
+        return Ok(None);
+    };
+    let process = pod.started.map(|started| started.process);
+    let target = process.as_ref().map(Target::find).transpose()?.flatten();
+    let (Some(process), Some(target)) = (process, target) else {
+        if let Some(_claim) = teardown::claim(dirs, State::Run, uuid)? {
+            // It was over all the same, however it was held up.
+            teardown::conclude(dirs, uuid, None)?;
+        }
+        return match running(dirs, uuid, what)? {
+            None => Ok(None),
+            Some(_) => Err(Error::new(
+                Kind::Failed,
+                format!("cannot {what} pod `{uuid}`: its process cannot be seen from here"),
+            )),
+        };
+    };
+    let asked = Asked {
+        uuid,
+        process,
+        target,
+        release: Release::of(directory)?,
+    };
+    match (signal, purpose) {
+        (Signal::KILL, _) => asked.kill(dirs)?,
+        (signal, Purpose::Stop) => {
+            pause::resume(dirs, uuid)?;
+            asked.target.signal(signal)?;
+            // What was stopped, the init or an app, would not end before it goes on.
+            asked.target.signal(Signal::CONT)?;
+        }
+        (signal, _) => {
+            asked.target.signal(signal)?;
+            if pause::is_asked(dirs, uuid)? {
+                say(&[format!(
+                    "pod `{uuid}` is paused: the signal waits until it goes on"
+                )]);
+            }
+        }
+    }
+    Ok(Some(asked))
+}

@@ -1,0 +1,367 @@
+//! `launcher trust`: whose signatures count.
+
+use std::fs::File;
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::cmd::table::columns;
+use crate::cmd::{complain, print};
+use appc::json::{Object, Value};
+use appc::reference::Name;
+use appc::types::{AcIdentifier, Labels};
+use error::quote::quoted;
+use error::{Context as _, Error, Kind, Result};
+use image::fetch::keys;
+use image::fetch::options::Options;
+use image::trust::date;
+use image::trust::keyring::{Entry, Keyring, Removed, whose};
+use image::trust::openpgp::{Fingerprint, KEY_LIMIT, Key};
+use sys::dirs::Dirs;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher trust (--prefix=PREFIX | --root)
+                      [--allow-isolators] [--yes | --fingerprint=FINGERPRINT]
+                      [KEY...]
+       launcher trust list [--format=text|json]
+       launcher trust rm (--prefix=PREFIX | --root) FINGERPRINT
+
+Says whose signatures count. A KEY is the file or the address of a public key
+of OpenPGP, in ASCII armour or not, or `-` for the standard input. Without one,
+the web page of the prefix is asked where its keys are; that a page says so is
+no reason to trust them.
+
+  --prefix=PREFIX      for the image of this name, and those below:
+                       `example.com` is for `example.com/app`, too
+  --root               for all images
+  --allow-isolators    what the key signs there gets all rights that its isolators
+                       ask for, not only the default (`launcher help run`)
+  --yes, -y            does not ask
+  --fingerprint=FINGERPRINT
+                       does not ask, if the key has this fingerprint; for
+                       scripts, which should know whom they trust
+
+Without --yes and --fingerprint the key is shown, and nothing happens before
+you have said yes. Compare the fingerprint with what its owner told you by
+another way than the one that the key came by.
+
+  list                 all keys, also the system's, with what they are for
+  rm                   takes trust away; a key of the system's is overruled
+
+Keys are kept in DIRECTORY/trustedkeys (see --dir). They are also read from
+trustedkeys in /etc/nosecone, /usr/lib/nosecone, /etc/rkt and /usr/lib/rkt.
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) enum Verb {
+    /// Trust keys.
+    Add {
+        /// For which images; for all if there is none.
+        prefix: Option<AcIdentifier>,
+        /// These may have more rights than the default.
+        raises: bool,
+        /// Who says that the keys are right.
+        consent: Consent,
+        /// Where the keys are; if nowhere, a page is asked.
+        sources: Vec<Source>,
+        /// How they are fetched.
+        fetch: Options,
+    },
+    /// List the keys.
+    List {
+        /// JSON, for programs.
+        json: bool,
+    },
+    /// Trust a key no more.
+    Remove {
+        /// For which images; for all if there is none.
+        prefix: Option<AcIdentifier>,
+        /// Which key.
+        fingerprint: Fingerprint,
+    },
+}
+
+/// Who says that a key is the right one.
+#[derive(Debug)]
+pub(crate) enum Consent {
+    /// Somebody at the terminal, when it was shown.
+    Asked,
+    /// The caller, unseen.
+    Given,
+    /// The caller, if this is its fingerprint.
+    If(Fingerprint),
+}
+
+/// Where a key is.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// In a file.
+    File(PathBuf),
+    /// At an address.
+    Url(String),
+    /// It is what comes on the standard input.
+    Input,
+}
+
+/// Does it.
+pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
+    match verb {
+        Verb::Add {
+            prefix,
+            raises,
+            consent,
+            sources,
+            fetch,
+        } => {
+            let found = found(sources, prefix.as_ref(), fetch)?;
+            add(dir, prefix.as_ref(), *raises, consent, &found, out)
+        }
+        Verb::List { json } => {
+            let entries = Keyring::open(&Dirs::look(dir)?)?.list()?;
+            print(out, &listed(&entries, *json))
+        }
+        Verb::Remove {
+            prefix,
+            fingerprint,
+        } => {
+            let dirs = Dirs::open(dir)?;
+            let keyring = Keyring::open(&dirs)?;
+            let done = match keyring.remove(&dirs, prefix.as_ref(), fingerprint)? {
+                Removed::Deleted => "removed",
+                Removed::Masked => "overruled",
+            };
+            let whose = whose(prefix.as_ref());
+            print(out, &format!("{done} {fingerprint} for {whose}\n"))
+        }
+    }
+}
+
+fn add(
+    dir: &Path,
+    prefix: Option<&AcIdentifier>,
+    raises: bool,
+    consent: &Consent,
+    keys: &[Key],
+    out: &mut dyn Write,
+) -> Result<()> {
+    let what_for = match raises {
+        true => format!("{}, with all rights they ask for", whose(prefix)),
+        false => whose(prefix),
+    };
+    for key in keys {
+        agree(consent, key, &what_for)?;
+    }
+    let dirs = Dirs::open(dir)?;
+    let keyring = Keyring::open(&dirs)?;
+    for key in keys {
+        let fingerprint = keyring.add(&dirs, prefix, key, raises)?;
+        print(out, &format!("trusted {fingerprint} for {what_for}\n"))?;
+    }
+    Ok(())
+}
+
+/// Gets all keys: all are looked at before one is trusted.
+fn found(sources: &[Source], prefix: Option<&AcIdentifier>, options: &Options) -> Result<Vec<Key>> {
+    let discovered = match (sources, prefix) {
+        ([], Some(prefix)) => {
+            let name = Name {
+                name: prefix.clone(),
+                labels: Labels::default(),
+            };
+            keys::keys(&name, options)?
+        }
+        _ => Vec::new(),
+    };
+    let discovered = discovered.into_iter().map(Source::Url);
+    let sources = sources.iter().cloned().chain(discovered);
+    sources.map(|source| key(&source, options)).collect()
+}
+
+/// Reads a key that can vouch for files.
+fn key(source: &Source, options: &Options) -> Result<Key> {
+    let what = || format!("cannot trust the key in {}", name(source));
+    let bytes = read_key(source, options).context(what)?;
+    let key = Key::parse(&bytes).context(what)?;
+    key.usable(SystemTime::now()).context(what)?;
+    Ok(key)
+}
+
+fn name(source: &Source) -> String {
+    match source {
+        Source::File(path) => format!("`{}`", path.display()),
+        Source::Url(url) => format!("`{url}`"),
+        Source::Input => "the standard input".to_owned(),
+    }
+}
+
+/// Fetches the bytes of a key, a byte more than there may be at most.
+fn read_key(source: &Source, options: &Options) -> Result<Vec<u8>> {
+    let limit = u64::try_from(KEY_LIMIT)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let mut bytes = Vec::new();
+    match source {
+        Source::File(path) => {
+            let file = File::open(path).context(|| "cannot read it")?;
+            file.take(limit).read_to_end(&mut bytes)
+        }
+        Source::Url(url) => return keys::key(url, options),
+        Source::Input => std::io::stdin().lock().take(limit).read_to_end(&mut bytes),
+    }
+    .context(|| "cannot read it")?;
+    Ok(bytes)
+}
+
+/// Lets the caller say that it is the right key.
+fn agree(consent: &Consent, key: &Key, what_for: &str) -> Result<()> {
+    match consent {
+        Consent::Given => Ok(()),
+        Consent::If(expected) if *expected == key.fingerprint() => Ok(()),
+        Consent::If(expected) => Err(Error::invalid(format!(
+            "it is another key: its fingerprint is `{}`, not `{expected}`",
+            key.fingerprint()
+        ))),
+        Consent::Asked => ask(key, what_for),
+    }
+}
+
+fn ask(key: &Key, what_for: &str) -> Result<()> {
+    let fingerprint = key.fingerprint();
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        let error = format!("nobody is there to say that key `{fingerprint}` is the right one");
+        return Err(Error::new(Kind::Failed, error).hint(format!(
+            "`--fingerprint={fingerprint}` says so, if it is what its owner told you"
+        )));
+    }
+    let question = format!(
+        "{}\nIs this the fingerprint that its owner told you, and shall it count for {what_for}? (yes/no) ",
+        shown(key)
+    );
+    let mut terminal = std::io::stderr();
+    terminal
+        .write_all(question.as_bytes())
+        .and_then(|()| terminal.flush())
+        .context(|| "cannot ask")?;
+    let mut answer = String::new();
+    input
+        .lock()
+        .read_line(&mut answer)
+        .context(|| "cannot read the answer")?;
+    match answer.trim().to_lowercase().as_str() {
+        "yes" | "y" => Ok(()),
+        _ => Err(Error::invalid(format!(
+            "key `{fingerprint}` is not trusted: you did not say yes"
+        ))),
+    }
+}
+
+/// Shows a key, for somebody to recognise it.
+fn shown(key: &Key) -> String {
+    let mut text = format!("fingerprint  {}\n", key.fingerprint().grouped());
+    for user in key.users() {
+        text.push_str(&format!("owner        {}\n", quoted(user)));
+    }
+    text.push_str(&format!("made         {}\n", date::day(key.created())));
+    let expires = key.expires().map_or("never".to_owned(), date::day);
+    text.push_str(&format!("expires      {expires}\n"));
+    text
+}
+
+/// Writes the list; a file that cannot be understood is said.
+fn listed(entries: &[Entry], json: bool) -> String {
+    let mut rows = Vec::new();
+    for entry in entries {
+        match &entry.key {
+            Ok(key) => rows.push((entry, key.as_ref())),
+            Err(error) => complain(error),
+        }
+    }
+    if json {
+        let rows = rows.iter().map(|(entry, key)| object(entry, *key));
+        return format!("{:#}\n", Value::List(rows.collect()));
+    }
+    table(rows.iter().map(|(entry, key)| cells(entry, *key)))
+}
+
+fn object(entry: &Entry, key: Option<&Key>) -> Value {
+    let users = key.map(Key::users).unwrap_or_default();
+    let users = users.iter().map(|user| Value::Text(user.clone()));
+    let row = Object::new()
+        .with_some("prefix", entry.prefix.as_deref())
+        .with("fingerprint", entry.fingerprint.as_str())
+        .with("state", state(entry, key))
+        .with("allowIsolators", entry.raises)
+        .with("users", Value::List(users.collect()))
+        .with_some("created", key.map(Key::created))
+        .with_some("expires", key.and_then(Key::expires));
+    row.with("place", entry.place.as_str()).into()
+}
+
+fn cells(entry: &Entry, key: Option<&Key>) -> [String; 5] {
+    let user = key.and_then(|key| key.users().first());
+    [
+        entry.prefix.clone().unwrap_or_else(|| "(all)".to_owned()),
+        entry.fingerprint.to_string(),
+        match entry.raises {
+            true => format!("{}, isolators allowed", state(entry, key)),
+            false => state(entry, key).to_owned(),
+        },
+        user.map(|user| quoted(user)).unwrap_or_default(),
+        entry.place.clone(),
+    ]
+}
+
+/// What a key file does.
+fn state(entry: &Entry, key: Option<&Key>) -> &'static str {
+    let now = SystemTime::now();
+    match key {
+        _ if entry.overruled => "overruled",
+        None => "not trusted",
+        Some(key) if key.is_revoked() => "revoked",
+        Some(key) if key.expires().is_some_and(|end| end <= date::seconds(now)) => "expired",
+        Some(key) if key.usable(now).is_err() => "unusable",
+        Some(_) => "trusted",
+    }
+}
+
+/// Lays rows out in columns, below their names.
+fn table(rows: impl Iterator<Item = [String; 5]>) -> String {
+    let head = ["PREFIX", "FINGERPRINT", "STATE", "OWNER", "PLACE"].map(str::to_owned);
+    let rows = std::iter::once(head).chain(rows).map(Vec::from);
+    columns(&rows.collect::<Vec<_>>())
+}
+
+#[cfg(all(test, feature = "openpgp"))]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_calls_himself_cannot_play_with_the_terminal() {
+        let key = Key::parse(include_bytes!(
+            "../../crates/image/src/trust/openpgp_fixtures/trick.key.asc"
+        ))
+        .unwrap();
+        assert_eq!(
+            shown(&key),
+            "fingerprint  7272 4735 3147 e5b0 e4f9 50e1 ad44 6efb d632 cb85\n\
+             owner        `Trick \\u{1b}[2J <trick@example.com>`\n\
+             made         2024-01-01\n\
+             expires      never\n"
+        );
+    }
+
+    #[test]
+    fn only_the_key_that_was_meant_is_agreed_to() {
+        let key = Key::parse(include_bytes!(
+            "../../crates/image/src/trust/openpgp_fixtures/rsa.key.asc"
+        ))
+        .unwrap();
+        let other = Fingerprint::parse(&"0".repeat(40)).unwrap();
+        assert!(agree(&Consent::If(other), &key, "all images").is_err());
+        assert!(agree(&Consent::If(key.fingerprint()), &key, "all images").is_ok());
+    }
+}

@@ -1,0 +1,190 @@
+//! `launcher validate`: says of files whether they follow the specification.
+//!
+//! What a file is decides its content, not its name: a directory is an image
+//! layout, what starts like an archive is one, and everything else is text, so
+//! a manifest. Results go to the standard output, one line a file; warnings
+//! and hints to the standard error.
+
+use std::fs::File;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cmd::print;
+use appc::manifest::{self, Checked, ImageManifest};
+use error::quote::{quoted, shown};
+use error::{Context as _, Error, Result};
+use image::format::inspect;
+
+/// How to use this command.
+pub(crate) const HELP: &str = "\
+Usage: launcher validate FILE...
+
+Checks image archives, image layouts (a directory with `manifest` and
+`rootfs`), and image and pod manifests. Prints `FILE OK` or
+`FILE NOT OK: reason` for each; warnings go to the standard error. Exits with 0
+if all are in order, with 1 if one is not, with 2 if it is used wrongly.
+";
+
+/// Largest manifest that is read, in bytes; the largest one in an archive too.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// Checks all files; prints a line for each.
+pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
+    let sound = report(files, &mut std::io::stdout(), &mut std::io::stderr())?;
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Checks all files, and returns whether all are in order.
+fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
+    let mut sound = true;
+    for file in files {
+        let name = shown(file);
+        let (line, remarks) = match check(file) {
+            Ok(warnings) => (format!("{name} OK"), warnings),
+            Err(error) => {
+                sound = false;
+                let text = error.to_string();
+                let (reason, hint) = match text.split_once("\nhint: ") {
+                    Some((reason, hint)) => (reason, vec![format!("hint: {hint}")]),
+                    None => (text.as_str(), Vec::new()),
+                };
+                (format!("{name} NOT OK: {reason}"), hint)
+            }
+        };
+        print(out, &format!("{line}\n"))?;
+        for remark in remarks {
+            // Where nobody listens, the result still counts.
+            let _ = print(err, &format!("launcher: {name}: {}\n", shown(&remark)));
+        }
+    }
+    Ok(sound)
+}
+
+/// Checks one file; returns warnings.
+fn check(path: &Path) -> Result<Vec<String>> {
+    let what = || "cannot read it";
+    // Asked before it is opened: opening a named pipe waits for its writer.
+    let kind = std::fs::metadata(path).context(what)?.file_type();
+    if kind.is_dir() {
+        return Ok(layout(path)?.warnings);
+    }
+    if !kind.is_file() {
+        return Err(Error::invalid("it is neither a file nor a directory"));
+    }
+    let file = File::open(path).context(what)?;
+    let mut head = [0; 512];
+    let count = rustix::io::pread(&file, &mut head, 0).context(what)?;
+    match content(&head[..count]) {
+        Content::Archive => {
+            let mut warnings = inspect::check(file)?.warnings;
+            if path.extension().is_none_or(|extension| extension != "aci") {
+                warnings.push("its name does not end in `.aci`, as an image's should".into());
+            }
+            Ok(warnings)
+        }
+        Content::Encrypted => Err(Error::invalid(
+            "it is encrypted with OpenPGP, which Nose Cone does not decrypt",
+        )),
+        Content::Text => Ok(manifest::check(&read(file)?)?.warnings),
+    }
+}
+
+/// What a file is, by how it begins.
+#[derive(Debug, PartialEq, Eq)]
+enum Content {
+    Archive,
+    Encrypted,
+    Text,
+}
+
+fn content(head: &[u8]) -> Content {
+    if head.starts_with(b"-----BEGIN PGP MESSAGE-----") {
+        return Content::Encrypted;
+    }
+    // Archives hold NUL bytes or, compressed, bytes that are not UTF-8; both
+    // are rarely far. Text has neither. The last character may be cut off.
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => !text.contains('\0'),
+        Err(error) => error.error_len().is_none() && !head.contains(&0),
+    };
+    if text && !head.is_empty() {
+        Content::Text
+    } else {
+        Content::Archive
+    }
+}
+
+fn read(file: File) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(MANIFEST_LIMIT + 1)
+        .read_to_end(&mut text)
+        .context(|| "cannot read it")?;
+    if text.len() as u64 > MANIFEST_LIMIT {
+        return Err(Error::invalid(format!(
+            "it is longer than {MANIFEST_LIMIT} bytes, the most a manifest may have"
+        )));
+    }
+    Ok(text)
+}
+
+/// Checks an image that was not packed yet: a directory with a regular file
+/// `manifest`, a directory `rootfs`, and nothing else.
+fn layout(path: &Path) -> Result<Checked<ImageManifest>> {
+    let what = || "cannot read it";
+    let mut found = [false; 2];
+    for entry in std::fs::read_dir(path).context(what)? {
+        let entry = entry.context(what)?;
+        let kind = entry.file_type().context(what)?;
+        match entry.file_name().to_str() {
+            Some("manifest") if kind.is_file() => found[0] = true,
+            Some("manifest") => return Err(Error::invalid("its `manifest` is no regular file")),
+            Some("rootfs") if kind.is_dir() => found[1] = true,
+            Some("rootfs") => return Err(Error::invalid("its `rootfs` is no directory")),
+            _ => {
+                let name = entry.file_name();
+                return Err(Error::invalid(format!(
+                    "{} does not belong in an image layout: only `manifest` and `rootfs` do",
+                    quoted(&name.to_string_lossy())
+                )));
+            }
+        }
+    }
+    match found {
+        [false, _] => Err(Error::invalid("it has no `manifest`")),
+        [_, false] => Err(Error::invalid("it has no directory `rootfs`")),
+        [true, true] => {
+            let file = File::open(path.join("manifest")).context(what)?;
+            ImageManifest::parse(&read(file)?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_decides_what_a_file_is() {
+        let mut tar = [b'x'; 512];
+        tar[8] = 0;
+        for (head, expected) in [
+            (&b""[..], Content::Archive),
+            (&[0x1f, 0x8b, 8, 0], Content::Archive),
+            (&[0xfd, b'7', b'z', b'X', b'Z', 0], Content::Archive),
+            (&tar, Content::Archive),
+            (b"{}", Content::Text),
+            (b"<html>", Content::Text),
+            ("\u{feff}{}".as_bytes(), Content::Text),
+            // Cut within a character.
+            (&"{\"é".as_bytes()[..3], Content::Text),
+            (b"-----BEGIN PGP MESSAGE-----\n\nowE", Content::Encrypted),
+        ] {
+            assert_eq!(content(head), expected, "{head:?}");
+        }
+    }
+}

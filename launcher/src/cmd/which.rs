@@ -1,0 +1,86 @@
+//! Which pods a command is about, and which of their apps.
+
+use std::path::{Path, PathBuf};
+
+use appc::types::Uuid;
+use error::quote::quoted;
+use error::{Context as _, Error, Kind, Result};
+use pod::state::find;
+use sys::dirs::Dirs;
+
+/// Pods, as they stand on a command line.
+#[derive(Debug, Default)]
+pub(crate) struct Which {
+    /// Beginnings of UUIDs, and names.
+    pub(crate) words: Vec<String>,
+    /// A file with one, as `--uuid-file-save` writes it.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Which {
+    /// Tells whether no pod is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.file.is_none()
+    }
+
+    /// Finds all of them, each once.
+    ///
+    /// # Errors
+    ///
+    /// One is not there, or several are meant by one word.
+    pub(super) fn find(&self, dirs: &Dirs) -> Result<Vec<Uuid>> {
+        let mut words = self.words.clone();
+        if let Some(file) = &self.file {
+            words.push(read(file)?);
+        }
+        let mut uuids = Vec::new();
+        for word in words {
+            let uuid = find::pod(dirs, &word)?;
+            if !uuids.contains(&uuid) {
+                uuids.push(uuid);
+            }
+        }
+        Ok(uuids)
+    }
+
+    /// Finds the only one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`]; there are several.
+    pub(super) fn find_one(&self, dirs: &Dirs) -> Result<Uuid> {
+        match self.find(dirs)?[..] {
+            [uuid] => Ok(uuid),
+            _ => Err(Error::usage("one pod is wanted, and not several")),
+        }
+    }
+}
+
+/// Chooses an app of a pod by its name, or the only one; returns its place.
+///
+/// # Errors
+///
+/// There is none of that name; there are several, and none is named.
+pub(super) fn app(uuid: Uuid, apps: &[String], name: Option<&str>) -> Result<usize> {
+    let all: Vec<String> = apps.iter().map(|app| quoted(app)).collect();
+    let all = all.join(", ");
+    match (name, apps) {
+        (None, [_]) => Ok(0),
+        (None, _) => Err(
+            Error::usage(format!("pod `{uuid}` has several apps: {all}"))
+                .hint("`--app=NAME` says which of them is meant"),
+        ),
+        (Some(name), apps) => apps.iter().position(|app| app == name).ok_or_else(|| {
+            let what = format!("pod `{uuid}` has no app {}", quoted(name));
+            Error::new(Kind::NotFound, what).hint(format!("it has {all}"))
+        }),
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    let what = || format!("cannot read the UUID of `{}`", file.display());
+    Ok(std::fs::read_to_string(file)
+        .context(what)?
+        .trim()
+        .to_owned())
+}
