@@ -6,9 +6,8 @@ use rustix::fs::{OFlags, StatVfsMountFlags};
 use stage1_init::MountFlags;
 
 use crate::beneath::{self, Links, Path};
-use crate::files::open;
-use crate::mounts::{Source, Tree, fd_path};
-use crate::sys::{self, Array, Errno, Result};
+use crate::sys::{self, Array, Errno, Result, open};
+use crate::tree::{Source, Tree, fd_path};
 
 impl Tree<'_> {
     /// Sets flags: with mount_setattr(2), which reaches all mounts below at

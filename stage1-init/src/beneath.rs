@@ -15,8 +15,8 @@ use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, OFlags};
 
+use crate::say;
 use crate::sys::{self, Errno, OwnedFd, Result};
-use crate::{files, say};
 
 /// What links in a path mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> R
     }
     let within = root.unwrap_or(CWD);
     if resolve == 0 {
-        return files::open(within, path, FLAGS);
+        return sys::open(within, path, FLAGS);
     }
     for _ in 0..RACES {
         match sys::open_resolved(within, path, FLAGS.bits(), resolve) {
@@ -167,7 +167,7 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
     let root = match (root, path.to_bytes().first()) {
         (Some(root), _) => root,
         (None, Some(b'/')) => {
-            slash = files::open(CWD, c"/", FLAGS)?;
+            slash = sys::open(CWD, c"/", FLAGS)?;
             slash.as_fd()
         }
         (None, _) => CWD,
@@ -215,13 +215,13 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
 /// which must have been put there meanwhile, nothing can be opened.
 #[inline(never)]
 fn descend(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
-    let mut here = files::open(root, c".", files::AS_IT_IS)?;
+    let mut here = sys::open(root, c".", sys::AS_IT_IS)?;
     let mut name = Path::new();
     for part in path.split(|&byte| byte == b'/') {
         if !part.is_empty() {
             name.clear();
             name.push(part)?;
-            here = files::open(here.as_fd(), name.as_c_str(), files::AS_IT_IS)?;
+            here = sys::open(here.as_fd(), name.as_c_str(), sys::AS_IT_IS)?;
         }
     }
     Ok(here)

@@ -1,6 +1,5 @@
 //! Capability sets of a process about to execute (capabilities(7)).
 
-use linux_raw_sys::prctl as raw;
 use stage1_init::CapabilitySet;
 
 use crate::sys::{self, Errno, Result};
@@ -17,11 +16,9 @@ pub(crate) fn empty_inheritable() -> Result<()> {
 pub(crate) fn bound(set: CapabilitySet) -> Result<()> {
     // The kernel knows no more than the last it answers for.
     for capability in 0..u64::BITS {
-        match sys::prctl(raw::PR_CAPBSET_READ, capability) {
-            Ok(_) if has(wanted(set, u64::MAX), capability) => {}
-            Ok(_) => {
-                sys::prctl(raw::PR_CAPBSET_DROP, capability)?;
-            }
+        match sys::check_capability(capability) {
+            Ok(()) if has(wanted(set, u64::MAX), capability) => {}
+            Ok(()) => sys::drop_bounding(capability)?,
             Err(Errno::INVAL) => break,
             Err(errno) => return Err(errno),
         }
@@ -42,15 +39,15 @@ pub(crate) fn limit(set: CapabilitySet) -> Result<()> {
 pub(crate) fn keep(set: CapabilitySet) -> Result<()> {
     let mut sets = sys::capabilities()?;
     let wanted = wanted(set, sets.permitted);
-    match sys::prctl_ambient(raw::PR_CAP_AMBIENT_CLEAR_ALL, 0) {
+    match sys::clear_ambient() {
         // Linux 4.3 brought them; before, there are none.
         Err(Errno::INVAL) if wanted == 0 => return Ok(()),
         result => result?,
-    };
+    }
     sets.inheritable = wanted;
     sys::set_capabilities(&sets)?;
     for capability in (0..u64::BITS).filter(|&capability| has(wanted, capability)) {
-        sys::prctl_ambient(raw::PR_CAP_AMBIENT_RAISE, capability)?;
+        sys::raise_ambient(capability)?;
     }
     Ok(())
 }

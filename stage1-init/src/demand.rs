@@ -4,12 +4,12 @@
 //! The kernel tells of it by a signal, so that nobody waits for it meanwhile.
 
 use linux_raw_sys::general as raw;
-use linux_raw_sys::prctl::PR_SET_PDEATHSIG;
 use rustix::fd::BorrowedFd;
 
 use crate::options::Finally;
 use crate::start::Start;
-use crate::{program, sys};
+use crate::sys::{self, Standard};
+use crate::{exit_code, program};
 
 /// The descriptor, and what is executed for it.
 pub(crate) struct Demand {
@@ -68,11 +68,11 @@ impl Demand {
 
     fn become_program(&self) -> ! {
         // It must not outlive the pod.
-        let _ = sys::prctl(PR_SET_PDEATHSIG, raw::SIGKILL);
-        let _ = sys::place(self.fd, 0, false);
+        let _ = sys::die_with_parent();
+        let _ = sys::set_standard(Standard::Input, self.fd);
         sys::let_signals_through();
         let _ = program::execute_finally(self.finally, self.start, c"demand");
-        sys::exit(crate::OURS)
+        sys::exit(exit_code::OURS)
     }
 }
 

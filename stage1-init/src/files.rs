@@ -9,8 +9,9 @@ use rustix::fs::{FileType, Mode, OFlags};
 use stage1_init::NodeKind;
 
 use crate::beneath::{self, Links, Path};
-use crate::mounts::{HOSTS, Source, Tree, open_node};
-use crate::sys::{self, Errno, OwnedFd, Result};
+use crate::mounts::{HOSTS, open_node};
+use crate::sys::{self, AS_IT_IS, Errno, OwnedFd, Result, open, write_all};
+use crate::tree::{Source, Tree};
 
 /// Mode and owner of what is made.
 #[derive(Clone, Copy)]
@@ -129,14 +130,9 @@ impl Tree<'_> {
     }
 }
 
-/// A device's number, as the kernel takes and gives it.
-pub(crate) fn device(major: u32, minor: u32) -> u32 {
-    minor & 0xff | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
-}
-
 fn create(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = sys::open(parent, name, flags, Mode::RUSR)?;
+    let file = sys::create(parent, name, flags, Mode::RUSR)?;
     owned.give(file.as_fd())?;
     Ok(file)
 }
@@ -150,46 +146,5 @@ fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     match sys::unlinkat(parent, name, 0) {
         Err(Errno::NOENT) => Ok(()),
         result => result,
-    }
-}
-
-/// Writes all bytes, or says why not.
-pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match sys::write(fd, rest) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => rest = rest.get(length(written)..).unwrap_or(b""),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-/// What a call says of a length in memory.
-fn length(given: u32) -> usize {
-    usize::try_from(given).unwrap_or(usize::MAX)
-}
-
-/// Opens what is there. No program gets the descriptor.
-#[inline(never)]
-pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd> {
-    sys::open(at, path, flags, Mode::empty())
-}
-
-/// For a directory in which things are looked up.
-pub(crate) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
-
-/// For what is looked at only, whatever it is.
-pub(crate) const AS_IT_IS: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
-
-/// Writes to an existing file of procfs or sysfs, in one call as those demand.
-pub(crate) fn write_at(directory: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
-    let file = open(directory, path, OFlags::WRONLY)?;
-    if length(sys::write(file.as_fd(), text)?) == text.len() {
-        Ok(())
-    } else {
-        Err(Errno::IO)
     }
 }

@@ -5,7 +5,9 @@ use core::mem;
 use crate::choice::Namespaces;
 use crate::directive::{Directive, Part};
 use crate::fault::FaultKind;
-use crate::plan::MAX_APPS;
+
+/// Most apps in one pod: each costs a few words in the memory of PID 1.
+pub const MAX_APPS: usize = 64;
 
 /// What has been seen so far, as far as it decides what may come next.
 #[derive(Default)]

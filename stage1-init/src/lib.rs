@@ -84,7 +84,8 @@ pub use choice::{
 };
 pub use directive::{Directive, Part, VOCABULARY, vocabulary};
 pub use fault::{Fault, FaultKind};
+pub use grammar::MAX_APPS;
 pub use operand::{AppName, Argv, Count, Groups, Limit, Mode, read_number};
-pub use plan::{Directives, GATE, MAX_APPS, MAX_PLAN, Plan, VERSION, encode_header};
+pub use plan::{Directives, GATE, MAX_PLAN, Plan, VERSION, encode_header};
 pub use report::Report;
 pub use words::{Sink, WordList, Words};

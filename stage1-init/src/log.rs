@@ -127,7 +127,7 @@ fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Res
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
     let mut renamed = false;
     loop {
-        let file = sys::open(directory, c"log", flags, Mode::RUSR | Mode::WUSR)?;
+        let file = sys::create(directory, c"log", flags, Mode::RUSR | Mode::WUSR)?;
         let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
         if end > 0 && end + whole > u64::from(size) && !renamed {
             rustix::fs::renameat(directory, c"log", directory, c"log.1")?;

@@ -1,33 +1,35 @@
-//! `stage1-init`: carries out a plan, and is PID 1 of the pod that it made.
+//! `stage1-init`: carries out a plan, and is PID 1 of the pod that it makes.
 //!
-//! The story is `main`, below. What a plan is, the library of this package
-//! says. Where to look for what:
+//! `main`, below, is the life of the program. The library of this package says
+//! what a plan is. Each file uses only files that come after it in this table:
 //!
 //! | file | about |
 //! |---|---|
-//! | `options` | the command line |
-//! | `execute` | one match over the directives, in their order |
-//! | `outer` | namespaces, and the half of the program outside of them |
-//! | `mounts`, `attributes`, `files`, `beneath` | roots, and what is in them |
-//! | `apps`, `process`, `capabilities`, `program` | the apps, and what their processes become |
-//! | `settle` | what PID 1 gives up before the first app runs |
-//! | `demand` | a program that is there while somebody wants it |
-//! | `log` | what apps write, kept in files |
 //! | `reap` | PID 1 at work |
-//! | `say` | messages and reports |
-//! | `start`, `mem`, `sys`, `arch` | what a libc would be for; all that is `unsafe` |
+//! | `apps` | making the processes of all apps, and starting their programs |
+//! | `settle` | what PID 1 gives up before the first app runs |
+//! | `execute` | one match over the directives, in their order |
+//! | `namespaces` | new namespaces, and what is set for them |
+//! | `outer`, `demand`, `log` | the process that stays outside: what it waits for, serves and copies |
+//! | `process`, `capabilities`, `program` | what a process of an app becomes |
+//! | `pod`, `app` | what is known of the pod, and of each app |
+//! | `files`, `mounts`, `attributes`, `tree`, `beneath` | a root, and what is in it |
+//! | `options`, `help` | the command line |
+//! | `say`, `exit_code` | messages, reports, exit codes |
+//! | `entry`, `start`, `mem`, `sys`, `arch` | what a libc would do; nearly all that is `unsafe` |
 //!
 //! # Invariants
 //!
-//! 1. Signals are blocked before anything else, and let through again only in
-//!    a process that is about to execute a program: none is lost.
-//! 2. No descriptor but 0, 1, 2 survives an execution, unless a plan says so.
-//! 3. There is one thread, no heap, no handler, no timer; who waits, sleeps.
+//! 1. Signals are blocked before anything else, and unblocked only in a process
+//!    that is about to execute a program, so that none is lost.
+//! 2. No descriptor but 0, 1 and 2 survives an execution, unless a plan says so.
+//! 3. There is one thread, no heap, no signal handler and no timer. A process
+//!    that waits, sleeps.
 //! 4. A plan is decoded as a whole before its first directive is carried out.
 //!
 //! # Not here
 //!
-//! Names, defaults, policies: whoever writes the plan decides.
+//! Names, defaults and policies are up to whoever writes the plan.
 
 #![no_std]
 #![no_main]
@@ -37,27 +39,35 @@
 #[cfg_attr(target_arch = "arm", path = "arch/arm.rs")]
 #[cfg_attr(target_arch = "riscv64", path = "arch/riscv64.rs")]
 mod arch;
+mod entry;
 mod mem;
 mod start;
 mod sys;
 
-mod beneath;
+mod exit_code;
+mod help;
 mod options;
 mod say;
 
 mod attributes;
+mod beneath;
 mod files;
 mod mounts;
+mod tree;
 
+mod app;
 mod capabilities;
-mod demand;
-mod log;
+mod pod;
+mod process;
 mod program;
 
-mod apps;
+mod demand;
 mod execute;
+mod log;
+mod namespaces;
 mod outer;
-mod process;
+
+mod apps;
 mod reap;
 mod settle;
 
@@ -65,15 +75,10 @@ use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
 use stage1_init::{Fault, Plan, WordList};
 
-use crate::apps::App;
-use crate::execute::{Origin, Pod};
+use crate::app::App;
 use crate::options::{Options, Work};
+use crate::pod::{Origin, Pod};
 use crate::start::Start;
-
-/// Exit codes of our own, as container runtimes have them.
-const OURS: u8 = 125;
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
 
 /// The life of the program.
 fn main(start: Start) -> ! {
@@ -82,17 +87,17 @@ fn main(start: Start) -> ! {
     sys::default_signals(0);
     if start.is_secure() {
         // Somebody made us setuid: a plan would be an order to root.
-        sys::exit(OURS);
+        sys::exit(exit_code::OURS);
     }
     let parent = rustix::process::getppid();
     open_standard();
-    let _ = outer::hide();
+    let _ = sys::hide();
     let mask = rustix::process::umask(Mode::empty());
 
     let options = Options::read(start);
     if let Some((call, errno)) = sys::missing(blocked, options.finally.is_some()) {
         say::failed(call, errno);
-        sys::exit(OURS);
+        sys::exit(exit_code::OURS);
     }
     let origin = Origin {
         start,
@@ -123,11 +128,15 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Roo
         Ok(plan) => plan,
         Err(fault) => {
             say::fault(fault.word, fault.kind);
-            end(origin, OURS);
+            end(origin, exit_code::OURS);
         }
     };
     if let Some(fd) = origin.demand {
         let _ = sys::signal_when_readable(fd);
+    }
+    if let Err(errno) = sys::reserve_gate() {
+        say::failed(b"pipe2", errno);
+        end(origin, exit_code::OURS);
     }
     let mut pod = Pod::new(origin, Some(plan), room);
     let status = match pod.set_up() {
@@ -149,7 +158,7 @@ fn run_command(origin: Origin, words: WordList<'_>) -> ! {
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {
     // As PID 1, orphans come here anyway.
-    let _ = sys::prctl(linux_raw_sys::prctl::PR_SET_CHILD_SUBREAPER, 1);
+    let _ = sys::become_subreaper();
     pod.start_apps();
     // From here on nothing may fail: our death is the pod's.
     reap::until_over(pod)
@@ -180,9 +189,10 @@ fn open_standard() {
 
 /// Closes what was inherited but is named by no option and no directive, and
 /// marks the rest, so that no program gets it by accident.
+#[allow(unsafe_code, reason = "descriptors are closed by their numbers")]
 fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
     let first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
-    sys::close_all_but(first, &mut |keep| {
+    let mut named = |keep: &mut sys::Keep<'_>| {
         options::each(end, start, &mut |option, number| {
             if option != options::PLAN {
                 keep(number);
@@ -191,43 +201,9 @@ fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
         for (_, directive) in plan.map(|plan| plan.directives()).unwrap_or_default() {
             directive.descriptors().iter().copied().for_each(&mut *keep);
         }
-    });
+    };
+    // SAFETY: the program has opened nothing yet but the first three. Of what it
+    // inherited, it knows only what an option or a directive names. All that
+    // stays, except the plan, which has been read and is not used again.
+    unsafe { sys::close_all_but(first, &mut named) };
 }
-
-fn version() -> ! {
-    let mut line = say::Line::new(sys::STDOUT);
-    line.push(concat!("stage1-init ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
-    line.flush();
-    sys::exit(0)
-}
-
-fn help() -> ! {
-    let mut line = say::Line::new(sys::STDOUT);
-    line.push(USAGE);
-    // In the order of the vocabulary, which is that of the parts of a plan.
-    for (usage, _) in stage1_init::vocabulary() {
-        for text in [b"  ", usage, b"\n"] {
-            line.push(text);
-        }
-    }
-    line.flush();
-    sys::exit(0)
-}
-
-const USAGE: &[u8] = b"\
-stage1-init carries out a plan, and is PID 1 of its pod.
-
-  stage1-init [OPTION...] plan 1 DIRECTIVE...
-  stage1-init [OPTION...] --plan-fd N [--finally-fd N -- WORD...]
-  stage1-init -- COMMAND...     no plan: an init for it
-  stage1-init --help | --version
-
-Options: --report-fd N, where to report to; --hold-fd N, what stays open outside;
---lock-fd N, what PID 1 keeps open;
---demand-fd N, what --finally-fd serves when it can be read.
-A plan is words that each end in a NUL byte, or arguments.
-Exit codes: 125 the plan failed, 126 not executable, 127 not found,
-128+N died of signal N, else that of the first app that failed, or 0.
-
-The directives:
-";

@@ -1,104 +1,19 @@
-//! Mounts, roots, and the files that mounts need: each function is one
-//! directive.
-//!
-//! A target is resolved to a descriptor first (`beneath`), and mounted on
-//! through `/proc/self/fd/N` of the host's procfs, so that no path is resolved
-//! twice and none by the rules of an image. That needs nothing newer than
-//! mount(2) itself.
+//! Mounts and roots: each function is one directive.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use linux_raw_sys::general as raw;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::fs::{CWD, FileType, FsWord, OFlags, RawDir};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{CWD, FileType, OFlags, RawDir};
 use stage1_init::{MountFlags, Propagation};
 
 use crate::attributes::{per_mount, present};
 use crate::beneath::{self, Links, Path};
-use crate::files::{AS_IT_IS, DIRECTORY, device, open};
-use crate::say;
-use crate::sys::{self, Errno, OwnedFd, Result};
+use crate::sys::{self, AS_IT_IS, Errno, OwnedFd, Result, open};
+use crate::tree::{Source, Tree, fd_path, mount_in_proc};
 
-/// Where targets are, and the host's procfs.
-pub(crate) struct Tree<'a> {
-    proc: Option<OwnedFd>,
-    root: Option<(OwnedFd, &'a CStr)>,
-}
-
-impl<'a> Tree<'a> {
-    /// Begins at the host's paths. A host without procfs is none to complain
-    /// of yet: a plan may mount it, or need none.
-    pub(crate) fn new() -> Self {
-        Self {
-            proc: open_proc().ok(),
-            root: None,
-        }
-    }
-
-    /// Returns the host's procfs.
-    pub(crate) fn proc(&self) -> Result<BorrowedFd<'_>> {
-        self.proc.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
-    }
-
-    /// `root`: targets are resolved in this directory from here on.
-    pub(crate) fn set_root(&mut self, path: &'a CStr) -> Result<()> {
-        self.root = Some((open(CWD, path, DIRECTORY)?, path));
-        Ok(())
-    }
-
-    /// Returns the path of the root, to open it again later.
-    pub(crate) fn root_path(&self) -> Option<&'a CStr> {
-        self.root.as_ref().map(|&(_, path)| path)
-    }
-
-    /// Opens the root again, or none: after the mount namespace changed, as a
-    /// descriptor leads to the mounts of the namespace it was opened in.
-    pub(crate) fn reopen_root(&mut self, path: Option<&'a CStr>) -> Result<()> {
-        self.root = None;
-        path.map_or(Ok(()), |path| self.set_root(path))
-    }
-
-    pub(crate) fn root(&self) -> Option<BorrowedFd<'_>> {
-        self.root.as_ref().map(|(root, _)| root.as_fd())
-    }
-
-    /// Opens a target; `None` if it may be missing and is.
-    fn target(&self, path: &CStr, flags: MountFlags) -> Result<Option<OwnedFd>> {
-        let links = if flags.contains(MountFlags::NOFOLLOW) {
-            Links::Refuse
-        } else {
-            Links::Follow
-        };
-        match beneath::open(self.root(), path, links) {
-            Err(Errno::NOENT | Errno::NOTDIR) if flags.contains(MountFlags::OPTIONAL) => Ok(None),
-            result => result.map(Some),
-        }
-    }
-
-    /// Calls mount(2) with descriptors in place of paths.
-    pub(crate) fn mount_at(
-        &self,
-        source: Source<'_>,
-        target: BorrowedFd<'_>,
-        kind: &CStr,
-        flags: u32,
-        data: Option<&CStr>,
-    ) -> Result<()> {
-        self.in_proc(&mut || mount_in_proc(source, target, kind, flags, data))
-    }
-
-    /// Does something in the host's procfs, and comes back.
-    #[inline(never)]
-    fn in_proc(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let proc = self.proc()?;
-        let here = open(CWD, c".", OFlags::PATH)?;
-        sys::fchdir(proc)?;
-        let result = work();
-        sys::fchdir(here.as_fd())?;
-        result
-    }
-
+impl Tree<'_> {
     /// `mount`: a file system of this kind.
     #[inline(never)]
     pub(crate) fn mount(
@@ -113,10 +28,10 @@ impl<'a> Tree<'a> {
         if data.to_bytes().len() >= PAGE {
             return Err(Errno::TOOBIG);
         }
-        if self.proc.is_none() && self.root.is_none() {
+        if self.proc().is_err() && self.root().is_none() {
             // Early in a boot, when this mounts what all others need.
             sys::mount(source, target, kind, per_mount(flags), Some(data))?;
-            self.proc = open_proc().ok();
+            self.find_proc();
             return Ok(());
         }
         let Some(target) = self.target(target, flags)? else {
@@ -298,13 +213,6 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// What mount(2) takes as its source.
-#[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
-    Word(&'a CStr),
-    Fd(BorrowedFd<'a>),
-}
-
 /// What says how to bind, and is no property of what is mounted.
 const UNMOUNTED: MountFlags = MountFlags::REC
     .with(MountFlags::OPTIONAL)
@@ -322,57 +230,6 @@ const QUIETLY: MountFlags = MountFlags::NOFOLLOW.with(MountFlags::OPTIONAL);
 /// What mount(2) copies of its last argument.
 const PAGE: usize = 4096;
 
-/// Opens the host's procfs, and nothing else that may be mounted there.
-fn open_proc() -> Result<OwnedFd> {
-    const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
-    let proc = open(CWD, c"/proc", DIRECTORY)?;
-    if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
-        return Err(Errno::NOENT);
-    }
-    Ok(proc)
-}
-
-fn mount_in_proc(
-    source: Source<'_>,
-    target: BorrowedFd<'_>,
-    kind: &CStr,
-    flags: u32,
-    data: Option<&CStr>,
-) -> Result<()> {
-    let target = fd_path(target);
-    let opened;
-    let source = match source {
-        Source::Word(word) => word,
-        Source::Fd(fd) => {
-            opened = fd_path(fd);
-            opened.as_c_str()
-        }
-    };
-    sys::mount(source, target.as_c_str(), kind, flags, data)
-}
-
-/// Where procfs has a descriptor of this process.
-pub(crate) fn fd_path(fd: BorrowedFd<'_>) -> Short {
-    let mut path = Short { bytes: [0; 24] };
-    let number = say::Decimal::new(fd.as_raw_fd().unsigned_abs());
-    let bytes = b"self/fd/".iter().chain(number.as_bytes());
-    for (place, &byte) in path.bytes.iter_mut().zip(bytes) {
-        *place = byte;
-    }
-    path
-}
-
-/// A path of which the longest is known.
-pub(crate) struct Short {
-    bytes: [u8; 24],
-}
-
-impl Short {
-    pub(crate) fn as_c_str(&self) -> &CStr {
-        say::c_str(&self.bytes)
-    }
-}
-
 /// Opens a device node that is this very device, and no link to one.
 pub(crate) fn open_node(path: &CStr, kind: u32, device: u32) -> Result<OwnedFd> {
     let node = open(CWD, path, AS_IT_IS)?;
@@ -381,4 +238,9 @@ pub(crate) fn open_node(path: &CStr, kind: u32, device: u32) -> Result<OwnedFd> 
         return Err(Errno::NODEV);
     }
     Ok(node)
+}
+
+/// A device's number, as the kernel takes and gives it.
+pub(crate) fn device(major: u32, minor: u32) -> u32 {
+    minor & 0xff | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }

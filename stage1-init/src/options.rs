@@ -5,9 +5,9 @@ use core::ffi::CStr;
 use rustix::fd::BorrowedFd;
 use stage1_init::{MAX_PLAN, WordList};
 
-use crate::say;
 use crate::start::Start;
 use crate::sys::{self, Array, Errno, Room};
+use crate::{exit_code, help, say};
 
 /// What is to be done.
 pub(crate) enum Work {
@@ -55,8 +55,8 @@ impl Options {
                 index += 1;
                 None
             }
-            Some(word) if word == c"--help" => crate::help(),
-            Some(word) if word == c"--version" => crate::version(),
+            Some(word) if word == c"--help" => help::help(),
+            Some(word) if word == c"--version" => help::version(),
             Some(word) if word == c"plan" && plan.is_none() && program.is_none() => {
                 Some(Work::Plan(words(start, index), None))
             }
@@ -118,7 +118,7 @@ pub(crate) fn each(end: usize, start: Start, visit: &mut dyn FnMut(&CStr, u32)) 
 /// Says which word cannot be used, and why, and ends the process.
 fn unusable(word: &CStr, why: &[u8]) -> ! {
     say::line(&[word.to_bytes(), b": ", why]);
-    sys::exit(crate::OURS)
+    sys::exit(exit_code::OURS)
 }
 
 /// Returns the words from this one on.
@@ -158,5 +158,5 @@ fn read(plan: BorrowedFd<'_>) -> Work {
 
 fn unreadable(errno: Errno) -> ! {
     say::failed(b"--plan-fd", errno);
-    sys::exit(crate::OURS)
+    sys::exit(exit_code::OURS)
 }

@@ -19,9 +19,6 @@ pub const MAX_PLAN: usize = 4 << 20;
 /// has to let read(2) pass from there: all but the first program of an app do.
 pub const GATE: u32 = 3;
 
-/// Most apps in one pod: each costs a few words in the memory of PID 1.
-pub const MAX_APPS: usize = 64;
-
 /// A plan that has been checked from its first word to its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan<'a> {

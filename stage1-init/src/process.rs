@@ -2,20 +2,18 @@
 
 use core::mem::ManuallyDrop;
 
-use linux_raw_sys::prctl as raw;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::Mode;
 use rustix::process::Pid;
-use stage1_init::{Directive, GATE, Limit, Resource};
+use stage1_init::{Directive, Limit, Resource};
 
-use crate::apps::{App, Phase};
+use crate::app::{App, Phase};
 use crate::beneath::Path;
-use crate::execute::Origin;
-use crate::files::write_at;
-use crate::mounts::Tree;
+use crate::pod::Origin;
 use crate::program::Program;
-use crate::sys::{self, Array, Errno, OwnedFd, Result};
-use crate::{capabilities, outer, say};
+use crate::sys::{self, Array, Errno, OwnedFd, Result, Standard, write_at};
+use crate::tree::Tree;
+use crate::{capabilities, exit_code, say};
 
 /// Says why a process could not begin: the directive, and the error.
 fn send_failure(to: &OwnedFd, index: u32, errno: Errno) {
@@ -49,7 +47,7 @@ impl Gate<'_> {
     fn pass(waits: BorrowedFd<'_>) {
         for _ in 0..2 {
             if sys::read(waits, &mut [0; 1]) != Ok(1) {
-                sys::exit(crate::OURS);
+                sys::exit(exit_code::OURS);
             }
         }
     }
@@ -68,7 +66,7 @@ pub(crate) fn run(
     let program = Program::new(words, app, origin.start);
     let mut at = index;
     let (errno, status) = match prepare(app, phase, tree, origin, gate, &mut at) {
-        Err(errno) => (errno, crate::OURS),
+        Err(errno) => (errno, exit_code::OURS),
         Ok(()) => {
             at = index;
             let errno = match &program {
@@ -76,8 +74,8 @@ pub(crate) fn run(
                 Err(errno) => *errno,
             };
             let status = match errno {
-                Errno::NOENT | Errno::NOTDIR => crate::NOT_FOUND,
-                _ => crate::NOT_EXECUTABLE,
+                Errno::NOENT | Errno::NOTDIR => exit_code::NOT_FOUND,
+                _ => exit_code::NOT_EXECUTABLE,
             };
             (errno, status)
         }
@@ -111,7 +109,7 @@ fn prepare(
             }
             // It has one controlling process, and the app's program is it.
             Directive::Terminal { fd } if phase != Phase::Main => {
-                session()?;
+                sys::setsid()?;
                 use_as_standard(fd, fd, fd)?;
             }
             Directive::Foreground {} if phase != Phase::Main => sys::setpgid(0, 0)?,
@@ -125,10 +123,6 @@ fn prepare(
         sys::let_signals_through();
     }
     Ok(())
-}
-
-fn session() -> Result<()> {
-    sys::setsid()
 }
 
 fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
@@ -184,14 +178,14 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
             path.push(file.to_bytes())?;
             write_at(tree.proc()?, path.as_c_str(), text.to_bytes())?;
         }
-        D::Session {} => session()?,
+        D::Session {} => sys::setsid()?,
         D::Foreground {} => {
             sys::setpgid(0, 0)?;
             take_terminal(rustix::process::getpid());
         }
         D::Terminal { fd } => {
-            session()?;
-            sys::ioctl(sys::inherited(fd)?, linux_raw_sys::ioctl::TIOCSCTTY, 0)?;
+            sys::setsid()?;
+            sys::set_controlling_terminal(sys::inherited(fd)?)?;
             use_as_standard(fd, fd, fd)?;
         }
         D::Stdio {
@@ -219,13 +213,11 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
         }
         D::Gid { gid } => sys::setresgid(gid, gid, gid)?,
         D::Uid { uid } => {
-            sys::prctl(raw::PR_SET_KEEPCAPS, 1)?;
+            sys::keep_capabilities()?;
             sys::setresuid(uid, uid, uid)?;
         }
         D::Workdir { path } => change_directory(path)?,
-        D::NoNewPrivs {} => {
-            sys::prctl(raw::PR_SET_NO_NEW_PRIVS, 1)?;
-        }
+        D::NoNewPrivs {} => sys::set_no_new_privs()?,
         // `env` and the programs are looked up when one is executed, filters
         // are for the caller; the others are not of this part.
         _ => {}
@@ -267,9 +259,9 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     text.signed(score);
     match write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes()) {
         Err(Errno::ACCESS) => {
-            sys::prctl(raw::PR_SET_DUMPABLE, 1)?;
+            sys::unhide()?;
             let result = write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes());
-            outer::hide()?;
+            sys::hide()?;
             result
         }
         result => result,
@@ -279,18 +271,20 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
 /// What is one of the three already is copied first, so that it is not
 /// overwritten before it is used; the others take no number more.
 fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
+    use Standard::{Error, Input, Output};
     let mut copies = [None, None, None];
     for (copy, number) in copies.iter_mut().zip([input, output, error]) {
         if number < 3 {
             *copy = Some(sys::copy(sys::inherited(number)?, 3)?);
         }
     }
-    for (number, (copy, from)) in (0..).zip(copies.iter().zip([input, output, error])) {
+    let streams = [(Input, input), (Output, output), (Error, error)];
+    for (copy, (stream, from)) in copies.iter().zip(streams) {
         let from = match copy {
             Some(copy) => copy.as_fd(),
             None => sys::inherited(from)?,
         };
-        sys::place(from, number, false)?;
+        sys::set_standard(stream, from)?;
     }
     Ok(())
 }
@@ -318,7 +312,7 @@ fn filter(fd: u32, gate: &mut Option<Gate<'_>>) -> Result<()> {
     }
     sys::let_signals_through();
     if let Some(later) = gate {
-        later.waits = sys::place(later.waits, GATE, true)?;
+        later.waits = sys::place_gate(later.waits)?;
     }
     sys::seccomp(&program)
 }

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use stage1_init::{Directive, WordList};
 
-use crate::apps::App;
+use crate::app::App;
 use crate::beneath::Path;
 use crate::options::{self, Finally};
 use crate::start::Start;
@@ -98,8 +98,8 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
 /// program is done with what it guards.
 fn keep_held(finally: Finally, start: Start) {
     options::each(finally.first_word, start, &mut |option, number| {
-        if option == options::HOLD {
-            sys::keep_on_exec(number);
+        if let (true, Ok(held)) = (option == options::HOLD, sys::inherited(number)) {
+            sys::keep_on_exec(held);
         }
     });
 }

@@ -8,28 +8,10 @@ use linux_raw_sys::general as raw;
 use rustix::process::Pid;
 use stage1_init::Report;
 
-use crate::apps::Phase;
-use crate::execute::Pod;
+use crate::app::Phase;
+use crate::pod::Pod;
 use crate::sys::{self, Errno, Received};
-use crate::{outer, process, say};
-
-/// How the pod ends.
-#[derive(Default)]
-pub(crate) struct Ending {
-    /// The status of the first app that failed.
-    status: Option<u8>,
-    /// When those that are left will be killed, in nanoseconds.
-    deadline: Option<i64>,
-}
-
-/// Turns how a process ended into an exit code, as shells do.
-pub(crate) fn code(status: u32) -> u8 {
-    let [low, code, ..] = status.to_le_bytes();
-    match low & 0x7f {
-        0 => code,
-        signal => 128 + signal,
-    }
-}
+use crate::{exit_code, process, say};
 
 /// Tells whether it has only been stopped.
 fn is_stopped(status: u32) -> bool {
@@ -67,10 +49,6 @@ pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
 }
 
 impl Pod<'_> {
-    fn grace_time(&self) -> i64 {
-        i64::from(self.grace).max(1) * sys::SECOND
-    }
-
     /// An app's process has ended, or an orphan has.
     fn ended(&mut self, pid: sys::Pid, status: u32) {
         let mut apps = self.apps.as_mut_slice().iter_mut().enumerate();
@@ -84,7 +62,7 @@ impl Pod<'_> {
             let app = app.name.to_bytes();
             say::report(report, &Report::Exited { app, status });
         }
-        let code = code(status);
+        let code = exit_code::of(status);
         if code != 0 && phase != Phase::PostStop {
             self.failed(code);
         }
@@ -106,20 +84,6 @@ impl Pod<'_> {
         if let Some((index, _)) = program {
             self.at = index;
             self.report_failure(Errno::CANCELED);
-        }
-    }
-
-    /// One app failed: the others are asked to end.
-    pub(crate) fn failed(&mut self, code: u8) {
-        if self.ending.status.is_none() {
-            self.ending.status = Some(code);
-            self.ending.deadline = Some(sys::now() + self.grace_time());
-            let apps = self.apps.as_slice().iter();
-            for app in apps.filter(|app| app.phase != Phase::PostStop) {
-                app.signal(raw::SIGTERM);
-                // One that was stopped would not hear of it.
-                app.signal_group(raw::SIGCONT);
-            }
         }
     }
 
@@ -146,7 +110,7 @@ impl Pod<'_> {
             }
         }
         if received.signal == raw::SIGTSTP && !self.inner {
-            outer::stop_self();
+            sys::stop_self();
         }
     }
 
@@ -160,7 +124,7 @@ impl Pod<'_> {
             if let Some(group) = self.origin.foreground {
                 process::take_terminal(group);
             }
-            outer::stop_self();
+            sys::stop_self();
             // In the background it goes on without the terminal.
             if let (Some(_), Some(group)) = (process::foreground_group(), Pid::from_raw(pid)) {
                 process::take_terminal(group);

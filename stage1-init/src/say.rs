@@ -6,7 +6,6 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd};
 use stage1_init::{Directive, Directives, FaultKind, Report};
 
-use crate::files::write_all;
 use crate::sys::{self, Errno};
 
 /// Collects bytes and writes them with one system call, so that the lines of
@@ -62,7 +61,7 @@ impl<'fd> Line<'fd> {
     /// Writes what was collected. An error is passed over: there is nobody
     /// left to tell.
     pub(crate) fn flush(&mut self) {
-        let _ = write_all(self.to, self.as_bytes());
+        let _ = sys::write_all(self.to, self.as_bytes());
         self.length = 0;
     }
 }

@@ -9,8 +9,9 @@ use core::mem::ManuallyDrop;
 use rustix::fd::{AsFd, AsRawFd};
 use stage1_init::{Directive, Part};
 
-use crate::execute::Pod;
-use crate::sys::{self, Result};
+use crate::pod::Pod;
+use crate::sys::{self, Result, Standard};
+use crate::tree::Tree;
 use crate::{options, process};
 
 impl Pod<'_> {
@@ -45,18 +46,25 @@ impl Pod<'_> {
 
     /// Keeps the locks and the pipes to those who wait and to the outer half.
     #[inline(never)]
+    #[allow(unsafe_code, reason = "descriptors are closed by their numbers")]
     fn let_go(&mut self) {
         let Some(voice) = self.voice.take() else {
             return;
         };
-        let _ = sys::place(voice.as_fd(), STDERR, true);
+        let _ = sys::set_standard(Standard::Error, voice.as_fd());
         if self.origin.report.is_some() {
             self.origin.report = Some(sys::STDERR);
         }
+        self.origin.demand = None;
+        self.tree = Tree::nowhere();
+        self.home = None;
+        for app in self.apps.as_mut_slice() {
+            app.mounts = None;
+        }
         let origin = self.origin;
         let apps = self.apps.as_slice();
-        sys::close_all_but(0, &mut |keep| {
-            keep(STDERR);
+        let mut named = |keep: &mut sys::Keep<'_>| {
+            keep(sys::STDERR.as_raw_fd().unsigned_abs());
             options::each(origin.end, origin.start, &mut |option, number| {
                 if option == options::LOCK {
                     keep(number);
@@ -68,9 +76,11 @@ impl Pod<'_> {
                     keep(waiting.failures.as_raw_fd().unsigned_abs());
                 }
             }
-        });
+        };
+        // SAFETY: the pod's own descriptors were dropped above, except the pipes
+        // of those who wait, which stay. What remains of the inherited ones was
+        // for directives, and for the outer half: `finally` is that one's alone.
+        // PID 1 does not use the standard input and output again.
+        unsafe { sys::close_all_but(0, &mut named) };
     }
 }
-
-/// The number of [`sys::STDERR`].
-const STDERR: u32 = 2;

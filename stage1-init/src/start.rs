@@ -1,5 +1,5 @@
-//! From the kernel's entry to `main`: what the new program finds on its stack,
-//! and what Rust demands of a program that has no std.
+//! What the new program finds on its stack: arguments, environment, and what
+//! the kernel says about itself.
 
 #![allow(
     unsafe_code,
@@ -7,10 +7,8 @@
 )]
 
 use core::ffi::{CStr, c_char};
-use core::panic::PanicInfo;
 
-use crate::say;
-use crate::sys::{self, Vector};
+use crate::sys::Vector;
 
 /// The entry of the auxiliary vector that getauxval(3) calls so.
 const AT_SECURE: usize = 23;
@@ -26,6 +24,17 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    /// # Safety
+    ///
+    /// `stack` must be the stack pointer at the program's entry.
+    pub(crate) unsafe fn new(stack: *const usize) -> Self {
+        // SAFETY: the kernel puts argc there, and the words behind it.
+        let count = unsafe { stack.read() };
+        // SAFETY: the words follow argc.
+        let words = unsafe { stack.add(1) }.cast();
+        Self { count, words }
+    }
+
     /// Returns the number of arguments, the program's own name among them.
     pub(crate) fn count(self) -> usize {
         self.count
@@ -117,35 +126,4 @@ impl Start {
         // SAFETY: the kernel's strings are terminated and stay for ever.
         Some(unsafe { CStr::from_ptr(word) })
     }
-}
-
-/// The first Rust that runs.
-///
-/// # Safety
-///
-/// `stack` must be the stack pointer at the program's entry.
-pub(crate) unsafe extern "C" fn entry(stack: *const usize) -> ! {
-    // SAFETY: the kernel puts argc there, and the words behind it.
-    let count = unsafe { stack.read() };
-    // SAFETY: the words follow argc.
-    let words = unsafe { stack.add(1) }.cast();
-    crate::main(Start { count, words })
-}
-
-/// A panic is a bug of ours. It ends the process, and with PID 1 the pod.
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    say::line(&[b"this is a bug, please report it"]);
-    sys::exit(crate::OURS)
-}
-
-/// Unoptimised code names it, although nothing unwinds.
-#[unsafe(no_mangle)]
-extern "C" fn rust_eh_personality() {}
-
-/// Likewise.
-#[unsafe(no_mangle)]
-#[allow(non_snake_case, reason = "the compiler chose the name")]
-extern "C" fn _Unwind_Resume() -> ! {
-    sys::exit(crate::OURS)
 }

@@ -58,9 +58,11 @@ const UNSAFE: &[&str] = &[
     "launcher/crates/sys/src/readonly_file.rs",
     "launcher/crates/sys/src/secure.rs",
     "stage1-init/src/arch/",
+    "stage1-init/src/entry.rs",
+    "stage1-init/src/main.rs",
     "stage1-init/src/mem.rs",
+    "stage1-init/src/settle.rs",
     "stage1-init/src/start.rs",
-    "stage1-init/src/sys.rs",
     "stage1-init/src/sys/",
 ];
 

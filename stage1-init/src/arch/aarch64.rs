@@ -2,25 +2,22 @@
 
 #![allow(unsafe_code, reason = "assembly is this file's purpose")]
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
-/// Where the kernel enters the program: the stack pointer is at `argc`.
-///
-/// # Safety
-///
-/// Only the kernel may call it, once.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start() -> ! {
-    naked_asm!(
-        "mov x29, xzr", // Ends the chain of frames, for debuggers.
-        "mov x30, xzr",
-        "mov x0, sp",   // The one argument: where `argc` is; sp is aligned.
-        "bl {entry}",
-        "brk #1",
-        entry = sym crate::start::entry,
-    )
+/// Where the program begins, with the stack pointer at `argc`: calls `{entry}`
+/// with that as its one argument.
+macro_rules! begin {
+    () => {
+        concat!(
+            "mov x29, xzr\n", // Ends the chain of frames, for debuggers.
+            "mov x30, xzr\n",
+            "mov x0, sp\n", // The one argument: where `argc` is; sp is aligned.
+            "bl {entry}\n",
+            "brk #1\n",
+        )
+    };
 }
+pub(crate) use begin;
 
 /// Ends the process by an instruction that no processor carries out.
 pub(crate) fn trap() -> ! {

@@ -3,27 +3,24 @@
 
 #![allow(unsafe_code, reason = "assembly is this file's purpose")]
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
-/// Where the kernel enters the program: the stack pointer is at `argc`.
-///
-/// # Safety
-///
-/// Only the kernel may call it, once.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start() -> ! {
-    naked_asm!(
-        "mov r11, #0",    // Ends the chain of frames, for debuggers.
-        "mov lr, #0",
-        "mov r0, sp",     // The one argument: where `argc` is.
-        "bic r1, r0, #7", // The EABI's alignment.
-        "mov sp, r1",
-        "bl {entry}",
-        "udf #0",
-        entry = sym crate::start::entry,
-    )
+/// Where the program begins, with the stack pointer at `argc`: calls `{entry}`
+/// with that as its one argument.
+macro_rules! begin {
+    () => {
+        concat!(
+            "mov r11, #0\n", // Ends the chain of frames, for debuggers.
+            "mov lr, #0\n",
+            "mov r0, sp\n",     // The one argument: where `argc` is.
+            "bic r1, r0, #7\n", // The EABI's alignment.
+            "mov sp, r1\n",
+            "bl {entry}\n",
+            "udf #0\n",
+        )
+    };
 }
+pub(crate) use begin;
 
 /// Ends the process by an instruction that no processor carries out.
 pub(crate) fn trap() -> ! {

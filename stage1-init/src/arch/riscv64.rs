@@ -3,27 +3,24 @@
 
 #![allow(unsafe_code, reason = "assembly is this file's purpose")]
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
-/// Where the kernel enters the program: the stack pointer is at `argc`.
-///
-/// # Safety
-///
-/// Only the kernel may call it, once.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start() -> ! {
-    naked_asm!(
-        ".option push",
-        ".option norelax", // This very load must not be made relative to gp.
-        "lla gp, __global_pointer$",
-        ".option pop",
-        "mv a0, sp",       // The one argument: where `argc` is; sp is aligned.
-        "call {entry}",
-        "unimp",
-        entry = sym crate::start::entry,
-    )
+/// Where the program begins, with the stack pointer at `argc`: calls `{entry}`
+/// with that as its one argument.
+macro_rules! begin {
+    () => {
+        concat!(
+            ".option push\n",
+            ".option norelax\n", // This very load must not be made relative to gp.
+            "lla gp, __global_pointer$\n",
+            ".option pop\n",
+            "mv a0, sp\n", // The one argument: where `argc` is; sp is aligned.
+            "call {entry}\n",
+            "unimp\n",
+        )
+    };
 }
+pub(crate) use begin;
 
 /// Ends the process by an instruction that no processor carries out.
 pub(crate) fn trap() -> ! {

@@ -3,25 +3,22 @@
 
 #![allow(unsafe_code, reason = "assembly is this file's purpose")]
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
-/// Where the kernel enters the program: the stack pointer is at `argc`.
-///
-/// # Safety
-///
-/// Only the kernel may call it, once.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _start() -> ! {
-    naked_asm!(
-        "xor ebp, ebp",  // Ends the chain of frames, for debuggers.
-        "mov rdi, rsp",  // The one argument: where `argc` is.
-        "and rsp, -16",  // The ABI's alignment; the kernel gives it, too.
-        "call {entry}",
-        "ud2",
-        entry = sym crate::start::entry,
-    )
+/// Where the program begins, with the stack pointer at `argc`: calls `{entry}`
+/// with that as its one argument.
+macro_rules! begin {
+    () => {
+        concat!(
+            "xor ebp, ebp\n", // Ends the chain of frames, for debuggers.
+            "mov rdi, rsp\n", // The one argument: where `argc` is.
+            "and rsp, -16\n", // The ABI's alignment; the kernel gives it, too.
+            "call {entry}\n",
+            "ud2\n",
+        )
+    };
 }
+pub(crate) use begin;
 
 /// Ends the process by an instruction that no processor carries out.
 pub(crate) fn trap() -> ! {

@@ -3,7 +3,7 @@
 //!
 //! # Safety
 //!
-//! As in the file above, whose macro is used here: a number has no meaning to
+//! As in `call`, whose macro is used here: a number has no meaning to
 //! Rust, and a string comes from a reference.
 
 #![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
@@ -13,7 +13,8 @@ use core::ptr;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 
-use super::{Pid, Result, call3, call5, nr};
+use super::process::Pid;
+use super::result::Result;
 
 /// What an argument is in its register.
 trait Argument {
@@ -78,8 +79,6 @@ calls! {
     mknodat = __NR_mknodat(at: BorrowedFd<'_>, path: &CStr, mode: u32, device: u32);
     symlinkat = __NR_symlinkat(target: &CStr, at: BorrowedFd<'_>, path: &CStr);
     unlinkat = __NR_unlinkat(at: BorrowedFd<'_>, path: &CStr, flags: u32);
-    ioctl = __NR_ioctl(fd: BorrowedFd<'_>, request: u32, argument: u32);
-    fcntl = __NR_fcntl(fd: BorrowedFd<'_>, request: u32, argument: u32);
     // Mounts.
     mount = __NR_mount(source: &CStr, target: &CStr, kind: &CStr, flags: u32, data: Option<&CStr>);
     umount = __NR_umount2(target: &CStr, flags: u32);

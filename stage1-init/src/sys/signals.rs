@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! As in the file above, whose macro is used here.
+//! As in `call`, whose macro is used here.
 
 #![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
 
@@ -10,7 +10,12 @@ use core::ptr;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 
-use super::{Errno, Pid, Result, call3, call5, exit, nr, own_pid, set_status_flags};
+use super::call::nr;
+use super::calls::kill;
+use super::fd::set_status_flags;
+use super::process::{Pid, exit, own_pid};
+use super::result::{Errno, Result};
+use crate::exit_code;
 
 /// Seconds and nanoseconds.
 pub(crate) type Time = [i64; 2];
@@ -52,6 +57,11 @@ pub(crate) fn default_signals(flags: u32) {
             size_of::<Signals>()
         );
     }
+}
+
+/// Stops this process, as the terminal's stop character would have.
+pub(crate) fn stop_self() {
+    let _ = kill(own_pid(), nr::SIGSTOP);
 }
 
 /// A signal that was waited for.
@@ -119,7 +129,7 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
         }),
         // It worked when the program began.
         Err(Errno::INTR | Errno::AGAIN) => None,
-        Err(_) => exit(crate::OURS),
+        Err(_) => exit(exit_code::OURS),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Places for values and strings, straight from mmap(2): there is no heap.
+//! Memory for values and strings, straight from mmap(2): there is no heap.
 //!
 //! # Safety
 //!
-//! As in the file above, whose macro is used here.
+//! As in `call`, whose macro is used here.
 
 #![allow(unsafe_code, reason = "memory is handed out here")]
 
@@ -11,10 +11,10 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr;
 
-use linux_raw_sys::general as nr;
 use rustix::fd::{AsRawFd, BorrowedFd};
 
-use super::{Errno, Result, call3};
+use super::call::nr;
+use super::result::{Errno, Result};
 use crate::arch;
 
 /// A place for so many values, straight from mmap(2): there is no heap. Memory
@@ -219,4 +219,22 @@ impl<'a> Vector<'a> {
             Some(unsafe { CStr::from_ptr(pointer) })
         })
     }
+}
+
+/// Gives back what the stack took below this call.
+///
+/// What comes before a long sleep goes deeper than what comes after, and its
+/// pages would stay in memory for as long as the process lives.
+#[inline(never)]
+pub(crate) fn release_stack() {
+    /// Where pages are larger the kernel may refuse, and nothing is lost.
+    const PAGE: usize = 4096;
+    /// More than what the call takes, and may use below its stack pointer.
+    const MARGIN: usize = 384;
+    /// More than anything here ever takes.
+    const DEPTH: usize = 64 * PAGE;
+    let here = 0_u8;
+    let end = ((&raw const here).addr() - MARGIN) & !(PAGE - 1);
+    // Beyond the rule of `call`: below its margin a stack holds nothing.
+    let _ = call!(__NR_madvise, end - DEPTH, DEPTH, nr::MADV_DONTNEED);
 }

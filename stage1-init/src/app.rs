@@ -1,0 +1,149 @@
+//! An app: what the plan says of it, and what its processes are at.
+
+use core::ffi::CStr;
+
+use stage1_init::{Argv, Directive, Directives, WordList};
+
+use crate::sys::{self, End, OwnedFd};
+
+/// Which of its programs an app is at. The first three are places in
+/// [`App::waiting`], too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    PreStart,
+    Main,
+    PostStop,
+    /// It has ended, or never began.
+    Over,
+}
+
+/// The directives of a process part, one after another.
+pub(crate) struct Part<'a>(Directives<'a>);
+
+impl<'a> Iterator for Part<'a> {
+    type Item = (u32, Directive<'a>);
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.0.next();
+        next.filter(|(_, directive)| directive.part() == stage1_init::Part::Process)
+    }
+}
+
+/// A process that is ready to execute its program, and waits for the word.
+pub(crate) struct Waiting {
+    pub(crate) pid: sys::Pid,
+    /// The directive that names its program.
+    pub(crate) program: u32,
+    /// What is written here lets it go on.
+    pub(crate) gate: End,
+    /// Where it says why it cannot; closed when it has executed its program.
+    pub(crate) failures: End,
+}
+
+/// An app of the pod.
+pub(crate) struct App<'a> {
+    pub(crate) name: &'a CStr,
+    /// Its process part in the plan, and what follows that.
+    steps: Directives<'a>,
+    /// Without a plan: what to run, as it is.
+    command: Option<WordList<'a>>,
+    /// Its own mount namespace.
+    pub(crate) mounts: Option<OwnedFd>,
+    pub(crate) phase: Phase,
+    /// The processes for those of its programs that have not begun.
+    pub(crate) waiting: [Option<Waiting>; 3],
+    /// The process that runs its present program.
+    pub(crate) pid: Option<sys::Pid>,
+    /// That program was executed, and did not fail before.
+    pub(crate) executed: bool,
+}
+
+impl<'a> App<'a> {
+    /// Makes an app of which the plan will say more.
+    pub(crate) fn planned(name: &'a CStr) -> Self {
+        Self {
+            name,
+            steps: Directives::default(),
+            command: None,
+            mounts: None,
+            phase: Phase::Over,
+            waiting: [None, None, None],
+            pid: None,
+            executed: false,
+        }
+    }
+
+    /// Makes an app that is one command.
+    pub(crate) fn command(words: WordList<'a>) -> Self {
+        Self {
+            command: Some(words),
+            ..Self::planned(c"main")
+        }
+    }
+
+    pub(crate) fn set(&mut self, mounts: Option<OwnedFd>, steps: Directives<'a>) {
+        self.mounts = mounts;
+        self.steps = steps;
+    }
+
+    /// Tells whether it is a command, without a plan.
+    pub(crate) fn is_command(&self) -> bool {
+        self.command.is_some()
+    }
+
+    /// Returns the app's own directives.
+    pub(crate) fn directives(&self) -> Part<'a> {
+        Part(self.steps)
+    }
+
+    /// Finds the program of a phase, and the directive that names it.
+    pub(crate) fn program(&self, phase: Phase) -> Option<(u32, WordList<'a>)> {
+        if let Some(words) = self.command {
+            return (phase == Phase::Main).then_some((0, words));
+        }
+        self.directives()
+            .find_map(|(index, directive)| match (phase, directive) {
+                (Phase::PreStart, Directive::PreStart { argv: Argv(words) })
+                | (Phase::Main, Directive::Main { argv: Argv(words) })
+                | (Phase::PostStop, Directive::PostStop { argv: Argv(words) }) => {
+                    Some((index, words))
+                }
+                _ => None,
+            })
+    }
+
+    /// Tells whether its processes are in a session of their own.
+    pub(crate) fn has_session(&self) -> bool {
+        self.directives().any(|(_, directive)| {
+            matches!(
+                directive,
+                Directive::Session {} | Directive::Terminal { .. }
+            )
+        })
+    }
+
+    /// Tells whether its processes are in a group of their own, so that what
+    /// the terminal sends to ours does not reach them.
+    pub(crate) fn has_group(&self) -> bool {
+        self.is_command()
+            || self.has_session()
+            || self
+                .directives()
+                .any(|(_, directive)| matches!(directive, Directive::Foreground {}))
+    }
+
+    /// Sends a signal to its process: to all of its session's, if it has one.
+    pub(crate) fn signal(&self, signal: u32) {
+        if let Some(pid) = self.pid {
+            let _ = sys::kill(if self.has_session() { -pid } else { pid }, signal);
+        }
+    }
+
+    /// Stops its processes, or lets them go on: the group, if it has one.
+    pub(crate) fn signal_group(&self, signal: u32) {
+        if let Some(pid) = self.pid {
+            let _ = sys::kill(if self.has_group() { -pid } else { pid }, signal);
+        }
+    }
+}

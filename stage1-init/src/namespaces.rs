@@ -1,0 +1,403 @@
+//! New namespaces, and what is set for them: cgroups, maps of ids, clocks.
+//!
+//! A process cannot move itself into a new pid namespace: a child is made,
+//! which is PID 1 there and continues with the plan. What the first process does
+//! from then on is in `outer`.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as raw;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::CWD;
+use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
+
+use crate::exit_code;
+use crate::pod::{Child, Pod};
+use crate::say::{Decimal, Line};
+use crate::sys::{self, DIRECTORY, End, Errno, OwnedFd, Result, open, write_at};
+
+/// `die-with-parent`: also if it died before this was said.
+pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
+    sys::die_with_parent()?;
+    if rustix::process::getppid() != parent {
+        return Err(Errno::SRCH);
+    }
+    Ok(())
+}
+
+/// What was set for the namespaces that are to be made: the directives since
+/// the last `unshare`.
+#[derive(Clone, Copy)]
+struct Settings<'a>(Directives<'a>);
+
+impl<'a> Settings<'a> {
+    fn cgroups(self) -> impl Iterator<Item = (u32, &'a CStr)> {
+        self.0.filter_map(|(index, directive)| match directive {
+            Directive::Cgroup { path } => Some((index, path)),
+            _ => None,
+        })
+    }
+
+    /// Tells whether the ids 0 exist in the new user namespace.
+    fn map_root(self) -> bool {
+        let (mut user, mut group) = (false, false);
+        for (_, directive) in self.0 {
+            user |= matches!(directive, Directive::UidMap { inside: 0, .. });
+            group |= matches!(directive, Directive::GidMap { inside: 0, .. });
+        }
+        user && group
+    }
+}
+
+/// `unshare`, for the pod.
+#[inline(never)]
+pub(crate) fn unshare(pod: &mut Pod<'_>, namespaces: Namespaces) -> Result<()> {
+    let index = pod.at;
+    let settings = Settings(pod.settings.until(index));
+    let root = pod.tree.root_path();
+    if namespaces.contains(Namespaces::PID) {
+        clone(pod, settings, namespaces)?;
+        if pod.child.is_some() {
+            return Ok(());
+        }
+    } else {
+        unshare_here(pod, settings, namespaces)?;
+    }
+    pod.at = index;
+    if namespaces.contains(Namespaces::MNT) {
+        pod.tree.reopen_root(root)?;
+    }
+    pod.settings = pod.settings.from(index + 1);
+    Ok(())
+}
+
+/// Makes PID 1. Returns when everything that this half does for it is done; in
+/// the child, when it has taken its place.
+#[inline(never)]
+fn clone(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> Result<()> {
+    let index = pod.at;
+    let user = namespaces.contains(Namespaces::USER);
+    // A new cgroup namespace is rooted where its maker is, which is not yet
+    // where the child will be.
+    let late = namespaces.contains(Namespaces::CGROUP) && settings.cgroups().next().is_some();
+    let flags = clone_flags(if late {
+        namespaces.without(Namespaces::CGROUP)
+    } else {
+        namespaces
+    });
+    let directory = settings
+        .cgroups()
+        .find_map(|(index, path)| Some((index, open_unified(path)?)));
+    let (wait, gate) = sys::pipe()?;
+    let (heard, voice) = sys::pipe()?;
+    if user {
+        // Else the files with its maps would be the host root's.
+        sys::unhide()?;
+    }
+    let mut placed = directory.as_ref().map(|&(index, _)| index);
+    let cgroup = directory.as_ref().map(|(_, fd)| fd.as_fd());
+    let mut made = sys::clone3(flags, cgroup);
+    if made.is_err() && placed.is_some() {
+        placed = None;
+        made = sys::clone3(flags, None);
+    }
+    if matches!(made, Err(Errno::NOSYS | Errno::PERM)) {
+        made = clone_the_old_way(flags);
+    }
+    let Some(pid) = made? else {
+        sys::close(gate);
+        sys::close(heard);
+        return begin_inside(pod, wait, voice, user.then_some(settings), late);
+    };
+    sys::close(wait);
+    sys::close(voice);
+    let done = admit(pod, settings, pid, placed, user).and_then(|()| {
+        pod.at = index;
+        sys::hide()?;
+        sys::write(gate.as_fd(), b"1").map(drop)
+    });
+    if let Err(errno) = done {
+        let _ = sys::kill(pid, raw::SIGKILL);
+        return Err(errno);
+    }
+    pod.child = Some(Child {
+        pid,
+        _gate: gate,
+        voice: heard,
+    });
+    Ok(())
+}
+
+/// clone(2) makes no time namespace: this process makes that for its children.
+fn clone_the_old_way(flags: u32) -> Result<Option<sys::Pid>> {
+    let time = flags & raw::CLONE_NEWTIME;
+    if time != 0 {
+        sys::unshare(time)?;
+    }
+    sys::clone(flags)
+}
+
+/// In the outer half: puts the child where it belongs before it goes on.
+fn admit(
+    pod: &mut Pod<'_>,
+    settings: Settings<'_>,
+    pid: sys::Pid,
+    placed: Option<u32>,
+    user: bool,
+) -> Result<()> {
+    let pid = Decimal::new(pid.unsigned_abs());
+    for (index, path) in settings
+        .cgroups()
+        .filter(|&(index, _)| Some(index) != placed)
+    {
+        pod.at = index;
+        enter_cgroup(path, pid.as_bytes())?;
+    }
+    if user {
+        let process = open(pod.tree.proc()?, pid.as_c_str(), DIRECTORY)?;
+        write_maps(settings, process.as_fd(), &mut pod.at)?;
+    }
+    Ok(())
+}
+
+/// In the child: waits to be let in, and takes its place.
+fn begin_inside(
+    pod: &mut Pod<'_>,
+    wait: End,
+    voice: End,
+    user: Option<Settings<'_>>,
+    late: bool,
+) -> Result<()> {
+    if sys::read(wait.as_fd(), &mut [0; 1])? == 0 {
+        // The outer half has said why.
+        sys::exit(exit_code::OURS);
+    }
+    pod.inner = true;
+    pod.voice = Some(voice);
+    // Both are the outer half's business, and nobody else's.
+    pod.origin.foreground = None;
+    if let Some(finally) = pod.origin.finally.take() {
+        pod.origin.start.erase_from(finally.first_word);
+    }
+    if let Some(settings) = user {
+        become_root(settings)?;
+    }
+    sys::hide()?;
+    sys::die_with_parent()?;
+    // It may have died before that; then the gate has no writer.
+    sys::set_status_flags(wait.as_fd(), raw::O_NONBLOCK)?;
+    if sys::read(wait.as_fd(), &mut [0; 1]) == Ok(0) {
+        sys::exit(exit_code::OURS);
+    }
+    sys::close(wait);
+    if late {
+        sys::unshare(raw::CLONE_NEWCGROUP)?;
+    }
+    Ok(())
+}
+
+/// New namespaces for this very process.
+#[inline(never)]
+fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> Result<()> {
+    let index = pod.at;
+    for (index, path) in settings.cgroups() {
+        pod.at = index;
+        enter_cgroup(path, b"0")?;
+    }
+    pod.at = index;
+    let flags = clone_flags(namespaces);
+    if !namespaces.contains(Namespaces::USER) {
+        return sys::unshare(flags);
+    }
+    // Maps other than of its own id are for a process outside to write.
+    let process = open(pod.tree.proc()?, c"self", DIRECTORY)?;
+    let (wait, gate) = sys::pipe()?;
+    sys::unhide()?;
+    let Some(pid) = sys::fork()? else {
+        sys::close(gate);
+        let begun = sys::read(wait.as_fd(), &mut [0; 1]) == Ok(1);
+        let written = if begun {
+            write_maps(settings, process.as_fd(), &mut pod.at)
+        } else {
+            Ok(())
+        };
+        let errno = written.map_or_else(Errno::number, |()| 0);
+        // All are below 256.
+        sys::exit(u8::try_from(errno).unwrap_or(u8::MAX));
+    };
+    sys::close(wait);
+    sys::unshare(flags)?;
+    sys::write(gate.as_fd(), b"1")?;
+    sys::close(gate);
+    let (_, status) = sys::wait(pid, 0);
+    match exit_code::of(status) {
+        0 => {}
+        errno => return Err(Errno::new(errno.into())),
+    }
+    become_root(settings)?;
+    sys::hide()
+}
+
+/// `join`.
+#[inline(never)]
+pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result<()> {
+    let root = pod.tree.root_path();
+    if namespaces.contains(Namespaces::MNT) && pod.home.is_none() {
+        pod.home = Some(pod.own_mounts()?);
+    }
+    sys::setns(sys::inherited(fd)?, clone_flags(namespaces))?;
+    if namespaces.contains(Namespaces::MNT) {
+        pod.tree.reopen_root(root)?;
+    }
+    if !namespaces.contains(Namespaces::PID) {
+        return Ok(());
+    }
+    let (wait, gate) = sys::pipe()?;
+    let (heard, voice) = sys::pipe()?;
+    match sys::fork()? {
+        Some(pid) => {
+            // Else PID 1 there could not end while this half is stopped: the
+            // kernel has it wait until somebody has waited for all others.
+            sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
+            // What waits there may be dead already: with its pod, as PID 1 was.
+            sys::write(gate.as_fd(), b"1")?;
+            sys::close(wait);
+            sys::close(voice);
+            pod.child = Some(Child {
+                pid,
+                _gate: gate,
+                voice: heard,
+            });
+            Ok(())
+        }
+        None => {
+            sys::close(gate);
+            sys::close(heard);
+            pod.home = None;
+            begin_inside(pod, wait, voice, None, false)
+        }
+    }
+}
+
+impl Pod<'_> {
+    /// Goes back to the mounts that this process began with, if it has joined
+    /// others. What is executed in the end is the host's, and must not get its
+    /// interpreter from another root: where there is no way back, nothing is.
+    pub(crate) fn go_home(&mut self) {
+        if let Some(home) = &self.home
+            && sys::setns(home.as_fd(), raw::CLONE_NEWNS).is_err()
+        {
+            self.origin.finally = None;
+        }
+    }
+}
+
+/// `clock-offset`.
+#[inline(never)]
+pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> Result<()> {
+    let mut line = Line::new(sys::STDERR);
+    line.push(clock.word().as_bytes());
+    line.push(b" ");
+    line.signed(seconds);
+    line.push(b" 0\n");
+    write_at(proc, c"self/timens_offsets", line.as_bytes())
+}
+
+/// In a new user namespace: takes the ids 0, where there are such.
+fn become_root(settings: Settings<'_>) -> Result<()> {
+    if !settings.map_root() {
+        return Ok(());
+    }
+    sys::setresgid(0, 0, 0)?;
+    sys::setresuid(0, 0, 0)
+}
+
+/// Writes the maps of a user namespace, each with one call as the kernel
+/// demands, into the directory of a process in procfs. What fails, fails in the
+/// directive `at`.
+fn write_maps(settings: Settings<'_>, process: BorrowedFd<'_>, at: &mut u32) -> Result<()> {
+    for (index, directive) in settings.0 {
+        if let Directive::SetGroups { choice } = directive {
+            let word: &[u8] = match choice {
+                SetGroups::Allow => b"allow",
+                SetGroups::Deny => b"deny",
+            };
+            *at = index;
+            write_at(process, c"setgroups", word)?;
+        }
+    }
+    write_map(settings, process, true, at)?;
+    write_map(settings, process, false, at)
+}
+
+#[inline(never)]
+fn write_map(
+    settings: Settings<'_>,
+    process: BorrowedFd<'_>,
+    of_users: bool,
+    at: &mut u32,
+) -> Result<()> {
+    let mut text = sys::Array::new(MAX_MAP)?;
+    for (index, directive) in settings.0 {
+        let [inside, outside, count] = match directive {
+            Directive::UidMap {
+                inside,
+                outside,
+                count,
+            } if of_users => [inside, outside, count.0],
+            Directive::GidMap {
+                inside,
+                outside,
+                count,
+            } if !of_users => [inside, outside, count.0],
+            _ => continue,
+        };
+        *at = index;
+        append_number(&mut text, inside, b" ")?;
+        append_number(&mut text, outside, b" ")?;
+        append_number(&mut text, count, b"\n")?;
+    }
+    let file = if of_users { c"uid_map" } else { c"gid_map" };
+    if text.as_slice().is_empty() {
+        return Ok(());
+    }
+    write_at(process, file, text.as_slice())
+}
+
+#[inline(never)]
+fn append_number(text: &mut sys::Array<u8>, number: u32, end: &[u8]) -> Result<()> {
+    text.append(Decimal::new(number).as_bytes())?;
+    text.append(end)
+}
+
+/// Longest map: the kernel takes 340 lines of three numbers, in one page.
+const MAX_MAP: usize = 4096;
+
+fn clone_flags(namespaces: Namespaces) -> u32 {
+    [
+        (Namespaces::MNT, raw::CLONE_NEWNS),
+        (Namespaces::PID, raw::CLONE_NEWPID),
+        (Namespaces::IPC, raw::CLONE_NEWIPC),
+        (Namespaces::UTS, raw::CLONE_NEWUTS),
+        (Namespaces::NET, raw::CLONE_NEWNET),
+        (Namespaces::CGROUP, raw::CLONE_NEWCGROUP),
+        (Namespaces::USER, raw::CLONE_NEWUSER),
+        (Namespaces::TIME, raw::CLONE_NEWTIME),
+    ]
+    .iter()
+    .filter(|&&(kind, _)| namespaces.contains(kind))
+    .fold(0, |flags, &(_, flag)| flags | flag)
+}
+
+/// Opens a cgroup directory if it is of version 2.
+fn open_unified(path: &CStr) -> Option<OwnedFd> {
+    const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
+    let directory = open(CWD, path, DIRECTORY).ok()?;
+    let kind = rustix::fs::fstatfs(&directory).ok()?.f_type;
+    (kind == CGROUP2_SUPER_MAGIC).then_some(directory)
+}
+
+fn enter_cgroup(path: &CStr, pid: &[u8]) -> Result<()> {
+    let directory = open(CWD, path, DIRECTORY)?;
+    write_at(directory.as_fd(), c"cgroup.procs", pid)
+}

@@ -1,0 +1,158 @@
+//! The pod: what is known of it while it is made, and then run.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as raw;
+use rustix::fd::BorrowedFd;
+use rustix::fs::{Mode, OFlags};
+use stage1_init::{Directives, MAX_APPS, Plan, Report};
+
+use crate::app::{App, Phase};
+use crate::options::Finally;
+use crate::start::Start;
+use crate::sys::{self, Array, End, Errno, OwnedFd, Result, Room};
+use crate::tree::Tree;
+use crate::{exit_code, say};
+
+/// What the process was when it began.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) start: Start,
+    pub(crate) report: Option<BorrowedFd<'static>>,
+    /// What this process becomes when all is over.
+    pub(crate) finally: Option<Finally>,
+    /// What is served by that program, on demand.
+    pub(crate) demand: Option<BorrowedFd<'static>>,
+    /// Its process group, if that was the foreground one of the terminal on
+    /// standard input.
+    pub(crate) foreground: Option<rustix::process::Pid>,
+    pub(crate) parent: Option<rustix::process::Pid>,
+    pub(crate) mask: Mode,
+    /// Where the options on the command line end.
+    pub(crate) end: usize,
+}
+
+/// A pod that is being made, and then run.
+pub(crate) struct Pod<'a> {
+    pub(crate) origin: Origin,
+    pub(crate) plan: Option<Plan<'a>>,
+    /// The directive at hand: what fails, fails in it.
+    pub(crate) at: u32,
+    pub(crate) tree: Tree<'a>,
+    pub(crate) apps: Array<App<'a>>,
+    pub(crate) grace: u32,
+    pub(crate) ending: Ending,
+    /// This is the half in the new pid namespace.
+    pub(crate) inner: bool,
+    /// The directives since the last new namespaces: settings for the next.
+    pub(crate) settings: Directives<'a>,
+    /// In the outer half: the child, which goes on with the rest of the plan.
+    pub(crate) child: Option<Child>,
+    /// Where the inner half says what it has to say, for the outer one to pass on.
+    pub(crate) voice: Option<End>,
+    /// The mounts that this process began with, if it has joined others.
+    pub(crate) home: Option<OwnedFd>,
+    /// The pod's mounts, while those of an app are in their place.
+    pub(crate) aside: Option<(OwnedFd, Option<&'a CStr>)>,
+}
+
+impl<'a> Pod<'a> {
+    /// Begins one; ends the process where there is no memory even for that.
+    #[inline(never)]
+    pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>, room: Option<Room>) -> Self {
+        let apps = match Array::within(room, MAX_APPS) {
+            Ok(apps) => apps,
+            Err(errno) => {
+                say::failed(b"memory", errno);
+                sys::exit(exit_code::OURS);
+            }
+        };
+        Self {
+            origin,
+            plan,
+            at: 0,
+            tree: Tree::new(),
+            apps,
+            grace: 10,
+            ending: Ending::default(),
+            inner: false,
+            settings: plan.map(|plan| plan.directives()).unwrap_or_default(),
+            child: None,
+            voice: None,
+            home: None,
+            aside: None,
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn own_mounts(&self) -> Result<OwnedFd> {
+        sys::open(self.tree.proc()?, c"self/ns/mnt", OFlags::RDONLY)
+    }
+
+    /// Says that the directive at hand failed: in the report, or else on standard error.
+    #[inline(never)]
+    pub(crate) fn report_failure(&self, errno: Errno) {
+        let index = self.at;
+        match (self.origin.report, self.plan) {
+            (Some(report), _) => {
+                let errno = errno.number();
+                say::report(
+                    report,
+                    &Report::Failed {
+                        directive: index,
+                        errno,
+                    },
+                );
+            }
+            (None, Some(plan)) => {
+                say::directive_failed(index, plan.directives().from(index), errno);
+            }
+            (None, None) => say::failed(self.command().to_bytes(), errno),
+        }
+    }
+
+    /// Returns the command that is run without a plan.
+    pub(crate) fn command(&self) -> &CStr {
+        let mut apps = self.apps.as_slice().iter();
+        let first = apps.find_map(|app| app.program(Phase::Main));
+        let word = first.and_then(|(_, words)| words.iter().next());
+        word.unwrap_or(c"")
+    }
+
+    /// One app failed: the others are asked to end.
+    pub(crate) fn failed(&mut self, code: u8) {
+        if self.ending.status.is_none() {
+            self.ending.status = Some(code);
+            self.ending.deadline = Some(sys::now() + self.grace_time());
+            let apps = self.apps.as_slice().iter();
+            for app in apps.filter(|app| app.phase != Phase::PostStop) {
+                app.signal(raw::SIGTERM);
+                // One that was stopped would not hear of it.
+                app.signal_group(raw::SIGCONT);
+            }
+        }
+    }
+
+    /// How long apps may take to end, in nanoseconds.
+    pub(crate) fn grace_time(&self) -> i64 {
+        i64::from(self.grace).max(1) * sys::SECOND
+    }
+}
+
+/// How the pod ends.
+#[derive(Default)]
+pub(crate) struct Ending {
+    /// The status of the first app that failed.
+    pub(crate) status: Option<u8>,
+    /// When those that are left will be killed, in nanoseconds.
+    pub(crate) deadline: Option<i64>,
+}
+
+/// PID 1 of the pod, seen from outside.
+pub(crate) struct Child {
+    pub(crate) pid: sys::Pid,
+    /// Held open for as long as this half lives: its end tells the child.
+    pub(crate) _gate: End,
+    /// What it says.
+    pub(crate) voice: End,
+}

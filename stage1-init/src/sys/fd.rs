@@ -1,0 +1,246 @@
+//! Descriptors: who owns them, and how they are copied and closed.
+//!
+//! There are three kinds:
+//!
+//! 1. 0, 1 and 2 are open from `main`'s first lines on, and [`GATE`] before a
+//!    plan is carried out. No [`OwnedFd`] ever has these numbers, so what is
+//!    open there may be replaced.
+//! 2. What the process inherited is known by its number, from an option or a
+//!    directive, and belongs to no [`OwnedFd`]. It stays open until
+//!    [`close_all_but`] closes it.
+//! 3. What the program opened itself is an [`OwnedFd`].
+//!
+//! # Safety
+//!
+//! As in `call`, whose macro is used here.
+
+#![allow(unsafe_code, reason = "descriptors are handed out here")]
+
+use core::ffi::{CStr, c_int};
+use core::mem::ManuallyDrop;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use stage1_init::GATE;
+
+use super::call::nr;
+use super::result::{Errno, Result};
+
+/// A descriptor of our own. It is closed when this is dropped.
+///
+/// rustix's own type checks the number again with each use.
+pub(crate) struct OwnedFd(BorrowedFd<'static>);
+
+impl OwnedFd {
+    /// # Safety
+    ///
+    /// The descriptor must be open, and nobody else may close it.
+    pub(super) unsafe fn new(number: u32) -> Self {
+        // SAFETY: it is open until this is dropped.
+        Self(unsafe { BorrowedFd::borrow_raw(number.cast_signed()) })
+    }
+}
+
+impl AsFd for OwnedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        // SAFETY: nobody else may close it, and whoever borrowed it is done.
+        unsafe { close_number(self.0.as_raw_fd().cast_unsigned()) };
+    }
+}
+
+/// Makes a system call that opens a descriptor, and owns what it returns.
+macro_rules! open {
+    ($($call:tt)*) => {
+        call!($($call)*).map(|number| {
+            // SAFETY: the kernel has just opened it, so nobody else knows of it.
+            unsafe { $crate::sys::fd::OwnedFd::new(number) }
+        })
+    };
+}
+
+pub(crate) const STDIN: BorrowedFd<'static> = Standard::Input.fd();
+pub(crate) const STDOUT: BorrowedFd<'static> = Standard::Output.fd();
+pub(crate) const STDERR: BorrowedFd<'static> = Standard::Error.fd();
+
+/// The standard streams.
+#[derive(Clone, Copy)]
+pub(crate) enum Standard {
+    Input,
+    Output,
+    Error,
+}
+
+impl Standard {
+    const fn fd(self) -> BorrowedFd<'static> {
+        // SAFETY: the three are open from `main`'s first lines on, and never closed.
+        unsafe { BorrowedFd::borrow_raw(self as c_int) }
+    }
+}
+
+/// Makes this descriptor a standard stream, in place of what that was.
+pub(crate) fn set_standard(stream: Standard, fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: no `OwnedFd` has the number of a standard stream.
+    unsafe { place(fd, stream as u32, 0) }
+}
+
+/// Opens something as [`GATE`] where there is nothing, so that no other
+/// descriptor of ours gets the number.
+pub(crate) fn reserve_gate() -> Result<()> {
+    if inherited(GATE).is_err() {
+        // It is the lowest number that is free, and stays open.
+        let (_, other) = pipe()?;
+        close(other);
+    }
+    Ok(())
+}
+
+/// Opens a descriptor once more as [`GATE`], which no program inherits.
+pub(crate) fn place_gate(fd: BorrowedFd<'_>) -> Result<BorrowedFd<'static>> {
+    // SAFETY: no `OwnedFd` has the number: `reserve_gate` saw to that.
+    unsafe { place(fd, GATE, nr::O_CLOEXEC) }?;
+    inherited(GATE)
+}
+
+/// Opens a descriptor once more by this number, in place of what has it.
+///
+/// # Safety
+///
+/// No [`OwnedFd`] may have the number.
+unsafe fn place(fd: BorrowedFd<'_>, number: u32, flags: u32) -> Result<()> {
+    if fd.as_raw_fd().cast_unsigned() != number {
+        call!(__NR_dup3, fd.as_raw_fd(), number, flags)?;
+    }
+    Ok(())
+}
+
+/// Opens a path on the lowest free number, for the rest of the process's life.
+pub(crate) fn open_lowest(path: &CStr) -> Result<()> {
+    call!(__NR_openat, nr::AT_FDCWD, path.as_ptr(), nr::O_RDWR, 0).map(drop)
+}
+
+/// Returns a descriptor that this process inherited and that a plan or an
+/// option names, if there is one of that number.
+pub(crate) fn inherited(number: u32) -> Result<BorrowedFd<'static>> {
+    let number = c_int::try_from(number).map_err(|_| Errno::BADF)?;
+    // SAFETY: whoever wrote the plan or the option says that this number was
+    // inherited. Such a descriptor belongs to no `OwnedFd`, and stays open until
+    // `close_all_but`, whose callers keep none that they still use.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    descriptor_flags(fd)?;
+    Ok(fd)
+}
+
+/// Takes the number of a descriptor that is to stay open.
+pub(crate) type Keep<'a> = dyn FnMut(u32) + 'a;
+
+/// Closes every descriptor from `first` on except those that `named` names, and
+/// marks these close-on-exec, so that no program inherits them by accident.
+///
+/// # Safety
+///
+/// No descriptor that it closes may be used or dropped afterwards: neither an
+/// [`OwnedFd`] nor what was borrowed by [`inherited`].
+#[inline(never)]
+pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Keep<'_>)) {
+    loop {
+        // No descriptor has the highest number.
+        let mut next = u32::MAX;
+        named(&mut |number| {
+            if number >= first {
+                next = next.min(number);
+            }
+        });
+        // SAFETY: the caller's promise, as none of these was named.
+        unsafe { close_between(first, next) };
+        if next == u32::MAX {
+            return;
+        }
+        let _ = call!(__NR_fcntl, next, nr::F_SETFD, nr::FD_CLOEXEC);
+        first = next + 1;
+    }
+}
+
+/// Closes every descriptor from `first` up to the one before `end`. Linux 5.9
+/// does it in one call; before, one by one, up to the limit.
+///
+/// # Safety
+///
+/// As for [`close_number`], for each of them.
+unsafe fn close_between(first: u32, end: u32) {
+    if first < end && call!(__NR_close_range, first, end - 1, 0_usize).is_err() {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let limit = limit.and_then(|limit| u32::try_from(limit).ok());
+        for number in first..end.min(limit.unwrap_or(1 << 20)) {
+            // SAFETY: the caller's promise includes this one.
+            unsafe { close_number(number) };
+        }
+    }
+}
+
+/// Closes a descriptor. An error would be about a file that could not be
+/// written, and nobody could do anything about it.
+///
+/// # Safety
+///
+/// Nobody may use or close the descriptor afterwards.
+#[inline(never)]
+unsafe fn close_number(number: u32) {
+    let _ = call!(__NR_close, number);
+}
+
+/// Lets a program inherit a descriptor.
+pub(crate) fn keep_on_exec(fd: BorrowedFd<'_>) {
+    let _ = call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFD, 0_usize);
+}
+
+/// Returns the flags of a descriptor (not of the open file).
+pub(crate) fn descriptor_flags(fd: BorrowedFd<'_>) -> Result<u32> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_GETFD)
+}
+
+/// Sets the flags of an open file.
+pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFL, flags).map(drop)
+}
+
+/// Opens a descriptor once more, by a number that is at least this.
+pub(crate) fn copy(fd: BorrowedFd<'_>, least: u32) -> Result<OwnedFd> {
+    open!(__NR_fcntl, fd.as_raw_fd(), nr::F_DUPFD_CLOEXEC, least)
+}
+
+/// Makes a pipe whose ends no program inherits. The end to read from is first.
+#[inline(never)]
+pub(crate) fn pipe() -> Result<(End, End)> {
+    let mut ends = [0_u32; 2];
+    call!(__NR_pipe2, ends.as_mut_ptr(), nr::O_CLOEXEC)?;
+    let ends = ends.map(|number| {
+        // SAFETY: the kernel has just opened it, so nobody else knows of it.
+        ManuallyDrop::new(unsafe { OwnedFd::new(number) })
+    });
+    Ok(ends.into())
+}
+
+/// An end of a pipe: open until it is closed by [`close`], or this process exits
+/// or executes a program. Whoever makes a pipe and cannot continue does that.
+pub(crate) type End = ManuallyDrop<OwnedFd>;
+
+/// Closes an end of a pipe.
+pub(crate) fn close(end: End) {
+    drop(ManuallyDrop::into_inner(end));
+}
+
+/// Makes a pipe hold as little as the kernel lets it: one page.
+pub(crate) fn shrink_pipe(fd: BorrowedFd<'_>) -> Result<()> {
+    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETPIPE_SZ, 1).map(drop)
+}

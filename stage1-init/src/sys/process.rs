@@ -1,0 +1,284 @@
+//! Processes: how they are made and executed, and what they set for themselves.
+//!
+//! # Safety
+//!
+//! As in `call`, whose macro is used here.
+
+#![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
+
+use core::ffi::{CStr, c_int};
+
+use linux_raw_sys::{ioctl, net, prctl as ctl};
+use rustix::fd::{AsRawFd, BorrowedFd};
+
+use super::call::nr;
+use super::memory::{Array, Vector};
+use super::result::{Errno, Result};
+use crate::arch;
+
+/// Ends the process.
+pub(crate) fn exit(status: u8) -> ! {
+    let _ = call!(__NR_exit_group, u32::from(status));
+    // Somebody refuses us that. What the processor does not know ends even PID 1.
+    arch::trap()
+}
+
+pub(crate) fn own_pid() -> c_int {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+/// Process ids as the kernel's calls take them.
+pub(crate) type Pid = c_int;
+
+/// Makes a child with a copy of everything; returns `None` in it.
+pub(crate) fn fork() -> Result<Option<Pid>> {
+    clone(0)
+}
+
+/// All kinds of namespace: other flags could share memory with the child.
+const NAMESPACES: u32 = nr::CLONE_NEWNS
+    | nr::CLONE_NEWPID
+    | nr::CLONE_NEWIPC
+    | nr::CLONE_NEWUTS
+    | nr::CLONE_NEWNET
+    | nr::CLONE_NEWCGROUP
+    | nr::CLONE_NEWUSER
+    | nr::CLONE_NEWTIME;
+
+/// clone(2) with namespaces: the same, in new ones. It knows no time
+/// namespaces: their bit means something else there.
+///
+/// Sound although Rust knows nothing of it: the process has one thread, and
+/// the child goes on with a copy of its stack.
+pub(crate) fn clone(namespaces: u32) -> Result<Option<Pid>> {
+    let flags = namespaces & NAMESPACES & !nr::CLONE_NEWTIME | nr::SIGCHLD;
+    let pid = call!(__NR_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize)?;
+    Ok((pid != 0).then_some(pid as Pid))
+}
+
+/// clone3(2): the same, with all namespaces, and in a cgroup from the start.
+pub(crate) fn clone3(namespaces: u32, cgroup: Option<BorrowedFd<'_>>) -> Result<Option<Pid>> {
+    let into = if cgroup.is_some() {
+        nr::CLONE_INTO_CGROUP
+    } else {
+        0
+    };
+    let arguments = nr::clone_args {
+        flags: u64::from(namespaces & NAMESPACES) | into,
+        pidfd: 0,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(nr::SIGCHLD),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
+    };
+    let pid = call!(__NR_clone3, &raw const arguments, size_of_val(&arguments))?;
+    Ok((pid != 0).then_some(pid as Pid))
+}
+
+/// Any child, for [`wait`].
+pub(crate) const ANY: Pid = -1;
+
+/// Waits for a child. Returns it and its status, as wait(2) packs it; 0 is none.
+pub(crate) fn wait(child: Pid, options: u32) -> (Pid, u32) {
+    let mut status = 0_u32;
+    let pid = call!(__NR_wait4, child, &raw mut status, options, 0);
+    (pid.unwrap_or(0) as Pid, status)
+}
+
+/// Executes a file; returns only if that fails.
+pub(crate) fn execve(path: &CStr, argv: Vector<'_>, environment: Vector<'_>) -> Errno {
+    call!(__NR_execve, path.as_ptr(), argv.first, environment.first)
+        .err()
+        .unwrap_or(Errno::NOEXEC)
+}
+
+/// Executes the file that is open; returns only if that fails.
+pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: Vector<'_>, environment: Vector<'_>) -> Errno {
+    let (empty, argv, environment) = (c"".as_ptr(), argv.first, environment.first);
+    call!(
+        __NR_execveat,
+        fd.as_raw_fd(),
+        empty,
+        argv,
+        environment,
+        nr::AT_EMPTY_PATH
+    )
+    .err()
+    .unwrap_or(Errno::NOEXEC)
+}
+
+/// Sets the host name.
+pub(crate) fn sethostname(name: &CStr) -> Result<()> {
+    call!(__NR_sethostname, name.as_ptr(), name.count_bytes()).map(drop)
+}
+
+/// Sets the NIS domain name.
+pub(crate) fn setdomainname(name: &CStr) -> Result<()> {
+    call!(__NR_setdomainname, name.as_ptr(), name.count_bytes()).map(drop)
+}
+
+/// Has the kernel kill this process when its parent dies.
+pub(crate) fn die_with_parent() -> Result<()> {
+    prctl(ctl::PR_SET_PDEATHSIG, nr::SIGKILL).map(drop)
+}
+
+/// Keeps what this process knows from all others of its user: they can neither
+/// trace it nor open its files in procfs.
+pub(crate) fn hide() -> Result<()> {
+    prctl(ctl::PR_SET_DUMPABLE, 0).map(drop)
+}
+
+/// Undoes [`hide`]: the files of this process in procfs are its user's again.
+pub(crate) fn unhide() -> Result<()> {
+    prctl(ctl::PR_SET_DUMPABLE, 1).map(drop)
+}
+
+/// Makes this process the parent of the orphans among its descendants.
+pub(crate) fn become_subreaper() -> Result<()> {
+    prctl(ctl::PR_SET_CHILD_SUBREAPER, 1).map(drop)
+}
+
+/// Keeps the permitted capabilities when the uid changes.
+pub(crate) fn keep_capabilities() -> Result<()> {
+    prctl(ctl::PR_SET_KEEPCAPS, 1).map(drop)
+}
+
+/// Makes no program that is executed from now on gain privileges by it.
+pub(crate) fn set_no_new_privs() -> Result<()> {
+    prctl(ctl::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+}
+
+/// Checks that the kernel knows a capability.
+pub(crate) fn check_capability(capability: u32) -> Result<()> {
+    prctl(ctl::PR_CAPBSET_READ, capability).map(drop)
+}
+
+/// Drops a capability from the bounding set.
+pub(crate) fn drop_bounding(capability: u32) -> Result<()> {
+    prctl(ctl::PR_CAPBSET_DROP, capability).map(drop)
+}
+
+/// Empties the ambient set.
+pub(crate) fn clear_ambient() -> Result<()> {
+    prctl_ambient(ctl::PR_CAP_AMBIENT_CLEAR_ALL, 0)
+}
+
+/// Adds a capability to the ambient set.
+pub(crate) fn raise_ambient(capability: u32) -> Result<()> {
+    prctl_ambient(ctl::PR_CAP_AMBIENT_RAISE, capability)
+}
+
+/// prctl(2), for options whose argument is a number.
+fn prctl(option: u32, argument: u32) -> Result<u32> {
+    call!(__NR_prctl, option, argument, 0, 0, 0)
+}
+
+fn prctl_ambient(what: u32, capability: u32) -> Result<()> {
+    call!(__NR_prctl, ctl::PR_CAP_AMBIENT, what, capability, 0, 0).map(drop)
+}
+
+/// The sets of a process's capabilities: bit 0 is `CAP_CHOWN`.
+#[derive(Clone, Copy)]
+pub(crate) struct Capabilities {
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+}
+
+/// `struct __user_cap_header_struct`: sets of 64 bits, and this process.
+const OWN_CAPABILITIES: [u32; 2] = [nr::_LINUX_CAPABILITY_VERSION_3, 0];
+
+/// Returns this process's capabilities.
+pub(crate) fn capabilities() -> Result<Capabilities> {
+    // The lower halves of the three, and then the upper ones.
+    let mut halves = [[0_u32; 3]; 2];
+    call!(__NR_capget, OWN_CAPABILITIES.as_ptr(), halves.as_mut_ptr())?;
+    let set = |at: usize| u64::from(halves[1][at]) << 32 | u64::from(halves[0][at]);
+    Ok(Capabilities {
+        effective: set(0),
+        permitted: set(1),
+        inheritable: set(2),
+    })
+}
+
+/// Sets this process's capabilities.
+pub(crate) fn set_capabilities(sets: &Capabilities) -> Result<()> {
+    let sets = [sets.effective, sets.permitted, sets.inheritable];
+    let halves = [
+        sets.map(|set| set as u32),
+        sets.map(|set| (set >> 32) as u32),
+    ];
+    call!(__NR_capset, OWN_CAPABILITIES.as_ptr(), halves.as_ptr()).map(drop)
+}
+
+/// Makes a terminal the controlling one of this process's session.
+pub(crate) fn set_controlling_terminal(fd: BorrowedFd<'_>) -> Result<()> {
+    call!(__NR_ioctl, fd.as_raw_fd(), ioctl::TIOCSCTTY, 0_usize).map(drop)
+}
+
+/// Joins a new, anonymous session keyring.
+pub(crate) fn join_session_keyring() -> Result<()> {
+    const JOIN_SESSION_KEYRING: usize = 1;
+    call!(__NR_keyctl, JOIN_SESSION_KEYRING, 0_usize).map(drop)
+}
+
+/// Installs a seccomp filter: so many instructions of eight bytes each.
+pub(crate) fn seccomp(program: &Array<u64>) -> Result<()> {
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        filter: *const u64,
+    }
+    const SET_MODE_FILTER: usize = 1;
+    let instructions = program.as_slice();
+    let length = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
+    let program = Program {
+        length,
+        filter: instructions.as_ptr(),
+    };
+    call!(__NR_seccomp, SET_MODE_FILTER, 0_usize, &raw const program).map(drop)
+}
+
+/// Sets the supplementary groups.
+pub(crate) fn setgroups(groups: &[u32]) -> Result<()> {
+    call!(__NR_setgroups, groups.len(), groups.as_ptr()).map(drop)
+}
+
+/// Sets a limit of this process: what is enforced, and how far it may be raised.
+pub(crate) fn set_limit(resource: u32, limits: [u64; 2]) -> Result<()> {
+    call!(__NR_prlimit64, 0, resource, limits.as_ptr(), 0).map(drop)
+}
+
+/// Brings the loopback interface up (netdevice(7)).
+pub(crate) fn loopback_up() -> Result<()> {
+    const ANY_PROTOCOL: usize = 0;
+    let kind = net::SOCK_DGRAM | nr::O_CLOEXEC;
+    let socket = open!(__NR_socket, net::AF_INET, kind, ANY_PROTOCOL)?;
+    /// `IFF_UP` and `IFF_RUNNING`: of a new interface no other is set.
+    const UP_AND_RUNNING: u16 = 0x1 | 0x40;
+    /// `struct ifreq`: a terminated name, the flags, and what is not looked at.
+    #[repr(C, align(8))]
+    struct Request {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    let request = Request {
+        name: *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        flags: UP_AND_RUNNING,
+        rest: [0; 22],
+    };
+    let _ = request.rest;
+    call!(
+        __NR_ioctl,
+        socket.as_raw_fd(),
+        ioctl::SIOCSIFFLAGS,
+        &raw const request
+    )
+    .map(drop)
+}
