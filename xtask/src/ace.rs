@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::aci::{Node, Tree};
 use crate::cmd::{Result, cmd, failed, say, target_dir};
-use crate::images::{has, write};
+use crate::image::{has, write};
 
 /// Where Debian's package puts the source.
 const SOURCE: &str = "/usr/share/gocode/src/github.com/appc/spec/ace";

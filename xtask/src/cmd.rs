@@ -183,3 +183,13 @@ fn quoted(word: &OsStr) -> String {
         format!("'{word}'")
     }
 }
+
+/// Returns the target that the compiler builds for by itself.
+pub(crate) fn host_target() -> Result<String> {
+    let version = cmd("rustc").arg("-vV").quiet().read()?;
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| "`rustc -vV` does not name its host".to_owned())
+}

@@ -9,8 +9,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::cmd::{Cmd, Result, cargo, cmd, find, say, target_dir};
-use crate::{dist, images, size};
+use crate::cmd::{Cmd, Result, cargo, cmd, find, host_target, say, target_dir};
+use crate::{dist, size};
 
 /// A machine: the compiler's name for it, that of its emulator, and flags as
 /// `launcher/build.rs` gives them.
@@ -68,7 +68,7 @@ pub(crate) fn cross(strict: bool) -> Result<()> {
             return Ok(());
         }
     };
-    let host = images::host_target()?;
+    let host = host_target()?;
     let native = native(&host)?;
     let expected: Vec<_> = CALLS
         .iter()
@@ -154,7 +154,7 @@ impl Compiler {
 /// The linker that comes with the compiler in PATH, and knows all machines.
 fn rust_lld() -> Option<PathBuf> {
     let sysroot = cmd("rustc").args(["--print", "sysroot"]).quiet().read();
-    let host = images::host_target().ok()?;
+    let host = host_target().ok()?;
     let linker = Path::new(sysroot.ok()?.trim())
         .join("lib/rustlib")
         .join(host)

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cmd::{Result, cmd, failed, is_root, root, say, target_dir};
-use crate::images::{busybox, has, manifest};
+use crate::image::{busybox, has, manifest};
 
 /// The release that `debian.aci` is.
 const SUITE: &str = "bookworm";

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cmd::{Result, cmd, failed, find, is_root, root, say, target_dir};
-use crate::{build, elf, images};
+use crate::cmd::{Result, cmd, failed, find, host_target, is_root, root, say, target_dir};
+use crate::{build, elf};
 
 /// `cargo xtask dist`.
 pub(crate) fn dist(target: Option<String>) -> Result<()> {
@@ -33,7 +33,7 @@ pub(crate) fn dist(target: Option<String>) -> Result<()> {
     for name in ["launcher", "stage1-init"] {
         check(&out.join(name))?;
     }
-    if target == images::host_target()? || is_musl_of_host(&target)? {
+    if target == host_target()? || is_musl_of_host(&target)? {
         run_in_empty_root(&out)?;
     } else {
         say(&format!("not run: {target} is not this machine"));
@@ -43,7 +43,7 @@ pub(crate) fn dist(target: Option<String>) -> Result<()> {
 
 /// The musl target of this machine where it is installed, else the machine's own.
 fn best_target() -> Result<String> {
-    let host = images::host_target()?;
+    let host = host_target()?;
     let musl = host.replace("-gnu", "-musl");
     let sysroot = cmd("rustc").args(["--print", "sysroot"]).quiet().read()?;
     let installed = Path::new(sysroot.trim())
@@ -54,7 +54,7 @@ fn best_target() -> Result<String> {
 }
 
 fn is_musl_of_host(target: &str) -> Result<bool> {
-    Ok(images::host_target()?.replace("-gnu", "-musl") == target)
+    Ok(host_target()?.replace("-gnu", "-musl") == target)
 }
 
 /// Checks that a program needs no other file to run.

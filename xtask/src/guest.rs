@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::aci::{Node, Tree};
-use crate::cmd::{Cmd, Result, cargo, cmd, failed, find, images_dir, root, say, target_dir};
+use crate::cmd::{Cmd, Result, cmd, failed, find, root, say, target_dir};
 use crate::debian::is_younger;
-use crate::images::{self, has};
+use crate::image::{self, has};
 
 /// The package of Debian's that depends on the newest kernel of that kind.
 const NEWEST: &str = "linux-image-cloud-amd64";
@@ -25,21 +25,10 @@ const UNPACK: &str = "dpkg -x *.deb package && find package -name '*.ko.xz' -exe
 /// The directory as it stands becomes a file that the kernel unpacks.
 const PACK: &str = "find . | cpio --quiet -R 0:0 -o -H newc > \"$1\"";
 
-/// `cargo xtask guest`: the tests that boot it, and all that they say.
-pub(crate) fn task(strict: bool) -> Result<()> {
-    images::all(&images_dir())?;
-    cargo()
-        .args(["test", "--package", "launcher", "--test", "tests"])
-        .args(["guest::", "--", "--nocapture"])
-        .env("IMAGES", images_dir())
-        .env("NO_SKIP", if strict { "all" } else { "" })
-        .run()
-}
-
 /// Builds `INTO/guest`: `kernel` and `initramfs`. That takes a network, so what
 /// is there stays, as long as it is younger than what it is made from.
 pub(crate) fn build(into: &Path) -> Result<()> {
-    if images::arch() != "amd64" {
+    if image::arch() != "amd64" {
         say("left out: the guest (needs amd64)");
         return Ok(());
     }
@@ -144,7 +133,7 @@ fn initramfs(unpacked: &Unpacked) -> Result<Tree> {
     let read = |path: &Path| fs::read(path).map_err(failed("read", path));
     let mut tree = Tree::default();
     tree.program("init", INIT.as_bytes().to_vec());
-    tree.program("bin/busybox", read(Path::new(images::BUSYBOX))?);
+    tree.program("bin/busybox", read(Path::new(image::BUSYBOX))?);
     for directory in ["dev", "root"] {
         tree.put(directory, Node::Dir { mode: 0o755 });
     }

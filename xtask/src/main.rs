@@ -16,6 +16,7 @@ mod dist;
 mod elf;
 mod filters;
 mod guest;
+mod image;
 mod images;
 mod leftovers;
 mod setup;
@@ -113,7 +114,7 @@ fn run(task: Task) -> Result<()> {
         Task::Deny { only } => sweep::deny(only),
         Task::Dist { target } => dist::dist(target),
         Task::Filters => filters::filters(),
-        Task::Guest { strict } => guest::task(strict),
+        Task::Guest { strict } => test::guest(strict),
         Task::Help => {
             cmd::show(HELP);
             Ok(())

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::cmd::{Cmd, Result, cmd, failed};
-use crate::images::has;
+use crate::image::has;
 
 /// The image that is run, the image that it needs, and their files.
 const IMAGES: [(&str, &str); 2] = [("test", "nosecone-test"), ("base", "nosecone-base")];
@@ -79,7 +79,7 @@ fn publish(site: &Path, name: &str, image: &Path, signature: &Path) -> Result<()
         make(directory)?;
     }
     for version in ["latest", "1.0.0"] {
-        let platform = format!("{name}-{version}-linux-{}.aci", crate::images::arch());
+        let platform = format!("{name}-{version}-linux-{}.aci", crate::image::arch());
         let plain = format!("{name}-{version}.aci");
         for (directory, file) in [(&simple, platform), (&store, plain)] {
             copy(image, &directory.join(&file))?;

@@ -47,6 +47,17 @@ pub(crate) fn some(named: &[&str], threads: usize, environment: &[(&str, &str)])
     place.is_empty()
 }
 
+/// `cargo xtask guest`: the tests that boot it, and all that they say.
+pub(crate) fn guest(strict: bool) -> Result<()> {
+    images::all(&images_dir())?;
+    cargo()
+        .args(["test", "--package", "launcher", "--test", "tests"])
+        .args(["guest::", "--", "--nocapture"])
+        .env("IMAGES", images_dir())
+        .env("NO_SKIP", if strict { "all" } else { "" })
+        .run()
+}
+
 /// Starts the command line of the integration tests, of what was built.
 fn integration(built: &build::Built, place: &Place) -> Cmd {
     with_stage1(built, &["test", "--package", "launcher", "--test", "tests"])

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Contender;
 use crate::cmd::{Result, cmd, failed, find, is_root, say, show, target_dir};
-use crate::{build, images};
+use crate::{build, image};
 
 /// What the ratios are of.
 const OURS: &str = "launcher run";
@@ -22,10 +22,10 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         fs::remove_dir_all(&dir).map_err(failed("remove", &dir))?;
     }
     let root = dir.join("root");
-    let tree = images::busybox()?;
+    let tree = image::busybox()?;
     tree.write(&root)?;
     let image = dir.join("true.aci");
-    let manifest = images::manifest("busybox")?.replace("[\"sh\"]", "[\"/bin/true\"]");
+    let manifest = image::manifest("busybox")?.replace("[\"sh\"]", "[\"/bin/true\"]");
     fs::write(&image, tree.pack(manifest.as_bytes())?).map_err(failed("write", &image))?;
 
     let mut contenders = contenders(&built.launcher, &image, &root, &dir)?;

@@ -10,7 +10,7 @@ use std::process::Child;
 use super::Contender;
 use crate::aci::{Node, Tree};
 use crate::cmd::{Result, cmd, failed, find, is_root, say, show, target_dir};
-use crate::{build, debian, images};
+use crate::{build, debian, image};
 
 /// What the ratios are of.
 const BASE: &str = "tar -xzf";
@@ -80,7 +80,7 @@ fn small_files() -> Result<Vec<u8>> {
             },
         );
     }
-    let manifest = images::manifest("debian")?;
+    let manifest = image::manifest("debian")?;
     tree.pack(manifest.as_bytes())
 }
 
