@@ -369,3 +369,19 @@ fn what_nobody_named_is_closed_and_what_was_named_stays() {
     running.signal(rustix::process::Signal::TERM);
     running.end().exits(143);
 }
+
+#[test]
+fn directives_behind_a_filter_still_reach_procfs() {
+    require_root!();
+    let scratch = Scratch::new();
+    let filter = scratch.join("filter");
+    // One instruction, SECCOMP_RET_ALLOW.
+    fs::write(&filter, [6, 0, 0, 0, 0, 0, 0xff, 0x7f]).unwrap();
+    init_with(
+        &format!("4<{}", filter.display()),
+        "plan 1 unshare mnt,pid app a process no-new-privs seccomp 4 oom-score-adj 0 \
+         main 1 /bin/true post-stop 1 /bin/true",
+    )
+    .run()
+    .exits(0);
+}
