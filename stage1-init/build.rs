@@ -4,38 +4,38 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// What the linker is told, and why: as a compiler that calls one is told.
+/// The arguments for the linker, as for a compiler that calls it, and the reasons.
 const LINK: &[(&str, &str)] = &[
     ("-nostartfiles", "The entry point is our own `_start`."),
     ("-nostdlib", "There is no libc, and nothing else is linked."),
     (
         "-static",
-        "A root that we did not write has no loader for us.",
+        "A root that somebody else has filled has no loader for it.",
     ),
     (
         "-no-pie",
-        "Nobody would apply a position-independent program's relocations. Only \
-         the address of the code is fixed by that: the kernel still places the \
-         stack, and what is mapped, at random.",
+        "Nothing would apply the relocations of a position-independent program. \
+         Only the address of the code is fixed: the kernel still places the \
+         stack, and mappings, at random.",
     ),
     (
         "-Wl,--build-id=none",
-        "Equal sources give equal bytes, and fewer of them.",
+        "The same sources give the same bytes, and fewer of them.",
     ),
     ("-Wl,--no-eh-frame-hdr", "Nothing unwinds."),
     (
         "-Wl,--gc-sections",
-        "What is not called is left out, without optimisation too.",
+        "Unused code is left out, even without optimisation.",
     ),
     ("-Wl,-z,noexecstack", "The stack holds data."),
 ];
 
-/// Where the linker puts what.
+/// Where the linker puts everything.
 ///
-/// All of the program is one segment that can be read and executed, so that no
-/// page of the file is mapped twice. There is nothing in it to be written: the
-/// program has no variables but those on its stack, and the linker refuses any.
-/// Tables for unwinding would be a fifth of it, and nothing unwinds.
+/// The whole program is one segment that can be read and executed, so that no
+/// page of the file is mapped twice. None of it is writable: all variables are
+/// on the stack, and the linker refuses others. Tables for unwinding would be a
+/// fifth of the program, and nothing unwinds.
 const SCRIPT: &str = r#"
 ENTRY(_start)
 PHDRS {
@@ -61,7 +61,7 @@ fn main() {
     let bare = is_bare(&env::var_os("RUSTC_LINKER").unwrap_or_default());
     let say = |argument: &str| match argument.strip_prefix("-Wl,") {
         Some(arguments) if bare => arguments.split(',').for_each(pass),
-        // Only a compiler brings files to start with.
+        // Only a compiler adds start files.
         None if bare && argument == "-nostartfiles" => {}
         _ => pass(argument),
     };
@@ -78,8 +78,8 @@ fn pass(argument: &str) {
     println!("cargo:rustc-link-arg-bins={argument}");
 }
 
-/// Tells whether cargo was told of a linker that is one: `rust-lld`, `ld.lld`.
-/// For another machine it is all that is needed, as nothing has to be compiled.
+/// Tells whether cargo was given a bare linker, such as `rust-lld` or `ld.lld`,
+/// and not a compiler. For another machine, nothing else is needed.
 fn is_bare(linker: &OsStr) -> bool {
     let name = Path::new(linker).file_name().unwrap_or_default();
     name.as_encoded_bytes().ends_with(b"ld")

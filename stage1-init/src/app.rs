@@ -1,4 +1,4 @@
-//! An app: what the plan says of it, and what its processes are at.
+//! An app: what the plan says about it, and the state of its processes.
 
 use core::ffi::CStr;
 
@@ -6,18 +6,18 @@ use stage1_init::{Argv, Directive, Directives, WordList};
 
 use crate::sys::{self, End, OwnedFd};
 
-/// Which of its programs an app is at. The first three are places in
-/// [`App::waiting`], too.
+/// Which of its programs an app is running. The first three are also places in
+/// [`App::waiting`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     PreStart,
     Main,
     PostStop,
-    /// It has ended, or never began.
+    /// It has ended, or has never started.
     Over,
 }
 
-/// The directives of a process part, one after another.
+/// An iterator over the directives of a process part.
 pub(crate) struct Part<'a>(Directives<'a>);
 
 impl<'a> Iterator for Part<'a> {
@@ -30,37 +30,37 @@ impl<'a> Iterator for Part<'a> {
     }
 }
 
-/// A process that is ready to execute its program, and waits for the word.
+/// A process that is ready to execute its program, and waits for its turn.
 pub(crate) struct Waiting {
     pub(crate) pid: sys::Pid,
     /// The directive that names its program.
     pub(crate) program: u32,
-    /// What is written here lets it go on.
+    /// Writing a byte here lets it continue.
     pub(crate) gate: End,
-    /// Where it says why it cannot; closed when it has executed its program.
+    /// Where it reports why it cannot; closes when it has executed its program.
     pub(crate) failures: End,
 }
 
 /// An app of the pod.
 pub(crate) struct App<'a> {
     pub(crate) name: &'a CStr,
-    /// Its process part in the plan, and what follows that.
+    /// Its process part in the plan, and everything after that.
     steps: Directives<'a>,
-    /// Without a plan: what to run, as it is.
+    /// The command, if there is no plan.
     command: Option<WordList<'a>>,
     /// Its own mount namespace.
     pub(crate) mounts: Option<OwnedFd>,
     pub(crate) phase: Phase,
-    /// The processes for those of its programs that have not begun.
+    /// The processes for programs that have not started yet.
     pub(crate) waiting: [Option<Waiting>; 3],
-    /// The process that runs its present program.
+    /// The process that runs its current program.
     pub(crate) pid: Option<sys::Pid>,
-    /// That program was executed, and did not fail before.
+    /// That program has been executed, and did not fail before.
     pub(crate) executed: bool,
 }
 
 impl<'a> App<'a> {
-    /// Makes an app of which the plan will say more.
+    /// Returns a new app, before the plan has said more about it.
     pub(crate) fn planned(name: &'a CStr) -> Self {
         Self {
             name,
@@ -74,7 +74,7 @@ impl<'a> App<'a> {
         }
     }
 
-    /// Makes an app that is one command.
+    /// Returns an app that is a single command.
     pub(crate) fn command(words: WordList<'a>) -> Self {
         Self {
             command: Some(words),
@@ -87,7 +87,7 @@ impl<'a> App<'a> {
         self.steps = steps;
     }
 
-    /// Tells whether it is a command, without a plan.
+    /// Tells whether it is a command without a plan.
     pub(crate) fn is_command(&self) -> bool {
         self.command.is_some()
     }
@@ -113,7 +113,7 @@ impl<'a> App<'a> {
             })
     }
 
-    /// Tells whether its processes are in a session of their own.
+    /// Tells whether its processes have a session of their own.
     pub(crate) fn has_session(&self) -> bool {
         self.directives().any(|(_, directive)| {
             matches!(
@@ -123,8 +123,8 @@ impl<'a> App<'a> {
         })
     }
 
-    /// Tells whether its processes are in a group of their own, so that what
-    /// the terminal sends to ours does not reach them.
+    /// Tells whether its processes have a process group of their own, so that
+    /// what the terminal sends to this process does not reach them.
     pub(crate) fn has_group(&self) -> bool {
         self.is_command()
             || self.has_session()
@@ -133,14 +133,14 @@ impl<'a> App<'a> {
                 .any(|(_, directive)| matches!(directive, Directive::Foreground {}))
     }
 
-    /// Sends a signal to its process: to all of its session's, if it has one.
+    /// Sends a signal to its process, or to the whole session, if it has one.
     pub(crate) fn signal(&self, signal: u32) {
         if let Some(pid) = self.pid {
             let _ = sys::kill(if self.has_session() { -pid } else { pid }, signal);
         }
     }
 
-    /// Stops its processes, or lets them go on: the group, if it has one.
+    /// Stops or continues its process, or the whole group, if it has one.
     pub(crate) fn signal_group(&self, signal: u32) {
         if let Some(pid) = self.pid {
             let _ = sys::kill(if self.has_group() { -pid } else { pid }, signal);

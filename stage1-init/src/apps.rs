@@ -1,4 +1,4 @@
-//! Makes the processes of all apps, and starts their programs.
+//! Creates the processes of all apps, and starts their programs.
 
 use rustix::fd::AsFd;
 use stage1_init::Report;
@@ -9,12 +9,12 @@ use crate::sys::{self, Errno, Result};
 use crate::{exit_code, process, say};
 
 impl Pod<'_> {
-    /// Makes a process for every program, gives up what is not needed any more,
-    /// and starts the first program of every app, one after another. Says that
-    /// all is ready, if it is.
+    /// Creates a process for every program, gives up what is no longer needed,
+    /// and starts the first program of every app, one after another. Reports
+    /// when all of them are running.
     pub(crate) fn start_apps(&mut self) {
         if let Err(errno) = self.prepare().and_then(|()| self.settle()) {
-            // Those that wait end with us.
+            // Waiting processes exit with this one.
             self.failed(exit_code::OURS);
             self.report_failure(errno);
             return;
@@ -35,8 +35,8 @@ impl Pod<'_> {
         }
     }
 
-    /// Makes the processes, and waits until each of them has become all that it
-    /// will be before it executes its program.
+    /// Creates the processes, and waits until each of them is ready to execute
+    /// its program.
     #[inline(never)]
     fn prepare(&mut self) -> Result<()> {
         for at in 0..self.apps.as_slice().len() {
@@ -62,8 +62,8 @@ impl Pod<'_> {
         Ok(())
     }
 
-    /// Forks a process for a program. What it waits at is a pipe that is full:
-    /// when it has taken the first byte out, it is ready, and waits for another.
+    /// Forks a process for a program. It waits at a full pipe: by taking out
+    /// the first byte it shows that it is ready, and then it waits for another.
     #[inline(never)]
     fn fork(&mut self, at: usize, phase: Phase, later: bool) -> Result<()> {
         let (failures, end) = sys::pipe()?;
@@ -95,8 +95,8 @@ impl Pod<'_> {
         Ok(())
     }
 
-    /// Lets the program of a phase begin, and tells whether it is running. If
-    /// not, that was reported, and there may still be a process to wait for.
+    /// Starts the program of a phase, and tells whether it is running. If not,
+    /// that has been reported, and there may still be a process to wait for.
     pub(crate) fn begin(&mut self, at: usize, phase: Phase) -> bool {
         let program = self.apps.as_slice().get(at);
         let program = program.and_then(|app| app.program(phase));
@@ -112,7 +112,7 @@ impl Pod<'_> {
             }
         }
         if let Err(errno) = done {
-            // Perhaps there is not even a process to wait for.
+            // There may be no process left to wait for.
             let app = self.apps.as_slice().get(at);
             if app.is_none_or(|app| app.pid.is_none()) {
                 self.failed(exit_code::OURS);
@@ -122,8 +122,8 @@ impl Pod<'_> {
         started
     }
 
-    /// Gives the word to a process that waits, and waits until it has executed
-    /// its program or has said why not.
+    /// Lets a waiting process continue, and waits until it has executed its
+    /// program or has reported a failure.
     #[inline(never)]
     fn release(&mut self, at: usize, phase: Phase) -> Result<()> {
         let app = self.apps.as_mut_slice().get_mut(at).ok_or(Errno::INVAL)?;

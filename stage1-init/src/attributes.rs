@@ -1,4 +1,5 @@
-//! The flags of mounts: read-only, nosuid, and so on, for one or for a tree.
+//! The flags of mounts, such as `ro` and `nosuid`, for a single mount or a
+//! tree.
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -10,8 +11,8 @@ use crate::sys::{self, Array, Errno, Result, open};
 use crate::tree::{Source, Tree, fd_path};
 
 impl Tree<'_> {
-    /// Sets flags: with mount_setattr(2), which reaches all mounts below at
-    /// once (Linux 5.12), or one by one.
+    /// Sets flags with mount_setattr(2), which reaches all mounts below at once
+    /// (Linux 5.12), or one by one.
     pub(crate) fn set_flags(
         &self,
         mount: BorrowedFd<'_>,
@@ -45,7 +46,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Makes a mount writable that was so before, as these flags say.
+    /// Makes a mount writable again, if these flags from before say so.
     pub(crate) fn give_back(&self, mount: BorrowedFd<'_>, before: u32) -> Result<()> {
         if before & raw::MS_RDONLY != 0 {
             return Ok(());
@@ -73,8 +74,7 @@ impl Tree<'_> {
         )
     }
 
-    /// Remounts what is below a mount: walks the table of mounts until it has
-    /// gone over it without an error.
+    /// Remounts everything below a mount, as listed in the mount table.
     #[inline(never)]
     fn remount_below(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
         let name = fd_path(mount);
@@ -88,7 +88,8 @@ impl Tree<'_> {
             if !is_below(path.as_bytes(), above.as_bytes()) {
                 continue;
             }
-            // What is mounted over cannot be reached, and need not be.
+            // A mount point that is covered by another cannot be reached, and
+            // need not be.
             if let Ok(below) = beneath::open(None, path.as_c_str(), Links::Refuse) {
                 match self.remount_one(below.as_fd(), flags, exactly) {
                     Ok(()) | Err(Errno::INVAL) => {}
@@ -100,8 +101,8 @@ impl Tree<'_> {
     }
 }
 
-/// Longest table of mounts that is read: a line takes some hundred bytes, and
-/// a mount namespace has at most 100 000 mounts.
+/// The maximum length of the mount table: a line takes about a hundred bytes,
+/// and a mount namespace has at most 100 000 mounts.
 const MAX_TABLE: usize = 64 << 20;
 
 /// Flags as mount(2) takes them.
@@ -142,9 +143,9 @@ fn collect(flags: MountFlags, table: &[(MountFlags, u32)]) -> u32 {
     set.fold(0, |bits, &(_, bit)| bits | bit)
 }
 
-/// Reads the flags that a mount has: a remount must repeat them, and may not
-/// take away those that came from another user namespace. The kernel tells them
-/// by the bits that mount(2) takes, but for one.
+/// Returns the flags of a mount. A remount must repeat them, and may not clear
+/// those that came from another user namespace. With one exception, the kernel
+/// returns the same bits that mount(2) takes.
 pub(crate) fn present(mount: BorrowedFd<'_>) -> Result<u32> {
     const SAME: u32 = raw::MS_RDONLY
         | raw::MS_NOSUID
@@ -158,15 +159,15 @@ pub(crate) fn present(mount: BorrowedFd<'_>) -> Result<u32> {
     Ok(same | if relative { raw::MS_RELATIME } else { 0 })
 }
 
-/// Takes the mount point out of a line of the table of mounts (proc(5)): the
-/// fifth field, with blanks and such as octal escapes.
+/// Parses the mount point from a line of the mount table (proc(5)): the fifth
+/// field, in which blanks and some other characters are octal escapes.
 #[inline(never)]
 fn mount_point(line: &[u8], path: &mut Path) -> Result<()> {
     path.clear();
     let mut field = 0;
     let mut bytes = line.iter();
     while let Some(&byte) = bytes.next() {
-        // A backslash itself is escaped, too.
+        // A backslash is itself escaped.
         let byte = match byte {
             b' ' => {
                 field += 1;

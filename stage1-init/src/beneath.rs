@@ -1,13 +1,13 @@
-//! Resolves paths inside a root that somebody else filled: the only way in
-//! which a target is found.
+//! Resolves paths inside a root that somebody else has filled. Every target is
+//! resolved here.
 //!
-//! openat2(2) does it in one call, atomically (Linux 5.6). Where that is
-//! missing or denied, each component is opened without following links, and
-//! links are followed by hand, so that neither `..` nor an absolute link leads
-//! out of the root.
+//! openat2(2) does it in one atomic call (Linux 5.6). If that is missing or
+//! denied, each component is opened without following links, and links are
+//! followed by hand, so that neither `..` nor an absolute link leads out of the
+//! root.
 //!
-//! Everything is opened with `O_PATH`: nothing here reads, writes, or triggers
-//! what opening a device or a fifo would.
+//! Everything is opened with `O_PATH`: nothing is read or written, and no
+//! device or FIFO notices.
 
 use core::ffi::CStr;
 
@@ -18,17 +18,17 @@ use rustix::fs::{CWD, FileType, OFlags};
 use crate::say;
 use crate::sys::{self, Errno, OwnedFd, Result};
 
-/// What links in a path mean.
+/// How to treat symbolic links in a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
     Follow,
-    /// None may be there: ELOOP.
+    /// A link fails with ELOOP.
     Refuse,
 }
 
 const FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// Opens a path inside `root`, or, without one, of the host.
+/// Opens a path inside `root`, or on the host without one.
 pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
     let mut resolve = 0;
     if root.is_some() {
@@ -43,7 +43,8 @@ pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> R
     }
     for _ in 0..RACES {
         match sys::open_resolved(within, path, FLAGS.bits(), resolve) {
-            // Something was renamed meanwhile, and `..` cannot be trusted.
+            // Something was renamed in the meantime, and `..` cannot be
+            // trusted.
             Err(Errno::AGAIN) => {}
             Err(Errno::NOSYS | Errno::PERM) => return walk(root, path, links),
             result => return result,
@@ -54,8 +55,8 @@ pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> R
 
 const RACES: u32 = 32;
 
-/// Opens the directory in which a path's last component is, and returns that
-/// component. It is not looked at; `.` and `..` are none.
+/// Opens the directory of a path's last component, and returns that component,
+/// which need not exist. It cannot be `.` or `..`.
 pub(crate) fn open_parent<'a>(
     root: Option<BorrowedFd<'_>>,
     path: &'a CStr,
@@ -79,7 +80,7 @@ pub(crate) fn open_parent<'a>(
     Ok((directory, name))
 }
 
-/// Tells what kind of file a descriptor is of.
+/// Returns the file type of a descriptor.
 pub(crate) fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
 }
@@ -90,9 +91,9 @@ pub(crate) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// A path being put together; as long as the kernel takes one.
+/// A path under construction, as long as the kernel accepts.
 pub(crate) struct Path {
-    /// The byte behind the path is NUL.
+    /// The byte after the path is NUL.
     bytes: [u8; 4096],
     length: usize,
 }
@@ -105,7 +106,7 @@ impl Path {
         }
     }
 
-    /// Appends; one byte always stays NUL.
+    /// Appends bytes; there is always a NUL byte at the end.
     #[inline(never)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let end = self.length + bytes.len();
@@ -129,7 +130,7 @@ impl Path {
         say::c_str(&self.bytes)
     }
 
-    /// Takes away all that is behind this many bytes.
+    /// Cuts the path down to this length.
     fn cut(&mut self, length: usize) {
         if let Some(nul) = self.bytes.get_mut(length) {
             *nul = 0;
@@ -141,13 +142,13 @@ impl Path {
         self.cut(0);
     }
 
-    /// Takes the last component away.
+    /// Removes the last component.
     fn pop(&mut self) {
         let slash = self.as_bytes().iter().rposition(|&byte| byte == b'/');
         self.cut(slash.unwrap_or(0));
     }
 
-    /// Reads where a link leads, in place of what is here.
+    /// Replaces the path by the target of a link.
     #[inline(never)]
     pub(crate) fn read_link(&mut self, at: BorrowedFd<'_>, name: &CStr) -> Result<()> {
         let length = sys::read_link(at, name, &mut self.bytes)?;
@@ -156,11 +157,11 @@ impl Path {
     }
 }
 
-/// As many links as the kernel follows.
+/// The kernel follows as many links.
 const MAX_LINKS: u32 = 40;
 
-/// Resolves by hand: `done` is what was resolved, from the root and without any
-/// link; what is left begins at `at` in `rest`.
+/// Resolves a path by hand. `done` is what has been resolved, from the root and
+/// without links; the remaining path starts at `at` in `rest`.
 #[inline(never)]
 fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
     let slash;
@@ -211,8 +212,8 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
     }
 }
 
-/// Opens component after component. Only the last can be a link: from another,
-/// which must have been put there meanwhile, nothing can be opened.
+/// Opens a path component by component. Only the last can be a link: any other
+/// has been put there in the meantime, and nothing can be opened from it.
 #[inline(never)]
 fn descend(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
     let mut here = sys::open(root, c".", sys::AS_IT_IS)?;

@@ -1,20 +1,21 @@
-//! Capability sets of a process about to execute (capabilities(7)).
+//! Capability sets of a process that is about to execute a program
+//! (capabilities(7)).
 
 use stage1_init::CapabilitySet;
 
 use crate::sys::{self, Errno, Result};
 
-/// Empties the inheritable set, whatever it was: together with inheritable
-/// file capabilities it would give more than was granted (CVE-2022-24769).
+/// Empties the inheritable set: together with inheritable file capabilities, it
+/// would give a program more than was granted (CVE-2022-24769).
 pub(crate) fn empty_inheritable() -> Result<()> {
     let mut sets = sys::capabilities()?;
     sets.inheritable = 0;
     sys::set_capabilities(&sets)
 }
 
-/// `bounding`: drops all others, before the uid takes away the right to.
+/// `bounding`: drops all others, before the uid takes away the right to do so.
 pub(crate) fn bound(set: CapabilitySet) -> Result<()> {
-    // The kernel knows no more than the last it answers for.
+    // The kernel knows none after the last one it knows.
     for capability in 0..u64::BITS {
         match sys::check_capability(capability) {
             Ok(()) if has(wanted(set, u64::MAX), capability) => {}
@@ -26,7 +27,7 @@ pub(crate) fn bound(set: CapabilitySet) -> Result<()> {
     Ok(())
 }
 
-/// `capabilities`: exactly these, permitted and effective.
+/// `capabilities`: sets exactly these, permitted and effective.
 pub(crate) fn limit(set: CapabilitySet) -> Result<()> {
     let mut sets = sys::capabilities()?;
     sets.permitted = wanted(set, sets.permitted);
@@ -35,12 +36,13 @@ pub(crate) fn limit(set: CapabilitySet) -> Result<()> {
     sys::set_capabilities(&sets)
 }
 
-/// `ambient`: exactly these, and inheritable because the kernel demands it.
+/// `ambient`: sets exactly these, and makes them inheritable, as the kernel
+/// demands.
 pub(crate) fn keep(set: CapabilitySet) -> Result<()> {
     let mut sets = sys::capabilities()?;
     let wanted = wanted(set, sets.permitted);
     match sys::clear_ambient() {
-        // Linux 4.3 brought them; before, there are none.
+        // Before Linux 4.3 there are none.
         Err(Errno::INVAL) if wanted == 0 => return Ok(()),
         result => result?,
     }
@@ -52,7 +54,8 @@ pub(crate) fn keep(set: CapabilitySet) -> Result<()> {
     Ok(())
 }
 
-/// `all` is what there is: who runs in a container has not every capability.
+/// `all` means those that the process has: in a container, that is not every
+/// capability.
 fn wanted(set: CapabilitySet, all: u64) -> u64 {
     match set {
         CapabilitySet::All => all,

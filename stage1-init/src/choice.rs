@@ -1,10 +1,10 @@
-//! Operands that are chosen from words that stand fixed: one of them, or a set.
+//! Operands that are fixed words: one of them, or a set.
 
 use crate::operand::{Operand, Operands};
 use crate::packed::{self, packed};
 use crate::words::Sink;
 
-/// Defines an enum whose values are spelled as one fixed word each.
+/// Defines an enum whose values are written as one word each.
 macro_rules! one_word {
     ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $word:literal $value:ident,)* }) => {
         $(#[$doc])*
@@ -12,10 +12,10 @@ macro_rules! one_word {
         pub enum $name { $($(#[$value_doc])* $value,)* }
 
         impl $name {
-            /// Every value with its word, in the order of the documentation.
+            /// Every value and its word, in the order of the documentation.
             pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$value),)*];
 
-            /// Returns how the value is spelled.
+            /// Returns the word for the value.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$value => $word,)* }
             }
@@ -37,7 +37,7 @@ macro_rules! one_word {
     };
 }
 
-/// Defines a set whose members are spelled as words with commas between them.
+/// Defines a set whose members are written as words, separated by commas.
 ///
 /// The empty set is the empty word. Members are written in the order in which
 /// they are listed here, whatever order they were read in.
@@ -52,7 +52,8 @@ macro_rules! word_set {
             pub const EMPTY: Self = Self(0);
             $($(#[$value_doc])* pub const $value: Self = Self(1 << $bit);)*
 
-            /// Every member with its word, in the order they are written.
+            /// Every member and its word, in the order in which they are
+            /// written.
             pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$value),)*];
 
             /// Tells whether all members of `other` are members of this set.
@@ -77,7 +78,8 @@ macro_rules! word_set {
                 self.0 == 0
             }
 
-            /// Returns the members one after another, in the order of [`Self::WORDS`].
+            /// Returns an iterator over the members, in the order of
+            /// [`Self::WORDS`].
             pub fn iter(self) -> impl Iterator<Item = Self> {
                 Self::WORDS.iter().map(|&(_, member)| member).filter(move |&member| self.contains(member))
             }
@@ -87,7 +89,7 @@ macro_rules! word_set {
                 NAMES: $($word),*
             );
 
-            /// Returns the member that is spelled `word`.
+            /// Returns the member for a word.
             pub fn member(word: &[u8]) -> Option<Self> {
                 packed::position(Self::NAMES, word).map(|bit| Self(1 << bit))
             }
@@ -127,7 +129,8 @@ word_set! {
     Namespaces: u8 {
         /// Mount points.
         "mnt" MNT = 0,
-        /// Process ids; the process that goes on is PID 1 of the new one.
+        /// Process ids; the process that continues is PID 1 of the new
+        /// namespace.
         "pid" PID = 1,
         /// System V and POSIX inter-process communication.
         "ipc" IPC = 2,
@@ -145,9 +148,10 @@ word_set! {
 }
 
 word_set! {
-    /// How something is mounted: the per-mount flags of mount(8), and two of our own.
+    /// How to mount something: the per-mount flags of mount(8), and some of our
+    /// own.
     MountFlags: u16 {
-        /// Nothing on it can be written. With `rec`, nothing below it either.
+        /// Nothing on it can be written; with `rec`, nothing below it either.
         "ro" RO = 0,
         /// Set-user-ID, set-group-ID and file capabilities have no effect.
         "nosuid" NOSUID = 1,
@@ -163,23 +167,24 @@ word_set! {
         "strictatime" STRICTATIME = 6,
         /// Times are kept in memory as long as possible.
         "lazytime" LAZYTIME = 7,
-        /// Everything mounted below the source comes along (bind only).
+        /// Includes everything mounted below the source (bind only).
         "rec" REC = 8,
-        /// No component of the target may be a symbolic link: for targets that
-        /// the image must not be able to move elsewhere.
+        /// No component of the target may be a symbolic link. For targets that
+        /// an image must not be able to move.
         "nofollow" NOFOLLOW = 9,
-        /// A target that is not there is no error: nothing is done.
+        /// A target that does not exist is skipped.
         "optional" OPTIONAL = 10,
-        /// No component of the source may be a symbolic link (bind only): for
-        /// sources that somebody could exchange after they were looked at.
+        /// No component of the source may be a symbolic link (bind only). For
+        /// sources that somebody could replace after they were checked.
         "pinned" PINNED = 11,
     }
 }
 
 word_set! {
-    /// Capabilities, spelled as in capabilities(7) but in lower case and without `CAP_`.
+    /// Capabilities, as in capabilities(7), but in lower case and without
+    /// `CAP_`.
     ///
-    /// As an operand, `all` stands for every capability the kernel knows.
+    /// As an operand, `all` is every capability that the kernel knows.
     Capabilities: u64 {
         /// `CAP_CHOWN`
         "chown" CHOWN = 0,
@@ -267,30 +272,30 @@ word_set! {
 }
 
 impl Capabilities {
-    /// Returns the set as capget(2) counts it: bit 0 is `CAP_CHOWN`.
+    /// Returns the set as in capget(2): bit 0 is `CAP_CHOWN`.
     pub const fn bits(self) -> u64 {
         self.0
     }
 }
 
 one_word! {
-    /// What happens to mounts made later elsewhere; see mount_namespaces(7).
+    /// How mounts are propagated between namespaces; see mount_namespaces(7).
     Propagation {
-        /// Nothing is passed on, nothing received.
+        /// Mounts are neither sent nor received.
         "private" Private,
-        /// Mounts are received from the peer, none are passed on.
+        /// Mounts are received from the peer, but not sent.
         "slave" Slave,
-        /// Mounts are passed on and received.
+        /// Mounts are sent and received.
         "shared" Shared,
         /// As `private`, and cannot be bound.
         "unbindable" Unbindable,
-        /// `private`, for the whole tree below too.
+        /// `private`, for the whole tree below.
         "rprivate" RecPrivate,
-        /// `slave`, for the whole tree below too.
+        /// `slave`, for the whole tree below.
         "rslave" RecSlave,
-        /// `shared`, for the whole tree below too.
+        /// `shared`, for the whole tree below.
         "rshared" RecShared,
-        /// `unbindable`, for the whole tree below too.
+        /// `unbindable`, for the whole tree below.
         "runbindable" RecUnbindable,
     }
 }
@@ -316,17 +321,17 @@ one_word! {
 }
 
 one_word! {
-    /// Whether setgroups(2) stays possible in a new user namespace.
+    /// Whether setgroups(2) works in a new user namespace.
     SetGroups {
-        /// It does. An ordinary user can then not write a gid map.
+        /// It works. An ordinary user can then not write a gid map.
         "allow" Allow,
-        /// It does not.
+        /// It is denied.
         "deny" Deny,
     }
 }
 
 one_word! {
-    /// Resources that setrlimit(2) bounds, spelled as there in lower case without `RLIMIT_`.
+    /// The resources of setrlimit(2), in lower case and without `RLIMIT_`.
     Resource {
         /// Address space, bytes.
         "as" As,
@@ -350,7 +355,7 @@ one_word! {
         "nofile" Nofile,
         /// Processes of the user.
         "nproc" Nproc,
-        /// Resident set, bytes; has no effect in today's kernels.
+        /// Resident set, bytes; has no effect in current kernels.
         "rss" Rss,
         /// Ceiling of the real-time priority.
         "rtprio" Rtprio,
@@ -363,12 +368,12 @@ one_word! {
     }
 }
 
-/// A set of capabilities as an operand: members, or the word `all`.
+/// A set of capabilities as an operand: its members, or the word `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapabilitySet {
     /// Every capability that the running kernel knows.
     All,
-    /// These.
+    /// These capabilities.
     Only(Capabilities),
 }
 

@@ -1,7 +1,7 @@
-//! A program that is there only while somebody wants it: it is executed when
-//! a descriptor, of a listening socket for instance, can be read.
+//! Runs a program on demand, whenever a descriptor becomes readable, for
+//! example a listening socket.
 //!
-//! The kernel tells of it by a signal, so that nobody waits for it meanwhile.
+//! The kernel sends a signal for it, so that nothing waits in the meantime.
 
 use linux_raw_sys::general as raw;
 use rustix::fd::BorrowedFd;
@@ -11,21 +11,22 @@ use crate::start::Start;
 use crate::sys::{self, Standard};
 use crate::{exit_code, program};
 
-/// The descriptor, and what is executed for it.
+/// The descriptor, and what to execute for it.
 pub(crate) struct Demand {
     fd: BorrowedFd<'static>,
     finally: Finally,
     start: Start,
     running: Option<sys::Pid>,
-    /// The program may be executed once more without another signal: it may
-    /// have ended, or been killed, before it had read what it was begun for. A
-    /// program that always does so shall not keep us busy.
+    /// The program may be executed once more without another signal, as it may
+    /// have ended before it had read what it was started for. Only once: a
+    /// program that always does that must not keep this process busy.
     again: bool,
 }
 
 impl Demand {
-    /// Begins. The kernel has been asked to tell
-    /// ([`sys::signal_when_readable`]); of who came before, it does not.
+    /// Starts. The kernel has been asked to signal
+    /// ([`sys::signal_when_readable`]), but it does not signal what was there
+    /// before.
     pub(crate) fn new(fd: BorrowedFd<'static>, finally: Finally, start: Start) -> Self {
         let mut demand = Self {
             fd,
@@ -38,13 +39,13 @@ impl Demand {
         demand
     }
 
-    /// Something can be read: this, perhaps.
+    /// Handles that something can be read, perhaps here.
     pub(crate) fn look(&mut self) {
         self.again = true;
         self.serve();
     }
 
-    /// A child has ended; this one, perhaps.
+    /// Handles the end of a child, perhaps this one.
     pub(crate) fn ended(&mut self, pid: sys::Pid) {
         if self.running == Some(pid) {
             self.running = None;
@@ -58,7 +59,7 @@ impl Demand {
         if self.running.is_some() || !sys::wait_for(self.fd, sys::READABLE, Some([0, 0])) {
             return;
         }
-        // Without memory for it, nobody is served.
+        // Without enough memory, nobody is served.
         self.running = match sys::fork() {
             Ok(None) => self.become_program(),
             Ok(child) => child,

@@ -1,5 +1,5 @@
-//! The directives: the one table that the decoder, the encoder, the
-//! documentation and `stage1-init --help` are made from.
+//! The directives: the single table behind the decoder, the encoder, the
+//! documentation and `stage1-init --help`.
 
 use core::ffi::CStr;
 
@@ -11,15 +11,15 @@ use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operand
 use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
-/// Where a directive may stand.
+/// Where a directive is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// In the first part only, before any `app`.
     Pod,
     /// In the first part, between `app` and `process`, and after `init`.
     Setup,
-    /// Between `process` and the next `app`, `init` or the end; those that
-    /// bound what a process may do also after `init`.
+    /// Between `process` and the next `app`, `init` or the end. Directives that
+    /// restrict a process are also allowed after `init`.
     Process,
     /// Begins a part: `app`, `process`, `init`.
     Mark,
@@ -27,14 +27,14 @@ pub enum Part {
 
 macro_rules! directives {
     ($($(#[$doc:meta])* $word:literal $part:ident $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* } $usage:literal,)*) => {
-        /// One step of a plan.
+        /// A step of a plan.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Directive<'a> {
             $($(#[$doc])* $name { $($(#[$field_doc])* $field: $kind,)* },)*
         }
 
-        /// Every directive: its first word, its operands as the documentation
-        /// names them, and where it may stand.
+        /// Every directive: its first word, its operands as in the
+        /// documentation, and where it is allowed.
         pub const VOCABULARY: &[(&str, &str, Part)] = &[$(($word, $usage, Part::$part),)*];
 
         packed!(USAGES: $(concat!($word, " ", $usage)),*);
@@ -49,7 +49,7 @@ macro_rules! directives {
                 match self { $(Self::$name { .. } => $word,)* }
             }
 
-            /// Returns where the directive may stand.
+            /// Returns where the directive is allowed.
             pub const fn part(&self) -> Part {
                 match self { $(Self::$name { .. } => Part::$part,)* }
             }
@@ -63,7 +63,7 @@ macro_rules! directives {
                 }
             }
 
-            /// Takes the next directive.
+            /// Reads the next directive.
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
                 let operands = &mut Operands::new(words);
@@ -72,10 +72,10 @@ macro_rules! directives {
                 directive.ok_or(FaultKind::UnknownDirective)
             }
 
-            /// Takes the operands of the directive that stands at a place of
-            /// the vocabulary.
-            // A function, so that each is written where it will be: inlined, it
-            // would go through registers, by twice the code.
+            /// Reads the operands of the directive at this place of the
+            /// vocabulary.
+            // It is a function so that each directive is written in place:
+            // inlined, it would be copied through registers, by twice the code.
             #[inline(never)]
             fn take(at: Option<usize>, operands: &mut Operands<'a, '_>) -> Option<Self> {
                 match at? {
@@ -89,13 +89,13 @@ macro_rules! directives {
     };
 }
 
-/// Returns what [`VOCABULARY`] says, in the form that takes little room.
+/// Returns the contents of [`VOCABULARY`], from a smaller table.
 pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], Part)> {
     packed::words(USAGES).zip(PARTS.iter().copied())
 }
 
 impl Directive<'_> {
-    /// Returns the inherited descriptors that it names; 0 where it names fewer.
+    /// Returns the inherited descriptors that it names, and 0 for the rest.
     pub fn descriptors(&self) -> [u32; 3] {
         match *self {
             Self::Join { fd, .. }
@@ -117,8 +117,8 @@ impl Directive<'_> {
         }
     }
 
-    /// Appends the words of the directive to `sink`, with other numbers for the
-    /// descriptors that it names: each is what `number` makes of it.
+    /// Appends the words of the directive to `sink`, with each descriptor that
+    /// it names replaced by what `number` returns for it.
     pub fn encode_renumbered(&self, number: &dyn Fn(u32) -> u32, sink: &mut dyn Sink) {
         let mut other = *self;
         match &mut other {
@@ -160,70 +160,72 @@ impl Directive<'_> {
 directives! {
     // --- the pod, before its processes exist ---
 
-    /// Kills the process that reads the plan when its parent dies (prctl(2),
-    /// `PR_SET_PDEATHSIG`), and with it the pod.
+    /// Kills the process that reads the plan, and with it the pod, when its
+    /// parent dies (prctl(2), `PR_SET_PDEATHSIG`).
     "die-with-parent" Pod DieWithParent {} "",
-    /// Puts whatever goes on after the next `unshare` into a cgroup directory.
-    /// May be repeated, once a hierarchy, where cgroups are of version 1.
+    /// Puts whatever continues after the next `unshare` into a cgroup
+    /// directory. May be repeated, for the hierarchies of cgroup version 1.
     "cgroup" Pod Cgroup {
         /// Path of the directory on the host.
         path: &'a CStr,
     } "PATH",
-    /// Appends what can be read from a descriptor to the file `log` in a
-    /// directory, while the pod runs: what apps write into a pipe, for instance.
-    /// The first process does that, which stays outside of the pod. May be
+    /// While the pod runs, appends what can be read from a descriptor to the
+    /// file `log` in a directory: for example what apps write into a pipe. The
+    /// first process does that, which stays outside of the pod. May be
     /// repeated.
     ///
-    /// For each read there is a record: the time in seconds and nanoseconds
-    /// since 1970, the tag and a length in bytes, then a newline and the bytes:
+    /// Each read makes a record: the time in seconds and nanoseconds since
+    /// 1970, the tag and a length in bytes, then a newline and the bytes:
     ///
     /// ```text
     /// 1764086400.000000000 out 6
     /// hello
     /// ```
     ///
-    /// A file that would become too large is renamed to `log.1` before. What
+    /// A file that would become too large is renamed to `log.1` first. What
     /// cannot be written is dropped, so that no app waits for a disk.
     "log" Pod Log {
-        /// What is read: an inherited descriptor.
+        /// The inherited descriptor to read.
         fd: u32,
         /// An inherited descriptor of the directory.
         directory: u32,
-        /// Which of several it is; a word as the name of an app.
+        /// Names the source; follows the rules for the name of an app.
         tag: AppName<'a>,
-        /// How large the file may become, in bytes.
+        /// The maximum size of the file, in bytes.
         size: u32,
     } "FD DIRECTORY TAG SIZE",
-    /// Leaves what `log` names unread for as long as somebody has the other end
-    /// of this pipe open: who attends to a terminal reads what is written there.
+    /// While somebody has the other end of this pipe open, leaves unread what
+    /// later `log` directives name: the output then belongs to whoever is
+    /// attached to the terminal.
     "attended" Pod Attended {
-        /// An inherited descriptor of the end that is read, in non-blocking mode.
+        /// An inherited descriptor of the end to read from, in non-blocking
+        /// mode.
         fd: u32,
     } "FD",
-    /// Maps user ids of the user namespace that the next `unshare` makes.
+    /// Maps user ids of the user namespace that the next `unshare` creates.
     "uid-map" Pod UidMap {
         /// First id inside.
         inside: u32,
         /// First id outside.
         outside: u32,
-        /// How many ids.
+        /// The number of ids.
         count: Count,
     } "INSIDE OUTSIDE COUNT",
-    /// Maps group ids of the user namespace that the next `unshare` makes.
+    /// Maps group ids of the user namespace that the next `unshare` creates.
     "gid-map" Pod GidMap {
         /// First id inside.
         inside: u32,
         /// First id outside.
         outside: u32,
-        /// How many ids.
+        /// The number of ids.
         count: Count,
     } "INSIDE OUTSIDE COUNT",
-    /// Says whether setgroups(2) works in that namespace.
+    /// Sets whether setgroups(2) works in that namespace.
     "setgroups" Pod SetGroups {
         /// Allow or deny.
         choice: SetGroups,
     } "allow|deny",
-    /// Joins existing namespaces (setns(2)). With `pid`, the rest of the plan
+    /// Enters existing namespaces (setns(2)). With `pid`, the rest of the plan
     /// runs in a child that is in the namespace.
     "join" Pod Join {
         /// Which: exactly one if `fd` is a namespace, any if it is a pidfd.
@@ -231,23 +233,24 @@ directives! {
         /// An inherited descriptor of a namespace or of a process.
         fd: u32,
     } "NAMESPACE,... FD",
-    /// Makes new namespaces. With `pid`, the rest of the plan runs in a child
-    /// that is PID 1 of the new one, and the first process waits for it.
-    /// Between `app` and `process` it takes only `mnt`: the app gets a mount
-    /// namespace apart from the pod's.
+    /// Creates new namespaces. With `pid`, the rest of the plan runs in a child
+    /// that is PID 1 of the new namespace, and the first process waits for it.
+    /// Between `app` and `process`, only `mnt` is allowed: it gives the app a
+    /// mount namespace separate from the pod's.
     "unshare" Setup Unshare {
         /// Which.
         namespaces: Namespaces,
     } "NAMESPACE,...",
-    /// Sets a clock of the time namespace that `unshare time` made just before.
+    /// Shifts a clock of the time namespace that the preceding `unshare` has
+    /// created.
     "clock-offset" Pod ClockOffset {
         /// Which clock.
         clock: Clock,
-        /// What is added to it, in seconds.
+        /// The offset in seconds.
         seconds: i32,
     } "monotonic|boottime SECONDS",
-    /// How long apps may take to end after one of them failed, before they are
-    /// killed. Ten seconds where a plan does not say.
+    /// Sets how long apps may take to exit after one of them has failed, before
+    /// they are killed (10 seconds).
     "grace" Pod Grace {
         /// The time, in seconds.
         seconds: u32,
@@ -262,103 +265,103 @@ directives! {
         /// At most 64 bytes.
         name: &'a CStr,
     } "NAME",
-    /// Brings the loopback interface up.
+    /// Brings up the loopback interface.
     "loopback" Pod Loopback {} "",
-    /// Sets a kernel parameter: the file /proc/sys/KEY, dots as slashes.
+    /// Writes a kernel parameter: the file /proc/sys/KEY, with dots as slashes.
     "sysctl" Pod Sysctl {
-        /// For instance `net.ipv4.ip_forward`.
+        /// For example `net.ipv4.ip_forward`.
         key: &'a CStr,
-        /// What is written.
+        /// The value to write.
         value: &'a CStr,
     } "KEY VALUE",
 
     // --- file systems ---
 
-    /// Changes the propagation of the mount at a path.
+    /// Sets the propagation of the mount at a path.
     "propagation" Setup Propagation {
         /// The new kind.
         kind: Propagation,
         /// A mount point.
         target: &'a CStr,
     } "KIND TARGET",
-    /// Opens a directory of the host as the root: from here on, targets are
-    /// resolved inside it and cannot lead out, whatever links are in it.
-    /// Before the first `root` they are paths of the host.
+    /// Opens a directory of the host as the root. From here on, targets are
+    /// resolved inside it and cannot lead out, whatever links are in it. Before
+    /// the first `root`, they are paths on the host.
     "root" Setup Root {
         /// Path of the directory on the host.
         path: &'a CStr,
     } "PATH",
     /// Mounts a file system, as mount(2) does.
     "mount" Setup Mount {
-        /// For instance `proc`.
+        /// For example `proc`.
         kind: &'a CStr,
-        /// A device, or any word for file systems that have none.
+        /// A device, or any word for a file system without one.
         source: &'a CStr,
         /// Where.
         target: &'a CStr,
         /// How.
         flags: MountFlags,
-        /// Options for the file system, for instance `size=64k`.
+        /// Options for the file system, for example `size=64k`.
         data: &'a CStr,
     } "TYPE SOURCE TARGET FLAGS DATA",
-    /// Mounts a file or directory of the host a second time.
+    /// Binds a file or directory of the host to a second place.
     "bind" Setup Bind {
-        /// Its path on the host, or `fd:N` for an inherited descriptor of it.
+        /// Its path on the host, or `fd:N` for an inherited descriptor.
         source: &'a CStr,
-        /// Where: a file for a file, a directory for a directory.
+        /// A file for a file, a directory for a directory.
         target: &'a CStr,
-        /// How; `rec` takes along what is mounted below the source.
+        /// How; `rec` includes what is mounted below the source.
         flags: MountFlags,
     } "SOURCE TARGET FLAGS",
-    /// Changes the flags of what is mounted at a path.
+    /// Sets the flags of the mount at a path.
     "remount" Setup Remount {
         /// A mount point.
         target: &'a CStr,
         /// All its flags from now on.
         flags: MountFlags,
     } "TARGET FLAGS",
-    /// Makes a file or directory read-only, with all that is mounted below it.
-    /// One that is not there is passed over.
+    /// Makes a file or directory read-only, including everything mounted below
+    /// it. A target that does not exist is skipped.
     "readonly" Setup Readonly {
         /// Which; no component may be a symbolic link.
         target: &'a CStr,
     } "TARGET",
-    /// Makes everything in a directory read-only, entry by entry, but for links
-    /// and for the directories of processes, whose names begin with a digit: of
-    /// procfs, what is not a process's own.
+    /// Makes everything in a directory read-only, entry by entry, except links
+    /// and names that start with a digit. On procfs, that is everything that
+    /// belongs to no process.
     "readonly-entries" Setup ReadonlyEntries {
         /// Which directory; no component may be a symbolic link.
         target: &'a CStr,
     } "TARGET",
-    /// Hides a file behind the null device, a directory behind an empty one.
-    /// One that is not there is passed over.
+    /// Hides a file behind the null device, and a directory behind an empty
+    /// one. A target that does not exist is skipped.
     "mask" Setup Mask {
         /// Which; no component may be a symbolic link.
         target: &'a CStr,
     } "TARGET",
-    /// Makes a directory and those above it, where they do not exist.
+    /// Creates a directory and its parents, where they do not exist.
     "dir" Setup Dir {
         /// Which.
         path: &'a CStr,
-        /// Mode of each directory that is made.
+        /// Mode of each directory that is created.
         mode: Mode,
         /// Its owner.
         uid: u32,
         /// Its group.
         gid: u32,
     } "PATH MODE UID GID",
-    /// Makes an empty file where there is nothing; what is there stays.
+    /// Creates an empty file unless something exists there.
     "touch" Setup Touch {
         /// Which; its directory must exist.
         path: &'a CStr,
-        /// Its mode if it is made.
+        /// Its mode, if it is created.
         mode: Mode,
         /// Its owner.
         uid: u32,
         /// Its group.
         gid: u32,
     } "PATH MODE UID GID",
-    /// Makes a file with this content, in place of whatever file or link is there.
+    /// Creates a file with this content, replacing a file or link.
     "file" Setup File {
         /// Which; its directory must exist.
         path: &'a CStr,
@@ -368,20 +371,20 @@ directives! {
         uid: u32,
         /// Its group.
         gid: u32,
-        /// All of it.
+        /// The content.
         content: &'a CStr,
     } "PATH MODE UID GID CONTENT",
-    /// Makes a symbolic link, in place of whatever file or link is there.
+    /// Creates a symbolic link, replacing a file or link.
     "symlink" Setup Symlink {
-        /// Where the link leads, uninterpreted.
+        /// The target of the link, stored as given.
         target: &'a CStr,
         /// The link; its directory must exist.
         path: &'a CStr,
     } "TARGET PATH",
-    /// Makes a device node and mounts it on itself, so that it keeps working
+    /// Creates a device node and mounts it on itself, so that it still works
     /// when the file system around it is remounted `nodev`. Where nodes cannot
-    /// be made, the host's node of the same name in /dev is bound there, if it
-    /// is the same device.
+    /// be created, binds the host's node of the same name in /dev, if it is the
+    /// same device.
     "node" Setup Node {
         /// Which; its directory must exist.
         path: &'a CStr,
@@ -398,40 +401,41 @@ directives! {
         /// Group.
         gid: u32,
     } "PATH c|b MAJOR MINOR MODE UID GID",
-    /// Makes the root the root of the mount namespace (pivot_root(2)) and
-    /// detaches what was there.
+    /// Makes the root the root of the mount namespace (pivot_root(2)), and
+    /// detaches the old one.
     "pivot" Setup Pivot {} "",
-    /// The same for where pivot_root(2) cannot work, as on an initramfs: moves
-    /// the root's mount over `/` and changes into it. What was below stays
-    /// mounted, out of sight.
+    /// The same for places where pivot_root(2) does not work, such as an
+    /// initramfs: moves the root's mount over `/`, and changes into it. What
+    /// was there stays mounted, out of sight.
     "move-root" Setup MoveRoot {} "",
 
     // --- parts ---
 
-    /// Begins an app: what follows prepares its root, up to `process`.
+    /// Begins an app. The directives up to `process` set up its root.
     "app" Mark App {
-        /// Its name, in reports.
+        /// Its name, for reports.
         name: AppName<'a>,
     } "NAME",
     /// Begins what each process of the app does to itself before it executes
-    /// its program: the pre-start handler, the main program, the post-stop handler.
+    /// its program: the pre-start handler, the main program or the post-stop
+    /// handler.
     "process" Mark Process {} "",
     /// Begins what PID 1 does when the roots of all apps are ready, and how it
-    /// is bound before the first program is executed.
+    /// restricts itself before the first program is executed.
     "init" Mark Init {} "",
 
     // --- each process of an app, in this order or any other ---
 
     /// Sets the file mode creation mask.
     "umask" Process Umask {
-        /// The bits that are taken away.
+        /// The bits to take away.
         mask: Mode,
     } "MODE",
     /// Sets a resource limit.
     "rlimit" Process Rlimit {
         /// Which.
         resource: Resource,
-        /// What is enforced.
+        /// The limit that is enforced.
         soft: Limit,
         /// How far the process may raise it.
         hard: Limit,
@@ -441,59 +445,61 @@ directives! {
         /// From -1000 (never) to 1000.
         score: i32,
     } "SCORE",
-    /// Writes into a file of /proc/self/attr: what a security module is to make
-    /// of the program that is executed.
+    /// Writes to a file of /proc/self/attr, to tell a security module how to
+    /// run the next program.
     "attribute" Process Attribute {
-        /// For instance `exec`, or `apparmor/exec`.
+        /// For example `exec`, or `apparmor/exec`.
         file: &'a CStr,
-        /// All that is written.
+        /// The text to write.
         text: &'a CStr,
     } "FILE TEXT",
     /// Starts a session without a terminal (setsid(2)).
     "session" Process Session {} "",
     /// Makes the process the leader of the foreground process group of the
-    /// terminal on its standard input; without one, only of a group.
+    /// terminal on its standard input; without a terminal, only of a process
+    /// group.
     "foreground" Process Foreground {} "",
-    /// Starts a session whose terminal is this descriptor, and uses it as
-    /// standard input, output and error.
+    /// Starts a session with this terminal, and uses it as standard input,
+    /// output and error.
     "terminal" Process Terminal {
         /// An inherited descriptor of a terminal.
         fd: u32,
     } "FD",
     /// Uses these descriptors as standard input, output and error.
     "stdio" Process Stdio {
-        /// What becomes descriptor 0.
+        /// Becomes descriptor 0.
         input: u32,
-        /// What becomes descriptor 1.
+        /// Becomes descriptor 1.
         output: u32,
-        /// What becomes descriptor 2.
+        /// Becomes descriptor 2.
         error: u32,
     } "IN OUT ERR",
-    /// Moves the process into a cgroup, below that of the pod.
+    /// Moves the process into a cgroup below that of the pod.
     "join-cgroup" Process JoinCgroup {
-        /// An inherited descriptor of the group's file `cgroup.procs`.
+        /// An inherited descriptor of the cgroup's file `cgroup.procs`.
         fd: u32,
     } "FD",
     /// Joins a new session keyring (keyctl(2)); keyrings have no namespaces.
     "keyring" Process Keyring {} "",
     /// Drops all other capabilities from the bounding set.
     "bounding" Process Bounding {
-        /// What stays.
+        /// The capabilities to keep.
         set: CapabilitySet,
     } "CAPABILITY,...|all",
     /// Sets the permitted and effective capabilities. The inheritable set is
-    /// always emptied: with it, file capabilities would give more (CVE-2022-29162).
+    /// always emptied: with it, file capabilities would give more
+    /// (CVE-2022-29162).
     "capabilities" Process Capabilities {
-        /// What stays.
+        /// The capabilities to keep.
         set: CapabilitySet,
     } "CAPABILITY,...|all",
-    /// Sets the ambient capabilities, which a program keeps that is not root's.
-    /// They become inheritable as well: the kernel demands it.
+    /// Sets the ambient capabilities, which a program keeps that does not run
+    /// as root. They become inheritable as well, as the kernel demands.
     "ambient" Process Ambient {
         /// Which.
         set: CapabilitySet,
     } "CAPABILITY,...|all",
-    /// Sets the supplementary groups, all of them.
+    /// Sets the supplementary groups, replacing all.
     "groups" Process Groups {
         /// Their ids.
         groups: Groups<'a>,
@@ -503,8 +509,8 @@ directives! {
         /// The id.
         gid: u32,
     } "GID",
-    /// Sets the real, effective and saved user id. Permitted capabilities stay
-    /// until the program is executed.
+    /// Sets the real, effective and saved user id. Permitted capabilities are
+    /// kept until the program is executed.
     "uid" Process Uid {
         /// The id.
         uid: u32,
@@ -514,14 +520,16 @@ directives! {
         /// An absolute path.
         path: &'a CStr,
     } "PATH",
-    /// Gives up gaining privileges by executing (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    /// Keeps programs from gaining privileges when they are executed (prctl(2),
+    /// `PR_SET_NO_NEW_PRIVS`).
     "no-new-privs" Process NoNewPrivs {} "",
-    /// Installs a seccomp filter: the descriptor holds an array of `struct sock_filter`.
+    /// Installs a seccomp filter: an array of `struct sock_filter`.
     "seccomp" Process Seccomp {
-        /// An inherited descriptor, readable from its start with pread(2).
+        /// An inherited descriptor of the filter, which is read from its start
+        /// with pread(2).
         fd: u32,
     } "FD",
-    /// Adds one variable to the environment, which is empty at first.
+    /// Adds a variable to the environment, which is empty at first.
     "env" Process Env {
         /// `NAME=VALUE`.
         pair: &'a CStr,
@@ -531,9 +539,9 @@ directives! {
         /// Its words; see `main`.
         argv: Argv<'a>,
     } "COUNT WORD...",
-    /// The program of the app. A first word without a slash is searched for in
-    /// the PATH that `env` gives, or, where it gives none, in the working
-    /// directory, /bin and /usr/bin.
+    /// The program of the app. If the first word has no slash, the program is
+    /// searched for in the PATH that `env` sets, or, without one, in the
+    /// working directory, /bin and /usr/bin.
     "main" Process Main {
         /// Its words.
         argv: Argv<'a>,

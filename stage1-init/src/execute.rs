@@ -1,5 +1,4 @@
-//! Carries out a plan: one match over its directives, in the order in which
-//! they stand.
+//! Executes a plan: one match over its directives, in the order given.
 
 use core::ffi::CStr;
 
@@ -15,8 +14,8 @@ use crate::sys::{self, Result};
 use crate::{exit_code, mounts, namespaces, outer};
 
 impl<'a> Pod<'a> {
-    /// Carries out all but the processes' parts. `Some` ends this process's
-    /// part in the plan, with a status.
+    /// Executes everything except the parts of processes. Returns `Some` exit
+    /// code if this process has nothing more to do in the plan.
     pub(crate) fn set_up(&mut self) -> Option<u8> {
         let plan = self.plan?;
         for (index, directive) in plan.directives() {
@@ -115,19 +114,21 @@ impl<'a> Pod<'a> {
 
             D::App { name } => self.apps.push(App::planned(name.as_c_str()))?,
             D::Process {} => self.end_app_setup(plan)?,
-            // What follows is the pod's again, as before the first app.
+            // The directives that follow apply to the pod again, as before the
+            // first app.
             D::Init {} => {}
-            // Looked up by the first process; see `log`.
+            // The outer process looks these up; see `log`.
             D::Log { .. } | D::Attended { .. } => {}
             // Kept in `settings` for the next `unshare`.
             D::Cgroup { .. } | D::UidMap { .. } | D::GidMap { .. } | D::SetGroups { .. } => {}
-            // The processes' part, and PID 1's; see `process` and `settle`.
+            // Directives of processes, and of PID 1; see `process` and
+            // `settle`.
             _ => {}
         }
         Ok(())
     }
 
-    /// A new mount namespace, for the app that is being set up.
+    /// Creates a mount namespace for the app that is being set up.
     #[inline(never)]
     fn set_mounts_aside(&mut self) -> Result<()> {
         let root = self.tree.root_path();
@@ -136,8 +137,8 @@ impl<'a> Pod<'a> {
         self.tree.reopen_root(root)
     }
 
-    /// Ends the set-up of an app: its mounts are kept for its processes, and
-    /// the pod's come back.
+    /// Finishes the set-up of an app: keeps its mounts for its processes, and
+    /// returns to those of the pod.
     #[inline(never)]
     fn end_app_setup(&mut self, plan: Plan<'a>) -> Result<()> {
         let mounts = match self.aside.take() {
@@ -156,7 +157,7 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// `sysctl`: as sysctl(8) has it, a slash in a key is a dot in a name.
+/// `sysctl`: as in sysctl(8), a slash in a key is a dot in a name.
 #[inline(never)]
 fn set_parameter(proc: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<()> {
     let mut path = Path::new();

@@ -1,6 +1,6 @@
-//! What can be wrong with a plan, and how it is said.
+//! What can be wrong with a plan, and the message for it.
 
-/// Why bytes are not a plan.
+/// Why some bytes are not a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Position of the word at fault, counted from zero.
@@ -24,26 +24,26 @@ pub enum FaultKind {
     UnknownDirective,
     /// The plan ends before the directive has all its operands.
     MissingOperand,
-    /// An operand should be a number, and is not or is out of range.
+    /// An operand should be a number, but is not, or is out of range.
     NotANumber,
-    /// An operand is none of the words that can stand there.
+    /// An operand is none of the words allowed there.
     UnknownWord,
     /// A command has no words.
     EmptyCommand,
-    /// The directive cannot stand here.
+    /// The directive is not allowed here.
     Misplaced,
-    /// The directive stands a second time where once is all that makes sense.
+    /// The directive is given a second time, and is allowed once.
     Repeated,
     /// There are more than [`crate::MAX_APPS`] apps.
     TooManyApps,
-    /// There is no app.
+    /// The plan has no app.
     NoApp,
     /// An app has no `main`.
     NoMain,
 }
 
 impl FaultKind {
-    /// Returns the fault as words for a person.
+    /// Returns a message for the user.
     pub const fn message(self) -> &'static str {
         match self {
             Self::TooLong => "the plan is longer than 4 MiB",

@@ -1,5 +1,6 @@
 //! Files, directories, links and device nodes in a root: each function is one
-//! directive. The mode is exactly the one a plan says, because PID 1's mask is 0.
+//! directive. A mode is exactly the one in the plan, because the umask of PID 1
+//! is 0.
 
 use core::ffi::CStr;
 
@@ -13,7 +14,7 @@ use crate::mounts::{HOSTS, open_node};
 use crate::sys::{self, AS_IT_IS, Errno, OwnedFd, Result, open, write_all};
 use crate::tree::{Source, Tree};
 
-/// Mode and owner of what is made.
+/// Mode and owner of a new file.
 #[derive(Clone, Copy)]
 pub(crate) struct Owned {
     pub(crate) mode: stage1_init::Mode,
@@ -22,7 +23,8 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Gives away what was opened; the mode again, as chown(2) clears bits of it.
+    /// Sets the owner, and then the mode once more, as chown(2) clears bits of
+    /// it.
     fn give(self, fd: BorrowedFd<'_>) -> Result<()> {
         sys::fchownat(fd, c"", self.uid, self.gid, raw::AT_EMPTY_PATH)?;
         sys::fchmod(fd, self.mode.0)
@@ -30,7 +32,7 @@ impl Owned {
 }
 
 impl Tree<'_> {
-    /// `dir`: a directory and those above it, where they do not exist.
+    /// `dir`: creates a directory and its parents, where they do not exist.
     #[inline(never)]
     pub(crate) fn make_directories(&self, path: &CStr, owned: Owned) -> Result<()> {
         let mut above = Path::new();
@@ -60,7 +62,7 @@ impl Tree<'_> {
         owned.give(made.as_fd())
     }
 
-    /// `touch`: an empty file where there is nothing.
+    /// `touch`: creates an empty file unless something is there.
     pub(crate) fn touch(&self, path: &CStr, owned: Owned) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
@@ -70,7 +72,7 @@ impl Tree<'_> {
         }
     }
 
-    /// `file`: a file with this content, in place of what is there.
+    /// `file`: creates a file with this content, replacing what is there.
     pub(crate) fn write_file(&self, path: &CStr, owned: Owned, content: &CStr) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
@@ -79,7 +81,7 @@ impl Tree<'_> {
         write_all(file.as_fd(), content.to_bytes())
     }
 
-    /// `symlink`: a link, in place of what is there.
+    /// `symlink`: creates a link, replacing what is there.
     pub(crate) fn link(&self, target: &CStr, path: &CStr) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
@@ -87,7 +89,7 @@ impl Tree<'_> {
         sys::symlinkat(target, parent, name)
     }
 
-    /// `node`: a device node, mounted on itself.
+    /// `node`: creates a device node, mounted on itself.
     #[inline(never)]
     pub(crate) fn make_node(
         &self,
@@ -109,14 +111,14 @@ impl Tree<'_> {
                 sys::fchownat(parent, name, owned.uid, owned.gid, flags)?;
                 None
             }
-            // In a user namespace nobody makes devices.
+            // In a user namespace, nobody can create devices.
             Err(Errno::PERM) => {
                 create(parent, name, owned)?;
                 let mut host = Path::new();
                 host.push(b"/dev/")?;
                 host.push(name.to_bytes())?;
                 let of_that_name = open_node(host.as_c_str(), kind, device);
-                // What is called otherwise may be the null device, too.
+                // A node of another name may be the null device, too.
                 Some(of_that_name.or_else(|_| open_node(c"/dev/null", kind, device))?)
             }
             Err(errno) => return Err(errno),
@@ -141,7 +143,7 @@ fn exists(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     open(parent, name, AS_IT_IS).map(drop)
 }
 
-/// Removes a file or a link; a directory is an error.
+/// Removes a file or a link; fails on a directory.
 fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     match sys::unlinkat(parent, name, 0) {
         Err(Errno::NOENT) => Ok(()),

@@ -1,4 +1,4 @@
-//! Which directive may follow which.
+//! Which directives are allowed where.
 
 use core::mem;
 
@@ -6,7 +6,8 @@ use crate::choice::Namespaces;
 use crate::directive::{Directive, Part};
 use crate::fault::FaultKind;
 
-/// Most apps in one pod: each costs a few words in the memory of PID 1.
+/// The maximum number of apps in one pod: each costs a few words in the memory
+/// of PID 1.
 pub const MAX_APPS: usize = 64;
 
 /// What has been seen so far, as far as it decides what may come next.
@@ -14,7 +15,7 @@ pub const MAX_APPS: usize = 64;
 pub(crate) struct Grammar {
     place: Place,
     apps: usize,
-    /// The pid namespace was entered: what comes runs in the child.
+    /// The pid namespace was entered: what follows runs in the child.
     in_child: bool,
     apart: bool,
     pre_start: bool,
@@ -32,7 +33,7 @@ enum Place {
 }
 
 impl Grammar {
-    /// Takes the next directive, if it may stand here.
+    /// Accepts the next directive, if it is allowed here.
     pub(crate) fn accept(&mut self, directive: &Directive<'_>) -> Result<(), FaultKind> {
         let allowed = match directive.part() {
             Part::Pod => self.place == Place::Pod,
@@ -109,7 +110,7 @@ impl Grammar {
         }
     }
 
-    /// New namespaces are the pod's, except that an app may take mounts apart.
+    /// New namespaces belong to the pod, but an app may have its own mounts.
     fn unshare(&mut self, namespaces: Namespaces) -> Result<(), FaultKind> {
         match self.place {
             Place::Pod => self.enter_child(namespaces),
@@ -128,7 +129,7 @@ impl Grammar {
         Ok(())
     }
 
-    /// Tells whether a plan may end here.
+    /// Checks whether a plan may end here.
     pub(crate) fn finish(&self) -> Result<(), FaultKind> {
         match self.place {
             Place::Pod => Err(FaultKind::NoApp),
@@ -139,7 +140,8 @@ impl Grammar {
     }
 }
 
-/// Tells whether it bounds what a process may do, whoever that is: PID 1, too.
+/// Tells whether a directive restricts what a process may do: PID 1 takes those
+/// as well.
 fn bounds(directive: &Directive<'_>) -> bool {
     matches!(
         directive,

@@ -11,11 +11,11 @@ pub(crate) fn version() -> ! {
     sys::exit(0)
 }
 
-/// Prints how to call the program, and every directive.
+/// Prints the usage, and every directive.
 pub(crate) fn help() -> ! {
     let mut line = Line::new(sys::STDOUT);
     line.push(USAGE);
-    // In the order of the vocabulary, which is that of the parts of a plan.
+    // The vocabulary is in the order of the parts of a plan.
     for (usage, _) in stage1_init::vocabulary() {
         for text in [b"  ", usage, b"\n"] {
             line.push(text);
@@ -26,19 +26,25 @@ pub(crate) fn help() -> ! {
 }
 
 const USAGE: &[u8] = b"\
-stage1-init carries out a plan, and is PID 1 of its pod.
+stage1-init executes a plan, and is PID 1 of the pod that it creates.
 
   stage1-init [OPTION...] plan 1 DIRECTIVE...
   stage1-init [OPTION...] --plan-fd N [--finally-fd N -- WORD...]
-  stage1-init -- COMMAND...     no plan: an init for it
+  stage1-init -- COMMAND...     runs a command as its init, without a plan
   stage1-init --help | --version
 
-Options: --report-fd N, where to report to; --hold-fd N, what stays open outside;
---lock-fd N, what PID 1 keeps open;
---demand-fd N, what --finally-fd serves when it can be read.
-A plan is words that each end in a NUL byte, or arguments.
-Exit codes: 125 the plan failed, 126 not executable, 127 not found,
-128+N died of signal N, else that of the first app that failed, or 0.
+Options:
+  --plan-fd N     read the plan from descriptor N
+  --report-fd N   write a report to N
+  --hold-fd N     keep N open in the outer process
+  --lock-fd N     keep N open in PID 1
+  --finally-fd N  execute program N when the pod has ended
+  --demand-fd N   execute it as well whenever N is readable
 
-The directives:
+A plan is words that each end with a NUL byte, or arguments.
+
+Exit codes: 125 the plan failed, 126 not executable, 127 not found,
+128+N killed by signal N, otherwise that of the first app that failed, or 0.
+
+Directives:
 ";

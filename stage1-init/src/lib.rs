@@ -1,10 +1,11 @@
-//! The contract between whoever composes a pod and the init that runs it.
+//! The contract between a program that composes pods and the init that runs
+//! them.
 //!
-//! `stage1-init` executes a **plan**: words, each followed by a NUL byte, that
-//! say in order which namespaces to make, what to mount, and how to become and
-//! start each app. This library is that vocabulary: it decodes, encodes and
-//! documents plans and the reports that come back. It has no dependencies,
-//! allocates nothing, and never panics.
+//! `stage1-init` executes a **plan**: a sequence of words, each ending with a
+//! NUL byte, that says which namespaces to create, what to mount, and how to
+//! set up and start each app. This library is that vocabulary. It decodes,
+//! encodes and documents plans, and the reports that come back. It has no
+//! dependencies, allocates nothing, and never panics.
 //!
 //! ```text
 //! plan 1                            the version
@@ -18,10 +19,10 @@
 //!   uid 1000                        to itself before it executes
 //!   env PATH=/bin
 //!   main 2 httpd -f                 how many words, and the words
-//! init                              what PID 1 does when all roots stand
+//! init                              what PID 1 does when all roots are ready
 //! ```
 //!
-//! Any language can write one:
+//! A plan can be written in any language:
 //!
 //! ```sh
 //! printf '%s\0' plan 1 unshare mnt,pid hostname web app web process main 1 /bin/sh |
@@ -32,38 +33,38 @@
 //! # The grammar
 //!
 //! ```text
-//! plan    = "plan" "1" { pod | setup } app { app } [ "init" { setup } ]
+//! plan    = "plan" "1" { pod | setup } app { app } [ "init" { setup | bound } ]
 //! app     = "app" NAME { setup } "process" { process }
 //! ```
 //!
-//! Which directive belongs to which part is a column of [`VOCABULARY`]; what
-//! each does is said at its [`Directive`]. `main` stands exactly once in an
-//! app, `pre-start` and `post-stop` at most once. Directives are carried out
-//! strictly in the order in which they stand; nothing is reordered, added or
-//! left out, so the order is the composer's responsibility. Those in the
-//! process part are carried out again by every process of the app.
+//! [`VOCABULARY`] lists which directive belongs to which part, and each
+//! [`Directive`] says what it does. `main` must appear exactly once in an app,
+//! `pre-start` and `post-stop` at most once. Directives are executed strictly
+//! in the order given; none is added, left out or moved, so the order is up to
+//! the composer. Those in the process part are executed again by every process
+//! of the app.
 //!
 //! # Operands
 //!
 //! * A number is decimal digits; a mode is octal digits. `oom-score-adj` and
-//!   `clock-offset` take a leading `-`.
-//! * A set is words with commas between them; the empty word is the empty set.
+//!   `clock-offset` accept a leading `-`.
+//! * A set is words separated by commas; the empty word is the empty set.
 //! * A command is a count and that many words.
-//! * A descriptor is the number of one that the process inherits.
+//! * A descriptor is given by its number, and must be inherited by the process.
 //! * A target is an absolute path inside the root; see `root`.
 //!
 //! # Invariants
 //!
-//! 1. Any bytes decode to a plan or to a fault with a position
+//! 1. Any bytes decode to a plan, or to a fault with a position
 //!    (`any_bytes_give_a_plan_or_a_fault`).
-//! 2. A whole plan is decoded before its first directive is carried out.
-//! 3. What is encoded decodes to the same directives
+//! 2. A plan is decoded as a whole before its first directive is executed.
+//! 3. An encoded directive decodes to the same directive
 //!    (`every_directive_survives_the_round_trip`).
 //!
 //! # Not here
 //!
-//! What the directives do to the kernel is the program's business (`main.rs`);
-//! in which order they make sense is the composer's.
+//! How the directives are executed is in the program (`main.rs`); which order
+//! makes sense is up to the composer.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

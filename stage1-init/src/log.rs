@@ -1,8 +1,8 @@
-//! What apps write, kept in files: `log` and `attended`.
+//! Copies what apps write into files: `log` and `attended`.
 //!
-//! The kernel tells of it by a signal, as with `demand`, so that nobody waits
-//! for it meanwhile. Between two looks nothing is remembered: the file is
-//! opened, and found to be full, for each record anew.
+//! The kernel signals when there is something to copy, as for `demand`. Nothing
+//! is remembered in between: for each record, the file is opened again, and its
+//! size checked.
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
@@ -11,14 +11,16 @@ use stage1_init::{Directive, Directives};
 use crate::say::{Decimal, Line};
 use crate::sys::{self, Errno, Result};
 
-/// Longest record, without its head: what a pipe holds, by pages.
+/// The maximum length of a record without its head: pipes are filled page by
+/// page.
 const RECORD: usize = 4096;
 
-/// What a pipe holds, unless somebody says otherwise (pipe(7)).
+/// The default capacity of a pipe (pipe(7)).
 const PIPE: usize = 16 * RECORD;
 
-/// How often it is read in the end: more than a pipe can hold (pipe(7)), since
-/// somebody outside of the pod may still write into it.
+/// How often a descriptor is read at the end: more often than a full pipe needs
+/// (pipe(7)), but not forever, since a process outside of the pod may still
+/// write into it.
 const ROUNDS: usize = (1 << 20) / RECORD + 1;
 
 /// The directives before the pod's namespaces.
@@ -26,22 +28,23 @@ const ROUNDS: usize = (1 << 20) / RECORD + 1;
 pub(crate) struct Log<'a>(Directives<'a>);
 
 impl<'a> Log<'a> {
-    /// Takes those of them that are about the log.
+    /// Takes the directives that are about the log, among others.
     pub(crate) fn of(directives: Directives<'a>) -> Self {
         Self(directives)
     }
 
-    /// Asks the kernel to tell of what is written from now on.
+    /// Asks the kernel to signal what is written from now on.
     pub(crate) fn begin(self) {
         for (_, directive) in self.0 {
             if let Directive::Log { fd, .. } | Directive::Attended { fd } = directive {
-                // What cannot tell, such as a file, is read now and in the end.
+                // A descriptor that cannot signal, such as a file, is read now
+                // and at the end.
                 let _ = sys::inherited(fd).and_then(sys::signal_when_readable);
             }
         }
     }
 
-    /// Reads each descriptor once, unless somebody else does. Returns whether
+    /// Reads each descriptor once, unless a client is attached. Tells whether
     /// there may be more.
     #[inline(never)]
     pub(crate) fn copy(self) -> bool {
@@ -56,8 +59,8 @@ impl<'a> Log<'a> {
                     size,
                 } if !attended => {
                     let tag = tag.as_c_str().to_bytes();
-                    // What was written at once stays together: as much as a pipe
-                    // holds, before another is looked at.
+                    // What was written together stays together: up to a full
+                    // pipe, before the next descriptor is read.
                     for _ in 0..PIPE / RECORD {
                         let copied = copy_one(fd, directory, tag, size);
                         more |= copied.is_ok();
@@ -75,7 +78,7 @@ impl<'a> Log<'a> {
         more
     }
 
-    /// The pod is over: reads what is left.
+    /// The pod has ended: reads what is left.
     pub(crate) fn finish(self) {
         for _ in 0..ROUNDS {
             if !self.copy() {
@@ -85,18 +88,18 @@ impl<'a> Log<'a> {
     }
 }
 
-/// Tells whether somebody has the other end of a pipe open: then reading does
-/// not find its end.
+/// Tells whether the other end of a pipe is open: if it is, reading does not
+/// find the end.
 fn is_open(fd: u32) -> bool {
     let read = sys::inherited(fd).and_then(|fd| sys::read(fd, &mut [0; 64]));
     read != Ok(0)
 }
 
-/// Reads one record and writes it; returns its length.
+/// Copies one record; returns its length.
 ///
 /// # Errors
 ///
-/// There was nothing to be read.
+/// There was nothing to read.
 #[inline(never)]
 fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<usize> {
     let mut buffer = [0; RECORD];
@@ -110,7 +113,7 @@ fn copy_one(fd: u32, directory: u32, tag: &[u8], size: u32) -> Result<usize> {
 }
 
 fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Result<()> {
-    /// What makes ten digits of nine with their leading zeros.
+    /// Added to nine digits, it makes ten, and keeps their leading zeros.
     const TEN_DIGITS: u32 = 1_000_000_000;
     let [seconds, nanoseconds] = sys::time_of_day();
     let nanoseconds = Decimal::new(TEN_DIGITS + nanoseconds);
@@ -135,7 +138,7 @@ fn append(directory: BorrowedFd<'_>, tag: &[u8], size: u32, bytes: &[u8]) -> Res
         } else if u64::from(sys::write_both(file.as_fd(), head.as_bytes(), bytes)?) == whole {
             return Ok(());
         } else {
-            // A part of a record would hide those behind it.
+            // A partial record would hide those after it.
             return Ok(rustix::fs::ftruncate(&file, end)?);
         }
     }

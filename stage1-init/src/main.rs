@@ -1,4 +1,4 @@
-//! `stage1-init`: carries out a plan, and is PID 1 of the pod that it makes.
+//! `stage1-init`: executes a plan, and is PID 1 of the pod that it creates.
 //!
 //! `main`, below, is the life of the program. The library of this package says
 //! what a plan is. Each file uses only files that come after it in this table:
@@ -24,8 +24,8 @@
 //!    that is about to execute a program, so that none is lost.
 //! 2. No descriptor but 0, 1 and 2 survives an execution, unless a plan says so.
 //! 3. There is one thread, no heap, no signal handler and no timer. A process
-//!    that waits, sleeps.
-//! 4. A plan is decoded as a whole before its first directive is carried out.
+//!    that waits is asleep.
+//! 4. A plan is decoded as a whole before its first directive is executed.
 //!
 //! # Not here
 //!
@@ -80,13 +80,13 @@ use crate::options::{Options, Work};
 use crate::pod::{Origin, Pod};
 use crate::start::Start;
 
-/// The life of the program.
+/// Runs the program from start to end.
 fn main(start: Start) -> ! {
-    // First of all, so that a signal that comes now is not lost but waits.
+    // Comes first, so that a signal that arrives now waits, and is not lost.
     let blocked = sys::block(!0);
     sys::default_signals(0);
     if start.is_secure() {
-        // Somebody made us setuid: a plan would be an order to root.
+        // The program file was made setuid: a plan would be an order to root.
         sys::exit(exit_code::OURS);
     }
     let parent = rustix::process::getppid();
@@ -122,7 +122,7 @@ fn main(start: Start) -> ! {
     }
 }
 
-/// A pod: in this process, or in its child if there is a pid namespace.
+/// Runs a pod, in this process, or in its child if there is a pid namespace.
 fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Room>) -> ! {
     let plan = match plan {
         Ok(plan) => plan,
@@ -140,7 +140,8 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Roo
     }
     let mut pod = Pod::new(origin, Some(plan), room);
     let status = match pod.set_up() {
-        // The outer half, when all is over; or a failure, in either half.
+        // The outer process, after the pod has ended; or a failure, in either
+        // process.
         Some(status) => status,
         None => run_apps(&mut pod),
     };
@@ -148,7 +149,7 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Roo
     end(pod.origin, status)
 }
 
-/// No plan: a command, and an init for what it leaves behind.
+/// Runs a command without a plan, and reaps the orphans that it leaves.
 fn run_command(origin: Origin, words: WordList<'_>) -> ! {
     let mut pod = Pod::new(origin, None, None);
     let _ = pod.apps.push(App::command(words));
@@ -157,14 +158,14 @@ fn run_command(origin: Origin, words: WordList<'_>) -> ! {
 }
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {
-    // As PID 1, orphans come here anyway.
+    // PID 1 gets the orphans anyway.
     let _ = sys::become_subreaper();
     pod.start_apps();
-    // From here on nothing may fail: our death is the pod's.
+    // From here on nothing may fail: if this process dies, so does the pod.
     reap::until_over(pod)
 }
 
-/// PID 1 of a pod simply ends here: its outer half has the last word.
+/// Exits. PID 1 of a pod does just that: the rest is up to the outer process.
 fn end(origin: Origin, status: u8) -> ! {
     if let Some(group) = origin.foreground {
         process::take_terminal(group);
@@ -177,8 +178,8 @@ fn end(origin: Origin, status: u8) -> ! {
     sys::exit(status)
 }
 
-/// Programs expect the three to be there; opened later, something else would
-/// get their numbers.
+/// Opens standard streams that are missing. Programs expect them, and another
+/// descriptor would get the number.
 fn open_standard() {
     for fd in [sys::STDIN, sys::STDOUT, sys::STDERR] {
         if sys::descriptor_flags(fd).is_err() {
@@ -187,8 +188,9 @@ fn open_standard() {
     }
 }
 
-/// Closes what was inherited but is named by no option and no directive, and
-/// marks the rest, so that no program gets it by accident.
+/// Closes inherited descriptors that no option and no directive names, and
+/// marks the others close-on-exec, so that no program inherits them by
+/// accident.
 #[allow(unsafe_code, reason = "descriptors are closed by their numbers")]
 fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
     let first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;

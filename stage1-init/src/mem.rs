@@ -1,9 +1,10 @@
-//! The functions on memory that compiled Rust calls by name and that a libc
-//! would have brought.
+//! The memory functions that compiled Rust calls by name, and that a libc would
+//! provide.
 //!
-//! Written so that the compiler cannot turn them into calls of themselves:
-//! string instructions on x86-64, volatile accesses elsewhere. Speed matters
-//! little, for nothing here moves more than a few kilobytes.
+//! They are written so that the compiler cannot turn them into calls of
+//! themselves: with string instructions on x86-64, and volatile accesses
+//! elsewhere. Speed matters little, as nothing here moves more than a few
+//! kilobytes.
 
 #![allow(unsafe_code, reason = "raw memory is this file's purpose")]
 
@@ -13,8 +14,8 @@
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: copies exactly `length` bytes upwards between areas that the
-    // caller vouches for; the direction flag is clear by the ABI.
+    // SAFETY: copies exactly `length` bytes upwards, between areas that the
+    // caller guarantees; the direction flag is clear by the ABI.
     unsafe {
         core::arch::asm!("rep movsb", inout("rcx") length => _, inout("rdi") to => _,
             inout("rsi") from => _, options(nostack, preserves_flags));
@@ -56,8 +57,8 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mu
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, length: usize) -> *mut u8 {
     let [byte, ..] = byte.to_le_bytes();
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: fills exactly `length` bytes upwards in an area that the caller
-    // vouches for; the direction flag is clear by the ABI.
+    // SAFETY: fills exactly `length` bytes upwards, in an area that the caller
+    // guarantees; the direction flag is clear by the ABI.
     unsafe {
         core::arch::asm!("rep stosb", inout("rcx") length => _, inout("rdi") to => _,
             in("al") byte, options(nostack, preserves_flags));
@@ -117,7 +118,7 @@ unsafe extern "C" fn strlen(text: *const u8) -> usize {
 /// The byte must be in the area that `from` points into.
 #[inline(always)]
 unsafe fn byte_at(from: *const u8, at: usize) -> u8 {
-    // SAFETY: it is in the area, says the caller.
+    // SAFETY: the caller guarantees that it is in the area.
     let place = unsafe { from.add(at) };
     // SAFETY: likewise.
     unsafe { place.read_volatile() }
@@ -128,7 +129,7 @@ unsafe fn byte_at(from: *const u8, at: usize) -> u8 {
 /// The byte must be in the area that `to` points into.
 #[inline(always)]
 unsafe fn set_byte_at(to: *mut u8, at: usize, byte: u8) {
-    // SAFETY: it is in the area, says the caller.
+    // SAFETY: the caller guarantees that it is in the area.
     let place = unsafe { to.add(at) };
     // SAFETY: likewise.
     unsafe { place.write_volatile(byte) }

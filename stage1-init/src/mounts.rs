@@ -14,7 +14,7 @@ use crate::sys::{self, AS_IT_IS, Errno, OwnedFd, Result, open};
 use crate::tree::{Source, Tree, fd_path, mount_in_proc};
 
 impl Tree<'_> {
-    /// `mount`: a file system of this kind.
+    /// `mount`: mounts a file system of this type.
     #[inline(never)]
     pub(crate) fn mount(
         &mut self,
@@ -24,12 +24,13 @@ impl Tree<'_> {
         flags: MountFlags,
         data: &CStr,
     ) -> Result<()> {
-        // mount(2) would cut them off in silence.
+        // mount(2) would cut it off silently.
         if data.to_bytes().len() >= PAGE {
             return Err(Errno::TOOBIG);
         }
         if self.proc().is_err() && self.root().is_none() {
-            // Early in a boot, when this mounts what all others need.
+            // Early in a boot: this may be the procfs that all other mounts
+            // need.
             sys::mount(source, target, kind, per_mount(flags), Some(data))?;
             self.find_proc();
             return Ok(());
@@ -47,8 +48,8 @@ impl Tree<'_> {
         )
     }
 
-    /// `bind`: mounts a file or directory a second time, with these flags on
-    /// top of those it has.
+    /// `bind`: binds a file or directory to a second place, and adds these
+    /// flags to those it has.
     pub(crate) fn bind(&self, source: &CStr, target: &CStr, flags: MountFlags) -> Result<()> {
         let Some(place) = self.target(target, flags)? else {
             return Ok(());
@@ -71,8 +72,8 @@ impl Tree<'_> {
         if flags.without(MountFlags::NOFOLLOW).is_empty() {
             return Ok(());
         }
-        // The new mount is on top of `place`, which was opened before it: look
-        // again, and believe it only if it is what was just mounted.
+        // The new mount is on top of `place`, which was opened before. Look
+        // again, and accept it only if it is what was just mounted.
         let mounted = self.target(target, flags)?.ok_or(Errno::STALE)?;
         if !beneath::is_same(mounted.as_fd(), source)? {
             return Err(Errno::STALE);
@@ -81,8 +82,9 @@ impl Tree<'_> {
     }
 
     /// Opens a source on the host. A descriptor that was opened before the
-    /// mount namespace was made leads to the mounts of another, from which
-    /// nothing can be bound: its path is opened anew, and must still be it.
+    /// mount namespace was created belongs to another one, and nothing can be
+    /// bound from there. Its path is opened again, and must still lead to the
+    /// same file.
     #[inline(never)]
     fn source(&self, source: &CStr, how: MountFlags) -> Result<OwnedFd> {
         let Some(number) = source.to_bytes().strip_prefix(b"fd:") else {
@@ -105,7 +107,7 @@ impl Tree<'_> {
         }
     }
 
-    /// `remount`: all flags of a mount, the superblock untouched.
+    /// `remount`: sets all flags of a mount, but leaves the superblock alone.
     pub(crate) fn remount(&self, target: &CStr, flags: MountFlags) -> Result<()> {
         match self.target(target, flags)? {
             Some(mount) => {
@@ -115,7 +117,8 @@ impl Tree<'_> {
         }
     }
 
-    /// `readonly`: this file or directory and all below, whatever it is on.
+    /// `readonly`: makes a file or directory read-only, and everything below
+    /// it.
     pub(crate) fn read_only(&self, target: &CStr) -> Result<()> {
         let flags = MountFlags::RO.with(MountFlags::REC).with(QUIETLY);
         match self.target(target, flags)? {
@@ -124,7 +127,8 @@ impl Tree<'_> {
         }
     }
 
-    /// `mask`: a file behind the null device, a directory behind an empty one.
+    /// `mask`: hides a file behind the null device, a directory behind an empty
+    /// one.
     #[inline(never)]
     pub(crate) fn mask(&self, target: &CStr) -> Result<()> {
         let Some(place) = self.target(target, QUIETLY)? else {
@@ -137,13 +141,13 @@ impl Tree<'_> {
             return self.mount_at(Source::Word(c"tmpfs"), place, c"tmpfs", flags, data);
         }
         let null = open_node(c"/dev/null", raw::S_IFCHR, device(1, 3))?;
-        // Else the app could change the mode of the host's (CVE-2025-31133 is
-        // about the image's in its place).
+        // Without the flags, the app could change the mode of the host's node.
+        // (CVE-2025-31133 was about a node of the image in its place.)
         self.bind_at(null.as_fd(), place, target, HOSTS.with(QUIETLY))
     }
 
-    /// `readonly-entries`: each entry gets a mount of its own; then all of them
-    /// are made read-only at once, and the directory is given back.
+    /// `readonly-entries`: binds each entry to itself, makes all of them
+    /// read-only at once, and makes the directory writable again.
     #[inline(never)]
     pub(crate) fn read_only_entries(&self, target: &CStr) -> Result<()> {
         let Some(place) = self.target(target, QUIETLY)? else {
@@ -157,7 +161,7 @@ impl Tree<'_> {
             while let Some(entry) = entries.next() {
                 let entry = entry?;
                 let name = entry.file_name();
-                // `.`, `..` and the numbers of processes.
+                // Skips `.`, `..` and processes.
                 let passed = matches!(name.to_bytes(), [b'.' | b'0'..=b'9', ..]);
                 if !passed && entry.file_type() != FileType::Symlink {
                     let entry = open(place, name, AS_IT_IS)?;
@@ -172,7 +176,7 @@ impl Tree<'_> {
         self.give_back(place, before)
     }
 
-    /// `propagation`.
+    /// `propagation`: sets how mounts are propagated.
     pub(crate) fn propagate(&self, kind: Propagation, target: &CStr) -> Result<()> {
         use Propagation as P;
         let flags = match kind {
@@ -190,9 +194,9 @@ impl Tree<'_> {
         self.mount_at(Source::Word(c""), place.as_fd(), c"", flags, None)
     }
 
-    /// `pivot`: the root becomes `/` of the mount namespace, and nothing of
-    /// what was there stays. Both arguments are the new root: the old one ends
-    /// up on top of it, and is detached from there (pivot_root(2), NOTES).
+    /// `pivot`: makes the root `/` of the mount namespace, and detaches the old
+    /// one. Both arguments are the new root: the old one ends up on top of it,
+    /// and is detached from there (pivot_root(2), NOTES).
     #[inline(never)]
     pub(crate) fn pivot(&mut self) -> Result<()> {
         sys::fchdir(self.root().ok_or(Errno::NOENT)?)?;
@@ -202,8 +206,8 @@ impl Tree<'_> {
         self.set_root(c"/")
     }
 
-    /// `move-root`: the root's mount moves over `/`, which cannot be detached
-    /// where it is the kernel's own rootfs (switch_root(8)).
+    /// `move-root`: moves the root's mount over `/`, which cannot be detached
+    /// if it is the kernel's own rootfs (switch_root(8)).
     pub(crate) fn move_root(&mut self) -> Result<()> {
         sys::fchdir(self.root().ok_or(Errno::NOENT)?)?;
         sys::mount(c".", c"/", c"", raw::MS_MOVE, None)?;
@@ -213,24 +217,24 @@ impl Tree<'_> {
     }
 }
 
-/// What says how to bind, and is no property of what is mounted.
+/// Flags that say how to bind, and are no property of a mount.
 const UNMOUNTED: MountFlags = MountFlags::REC
     .with(MountFlags::OPTIONAL)
     .with(MountFlags::PINNED);
 
-/// What is bound of the host's for an app, who can do nothing to it but use it.
-/// A device can still be written to.
+/// Flags for what an app gets from the host, to use but not to change. A device
+/// can still be written to.
 pub(crate) const HOSTS: MountFlags = MountFlags::RO
     .with(MountFlags::NOSUID)
     .with(MountFlags::NOEXEC);
 
-/// A target of which no component is a link, and which need not be there.
+/// For a target that need not exist, and of which no component may be a link.
 const QUIETLY: MountFlags = MountFlags::NOFOLLOW.with(MountFlags::OPTIONAL);
 
-/// What mount(2) copies of its last argument.
+/// How much mount(2) copies of its last argument.
 const PAGE: usize = 4096;
 
-/// Opens a device node that is this very device, and no link to one.
+/// Opens a device node, and checks that it is this device and no link.
 pub(crate) fn open_node(path: &CStr, kind: u32, device: u32) -> Result<OwnedFd> {
     let node = open(CWD, path, AS_IT_IS)?;
     let status = rustix::fs::fstat(&node)?;
@@ -240,7 +244,7 @@ pub(crate) fn open_node(path: &CStr, kind: u32, device: u32) -> Result<OwnedFd> 
     Ok(node)
 }
 
-/// A device's number, as the kernel takes and gives it.
+/// Returns a device number as the kernel encodes it.
 pub(crate) fn device(major: u32, minor: u32) -> u32 {
     minor & 0xff | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }

@@ -1,8 +1,8 @@
-//! New namespaces, and what is set for them: cgroups, maps of ids, clocks.
+//! New namespaces, and their settings: cgroups, id maps, clocks.
 //!
-//! A process cannot move itself into a new pid namespace: a child is made,
-//! which is PID 1 there and continues with the plan. What the first process does
-//! from then on is in `outer`.
+//! A process cannot move itself into a new pid namespace. A child is created,
+//! which is PID 1 there and continues with the plan. What the first process
+//! does from then on is in `outer`.
 
 use core::ffi::CStr;
 
@@ -16,7 +16,7 @@ use crate::pod::{Child, Pod};
 use crate::say::{Decimal, Line};
 use crate::sys::{self, DIRECTORY, End, Errno, OwnedFd, Result, open, write_at};
 
-/// `die-with-parent`: also if it died before this was said.
+/// `die-with-parent`: fails if the parent has already died.
 pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
     sys::die_with_parent()?;
     if rustix::process::getppid() != parent {
@@ -25,8 +25,8 @@ pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
     Ok(())
 }
 
-/// What was set for the namespaces that are to be made: the directives since
-/// the last `unshare`.
+/// The settings for namespaces that are about to be created: the directives
+/// since the last `unshare`.
 #[derive(Clone, Copy)]
 struct Settings<'a>(Directives<'a>);
 
@@ -38,7 +38,8 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// Tells whether the ids 0 exist in the new user namespace.
+    /// Tells whether id 0 exists for users and groups in the new user
+    /// namespace.
     fn map_root(self) -> bool {
         let (mut user, mut group) = (false, false);
         for (_, directive) in self.0 {
@@ -71,14 +72,14 @@ pub(crate) fn unshare(pod: &mut Pod<'_>, namespaces: Namespaces) -> Result<()> {
     Ok(())
 }
 
-/// Makes PID 1. Returns when everything that this half does for it is done; in
-/// the child, when it has taken its place.
+/// Creates PID 1. Returns in the parent when it has done everything for the
+/// child, and in the child when that is set up.
 #[inline(never)]
 fn clone(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> Result<()> {
     let index = pod.at;
     let user = namespaces.contains(Namespaces::USER);
-    // A new cgroup namespace is rooted where its maker is, which is not yet
-    // where the child will be.
+    // A new cgroup namespace is rooted where its creator is, and the child will
+    // be moved.
     let late = namespaces.contains(Namespaces::CGROUP) && settings.cgroups().next().is_some();
     let flags = clone_flags(if late {
         namespaces.without(Namespaces::CGROUP)
@@ -91,7 +92,7 @@ fn clone(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> R
     let (wait, gate) = sys::pipe()?;
     let (heard, voice) = sys::pipe()?;
     if user {
-        // Else the files with its maps would be the host root's.
+        // Otherwise, the files for its maps would belong to root on the host.
         sys::unhide()?;
     }
     let mut placed = directory.as_ref().map(|&(index, _)| index);
@@ -128,7 +129,8 @@ fn clone(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> R
     Ok(())
 }
 
-/// clone(2) makes no time namespace: this process makes that for its children.
+/// clone(2) cannot create a time namespace; this process creates it for its
+/// children.
 fn clone_the_old_way(flags: u32) -> Result<Option<sys::Pid>> {
     let time = flags & raw::CLONE_NEWTIME;
     if time != 0 {
@@ -137,7 +139,7 @@ fn clone_the_old_way(flags: u32) -> Result<Option<sys::Pid>> {
     sys::clone(flags)
 }
 
-/// In the outer half: puts the child where it belongs before it goes on.
+/// In the outer process: puts the child into its cgroups, and writes its maps.
 fn admit(
     pod: &mut Pod<'_>,
     settings: Settings<'_>,
@@ -160,7 +162,8 @@ fn admit(
     Ok(())
 }
 
-/// In the child: waits to be let in, and takes its place.
+/// In the child: waits until the outer process has done its part, and sets
+/// itself up.
 fn begin_inside(
     pod: &mut Pod<'_>,
     wait: End,
@@ -169,12 +172,12 @@ fn begin_inside(
     late: bool,
 ) -> Result<()> {
     if sys::read(wait.as_fd(), &mut [0; 1])? == 0 {
-        // The outer half has said why.
+        // The outer process has reported why.
         sys::exit(exit_code::OURS);
     }
     pod.inner = true;
     pod.voice = Some(voice);
-    // Both are the outer half's business, and nobody else's.
+    // Both are up to the outer process alone.
     pod.origin.foreground = None;
     if let Some(finally) = pod.origin.finally.take() {
         pod.origin.start.erase_from(finally.first_word);
@@ -184,7 +187,7 @@ fn begin_inside(
     }
     sys::hide()?;
     sys::die_with_parent()?;
-    // It may have died before that; then the gate has no writer.
+    // The outer process may have died before that; then the gate has no writer.
     sys::set_status_flags(wait.as_fd(), raw::O_NONBLOCK)?;
     if sys::read(wait.as_fd(), &mut [0; 1]) == Ok(0) {
         sys::exit(exit_code::OURS);
@@ -196,7 +199,7 @@ fn begin_inside(
     Ok(())
 }
 
-/// New namespaces for this very process.
+/// Creates namespaces for this process itself.
 #[inline(never)]
 fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespaces) -> Result<()> {
     let index = pod.at;
@@ -209,7 +212,7 @@ fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespace
     if !namespaces.contains(Namespaces::USER) {
         return sys::unshare(flags);
     }
-    // Maps other than of its own id are for a process outside to write.
+    // A process may map only its own id, so another one writes the maps.
     let process = open(pod.tree.proc()?, c"self", DIRECTORY)?;
     let (wait, gate) = sys::pipe()?;
     sys::unhide()?;
@@ -222,7 +225,7 @@ fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespace
             Ok(())
         };
         let errno = written.map_or_else(Errno::number, |()| 0);
-        // All are below 256.
+        // Every errno is below 256.
         sys::exit(u8::try_from(errno).unwrap_or(u8::MAX));
     };
     sys::close(wait);
@@ -238,7 +241,7 @@ fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespace
     sys::hide()
 }
 
-/// `join`.
+/// `join`: enters existing namespaces.
 #[inline(never)]
 pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result<()> {
     let root = pod.tree.root_path();
@@ -256,10 +259,11 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result
     let (heard, voice) = sys::pipe()?;
     match sys::fork()? {
         Some(pid) => {
-            // Else PID 1 there could not end while this half is stopped: the
-            // kernel has it wait until somebody has waited for all others.
+            // Otherwise PID 1 there could not exit while this process is
+            // stopped: the kernel makes it wait until all other processes have
+            // been waited for.
             sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
-            // What waits there may be dead already: with its pod, as PID 1 was.
+            // The child may be dead already, together with PID 1 and its pod.
             sys::write(gate.as_fd(), b"1")?;
             sys::close(wait);
             sys::close(voice);
@@ -280,9 +284,10 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result
 }
 
 impl Pod<'_> {
-    /// Goes back to the mounts that this process began with, if it has joined
-    /// others. What is executed in the end is the host's, and must not get its
-    /// interpreter from another root: where there is no way back, nothing is.
+    /// Returns to the mounts that this process started with, if it has joined
+    /// others. The program of `--finally-fd` belongs to the host, and must not
+    /// get its interpreter from another root; if there is no way back, it is
+    /// not executed.
     pub(crate) fn go_home(&mut self) {
         if let Some(home) = &self.home
             && sys::setns(home.as_fd(), raw::CLONE_NEWNS).is_err()
@@ -292,7 +297,7 @@ impl Pod<'_> {
     }
 }
 
-/// `clock-offset`.
+/// `clock-offset`: shifts a clock.
 #[inline(never)]
 pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> Result<()> {
     let mut line = Line::new(sys::STDERR);
@@ -303,7 +308,7 @@ pub(crate) fn shift_clock(proc: BorrowedFd<'_>, clock: Clock, seconds: i32) -> R
     write_at(proc, c"self/timens_offsets", line.as_bytes())
 }
 
-/// In a new user namespace: takes the ids 0, where there are such.
+/// In a new user namespace: becomes root, if the maps have one.
 fn become_root(settings: Settings<'_>) -> Result<()> {
     if !settings.map_root() {
         return Ok(());
@@ -312,9 +317,9 @@ fn become_root(settings: Settings<'_>) -> Result<()> {
     sys::setresuid(0, 0, 0)
 }
 
-/// Writes the maps of a user namespace, each with one call as the kernel
-/// demands, into the directory of a process in procfs. What fails, fails in the
-/// directive `at`.
+/// Writes the maps of a user namespace into the procfs directory of a process.
+/// The kernel demands a single call for each. Sets `at` to the directive that
+/// fails.
 fn write_maps(settings: Settings<'_>, process: BorrowedFd<'_>, at: &mut u32) -> Result<()> {
     for (index, directive) in settings.0 {
         if let Directive::SetGroups { choice } = directive {
@@ -370,7 +375,8 @@ fn append_number(text: &mut sys::Array<u8>, number: u32, end: &[u8]) -> Result<(
     text.append(end)
 }
 
-/// Longest map: the kernel takes 340 lines of three numbers, in one page.
+/// The maximum length of a map: the kernel accepts 340 lines of three numbers,
+/// in one page.
 const MAX_MAP: usize = 4096;
 
 fn clone_flags(namespaces: Namespaces) -> u32 {
@@ -389,7 +395,7 @@ fn clone_flags(namespaces: Namespaces) -> u32 {
     .fold(0, |flags, &(_, flag)| flags | flag)
 }
 
-/// Opens a cgroup directory if it is of version 2.
+/// Opens a cgroup directory, if it is of cgroup version 2.
 fn open_unified(path: &CStr) -> Option<OwnedFd> {
     const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
     let directory = open(CWD, path, DIRECTORY).ok()?;

@@ -1,5 +1,5 @@
-//! The kinds of operand a directive can have: how each is read from its words
-//! and written back, and nothing about what it does.
+//! The kinds of operand that a directive can have: how they are read from words
+//! and written back.
 //!
 //! Reading is strict (no signs, blanks or unknown words), and whatever is
 //! written reads back as the same value.
@@ -10,17 +10,18 @@ use crate::fault::FaultKind;
 use crate::packed;
 use crate::words::{Sink, WordList, Words, read_digits, write_number};
 
-/// Something that is spelled as one word, or as a count and that many words.
+/// An operand: one word, or a count and that many words.
 pub(crate) trait Operand<'a>: Sized {
-    /// Takes it. What it is worth, [`Operands::finish`] tells.
+    /// Reads it. The value means something only if [`Operands::finish`]
+    /// succeeds.
     fn read(operands: &mut Operands<'a, '_>) -> Self;
     fn write(&self, sink: &mut dyn Sink);
 }
 
 /// The operands of one directive, while they are read.
 ///
-/// It remembers what was wrong first, and from then on takes no word and gives
-/// values without a meaning, so that who reads looks for a fault once, at the end.
+/// After the first fault, it reads no more words and returns meaningless
+/// values, so that a caller checks for a fault once, at the end.
 pub(crate) struct Operands<'a, 'w> {
     words: &'w mut Words<'a>,
     fault: Option<FaultKind>,
@@ -31,7 +32,7 @@ impl<'a, 'w> Operands<'a, 'w> {
         Self { words, fault: None }
     }
 
-    /// Tells what was wrong first.
+    /// Returns the first fault, if there was one.
     pub(crate) fn finish(&self) -> Result<(), FaultKind> {
         self.fault.map_or(Ok(()), Err)
     }
@@ -41,7 +42,7 @@ impl<'a, 'w> Operands<'a, 'w> {
         self.fault = self.fault.or(Some(kind));
     }
 
-    /// Takes the next word, whatever it is.
+    /// Reads the next word.
     #[inline(never)]
     pub(crate) fn word(&mut self) -> &'a CStr {
         if self.fault.is_none() {
@@ -53,7 +54,7 @@ impl<'a, 'w> Operands<'a, 'w> {
         c""
     }
 
-    /// Reads digits of a number that is at most `most`.
+    /// Reads the digits of a number that is at most `most`.
     #[inline(never)]
     fn digits(&mut self, digits: &[u8], base: u64, most: u64) -> u64 {
         match read_digits(digits, base) {
@@ -65,7 +66,7 @@ impl<'a, 'w> Operands<'a, 'w> {
         }
     }
 
-    /// Takes one word of a packed table, and returns its place there.
+    /// Reads a word of a packed table, and returns its place there.
     #[inline(never)]
     pub(crate) fn choice(&mut self, names: &'static [u8]) -> usize {
         let word = self.word().to_bytes();
@@ -75,8 +76,8 @@ impl<'a, 'w> Operands<'a, 'w> {
         })
     }
 
-    /// Reads words of a packed table with commas between them, and returns
-    /// their places as bits.
+    /// Reads words of a packed table, separated by commas, and returns their
+    /// places as bits.
     #[inline(never)]
     pub(crate) fn members(&mut self, word: &[u8], names: &'static [u8]) -> u64 {
         let mut bits = 0;
@@ -92,7 +93,7 @@ impl<'a, 'w> Operands<'a, 'w> {
         bits
     }
 
-    /// Takes a count, and that many words.
+    /// Reads a count, and that many words.
     #[inline(never)]
     fn list(&mut self) -> WordList<'a> {
         let count = u32::read(self);
@@ -107,7 +108,7 @@ impl<'a, 'w> Operands<'a, 'w> {
     }
 }
 
-/// Any word: a path, a name, a value. It may be empty.
+/// Any word: a path, a name, a value. May be empty.
 impl<'a> Operand<'a> for &'a CStr {
     fn read(operands: &mut Operands<'a, '_>) -> Self {
         operands.word()
@@ -118,8 +119,8 @@ impl<'a> Operand<'a> for &'a CStr {
     }
 }
 
-/// A number of 32 bits, but not the highest: as an id or a descriptor it means
-/// none, and the kernel would leave an id as it is where it was to be changed.
+/// A number of 32 bits, except the highest: the kernel takes that for no id,
+/// and does not change an id that was to be set.
 impl Operand<'_> for u32 {
     #[inline(never)]
     fn read(operands: &mut Operands<'_, '_>) -> Self {
@@ -134,7 +135,7 @@ impl Operand<'_> for u32 {
     }
 }
 
-/// How many ids a map has: all of them, at most.
+/// The number of ids in a map; the maximum means all ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u32);
 
@@ -174,8 +175,8 @@ impl Operand<'_> for i32 {
     }
 }
 
-/// A file mode: octal digits, at most `7777`, with or without a leading zero
-/// on reading; four digits on writing.
+/// A file mode: octal digits, at most `7777`. Leading zeros are optional when
+/// it is read; it is written with four digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode(pub u32);
 
@@ -209,7 +210,7 @@ impl Operand<'_> for Limit {
         if word == c"unlimited" {
             return Self(None);
         }
-        // RLIM_INFINITY has one spelling only.
+        // RLIM_INFINITY has only this spelling.
         Self(Some(operands.digits(word.to_bytes(), 10, u64::MAX - 1)))
     }
 
@@ -222,7 +223,7 @@ impl Operand<'_> for Limit {
     }
 }
 
-/// A command: a count, then that many words. At least one.
+/// A command: a count, then that many words, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argv<'a>(pub WordList<'a>);
 
@@ -242,12 +243,13 @@ impl<'a> Operand<'a> for Argv<'a> {
     }
 }
 
-/// Group ids: a count, then that many numbers. It may be empty.
+/// Group ids: a count, then that many numbers. May be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Groups<'a>(WordList<'a>);
 
 impl<'a> Groups<'a> {
-    /// Takes a list of words that are all numbers, or returns `None`.
+    /// Returns a list of words as ids, or `None` if one of them is not a
+    /// number.
     pub fn new(words: WordList<'a>) -> Option<Self> {
         let all_numbers = words
             .iter()
@@ -255,12 +257,12 @@ impl<'a> Groups<'a> {
         all_numbers.then_some(Self(words))
     }
 
-    /// Returns how many groups there are.
+    /// Returns the number of groups.
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Tells whether there are none.
+    /// Tells whether there are no groups.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -273,8 +275,8 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Reads a number as a plan has it: decimal digits, and nothing else; not
-/// 4294967295, which is no id and no descriptor.
+/// Reads a number as in a plan: decimal digits only, and not 4294967295, which
+/// is neither an id nor a descriptor.
 pub fn read_number(digits: &[u8]) -> Option<u32> {
     let number = u32::try_from(read_digits(digits, 10)?).ok();
     number.filter(|&number| number != u32::MAX)
@@ -296,13 +298,13 @@ impl<'a> Operand<'a> for Groups<'a> {
     }
 }
 
-/// The name of an app: letters, digits, `.`, `_` and `-`, at least one, so
-/// that it stands as one word in a report line.
+/// The name of an app: letters, digits, `.`, `_` and `-`, at least one. It is a
+/// single word in a report line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppName<'a>(&'a CStr);
 
 impl<'a> AppName<'a> {
-    /// Takes a word that is a name, or returns `None`.
+    /// Returns a word as a name, or `None` if it is not one.
     pub fn new(word: &'a CStr) -> Option<Self> {
         let bytes = word.to_bytes();
         let named = bytes

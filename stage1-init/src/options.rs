@@ -9,33 +9,34 @@ use crate::start::Start;
 use crate::sys::{self, Array, Errno, Room};
 use crate::{exit_code, help, say};
 
-/// What is to be done.
+/// What to do.
 pub(crate) enum Work {
     /// A plan, not decoded yet.
     Plan(&'static [u8], Option<Room>),
-    /// No plan: this command, as a child of a good init.
+    /// No plan: run this command, as its init.
     Command(WordList<'static>),
 }
 
-/// What is executed when all is over: an open program, and where its words are.
+/// The program to execute when the pod has ended: its descriptor, and the place
+/// of its words on the command line.
 #[derive(Clone, Copy)]
 pub(crate) struct Finally {
     pub(crate) program: BorrowedFd<'static>,
     pub(crate) first_word: usize,
 }
 
-/// The command line, read and checked.
+/// The command line, parsed.
 pub(crate) struct Options {
     pub(crate) work: Work,
     pub(crate) report: Option<BorrowedFd<'static>>,
     pub(crate) finally: Option<Finally>,
     pub(crate) demand: Option<BorrowedFd<'static>>,
-    /// Where the options end, and what follows them begins.
+    /// Where the options end on the command line.
     pub(crate) end: usize,
 }
 
 impl Options {
-    /// Reads the command line; one that is wrong ends the process.
+    /// Parses the command line; an invalid one ends the process.
     pub(crate) fn read(start: Start) -> Self {
         let mut named = [None; 6];
         let mut index = 1;
@@ -86,8 +87,9 @@ impl Options {
     }
 }
 
-/// Those that a descriptor follows: the first four may stand once, and the last
-/// of several counts; the others name what is looked up again by who keeps it.
+/// The options that take a descriptor. Of each of the first four, the last one
+/// given counts; the others can be repeated, and are looked up where they are
+/// needed.
 const OPTIONS: [&CStr; 6] = [
     c"--report-fd",
     PLAN,
@@ -101,7 +103,7 @@ pub(crate) const PLAN: &CStr = c"--plan-fd";
 pub(crate) const HOLD: &CStr = c"--hold-fd";
 pub(crate) const LOCK: &CStr = c"--lock-fd";
 
-/// Visits the options before this place, each with its descriptor.
+/// Calls `visit` with each option before `end`, and its descriptor.
 #[inline(never)]
 pub(crate) fn each(end: usize, start: Start, visit: &mut dyn FnMut(&CStr, u32)) {
     for at in (1..end).step_by(2) {
@@ -115,7 +117,7 @@ pub(crate) fn each(end: usize, start: Start, visit: &mut dyn FnMut(&CStr, u32)) 
     }
 }
 
-/// Says which word cannot be used, and why, and ends the process.
+/// Reports a word of the command line that is invalid, and ends the process.
 fn unusable(word: &CStr, why: &[u8]) -> ! {
     say::line(&[word.to_bytes(), b": ", why]);
     sys::exit(exit_code::OURS)
@@ -140,8 +142,8 @@ fn descriptor(start: Start, index: usize, option: &CStr) -> BorrowedFd<'static> 
     }
 }
 
-/// Reads a plan to its end, one byte more than allowed so that one too long is
-/// seen to be so.
+/// Reads a plan to its end, one byte more than allowed, to notice if it is too
+/// long.
 fn read(plan: BorrowedFd<'_>) -> Work {
     let mut bytes = match Array::new(MAX_PLAN + 1) {
         Ok(bytes) => bytes,

@@ -1,7 +1,8 @@
-//! The half of the program that stays outside of the pod's pid namespace.
+//! The process that stays outside of the pod's pid namespace.
 //!
-//! It waits for PID 1, passes signals on to it and what it says, keeps the log,
-//! and keeps open what was inherited, such as locks. If it dies, so does the pod.
+//! It waits for PID 1, forwards signals to it and its messages from it, writes
+//! the log, and keeps inherited descriptors open, such as locks. If it dies, so
+//! does the pod.
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -12,15 +13,17 @@ use crate::log::Log;
 use crate::pod::{Child, Origin};
 use crate::sys::{self, End};
 
-/// What PID 1 says, passed on to where this half says things. Apps that may
-/// trace PID 1 can say something as well, so there is an end to it.
+/// The messages of PID 1, which are forwarded to the report or to standard
+/// error. Their length is limited, as apps that may trace PID 1 can write
+/// there, too.
 struct Voice {
     from: End,
     to: BorrowedFd<'static>,
     left: usize,
 }
 
-/// Most bytes that are passed on: some lines for each app, with room to spare.
+/// The maximum number of bytes to forward: some lines for each app, with room
+/// to spare.
 const MOST_SAID: usize = 64 << 10;
 
 impl Voice {
@@ -33,7 +36,7 @@ impl Voice {
         }
     }
 
-    /// Passes on what there is now; tells whether there may be more.
+    /// Forwards what there is; tells whether there may be more.
     #[inline(never)]
     fn pass_on(&mut self) -> bool {
         let mut buffer = [0; 512];
@@ -44,19 +47,19 @@ impl Voice {
     }
 }
 
-/// How long this half rests for each nanosecond of processor time that it took
-/// to copy: what it does for a pod is not charged to the pod.
+/// How long this process rests for each nanosecond of processor time that it
+/// has used for copying, as that time is not charged to the pod.
 const REST: i64 = 9;
 
-/// Waits for PID 1 of the pod, passes on signals to it and what it says, and
-/// keeps the log.
+/// Waits for PID 1 of the pod, forwards signals to it and messages from it, and
+/// writes the log. Returns its exit code.
 #[inline(never)]
 pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let demand = origin.demand.zip(origin.finally);
     let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin.start));
     let mut voice = Voice::begin(child.voice, origin);
     log.begin();
-    // What can be read now is, and then once more after a rest.
+    // Copies what is there, and once more after a rest.
     let (mut more, mut taken, mut rest) = (true, sys::taken(), 0);
     sys::release_stack();
     let code = 'over: loop {
@@ -91,16 +94,16 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
             }
             continue;
         }
-        // Of one that the kernel has buried, nothing else tells.
+        // If the kernel reaps the child, only this signal says how it ended.
         if let Some(code) = received.end_of(child.pid) {
             sys::wait(child.pid, raw::WNOHANG);
             break code;
         }
-        // What the terminal sends, it sends to the child as well.
+        // What the terminal sends, the child gets as well.
         if !received.is_terminals() {
             let of_child = received.signal == raw::SIGCHLD;
             let signal = if of_child { 0 } else { received.signal };
-            // There is one signal for two that end at a time.
+            // If two children end at the same time, there is only one signal.
             if sys::kill(child.pid, signal).is_err() && of_child {
                 break 137;
             }
@@ -112,7 +115,7 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     while voice.pass_on() {}
     sys::close(voice.from);
     log.finish();
-    // What comes next has no use for the kernel's word that there was something.
+    // Whatever is executed next does not expect the kernel's signals.
     while sys::wait_for_signal(!sys::BUT_READABLE, Some([0, 0])).is_some() {}
     code
 }

@@ -1,7 +1,7 @@
-//! Tables of words in a row, each behind its length.
+//! Tables of words, stored one after another, each after its length.
 //!
-//! A table of `&str` takes sixteen bytes for each word besides the word; the
-//! program that carries these is small enough for that to count.
+//! In a table of `&str`, each word takes sixteen bytes more. The program is
+//! small enough for that to matter.
 
 /// Returns how many bytes [`pack`] needs.
 pub(crate) const fn size(words: &[&str]) -> usize {
@@ -14,8 +14,8 @@ pub(crate) const fn size(words: &[&str]) -> usize {
     size
 }
 
-/// Packs words of at most 255 bytes, without blanks at their end. Runs in the compiler only, where a word
-/// that is too long is an error.
+/// Packs words of at most 255 bytes, without blanks at their end. Runs only in
+/// the compiler, where a longer word is an error.
 pub(crate) const fn pack<const SIZE: usize>(words: &[&str]) -> [u8; SIZE] {
     let mut packed = [0; SIZE];
     let (mut at, mut to) = (0, 0);
@@ -59,8 +59,8 @@ pub(crate) fn words(mut packed: &'static [u8]) -> impl Iterator<Item = &'static 
     })
 }
 
-/// Returns the place of a word in a table, or of the entry that begins with it
-/// and a blank. No word with a blank in it is found.
+/// Returns the place of a word in a table, or of the entry that starts with it
+/// and a blank. Never finds a word with a blank in it.
 #[inline(never)]
 pub(crate) fn position(packed: &'static [u8], word: &[u8]) -> Option<usize> {
     let begins = |entry: &[u8]| {

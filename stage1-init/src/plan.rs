@@ -1,4 +1,5 @@
-//! The plan: the one decoder of its words, and the walk over its directives.
+//! The plan: the only decoder of its words, and the iterator over its
+//! directives.
 
 use core::ffi::CStr;
 
@@ -8,15 +9,17 @@ use crate::grammar::Grammar;
 use crate::operand::{Operand as _, read_number};
 use crate::words::{Sink, Words};
 
-/// The version that the second word of a plan must name.
+/// The version, which must be the second word of a plan.
 pub const VERSION: u32 = 1;
 
-/// Longest plan accepted, in bytes. The kernel takes at most 2 MiB of argv and
-/// environment for one program, so what is longer could not be executed.
+/// The maximum length of a plan in bytes. The kernel accepts at most 2 MiB of
+/// arguments and environment for one program, so a longer one could not be
+/// executed.
 pub const MAX_PLAN: usize = 4 << 20;
 
 /// The descriptor at which a program waits for its turn under its filter, which
-/// has to let read(2) pass from there: all but the first program of an app do.
+/// must allow read(2) from it. All programs of an app wait there, except the
+/// first.
 pub const GATE: u32 = 3;
 
 /// A plan that has been checked from its first word to its last.
@@ -30,7 +33,8 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     ///
-    /// The first word at fault. Any bytes give a plan or a fault; none panic.
+    /// The first word at fault. Any bytes give a plan or a fault, and none a
+    /// panic.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         if bytes.len() > MAX_PLAN {
             return Err(Fault {
@@ -46,7 +50,7 @@ impl<'a> Plan<'a> {
             let directive = Directive::read(&mut words).map_err(|kind| Fault {
                 word: match kind {
                     FaultKind::UnknownDirective => start,
-                    // The operand at fault is the last word that was taken.
+                    // The operand at fault is the last word that was read.
                     FaultKind::NotANumber | FaultKind::UnknownWord | FaultKind::EmptyCommand => {
                         words.position().saturating_sub(1)
                     }
@@ -65,7 +69,7 @@ impl<'a> Plan<'a> {
         Ok(Self { bytes })
     }
 
-    /// Returns the words as they are.
+    /// Returns the words.
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -73,7 +77,7 @@ impl<'a> Plan<'a> {
     /// Returns the directives in order, each with its index from zero.
     pub fn directives(&self) -> Directives<'a> {
         let mut words = Words::new(self.bytes);
-        // The header was checked when the plan was made.
+        // The header was checked when the plan was decoded.
         let _ = read_header(&mut words);
         Directives {
             words,
@@ -83,7 +87,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Appends the words that every plan begins with.
+/// Appends the words that every plan starts with.
 pub fn encode_header(sink: &mut dyn Sink) {
     sink.write(b"plan\0");
     VERSION.write(sink);
@@ -105,7 +109,7 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The directives of a plan, one after another; a copy remembers its place.
+/// An iterator over the directives of a plan; a copy remembers its place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Directives<'a> {
     words: Words<'a>,
@@ -114,14 +118,14 @@ pub struct Directives<'a> {
 }
 
 impl<'a> Directives<'a> {
-    /// Returns those of them that stand at this index or after it.
+    /// Skips the directives before this index.
     #[must_use]
     pub fn from(mut self, index: u32) -> Self {
         while self.index < index && self.next().is_some() {}
         self
     }
 
-    /// Returns those of them that stand before this index.
+    /// Leaves out the directives at this index and after it.
     #[must_use]
     pub fn until(self, index: u32) -> Self {
         Self { end: index, ..self }
@@ -141,7 +145,7 @@ impl<'a> Iterator for Directives<'a> {
         if self.words.is_empty() || self.index >= self.end {
             return None;
         }
-        // Decoding succeeded once, on the same bytes.
+        // The same bytes were decoded before.
         let directive = Directive::read(&mut self.words).ok()?;
         let index = self.index;
         self.index = index.saturating_add(1);

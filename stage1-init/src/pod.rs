@@ -1,4 +1,4 @@
-//! The pod: what is known of it while it is made, and then run.
+//! The state of a pod, while it is set up and while it runs.
 
 use core::ffi::CStr;
 
@@ -14,16 +14,16 @@ use crate::sys::{self, Array, End, Errno, OwnedFd, Result, Room};
 use crate::tree::Tree;
 use crate::{exit_code, say};
 
-/// What the process was when it began.
+/// What the process had when it started.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) start: Start,
     pub(crate) report: Option<BorrowedFd<'static>>,
-    /// What this process becomes when all is over.
+    /// What this process executes when the pod has ended.
     pub(crate) finally: Option<Finally>,
-    /// What is served by that program, on demand.
+    /// What that program serves on demand.
     pub(crate) demand: Option<BorrowedFd<'static>>,
-    /// Its process group, if that was the foreground one of the terminal on
+    /// Its process group, if that was in the foreground of the terminal on
     /// standard input.
     pub(crate) foreground: Option<rustix::process::Pid>,
     pub(crate) parent: Option<rustix::process::Pid>,
@@ -32,32 +32,34 @@ pub(crate) struct Origin {
     pub(crate) end: usize,
 }
 
-/// A pod that is being made, and then run.
+/// A pod, while it is set up and while it runs.
 pub(crate) struct Pod<'a> {
     pub(crate) origin: Origin,
     pub(crate) plan: Option<Plan<'a>>,
-    /// The directive at hand: what fails, fails in it.
+    /// The directive that is being executed: a failure is reported as its.
     pub(crate) at: u32,
     pub(crate) tree: Tree<'a>,
     pub(crate) apps: Array<App<'a>>,
     pub(crate) grace: u32,
     pub(crate) ending: Ending,
-    /// This is the half in the new pid namespace.
+    /// This is the process in the new pid namespace.
     pub(crate) inner: bool,
     /// The directives since the last new namespaces: settings for the next.
     pub(crate) settings: Directives<'a>,
-    /// In the outer half: the child, which goes on with the rest of the plan.
+    /// In the outer process: the child, which continues with the rest of the
+    /// plan.
     pub(crate) child: Option<Child>,
-    /// Where the inner half says what it has to say, for the outer one to pass on.
+    /// Where PID 1 writes its messages, for the outer process to forward.
     pub(crate) voice: Option<End>,
-    /// The mounts that this process began with, if it has joined others.
+    /// The mounts that this process started with, if it has joined others.
     pub(crate) home: Option<OwnedFd>,
-    /// The pod's mounts, while those of an app are in their place.
+    /// The pod's mounts, while an app is set up that has its own.
     pub(crate) aside: Option<(OwnedFd, Option<&'a CStr>)>,
 }
 
 impl<'a> Pod<'a> {
-    /// Begins one; ends the process where there is no memory even for that.
+    /// Returns a new pod; ends the process if there is not even memory for
+    /// that.
     #[inline(never)]
     pub(crate) fn new(origin: Origin, plan: Option<Plan<'a>>, room: Option<Room>) -> Self {
         let apps = match Array::within(room, MAX_APPS) {
@@ -89,7 +91,8 @@ impl<'a> Pod<'a> {
         sys::open(self.tree.proc()?, c"self/ns/mnt", OFlags::RDONLY)
     }
 
-    /// Says that the directive at hand failed: in the report, or else on standard error.
+    /// Reports that the current directive failed, or prints it on standard
+    /// error if there is no report.
     #[inline(never)]
     pub(crate) fn report_failure(&self, errno: Errno) {
         let index = self.at;
@@ -119,7 +122,7 @@ impl<'a> Pod<'a> {
         word.unwrap_or(c"")
     }
 
-    /// One app failed: the others are asked to end.
+    /// Records that an app has failed, and asks the others to exit.
     pub(crate) fn failed(&mut self, code: u8) {
         if self.ending.status.is_none() {
             self.ending.status = Some(code);
@@ -127,13 +130,13 @@ impl<'a> Pod<'a> {
             let apps = self.apps.as_slice().iter();
             for app in apps.filter(|app| app.phase != Phase::PostStop) {
                 app.signal(raw::SIGTERM);
-                // One that was stopped would not hear of it.
+                // A stopped process would not get the signal.
                 app.signal_group(raw::SIGCONT);
             }
         }
     }
 
-    /// How long apps may take to end, in nanoseconds.
+    /// Returns how long apps may take to exit, in nanoseconds.
     pub(crate) fn grace_time(&self) -> i64 {
         i64::from(self.grace).max(1) * sys::SECOND
     }
@@ -142,17 +145,18 @@ impl<'a> Pod<'a> {
 /// How the pod ends.
 #[derive(Default)]
 pub(crate) struct Ending {
-    /// The status of the first app that failed.
+    /// The exit code of the first app that failed.
     pub(crate) status: Option<u8>,
-    /// When those that are left will be killed, in nanoseconds.
+    /// When the remaining apps will be killed, in nanoseconds.
     pub(crate) deadline: Option<i64>,
 }
 
-/// PID 1 of the pod, seen from outside.
+/// PID 1 of the pod, in the outer process.
 pub(crate) struct Child {
     pub(crate) pid: sys::Pid,
-    /// Held open for as long as this half lives: its end tells the child.
+    /// Stays open for as long as this process lives: the child notices when it
+    /// closes.
     pub(crate) _gate: End,
-    /// What it says.
+    /// The messages of the child.
     pub(crate) voice: End,
 }

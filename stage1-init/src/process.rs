@@ -15,14 +15,14 @@ use crate::sys::{self, Array, Errno, OwnedFd, Result, Standard, write_at};
 use crate::tree::Tree;
 use crate::{capabilities, exit_code, say};
 
-/// Says why a process could not begin: the directive, and the error.
+/// Sends the directive that failed, and the error.
 fn send_failure(to: &OwnedFd, index: u32, errno: Errno) {
     let both = [index, errno.number()].map(u32::to_ne_bytes);
     let _ = sys::write(to.as_fd(), both.as_flattened());
 }
 
-/// Waits until a process has executed its program (which closes the pipe), or
-/// has said why not. Which directive that was is then put in `at`.
+/// Waits until a process has executed its program, which closes the pipe, or
+/// has sent a failure. Sets `at` to the directive that failed.
 #[inline(never)]
 pub(crate) fn receive_failure(from: &OwnedFd, at: &mut u32) -> Result<()> {
     let mut both = [[0; 4]; 2];
@@ -34,16 +34,17 @@ pub(crate) fn receive_failure(from: &OwnedFd, at: &mut u32) -> Result<()> {
     Err(Errno::new(errno))
 }
 
-/// Where a process waits for its program's turn.
+/// Where a process waits for the turn of its program.
 pub(crate) struct Gate<'a> {
     pub(crate) waits: BorrowedFd<'a>,
-    /// Other apps run meanwhile: it waits when it has given up everything.
+    /// Other apps run in the meantime: it waits after it has given up all its
+    /// rights.
     pub(crate) later: bool,
 }
 
 impl Gate<'_> {
-    /// Takes the byte that was there, and then waits for one. Where there is
-    /// none, those who would have written it are gone.
+    /// Reads the byte that is there, and waits for another. At the end of the
+    /// pipe, the processes that could write one are gone.
     fn pass(waits: BorrowedFd<'_>) {
         for _ in 0..2 {
             if sys::read(waits, &mut [0; 1]) != Ok(1) {
@@ -84,7 +85,8 @@ pub(crate) fn run(
     sys::exit(status)
 }
 
-/// Makes the process all that it will be. What fails, fails in the directive `at`.
+/// Sets up the process, and waits for its turn. Sets `at` to the directive that
+/// fails.
 fn prepare(
     app: &App<'_>,
     phase: Phase,
@@ -107,7 +109,8 @@ fn prepare(
                 filter(fd, &mut gate)?;
                 filtered = true;
             }
-            // It has one controlling process, and the app's program is it.
+            // A terminal is controlled by one process, and that is the main
+            // program.
             Directive::Terminal { fd } if phase != Phase::Main => {
                 sys::setsid()?;
                 use_as_standard(fd, fd, fd)?;
@@ -134,8 +137,8 @@ fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {
     capabilities::empty_inheritable()
 }
 
-/// Without a plan, the command gets a process group, and the terminal if it
-/// was ours to give.
+/// Without a plan, the command gets a process group, and the terminal if this
+/// process had it.
 fn begin_command(origin: Origin) -> Result<()> {
     rustix::process::umask(origin.mask);
     sys::setpgid(0, 0)?;
@@ -145,20 +148,20 @@ fn begin_command(origin: Origin) -> Result<()> {
     Ok(())
 }
 
-/// Returns our process group, if it is the foreground one of the terminal on
-/// standard input.
+/// Returns the process group of this process, if it is in the foreground of the
+/// terminal on standard input.
 pub(crate) fn foreground_group() -> Option<Pid> {
     let group = rustix::termios::tcgetpgrp(sys::STDIN).ok()?;
     (group == rustix::process::getpgrp()).then_some(group)
 }
 
-/// Makes a group the foreground one of the terminal on standard input, if
-/// there is one. All signals must be blocked, or SIGTTOU would stop us.
+/// Puts a group into the foreground of the terminal on standard input, if there
+/// is one. All signals must be blocked, or SIGTTOU would stop this process.
 pub(crate) fn take_terminal(group: Pid) {
     let _ = rustix::termios::tcsetpgrp(sys::STDIN, group);
 }
 
-/// What is the same for whoever does it.
+/// Executes a directive that does the same in every process, including PID 1.
 #[inline(never)]
 pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()> {
     use Directive as D;
@@ -218,8 +221,8 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
         }
         D::Workdir { path } => change_directory(path)?,
         D::NoNewPrivs {} => sys::set_no_new_privs()?,
-        // `env` and the programs are looked up when one is executed, filters
-        // are for the caller; the others are not of this part.
+        // `env` and the programs are looked up when a program is executed, and
+        // the caller handles filters. The others do not belong to this part.
         _ => {}
     }
     Ok(())
@@ -251,8 +254,8 @@ fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
     sys::set_limit(which, [soft, hard])
 }
 
-/// In a user namespace a process that hides itself may not write its own file,
-/// which is then the host root's.
+/// In a user namespace, a process that hides itself may not write its own file:
+/// that belongs to root on the host then.
 #[inline(never)]
 fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     let mut text = say::Line::new(sys::STDERR);
@@ -268,8 +271,8 @@ fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     }
 }
 
-/// What is one of the three already is copied first, so that it is not
-/// overwritten before it is used; the others take no number more.
+/// A descriptor that is one of the three already is copied first, so that it is
+/// not replaced before it is used. The others have other numbers.
 fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
     use Standard::{Error, Input, Output};
     let mut copies = [None, None, None];
@@ -289,8 +292,8 @@ fn use_as_standard(input: u32, output: u32, error: u32) -> Result<()> {
     Ok(())
 }
 
-/// The kernel shows a directory outside the root as `(unreachable)`: one that
-/// leaked in through a descriptor (CVE-2024-21626).
+/// The kernel shows a directory outside of the root as `(unreachable)`: one
+/// that was leaked through a descriptor (CVE-2024-21626).
 #[inline(never)]
 fn change_directory(path: &core::ffi::CStr) -> Result<()> {
     sys::chdir(path)?;
@@ -300,10 +303,10 @@ fn change_directory(path: &core::ffi::CStr) -> Result<()> {
     }
 }
 
-/// Installs a filter. A program that is the first of its app waits before
-/// that. Others wait in the end, when they have no right left to give up, and
-/// at a descriptor of which everybody knows the number: a filter must let them.
-/// Signals are let through before, for the filter may not know the call.
+/// Installs a filter. The first program of an app waits for its turn before
+/// that. The others wait at the end, when they have no rights left to give up,
+/// at a descriptor whose number is known, so that a filter can allow it.
+/// Signals are unblocked first, as the filter may not allow that call.
 #[inline(never)]
 fn filter(fd: u32, gate: &mut Option<Gate<'_>>) -> Result<()> {
     let program = read_filter(fd)?;
@@ -317,8 +320,8 @@ fn filter(fd: u32, gate: &mut Option<Gate<'_>>) -> Result<()> {
     sys::seccomp(&program)
 }
 
-/// Reads a filter into memory, where it stays: it may not know the call that
-/// would free it.
+/// Reads a filter into memory, which is not freed: the filter may not allow
+/// that call.
 #[inline(never)]
 pub(crate) fn read_filter(fd: u32) -> Result<ManuallyDrop<Array<u64>>> {
     const INSTRUCTION: usize = 8;

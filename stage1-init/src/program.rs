@@ -1,4 +1,4 @@
-//! Executes a program: its words, its environment, and where it is found.
+//! Executes a program: its arguments, its environment, and where it is found.
 
 use core::ffi::CStr;
 
@@ -10,16 +10,16 @@ use crate::options::{self, Finally};
 use crate::start::Start;
 use crate::sys::{self, Errno, Result, Strings, Vector};
 
-/// Where a program is searched for if the environment does not say.
+/// Where to search for a program if the environment has no PATH.
 const DEFAULT_PATH: &[u8] = b":/bin:/usr/bin";
 
-/// A program of an app, with all that execve(2) takes. It is made ready before
-/// the process gives up its rights: a filter may leave no other call.
+/// A program of an app, with everything that execve(2) needs. It is prepared
+/// before the process gives up its rights, as a filter may allow no other call.
 pub(crate) struct Program<'a> {
     file: &'a CStr,
     argv: Strings<'a>,
     planned: Strings<'a>,
-    /// The environment that is inherited, in the place of the planned one.
+    /// The inherited environment, which replaces the planned one.
     inherited: Option<Vector<'a>>,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Executes it; returns only if that fails.
+    /// Executes the program; returns only if that fails.
     #[inline(never)]
     pub(crate) fn execute(&self) -> Errno {
         let argv = self.argv.as_vector();
@@ -55,7 +55,7 @@ impl<'a> Program<'a> {
     }
 }
 
-/// As execvp(3), but a file of unknown format is not handed to a shell.
+/// As execvp(3), but a file of unknown format is not passed to a shell.
 fn search(file: &CStr, path: &[u8], argv: Vector<'_>, environment: Vector<'_>) -> Errno {
     if file.is_empty() {
         return Errno::NOENT;
@@ -77,8 +77,8 @@ fn search(file: &CStr, path: &[u8], argv: Vector<'_>, environment: Vector<'_>) -
     reason
 }
 
-/// Executes a program that is open, with the environment as it was inherited
-/// and one word more: what `finally` does. Returns only if that fails.
+/// Executes the program of `--finally-fd`, with the inherited environment and
+/// one more word. Returns only if that fails.
 pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> Result<Errno> {
     let words = (finally.first_word..).map_while(|at| start.argument(at));
     let mut argv = Strings::new(start.count() + 1)?;
@@ -94,8 +94,8 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
     ))
 }
 
-/// Leaves open what `--hold-fd` names: a lock is not let go before the last
-/// program is done with what it guards.
+/// Keeps the descriptors of `--hold-fd` open, so that a lock is held until the
+/// last program has finished.
 fn keep_held(finally: Finally, start: Start) {
     options::each(finally.first_word, start, &mut |option, number| {
         if let (true, Ok(held)) = (option == options::HOLD, sys::inherited(number)) {

@@ -1,8 +1,8 @@
-//! PID 1 at work: reaps, passes signals on, ends the pod.
+//! PID 1 at work: reaps, forwards signals, ends the pod.
 //!
-//! From here on nothing may fail: the death of this process is the pod's.
-//! It sleeps in one system call until a signal arrives, and wakes for nothing
-//! else but the end of a grace period.
+//! From here on nothing may fail: if this process dies, so does the pod. It
+//! sleeps in a single system call until a signal arrives or a grace period
+//! ends.
 
 use linux_raw_sys::general as raw;
 use rustix::process::Pid;
@@ -13,12 +13,12 @@ use crate::pod::Pod;
 use crate::sys::{self, Errno, Received};
 use crate::{exit_code, process, say};
 
-/// Tells whether it has only been stopped.
+/// Tells whether a child was stopped, and has not ended.
 fn is_stopped(status: u32) -> bool {
     status & 0xff == 0x7f
 }
 
-/// Runs the pod until all apps are over, and returns its status.
+/// Runs the pod until all apps have ended, and returns its exit code.
 pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
     sys::release_stack();
     loop {
@@ -49,7 +49,7 @@ pub(crate) fn until_over(pod: &mut Pod<'_>) -> u8 {
 }
 
 impl Pod<'_> {
-    /// An app's process has ended, or an orphan has.
+    /// Handles the end of an app's process, or of an orphan.
     fn ended(&mut self, pid: sys::Pid, status: u32) {
         let mut apps = self.apps.as_mut_slice().iter_mut().enumerate();
         let Some((at, app)) = apps.find(|(_, app)| app.pid == Some(pid)) else {
@@ -93,7 +93,7 @@ impl Pod<'_> {
         }
     }
 
-    /// Passes a signal on to the apps.
+    /// Forwards a signal to the apps.
     fn pass_on(&self, received: Received) {
         let signal = match received.signal {
             raw::SIGCHLD => return,
@@ -114,9 +114,9 @@ impl Pod<'_> {
         }
     }
 
-    /// An app's process was stopped. A command that was run without a plan
-    /// stops us as well, so that the shell that started us takes its terminal
-    /// back; when we go on, so does the command.
+    /// Handles that an app's process was stopped. A command that runs without a
+    /// plan stops this process as well, so that the shell that started it takes
+    /// back its terminal. When this process continues, so does the command.
     fn stopped(&self, pid: sys::Pid) {
         let mut apps = self.apps.as_slice().iter();
         let command = apps.any(|app| app.pid == Some(pid) && app.is_command());
@@ -125,7 +125,7 @@ impl Pod<'_> {
                 process::take_terminal(group);
             }
             sys::stop_self();
-            // In the background it goes on without the terminal.
+            // In the background, it continues without the terminal.
             if let (Some(_), Some(group)) = (process::foreground_group(), Pid::from_raw(pid)) {
                 process::take_terminal(group);
             }

@@ -1,47 +1,49 @@
-//! What stage1-init says back: lines of words on a pipe or in a file.
+//! What stage1-init reports: lines of words on a pipe or in a file.
 //!
 //! ```text
-//! ready                      the roots stand and every app's first program runs
+//! ready                      all roots are ready, and the first program of each app
+//!                            is running
 //! started NAME PID           an app's main program was executed, as this process
 //!                            of the pod's pid namespace
-//! failed INDEX ERRNO         the directive with this index, counted from zero
-//! exited NAME STATUS         an app's main program, status as wait(2) gives it
+//! failed INDEX ERRNO         this directive, counted from zero, failed
+//! exited NAME STATUS         an app's main program has ended, with this wait(2) status
 //! ```
 //!
-//! A reader passes over lines that it does not know: later versions may say more.
+//! Ignore lines that you do not know: later versions may report more.
 
 use crate::words::{Sink, read_digits, write_number};
 
 /// One line of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report<'a> {
-    /// The roots of all apps stand, and the first program of each is running.
+    /// The roots of all apps are ready, and the first program of each is
+    /// running.
     Ready,
     /// The main program of an app was executed.
     Started {
         /// Name of the app.
         app: &'a [u8],
-        /// Its process, as the pod's pid namespace counts.
+        /// Its process id, in the pod's pid namespace.
         pid: u32,
     },
-    /// A directive could not be carried out.
+    /// A directive failed.
     Failed {
         /// Index of the directive in the plan, from zero.
         directive: u32,
-        /// Why, as errno(3) counts.
+        /// The error, as in errno(3).
         errno: u32,
     },
     /// The main program of an app has ended.
     Exited {
         /// Name of the app.
         app: &'a [u8],
-        /// How it ended, as wait(2) packs it: exit code times 256, or signal.
+        /// How it ended, as in wait(2): its exit code times 256, or a signal.
         status: u32,
     },
 }
 
 impl<'a> Report<'a> {
-    /// Appends the line, with its newline.
+    /// Appends the line and its newline.
     pub fn encode(&self, sink: &mut dyn Sink) {
         match *self {
             Self::Ready => sink.write(b"ready\n"),
@@ -57,7 +59,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Reads one line, without its newline; `None` if it is none of ours.
+    /// Parses a line without its newline; returns `None` if it is unknown.
     pub fn decode(line: &'a [u8]) -> Option<Self> {
         let mut words = line.split(|&byte| byte == b' ');
         let number = |word: Option<&[u8]>| u32::try_from(read_digits(word?, 10)?).ok();

@@ -1,5 +1,5 @@
-//! What stage1-init says: lines on standard error, reports, and how numbers
-//! and errors are spelled. Without `core::fmt`, which costs more than all of it.
+//! Messages on standard error, reports, and how numbers and errors are written.
+//! It does without `core::fmt`, which is larger than all of this.
 
 use core::ffi::CStr;
 
@@ -26,7 +26,7 @@ impl<'fd> Line<'fd> {
         }
     }
 
-    /// Appends; what does not fit is written out in between.
+    /// Appends bytes; writes out what does not fit.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.length == self.bytes.len() {
@@ -58,8 +58,8 @@ impl<'fd> Line<'fd> {
         self.bytes.get(..self.length).unwrap_or(&[])
     }
 
-    /// Writes what was collected. An error is passed over: there is nobody
-    /// left to tell.
+    /// Writes what was collected. An error is ignored: there is nowhere left to
+    /// report it.
     pub(crate) fn flush(&mut self) {
         let _ = sys::write_all(self.to, self.as_bytes());
         self.length = 0;
@@ -73,7 +73,7 @@ pub(crate) struct Decimal {
 }
 
 impl Decimal {
-    /// Spells a number as a word, with its NUL byte.
+    /// Formats a number, with a NUL byte at the end.
     pub(crate) fn new(number: u32) -> Self {
         let mut spelled = Self {
             digits: [0; 11],
@@ -108,12 +108,12 @@ pub(crate) fn c_str(bytes: &[u8]) -> &CStr {
     CStr::from_bytes_until_nul(bytes).unwrap_or_default()
 }
 
-/// Says one line on standard error.
+/// Prints a line on standard error.
 pub(crate) fn line(parts: &[&[u8]]) {
     say(parts, None);
 }
 
-/// Says why something failed.
+/// Prints what failed, and why.
 pub(crate) fn failed(what: &[u8], errno: Errno) {
     say(&[what, b": "], Some(errno));
 }
@@ -138,7 +138,8 @@ fn say(parts: &[&[u8]], reason: Option<Errno>) {
     line.flush();
 }
 
-/// Says which directive failed: with its first operand that names something.
+/// Prints which directive failed, with the first of its operands that is a
+/// name.
 #[inline(never)]
 pub(crate) fn directive_failed(index: u32, mut from_there: Directives<'_>, errno: Errno) {
     let word = from_there.word().unwrap_or(c"?");
@@ -158,7 +159,7 @@ pub(crate) fn directive_failed(index: u32, mut from_there: Directives<'_>, errno
     say(parts, Some(errno));
 }
 
-/// Says which word of a plan is wrong.
+/// Prints which word of a plan is invalid.
 pub(crate) fn fault(word: usize, kind: FaultKind) {
     let word = Decimal::new(u32::try_from(word).unwrap_or(u32::MAX));
     line(&[
@@ -198,8 +199,8 @@ fn name_of<'a>(directive: &Directive<'a>) -> Option<&'a CStr> {
     }
 }
 
-/// The commoner errors, as strerror(3) has them. Their numbers are the same on
-/// all architectures of `arch`.
+/// The more common errors, as in strerror(3). Their numbers are the same on all
+/// architectures of `arch`.
 const TEXTS: &[u8] = b"\
 1 Operation not permitted
 2 No such file or directory

@@ -1,8 +1,8 @@
-//! What PID 1 gives up before the first app runs: apps are not trusted, and
-//! one that may trace has all that PID 1 has.
+//! What PID 1 gives up before the first app runs. Apps are not trusted, and one
+//! that may trace PID 1 has everything that PID 1 has.
 //!
-//! Whatever is started later was forked before, and waits; what PID 1 has to
-//! say, the outer half passes on.
+//! Processes that are needed later have been created, and wait. The outer
+//! process forwards what PID 1 reports.
 
 use core::mem::ManuallyDrop;
 
@@ -15,12 +15,13 @@ use crate::tree::Tree;
 use crate::{options, process};
 
 impl Pod<'_> {
-    /// Carries out what the plan says behind `init` that a process does to
-    /// itself, and closes all that belongs to the host: before a filter, which
-    /// may not know the calls.
+    /// Executes the directives after `init` that restrict a process, and closes
+    /// everything that belongs to the host. That comes before a filter, which
+    /// may not allow the calls.
     #[inline(never)]
     pub(crate) fn settle(&mut self) -> Result<()> {
-        // The directory we were started in is not ours to keep busy.
+        // Leaves the directory that the process was started in, so that it is
+        // not busy.
         let _ = sys::chdir(c"/");
         let mut own = false;
         for (index, directive) in self.plan.map(|plan| plan.directives()).unwrap_or_default() {
@@ -34,7 +35,8 @@ impl Pod<'_> {
                     let filter = process::read_filter(fd)?;
                     self.let_go();
                     sys::seccomp(&filter)?;
-                    // It would stay in memory for as long as the pod runs.
+                    // Otherwise it would stay in memory for as long as the pod
+                    // runs.
                     drop(ManuallyDrop::into_inner(filter));
                 }
                 _ => process::carry_out(directive, &self.tree)?,
@@ -44,7 +46,8 @@ impl Pod<'_> {
         Ok(())
     }
 
-    /// Keeps the locks and the pipes to those who wait and to the outer half.
+    /// Closes all descriptors except locks, the pipes to waiting processes, and
+    /// the one to the outer process.
     #[inline(never)]
     #[allow(unsafe_code, reason = "descriptors are closed by their numbers")]
     fn let_go(&mut self) {
@@ -77,10 +80,11 @@ impl Pod<'_> {
                 }
             }
         };
-        // SAFETY: the pod's own descriptors were dropped above, except the pipes
-        // of those who wait, which stay. What remains of the inherited ones was
-        // for directives, and for the outer half: `finally` is that one's alone.
-        // PID 1 does not use the standard input and output again.
+        // SAFETY: the descriptors that the pod owns were closed above, except
+        // the pipes to waiting processes, which are kept. Inherited descriptors
+        // were for directives that are done, and for the outer process, which
+        // alone has a `finally`. PID 1 does not use standard input and output
+        // again.
         unsafe { sys::close_all_but(0, &mut named) };
     }
 }

@@ -1,5 +1,5 @@
-//! What the new program finds on its stack: arguments, environment, and what
-//! the kernel says about itself.
+//! What a new program finds on its stack: arguments, environment, and what the
+//! kernel says about itself.
 
 #![allow(
     unsafe_code,
@@ -10,13 +10,13 @@ use core::ffi::{CStr, c_char};
 
 use crate::sys::Vector;
 
-/// The entry of the auxiliary vector that getauxval(3) calls so.
+/// The entry of the auxiliary vector that getauxval(3) calls AT_SECURE.
 const AT_SECURE: usize = 23;
 
 /// What the kernel passed: arguments, environment, auxiliary vector.
 ///
-/// It lies at the end of the stack and stays there, unchanged, for as long as
-/// the program runs.
+/// It is at the end of the stack, and stays there for as long as the program
+/// runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
     count: usize,
@@ -35,7 +35,7 @@ impl Start {
         Self { count, words }
     }
 
-    /// Returns the number of arguments, the program's own name among them.
+    /// Returns the number of arguments, including the program's own name.
     pub(crate) fn count(self) -> usize {
         self.count
     }
@@ -54,13 +54,14 @@ impl Start {
         // SAFETY: a NULL pointer ends the arguments, and the environment
         // follows it.
         let first = unsafe { self.words.add(self.count + 1) };
-        // SAFETY: it is pointers of the kernel, with a NULL pointer at the end.
+        // SAFETY: the kernel put pointers there, with a NULL pointer at the
+        // end.
         unsafe { Vector::new(first) }
     }
 
-    /// Returns all arguments from this one on as they lie in memory, each with
-    /// its NUL byte, or `None` if they do not lie one behind the other: the
-    /// kernel lays them out so.
+    /// Returns all arguments from this one on as they are in memory, each with
+    /// its NUL byte, or `None` if they are not adjacent. The kernel makes them
+    /// so.
     pub(crate) fn arguments_from(self, index: usize) -> Option<&'static [u8]> {
         let mut bytes: &'static [u8] = &[];
         for index in index..self.count {
@@ -69,9 +70,10 @@ impl Start {
                 bytes = word;
             } else if core::ptr::eq(bytes.as_ptr_range().end, word.as_ptr()) {
                 let length = bytes.len() + word.len();
-                // SAFETY: the second string begins where the first ends, both
-                // are in the argument area of the stack, which is one mapping,
-                // initialised by the kernel and never written to by us.
+                // SAFETY: the second string starts where the first ends, and
+                // both are in the argument area of the stack, which is one
+                // mapping, initialised by the kernel. Only `erase_from` writes
+                // there.
                 bytes = unsafe { core::slice::from_raw_parts(bytes.as_ptr(), length) };
             } else {
                 return None;
@@ -80,18 +82,18 @@ impl Start {
         Some(bytes)
     }
 
-    /// Overwrites the arguments from this one on: they can be read, by whoever
-    /// sees this process, in /proc/PID/cmdline. They are empty words afterwards.
+    /// Erases the arguments from this one on, as other processes can read them
+    /// in /proc/PID/cmdline. They are empty words afterwards.
     pub(crate) fn erase_from(self, index: usize) {
         for word in (index..self.count).filter_map(|index| self.argument(index)) {
-            // SAFETY: the stack, where the kernel put the word, can be written.
-            // Of the words that this is called for, those of `--finally-fd`,
-            // nobody keeps more than their place on the command line.
+            // SAFETY: the kernel put the word on the stack, which is writable.
+            // This is called for the words of `--finally-fd`, and nobody keeps
+            // a reference to these, but only their place on the command line.
             unsafe { word.as_ptr().cast_mut().write_bytes(0, word.count_bytes()) };
         }
     }
 
-    /// Tells whether this program was given privileges by executing its file.
+    /// Tells whether executing its file gave this program privileges.
     pub(crate) fn is_secure(self) -> bool {
         let mut at = self.count + 1;
         while self.word(at).is_some() {
@@ -112,18 +114,18 @@ impl Start {
         }
     }
 
-    /// Reads the pointer at a place that is at most that of the NULL after the
-    /// environment: callers stop at the first `None`.
+    /// Reads the pointer at a place up to the NULL after the environment:
+    /// callers stop at the first `None`.
     fn word(self, at: usize) -> Option<&'static CStr> {
         // SAFETY: from the first word on there are pointers, up to the NULL
         // that ends the environment.
         let place = unsafe { self.words.add(at) };
-        // SAFETY: the kernel laid this pointer down.
+        // SAFETY: the kernel put this pointer there.
         let word = unsafe { place.read() };
         if word.is_null() {
             return None;
         }
-        // SAFETY: the kernel's strings are terminated and stay for ever.
+        // SAFETY: the kernel's strings end with a NUL byte, and stay there.
         Some(unsafe { CStr::from_ptr(word) })
     }
 }

@@ -1,9 +1,9 @@
 //! The root that directives work in, and the host's procfs.
 //!
-//! A target is resolved to a descriptor first (`beneath`), and mounted on
-//! through `/proc/self/fd/N` of the host's procfs, so that no path is resolved
-//! twice and none by the rules of an image. That needs nothing newer than
-//! mount(2) itself.
+//! A target is first resolved to a descriptor (`beneath`), and then mounted on
+//! through `/proc/self/fd/N` of the host's procfs. So no path is resolved
+//! twice, and none by the rules of an image. It needs nothing newer than
+//! mount(2).
 
 use core::ffi::CStr;
 
@@ -15,15 +15,15 @@ use crate::beneath::{self, Links};
 use crate::say;
 use crate::sys::{self, Errno, OwnedFd, Result};
 
-/// Where targets are, and the host's procfs.
+/// Where targets are resolved, and the host's procfs.
 pub(crate) struct Tree<'a> {
     proc: Option<OwnedFd>,
     root: Option<(OwnedFd, &'a CStr)>,
 }
 
 impl<'a> Tree<'a> {
-    /// Begins at the host's paths. A host without procfs is none to complain
-    /// of yet: a plan may mount it, or need none.
+    /// Starts with the host's paths. It is not an error yet if the host has no
+    /// procfs: the plan may mount it, or not need it.
     pub(crate) fn new() -> Self {
         Self {
             proc: open_proc().ok(),
@@ -31,7 +31,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Opens nothing: for when no directive is left that needs it.
+    /// Has nothing open: for when no directive is left.
     pub(crate) fn nowhere() -> Self {
         Self {
             proc: None,
@@ -39,7 +39,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Looks for the host's procfs once more.
+    /// Looks for the host's procfs again.
     pub(crate) fn find_proc(&mut self) {
         self.proc = open_proc().ok();
     }
@@ -49,7 +49,7 @@ impl<'a> Tree<'a> {
         self.proc.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
     }
 
-    /// `root`: targets are resolved in this directory from here on.
+    /// `root`: from here on, targets are resolved in this directory.
     pub(crate) fn set_root(&mut self, path: &'a CStr) -> Result<()> {
         self.root = Some((sys::open(CWD, path, sys::DIRECTORY)?, path));
         Ok(())
@@ -60,8 +60,8 @@ impl<'a> Tree<'a> {
         self.root.as_ref().map(|&(_, path)| path)
     }
 
-    /// Opens the root again, or none: after the mount namespace changed, as a
-    /// descriptor leads to the mounts of the namespace it was opened in.
+    /// Opens the root again, or none, after the mount namespace has changed: a
+    /// descriptor belongs to the namespace it was opened in.
     pub(crate) fn reopen_root(&mut self, path: Option<&'a CStr>) -> Result<()> {
         self.root = None;
         path.map_or(Ok(()), |path| self.set_root(path))
@@ -71,7 +71,7 @@ impl<'a> Tree<'a> {
         self.root.as_ref().map(|(root, _)| root.as_fd())
     }
 
-    /// Opens a target; `None` if it may be missing and is.
+    /// Opens a target; returns `None` if it does not exist and is optional.
     pub(crate) fn target(&self, path: &CStr, flags: MountFlags) -> Result<Option<OwnedFd>> {
         let links = if flags.contains(MountFlags::NOFOLLOW) {
             Links::Refuse
@@ -96,7 +96,7 @@ impl<'a> Tree<'a> {
         self.in_proc(&mut || mount_in_proc(source, target, kind, flags, data))
     }
 
-    /// Does something in the host's procfs, and comes back.
+    /// Runs `work` in the directory of the host's procfs.
     #[inline(never)]
     pub(crate) fn in_proc(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let proc = self.proc()?;
@@ -108,14 +108,14 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// What mount(2) takes as its source.
+/// The source of a mount, as mount(2) takes it.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     Word(&'a CStr),
     Fd(BorrowedFd<'a>),
 }
 
-/// Opens the host's procfs, and nothing else that may be mounted there.
+/// Opens the host's procfs, but no other file system that is mounted there.
 fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
     let proc = sys::open(CWD, c"/proc", sys::DIRECTORY)?;
@@ -125,7 +125,7 @@ fn open_proc() -> Result<OwnedFd> {
     Ok(proc)
 }
 
-/// Calls mount(2) with descriptors in place of paths, from within procfs.
+/// Calls mount(2) with descriptors in place of paths, from inside of procfs.
 pub(crate) fn mount_in_proc(
     source: Source<'_>,
     target: BorrowedFd<'_>,
@@ -145,7 +145,7 @@ pub(crate) fn mount_in_proc(
     sys::mount(source, target.as_c_str(), kind, flags, data)
 }
 
-/// Where procfs has a descriptor of this process.
+/// Returns the path of a descriptor of this process, below procfs.
 pub(crate) fn fd_path(fd: BorrowedFd<'_>) -> Short {
     let mut path = Short { bytes: [0; 24] };
     let number = say::Decimal::new(fd.as_raw_fd().unsigned_abs());
@@ -156,7 +156,7 @@ pub(crate) fn fd_path(fd: BorrowedFd<'_>) -> Short {
     path
 }
 
-/// A path of which the longest is known.
+/// A path whose maximum length is known.
 pub(crate) struct Short {
     bytes: [u8; 24],
 }

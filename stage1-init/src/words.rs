@@ -1,12 +1,12 @@
 //! Reads and writes sequences of NUL-terminated words.
 //!
-//! A word is whatever stands before a NUL byte, so every word is already a C
-//! string: the reader hands out borrowed [`CStr`]s and copies nothing.
-//! Nothing here allocates, and nothing panics whatever the bytes are.
+//! Every word is already a C string, so the reader returns borrowed [`CStr`]s
+//! and copies nothing. Nothing here allocates, and nothing panics, whatever the
+//! bytes are.
 
 use core::ffi::CStr;
 
-/// A reader over words: what is left of them, and how many were taken.
+/// A reader over words: those that are left, and how many were read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Words<'a> {
     rest: &'a [u8],
@@ -22,18 +22,18 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Returns how many words were taken so far: the position, counted from
-    /// zero, of the word that [`Self::next`] would return.
+    /// Returns how many words have been read: the position, counted from zero,
+    /// of the word that [`Self::next`] would return.
     pub const fn position(&self) -> usize {
         self.taken
     }
 
-    /// Tells whether no byte is left.
+    /// Tells whether no bytes are left.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Takes the next word, or `None` if no NUL byte follows.
+    /// Reads the next word; returns `None` if no NUL byte follows.
     #[expect(
         clippy::should_implement_trait,
         reason = "an Iterator would hide that `None` also means an unterminated word"
@@ -45,7 +45,8 @@ impl<'a> Words<'a> {
         Some(word)
     }
 
-    /// Takes the next `count` words as one list, or `None` if there are fewer.
+    /// Reads the next `count` words as a list; returns `None` if there are
+    /// fewer.
     pub fn take(&mut self, count: usize) -> Option<WordList<'a>> {
         let first = *self;
         for _ in 0..count {
@@ -59,7 +60,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Some words in a row, for instance an argv: borrowed, counted, complete.
+/// A list of words, such as an argv: borrowed, counted and complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WordList<'a> {
     bytes: &'a [u8],
@@ -67,8 +68,8 @@ pub struct WordList<'a> {
 }
 
 impl<'a> WordList<'a> {
-    /// Makes a list of the NUL-terminated words in `bytes`, or returns `None`
-    /// if the last of them is not terminated.
+    /// Returns the NUL-terminated words in `bytes` as a list, or `None` if the
+    /// last of them is not terminated.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         if bytes.last().is_some_and(|&byte| byte != 0) {
             return None;
@@ -87,22 +88,22 @@ impl<'a> WordList<'a> {
         self.count == 0
     }
 
-    /// Returns the words as they stand in memory, NUL bytes included.
+    /// Returns the words as they are in memory, including NUL bytes.
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Returns the words one after another.
+    /// Returns an iterator over the words.
     pub fn iter(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
         let mut words = Words::new(self.bytes);
         core::iter::from_fn(move || words.next())
     }
 }
 
-/// Where encoded words go.
+/// Where encoded words are written.
 ///
-/// Any `FnMut(&[u8])` is one, so that `|bytes| vec.extend_from_slice(bytes)`
-/// encodes into memory without this crate knowing an allocator.
+/// Any `FnMut(&[u8])` is a sink: `|bytes| vec.extend_from_slice(bytes)` encodes
+/// into memory, although this crate does not know an allocator.
 pub trait Sink {
     /// Appends bytes; a NUL byte ends a word.
     fn write(&mut self, bytes: &[u8]);
@@ -130,8 +131,8 @@ pub(crate) fn write_number(sink: &mut dyn Sink, number: u64, base: u64) {
     sink.write(digits.get(first..).unwrap_or(&[]));
 }
 
-/// Reads a whole word as an unsigned number: digits of `base` only, no sign,
-/// no blanks, no overflow, at least one digit.
+/// Parses a whole word as an unsigned number: digits of `base` only, at least
+/// one, without sign, blanks or overflow.
 pub(crate) fn read_digits(word: &[u8], base: u64) -> Option<u64> {
     if word.is_empty() {
         return None;

@@ -2,13 +2,14 @@
 //!
 //! # Safety
 //!
-//! One rule for all of `sys`: the arguments of a call are those that the
-//! kernel's manual page gives, in that order. A pointer comes from a reference,
-//! or is null where the page allows it, and is passed with the length of what
-//! it refers to. Each call's own comment says only what goes beyond that.
+//! One rule for all of `sys`: the arguments of a call are those in the kernel's
+//! manual page, in that order. A pointer comes from a reference, or is null
+//! where the page allows it, and is passed with the length of what it refers
+//! to. The comment at a call says only what goes beyond that.
 //!
-//! A call that acts on a descriptor takes a [`BorrowedFd`]. One that acts on a
-//! bare number is an `unsafe fn`, as the number may belong to somebody else.
+//! A function that acts on a descriptor takes a [`BorrowedFd`]. One that acts
+//! on a bare number is an `unsafe fn`, as the number may belong to somebody
+//! else.
 //!
 //! [`BorrowedFd`]: rustix::fd::BorrowedFd
 
@@ -40,7 +41,7 @@ macro_rules! call {
     ($number:ident $(, $argument:expr)*) => {
         call!(@ $crate::sys::call::nr::$number, [$($argument as usize),*])
     };
-    // The kernel ignores what a call does not have.
+    // The kernel ignores the arguments that a call does not have.
     (@ $number:expr, []) => { call!(@ $number, [0, 0, 0]) };
     (@ $number:expr, [$a:expr]) => { call!(@ $number, [$a, 0, 0]) };
     (@ $number:expr, [$a:expr, $b:expr]) => { call!(@ $number, [$a, $b, 0]) };
@@ -57,15 +58,15 @@ macro_rules! call {
     };
 }
 
-/// Calls the kernel. The number is the last argument, as the others then are in
-/// their registers already. No call made here returns more than 32 bits.
+/// Calls the kernel. The number is the last argument, as the others are in
+/// their registers then. No call made here returns more than 32 bits.
 ///
 /// # Safety
 ///
 /// As for [`arch::syscall`].
 #[inline(never)]
 pub(super) unsafe fn call3(a: usize, b: usize, c: usize, number: u32) -> Result<u32> {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller guarantees the same.
     returned(unsafe { arch::syscall(number, [a, b, c, 0, 0, 0]) })
 }
 
@@ -83,7 +84,7 @@ pub(super) unsafe fn call5(
     e: usize,
     number: u32,
 ) -> Result<u32> {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller guarantees the same.
     returned(unsafe { arch::syscall(number, [a, b, c, d, e, 0]) })
 }
 

@@ -1,10 +1,10 @@
-//! System calls that need nothing but their arguments put into registers, and
-//! give nothing back but that they worked.
+//! System calls that need nothing but their arguments in registers, and return
+//! nothing but success.
 //!
 //! # Safety
 //!
-//! As in `call`, whose macro is used here: a number has no meaning to
-//! Rust, and a string comes from a reference.
+//! As in `call`, whose macro is used here: a number means nothing to Rust, and
+//! a string comes from a reference.
 
 #![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
 
@@ -16,7 +16,7 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use super::process::Pid;
 use super::result::Result;
 
-/// What an argument is in its register.
+/// How an argument is passed in its register.
 trait Argument {
     fn register(self) -> usize;
 }
@@ -64,7 +64,7 @@ calls! {
     // Processes.
     unshare = __NR_unshare(namespaces: u32);
     setns = __NR_setns(fd: BorrowedFd<'_>, namespaces: u32);
-    // A negative number is a group.
+    // A negative number is a process group.
     kill = __NR_kill(pid: Pid, signal: u32);
     setpgid = __NR_setpgid(pid: Pid, group: Pid);
     setsid = __NR_setsid();

@@ -3,8 +3,8 @@
 //! There are three kinds:
 //!
 //! 1. 0, 1 and 2 are open from `main`'s first lines on, and [`GATE`] before a
-//!    plan is carried out. No [`OwnedFd`] ever has these numbers, so what is
-//!    open there may be replaced.
+//!    plan is executed. No [`OwnedFd`] ever has these numbers, so what is open
+//!    there may be replaced.
 //! 2. What the process inherited is known by its number, from an option or a
 //!    directive, and belongs to no [`OwnedFd`]. It stays open until
 //!    [`close_all_but`] closes it.
@@ -25,7 +25,8 @@ use stage1_init::GATE;
 use super::call::nr;
 use super::result::{Errno, Result};
 
-/// A descriptor of our own. It is closed when this is dropped.
+/// A descriptor that the program opened itself. It is closed when this is
+/// dropped.
 ///
 /// rustix's own type checks the number again with each use.
 pub(crate) struct OwnedFd(BorrowedFd<'static>);
@@ -59,7 +60,8 @@ impl Drop for OwnedFd {
     }
 }
 
-/// Makes a system call that opens a descriptor, and owns what it returns.
+/// Makes a system call that opens a descriptor, and returns it as an
+/// [`OwnedFd`].
 macro_rules! open {
     ($($call:tt)*) => {
         call!($($call)*).map(|number| {
@@ -88,31 +90,31 @@ impl Standard {
     }
 }
 
-/// Makes this descriptor a standard stream, in place of what that was.
+/// Replaces a standard stream by this descriptor.
 pub(crate) fn set_standard(stream: Standard, fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no `OwnedFd` has the number of a standard stream.
     unsafe { place(fd, stream as u32, 0) }
 }
 
-/// Opens something as [`GATE`] where there is nothing, so that no other
-/// descriptor of ours gets the number.
+/// Opens something as [`GATE`] if nothing is open there, so that no other
+/// descriptor of the program gets the number.
 pub(crate) fn reserve_gate() -> Result<()> {
     if inherited(GATE).is_err() {
-        // It is the lowest number that is free, and stays open.
+        // It has the lowest free number, and stays open.
         let (_, other) = pipe()?;
         close(other);
     }
     Ok(())
 }
 
-/// Opens a descriptor once more as [`GATE`], which no program inherits.
+/// Copies a descriptor to [`GATE`], which no program inherits.
 pub(crate) fn place_gate(fd: BorrowedFd<'_>) -> Result<BorrowedFd<'static>> {
-    // SAFETY: no `OwnedFd` has the number: `reserve_gate` saw to that.
+    // SAFETY: no `OwnedFd` has the number, thanks to `reserve_gate`.
     unsafe { place(fd, GATE, nr::O_CLOEXEC) }?;
     inherited(GATE)
 }
 
-/// Opens a descriptor once more by this number, in place of what has it.
+/// Copies a descriptor to this number, replacing what is open there.
 ///
 /// # Safety
 ///
@@ -124,33 +126,33 @@ unsafe fn place(fd: BorrowedFd<'_>, number: u32, flags: u32) -> Result<()> {
     Ok(())
 }
 
-/// Opens a path on the lowest free number, for the rest of the process's life.
+/// Opens a path at the lowest free number, for the rest of the process's life.
 pub(crate) fn open_lowest(path: &CStr) -> Result<()> {
     call!(__NR_openat, nr::AT_FDCWD, path.as_ptr(), nr::O_RDWR, 0).map(drop)
 }
 
-/// Returns a descriptor that this process inherited and that a plan or an
-/// option names, if there is one of that number.
+/// Returns an inherited descriptor that a plan or an option names, if it is
+/// open.
 pub(crate) fn inherited(number: u32) -> Result<BorrowedFd<'static>> {
     let number = c_int::try_from(number).map_err(|_| Errno::BADF)?;
-    // SAFETY: whoever wrote the plan or the option says that this number was
-    // inherited. Such a descriptor belongs to no `OwnedFd`, and stays open until
-    // `close_all_but`, whose callers keep none that they still use.
+    // SAFETY: the author of the plan or the option claims that this number was
+    // inherited. Such a descriptor belongs to no `OwnedFd`, and stays open
+    // until `close_all_but`, whose callers no longer use what it closes.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     descriptor_flags(fd)?;
     Ok(fd)
 }
 
-/// Takes the number of a descriptor that is to stay open.
+/// Accepts the number of a descriptor that is to stay open.
 pub(crate) type Keep<'a> = dyn FnMut(u32) + 'a;
 
-/// Closes every descriptor from `first` on except those that `named` names, and
-/// marks these close-on-exec, so that no program inherits them by accident.
+/// Closes every descriptor from `first` on, except those that `named` names.
+/// Marks these close-on-exec, so that no program inherits them by accident.
 ///
 /// # Safety
 ///
 /// No descriptor that it closes may be used or dropped afterwards: neither an
-/// [`OwnedFd`] nor what was borrowed by [`inherited`].
+/// [`OwnedFd`] nor one returned by [`inherited`].
 #[inline(never)]
 pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Keep<'_>)) {
     loop {
@@ -161,7 +163,7 @@ pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Ke
                 next = next.min(number);
             }
         });
-        // SAFETY: the caller's promise, as none of these was named.
+        // SAFETY: the caller guarantees it, as none of these was named.
         unsafe { close_between(first, next) };
         if next == u32::MAX {
             return;
@@ -171,8 +173,8 @@ pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Ke
     }
 }
 
-/// Closes every descriptor from `first` up to the one before `end`. Linux 5.9
-/// does it in one call; before, one by one, up to the limit.
+/// Closes every descriptor from `first` up to, but not including, `end`. Linux
+/// 5.9 does it in one call; before, it is one by one, up to the limit.
 ///
 /// # Safety
 ///
@@ -182,14 +184,14 @@ unsafe fn close_between(first: u32, end: u32) {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let limit = limit.and_then(|limit| u32::try_from(limit).ok());
         for number in first..end.min(limit.unwrap_or(1 << 20)) {
-            // SAFETY: the caller's promise includes this one.
+            // SAFETY: the caller guarantees it for all of them.
             unsafe { close_number(number) };
         }
     }
 }
 
 /// Closes a descriptor. An error would be about a file that could not be
-/// written, and nobody could do anything about it.
+/// written, and there is nothing to do about it.
 ///
 /// # Safety
 ///
@@ -199,7 +201,7 @@ unsafe fn close_number(number: u32) {
     let _ = call!(__NR_close, number);
 }
 
-/// Lets a program inherit a descriptor.
+/// Lets programs inherit a descriptor.
 pub(crate) fn keep_on_exec(fd: BorrowedFd<'_>) {
     let _ = call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFD, 0_usize);
 }
@@ -214,12 +216,13 @@ pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
     call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFL, flags).map(drop)
 }
 
-/// Opens a descriptor once more, by a number that is at least this.
+/// Copies a descriptor to the lowest free number from `least` on.
 pub(crate) fn copy(fd: BorrowedFd<'_>, least: u32) -> Result<OwnedFd> {
     open!(__NR_fcntl, fd.as_raw_fd(), nr::F_DUPFD_CLOEXEC, least)
 }
 
-/// Makes a pipe whose ends no program inherits. The end to read from is first.
+/// Creates a pipe whose ends no program inherits. The end to read from is
+/// first.
 #[inline(never)]
 pub(crate) fn pipe() -> Result<(End, End)> {
     let mut ends = [0_u32; 2];
@@ -231,8 +234,9 @@ pub(crate) fn pipe() -> Result<(End, End)> {
     Ok(ends.into())
 }
 
-/// An end of a pipe: open until it is closed by [`close`], or this process exits
-/// or executes a program. Whoever makes a pipe and cannot continue does that.
+/// An end of a pipe: open until [`close`] closes it, or the process exits or
+/// executes a program. That is what a process does that cannot continue after
+/// it has created a pipe.
 pub(crate) type End = ManuallyDrop<OwnedFd>;
 
 /// Closes an end of a pipe.
@@ -240,7 +244,7 @@ pub(crate) fn close(end: End) {
     drop(ManuallyDrop::into_inner(end));
 }
 
-/// Makes a pipe hold as little as the kernel lets it: one page.
+/// Gives a pipe the smallest capacity that the kernel allows: one page.
 pub(crate) fn shrink_pipe(fd: BorrowedFd<'_>) -> Result<()> {
     call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETPIPE_SZ, 1).map(drop)
 }

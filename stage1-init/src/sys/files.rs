@@ -15,10 +15,10 @@ use super::call::nr;
 use super::fd::OwnedFd;
 use super::result::{Errno, Result};
 
-/// For a directory in which things are looked up.
+/// For a directory in which to look things up.
 pub(crate) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
-/// For what is looked at only, whatever it is.
+/// For something to look at, whatever it is.
 pub(crate) const AS_IT_IS: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
 
 /// Opens what exists. No program inherits the descriptor.
@@ -27,7 +27,7 @@ pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<Own
     create(at, path, flags, Mode::empty())
 }
 
-/// Opens a file, and makes it with this mode if the flags say so. No program
+/// Opens a file, and creates it with this mode if the flags say so. No program
 /// inherits the descriptor.
 #[inline(never)]
 pub(crate) fn create(
@@ -40,7 +40,7 @@ pub(crate) fn create(
     open!(__NR_openat, at.as_raw_fd(), path, flags, mode.bits())
 }
 
-/// Opens what a path leads to, with a way to resolve it (openat2(2)).
+/// Opens a path that is resolved in a certain way (openat2(2)).
 pub(crate) fn open_resolved(
     at: BorrowedFd<'_>,
     path: &CStr,
@@ -56,20 +56,20 @@ pub(crate) fn open_resolved(
     open!(__NR_openat2, at.as_raw_fd(), path, &raw const how, size)
 }
 
-/// Reads as much as there is, up to the length of the buffer.
+/// Reads what is there, up to the length of the buffer.
 #[inline(never)]
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<u32> {
     call!(__NR_read, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
 }
 
-/// The same for who asks for the bytes only: none are the end, or an error.
+/// Reads what is there, and returns the bytes: none at the end, or on an error.
 #[inline(never)]
 pub(crate) fn bytes_of<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> &'b [u8] {
     let length = read(fd, buffer).unwrap_or(0);
     buffer.get(..length as usize).unwrap_or_default()
 }
 
-/// Writes two parts with one call, as much as can be.
+/// Writes two parts with one call, as much as possible.
 pub(crate) fn write_both(fd: BorrowedFd<'_>, one: &[u8], other: &[u8]) -> Result<u32> {
     // struct iovec, twice.
     let parts = [
@@ -81,13 +81,14 @@ pub(crate) fn write_both(fd: BorrowedFd<'_>, one: &[u8], other: &[u8]) -> Result
     call!(__NR_writev, fd.as_raw_fd(), parts.as_ptr(), 2)
 }
 
-/// Writes as much as can be.
+/// Writes as much as possible.
 #[inline(never)]
 pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<u32> {
     call!(__NR_write, fd.as_raw_fd(), bytes.as_ptr(), bytes.len())
 }
 
-/// Changes attributes of the mount that `fd` is on, or of all below it, too.
+/// Changes attributes of the mount that `fd` is on, or of all mounts below it
+/// as well.
 pub(crate) fn mount_setattr(
     fd: BorrowedFd<'_>,
     recursive: bool,
@@ -113,7 +114,7 @@ pub(crate) fn mount_setattr(
     .map(drop)
 }
 
-/// Reads where a link leads, which must be less than the buffer holds.
+/// Reads the target of a link, which must be shorter than the buffer.
 pub(crate) fn read_link(at: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
     let (place, size) = (buffer.as_mut_ptr(), buffer.len());
     let length = call!(__NR_readlinkat, at.as_raw_fd(), name.as_ptr(), place, size)? as usize;
@@ -124,7 +125,7 @@ pub(crate) fn read_link(at: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> R
     }
 }
 
-/// Writes the working directory's path into `buffer`.
+/// Writes the path of the working directory into `buffer`.
 pub(crate) fn getcwd(buffer: &mut [u8]) -> Result<&[u8]> {
     let length = call!(__NR_getcwd, buffer.as_mut_ptr(), buffer.len())?;
     buffer.get(..length as usize).ok_or(Errno::RANGE)
@@ -144,7 +145,8 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Writes to an existing file of procfs or sysfs, in one call as those demand.
+/// Writes to an existing file of procfs or sysfs, which must be done in one
+/// call.
 pub(crate) fn write_at(directory: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> Result<()> {
     let file = open(directory, path, OFlags::WRONLY)?;
     if write(file.as_fd(), text)? as usize == text.len() {

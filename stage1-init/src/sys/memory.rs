@@ -17,8 +17,8 @@ use super::call::nr;
 use super::result::{Errno, Result};
 use crate::arch;
 
-/// A place for so many values, straight from mmap(2): there is no heap. Memory
-/// is taken as it is filled. The values are forgotten with it, not dropped.
+/// A list of values with a fixed capacity, in memory from mmap(2). Memory is
+/// used only as it is filled. The values are not dropped with it.
 pub(crate) struct Array<T> {
     first: *mut T,
     length: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Array<T> {
 }
 
 impl<T> Array<T> {
-    /// Makes an empty one.
+    /// Creates an empty list.
     pub(crate) fn new(capacity: usize) -> Result<Self> {
         let size = capacity.checked_mul(size_of::<T>()).ok_or(Errno::NOMEM)?;
         Ok(Self {
@@ -36,8 +36,8 @@ impl<T> Array<T> {
         })
     }
 
-    /// Makes an empty one in the room that something else left, if there is
-    /// enough: a page less is in memory then.
+    /// Creates an empty list in memory that another has left over, if there is
+    /// enough: that takes a page less.
     pub(crate) fn within(room: Option<Room>, capacity: usize) -> Result<Self> {
         let Some(Room { first, end }) = room else {
             return Self::new(capacity);
@@ -68,7 +68,7 @@ impl<T> Array<T> {
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
-        // SAFETY: as in `as_slice`; the exclusive borrow is handed on.
+        // SAFETY: as in `as_slice`; the borrow is exclusive.
         unsafe { core::slice::from_raw_parts_mut(self.first, self.length) }
     }
 
@@ -84,7 +84,8 @@ impl Array<u8> {
         bytes.iter().try_for_each(|&byte| self.push(byte))
     }
 
-    /// Appends what a descriptor gives, up to its end or until no place is left.
+    /// Appends what can be read from a descriptor, up to its end or the
+    /// capacity.
     pub(crate) fn read_all(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
         while self.length < self.capacity {
             // SAFETY: `length` is at most `capacity`, so this stays in the mapping.
@@ -99,8 +100,8 @@ impl Array<u8> {
         Ok(())
     }
 
-    /// Returns the bytes for as long as the program runs, and the room behind
-    /// them, which is as long as that.
+    /// Returns the bytes for as long as the program runs, and the memory left
+    /// over.
     pub(crate) fn leak(self) -> (&'static [u8], Room) {
         let kept = ManuallyDrop::new(self);
         let start = kept.first.expose_provenance();
@@ -108,14 +109,14 @@ impl Array<u8> {
             first: start + kept.length,
             end: start + kept.capacity,
         };
-        // SAFETY: as in `as_slice`; the value that could append or unmap is gone.
+        // SAFETY: as in `as_slice`; the value that could append or unmap is
+        // gone.
         let bytes = unsafe { core::slice::from_raw_parts(kept.first, kept.length) };
         (bytes, room)
     }
 }
 
-/// Memory in a mapping that nobody uses yet, and that whoever has this may:
-/// there is no other for the same place.
+/// The unused rest of a mapping. There is no other `Room` for the same memory.
 pub(crate) struct Room {
     first: usize,
     end: usize,
@@ -123,8 +124,8 @@ pub(crate) struct Room {
 
 impl<T> Drop for Array<T> {
     fn drop(&mut self) {
-        // Of an array within a room that does not begin at a page, the kernel
-        // does nothing, and nothing has to be done.
+        // The kernel refuses to unmap an array that is within a room and does
+        // not start at a page; nothing needs to be done then.
         unmap(self.first.addr(), self.capacity * size_of::<T>());
     }
 }
@@ -139,7 +140,7 @@ fn map(size: usize) -> Result<usize> {
     let protection = nr::PROT_READ | nr::PROT_WRITE;
     let flags = nr::MAP_PRIVATE | nr::MAP_ANONYMOUS;
     let arguments = [0, size.max(1), protection as usize, flags as usize, !0, 0];
-    // SAFETY: what is mapped lies where nothing was.
+    // SAFETY: the new mapping does not overlap any other.
     match unsafe { arch::syscall(number, arguments) } {
         -4095..0 => Err(Errno::NOMEM),
         first => Ok(first.cast_unsigned()),
@@ -151,15 +152,15 @@ fn unmap(first: usize, size: usize) {
     let _ = call!(__NR_munmap, first, size.max(1));
 }
 
-/// Strings for a program to be: its argv or environment, being put together.
-/// Whoever does that executes it, or ends: their memory is not given back.
+/// The argv or environment of a program, under construction. A process that
+/// makes one executes the program or exits, so the memory is not freed.
 pub(crate) struct Strings<'a> {
     pointers: ManuallyDrop<Array<*const c_char>>,
     strings: PhantomData<&'a CStr>,
 }
 
 impl<'a> Strings<'a> {
-    /// Makes an empty one for so many strings.
+    /// Creates an empty one for this many strings.
     pub(crate) fn new(capacity: usize) -> Result<Self> {
         let pointers = Array::new(capacity.checked_add(1).ok_or(Errno::NOMEM)?)?;
         Ok(Self {
@@ -170,7 +171,8 @@ impl<'a> Strings<'a> {
 
     #[inline(never)]
     pub(crate) fn push(&mut self, string: &'a CStr) -> Result<()> {
-        // One place stays free: fresh memory is zero, the null at the end.
+        // One place is left free: fresh memory is zero, which is the null
+        // pointer at the end.
         if self.pointers.length + 1 >= self.pointers.capacity {
             return Err(Errno::TOOBIG);
         }
@@ -196,7 +198,7 @@ pub(crate) struct Vector<'a> {
 impl<'a> Vector<'a> {
     /// # Safety
     ///
-    /// `first` must be the first of such pointers, good for as long as `'a`.
+    /// `first` must be the first of such pointers, which are valid for `'a`.
     pub(crate) unsafe fn new(first: *const *const c_char) -> Self {
         Self {
             first,
@@ -204,37 +206,38 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// Returns the strings in order.
+    /// Returns an iterator over the strings.
     pub(crate) fn iter(self) -> impl Iterator<Item = &'a CStr> {
         let mut place = self.first;
         core::iter::from_fn(move || {
-            // SAFETY: none before this was null, so this is a pointer or null.
+            // SAFETY: none before this one was null, so this is a pointer or
+            // null.
             let pointer = unsafe { place.read() };
             if pointer.is_null() {
                 return None;
             }
-            // SAFETY: what is not null is followed by another.
+            // SAFETY: a pointer that is not null is followed by another.
             place = unsafe { place.add(1) };
-            // SAFETY: it points to a string, as all of them.
+            // SAFETY: it points to a string, as all of them do.
             Some(unsafe { CStr::from_ptr(pointer) })
         })
     }
 }
 
-/// Gives back what the stack took below this call.
+/// Gives back the memory of the stack below this call.
 ///
-/// What comes before a long sleep goes deeper than what comes after, and its
+/// The code before a long sleep goes deeper than the code after it, and its
 /// pages would stay in memory for as long as the process lives.
 #[inline(never)]
 pub(crate) fn release_stack() {
-    /// Where pages are larger the kernel may refuse, and nothing is lost.
+    /// If pages are larger, the kernel may refuse, and nothing is lost.
     const PAGE: usize = 4096;
-    /// More than what the call takes, and may use below its stack pointer.
+    /// More than this call needs, and may use below its stack pointer.
     const MARGIN: usize = 384;
-    /// More than anything here ever takes.
+    /// More than the program ever needs.
     const DEPTH: usize = 64 * PAGE;
     let here = 0_u8;
     let end = ((&raw const here).addr() - MARGIN) & !(PAGE - 1);
-    // Beyond the rule of `call`: below its margin a stack holds nothing.
+    // Beyond the rule of `call`: below that margin, a stack holds nothing.
     let _ = call!(__NR_madvise, end - DEPTH, DEPTH, nr::MADV_DONTNEED);
 }

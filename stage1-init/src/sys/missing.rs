@@ -1,4 +1,4 @@
-//! Looks for the system calls that the program depends on.
+//! Checks for the system calls that the program depends on.
 //!
 //! # Safety
 //!
@@ -12,12 +12,12 @@ use super::process::own_pid;
 use super::result::{Errno, Result};
 use super::signals::{Signals, Time};
 
-/// Tries the calls that nothing can be done without, each in a way that does
-/// nothing, and names the first that is refused. `blocked` is what became of
-/// blocking signals; `executes`: what is open is to be executed in the end.
+/// Tries the calls that the program cannot do without, each in a way that does
+/// nothing, and names the first that is denied. `blocked` is the result of
+/// blocking signals; `executes` says whether an open program will be executed.
 #[inline(never)]
 pub(crate) fn missing(blocked: Result<()>, executes: bool) -> Option<(&'static [u8], Errno)> {
-    /// No option of wait4(2) has this bit.
+    /// wait4(2) has no option with this bit.
     const NO_OPTION: usize = 1 << 28;
     let none: Signals = 0;
     let mut time: Time = [0; 2];

@@ -1,4 +1,5 @@
-//! Processes: how they are made and executed, and what they set for themselves.
+//! Processes: how they are created and executed, and what they set for
+//! themselves.
 //!
 //! # Safety
 //!
@@ -19,7 +20,7 @@ use crate::arch;
 /// Ends the process.
 pub(crate) fn exit(status: u8) -> ! {
     let _ = call!(__NR_exit_group, u32::from(status));
-    // Somebody refuses us that. What the processor does not know ends even PID 1.
+    // The call is denied. An invalid instruction ends even PID 1.
     arch::trap()
 }
 
@@ -27,15 +28,15 @@ pub(crate) fn own_pid() -> c_int {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
-/// Process ids as the kernel's calls take them.
+/// A process id, as the kernel's calls take it.
 pub(crate) type Pid = c_int;
 
-/// Makes a child with a copy of everything; returns `None` in it.
+/// Creates a child with a copy of everything; returns `None` in the child.
 pub(crate) fn fork() -> Result<Option<Pid>> {
     clone(0)
 }
 
-/// All kinds of namespace: other flags could share memory with the child.
+/// All kinds of namespace. Other flags could share memory with the child.
 const NAMESPACES: u32 = nr::CLONE_NEWNS
     | nr::CLONE_NEWPID
     | nr::CLONE_NEWIPC
@@ -45,18 +46,18 @@ const NAMESPACES: u32 = nr::CLONE_NEWNS
     | nr::CLONE_NEWUSER
     | nr::CLONE_NEWTIME;
 
-/// clone(2) with namespaces: the same, in new ones. It knows no time
-/// namespaces: their bit means something else there.
+/// Creates a child in new namespaces, with clone(2). That has no flag for time
+/// namespaces: the bit means something else.
 ///
-/// Sound although Rust knows nothing of it: the process has one thread, and
-/// the child goes on with a copy of its stack.
+/// It is sound, although Rust knows nothing about it: the process has one
+/// thread, and the child continues with a copy of its stack.
 pub(crate) fn clone(namespaces: u32) -> Result<Option<Pid>> {
     let flags = namespaces & NAMESPACES & !nr::CLONE_NEWTIME | nr::SIGCHLD;
     let pid = call!(__NR_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize)?;
     Ok((pid != 0).then_some(pid as Pid))
 }
 
-/// clone3(2): the same, with all namespaces, and in a cgroup from the start.
+/// Creates a child in new namespaces and in a cgroup, with clone3(2).
 pub(crate) fn clone3(namespaces: u32, cgroup: Option<BorrowedFd<'_>>) -> Result<Option<Pid>> {
     let into = if cgroup.is_some() {
         nr::CLONE_INTO_CGROUP
@@ -83,7 +84,8 @@ pub(crate) fn clone3(namespaces: u32, cgroup: Option<BorrowedFd<'_>>) -> Result<
 /// Any child, for [`wait`].
 pub(crate) const ANY: Pid = -1;
 
-/// Waits for a child. Returns it and its status, as wait(2) packs it; 0 is none.
+/// Waits for a child. Returns its id and its status, as in wait(2); id 0 is
+/// none.
 pub(crate) fn wait(child: Pid, options: u32) -> (Pid, u32) {
     let mut status = 0_u32;
     let pid = call!(__NR_wait4, child, &raw mut status, options, 0);
@@ -97,7 +99,7 @@ pub(crate) fn execve(path: &CStr, argv: Vector<'_>, environment: Vector<'_>) -> 
         .unwrap_or(Errno::NOEXEC)
 }
 
-/// Executes the file that is open; returns only if that fails.
+/// Executes an open file; returns only if that fails.
 pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: Vector<'_>, environment: Vector<'_>) -> Errno {
     let (empty, argv, environment) = (c"".as_ptr(), argv.first, environment.first);
     call!(
@@ -122,23 +124,23 @@ pub(crate) fn setdomainname(name: &CStr) -> Result<()> {
     call!(__NR_setdomainname, name.as_ptr(), name.count_bytes()).map(drop)
 }
 
-/// Has the kernel kill this process when its parent dies.
+/// Makes the kernel kill this process when its parent dies.
 pub(crate) fn die_with_parent() -> Result<()> {
     prctl(ctl::PR_SET_PDEATHSIG, nr::SIGKILL).map(drop)
 }
 
-/// Keeps what this process knows from all others of its user: they can neither
-/// trace it nor open its files in procfs.
+/// Keeps other processes of the same user from tracing this one, and from
+/// opening its files in procfs.
 pub(crate) fn hide() -> Result<()> {
     prctl(ctl::PR_SET_DUMPABLE, 0).map(drop)
 }
 
-/// Undoes [`hide`]: the files of this process in procfs are its user's again.
+/// Undoes [`hide`]: the process's files in procfs belong to its user again.
 pub(crate) fn unhide() -> Result<()> {
     prctl(ctl::PR_SET_DUMPABLE, 1).map(drop)
 }
 
-/// Makes this process the parent of the orphans among its descendants.
+/// Makes orphans among the descendants of this process its children.
 pub(crate) fn become_subreaper() -> Result<()> {
     prctl(ctl::PR_SET_CHILD_SUBREAPER, 1).map(drop)
 }
@@ -148,7 +150,7 @@ pub(crate) fn keep_capabilities() -> Result<()> {
     prctl(ctl::PR_SET_KEEPCAPS, 1).map(drop)
 }
 
-/// Makes no program that is executed from now on gain privileges by it.
+/// Keeps programs from gaining privileges when they are executed.
 pub(crate) fn set_no_new_privs() -> Result<()> {
     prctl(ctl::PR_SET_NO_NEW_PRIVS, 1).map(drop)
 }
@@ -173,7 +175,7 @@ pub(crate) fn raise_ambient(capability: u32) -> Result<()> {
     prctl_ambient(ctl::PR_CAP_AMBIENT_RAISE, capability)
 }
 
-/// prctl(2), for options whose argument is a number.
+/// Calls prctl(2), for options whose argument is a number.
 fn prctl(option: u32, argument: u32) -> Result<u32> {
     call!(__NR_prctl, option, argument, 0, 0, 0)
 }
@@ -182,7 +184,7 @@ fn prctl_ambient(what: u32, capability: u32) -> Result<()> {
     call!(__NR_prctl, ctl::PR_CAP_AMBIENT, what, capability, 0, 0).map(drop)
 }
 
-/// The sets of a process's capabilities: bit 0 is `CAP_CHOWN`.
+/// The capability sets of a process: bit 0 is `CAP_CHOWN`.
 #[derive(Clone, Copy)]
 pub(crate) struct Capabilities {
     pub(crate) effective: u64,
@@ -195,7 +197,7 @@ const OWN_CAPABILITIES: [u32; 2] = [nr::_LINUX_CAPABILITY_VERSION_3, 0];
 
 /// Returns this process's capabilities.
 pub(crate) fn capabilities() -> Result<Capabilities> {
-    // The lower halves of the three, and then the upper ones.
+    // The lower halves of the three sets, and then the upper ones.
     let mut halves = [[0_u32; 3]; 2];
     call!(__NR_capget, OWN_CAPABILITIES.as_ptr(), halves.as_mut_ptr())?;
     let set = |at: usize| u64::from(halves[1][at]) << 32 | u64::from(halves[0][at]);
@@ -227,7 +229,7 @@ pub(crate) fn join_session_keyring() -> Result<()> {
     call!(__NR_keyctl, JOIN_SESSION_KEYRING, 0_usize).map(drop)
 }
 
-/// Installs a seccomp filter: so many instructions of eight bytes each.
+/// Installs a seccomp filter, whose instructions have eight bytes each.
 pub(crate) fn seccomp(program: &Array<u64>) -> Result<()> {
     #[repr(C)]
     struct Program {
@@ -249,19 +251,20 @@ pub(crate) fn setgroups(groups: &[u32]) -> Result<()> {
     call!(__NR_setgroups, groups.len(), groups.as_ptr()).map(drop)
 }
 
-/// Sets a limit of this process: what is enforced, and how far it may be raised.
+/// Sets a limit of this process: the soft one, and the hard one.
 pub(crate) fn set_limit(resource: u32, limits: [u64; 2]) -> Result<()> {
     call!(__NR_prlimit64, 0, resource, limits.as_ptr(), 0).map(drop)
 }
 
-/// Brings the loopback interface up (netdevice(7)).
+/// Brings up the loopback interface (netdevice(7)).
 pub(crate) fn loopback_up() -> Result<()> {
     const ANY_PROTOCOL: usize = 0;
     let kind = net::SOCK_DGRAM | nr::O_CLOEXEC;
     let socket = open!(__NR_socket, net::AF_INET, kind, ANY_PROTOCOL)?;
-    /// `IFF_UP` and `IFF_RUNNING`: of a new interface no other is set.
+    /// `IFF_UP` and `IFF_RUNNING`: a new interface has no other flags.
     const UP_AND_RUNNING: u16 = 0x1 | 0x40;
-    /// `struct ifreq`: a terminated name, the flags, and what is not looked at.
+    /// `struct ifreq`: a NUL-terminated name, the flags, and bytes that are not
+    /// used.
     #[repr(C, align(8))]
     struct Request {
         name: [u8; 16],

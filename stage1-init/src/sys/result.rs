@@ -1,14 +1,14 @@
-//! What a system call returns when it fails.
+//! The result of a system call.
 
 use linux_raw_sys::errno as nr;
 
-/// What a call returns.
+/// The result of a system call.
 pub(crate) type Result<T> = core::result::Result<T, Errno>;
 
-/// An error, as errno(3) counts.
+/// An error, as in errno(3).
 ///
-/// As wide as a descriptor or a length: the results of all calls then use the
-/// same two registers, and an error is handed on as it came.
+/// It is as wide as a descriptor or a length, so that the results of all calls
+/// use the same two registers, and an error is passed on unchanged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Errno(u32);
 

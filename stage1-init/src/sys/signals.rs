@@ -1,4 +1,4 @@
-//! Signals, what else is waited for, and clocks.
+//! Signals, other things to wait for, and clocks.
 //!
 //! # Safety
 //!
@@ -36,14 +36,14 @@ pub(crate) fn block(signals: Signals) -> Result<()> {
     .map(drop)
 }
 
-/// Blocks no signal any more: it worked the other way round.
+/// Blocks no signals. It cannot fail, as blocking them did not.
 pub(crate) fn let_signals_through() {
     let _ = block(0);
 }
 
-/// Gives all signals their default effect: some stay ignored across execve(2).
-/// The flags are of sigaction(2), and mean something for SIGCHLD only: whether
-/// the kernel buries children that have ended, so that nobody has to wait.
+/// Gives all signals their default action: some stay ignored across execve(2).
+/// The flags are those of sigaction(2), and matter only for SIGCHLD: whether
+/// the kernel reaps children by itself.
 pub(crate) fn default_signals(flags: u32) {
     // Handler, flags, restorer, mask: the handler is SIG_DFL.
     let action = [0, flags as usize, 0, 0, 0, 0, 0, 0];
@@ -59,24 +59,25 @@ pub(crate) fn default_signals(flags: u32) {
     }
 }
 
-/// Stops this process, as the terminal's stop character would have.
+/// Stops this process, as the terminal's stop character would.
 pub(crate) fn stop_self() {
     let _ = kill(own_pid(), nr::SIGSTOP);
 }
 
-/// A signal that was waited for.
+/// A signal that was received.
 #[derive(Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signal: u32,
     /// Why it was sent.
     code: i32,
-    /// Of SIGCHLD: which child it is about, and how that has ended.
+    /// For SIGCHLD: the child, and how it ended.
     child: Pid,
     status: i32,
 }
 
 impl Received {
-    /// The terminal sent it, to all processes of its foreground group alike.
+    /// Tells whether the terminal sent it, to all processes of its foreground
+    /// group alike.
     pub(crate) fn is_terminals(self) -> bool {
         const KINDS: u64 = 1 << nr::SIGINT
             | 1 << nr::SIGQUIT
@@ -88,12 +89,12 @@ impl Received {
         self.code == SI_KERNEL && KINDS >> (self.signal & 63) & 1 == 1
     }
 
-    /// The kernel tells that something can be read.
+    /// Tells whether it signals that something can be read.
     pub(crate) fn is_readable(self) -> bool {
         self.code == SI_KERNEL && self.signal == nr::SIGIO
     }
 
-    /// Returns the exit code of a child, if this is the signal that it has ended.
+    /// Returns the exit code of a child, if this signals that it has ended.
     pub(crate) fn end_of(self, child: Pid) -> Option<u8> {
         if self.signal != nr::SIGCHLD || self.child != child {
             return None;
@@ -106,8 +107,8 @@ impl Received {
     }
 }
 
-/// Waits for one of these signals; all must be blocked. `None` when the time is
-/// over, or for no reason: who has waited looks again at what is there.
+/// Waits for one of these signals; all must be blocked. Returns `None` when the
+/// time is over, or for no reason: callers check again what they wait for.
 pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Received> {
     // siginfo_t: signo, errno, code, and what depends on the signal.
     let mut information = [0_i32; 32];
@@ -127,7 +128,7 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
             child: information[CHILD],
             status: information[CHILD + 2],
         }),
-        // It worked when the program began.
+        // The call worked when the program started.
         Err(Errno::INTR | Errno::AGAIN) => None,
         Err(_) => exit(exit_code::OURS),
     }
@@ -136,43 +137,45 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
 /// All signals.
 pub(crate) const ALL: Signals = !0;
 
-/// All but that which tells that something can be read.
+/// All signals except the one that something can be read.
 pub(crate) const BUT_READABLE: Signals = !(1 << (nr::SIGIO - 1));
 
 const SI_KERNEL: i32 = 0x80;
 
-/// In siginfo_t: behind the first three, and what aligns a pointer. The user follows.
+/// The place of the child in siginfo_t: after the first three fields, and
+/// padding before a pointer. The user id follows.
 const CHILD: usize = 2 + size_of::<usize>() / 4;
 
-/// Has the kernel send SIGIO when a descriptor can be read (fcntl(2),
-/// `O_ASYNC`). Who then reads it never waits.
+/// Makes the kernel send SIGIO when a descriptor can be read (fcntl(2),
+/// `O_ASYNC`). Reading then never blocks.
 pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
     call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own_pid())?;
     let flags = call!(__NR_fcntl, fd.as_raw_fd(), nr::F_GETFL)?;
     set_status_flags(fd, flags | nr::FASYNC | nr::O_NONBLOCK)
 }
 
-/// What a descriptor is waited for: to be read, to be written to.
+/// What to wait for: to read from a descriptor, or to write to it.
 pub(crate) const READABLE: u32 = nr::POLLIN;
 pub(crate) const WRITABLE: u32 = nr::POLLOUT;
 
-/// Waits until a descriptor is so, for so long at most, and tells whether it is
-/// (poll(2)). It is not if the other end of a pipe is gone.
+/// Waits until a descriptor is ready, for at most this time, and tells whether
+/// it is (poll(2)). It is not if the other end of a pipe has been closed.
 pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: u32, time: Option<Time>) -> bool {
-    // struct pollfd: the descriptor, then two halves, what is asked and what is so.
+    // struct pollfd: the descriptor, then in two halves what to wait for, and
+    // what is ready.
     let mut asked = [fd.as_raw_fd() as u32, what];
     let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
     let ready = call!(__NR_ppoll, asked.as_mut_ptr(), 1, span, 0, 0);
     ready == Ok(1) && asked[1] >> 16 == what
 }
 
-/// Returns the time of the monotonic clock, which no clock change moves, in
+/// Returns the time of the monotonic clock, which nobody can set, in
 /// nanoseconds.
 pub(crate) fn now() -> i64 {
     nanoseconds(clock(nr::CLOCK_MONOTONIC))
 }
 
-/// Returns how much time of processors this process has taken, in nanoseconds.
+/// Returns the processor time that this process has used, in nanoseconds.
 pub(crate) fn taken() -> i64 {
     nanoseconds(clock(nr::CLOCK_PROCESS_CPUTIME_ID))
 }
