@@ -18,6 +18,7 @@ mod filters;
 mod guest;
 mod image;
 mod images;
+mod imports;
 mod leftovers;
 mod setup;
 mod site;
@@ -26,6 +27,7 @@ mod source;
 mod sweep;
 mod test;
 mod tidy;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,7 +68,8 @@ The tasks of Nose Cone: cargo xtask TASK
             [--rounds N] (as root; half an hour, a quarter, and a quarter)
   soak      run hundreds of pods, at once and in sequence, and look for what is
             left of them (as root)
-  tidy      check layers, addresses of unsafe code and of foreign crates, documents
+  tidy      check layers, circles of imports, addresses of unsafe code and of foreign
+            crates, documents
   help      this text
 ";
 

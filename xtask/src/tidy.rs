@@ -6,6 +6,7 @@ use std::fs;
 use stage1_init::VOCABULARY;
 
 use crate::cmd::{Result, root, say};
+use crate::imports;
 use crate::source::{Source, code, files};
 
 /// The launcher's own crates. Cargo keeps their dependencies one-way.
@@ -105,6 +106,7 @@ pub(crate) fn tidy() -> Result<()> {
         leftovers(file, &mut findings);
         lints(file, &mut findings);
     }
+    findings.extend(imports::circles(&files));
     dependencies(&files, &mut findings);
     vocabulary(&mut findings);
     for finding in &findings {
