@@ -5,6 +5,7 @@
 //!
 //! | file | about |
 //! |---|---|
+//! | `entry` | from the kernel's entry to `main` |
 //! | `reap` | PID 1 at work |
 //! | `apps` | making the processes of all apps, and starting their programs |
 //! | `settle` | what PID 1 gives up before the first app runs |
@@ -15,8 +16,9 @@
 //! | `pod`, `app` | what is known of the pod, and of each app |
 //! | `files`, `mounts`, `attributes`, `tree`, `beneath` | a root, and what is in it |
 //! | `options`, `help` | the command line |
-//! | `say`, `exit_code` | messages, reports, exit codes |
-//! | `entry`, `start`, `mem`, `sys`, `arch` | what a libc would do; nearly all that is `unsafe` |
+//! | `say` | messages and reports |
+//! | `start`, `mem`, `sys`, `arch` | what a libc would do; nearly all that is `unsafe` |
+//! | `exit_code` | exit codes |
 //!
 //! # Invariants
 //!
