@@ -36,6 +36,7 @@ mod story;
 mod volumes;
 
 use crate::aci::{Aci, manifest};
+use crate::golden;
 use crate::host::{self, Ran, Scratch, launcher};
 
 /// What an app says on standard output.
@@ -49,8 +50,9 @@ enum Said<'t> {
     Lacks(&'t str),
 }
 
-/// The claim; the words behind `launcher run`; status, standard output and
-/// standard error of the run. In words and texts stand for what is prepared:
+/// The claim; the words behind `launcher run`; status and standard output of the
+/// run; under which title its standard error stands among the messages, if there
+/// is any. In words and texts stand for what is prepared:
 ///
 /// - `PROBE`, `BUSYBOX`: these images;
 /// - `NAME.aci`: the image of that name of the table;
@@ -137,6 +139,11 @@ impl Table {
         text
     }
 
+    /// What was said, with `HERE` for the directory of the table.
+    fn anonymous(&self, text: &str) -> String {
+        text.replace(&self.scratch.path().display().to_string(), "HERE")
+    }
+
     fn launch(&self, words: &[&str], line: &str) -> Ran {
         let words = words.iter().map(|word| (*word).to_owned());
         let words = words.chain(split(line).into_iter().map(|word| match word.as_str() {
@@ -176,9 +183,10 @@ impl Table {
     #[track_caller]
     fn check(&self, ways: &[Way], cases: &[Case<'_>]) {
         let mut wrong = String::new();
-        for (claim, line, status, said, complained) in cases {
+        for (claim, line, status, said, title) in cases {
             for way in ways {
                 let (exited, stdout, stderr) = self.outcome(line, *way);
+                let complained = expected(title, &self.anonymous(&stderr));
                 let fits = match said {
                     Said::Is(text) => stdout == self.filled(text),
                     Said::Has(text) => stdout.lines().any(|each| each == self.filled(text)),
@@ -187,15 +195,25 @@ impl Table {
                         stdout.lines().count() > 1 && stdout.lines().all(|each| each != text)
                     }
                 };
-                if !fits || exited != Some(*status) || stderr != self.filled(complained) {
+                if !fits || exited != Some(*status) || self.anonymous(&stderr) != complained {
                     wrong += &format!(
                         "{way:?}: {claim}: {line}\n{exited:?}, not {status}\n\
-                         --- stdout ---\n{stdout}\n--- stderr ---\n{stderr}\n---\n"
+                         --- stdout ---\n{stdout}\n--- stderr ---\n{stderr}\n\
+                         --- not ---\n{complained}\n---\n"
                     );
                 }
             }
         }
         assert!(wrong.is_empty(), "rows that are not so:\n{wrong}");
+    }
+}
+
+/// What stands under a title; nothing, where there is none.
+#[track_caller]
+fn expected(title: &str, got: &str) -> String {
+    match title {
+        "" => String::new(),
+        title => golden::written(title, got),
     }
 }
 

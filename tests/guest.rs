@@ -3,8 +3,8 @@
 //! machines that have it.
 //!
 //! `cargo xtask images` leaves their kernel in IMAGES/guest. Their disk is made
-//! here: these very tests are on it, the programs that they drive, busybox,
-//! and little else of the host.
+//! here: these very tests are on it, the messages that they expect, the programs
+//! that they drive, busybox, and little else of the host.
 
 use std::env;
 use std::fs;
@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::golden;
 use crate::host::{self, Scratch, call, find_tool};
 
 /// A machine that is emulated, on a host that has much else to do.
@@ -133,6 +134,7 @@ impl<'a> Disk<'a> {
             .program("tests", &env::current_exe().unwrap())
             .program("usr/bin/rm", &tools.rm)
             .program("usr/bin/unshare", &tools.unshare)
+            .directory(&golden::directory())
             .text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n")
             .text("init", INIT)
     }
@@ -146,6 +148,17 @@ impl<'a> Disk<'a> {
 
     fn file(self, name: &str, from: &Path) -> Self {
         fs::copy(from, self.path(name)).unwrap();
+        self
+    }
+
+    /// A directory with all that is in it, at the same place.
+    fn directory(self, path: &Path) -> Self {
+        let copy = self.path(&path.display().to_string());
+        call(Path::new("cp"))
+            .arg("-r")
+            .args([path, &copy])
+            .run()
+            .exits(0);
         self
     }
 

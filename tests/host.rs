@@ -10,9 +10,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -20,7 +19,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::{claims, kernel, refusal};
+use crate::{kernel, refusal};
+
+/// What became of a child, and what is expected of it.
+mod ran;
+
+pub(crate) use ran::Ran;
 
 /// How long a child may take before it counts as hanging. No test waits for it
 /// to pass.
@@ -503,66 +507,7 @@ impl Running {
             status,
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
+            names: Vec::new(),
         }
-    }
-}
-
-/// What became of a child.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    shown: String,
-    status: ExitStatus,
-    /// All that it wrote to standard output.
-    pub(crate) stdout: String,
-    /// All that it wrote to standard error.
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// Fails unless it exited with this status.
-    #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert!(
-            self.status.code() == Some(code),
-            "{}\nexpected exit status {code}, got {:?} (signal {:?})\n--- stdout ---\n{}\n--- stderr ---\n{}\n---",
-            self.shown,
-            self.status.code(),
-            self.status.signal(),
-            self.stdout,
-            self.stderr
-        );
-        self
-    }
-
-    /// The status with which it exited, if no signal ended it.
-    pub(crate) fn exited(&self) -> Option<i32> {
-        self.status.code()
-    }
-
-    /// Tells whether it exited with 0.
-    pub(crate) fn succeeded(&self) -> bool {
-        self.status.success()
-    }
-
-    /// Fails unless this is all that it wrote to standard output.
-    #[track_caller]
-    pub(crate) fn says(self, expected: &str) -> Self {
-        claims::same(
-            &format!("{}\nstandard output", self.shown),
-            &self.stdout,
-            expected,
-        );
-        self
-    }
-
-    /// Fails unless this is all that it wrote to standard error.
-    #[track_caller]
-    pub(crate) fn complains(self, expected: &str) -> Self {
-        claims::same(
-            &format!("{}\nstandard error", self.shown),
-            &self.stderr,
-            expected,
-        );
-        self
     }
 }

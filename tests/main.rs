@@ -3,6 +3,9 @@
 //!
 //! Each test is named by the claim it checks. What this host cannot show is
 //! skipped, and says so on standard error; `NO_SKIP=all` makes that a failure.
+//!
+//! No test has the words of a message: a change of words is accepted by running
+//! the tests with UPDATE=1 and reading the diff of `golden/messages`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,6 +20,8 @@ mod aci;
 mod cgroups;
 /// Comparisons that show both sides whole.
 mod claims;
+/// What users are told, as files.
+mod golden;
 /// What the kernel keeps of pods.
 mod kernel;
 /// Hosts that lack system calls.
@@ -32,7 +37,7 @@ mod attack;
 mod isolation;
 /// What bounds an app: system calls, capabilities, limits.
 mod isolators;
-/// Every failure that a user can cause, with the whole text that is shown.
+/// Every failure that a user can cause, as a list.
 mod messages;
 
 /// What operators of App Containers are used to, case by case, as tables.

@@ -1,12 +1,14 @@
-//! Every failure that a user can cause, with all that is shown: one sentence
-//! about the user's nouns, the cause last, and a hint where we know what to do.
+//! Every failure that a user can cause: one sentence about the user's nouns, the
+//! cause last, and a hint where we know what to do. This is the list of what can
+//! be wrong; how it is said stands in `golden/messages/messages.txt`.
 //!
-//! A new failure of the launcher comes with its line here.
+//! A new failure of the launcher comes with its case here.
 
 use std::fs;
 
 use crate::aci::{Aci, manifest, running};
-use crate::host::{self, Ran, Scratch, launcher, pod};
+use crate::golden::{self, Cases};
+use crate::host::{self, Scratch, launcher, pod};
 
 /// Status of a launcher that failed, where no app's status could be meant.
 const FAILED: i32 = 1;
@@ -20,58 +22,24 @@ const OURS: i32 = 125;
 #[test]
 fn wrong_usage() {
     let scratch = Scratch::new();
-    for (words, status, text) in [
-        (
-            "fly",
-            USAGE,
-            "there is no command `fly`\nhint: `launcher help` lists all commands",
-        ),
-        (
-            "help fly",
-            USAGE,
-            "there is no command `fly`\nhint: `launcher help` lists all commands",
-        ),
-        (
-            "run",
-            OURS,
-            "an image is missing\nhint: for instance `hello.aci`",
-        ),
-        (
-            "run --fast hello.aci",
-            OURS,
-            "there is no option `--fast`\nhint: `launcher help COMMAND` lists the options of a command",
-        ),
-        (
-            "run hello.aci sh",
-            OURS,
-            "`sh` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
-        ),
-        ("run --uuid", OURS, "`--uuid` needs a value"),
-        (
-            "run --plan plan -- sh",
-            OURS,
-            "a plan already has its arguments; `--plan` and `--` exclude each other",
-        ),
-        (
-            "plan --format xml hello.aci",
-            USAGE,
-            "`--format`: `xml` is no format of plans; it is `text`, `json` or `words`",
-        ),
-        (
-            "plan",
-            USAGE,
-            "an image is missing\nhint: for instance `hello.aci`",
-        ),
-        ("validate", USAGE, "a file is missing"),
-        ("version now", USAGE, "`now` is one argument too many"),
+    let mut cases = Cases::default();
+    for (words, status) in [
+        ("fly", USAGE),
+        ("help fly", USAGE),
+        ("run", OURS),
+        ("run --fast hello.aci", OURS),
+        ("run hello.aci sh", OURS),
+        ("run --uuid", OURS),
+        ("run --plan plan -- sh", OURS),
+        ("plan --format xml hello.aci", USAGE),
+        ("plan", USAGE),
+        ("validate", USAGE),
+        ("version now", USAGE),
     ] {
-        launcher(&scratch.join("dir"))
-            .args(words.split(' '))
-            .run()
-            .exits(status)
-            .says("")
-            .complains(&format!("launcher: {text}\n"));
+        let ran = launcher(&scratch.join("dir")).args(words.split(' ')).run();
+        cases.add(words, &ran.exits(status).says("").told());
     }
+    cases.as_written("wrong usage");
     assert!(!scratch.join("dir").exists());
 }
 
@@ -85,26 +53,148 @@ fn help_and_version_go_to_standard_output() {
     let overview = said(&["help"]);
     assert_eq!(said(&[]), overview);
     assert_eq!(said(&["--help"]), overview);
-    for command in [
-        "run",
-        "prepare",
-        "run-prepared",
-        "plan",
-        "validate",
-        "help",
-        "version",
-    ] {
-        assert!(overview.contains(&format!("  {command} ")), "{overview}");
+    golden::as_written("what `help` says", "help", &overview);
+    let mut cases = Cases::default();
+    for command in commands(&overview) {
         let help = said(&["help", command]);
-        assert!(
-            help.starts_with(&format!("Usage: launcher {command}")),
-            "{help}"
-        );
+        cases.add(format!("help {command}"), &help);
         if command != "help" {
             assert_eq!(said(&[command, "--help"]), help);
         }
     }
+    cases.as_written("help of each command");
     assert!(said(&["version"]).starts_with("nosecone "));
+}
+
+/// The commands that `help` lists.
+fn commands(overview: &str) -> Vec<&str> {
+    let lines = overview.lines();
+    let listed = lines.skip_while(|line| *line != "Commands:").skip(1);
+    let listed = listed.take_while(|line| line.starts_with("  "));
+    let found: Vec<_> = listed
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(found.contains(&"help"), "{overview}");
+    found
+}
+
+/// Command lines that are wrong, by what is wrong about them. Options of pods and
+/// of apps are in `pods::messages`.
+const WRONG: &[&str] = &[
+    // Something is missing.
+    "run-prepared",
+    "attach",
+    "cat-manifest",
+    "enter",
+    "export",
+    "export web",
+    "fetch",
+    "image",
+    "image cat-manifest",
+    "image export",
+    "image export sha512-00",
+    "image extract",
+    "image extract sha512-00",
+    "image render sha512-00",
+    "image rm",
+    "image verify --signature=x.asc",
+    "kill",
+    "logs",
+    "pause",
+    "prepare",
+    "resume",
+    "rm",
+    "status",
+    "stop",
+    "trust --root",
+    "trust key.asc",
+    "trust rm --root",
+    // Something is too many.
+    "gc now",
+    "attach web db",
+    "cat-manifest web db",
+    "export web x.aci y.aci",
+    "help run now",
+    "image gc now",
+    "image list now",
+    "image cat-manifest a b",
+    "image export a x.aci y.aci",
+    "image extract a b c",
+    "list now",
+    "logs web db",
+    "run-prepared web db",
+    "status web db",
+    "trust list now",
+    // There is no such word.
+    "image fly",
+    // A value is missing, or there is one that is not wanted.
+    "enter --cwd",
+    "fetch --ca-file",
+    "gc --dry-run=yes",
+    "image rm --uuid-file",
+    "kill --signal",
+    "list --full=yes",
+    "rm --force=yes web",
+    "stop --time",
+    // A value is of the wrong kind.
+    "attach --detach-keys=x-y web",
+    "enter --set-env=A web",
+    "fetch --insecure-options=all a.aci",
+    "fetch --pull-policy=always a.aci",
+    "gc --grace-period=soon",
+    "image gc --grace-period=1",
+    "image list --fields=id,latest",
+    "image list --format=xml",
+    "image list --order=up",
+    "image list --sort=latest",
+    "kill --signal=FLY web",
+    "list --format=xml",
+    "logs --format=xml web",
+    "logs --since=soon web",
+    "logs --tail=all web",
+    "plan --format=xml a.aci",
+    "run --detach --log=paper a.aci",
+    "run --log-size=much a.aci",
+    "run --name=a/b a.aci",
+    "stats --format=xml",
+    "status --wait=soon web",
+    "stop --signal=0 web",
+    "stop --time=soon web",
+    "trust --root --fingerprint=abcd key.asc",
+    "trust --prefix=../../etc -y key.asc",
+    "trust list --format=xml",
+    // One excludes the other.
+    "logs --uuid-file=f web",
+    "rm --uuid-file=f web",
+    "run --detach --rm --keep a.aci",
+    "run --log=none a.aci",
+    "run --plan=p a.aci",
+    "run-prepared --log-size=1M web",
+    "stop --uuid-file=f web",
+    "trust --root --prefix=a key.asc",
+    "trust --root -y --fingerprint=0123456789012345678901234567890123456789 key.asc",
+];
+
+#[test]
+fn wrong_usage_of_each_command() {
+    let scratch = Scratch::new();
+    let run = |line: &str| {
+        let words = line.split(' ');
+        launcher(&scratch.join("dir")).args(words).run()
+    };
+    let overview = run("help").exits(0).stdout;
+    let commands = commands(&overview);
+    let mut cases = Cases::default();
+    let strange = commands.iter().map(|command| format!("{command} --fly"));
+    let wrong = WRONG.iter().map(|line| (*line).to_owned());
+    for line in strange.chain(wrong) {
+        let ran = run(&line).says("");
+        let status = ran.exited().unwrap_or_default();
+        assert!([USAGE, OURS].contains(&status), "{line}: {ran:?}");
+        cases.add(format!("{line} (exits with {status})"), &ran.told());
+    }
+    cases.as_written("wrong usage of each command");
+    assert!(!scratch.join("dir").exists());
 }
 
 // --- images that are none ---
@@ -119,46 +209,32 @@ fn files_that_are_no_images() {
     corrupt[checksum] ^= 0xff;
     let sound = running(&["/hello"]);
     let pod_manifest = sound.replace("ImageManifest", "PodManifest");
-    for (bytes, text) in [
-        (Vec::new(), "the file is empty"),
-        (
-            b"#!/bin/sh\necho hello\n".to_vec(),
-            "it is no image archive",
-        ),
-        (
-            hello[..hello.len() / 2].to_vec(),
-            "cannot unpack entry `rootfs/hello`: the compressed data ends too early",
-        ),
-        (
-            corrupt,
-            "cannot unpack entry `rootfs/hello`: the compressed data is corrupt: its checksum differs",
-        ),
-        (Aci::empty().dir("rootfs").bytes(), "it has no `manifest`"),
+    let outside = Aci::new(&sound).file("rootfs/../../outside", 0o644, "x");
+    for (bytes, title) in [
+        (Vec::new(), "an empty file"),
+        (b"#!/bin/sh\necho hello\n".to_vec(), "a script"),
+        (hello[..hello.len() / 2].to_vec(), "half an image"),
+        (corrupt, "a corrupt image"),
+        (Aci::empty().dir("rootfs").bytes(), "no manifest"),
         (
             Aci::empty().file("manifest", 0o644, &sound).bytes(),
-            "it has no directory `rootfs`",
+            "no root",
         ),
         (
             Aci::new(&sound).file("README", 0o644, "hello").bytes(),
-            "entry `README` is neither `manifest` nor below `rootfs`",
+            "a file beside them",
         ),
-        (
-            Aci::new(&sound)
-                .file("rootfs/../../outside", 0o644, "x")
-                .bytes(),
-            "entry `rootfs/../../outside` leads out of the image",
-        ),
+        (outside.bytes(), "a path that leads out"),
         (
             Aci::new("{\"acKind\": \"ImageManifest\",").bytes(),
-            "its manifest: line 1, column 27 is not JSON: EOF while parsing a value, in `{\"acKind\": \"ImageManifest\",`",
+            "a manifest that is cut short",
         ),
         (
             Aci::new(&pod_manifest).bytes(),
-            "its manifest: field `acKind`: expected `ImageManifest`, found `PodManifest`",
+            "the manifest of a pod in an image",
         ),
     ] {
-        let text = format!("image `FILE` is not valid: {text}");
-        refused(&bytes, OURS, &text);
+        refused(&bytes, OURS, title);
     }
 }
 
@@ -166,25 +242,25 @@ fn files_that_are_no_images() {
 fn images_that_cannot_be_run() {
     require_root!();
     let app = |app: &str| Aci::new(&manifest(app)).bytes();
-    for (bytes, text) in [
+    for (bytes, title) in [
         (
             Aci::new(&manifest("null")).bytes(),
-            "image `example.com/sample` has no app to run\nhint: it is meant to be a dependency of other images",
+            "an image without an app",
         ),
         (
             app(r#"{"exec": [], "user": "0", "group": "0"}"#),
-            "the app of image `example.com/sample` names no program\nhint: `--exec PROGRAM` behind the image does",
+            "an app without a program",
         ),
         (
             app(r#"{"exec": ["/x"], "user": "nobody", "group": "0"}"#),
-            "the image has no user `nobody` in `/etc/passwd`",
+            "a user that the image does not have",
         ),
         (
             app(r#"{"exec": ["/x"], "user": "0", "group": "staff"}"#),
-            "the image has no group `staff` in `/etc/group`",
+            "a group that the image does not have",
         ),
     ] {
-        refused(&bytes, OURS, text);
+        refused(&bytes, OURS, title);
     }
 }
 
@@ -193,46 +269,45 @@ fn images_that_cannot_be_run() {
 #[test]
 fn programs_that_do_not_start() {
     require_root!();
-    for (image, status, text) in [
+    for (image, status, title) in [
         (
             Aci::new(&running(&["/no/such"])),
             127,
-            "cannot execute `/no/such`: No such file or directory",
+            "a program that is not there",
         ),
         (
             Aci::new(&running(&["no-such"])),
             127,
-            "cannot execute `no-such`: No such file or directory",
+            "a program that is not in PATH",
         ),
         (
             Aci::new(&running(&["/data"])).file("rootfs/data", 0o644, "data"),
             126,
-            "cannot execute `/data`: Permission denied",
+            "a file without the right to execute it",
         ),
         (
             Aci::new(&running(&["/data"])).file("rootfs/data", 0o755, "data"),
             126,
-            "cannot execute `/data`: Exec format error",
+            "a file that is no program",
         ),
         (
             Aci::new(&running(&["/dir"])).dir("rootfs/dir"),
             126,
-            "cannot execute `/dir`: Permission denied",
+            "a directory",
         ),
         (
             Aci::new(&running(&["/script"])).file("rootfs/script", 0o755, "#!/bin/sh\n"),
             127,
-            "cannot execute `/script`: its interpreter `/bin/sh` is not in the image\n\
-             hint: build the program statically, or add what it needs to the image",
+            "a script without its interpreter",
         ),
     ] {
-        refused(&image.bytes(), status, text);
+        refused(&image.bytes(), status, title);
     }
     let app = r#"{"exec": ["/x"], "user": "0", "group": "0", "workingDirectory": "/srv/nowhere"}"#;
     refused(
         &Aci::new(&manifest(app)).bytes(),
         OURS,
-        "cannot use `/srv/nowhere` as the working directory: No such file or directory",
+        "a working directory that is not there",
     );
 }
 
@@ -243,17 +318,15 @@ fn an_image_that_is_not_there() {
     require_root!();
     let scratch = Scratch::new();
     let file = scratch.join("none.aci");
-    let text = format!(
-        "launcher: cannot open image `{}`: No such file or directory\n",
-        file.display()
-    );
-    let run = |verb: &str| launcher(&scratch.join("dir")).arg(verb).arg(&file).run();
-    run("run").exits(OURS).says("").complains(&text);
-    run("plan").exits(FAILED).says("").complains(&text);
-    run("validate").exits(FAILED).complains("").says(&format!(
-        "{} NOT OK: cannot read it: No such file or directory\n",
-        file.display()
-    ));
+    let run = |verb: &str| {
+        let ran = launcher(&scratch.join("dir")).arg(verb).arg(&file).run();
+        ran.naming("FILE", &file)
+    };
+    let title = "an image that is not there";
+    run("run").exits(OURS).says("").complains_as(title);
+    run("plan").exits(FAILED).says("").complains_as(title);
+    let ran = run("validate").exits(FAILED).complains("");
+    ran.says_as("what is not there is not valid");
 }
 
 #[test]
@@ -267,10 +340,8 @@ fn a_directory_that_is_none() {
         .run()
         .exits(OURS)
         .says("")
-        .complains(&format!(
-            "launcher: cannot use directory `{}`: Not a directory\n",
-            file.display()
-        ));
+        .naming("FILE", &file)
+        .complains_as("a directory that is none");
 }
 
 #[test]
@@ -288,10 +359,7 @@ fn an_ordinary_user() {
         .run()
         .exits(OURS)
         .says("")
-        .complains(
-            "launcher: pods can only be run by root\n\
-             hint: `launcher plan` shows without privileges what would be done\n",
-        );
+        .complains_as("an ordinary user");
     assert!(!scratch.join("dir").exists());
 }
 
@@ -299,49 +367,31 @@ fn an_ordinary_user() {
 fn a_plan_that_is_none() {
     require_root!();
     let scratch = Scratch::new();
-    for (plan, text) in [
-        ("", "word 0 of the plan: the first word must be `plan`"),
-        (
-            "plan 2\n",
-            "word 1 of the plan (`2`): the version must be 1",
-        ),
-        (
-            "plan 1\nfly\n",
-            "word 2 of the plan (`fly`): no such directive",
-        ),
-        (
-            "plan 1\nhostname web\n",
-            "word 4 of the plan: there is no `app`",
-        ),
-        (
-            "plan 1\nhostname 'web\n",
-            "line 2 of the plan has a quote that is not closed",
-        ),
+    let mut cases = Cases::default();
+    for plan in [
+        "",
+        "plan 2\n",
+        "plan 1\nfly\n",
+        "plan 1\nhostname web\n",
+        "plan 1\nhostname 'web\n",
     ] {
         let file = scratch.write("plan", plan);
-        launcher(&scratch.join("dir"))
-            .args(["run", "--plan"])
-            .arg(&file)
-            .run()
-            .exits(OURS)
-            .says("")
-            .complains(&format!(
-                "launcher: cannot read plan `{}`: {text}\n",
-                file.display()
-            ));
+        let run = launcher(&scratch.join("dir")).args(["run", "--plan"]);
+        let ran = run.arg(&file).run().exits(OURS).says("");
+        cases.add(plan.escape_debug(), &ran.naming("FILE", &file).told());
     }
+    cases.as_written("a plan that is none");
 }
 
-/// Runs an image that is refused with these words, `FILE` standing for its
-/// name, and checks that nothing of the pod is left.
+/// Runs an image that is refused, and checks that nothing of the pod is left.
 #[track_caller]
-fn refused(image: &[u8], status: i32, text: &str) -> Ran {
+fn refused(image: &[u8], status: i32, title: &str) {
     let scratch = Scratch::new();
     let file = scratch.write("some.aci", image);
-    let text = text.replace("FILE", &file.display().to_string());
-    let ran = pod(&scratch.join("dir"), &file, &[])
+    pod(&scratch.join("dir"), &file, &[])
         .run()
-        .complains(&format!("launcher: {text}\n"))
+        .naming("FILE", &file)
+        .complains_as(title)
         .exits(status)
         .says("");
     for dir in ["tmp", "pods/embryo", "pods/run", "pods/garbage"] {
@@ -349,5 +399,4 @@ fn refused(image: &[u8], status: i32, text: &str) -> Ran {
         let left: Vec<_> = fs::read_dir(&dir).into_iter().flatten().collect();
         assert!(left.is_empty(), "left in {}: {left:?}", dir.display());
     }
-    ran
 }

@@ -123,10 +123,8 @@ fn of_a_pod_that_is_damaged_nothing_is_told_and_nobody_waits() {
         .run()
         .exits(1)
         .says("")
-        .complains(&format!(
-            "launcher: cannot read the manifest of pod `{uuid}`: field `acKind` is missing\n\
-             wget: server returned error: HTTP/1.1 503 Service Unavailable\n"
-        ));
+        .naming("UUID", uuid)
+        .complains_as("of a pod that is damaged nothing is told and nobody waits");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod archives;
 
 use std::path::Path;
 
+use crate::golden::Cases;
 use crate::host::{self, Ran, Scratch, call};
 
 /// An image manifest with more fields.
@@ -43,21 +44,31 @@ fn validate(program: &Path, file: &Path) -> Ran {
     call(program).arg("validate").arg(file).run()
 }
 
-/// Compares both programs' verdicts on texts with what is expected of each.
+/// All that was said of a file.
+fn verdict(ran: Ran, file: &Path) -> String {
+    let ran = ran.naming("FILE", file);
+    ran.output() + &ran.told()
+}
+
+/// Compares both programs' verdicts on texts with what is expected of each, and
+/// what ours says with what stands under a title.
 #[track_caller]
-fn compare(texts: &[(&str, String)], ours: bool, theirs: bool) {
+fn compare(title: &str, texts: &[(&str, String)], ours: bool, theirs: bool) {
+    let mut cases = Cases::default();
     let scratch = Scratch::new();
     let actool = host::find_tool("actool");
     for (name, text) in texts {
         let file = scratch.write("manifest", text);
         let ran = validate(&host::program(), &file);
         assert_eq!(ran.succeeded(), ours, "{name}: {text}\n{ran:?}");
+        cases.add(name, &verdict(ran, &file));
         if let Some(actool) = &actool {
             // It stops with a panic at some faults, which also counts as no.
             let ran = validate(actool, &file);
             assert_eq!(ran.succeeded(), theirs, "{name}: {text}\n{ran:?}");
         }
     }
+    cases.as_written(title);
     if actool.is_none() {
         host::skipped("the other half needs `actool`; see `cargo xtask setup`");
     }
@@ -67,6 +78,7 @@ fn compare(texts: &[(&str, String)], ours: bool, theirs: bool) {
 fn both_refuse_manifests_that_break_the_specification() {
     let long = "9".repeat(30);
     compare(
+        "both refuse manifests that break the specification",
         &[
             ("no JSON", "asdf".into()),
             ("HTML", "<html></html>".into()),
@@ -271,6 +283,7 @@ fn both_refuse_manifests_that_break_the_specification() {
 #[test]
 fn both_accept_manifests_that_keep_the_specification() {
     compare(
+        "both accept manifests that keep the specification",
         &[
             ("the least", image("")),
             ("blanks around it", format!("\n {}\n\n", image(""))),
@@ -374,6 +387,7 @@ fn both_accept_manifests_that_keep_the_specification() {
 #[test]
 fn what_only_the_specification_refuses_is_refused() {
     compare(
+        "what only the specification refuses is refused",
         &[
             // The grammar of names has no doubled separators; `..` is one.
             ("doubled separator", image("").replace("com/", "com//")),
@@ -469,6 +483,7 @@ fn what_only_the_specification_refuses_is_refused() {
 #[test]
 fn what_only_the_reference_implementation_refuses_is_accepted() {
     compare(
+        "what only the reference implementation refuses is accepted",
         &[
             // The specification lets executors ignore what they do not know.
             ("unknown isolator", isolator("resource/ponies", "{}")),
@@ -494,23 +509,19 @@ fn every_file_gets_its_line_and_warnings_go_elsewhere() {
         .arg("validate")
         .args([&sound, &bad, &none, &odd])
         .run();
-    let [sound, odd, bad, none] = [sound, odd, bad, none].map(|path| path.display().to_string());
     ran.exits(1)
-        .says(&format!(
-            "{sound} OK\n\
-             {bad} NOT OK: field `name`: `Example.com/app` is not an AC Identifier: `E` is not allowed\n\
-             {none} NOT OK: cannot read it: No such file or directory\n\
-             {odd} OK\n"
-        ))
-        .complains(&format!(
-            "launcher: {bad}: hint: `example.com/app` would be one\n\
-             launcher: {odd}: field `comment` is unknown and ignored\n"
-        ));
+        .naming("SOUND", &sound)
+        .naming("BAD", &bad)
+        .naming("NONE", &none)
+        .naming("ODD", &odd)
+        .says_as("what is said of every file")
+        .complains_as("what is said elsewhere");
 }
 
 #[test]
 fn without_files_it_is_used_wrongly() {
-    call(&host::program()).arg("validate").run().exits(2);
+    let ran = call(&host::program()).arg("validate").run();
+    ran.exits(2).complains_as("no files");
 }
 
 #[test]
@@ -518,8 +529,8 @@ fn a_named_pipe_does_not_hang_it() {
     let scratch = Scratch::new();
     let pipe = scratch.join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
-    validate(&host::program(), &pipe).exits(1).says(&format!(
-        "{} NOT OK: it is neither a file nor a directory\n",
-        pipe.display()
-    ));
+    validate(&host::program(), &pipe)
+        .exits(1)
+        .naming("PIPE", &pipe)
+        .says_as("a named pipe");
 }

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Said, Table, UUID};
+use super::{Said, Table, UUID, expected};
 use crate::cgroups;
 use crate::host::{self, Scratch, launcher};
 
@@ -20,7 +20,8 @@ const PAUSED: &str = "5e3f1c74-70c5-4f0a-8a7e-0d8d1f1f6b04";
 /// the ID of the probe's image, and `SHORT` for what is shown of that.
 #[derive(Clone, Copy)]
 pub(super) enum Step<'t> {
-    /// `launcher WORDS`: status, standard output, standard error.
+    /// `launcher WORDS`: status, standard output, and under which title its
+    /// standard error stands among the messages, if there is any.
     Do(&'t str, i32, Said<'t>, &'t str),
     /// `launcher WORDS` is called until it says this.
     Until(&'t str, &'t str),
@@ -60,9 +61,10 @@ pub(super) fn check(stories: &[Story<'_>]) {
     assert!(wrong.is_empty(), "stories that are not so:\n{wrong}");
 }
 
+#[track_caller]
 fn take(table: &Table, step: &Step<'_>) -> Result<(), String> {
     match step {
-        Step::Do(line, status, said, complained) => {
+        Step::Do(line, status, said, title) => {
             let ran = table.launch(&[], &filled(line));
             let fits = match said {
                 Said::Is(text) => ran.stdout == of(table, text),
@@ -72,8 +74,9 @@ fn take(table: &Table, step: &Step<'_>) -> Result<(), String> {
                 }
                 Said::Lacks(text) => ran.stdout.lines().all(|each| each != *text),
             };
-            let complained = of(table, complained);
-            match fits && ran.exited() == Some(*status) && ran.stderr == complained {
+            let told = anonymous(&table.anonymous(&ran.stderr));
+            let complained = expected(title, &told);
+            match fits && ran.exited() == Some(*status) && told == complained {
                 true => Ok(()),
                 false => Err(format!(
                     "{line}: expected {status} and {complained:?}, got {ran:#?}"
@@ -155,6 +158,14 @@ pub(super) fn filled(text: &str) -> String {
     let text = text.replace("LIMITED", LIMITED).replace("PAUSED", PAUSED);
     let text = text.replace("IMAGE", id);
     text.replace("SHORT", &short)
+}
+
+/// What was said, with the words that stand for UUIDs and the image.
+fn anonymous(text: &str) -> String {
+    let id = image();
+    let text = text.replace(UUID, "ONE").replace(OTHER, "OTHER");
+    let text = text.replace(LIMITED, "LIMITED").replace(PAUSED, "PAUSED");
+    text.replace(id, "IMAGE").replace(&id[..39], "SHORT")
 }
 
 /// The ID of the probe's image.

@@ -73,7 +73,7 @@ fn files_of_the_image_and_of_volumes_are_read_and_written_to() {
              -- --read-file /dir1/file",
             0,
             Is("host\n"),
-            "launcher: volume `v` hides what the image of app `app` has in `/dir1`\n",
+            "what a volume hides",
         ),
         (
             "a volume over what the image has there, without an overlay",
@@ -81,7 +81,7 @@ fn files_of_the_image_and_of_volumes_are_read_and_written_to() {
              --mount volume=v,target=/dir1 -- --read-file /dir1/file",
             0,
             Is("host\n"),
-            "launcher: volume `v` hides what the image of app `app` has in `/dir1`\n",
+            "what a volume hides",
         ),
         (
             "a target that is not absolute begins at the root",
@@ -129,7 +129,7 @@ fn files_of_the_image_and_of_volumes_are_read_and_written_to() {
             "--volume v,kind=host,source=HERE/v app.aci --mount volume=v,target=/sys",
             125,
             Is(""),
-            "launcher: cannot mount volume `v` on `/sys` of app `app`: every app has its own there\n",
+            "a place of our own",
         ),
     ];
     let table = Table::new(&[
@@ -209,8 +209,7 @@ fn what_is_not_there_is_made() {
             "point.aci --exec /probe -- --write-file /deep/er/data/x x --list /deep/er/data",
             0,
             Is("write /deep/er/data/x: ok\nx\n"),
-            "launcher: app `point` wants a volume `v` on `/deep/er/data` and gets an empty one, \
-             which is removed with the pod\n",
+            "a mount point without a volume",
         ),
         (
             "targets deep in what is not there, side by side",
@@ -226,30 +225,28 @@ fn what_is_not_there_is_made() {
             "--volume v,kind=host,source=HERE/none BUSYBOX --mount volume=v,target=/v",
             125,
             Is(""),
-            "launcher: volume `v`: cannot use `HERE/none`: No such file or directory\n",
+            "no such source",
         ),
         (
             "two volumes of one name",
             "--volume v,kind=empty --volume v,kind=empty BUSYBOX --mount volume=v,target=/v",
             125,
             Is(""),
-            "launcher: there are two volumes `v`\n",
+            "two volumes of one name",
         ),
         (
             "a volume that there is not",
             "BUSYBOX --mount volume=v,target=/v",
             125,
             Is(""),
-            "launcher: app `busybox` mounts volume `v`, which there is not\n\
-             hint: `--volume v,kind=empty` makes an empty one\n",
+            "no such volume",
         ),
         (
             "a volume that no app mounts",
             "--volume v,kind=empty BUSYBOX -- -c true",
             125,
             Is(""),
-            "launcher: no app mounts volume `v`\n\
-             hint: `--mount volume=v,target=PATH` behind an image does\n",
+            "a volume that no app mounts",
         ),
     ];
     let point = pointed(r#"{"name": "v", "path": "/deep/er/data"}"#);
@@ -285,7 +282,7 @@ fn links_lead_a_target_nowhere_but_into_the_apps_own_root() {
         "--volume v,kind=empty app.aci --mount volume=v,target=/dangling",
         125,
         Is(""),
-        "launcher: cannot make the directory `/dangling`: File exists\n",
+        "what fails inside",
     )];
     table.check(BOTH, CASES);
 }

@@ -64,35 +64,20 @@ impl Target {
         ran
     }
 
-    /// Fails unless the image is refused for this reason.
+    /// Fails unless the image is refused; what is said of it is the caller's to check.
+    #[must_use]
     #[track_caller]
-    fn refuses(&self, bytes: &[u8], reason: &str) {
-        let file = self.scratch.join("image.aci");
-        let image = format!("image `{}` is not valid", file.display());
-        self.fails(bytes, &format!("{image}: {reason}"));
-    }
-
-    /// Fails unless the kernel refuses to store the image, for this reason.
-    #[track_caller]
-    fn refuses_to_store(&self, bytes: &[u8], reason: &str) {
-        let file = self.scratch.join("image.aci");
-        let image = format!("cannot store image `{}`", file.display());
-        self.fails(bytes, &format!("{image}: {reason}"));
-    }
-
-    #[track_caller]
-    fn fails(&self, bytes: &[u8], text: &str) {
-        let text = format!("launcher: {text}\n");
-        self.store(bytes).exits(OURS).says("").complains(&text);
+    fn refuses(&self, bytes: &[u8]) -> Ran {
+        let ran = self.store(bytes).exits(OURS).says("");
         assert_eq!(names(&self.dir().join("images")), [""; 0]);
+        ran.naming("FILE", self.scratch.join("image.aci"))
     }
 
     /// Fails unless the image is refused, for whatever reason, and that is said.
     #[track_caller]
     fn fails_somehow(&self, bytes: &[u8]) {
-        let ran = self.store(bytes).exits(OURS).says("");
+        let ran = self.refuses(bytes);
         assert!(ran.stderr.starts_with("launcher: "), "{ran:?}");
-        assert_eq!(names(&self.dir().join("images")), [""; 0]);
     }
 
     /// Fails unless the image is stored; returns its unpacked tree.
@@ -113,10 +98,11 @@ impl Target {
     }
 }
 
-/// An attack that is refused for a reason.
+/// An attack that is refused.
+#[must_use]
 #[track_caller]
-fn refused(image: Aci, reason: &str) {
-    Target::new().refuses(&image.bytes(), reason);
+fn refused(image: Aci) -> Ran {
+    Target::new().refuses(&image.bytes())
 }
 
 /// All that can be seen of a directory: names, modes, owners, sizes, times.

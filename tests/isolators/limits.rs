@@ -58,9 +58,9 @@ fn a_device_can_be_used_as_its_option_says() {
 fn what_is_no_device_is_given_to_nobody() {
     require_root!();
     let ran = probe(&["--device", "/dev/shm"], &[]).exits(125);
-    ran.complains("launcher: `--device`: every app has a `/dev/shm` of its own\n");
+    ran.complains_as("what every app has of its own");
     let ran = probe(&["--device", "/dev/no-such"], &[]).exits(125);
-    ran.complains("launcher: cannot use the device `/dev/no-such`: No such file or directory\n");
+    ran.complains_as("a device that is not there");
 }
 
 // --- limits ---

@@ -134,9 +134,11 @@ fn what_is_mounted_in_a_pod_is_not_emptied() {
             .args(words)
             .run()
     };
-    inside(&["rm", &uuid]).exits(1).says("").complains(&format!(
-        "launcher: cannot remove pod `{uuid}`: Device or resource busy\n"
-    ));
+    inside(&["rm", &uuid])
+        .exits(1)
+        .says("")
+        .naming("UUID", &uuid)
+        .complains_as("what is mounted in a pod is not emptied");
     assert_eq!(
         fs::read_to_string(precious.join("file")).unwrap(),
         "precious"

@@ -45,23 +45,29 @@ impl Life {
     /// `launcher export WORDS UUID FILE`; gives the file, which is new.
     #[track_caller]
     pub(crate) fn export(&self, words: &[&str], uuid: &str) -> PathBuf {
-        let (file, _) = self.exported(words, uuid, "");
+        let (file, _) = self.exported(words, uuid);
         file
     }
 
-    /// The same; `complaint` is what it says besides. Gives the ID, too.
+    /// The same, and its ID.
     #[track_caller]
-    fn exported(&self, words: &[&str], uuid: &str, complaint: &str) -> (PathBuf, String) {
+    fn exported(&self, words: &[&str], uuid: &str) -> (PathBuf, String) {
+        let (file, ran) = self.try_export(words, uuid);
+        (file, ran.complains("").stdout.trim_end().to_owned())
+    }
+
+    /// The same, whatever it complains of: its ID is on standard output.
+    #[track_caller]
+    fn try_export(&self, words: &[&str], uuid: &str) -> (PathBuf, Ran) {
         let mut names = (0..).map(|number| self.0.join(&format!("export-{number}.aci")));
         let file = names.find(|file| !file.exists()).unwrap();
         let words = [&["export"], words, &[uuid, file.to_str().unwrap()]].concat();
-        let ran = self.run(&words).exits(0).complains(complaint);
-        let id = ran.stdout.trim_end().to_owned();
+        let ran = self.run(&words).exits(0);
         // It is what the launcher itself says of the archive.
         self.run(&["fetch", "--full", file.to_str().unwrap()])
             .exits(0)
-            .says(&format!("{id}\n"));
-        (file, id)
+            .says(&ran.stdout);
+        (file, ran)
     }
 
     /// Runs a script on an image.

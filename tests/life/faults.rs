@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::{Life, child, kill};
+use crate::golden::Cases;
 
 const UUID: &str = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0";
 
@@ -67,7 +68,7 @@ fn a_pod_whose_inner_init_was_killed_before_its_apps_ran_says_so() {
             .run()
             .exits(137)
             .says("")
-            .complains("launcher: cannot start the pod: its init was killed\n");
+            .complains_as("a pod whose inner init was killed before its apps ran says so");
         assert_eq!(life.pods(), [""; 0]);
     }
 }
@@ -183,20 +184,18 @@ fn no_process_is_signalled_that_only_has_the_number() {
         let lock = rustix::fs::open(&path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let lock = lock.unwrap();
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
-        for (verb, what) in [("stop", "stop"), ("kill", "kill")] {
-            life.run(&[verb, UUID])
-                .exits(1)
-                .says("")
-                .complains(&format!(
-                    "launcher: cannot {what} pod `{UUID}`: its process cannot be seen from here\n"
-                ));
+        let mut cases = Cases::default();
+        for verb in ["stop", "kill"] {
+            let ran = life.run(&[verb, UUID]).exits(1).says("");
+            cases.add(verb, &ran.told());
         }
+        cases.as_written("a process that cannot be seen");
         unlock(&lock);
         assert_eq!(life.state(UUID), "aborted");
         life.run(&["stop", UUID])
             .exits(0)
             .says("")
-            .complains(&format!("launcher: pod `{UUID}` is over already\n"));
+            .complains_as("of a pod that is over");
         assert!(other.try_wait().unwrap().is_none(), "it was killed");
     }
     other.kill().unwrap();
@@ -215,9 +214,7 @@ fn who_waits_until_it_is_ready_is_woken_by_the_report_or_by_the_end() {
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
         let mut late = life.run(&["status", "--wait-ready=0s", UUID]).exits(1);
         late.stdout.clear();
-        late.complains(&format!(
-            "launcher: not all apps of pod `{UUID}` have been started yet\n"
-        ));
+        late.complains_as("while not all apps run");
         let waiter = life.call(&["status", "--wait-ready", UUID]).start();
         std::thread::sleep(std::time::Duration::from_millis(100));
         if ready {
@@ -228,9 +225,7 @@ fn who_waits_until_it_is_ready_is_woken_by_the_report_or_by_the_end() {
             unlock(&lock);
             let ran = waiter.end().exits(1);
             assert!(ran.stdout.starts_with("state=aborted\n"), "{}", ran.stdout);
-            ran.complains(&format!(
-                "launcher: pod `{UUID}` is over, and not all of its apps were started\n"
-            ));
+            ran.complains_as("when not all apps have run");
         }
     }
 }
@@ -257,11 +252,8 @@ fn records_that_were_cut_short_hide_no_pod() {
     let other = life.waiting(&[]);
     let ran = life.run(&["list", "--no-legend"]).exits(1);
     assert!(ran.stdout.starts_with(&other[..8]), "{}", ran.stdout);
-    assert!(
-        ran.stderr.ends_with("launcher: one pod cannot be listed\n"),
-        "{}",
-        ran.stderr
-    );
+    ran.naming("UUID", &uuid)
+        .complains_as("a manifest that was cut short");
     life.run(&["stop", &other]).exits(0);
     life.run(&["rm", &uuid]).exits(0).complains("");
     life.leaves_nothing();

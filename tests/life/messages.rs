@@ -1,6 +1,7 @@
-//! What is wrong, with the whole text that is shown.
+//! What can be wrong, and what is said of it.
 
 use super::Life;
+use crate::golden::{self, Cases, line};
 
 const VERBS: [&str; 8] = [
     "status",
@@ -22,29 +23,21 @@ fn pods_that_are_not_there_or_not_alone_are_named() {
         life.run(&["prepare", "--uuid", &uuid, "PROBE"]).exits(0);
     }
     for verb in VERBS {
-        for (word, said) in [
-            ("", "the UUID of a pod is empty"),
-            (
-                "fff",
-                "there is no pod `fff`\nhint: `launcher list` lists all pods",
-            ),
-            (
-                "ABCD",
-                "several pods begin with `ABCD`\nhint: give more digits",
-            ),
+        for (word, title) in [
+            ("", "an empty UUID"),
+            ("fff", "a pod that is not there"),
+            ("ABCD", "several pods that begin so"),
+            ("--uuid-file=/no/such", "a file of a UUID that is not there"),
         ] {
             life.run(&[verb, word])
                 .exits(1)
                 .says("")
-                .complains(&format!("launcher: {said}\n"));
+                .complains_as(title);
         }
-        life.run(&[verb, "--uuid-file=/no/such"])
-            .exits(1)
+        life.run(&[verb])
+            .exits(2)
             .says("")
-            .complains("launcher: cannot read the UUID of `/no/such`: No such file or directory\n");
-        life.run(&[verb]).exits(2).says("").complains(
-            "launcher: the UUID of a pod is missing\nhint: `launcher list` lists all pods\n",
-        );
+            .complains_as("no UUID at all");
     }
     assert_eq!(life.pods().len(), 2);
 }
@@ -58,80 +51,41 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
         .exits(0)
         .stdout;
     let prepared = prepared.trim_end();
+    const TAKEN: &str = "abcdef124b5a49788796a5b4c3d2e1f1";
     let running = life.waiting(&["--name", "r"]);
-    for (words, said) in [
-        (
-            &["pause", "p"][..],
-            format!("cannot pause pod `{prepared}`: it does not run, but is prepared"),
-        ),
-        (
-            &["resume", "p"],
-            format!("cannot resume pod `{prepared}`: it does not run, but is prepared"),
-        ),
-        (
-            &["stats", "p"],
-            format!("cannot measure pod `{prepared}`: it does not run, but is prepared"),
-        ),
-        (
-            &["stop", "p"],
-            format!("cannot stop pod `{prepared}`: it does not run, but is prepared"),
-        ),
-        (
-            &["kill", "p"],
-            format!("cannot kill pod `{prepared}`: it does not run, but is prepared"),
-        ),
-        (
-            &["kill", "--signal=USR1", "p"],
-            format!("cannot signal pod `{prepared}`: it does not run, but is prepared"),
-        ),
-        (
-            &["logs", "p"],
-            format!("pod `{prepared}` has no log: it was not run with `--detach`"),
-        ),
-        (
-            &["rm", "r"],
-            format!(
-                "cannot remove pod `{running}`: it runs\n\
-                 hint: `launcher stop` ends it, and `--force` kills it"
-            ),
-        ),
-        (
-            &["prepare", "--name", "p", "PROBE"],
-            format!("pod `{prepared}` is called `p` already"),
-        ),
-        (
-            &["prepare", "--name", "r", "PROBE"],
-            format!("pod `{running}` is called `r` already"),
-        ),
-        (
-            &[
-                "prepare",
-                "--name",
-                "abcdef124b5a49788796a5b4c3d2e1f1",
-                "PROBE",
-            ],
-            "`abcdef124b5a49788796a5b4c3d2e1f1` is a UUID and no name".to_owned(),
-        ),
+    let mut cases = Cases::default();
+    for words in [
+        &["pause", "p"][..],
+        &["resume", "p"],
+        &["stats", "p"],
+        &["stop", "p"],
+        &["kill", "p"],
+        &["kill", "--signal=USR1", "p"],
+        &["logs", "p"],
+        &["rm", "r"],
+        &["prepare", "--name", "p", "PROBE"],
+        &["prepare", "--name", "r", "PROBE"],
+        &["prepare", "--name", TAKEN, "PROBE"],
     ] {
-        life.run(words)
-            .exits(1)
-            .says("")
-            .complains(&format!("launcher: {said}\n"));
+        let ran = life.run(words).exits(1).says("");
+        let ran = ran.naming("PREPARED", prepared).naming("RUNNING", &running);
+        cases.add(line(words), &ran.told());
     }
+    cases.as_written("what a pod is not in the state for");
     let ran = life.run(&["status", "--wait", "p"]).exits(1);
     assert!(ran.stdout.starts_with("state=prepared\n"), "{}", ran.stdout);
-    ran.complains(&format!(
-        "launcher: pod `{prepared}` does not run: it is prepared\n\
-         hint: `launcher run-prepared` runs a prepared pod\n"
-    ));
+    ran.naming("UUID", prepared)
+        .complains_as("waiting for what does not run");
     let ran = life.run(&["status", "--wait=0s", "r"]).exits(1);
     assert!(ran.stdout.starts_with("state=running\n"), "{}", ran.stdout);
-    ran.complains(&format!("launcher: pod `{running}` is not over yet\n"));
+    ran.naming("UUID", &running)
+        .complains_as("waiting no longer");
     life.run(&["stop", "r"]).exits(0);
     for verb in ["kill", "pause", "resume", "stats"] {
         life.run(&[verb, "r"])
             .exits(1)
-            .complains(&format!("launcher: pod `{running}` is over already\n"));
+            .naming("UUID", &running)
+            .complains_as("what takes a pod that runs, of one that is over");
     }
     // A name is free again when its pod is over; then two have had it.
     let again = life.waiting(&["--name", "r"]);
@@ -140,7 +94,7 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
         .says(&format!("stopped {again}\n"));
     life.run(&["status", "r"])
         .exits(1)
-        .complains("launcher: several pods are called `r`\nhint: give the UUID of one\n");
+        .complains_as("a name that two pods have");
     life.leaves_nothing();
 }
 
@@ -163,27 +117,20 @@ fn logs_that_there_are_not_are_not_silently_empty() {
     let own = life.detach(&["--plan", &life.0.write("plan", plan).display().to_string()]);
     life.run(&["status", "--wait", &own]).exits(0);
     let logged = over(&["--name=logged"]);
-    for (words, said) in [
-        (
-            &["logs", &silent][..],
-            format!("pod `{silent}` has no log: it was run with `--log=none`"),
-        ),
-        (
-            &["logs", &own],
-            format!("pod `{own}` has no log: its plan says itself where its apps write"),
-        ),
+    for (words, uuid, title) in [
+        (&["logs", &silent][..], &silent, "no log was wanted"),
+        (&["logs", &own], &own, "a plan of somebody's own"),
         (
             &["logs", "--app=d\x1b", "logged"],
-            format!(
-                "pod `{logged}` has no log of an app `d\\u{{1b}}`\n\
-                 hint: it has that of `probe`"
-            ),
+            &logged,
+            "the log of no app",
         ),
     ] {
         life.run(words)
             .exits(1)
             .says("")
-            .complains(&format!("launcher: {said}\n"));
+            .naming("UUID", uuid)
+            .complains_as(title);
     }
     life.leaves_nothing();
 }
@@ -206,9 +153,7 @@ fn the_uuid_of_a_pod_that_is_kept_is_taken() {
         ])
     };
     run().exits(0);
-    run()
-        .exits(125)
-        .complains(&format!("launcher: pod `{UUID}` exists already\n"));
+    run().exits(125).complains_as("a UUID that is taken");
     life.run(&["rm", UUID]).exits(0);
     run().exits(0);
     life.leaves_nothing();
@@ -234,132 +179,67 @@ fn what_cannot_be_exported_is_said() {
     let copied = keep(&["copied", "--no-overlay", "BUSYBOX", "--", "-c", "true"]);
     let running = life.waiting(&["--name", "running"]);
     let there = life.0.write("there.aci", "what was there");
-    let there = there.to_str().unwrap();
-    let link = life.0.join("link.aci");
-    std::os::unix::fs::symlink(there, &link).unwrap();
-    let link = link.to_str().unwrap();
+    std::os::unix::fs::symlink(&there, life.0.join("link.aci")).unwrap();
     let here = life.0.path().to_str().unwrap();
-    for (words, status, said) in [
-        (
-            &["export"][..],
-            2,
-            "the UUID of a pod is missing\nhint: `launcher list` lists all pods".to_owned(),
-        ),
-        (
-            &["export", "one"],
-            2,
-            "a file is missing\nhint: `-` is the standard output".to_owned(),
-        ),
-        (
-            &["export", "--app=", "one", "x"],
-            2,
-            "`--app` needs a value".to_owned(),
-        ),
-        (
-            &["export", "fff", "x"],
-            1,
-            "there is no pod `fff`\nhint: `launcher list` lists all pods".to_owned(),
-        ),
-        (
-            &["export", "two", "x"],
-            1,
-            format!(
-                "pod `{two}` has several apps: `a`, `b`\n\
-                 hint: `--app=NAME` says which of them is meant"
-            ),
-        ),
-        (
-            &["export", "--app=c", "two", "x"],
-            1,
-            format!("pod `{two}` has no app `c`\nhint: it has `a`, `b`"),
-        ),
-        (
-            &["export", "running", "x"],
-            1,
-            format!(
-                "cannot export pod `{running}`: it runs\n\
-                 hint: `launcher stop` ends it; it is kept if it was run with --keep or --detach"
-            ),
-        ),
-        (
-            &["export", "one", there],
-            1,
-            format!("cannot write `{there}`: it exists already\nhint: `--overwrite` replaces it"),
-        ),
-        (
-            &["export", "one", here],
-            1,
-            format!("cannot write `{here}`: it exists already\nhint: `--overwrite` replaces it"),
-        ),
-        (
-            &["export", "--overwrite", "one", here],
-            1,
-            format!("cannot write `{here}`: it is no regular file"),
-        ),
-        (
-            &["export", "--overwrite", "one", link],
-            1,
-            format!("cannot write `{link}`: it is no regular file"),
-        ),
-        (
-            &["export", "one", "/none/x.aci"],
-            1,
-            "cannot write `/none/x.aci`: No such file or directory".to_owned(),
-        ),
-        (
-            &["export", "one", ".."],
-            1,
-            "cannot write `..`: it has no name".to_owned(),
-        ),
+    let mut cases = Cases::default();
+    for (words, status) in [
+        (&["export"][..], 2),
+        (&["export", "one"], 2),
+        (&["export", "--app=", "one", "x"], 2),
+        (&["export", "fff", "x"], 1),
+        (&["export", "two", "x"], 1),
+        (&["export", "--app=c", "two", "x"], 1),
+        (&["export", "running", "x"], 1),
+        (&["export", "one", "HERE/there.aci"], 1),
+        (&["export", "one", "HERE"], 1),
+        (&["export", "--overwrite", "one", "HERE"], 1),
+        (&["export", "--overwrite", "one", "HERE/link.aci"], 1),
+        (&["export", "one", "/none/x.aci"], 1),
+        (&["export", "one", ".."], 1),
     ] {
-        let ran = life.call(words).dir(life.0.path()).run();
-        ran.exits(status)
-            .says("")
-            .complains(&format!("launcher: {said}\n"));
+        let words: Vec<_> = words
+            .iter()
+            .map(|word| word.replace("HERE", here))
+            .collect();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let ran = life.call(&words).dir(life.0.path()).run();
+        let ran = ran.exits(status).says("").naming("HERE", here);
+        let ran = ran.naming("TWO", &two).naming("RUNNING", &running);
+        cases.add(line(&words).replace(here, "HERE"), &ran.told());
     }
+    cases.as_written("what cannot be exported");
     assert_eq!(std::fs::read_to_string(there).unwrap(), "what was there");
     assert!(!life.0.join("x").exists());
     // With files of a pod, or of the store, that somebody took away.
-    let said = |uuid: &str, what: &str| {
+    let pod = |uuid: &str| life.dir().join("pods/exited").join(uuid);
+    let manifest = std::fs::read_to_string(pod(&one).join("pod")).unwrap();
+    let (_, id) = manifest.split_once("sha512-").unwrap();
+    let id = &id[..128];
+    let said = |uuid: &str, title: &str| {
         life.run(&["export", uuid, "/dev/shm/none"])
             .exits(1)
             .says("")
-            .complains(&format!("launcher: {what}\n"));
+            .naming("DIR", life.dir())
+            .naming("ID", id)
+            .naming("UUID", uuid)
+            .complains_as(title);
     };
-    let pod = |uuid: &str| life.dir().join("pods/exited").join(uuid);
-    let of = |uuid: &str| format!("cannot export app `busybox` of pod `{uuid}`");
     let rootfs = pod(&copied).join("apps/busybox/rootfs");
     std::fs::remove_dir_all(rootfs).unwrap();
-    let what = "cannot open its root file system: No such file or directory";
-    said(&copied, &format!("{}: {what}", of(&copied)));
+    said(&copied, "without the root that it has of its own");
     let plan = "plan 1\napp busybox\nprocess\nmain 1 /bin/sh\n";
     std::fs::write(pod(&copied).join("plan"), plan).unwrap();
-    let what = "its plan does not say what its root file system was made of";
-    said(&copied, &format!("{}: {what}", of(&copied)));
+    said(&copied, "with a plan that makes no root");
     std::fs::write(pod(&copied).join("plan"), "plan 2\n").unwrap();
-    let what = "cannot read its plan: word 1 of the plan (`2`): the version must be 1";
-    said(&copied, &format!("{}: {what}", of(&copied)));
-    let manifest = std::fs::read_to_string(pod(&one).join("pod")).unwrap();
-    let (_, id) = manifest.split_once("sha512-").unwrap();
-    let image = life
-        .dir()
-        .join("images")
-        .join(format!("sha512-{}", &id[..128]));
+    said(&copied, "with a plan that is none");
+    let image = life.dir().join("images").join(format!("sha512-{id}"));
     let rootfs = image.join("rootfs");
     std::fs::rename(&rootfs, image.join("aside")).unwrap();
-    let what = format!(
-        "cannot open `{}`: No such file or directory",
-        rootfs.display()
-    );
-    said(&one, &format!("{}: {what}", of(&one)));
+    said(&one, "without the root of its image");
     std::fs::rename(&image, life.0.join("image")).unwrap();
-    let what = format!("image `sha512-{}` was removed", &id[..128]);
-    said(&one, &format!("{}: {what}", of(&one)));
+    said(&one, "without its image");
     std::fs::remove_file(pod(&one).join("pod")).unwrap();
-    said(
-        &one,
-        &format!("pod `{one}` has no manifest: it was run from a plan"),
-    );
+    said(&one, "without its manifest");
     life.run(&["stop", "running"]).exits(0);
     life.leaves_nothing();
 }
@@ -381,11 +261,12 @@ fn what_is_not_prepared_to_the_end_is_not_exported() {
     assert!(!ran.succeeded(), "{ran:?}");
     let pods = life.pods();
     let uuid = pods[0].strip_prefix("prepare/").unwrap();
-    let refused = |why: &str| {
+    let refused = |title: &str| {
         life.run(&["export", uuid, "/dev/shm/none"])
             .exits(1)
             .says("")
-            .complains(&format!("launcher: cannot export pod `{uuid}`: {why}\n"));
+            .naming("UUID", uuid)
+            .complains_as(title);
     };
     refused("whoever prepared it was killed");
     let pod = std::fs::File::open(life.dir().join("pods").join(&pods[0])).unwrap();
@@ -402,19 +283,20 @@ fn a_terminal_is_no_place_for_an_image() {
     let life = Life::new();
     let uuid = life.run(&["prepare", "PROBE"]).exits(0).stdout;
     let (program, dir) = (crate::host::program(), life.dir());
-    let line = format!(
+    let command = format!(
         "{} --dir {} export {} -",
         program.display(),
         dir.display(),
         uuid.trim_end()
     );
-    crate::host::call(&script)
-        .args(["-qec", &line, "/dev/null"])
+    let ran = crate::host::call(&script)
+        .args(["-qec", &command, "/dev/null"])
         .run()
-        .exits(1)
-        .says(
-            "launcher: an image is nothing for a terminal\r\n\
-             hint: name a file, or pass it on to another program\r\n",
-        );
+        .exits(1);
+    golden::as_written(
+        "the terminal",
+        "a terminal is no place for an image",
+        &ran.stdout.replace("\r\n", "\n"),
+    );
     life.leaves_nothing();
 }

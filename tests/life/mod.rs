@@ -16,7 +16,7 @@ mod listed;
 mod logs;
 /// Logs that are kept in memory.
 mod memory;
-/// What is wrong, with the whole text that is shown.
+/// What can be wrong, and what is said of it.
 mod messages;
 /// Pods that are paused.
 mod paused;
@@ -95,6 +95,12 @@ impl Life {
         let uuid = self.detach(&words);
         self.until_it_logs(&uuid, "waiting\n");
         uuid
+    }
+
+    /// Tells whether a pod can be limited so here: such a pod can be planned.
+    pub(crate) fn limits(&self, options: &[&str]) -> bool {
+        let words = [&["plan", "PROBE"], options].concat();
+        self.run(&words).succeeded()
     }
 
     /// A pod that does not care for being asked to end.

@@ -13,21 +13,17 @@ use crate::host::{Ran, rounds};
 const FEW: usize = 6;
 
 /// What may be said of a pod that somebody else has removed, or is about to.
-fn lost(uuid: &str) -> [String; 3] {
-    [
-        format!("launcher: pod `{uuid}` was removed meanwhile\n"),
-        format!("launcher: there is no pod `{uuid}`\nhint: `launcher list` lists all pods\n"),
-        format!("launcher: cannot remove pod `{uuid}`: it is in use\n"),
-    ]
-}
+const LOST: &str = "what somebody else removes";
 
-/// How many did not have to say one of these.
+/// How many did not have to say one of what stands under a title.
 #[track_caller]
-fn winners(all: &[Ran], lost: &[String]) -> usize {
+fn winners(all: Vec<Ran>, uuid: &str, title: &str) -> usize {
     let mut winners = 0;
     for ran in all {
-        winners += usize::from(ran.succeeded());
-        assert!(ran.succeeded() || lost.contains(&ran.stderr), "{ran:?}");
+        match ran.succeeded() {
+            true => winners += 1,
+            false => ran.naming("UUID", uuid).complains_as_one_of(title),
+        }
     }
     winners
 }
@@ -87,14 +83,17 @@ fn killing_beside_the_end_loses_no_status() {
         let pid = life.pid(&uuid);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         thread::sleep(Duration::from_millis(round as u64 % 20));
-        let killed = life.run(&["kill", &uuid]).says("");
-        let over = format!("launcher: pod `{uuid}` is over already\n");
-        assert!(killed.succeeded() || killed.stderr == over, "{killed:?}");
+        let ran = life.run(&["kill", &uuid]).says("");
+        let killed_it = ran.succeeded();
+        if !killed_it {
+            ran.naming("UUID", &uuid)
+                .complains_as_one_of("killing what is over");
+        }
         life.run(&["status", "--wait", &uuid]).exits(0);
         assert_eq!(life.state(&uuid), "exited");
         let status = life.status(&uuid, "status");
         // What was killed before it could tell has that status.
-        let was_killed = killed.succeeded() && status.as_deref() == Some("137");
+        let was_killed = killed_it && status.as_deref() == Some("137");
         assert!(
             was_killed || status == life.status(&uuid, "app-probe"),
             "{status:?}"
@@ -112,7 +111,7 @@ fn of_many_who_remove_a_pod_one_does() {
         let uuid = uuid.trim_end();
         let removing: Vec<_> = (0..4).map(|_| life.call(&["rm", uuid]).start()).collect();
         let all: Vec<_> = removing.into_iter().map(|one| one.end()).collect();
-        assert_eq!(winners(&all, &lost(uuid)), 1, "{all:?}");
+        assert_eq!(winners(all, uuid, LOST), 1);
         assert_eq!(life.pods(), [""; 0]);
     }
 }
@@ -180,11 +179,13 @@ fn of_many_who_want_one_name_one_gets_it() {
         for verb in [&["prepare"][..], &["run", "--detach"]] {
             let words = ["--name", "web", "PROBE", "--", "--sleep", "600"];
             let all = all(&[verb, &words].concat());
-            let winners = all.iter().filter(|ran| ran.succeeded()).count();
-            assert_eq!(winners, 1, "{all:?}");
-            for ran in all.iter().filter(|ran| !ran.succeeded()) {
-                let end = "` is called `web` already\n";
-                assert!(ran.stderr.ends_with(end), "{ran:?}");
+            let (winners, losers): (Vec<_>, Vec<_>) = all.into_iter().partition(Ran::succeeded);
+            let [winner] = &winners[..] else {
+                panic!("not one of them has the name: {winners:?}");
+            };
+            for ran in losers {
+                ran.naming("UUID", winner.stdout.trim_end())
+                    .complains_as("a name that is taken");
             }
             life.run(&["rm", "--force", "web"]).exits(0).complains("");
         }
@@ -203,15 +204,8 @@ fn of_many_who_run_a_prepared_pod_one_does() {
             .map(|_| life.call(&["run-prepared", uuid]).start())
             .collect();
         let all: Vec<_> = all.into_iter().map(|one| one.end()).collect();
-        let lost = [
-            format!("launcher: cannot run pod `{uuid}`: it is in use\n"),
-            format!("launcher: pod `{uuid}` was run or removed meanwhile\n"),
-            format!(
-                "launcher: there is no prepared pod `{uuid}`\n\
-                 hint: `launcher prepare` prints the UUID of the pod that it makes\n"
-            ),
-        ];
-        assert_eq!(winners(&all, &lost), 1, "{all:?}");
+        let title = "what somebody else runs or removes";
+        assert_eq!(winners(all, uuid, title), 1);
         assert_eq!(life.pods(), [""; 0]);
     }
 }
@@ -233,7 +227,7 @@ fn whoever_removes_a_pod_beside_a_collection_it_is_gone_once() {
             said += ran.stdout.lines().count();
         }
         let removed = removing.end();
-        said += winners(&[removed], &lost(&uuid));
+        said += winners(vec![removed], &uuid, LOST);
         assert_eq!(said, 1);
         listing.end().exits(0).complains("");
         assert_eq!(life.pods(), [""; 0]);

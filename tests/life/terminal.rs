@@ -5,6 +5,8 @@ use std::fs;
 use rustix::process::Signal;
 
 use super::{Life, until};
+use crate::claims;
+use crate::golden;
 use crate::host;
 use crate::seat::{Modes, Seat};
 
@@ -131,7 +133,7 @@ fn all_that_was_written_is_shown_before_the_end() {
     assert_eq!(status, Some(4));
     let expected: String = (0..5000).map(|i| format!("line {i}\r\n")).collect();
     let from = shown.find("line 0\r\n").expect("it begins");
-    crate::claims::same("what is shown", &shown[from..], &expected);
+    claims::same("what is shown", &shown[from..], &expected);
 }
 
 #[test]
@@ -153,10 +155,8 @@ fn who_leaves_by_keys_finds_the_pod_as_it_was_left() {
     let (status, shown) = seat.end();
     fs::write(shared.join("go"), "").unwrap();
     assert_eq!(status, Some(0), "{shown}");
-    assert!(
-        shown.contains("goes on; `launcher attach` attends to it again"),
-        "{shown}"
-    );
+    let title = "a terminal that was left";
+    golden::has_lines_as_written("the terminal", title, &shown.replace("\r\n", "\n"));
     assert_eq!(life.state("here"), "running");
     until("it is in the log", || {
         let log = life.run(&["logs", "here"]).exits(0);
@@ -182,9 +182,8 @@ fn one_attends_at_a_time_and_whoever_is_killed_makes_room() {
     first.until("first 2");
     life.run(&["attach", "alone"])
         .exits(125)
-        .complains(&format!(
-            "launcher: cannot attend to the terminal of pod `{uuid}`: somebody else does\n"
-        ));
+        .naming("UUID", &uuid)
+        .complains_as("one attends at a time and whoever is killed makes room");
     first.signal(Signal::KILL);
     first.end();
     let mut second = seat(&life, &["attach", "--detach-keys=ctrl-x,q", "alone"]);
@@ -268,20 +267,18 @@ fn a_pod_without_a_terminal_is_not_attended_to() {
     require_root!();
     let life = Life::new();
     let uuid = life.waiting(&[]);
-    life.run(&["attach", &uuid]).exits(125).complains(&format!(
-        "launcher: pod `{uuid}` has no terminal\n\
-         hint: `launcher run --interactive` makes one; `launcher logs --follow` shows what others write\n"
-    ));
+    life.run(&["attach", &uuid])
+        .exits(125)
+        .naming("UUID", &uuid)
+        .complains_as("a pod without a terminal");
     life.run(&["stop", &uuid]).exits(0);
-    life.run(&["attach", &uuid]).exits(125).complains(&format!(
-        "launcher: cannot attend to pod `{uuid}`: it is over\n"
-    ));
+    life.run(&["attach", &uuid])
+        .exits(125)
+        .naming("UUID", &uuid)
+        .complains_as("a pod that is over");
     life.run(&["attach", "--detach-keys=x-y", &uuid])
         .exits(125)
-        .complains(
-            "launcher: `--detach-keys`: `x-y` are no keys\n\
-             hint: for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`\n",
-        );
+        .complains_as("keys that are none");
     assert!(!fs::exists(life.dir().join("pods/run").join(&uuid)).unwrap());
 }
 

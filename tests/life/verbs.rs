@@ -20,7 +20,8 @@ fn stopping_waits_for_the_end_and_keeps_what_became_of_the_apps() {
         life.run(&["stop", uuid])
             .exits(0)
             .says("")
-            .complains(&format!("launcher: pod `{uuid}` is over already\n"));
+            .naming("UUID", uuid)
+            .complains_as("stopping what is over");
     }
     life.leaves_nothing();
 }
@@ -116,11 +117,13 @@ fn who_waits_is_told_of_the_end_even_of_a_pod_that_is_removed_then() {
         life.run(&["stop", &uuid]).exits(0);
         for waiter in waiters {
             let ran = waiter.end();
-            let late = ran.stderr.contains("there is no pod") && state == "state=gone\n";
-            assert!(
-                late || ran.succeeded() && ran.stdout.starts_with(state),
-                "{ran:?}"
-            );
+            if ran.succeeded() {
+                assert!(ran.stdout.starts_with(state), "{ran:?}");
+                continue;
+            }
+            assert_eq!(state, "state=gone\n", "{ran:?}");
+            ran.naming("UUID", &uuid)
+                .complains_as_one_of("a pod that is gone");
         }
     }
     life.leaves_nothing();
@@ -144,9 +147,8 @@ fn who_waits_until_it_is_ready_hears_when_the_apps_run_and_if_they_never_will() 
     std::fs::write(report, "").unwrap();
     life.run(&["status", "--wait-ready", &uuid])
         .exits(1)
-        .complains(&format!(
-            "launcher: pod `{uuid}` is over, and not all of its apps were started\n"
-        ));
+        .naming("UUID", &uuid)
+        .complains_as("who waits until it is ready hears when the apps run and if they never will");
     life.leaves_nothing();
 }
 

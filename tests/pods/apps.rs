@@ -318,7 +318,7 @@ fn an_app_that_cannot_be_started_ends_the_pod() {
     ])
     .run()
     .exits(127)
-    .complains("launcher: cannot execute `/none`: No such file or directory\n");
+    .complains_as("an app that cannot be started ends the pod");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Pods;
 use crate::claims;
+use crate::golden::Cases;
 use crate::host;
 
 /// Stores the probe, and returns its ID.
@@ -36,56 +37,23 @@ fn a_manifest_that_cannot_be_run_is_refused() {
     require_root!();
     let pods = Pods::new();
     let none = format!("sha512-{}", "0".repeat(128));
-    let file = pods.0.join("pod.json").display().to_string();
-    for (apps, more, text) in [
-        (
-            "",
-            "",
-            "launcher: field `apps` is empty: there is nothing to run\nlauncher: the pod has no app\n",
-        ),
-        (
-            r#"{"name": "a", "image": {"id": "NONE", "name": "example.com/x"}}"#,
-            "",
-            "launcher: app `a` runs from image `NONE` (`example.com/x`), which is not in the store\n\
-             hint: `launcher image list` lists the images\n",
-        ),
-        (
-            r#"{"name": "a", "image": {"name": "example.com/x"}}"#,
-            "",
-            "launcher: cannot read pod manifest `FILE`: image `example.com/x` is not in the store, or not with all labels\n\
-             hint: `launcher image list` lists the images\n",
-        ),
-        (
-            r#"{"name": "a", "image": {"name": "nosecone.net/example/probe", "labels": [{"name": "version", "value": "2"}]}}"#,
-            "",
-            "launcher: cannot read pod manifest `FILE`: image `nosecone.net/example/probe` is not in the store, or not with all labels\n\
-             hint: `launcher image list` lists the images\n",
-        ),
-        (
-            r#"{"name": "a", IMAGE, "mounts": [{"volume": "v", "path": "/v"}]}"#,
-            "",
-            "launcher: app `a` mounts volume `v`, which the pod does not have\n\
-             launcher: app `a` mounts volume `v`, which there is not\n\
-             hint: `--volume v,kind=empty` makes an empty one\n",
-        ),
-        (
-            r#"{"name": "a", IMAGE, "app": {"exec": [], "user": "0", "group": "0"}}"#,
-            "",
-            "launcher: the app of image `nosecone.net/example/probe` names no program\n\
-             hint: `--exec PROGRAM` behind the image does\n",
-        ),
-        (
-            r#"{"name": "a", IMAGE, "app": {"exec": ["/x"], "user": "web", "group": "0"}}"#,
-            "",
-            "launcher: the image has no user `web` in `/etc/passwd`\n",
-        ),
+    let file = pods.0.join("pod.json");
+    let mut cases = Cases::default();
+    for apps in [
+        "",
+        r#"{"name": "a", "image": {"id": "NONE", "name": "example.com/x"}}"#,
+        r#"{"name": "a", "image": {"name": "example.com/x"}}"#,
+        r#"{"name": "a", "image": {"name": "nosecone.net/example/probe", "labels": [{"name": "version", "value": "2"}]}}"#,
+        r#"{"name": "a", IMAGE, "mounts": [{"volume": "v", "path": "/v"}]}"#,
+        r#"{"name": "a", IMAGE, "app": {"exec": [], "user": "0", "group": "0"}}"#,
+        r#"{"name": "a", IMAGE, "app": {"exec": ["/x"], "user": "web", "group": "0"}}"#,
     ] {
-        manifest(&pods, &apps.replace("NONE", &none), more);
-        run(&pods, &[])
-            .exits(125)
-            .says("")
-            .complains(&text.replace("NONE", &none).replace("FILE", &file));
+        manifest(&pods, &apps.replace("NONE", &none), "");
+        let ran = run(&pods, &[]).exits(125).says("");
+        let ran = ran.naming("NONE", &none).naming("FILE", &file);
+        cases.add(format!("the apps [{apps}]"), &ran.told());
     }
+    cases.as_written("a manifest that cannot be run is refused");
 }
 
 #[test]
@@ -186,7 +154,7 @@ fn volumes_can_still_be_given_on_the_command_line() {
     run(&pods, &["--volume", "v,kind=empty"])
         .exits(0)
         .says("")
-        .complains("launcher: app `a` mounts volume `v`, which the pod does not have\n");
+        .complains_as("volumes can still be given on the command line");
 }
 
 #[test]
@@ -222,10 +190,9 @@ fn what_a_manifest_asks_for_in_vain_is_said() {
     let more = r#", "volumes": [{"name": "v", "kind": "empty"}],
         "ports": [{"name": "web", "hostPort": 8080}]"#;
     manifest(&pods, &app, more);
-    run(&pods, &[]).exits(0).complains(
-        "launcher: no app mounts volume `v`\n\
-         launcher: port `web` cannot be reached from the host: the pod's network is its own\n",
-    );
+    run(&pods, &[])
+        .exits(0)
+        .complains_as("what a manifest asks for in vain is said");
 }
 
 #[test]
@@ -240,9 +207,10 @@ fn a_plan_of_a_manifest_needs_its_images_in_the_store() {
         &format!("{:<47} # image nosecone.net/example/probe", "app a"),
     );
     std::fs::remove_dir_all(pods.dir()).unwrap();
-    pods.call(&words).run().exits(1).complains(&format!(
-        "launcher: there are no images in `{}`\n",
-        pods.dir().display()
-    ));
+    pods.call(&words)
+        .run()
+        .exits(1)
+        .naming("DIR", pods.dir())
+        .complains_as("a plan of a manifest needs its images in the store");
     assert!(!pods.dir().exists());
 }

@@ -7,7 +7,7 @@ mod apps;
 mod handlers;
 /// Pod manifests.
 mod manifests;
-/// Every option that can be wrong, with the whole text that is shown.
+/// Every option that can be wrong, and what is said of it.
 mod messages;
 /// What the options of an app and of a pod change.
 mod options;

@@ -4,96 +4,52 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{Root, init, init_sh};
+use crate::golden::Cases;
 use crate::host::{self, Scratch};
 
 #[test]
 fn what_cannot_be_carried_out_is_named_with_its_reason() {
     require_root!();
-    for (plan, complaint) in [
-        (
-            "unshare mnt mount nofs x /tmp '' ''",
-            "directive 1 (mount /tmp): No such device",
-        ),
-        (
-            "unshare mnt mount tmpfs t /nonexistent '' ''",
-            "directive 1 (mount /nonexistent): No such file or directory",
-        ),
-        (
-            "unshare mnt mount tmpfs t /tmp '' frob=1",
-            "directive 1 (mount /tmp): Invalid argument",
-        ),
-        (
-            "unshare mnt root /tmp pivot",
-            "directive 2 (pivot): Device or resource busy",
-        ),
-        ("pivot", "directive 0 (pivot): No such file or directory"),
-        (
-            "cgroup /tmp unshare pid",
-            "directive 0 (cgroup /tmp): No such file or directory",
-        ),
-        (
-            "cgroup /tmp unshare uts",
-            "directive 0 (cgroup /tmp): No such file or directory",
-        ),
-        ("join net 99", "directive 0 (join): Bad file descriptor"),
-        ("join net 0", "directive 0 (join): Invalid argument"),
-        (
-            "sysctl no.such 1",
-            "directive 0 (sysctl no.such): No such file or directory",
-        ),
-        (
-            "bind fd:99 /tmp ''",
-            "directive 0 (bind /tmp): Bad file descriptor",
-        ),
+    let mut cases = Cases::default();
+    for plan in [
+        "unshare mnt mount nofs x /tmp '' ''",
+        "unshare mnt mount tmpfs t /nonexistent '' ''",
+        "unshare mnt mount tmpfs t /tmp '' frob=1",
+        "unshare mnt root /tmp pivot",
+        "pivot",
+        "cgroup /tmp unshare pid",
+        "cgroup /tmp unshare uts",
+        "join net 99",
+        "join net 0",
+        "sysctl no.such 1",
+        "bind fd:99 /tmp ''",
     ] {
-        init(&format!("plan 1 {plan} app a process main 1 /bin/true"))
-            .run()
-            .exits(125)
-            .says("")
-            .complains(&format!("stage1-init: {complaint}\n"));
+        let ran = init(&format!("plan 1 {plan} app a process main 1 /bin/true")).run();
+        cases.add(plan, &ran.exits(125).says("").told());
     }
+    cases.as_written("what cannot be carried out");
 }
 
 #[test]
 fn a_process_that_cannot_begin_says_what_it_could_not_do() {
     require_root!();
-    for (process, status, complaint) in [
-        (
-            "stdio 0 99 2",
-            125,
-            "directive 2 (stdio): Bad file descriptor",
-        ),
-        (
-            "terminal 1",
-            125,
-            "directive 2 (terminal): Inappropriate ioctl for device",
-        ),
-        (
-            "workdir relative",
-            125,
-            "directive 2 (workdir relative): No such file or directory",
-        ),
-        (
-            "rlimit nofile 2 1",
-            125,
-            "directive 2 (rlimit): Invalid argument",
-        ),
-        (
-            "main 1 /bin",
-            126,
-            "directive 2 (main /bin): Permission denied",
-        ),
+    let mut cases = Cases::default();
+    for (process, status) in [
+        ("stdio 0 99 2", 125),
+        ("terminal 1", 125),
+        ("workdir relative", 125),
+        ("rlimit nofile 2 1", 125),
+        ("main 1 /bin", 126),
     ] {
         let plan = if process.starts_with("main") {
             process.to_owned()
         } else {
             format!("{process} main 1 /bin/true")
         };
-        init(&format!("plan 1 app a process {plan}"))
-            .run()
-            .exits(status)
-            .complains(&format!("stage1-init: {complaint}\n"));
+        let ran = init(&format!("plan 1 app a process {plan}")).run();
+        cases.add(process, &ran.exits(status).told());
     }
+    cases.as_written("a process that cannot begin");
 }
 
 #[test]
@@ -121,7 +77,7 @@ fn a_program_is_searched_for_as_execvp_does() {
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).unwrap();
     call()
         .exits(126)
-        .complains("stage1-init: directive 3 (main tool): Exec format error\n");
+        .complains_as("a program is searched for as execvp does");
     init("plan 1 app a process main 1 true").run().exits(0);
 }
 
@@ -148,7 +104,7 @@ fn a_failure_inside_leaves_no_process_behind() {
     init_sh(&plan, "true")
         .run()
         .exits(125)
-        .complains("stage1-init: directive 6 (mount /tmp): No such device\n");
+        .complains_as("a failure inside leaves no process behind");
 }
 
 #[test]
@@ -161,7 +117,7 @@ fn overlong_options_of_a_mount_are_refused_not_cut() {
     init(&plan)
         .run()
         .exits(125)
-        .complains("stage1-init: directive 1 (mount /tmp): Argument list too long\n");
+        .complains_as("overlong options of a mount are refused not cut");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Store, library, names, stores};
+use crate::golden::{self, Cases};
 use crate::host::{self, Call, Scratch, call};
 
 /// Stores the library with this fault.
@@ -31,9 +32,8 @@ fn prepared() -> (Store, PathBuf) {
     (store, file)
 }
 
-/// What storing says where nothing is wrong.
-const SAID: &str = "launcher: image `example.com/sample` has no app to run\n\
-                    hint: it is meant to be a dependency of other images\n";
+/// What storing complains of where nothing is wrong.
+const SAID: &str = "an image that is stored and has no app";
 
 /// Fails unless everything works as if nothing had happened.
 #[track_caller]
@@ -45,7 +45,7 @@ fn works(store: &Store, file: &Path, fault: &str) {
     assert_eq!(verified.lines().count(), store.ids().len(), "{fault}");
     store.image(&["list"]).run().exits(0).complains("");
     let ran = stores(&store.dir(), file).run();
-    assert!(ran.stderr == SAID, "{fault}: {ran:?}");
+    golden::as_written(fault, SAID, &ran.stderr);
     let [id] = store.ids().try_into().unwrap();
     let said = format!("{id} OK\n");
     store
@@ -65,56 +65,25 @@ fn works(store: &Store, file: &Path, fault: &str) {
 fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
     require_root!();
     let strace = tool!("strace");
-    for (name, hit, error, said) in [
-        (
-            "syncfs",
-            1,
-            "EIO",
-            "cannot publish image `ID`: Input/output error",
-        ),
-        (
-            "renameat2",
-            1,
-            "ENOSPC",
-            "cannot publish image `ID`: No space left on device",
-        ),
-        (
-            "symlinkat",
-            1,
-            "ENOSPC",
-            "cannot unpack entry `rootfs/link`: cannot write it: No space left on device",
-        ),
-        (
-            "pwrite64",
-            3,
-            "EDQUOT",
-            "cannot unpack entry `rootfs/file2`: cannot write it: Disk quota exceeded",
-        ),
-        (
-            "utimensat",
-            2,
-            "EIO",
-            "cannot unpack entry `rootfs/file1`: cannot write it: Input/output error",
-        ),
-        (
-            "mkdirat",
-            15,
-            "ENOSPC",
-            "cannot unpack entry `rootfs/dir/`: cannot write it: No space left on device",
-        ),
+    let mut cases = Cases::default();
+    for (name, hit, error) in [
+        ("syncfs", 1, "EIO"),
+        ("renameat2", 1, "ENOSPC"),
+        ("symlinkat", 1, "ENOSPC"),
+        ("pwrite64", 3, "EDQUOT"),
+        ("utimensat", 2, "EIO"),
+        ("mkdirat", 15, "ENOSPC"),
     ] {
         let (store, file) = prepared();
         let fault = format!("inject={name}:error={error}:when={hit}");
         let ran = with_fault(&strace, &store, &file, &fault).run().exits(125);
-        let text = format!(
-            "launcher: cannot store image `{}`: {said}\n",
-            file.display()
-        );
-        assert_eq!(masked(&ran.stderr), text, "{fault}");
+        let told = ran.naming("FILE", &file).told();
+        cases.add(format!("{error} of {name}"), &masked(&told));
         assert_eq!(names(&store.dir().join("tmp")), [""; 0], "{fault}");
         assert_eq!(store.ids(), [""; 0], "{fault}");
         works(&store, &file, &fault);
     }
+    cases.as_written("a call that fails");
 }
 
 /// A text with every image ID as `ID`.
@@ -172,7 +141,7 @@ fn an_image_that_many_want_at_a_time_is_stored_once() {
         })
         .collect();
     for run in started {
-        run.end().exits(125).complains(SAID);
+        run.end().exits(125).complains_as(SAID);
     }
     let logs: String = (0..8)
         .map(|number| fs::read_to_string(logs.join(&format!("{number}"))).unwrap())

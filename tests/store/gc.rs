@@ -33,11 +33,8 @@ fn what_a_pod_needs_is_neither_collected_nor_removed() {
         .run()
         .exits(1)
         .says("")
-        .complains(&format!(
-            "launcher: cannot remove image `{}`: pod `{UUID}` uses it\n\
-         hint: `launcher image gc` removes it when no pod does any more\n",
-            &id[..39]
-        ));
+        .naming("ID", &id[..39])
+        .complains_as("what a pod needs is neither collected nor removed");
     assert_eq!(store.ids(), [&*id]);
     running.signal(Signal::TERM);
     running.end().exits(0);

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{Store, names};
+use crate::golden::{Cases, line};
 
 #[test]
 fn one_bad_image_hides_no_other() {
@@ -15,37 +16,15 @@ fn one_bad_image_hides_no_other() {
     fs::write(store.path(&record).join("record"), "{\"from\": ").unwrap();
     fs::write(store.path(&manifest).join("manifest"), "{}").unwrap();
     fs::remove_file(store.path(&lost).join("manifest")).unwrap();
-    let short = |id: &str| id[..39].to_owned();
-    let mut complaints = [
-        (
-            &record,
-            format!(
-                "cannot read the record of image `{}`: line 1, column 9 is not JSON: \
-                 EOF while parsing a value, in `{{\"from\":`",
-                short(&record)
-            ),
-        ),
-        (
-            &manifest,
-            format!("cannot read image `{manifest}`: field `acKind` is missing"),
-        ),
-        (
-            &lost,
-            format!("image `{}` has lost its manifest", short(&lost)),
-        ),
-    ];
-    complaints.sort();
-    let mut text = String::new();
-    for (_, complaint) in complaints {
-        text.push_str(&format!("launcher: {complaint}\n"));
-    }
-    text.push_str("launcher: 3 images cannot be listed\n");
     let ran = store
         .image(&["list", "--fields=id,name", "--full", "--no-legend"])
         .run();
     ran.exits(1)
         .says(&format!("{good}  example.com/good:1\n"))
-        .complains(&text);
+        .naming("RECORD", &record[..39])
+        .naming("MANIFEST", &manifest)
+        .naming("LOST", &lost[..39])
+        .complains_as("one bad image hides no other");
     // Nor does it keep others from being used, or itself from being removed.
     let ran = store.image(&["cat-manifest", "example.com/good"]).run();
     assert!(
@@ -146,41 +125,26 @@ fn names_that_mean_no_image_or_several_are_refused() {
     for end in ["00", "0f", "ff"] {
         fs::create_dir(store.path(&format!("sha512-{digits}{end}"))).unwrap();
     }
-    let none = "hint: `launcher image list` lists the images";
-    let more = "hint: give more digits";
-    for (name, text) in [
-        ("", "an image's name is not empty".to_owned()),
-        ("00", format!("several images begin with `00`\n{more}")),
-        (
-            "sha512-00",
-            format!("several images begin with `sha512-00`\n{more}"),
-        ),
-        (
-            &format!("{digits}0"),
-            format!("several images begin with `{digits}0`\n{more}"),
-        ),
+    let mut cases = Cases::default();
+    for name in [
+        "",
+        "00",
+        "sha512-00",
+        "DIGITS0",
         // A digit could be a name, and is too short to mean one image for long.
-        ("0", format!("there is no image `0`\n{none}")),
-        ("sha512-", format!("there is no image `sha512-`\n{none}")),
-        ("ab", format!("there is no image `ab`\n{none}")),
-        (
-            "example.com/none",
-            format!("there is no image `example.com/none`\n{none}"),
-        ),
-        (
-            &format!("{digits}00a"),
-            format!("there is no image `{digits}00a`\n{none}"),
-        ),
+        "0",
+        "sha512-",
+        "ab",
+        "example.com/none",
+        "DIGITS00a",
     ] {
         for verb in ["rm", "verify", "cat-manifest"] {
-            store
-                .image(&[verb, name])
-                .run()
-                .exits(1)
-                .says("")
-                .complains(&format!("launcher: {text}\n"));
+            let ran = store.image(&[verb, &name.replace("DIGITS", &digits)]).run();
+            let ran = ran.exits(1).says("").naming("DIGITS", &digits);
+            cases.add(line(&[verb, name]), &ran.told());
         }
     }
+    cases.as_written("names that mean no image or several");
     // In either case of letters, with or without the algorithm.
     for name in [format!("{digits}FF"), format!("sha512-{digits}0f")] {
         store.image(&["rm", &name]).run().exits(0).complains("");
@@ -191,32 +155,20 @@ fn names_that_mean_no_image_or_several_are_refused() {
 #[test]
 fn wrong_usage_is_named() {
     let store = Store::new();
-    for (words, text) in [
-        (
-            "list --fields=id,latest",
-            "`latest` is no field; it is `id`, `name`, `size`, `importtime` or `lastused`",
-        ),
-        ("list --order=up", "`up` is no order; it is `asc` or `desc`"),
-        (
-            "list --format=xml",
-            "`xml` is no format; it is `text`, `json` or `json-pretty`",
-        ),
-        (
-            "gc --grace-period=1",
-            "`1` is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
-        ),
-        ("gc now", "`now` is one argument too many"),
-        (
-            "rm",
-            "an image is missing\nhint: `launcher image list` lists them",
-        ),
+    let mut cases = Cases::default();
+    for line in [
+        "list --fields=id,latest",
+        "list --order=up",
+        "list --format=xml",
+        "gc --grace-period=1",
+        "gc now",
+        "rm",
     ] {
-        let words: Vec<_> = words.split(' ').collect();
-        let ran = store.image(&words).run();
-        ran.exits(2)
-            .says("")
-            .complains(&format!("launcher: {text}\n"));
+        let words: Vec<_> = line.split(' ').collect();
+        let ran = store.image(&words).run().exits(2).says("");
+        cases.add(line, &ran.told());
     }
+    cases.as_written("wrong usage");
     assert!(!store.dir().exists());
 }
 
@@ -232,10 +184,10 @@ fn an_export_takes_the_place_of_another_file_only_if_it_is_asked_to() {
     export(&["export", &id]).exits(0).says("").complains("");
     let whole = fs::read(&file).unwrap();
     fs::write(&file, "what was there").unwrap();
-    export(&["export", &id]).exits(1).complains(&format!(
-        "launcher: cannot write `{}`: it exists already\nhint: `--overwrite` replaces it\n",
-        file.display()
-    ));
+    export(&["export", &id])
+        .exits(1)
+        .naming("FILE", &file)
+        .complains_as("an export takes the place of another file only if it is asked to");
     assert_eq!(fs::read_to_string(&file).unwrap(), "what was there");
     // Of an image that is damaged there is no half.
     let damaged = store.path(&id).join("rootfs/file3");

@@ -137,7 +137,7 @@ impl Ground {
                 _ => self.run(&format!("status --wait {uuid}")),
             };
             let ran = self.run(&format!("status {uuid}"));
-            let gone = ran.stderr.starts_with("launcher: there is no pod");
+            let gone = self.state(&uuid).is_none();
             let runs = ["running", "paused"].map(|state| format!("state={state}\n"));
             if runs.iter().any(|runs| ran.stdout.starts_with(runs)) {
                 return Err(format!("it cannot be stopped: {ran:?}"));

@@ -2,24 +2,28 @@
 
 use std::fs;
 
-use super::{image, validate};
+use super::{image, validate, verdict};
 use crate::aci::Aci;
+use crate::golden::Cases;
 use crate::host::{self, Scratch};
 
-/// Both verdicts on an archive.
+/// Both verdicts on archives, and what ours says of them.
 #[track_caller]
-fn archives(expected: bool, theirs: bool, images: Vec<(&str, Vec<u8>)>) {
+fn archives(title: &str, expected: bool, theirs: bool, images: Vec<(&str, Vec<u8>)>) {
+    let mut cases = Cases::default();
     let scratch = Scratch::new();
     let actool = host::find_tool("actool");
     for (name, bytes) in images {
         let file = scratch.write("image.aci", bytes);
         let ran = validate(&host::program(), &file);
         assert_eq!(ran.succeeded(), expected, "{name}\n{ran:?}");
+        cases.add(name, &verdict(ran, &file));
         if let Some(actool) = &actool {
             let ran = validate(actool, &file);
             assert_eq!(ran.succeeded(), theirs, "{name}\n{ran:?}");
         }
     }
+    cases.as_written(title);
     if actool.is_none() {
         host::skipped("the other half needs `actool`; see `cargo xtask setup`");
     }
@@ -30,6 +34,7 @@ fn both_refuse_archives_that_are_no_images() {
     let sound = image("");
     let new = || Aci::new(&sound);
     archives(
+        "both refuse archives that are no images",
         false,
         false,
         vec![
@@ -105,6 +110,7 @@ fn both_refuse_archives_that_are_no_images() {
 fn both_accept_archives_that_are_images() {
     let sound = image("");
     archives(
+        "both accept archives that are images",
         true,
         true,
         vec![
@@ -138,6 +144,7 @@ fn both_accept_archives_that_are_images() {
 fn archives_that_only_the_specification_refuses_are_refused() {
     let sound = image("");
     archives(
+        "archives that only the specification refuses are refused",
         false,
         true,
         vec![
@@ -175,29 +182,18 @@ fn layouts_are_judged_like_images() {
     fs::write(more.join("README"), "").unwrap();
     let linked = make("linked", None, true);
     std::os::unix::fs::symlink(scratch.join("sound/manifest"), linked.join("manifest")).unwrap();
-    for (layout, reason) in [
-        (make("sound", Some(&sound), true), ""),
-        (make("bare", None, true), "it has no `manifest`"),
-        (
-            make("rootless", Some(&sound), false),
-            "it has no directory `rootfs`",
-        ),
-        (
-            make("broken", Some("{}"), true),
-            "field `acKind` is missing",
-        ),
-        (linked, "its `manifest` is no regular file"),
-        (
-            more,
-            "`README` does not belong in an image layout: only `manifest` and `rootfs` do",
-        ),
+    let mut cases = Cases::default();
+    for (layout, status) in [
+        (make("sound", Some(&sound), true), 0),
+        (make("bare", None, true), 1),
+        (make("rootless", Some(&sound), false), 1),
+        (make("broken", Some("{}"), true), 1),
+        (linked, 1),
+        (more, 1),
     ] {
-        let name = layout.display();
-        let ran = validate(&host::program(), &layout);
-        if reason.is_empty() {
-            ran.exits(0).says(&format!("{name} OK\n"));
-        } else {
-            ran.exits(1).says(&format!("{name} NOT OK: {reason}\n"));
-        }
+        let ran = validate(&host::program(), &layout).exits(status);
+        let name = layout.file_name().unwrap().to_string_lossy().into_owned();
+        cases.add(name, &verdict(ran, &layout));
     }
+    cases.as_written("layouts");
 }

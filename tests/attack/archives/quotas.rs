@@ -16,24 +16,21 @@ fn every_bound_is_named() {
         "paths, links, depths and headers are bounded",
         || {
             let named = |path: &str| new().pax([("path", path.as_bytes())]).file("x", 0o644, "");
-            let entry =
-                |path: &str, what: &str| refused(named(path), &format!("entry `{path}` {what}"));
+            let entry = |path: &str, title: &str| {
+                let ran = refused(named(path)).naming("PATH", path);
+                ran.complains_as(title);
+            };
             let long = format!("rootfs/{}", "n".repeat(256));
-            entry(&long, "has a name longer than 255 bytes");
+            entry(&long, "a name that is too long");
             let long = format!("rootfs/{}", "d/".repeat(2000));
-            entry(&long, "has a path longer than 4000 bytes");
+            entry(&long, "a path that is too long");
             let deep = format!("rootfs{}", "/d".repeat(256));
-            entry(&deep, "is deeper than 256 directories");
-            refused(
-                new()
-                    .pax([("linkpath", "t".repeat(4001).as_bytes())])
-                    .link("rootfs/x", ""),
-                "cannot unpack entry `rootfs/x`: the link is longer than 4000 bytes",
-            );
-            refused(
-                Aci::new(&" ".repeat((4 << 20) + 1)),
-                "it has more than 4194304 bytes of manifest",
-            );
+            entry(&deep, "too many directories");
+            let link = "t".repeat(4001);
+            let link = new().pax([("linkpath", link.as_bytes())]);
+            refused(link.link("rootfs/x", "")).complains_as("a link that is too long");
+            let manifest = " ".repeat((4 << 20) + 1);
+            refused(Aci::new(&manifest)).complains_as("a manifest that is too long");
             let header = vec![b'x'; (1 << 20) + 1];
             for kind in [
                 EntryType::XHeader,
@@ -41,10 +38,8 @@ fn every_bound_is_named() {
                 EntryType::GNULongName,
                 EntryType::GNULongLink,
             ] {
-                refused(
-                    new().odd(kind, "x", &header, |_| {}),
-                    "its tar is malformed: an extended header is longer than 1048576 bytes",
-                );
+                let image = new().odd(kind, "x", &header, |_| {});
+                refused(image).complains_as("a header that is too long");
             }
         },
     );
@@ -69,9 +64,9 @@ fn a_file_that_is_nearly_all_hole_counts_whole() {
                     ])
                     .file("rootfs/x", 0o644, map)
             };
-            let reason = "it has more than 68719476736 bytes of content";
-            refused(sparse("9223372036854775807"), reason);
-            refused(sparse("68719476737"), reason);
+            for size in ["9223372036854775807", "68719476737"] {
+                refused(sparse(size)).complains_as("a file that is too large");
+            }
         },
     );
 }
@@ -92,11 +87,8 @@ fn what_becomes_very_much_larger_is_refused() {
             packed.extend(member(&zeros));
         }
         packed.extend(member(&[0; 1024]));
-        Target::new().refuses(
-            &packed,
-            "cannot unpack entry `rootfs/zeros`: \
-         it becomes more than 500 times larger when it is unpacked",
-        );
+        let ran = Target::new().refuses(&packed);
+        ran.complains_as("what becomes very much larger");
     });
 }
 

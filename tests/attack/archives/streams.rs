@@ -5,6 +5,7 @@ use tar::EntryType;
 use super::{Target, new, refused};
 use crate::aci::Aci;
 use crate::attack::case;
+use crate::golden::Cases;
 use crate::host::call;
 
 /// A PAX header of these bytes, well formed or not.
@@ -21,24 +22,19 @@ fn malformed_extended_headers_are_refused() {
         let pax = |bytes: &[u8]| {
             extended(EntryType::XHeader, new(), bytes).file("rootfs/x", 0o644, "content")
         };
-        for (bytes, reason) in [
-            (&b"path=x\n"[..], "a record is broken"),
-            (b"99 path=rootfs/y\n", "a record is broken"),
-            (b"17 path=rootfs/y\n\n", "a record is broken"),
-            (
-                b"17 path=rootfs/y\n17 path=rootfs/z\n",
-                "its `path` stands twice",
-            ),
-            (b"8 path=\n", "its `path` is empty"),
-            (b"12 size=-99\n", "its `size` is no number"),
-            (b"10 uid=a1\n", "its `uid` is no number"),
+        let mut cases = Cases::default();
+        for bytes in [
+            &b"path=x\n"[..],
+            b"99 path=rootfs/y\n",
+            b"17 path=rootfs/y\n\n",
+            b"17 path=rootfs/y\n17 path=rootfs/z\n",
+            b"8 path=\n",
+            b"12 size=-99\n",
+            b"10 uid=a1\n",
         ] {
-            let text = format!("its tar is malformed: its PAX header is malformed: {reason}");
-            refused(
-                pax(bytes),
-                text.trim_start_matches("its tar is malformed: "),
-            );
+            cases.add(bytes.escape_ascii(), &refused(pax(bytes)).told());
         }
+        cases.as_written("PAX headers that are malformed");
     });
 }
 
@@ -52,38 +48,28 @@ fn names_that_are_said_in_several_ways_are_refused() {
         "names that are said in several ways are refused",
         || {
             let long = |kind, image: Aci, name: &[u8]| extended(kind, image, name);
-            let malformed = |image: Aci, reason: &str| {
-                refused(image, &format!("its tar is malformed: {reason}"));
-            };
-            let twice = "two extended headers of one kind, one after another";
+            let twice = "two extended headers of one kind";
             for kind in [EntryType::GNULongName, EntryType::GNULongLink] {
                 let image = long(kind, new(), b"rootfs/y\0");
                 let image = long(kind, image, b"rootfs/z\0");
-                malformed(image.file("rootfs/x", 0o644, ""), twice);
+                refused(image.file("rootfs/x", 0o644, "")).complains_as(twice);
             }
             let image = extended(EntryType::XHeader, new(), b"17 path=rootfs/y\n");
             let image = extended(EntryType::XHeader, image, b"10 uid=500\n");
-            malformed(image.file("rootfs/x", 0o644, ""), twice);
+            refused(image.file("rootfs/x", 0o644, "")).complains_as(twice);
 
             let image = extended(EntryType::XHeader, new(), b"17 path=rootfs/y\n");
             let image = long(EntryType::GNULongName, image, b"rootfs/z\0");
-            let both = "a long name is said in two ways";
-            malformed(image.file("rootfs/x", 0o644, ""), both);
+            refused(image.file("rootfs/x", 0o644, "")).complains_as("two kinds of long names");
 
             let image = long(EntryType::GNULongName, new(), b"\0");
-            malformed(image.file("rootfs/x", 0o644, ""), "a long name is empty");
+            refused(image.file("rootfs/x", 0o644, "")).complains_as("an empty long name");
             let image = long(EntryType::GNULongName, new(), b"rootfs/y\0");
-            malformed(image, "it ends behind an extended header");
-            refused(
-                extended(EntryType::XGlobalHeader, new(), b"17 path=rootfs/y\n"),
-                "its tar has a global PAX header with `path`",
-            );
-            refused(
-                new()
-                    .pax([("path", &b"rootfs/a\0b"[..])])
-                    .file("rootfs/x", 0o644, ""),
-                "entry `rootfs/a\\0b` has a NUL byte in its path",
-            );
+            refused(image).complains_as("nothing behind a header");
+            let image = extended(EntryType::XGlobalHeader, new(), b"17 path=rootfs/y\n");
+            refused(image).complains_as("a name for all files");
+            let image = new().pax([("path", &b"rootfs/a\0b"[..])]);
+            refused(image.file("rootfs/x", 0o644, "")).complains_as("a NUL byte");
         },
     );
 }
@@ -117,10 +103,7 @@ fn the_size_in_a_pax_header_counts() {
             let image = new()
                 .pax([("size", &b"1000000"[..])])
                 .file("rootfs/x", 0o644, "x");
-            refused(
-                image,
-                "cannot unpack entry `rootfs/x`: the archive ends too early",
-            );
+            refused(image).complains_as("a size that is larger than what follows");
         },
     );
 }
@@ -135,34 +118,25 @@ fn numbers_that_are_none_are_refused() {
                 change(header.as_gnu_mut().unwrap());
             })
         };
-        let broken = "its tar is malformed: a number in a header is broken";
-        refused(odd(&|header| header.size = *b"9zzzzzzzzzzz"), broken);
-        refused(odd(&|header| header.mode = *b"-0000644"), broken);
+        let mut cases = Cases::default();
+        let mut refused = |what: &str, image| cases.add(what, &super::refused(image).told());
+        refused("octal", odd(&|header| header.size = *b"9zzzzzzzzzzz"));
+        refused("sign", odd(&|header| header.mode = *b"-0000644"));
         // 2^64 and more, of which a reader may see the lower half only.
         refused(
+            "more than 64 bits",
             odd(&|header| header.size = [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
-            broken,
         );
-        refused(
-            odd(&|header| header.size = [0xff; 12]),
-            "its tar is malformed: a number is negative",
-        );
-        refused(
-            odd(&|header| header.size = *b"777777777777"),
-            "it has more than 68719476736 bytes of content",
-        );
-        for (uid, shown) in [
-            ([0xff; 8], "-1"),
-            ([0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], "4294967295"),
-            ([0x80, 0, 0, 1, 0, 0, 0, 0], "4294967296"),
+        refused("negative", odd(&|header| header.size = [0xff; 12]));
+        refused("size", odd(&|header| header.size = *b"777777777777"));
+        for uid in [
+            [0xff; 8],
+            [0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+            [0x80, 0, 0, 1, 0, 0, 0, 0],
         ] {
-            refused(
-                odd(&|header| header.uid = uid),
-                &format!(
-                    "cannot unpack entry `rootfs/x`: {shown} cannot be the id of a user or group"
-                ),
-            );
+            refused(&format!("uid {uid:02x?}"), odd(&|header| header.uid = uid));
         }
+        cases.as_written("numbers that are none");
     });
 }
 
@@ -177,15 +151,11 @@ fn only_files_have_content() {
             EntryType::Link,
             EntryType::Fifo,
         ] {
-            refused(
-                new().entry(kind, "rootfs/x", 0o644, "y", &[b'x'; 512]),
-                "its tar is malformed: a member that is no file has content",
-            );
+            let image = new().entry(kind, "rootfs/x", 0o644, "y", &[b'x'; 512]);
+            refused(image).complains_as("content of what is no file");
         }
-        refused(
-            new().entry(EntryType::Regular, "rootfs/x/", 0o644, "", b"x"),
-            "its tar is malformed: a member that is no file has content",
-        );
+        let image = new().entry(EntryType::Regular, "rootfs/x/", 0o644, "", b"x");
+        refused(image).complains_as("content of what is no file");
     });
 }
 
@@ -193,10 +163,8 @@ fn only_files_have_content() {
 fn members_of_other_kinds_are_refused() {
     require_root!();
     for kind in *b"VMDNXZ" {
-        refused(
-            new().entry(EntryType::new(kind), "rootfs/x", 0o644, "", b""),
-            "entry `rootfs/x` is of a kind that images do not have",
-        );
+        let image = new().entry(EntryType::new(kind), "rootfs/x", 0o644, "", b"");
+        refused(image).complains_as("members of other kinds");
     }
 }
 
@@ -209,9 +177,9 @@ fn damaged_and_cut_archives_are_refused() {
         "of a damaged or cut archive nothing is stored",
         || {
             let sound = new().file("rootfs/x", 0o644, [7; 3000]).bytes();
-            let early = "the archive ends too early";
-            let middle = "cannot unpack entry `rootfs/x`: the archive ends too early";
-            for (length, reason) in [
+            let early = "a cut between members, or in a header";
+            let middle = "a cut in content";
+            for (length, title) in [
                 (sound.len() - 512, early),
                 (sound.len() - 1024, early),
                 (sound.len() - 1025, early),
@@ -219,20 +187,21 @@ fn damaged_and_cut_archives_are_refused() {
                 (sound.len() - 1024 - 3072 - 100, early),
                 (600, early),
             ] {
-                Target::new().refuses(&sound[..length], reason);
+                let ran = Target::new().refuses(&sound[..length]);
+                ran.complains_as(title);
             }
             let mut broken = sound.clone();
             let at = sound.len() - 1024 - 3072 - 512 + 20;
             broken[at] ^= 1;
-            let reason = "its tar is malformed: the checksum of a header is wrong";
-            Target::new().refuses(&broken, reason);
+            let ran = Target::new().refuses(&broken);
+            ran.complains_as("a damaged header");
             let mut longer = sound.clone();
             longer.extend(Aci::empty().file("rootfs/y", 0o644, "").bytes());
-            let reason = "there are other bytes behind the archive's end";
-            Target::new().refuses(&longer, reason);
+            let behind = "bytes behind the end";
+            Target::new().refuses(&longer).complains_as(behind);
             longer.truncate(sound.len());
             longer.push(1);
-            Target::new().refuses(&longer, reason);
+            Target::new().refuses(&longer).complains_as(behind);
         },
     );
 }
@@ -242,7 +211,7 @@ fn damaged_and_cut_archives_are_refused() {
 fn broken_maps_of_sparse_files_are_refused() {
     require_root!();
     case("T6f", "broken maps of sparse files are refused", || {
-        let broken = "its tar is malformed: the map of a sparse file is broken";
+        let broken = "a broken map";
         let old = |map: &[(u64, u64)], stored: usize, size: u64| {
             new().odd(
                 EntryType::GNUSparse,
@@ -269,7 +238,7 @@ fn broken_maps_of_sparse_files_are_refused() {
             (&[(0, 1024)], 512, 1024),             // more than is there
             (&[(0, 100), (512, 100)], 200, 1024),  // uneven
         ] {
-            refused(old(map, stored, size), broken);
+            refused(old(map, stored, size)).complains_as(broken);
         }
         let new_format = |map: &[u8], size: &str| {
             let mut content = map.to_vec();
@@ -290,18 +259,12 @@ fn broken_maps_of_sparse_files_are_refused() {
             b"1\n0\n0x0\n",
             b"",
         ] {
-            refused(new_format(map, "10"), broken);
+            refused(new_format(map, "10")).complains_as(broken);
         }
-        refused(
-            new_format(b"9999999\n", "10"),
-            "its tar is malformed: a sparse file has more than 131072 pieces",
-        );
-        refused(
-            new()
-                .pax([("GNU.sparse.map", &b"0,0"[..])])
-                .file("rootfs/x", 0o644, ""),
-            "it is sparse in a format that is not read",
-        );
+        let image = new_format(b"9999999\n", "10");
+        refused(image).complains_as("a map of too many pieces");
+        let image = new().pax([("GNU.sparse.map", &b"0,0"[..])]);
+        refused(image.file("rootfs/x", 0o644, "")).complains_as("a map of an older format");
     });
 }
 

@@ -9,6 +9,7 @@ use tar::EntryType;
 use super::{Target, names, new, refused};
 use crate::aci::{Aci, running};
 use crate::attack::case;
+use crate::golden::Cases;
 
 // Names with `..` or a leading slash, which a reader appends to its directory
 // (RUSTSEC-2021-0080, and zip-slip before it).
@@ -16,6 +17,7 @@ use crate::attack::case;
 fn paths_that_lead_out_are_refused() {
     require_root!();
     case("T2a", "no path of an entry leads out of the image", || {
+        let mut cases = Cases::default();
         for path in [
             "rootfs/../x",
             "rootfs/a/../../../x",
@@ -25,14 +27,18 @@ fn paths_that_lead_out_are_refused() {
             "rootfs/..",
             "rootfs/a/..",
         ] {
-            let text = format!("entry `{path}` leads out of the image");
-            refused(new().file(path, 0o644, "x"), &text);
-            refused(new().link(path, "/"), &text);
-            refused(
-                new().entry(EntryType::Directory, path, 0o777, "", b""),
-                &text,
-            );
+            for (kind, image) in [
+                ("file", new().file(path, 0o644, "x")),
+                ("link", new().link(path, "/")),
+                (
+                    "directory",
+                    new().entry(EntryType::Directory, path, 0o777, "", b""),
+                ),
+            ] {
+                cases.add(format!("{path}, a {kind}"), &refused(image).told());
+            }
         }
+        cases.as_written("paths that lead out");
     });
 }
 
@@ -53,7 +59,8 @@ fn nothing_takes_the_place_of_a_link() {
                 let image = new()
                     .link("rootfs/x", &victim)
                     .entry(second, "rootfs/x", 0o777, "", b"");
-                target.refuses(&image.bytes(), "entry `rootfs/x` stands twice");
+                let ran = target.refuses(&image.bytes());
+                ran.complains_as("a name that stands twice");
             }
             // The same file under two names.
             let image = new()
@@ -61,10 +68,8 @@ fn nothing_takes_the_place_of_a_link() {
                 .file("rootfs/d/x", 0o644, "first")
                 .link("rootfs/s", "d")
                 .file("rootfs/s/x", 0o644, "second");
-            target.refuses(
-        &image.bytes(),
-        "cannot unpack entry `rootfs/s/x`: another entry has the same path, by way of a link",
-    );
+            let ran = target.refuses(&image.bytes());
+            ran.complains_as("a file under two names");
         },
     );
 }
@@ -82,12 +87,14 @@ fn no_directory_sets_the_mode_of_what_a_link_leads_to() {
             let outside = target.outside();
             let mode = || fs::metadata(&outside).unwrap().mode();
             let before = mode();
+            let mut cases = Cases::default();
             for path in ["rootfs/d", "rootfs/d/"] {
                 let link = new().link("rootfs/d", &outside);
                 let image = link.entry(EntryType::Directory, path, 0o777, "", b"");
-                target.refuses(&image.bytes(), &format!("entry `{path}` stands twice"));
+                cases.add(path, &target.refuses(&image.bytes()).told());
                 assert_eq!(mode(), before);
             }
+            cases.as_written("a directory that takes the place of a link");
         },
     );
 }
@@ -118,10 +125,7 @@ fn a_link_on_the_way_leads_to_what_is_inside() {
             // A way that exists outside only is none.
             for link in [outside.as_str(), "/proc/self/cwd", "../../../outside"] {
                 let image = new().link("rootfs/s", link).file("rootfs/s/x", 0o644, "");
-                Target::new().refuses_to_store(
-                    &image.bytes(),
-                    "cannot unpack entry `rootfs/s/x`: cannot open its directory `s`: File exists",
-                );
+                refused(image).complains_as("a way that exists outside only");
             }
         },
     );
@@ -142,11 +146,7 @@ fn long_chains_of_links_lead_nowhere() {
                 image = image.link(&name, &format!("l{before}/."));
             }
             let image = image.file("rootfs/l60/x", 0o644, "");
-            Target::new().refuses_to_store(
-                &image.bytes(),
-                "cannot unpack entry `rootfs/l60/x`: cannot open its directory `l60`: \
-         Too many levels of symbolic links",
-            );
+            refused(image).complains_as("a chain of links too long to follow");
         },
     );
 }
@@ -172,35 +172,22 @@ fn hard_links_lead_to_files_of_the_image_only() {
                 "rootfs/",
                 "/rootfs/x",
             ] {
-                target.refuses(
-                    &link(to).bytes(),
-                    "cannot unpack entry `rootfs/h`: the hard link leads out of the image",
-                );
+                let ran = target.refuses(&link(to).bytes());
+                ran.complains_as("a hard link that leads out");
             }
-            target.refuses(
-                &link("").bytes(),
-                "cannot unpack entry `rootfs/h`: the link leads nowhere",
-            );
-            for (to, reason) in [
-                ("none", "No such file or directory"),
-                ("h", "No such file or directory"),
-                ("none/x", "No such file or directory"),
-            ] {
-                Target::new().refuses_to_store(
-                    &link(&format!("rootfs/{to}")).bytes(),
-                    &format!(
-                        "cannot unpack entry `rootfs/h`: the hard link leads to `{to}`: {reason}"
-                    ),
-                );
+            let ran = target.refuses(&link("").bytes());
+            ran.complains_as("a hard link that leads nowhere");
+            let mut cases = Cases::default();
+            for to in ["rootfs/none", "rootfs/h", "rootfs/none/x"] {
+                cases.add(to, &refused(link(to)).told());
             }
+            cases.as_written("a hard link to what is not there");
             let image =
                 new()
                     .dir("rootfs/d")
                     .entry(EntryType::Link, "rootfs/h", 0o777, "rootfs/d", b"");
-            target.refuses(
-                &image.bytes(),
-                "cannot unpack entry `rootfs/h`: the hard link leads to `d`, a directory",
-            );
+            let ran = target.refuses(&image.bytes());
+            ran.complains_as("a hard link to a directory");
         },
     );
 }
@@ -234,22 +221,20 @@ fn a_hard_link_to_a_link_is_that_link_and_changes_nothing() {
 fn the_root_is_a_directory() {
     require_root!();
     case("T5", "no entry takes the place of the root", || {
+        let mut cases = Cases::default();
         for path in [".", "./", ""] {
             for kind in [EntryType::Symlink, EntryType::Fifo] {
                 let image = new().entry(kind, path, 0o777, "/", b"");
-                let text = format!("entry `{path}` has no name, and is no directory");
-                refused(image, &text);
+                cases.add(format!("`{path}`, a {kind:?}"), &refused(image).told());
             }
         }
+        cases.as_written("an entry without a name");
         let manifest = running(&["/no/such"]);
         for kind in [EntryType::Regular, EntryType::Symlink] {
             let image = Aci::empty()
                 .file("manifest", 0o644, &manifest)
                 .entry(kind, "rootfs", 0o777, "/tmp", b"");
-            refused(
-                image,
-                "cannot unpack entry `rootfs`: `rootfs` is no directory",
-            );
+            refused(image).complains_as("a root that is no directory");
         }
     });
 }
@@ -260,10 +245,7 @@ fn a_file_is_no_directory() {
     let image = new()
         .file("rootfs/f", 0o644, "")
         .file("rootfs/f/x", 0o644, "");
-    Target::new().refuses_to_store(
-        &image.bytes(),
-        "cannot unpack entry `rootfs/f/x`: cannot open its directory `f`: Not a directory",
-    );
+    refused(image).complains_as("a file on the way");
 }
 
 // Nodes in an image, which any user of the host could open where the store is not
@@ -281,10 +263,8 @@ fn devices_are_kept_out_of_reach_and_whiteouts_are_refused() {
                     header.set_device_minor(minor).unwrap();
                 })
             };
-            refused(
-                device(EntryType::Char, "rootfs/w", 0, 0),
-                "cannot unpack entry `rootfs/w`: it is a whiteout, which images do not have",
-            );
+            let whiteout = device(EntryType::Char, "rootfs/w", 0, 0);
+            refused(whiteout).complains_as("a whiteout");
             let target = Target::new();
             let rootfs = target.keeps(&device(EntryType::Block, "rootfs/disk", 8, 1).bytes());
             let status = rootfs.join("disk").metadata().unwrap();

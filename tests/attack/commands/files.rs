@@ -7,6 +7,7 @@ use rustix::fs::Mode;
 
 use super::super::case;
 use super::USER;
+use crate::golden::Cases;
 use crate::host::{Scratch, image, launcher};
 
 /// A link in a directory that others can write to leads to a file of root's
@@ -35,21 +36,19 @@ fn a_uuid_is_written_over_no_file_that_was_not_made_for_it() {
             let empty = scratch.write("empty", "");
             let others = scratch.write("others", old);
             std::os::unix::fs::chown(&others, Some(USER), None).unwrap();
-            for (what, said) in [
-                ("link victim", "it is a link"),
-                ("link another", "it is a link"),
-                ("link empty", "it is a link"),
-                ("link nothing", "it is a link"),
-                ("hard another", NOT_OWN),
-                ("hard empty", NOT_OWN),
-                ("move others", NOT_OWN),
-                ("dir", "it exists, and cannot be opened: Is a directory"),
-                ("fifo", NOT_OWN),
-                ("hard victim", NOT_OWN),
-                (
-                    "copy victim",
-                    "it exists, and something else than a UUID is in it",
-                ),
+            let mut cases = Cases::default();
+            for what in [
+                "link victim",
+                "link another",
+                "link empty",
+                "link nothing",
+                "hard another",
+                "hard empty",
+                "move others",
+                "dir",
+                "fifo",
+                "hard victim",
+                "copy victim",
             ] {
                 let (how, file) = what.split_once(' ').unwrap_or((what, ""));
                 let file = scratch.join(file);
@@ -64,9 +63,8 @@ fn a_uuid_is_written_over_no_file_that_was_not_made_for_it() {
                         rustix::fs::mkfifoat(here, &path, Mode::RUSR | Mode::WUSR).unwrap();
                     }
                 }
-                let path = path.display();
-                let said = format!("launcher: cannot write the UUID to `{path}`: {said}\n");
-                run().exits(1).says("").complains(&said);
+                let ran = run().exits(1).says("").naming("FILE", &path);
+                cases.add(what, &ran.told());
                 assert_eq!(fs::read_to_string(&victim).unwrap(), "precious\n", "{what}");
                 assert_eq!(fs::read_to_string(&uuid).unwrap(), old, "{what}");
                 assert_eq!(fs::read_to_string(&empty).unwrap(), "", "{what}");
@@ -78,6 +76,7 @@ fn a_uuid_is_written_over_no_file_that_was_not_made_for_it() {
                 };
                 removed.unwrap();
             }
+            cases.as_written("a file that was not made for it");
             // Who uses it time and again has a file with an earlier UUID there.
             for before in ["", old, "11111111-2222-4333-8444-555555555555"] {
                 fs::write(&path, before).unwrap();
@@ -87,9 +86,6 @@ fn a_uuid_is_written_over_no_file_that_was_not_made_for_it() {
         },
     );
 }
-
-/// What is said of a file that is not simply the caller's.
-const NOT_OWN: &str = "it exists, and is no file of the caller's own with no other name";
 
 /// SIGSTOP cannot be caught; a stopped process hears SIGTERM when it goes on
 /// (signal(7)), and until then `stop` could only wait and kill.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::case;
 use crate::aci::{self, Aci};
 use crate::discovery::Site;
+use crate::golden::{Cases, line};
 use crate::host::{self, Scratch, launcher, names};
 
 /// An archive that says it is an image of somebody else's name.
@@ -32,10 +33,6 @@ fn an_archive_does_not_answer_to_a_name_that_only_it_claims() {
             let evil = evil.to_str().unwrap();
             let id = run(&["fetch", "--full", evil]).exits(0).stdout;
             let id = id.trim_end();
-            let doubt = format!(
-                "`{}`, from `{evil}`, but nobody has signed it or provided it under this name",
-                &id[.."sha512-".len() + 32]
-            );
             let top = aci::running(&["/bin/x"]).replace(
                 "\"app\"",
                 &format!("\"dependencies\": [{{\"imageName\": \"{NAME}\"}}], \"app\""),
@@ -47,6 +44,7 @@ fn an_archive_does_not_answer_to_a_name_that_only_it_claims() {
             );
             let pod = scratch.write("pod.json", pod);
             let (top, pod) = (top.to_str().unwrap(), pod.to_str().unwrap());
+            let mut cases = Cases::default();
             for words in [
                 &["fetch", "--pull-policy=never", NAME][..],
                 &["run", "--pull-policy=never", NAME],
@@ -59,13 +57,17 @@ fn an_archive_does_not_answer_to_a_name_that_only_it_claims() {
             ] {
                 let ran = run(words);
                 assert!(matches!(ran.exited(), Some(1 | 125)), "{words:?}: {ran:?}");
-                assert!(ran.stderr.contains(&doubt), "{words:?}: {}", ran.stderr);
-                assert!(
-                    ran.stderr.contains("--insecure-options=image"),
-                    "{}",
-                    ran.stderr
-                );
+                let told = ran
+                    .naming("EVIL", evil)
+                    .naming("ID", id)
+                    .naming("SHORT-ID", &id[.."sha512-".len() + 32])
+                    .naming("TOP", top)
+                    .naming("POD", pod)
+                    .told();
+                let line = line(words).replace(top, "TOP").replace(pod, "POD");
+                cases.add(line, &told);
             }
+            cases.as_written("a name that nobody vouches for");
             // The operator may say so: of this very image, of all, or once and for all.
             run(&["plan", id]).exits(0);
             run(&["plan", "--insecure-options=image", NAME]).exits(0);
@@ -110,10 +112,7 @@ fn an_image_that_is_called_like_an_id_is_not_taken_for_the_one_with_that_id() {
         launcher(&dir).arg("fetch").arg(evil).run().exits(0);
         for verb in ["fetch", "plan", "run", "prepare"] {
             let ran = launcher(&dir).args([verb, &name]).run();
-            let said = format!(
-                "launcher: there is no image `{name}`\nhint: `launcher image list` lists the images\n"
-            );
-            ran.complains(&said);
+            ran.complains_as("an image that is called like an ID");
         }
     });
 }
@@ -132,15 +131,18 @@ fn an_image_that_was_fetched_unchecked_satisfies_no_command_that_checks() {
         site.launcher(&["fetch", "--no-deps", waived, NAME])
             .run()
             .exits(0);
-        let refuses = |site: &Site, words: &[&str], why: &str| {
+        let refuses = |site: &Site, words: &[&str], title: &str| {
             let ran = site.launcher(words).run();
             assert!(matches!(ran.exited(), Some(1 | 125)), "{words:?}: {ran:?}");
-            assert!(ran.stderr.contains(why), "{words:?}: {}", ran.stderr);
+            let id = names(&site.dir().join("images"));
+            let ran = ran.at_last().naming("KEY", site.key());
+            let ran = ran.naming("URL", recorded(&site.dir()));
+            ran.naming("ID", &id[0][..39]).complains_as(title);
         };
         let url = launcher(&site.dir()).args(["image", "list", "--format=json"]);
         assert!(url.run().exits(0).stdout.contains(NAME));
         let url = recorded(&site.dir());
-        let bad = "does not count: it is signed by key";
+        let bad = "a signature by a key that is not trusted";
         refuses(&site, &["fetch", "--no-deps", NAME], bad);
         refuses(
             &site,
@@ -153,10 +155,14 @@ fn an_image_that_was_fetched_unchecked_satisfies_no_command_that_checks() {
             &["fetch", "--no-deps", "--pull-policy=new", &url],
             bad,
         );
-        let doubt = "but nobody has signed it or provided it under this name";
+        let doubt = "a name that nobody vouches for here";
         refuses(&site, &["run", "--pull-policy=never", NAME], doubt);
         let never = ["fetch", "--no-deps", "--pull-policy=never"];
-        refuses(&site, &[&never[..], &[&url]].concat(), "nobody has signed");
+        refuses(
+            &site,
+            &[&never[..], &[&url]].concat(),
+            "an address that nobody vouches for",
+        );
         site.launcher(&[&never[..], &[waived, NAME]].concat())
             .run()
             .exits(0);

@@ -32,9 +32,8 @@ fn an_app_with_a_user_namespace_of_its_own_is_not_entered() {
     life.enter(&["--user=0", &uuid, "/probe"])
         .exits(125)
         .says("")
-        .complains(&format!(
-            "launcher: cannot enter pod `{uuid}`: the app has a user namespace of its own\n"
-        ));
+        .naming("UUID", &uuid)
+        .complains_as("an app with a user namespace of its own is not entered");
     life.run(&["stop", &uuid]).exits(0);
     life.leaves_nothing();
 }
@@ -64,9 +63,8 @@ fn no_process_is_entered_that_only_has_the_number() {
         life.enter(&[&uuid, "id"])
             .exits(125)
             .says("")
-            .complains(&format!(
-                "launcher: cannot enter app `b` of pod `{uuid}`: it has ended\n"
-            ));
+            .naming("UUID", &uuid)
+            .complains_as("no process is entered that only has the number");
     }
     life.run(&["kill", &uuid]).exits(0);
     life.leaves_nothing();

@@ -4,7 +4,7 @@
 mod hostile;
 /// Streams, statuses, signals, and the end of the pod.
 mod life;
-/// What is wrong, with the whole text that is shown.
+/// What can be wrong, and what is said of it.
 mod messages;
 /// Options.
 mod options;

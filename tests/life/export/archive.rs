@@ -149,7 +149,7 @@ fn zeros_take_no_room_in_it() {
     let script = "dd if=/dev/zero of=/table bs=1 count=1 seek=20000000000 2>/dev/null;
         echo end >> /table; head -c 40000000 /dev/zero > /zeros";
     let (uuid, _) = life.over(&[], &host::image("busybox"), script);
-    let (export, id) = life.exported(&[], &uuid, "");
+    let (export, id) = life.exported(&[], &uuid);
     assert!(export.metadata().unwrap().len() < 5_000_000);
     assert!(tar_of(&export).len() < 10_000_000);
     let table = life.unpacked(&id).join("table").metadata().unwrap();
@@ -166,7 +166,7 @@ fn on_standard_output_it_is_the_same_and_its_id_is_beside_it() {
     let _ = image!("busybox");
     let life = Life::new();
     let (uuid, _) = life.over(&[], &host::image("busybox"), "echo x > /x");
-    let (export, id) = life.exported(&[], &uuid, "");
+    let (export, id) = life.exported(&[], &uuid);
     let piped = life.0.join("piped.aci");
     let ran = std::process::Command::new(host::program())
         .arg("--dir")

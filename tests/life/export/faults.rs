@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Life, names_in};
+use crate::golden;
 use crate::host::{self, Call, call, names};
 
 /// A pod that is over, with a file that does not become small.
@@ -47,11 +48,9 @@ fn a_full_disk_is_named_and_nothing_is_left_on_it() {
             life.run(&["export", "--overwrite", &uuid, target.to_str().unwrap()])
                 .exits(1)
                 .says("")
-                .complains(&format!(
-                    "launcher: cannot export app `busybox` of pod `{uuid}`: cannot write `{}`: \
-                     No space left on device\n",
-                    target.display()
-                ));
+                .naming("UUID", &uuid)
+                .naming("FILE", &target)
+                .complains_as("a disk that is full");
             let left = fs::read_to_string(&target).unwrap_or_default();
             assert_eq!(left, existing);
             assert_eq!(names(&place).len(), usize::from(!existing.is_empty()));
@@ -63,18 +62,13 @@ fn a_full_disk_is_named_and_nothing_is_left_on_it() {
         life.run(&["export", &uuid, target.to_str().unwrap()])
             .exits(1)
             .says("")
-            .complains(&format!(
-                "launcher: cannot write `{}`: Read-only file system\n",
-                target.display()
-            ));
+            .naming("FILE", &target)
+            .complains_as("a disk that is read-only");
     });
     life.run(&["export", &uuid, "/dev/full"])
         .exits(1)
         .says("")
-        .complains(
-            "launcher: cannot write `/dev/full`: it exists already\n\
-             hint: `--overwrite` replaces it\n",
-        );
+        .complains_as("a device that is full");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let ran = Command::new(host::program())
         .arg("--dir")
@@ -83,12 +77,11 @@ fn a_full_disk_is_named_and_nothing_is_left_on_it() {
         .stdout(full)
         .output()
         .unwrap();
-    assert_eq!(
-        String::from_utf8(ran.stderr).unwrap(),
-        format!(
-            "launcher: cannot export app `busybox` of pod `{uuid}`: cannot write to the \
-             standard output: No space left on device\n"
-        )
+    let told = String::from_utf8(ran.stderr).unwrap();
+    golden::as_written(
+        "standard error",
+        "a standard output that is full",
+        &told.replace(&uuid, "UUID"),
     );
     life.leaves_nothing();
 }
@@ -217,13 +210,12 @@ fn meanwhile_nobody_removes_the_pod_or_runs_it() {
             .unwrap();
         // It goes on when somebody reads.
         super::super::until("it is held", || life.is_locked(state, uuid));
-        let refused = |words: &[&str], what: &str| {
+        let refused = |words: &[&str], title: &str| {
             life.run(words)
                 .exits(if words[0] == "run-prepared" { 125 } else { 1 })
                 .says("")
-                .complains(&format!(
-                    "launcher: cannot {what} pod `{uuid}`: it is in use\n"
-                ));
+                .naming("UUID", uuid)
+                .complains_as(title);
         };
         // What is over will be free some time.
         let waiting = (state == "exited").then(|| {
@@ -232,10 +224,10 @@ fn meanwhile_nobody_removes_the_pod_or_runs_it() {
             [&export[..], &["rm", uuid]].map(|words| life.call(words).start())
         });
         if state == "prepared" {
-            refused(&["rm", uuid], "remove");
-            refused(&["rm", "--force", uuid], "remove");
-            refused(&["export", uuid, "/nowhere/x"], "export");
-            refused(&["run-prepared", uuid], "run");
+            refused(&["rm", uuid], "removing what is in use");
+            refused(&["rm", "--force", uuid], "removing what is in use");
+            refused(&["export", uuid, "/nowhere/x"], "exporting what is in use");
+            refused(&["run-prepared", uuid], "running what is in use");
         }
         let gc = ["gc", "--grace-period=0", "--expire-prepared=0"];
         life.run(&gc).exits(0).says("").complains("");

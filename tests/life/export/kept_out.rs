@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::{Life, names_in, tar_of};
+use crate::golden::Cases;
 use crate::host;
 
 #[test]
@@ -92,9 +93,8 @@ fn sockets_and_whiteouts_that_are_none_are_left_out_and_said() {
     let script = "mknod /hidden c 0 0 && echo made; ln /hidden /hidden-2; echo x > /behind";
     let (uuid, said) = life.over(&["--no-overlay"], &host::image("busybox"), script);
     assert_eq!(said, "made\n");
-    let complaint = "launcher: `/hidden` is a device 0:0, and left out\n\
-                     launcher: `/hidden-2` is a device 0:0, and left out\n";
-    let (export, _) = life.exported(&[], &uuid, complaint);
+    let (export, ran) = life.try_export(&[], &uuid);
+    ran.complains_as("devices that could be whiteouts");
     let found = names_in(&export);
     assert!(
         !found.iter().any(|name| name.contains("hidden")),
@@ -107,8 +107,8 @@ fn sockets_and_whiteouts_that_are_none_are_left_out_and_said() {
     let run = fs::File::open(life.upper(&uuid, "busybox").join("run")).unwrap();
     let socket = format!("/proc/self/fd/{}/a\u{1b}b", run.as_raw_fd());
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    let complaint = "launcher: `/run/a\\u{1b}b` is a socket, and left out\n";
-    let (export, _) = life.exported(&[], &uuid, complaint);
+    let (export, ran) = life.try_export(&[], &uuid);
+    ran.complains_as("a socket");
     assert!(names_in(&export).contains(&"rootfs/run/".to_owned()));
     life.leaves_nothing();
 }
@@ -139,9 +139,9 @@ fn attributes_that_mean_something_to_the_host_are_not_in_it() {
         attribute(&path, "user.a=b", b"x");
     }
     attribute(&upper.join("file"), "security.capability", capability);
-    let complaint = "launcher: attribute `user.a=b` of `/file` is left out\n\
-                     launcher: attribute `user.a=b` of `/dir` is left out\n";
-    let (export, id) = life.exported(&[], &uuid, complaint);
+    let (export, ran) = life.try_export(&[], &uuid);
+    let ran = ran.complains_as("attributes whose names have an equals sign");
+    let id = ran.stdout.trim_end();
     let tar = String::from_utf8_lossy(&tar_of(&export)).into_owned();
     assert!(!tar.contains("overlay") && !tar.contains("trusted"));
     for (name, expected) in [
@@ -151,7 +151,7 @@ fn attributes_that_mean_something_to_the_host_are_not_in_it() {
         ),
         ("dir", &["user.empty", "user.kept"]),
     ] {
-        let path = life.unpacked(&id).join(name);
+        let path = life.unpacked(id).join(name);
         let mut list = vec![0; 4096];
         let length = rustix::fs::listxattr(&path, list.as_mut_slice()).unwrap();
         let list = String::from_utf8(list[..length].to_vec()).unwrap();
@@ -176,6 +176,7 @@ fn what_an_overlay_alone_understands_is_no_guess() {
         "mkdir /dir; echo x > /dir/file",
     );
     let upper = life.upper(&uuid, "busybox");
+    let mut cases = Cases::default();
     for (path, name, value) in [
         ("dir", "redirect", "/root"),
         ("dir", "opaque", "x"),
@@ -188,16 +189,13 @@ fn what_an_overlay_alone_understands_is_no_guess() {
         let name = format!("trusted.overlay.{name}");
         attribute(&file, &name, value.as_bytes());
         let target = life.0.join("x.aci");
-        life.run(&["export", &uuid, target.to_str().unwrap()])
-            .exits(1)
-            .says("")
-            .complains(&format!(
-                "launcher: cannot export app `busybox` of pod `{uuid}`: cannot read `/{path}`: \
-                 by its attribute `{name}` it is not what it seems\n"
-            ));
+        let ran = life.run(&["export", &uuid, target.to_str().unwrap()]);
+        let ran = ran.exits(1).says("").naming("UUID", &uuid);
+        cases.add(format!("{name} of /{path}"), &ran.told());
         assert!(!target.exists());
         rustix::fs::removexattr(&file, &*name).unwrap();
     }
+    cases.as_written("what an overlay alone understands");
     life.export(&[], &uuid);
     // Of a copy no overlay ever says anything.
     let options = ["--no-overlay"];

@@ -186,7 +186,7 @@ fn names_of_one_file_stay_names_of_one_file() {
         let life = Life::new();
         let image = layered(&life, "");
         let (uuid, _) = life.over(options, &image, CHANGES);
-        let (_, id) = life.exported(&[], &uuid, "");
+        let (_, id) = life.exported(&[], &uuid);
         let tree = life.unpacked(&id);
         let inode = |name: &str| {
             let path = tree.join("t").join(name);
@@ -213,8 +213,8 @@ fn an_image_of_an_image_has_the_same_files_byte_for_byte() {
     // What is made where nothing is would be made anew.
     let own = "mkdir -p /etc; echo 1 > /etc/hosts; echo 2 > /etc/hostname";
     let (uuid, _) = life.over(&[], &image, &format!("{CHANGES} {own} || true"));
-    let (first, id) = life.exported(&[], &uuid, "");
-    let (again, same) = life.exported(&[], &uuid, "");
+    let (first, id) = life.exported(&[], &uuid);
+    let (again, same) = life.exported(&[], &uuid);
     assert_eq!(id, same);
     assert!(std::fs::read(&first).unwrap() == std::fs::read(again).unwrap());
     for options in [&[][..], &["--no-overlay"]] {
@@ -318,7 +318,7 @@ fn an_image_runs_what_the_app_ran_and_needs_no_others() {
         "--environment",
     ];
     life.run(&[&head[..], &["A=b"], &tail].concat()).exits(0);
-    let (export, id) = life.exported(&[], "pod", "");
+    let (export, id) = life.exported(&[], "pod");
     life.run(&["image", "cat-manifest", &id]).exits(0).says(
         r#"{
   "acKind": "ImageManifest",
