@@ -36,7 +36,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::Command;
+use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
 use crate::cmd::detach::{NotRun, Ran};
 use appc::types::Uuid;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 /// Status of commands that failed, where no app's status could be meant.
 const FAILED: u8 = 1;
 
-fn execute(invocation: cli::Invocation) -> ExitCode {
+fn execute(invocation: Invocation) -> ExitCode {
     let dir = match dirs::location(invocation.dir) {
         Ok(dir) => dir,
         Err(error) => return fail(&error, FAILED),

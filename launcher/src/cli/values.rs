@@ -4,7 +4,9 @@
 //! Parts are separated by commas, so none can hold one; a path that does can
 //! still be written in a pod manifest.
 
-use crate::cli::split::boolean;
+use crate::cli::options::Options;
+use crate::cli::spelling::{boolean, excluded};
+use crate::cmd::table::Format;
 use appc::json::{Object, Value};
 use appc::manifest::isolator::{Isolator, PROCESSES};
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
@@ -72,8 +74,65 @@ fn id(text: &str, noun: &str) -> Result<u32> {
     number.ok_or_else(|| Error::usage(format!("{} is no {noun}", quoted(text))))
 }
 
+/// A volume of an option.
+#[derive(Debug)]
+pub(super) struct OptionVolume {
+    /// The volume.
+    pub(super) requested: Requested,
+    /// Where all apps mount it, which then need not know its name.
+    pub(super) everywhere: Option<String>,
+}
+
+/// Reads a volume: `/HOST:/POD[:ro]`, or one with a name.
+pub(super) fn volume(text: &str) -> Result<OptionVolume> {
+    match text.split_once([':', ',']) {
+        Some((host, _)) if host.starts_with('/') => bind(text),
+        _ => Ok(OptionVolume {
+            requested: named_volume(text)?,
+            everywhere: None,
+        }),
+    }
+}
+
+/// Reads a path of the host and where it is mounted: `/HOST:/POD[:ro]`.
+fn bind(text: &str) -> Result<OptionVolume> {
+    let wrong = |what: &str| {
+        Error::usage(format!("{what} in {}", quoted(text)))
+            .hint("`/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path")
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    let (host, path, read_only) = match parts[..] {
+        [host, path] | [host, path, "rw"] => (host, path, false),
+        [host, path, "ro"] => (host, path, true),
+        [_, _, _] => return Err(wrong("there is an unknown mode")),
+        _ => {
+            return Err(wrong(
+                "there is not one path of the host and one of the pod",
+            ));
+        }
+    };
+    if !path.starts_with('/') {
+        return Err(wrong("the path of the pod is not absolute"));
+    }
+    Ok(OptionVolume {
+        requested: Requested {
+            volume: Volume {
+                name: AcName::parse("volume")?,
+                kind: VolumeKind::Host {
+                    source: source(host)?,
+                    recursive: None,
+                },
+                read_only: read_only.then_some(true),
+            },
+            follow_links: false,
+            reason: "option --volume",
+        },
+        everywhere: Some(absolute(path)?),
+    })
+}
+
 /// Reads a volume: `NAME,kind=host,source=/PATH` or `NAME,kind=empty`, and more keys.
-pub(super) fn volume(text: &str) -> Result<Requested> {
+fn named_volume(text: &str) -> Result<Requested> {
     const KEYS: &[&str] = &[
         "kind",
         "source",
@@ -273,5 +332,45 @@ pub(super) fn locale(text: &str) -> Result<String> {
         true => Ok(text.to_owned()),
         false => Err(Error::usage(format!("{} cannot be a locale", quoted(text)))
             .hint("a name like `C.UTF-8`")),
+    }
+}
+
+/// Returns the first text that stands twice.
+pub(super) fn repeated(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut texts = texts;
+    texts.find(|text| !seen.insert(text.clone()))
+}
+
+/// Takes a value that is not empty.
+pub(super) fn some(text: &str) -> Result<String> {
+    match text {
+        "" => Err(Error::usage("the value is empty")),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// Reads how a list is to be written.
+pub(super) fn format(text: &str) -> Result<Format> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "json-pretty" => Ok(Format::JsonPretty),
+        other => Err(Error::usage(format!(
+            "`{other}` is no format; it is `text`, `json` or `json-pretty`"
+        ))),
+    }
+}
+
+/// Takes the user and the group of a program: `--user USER[:GROUP]`, `--group`.
+pub(super) fn identity(options: &mut Options) -> Result<(Option<String>, Option<String>)> {
+    let user = options.value("--user", some)?;
+    let group = options.value("--group", some)?;
+    // A path can have a colon in it.
+    let both = user.as_deref().filter(|user| !user.starts_with('/'));
+    match both.and_then(|user| user.split_once(':')) {
+        Some((both, _)) if group.is_some() => Err(excluded(&format!("--user={both}:"), "--group")),
+        Some((user, group)) => Ok((Some(some(user)?), Some(some(group)?))),
+        None => Ok((user, group)),
     }
 }

@@ -16,24 +16,6 @@ use pod::state::lock::Release;
 use sys::dirs::{Dirs, State};
 use sys::pty;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher attach [--detach-keys=KEYS] UUID
-       launcher attach [--detach-keys=KEYS] --uuid-file=FILE
-
-Attends to the terminal of a pod that was run with `--interactive`: what is
-typed goes to there, what is written there comes to here. Exits with the status
-of the pod when that is over. Who types the KEYS (ctrl-p,ctrl-q) leaves, and
-the pod goes on; then the status is 0. One can attend at a time. What is written
-while nobody attends is in the log.
-
-  --detach-keys=KEYS  with commas between them: characters, or `ctrl-` and a
-                      character; `none` if nobody can leave so
-
-Instead of the UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Attach {

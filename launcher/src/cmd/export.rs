@@ -21,29 +21,6 @@ use pod::state::lock::Release;
 use sys::atomic_file::Aside;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher export [--app=NAME] [--overwrite] UUID FILE
-       launcher export [--app=NAME] [--overwrite] --uuid-file=FILE FILE
-
-Makes an image of an app of a pod that does not run: of the app's root file
-system as the app left it, without what was mounted there, such as volumes. It
-needs no other images, and runs what the app ran, as it ran. Writes it to a
-file, `-` is the standard output, and prints its ID; to the standard error,
-where the image is on the standard output.
-
-A pod is kept when it is over if it was run with --keep or --detach. One that
-runs cannot be exported: half of a change might be seen.
-
-  --app=NAME        the app, if the pod has several
-  --overwrite       also in the place of another file
-
-Sockets are left out, and so are /etc/hosts and the like if Nose Cone made them
-for the app.
-Instead of the UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Export {

@@ -11,15 +11,6 @@ use error::{Context as _, Error, Kind, Result};
 use pod::state::directory::{self, read_in};
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher cat-manifest UUID
-       launcher cat-manifest --uuid-file=FILE
-
-Prints the manifest of a pod. Instead of the UUID, any beginning of it will do
-that no other pod has, or the name of the pod.
-";
-
 /// Prints the manifest.
 pub(crate) fn manifest(dir: &Path, which: &Which, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;

@@ -11,34 +11,6 @@ use error::{Error, Kind, Result};
 use pod::runtime::pause::{self, Outcome};
 use sys::dirs::Dirs;
 
-/// How to use `pause`.
-pub(crate) const HELP: &str = "\
-Usage: launcher pause UUID...
-       launcher pause --uuid-file=FILE
-
-Freezes all processes of pods that run: they use no processor and notice
-nothing, until `launcher resume` lets them go on. When this returns they stand
-still. `launcher stop` lets a pod go on before it asks; `launcher kill` kills
-what is frozen; another signal waits until the pod goes on.
-
-A pod without limits moves into a cgroup of its own when it is paused first:
-of version 2, or of the controller `freezer` of version 1.
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
-/// How to use `resume`.
-pub(crate) const RESUME_HELP: &str = "\
-Usage: launcher resume UUID...
-       launcher resume --uuid-file=FILE
-
-Lets pods go on that were paused.
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// Pauses pods, and prints their UUIDs. One that cannot be paused does not
 /// keep the others.
 pub(crate) fn run(dir: &Path, which: &Which, out: &mut dyn Write) -> Result<()> {

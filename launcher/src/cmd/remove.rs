@@ -13,19 +13,6 @@ use pod::state::directory;
 use pod::state::lock::Release;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher rm [--force] UUID...
-       launcher rm [--force] --uuid-file=FILE
-
-Removes pods that do not run, with all that their apps wrote.
-
-  --force           kills pods that run
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// The states out of which a pod can be removed, the last first: one that
 /// moves on meanwhile is met again.
 const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];

@@ -16,26 +16,6 @@ use pod::runtime::status;
 use pod::state::find;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher stats [--no-legend] [--format=text|json|json-pretty] [UUID...]
-       launcher stats [...] --uuid-file=FILE
-
-Tells how much pods that run use, or these: processor time, memory, its limit
-and its peak, processes, and bytes read from and written to disks. Of a pod with
-several apps there is a line for all of it and one for each app.
-
-What the cgroups of a pod tell counts: those that it has for its limits. Else
-its processes are added up; memory that several share then counts once, where
-the kernel can tell. What nobody tells is `-`, and absent in JSON, where sizes
-are in bytes and times in nanoseconds.
-
-  --no-legend       without the line that names the columns
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {

@@ -31,35 +31,6 @@ use pod::state::lock::Release;
 use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
 
-/// How to use `stop`.
-pub(crate) const HELP: &str = "\
-Usage: launcher stop [--time=SPAN] [--signal=SIGNAL] UUID...
-       launcher stop [...] --uuid-file=FILE
-
-Asks the apps of pods to end, and waits until they have. What runs after a SPAN
-of time (10s) is killed. A pod that is paused goes on first, and so does what was
-stopped by a signal.
-
-  --signal=SIGNAL   what to ask with (TERM)
-  --time=SPAN       how long to wait: 0, 90s, 30m
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
-/// How to use `kill`.
-pub(crate) const KILL_HELP: &str = "\
-Usage: launcher kill [--signal=SIGNAL] UUID...
-       launcher kill [--signal=SIGNAL] --uuid-file=FILE
-
-Sends a signal to the apps of pods: KILL, or another by name or number. Waits
-for the end of pods that it kills, and for nothing else. A pod that is paused
-is killed as it stands; another signal waits until it goes on.
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What `stop` was asked for.
 #[derive(Debug)]
 pub(crate) struct Stop {

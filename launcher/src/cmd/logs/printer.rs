@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use crate::cmd::CANNOT_PRINT;
-use crate::cmd::logs::{Options, Style};
+use crate::cmd::logs::options::{Options, Style};
 use appc::json::{Object, Value};
 use appc::types::spell_time_exactly;
 use error::{Context as _, Error, Result};

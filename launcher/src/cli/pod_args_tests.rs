@@ -3,14 +3,42 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::cli::split::Takes::{Many, Nothing, One};
+use crate::cli::table::spec::Group;
 
-const POD: Table = &[("--host", One), ("--loud", Nothing), ("--both", Many)];
-const APP: Table = &[("--user", One), ("--set", Many), ("--both", Many)];
+static COMMAND: CommandSpec = CommandSpec {
+    name: "run",
+    groups: &[
+        &Group::new(
+            "Pod",
+            &[
+                OptionSpec::value("--host", &[], "NAME", "host"),
+                OptionSpec::flag("--loud", &["-l"], "loud"),
+                OptionSpec::value("--both", &[], "NAME", "both").repeated(),
+            ],
+        ),
+        &Group::of_app(
+            "App",
+            &[
+                OptionSpec::value("--user", &["-s"], "NAME", "user"),
+                OptionSpec::value("--set", &[], "NAME", "set").repeated(),
+                OptionSpec::value("--both", &[], "NAME", "both").repeated(),
+            ],
+        ),
+    ],
+    ..CommandSpec::NEW
+};
 
-fn of(line: &str) -> Result<Split> {
+fn read_all(words: Vec<OsString>, dir: Option<&str>) -> Result<PodArgs> {
+    let typed = Typed {
+        dir: dir.map(PathBuf::from),
+        command: "run".to_owned(),
+    };
+    PodArgs::read(words, &COMMAND, typed).map(|args| args.expect("no help is asked for"))
+}
+
+fn of(line: &str) -> Result<PodArgs> {
     let words = line.split(' ').filter(|word| !word.is_empty());
-    split("run", words.map(OsString::from).collect(), POD, APP)
+    read_all(words.map(OsString::from).collect(), None)
 }
 
 #[test]
@@ -31,11 +59,19 @@ fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
         ),
         (
             "--what a",
-            "there is no option `--what`\nhint: `launcher help COMMAND` lists the options of a command",
+            "there is no option `--what`\nhint: `launcher help run` lists all options",
         ),
         (
             "a -u",
-            "there is no option `-u`\nhint: `launcher help COMMAND` lists the options of a command",
+            "there is no option `-u`\nhint: `launcher help run` lists all options",
+        ),
+        (
+            "--no-such",
+            "there is no option `--no-such`\nhint: `launcher help run` lists all options",
+        ),
+        (
+            "--lood a",
+            "there is no option `--lood`\nhint: did you mean `--loud`? `launcher help run` lists all options",
         ),
         ("--host", "`--host` needs a value"),
         ("a --user", "`--user` needs a value"),
@@ -63,22 +99,17 @@ fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
 fn the_remedy_can_be_pasted_into_a_shell() {
     let words = ["--set", "it's me", "a b.aci", "--", "", "$HOME"];
     let words = words.iter().map(OsString::from).collect();
-    let error = split("plan", words, POD, APP).unwrap_err().to_string();
+    let error = read_all(words, Some("/a b")).unwrap_err().to_string();
     assert_eq!(
         error.lines().nth(1).unwrap(),
-        r"hint: `launcher plan 'a b.aci' --set='it'\''s me' -- '' '$HOME'`"
+        r"hint: `launcher --dir '/a b' run 'a b.aci' --set='it'\''s me' -- '' '$HOME'`"
     );
 }
 
 #[test]
 fn truth_is_spelt_like_the_reference_implementation_does() {
     assert_eq!(
-        of("--loud=yes a")
-            .unwrap()
-            .pod
-            .flag("--loud")
-            .unwrap_err()
-            .to_string(),
+        of("--loud=yes a").unwrap_err().to_string(),
         "`--loud=yes` is neither `true` nor `false`"
     );
     for (line, loud) in [
@@ -87,19 +118,15 @@ fn truth_is_spelt_like_the_reference_implementation_does() {
         ("--loud=0 a", false),
         ("a", false),
     ] {
-        assert_eq!(
-            of(line).unwrap().pod.flag("--loud").unwrap(),
-            loud,
-            "{line}"
-        );
+        assert_eq!(of(line).unwrap().pod.flag("--loud"), loud, "{line}");
     }
 }
 
 #[test]
 fn each_app_has_what_stands_behind_its_image() {
-    let split =
+    let mut args =
         of("--host h a --user 1 --both=x -- -- --user --- b --- c --set=p=q --set r --").unwrap();
-    let show = |part: &Part| {
+    let show = |part: &mut AppArgs| {
         let user = part
             .options
             .value("--user", |text| Ok(text.to_owned()))
@@ -110,7 +137,7 @@ fn each_app_has_what_stands_behind_its_image() {
             .unwrap();
         format!("{:?} {user:?} {set:?} {:?}", part.image, part.arguments)
     };
-    let shown: Vec<_> = split.apps.iter().map(show).collect();
+    let shown: Vec<_> = args.apps.iter_mut().map(show).collect();
     assert_eq!(
         shown,
         [
@@ -119,6 +146,6 @@ fn each_app_has_what_stands_behind_its_image() {
             r#""c" None ["p=q", "r"] Some([])"#,
         ]
     );
-    assert_eq!(split.pod.any_of(&["--both"]), None);
-    assert_eq!(split.apps[0].options.any_of(&["--both"]), Some("--both"));
+    assert_eq!(args.pod.any_of(&["--both"]), None);
+    assert_eq!(args.apps[0].options.any_of(&["--both"]), Some("--both"));
 }
