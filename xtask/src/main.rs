@@ -18,6 +18,7 @@ mod filters;
 mod guest;
 mod images;
 mod leftovers;
+mod man;
 mod setup;
 mod site;
 mod size;
@@ -46,6 +47,7 @@ The tasks of Nose Cone: cargo xtask TASK
             --programs leaves out those that need Debian's tools
   dist      build both programs static, check that they are, and pack them with
             licence and checksums; --target TRIPLE chooses the target
+  man       write the man pages of the launcher to target/man
   attack    try on this host what containers were broken out of with, races in
             many rounds [--rounds N], and print which cases held (as root)
   guest     run the tests that want another kernel than this host's, in a virtual
@@ -92,6 +94,7 @@ enum Task {
     Help,
     Images { into: PathBuf, programs_only: bool },
     Setup { cross: bool },
+    Man,
     Races { rounds: Option<usize> },
     Deny { only: Option<String> },
     Size,
@@ -123,6 +126,7 @@ fn run(task: Task) -> Result<()> {
             programs_only: true,
         } => images::programs(&into),
         Task::Images { into, .. } => images::all(&into),
+        Task::Man => man::man(),
         Task::Setup { cross } => setup::setup(cross).map(drop),
         Task::Races { rounds } => sweep::races(rounds),
         Task::Size => size::task(),
@@ -163,6 +167,7 @@ fn parse() -> Result<Task> {
             into: option(&mut words, "--into")?.unwrap_or_else(cmd::images_dir),
             programs_only: words.contains("--programs"),
         },
+        Some("man") => Task::Man,
         Some("setup") => Task::Setup {
             cross: words.contains("--cross"),
         },
