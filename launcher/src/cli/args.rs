@@ -137,7 +137,7 @@ impl Args {
         }
         match self.words.front() {
             Some(surplus) => Err(Error::usage(format!(
-                "`{}` is one argument too many",
+                "unexpected argument `{}`",
                 surplus.to_string_lossy()
             ))),
             None => Ok(()),

@@ -56,9 +56,9 @@ fn words(mut rest: Vec<OsString>) -> Result<Vec<OsString>> {
             rest.remove(0);
         }
         Some(option) if option.starts_with('-') => {
-            let what = format!("{} stands where the command begins", quoted(option));
+            let what = format!("unexpected option {} after the pod", quoted(option));
             return Err(Error::usage(what).hint(
-                "options stand before the pod; a program that is called so stands behind `--`",
+                "options go before the pod; put `--` before a program whose name begins with `-`",
             ));
         }
         _ => {}

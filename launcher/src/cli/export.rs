@@ -17,7 +17,7 @@ pub(super) fn export(args: &mut Args) -> Result<Command> {
         Some(_) => None,
         None => args.word()?,
     };
-    let missing = || Error::usage("a file is missing").hint("`-` is the standard output");
+    let missing = || Error::usage("a file is missing").hint("use `-` for standard output");
     Ok(Command::Export(Export {
         which: select(uuid.into_iter().collect(), uuid_file, &args.typed)?,
         app,

@@ -17,9 +17,7 @@ pub(super) fn fetch(args: &mut Args) -> Result<fetch::Options> {
         images.push(image);
     }
     if images.is_empty() {
-        return Err(
-            Error::usage("an image is missing").hint("for instance `example.com/web:1.0.0`")
-        );
+        return Err(Error::usage("an image is missing").hint("such as `example.com/web:1.0.0`"));
     }
     Ok(fetch::Options {
         full: args.options.flag("--full"),

@@ -13,7 +13,7 @@ use error::{Error, Result};
 /// Takes what a command below `image` works on.
 pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
     let list = args.typed.launcher("image list");
-    let missing = || Error::usage("an image is missing").hint(format!("{list} lists them"));
+    let missing = || Error::usage("an image is missing").hint(format!("{list} lists all images"));
     let file = || Error::usage("a file is missing");
     let directory = || Error::usage("a directory is missing");
     let options = &mut args.options;
@@ -68,7 +68,7 @@ fn descending(text: &str) -> Result<bool> {
         "asc" => Ok(false),
         "desc" => Ok(true),
         other => Err(Error::usage(format!(
-            "`{other}` is no order; it is `asc` or `desc`"
+            "`{other}` is not an order: use `asc` or `desc`"
         ))),
     }
 }

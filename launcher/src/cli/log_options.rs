@@ -12,7 +12,7 @@ pub(super) fn take(options: &mut Options, detached: bool) -> Result<Option<Log>>
     let given = place.map(|_| "--log").or(size.map(|_| "--log-size"));
     match (given, place, size) {
         (Some(option), ..) if !detached => Err(Error::usage(format!(
-            "`{option}` wants `--detach`: what other pods write is not kept"
+            "`{option}` needs `--detach`: the output of other pods is not kept"
         ))),
         (_, Some(Place::Nowhere), Some(_)) => Err(excluded("--log=none", "--log-size")),
         _ => Ok(detached.then(|| Log {

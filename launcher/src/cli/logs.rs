@@ -35,7 +35,7 @@ fn format(text: &str) -> Result<Style> {
         "text" => Ok(Style::Bare),
         "json" => Ok(Style::Json),
         other => Err(Error::usage(format!(
-            "{} is no format of logs; it is `text` or `json`",
+            "{} is not a format of logs: use `text` or `json`",
             quoted(other)
         ))),
     }
@@ -46,17 +46,14 @@ fn since(text: &str) -> Result<u64> {
     let span = duration(text).map(|span| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
     let then = span.map(|span| now().saturating_sub(span));
     then.or_else(|_| read_time(text)).map_err(|_| {
-        Error::usage(format!(
-            "{} is neither a span of time nor a point in time",
-            quoted(text)
-        ))
-        .hint("they are for instance `90s` or `1h30m`, and `2004-05-14T23:11:14Z`")
+        Error::usage(format!("{} is neither an age nor a date", quoted(text)))
+            .hint("use an age such as `90s` or `1h30m`, or a date such as `2004-05-14T23:11:14Z`")
     })
 }
 
 fn count(text: &str) -> Result<usize> {
     text.parse()
-        .map_err(|_| Error::usage(format!("{} is no number of lines", quoted(text))))
+        .map_err(|_| Error::usage(format!("{} is not a number of lines", quoted(text))))
 }
 
 #[cfg(test)]

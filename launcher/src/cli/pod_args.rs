@@ -77,7 +77,7 @@ impl PodArgs {
 
 /// The error for a line without an image.
 pub(super) fn missing_image() -> Error {
-    Error::usage("an image is missing").hint("for instance `hello.aci`")
+    Error::usage("an image is missing").hint("such as `hello.aci`")
 }
 
 /// What has been read so far.
@@ -128,7 +128,7 @@ impl Reader {
                     return Err(match planned {
                         false => missing_image(),
                         true => Error::usage(
-                            "a plan already has its arguments; `--plan` and `--` exclude each other",
+                            "`--plan` and `--` cannot be used together: a plan contains its arguments",
                         ),
                     });
                 };
@@ -209,7 +209,7 @@ impl Reader {
                 self.apps.push(Part::new(image));
                 Ok(())
             }
-            _ => Err(Error::usage("an image is missing behind `---`")),
+            _ => Err(Error::usage("an image is missing after `---`")),
         }
     }
 
@@ -247,9 +247,9 @@ impl Reader {
             return missing_image();
         }
         let what = match place {
-            Place::App => format!("`{name}` is an option of an app and stands behind its image"),
+            Place::App => format!("`{name}` is an app option: it goes after the image"),
             Place::Command => {
-                format!("`{name}` is an option of the pod and stands before the first image")
+                format!("`{name}` is a pod option: it goes before the first image")
             }
         };
         let line = format!("{}{}", self.typed.command, self.line());
@@ -299,8 +299,8 @@ fn options(all: &[Given], add: &mut impl FnMut(&str)) {
 
 fn surplus(word: &OsString) -> Error {
     let word = quoted(&word.to_string_lossy());
-    Error::usage(format!("{word} is one argument too many"))
-        .hint("arguments of the app stand behind `--`, another app behind `---`")
+    Error::usage(format!("unexpected argument {word}"))
+        .hint("arguments of the app go after `--`, another app goes after `---`")
 }
 
 /// Takes words up to `---`; tells whether there was one.

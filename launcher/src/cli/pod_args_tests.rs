@@ -43,8 +43,8 @@ fn of(line: &str) -> Result<PodArgs> {
 
 #[test]
 fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
-    let image = "an image is missing\nhint: for instance `hello.aci`";
-    let another = "an image is missing behind `---`";
+    let image = "an image is missing\nhint: such as `hello.aci`";
+    let another = "an image is missing after `---`";
     for (line, message) in [
         ("-- x", image),
         ("--- a", image),
@@ -55,7 +55,7 @@ fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
         ("a --- ---", another),
         (
             "a b",
-            "`b` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
+            "unexpected argument `b`\nhint: arguments of the app go after `--`, another app goes after `---`",
         ),
         (
             "--what a",
@@ -80,15 +80,15 @@ fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
         ("a --user=1 --user=2", "`--user` is given twice"),
         (
             "--user 1 a",
-            "`--user` is an option of an app and stands behind its image\nhint: `launcher run a --user=1`",
+            "`--user` is an app option: it goes after the image\nhint: `launcher run a --user=1`",
         ),
         (
             "a --host b --- c --loud -- x",
-            "`--host` is an option of the pod and stands before the first image\nhint: `launcher run --host=b --loud a --- c -- x`",
+            "`--host` is a pod option: it goes before the first image\nhint: `launcher run --host=b --loud a --- c -- x`",
         ),
         (
             "--set=a b --set 2 -- c",
-            "`--set` is an option of an app and stands behind its image\nhint: `launcher run b --set=a --set=2 -- c`",
+            "`--set` is an app option: it goes after the image\nhint: `launcher run b --set=a --set=2 -- c`",
         ),
     ] {
         assert_eq!(of(line).unwrap_err().to_string(), message, "{line}");

@@ -45,7 +45,7 @@ pub(super) fn run(mut args: PodArgs) -> Result<Command> {
     match args.pod.left().or(image) {
         None => Ok(Command::RunPlan(file, name, manner)),
         Some(other) => Err(Error::usage(format!(
-            "a plan already has its images and their options; `--plan` and `{other}` exclude each other",
+            "`--plan` and `{other}` cannot be used together: a plan contains its images and options",
         ))),
     }
 }
@@ -69,9 +69,8 @@ pub(super) fn run_prepared(args: &mut Args) -> Result<Command> {
     let manner = manner(&mut args.options)?;
     let uuid = args.word()?.ok_or_else(|| {
         let prepare = args.typed.launcher("prepare");
-        Error::usage("the UUID of a pod is missing").hint(format!(
-            "{prepare} prints the UUID of the pod that it makes"
-        ))
+        Error::usage("a pod is missing")
+            .hint(format!("{prepare} creates a pod and prints its UUID"))
     })?;
     Ok(Command::RunPrepared(uuid, manner))
 }
@@ -122,7 +121,7 @@ fn interactive(pod: &mut Options) -> Result<bool> {
     let (terminal, input) = (pod.flag("--interactive"), pod.flag("-i"));
     match pod.any_of(&["--detach"]) {
         Some(_) if input && !terminal => Err(Error::usage(
-            "`-i` and `--detach` need `-t`: a detached app has no other standard input",
+            "`-i` and `--detach` need `-t`: a detached app can only read from a terminal",
         )),
         _ => Ok(terminal),
     }
@@ -248,7 +247,7 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
     let targets = request.mounts.iter().map(|mount| clean(&mount.value.path));
     match repeated(targets) {
         Some(target) => Err(Error::usage(format!(
-            "`--mount` names the target `/{target}` twice"
+            "`/{target}` is mounted twice: each mount needs a target of its own"
         ))),
         None => Ok(request),
     }
@@ -339,7 +338,7 @@ fn format(text: &str) -> Result<Format> {
         "json" => Ok(Format::Json),
         "words" => Ok(Format::Words),
         other => Err(Error::usage(format!(
-            "`{other}` is no format of plans; it is `text`, `json` or `words`"
+            "`{other}` is not a format of plans: use `text`, `json` or `words`"
         ))),
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn some_or_all(args: &mut Args) -> Result<Which> {
 /// Selects pods by words, or by the UUID in a file.
 pub(super) fn select(words: Vec<String>, file: Option<PathBuf>, typed: &Typed) -> Result<Which> {
     match (&words[..], &file) {
-        ([], None) => Err(Error::usage("the UUID of a pod is missing")
+        ([], None) => Err(Error::usage("a pod is missing")
             .hint(format!("{} lists all pods", typed.launcher("list")))),
         ([uuid, ..], Some(_)) => Err(excluded("--uuid-file", uuid)),
         _ => Ok(Which { words, file }),

@@ -108,7 +108,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 pub(super) fn text(word: OsString) -> Result<String> {
     word.into_string().map_err(|word| {
         Error::usage(format!(
-            "the argument `{}` is not UTF-8 text",
+            "argument `{}` is not UTF-8 text",
             word.to_string_lossy()
         ))
     })
@@ -116,5 +116,5 @@ pub(super) fn text(word: OsString) -> Result<String> {
 
 /// The error for two options of which only one can be meant.
 pub(super) fn excluded(one: &str, other: &str) -> Error {
-    Error::usage(format!("`{one}` and `{other}` exclude each other"))
+    Error::usage(format!("`{one}` and `{other}` cannot be used together"))
 }

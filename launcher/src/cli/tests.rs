@@ -26,29 +26,26 @@ fn wrong_usage_is_named_and_never_looks_like_an_apps_status() {
             "fly",
             "2 there is no command `fly`\nhint: `launcher help` lists all commands",
         ),
-        (
-            "run",
-            "125 an image is missing\nhint: for instance `hello.aci`",
-        ),
+        ("run", "125 an image is missing\nhint: such as `hello.aci`"),
         (
             "run --fast a.aci",
             "125 there is no option `--fast`\nhint: `launcher help run` lists all options",
         ),
         (
             "run a.aci b",
-            "125 `b` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
+            "125 unexpected argument `b`\nhint: arguments of the app go after `--`, another app goes after `---`",
         ),
         ("run --uuid", "125 `--uuid` needs a value"),
         (
             "run --plan p -- x",
-            "125 a plan already has its arguments; `--plan` and `--` exclude each other",
+            "125 `--plan` and `--` cannot be used together: a plan contains its arguments",
         ),
         (
             "plan --format xml a.aci",
-            "2 `--format`: `xml` is no format of plans; it is `text`, `json` or `words`",
+            "2 `--format`: `xml` is not a format of plans: use `text`, `json` or `words`",
         ),
         ("validate", "2 a file is missing"),
-        ("version now", "2 `now` is one argument too many"),
+        ("version now", "2 unexpected argument `now`"),
         ("validate --dir", "2 `--dir` needs a value"),
     ] {
         assert_eq!(message(line), expected, "{line}");
@@ -99,20 +96,20 @@ fn a_pod_that_is_missing_or_said_twice_is_wrong_usage() {
     ] {
         assert_eq!(
             parsed(verb).err(),
-            Some("2 the UUID of a pod is missing\nhint: `launcher list` lists all pods".to_owned())
+            Some("2 a pod is missing\nhint: `launcher list` lists all pods".to_owned())
         );
         assert_eq!(
             parsed(&format!("{verb} web --uuid-file f")).err(),
-            Some("2 `--uuid-file` and `web` exclude each other".to_owned())
+            Some("2 `--uuid-file` and `web` cannot be used together".to_owned())
         );
     }
     assert_eq!(
         parsed("status a b").err(),
-        Some("2 `b` is one argument too many".to_owned())
+        Some("2 unexpected argument `b`".to_owned())
     );
     assert_eq!(
         parsed("run-prepared --rm --keep x").err(),
-        Some("125 `--keep` and `--rm` exclude each other".to_owned())
+        Some("125 `--keep` and `--rm` cannot be used together".to_owned())
     );
 }
 
@@ -126,7 +123,7 @@ fn without_a_pod_all_are_measured() {
     }
     assert_eq!(
         parsed("stats web --uuid-file f").err(),
-        Some("2 `--uuid-file` and `web` exclude each other".to_owned())
+        Some("2 `--uuid-file` and `web` cannot be used together".to_owned())
     );
 }
 
@@ -156,15 +153,15 @@ fn what_cannot_be_meant_is_refused() {
     for (line, said) in [
         (
             "run --log=disk a.aci",
-            "125 `--log` wants `--detach`: what other pods write is not kept",
+            "125 `--log` needs `--detach`: the output of other pods is not kept",
         ),
         (
             "run-prepared --log-size=1Mi x",
-            "125 `--log-size` wants `--detach`: what other pods write is not kept",
+            "125 `--log-size` needs `--detach`: the output of other pods is not kept",
         ),
         (
             "plan --log=disk a.aci",
-            "2 `--log` wants `--detach`: what other pods write is not kept",
+            "2 `--log` needs `--detach`: the output of other pods is not kept",
         ),
         (
             "run --detach --log=flash a.aci",
@@ -180,7 +177,7 @@ fn what_cannot_be_meant_is_refused() {
         ),
         (
             "run --detach --log=none --log-size=1Mi a.aci",
-            "125 `--log=none` and `--log-size` exclude each other",
+            "125 `--log=none` and `--log-size` cannot be used together",
         ),
         (
             "prepare --log=none a.aci",
@@ -188,17 +185,20 @@ fn what_cannot_be_meant_is_refused() {
         ),
         (
             "logs --since=yesterday x",
-            "2 `--since`: `yesterday` is neither a span of time nor a point in time\n\
-             hint: they are for instance `90s` or `1h30m`, and `2004-05-14T23:11:14Z`",
+            "2 `--since`: `yesterday` is neither an age nor a date\n\
+             hint: use an age such as `90s` or `1h30m`, or a date such as `2004-05-14T23:11:14Z`",
         ),
-        ("logs --tail=-1 x", "2 `--tail`: `-1` is no number of lines"),
+        (
+            "logs --tail=-1 x",
+            "2 `--tail`: `-1` is not a number of lines",
+        ),
         (
             "logs --format=xml x",
-            "2 `--format`: `xml` is no format of logs; it is `text` or `json`",
+            "2 `--format`: `xml` is not a format of logs: use `text` or `json`",
         ),
         (
             "logs --format=json --timestamps x",
-            "2 `--format=json` and `--timestamps` exclude each other",
+            "2 `--format=json` and `--timestamps` cannot be used together",
         ),
     ] {
         assert_eq!(parsed(line).err().as_deref(), Some(said), "{line}");
@@ -228,20 +228,20 @@ fn wrong_usage_never_looks_like_the_status_of_a_command() {
     for (line, message) in [
         (
             "enter",
-            "the UUID of a pod is missing\nhint: `launcher list` lists all pods",
+            "a pod is missing\nhint: `launcher list` lists all pods",
         ),
         (
             "enter --app=a",
-            "the UUID of a pod is missing\nhint: `launcher list` lists all pods",
+            "a pod is missing\nhint: `launcher list` lists all pods",
         ),
         (
             "enter -- web",
-            "the UUID of a pod is missing\nhint: `launcher list` lists all pods",
+            "a pod is missing\nhint: `launcher list` lists all pods",
         ),
         (
             "enter web --app=a",
-            "`--app=a` stands where the command begins\n\
-             hint: options stand before the pod; a program that is called so stands behind `--`",
+            "unexpected option `--app=a` after the pod\n\
+             hint: options go before the pod; put `--` before a program whose name begins with `-`",
         ),
         (
             "enter --fast web",
@@ -435,11 +435,11 @@ fn what_is_misspelt_gets_a_suggestion() {
         ),
         (
             "--dir x rm",
-            "2 the UUID of a pod is missing\nhint: `launcher --dir x list` lists all pods",
+            "2 a pod is missing\nhint: `launcher --dir x list` lists all pods",
         ),
         (
             "--dir x run a.aci --name=b --hostname=c",
-            "125 `--hostname` is an option of the pod and stands before the first image\n\
+            "125 `--hostname` is a pod option: it goes before the first image\n\
              hint: `launcher --dir x run --hostname=c a.aci --name=b`",
         ),
         ("--dir x list --dir y", "2 `--dir` is given twice"),
@@ -493,7 +493,7 @@ fn aliases_are_what_they_stand_for() {
     }
     assert_eq!(
         message("exec"),
-        "125 the UUID of a pod is missing\nhint: `launcher list` lists all pods"
+        "125 a pod is missing\nhint: `launcher list` lists all pods"
     );
 }
 
@@ -532,16 +532,16 @@ fn short_options_are_what_podman_means_by_them() {
     for (line, said) in [
         (
             "run -di a.aci",
-            "125 `-i` and `--detach` need `-t`: a detached app has no other standard input",
+            "125 `-i` and `--detach` need `-t`: a detached app can only read from a terminal",
         ),
         (
             "run -v /a:b a.aci",
-            "125 `--volume`: the path of the pod is not absolute in `/a:b`\n\
+            "125 `--volume`: the path in the pod is not absolute in `/a:b`\n\
              hint: `/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path",
         ),
         (
             "run -v /a:/b:z a.aci",
-            "125 `--volume`: there is an unknown mode in `/a:/b:z`\n\
+            "125 `--volume`: unknown mode in `/a:/b:z`\n\
              hint: `/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path",
         ),
         (
@@ -556,13 +556,13 @@ fn short_options_are_what_podman_means_by_them() {
         ),
         (
             "run a.aci -u 7:8 --group 9",
-            "125 `--user=7:` and `--group` exclude each other",
+            "125 `--user=7:` and `--group` cannot be used together",
         ),
         ("run -e", "125 `-e` needs a value"),
         ("run -d -d a.aci", "125 `--detach` is given twice"),
         (
             "run --plan p --hostname h",
-            "125 a plan already has its images and their options; `--plan` and `--hostname` exclude each other",
+            "125 `--plan` and `--hostname` cannot be used together: a plan contains its images and options",
         ),
     ] {
         assert_eq!(message(line), said, "{line}");

@@ -42,8 +42,10 @@ pub(super) fn add(args: &mut Args) -> Result<Verb> {
     let sources: Vec<Source> = args.files().into_iter().map(source).collect();
     match (sources.len(), &consent) {
         (0, _) if prefix.is_none() => Err(Error::usage("a key is missing")
-            .hint("give the file or the address of a public key, or `-` for the standard input")),
-        (2.., Consent::If(_)) => Err(Error::usage("`--fingerprint` is for one key only")),
+            .hint("give a file with a public key, the address of one, or `-` for standard input")),
+        (2.., Consent::If(_)) => Err(Error::usage(
+            "`--fingerprint` cannot be used with several keys",
+        )),
         _ => Ok(Verb::Add {
             prefix,
             raises,
@@ -69,8 +71,8 @@ fn prefix(options: &mut Options) -> Result<Option<AcIdentifier>> {
     let root = options.flag("--root");
     match options.value("--prefix", AcIdentifier::parse)? {
         Some(_) if root => Err(excluded("--prefix", "--root")),
-        None if !root => Err(Error::usage("it is not said for which images")
-            .hint("`--prefix=example.com/app` is for these and those below, `--root` for all")),
+        None if !root => Err(Error::usage("`--prefix` or `--root` is missing")
+            .hint("`--prefix=example.com/app` trusts a key for images of that name and below, `--root` for all")),
         prefix => Ok(prefix),
     }
 }
@@ -81,7 +83,7 @@ fn json(text: &str) -> Result<bool> {
         "text" => Ok(false),
         "json" => Ok(true),
         other => Err(Error::usage(format!(
-            "`{other}` is no format; it is `text` or `json`"
+            "`{other}` is not a format: use `text` or `json`"
         ))),
     }
 }

@@ -29,11 +29,11 @@ impl<'a> Parts<'a> {
                 .ok_or_else(|| Error::usage(format!("{} is not `KEY=VALUE`", quoted(part))))?;
             if !keys.contains(&key) {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
-                return Err(Error::usage(format!("there is no key {}", quoted(key)))
+                return Err(Error::usage(format!("unknown key {}", quoted(key)))
                     .hint(format!("the keys are {}", keys.join(", "))));
             }
             if read.iter().any(|(known, _)| *known == key) {
-                return Err(Error::usage(format!("the key `{key}` stands twice")));
+                return Err(Error::usage(format!("the key `{key}` is given twice")));
             }
             read.push((key, value));
         }
@@ -71,7 +71,7 @@ impl<'a> Parts<'a> {
 fn id(text: &str, noun: &str) -> Result<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|&id| digits && id != u32::MAX);
-    number.ok_or_else(|| Error::usage(format!("{} is no {noun}", quoted(text))))
+    number.ok_or_else(|| Error::usage(format!("{} is not a {noun}", quoted(text))))
 }
 
 /// A volume of an option.
@@ -104,15 +104,13 @@ fn bind(text: &str) -> Result<OptionVolume> {
     let (host, path, read_only) = match parts[..] {
         [host, path] | [host, path, "rw"] => (host, path, false),
         [host, path, "ro"] => (host, path, true),
-        [_, _, _] => return Err(wrong("there is an unknown mode")),
+        [_, _, _] => return Err(wrong("unknown mode")),
         _ => {
-            return Err(wrong(
-                "there is not one path of the host and one of the pod",
-            ));
+            return Err(wrong("expected two paths"));
         }
     };
     if !path.starts_with('/') {
-        return Err(wrong("the path of the pod is not absolute"));
+        return Err(wrong("the path in the pod is not absolute"));
     }
     Ok(OptionVolume {
         requested: Requested {
@@ -164,14 +162,14 @@ fn named_volume(text: &str) -> Result<Requested> {
         },
         other => {
             return Err(Error::usage(format!(
-                "{} is no kind of volume: `host` or `empty` is wanted",
+                "{} is not a kind of volume: use `host` or `empty`",
                 quoted(other)
             )));
         }
     };
     if let Some((key, _)) = parts.0.first() {
         return Err(Error::usage(format!(
-            "a volume of kind `{kind}` has no `{key}`"
+            "the key `{key}` does not apply to volumes of kind `{kind}`"
         )));
     }
     Ok(Requested {
@@ -236,7 +234,9 @@ pub(super) fn memory(name: &str, text: &str) -> Result<Isolator> {
     let bytes = Quantity::parse(text)?;
     if !bytes.is_negative() && bytes.units() < PAGE {
         let less = format!("{} is less than a page of memory", quoted(text));
-        return Err(Error::usage(less).hint("bytes are meant; `16Mi` is 16 times 1024 times 1024"));
+        return Err(
+            Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
+        );
     }
     limit(name, text)
 }
@@ -251,7 +251,7 @@ pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
 pub(super) fn number(name: &str, text: &str) -> Result<Isolator> {
     let number: i64 = text
         .parse()
-        .map_err(|_| Error::usage(format!("{} is no whole number", quoted(text))))?;
+        .map_err(|_| Error::usage(format!("{} is not a whole number", quoted(text))))?;
     Isolator::new(name, number.into())
 }
 
@@ -263,8 +263,8 @@ pub(super) fn processes(text: &str) -> Result<Isolator> {
     };
     if text != "unlimited" && text.parse().map_or(true, |number: i32| number < 1) {
         return Err(
-            Error::usage(format!("{} is no number of processes", quoted(text)))
-                .hint("a whole number from 1 on, or `unlimited`"),
+            Error::usage(format!("{} is not a number of processes", quoted(text)))
+                .hint("use a whole number from 1, or `unlimited`"),
         );
     }
     Isolator::new(PROCESSES, Object::new().with("limit", limit).into())
@@ -285,14 +285,16 @@ fn size(text: &str) -> Result<Size> {
     if let Some(number) = text.strip_suffix('%') {
         let part = number.parse().ok().filter(|part| (1..=100).contains(part));
         return part.map(Size::Percent).ok_or_else(|| {
-            Error::usage(format!("{} is no part of the memory", quoted(text)))
-                .hint("from `1%` to `100%`")
+            Error::usage(format!("{} is not a percentage of memory", quoted(text)))
+                .hint("use `1%` to `100%`")
         });
     }
     let bytes = Quantity::parse(text)?;
     if bytes.units() < PAGE {
         let less = format!("{} is less than a page of memory", quoted(text));
-        return Err(Error::usage(less).hint("bytes are meant; `16Mi` is 16 times 1024 times 1024"));
+        return Err(
+            Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
+        );
     }
     Ok(Size::Bytes(bytes.units().unsigned_abs()))
 }
@@ -312,7 +314,7 @@ pub(super) fn calls(text: &str) -> Result<Isolator> {
         "remove" => "os/linux/seccomp-remove-set",
         other => {
             return Err(Error::usage(format!(
-                "{} is no mode: `retain` or `remove` is wanted",
+                "{} is not a mode: use `retain` or `remove`",
                 quoted(other)
             )));
         }
@@ -330,8 +332,8 @@ pub(super) fn locale(text: &str) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
     match !text.is_empty() && text.bytes().all(allowed) {
         true => Ok(text.to_owned()),
-        false => Err(Error::usage(format!("{} cannot be a locale", quoted(text)))
-            .hint("a name like `C.UTF-8`")),
+        false => Err(Error::usage(format!("{} is not a locale", quoted(text)))
+            .hint("use a name such as `C.UTF-8`")),
     }
 }
 
@@ -357,7 +359,7 @@ pub(super) fn format(text: &str) -> Result<Format> {
         "json" => Ok(Format::Json),
         "json-pretty" => Ok(Format::JsonPretty),
         other => Err(Error::usage(format!(
-            "`{other}` is no format; it is `text`, `json` or `json-pretty`"
+            "`{other}` is not a format: use `text`, `json` or `json-pretty`"
         ))),
     }
 }
