@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cmd::detach::Manner;
 use crate::cmd::plan::Format;
-use crate::cmd::which::Which;
+use crate::cmd::selector::PodSelector;
 use crate::cmd::{collect, list, logs, run, stats, status, stop};
 use ::pod::state::log::Log;
 use appc::types::{AcName, Uuid};
@@ -50,19 +50,19 @@ pub(crate) enum Command {
     /// Tell how much pods use.
     Stats(stats::Options),
     /// Pause pods.
-    Pause(Which),
+    Pause(PodSelector),
     /// Let pods go on.
-    Resume(Which),
+    Resume(PodSelector),
     /// Stop pods.
     Stop(stop::Stop),
     /// Send a signal to pods.
-    Kill(Which, rustix::process::Signal),
+    Kill(PodSelector, rustix::process::Signal),
     /// Remove pods, also those that run.
-    Remove(Which, bool),
+    Remove(PodSelector, bool),
     /// Remove what is left of pods.
     Collect(collect::Collect),
     /// Print the manifest of a pod.
-    CatManifest(Which),
+    CatManifest(PodSelector),
     /// Print what the apps of a pod have written.
     Logs(logs::Options),
     /// Run a command in a pod.

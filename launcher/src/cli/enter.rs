@@ -42,7 +42,7 @@ pub(super) fn enter(args: &mut Args, at_terminal: bool) -> Result<Command> {
         directory: options.value("--cwd", path)?,
         variables,
         terminal,
-        which: one(args)?,
+        selector: one(args)?,
         command: words(args.rest())?,
     }))
 }

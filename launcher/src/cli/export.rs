@@ -19,7 +19,7 @@ pub(super) fn export(args: &mut Args) -> Result<Command> {
     };
     let missing = || Error::usage("a file is missing").hint("use `-` for standard output");
     Ok(Command::Export(Export {
-        which: select(uuid.into_iter().collect(), uuid_file, &args.typed)?,
+        selector: select(uuid.into_iter().collect(), uuid_file, &args.typed)?,
         app,
         file: args.argument().ok_or_else(missing)?,
         overwrite,

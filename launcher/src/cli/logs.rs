@@ -26,7 +26,7 @@ pub(super) fn logs(args: &mut Args) -> Result<Command> {
         since: options.value("--since", since)?.unwrap_or_default(),
         tail: options.value("--tail", count)?,
         style,
-        which: one(args)?,
+        selector: one(args)?,
     }))
 }
 

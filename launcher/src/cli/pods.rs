@@ -51,7 +51,7 @@ pub(super) fn status(args: &mut Args) -> Result<Command> {
         over: wait(options, "--wait")?,
         ready: wait(options, "--wait-ready")?,
         format: options.value("--format", format)?.unwrap_or(Format::Text),
-        which: one(args)?,
+        selector: one(args)?,
     }))
 }
 
@@ -61,7 +61,7 @@ pub(super) fn stats(args: &mut Args) -> Result<Command> {
     Ok(Command::Stats(stats::Options {
         legend: !options.flag("--no-legend"),
         format: options.value("--format", format)?.unwrap_or(Format::Text),
-        which: some_or_all(args)?,
+        selector: some_or_all(args)?,
     }))
 }
 
@@ -71,7 +71,7 @@ pub(super) fn stop(args: &mut Args) -> Result<Command> {
     Ok(Command::Stop(Stop {
         time: options.value("--time", duration)?.unwrap_or(STOP),
         signal: options.value("--signal", signal)?.unwrap_or(Signal::TERM),
-        which: several(args)?,
+        selector: several(args)?,
     }))
 }
 
@@ -107,7 +107,7 @@ pub(super) fn attach(args: &mut Args) -> Result<Command> {
     let keys = args.options.value("--detach-keys", Keys::parse)?;
     Ok(Command::Attach(Attach {
         keys: keys.unwrap_or_default(),
-        which: one(args)?,
+        selector: one(args)?,
     }))
 }
 

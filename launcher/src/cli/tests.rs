@@ -119,7 +119,7 @@ fn without_a_pod_all_are_measured() {
         let Ok(Command::Stats(options)) = parsed(line) else {
             unreachable!("it is understood");
         };
-        assert_eq!(options.which.is_empty(), all, "{line}");
+        assert_eq!(options.selector.is_empty(), all, "{line}");
     }
     assert_eq!(
         parsed("stats web --uuid-file f").err(),
@@ -144,7 +144,7 @@ fn waiting_is_for_ever_or_for_a_span_of_time() {
             unreachable!("it is understood");
         };
         assert_eq!((status.over, status.ready), (over, ready), "{options}");
-        assert_eq!(status.which.words, ["web"]);
+        assert_eq!(status.selector.words, ["web"]);
     }
 }
 
@@ -291,8 +291,8 @@ fn what_stands_behind_the_pod_is_the_commands() {
         let Ok(Command::Enter(options)) = parsed(line) else {
             unreachable!("{line} is understood");
         };
-        assert_eq!(options.which.words, pod, "{line}");
-        assert_eq!(options.which.file, file.map(Into::into), "{line}");
+        assert_eq!(options.selector.words, pod, "{line}");
+        assert_eq!(options.selector.file, file.map(Into::into), "{line}");
         assert_eq!(options.command, command, "{line}");
     }
 }
@@ -473,7 +473,7 @@ fn aliases_are_what_they_stand_for() {
         unreachable!("it is understood");
     };
     assert_eq!(
-        (status.over, &*status.which.words),
+        (status.over, &*status.selector.words),
         (Wait::Ever, &["web".to_owned()][..])
     );
     assert!(matches!(

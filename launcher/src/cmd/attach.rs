@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::cmd::say;
+use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::which::Which;
 use appc::types::Uuid;
 use error::{Error, Result};
 use pod::runtime::detach_keys::Keys;
@@ -20,7 +20,7 @@ use sys::pty;
 #[derive(Debug)]
 pub(crate) struct Attach {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// The keys with which somebody leaves.
     pub(crate) keys: Keys,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Attach {
 /// Attends, and returns the status to exit with.
 pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
-    let uuid = attach.which.find_one(&dirs)?;
+    let uuid = attach.selector.find_one(&dirs)?;
     let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
     let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;

@@ -23,7 +23,7 @@ use stage1_init::{Directive, Namespaces};
 use crate::cmd::STAGE1_INIT;
 use crate::cmd::enter::place::{Place, Running};
 use crate::cmd::finish::failed;
-use crate::cmd::which::Which;
+use crate::cmd::selector::PodSelector;
 use appc::manifest::PodManifest;
 use appc::manifest::app::Variable;
 use appc::types::Uuid;
@@ -48,7 +48,7 @@ use sys::host::Host;
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// The app, if that was said.
     pub(crate) app: Option<String>,
     /// The user, if not the app's.
@@ -84,7 +84,7 @@ const SHELL: &str = "/bin/sh";
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::look(dir)?;
-    let pod = Running::find(&dirs, options.which.find_one(&dirs)?)?;
+    let pod = Running::find(&dirs, options.selector.find_one(&dirs)?)?;
     let app = pod.choose(options.app.as_deref())?;
     let identity = identity(&dirs, &pod, app, options)?;
     let place = pod.locate(app)?;

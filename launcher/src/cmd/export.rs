@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::cmd::which::{self, Which};
+use crate::cmd::selector::{self, PodSelector};
 use crate::cmd::{CANNOT_PRINT, print, say};
 use appc::digest::ImageId;
 use appc::manifest::pod::PodApp;
@@ -25,7 +25,7 @@ use sys::dirs::{Dirs, State};
 #[derive(Debug)]
 pub(crate) struct Export {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// The app, if that was said.
     pub(crate) app: Option<String>,
     /// Where the image is written to.
@@ -37,7 +37,7 @@ pub(crate) struct Export {
 /// Writes the image, and prints its ID.
 pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = export.which.find_one(&dirs)?;
+    let uuid = export.selector.find_one(&dirs)?;
     let to_stdout = export.file == Path::new("-");
     if to_stdout && rustix::termios::isatty(std::io::stdout()) {
         return Err(Error::invalid("an image is nothing for a terminal")
@@ -118,7 +118,7 @@ fn choose(pod: &OwnedFd, uuid: Uuid, wanted: Option<&str>) -> Result<PodApp> {
         .context(|| format!("cannot read the manifest of pod `{uuid}`"))?;
     let mut apps = manifest.value.apps;
     let names: Vec<String> = apps.iter().map(|app| app.name.to_string()).collect();
-    let chosen = which::app(uuid, &names, wanted)?;
+    let chosen = selector::app(uuid, &names, wanted)?;
     Ok(apps.swap_remove(chosen))
 }
 

@@ -28,7 +28,7 @@ pub(crate) use crate::cmd::logs::options::{Options, Style};
 /// Prints the log of a pod.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = options.which.find_one(&dirs)?;
+    let uuid = options.selector.find_one(&dirs)?;
     let pod = kept::open(&dirs, uuid)?;
     let mut sources = sources(&dirs, &pod, uuid)?;
     if let Some(app) = &options.app {

@@ -21,6 +21,7 @@ pub(crate) mod prepare;
 pub(crate) mod remove;
 mod request;
 pub(crate) mod run;
+pub(crate) mod selector;
 pub(crate) mod serve;
 pub(crate) mod signature;
 pub(crate) mod stats;
@@ -30,7 +31,6 @@ pub(crate) mod table;
 pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;
-pub(crate) mod which;
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write};

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
 use crate::cmd::table::{Format, columns, size};
-use crate::cmd::which::Which;
 use crate::cmd::{last_of, print};
 use appc::json::{Object, Value};
 use appc::types::Uuid;
@@ -20,7 +20,7 @@ use sys::dirs::{Dirs, State};
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pods; all that run, if none is named.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// A line that names the columns.
     pub(crate) legend: bool,
     /// As text or JSON.
@@ -30,7 +30,7 @@ pub(crate) struct Options {
 /// Measures, and prints. A pod that cannot be measured does not hide the others.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let mut failures = Vec::new();
-    let pods = pods(&Dirs::look(dir)?, &options.which, &mut failures)?;
+    let pods = pods(&Dirs::look(dir)?, &options.selector, &mut failures)?;
     if pods.is_empty() && !failures.is_empty() {
         return last_of(failures);
     }
@@ -44,11 +44,11 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
     last_of(failures)
 }
 
-fn pods(dirs: &Dirs, which: &Which, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
-    let all = which.is_empty();
+fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
+    let all = selector.is_empty();
     let uuids: Vec<Uuid> = match all {
         true => find::all(dirs, &[State::Run])?.into_keys().collect(),
-        false => which.find(dirs)?,
+        false => selector.find(dirs)?,
     };
     let mut found = Vec::new();
     for uuid in uuids {

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::cmd::selector::PodSelector;
 use crate::cmd::table::Format;
-use crate::cmd::which::Which;
 use crate::cmd::{json, print};
 use appc::types::{Uuid, spell_time};
 use error::quote::escaped;
@@ -32,7 +32,7 @@ pub(crate) enum Wait {
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// Wait until it is over.
     pub(crate) over: Wait,
     /// Wait until its apps have been started.
@@ -49,7 +49,7 @@ pub(crate) struct Options {
 /// all the same.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = options.which.find_one(&dirs)?;
+    let uuid = options.selector.find_one(&dirs)?;
     let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
     let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
     let waited = wait(&dirs, &mut pod, options);

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::which::Which;
 use crate::cmd::{last_of, print, say};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
@@ -35,7 +35,7 @@ use sys::dirs::{Dirs, State};
 #[derive(Debug)]
 pub(crate) struct Stop {
     /// The pods.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// How long they may take.
     pub(crate) time: Duration,
     /// What they are asked with.
@@ -49,7 +49,7 @@ const KILLED: u8 = 137;
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (mut asked, mut failures) = (Vec::new(), Vec::new());
-    for uuid in stop.which.find(&dirs)? {
+    for uuid in stop.selector.find(&dirs)? {
         match ask(&dirs, uuid, Purpose::Stop, stop.signal) {
             Ok(Some(pod)) => asked.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` is over already")]),
@@ -73,10 +73,10 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Sends a signal to pods.
-pub(crate) fn kill(dir: &Path, which: &Which, signal: Signal) -> Result<()> {
+pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for uuid in which.find(&dirs)? {
+    for uuid in selector.find(&dirs)? {
         let sent = match signal {
             Signal::KILL => kill_one(&dirs, uuid),
             signal => ask(&dirs, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),

@@ -1,12 +1,12 @@
 //! What `launcher logs` can be asked for.
 
-use crate::cmd::which::Which;
+use crate::cmd::selector::PodSelector;
 
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// Go on until it is over.
     pub(crate) follow: bool,
     /// Only this app.

@@ -175,12 +175,12 @@ fn json(app: &str, line: &Line) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::which::Which;
+    use crate::cmd::selector::PodSelector;
     use Stream::{Err as E, Out as O, Terminal as T};
 
     fn options(style: Style, tail: Option<usize>) -> Options {
         Options {
-            which: Which::default(),
+            selector: PodSelector::default(),
             follow: false,
             app: None,
             since: 2_000_000_000,
