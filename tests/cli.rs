@@ -2,7 +2,7 @@
 //! complete, and man pages.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::host::{Call, Scratch, call, image, launcher, program};
 
@@ -295,7 +295,7 @@ fn script(scratch: &Scratch, shell: &str) -> PathBuf {
 }
 
 /// A shell without settings, which finds the launcher.
-fn shell(scratch: &Scratch, shell: &PathBuf) -> Call {
+fn shell(scratch: &Scratch, shell: &Path) -> Call {
     let program = program();
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", program.parent().unwrap().display());

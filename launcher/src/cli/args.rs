@@ -1,5 +1,4 @@
-//! The arguments of a command: options that the table knows, words, and what
-//! stands behind `--`.
+//! The arguments of a command: options that the table knows, and words.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -22,12 +21,13 @@ pub(super) struct Args {
     rest: Vec<OsString>,
 }
 
-/// Where the words of a command end, which are not for this program.
+/// Where options end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// At `--`.
+    /// At `--`; what follows is a word, whatever it looks like.
     Dashes,
-    /// Behind the first word, or before it if this option takes its place.
+    /// Behind the first word, or before it if this option takes its place; what
+    /// follows is not for this program.
     Word(&'static str),
 }
 
@@ -52,13 +52,24 @@ impl Args {
         let mut words = words.into_iter();
         let mut rest = Vec::new();
         while let Some(word) = words.next() {
-            let ends = match until {
-                Until::Dashes => word == "--",
-                Until::Word(_) if word == "--" => {
+            if word == "--" {
+                if until != Until::Dashes {
                     rest.push(word);
-                    break;
                 }
-                Until::Word(instead) if !is_option(&word) => {
+                break;
+            }
+            if is_option(&word) {
+                for one in read(&word, &mut words, &known, &typed)? {
+                    if global(&one, &mut typed)? {
+                        return Ok(None);
+                    }
+                    given.push(one);
+                }
+                continue;
+            }
+            match until {
+                Until::Dashes => taken.push_back(word),
+                Until::Word(instead) => {
                     let is_instead = |given: &Given| given.option.name == instead;
                     match given.iter().any(is_instead) {
                         true => rest.push(word),
@@ -66,22 +77,13 @@ impl Args {
                     }
                     break;
                 }
-                Until::Word(_) => false,
-            };
-            if ends {
-                break;
-            } else if is_option(&word) {
-                for given_one in read(&word, &mut words, &known, &typed)? {
-                    if global(&given_one, &mut typed)? {
-                        return Ok(None);
-                    }
-                    given.push(given_one);
-                }
-            } else {
-                taken.push_back(word);
             }
         }
-        rest.extend(words);
+        // Behind `--` nothing is an option any more.
+        match until {
+            Until::Dashes => taken.extend(words),
+            Until::Word(_) => rest.extend(words),
+        }
         given.retain(|one| !is_global(one.option));
         Ok(Some(Self {
             options: Options::new(&given)?,
@@ -115,13 +117,12 @@ impl Args {
         self.words.drain(..).map(text).collect()
     }
 
-    /// Takes all words that are left, and what stands behind `--`, as paths.
+    /// Takes all words that are left, as paths.
     pub(super) fn files(&mut self) -> Vec<PathBuf> {
-        let all = self.words.drain(..).chain(self.rest.drain(..));
-        all.map(PathBuf::from).collect()
+        self.words.drain(..).map(PathBuf::from).collect()
     }
 
-    /// Takes what stands behind the words that are for this program.
+    /// Takes the words that are not for this program.
     pub(super) fn rest(&mut self) -> Vec<OsString> {
         std::mem::take(&mut self.rest)
     }

@@ -6,6 +6,7 @@ use crate::cmd::enter::Terminal;
 use crate::cmd::status::Wait;
 use ::pod::state::log::Place;
 use appc::reference::Reference;
+use std::path::PathBuf;
 use std::time::Duration;
 
 fn parsed(line: &str) -> std::result::Result<Command, String> {
@@ -594,4 +595,17 @@ fn a_value_is_never_an_option() {
     assert_eq!(options.request.apps[0].exec.as_deref(), Some("--name"));
     assert_eq!(options.request.apps[0].user.as_deref(), Some("--group=x"));
     assert_eq!(options.request.apps[0].group, None);
+}
+
+#[test]
+fn behind_two_dashes_nothing_is_an_option() {
+    assert!(matches!(
+        parsed("validate a -- -b --help"),
+        Ok(Command::Validate(files)) if files == ["a", "-b", "--help"].map(PathBuf::from)
+    ));
+    assert!(matches!(
+        parsed("rm -f -- -web"),
+        Ok(Command::Remove(pods, true)) if pods.words == ["-web"]
+    ));
+    assert_eq!(message("list -- x"), "2 unexpected argument `x`");
 }
