@@ -2,11 +2,11 @@
 //! other commands share.
 
 use crate::cli::args::Args;
-use crate::cli::image_args::{is_label, referenced};
+use crate::cli::image_args::{is_label, missing_image, referenced};
 use crate::cli::options;
 use crate::cmd::fetch;
 use appc::reference::Reference;
-use error::{Error, Result};
+use error::Result;
 use image::fetch::insecure::Insecure;
 use image::fetch::options::{Options, PullPolicy};
 
@@ -17,7 +17,7 @@ pub(super) fn fetch(args: &mut Args) -> Result<fetch::Options> {
         images.push(image);
     }
     if images.is_empty() {
-        return Err(Error::usage("an image is missing").hint("such as `example.com/web:1.0.0`"));
+        return Err(missing_image());
     }
     Ok(fetch::Options {
         full: args.options.flag("--full"),

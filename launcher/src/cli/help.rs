@@ -40,8 +40,7 @@ pub(super) fn about(words: &[String], typed: &Typed) -> Result<String> {
             let what = format!("command `{}` has no commands below it", command.name);
             return Err(Error::usage(what).hint(format!("{} shows its options", typed.help())));
         }
-        let command =
-            find(commands, name).filter(|command| !command.hidden || *command.name == *name);
+        let command = find(commands, name);
         let command = command.ok_or_else(|| typed.unknown_command(name, &known))?;
         typed.command = path(command);
         commands = command.commands;

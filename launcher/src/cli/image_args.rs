@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use appc::reference::Reference;
-use error::Result;
+use error::{Error, Result};
 
 /// `version:1.0.0` is a label of the image before it; `example.com/web:1.0.0`
 /// is another image.
@@ -20,4 +20,10 @@ pub(super) fn referenced(image: &Path, labels: &[String]) -> Result<Reference> {
         Some(text) => Reference::parse(text, labels),
         None => Ok(Reference::Path(image.to_owned())),
     }
+}
+
+/// The error for a line without an image.
+pub(super) fn missing_image() -> Error {
+    Error::usage("an image is missing")
+        .hint("give a file such as `hello.aci`, or a name such as `example.com/web:1.0.0`")
 }

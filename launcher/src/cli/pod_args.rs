@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::cli::args::global;
-use crate::cli::image_args::is_label;
+use crate::cli::image_args::{is_label, missing_image};
 use crate::cli::options::Options;
 use crate::cli::spelling::{Given, is_option, read};
 use crate::cli::table::general;
@@ -73,11 +73,6 @@ impl PodArgs {
             false => reader.finish().map(Some),
         }
     }
-}
-
-/// The error for a line without an image.
-pub(super) fn missing_image() -> Error {
-    Error::usage("an image is missing").hint("such as `hello.aci`")
 }
 
 /// What has been read so far.

@@ -43,7 +43,7 @@ fn of(line: &str) -> Result<PodArgs> {
 
 #[test]
 fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
-    let image = "an image is missing\nhint: such as `hello.aci`";
+    let image = "an image is missing\nhint: give a file such as `hello.aci`, or a name such as `example.com/web:1.0.0`";
     let another = "an image is missing after `---`";
     for (line, message) in [
         ("-- x", image),

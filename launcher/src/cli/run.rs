@@ -4,10 +4,10 @@
 use crate::cli::args::Args;
 use crate::cli::command::Command;
 use crate::cli::fetch;
-use crate::cli::image_args::referenced;
+use crate::cli::image_args::{missing_image, referenced};
 use crate::cli::log_options;
 use crate::cli::options::Options;
-use crate::cli::pod_args::{AppArgs, PodArgs, missing_image};
+use crate::cli::pod_args::{AppArgs, PodArgs};
 use crate::cli::spelling::{boolean, excluded, text};
 use crate::cli::values::{self, repeated, some};
 use crate::cmd::detach::{Manner, Shown};

@@ -27,7 +27,10 @@ fn wrong_usage_is_named_and_never_looks_like_an_apps_status() {
             "fly",
             "2 there is no command `fly`\nhint: `launcher help` lists all commands",
         ),
-        ("run", "125 an image is missing\nhint: such as `hello.aci`"),
+        (
+            "run",
+            "125 an image is missing\nhint: give a file such as `hello.aci`, or a name such as `example.com/web:1.0.0`",
+        ),
         (
             "run --fast a.aci",
             "125 there is no option `--fast`\nhint: `launcher help run` lists all options",
