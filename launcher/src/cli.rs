@@ -237,5 +237,4 @@ fn missing() -> Error {
 }
 
 #[cfg(test)]
-#[path = "cli/tests.rs"]
 mod tests;

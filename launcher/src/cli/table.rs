@@ -1,8 +1,10 @@
 //! The table of commands and options: the one place that says what there is.
 //! The parser, help, man pages and completion scripts all come from it.
 
+mod app;
 pub(crate) mod general;
 mod images;
+mod pod;
 mod pods;
 mod run;
 pub(crate) mod spec;
@@ -20,11 +22,11 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     pods::LIST,
     pods::STATUS,
     pods::STATS,
-    pods::LOGS,
-    pods::ATTACH,
-    pods::ENTER,
-    pods::CAT_MANIFEST,
-    pods::EXPORT,
+    pod::LOGS,
+    pod::ATTACH,
+    pod::ENTER,
+    pod::CAT_MANIFEST,
+    pod::EXPORT,
     pods::PAUSE,
     pods::RESUME,
     pods::STOP,
