@@ -1,194 +1,214 @@
 //! The command line: `argv` becomes an [`Invocation`] in which everything has
 //! been checked that can be checked without looking at the host.
 //!
-//! Here are the commands; how each family of them is spelt is in a file of its own.
+//! What commands and options there are is in the [`table`]; how each family of
+//! commands takes its options is in a file of its own.
 
+mod args;
+pub(crate) mod command;
+mod completion;
 mod enter;
 mod export;
 mod fetch;
+mod help;
 mod image;
-mod life;
-mod line;
-mod log;
-mod pod;
-mod split;
+mod image_args;
+mod log_options;
+mod logs;
+mod man;
+mod options;
+mod pod_args;
+mod pods;
+mod run;
+mod selector;
+mod spelling;
+mod table;
+mod text;
 mod trust;
+mod typed;
 mod values;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::vec::IntoIter;
 
-use crate::cli::line::Line;
-
-use crate::cmd::detach::Manner;
-use crate::cmd::plan::Format;
-use crate::cmd::which::Which;
-use crate::cmd::{OURS, collect, help, list, logs, run, stats, status, stop, version};
-use ::pod::state::log::Log;
-use appc::types::{AcName, Uuid};
+use crate::cli::args::{Args, Until, global};
+use crate::cli::command::{Command, Invocation, Misuse};
+use crate::cli::pod_args::PodArgs;
+use crate::cli::table::spec::CommandSpec;
+use crate::cli::table::{COMMANDS, general, visible};
+use crate::cli::typed::Typed;
+use crate::cmd::{ONCE_MORE, OURS, version};
+use appc::types::Uuid;
 use error::{Error, Result};
-
-/// What was asked for.
-pub(crate) struct Invocation {
-    /// Where images and pods are, if the caller said it.
-    pub(crate) dir: Option<PathBuf>,
-    /// What to do.
-    pub(crate) command: Command,
-}
-
-/// A command with its options.
-pub(crate) enum Command {
-    /// Print this.
-    Say(String),
-    /// Run a pod.
-    Run(run::Options),
-    /// Make a pod, to be run later.
-    Prepare(run::Options),
-    /// Run the pod whose UUID begins so.
-    RunPrepared(String, Manner),
-    /// Execute a plan, in a pod that may have a name.
-    RunPlan(PathBuf, Option<AcName>, Manner),
-    /// Run a pod whose lock is the standard input, keep it in the end or not, and
-    /// its log so; its terminal can be the standard output.
-    Begin(Uuid, bool, Log, bool),
-    /// Attend to the terminal of a pod.
-    Attach(crate::cmd::attach::Attach),
-    /// Show the plan of a pod.
-    Plan(run::Options, Format),
-    /// Fetch images.
-    Fetch(crate::cmd::fetch::Options),
-    /// Show or change the store.
-    Image(crate::cmd::image::Verb),
-    /// Say whose signatures count.
-    Trust(crate::cmd::trust::Verb),
-    /// List pods.
-    List(list::Listing),
-    /// Tell of a pod.
-    Status(status::Options),
-    /// Tell how much pods use.
-    Stats(stats::Options),
-    /// Pause pods.
-    Pause(Which),
-    /// Let pods go on.
-    Resume(Which),
-    /// Stop pods.
-    Stop(stop::Stop),
-    /// Send a signal to pods.
-    Kill(Which, rustix::process::Signal),
-    /// Remove pods, also those that run.
-    Remove(Which, bool),
-    /// Remove what is left of pods.
-    Collect(collect::Collect),
-    /// Print the manifest of a pod.
-    CatManifest(Which),
-    /// Print what the apps of a pod have written.
-    Logs(logs::Options),
-    /// Run a command in a pod.
-    Enter(crate::cmd::enter::Options),
-    /// Say why a command was not executed of which these are open, and which
-    /// has this status.
-    Entered([u32; 3], u8),
-    /// Make an image of an app of a pod.
-    Export(crate::cmd::export::Export),
-    /// Check files.
-    Validate(Vec<PathBuf>),
-    /// Clean up after a pod that ended with this status.
-    Finish(Uuid, u8),
-    /// Serve the metadata of a pod to who connected to the standard input.
-    Serve(Uuid),
-}
-
-impl Command {
-    /// Tells whether pipes are wanted before the caller's streams.
-    pub(crate) fn is_piped(&self) -> bool {
-        match self {
-            Self::Run(options) => options.manner.piped,
-            Self::RunPrepared(_, manner) | Self::RunPlan(_, _, manner) => manner.piped,
-            _ => false,
-        }
-    }
-}
-
-/// A command line that is not understood: why, and the status to exit with.
-pub(crate) struct Misuse {
-    /// Why.
-    pub(crate) error: Error,
-    /// Usage errors of commands that exit with an app's status must not look
-    /// like one.
-    pub(crate) status: u8,
-}
 
 /// Status of wrong usage, where no app's status could be meant.
 const USAGE: u8 = 2;
 
 /// Understands the arguments, without the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
-    let mut line = match enter::command(&arguments) {
-        Some(at) => Line::until(at, arguments),
-        None => Line::new(arguments),
+    let mut words = arguments.into_iter();
+    let once_more = words
+        .as_slice()
+        .first()
+        .is_some_and(|word| word == ONCE_MORE);
+    if once_more {
+        words.next();
+    }
+    let mut typed = Typed::default();
+    let command = front(&mut words, &mut typed);
+    let runs = matches!(command, Ok(Front::Command(spec)) if spec.runs);
+    command
+        .and_then(|front| match front {
+            Front::Say(text) => Ok((Command::Say(text), typed)),
+            Front::Command(spec) => command_of(spec, words.collect(), typed, once_more),
+        })
+        .map(|(command, typed)| Invocation {
+            dir: typed.dir,
+            command,
+        })
+        .map_err(|error| Misuse {
+            error,
+            status: if runs { OURS } else { USAGE },
+        })
+}
+
+/// What the front of a command line says: the command, or that there is none.
+enum Front {
+    Say(String),
+    Command(&'static CommandSpec),
+}
+
+/// Reads the options before the command, and its name. What an alias stands for
+/// takes its place.
+fn front(words: &mut IntoIter<OsString>, typed: &mut Typed) -> Result<Front> {
+    let all: Vec<_> = general::GLOBAL.options.iter().collect();
+    let (mut wants_help, mut wants_version) = (false, false);
+    while words
+        .as_slice()
+        .first()
+        .is_some_and(|word| spelling::is_option(word))
+    {
+        let Some(word) = words.next() else { break };
+        for given in spelling::read(&word, words, &all, typed)? {
+            wants_version |= given.option.name == "--version";
+            wants_help |= global(&given, typed)?;
+        }
+    }
+    let Some(word) = words.next() else {
+        return Ok(Front::Say(match wants_version && !wants_help {
+            true => version::text(),
+            false => help::overview(),
+        }));
     };
-    let dir = line.path("--dir");
-    let verb = match line.verb() {
-        Ok(Some(verb)) => verb,
-        _ if line.flag("--version") => "version".to_owned(),
-        _ => "help".to_owned(),
-    };
-    dir.and_then(|dir| {
-        let command = command(&verb, line)?;
-        Ok(Invocation { dir, command })
-    })
-    .map_err(|error| Misuse {
-        error,
-        status: match verb.as_str() {
-            "run" | "run-prepared" | "attach" | "enter" => OURS,
-            _ => USAGE,
-        },
+    let name = spelling::text(word)?;
+    let alias = table::alias(&name);
+    if let Some([_, more @ ..]) = alias {
+        let more = more.iter().map(OsString::from);
+        *words = more.chain(words.by_ref()).collect::<Vec<_>>().into_iter();
+    }
+    let verb = alias.map_or(&*name, |words| words[0]);
+    let mut spec = table::find(COMMANDS, verb)
+        .ok_or_else(|| typed.unknown_command(&name, &visible(COMMANDS).collect::<Vec<_>>()))?;
+    typed.command = name;
+    if let Some(below) = words.as_slice().first().and_then(|word| word.to_str())
+        && let Some(below) = table::find(spec.commands, below)
+    {
+        words.next();
+        if alias.is_none() {
+            typed.command = format!("{} {}", typed.command, below.name);
+        }
+        spec = below;
+    }
+    Ok(match wants_help {
+        true => Front::Say(help::of(spec)),
+        false => Front::Command(spec),
     })
 }
 
-fn command(verb: &str, mut line: Line) -> Result<Command> {
-    if line.flag("--help") || line.flag("-h") {
-        let about = (verb != "help").then_some(verb);
-        return Ok(Command::Say(help::text(about)?));
+/// Reads what stands behind the name of a command.
+fn command_of(
+    spec: &'static CommandSpec,
+    words: Vec<OsString>,
+    typed: Typed,
+    once_more: bool,
+) -> Result<(Command, Typed)> {
+    let help = |typed| Ok((Command::Say(help::of(spec)), typed));
+    let parent = table::parent(spec);
+    if parent.is_none() && matches!(spec.name, "run" | "prepare" | "plan") {
+        let Some(args) = PodArgs::read(words, spec, typed.clone())? else {
+            return help(typed);
+        };
+        let typed = args.typed.clone();
+        let mut command = match spec.name {
+            "run" => run::run(args)?,
+            "prepare" => run::prepare(args)?,
+            _ => run::plan(args)?,
+        };
+        if once_more {
+            command.unpiped();
+        }
+        return Ok((command, typed));
     }
-    let command = match verb {
-        "run" => pod::run(&mut line)?,
-        "prepare" => pod::prepare(&mut line)?,
-        "run-prepared" => pod::run_prepared(&mut line)?,
-        "plan" => pod::plan(&mut line)?,
-        "fetch" => Command::Fetch(fetch::fetch(&mut line)?),
-        "image" => Command::Image(image::verb(&mut line)?),
-        "trust" => Command::Trust(trust::verb(&mut line)?),
-        "list" => life::list(&mut line)?,
-        "status" => life::status(&mut line)?,
-        "stats" => life::stats(&mut line)?,
-        "pause" => Command::Pause(life::several(&mut line)?),
-        "resume" => Command::Resume(life::several(&mut line)?),
-        "stop" => life::stop(&mut line)?,
-        "kill" => life::kill(&mut line)?,
-        "rm" => life::remove(&mut line)?,
-        "gc" => life::collect(&mut line)?,
-        "cat-manifest" => Command::CatManifest(life::one(&mut line)?),
-        "logs" => log::logs(&mut line)?,
-        "attach" => life::attach(&mut line)?,
-        "export" => export::export(&mut line)?,
-        "enter" => enter::enter(&mut line)?,
-        "entered" => enter::entered(&mut line)?,
-        "validate" => Command::Validate(files(&mut line)?),
-        "help" => Command::Say(help::text(line.word()?.as_deref())?),
+    let until = match spec.name {
+        "enter" => Until::Word(enter::INSTEAD),
+        _ => Until::Dashes,
+    };
+    let Some(mut args) = Args::read(words, spec, until, typed.clone())? else {
+        return help(typed);
+    };
+    let typed = args.typed.clone();
+    let command = match parent {
+        Some("image") => Command::Image(image::verb(spec.name, &mut args)?),
+        Some(_) => Command::Trust(trust::verb(spec.name, &mut args)?),
+        None => simple(spec, &mut args, once_more)?,
+    };
+    args.finish()?;
+    Ok((command, typed))
+}
+
+fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Result<Command> {
+    Ok(match spec.name {
+        "run-prepared" => {
+            let mut command = run::run_prepared(args)?;
+            if once_more {
+                command.unpiped();
+            }
+            command
+        }
+        "fetch" => Command::Fetch(fetch::fetch(args)?),
+        "trust" => Command::Trust(trust::add(args)?),
+        "list" => pods::list(args)?,
+        "status" => pods::status(args)?,
+        "stats" => pods::stats(args)?,
+        "pause" => Command::Pause(selector::several(args)?),
+        "resume" => Command::Resume(selector::several(args)?),
+        "stop" => pods::stop(args)?,
+        "kill" => pods::kill(args)?,
+        "rm" => pods::remove(args)?,
+        "gc" => pods::collect(args)?,
+        "cat-manifest" => Command::CatManifest(selector::one(args)?),
+        "logs" => logs::logs(args)?,
+        "attach" => pods::attach(args)?,
+        "export" => export::export(args)?,
+        "enter" => enter::enter(args, once_more)?,
+        "entered" => enter::entered(args)?,
+        "validate" => match args.files() {
+            files if files.is_empty() => return Err(Error::usage("a file is missing")),
+            files => Command::Validate(files),
+        },
+        "help" => Command::Say(help::about(&args.all()?, &args.typed)?),
+        "man" => Command::Say(man::page(args.word()?.as_deref())?),
+        "completion" => Command::Say(completion::script(args.word()?.as_deref())?),
         "version" => Command::Say(version::text()),
         "begin" => {
-            let (keep, log) = (line.flag("--keep"), log::of_line(&mut line, true)?);
-            let terminal = line.flag("--terminal");
-            let uuid = line.word()?;
-            let uuid = uuid.ok_or_else(|| Error::usage("an argument is missing"))?;
-            Command::Begin(Uuid::parse(&uuid)?, keep, log.unwrap_or_default(), terminal)
+            let keep = args.options.flag("--keep");
+            let log = log_options::take(&mut args.options, true)?;
+            let terminal = args.options.flag("--terminal");
+            Command::Begin(uuid(args)?, keep, log.unwrap_or_default(), terminal)
         }
         "finish" => {
-            let (uuid, status) = (line.word()?, line.word()?);
-            let missing = || Error::usage("an argument is missing");
-            let uuid = Uuid::parse(&uuid.ok_or_else(missing)?)?;
-            match status.as_deref() {
+            let uuid = uuid(args)?;
+            match args.word()?.as_deref() {
                 Some("demand") => Command::Serve(uuid),
                 status => {
                     let status = status.and_then(|status| status.parse().ok());
@@ -196,103 +216,25 @@ fn command(verb: &str, mut line: Line) -> Result<Command> {
                 }
             }
         }
-        other => return Err(help::unknown(other)),
-    };
-    line.finish()?;
-    Ok(command)
+        // `image`, which only has commands below it.
+        _ => {
+            let below: Vec<_> = visible(spec.commands).collect();
+            return Err(match args.word()? {
+                Some(name) => args.typed.unknown_command(&name, &below),
+                None => Error::usage(format!("`{}` needs a command", spec.name))
+                    .hint(format!("{} lists all commands", args.typed.help())),
+            });
+        }
+    })
 }
 
-fn files(line: &mut Line) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    while let Some(file) = line.argument()? {
-        files.push(file);
-    }
-    files.extend(line.rest().into_iter().map(PathBuf::from));
-    if files.is_empty() {
-        return Err(Error::usage("a file is missing"));
-    }
-    Ok(files)
+fn uuid(args: &mut Args) -> Result<Uuid> {
+    Uuid::parse(&args.word()?.ok_or_else(missing)?)
+}
+
+fn missing() -> Error {
+    Error::usage("an argument is missing")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use appc::reference::Reference;
-
-    fn command(line: &str) -> std::result::Result<Command, String> {
-        let words = line.split_whitespace().map(OsString::from).collect();
-        parse(words)
-            .map(|invocation| invocation.command)
-            .map_err(|misuse| format!("{} {}", misuse.status, misuse.error))
-    }
-
-    fn message(line: &str) -> String {
-        command(line).err().unwrap_or_default()
-    }
-
-    #[test]
-    fn wrong_usage_is_named_and_never_looks_like_an_apps_status() {
-        for (line, expected) in [
-            (
-                "fly",
-                "2 there is no command `fly`\nhint: `launcher help` lists all commands",
-            ),
-            (
-                "run",
-                "125 an image is missing\nhint: for instance `hello.aci`",
-            ),
-            (
-                "run --fast a.aci",
-                "125 there is no option `--fast`\nhint: `launcher help COMMAND` lists the options of a command",
-            ),
-            (
-                "run a.aci b",
-                "125 `b` is one argument too many\nhint: arguments of the app stand behind `--`, another app behind `---`",
-            ),
-            ("run --uuid", "125 `--uuid` needs a value"),
-            (
-                "run --plan p -- x",
-                "125 a plan already has its arguments; `--plan` and `--` exclude each other",
-            ),
-            (
-                "plan --format xml a.aci",
-                "2 `--format`: `xml` is no format of plans; it is `text`, `json` or `words`",
-            ),
-            ("validate", "2 a file is missing"),
-            ("version now", "2 `now` is one argument too many"),
-            ("validate --dir", "2 `--dir` needs a value"),
-        ] {
-            assert_eq!(message(line), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_stands_behind_the_dashes_is_the_apps() {
-        let Ok(Command::Run(options)) = command("run a.aci -- --dir x --help --") else {
-            unreachable!("it is understood");
-        };
-        let [app] = &options.request.apps[..] else {
-            unreachable!("it is one app");
-        };
-        assert_eq!(app.arguments, ["--dir", "x", "--help", "--"]);
-        assert_eq!(options.images, [Reference::Path("a.aci".into())]);
-    }
-
-    #[test]
-    fn help_is_found_wherever_it_is_asked_for() {
-        for line in [
-            "",
-            "help",
-            "--help",
-            "-h",
-            "help help",
-            "run --help",
-            "plan x.aci -h",
-        ] {
-            assert!(
-                matches!(command(line), Ok(Command::Say(text)) if text.contains("Usage")),
-                "{line}"
-            );
-        }
-    }
-}
+mod tests;

@@ -36,7 +36,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::Command;
+use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
 use crate::cmd::detach::{NotRun, Ran};
 use appc::types::Uuid;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 /// Status of commands that failed, where no app's status could be meant.
 const FAILED: u8 = 1;
 
-fn execute(invocation: cli::Invocation) -> ExitCode {
+fn execute(invocation: Invocation) -> ExitCode {
     let dir = match dirs::location(invocation.dir) {
         Ok(dir) => dir,
         Err(error) => return fail(&error, FAILED),
@@ -94,21 +94,23 @@ fn execute(invocation: cli::Invocation) -> ExitCode {
         Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut std::io::stdout())),
         Command::Status(options) => done(cmd::status::run(&dir, &options, &mut std::io::stdout())),
         Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut std::io::stdout())),
-        Command::Pause(which) => done(cmd::pause::run(&dir, &which, &mut std::io::stdout())),
-        Command::Resume(which) => done(cmd::pause::resume(&dir, &which, &mut std::io::stdout())),
+        Command::Pause(selector) => done(cmd::pause::run(&dir, &selector, &mut std::io::stdout())),
+        Command::Resume(selector) => {
+            done(cmd::pause::resume(&dir, &selector, &mut std::io::stdout()))
+        }
         Command::Stop(stop) => done(cmd::stop::run(&dir, &stop, &mut std::io::stdout())),
-        Command::Kill(which, signal) => done(cmd::stop::kill(&dir, &which, signal)),
-        Command::Remove(which, force) => done(cmd::remove::run(
+        Command::Kill(selector, signal) => done(cmd::stop::kill(&dir, &selector, signal)),
+        Command::Remove(selector, force) => done(cmd::remove::run(
             &dir,
-            &which,
+            &selector,
             force,
             &mut std::io::stdout(),
         )),
         Command::Collect(collect) => {
             done(cmd::collect::run(&dir, &collect, &mut std::io::stdout()))
         }
-        Command::CatManifest(which) => {
-            done(cmd::kept::manifest(&dir, &which, &mut std::io::stdout()))
+        Command::CatManifest(selector) => {
+            done(cmd::kept::manifest(&dir, &selector, &mut std::io::stdout()))
         }
         Command::Logs(options) => done(cmd::logs::run(&dir, &options)),
         Command::Enter(options) => match cmd::enter::run(&dir, &options) {

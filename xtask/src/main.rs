@@ -20,6 +20,7 @@ mod image;
 mod images;
 mod imports;
 mod leftovers;
+mod man;
 mod setup;
 mod site;
 mod size;
@@ -49,6 +50,7 @@ The tasks of Nose Cone: cargo xtask TASK
             --programs leaves out those that need Debian's tools
   dist      build both programs static, check that they are, and pack them with
             licence and checksums; --target TRIPLE chooses the target
+  man       write the man pages of the launcher to target/man
   attack    try on this host what containers were broken out of with, races in
             many rounds [--rounds N], and print which cases held (as root)
   guest     run the tests that want another kernel than this host's, in a virtual
@@ -96,6 +98,7 @@ enum Task {
     Help,
     Images { into: PathBuf, programs_only: bool },
     Setup { cross: bool },
+    Man,
     Races { rounds: Option<usize> },
     Deny { only: Option<String> },
     Size,
@@ -127,6 +130,7 @@ fn run(task: Task) -> Result<()> {
             programs_only: true,
         } => images::programs(&into),
         Task::Images { into, .. } => images::all(&into),
+        Task::Man => man::man(),
         Task::Setup { cross } => setup::setup(cross).map(drop),
         Task::Races { rounds } => sweep::races(rounds),
         Task::Size => size::task(),
@@ -167,6 +171,7 @@ fn parse() -> Result<Task> {
             into: option(&mut words, "--into")?.unwrap_or_else(cmd::images_dir),
             programs_only: words.contains("--programs"),
         },
+        Some("man") => Task::Man,
         Some("setup") => Task::Setup {
             cross: words.contains("--cross"),
         },

@@ -38,7 +38,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ),
     ("minreq", &["image/fetch/http/wire"]),
     ("pgp", &["image/trust/openpgp"]),
-    ("pico_args", &["cli/line"]),
+    ("pico_args", &["cli/options"]),
     ("rustix", &["*"]),
     ("rustls", &["image/fetch/http/unchecked"]),
     ("serde", &["appc/json"]),

@@ -2,54 +2,44 @@
 
 use std::time::Duration;
 
-use crate::cli::line::Line;
+use crate::cli::args::Args;
+use crate::cli::options::Options;
+use crate::cli::values::format;
 use crate::cmd::image::{Field, Listing, Verb};
 use crate::cmd::table::Format;
 use appc::types::duration;
 use error::{Error, Result};
 
-/// Takes the verb, and what it works on.
-pub(super) fn verb(line: &mut Line) -> Result<Verb> {
-    let missing = || Error::usage("an image is missing").hint("`launcher image list` lists them");
-    let verb = line.verb()?;
-    Ok(match verb.as_deref() {
-        Some("list") => Verb::List(listing(line)?),
-        Some("gc") => Verb::Collect {
-            grace: line.value("--grace-period", duration)?.unwrap_or(GRACE),
-            dry: line.flag("--dry-run"),
+/// Takes what a command below `image` works on.
+pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
+    let list = args.typed.launcher("image list");
+    let missing = || Error::usage("an image is missing").hint(format!("{list} lists all images"));
+    let file = || Error::usage("a file is missing");
+    let directory = || Error::usage("a directory is missing");
+    let options = &mut args.options;
+    Ok(match name {
+        "list" => Verb::List(listing(options)?),
+        "gc" => Verb::Collect {
+            grace: options.value("--grace-period", duration)?.unwrap_or(GRACE),
+            dry: options.flag("--dry-run"),
         },
-        Some("rm") => Verb::Remove(match line.words()? {
+        "rm" => match args.all()? {
             names if names.is_empty() => return Err(missing()),
-            names => names,
-        }),
-        Some("verify") => match line.path("--signature")? {
-            Some(signature) => match line.argument()? {
-                Some(archive) => Verb::VerifySignature(signature, archive),
-                None => return Err(Error::usage("a file is missing")),
-            },
-            None => Verb::Verify(line.words()?),
+            names => Verb::Remove(names),
         },
-        Some("cat-manifest") => Verb::CatManifest(line.word()?.ok_or_else(missing)?),
-        Some(verb @ ("export" | "extract" | "render")) => {
-            let overwrite = verb == "export" && line.flag("--overwrite");
-            let image = line.word()?.ok_or_else(missing)?;
-            let target = line.argument()?;
-            match (verb, target) {
-                ("export", Some(file)) => Verb::Export(image, file, overwrite),
-                ("extract", Some(directory)) => Verb::Extract(image, directory),
-                ("render", Some(directory)) => Verb::Render(image, directory),
-                ("export", None) => return Err(Error::usage("a file is missing")),
-                _ => return Err(Error::usage("a directory is missing")),
+        "verify" => match options.path("--signature") {
+            Some(signature) => Verb::VerifySignature(signature, args.argument().ok_or_else(file)?),
+            None => Verb::Verify(args.all()?),
+        },
+        name => {
+            let overwrite = options.flag("--overwrite");
+            let image = args.word()?.ok_or_else(missing)?;
+            match name {
+                "export" => Verb::Export(image, args.argument().ok_or_else(file)?, overwrite),
+                "extract" => Verb::Extract(image, args.argument().ok_or_else(directory)?),
+                "render" => Verb::Render(image, args.argument().ok_or_else(directory)?),
+                _ => Verb::CatManifest(image),
             }
-        }
-        Some(other) => {
-            return Err(Error::usage(format!("there is no command `image {other}`"))
-                .hint("`launcher help image` lists them"));
-        }
-        None => {
-            return Err(
-                Error::usage("`image` needs a command").hint("`launcher help image` lists them")
-            );
         }
     })
 }
@@ -57,19 +47,19 @@ pub(super) fn verb(line: &mut Line) -> Result<Verb> {
 /// How long an image is kept that nobody uses.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
-fn listing(line: &mut Line) -> Result<Listing> {
-    let fields = line.value("--fields", |text| {
+fn listing(options: &mut Options) -> Result<Listing> {
+    let fields = options.value("--fields", |text| {
         text.split(',').map(Field::parse).collect()
     })?;
     Ok(Listing {
         fields: fields.unwrap_or_else(|| Field::ALL.into()),
-        sort: line
+        sort: options
             .value("--sort", Field::parse)?
             .unwrap_or(Field::ImportTime),
-        descending: line.value("--order", descending)?.unwrap_or(false),
-        full: line.flag("--full"),
-        legend: !line.flag("--no-legend"),
-        format: line.value("--format", format)?.unwrap_or(Format::Text),
+        descending: options.value("--order", descending)?.unwrap_or(false),
+        full: options.flag("--full"),
+        legend: !options.flag("--no-legend"),
+        format: options.value("--format", format)?.unwrap_or(Format::Text),
     })
 }
 
@@ -78,19 +68,7 @@ fn descending(text: &str) -> Result<bool> {
         "asc" => Ok(false),
         "desc" => Ok(true),
         other => Err(Error::usage(format!(
-            "`{other}` is no order; it is `asc` or `desc`"
-        ))),
-    }
-}
-
-/// Reads how a list is to be written.
-pub(super) fn format(text: &str) -> Result<Format> {
-    match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "json-pretty" => Ok(Format::JsonPretty),
-        other => Err(Error::usage(format!(
-            "`{other}` is no format; it is `text`, `json` or `json-pretty`"
+            "`{other}` is not an order: use `asc` or `desc`"
         ))),
     }
 }

@@ -2,55 +2,50 @@
 
 use std::path::PathBuf;
 
-use crate::cli::line::Line;
+use crate::cli::args::Args;
+use crate::cli::options::Options;
+use crate::cli::spelling::excluded;
 use crate::cmd::trust::{Consent, Source, Verb};
 use appc::types::AcIdentifier;
 use error::{Error, Result};
 use image::trust::openpgp::Fingerprint;
 
-/// Takes what to do, and with which keys.
-pub(super) fn verb(line: &mut Line) -> Result<Verb> {
-    let first = line.verb()?;
-    match first.as_deref() {
-        Some("list") => Ok(Verb::List {
-            json: line.value("--format", json)?.unwrap_or(false),
+/// Takes what a command below `trust` works on.
+pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
+    match name {
+        "list" => Ok(Verb::List {
+            json: args.options.value("--format", json)?.unwrap_or(false),
         }),
-        Some("rm") => Ok(Verb::Remove {
-            prefix: prefix(line)?,
-            fingerprint: match line.word()? {
+        _ => Ok(Verb::Remove {
+            prefix: prefix(&mut args.options)?,
+            fingerprint: match args.word()? {
                 Some(word) => Fingerprint::parse(&word)?,
                 None => return Err(Error::usage("a fingerprint is missing")),
             },
         }),
-        _ => add(line, first.map(PathBuf::from)),
     }
 }
 
-fn add(line: &mut Line, first: Option<PathBuf>) -> Result<Verb> {
-    let prefix = prefix(line)?;
-    let fetch = crate::cli::fetch::options(line)?;
-    let raises = line.flag("--allow-isolators");
-    let yes = line.flag("--yes") | line.flag("-y");
-    let consent = match line.value("--fingerprint", Fingerprint::parse)? {
-        Some(_) if yes => {
-            return Err(Error::usage(
-                "`--yes` and `--fingerprint` exclude each other",
-            ));
-        }
+/// Takes which keys are trusted for what.
+pub(super) fn add(args: &mut Args) -> Result<Verb> {
+    let options = &mut args.options;
+    let prefix = prefix(options)?;
+    let fetch = crate::cli::fetch::options(options)?;
+    let raises = options.flag("--allow-isolators");
+    let yes = options.flag("--yes");
+    let consent = match options.value("--fingerprint", Fingerprint::parse)? {
+        Some(_) if yes => return Err(excluded("--yes", "--fingerprint")),
         Some(fingerprint) => Consent::If(fingerprint),
         None if yes => Consent::Given,
         None => Consent::Asked,
     };
-    let mut paths: Vec<PathBuf> = first.into_iter().collect();
-    while let Some(path) = line.argument()? {
-        paths.push(path);
-    }
-    paths.extend(line.rest().into_iter().map(PathBuf::from));
-    let sources: Vec<Source> = paths.into_iter().map(source).collect();
+    let sources: Vec<Source> = args.files().into_iter().map(source).collect();
     match (sources.len(), &consent) {
         (0, _) if prefix.is_none() => Err(Error::usage("a key is missing")
-            .hint("give the file or the address of a public key, or `-` for the standard input")),
-        (2.., Consent::If(_)) => Err(Error::usage("`--fingerprint` is for one key only")),
+            .hint("give a file with a public key, the address of one, or `-` for standard input")),
+        (2.., Consent::If(_)) => Err(Error::usage(
+            "`--fingerprint` cannot be used with several keys",
+        )),
         _ => Ok(Verb::Add {
             prefix,
             raises,
@@ -72,12 +67,12 @@ fn source(path: PathBuf) -> Source {
 }
 
 /// Takes for which images; for all of them only if that is said.
-fn prefix(line: &mut Line) -> Result<Option<AcIdentifier>> {
-    let root = line.flag("--root");
-    match line.value("--prefix", AcIdentifier::parse)? {
-        Some(_) if root => Err(Error::usage("`--prefix` and `--root` exclude each other")),
-        None if !root => Err(Error::usage("it is not said for which images")
-            .hint("`--prefix=example.com/app` is for these and those below, `--root` for all")),
+fn prefix(options: &mut Options) -> Result<Option<AcIdentifier>> {
+    let root = options.flag("--root");
+    match options.value("--prefix", AcIdentifier::parse)? {
+        Some(_) if root => Err(excluded("--prefix", "--root")),
+        None if !root => Err(Error::usage("`--prefix` or `--root` is missing")
+            .hint("`--prefix=example.com/app` trusts a key for images of that name and below, `--root` for all")),
         prefix => Ok(prefix),
     }
 }
@@ -88,7 +83,7 @@ fn json(text: &str) -> Result<bool> {
         "text" => Ok(false),
         "json" => Ok(true),
         other => Err(Error::usage(format!(
-            "`{other}` is no format; it is `text` or `json`"
+            "`{other}` is not a format: use `text` or `json`"
         ))),
     }
 }

@@ -4,7 +4,9 @@
 //! Parts are separated by commas, so none can hold one; a path that does can
 //! still be written in a pod manifest.
 
-use crate::cli::split::boolean;
+use crate::cli::options::Options;
+use crate::cli::spelling::{boolean, excluded};
+use crate::cmd::table::Format;
 use appc::json::{Object, Value};
 use appc::manifest::isolator::{Isolator, PROCESSES};
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
@@ -27,11 +29,11 @@ impl<'a> Parts<'a> {
                 .ok_or_else(|| Error::usage(format!("{} is not `KEY=VALUE`", quoted(part))))?;
             if !keys.contains(&key) {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
-                return Err(Error::usage(format!("there is no key {}", quoted(key)))
+                return Err(Error::usage(format!("unknown key {}", quoted(key)))
                     .hint(format!("the keys are {}", keys.join(", "))));
             }
             if read.iter().any(|(known, _)| *known == key) {
-                return Err(Error::usage(format!("the key `{key}` stands twice")));
+                return Err(Error::usage(format!("the key `{key}` is given twice")));
             }
             read.push((key, value));
         }
@@ -69,11 +71,66 @@ impl<'a> Parts<'a> {
 fn id(text: &str, noun: &str) -> Result<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|&id| digits && id != u32::MAX);
-    number.ok_or_else(|| Error::usage(format!("{} is no {noun}", quoted(text))))
+    number.ok_or_else(|| Error::usage(format!("{} is not a {noun}", quoted(text))))
+}
+
+/// A volume of an option.
+#[derive(Debug)]
+pub(super) struct OptionVolume {
+    /// The volume.
+    pub(super) requested: Requested,
+    /// Where all apps mount it, which then need not know its name.
+    pub(super) everywhere: Option<String>,
+}
+
+/// Reads a volume: `/HOST:/POD[:ro]`, or one with a name.
+pub(super) fn volume(text: &str) -> Result<OptionVolume> {
+    match text.split_once([':', ',']) {
+        Some((host, _)) if host.starts_with('/') => bind(text),
+        _ => Ok(OptionVolume {
+            requested: named_volume(text)?,
+            everywhere: None,
+        }),
+    }
+}
+
+/// Reads a path of the host and where it is mounted: `/HOST:/POD[:ro]`.
+fn bind(text: &str) -> Result<OptionVolume> {
+    let wrong = |what: &str| {
+        Error::usage(format!("{what} in {}", quoted(text)))
+            .hint("`/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path")
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    let (host, path, read_only) = match parts[..] {
+        [host, path] | [host, path, "rw"] => (host, path, false),
+        [host, path, "ro"] => (host, path, true),
+        [_, _, _] => return Err(wrong("unknown mode")),
+        _ => {
+            return Err(wrong("expected two paths"));
+        }
+    };
+    if !path.starts_with('/') {
+        return Err(wrong("the path in the pod is not absolute"));
+    }
+    Ok(OptionVolume {
+        requested: Requested {
+            volume: Volume {
+                name: AcName::parse("volume")?,
+                kind: VolumeKind::Host {
+                    source: source(host)?,
+                    recursive: None,
+                },
+                read_only: read_only.then_some(true),
+            },
+            follow_links: false,
+            reason: "option --volume",
+        },
+        everywhere: Some(absolute(path)?),
+    })
 }
 
 /// Reads a volume: `NAME,kind=host,source=/PATH` or `NAME,kind=empty`, and more keys.
-pub(super) fn volume(text: &str) -> Result<Requested> {
+fn named_volume(text: &str) -> Result<Requested> {
     const KEYS: &[&str] = &[
         "kind",
         "source",
@@ -105,14 +162,14 @@ pub(super) fn volume(text: &str) -> Result<Requested> {
         },
         other => {
             return Err(Error::usage(format!(
-                "{} is no kind of volume: `host` or `empty` is wanted",
+                "{} is not a kind of volume: use `host` or `empty`",
                 quoted(other)
             )));
         }
     };
     if let Some((key, _)) = parts.0.first() {
         return Err(Error::usage(format!(
-            "a volume of kind `{kind}` has no `{key}`"
+            "the key `{key}` does not apply to volumes of kind `{kind}`"
         )));
     }
     Ok(Requested {
@@ -177,7 +234,9 @@ pub(super) fn memory(name: &str, text: &str) -> Result<Isolator> {
     let bytes = Quantity::parse(text)?;
     if !bytes.is_negative() && bytes.units() < PAGE {
         let less = format!("{} is less than a page of memory", quoted(text));
-        return Err(Error::usage(less).hint("bytes are meant; `16Mi` is 16 times 1024 times 1024"));
+        return Err(
+            Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
+        );
     }
     limit(name, text)
 }
@@ -192,7 +251,7 @@ pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
 pub(super) fn number(name: &str, text: &str) -> Result<Isolator> {
     let number: i64 = text
         .parse()
-        .map_err(|_| Error::usage(format!("{} is no whole number", quoted(text))))?;
+        .map_err(|_| Error::usage(format!("{} is not a whole number", quoted(text))))?;
     Isolator::new(name, number.into())
 }
 
@@ -204,8 +263,8 @@ pub(super) fn processes(text: &str) -> Result<Isolator> {
     };
     if text != "unlimited" && text.parse().map_or(true, |number: i32| number < 1) {
         return Err(
-            Error::usage(format!("{} is no number of processes", quoted(text)))
-                .hint("a whole number from 1 on, or `unlimited`"),
+            Error::usage(format!("{} is not a number of processes", quoted(text)))
+                .hint("use a whole number from 1, or `unlimited`"),
         );
     }
     Isolator::new(PROCESSES, Object::new().with("limit", limit).into())
@@ -226,14 +285,16 @@ fn size(text: &str) -> Result<Size> {
     if let Some(number) = text.strip_suffix('%') {
         let part = number.parse().ok().filter(|part| (1..=100).contains(part));
         return part.map(Size::Percent).ok_or_else(|| {
-            Error::usage(format!("{} is no part of the memory", quoted(text)))
-                .hint("from `1%` to `100%`")
+            Error::usage(format!("{} is not a percentage of memory", quoted(text)))
+                .hint("use `1%` to `100%`")
         });
     }
     let bytes = Quantity::parse(text)?;
     if bytes.units() < PAGE {
         let less = format!("{} is less than a page of memory", quoted(text));
-        return Err(Error::usage(less).hint("bytes are meant; `16Mi` is 16 times 1024 times 1024"));
+        return Err(
+            Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
+        );
     }
     Ok(Size::Bytes(bytes.units().unsigned_abs()))
 }
@@ -253,7 +314,7 @@ pub(super) fn calls(text: &str) -> Result<Isolator> {
         "remove" => "os/linux/seccomp-remove-set",
         other => {
             return Err(Error::usage(format!(
-                "{} is no mode: `retain` or `remove` is wanted",
+                "{} is not a mode: use `retain` or `remove`",
                 quoted(other)
             )));
         }
@@ -271,7 +332,47 @@ pub(super) fn locale(text: &str) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
     match !text.is_empty() && text.bytes().all(allowed) {
         true => Ok(text.to_owned()),
-        false => Err(Error::usage(format!("{} cannot be a locale", quoted(text)))
-            .hint("a name like `C.UTF-8`")),
+        false => Err(Error::usage(format!("{} is not a locale", quoted(text)))
+            .hint("use a name such as `C.UTF-8`")),
+    }
+}
+
+/// Returns the first text that stands twice.
+pub(super) fn repeated(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut texts = texts;
+    texts.find(|text| !seen.insert(text.clone()))
+}
+
+/// Takes a value that is not empty.
+pub(super) fn some(text: &str) -> Result<String> {
+    match text {
+        "" => Err(Error::usage("the value is empty")),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// Reads how a list is to be written.
+pub(super) fn format(text: &str) -> Result<Format> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "json-pretty" => Ok(Format::JsonPretty),
+        other => Err(Error::usage(format!(
+            "`{other}` is not a format: use `text`, `json` or `json-pretty`"
+        ))),
+    }
+}
+
+/// Takes the user and the group of a program: `--user USER[:GROUP]`, `--group`.
+pub(super) fn identity(options: &mut Options) -> Result<(Option<String>, Option<String>)> {
+    let user = options.value("--user", some)?;
+    let group = options.value("--group", some)?;
+    // A path can have a colon in it.
+    let both = user.as_deref().filter(|user| !user.starts_with('/'));
+    match both.and_then(|user| user.split_once(':')) {
+        Some((both, _)) if group.is_some() => Err(excluded(&format!("--user={both}:"), "--group")),
+        Some((user, group)) => Ok((Some(some(user)?), Some(some(group)?))),
+        None => Ok((user, group)),
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::cmd::say;
+use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::which::Which;
 use appc::types::Uuid;
 use error::{Error, Result};
 use pod::runtime::detach_keys::Keys;
@@ -16,29 +16,11 @@ use pod::state::lock::Release;
 use sys::dirs::{Dirs, State};
 use sys::pty;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher attach [--detach-keys=KEYS] UUID
-       launcher attach [--detach-keys=KEYS] --uuid-file=FILE
-
-Attends to the terminal of a pod that was run with `--interactive`: what is
-typed goes to there, what is written there comes to here. Exits with the status
-of the pod when that is over. Who types the KEYS (ctrl-p,ctrl-q) leaves, and
-the pod goes on; then the status is 0. One can attend at a time. What is written
-while nobody attends is in the log.
-
-  --detach-keys=KEYS  with commas between them: characters, or `ctrl-` and a
-                      character; `none` if nobody can leave so
-
-Instead of the UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Attach {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// The keys with which somebody leaves.
     pub(crate) keys: Keys,
 }
@@ -46,7 +28,7 @@ pub(crate) struct Attach {
 /// Attends, and returns the status to exit with.
 pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
-    let uuid = attach.which.find_one(&dirs)?;
+    let uuid = attach.selector.find_one(&dirs)?;
     let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
     let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;

@@ -18,23 +18,6 @@ use pod::state::log::memory;
 use pod::state::records::{self, CREATED, Created, ENDED, Ended};
 use sys::dirs::{Dirs, Part, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher gc [--grace-period=SPAN] [--expire-prepared=SPAN] [--dry-run]
-
-Removes pods that are over, those that nobody ran, and what commands left that
-were killed.
-
-  --dry-run         only names them
-  --expire-prepared=SPAN
-                    how long a pod stays prepared (24h)
-  --grace-period=SPAN
-                    how long a pod is kept that is over (30m). For one that was
-                    killed that begins when this command meets it first
-
-A SPAN of time is for instance 90s, 30m, 1h30m or 0.
-";
-
 /// What is to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Collect {

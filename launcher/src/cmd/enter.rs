@@ -23,7 +23,7 @@ use stage1_init::{Directive, Namespaces};
 use crate::cmd::STAGE1_INIT;
 use crate::cmd::enter::place::{Place, Running};
 use crate::cmd::finish::failed;
-use crate::cmd::which::Which;
+use crate::cmd::selector::PodSelector;
 use appc::manifest::PodManifest;
 use appc::manifest::app::Variable;
 use appc::types::Uuid;
@@ -44,38 +44,11 @@ use pod::state::directory::read_in;
 use sys::dirs::Dirs;
 use sys::host::Host;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher enter [OPTIONS] UUID [COMMAND [ARGUMENT...]]
-       launcher enter [OPTIONS] --uuid-file=FILE [COMMAND [ARGUMENT...]]
-
-Runs a command (/bin/sh) in a pod that runs, as one more process of an app: with
-its files, its environment and its user, and within all that bounds it. The
-command has the caller's streams, but no hold on its terminal; with -t it has one
-of its own, to which the caller attends.
-Exits with the status of the command: 128 more than the signal's number if one
-ended it, 125 if Nose Cone failed, 126 if it cannot be executed, 127 if there is
-no such program. If the pod ends, so does the command.
-What stands behind the UUID is the command's, whatever it looks like.
-
-  --app=NAME        the app, if the pod has several
-  --cwd=PATH        where the command starts, instead of where the app does
-  --group=GROUP     a name or number of the image, or a path whose group it is
-  --interactive, -t gives the command a terminal of its own
-  --set-env=NAME=VALUE
-                    sets a variable; may be repeated
-  --user=USER       a name or number of the image, or a path whose owner it is;
-                    with another user or group there are no other groups
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// The app, if that was said.
     pub(crate) app: Option<String>,
     /// The user, if not the app's.
@@ -111,7 +84,7 @@ const SHELL: &str = "/bin/sh";
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::look(dir)?;
-    let pod = Running::find(&dirs, options.which.find_one(&dirs)?)?;
+    let pod = Running::find(&dirs, options.selector.find_one(&dirs)?)?;
     let app = pod.choose(options.app.as_deref())?;
     let identity = identity(&dirs, &pod, app, options)?;
     let place = pod.locate(app)?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::cmd::which::{self, Which};
+use crate::cmd::selector::{self, PodSelector};
 use crate::cmd::{CANNOT_PRINT, print, say};
 use appc::digest::ImageId;
 use appc::manifest::pod::PodApp;
@@ -21,34 +21,11 @@ use pod::state::lock::Release;
 use sys::atomic_file::Aside;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher export [--app=NAME] [--overwrite] UUID FILE
-       launcher export [--app=NAME] [--overwrite] --uuid-file=FILE FILE
-
-Makes an image of an app of a pod that does not run: of the app's root file
-system as the app left it, without what was mounted there, such as volumes. It
-needs no other images, and runs what the app ran, as it ran. Writes it to a
-file, `-` is the standard output, and prints its ID; to the standard error,
-where the image is on the standard output.
-
-A pod is kept when it is over if it was run with --keep or --detach. One that
-runs cannot be exported: half of a change might be seen.
-
-  --app=NAME        the app, if the pod has several
-  --overwrite       also in the place of another file
-
-Sockets are left out, and so are /etc/hosts and the like if Nose Cone made them
-for the app.
-Instead of the UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Export {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// The app, if that was said.
     pub(crate) app: Option<String>,
     /// Where the image is written to.
@@ -60,7 +37,7 @@ pub(crate) struct Export {
 /// Writes the image, and prints its ID.
 pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = export.which.find_one(&dirs)?;
+    let uuid = export.selector.find_one(&dirs)?;
     let to_stdout = export.file == Path::new("-");
     if to_stdout && rustix::termios::isatty(std::io::stdout()) {
         return Err(Error::invalid("an image is nothing for a terminal")
@@ -141,7 +118,7 @@ fn choose(pod: &OwnedFd, uuid: Uuid, wanted: Option<&str>) -> Result<PodApp> {
         .context(|| format!("cannot read the manifest of pod `{uuid}`"))?;
     let mut apps = manifest.value.apps;
     let names: Vec<String> = apps.iter().map(|app| app.name.to_string()).collect();
-    let chosen = which::app(uuid, &names, wanted)?;
+    let chosen = selector::app(uuid, &names, wanted)?;
     Ok(apps.swap_remove(chosen))
 }
 

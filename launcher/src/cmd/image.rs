@@ -8,7 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cmd::{complain, last_of, print, print_document, signature};
+use crate::cmd::{print, print_document, signature};
 use appc::digest::ImageId;
 use error::{Context as _, Error, Result};
 use image::store::images::Store;
@@ -18,41 +18,6 @@ use sys::dirs::Dirs;
 use sys::root_fd;
 
 pub(crate) use crate::cmd::image::list::{Field, Listing};
-
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher image list [--fields=FIELDS] [--sort=FIELD] [--order=asc|desc]
-                           [--full] [--no-legend]
-                           [--format=text|json|json-pretty]
-       launcher image rm IMAGE...
-       launcher image gc [--grace-period=SPAN] [--dry-run]
-       launcher image verify [IMAGE...]
-       launcher image verify --signature=FILE.aci.asc FILE.aci
-       launcher image export [--overwrite] IMAGE FILE
-       launcher image extract IMAGE DIRECTORY
-       launcher image render IMAGE DIRECTORY
-       launcher image cat-manifest IMAGE
-
-Shows and changes what is in the store. An IMAGE is the beginning of an image
-ID, as long as only one image begins so, or the name of an image, of which the
-latest is meant.
-
-  list          all images; the FIELDS are id, name, size, importtime and
-                lastused, with commas between them
-  rm            removes images that no pod uses
-  gc            removes images, and files prepared for pods of several images,
-                that no pod uses and that were not used for a SPAN of time: 24h,
-                or for instance 90s, 30m, 1h30m, 0; --dry-run only names them;
-                also downloads in part that nobody went on with for so long
-  verify        computes IDs again from what is stored, of all images if none
-                is named; with --signature, whether a key that is trusted for
-                the image of a file has signed it (`launcher help trust`)
-  export        writes the archive, byte for byte as its ID says, uncompressed;
-                with --overwrite, also in the place of another file
-  extract       copies the root file system into a directory that is not there
-  render        the same, with all dependencies, as an app would see it
-  cat-manifest  prints the manifest
-";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +53,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     let store = Store::open(&dirs)?;
     match verb {
         Verb::List(listing) => list::run(&store, listing, out),
-        Verb::Remove(names) => gc::remove(&dirs, &store, names, out),
+        Verb::Remove(names) => gc::remove(&dirs, &store, named(&store, names)?, out),
         Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, out),
         Verb::Verify(names) => verify(&store, names, out),
         Verb::VerifySignature(file, archive) => {

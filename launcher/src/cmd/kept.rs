@@ -5,25 +5,16 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use crate::cmd::print_document;
-use crate::cmd::which::Which;
+use crate::cmd::selector::PodSelector;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::state::directory::{self, read_in};
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher cat-manifest UUID
-       launcher cat-manifest --uuid-file=FILE
-
-Prints the manifest of a pod. Instead of the UUID, any beginning of it will do
-that no other pod has, or the name of the pod.
-";
-
 /// Prints the manifest.
-pub(crate) fn manifest(dir: &Path, which: &Which, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn manifest(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = which.find_one(&dirs)?;
+    let uuid = selector.find_one(&dirs)?;
     match read(&dirs, uuid, "pod")? {
         Some(manifest) => print_document(out, &manifest),
         None => Err(Error::invalid(format!(

@@ -12,28 +12,6 @@ use pod::runtime::status::{self, App, Status};
 use pod::state::find;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher list [--full] [--no-legend] [--format=text|json|json-pretty]
-
-Lists all pods, with a line for each app. The STATE of a pod is
-
-  embryo            its directory is being made
-  preparing         it is being filled
-  aborted prepare   that was cut short; `launcher gc` removes it
-  prepared          `launcher run-prepared` can run it
-  running           it runs
-  paused            `launcher resume` lets it go on
-  exited            it is over
-  aborted           it is over, and nobody could see how: it was killed from
-                    outside, or the power was cut
-  deleting          it is being removed
-  garbage           that was cut short; `launcher gc` removes it
-
-  --full            whole UUIDs, IDs of images, and exact times
-  --no-legend       without the line that names the columns
-";
-
 /// How pods are to be listed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Listing {

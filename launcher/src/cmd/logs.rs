@@ -1,5 +1,6 @@
 //! `launcher logs`: what the apps of a pod wrote, and what they write.
 
+mod options;
 mod output;
 mod printer;
 
@@ -11,7 +12,6 @@ use std::time::Instant;
 use crate::cmd::kept;
 use crate::cmd::logs::output::Output;
 use crate::cmd::logs::printer::Printer;
-use crate::cmd::which::Which;
 use appc::types::Uuid;
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
@@ -23,69 +23,12 @@ use pod::state::log::{Place, place};
 use pod::state::records::{STARTED, Started};
 use sys::dirs::Dirs;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher logs [OPTIONS] UUID
-       launcher logs [OPTIONS] --uuid-file=FILE
-
-Prints what the apps of a pod have written that was run with `--detach`, those
-of several in order of time: to standard output and to standard error, each to
-there, byte for byte. To a terminal, control characters are escaped, colours
-among them: what an app has written cannot drive it.
-
-  --app=NAME        only what this app wrote
-  --follow, -f      goes on as the apps do, until the pod is over
-  --format=json     a line for each line, as an object with its `time`, the
-                    `app`, the `stream` (stdout or stderr) and the `text`, all
-                    to standard output. What is no UTF-8 text has, instead of
-                    `text`, its `bytes`, as a list of numbers; what does not
-                    end as a line does is `partial`
-  --format=text     the lines themselves (this is the default)
-  --raw             byte for byte to a terminal, too
-  --since=SPAN|TIME
-                    only what was written since then: `90s`, `1h30m`, or
-                    `2004-05-14T23:11:14Z`
-  --tail=N          only the last N lines of all that would be printed
-  --timestamps      with the time, the app and the stream before each line
-
-Instead of the UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
-/// What was asked for.
-#[derive(Debug)]
-pub(crate) struct Options {
-    /// The pod.
-    pub(crate) which: Which,
-    /// Go on until it is over.
-    pub(crate) follow: bool,
-    /// Only this app.
-    pub(crate) app: Option<String>,
-    /// Only what was written then or later, in nanoseconds since 1970.
-    pub(crate) since: u64,
-    /// Only so many lines, the last ones.
-    pub(crate) tail: Option<usize>,
-    /// How it is shown.
-    pub(crate) style: Style,
-    /// Even to a terminal, byte for byte.
-    pub(crate) raw: bool,
-}
-
-/// How what was written is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// As it is.
-    Bare,
-    /// With time, app and stream before each line.
-    Stamped,
-    /// As an object a line.
-    Json,
-}
+pub(crate) use crate::cmd::logs::options::{Options, Style};
 
 /// Prints the log of a pod.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = options.which.find_one(&dirs)?;
+    let uuid = options.selector.find_one(&dirs)?;
     let pod = kept::open(&dirs, uuid)?;
     let mut sources = sources(&dirs, &pod, uuid)?;
     if let Some(app) = &options.app {

@@ -7,7 +7,6 @@ pub(crate) mod enter;
 pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod finish;
-pub(crate) mod help;
 pub(crate) mod image;
 mod interactive;
 mod json;
@@ -22,6 +21,7 @@ pub(crate) mod prepare;
 pub(crate) mod remove;
 mod request;
 pub(crate) mod run;
+pub(crate) mod selector;
 pub(crate) mod serve;
 pub(crate) mod signature;
 pub(crate) mod stats;
@@ -31,7 +31,6 @@ pub(crate) mod table;
 pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;
-pub(crate) mod which;
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write};
@@ -44,6 +43,10 @@ static STAGE1_INIT: &[u8] = include_bytes!(env!("STAGE1_INIT"));
 
 /// Status of commands that exit with an app's status, when they fail themselves.
 pub(crate) const OURS: u8 = 125;
+
+/// The first word of a command line that this program executes once more, when
+/// the streams are as they were asked for. Nobody types it.
+pub(crate) const ONCE_MORE: &str = "--once-more";
 
 /// Says to the caller what is worth knowing and is no error.
 fn say(notes: &[String]) {

@@ -16,13 +16,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::cmd::OURS;
 use crate::cmd::interactive::pass_on;
+use crate::cmd::{ONCE_MORE, OURS};
 use error::{Context as _, Result};
 use sys::signals::Signals;
-
-/// The option.
-pub(crate) const OPTION: &str = "--pipe-output";
 
 /// What ends a command, or means something to an app.
 const PASSED_ON: &[Signal] = &[
@@ -35,8 +32,8 @@ const PASSED_ON: &[Signal] = &[
     Signal::WINCH,
 ];
 
-/// Runs the same command without the option, copies what it writes, and returns
-/// its status. `words` are those of the command line.
+/// Runs the same command once more, copies what it writes, and returns its
+/// status. `words` are those of the command line.
 ///
 /// # Errors
 ///
@@ -44,13 +41,9 @@ const PASSED_ON: &[Signal] = &[
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
     let what = || "cannot put pipes before the standard streams";
     let signals = Signals::take(PASSED_ON)?;
-    // Only the first can be the option: behind it are the words of apps.
-    let mut words: Vec<OsString> = words.collect();
-    if let Some(at) = words.iter().position(|word| word == OPTION) {
-        words.remove(at);
-    }
     let mut child = Command::new("/proc/self/exe")
         .arg0("launcher")
+        .arg(ONCE_MORE)
         .args(words)
         // What a terminal sends is passed on, so that it does not come twice.
         .process_group(0)

@@ -25,24 +25,6 @@ use sys::dirs::Dirs;
 use sys::host::Host;
 use sys::host_path;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher plan [POD OPTIONS] IMAGE [APP OPTIONS] [-- ARGUMENT...]
-                     [--- IMAGE [APP OPTIONS] [-- ARGUMENT...]]...
-       launcher plan [POD OPTIONS] --pod-manifest FILE
-
-Shows the plan that `launcher run` with the same options would execute, one
-directive a line, each with the reason why it is there. Changes nothing, and
-needs no privileges. `launcher run --plan FILE` executes what this prints.
-
-Options:
-  --detach          with the lines of the log that `launcher run --detach` adds;
-                    what they name it makes itself, also for a plan without them
-  --format FORMAT   text, json, or words: NUL-terminated, as stage1-init
-                    reads them (text)
-  and those of `launcher run`
-";
-
 /// How a plan is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {

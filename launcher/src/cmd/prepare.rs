@@ -11,27 +11,6 @@ use image::store::images::Store;
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher prepare [POD OPTIONS] IMAGE [APP OPTIONS] [-- ARGUMENT...]
-                        [--- IMAGE [APP OPTIONS] [-- ARGUMENT...]]...
-       launcher prepare [POD OPTIONS] --pod-manifest FILE
-
-Does what `launcher run` with the same options does, up to where programs would
-be executed, and prints the UUID of the pod. `launcher run-prepared` executes
-them.
-";
-
-/// How to use `run-prepared`.
-pub(crate) const RUN_HELP: &str = "\
-Usage: launcher run-prepared [--detach [--log=WHERE] [--log-size=SIZE]]
-                             [--keep] [--rm] UUID
-
-Runs a pod that `launcher prepare` made, once, and exits as `launcher run`
-does; the options are those of `launcher run`. Instead of the UUID, any
-beginning of it will do that no other prepared pod has, or the pod's name.
-";
-
 /// Prepares a pod, and returns the line to print.
 pub(crate) fn run(dir: &Path, mut options: Options) -> Result<String> {
     let host = Host::observe();

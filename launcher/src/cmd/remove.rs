@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cmd::which::Which;
+use crate::cmd::selector::PodSelector;
 use crate::cmd::{last_of, print, stop};
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
@@ -13,28 +13,20 @@ use pod::state::directory;
 use pod::state::lock::Release;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher rm [--force] UUID...
-       launcher rm [--force] --uuid-file=FILE
-
-Removes pods that do not run, with all that their apps wrote.
-
-  --force           kills pods that run
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// The states out of which a pod can be removed, the last first: one that
 /// moves on meanwhile is met again.
 const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
 
 /// Removes pods. One that cannot be removed does not keep the others.
-pub(crate) fn run(dir: &Path, which: &Which, force: bool, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(
+    dir: &Path,
+    selector: &PodSelector,
+    force: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for uuid in which.find(&dirs)? {
+    for uuid in selector.find(&dirs)? {
         match remove(&dirs, uuid, force) {
             Ok(()) => print(out, &format!("removed {uuid}\n"))?,
             Err(error) => failures.push(error),

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
 use crate::cmd::table::{Format, columns, size};
-use crate::cmd::which::Which;
 use crate::cmd::{last_of, print};
 use appc::json::{Object, Value};
 use appc::types::Uuid;
@@ -16,31 +16,11 @@ use pod::runtime::status;
 use pod::state::find;
 use sys::dirs::{Dirs, State};
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher stats [--no-legend] [--format=text|json|json-pretty] [UUID...]
-       launcher stats [...] --uuid-file=FILE
-
-Tells how much pods that run use, or these: processor time, memory, its limit
-and its peak, processes, and bytes read from and written to disks. Of a pod with
-several apps there is a line for all of it and one for each app.
-
-What the cgroups of a pod tell counts: those that it has for its limits. Else
-its processes are added up; memory that several share then counts once, where
-the kernel can tell. What nobody tells is `-`, and absent in JSON, where sizes
-are in bytes and times in nanoseconds.
-
-  --no-legend       without the line that names the columns
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pods; all that run, if none is named.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// A line that names the columns.
     pub(crate) legend: bool,
     /// As text or JSON.
@@ -50,7 +30,7 @@ pub(crate) struct Options {
 /// Measures, and prints. A pod that cannot be measured does not hide the others.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let mut failures = Vec::new();
-    let pods = pods(&Dirs::look(dir)?, &options.which, &mut failures)?;
+    let pods = pods(&Dirs::look(dir)?, &options.selector, &mut failures)?;
     if pods.is_empty() && !failures.is_empty() {
         return last_of(failures);
     }
@@ -64,11 +44,11 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
     last_of(failures)
 }
 
-fn pods(dirs: &Dirs, which: &Which, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
-    let all = which.is_empty();
+fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
+    let all = selector.is_empty();
     let uuids: Vec<Uuid> = match all {
         true => find::all(dirs, &[State::Run])?.into_keys().collect(),
-        false => which.find(dirs)?,
+        false => selector.find(dirs)?,
     };
     let mut found = Vec::new();
     for uuid in uuids {

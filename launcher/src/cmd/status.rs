@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::cmd::selector::PodSelector;
 use crate::cmd::table::Format;
-use crate::cmd::which::Which;
 use crate::cmd::{json, print};
 use appc::types::{Uuid, spell_time};
 use error::quote::escaped;
@@ -15,35 +15,6 @@ use pod::runtime::status::{self, App, Phase, Status};
 use pod::state::directory;
 use pod::state::lock::{Changes, Release, Woken};
 use sys::dirs::{Dirs, State};
-
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher status [--wait[=SPAN]] [--wait-ready[=SPAN]]
-                       [--format=text|json|json-pretty] UUID
-       launcher status [...] --uuid-file=FILE
-
-Prints what is known of a pod, as lines of KEY=VALUE: its state (see `launcher
-help list`), its name, when it was created and started and when it ended, its
-networks and its process while it runs, whether it has exited and with which
-status, and its limits; and of each app
-
-  app-NAME=STATUS          how it ended: 128 more than the signal's number if
-                           one ended it, which then is named
-  app-NAME.signal=SIGNAL
-  app-NAME.pid=PID         its process on the host, while it runs
-  app-NAME.mount=volume=VOLUME,target=PATH,kind=KIND[,source=PATH],readOnly=BOOL
-                           what it mounts: of kind `host`, or `empty`
-  app-NAME.limit.LIMIT=NUMBER
-                           how much it may use: cpu_millis (thousandths of a
-                           processor), memory in bytes, and others
-
-  --wait            waits first until the pod is over, or for a SPAN of time:
-                    90s, 30m, 1h30m. If it is not over then, fails
-  --wait-ready      the same, until all apps have been started
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
 
 /// What is to be waited for, and for how long at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +32,7 @@ pub(crate) enum Wait {
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// Wait until it is over.
     pub(crate) over: Wait,
     /// Wait until its apps have been started.
@@ -78,7 +49,7 @@ pub(crate) struct Options {
 /// all the same.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = options.which.find_one(&dirs)?;
+    let uuid = options.selector.find_one(&dirs)?;
     let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
     let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
     let waited = wait(&dirs, &mut pod, options);

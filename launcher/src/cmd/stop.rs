@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::which::Which;
 use crate::cmd::{last_of, print, say};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
@@ -31,40 +31,11 @@ use pod::state::lock::Release;
 use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
 
-/// How to use `stop`.
-pub(crate) const HELP: &str = "\
-Usage: launcher stop [--time=SPAN] [--signal=SIGNAL] UUID...
-       launcher stop [...] --uuid-file=FILE
-
-Asks the apps of pods to end, and waits until they have. What runs after a SPAN
-of time (10s) is killed. A pod that is paused goes on first, and so does what was
-stopped by a signal.
-
-  --signal=SIGNAL   what to ask with (TERM)
-  --time=SPAN       how long to wait: 0, 90s, 30m
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
-/// How to use `kill`.
-pub(crate) const KILL_HELP: &str = "\
-Usage: launcher kill [--signal=SIGNAL] UUID...
-       launcher kill [--signal=SIGNAL] --uuid-file=FILE
-
-Sends a signal to the apps of pods: KILL, or another by name or number. Waits
-for the end of pods that it kills, and for nothing else. A pod that is paused
-is killed as it stands; another signal waits until it goes on.
-
-Instead of a UUID, any beginning of it will do that no other pod has, or the
-name of the pod.
-";
-
 /// What `stop` was asked for.
 #[derive(Debug)]
 pub(crate) struct Stop {
     /// The pods.
-    pub(crate) which: Which,
+    pub(crate) selector: PodSelector,
     /// How long they may take.
     pub(crate) time: Duration,
     /// What they are asked with.
@@ -78,7 +49,7 @@ const KILLED: u8 = 137;
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (mut asked, mut failures) = (Vec::new(), Vec::new());
-    for uuid in stop.which.find(&dirs)? {
+    for uuid in stop.selector.find(&dirs)? {
         match ask(&dirs, uuid, Purpose::Stop, stop.signal) {
             Ok(Some(pod)) => asked.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` is over already")]),
@@ -102,10 +73,10 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Sends a signal to pods.
-pub(crate) fn kill(dir: &Path, which: &Which, signal: Signal) -> Result<()> {
+pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for uuid in which.find(&dirs)? {
+    for uuid in selector.find(&dirs)? {
         let sent = match signal {
             Signal::KILL => kill_one(&dirs, uuid),
             signal => ask(&dirs, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),

@@ -19,40 +19,6 @@ use image::trust::keyring::{Entry, Keyring, Removed, whose};
 use image::trust::openpgp::{Fingerprint, KEY_LIMIT, Key};
 use sys::dirs::Dirs;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher trust (--prefix=PREFIX | --root)
-                      [--allow-isolators] [--yes | --fingerprint=FINGERPRINT]
-                      [KEY...]
-       launcher trust list [--format=text|json]
-       launcher trust rm (--prefix=PREFIX | --root) FINGERPRINT
-
-Says whose signatures count. A KEY is the file or the address of a public key
-of OpenPGP, in ASCII armour or not, or `-` for the standard input. Without one,
-the web page of the prefix is asked where its keys are; that a page says so is
-no reason to trust them.
-
-  --prefix=PREFIX      for the image of this name, and those below:
-                       `example.com` is for `example.com/app`, too
-  --root               for all images
-  --allow-isolators    what the key signs there gets all rights that its isolators
-                       ask for, not only the default (`launcher help run`)
-  --yes, -y            does not ask
-  --fingerprint=FINGERPRINT
-                       does not ask, if the key has this fingerprint; for
-                       scripts, which should know whom they trust
-
-Without --yes and --fingerprint the key is shown, and nothing happens before
-you have said yes. Compare the fingerprint with what its owner told you by
-another way than the one that the key came by.
-
-  list                 all keys, also the system's, with what they are for
-  rm                   takes trust away; a key of the system's is overruled
-
-Keys are kept in DIRECTORY/trustedkeys (see --dir). They are also read from
-trustedkeys in /etc/nosecone, /usr/lib/nosecone, /etc/rkt and /usr/lib/rkt.
-";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) enum Verb {

@@ -16,16 +16,6 @@ use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
 use image::format::inspect;
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher validate FILE...
-
-Checks image archives, image layouts (a directory with `manifest` and
-`rootfs`), and image and pod manifests. Prints `FILE OK` or
-`FILE NOT OK: reason` for each; warnings go to the standard error. Exits with 0
-if all are in order, with 1 if one is not, with 2 if it is used wrongly.
-";
-
 /// Largest manifest that is read, in bytes; the largest one in an archive too.
 const MANIFEST_LIMIT: u64 = 4 << 20;
 

@@ -1,12 +1,5 @@
 //! `launcher version`.
 
-/// How to use this command.
-pub(crate) const HELP: &str = "\
-Usage: launcher version
-
-Shows the versions of Nose Cone, of the specification, and of plans.
-";
-
 /// Returns the versions, a line each.
 pub(crate) fn text() -> String {
     format!(

@@ -6,8 +6,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use stage1_init::Namespaces;
 
+use crate::cmd::selector;
 use crate::cmd::status::running;
-use crate::cmd::which;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::plan::enter;
@@ -67,7 +67,7 @@ impl Running {
 
     /// Chooses an app by its name, or the only one.
     pub(super) fn choose<'a>(&'a self, name: Option<&str>) -> Result<&'a str> {
-        which::app(self.uuid, &self.apps, name).map(|at| self.apps[at].as_str())
+        selector::app(self.uuid, &self.apps, name).map(|at| self.apps[at].as_str())
     }
 
     /// Finds the init of the pod.

@@ -1,27 +1,18 @@
 //! A command with a terminal of its own: another process of the launcher
 //! becomes its init, and this one attends.
 
-use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::cmd::enter::place::{Place, Running};
 use crate::cmd::interactive::pass_on;
-use crate::cmd::{complain, detach};
+use crate::cmd::{ONCE_MORE, complain, detach};
 use error::{Context as _, Result};
 use pod::runtime::detach_keys::Keys;
 use pod::runtime::relay::{Aside, Until, relay};
 use sys::pty;
-
-/// The option that tells a process that its standard output is the terminal of
-/// the command. Nobody types it.
-pub(crate) const AT_TERMINAL: &str = "--at-terminal";
-
-/// The options that people type.
-const WANTED: [&[u8]; 2] = [b"--interactive", b"-t"];
 
 /// Makes the terminal, starts the process, and attends until that has ended;
 /// returns its status.
@@ -44,18 +35,11 @@ pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
     Ok(status)
 }
 
-/// Starts the launcher once more, with the same words but for the first that
-/// wants a terminal.
+/// Starts the launcher once more, with the same words.
 fn begin(terminal: &OwnedFd) -> std::io::Result<Child> {
-    let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if let Some(word) = words
-        .iter_mut()
-        .find(|word| WANTED.contains(&word.as_bytes()))
-    {
-        *word = AT_TERMINAL.into();
-    }
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("launcher").args(words);
+    command.arg0("launcher").arg(ONCE_MORE);
+    command.args(std::env::args_os().skip(1));
     command.stdin(Stdio::null()).stdout(terminal.try_clone()?);
     command.stderr(Stdio::piped()).spawn()
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::cmd::image::print;
+use crate::cmd::{last_of, print};
+use appc::digest::ImageId;
 use error::Result;
 use image::store::gc::{self, Collect, Kept};
 use image::store::images::Store;
@@ -40,10 +41,9 @@ pub(super) fn run(
 pub(super) fn remove(
     dirs: &Dirs,
     store: &Store<'_>,
-    names: &[String],
+    mut ids: Vec<ImageId>,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let mut ids = crate::cmd::image::named(store, names)?;
     ids.sort();
     ids.dedup();
     let mut failures = Vec::new();
@@ -53,5 +53,5 @@ pub(super) fn remove(
             Err(error) => failures.push(error),
         }
     }
-    crate::cmd::image::last_of(failures)
+    last_of(failures)
 }

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::cmd::image::{complain, print};
 use crate::cmd::table::{Format, age, columns, size};
+use crate::cmd::{complain, print};
 use appc::digest::ImageId;
 use appc::json::{Object, Value};
 use appc::types::spell_time;

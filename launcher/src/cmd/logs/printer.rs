@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use crate::cmd::CANNOT_PRINT;
-use crate::cmd::logs::{Options, Style};
+use crate::cmd::logs::options::{Options, Style};
 use appc::json::{Object, Value};
 use appc::types::spell_time_exactly;
 use error::{Context as _, Error, Result};
@@ -175,12 +175,12 @@ fn json(app: &str, line: &Line) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::which::Which;
+    use crate::cmd::selector::PodSelector;
     use Stream::{Err as E, Out as O, Terminal as T};
 
     fn options(style: Style, tail: Option<usize>) -> Options {
         Options {
-            which: Which::default(),
+            selector: PodSelector::default(),
             follow: false,
             app: None,
             since: 2_000_000_000,

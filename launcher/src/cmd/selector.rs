@@ -1,4 +1,4 @@
-//! Which pods a command is about, and which of their apps.
+//! Selects pods, and apps of a pod, by what was typed.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,16 @@ use error::{Context as _, Error, Kind, Result};
 use pod::state::find;
 use sys::dirs::Dirs;
 
-/// Pods, as they stand on a command line.
+/// The pods that were typed.
 #[derive(Debug, Default)]
-pub(crate) struct Which {
-    /// Beginnings of UUIDs, and names.
+pub(crate) struct PodSelector {
+    /// Prefixes of UUIDs, and names.
     pub(crate) words: Vec<String>,
     /// A file with one, as `--uuid-file-save` writes it.
     pub(crate) file: Option<PathBuf>,
 }
 
-impl Which {
+impl PodSelector {
     /// Tells whether no pod is named.
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty() && self.file.is_none()

@@ -1,0 +1,29 @@
+//! Images as they stand on a command line: a word, and the labels behind it.
+
+use std::path::Path;
+
+use appc::reference::Reference;
+use error::{Error, Result};
+
+/// `version:1.0.0` is a label of the image before it; `example.com/web:1.0.0`
+/// is another image.
+pub(super) fn is_label(word: &str) -> bool {
+    word.split_once(':').is_some_and(|(key, value)| {
+        !key.is_empty() && !key.contains(['/', '.']) && !value.starts_with("//")
+    })
+}
+
+/// Understands an image, and the labels behind it.
+pub(super) fn referenced(image: &Path, labels: &[String]) -> Result<Reference> {
+    // A path need not be text, and then it is nothing but a path.
+    match image.to_str() {
+        Some(text) => Reference::parse(text, labels),
+        None => Ok(Reference::Path(image.to_owned())),
+    }
+}
+
+/// The error for a line without an image.
+pub(super) fn missing_image() -> Error {
+    Error::usage("an image is missing")
+        .hint("give a file such as `hello.aci`, or a name such as `example.com/web:1.0.0`")
+}

@@ -1,0 +1,123 @@
+//! The command lines of pods that exist: `launcher list`, `status`, `stats`,
+//! `pause`, `resume`, `stop`, `kill`, `rm`, `gc` and `attach`.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::cli::args::Args;
+use crate::cli::command::Command;
+use crate::cli::options::Options;
+use crate::cli::selector::{one, several, some_or_all};
+use crate::cli::spelling::boolean;
+use crate::cli::values::format;
+use crate::cmd::attach::Attach;
+use crate::cmd::collect::Collect;
+use crate::cmd::list::Listing;
+use crate::cmd::stats;
+use crate::cmd::status::{self, Wait};
+use crate::cmd::stop::Stop;
+use crate::cmd::table::Format;
+use appc::types::duration;
+use error::Result;
+use pod::runtime::detach_keys::Keys;
+use sys::signal_names::signal;
+
+/// How long a pod may take to stop.
+const STOP: Duration = Duration::from_secs(10);
+
+/// How long a pod is kept that is over.
+const GRACE: Duration = Duration::from_secs(30 * 60);
+
+/// How long a pod stays prepared.
+const EXPIRE: Duration = Duration::from_secs(24 * 3600);
+
+/// Takes the options of `list`.
+pub(super) fn list(args: &mut Args) -> Result<Command> {
+    let options = &mut args.options;
+    // All pods are listed anyway.
+    options.flag("--all");
+    Ok(Command::List(Listing {
+        full: options.flag("--full"),
+        legend: !options.flag("--no-legend"),
+        format: options.value("--format", format)?.unwrap_or(Format::Text),
+    }))
+}
+
+/// Takes the options of `status`, and a pod.
+pub(super) fn status(args: &mut Args) -> Result<Command> {
+    let options = &mut args.options;
+    Ok(Command::Status(status::Options {
+        over: wait(options, "--wait")?,
+        ready: wait(options, "--wait-ready")?,
+        format: options.value("--format", format)?.unwrap_or(Format::Text),
+        selector: one(args)?,
+    }))
+}
+
+/// Takes the options of `stats`, and pods.
+pub(super) fn stats(args: &mut Args) -> Result<Command> {
+    let options = &mut args.options;
+    Ok(Command::Stats(stats::Options {
+        legend: !options.flag("--no-legend"),
+        format: options.value("--format", format)?.unwrap_or(Format::Text),
+        selector: some_or_all(args)?,
+    }))
+}
+
+/// Takes the options of `stop`, and pods.
+pub(super) fn stop(args: &mut Args) -> Result<Command> {
+    let options = &mut args.options;
+    Ok(Command::Stop(Stop {
+        time: options.value("--time", duration)?.unwrap_or(STOP),
+        signal: options.value("--signal", signal)?.unwrap_or(Signal::TERM),
+        selector: several(args)?,
+    }))
+}
+
+/// Takes the options of `kill`, and pods.
+pub(super) fn kill(args: &mut Args) -> Result<Command> {
+    let signal = args.options.value("--signal", signal)?;
+    Ok(Command::Kill(
+        several(args)?,
+        signal.unwrap_or(Signal::KILL),
+    ))
+}
+
+/// Takes the options of `rm`, and pods.
+pub(super) fn remove(args: &mut Args) -> Result<Command> {
+    let force = args.options.flag("--force");
+    Ok(Command::Remove(several(args)?, force))
+}
+
+/// Takes the options of `gc`.
+pub(super) fn collect(args: &mut Args) -> Result<Command> {
+    let options = &mut args.options;
+    Ok(Command::Collect(Collect {
+        grace: options.value("--grace-period", duration)?.unwrap_or(GRACE),
+        expire: options
+            .value("--expire-prepared", duration)?
+            .unwrap_or(EXPIRE),
+        dry: options.flag("--dry-run"),
+    }))
+}
+
+/// Takes the options of `attach`, and a pod.
+pub(super) fn attach(args: &mut Args) -> Result<Command> {
+    let keys = args.options.value("--detach-keys", Keys::parse)?;
+    Ok(Command::Attach(Attach {
+        keys: keys.unwrap_or_default(),
+        selector: one(args)?,
+    }))
+}
+
+/// Takes an option that can have a span of time: `--wait` or `--wait=10s`.
+fn wait(options: &mut Options, name: &'static str) -> Result<Wait> {
+    let wait = options.value(name, |text| match boolean(text) {
+        // A span of no time is none: `0` and `1` are truth values, too.
+        Some(true) => Ok(Wait::Ever),
+        Some(false) => Ok(Wait::No),
+        None => duration(text).map(Wait::For),
+    })?;
+    Ok(wait.unwrap_or_default())
+}

@@ -1,0 +1,344 @@
+//! The command lines of the commands that make pods, or run those that are
+//! prepared: `launcher run`, `prepare`, `run-prepared` and `plan`.
+
+use crate::cli::args::Args;
+use crate::cli::command::Command;
+use crate::cli::fetch;
+use crate::cli::image_args::{missing_image, referenced};
+use crate::cli::log_options;
+use crate::cli::options::Options;
+use crate::cli::pod_args::{AppArgs, PodArgs};
+use crate::cli::spelling::{boolean, excluded, text};
+use crate::cli::values::{self, repeated, some};
+use crate::cmd::detach::{Manner, Shown};
+use crate::cmd::plan::Format;
+use crate::cmd::run;
+use appc::manifest::app::Variable;
+use appc::manifest::isolator::{self, Isolator};
+use appc::manifest::pod::Mount;
+use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
+use error::{Context as _, Error, Result};
+use pod::resolve::devices;
+use pod::resolve::volume::Requested;
+use pod::runtime::detach_keys::Keys;
+use pod::spec::environment;
+use pod::spec::grant::Grant;
+use pod::spec::request::{AppRequest, Request, Sourced, check_variable};
+
+/// Options that say again what a pod manifest says.
+const MANIFESTS: &[&str] = &[
+    "--annotation",
+    "--inherit-env",
+    "--set-env",
+    "--set-env-file",
+];
+
+/// Takes the arguments of `run`.
+pub(super) fn run(mut args: PodArgs) -> Result<Command> {
+    let Some(file) = args.pod.path("--plan") else {
+        return Ok(Command::Run(options(args)?));
+    };
+    let name = args.pod.value("--name", AcName::parse)?;
+    let manner = manner(&mut args.pod)?;
+    let image = args.apps.first();
+    let image = image.map(|app| app.image.display().to_string());
+    match args.pod.left().or(image) {
+        None => Ok(Command::RunPlan(file, name, manner)),
+        Some(other) => Err(Error::usage(format!(
+            "`--plan` and `{other}` cannot be used together: a plan contains its images and options",
+        ))),
+    }
+}
+
+/// Takes the arguments of `prepare`.
+pub(super) fn prepare(args: PodArgs) -> Result<Command> {
+    Ok(Command::Prepare(options(args)?))
+}
+
+/// Takes the arguments of `plan`.
+pub(super) fn plan(mut args: PodArgs) -> Result<Command> {
+    let format = args.pod.value("--format", format)?;
+    Ok(Command::Plan(
+        options(args)?,
+        format.unwrap_or(Format::Text),
+    ))
+}
+
+/// Takes the arguments of `run-prepared`.
+pub(super) fn run_prepared(args: &mut Args) -> Result<Command> {
+    let manner = manner(&mut args.options)?;
+    let uuid = args.word()?.ok_or_else(|| {
+        let prepare = args.typed.launcher("prepare");
+        Error::usage("a pod is missing")
+            .hint(format!("{prepare} creates a pod and prints its UUID"))
+    })?;
+    Ok(Command::RunPrepared(uuid, manner))
+}
+
+/// Takes the options that say how a pod runs.
+fn manner(options: &mut Options) -> Result<Manner> {
+    let (detached, rm) = (options.flag("--detach"), options.flag("--rm"));
+    let keep = options.flag("--keep");
+    if keep && rm {
+        return Err(excluded("--keep", "--rm"));
+    }
+    Ok(Manner {
+        detached: log_options::take(options, detached)?,
+        keep: keep || detached && !rm,
+        keys: options
+            .value("--detach-keys", Keys::parse)?
+            .unwrap_or_default(),
+        shown: shown(options)?,
+        piped: piped(options)?,
+    })
+}
+
+/// Takes the option of who does not want apps to have the caller's streams.
+fn piped(options: &mut Options) -> Result<bool> {
+    let wanted = options.flag("--pipe-output");
+    match options.any_of(&["--detach", "--interactive"]) {
+        Some(other) if wanted => Err(excluded("--pipe-output", other)),
+        _ => Ok(wanted),
+    }
+}
+
+/// Takes the options of nscn that say what its caller sees.
+fn shown(options: &mut Options) -> Result<Shown> {
+    let (given, shown) = match (options.flag("--stdout"), options.flag("--wait")) {
+        (true, _) => ("-stdout", Shown::Marked),
+        (false, true) => ("-wait", Shown::Hidden),
+        (false, false) => return Ok(Shown::Plainly),
+    };
+    match options.any_of(&["--detach", "--interactive"]) {
+        Some(other) => Err(excluded(given, other)),
+        None => Ok(shown),
+    }
+}
+
+/// Takes the options that ask for a terminal: `-t`, and `-i`, which says only
+/// what is so. Without a terminal a detached pod has nobody who could type.
+fn interactive(pod: &mut Options) -> Result<bool> {
+    let (terminal, input) = (pod.flag("--interactive"), pod.flag("-i"));
+    match pod.any_of(&["--detach"]) {
+        Some(_) if input && !terminal => Err(Error::usage(
+            "`-i` and `--detach` need `-t`: a detached app can only read from a terminal",
+        )),
+        _ => Ok(terminal),
+    }
+}
+
+/// Takes the options that all share, and the apps.
+fn options(mut args: PodArgs) -> Result<run::Options> {
+    let pod = &mut args.pod;
+    let manifest = pod.path("--pod-manifest");
+    if manifest.is_some() {
+        let other = pod.any_of(MANIFESTS).map(str::to_owned);
+        let image = args.apps.first();
+        if let Some(other) = other.or(image.map(|app| app.image.display().to_string())) {
+            return Err(excluded("--pod-manifest", &other));
+        }
+    } else if args.apps.is_empty() {
+        return Err(missing_image());
+    }
+    let (volumes, everywhere) = volumes(pod)?;
+    if let Some(mount) = everywhere.first()
+        && manifest.is_some()
+    {
+        let what = format!(
+            "`--volume` cannot mount `/{}` in the apps of a pod manifest",
+            mount.path.trim_start_matches('/')
+        );
+        return Err(Error::usage(what).hint("`--volume NAME,kind=host,source=PATH` names a volume"));
+    }
+    let mut images = Vec::new();
+    let mut apps = Vec::new();
+    for app_args in &mut args.apps {
+        images.push(referenced(&app_args.image, &app_args.labels)?);
+        apps.push(app(app_args, &everywhere)?);
+    }
+    let mut variables = Vec::new();
+    if let Some(value) = pod.value("--locale", values::locale)? {
+        let name = "LANG".to_owned();
+        variables.push(Sourced::new(Variable { name, value }, "option --locale"));
+    }
+    let request = Request {
+        apps,
+        hostname: pod.value("--hostname", owned)?,
+        interactive: interactive(pod)?,
+        no_overlay: pod.flag("--no-overlay"),
+        strict: pod.flag("--strict"),
+        volumes,
+        variables,
+        annotations: annotations(pod)?,
+        isolators: pod.values("--pids-limit", values::processes)?,
+        ..Request::default()
+    };
+    Ok(run::Options {
+        images,
+        manifest,
+        fetch: fetch::options(pod)?,
+        name: pod.value("--name", AcName::parse)?,
+        manner: manner(pod)?,
+        uuid: pod.value("--uuid", Uuid::parse)?,
+        uuid_file: pod.path("--uuid-file-save"),
+        inherit: pod.flag("--inherit-env"),
+        files: pod.paths("--set-env-file"),
+        set: settings(pod, "--set-env")?,
+        timezone: pod.value("--timezone", owned)?,
+        request,
+    })
+}
+
+/// Takes the volumes, and the mounts that all apps have of them, whose volumes
+/// get names here.
+fn volumes(pod: &mut Options) -> Result<(Vec<Requested>, Vec<Mount>)> {
+    let all = pod.values("--volume", values::volume)?;
+    let mut volumes = Vec::new();
+    let mut mounts = Vec::new();
+    for (index, one) in all.into_iter().enumerate() {
+        let mut requested = one.requested;
+        if let Some(path) = one.everywhere {
+            let name = AcName::parse(&format!("volume-{}", index + 1))?;
+            requested.volume.name = name.clone();
+            mounts.push(Mount {
+                volume: name,
+                path,
+                app_volume: None,
+            });
+        }
+        volumes.push(requested);
+    }
+    Ok((volumes, mounts))
+}
+
+fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
+    let options = &mut args.options;
+    let mounts = options.values("--mount", values::mount)?;
+    let mounts = mounts
+        .into_iter()
+        .map(|mount| Sourced::new(mount, "option --mount"));
+    let everywhere = everywhere.iter().cloned();
+    let everywhere = everywhere.map(|mount| Sourced::new(mount, "option --volume"));
+    let arguments = args.arguments.iter().flatten().cloned();
+    let read_only = options.flag("--readonly-rootfs");
+    let (user, group) = values::identity(options)?;
+    let request = AppRequest {
+        name: options.value("--name", AcName::parse)?,
+        section: None,
+        exec: options.value("--exec", some)?,
+        arguments: arguments.map(text).collect::<Result<_>>()?,
+        user,
+        group,
+        supplementary_gids: options.value("--supplementary-gids", values::group_ids)?,
+        working_directory: options.value("--working-dir", absolute)?,
+        environment: settings(options, "--environment")?,
+        isolators: isolators(options)?,
+        grant: options
+            .value("--allow-isolators", grant)?
+            .unwrap_or_default(),
+        devices: options.values("--device", devices::parse)?,
+        tmpfs: options.values("--tmpfs", values::tmpfs)?,
+        read_only: read_only.then_some("option --readonly-rootfs"),
+        mounts: mounts.chain(everywhere).collect(),
+        annotations: annotations(options)?,
+        user_annotations: pairs(options, "--user-annotation")?.into_iter().collect(),
+        user_labels: pairs(options, "--user-label")?.into_iter().collect(),
+    };
+    let targets = request.mounts.iter().map(|mount| clean(&mount.value.path));
+    match repeated(targets) {
+        Some(target) => Err(Error::usage(format!(
+            "`/{target}` is mounted twice: each mount needs a target of its own"
+        ))),
+        None => Ok(request),
+    }
+}
+
+fn isolators(options: &mut Options) -> Result<Vec<Isolator>> {
+    type Read = fn(&str, &str) -> Result<Isolator>;
+    const OPTIONS: &[(&str, &str, Read)] = &[
+        (
+            "--caps-retain",
+            "os/linux/capabilities-retain-set",
+            values::capabilities,
+        ),
+        (
+            "--caps-remove",
+            "os/linux/capabilities-remove-set",
+            values::capabilities,
+        ),
+        ("--memory", "resource/memory", values::memory),
+        ("--cpu", "resource/cpu", values::limit),
+        ("--cpu-shares", "os/linux/cpu-shares", values::number),
+        ("--oom-score-adj", "os/linux/oom-score-adj", values::number),
+        ("--seccomp", "", |_, text| values::calls(text)),
+    ];
+    if options.any_of(&["--caps-retain"]).is_some() && options.any_of(&["--caps-remove"]).is_some()
+    {
+        return Err(excluded("--caps-retain", "--caps-remove"));
+    }
+    let mut all = Vec::new();
+    for (option, name, read) in OPTIONS {
+        if let Some(one) = options.value(option, |text| read(name, text))? {
+            isolator::replace(&mut all, one);
+        }
+    }
+    if options.any_of(&["--no-new-privileges"]).is_some() {
+        let yes = options.flag("--no-new-privileges");
+        all.push(Isolator::new("os/linux/no-new-privileges", yes.into())?);
+    }
+    Ok(all)
+}
+
+/// Reads variables, no name twice and none that is ours to set.
+fn settings(options: &mut Options, name: &'static str) -> Result<Vec<Variable>> {
+    let variables = options.values(name, |text| {
+        let variable = environment::pair(text)?;
+        check_variable(&variable).map(|()| variable)
+    })?;
+    match repeated(variables.iter().map(|variable| variable.name.clone())) {
+        Some(variable) => Err(Error::usage(format!("`{name}` sets `{variable}` twice"))),
+        None => Ok(variables),
+    }
+}
+
+fn pairs(options: &mut Options, name: &'static str) -> Result<Vec<(String, String)>> {
+    let pairs = options.values(name, values::pair)?;
+    match repeated(pairs.iter().map(|(key, _)| key.clone())) {
+        Some(key) => Err(Error::usage(format!("`{name}` sets `{key}` twice"))),
+        None => Ok(pairs),
+    }
+}
+
+fn annotations(options: &mut Options) -> Result<Annotations> {
+    let list = options.values("--annotation", |text| {
+        let (name, value) = values::pair(text)?;
+        let name = AcIdentifier::parse(&name)?;
+        Ok(Annotation { name, value })
+    })?;
+    Annotations::new(list).context(|| "`--annotation`")
+}
+
+/// Reads what `--allow-isolators` grants: names, or, as of an option that has no
+/// value, everything or nothing.
+fn grant(text: &str) -> Result<Grant> {
+    match (text, boolean(text)) {
+        ("", _) | (_, Some(true)) => Ok(Grant::Everything),
+        (_, Some(false)) => Ok(Grant::Nothing),
+        (names, None) => Grant::parse(names),
+    }
+}
+
+fn owned(text: &str) -> Result<String> {
+    Ok(text.to_owned())
+}
+
+fn format(text: &str) -> Result<Format> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "words" => Ok(Format::Words),
+        other => Err(Error::usage(format!(
+            "`{other}` is not a format of plans: use `text`, `json` or `words`"
+        ))),
+    }
+}

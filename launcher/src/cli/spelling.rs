@@ -1,0 +1,120 @@
+//! How options are spelt: `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`,
+//! and several letters in one word, such as `-dit`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::cli::table::spec::{OptionSpec, Takes};
+use crate::cli::typed::Typed;
+use error::{Error, Result};
+
+/// An option as it was given.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// Which.
+    pub(super) option: &'static OptionSpec,
+    /// Its value, if it has one; of options without one, `true` or `false` if
+    /// that was said.
+    pub(super) value: Option<OsString>,
+}
+
+/// Tells whether a word is an option. A lone dash stands for a standard stream.
+pub(super) fn is_option(word: &OsStr) -> bool {
+    word.as_bytes().starts_with(b"-") && word != "-"
+}
+
+/// Reads the options that a word holds, and takes a value from the words that
+/// follow. Of several options with one spelling the first is meant.
+///
+/// # Errors
+///
+/// There is no such option; it lacks a value, or has one that it cannot have.
+pub(super) fn read(
+    word: &OsStr,
+    more: &mut dyn Iterator<Item = OsString>,
+    known: &[&'static OptionSpec],
+    typed: &Typed,
+) -> Result<Vec<Given>> {
+    let find = |name: &str| known.iter().copied().find(|option| option.is_spelt(name));
+    let bytes = word.as_bytes();
+    let (name, value) = match bytes.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]))),
+        None => (bytes, None),
+    };
+    let name = String::from_utf8_lossy(name);
+    if let Some(option) = find(&name) {
+        let value = match (option.takes, value) {
+            (Takes::Nothing, Some(value)) => Some(truth(word, value)?.into()),
+            (Takes::Value(_), None) => Some(next(&name, more)?),
+            (_, value) => value.map(OsStr::to_owned),
+        };
+        return Ok(vec![Given { option, value }]);
+    }
+    // Letters, unless it is a long option that lacks a dash.
+    let mut given = Vec::new();
+    let is_long = name.starts_with("--") || find(&format!("-{name}")).is_some();
+    let mut letters = if is_long { &[] } else { &bytes[1..] };
+    while let [letter, rest @ ..] = letters {
+        let name = format!("-{}", char::from(*letter));
+        let Some(option) = find(&name) else {
+            break;
+        };
+        letters = rest;
+        let value = match (option.takes, rest) {
+            (Takes::Value(_), []) => Some(next(&name, more)?),
+            (Takes::Value(_), rest) => {
+                letters = &[];
+                Some(OsStr::from_bytes(rest.strip_prefix(b"=").unwrap_or(rest)).to_owned())
+            }
+            _ => None,
+        };
+        given.push(Given { option, value });
+    }
+    match letters.is_empty() && !given.is_empty() {
+        true => Ok(given),
+        false => Err(typed.unknown_option(&name, known)),
+    }
+}
+
+fn next(name: &str, more: &mut dyn Iterator<Item = OsString>) -> Result<OsString> {
+    more.next()
+        .ok_or_else(|| Error::usage(format!("`{name}` needs a value")))
+}
+
+fn truth(word: &OsStr, value: &OsStr) -> Result<&'static str> {
+    match boolean(&value.to_string_lossy()) {
+        Some(true) => Ok("true"),
+        Some(false) => Ok("false"),
+        None => {
+            let word = word.to_string_lossy();
+            Err(Error::usage(format!(
+                "`{word}` is neither `true` nor `false`"
+            )))
+        }
+    }
+}
+
+/// Reads a truth value in the spellings that the reference implementation of
+/// the specification takes.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+/// Makes text of an argument.
+pub(super) fn text(word: OsString) -> Result<String> {
+    word.into_string().map_err(|word| {
+        Error::usage(format!(
+            "argument `{}` is not UTF-8 text",
+            word.to_string_lossy()
+        ))
+    })
+}
+
+/// The error for two options of which only one can be meant.
+pub(super) fn excluded(one: &str, other: &str) -> Error {
+    Error::usage(format!("`{one}` and `{other}` cannot be used together"))
+}

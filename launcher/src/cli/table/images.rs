@@ -1,0 +1,313 @@
+//! The commands of images: `fetch`, `validate` and `image`.
+
+use super::spec::{CommandSpec, Group, Operands, OptionSpec};
+use super::terms::Terms;
+
+/// Fetches images.
+pub(crate) const FETCH: CommandSpec = CommandSpec {
+    name: "fetch",
+    summary: "downloads images and their dependencies",
+    usage: &["[OPTIONS] IMAGE..."],
+    about: "\
+Downloads images and their dependencies into the store, and prints their IDs.
+
+An image name is looked up in the store, in the directories of image archives, at \
+https://NAME-VERSION-OS-ARCH.aci, and where the web page of the name points to. A \
+downloaded image must be signed by a trusted key, see `launcher help trust`. An archive \
+stored from a file is found by its path or ID, but not by the name in its manifest; one \
+in a directory of archives is found by name, too.
+
+An interrupted download continues where it stopped if the command is repeated within a \
+day.",
+    groups: &[
+        &Group::new(
+            "Options",
+            &[
+                FULL,
+                OptionSpec::flag("--no-deps", &["-nodeps"], "do not download dependencies"),
+            ],
+        ),
+        &FETCHING,
+    ],
+    terms: &[(
+        "Images",
+        &[
+            (
+                "example.com/web:1.0.0,channel=beta",
+                "name, version and other labels",
+            ),
+            ("example.com/web version:1.0.0", "the same, label by label"),
+            ("./web.aci, file:///srv/web.aci", "an archive in a file"),
+            ("https://example.com/web.aci", "the address of an archive"),
+            (
+                "sha512-0c6d3a2d",
+                "any unique prefix of a stored image's ID",
+            ),
+        ],
+    )],
+    examples: &[
+        (
+            "Download an image by name",
+            "launcher fetch example.com/web:1.0.0",
+        ),
+        (
+            "Store an unsigned archive",
+            "launcher fetch --insecure-options=image ./web.aci",
+        ),
+    ],
+    operands: Operands::Images,
+    ..CommandSpec::NEW
+};
+
+/// Checks files.
+pub(crate) const VALIDATE: CommandSpec = CommandSpec {
+    name: "validate",
+    summary: "checks images and manifests",
+    usage: &["FILE..."],
+    about: "\
+Checks image archives, image layouts (directories with `manifest` and `rootfs`), image \
+manifests and pod manifests. Prints `FILE OK` or `FILE NOT OK: REASON` for each; \
+warnings go to standard error.",
+    terms: &[(
+        "Exit status",
+        &[
+            ("0", "all files are valid"),
+            ("1", "a file is not valid"),
+            ("2", "the command line is wrong"),
+        ],
+    )],
+    examples: &[("Check an archive", "launcher validate ./web.aci")],
+    operands: Operands::Files,
+    ..CommandSpec::NEW
+};
+
+/// The commands of the store.
+pub(crate) const IMAGE: CommandSpec = CommandSpec {
+    name: "image",
+    summary: "manages the images in the store",
+    usage: &["COMMAND [ARGUMENTS]"],
+    about: "Lists, checks, exports and removes the images in the store.",
+    commands: &[
+        CommandSpec {
+            name: "list",
+            summary: "lists images",
+            usage: &["[OPTIONS]"],
+            about: "Lists the images in the store.",
+            groups: &[&Group::new(
+                "Options",
+                &[
+                    OptionSpec::value(
+                        "--fields",
+                        &[],
+                        "FIELD,...",
+                        "show only these columns: id, name, size, importtime, lastused",
+                    ),
+                    OptionSpec::value(
+                        "--sort",
+                        &[],
+                        "id|name|size|importtime|lastused",
+                        "sort by this column (default: importtime)",
+                    ),
+                    OptionSpec::value("--order", &[], "asc|desc", "sort order (default: asc)"),
+                    FULL,
+                    NO_LEGEND,
+                    FORMAT,
+                ],
+            )],
+            examples: &[(
+                "List the largest images first",
+                "launcher image list --sort=size --order=desc",
+            )],
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "rm",
+            summary: "removes images",
+            usage: &["IMAGE..."],
+            about: "Removes images that no pod uses.",
+            terms: &[STORED],
+            examples: &[("Remove an image", "launcher image rm example.com/web:1.0.0")],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "gc",
+            summary: "removes images that are not used",
+            usage: &["[OPTIONS]"],
+            about: "\
+Removes images that no pod uses and that nobody has used for some time, the file trees \
+prepared from them, and abandoned downloads.",
+            groups: &[&Group::new(
+                "Options",
+                &[
+                    OptionSpec::value(
+                        "--grace-period",
+                        &[],
+                        "TIME",
+                        "keep what was used within this time, such as 90s, 30m, 1h30m or 0 \
+                         (default: 24h)",
+                    ),
+                    OptionSpec::flag("--dry-run", &[], "only print what would be removed"),
+                ],
+            )],
+            examples: &[(
+                "Remove all images that no pod uses",
+                "launcher image gc --grace-period=0",
+            )],
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "verify",
+            summary: "checks images against their IDs, or a signature",
+            usage: &["[IMAGE...]", "--signature FILE.aci.asc FILE.aci"],
+            about: "\
+Computes the IDs of images again from what is stored; of all images if none is given. \
+With --signature, checks that a key that is trusted for the image in a file has signed \
+the file.",
+            groups: &[&Group::new(
+                "Options",
+                &[OptionSpec::value(
+                    "--signature",
+                    &[],
+                    "FILE",
+                    "check this detached signature",
+                )],
+            )],
+            terms: &[STORED],
+            examples: &[("Check the whole store", "launcher image verify")],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "export",
+            summary: "writes the archive of an image to a file",
+            usage: &["[OPTIONS] IMAGE FILE"],
+            about: "\
+Writes the uncompressed archive of an image to a file, byte for byte as it was stored.",
+            groups: &[&Group::new("Options", &[OVERWRITE])],
+            terms: &[STORED],
+            examples: &[(
+                "Export an image",
+                "launcher image export example.com/web:1.0.0 web.aci",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "extract",
+            summary: "copies the files of an image to a directory",
+            usage: &["IMAGE DIRECTORY"],
+            about: "\
+Copies the root file system of an image to a new directory, without dependencies.",
+            terms: &[STORED],
+            examples: &[(
+                "Extract an image",
+                "launcher image extract example.com/web:1.0.0 ./web",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "render",
+            summary: "copies the files of an image and its dependencies to a directory",
+            usage: &["IMAGE DIRECTORY"],
+            about: "\
+Copies the root file system of an image to a new directory, with all dependencies, as an \
+app would see it.",
+            terms: &[STORED],
+            examples: &[(
+                "Render an image",
+                "launcher image render example.com/web:1.0.0 ./web",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "cat-manifest",
+            summary: "prints the manifest of an image",
+            usage: &["IMAGE"],
+            about: "Prints the manifest of an image.",
+            terms: &[STORED],
+            examples: &[(
+                "Print a manifest",
+                "launcher image cat-manifest example.com/web:1.0.0",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+    ],
+    operands: Operands::Commands,
+    ..CommandSpec::NEW
+};
+
+/// How an image in the store is named.
+const STORED: Terms = (
+    "Images",
+    &[(
+        "IMAGE",
+        "any unique prefix of an image ID, or an image name, which means the newest image of \
+         that name",
+    )],
+);
+
+/// Options of fetching.
+pub(crate) const FETCHING: Group = Group::new(
+    "Images",
+    &[
+        OptionSpec::value(
+            "--pull-policy",
+            &[],
+            "new|update|never",
+            "download images that are not stored (new), also look for newer ones (update), or \
+             download nothing (never) (default: update for fetch, otherwise new)",
+        )
+        .only(FETCHES),
+        OptionSpec::value(
+            "--insecure-options",
+            &[],
+            "CHECK,...",
+            "skip checks: image (signatures), tls (identity of servers, which then get no \
+             credentials), http (allow connections without encryption), pubkey (how keys are \
+             downloaded), all-fetch",
+        ),
+        OptionSpec::value(
+            "--image-dir",
+            &[],
+            "DIRECTORY",
+            "look for image archives here first, then in /usr/local/share/nosecone/images and \
+             /usr/share/nosecone/images",
+        )
+        .repeated()
+        .only(FETCHES),
+        OptionSpec::value(
+            "--ca-file",
+            &[],
+            "FILE",
+            "also trust the certificates in this file",
+        )
+        .only(FETCHES),
+        OptionSpec::flag("--quiet", &["-q"], "do not show progress").only(FETCHES),
+    ],
+);
+
+const FETCHES: &[&str] = &["run", "prepare", "fetch", "trust", "add"];
+
+/// Whole identifiers.
+pub(crate) const FULL: OptionSpec =
+    OptionSpec::flag("--full", &[], "show full UUIDs, image IDs and times");
+
+/// No headings.
+pub(crate) const NO_LEGEND: OptionSpec =
+    OptionSpec::flag("--no-legend", &[], "do not print column headings");
+
+/// How tables are written.
+pub(crate) const FORMAT: OptionSpec = OptionSpec::value(
+    "--format",
+    &[],
+    "text|json|json-pretty",
+    "output format (default: text)",
+);
+
+/// Files may be replaced.
+pub(crate) const OVERWRITE: OptionSpec =
+    OptionSpec::flag("--overwrite", &[], "replace FILE if it exists");

@@ -1,0 +1,287 @@
+//! The commands of pods as a whole, from `list` to `gc`.
+
+use super::images::{FORMAT, FULL, NO_LEGEND};
+use super::spec::{CommandSpec, Group, Operands, OptionSpec};
+use super::terms::POD;
+
+/// Lists pods.
+pub(crate) const LIST: CommandSpec = CommandSpec {
+    name: "list",
+    summary: "lists pods",
+    usage: &["[OPTIONS]"],
+    about: "Lists all pods, with one line for each app.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::flag(
+                "--all",
+                &["-a"],
+                "accepted for `ps -a`: all pods are always listed",
+            ),
+            FULL,
+            NO_LEGEND,
+            FORMAT,
+        ],
+    )],
+    terms: &[(
+        "States",
+        &[
+            ("embryo", "the pod is being created"),
+            ("preparing", "files are being added to the pod"),
+            (
+                "aborted prepare",
+                "preparation was interrupted; `launcher gc` removes the pod",
+            ),
+            ("prepared", "`launcher run-prepared` can run the pod"),
+            ("running", "the pod is running"),
+            ("paused", "`launcher resume` continues the pod"),
+            ("exited", "the pod has ended"),
+            (
+                "aborted",
+                "the pod ended unobserved: it was killed from outside, or the power failed",
+            ),
+            ("deleting", "the pod is being removed"),
+            (
+                "garbage",
+                "removal was interrupted; `launcher gc` completes it",
+            ),
+        ],
+    )],
+    examples: &[
+        ("List pods", "launcher list"),
+        (
+            "Process the list in a script",
+            "launcher list --format=json",
+        ),
+    ],
+    ..CommandSpec::NEW
+};
+
+/// Shows a pod.
+pub(crate) const STATUS: CommandSpec = CommandSpec {
+    name: "status",
+    summary: "shows the status of a pod, or waits for it",
+    usage: &["[OPTIONS] POD", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Prints what is known of a pod, one KEY=VALUE a line: state (see `launcher help list`), \
+name, times, networks, process, exit status and limits, and the keys below for each app.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::perhaps(
+                "--wait",
+                "TIME",
+                "first wait until the pod has ended; fail if it has not within TIME, such as 90s, \
+                 30m or 1h30m",
+            ),
+            OptionSpec::perhaps(
+                "--wait-ready",
+                "TIME",
+                "first wait until all apps have started, in the same way",
+            ),
+            FORMAT,
+            UUID_FILE,
+        ],
+    )],
+    terms: &[
+        POD,
+        (
+            "Keys of apps",
+            &[
+                ("app-NAME", "exit status; 128+N if signal N killed the app"),
+                ("app-NAME.signal", "the signal that killed the app"),
+                ("app-NAME.pid", "process ID on the host, while the app runs"),
+                (
+                    "app-NAME.mount",
+                    "a mount: `volume=VOLUME,target=PATH,kind=KIND`, with `,source=PATH` for kind \
+                     `host`, and `,readOnly=BOOL`",
+                ),
+                (
+                    "app-NAME.limit.LIMIT",
+                    "a limit: cpu_millis (thousandths of a processor), memory (bytes), and others",
+                ),
+            ],
+        ),
+    ],
+    examples: &[
+        ("Show a pod", "launcher status web"),
+        (
+            "Wait until a pod has started",
+            "launcher status --wait-ready=30s web",
+        ),
+    ],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Shows what pods use.
+pub(crate) const STATS: CommandSpec = CommandSpec {
+    name: "stats",
+    summary: "shows resource usage of pods",
+    usage: &["[OPTIONS] [POD...]", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Shows what running pods use, or only the given ones: processor time, memory with its \
+limit and peak, processes, and bytes read from and written to disks. A pod with several \
+apps has a line for the pod and a line for each app.
+
+The numbers come from the pod's cgroups if it has any, otherwise from its processes. \
+Unknown numbers are shown as `-` and left out of JSON, where sizes are in bytes and \
+times in nanoseconds.",
+    groups: &[&Group::new("Options", &[NO_LEGEND, FORMAT, UUID_FILE])],
+    terms: &[POD],
+    examples: &[("Show usage of all running pods", "launcher stats")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Pauses pods.
+pub(crate) const PAUSE: CommandSpec = CommandSpec {
+    name: "pause",
+    summary: "pauses pods",
+    usage: &["POD...", "--uuid-file FILE"],
+    about: "\
+Suspends all processes of running pods until `launcher resume`. `launcher stop` resumes a \
+paused pod before it stops it; `launcher kill` kills it as it is; other signals take \
+effect when it is resumed.
+
+A pod without resource limits is moved into a cgroup of its own first. This needs cgroup \
+version 2, or the `freezer` controller of version 1.",
+    groups: &[&SELECTION],
+    terms: &[POD],
+    examples: &[("Pause a pod", "launcher pause web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Resumes pods.
+pub(crate) const RESUME: CommandSpec = CommandSpec {
+    name: "resume",
+    summary: "resumes paused pods",
+    usage: &["POD...", "--uuid-file FILE"],
+    about: "Continues pods that `launcher pause` suspended.",
+    groups: &[&SELECTION],
+    terms: &[POD],
+    examples: &[("Resume a pod", "launcher resume web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Stops pods.
+pub(crate) const STOP: CommandSpec = CommandSpec {
+    name: "stop",
+    summary: "stops pods",
+    usage: &["[OPTIONS] POD...", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Sends a signal to the apps of pods, waits until they have ended, and kills those that have \
+not ended in time. Paused pods, and apps stopped by a signal, are resumed first.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::value(
+                "--signal",
+                &["-s"],
+                "SIGNAL",
+                "signal to send, by name or number (default: TERM)",
+            ),
+            OptionSpec::value(
+                "--time",
+                &[],
+                "TIME",
+                "time to wait before killing, such as 0, 90s or 30m (default: 10s); there is no \
+                 short form, since a unit is required",
+            ),
+            UUID_FILE,
+        ],
+    )],
+    terms: &[POD],
+    examples: &[("Stop a pod within a minute", "launcher stop --time=1m web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Signals pods.
+pub(crate) const KILL: CommandSpec = CommandSpec {
+    name: "kill",
+    summary: "sends a signal to pods",
+    usage: &["[OPTIONS] POD...", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Sends a signal to the apps of pods. After KILL, waits until the pods have ended. A paused \
+pod is killed as it is; other signals take effect when it is resumed.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::value(
+                "--signal",
+                &["-s"],
+                "SIGNAL",
+                "signal to send, by name or number (default: KILL)",
+            ),
+            UUID_FILE,
+        ],
+    )],
+    terms: &[POD],
+    examples: &[("Reload a server", "launcher kill -s HUP web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Removes pods.
+pub(crate) const RM: CommandSpec = CommandSpec {
+    name: "rm",
+    summary: "removes pods",
+    usage: &["[OPTIONS] POD...", "[OPTIONS] --uuid-file FILE"],
+    about: "Removes pods that are not running, with everything that their apps wrote.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::flag("--force", &["-f"], "kill running pods first"),
+            UUID_FILE,
+        ],
+    )],
+    terms: &[POD],
+    examples: &[("Kill and remove a pod", "launcher rm -f web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Collects garbage.
+pub(crate) const GC: CommandSpec = CommandSpec {
+    name: "gc",
+    summary: "removes old pods",
+    usage: &["[OPTIONS]"],
+    about: "\
+Removes pods that have ended, prepared pods that were never run, and what killed commands \
+left behind. TIME is for instance 90s, 30m, 1h30m or 0.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::flag("--dry-run", &[], "only print what would be removed"),
+            OptionSpec::value(
+                "--expire-prepared",
+                &[],
+                "TIME",
+                "keep pods prepared within this time (default: 24h)",
+            ),
+            OptionSpec::value(
+                "--grace-period",
+                &[],
+                "TIME",
+                "keep pods that ended within this time (default: 30m); for an aborted pod, the \
+                 time starts when `launcher gc` first sees it",
+            ),
+        ],
+    )],
+    examples: &[("Remove all ended pods", "launcher gc --grace-period=0")],
+    ..CommandSpec::NEW
+};
+
+/// A file in the place of a pod.
+pub(super) const UUID_FILE: OptionSpec = OptionSpec::value(
+    "--uuid-file",
+    &[],
+    "FILE",
+    "read the UUID from FILE, as written by `launcher run --uuid-file-save`",
+);
+
+/// The only option of many commands.
+pub(super) const SELECTION: Group = Group::new("Options", &[UUID_FILE]);

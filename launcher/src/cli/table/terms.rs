@@ -1,0 +1,63 @@
+//! Explanations that several commands share.
+
+/// A title, and words with what they mean.
+pub(crate) type Terms = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// How commands exit that run a program.
+pub(crate) const EXIT_STATUS: Terms = (
+    "Exit status",
+    &[
+        (
+            "0",
+            "all apps succeeded, or the pod runs on in the background",
+        ),
+        ("125", "Nose Cone failed, or the command line is wrong"),
+        ("126", "a program cannot be executed"),
+        ("127", "a program was not found"),
+        ("128+N", "a program was killed by signal N"),
+        ("any other", "the status of the first app that failed"),
+    ],
+);
+
+/// How `enter` exits.
+pub(crate) const EXIT_STATUS_OF_COMMAND: Terms = (
+    "Exit status",
+    &[
+        ("125", "Nose Cone failed, or the command line is wrong"),
+        ("126", "the command cannot be executed"),
+        ("127", "the command was not found"),
+        ("128+N", "the command was killed by signal N"),
+        ("any other", "the status of the command"),
+    ],
+);
+
+/// What --volume takes.
+pub(crate) const VOLUMES: Terms = (
+    "Volumes",
+    &[
+        (
+            "/HOST:/POD[:ro]",
+            "mount a path of the host in every app; `ro` makes it read-only",
+        ),
+        (
+            "NAME,kind=host,source=PATH",
+            "name a path of the host, which --mount or the image then mounts; add \
+             `,readOnly=true`, `,recursive=false` (without what is mounted below it) or \
+             `,followSymlinks=true` (allow symbolic links in PATH)",
+        ),
+        (
+            "NAME,kind=empty",
+            "create a directory that lasts as long as the pod; add `,readOnly=true`, \
+             `,mode=MODE` (default: 0755), `,uid=UID` or `,gid=GID` (default: 0)",
+        ),
+    ],
+);
+
+/// How a pod is named.
+pub(crate) const POD: Terms = (
+    "Pods",
+    &[(
+        "POD",
+        "a UUID, any unique prefix of a UUID, or the pod's name",
+    )],
+);
