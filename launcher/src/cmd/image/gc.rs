@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cmd::image::print;
 use error::Result;
-use image::store::gc::{self, Collect, Kept};
+use image::store::gc::Collect;
 use image::store::images::Store;
 use pod::state::gc_roots;
 use sys::dirs::Dirs;
@@ -26,13 +26,7 @@ pub(super) fn run(
         needs: &|| gc_roots::read(dirs),
     };
     let done = if dry { "would remove" } else { "removed" };
-    collect.run(&mut |kind, name| {
-        let line = match kind {
-            Kept::Image => format!("{done} {name}\n"),
-            Kept::Tree => format!("{done} tree {name}\n"),
-        };
-        print(out, &line)
-    })
+    collect.run(&mut |name| print(out, &format!("{done} {name}\n")))
 }
 
 /// Removes images by name. All are looked up before one is removed, and one
@@ -46,9 +40,16 @@ pub(super) fn remove(
     let mut ids = crate::cmd::image::named(store, names)?;
     ids.sort();
     ids.dedup();
+    let collect = Collect {
+        dirs,
+        store,
+        grace: Duration::ZERO,
+        dry: false,
+        needs: &|| gc_roots::read(dirs),
+    };
     let mut failures = Vec::new();
     for id in ids {
-        match gc::remove(dirs, store, &id, &|| gc_roots::read(dirs)) {
+        match collect.remove(&id) {
             Ok(()) => print(out, &format!("removed {id}\n"))?,
             Err(error) => failures.push(error),
         }

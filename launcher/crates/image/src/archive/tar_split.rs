@@ -287,7 +287,8 @@ mod tests {
 
     use super::*;
     use crate::archive::extract::Extract;
-    use crate::format::aci::{Limits, walk};
+    use crate::archive::walk::{Entry, Limits};
+    use crate::format::aci::walk;
 
     fn archive() -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
@@ -338,7 +339,7 @@ mod tests {
         let mut extract = Extract::new(root.as_fd()).unwrap();
         let (file, frame) = frame();
         let recorder = Recorder::new(file).unwrap();
-        let mut visit = |entry: crate::format::aci::Entry<'_, '_>| extract.entry(entry);
+        let mut visit = |entry: Entry<'_, '_>| extract.entry(entry);
         walk(
             &mut tar.as_slice(),
             &Limits::default(),

@@ -1,46 +1,33 @@
-//! Removes what nobody has used for a while: images, trees that were rendered
-//! of several, beginnings of downloads. Safe beside everything else that runs.
+//! Removes what nobody has used for a while: images, layers that no image has,
+//! beginnings of downloads. Safe beside everything else that runs.
 //!
-//! Nobody uses an image or a tree if nobody holds its directory (see `lease`)
-//! and no pod names it. A command that starts a pod holds what the pod needs
-//! until the pod's directory names it, so whoever gets an exclusive lock first
-//! and looks at the pods then has seen all.
+//! Nobody uses an image or a layer if nobody has a lease on it (see `lease`),
+//! and no pod names it. A command that starts a pod has leases on what the pod
+//! needs until the pod's directory names it, and one that stores an image has
+//! leases on its layers until the image names them. So whoever gets an exclusive
+//! lock first and looks at the pods and images then has seen all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::fetch::begun;
 use crate::store::images::Store;
-use crate::store::lease;
 use crate::store::names;
+use crate::store::objects::Objects;
+use crate::store::record::now;
 use crate::store::staging;
-use appc::digest::ImageId;
-use appc::types::Uuid;
-use error::{Context as _, Error, Result};
-use sys::dirs::{Dirs, Part};
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::Dirs;
 
-/// What pods need, and one pod that needs it.
-#[derive(Debug, Default)]
-pub struct Needs {
-    /// Names of images and of rendered trees, as their directories have them.
-    pub named: BTreeMap<String, Uuid>,
-}
-
-/// What is kept in directories of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// An image.
-    Image,
-    /// A tree rendered of several images.
-    Tree,
-}
+/// What pods need: the hexadecimal digits of a digest, and one pod that names it.
+pub type Needs = BTreeMap<String, String>;
 
 /// What is to be removed.
 pub struct Collect<'a> {
     /// The directories.
     pub dirs: &'a Dirs,
-    /// The images.
+    /// The images and layers.
     pub store: &'a Store<'a>,
     /// How long nobody must have used it.
     pub grace: Duration,
@@ -53,129 +40,159 @@ pub struct Collect<'a> {
 /// How many directories are locked at a time; each takes a descriptor.
 const BATCH: usize = 64;
 
+/// Tells whether it is time for something to go.
+type Due<'a> = &'a dyn Fn(&Digest) -> Result<bool>;
+
+/// Returns the digits of what is used.
+type Used<'a> = &'a dyn Fn() -> Result<BTreeSet<String>>;
+
 impl Collect<'_> {
-    /// Removes it, and tells `report` of everything that is gone.
+    /// Removes it, and tells `report` of everything that is gone: `ID` of an
+    /// image, `layer ID` of what was no layer of such an image.
     ///
     /// # Errors
     ///
     /// What the disk refuses first. What else can be removed is.
-    pub fn run(&self, report: &mut dyn FnMut(Kept, &str) -> Result<()>) -> Result<()> {
+    pub fn run(&self, report: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         let mut done = Ok(());
         if !self.dry {
             // First, for the room that it takes.
             done = staging::clear(self.dirs);
         }
-        for (kind, part) in [(Kept::Tree, Part::Trees), (Kept::Image, Part::Images)] {
-            if let Some(parent) = self.dirs.find(part)? {
-                done = done.and(self.collect(kind, &parent, report));
-            }
-        }
+        let (images, layers) = (&self.store.images, &self.store.layers);
+        let mut gone = BTreeSet::new();
+        let mut orphans = BTreeSet::new();
+        let due = |id: &Digest| self.is_old(images, id);
+        let used = || Ok((self.needs)()?.into_keys().collect());
+        done = done.and(
+            self.collect(images, &images.ids()?, &due, &used, &mut |id, layers| {
+                gone.insert(*id);
+                orphans.extend(layers);
+                report(&id.to_string())
+            }),
+        );
+        let due = |id: &Digest| Ok(orphans.contains(id) || self.is_old(layers, id)?);
+        let used = || self.used(&gone);
+        done = done.and(
+            self.collect(
+                layers,
+                &layers.ids()?,
+                &due,
+                &used,
+                &mut |id, _| match orphans.contains(id) {
+                    true => Ok(()),
+                    false => report(&format!("layer {id}")),
+                },
+            ),
+        );
         if self.dry {
             return done;
         }
         if let Ok(root) = self.dirs.root() {
             done = done.and(begun::clear(root, self.grace));
         }
-        done.and(names::prune(self.dirs, &|id| self.store.contains(id)))
+        done.and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
+    /// Removes an image, unless somebody uses it, and those of its layers that
+    /// nobody else uses.
+    ///
+    /// # Errors
+    ///
+    /// Somebody does; the disk's refusals.
+    pub fn remove(&self, id: &Digest) -> Result<()> {
+        let (images, layers) = (&self.store.images, &self.store.layers);
+        let what = || format!("cannot remove image `{}`", id.short());
+        let Some(claim) = images.claim(id)? else {
+            let fault = match images.contains(id)? {
+                true => format!("{}: a command uses it", what()),
+                false => format!("image `{}` was removed", id.short()),
+            };
+            return Err(Error::invalid(fault));
+        };
+        if let Some(pod) = (self.needs)()?.get(&id.hex()) {
+            return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
+                .hint("`launcher image gc` removes it when no pod does any more"));
+        }
+        let orphans = self.layers_of(id);
+        images.hide(self.dirs, id).context(what)?;
+        drop(claim);
+        images.discard(self.dirs, id).context(what)?;
+        let used = || self.used(&BTreeSet::new());
+        self.collect(layers, &orphans, &|_| Ok(true), &used, &mut |_, _| Ok(()))
+            .and(names::prune(self.dirs, &|id| images.contains(id)))
+    }
+
+    /// Removes what is due and not used, and tells `gone` of it, with the layers
+    /// that it had.
     fn collect(
         &self,
-        kind: Kept,
-        parent: &OwnedFd,
-        report: &mut dyn FnMut(Kept, &str) -> Result<()>,
+        objects: &Objects,
+        ids: &[Digest],
+        due: Due<'_>,
+        used: Used<'_>,
+        gone: &mut dyn FnMut(&Digest, Vec<Digest>) -> Result<()>,
     ) -> Result<()> {
         let mut done = Ok(());
-        let names: Vec<String> = directories(parent)?.into_iter().collect();
-        for names in names.chunks(BATCH) {
+        for ids in ids.chunks(BATCH) {
             let mut claims = Vec::new();
-            for name in names {
-                if self.is_old(parent, name)?
-                    && let Some(claim) = lease::claim(parent, name).context(|| cannot(name))?
+            for id in ids {
+                if due(id)?
+                    && let Some(claim) = objects.claim(id)?
                     // Somebody may have used it between the two.
-                    && self.is_old(parent, name)?
+                    && due(id)?
                 {
-                    claims.push((name, claim));
+                    claims.push((*id, claim));
                 }
             }
             if claims.is_empty() {
                 continue;
             }
-            let needs = (self.needs)()?;
-            claims.retain(|(name, _)| !needs.named.contains_key(*name));
-            let mut gone: Vec<&String> = claims.iter().map(|(name, _)| *name).collect();
-            let mut refused = |removed: Result<()>, name: &str| {
+            let used = used()?;
+            claims.retain(|(id, _)| !used.contains(&id.hex()));
+            let mut ids: Vec<_> = claims
+                .iter()
+                .map(|(id, _)| (*id, self.layers_of(id)))
+                .collect();
+            let mut refused = |removed: Result<()>, id: &Digest| {
                 let is_refused = removed.is_err();
-                let removed = removed.context(|| cannot(name));
+                let removed = removed.context(|| format!("cannot remove {}", objects.name(id)));
                 done = std::mem::replace(&mut done, Ok(())).and(removed);
                 is_refused
             };
             if !self.dry {
-                gone.retain(|name| !refused(staging::hide(self.dirs, parent, name), name));
+                ids.retain(|(id, _)| !refused(objects.hide(self.dirs, id), id));
                 // Who waits for one of them need not wait until all are deleted.
                 drop(claims);
-                gone.retain(|name| !refused(staging::discard(self.dirs, name), name));
+                ids.retain(|(id, _)| !refused(objects.discard(self.dirs, id), id));
             }
-            for name in gone {
-                report(kind, name)?;
+            for (id, layers) in ids {
+                gone(&id, layers)?;
             }
         }
         done
     }
 
-    fn is_old(&self, parent: &OwnedFd, name: &str) -> Result<bool> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_secs());
-        let used = lease::last_used(parent, name).context(|| cannot(name))?;
-        Ok(used.is_some_and(|used| now.saturating_sub(used) >= self.grace.as_secs()))
+    /// Returns the layers of an image; of one that is damaged, none.
+    fn layers_of(&self, id: &Digest) -> Vec<Digest> {
+        self.store.layers(id).unwrap_or_default()
     }
-}
 
-/// Removes one image, unless somebody uses it.
-///
-/// # Errors
-///
-/// Somebody does; the disk's refusals.
-pub fn remove(
-    dirs: &Dirs,
-    store: &Store<'_>,
-    id: &ImageId,
-    needs: &dyn Fn() -> Result<Needs>,
-) -> Result<()> {
-    let name = id.to_string();
-    let what = || format!("cannot remove image `{}`", id.short());
-    let images = dirs.images()?;
-    let Some(_claim) = lease::claim(&images, &name).context(what)? else {
-        return match store.contains(id)? {
-            true => Err(Error::invalid(format!("{}: a command uses it", what()))),
-            false => Err(Error::invalid(format!(
-                "image `{}` was removed",
-                id.short()
-            ))),
-        };
-    };
-    if let Some(pod) = needs()?.named.get(&name) {
-        return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
-            .hint("`launcher image gc` removes it when no pod does any more"));
-    }
-    store.remove(id)
-}
-
-/// Returns the names of directories: everything but what begins with a dot.
-fn directories(parent: &OwnedFd) -> Result<BTreeSet<String>> {
-    let what = || "cannot list what is stored";
-    let mut names = BTreeSet::new();
-    for entry in rustix::fs::Dir::read_from(parent).context(what)? {
-        let entry = entry.context(what)?;
-        if let Ok(name) = entry.file_name().to_str()
-            && !name.starts_with('.')
-        {
-            names.insert(name.to_owned());
+    /// Returns what pods need, and the layers of all images but these.
+    fn used(&self, but: &BTreeSet<Digest>) -> Result<BTreeSet<String>> {
+        let mut used: BTreeSet<String> = (self.needs)()?.into_keys().collect();
+        for id in self.store.ids()?.iter().filter(|id| !but.contains(id)) {
+            match self.store.layers(id) {
+                // It is damaged, or was removed.
+                Err(error) if error.kind() == Kind::Invalid => {}
+                layers => used.extend(layers?.iter().map(Digest::hex)),
+            }
         }
+        Ok(used)
     }
-    Ok(names)
-}
 
-fn cannot(name: &str) -> String {
-    format!("cannot remove `{name}`")
+    fn is_old(&self, objects: &Objects, id: &Digest) -> Result<bool> {
+        let used = objects.last_used(id)?;
+        Ok(used.is_some_and(|used| now().saturating_sub(used) >= self.grace.as_secs()))
+    }
 }

@@ -1,10 +1,12 @@
-//! Locks on what is kept in a directory of its own: an image, a rendered tree.
+//! Leases: locks on what is kept in a directory of its own, an image, a layer,
+//! what a pod writes.
 //!
 //! Whoever uses one holds a shared flock(2) on its directory, and whoever
 //! removes one an exclusive lock, under which it is renamed out of sight. A
 //! lock that was got is worth nothing if the directory was renamed meanwhile,
-//! so that is checked behind it. What a pod runs on is not locked for as long
-//! as the pod is there: its plan names it.
+//! so that is checked behind it. What is published is held before it is
+//! visible. What a remembered pod needs is not locked for as long as the pod is
+//! there: its files name it.
 //!
 //! When something was used last is the time of its directory's last
 //! modification, since nobody writes to it.
