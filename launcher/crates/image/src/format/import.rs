@@ -148,7 +148,7 @@ impl Store<'_> {
             layers: vec![id],
         };
         self.stage(&staging, &image, &Record::of(from.clone(), &verified))?;
-        layer.publish(self, &staging, Origin::Archive(&from, verified.size))?;
+        let _lease = layer.publish(self, &staging, Origin::Archive(&from, verified.size))?;
         self.publish(&staging, &verified)?;
         Ok((id, manifest.name.as_str().to_owned()))
     }

@@ -40,54 +40,26 @@ pub struct Collect<'a> {
 /// How many directories are locked at a time; each takes a descriptor.
 const BATCH: usize = 64;
 
-/// Tells whether it is time for something to go.
-type Due<'a> = &'a dyn Fn(&Digest) -> Result<bool>;
-
-/// Returns the digits of what is used.
-type Used<'a> = &'a dyn Fn() -> Result<BTreeSet<String>>;
-
 impl Collect<'_> {
-    /// Removes it, and tells `report` of everything that is gone: `ID` of an
-    /// image, `layer ID` of what was no layer of such an image.
+    /// Removes it, and tells `report` of every image that is gone.
     ///
     /// # Errors
     ///
     /// What the disk refuses first. What else can be removed is.
-    pub fn run(&self, report: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    pub fn run(&self, report: &mut dyn FnMut(&Digest) -> Result<()>) -> Result<()> {
         let mut done = Ok(());
         if !self.dry {
             // First, for the room that it takes.
             done = staging::clear(self.dirs);
         }
         let (images, layers) = (&self.store.images, &self.store.layers);
-        let mut gone = BTreeSet::new();
-        let mut orphans = BTreeSet::new();
-        let due = |id: &Digest| self.is_old(images, id);
-        let used = || Ok((self.needs)()?.into_keys().collect());
-        done = done.and(
-            self.collect(images, &images.ids()?, &due, &used, &mut |id, layers| {
-                gone.insert(*id);
-                orphans.extend(layers);
-                report(&id.to_string())
-            }),
-        );
-        let due = |id: &Digest| Ok(orphans.contains(id) || self.is_old(layers, id)?);
-        let used = || self.used(&gone);
-        done = done.and(
-            self.collect(
-                layers,
-                &layers.ids()?,
-                &due,
-                &used,
-                &mut |id, _| match orphans.contains(id) {
-                    true => Ok(()),
-                    false => report(&format!("layer {id}")),
-                },
-            ),
-        );
+        let needed = || Ok((self.needs)()?.into_keys().collect());
+        let before = |id: &Digest| self.expire(&self.layers_of(id)?);
+        done = done.and(self.collect(images, &images.ids()?, &needed, &before, report));
         if self.dry {
             return done;
         }
+        done = done.and(self.collect_layers(&layers.ids()?));
         if let Ok(root) = self.dirs.root() {
             done = done.and(begun::clear(root, self.grace));
         }
@@ -101,7 +73,7 @@ impl Collect<'_> {
     ///
     /// Somebody does; the disk's refusals.
     pub fn remove(&self, id: &Digest) -> Result<()> {
-        let (images, layers) = (&self.store.images, &self.store.layers);
+        let images = &self.store.images;
         let what = || format!("cannot remove image `{}`", id.short());
         let Some(claim) = images.claim(id)? else {
             let fault = match images.contains(id)? {
@@ -114,35 +86,34 @@ impl Collect<'_> {
             return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
                 .hint("`launcher image gc` removes it when no pod does any more"));
         }
-        let orphans = self.layers_of(id);
-        images.hide(self.dirs, id).context(what)?;
+        let layers = self.layers_of(id)?;
+        self.expire(&layers)?;
+        images.hide(id).context(what)?;
         drop(claim);
-        images.discard(self.dirs, id).context(what)?;
-        let used = || self.used(&BTreeSet::new());
-        self.collect(layers, &orphans, &|_| Ok(true), &used, &mut |_, _| Ok(()))
+        images.discard(id).context(what)?;
+        self.collect_layers(&layers)
             .and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
-    /// Removes what is due and not used, and tells `gone` of it, with the layers
-    /// that it had.
+    /// Removes what is old and not used, after `before`, and tells `gone` of it.
     fn collect(
         &self,
-        objects: &Objects,
+        objects: &Objects<'_>,
         ids: &[Digest],
-        due: Due<'_>,
-        used: Used<'_>,
-        gone: &mut dyn FnMut(&Digest, Vec<Digest>) -> Result<()>,
+        used: &dyn Fn() -> Result<BTreeSet<String>>,
+        before: &dyn Fn(&Digest) -> Result<()>,
+        gone: &mut dyn FnMut(&Digest) -> Result<()>,
     ) -> Result<()> {
         let mut done = Ok(());
         for ids in ids.chunks(BATCH) {
             let mut claims = Vec::new();
             for id in ids {
-                if due(id)?
+                if self.is_old(objects, id)?
                     && let Some(claim) = objects.claim(id)?
                     // Somebody may have used it between the two.
-                    && due(id)?
+                    && self.is_old(objects, id)?
                 {
-                    claims.push((*id, claim));
+                    claims.push((id, claim));
                 }
             }
             if claims.is_empty() {
@@ -150,10 +121,7 @@ impl Collect<'_> {
             }
             let used = used()?;
             claims.retain(|(id, _)| !used.contains(&id.hex()));
-            let mut ids: Vec<_> = claims
-                .iter()
-                .map(|(id, _)| (*id, self.layers_of(id)))
-                .collect();
+            let mut ids: Vec<&Digest> = claims.iter().map(|(id, _)| *id).collect();
             let mut refused = |removed: Result<()>, id: &Digest| {
                 let is_refused = removed.is_err();
                 let removed = removed.context(|| format!("cannot remove {}", objects.name(id)));
@@ -161,38 +129,140 @@ impl Collect<'_> {
                 is_refused
             };
             if !self.dry {
-                ids.retain(|(id, _)| !refused(objects.hide(self.dirs, id), id));
+                let hide = |id| before(id).and_then(|()| objects.hide(id));
+                ids.retain(|id| !refused(hide(id), id));
                 // Who waits for one of them need not wait until all are deleted.
                 drop(claims);
-                ids.retain(|(id, _)| !refused(objects.discard(self.dirs, id), id));
+                ids.retain(|id| !refused(objects.discard(id), id));
             }
-            for (id, layers) in ids {
-                gone(&id, layers)?;
+            for id in ids {
+                gone(id)?;
             }
         }
         done
     }
 
-    /// Returns the layers of an image; of one that is damaged, none.
-    fn layers_of(&self, id: &Digest) -> Vec<Digest> {
-        self.store.layers(id).unwrap_or_default()
-    }
-
-    /// Returns what pods need, and the layers of all images but these.
-    fn used(&self, but: &BTreeSet<Digest>) -> Result<BTreeSet<String>> {
-        let mut used: BTreeSet<String> = (self.needs)()?.into_keys().collect();
-        for id in self.store.ids()?.iter().filter(|id| !but.contains(id)) {
-            match self.store.layers(id) {
-                // It is damaged, or was removed.
-                Err(error) if error.kind() == Kind::Invalid => {}
-                layers => used.extend(layers?.iter().map(Digest::hex)),
+    /// Removes those of these layers that neither a pod nor an image needs.
+    fn collect_layers(&self, ids: &[Digest]) -> Result<()> {
+        let used = || {
+            let mut used: BTreeSet<String> = (self.needs)()?.into_keys().collect();
+            for id in self.store.ids()? {
+                used.extend(self.layers_of(&id)?.iter().map(Digest::hex));
             }
-        }
-        Ok(used)
+            Ok(used)
+        };
+        let layers = &self.store.layers;
+        self.collect(layers, ids, &used, &|_| Ok(()), &mut |_| Ok(()))
     }
 
-    fn is_old(&self, objects: &Objects, id: &Digest) -> Result<bool> {
+    /// Lets layers go without delay: their image is about to. Where this command
+    /// is interrupted the next one removes them.
+    fn expire(&self, layers: &[Digest]) -> Result<()> {
+        layers
+            .iter()
+            .try_for_each(|id| self.store.layers.expire(id))
+    }
+
+    /// Returns the layers of an image; of one that is damaged, or was removed, none.
+    fn layers_of(&self, id: &Digest) -> Result<Vec<Digest>> {
+        match self.store.layers(id) {
+            Err(error) if error.kind() == Kind::Invalid => Ok(Vec::new()),
+            layers => layers,
+        }
+    }
+
+    fn is_old(&self, objects: &Objects<'_>, id: &Digest) -> Result<bool> {
         let used = objects.last_used(id)?;
         Ok(used.is_some_and(|used| now().saturating_sub(used) >= self.grace.as_secs()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::store::images::Image;
+    use crate::store::record::{Origin, Record};
+    use crate::store::staging::Staging;
+    use crate::trust::verify::{Grounds, Verified};
+
+    fn digest(byte: u8) -> Digest {
+        Digest::sha512([byte; 64])
+    }
+
+    /// Publishes an image of these layers, as one that came in several archives.
+    fn publish(dirs: &Dirs, image: u8, layers: &[u8]) {
+        let store = Store::open(dirs).unwrap();
+        let staging = Staging::make(dirs).unwrap();
+        let verified = Verified {
+            id: digest(image),
+            grounds: Grounds::File,
+            by: String::new(),
+            size: 0,
+        };
+        let layers: Vec<Digest> = layers.iter().map(|layer| digest(*layer)).collect();
+        for layer in &layers {
+            let origin = Origin::Archive("x", 0);
+            let folder = staging.directory(&layer.hex()).unwrap();
+            folder.write("record", origin.text().as_bytes()).unwrap();
+            let published = store.layers.publish(&staging, &layer.hex(), layer);
+            published.unwrap();
+        }
+        let image = Image {
+            id: verified.id,
+            format: "test".to_owned(),
+            manifest: Vec::new(),
+            layers,
+        };
+        let record = Record::of("x".to_owned(), &verified);
+        store.stage(&staging, &image, &record).unwrap();
+        store.publish(&staging, &verified).unwrap();
+    }
+
+    #[test]
+    fn a_layer_goes_with_the_last_image_that_has_it() {
+        let name = format!("nosecone-gc-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let dirs = Dirs::open(&root).unwrap();
+        publish(&dirs, 1, &[10, 11]);
+        publish(&dirs, 2, &[11, 12]);
+        publish(&dirs, 3, &[13]);
+        let store = Store::open(&dirs).unwrap();
+        let pods = std::cell::Cell::new(true);
+        let needs = || {
+            let pod = |digest: Digest| (digest.hex(), "pod".to_owned());
+            let needed = [pod(digest(2)), pod(digest(13))];
+            Ok(needed.into_iter().filter(|_| pods.get()).collect())
+        };
+        let collect = |grace| Collect {
+            dirs: &dirs,
+            store: &store,
+            grace,
+            dry: false,
+            needs: &needs,
+        };
+        let left = || {
+            let layers = store.layers.ids().unwrap();
+            let layers: Vec<u8> = layers.iter().map(|id| id.as_bytes()[0]).collect();
+            (store.ids().unwrap().len(), layers)
+        };
+        let long = Duration::from_secs(3600);
+        collect(long).remove(&digest(1)).unwrap();
+        assert_eq!(left(), (2, vec![11, 12, 13]));
+        // A pod needs the layer, not the image.
+        collect(long).remove(&digest(3)).unwrap();
+        assert_eq!(left(), (1, vec![11, 12, 13]));
+        assert!(collect(long).remove(&digest(2)).is_err());
+        pods.set(false);
+        // What the removal of its image left is removed without delay.
+        collect(long).run(&mut |_| Ok(())).unwrap();
+        assert_eq!(left(), (1, vec![11, 12]));
+        let lease = store.layers.lease(&digest(12)).unwrap();
+        collect(Duration::ZERO).run(&mut |_| Ok(())).unwrap();
+        assert_eq!(left(), (0, vec![12]));
+        drop(lease);
+        collect(long).run(&mut |_| Ok(())).unwrap();
+        assert_eq!(left(), (0, vec![]));
+        std::fs::remove_dir_all(root).unwrap();
     }
 }

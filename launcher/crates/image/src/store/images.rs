@@ -28,9 +28,9 @@ pub struct Store<'a> {
     /// The directories that it is in.
     pub(crate) dirs: &'a Dirs,
     /// The images.
-    pub(crate) images: Objects,
+    pub(crate) images: Objects<'a>,
     /// What they are made of.
-    pub(crate) layers: Objects,
+    pub(crate) layers: Objects<'a>,
     /// Images answer to their names also if nobody vouches for these.
     waived: Cell<bool>,
 }
@@ -62,8 +62,8 @@ impl<'a> Store<'a> {
     pub fn open(dirs: &'a Dirs) -> Result<Self> {
         Ok(Self {
             dirs,
-            images: Objects::open(dirs, Part::Images, "image")?,
-            layers: Objects::open(dirs, Part::Layers, "layer")?,
+            images: Objects::new(dirs, Part::Images, "image"),
+            layers: Objects::new(dirs, Part::Layers, "layer"),
             waived: Cell::new(false),
         })
     }
@@ -174,15 +174,18 @@ impl<'a> Store<'a> {
         Ok(self.images.last_used(id)?.unwrap_or_default())
     }
 
-    /// Keeps an image and its layers from being removed for as long as this
-    /// process uses the store, and notes that they are used. Returns whether
-    /// all are there.
+    /// Keeps an image, and with it its layers, from being removed for as long as
+    /// this process uses the store, and notes that it is used. Returns whether
+    /// all of it is there.
     pub fn hold(&self, id: &Digest) -> Result<bool> {
         if !self.images.hold(id)? {
             return Ok(false);
         }
         let mut layers = self.layers(id)?.into_iter();
-        layers.try_fold(true, |held, layer| Ok(held && self.layers.hold(&layer)?))
+        layers.try_fold(
+            true,
+            |held, layer| Ok(held && self.layers.contains(&layer)?),
+        )
     }
 
     /// Writes an image aside, to be published when that has reached the disk.
@@ -199,12 +202,13 @@ impl<'a> Store<'a> {
     /// better grounds.
     pub(crate) fn publish(&self, staging: &Staging, verified: &Verified) -> Result<()> {
         let id = &verified.id;
-        if self.images.publish(staging, STAGED, id)? || self.record(id)?.grounds >= verified.grounds
+        if self.images.publish_and_hold(staging, STAGED, id)?
+            || self.record(id)?.grounds >= verified.grounds
         {
             return Ok(());
         }
         let what = || format!("cannot write the record of image `{}`", id.short());
-        let image = self.images.open_in(id, "")?;
+        let image = self.images.open(id, "")?;
         let record = format!("{STAGED}/record");
         rustix::fs::renameat(staging.fd(), record, &image, "record").context(what)?;
         rustix::fs::fsync(&image).context(what)

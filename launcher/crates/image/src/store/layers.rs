@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, Read, Write};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -70,7 +70,7 @@ impl Store<'_> {
         let frame = self.layers.read(layer, "frame", FRAME_LIMIT)?;
         let missing = || Error::invalid(format!("{}: its frame is missing", what()));
         let frame = frame.ok_or_else(missing)?;
-        let rootfs = self.layers.open_in(layer, "rootfs")?;
+        let rootfs = self.layers.open(layer, "rootfs")?;
         tar_split::restore(&frame, rootfs.as_fd(), out).context(what)
     }
 
@@ -101,7 +101,7 @@ impl Store<'_> {
             render(&folder.directory("rootfs")?)?;
             folder.write("record", Origin::Layers(of).text().as_bytes())?;
             rustix::fs::syncfs(staging.fd()).context(|| format!("cannot publish layer `{id}`"))?;
-            self.layers.publish(&staging, STAGED, id)?;
+            self.layers.publish_and_hold(&staging, STAGED, id)?;
         }
         Ok(self.rootfs(id))
     }
@@ -159,13 +159,14 @@ pub(crate) fn unpack<T>(
 }
 
 impl Unpacked {
-    /// Publishes the layer, after all that is staged has reached the disk.
+    /// Publishes the layer, after all that is staged has reached the disk. The
+    /// lease keeps it until an image names it.
     pub(crate) fn publish(
         self,
         store: &Store<'_>,
         staging: &Staging,
         from: Origin<'_>,
-    ) -> Result<()> {
+    ) -> Result<OwnedFd> {
         if !self.implicit.is_empty() {
             self.folder.write("implicit", &listed(&self.implicit))?;
         }
@@ -173,7 +174,7 @@ impl Unpacked {
         self.folder.write("record", from.text().as_bytes())?;
         let what = || format!("cannot publish layer `{}`", self.id);
         self.flush.finish().context(what)?;
-        store.layers.publish(staging, STAGED, &self.id).map(drop)
+        Ok(store.layers.publish(staging, STAGED, &self.id)?.0)
     }
 }
 

@@ -56,6 +56,22 @@ pub(crate) fn touch(held: impl AsFd) {
     let _ = rustix::fs::futimens(held, &now);
 }
 
+/// Notes that what has this name need not be kept for a while when nobody uses it.
+pub(crate) fn expire(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
+    let epoch = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: epoch,
+        last_modification: epoch,
+    };
+    match rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(()),
+        expired => expired,
+    }
+}
+
 /// Returns when what has this name was used last, in seconds since 1970;
 /// `None` if it is not there.
 pub(crate) fn last_used(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<u64>> {

@@ -11,9 +11,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, OFlags, RenameFlags};
+use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::digest::Digest;
@@ -24,23 +24,24 @@ use sys::dirs::{Dirs, Part};
 use sys::root_fd;
 
 /// All images, or all layers.
-pub(crate) struct Objects {
+pub(crate) struct Objects<'a> {
+    dirs: &'a Dirs,
+    part: Part,
     /// What messages call one of them.
     noun: &'static str,
-    /// What they are in, if there ever were any.
-    directory: Option<OwnedFd>,
     /// What is in use; closed when this process ends or is replaced.
     held: RefCell<BTreeMap<Digest, OwnedFd>>,
 }
 
-impl Objects {
-    /// Opens them.
-    pub(crate) fn open(dirs: &Dirs, part: Part, noun: &'static str) -> Result<Self> {
-        Ok(Self {
+impl<'a> Objects<'a> {
+    /// Those of a directory.
+    pub(crate) fn new(dirs: &'a Dirs, part: Part, noun: &'static str) -> Self {
+        Self {
+            dirs,
+            part,
             noun,
-            directory: dirs.find(part)?,
             held: RefCell::default(),
-        })
+        }
     }
 
     /// Returns what messages call one of them.
@@ -48,20 +49,26 @@ impl Objects {
         format!("{} `{id}`", self.noun)
     }
 
-    /// Returns the directory that they are in.
-    fn directory(&self) -> Result<&OwnedFd> {
+    /// Opens the directory that they are in, if there ever were any. It is not
+    /// kept open: descriptors can be few.
+    fn find(&self) -> Result<Option<OwnedFd>> {
+        self.dirs.find(self.part)
+    }
+
+    /// As [`Self::find`], where there must be some.
+    fn directory(&self) -> Result<OwnedFd> {
         let absent = || Error::new(Kind::NotFound, format!("there are no {}s", self.noun));
-        self.directory.as_ref().ok_or_else(absent)
+        self.find()?.ok_or_else(absent)
     }
 
     /// Returns the digests of all, in their order.
     pub(crate) fn ids(&self) -> Result<Vec<Digest>> {
         let what = || format!("cannot list the {}s", self.noun);
         let mut ids = Vec::new();
-        let Some(directory) = &self.directory else {
+        let Some(directory) = self.find()? else {
             return Ok(ids);
         };
-        for entry in rustix::fs::Dir::read_from(directory).context(what)? {
+        for entry in rustix::fs::Dir::new(directory).context(what)? {
             let entry = entry.context(what)?;
             let id = entry.file_name().to_str().ok().map(Digest::parse);
             ids.extend(id.and_then(Result::ok));
@@ -72,38 +79,34 @@ impl Objects {
 
     /// Tells whether one is there.
     pub(crate) fn contains(&self, id: &Digest) -> Result<bool> {
-        let Some(directory) = &self.directory else {
-            return Ok(false);
+        Ok(self.last_used(id)?.is_some())
+    }
+
+    /// Returns when one was used last, in seconds since 1970; `None` if it is not there.
+    pub(crate) fn last_used(&self, id: &Digest) -> Result<Option<u64>> {
+        let Some(directory) = self.find()? else {
+            return Ok(None);
         };
-        match rustix::fs::accessat(directory, id.to_string(), Access::EXISTS, AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(errno).context(|| format!("cannot look for {}", self.name(id))),
-        }
+        lease::last_used(directory, &id.to_string())
+            .context(|| format!("cannot look at {}", self.name(id)))
     }
 
     /// Reads a file of one.
     pub(crate) fn read(&self, id: &Digest, file: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        let Some(directory) = &self.directory else {
+        let Some(directory) = self.find()? else {
             return Ok(None);
         };
-        let path = PathBuf::from(id.to_string()).join(file);
+        let path = Path::new(&id.to_string()).join(file);
         root_fd::read(directory, &path, limit)
             .context(|| format!("cannot read `{file}` of {}", self.name(id)))
     }
 
     /// Opens a directory of one, or with the empty path itself.
-    pub(crate) fn open_in(&self, id: &Digest, path: &str) -> Result<OwnedFd> {
-        let what = || format!("cannot open {}", self.name(id));
+    pub(crate) fn open(&self, id: &Digest, path: &str) -> Result<OwnedFd> {
         let path = Path::new(&id.to_string()).join(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        root_fd::open(self.directory()?, &path, flags).context(what)
-    }
-
-    /// Returns when one was used last, in seconds since 1970; `None` if it is not there.
-    pub(crate) fn last_used(&self, id: &Digest) -> Result<Option<u64>> {
-        lease::last_used(self.directory()?, &id.to_string())
-            .context(|| format!("cannot look at {}", self.name(id)))
+        root_fd::open(self.directory()?, &path, flags)
+            .context(|| format!("cannot open {}", self.name(id)))
     }
 
     /// Keeps one from being removed for as long as this process uses the store,
@@ -112,17 +115,17 @@ impl Objects {
         if self.held.borrow().contains_key(id) {
             return Ok(true);
         }
-        let Some(fd) = self.lease(id)? else {
+        let Some(lease) = self.lease(id)? else {
             return Ok(false);
         };
-        lease::touch(&fd);
-        self.held.borrow_mut().insert(*id, fd);
+        lease::touch(&lease);
+        self.held.borrow_mut().insert(*id, lease);
         Ok(true)
     }
 
     /// Keeps one from being removed while it is only looked at.
     pub(crate) fn lease(&self, id: &Digest) -> Result<Option<OwnedFd>> {
-        let Some(directory) = &self.directory else {
+        let Some(directory) = self.find()? else {
             return Ok(None);
         };
         lease::hold(directory, &id.to_string()).context(|| format!("cannot use {}", self.name(id)))
@@ -130,18 +133,28 @@ impl Objects {
 
     /// Keeps everybody else from one, or gives `None` if somebody uses it.
     pub(crate) fn claim(&self, id: &Digest) -> Result<Option<OwnedFd>> {
-        lease::claim(self.directory()?, &id.to_string())
+        let Some(directory) = self.find()? else {
+            return Ok(None);
+        };
+        lease::claim(directory, &id.to_string())
+            .context(|| format!("cannot remove {}", self.name(id)))
+    }
+
+    /// Notes that one need not be kept for a while when nobody uses it.
+    pub(crate) fn expire(&self, id: &Digest) -> Result<()> {
+        lease::expire(self.directory()?, &id.to_string())
             .context(|| format!("cannot remove {}", self.name(id)))
     }
 
     /// Takes one out of sight, by one rename, to be removed by `discard`.
-    pub(crate) fn hide(&self, dirs: &Dirs, id: &Digest) -> Result<()> {
-        staging::hide(dirs, self.directory()?, &id.to_string(), &self.aside(id))
+    pub(crate) fn hide(&self, id: &Digest) -> Result<()> {
+        let from = self.directory()?;
+        staging::hide(self.dirs, &from, &id.to_string(), &self.aside(id))
     }
 
     /// Removes what was taken out of sight.
-    pub(crate) fn discard(&self, dirs: &Dirs, id: &Digest) -> Result<()> {
-        staging::discard(dirs, &self.aside(id))
+    pub(crate) fn discard(&self, id: &Digest) -> Result<()> {
+        staging::discard(self.dirs, &self.aside(id))
     }
 
     /// An image and its layer can have the same digest.
@@ -150,27 +163,45 @@ impl Objects {
     }
 
     /// Makes visible for good what was staged under a name and has reached the
-    /// disk, unless it is there already, and holds it. Returns whether it is new.
-    pub(crate) fn publish(&self, staging: &Staging, name: &str, id: &Digest) -> Result<bool> {
+    /// disk, unless it is there already. Returns a lease, and whether it is new.
+    pub(crate) fn publish(
+        &self,
+        staging: &Staging,
+        name: &str,
+        id: &Digest,
+    ) -> Result<(OwnedFd, bool)> {
         let what = || format!("cannot publish {}", self.name(id));
         let directory = self.directory()?;
-        let target = id.to_string();
-        let lease = lease::hold(staging.fd(), name).context(what)?;
+        // Before it is visible.
+        let staged = staging.lease(name).context(what)?;
         loop {
-            let flags = RenameFlags::NOREPLACE;
-            match rustix::fs::renameat_with(staging.fd(), name, directory, &target, flags) {
-                Err(Errno::EXIST | Errno::NOTEMPTY) if self.hold(id)? => return Ok(false),
-                // It was removed meanwhile.
+            let (target, flags) = (id.to_string(), RenameFlags::NOREPLACE);
+            match rustix::fs::renameat_with(staging.fd(), name, &directory, target, flags) {
                 Err(Errno::EXIST | Errno::NOTEMPTY) => {}
                 published => {
-                    published.context(what)?;
-                    self.held
-                        .borrow_mut()
-                        .extend(lease.map(|lease| (*id, lease)));
-                    rustix::fs::fsync(directory).context(what)?;
-                    return Ok(true);
+                    published
+                        .and_then(|()| rustix::fs::fsync(&directory))
+                        .context(what)?;
+                    return Ok((staged, true));
                 }
             }
+            // If it was removed meanwhile there is room for this one.
+            if let Some(lease) = self.lease(id)? {
+                return Ok((lease, false));
+            }
         }
+    }
+
+    /// As [`Self::publish`], and holds it. Returns whether it is new.
+    pub(crate) fn publish_and_hold(
+        &self,
+        staging: &Staging,
+        name: &str,
+        id: &Digest,
+    ) -> Result<bool> {
+        let (lease, is_new) = self.publish(staging, name, id)?;
+        lease::touch(&lease);
+        self.held.borrow_mut().insert(*id, lease);
+        Ok(is_new)
     }
 }

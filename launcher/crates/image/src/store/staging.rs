@@ -23,20 +23,31 @@ pub struct Staging {
 impl Staging {
     /// Clears away what interrupted processes left, and makes a new directory.
     pub fn make(dirs: &Dirs) -> Result<Self> {
-        let what = || "cannot make a directory for what is unfinished";
         let tmp = dirs.tmp()?;
-        // Between making and locking a directory, nobody may take it for rubbish.
-        rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(what)?;
-        // What cannot be cleared away is in nobody's way.
-        let _ = clear_in(&tmp);
         let name = format!("{:x}", std::process::id());
-        rustix::fs::mkdirat(&tmp, &name, Mode::RWXU).context(what)?;
-        let fd = open(tmp.as_fd(), &name).context(what)?;
-        rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
-        rustix::fs::flock(&tmp, FlockOperation::Unlock).context(what)?;
-        let folder = Folder(fd);
+        let folder = Folder(make(&tmp, &name)?);
         Ok(Self { tmp, name, folder })
     }
+}
+
+/// Makes the directory for what a pod writes that is not remembered. It stays
+/// for as long as the descriptor is open, here or in whoever inherits it.
+pub fn scratch(dirs: &Dirs, id: &str) -> Result<OwnedFd> {
+    make(&dirs.make(Part::Scratch)?, id)
+}
+
+/// Makes a directory and locks it.
+fn make(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
+    let what = || "cannot make a directory for what is unfinished";
+    // Between making and locking a directory, nobody may take it for rubbish.
+    rustix::fs::flock(parent, FlockOperation::LockExclusive).context(what)?;
+    // What cannot be cleared away is in nobody's way.
+    let _ = clear_in(parent);
+    rustix::fs::mkdirat(parent, name, Mode::RWXU).context(what)?;
+    let fd = open(parent.as_fd(), name).context(what)?;
+    rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
+    rustix::fs::flock(parent, FlockOperation::Unlock).context(what)?;
+    Ok(fd)
 }
 
 impl Deref for Staging {
@@ -71,6 +82,13 @@ impl Folder {
         let mut file = self.create(name)?;
         file.write_all(content).context(|| unwritten(name))?;
         Ok(file)
+    }
+
+    /// Puts a shared lock on a directory in it.
+    pub(crate) fn lease(&self, name: &str) -> rustix::io::Result<OwnedFd> {
+        let fd = open(self.fd(), name)?;
+        rustix::fs::flock(&fd, FlockOperation::LockShared)?;
+        Ok(fd)
     }
 
     /// Returns the directory.
@@ -158,4 +176,27 @@ fn clear_in(tmp: &OwnedFd) -> Result<()> {
 fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pod_writes_stays_while_somebody_has_it_open() {
+        let name = format!("nosecone-scratch-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let dirs = Dirs::open(&root).unwrap();
+        let fd = scratch(&dirs, "pod").unwrap();
+        std::fs::create_dir(root.join("scratch/pod/upper")).unwrap();
+        for inherited in [fd.try_clone().unwrap(), fd] {
+            clear(&dirs).unwrap();
+            assert!(root.join("scratch/pod/upper").exists());
+            drop(inherited);
+        }
+        clear(&dirs).unwrap();
+        assert!(!root.join("scratch/pod").exists());
+        std::fs::remove_dir_all(root).unwrap();
+    }
 }
