@@ -400,7 +400,7 @@ fn pods_are_told_of_with_their_images_whatever_becomes_of_those() {
                     125,
                     Is(""),
                     "launcher: cannot run pod `OTHER`: an image of it was removed \
-                     (`HERE/dir/images/IMAGE/rootfs`)\n\
+                     (`HERE/dir/layers/IMAGE/rootfs`)\n\
                      hint: the same image has to be stored again; it will have the same place\n",
                 ),
                 Pods(&["prepared/OTHER"]),

@@ -341,19 +341,17 @@ fn what_cannot_be_exported_is_said() {
     said(&copied, &format!("{}: {what}", of(&copied)));
     let manifest = std::fs::read_to_string(pod(&one).join("pod")).unwrap();
     let (_, id) = manifest.split_once("sha512-").unwrap();
-    let image = life
-        .dir()
-        .join("images")
-        .join(format!("sha512-{}", &id[..128]));
-    let rootfs = image.join("rootfs");
-    std::fs::rename(&rootfs, image.join("aside")).unwrap();
+    let id = format!("sha512-{}", &id[..128]);
+    let layer = life.dir().join("layers").join(&id);
+    let rootfs = layer.join("rootfs");
+    std::fs::rename(&rootfs, layer.join("aside")).unwrap();
     let what = format!(
         "cannot open `{}`: No such file or directory",
         rootfs.display()
     );
     said(&one, &format!("{}: {what}", of(&one)));
-    std::fs::rename(&image, life.0.join("image")).unwrap();
-    let what = format!("image `sha512-{}` was removed", &id[..128]);
+    std::fs::rename(life.dir().join("images").join(&id), life.0.join("image")).unwrap();
+    let what = format!("image `{id}` was removed");
     said(&one, &format!("{}: {what}", of(&one)));
     std::fs::remove_file(pod(&one).join("pod")).unwrap();
     said(
@@ -371,7 +369,7 @@ fn what_is_not_prepared_to_the_end_is_not_exported() {
     let life = Life::new();
     let ran = crate::host::call(&strace)
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg("inject=renameat2:signal=KILL:when=4")
+        .arg("inject=renameat2:signal=KILL:when=5")
         .arg(crate::host::program())
         .arg("--dir")
         .arg(life.dir())

@@ -97,7 +97,9 @@ fn a_prepared_pod_waits_for_an_image_that_somebody_deleted() {
     let pods = Pods::new();
     prepare(&pods, &["PROBE", "--", "--stdout", "ran"]);
     // Past the launcher, which keeps what a pod needs.
-    fs::remove_dir_all(pods.dir().join("images")).unwrap();
+    for part in ["images", "layers"] {
+        fs::remove_dir_all(pods.dir().join(part)).unwrap();
+    }
     let ran = pods.call(&["run-prepared", UUID]).run().exits(125).says("");
     let start = format!("launcher: cannot run pod `{UUID}`: an image of it was removed (`");
     assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);

@@ -70,11 +70,17 @@ fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
             "syncfs",
             1,
             "EIO",
-            "cannot publish image `ID`: Input/output error",
+            "cannot publish layer `ID`: Input/output error",
         ),
         (
             "renameat2",
             1,
+            "ENOSPC",
+            "cannot publish layer `ID`: No space left on device",
+        ),
+        (
+            "renameat2",
+            2,
             "ENOSPC",
             "cannot publish image `ID`: No space left on device",
         ),
@@ -98,7 +104,7 @@ fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
         ),
         (
             "mkdirat",
-            15,
+            17,
             "ENOSPC",
             "cannot unpack entry `rootfs/dir/`: cannot write it: No space left on device",
         ),
@@ -178,7 +184,8 @@ fn an_image_that_many_want_at_a_time_is_stored_once() {
         .map(|number| fs::read_to_string(logs.join(&format!("{number}"))).unwrap())
         .collect();
     assert_eq!(logs.matches("syncfs(").count(), 1, "{logs}");
+    // Its layer, and the image.
     let published = logs.lines().filter(|line| line.contains("\"sha512-"));
-    assert_eq!(published.count(), 1, "{logs}");
+    assert_eq!(published.count(), 2, "{logs}");
     works(&store, &file, "eight at a time");
 }

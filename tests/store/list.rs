@@ -142,6 +142,7 @@ fn an_empty_store_lists_nothing() {
 fn names_that_mean_no_image_or_several_are_refused() {
     let store = Store::new();
     fs::create_dir_all(store.path("")).unwrap();
+    fs::write(store.dir().join("version"), "2\n").unwrap();
     let digits = "0".repeat(126);
     for end in ["00", "0f", "ff"] {
         fs::create_dir(store.path(&format!("sha512-{digits}{end}"))).unwrap();
@@ -238,7 +239,7 @@ fn an_export_takes_the_place_of_another_file_only_if_it_is_asked_to() {
     ));
     assert_eq!(fs::read_to_string(&file).unwrap(), "what was there");
     // Of an image that is damaged there is no half.
-    let damaged = store.path(&id).join("rootfs/file3");
+    let damaged = store.layer(&id).join("rootfs/file3");
     let content = fs::read(&damaged).unwrap();
     fs::write(&damaged, "").unwrap();
     export(&["export", "--overwrite", &id]).exits(1);
