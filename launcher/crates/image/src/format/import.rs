@@ -60,13 +60,12 @@ impl Store<'_> {
         Ok(Some(Aci { id: *id, manifest }))
     }
 
-    /// Returns the ID of an archive file, and sees to it that the image is
-    /// stored. The file was named by the operator, who so vouches for it.
+    /// Stores an archive file, unless it is stored already, and returns the ID of
+    /// the image. The operator named the file, and so trusts it.
     ///
     /// # Errors
     ///
-    /// What is wrong with the archive, and what the disk refuses. Nothing is
-    /// left behind.
+    /// The archive is not valid; the disk's refusals. Nothing is left behind.
     pub fn ensure(&self, file: File, name: &str, asked: Option<&Name>) -> Result<Digest> {
         let known = Known::of(self.dirs, &file, name)?;
         let stored = || match known.read()? {
@@ -113,8 +112,8 @@ impl Store<'_> {
     ///
     /// # Errors
     ///
-    /// What is wrong with the archive; nobody vouches for it; what the disk
-    /// refuses. Nothing is left behind.
+    /// The archive is not valid or not trusted; the disk's refusals. Nothing is
+    /// left behind.
     pub fn take(&self, incoming: Incoming) -> Result<Digest> {
         let name = incoming.name.clone();
         let (id, image) = self.import(incoming).map_err(|error| {
@@ -163,13 +162,14 @@ impl Store<'_> {
         layers.try_for_each(|layer| self.restore(id, &layer, out))
     }
 
-    /// Returns the latest image of a name that has all these labels, and for
-    /// which somebody vouches that it has this name, unless that was waived.
+    /// Returns the latest image of a name that has all these labels, and is
+    /// trusted to have this name, unless that check was waived.
     pub fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<Digest>> {
         self.search(name, labels, &|id| self.answers(id))
     }
 
-    /// Says of an image of a name why it does not answer to it, if there is one.
+    /// Returns why a stored image of a name is not trusted to have it, if there
+    /// is such an image.
     pub fn doubt(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<String>> {
         let Some(id) = self.search(name, labels, &|_| Ok(true))? else {
             return Ok(None);

@@ -3,7 +3,7 @@
 //! ```text
 //! images/sha512-.../manifest    what describes it, byte for byte
 //! images/sha512-.../image       its format, and its layers, topmost first
-//! images/sha512-.../record      where it came from, who vouches for it, when
+//! images/sha512-.../record      where it came from, who signed it, when
 //! layers/                       see `layers`
 //! names/name-...                the images of a name; see `names`
 //! names/file-...                the image of an archive that was stored before
@@ -31,7 +31,7 @@ pub struct Store<'a> {
     pub(crate) images: Objects<'a>,
     /// What they are made of.
     pub(crate) layers: Objects<'a>,
-    /// Images answer to their names also if nobody vouches for these.
+    /// Whether images are trusted to have their names is not checked.
     waived: Cell<bool>,
 }
 
@@ -68,12 +68,13 @@ impl<'a> Store<'a> {
         })
     }
 
-    /// Lets images answer to their names also if nobody vouches for these.
+    /// Trusts every image to have the name that it says.
     pub fn waive(&self) {
         self.waived.set(true);
     }
 
-    /// Tells whether an image may answer to its name, or for where it came from.
+    /// Tells whether an image is trusted to have its name, or to be what is at
+    /// the address that it came from.
     pub fn answers(&self, id: &Digest) -> Result<bool> {
         Ok(self.waived.get() || self.record(id)?.grounds.cover_its_name())
     }
@@ -202,9 +203,9 @@ impl<'a> Store<'a> {
     /// better grounds.
     pub(crate) fn publish(&self, staging: &Staging, verified: &Verified) -> Result<()> {
         let id = &verified.id;
-        if self.images.publish_and_hold(staging, STAGED, id)?
-            || self.record(id)?.grounds >= verified.grounds
-        {
+        let (lease, is_new) = self.images.publish(staging, STAGED, id)?;
+        self.images.keep(id, lease);
+        if is_new || self.record(id)?.grounds >= verified.grounds {
             return Ok(());
         }
         let what = || format!("cannot write the record of image `{}`", id.short());

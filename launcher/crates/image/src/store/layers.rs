@@ -87,8 +87,9 @@ impl Store<'_> {
         Ok(true)
     }
 
-    /// Returns a layer that is rendered, and holds it. `render` makes its tree,
-    /// if it is not there, in the directory that it is given.
+    /// Returns where the tree of a rendered layer is, and keeps the layer for as
+    /// long as this process uses the store. If it is not there, `render` makes
+    /// its tree in the directory that it is given.
     pub fn rendered(
         &self,
         id: &Digest,
@@ -101,7 +102,8 @@ impl Store<'_> {
             render(&folder.directory("rootfs")?)?;
             folder.write("record", Origin::Layers(of).text().as_bytes())?;
             rustix::fs::syncfs(staging.fd()).context(|| format!("cannot publish layer `{id}`"))?;
-            self.layers.publish_and_hold(&staging, STAGED, id)?;
+            let (lease, _) = self.layers.publish(&staging, STAGED, id)?;
+            self.layers.keep(id, lease);
         }
         Ok(self.rootfs(id))
     }

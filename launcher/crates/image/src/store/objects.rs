@@ -115,12 +115,17 @@ impl<'a> Objects<'a> {
         if self.held.borrow().contains_key(id) {
             return Ok(true);
         }
-        let Some(lease) = self.lease(id)? else {
-            return Ok(false);
-        };
+        let lease = self.lease(id)?;
+        let is_there = lease.is_some();
+        lease.into_iter().for_each(|lease| self.keep(id, lease));
+        Ok(is_there)
+    }
+
+    /// Keeps a lease on one for as long as this process uses the store, and notes
+    /// that it is used.
+    pub(crate) fn keep(&self, id: &Digest, lease: OwnedFd) {
         lease::touch(&lease);
         self.held.borrow_mut().insert(*id, lease);
-        Ok(true)
     }
 
     /// Keeps one from being removed while it is only looked at.
@@ -190,18 +195,5 @@ impl<'a> Objects<'a> {
                 return Ok((lease, false));
             }
         }
-    }
-
-    /// As [`Self::publish`], and holds it. Returns whether it is new.
-    pub(crate) fn publish_and_hold(
-        &self,
-        staging: &Staging,
-        name: &str,
-        id: &Digest,
-    ) -> Result<bool> {
-        let (lease, is_new) = self.publish(staging, name, id)?;
-        lease::touch(&lease);
-        self.held.borrow_mut().insert(*id, lease);
-        Ok(is_new)
     }
 }

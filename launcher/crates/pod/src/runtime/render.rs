@@ -64,6 +64,7 @@ pub struct Source {
 /// [`dependencies::layers`]. What the disk refuses.
 pub fn directories(store: &Store<'_>, id: &Digest) -> Result<Vec<PathBuf>> {
     let layers = dependencies::layers(id, store)?;
+    // An App Container image is one layer, under the same digest.
     match decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))? {
         Base::Overlay(ids) => Ok(ids.iter().rev().map(|id| store.rootfs(id)).collect()),
         Base::Rendered(rendering) => {
@@ -137,7 +138,7 @@ impl Rendering {
         hasher.finish()
     }
 
-    /// Returns where the tree of the layer is, and sees to it that it is there.
+    /// Renders the layer, unless it is there already, and returns where its tree is.
     ///
     /// # Errors
     ///
