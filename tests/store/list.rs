@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{Store, names};
+use crate::host::launcher;
 
 #[test]
 fn one_bad_image_hides_no_other() {
@@ -250,4 +251,28 @@ fn an_export_takes_the_place_of_another_file_only_if_it_is_asked_to() {
         .complains("");
     assert!(fs::read(&file).unwrap() == whole);
     assert_eq!(names(&place), ["x.aci"]);
+}
+
+#[test]
+fn a_directory_of_another_format_is_refused() {
+    let store = Store::new();
+    fs::create_dir_all(store.dir()).unwrap();
+    for (file, found) in [("images/sha512-00", "1"), ("version", "3")] {
+        let path = store.dir().join(file);
+        match file {
+            "version" => fs::write(path, "3\n").unwrap(),
+            _ => fs::create_dir_all(path).unwrap(),
+        }
+        let refusal = format!(
+            "launcher: cannot use directory `{}`: its format is version `{found}`, and this \
+             launcher needs `2`\nhint: choose another directory with `--dir`, or move this one \
+             away and fetch its images again\n",
+            store.dir().display()
+        );
+        store.image(&["list"]).run().exits(1).complains(&refusal);
+        let fetch = launcher(&store.dir()).args(["fetch", "x.aci"]);
+        fetch.run().exits(1).complains(&refusal);
+        let left = names(&store.dir());
+        assert!(!left.contains(&"layers".to_owned()), "{left:?}");
+    }
 }
