@@ -369,8 +369,8 @@ fn a_second_run_uses_what_the_first_unpacked() {
     let dir = scratch.join("dir");
     let run = || {
         pod(&dir, &host::image("hello"), &[]).run().exits(0);
-        let image = fs::read_dir(dir.join("images")).unwrap().next();
-        let rootfs = image.unwrap().unwrap().path().join("rootfs/hello");
+        let layer = fs::read_dir(dir.join("layers")).unwrap().next();
+        let rootfs = layer.unwrap().unwrap().path().join("rootfs/hello");
         fs::metadata(rootfs).unwrap().ino()
     };
     assert_eq!(run(), run());
@@ -503,6 +503,8 @@ fn assert_only_images(dir: &Path, count: usize) {
         match name.as_str() {
             "images" => images = entries(&path),
             "names" => {}
+            // Each image has one.
+            "layers" => assert_eq!(entries(&path).len(), count),
             "pods" => others.extend(
                 entries(&path)
                     .into_iter()

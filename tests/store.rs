@@ -72,6 +72,10 @@ impl Store {
         self.dir().join("images").join(id)
     }
 
+    fn layer(&self, id: &str) -> PathBuf {
+        self.dir().join("layers").join(id)
+    }
+
     /// Makes it look as if an image was stored and used so many seconds after 1970.
     fn backdate(&self, id: &str, stored: u64, used: u64) {
         let record = format!("{{\"from\": \"x\", \"size\": 2048, \"stored\": {stored}}}");

@@ -128,7 +128,9 @@ fn take(table: &Table, step: &Step<'_>) -> Result<(), String> {
             Ok(())
         }
         Step::Lost => {
-            std::fs::remove_dir_all(table.scratch.join("dir/images")).unwrap();
+            for part in ["images", "layers"] {
+                std::fs::remove_dir_all(table.scratch.join("dir").join(part)).unwrap();
+            }
             Ok(())
         }
     }

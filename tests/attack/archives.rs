@@ -84,8 +84,8 @@ impl Target {
     #[track_caller]
     fn keeps(&self, bytes: &[u8]) -> PathBuf {
         self.store(bytes).exits(127);
-        let images = self.dir().join("images");
-        let [id] = names(&images).try_into().unwrap();
+        let layers = self.dir().join("layers");
+        let [id] = names(&layers).try_into().unwrap();
         // Whatever was unpacked gives the archive back.
         let dir = self.dir();
         launcher(&dir)
@@ -94,7 +94,7 @@ impl Target {
             .exits(0)
             .says(&format!("{id} OK\n"))
             .complains("");
-        images.join(id).join("rootfs")
+        layers.join(id).join("rootfs")
     }
 }
 

@@ -305,7 +305,10 @@ fn what_would_fill_the_disk_is_not_kept() {
         .run()
         .exits(0);
     let (_, listed) = ran.stdout.split_once('\n').unwrap();
-    assert_eq!(listed, "images\nnames\npods\ntmp\ntrees\ntrustedkeys\n");
+    assert_eq!(
+        listed,
+        "images\nlayers\nnames\npods\nscratch\ntmp\ntrustedkeys\nversion\n"
+    );
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Life {
 
     /// The unpacked tree of a stored image.
     fn unpacked(&self, id: &str) -> PathBuf {
-        self.dir().join("images").join(id).join("rootfs")
+        self.dir().join("layers").join(id).join("rootfs")
     }
 
     /// What an app changed, of a pod that is over and lay under an overlay.

@@ -232,9 +232,12 @@ fn what_cannot_be_exported_is_said() {
     said(&copied, "with a plan that makes no root");
     std::fs::write(pod(&copied).join("plan"), "plan 2\n").unwrap();
     said(&copied, "with a plan that is none");
-    let image = life.dir().join("images").join(format!("sha512-{id}"));
-    let rootfs = image.join("rootfs");
-    std::fs::rename(&rootfs, image.join("aside")).unwrap();
+    let id = format!("sha512-{id}");
+    let (image, layer) = (
+        life.dir().join("images").join(&id),
+        life.dir().join("layers").join(&id),
+    );
+    std::fs::rename(layer.join("rootfs"), layer.join("aside")).unwrap();
     said(&one, "without the root of its image");
     std::fs::rename(&image, life.0.join("image")).unwrap();
     said(&one, "without its image");
@@ -251,7 +254,7 @@ fn what_is_not_prepared_to_the_end_is_not_exported() {
     let life = Life::new();
     let ran = crate::host::call(&strace)
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg("inject=renameat2:signal=KILL:when=4")
+        .arg("inject=renameat2:signal=KILL:when=5")
         .arg(crate::host::program())
         .arg("--dir")
         .arg(life.dir())

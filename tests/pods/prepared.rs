@@ -99,7 +99,9 @@ fn a_prepared_pod_waits_for_an_image_that_somebody_deleted() {
         panic!("one image is stored");
     };
     // Past the launcher, which keeps what a pod needs.
-    fs::remove_dir_all(pods.dir().join("images")).unwrap();
+    for part in ["images", "layers"] {
+        fs::remove_dir_all(pods.dir().join(part)).unwrap();
+    }
     let ran = pods.call(&["run-prepared", UUID]).run().exits(125).says("");
     ran.naming("DIR", pods.dir())
         .naming("IMAGE", image)

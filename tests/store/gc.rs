@@ -106,12 +106,13 @@ fn nothing_is_left_of_what_was_collected() {
     // What an interrupted command left.
     fs::create_dir_all(store.dir().join("tmp/12345/rootfs/some")).unwrap();
     fs::write(store.dir().join("tmp/download"), "half").unwrap();
+    fs::create_dir_all(store.dir().join("scratch/12345/upper")).unwrap();
     store
         .image(&["gc", "--grace-period=0"])
         .run()
         .exits(0)
         .complains("");
-    for directory in ["images", "names", "tmp", "trees"] {
+    for directory in ["images", "layers", "names", "scratch", "tmp"] {
         assert_eq!(names(&store.dir().join(directory)), [""; 0], "{directory}");
     }
 }
@@ -136,7 +137,7 @@ fn an_index_forgets_only_what_is_gone() {
 }
 
 #[test]
-fn rendered_trees_go_when_no_pod_needs_them() {
+fn rendered_layers_go_when_no_pod_needs_them() {
     require_root!();
     let store = Store::new();
     store.store("example.com/base", "1");
@@ -155,23 +156,22 @@ fn rendered_trees_go_when_no_pod_needs_them() {
             .exits(127)
     };
     run();
-    let trees = store.dir().join("trees");
-    let [key] = names(&trees).try_into().unwrap();
-    used_at(&trees.join(&key), 1000);
+    let rendered = || {
+        let images = store.ids();
+        let mut layers = names(&store.dir().join("layers"));
+        layers.retain(|layer| !images.contains(layer));
+        layers
+    };
+    let [id] = rendered().try_into().unwrap();
+    used_at(&store.layer(&id), 1000);
     run();
-    assert!(now() - used(&trees.join(&key)) < 100);
-    used_at(&trees.join(&key), 1000);
-    let said = format!("removed tree {key}\n");
-    store
-        .image(&["gc"])
-        .run()
-        .exits(0)
-        .says(&said)
-        .complains("");
-    assert_eq!(names(&trees), [""; 0]);
+    assert!(now() - used(&store.layer(&id)) < 100);
+    used_at(&store.layer(&id), 1000);
+    store.image(&["gc"]).run().exits(0).says("").complains("");
+    assert_eq!(rendered(), [""; 0]);
     assert_eq!(store.ids().len(), 2);
     run();
-    assert_eq!(names(&trees), [key]);
+    assert_eq!(rendered(), [id]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Store, names};
 use crate::golden::{Cases, line};
+use crate::host::launcher;
 
 #[test]
 fn one_bad_image_hides_no_other() {
@@ -121,6 +122,7 @@ fn an_empty_store_lists_nothing() {
 fn names_that_mean_no_image_or_several_are_refused() {
     let store = Store::new();
     fs::create_dir_all(store.path("")).unwrap();
+    fs::write(store.dir().join("version"), "2\n").unwrap();
     let digits = "0".repeat(126);
     for end in ["00", "0f", "ff"] {
         fs::create_dir(store.path(&format!("sha512-{digits}{end}"))).unwrap();
@@ -190,7 +192,7 @@ fn an_export_takes_the_place_of_another_file_only_if_it_is_asked_to() {
         .complains_as("an export takes the place of another file only if it is asked to");
     assert_eq!(fs::read_to_string(&file).unwrap(), "what was there");
     // Of an image that is damaged there is no half.
-    let damaged = store.path(&id).join("rootfs/file3");
+    let damaged = store.layer(&id).join("rootfs/file3");
     let content = fs::read(&damaged).unwrap();
     fs::write(&damaged, "").unwrap();
     export(&["export", "--overwrite", &id]).exits(1);
@@ -201,4 +203,28 @@ fn an_export_takes_the_place_of_another_file_only_if_it_is_asked_to() {
         .complains("");
     assert!(fs::read(&file).unwrap() == whole);
     assert_eq!(names(&place), ["x.aci"]);
+}
+
+#[test]
+fn a_directory_of_another_format_is_refused() {
+    let store = Store::new();
+    fs::create_dir_all(store.dir()).unwrap();
+    for (file, found) in [("images/sha512-00", "1"), ("version", "3")] {
+        let path = store.dir().join(file);
+        match file {
+            "version" => fs::write(path, "3\n").unwrap(),
+            _ => fs::create_dir_all(path).unwrap(),
+        }
+        let refusal = format!(
+            "launcher: cannot use directory `{}`: its format is version `{found}`, and this \
+             launcher needs `2`\nhint: choose another directory with `--dir`, or move this one \
+             away and fetch its images again\n",
+            store.dir().display()
+        );
+        store.image(&["list"]).run().exits(1).complains(&refusal);
+        let fetch = launcher(&store.dir()).args(["fetch", "x.aci"]);
+        fetch.run().exits(1).complains(&refusal);
+        let left = names(&store.dir());
+        assert!(!left.contains(&"layers".to_owned()), "{left:?}");
+    }
 }

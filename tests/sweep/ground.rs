@@ -160,7 +160,7 @@ impl Ground {
         Ok(self.files())
     }
 
-    /// Every path in the directory, but those in images, and but what is kept
+    /// Every path in the directory, but those in images and layers, and but what is kept
     /// of downloads, which goes when it is a day old.
     fn files(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
@@ -170,7 +170,7 @@ impl Ground {
                 let path = directory.join(name);
                 let within = path.strip_prefix(self.dir()).unwrap();
                 found.insert(within.display().to_string());
-                let others = ["images", "downloads"].map(|name| self.dir().join(name));
+                let others = ["images", "layers", "downloads"].map(|name| self.dir().join(name));
                 if path.is_dir() && !path.is_symlink() && !others.contains(&directory) {
                     waiting.push(path);
                 }

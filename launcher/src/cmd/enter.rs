@@ -223,7 +223,7 @@ fn image(dirs: &Dirs, pod: &Running, app: &str) -> Result<Stack> {
             let store = Store::open(dirs)?;
             // Whoever ran the pod has decided on that.
             store.waive();
-            Stack::open(&render::directories(&store, dirs, &app.image.id)?)
+            Stack::open(&render::directories(&store, &app.image.id.into())?)
         }
         None => Stack::open(&[]),
     }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::selector::{self, PodSelector};
 use crate::cmd::{CANNOT_PRINT, print, say};
-use appc::digest::ImageId;
 use appc::manifest::pod::PodApp;
 use appc::manifest::{ImageManifest, PodManifest};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
+use image::digest::Digest;
 use image::format::pack::Pack;
 use image::store::images::Store;
 use pod::plan::text::Plan;
@@ -129,9 +129,9 @@ fn write(
     app: &PodApp,
     out: &mut dyn Write,
     cannot: &str,
-) -> Result<ImageId> {
+) -> Result<Digest> {
     // The pod names the image, so that it stays for as long as the pod does.
-    let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id)?)?;
+    let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id.into())?)?;
     let manifest = export::manifest(image.value, app)?;
     let plan = read_in(pod, "plan").context(|| "cannot read its plan")?;
     let plan = Plan::read(&plan.unwrap_or_default()).context(|| "cannot read its plan")?;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cmd::{print, print_document, signature};
-use appc::digest::ImageId;
 use error::{Context as _, Error, Result};
+use image::digest::Digest;
 use image::store::images::Store;
 use pod::runtime::render;
 use sys::atomic_file::Aside;
@@ -63,15 +63,15 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         Verb::Extract(name, directory) => {
             let id = store.named(name)?;
             store.hold(&id)?;
-            let image = store.image(&id)?;
-            let path = image.map(|image| image.rootfs_path());
-            copy(&path.into_iter().collect::<Vec<_>>(), directory)
+            let layers = store.layers(&id)?;
+            let layers: Vec<_> = layers.iter().map(|layer| store.rootfs(layer)).collect();
+            copy(&layers, directory)
         }
         Verb::Render(name, directory) => {
             let id = store.named(name)?;
             // Nothing is run of it.
             store.waive();
-            copy(&render::directories(&store, &dirs, &id)?, directory)
+            copy(&render::directories(&store, &id)?, directory)
         }
         Verb::CatManifest(name) => {
             let mut manifest = store.manifest(&store.named(name)?)?;
@@ -81,7 +81,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     }
 }
 
-fn named(store: &Store<'_>, names: &[String]) -> Result<Vec<ImageId>> {
+fn named(store: &Store<'_>, names: &[String]) -> Result<Vec<Digest>> {
     names.iter().map(|name| store.named(name)).collect()
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use crate::cmd::request;
 use crate::cmd::run::{Options, random_uuid, tell};
-use appc::digest::ImageId;
 use appc::manifest::ImageManifest;
 use appc::reference::Reference;
 use error::{Context as _, Error, Kind, Result};
+use image::digest::Digest;
+use image::format::import::WAIVE;
 use image::format::inspect::{Survey, survey};
-use image::store::images::{Store, WAIVE};
+use image::store::images::Store;
 use image::trust::privilege;
 use pod::plan::compose::compose;
 use pod::resolve::dependencies::Images as _;
@@ -57,7 +58,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let archives = options.images.iter().map(archive);
     let archives: Vec<Option<Survey>> = archives.collect::<Result<_>>()?;
     let images = options.images.iter().zip(&archives);
-    let mut ids: Vec<ImageId> = images
+    let mut ids: Vec<Digest> = images
         .map(|(image, archive)| match archive {
             Some(archive) => Ok(archive.id),
             None => stored(store.as_ref(), image),
@@ -100,7 +101,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
 
 /// An image as it would be.
 struct Image<'a> {
-    id: ImageId,
+    id: Digest,
     manifest: ImageManifest,
     trusted: bool,
     rootfs: Foreseen<'a>,
@@ -112,7 +113,7 @@ impl<'a> Image<'a> {
         dirs: &Dirs,
         store: Option<&'a Store<'a>>,
         archive: Option<&'a Survey>,
-        id: &ImageId,
+        id: &Digest,
     ) -> Result<Self> {
         let foresight = Foresight {
             dir,
@@ -154,7 +155,7 @@ fn archive(image: &Reference) -> Result<Option<Survey>> {
 }
 
 /// Returns the ID of an image that is stored.
-fn stored(store: Option<&Store<'_>>, image: &Reference) -> Result<ImageId> {
+fn stored(store: Option<&Store<'_>>, image: &Reference) -> Result<Digest> {
     let found = match (image, store) {
         (Reference::Id(prefix), Some(store)) => return store.identified(prefix),
         (Reference::Name(name), Some(store)) => {

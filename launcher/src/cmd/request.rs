@@ -15,7 +15,9 @@ use appc::manifest::app::{Variable, variable_name};
 use appc::manifest::template::{self, Find};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
-use image::store::images::{Image, Store, WAIVE};
+use image::format::aci;
+use image::format::import::{Aci, WAIVE};
+use image::store::images::Store;
 use pod::spec::environment;
 use pod::spec::request::{Request, Sourced, check_variable};
 use sys::timezone;
@@ -56,10 +58,10 @@ pub(super) fn add_manifest(
     request: &mut Request,
     file: &Path,
     store: &Store<'_>,
-) -> Result<Vec<Image>> {
+) -> Result<Vec<Aci>> {
     let manifest = read_manifest(file, &|name, labels| {
         if let Some(id) = store.find(name, labels)? {
-            return Ok(id);
+            return aci::image_id(&id);
         }
         let error = |what| Error::new(Kind::NotFound, what);
         Err(match store.doubt(name, labels)? {
@@ -72,7 +74,7 @@ pub(super) fn add_manifest(
     })?;
     let images = manifest.apps.iter().map(|app| {
         let (name, id) = (&app.name, &app.image.id);
-        store.image(id)?.ok_or_else(|| {
+        store.aci(&(*id).into())?.ok_or_else(|| {
             let called = app.image.name.as_ref();
             let called = called.map_or(String::new(), |called| format!(" (`{called}`)"));
             Error::new(

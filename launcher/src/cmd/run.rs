@@ -17,7 +17,8 @@ use appc::types::{AcName, Uuid};
 use error::{Context as _, Error, Kind, Result};
 use image::fetch::fetcher::Fetch;
 use image::fetch::options::{self, PullPolicy};
-use image::store::images::{Image, Store};
+use image::format::import::Aci;
+use image::store::images::Store;
 use image::store::rootfs_view::Stack;
 use image::trust::privilege;
 use pod::cgroup::record;
@@ -218,9 +219,9 @@ pub(crate) fn random_uuid() -> Result<Uuid> {
 }
 
 /// Finds the image that an argument means, and sees to it that it is stored.
-fn image(fetch: &Fetch<'_>, argument: &Reference) -> Result<Image> {
+fn image(fetch: &Fetch<'_>, argument: &Reference) -> Result<Aci> {
     let id = fetch.image(argument)?;
-    fetch.store().image(&id)?.ok_or_else(|| {
+    fetch.store().aci(&id)?.ok_or_else(|| {
         Error::invalid(format!(
             "image `{argument}` was removed while it was stored"
         ))
@@ -233,11 +234,11 @@ fn reified(
     host: &Host,
     uuid: Uuid,
     request: &Request,
-    images: &[Image],
+    images: &[Aci],
 ) -> Result<Pod> {
     let layers = images
         .iter()
-        .map(|image| render::directories(store, dirs, image.id()));
+        .map(|image| render::directories(store, image.id()));
     let layers: Vec<Vec<PathBuf>> = layers.collect::<Result<_>>()?;
     let trees = layers.iter().map(|layers| Stack::open(layers));
     let trees: Vec<Stack> = trees.collect::<Result<_>>()?;

@@ -76,8 +76,8 @@ fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
 }
 
 fn of_app(store: &Store<'_>, app: &PodApp) -> Result<AppMetadata> {
-    let id = &app.image.id;
-    let image_manifest = store.manifest(id)?;
+    let id = app.image.id;
+    let image_manifest = store.manifest(&id.into())?;
     let image = ImageManifest::parse(&image_manifest)
         .context(|| format!("cannot read the manifest of image `{id}`"))?
         .value;

@@ -68,8 +68,8 @@ fn owners_and_modes_are_the_archives_whatever_the_umask() {
             .arg(&file)
             .run()
             .exits(127);
-        let images = target.dir().join("images");
-        let rootfs = images.join(&super::names(&images)[0]).join("rootfs");
+        let layers = target.dir().join("layers");
+        let rootfs = layers.join(&super::names(&layers)[0]).join("rootfs");
         for (name, expected) in expected {
             assert_eq!(seen(&rootfs.join(&name)), expected, "{name} umask {umask}");
         }

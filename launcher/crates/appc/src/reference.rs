@@ -15,7 +15,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::digest::ImageIdPrefix;
+use crate::digest::ImageId;
 use crate::types::{AcIdentifier, Label, Labels};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
@@ -116,7 +116,7 @@ impl Reference {
         if text.starts_with(['/', '.']) || text.ends_with(".aci") {
             return Ok(Self::Path(text.into()));
         }
-        if text.starts_with("sha512-") && ImageIdPrefix::parse(text).is_some() {
+        if ImageId::begins(text) {
             return Ok(Self::Id(text.to_owned()));
         }
         Name::parse(text).map(Self::Name)

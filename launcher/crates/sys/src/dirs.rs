@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! DIR/                      --dir, or $XDG_DATA_HOME/nosecone for ordinary users
+//! ├── version               the number of this format; any other is refused
 //! ├── downloads/            beginnings of archives, until the rest is fetched
-//! ├── images/ID/            manifest, rootfs/, record: complete if it exists
-//! ├── names/                indexes of images: by name, by file
+//! ├── images/DIGEST/        manifest, image, record: complete if it exists
+//! ├── layers/DIGEST/        rootfs/, frame, record: complete if it exists
+//! ├── names/                indexes of images: by name, by file, by address
 //! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage
-//! ├── trees/KEY/            rootfs/, layers: rendered of several images
+//! ├── scratch/ID/           what pods write; rubbish unless it is locked
 //! ├── trustedkeys/          who may sign images, by the name of the image
-//! └── tmp/                  staging; what nobody has locked is rubbish
+//! └── tmp/                  staging; rubbish unless it is locked
 //! ```
 //!
 //! All that clearing up needs is made together: on a disk that is full by then,
@@ -27,6 +29,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::version;
 use error::{Context as _, Error, Kind, Result};
 
 /// Where root keeps images and pods.
@@ -81,8 +84,10 @@ pub enum Part {
     Images,
     /// Of indexes.
     Names,
-    /// Of trees that were rendered of several images.
-    Trees,
+    /// Of unpacked layers.
+    Layers,
+    /// Of what pods write that are not remembered.
+    Scratch,
     /// Of keys that may sign images.
     TrustedKeys,
     /// For what is unfinished.
@@ -95,10 +100,11 @@ pub enum Part {
 
 impl Part {
     /// All of them, what another one is in before that.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Images,
         Self::Names,
-        Self::Trees,
+        Self::Layers,
+        Self::Scratch,
         Self::TrustedKeys,
         Self::Tmp,
         Self::AllPods,
@@ -114,7 +120,8 @@ impl Part {
         match self {
             Self::Images => "images".into(),
             Self::Names => "names".into(),
-            Self::Trees => "trees".into(),
+            Self::Layers => "layers".into(),
+            Self::Scratch => "scratch".into(),
             Self::TrustedKeys => "trustedkeys".into(),
             Self::Tmp => "tmp".into(),
             Self::AllPods => "pods".into(),
@@ -169,7 +176,7 @@ impl Dirs {
     /// # Errors
     ///
     /// The path is no directory, belongs to somebody else, or others may write
-    /// to it; the disk's refusals.
+    /// to it; its format is another one; the disk's refusals.
     pub fn open(path: &Path) -> Result<Self> {
         let mut dirs = Self::look(path)?;
         if dirs.root.is_none() {
@@ -180,6 +187,8 @@ impl Dirs {
                 .context(|| cannot_use(path))?;
             dirs = Self::look(path)?;
         }
+        // Before anything that it is the version of.
+        version::write(dirs.root()?, path)?;
         for part in Part::ALL {
             let there = rustix::fs::accessat(
                 dirs.root()?,
@@ -199,7 +208,7 @@ impl Dirs {
     /// # Errors
     ///
     /// The path is no directory, belongs to somebody else, or others may write
-    /// to it.
+    /// to it; its format is another one.
     pub fn look(path: &Path) -> Result<Self> {
         let what = || cannot_use(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -228,6 +237,7 @@ impl Dirs {
                     .hint(format!("`chmod go-w {}`, if nobody did", path.display())),
             );
         }
+        version::check(root.as_fd(), path)?;
         Ok(Self {
             path: path.to_owned(),
             root: Some(root),
@@ -278,19 +288,9 @@ impl Dirs {
         .context(|| cannot_use(&self.path.join(path)))
     }
 
-    /// Opens the directory of images.
-    pub fn images(&self) -> Result<OwnedFd> {
-        self.make(Part::Images)
-    }
-
     /// Opens the directory of indexes.
     pub fn names(&self) -> Result<OwnedFd> {
         self.make(Part::Names)
-    }
-
-    /// Opens the directory of trees that were rendered of several images.
-    pub fn trees(&self) -> Result<OwnedFd> {
-        self.make(Part::Trees)
     }
 
     /// Opens the directory for what is unfinished.

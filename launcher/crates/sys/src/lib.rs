@@ -15,3 +15,4 @@ pub mod secure;
 pub mod signal_names;
 pub mod signals;
 pub mod timezone;
+mod version;

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cmd::{last_of, print};
-use appc::digest::ImageId;
+use image::digest::Digest;
 use error::Result;
-use image::store::gc::{self, Collect, Kept};
+use image::store::gc::Collect;
 use image::store::images::Store;
 use pod::state::gc_roots;
 use sys::dirs::Dirs;
@@ -27,13 +27,7 @@ pub(super) fn run(
         needs: &|| gc_roots::read(dirs),
     };
     let done = if dry { "would remove" } else { "removed" };
-    collect.run(&mut |kind, name| {
-        let line = match kind {
-            Kept::Image => format!("{done} {name}\n"),
-            Kept::Tree => format!("{done} tree {name}\n"),
-        };
-        print(out, &line)
-    })
+    collect.run(&mut |name| print(out, &format!("{done} {name}\n")))
 }
 
 /// Removes images by name. All are looked up before one is removed, and one
@@ -41,14 +35,21 @@ pub(super) fn run(
 pub(super) fn remove(
     dirs: &Dirs,
     store: &Store<'_>,
-    mut ids: Vec<ImageId>,
+    mut ids: Vec<Digest>,
     out: &mut dyn Write,
 ) -> Result<()> {
     ids.sort();
     ids.dedup();
+    let collect = Collect {
+        dirs,
+        store,
+        grace: Duration::ZERO,
+        dry: false,
+        needs: &|| gc_roots::read(dirs),
+    };
     let mut failures = Vec::new();
     for id in ids {
-        match gc::remove(dirs, store, &id, &|| gc_roots::read(dirs)) {
+        match collect.remove(&id) {
             Ok(()) => print(out, &format!("removed {id}\n"))?,
             Err(error) => failures.push(error),
         }

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use crate::cmd::table::{Format, age, columns, size};
 use crate::cmd::{complain, print};
-use appc::digest::ImageId;
 use appc::json::{Object, Value};
 use appc::types::spell_time;
 use error::{Error, Result};
+use image::digest::Digest;
 use image::store::images::Store;
 
 /// What is to be listed, and how.
@@ -112,7 +112,7 @@ pub(super) fn run(store: &Store<'_>, listing: &Listing, out: &mut dyn Write) -> 
 
 /// An image, as it is listed.
 struct Row {
-    id: ImageId,
+    id: Digest,
     name: String,
     version: Option<String>,
     size: u64,
@@ -139,8 +139,8 @@ fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
     Ok((rows, bad))
 }
 
-fn row(store: &Store<'_>, id: ImageId) -> Result<Option<Row>> {
-    let Some(image) = store.image(&id)? else {
+fn row(store: &Store<'_>, id: Digest) -> Result<Option<Row>> {
+    let Some(image) = store.aci(&id)? else {
         return match store.contains(&id)? {
             true => Err(Error::invalid(format!(
                 "image `{}` has lost its manifest",

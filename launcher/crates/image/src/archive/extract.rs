@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::archive::file_writer::{Attributes, CANNOT_WRITE, Fill, times};
-use crate::format::aci::{Entry, EntryKind};
+use crate::archive::walk::{Entry, EntryKind};
 use error::{Context as _, Error, Kind, Result};
 use sys::root_fd;
 

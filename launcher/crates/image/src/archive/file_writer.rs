@@ -22,7 +22,7 @@ use rustix::fs::{Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use crate::archive::tar_reader::Chunk;
-use crate::format::aci::Entry;
+use crate::archive::walk::Entry;
 use error::{Context as _, Error, Kind, Result};
 
 /// How many files are handed over together: enough that waking the thread

@@ -12,4 +12,5 @@ pub mod stream;
 pub(crate) mod tar_header;
 pub(crate) mod tar_reader;
 pub(crate) mod tar_split;
+pub mod walk;
 pub(crate) mod writeback;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use crate::archive::decompress::decompress;
-use appc::digest::{Hasher, ImageId};
+use crate::digest::{Algorithm, Digest, Hasher};
 use error::{Context as _, Result};
 
 /// Size of a piece that is passed on, in bytes.
@@ -28,24 +28,26 @@ const FREE: u64 = 256 << 20;
 type Piece = io::Result<Arc<Vec<u8>>>;
 
 /// Reads `input` to its end through `read`, and returns what that returns
-/// together with the image ID: the hash of every byte of the tar.
+/// together with the digest of every byte of the tar.
 ///
 /// # Errors
 ///
 /// What `read` says; what is wrong with the compression.
 pub fn through<T>(
     input: impl Read + Send + 'static,
+    algorithm: Algorithm,
     read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
-) -> Result<(T, ImageId)> {
+) -> Result<(T, Digest)> {
     let (to_reader, pieces) = sync_channel::<Piece>(WAITING);
     let (to_hasher, hashed) = sync_channel::<Arc<Vec<u8>>>(WAITING);
     let inflating = thread::Builder::new()
         .name("inflate".to_owned())
         .spawn(move || inflate(input, &to_reader, &to_hasher))
         .context(|| "cannot start a thread")?;
+    let hasher = Hasher::new(algorithm);
     let hashing = thread::Builder::new()
         .name("hash".to_owned())
-        .spawn(move || hash(&hashed))
+        .spawn(move || hash(hasher, &hashed))
         .context(|| "cannot start a thread")?;
     let mut reader = Pieces {
         pieces,
@@ -156,8 +158,7 @@ fn too_large() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn hash(pieces: &Receiver<Arc<Vec<u8>>>) -> ImageId {
-    let mut hasher = Hasher::new();
+fn hash(mut hasher: Hasher, pieces: &Receiver<Arc<Vec<u8>>>) -> Digest {
     for piece in pieces {
         hasher.update(&piece);
     }

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::archive::tar_reader::BLOCK;
-use crate::format::aci::EntryKind;
+use crate::archive::walk::EntryKind;
 
 /// What an entry is called and like, besides its kind.
 pub struct Attributes {

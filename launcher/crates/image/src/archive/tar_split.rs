@@ -28,7 +28,7 @@ use rustix::io::Errno;
 
 use crate::archive::deflate::Gzip;
 use crate::archive::gzip::Gunzip;
-use crate::archive::tar_reader::Piece;
+use crate::archive::holes::Piece;
 use sys::root_fd;
 
 /// Where a frame is recorded while its archive is read.
@@ -287,7 +287,8 @@ mod tests {
 
     use super::*;
     use crate::archive::extract::Extract;
-    use crate::format::aci::{Limits, walk};
+    use crate::archive::walk::{Entry, Limits};
+    use crate::format::aci::walk;
 
     fn archive() -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
@@ -338,7 +339,7 @@ mod tests {
         let mut extract = Extract::new(root.as_fd()).unwrap();
         let (file, frame) = frame();
         let recorder = Recorder::new(file).unwrap();
-        let mut visit = |entry: crate::format::aci::Entry<'_, '_>| extract.entry(entry);
+        let mut visit = |entry: Entry<'_, '_>| extract.entry(entry);
         walk(
             &mut tar.as_slice(),
             &Limits::default(),

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::digest;
 use crate::fetch::http::{Download, Part, Refusal, Validators};
 use crate::fetch::http_cache;
 use crate::fetch::pieces::{PIECE, Pieces, Writer};
@@ -75,7 +76,7 @@ struct Found {
 impl<'a> Begun<'a> {
     /// Looks for it. What cannot be read is not there.
     pub(crate) fn look(dirs: &'a Dirs, url: &str) -> Self {
-        let name = http_cache::hash(url);
+        let name = digest::file_name(url);
         let path = Path::new(DIRECTORY).join(&name);
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let file = dirs.root().map_err(io::Error::other);

@@ -16,6 +16,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::fetch::begun::Begun;
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
@@ -23,11 +24,12 @@ use crate::fetch::http::{self, Answer, Have, Options as WebOptions, Refusal, Web
 use crate::fetch::http_cache::{self, Remembered};
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
-use crate::store::images::{Store, WAIVE};
+use crate::format::aci;
+use crate::format::import::WAIVE;
+use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
-use crate::trust::verify::{self, Dependent, Grounds, Incoming, Operator, Voucher};
-use appc::digest::ImageId;
+use crate::trust::verify::{Dependent, Grounds, Incoming, Operator, Voucher};
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use appc::reference::{Name, Reference};
@@ -73,7 +75,7 @@ struct Wanted<'w> {
     /// How long it must be.
     size: Option<u64>,
     /// Its ID, and the image that needs it.
-    dependent: Option<(ImageId, &'w str)>,
+    dependent: Option<(Digest, &'w str)>,
 }
 
 impl Wanted<'_> {
@@ -138,7 +140,7 @@ impl<'a> Fetch<'a> {
     /// # Errors
     ///
     /// It is nowhere; it is not what was asked for; nobody vouches for it.
-    pub fn image(&self, reference: &Reference) -> Result<ImageId> {
+    pub fn image(&self, reference: &Reference) -> Result<Digest> {
         match reference {
             Reference::Path(path) => {
                 let name = path.display().to_string();
@@ -162,7 +164,7 @@ impl<'a> Fetch<'a> {
     /// # Errors
     ///
     /// As for [`Self::image`], of any of them.
-    pub fn dependencies(&self, top: &ImageId) -> Result<()> {
+    pub fn dependencies(&self, top: &Digest) -> Result<()> {
         let mut waiting = vec![*top];
         let mut seen = BTreeSet::new();
         while let Some(id) = waiting.pop() {
@@ -176,7 +178,7 @@ impl<'a> Fetch<'a> {
                     top.short()
                 )));
             }
-            let Some(image) = self.store.image(&id)? else {
+            let Some(image) = self.store.aci(&id)? else {
                 return Err(Error::invalid(format!("image `{id}` was removed")));
             };
             for dependency in &image.manifest().dependencies {
@@ -186,23 +188,24 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    fn dependency(&self, dependency: &Dependency, by: &ImageManifest) -> Result<ImageId> {
+    fn dependency(&self, dependency: &Dependency, by: &ImageManifest) -> Result<Digest> {
         let name = Name {
             name: dependency.image_name.clone(),
             labels: dependency.labels.clone(),
         };
         let by = by.name.as_str();
+        let needed = dependency.image_id.map(Digest::from);
         let wanted = Wanted {
             name: Some(&name),
             size: dependency.size.filter(|size| *size > 0),
-            dependent: dependency.image_id.map(|id| (id, by)),
+            dependent: needed.map(|id| (id, by)),
         };
-        if let Some(id) = dependency.image_id
-            && self.store.image(&id)?.is_some()
+        if let Some(id) = needed
+            && self.store.contains(&id)?
         {
             return Ok(id);
         }
-        if dependency.image_id.is_none()
+        if needed.is_none()
             && self.policy != PullPolicy::Update
             && let Some(id) = self.stored(&name)?
         {
@@ -214,7 +217,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Goes through all the places where a name can be.
-    fn named(&self, name: &Name, wanted: &Wanted<'_>) -> Result<ImageId> {
+    fn named(&self, name: &Name, wanted: &Wanted<'_>) -> Result<Digest> {
         let mut attempts = Attempts::default();
         let by_name = wanted.dependent.is_none();
         if by_name
@@ -279,7 +282,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Returns the stored image of a name.
-    fn stored(&self, name: &Name) -> Result<Option<ImageId>> {
+    fn stored(&self, name: &Name) -> Result<Option<Digest>> {
         self.store.find(&name.name, &name.labels)
     }
 
@@ -310,7 +313,7 @@ impl<'a> Fetch<'a> {
         endpoint: &Endpoint,
         wanted: &Wanted<'_>,
         attempts: &mut Attempts,
-    ) -> Result<Option<ImageId>> {
+    ) -> Result<Option<Digest>> {
         let address = &endpoint.image;
         self.talk.say(&format!("Resolved: {name} -> {address}"));
         match self.download(address, &endpoint.signature, wanted)? {
@@ -325,7 +328,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn url(&self, url: &str) -> Result<ImageId> {
+    fn url(&self, url: &str) -> Result<Digest> {
         let signature = signature_of(url);
         match self.download(url, &signature, &Wanted::ANY)? {
             Ok(id) => Ok(id),
@@ -343,7 +346,7 @@ impl<'a> Fetch<'a> {
         url: &str,
         signature: &str,
         wanted: &Wanted<'_>,
-    ) -> Result<std::result::Result<ImageId, Refusal>> {
+    ) -> Result<std::result::Result<Digest, Refusal>> {
         let mut remembered = Remembered::lock(self.dirs, url)?;
         let (copy, unchecked) = match remembered.read()? {
             Some(copy) if self.suffices(&copy.id, wanted)? => (Some(copy), false),
@@ -423,11 +426,11 @@ impl<'a> Fetch<'a> {
     }
 
     /// Tells whether what was fetched before would be taken if it came now.
-    fn suffices(&self, id: &ImageId, wanted: &Wanted<'_>) -> Result<bool> {
-        let Some(image) = self.store.image(id)? else {
+    fn suffices(&self, id: &Digest, wanted: &Wanted<'_>) -> Result<bool> {
+        let Some(image) = self.store.aci(id)? else {
             return Ok(false);
         };
-        let is_wanted = |name| verify::check(name, image.manifest()).is_ok();
+        let is_wanted = |name| aci::check(name, image.manifest()).is_ok();
         Ok(wanted.name.is_none_or(is_wanted)
             && match wanted.dependent {
                 Some((needed, _)) => needed == *id,
@@ -548,7 +551,7 @@ impl Voucher for Signed {
         self.check.update(bytes);
     }
 
-    fn speak(self: Box<Self>, _: &ImageId, manifest: &ImageManifest) -> Result<String> {
+    fn speak(self: Box<Self>, _: &Digest, manifest: &ImageManifest) -> Result<String> {
         let talk = self.talk;
         let warn = &mut |error: &Error| talk.warn(error);
         let signer = self.keyring.verify(self.check, &manifest.name, warn)?;

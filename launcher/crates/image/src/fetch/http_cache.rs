@@ -14,8 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
+use crate::digest::{self, Digest};
 use crate::fetch::http::{Freshness, Validators};
-use appc::digest::{Hasher, ImageId};
 use appc::json::{self, Object, Value};
 use error::{Context as _, Result};
 use sys::dirs::Dirs;
@@ -33,7 +33,7 @@ pub(crate) struct Remembered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Copy {
     /// The image that was there.
-    pub(crate) id: ImageId,
+    pub(crate) id: Digest,
     /// By which the server recognises it.
     pub(crate) validators: Validators,
     /// Until when the server need not be asked, in seconds since 1970.
@@ -46,7 +46,7 @@ impl Remembered {
     /// Opens what is known of an address, and waits until nobody else fetches it.
     pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
         let what = || format!("cannot look up what was fetched from `{url}`");
-        let name = format!("url-{}", hash(url));
+        let name = format!("url-{}", digest::file_name(url));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(dirs.names()?, &name, flags, mode).context(what)?;
@@ -70,7 +70,7 @@ impl Remembered {
     /// Remembers what was fetched now.
     pub(crate) fn write(
         &mut self,
-        id: &ImageId,
+        id: &Digest,
         validators: &Validators,
         fresh: Freshness,
     ) -> Result<()> {
@@ -91,14 +91,6 @@ impl Remembered {
             .and_then(|()| self.file.write_all(text(&copy, &self.url).as_bytes()))
             .context(|| format!("cannot remember what was fetched from `{}`", self.url))
     }
-}
-
-/// Returns what stands for an address in the name of a file.
-pub(crate) fn hash(url: &str) -> String {
-    let mut hasher = Hasher::new();
-    hasher.update(url.as_bytes());
-    let hash = hasher.finish().short();
-    hash.trim_start_matches("sha512-").to_owned()
 }
 
 /// Returns the time, in seconds since 1970.
@@ -131,7 +123,7 @@ fn understand(text: &[u8], url: &str) -> Option<Copy> {
         return None;
     }
     Some(Copy {
-        id: ImageId::parse(&value.text("id")?).ok()?,
+        id: Digest::parse(&value.text("id")?).ok()?,
         validators: Validators {
             etag: value.text("etag"),
             last_modified: value.text("lastModified"),
@@ -148,7 +140,7 @@ mod tests {
 
     fn copy() -> Copy {
         Copy {
-            id: Hasher::new().finish(),
+            id: Digest::sha512([7; 64]),
             validators: Validators {
                 etag: Some("\"a\"".to_owned()),
                 last_modified: None,

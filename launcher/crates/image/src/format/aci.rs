@@ -1,108 +1,44 @@
-//! Walks an image archive: a tar with exactly a `manifest` and a `rootfs`.
-//!
-//! Every path it gives out has been taken apart and put together again:
-//! relative, of plain components, and inside the root file system. No two
-//! entries have the same one.
+//! What is known of App Container Images: an archive with exactly a `manifest`
+//! and a `rootfs`, whose ID is the SHA-512 of its uncompressed tar.
 //!
 //! Source: the App Container specification, "Image Layout" and "Image Archives".
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
-use std::hash::{BuildHasher as _, RandomState};
+use std::ffi::OsStr;
 use std::io::BufRead;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use crate::archive::tar_reader::{self, Chunk, Member, MemberKind, Members};
 use crate::archive::tar_split::Recorder;
-use error::{Context as _, Error, Result};
+use crate::archive::walk::{self, Entry, Limits, Place};
+use crate::digest::{Algorithm, Digest};
+use appc::digest::ImageId;
+use appc::manifest::ImageManifest;
+use appc::reference::Name;
+use error::{Error, Result};
 
-/// How much an archive may hold. Reaching a bound is an error that names it.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of all files together, holes included.
-    pub bytes: u64,
-    /// Files, directories, links.
-    pub entries: u64,
-    /// Directories in one another.
-    pub depth: usize,
-    /// Bytes of a path.
-    pub path: usize,
-    /// Bytes of a name in a path: what Linux allows.
-    pub name: usize,
-    /// Bytes of the manifest.
-    pub manifest: u64,
-}
+/// What the store calls this format.
+pub const FORMAT: &str = "aci";
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bytes: 64 << 30,
-            entries: 2_000_000,
-            depth: 256,
-            path: 4000,
-            name: 255,
-            manifest: 4 << 20,
-        }
+/// The hash function of image IDs.
+pub const ALGORITHM: Algorithm = Algorithm::Sha512;
+
+impl From<ImageId> for Digest {
+    fn from(id: ImageId) -> Self {
+        Self::sha512(*id.as_bytes())
     }
 }
 
-/// A file, directory or link of the root file system.
-pub struct Entry<'e, 'm> {
-    /// Its path below `rootfs`; empty for `rootfs` itself.
-    pub path: PathBuf,
-    /// What it is.
-    pub kind: EntryKind,
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Permission bits.
-    pub mode: u32,
-    /// Last modification, in seconds since 1970 and nanoseconds.
-    pub mtime: (i64, u32),
-    /// Extended attributes.
-    pub attributes: BTreeMap<OsString, Vec<u8>>,
-    /// Size of a file, in bytes, holes included.
-    pub size: u64,
-    /// Where its content is read from.
-    members: &'e mut Members<'m>,
+/// Returns an image's ID as manifests have it.
+///
+/// # Errors
+///
+/// It is the digest of an image of another format.
+pub fn image_id(digest: &Digest) -> Result<ImageId> {
+    ImageId::parse(&digest.to_string())
 }
 
-impl Entry<'_, '_> {
-    /// Returns the next part of a file's content, or `None` at its end.
-    pub fn content(&mut self) -> Result<Option<Chunk<'_>>> {
-        self.members.content().map_err(tar_reader::unreadable)
-    }
-
-    /// Reads a file's whole content.
-    pub(crate) fn whole_content(&mut self) -> Result<Vec<u8>> {
-        let content = self.members.whole_content(self.size);
-        content.map_err(tar_reader::unreadable)
-    }
-}
-
-/// What an entry is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link, and where it leads, uninterpreted.
-    Symlink(PathBuf),
-    /// Another name of the file with this path below `rootfs`.
-    HardLink(PathBuf),
-    /// A character device: major and minor number.
-    Character(u32, u32),
-    /// A block device: major and minor number.
-    Block(u32, u32),
-    /// A named pipe.
-    Fifo,
-}
-
-/// Reads a whole archive, lets `recorder` see its bytes, calls `visit` for each entry of its root file
-/// system, and returns its manifest, byte for byte.
+/// Reads a whole archive, lets `recorder` see its bytes, calls `visit` for each
+/// entry of its root file system, and returns its manifest, byte for byte.
 ///
 /// # Errors
 ///
@@ -113,84 +49,18 @@ pub fn walk(
     recorder: Option<&Recorder>,
     visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let mut members = Members::new(input, recorder);
-    let mut seen = Seen::default();
-    let mut rootfs = false;
-    let mut manifest = None;
-    let mut bytes = 0_u64;
-    while let Some(mut member) = members.next()? {
-        let name = std::mem::take(&mut member.name);
-        let fault = |what: String| Error::invalid(format!("{} {what}", shown(&name)));
-        let path = clean(&name, limits).map_err(fault)?;
-        if !path.as_os_str().is_empty() {
-            seen.add(&path).map_err(fault)?;
-        }
-        if seen.count() > limits.entries {
-            return Err(too_many("entries", limits.entries));
-        }
-        bytes = bytes.saturating_add(member.size);
-        if bytes > limits.bytes {
-            return Err(too_many("bytes of content", limits.bytes));
-        }
-        match place(&path).map_err(fault)? {
-            Place::Top if member.kind == MemberKind::Directory => {}
-            Place::Top => return Err(fault("has no name, and is no directory".to_owned())),
-            Place::Manifest => manifest = Some(read_manifest(&mut members, &member, limits)?),
-            Place::Rootfs(path) => {
-                let what = || format!("cannot unpack {}", shown(&name));
-                rootfs |= path.as_os_str().is_empty();
-                let path = path.to_owned();
-                let entry = understand(member, path, limits, &mut members).context(what)?;
-                visit(entry).context(what)?;
-            }
-        }
-    }
-    if !rootfs {
+    let walked = walk::walk(input, limits, place, recorder, visit)?;
+    if !walked.rootfs {
         return Err(Error::invalid("it has no directory `rootfs`"));
     }
+    let manifest = walked.document;
     manifest.ok_or_else(|| Error::invalid("it has no `manifest`"))
 }
 
-/// Returns what messages call an entry.
-fn shown(name: &[u8]) -> String {
-    format!("entry `{}`", String::from_utf8_lossy(name).escape_debug())
-}
-
-/// The paths that there were, as hashes: of two million paths no archive shall
-/// fill the memory. Nobody can make two of them collide on purpose, since the
-/// hash has a random key; if they do by chance, the archive is refused. A tree
-/// grows little by little, a table by doubling, and while it does it is there twice.
-#[derive(Default)]
-pub(crate) struct Seen {
-    key: RandomState,
-    hashes: BTreeSet<u64>,
-}
-
-impl Seen {
-    fn add(&mut self, path: &Path) -> std::result::Result<(), String> {
-        match self.hashes.insert(self.key.hash_one(path.as_os_str())) {
-            true => Ok(()),
-            false => Err("stands twice".to_owned()),
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.hashes.len() as u64
-    }
-}
-
-/// Where in the layout an entry belongs.
-enum Place<'a> {
-    Top,
-    Manifest,
-    Rootfs(&'a Path),
-}
-
-/// Finds the place of a path that is clean: equal paths have equal bytes.
 fn place(path: &Path) -> std::result::Result<Place<'_>, String> {
     let below = match path.as_os_str().as_bytes() {
         b"" => return Ok(Place::Top),
-        b"manifest" => return Ok(Place::Manifest),
+        b"manifest" => return Ok(Place::Document),
         b"rootfs" => Some(b"".as_slice()),
         path => path.strip_prefix(b"rootfs/"),
     };
@@ -199,122 +69,26 @@ fn place(path: &Path) -> std::result::Result<Place<'_>, String> {
         .ok_or_else(|| "is neither `manifest` nor below `rootfs`".to_owned())
 }
 
-/// Takes a path apart and puts it together of plain names.
-pub(crate) fn clean(name: &[u8], limits: &Limits) -> std::result::Result<PathBuf, String> {
-    if name.len() > limits.path {
-        return Err(format!("has a path longer than {} bytes", limits.path));
+/// Checks that an image is the one that was asked for.
+pub(crate) fn check(asked: &Name, manifest: &ImageManifest) -> Result<()> {
+    if manifest.name != asked.name {
+        return Err(Error::invalid(format!(
+            "its manifest says that it is `{}`",
+            manifest.name
+        )));
     }
-    if name.contains(&0) {
-        return Err("has a NUL byte in its path".to_owned());
-    }
-    let mut clean = PathBuf::with_capacity(name.len());
-    let mut depth = 0;
-    for component in Path::new(OsStr::from_bytes(name)).components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(name) if name.len() > limits.name => {
-                return Err(format!("has a name longer than {} bytes", limits.name));
-            }
-            Component::Normal(name) => {
-                clean.push(name);
-                depth += 1;
-            }
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err("leads out of the image".to_owned());
-            }
-        }
-    }
-    if depth > limits.depth {
-        return Err(format!("is deeper than {} directories", limits.depth));
-    }
-    Ok(clean)
-}
-
-fn read_manifest(members: &mut Members<'_>, member: &Member, limits: &Limits) -> Result<Vec<u8>> {
-    if member.kind != MemberKind::File {
-        return Err(Error::invalid("its `manifest` is no regular file"));
-    }
-    if member.size > limits.manifest {
-        return Err(too_many("bytes of manifest", limits.manifest));
-    }
-    let manifest = members.whole_content(limits.manifest);
-    manifest.map_err(tar_reader::unreadable)
-}
-
-/// Checks what a member says of itself.
-fn understand<'e, 'm>(
-    member: Member,
-    path: PathBuf,
-    limits: &Limits,
-    members: &'e mut Members<'m>,
-) -> Result<Entry<'e, 'm>> {
-    let kind = kind(&member, limits)?;
-    if path.as_os_str().is_empty() && kind != EntryKind::Directory {
-        return Err(Error::invalid("`rootfs` is no directory"));
-    }
-    if kind == EntryKind::File {
-        members.keep(&path);
-    }
-    Ok(Entry {
-        path,
-        kind,
-        uid: id(member.uid)?,
-        gid: id(member.gid)?,
-        mode: u32::try_from(member.mode & 0o7777).unwrap_or(0),
-        mtime: member.mtime,
-        attributes: member.pax.attributes,
-        size: member.size,
-        members,
-    })
-}
-
-fn kind(member: &Member, limits: &Limits) -> Result<EntryKind> {
-    let device = || -> Result<(u32, u32)> {
-        let number = |number| {
-            u32::try_from(number).map_err(|_| Error::invalid("its device number is out of range"))
-        };
-        Ok((number(member.device.0)?, number(member.device.1)?))
+    let Some(label) = manifest.labels.lacks(&asked.labels) else {
+        return Ok(());
     };
-    let link = || match member.link.as_slice() {
-        [] => Err(Error::invalid("the link leads nowhere")),
-        link if link.contains(&0) => Err(Error::invalid("the link has a NUL byte")),
-        link if link.len() > limits.path => Err(Error::invalid(format!(
-            "the link is longer than {} bytes",
-            limits.path
-        ))),
-        link => Ok(OsString::from_vec(link.to_vec())),
+    let name = &label.name;
+    let says = match manifest.labels.get(name.as_str()) {
+        Some(value) => format!("its manifest says that label `{name}` is `{value}`"),
+        None => format!("its manifest has no label `{name}`"),
     };
-    Ok(match member.kind {
-        MemberKind::File => EntryKind::File,
-        MemberKind::Directory => EntryKind::Directory,
-        MemberKind::Symlink => EntryKind::Symlink(link()?.into()),
-        MemberKind::HardLink => {
-            let target = clean(link()?.as_bytes(), limits);
-            match target.as_deref().map(place) {
-                Ok(Ok(Place::Rootfs(path))) if !path.as_os_str().is_empty() => {
-                    EntryKind::HardLink(path.to_owned())
-                }
-                _ => return Err(Error::invalid("the hard link leads out of the image")),
-            }
-        }
-        MemberKind::Character => {
-            device().map(|(major, minor)| EntryKind::Character(major, minor))?
-        }
-        MemberKind::Block => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
-        MemberKind::Fifo => EntryKind::Fifo,
-    })
-}
-
-/// Ids are 32 bits wide; the highest means "none" to the kernel.
-fn id(number: i64) -> Result<u32> {
-    u32::try_from(number)
-        .ok()
-        .filter(|&id| id != u32::MAX)
-        .ok_or_else(|| Error::invalid(format!("{number} cannot be the id of a user or group")))
-}
-
-pub(crate) fn too_many(what: &str, limit: u64) -> Error {
-    Error::invalid(format!("it has more than {limit} {what}"))
+    Err(Error::invalid(format!(
+        "{says}, but `{}` was asked for",
+        label.value
+    )))
 }
 
 #[cfg(test)]

@@ -6,16 +6,17 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use crate::archive::stream;
-use crate::format::aci::{Entry, EntryKind, Limits, walk};
+use crate::archive::walk::{Entry, EntryKind, Limits};
+use crate::digest::Digest;
+use crate::format::aci;
 use crate::store::rootfs::{Rootfs, Status};
-use appc::digest::ImageId;
 use appc::manifest::{Checked, ImageManifest};
 use error::{Context as _, Result};
 
 /// What an archive is.
 pub struct Survey {
     /// The hash of its tar.
-    pub id: ImageId,
+    pub id: Digest,
     /// Its manifest, and what is odd about it.
     pub manifest: Checked<ImageManifest>,
     /// Its files, as far as they were remembered.
@@ -42,8 +43,8 @@ pub fn check(file: File) -> Result<Checked<ImageManifest>> {
 
 fn read(file: File) -> Result<Survey> {
     let mut index = Index::default();
-    let (manifest, id) = stream::through(file, |tar| {
-        let manifest = walk(tar, &Limits::default(), None, &mut |entry| index.add(entry))?;
+    let (manifest, id) = stream::through(file, aci::ALGORITHM, |tar| {
+        let manifest = aci::walk(tar, &Limits::default(), None, &mut |entry| index.add(entry))?;
         ImageManifest::parse(&manifest)
     })?;
     Ok(Survey {

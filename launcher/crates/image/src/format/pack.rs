@@ -13,17 +13,18 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::archive::deflate::Gzip;
-use crate::archive::holes;
+use crate::archive::holes::{self, Piece};
 use crate::archive::tar_header::{self, Extent, ROOTFS};
-use crate::archive::tar_reader::{BLOCK, EXTENDED, Piece};
-use crate::format::aci::{Limits, clean, too_many};
-use appc::digest::{Hasher, ImageId};
+use crate::archive::tar_reader::{BLOCK, EXTENDED};
+use crate::archive::walk::{Limits, clean, too_many};
+use crate::digest::{Digest, Hasher};
+use crate::format::aci;
 use error::quote::escaped;
 use error::{Context as _, Error, Result};
 
 pub use crate::archive::file_writer::is_kept;
 pub use crate::archive::tar_header::Attributes;
-pub use crate::format::aci::EntryKind;
+pub use crate::archive::walk::EntryKind;
 
 /// An archive in the making.
 pub struct Pack<'a> {
@@ -45,7 +46,7 @@ impl<'a> Pack<'a> {
         let mut pack = Self {
             packed: Gzip::new(out).context(|| cannot)?,
             cannot,
-            hasher: Hasher::new(),
+            hasher: Hasher::new(aci::ALGORITHM),
             limits: Limits::default(),
             // The manifest is one of them.
             entries: 1,
@@ -126,7 +127,7 @@ impl<'a> Pack<'a> {
     }
 
     /// Ends the archive, and returns the ID of the image.
-    pub fn finish(mut self) -> Result<ImageId> {
+    pub fn finish(mut self) -> Result<Digest> {
         self.write(&[0; 2 * BLOCK])?;
         self.packed.finish().context(|| self.cannot)?;
         Ok(self.hasher.finish())

@@ -39,7 +39,7 @@ fn empty() -> File {
 }
 
 /// Packs what `add` adds; gives the tar, and the ID that was computed.
-fn packed(add: impl FnOnce(&mut Pack<'_>) -> Result<()>) -> Result<(Vec<u8>, ImageId)> {
+fn packed(add: impl FnOnce(&mut Pack<'_>) -> Result<()>) -> Result<(Vec<u8>, Digest)> {
     let mut out = Vec::new();
     let mut pack = Pack::new(&mut out, "cannot write", b"the manifest")?;
     pack.entry(Path::new(""), &EntryKind::Directory, &attributes())?;
@@ -228,7 +228,7 @@ fn every_kind_of_entry_is_read_back_as_it_was() {
     })
     .unwrap();
     assert_eq!(read(&tar), expected);
-    let mut hasher = Hasher::new();
+    let mut hasher = Hasher::new(aci::ALGORITHM);
     hasher.update(&tar);
     assert_eq!(id, hasher.finish());
 }

@@ -1,46 +1,33 @@
-//! Removes what nobody has used for a while: images, trees that were rendered
-//! of several, beginnings of downloads. Safe beside everything else that runs.
+//! Removes what nobody has used for a while: images, layers that no image has,
+//! beginnings of downloads. Safe beside everything else that runs.
 //!
-//! Nobody uses an image or a tree if nobody holds its directory (see `lease`)
-//! and no pod names it. A command that starts a pod holds what the pod needs
-//! until the pod's directory names it, so whoever gets an exclusive lock first
-//! and looks at the pods then has seen all.
+//! Nobody uses an image or a layer if nobody has a lease on it (see `lease`),
+//! and no pod names it. A command that starts a pod has leases on what the pod
+//! needs until the pod's directory names it, and one that stores an image has
+//! leases on its layers until the image names them. So whoever gets an exclusive
+//! lock first and looks at the pods and images then has seen all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::fetch::begun;
 use crate::store::images::Store;
-use crate::store::lease;
 use crate::store::names;
+use crate::store::objects::Objects;
+use crate::store::record::now;
 use crate::store::staging;
-use appc::digest::ImageId;
-use appc::types::Uuid;
-use error::{Context as _, Error, Result};
-use sys::dirs::{Dirs, Part};
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::Dirs;
 
-/// What pods need, and one pod that needs it.
-#[derive(Debug, Default)]
-pub struct Needs {
-    /// Names of images and of rendered trees, as their directories have them.
-    pub named: BTreeMap<String, Uuid>,
-}
-
-/// What is kept in directories of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// An image.
-    Image,
-    /// A tree rendered of several images.
-    Tree,
-}
+/// What pods need: the hexadecimal digits of a digest, and one pod that names it.
+pub type Needs = BTreeMap<String, String>;
 
 /// What is to be removed.
 pub struct Collect<'a> {
     /// The directories.
     pub dirs: &'a Dirs,
-    /// The images.
+    /// The images and layers.
     pub store: &'a Store<'a>,
     /// How long nobody must have used it.
     pub grace: Duration,
@@ -54,128 +41,228 @@ pub struct Collect<'a> {
 const BATCH: usize = 64;
 
 impl Collect<'_> {
-    /// Removes it, and tells `report` of everything that is gone.
+    /// Removes it, and tells `report` of every image that is gone.
     ///
     /// # Errors
     ///
     /// What the disk refuses first. What else can be removed is.
-    pub fn run(&self, report: &mut dyn FnMut(Kept, &str) -> Result<()>) -> Result<()> {
+    pub fn run(&self, report: &mut dyn FnMut(&Digest) -> Result<()>) -> Result<()> {
         let mut done = Ok(());
         if !self.dry {
             // First, for the room that it takes.
             done = staging::clear(self.dirs);
         }
-        for (kind, part) in [(Kept::Tree, Part::Trees), (Kept::Image, Part::Images)] {
-            if let Some(parent) = self.dirs.find(part)? {
-                done = done.and(self.collect(kind, &parent, report));
-            }
-        }
+        let (images, layers) = (&self.store.images, &self.store.layers);
+        let needed = || Ok((self.needs)()?.into_keys().collect());
+        let before = |id: &Digest| self.expire(&self.layers_of(id)?);
+        done = done.and(self.collect(images, &images.ids()?, &needed, &before, report));
         if self.dry {
             return done;
         }
+        done = done.and(self.collect_layers(&layers.ids()?));
         if let Ok(root) = self.dirs.root() {
             done = done.and(begun::clear(root, self.grace));
         }
-        done.and(names::prune(self.dirs, &|id| self.store.contains(id)))
+        done.and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
+    /// Removes an image, unless somebody uses it, and those of its layers that
+    /// nobody else uses.
+    ///
+    /// # Errors
+    ///
+    /// Somebody does; the disk's refusals.
+    pub fn remove(&self, id: &Digest) -> Result<()> {
+        let images = &self.store.images;
+        let what = || format!("cannot remove image `{}`", id.short());
+        let Some(claim) = images.claim(id)? else {
+            let fault = match images.contains(id)? {
+                true => format!("{}: a command uses it", what()),
+                false => format!("image `{}` was removed", id.short()),
+            };
+            return Err(Error::invalid(fault));
+        };
+        if let Some(pod) = (self.needs)()?.get(&id.hex()) {
+            return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
+                .hint("`launcher image gc` removes it when no pod does any more"));
+        }
+        let layers = self.layers_of(id)?;
+        self.expire(&layers)?;
+        images.hide(id).context(what)?;
+        drop(claim);
+        images.discard(id).context(what)?;
+        self.collect_layers(&layers)
+            .and(names::prune(self.dirs, &|id| images.contains(id)))
+    }
+
+    /// Removes what is old and not used, after `before`, and tells `gone` of it.
     fn collect(
         &self,
-        kind: Kept,
-        parent: &OwnedFd,
-        report: &mut dyn FnMut(Kept, &str) -> Result<()>,
+        objects: &Objects<'_>,
+        ids: &[Digest],
+        used: &dyn Fn() -> Result<BTreeSet<String>>,
+        before: &dyn Fn(&Digest) -> Result<()>,
+        gone: &mut dyn FnMut(&Digest) -> Result<()>,
     ) -> Result<()> {
         let mut done = Ok(());
-        let names: Vec<String> = directories(parent)?.into_iter().collect();
-        for names in names.chunks(BATCH) {
+        for ids in ids.chunks(BATCH) {
             let mut claims = Vec::new();
-            for name in names {
-                if self.is_old(parent, name)?
-                    && let Some(claim) = lease::claim(parent, name).context(|| cannot(name))?
+            for id in ids {
+                if self.is_old(objects, id)?
+                    && let Some(claim) = objects.claim(id)?
                     // Somebody may have used it between the two.
-                    && self.is_old(parent, name)?
+                    && self.is_old(objects, id)?
                 {
-                    claims.push((name, claim));
+                    claims.push((id, claim));
                 }
             }
             if claims.is_empty() {
                 continue;
             }
-            let needs = (self.needs)()?;
-            claims.retain(|(name, _)| !needs.named.contains_key(*name));
-            let mut gone: Vec<&String> = claims.iter().map(|(name, _)| *name).collect();
-            let mut refused = |removed: Result<()>, name: &str| {
+            let used = used()?;
+            claims.retain(|(id, _)| !used.contains(&id.hex()));
+            let mut ids: Vec<&Digest> = claims.iter().map(|(id, _)| *id).collect();
+            let mut refused = |removed: Result<()>, id: &Digest| {
                 let is_refused = removed.is_err();
-                let removed = removed.context(|| cannot(name));
+                let removed = removed.context(|| format!("cannot remove {}", objects.name(id)));
                 done = std::mem::replace(&mut done, Ok(())).and(removed);
                 is_refused
             };
             if !self.dry {
-                gone.retain(|name| !refused(staging::hide(self.dirs, parent, name), name));
+                let hide = |id| before(id).and_then(|()| objects.hide(id));
+                ids.retain(|id| !refused(hide(id), id));
                 // Who waits for one of them need not wait until all are deleted.
                 drop(claims);
-                gone.retain(|name| !refused(staging::discard(self.dirs, name), name));
+                ids.retain(|id| !refused(objects.discard(id), id));
             }
-            for name in gone {
-                report(kind, name)?;
+            for id in ids {
+                gone(id)?;
             }
         }
         done
     }
 
-    fn is_old(&self, parent: &OwnedFd, name: &str) -> Result<bool> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_secs());
-        let used = lease::last_used(parent, name).context(|| cannot(name))?;
-        Ok(used.is_some_and(|used| now.saturating_sub(used) >= self.grace.as_secs()))
-    }
-}
-
-/// Removes one image, unless somebody uses it.
-///
-/// # Errors
-///
-/// Somebody does; the disk's refusals.
-pub fn remove(
-    dirs: &Dirs,
-    store: &Store<'_>,
-    id: &ImageId,
-    needs: &dyn Fn() -> Result<Needs>,
-) -> Result<()> {
-    let name = id.to_string();
-    let what = || format!("cannot remove image `{}`", id.short());
-    let images = dirs.images()?;
-    let Some(_claim) = lease::claim(&images, &name).context(what)? else {
-        return match store.contains(id)? {
-            true => Err(Error::invalid(format!("{}: a command uses it", what()))),
-            false => Err(Error::invalid(format!(
-                "image `{}` was removed",
-                id.short()
-            ))),
+    /// Removes those of these layers that neither a pod nor an image needs.
+    fn collect_layers(&self, ids: &[Digest]) -> Result<()> {
+        let used = || {
+            let mut used: BTreeSet<String> = (self.needs)()?.into_keys().collect();
+            for id in self.store.ids()? {
+                used.extend(self.layers_of(&id)?.iter().map(Digest::hex));
+            }
+            Ok(used)
         };
-    };
-    if let Some(pod) = needs()?.named.get(&name) {
-        return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
-            .hint("`launcher image gc` removes it when no pod does any more"));
+        let layers = &self.store.layers;
+        self.collect(layers, ids, &used, &|_| Ok(()), &mut |_| Ok(()))
     }
-    store.remove(id)
-}
 
-/// Returns the names of directories: everything but what begins with a dot.
-fn directories(parent: &OwnedFd) -> Result<BTreeSet<String>> {
-    let what = || "cannot list what is stored";
-    let mut names = BTreeSet::new();
-    for entry in rustix::fs::Dir::read_from(parent).context(what)? {
-        let entry = entry.context(what)?;
-        if let Ok(name) = entry.file_name().to_str()
-            && !name.starts_with('.')
-        {
-            names.insert(name.to_owned());
+    /// Lets layers go without delay: their image is about to. Where this command
+    /// is interrupted the next one removes them.
+    fn expire(&self, layers: &[Digest]) -> Result<()> {
+        layers
+            .iter()
+            .try_for_each(|id| self.store.layers.expire(id))
+    }
+
+    /// Returns the layers of an image; of one that is damaged, or was removed, none.
+    fn layers_of(&self, id: &Digest) -> Result<Vec<Digest>> {
+        match self.store.layers(id) {
+            Err(error) if error.kind() == Kind::Invalid => Ok(Vec::new()),
+            layers => layers,
         }
     }
-    Ok(names)
+
+    fn is_old(&self, objects: &Objects<'_>, id: &Digest) -> Result<bool> {
+        let used = objects.last_used(id)?;
+        Ok(used.is_some_and(|used| now().saturating_sub(used) >= self.grace.as_secs()))
+    }
 }
 
-fn cannot(name: &str) -> String {
-    format!("cannot remove `{name}`")
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::store::images::Image;
+    use crate::store::record::{Origin, Record};
+    use crate::store::staging::Staging;
+    use crate::trust::verify::{Grounds, Verified};
+
+    fn digest(byte: u8) -> Digest {
+        Digest::sha512([byte; 64])
+    }
+
+    /// Publishes an image of these layers, as one that came in several archives.
+    fn publish(dirs: &Dirs, image: u8, layers: &[u8]) {
+        let store = Store::open(dirs).unwrap();
+        let staging = Staging::make(dirs).unwrap();
+        let verified = Verified {
+            id: digest(image),
+            grounds: Grounds::File,
+            by: String::new(),
+            size: 0,
+        };
+        let layers: Vec<Digest> = layers.iter().map(|layer| digest(*layer)).collect();
+        for layer in &layers {
+            let origin = Origin::Archive("x", 0);
+            let folder = staging.directory(&layer.hex()).unwrap();
+            folder.write("record", origin.text().as_bytes()).unwrap();
+            let published = store.layers.publish(&staging, &layer.hex(), layer);
+            published.unwrap();
+        }
+        let image = Image {
+            id: verified.id,
+            format: "test".to_owned(),
+            manifest: Vec::new(),
+            layers,
+        };
+        let record = Record::of("x".to_owned(), &verified);
+        store.stage(&staging, &image, &record).unwrap();
+        store.publish(&staging, &verified).unwrap();
+    }
+
+    #[test]
+    fn a_layer_goes_with_the_last_image_that_has_it() {
+        let name = format!("nosecone-gc-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let dirs = Dirs::open(&root).unwrap();
+        publish(&dirs, 1, &[10, 11]);
+        publish(&dirs, 2, &[11, 12]);
+        publish(&dirs, 3, &[13]);
+        let store = Store::open(&dirs).unwrap();
+        let pods = std::cell::Cell::new(true);
+        let needs = || {
+            let pod = |digest: Digest| (digest.hex(), "pod".to_owned());
+            let needed = [pod(digest(2)), pod(digest(13))];
+            Ok(needed.into_iter().filter(|_| pods.get()).collect())
+        };
+        let collect = |grace| Collect {
+            dirs: &dirs,
+            store: &store,
+            grace,
+            dry: false,
+            needs: &needs,
+        };
+        let left = || {
+            let layers = store.layers.ids().unwrap();
+            let layers: Vec<u8> = layers.iter().map(|id| id.as_bytes()[0]).collect();
+            (store.ids().unwrap().len(), layers)
+        };
+        let long = Duration::from_secs(3600);
+        collect(long).remove(&digest(1)).unwrap();
+        assert_eq!(left(), (2, vec![11, 12, 13]));
+        // A pod needs the layer, not the image.
+        collect(long).remove(&digest(3)).unwrap();
+        assert_eq!(left(), (1, vec![11, 12, 13]));
+        assert!(collect(long).remove(&digest(2)).is_err());
+        pods.set(false);
+        // What the removal of its image left is removed without delay.
+        collect(long).run(&mut |_| Ok(())).unwrap();
+        assert_eq!(left(), (1, vec![11, 12]));
+        let lease = store.layers.lease(&digest(12)).unwrap();
+        collect(Duration::ZERO).run(&mut |_| Ok(())).unwrap();
+        assert_eq!(left(), (0, vec![12]));
+        drop(lease);
+        collect(long).run(&mut |_| Ok(())).unwrap();
+        assert_eq!(left(), (0, vec![]));
+        std::fs::remove_dir_all(root).unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use appc::digest::ImageId;
+use crate::digest::Digest;
 use error::{Context as _, Error, Result};
 use sys::dirs::Dirs;
 
@@ -42,14 +42,14 @@ impl Known {
     }
 
     /// Returns the ID, if it was written.
-    pub(crate) fn read(&self) -> Result<Option<ImageId>> {
+    pub(crate) fn read(&self) -> Result<Option<Digest>> {
         let mut text = [0; 256];
         let count = rustix::io::pread(&self.0, &mut text, 0).context(|| "cannot read an index")?;
         // What a crash left of it is as good as nothing.
         let text = std::str::from_utf8(&text[..count]).unwrap_or_default();
         Ok(text
             .strip_suffix('\n')
-            .and_then(|id| ImageId::parse(id).ok()))
+            .and_then(|id| Digest::parse(id).ok()))
     }
 
     /// Waits until nobody else stores the archive.
@@ -59,7 +59,7 @@ impl Known {
     }
 
     /// Writes the ID.
-    pub(crate) fn write(&self, id: &ImageId) -> Result<()> {
+    pub(crate) fn write(&self, id: &Digest) -> Result<()> {
         rustix::io::pwrite(&self.0, format!("{id}\n").as_bytes(), 0)
             .map(|_| ())
             .context(|| "cannot write an index")

@@ -1,10 +1,12 @@
-//! Locks on what is kept in a directory of its own: an image, a rendered tree.
+//! Leases: locks on what is kept in a directory of its own, an image, a layer,
+//! what a pod writes.
 //!
 //! Whoever uses one holds a shared flock(2) on its directory, and whoever
 //! removes one an exclusive lock, under which it is renamed out of sight. A
 //! lock that was got is worth nothing if the directory was renamed meanwhile,
-//! so that is checked behind it. What a pod runs on is not locked for as long
-//! as the pod is there: its plan names it.
+//! so that is checked behind it. What is published is held before it is
+//! visible. What a remembered pod needs is not locked for as long as the pod is
+//! there: its files name it.
 //!
 //! When something was used last is the time of its directory's last
 //! modification, since nobody writes to it.
@@ -52,6 +54,22 @@ pub(crate) fn touch(held: impl AsFd) {
         last_modification: time(UTIME_NOW),
     };
     let _ = rustix::fs::futimens(held, &now);
+}
+
+/// Notes that what has this name need not be kept for a while when nobody uses it.
+pub(crate) fn expire(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
+    let epoch = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: epoch,
+        last_modification: epoch,
+    };
+    match rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(()),
+        expired => expired,
+    }
 }
 
 /// Returns when what has this name was used last, in seconds since 1970;

@@ -2,9 +2,11 @@
 
 pub mod gc;
 pub mod images;
-pub mod known;
+pub(crate) mod known;
+pub mod layers;
 pub(crate) mod lease;
-pub mod names;
+pub(crate) mod names;
+pub(crate) mod objects;
 pub mod record;
 pub mod rootfs;
 pub mod rootfs_view;

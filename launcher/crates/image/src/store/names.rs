@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use appc::digest::{Hasher, ImageId};
+use crate::digest::{self, Digest};
 use error::{Context as _, Result};
 use sys::dirs::{Dirs, Part};
 use sys::root_fd;
@@ -27,20 +27,19 @@ const LIMIT: usize = 1 << 20;
 const UNFINISHED: &str = "unfinished";
 
 /// Puts an image behind all others of its name.
-pub fn add(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
-    change(dirs, name, |ids| {
-        ids.retain(|known| known != id);
-        ids.push(*id);
-    })
-}
-
-/// Takes an image out.
-pub fn remove(dirs: &Dirs, name: &str, id: &ImageId) -> Result<()> {
-    change(dirs, name, |ids| ids.retain(|known| known != id))
+pub(crate) fn add(dirs: &Dirs, name: &str, id: &Digest) -> Result<()> {
+    let names = dirs.names()?;
+    // Released when `names` is closed.
+    rustix::fs::flock(&names, FlockOperation::LockExclusive)
+        .context(|| format!("cannot write the index of `{name}`"))?;
+    let mut ids = read(&names, name)?;
+    ids.retain(|known| known != id);
+    ids.push(*id);
+    write(&names, name, &ids)
 }
 
 /// Returns the images of a name, the latest last.
-pub fn find(dirs: &Dirs, name: &str) -> Result<Vec<ImageId>> {
+pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<Digest>> {
     match dirs.find(Part::Names)? {
         Some(names) => read(&names, name),
         None => Ok(Vec::new()),
@@ -48,7 +47,7 @@ pub fn find(dirs: &Dirs, name: &str) -> Result<Vec<ImageId>> {
 }
 
 /// Takes out what is not there any more, and removes what is then empty.
-pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&ImageId) -> Result<bool>) -> Result<()> {
+pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&Digest) -> Result<bool>) -> Result<()> {
     let what = || "cannot clear the indexes of images";
     let Some(names) = dirs.find(Part::Names)? else {
         return Ok(());
@@ -68,7 +67,7 @@ pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&ImageId) -> Result<bool>) -> R
         }
         let text = root_fd::read(&names, Path::new(&file), LIMIT).context(what)?;
         let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
-        let ids = text.lines().filter_map(|id| ImageId::parse(id).ok());
+        let ids = text.lines().filter_map(|id| Digest::parse(id).ok());
         let ids: Vec<_> = ids.collect();
         let mut left = Vec::new();
         for id in &ids {
@@ -100,18 +99,8 @@ fn forget(names: &OwnedFd, file: &str) -> rustix::io::Result<()> {
     }
 }
 
-fn change(dirs: &Dirs, name: &str, change: impl FnOnce(&mut Vec<ImageId>)) -> Result<()> {
-    let what = || format!("cannot write the index of `{name}`");
-    let names = dirs.names()?;
-    // Released when `names` is closed.
-    rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
-    let mut ids = read(&names, name)?;
-    change(&mut ids);
-    write(&names, name, &ids)
-}
-
 /// Writes an index, under the lock.
-fn write(names: &OwnedFd, name: &str, ids: &[ImageId]) -> Result<()> {
+fn write(names: &OwnedFd, name: &str, ids: &[Digest]) -> Result<()> {
     let what = || format!("cannot write the index of `{name}`");
     let mut text = format!("{name}\n");
     for id in ids {
@@ -129,7 +118,7 @@ fn write(names: &OwnedFd, name: &str, ids: &[ImageId]) -> Result<()> {
     rustix::fs::fsync(names.as_fd()).context(what)
 }
 
-fn read(names: &OwnedFd, name: &str) -> Result<Vec<ImageId>> {
+fn read(names: &OwnedFd, name: &str) -> Result<Vec<Digest>> {
     let text = root_fd::read(names, Path::new(&file_name(name)), LIMIT)
         .context(|| format!("cannot read the index of `{name}`"))?
         .unwrap_or_default();
@@ -138,14 +127,10 @@ fn read(names: &OwnedFd, name: &str) -> Result<Vec<ImageId>> {
     if lines.next() != Some(name) {
         return Ok(Vec::new());
     }
-    Ok(lines.filter_map(|id| ImageId::parse(id).ok()).collect())
+    Ok(lines.filter_map(|id| Digest::parse(id).ok()).collect())
 }
 
 /// A name can be longer than a file's may be, and has slashes.
 fn file_name(name: &str) -> String {
-    let mut hasher = Hasher::new();
-    hasher.update(name.as_bytes());
-    let hash = hasher.finish().to_string();
-    let digits = hash.split('-').nth(1).unwrap_or_default();
-    format!("name-{}", digits.get(..32).unwrap_or(digits))
+    format!("name-{}", digest::file_name(name))
 }

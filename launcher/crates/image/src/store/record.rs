@@ -1,7 +1,9 @@
-//! What is known of where an image came from, and who vouched for it.
+//! What is known of where an image came from and who vouched for it, and of
+//! where a layer came from.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::digest::Digest;
 use crate::trust::verify::{Grounds, Verified};
 use appc::json::{self, Object, Value};
 use error::Result;
@@ -24,13 +26,12 @@ pub struct Record {
 impl Record {
     /// Makes the record of an image that is stored now.
     pub(crate) fn of(from: String, verified: &Verified) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             from,
             grounds: verified.grounds,
             by: verified.by.clone(),
             size: verified.size,
-            stored: now.map_or(0, |time| time.as_secs()),
+            stored: now(),
         }
     }
 
@@ -46,32 +47,48 @@ impl Record {
         format!("{record:#}\n")
     }
 
-    /// Reads it. A field that is missing is unknown: older records have fewer.
+    /// Reads it. A field that is missing is unknown, and proves nothing.
     pub(crate) fn read(text: &[u8]) -> Result<Self> {
         let record = json::parse(text)?;
-        let by = record.text("by").unwrap_or_default();
+        let grounds = record.text("grounds");
+        let grounds = grounds.and_then(|word| Grounds::parse(&word));
         Ok(Self {
             from: record.text("from").unwrap_or_default(),
-            grounds: record
-                .text("grounds")
-                .map_or_else(|| of_older(&by), |word| Grounds::parse(&word))
-                .unwrap_or_default(),
-            by,
+            grounds: grounds.unwrap_or_default(),
+            by: record.text("by").unwrap_or_default(),
             size: record.number("size").unwrap_or_default(),
             stored: record.number("stored").unwrap_or_default(),
         })
     }
 }
 
-/// Finds out of who vouched for it on what grounds an image is stored whose
-/// record does not say so.
-fn of_older(by: &str) -> Option<Grounds> {
-    let begins = [("nobody: ", Grounds::Waived), ("image ", Grounds::Needed)];
-    let found = begins.into_iter().find(|(word, _)| by.starts_with(word));
-    let fingerprint = by.split(' ').next().unwrap_or_default();
-    let is_key = fingerprint.len() >= 32 && fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
-    let signed = is_key.then_some(Grounds::Signed);
-    found.map(|(_, grounds)| grounds).or(signed)
+/// Where a layer came from.
+pub enum Origin<'a> {
+    /// An archive of so many bytes.
+    Archive(&'a str, u64),
+    /// Layers that it was rendered of, lowest first.
+    Layers(&'a [Digest]),
+}
+
+impl Origin<'_> {
+    /// Spells the record of a layer that is stored now.
+    pub fn text(&self) -> String {
+        let record = match self {
+            Self::Archive(from, size) => Object::new().with("from", *from).with("size", *size),
+            Self::Layers(layers) => {
+                let layers = layers.iter().map(|layer| layer.to_string().into());
+                Object::new().with("rendered", Value::List(layers.collect()))
+            }
+        };
+        let record: Value = record.with("stored", now()).into();
+        format!("{record:#}\n")
+    }
+}
+
+/// Returns the time, in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs())
 }
 
 #[cfg(test)]
@@ -96,12 +113,6 @@ mod tests {
         ] {
             assert!(!grounds(record).cover_its_name(), "{record}");
         }
-    }
-
-    #[test]
-    fn older_records_name_the_key_that_signed() {
-        let record = r#"{"by":"0123456789ABCDEF0123456789ABCDEF01234567 A <a@b.c>"}"#;
-        assert_eq!(grounds(record), Grounds::Signed);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::Deref;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
@@ -16,38 +17,63 @@ use sys::root_fd;
 pub struct Staging {
     tmp: OwnedFd,
     name: String,
-    fd: OwnedFd,
+    folder: Folder,
 }
 
 impl Staging {
     /// Clears away what interrupted processes left, and makes a new directory.
     pub fn make(dirs: &Dirs) -> Result<Self> {
-        let what = || "cannot make a directory for what is unfinished";
         let tmp = dirs.tmp()?;
-        // Between making and locking a directory, nobody may take it for rubbish.
-        rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(what)?;
-        // What cannot be cleared away is in nobody's way.
-        let _ = clear_in(&tmp);
         let name = format!("{:x}", std::process::id());
-        rustix::fs::mkdirat(&tmp, &name, Mode::RWXU).context(what)?;
-        let fd = open(tmp.as_fd(), &name).context(what)?;
-        rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
-        rustix::fs::flock(&tmp, FlockOperation::Unlock).context(what)?;
-        Ok(Self { tmp, name, fd })
+        let folder = Folder(make(&tmp, &name)?);
+        Ok(Self { tmp, name, folder })
     }
+}
 
+/// Makes the directory for what a pod writes that is not remembered. It stays
+/// for as long as the descriptor is open, here or in whoever inherits it.
+pub fn scratch(dirs: &Dirs, id: &str) -> Result<OwnedFd> {
+    make(&dirs.make(Part::Scratch)?, id)
+}
+
+/// Makes a directory and locks it.
+fn make(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
+    let what = || "cannot make a directory for what is unfinished";
+    // Between making and locking a directory, nobody may take it for rubbish.
+    rustix::fs::flock(parent, FlockOperation::LockExclusive).context(what)?;
+    // What cannot be cleared away is in nobody's way.
+    let _ = clear_in(parent);
+    rustix::fs::mkdirat(parent, name, Mode::RWXU).context(what)?;
+    let fd = open(parent.as_fd(), name).context(what)?;
+    rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;
+    rustix::fs::flock(parent, FlockOperation::Unlock).context(what)?;
+    Ok(fd)
+}
+
+impl Deref for Staging {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+/// A directory for something unfinished, or one in it.
+pub struct Folder(OwnedFd);
+
+impl Folder {
     /// Makes a directory in it.
-    pub fn directory(&self, name: &str) -> Result<OwnedFd> {
+    pub fn directory(&self, name: &str) -> Result<Self> {
         let what = || format!("cannot make `{name}`");
-        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU).context(what)?;
-        open(self.fd.as_fd(), name).context(what)
+        rustix::fs::mkdirat(&self.0, name, Mode::RWXU).context(what)?;
+        open(self.fd(), name).map(Self).context(what)
     }
 
     /// Makes a file in it.
     pub fn create(&self, name: &str) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&self.fd, name, flags, mode);
+        let file = rustix::fs::openat(&self.0, name, flags, mode);
         file.map(File::from).context(|| unwritten(name))
     }
 
@@ -58,26 +84,22 @@ impl Staging {
         Ok(file)
     }
 
+    /// Puts a shared lock on a directory in it.
+    pub(crate) fn lease(&self, name: &str) -> rustix::io::Result<OwnedFd> {
+        let fd = open(self.fd(), name)?;
+        rustix::fs::flock(&fd, FlockOperation::LockShared)?;
+        Ok(fd)
+    }
+
     /// Returns the directory.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    /// Returns the directory that it is in.
-    pub fn parent(&self) -> BorrowedFd<'_> {
-        self.tmp.as_fd()
-    }
-
-    /// Returns its name there.
-    pub fn name(&self) -> &str {
-        &self.name
+        self.0.as_fd()
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // It is gone if it was published. What cannot be removed now is
-        // cleared away later.
+        // What cannot be removed now is cleared away later.
         let _ = root_fd::remove_tree(self.tmp.as_fd(), &self.name);
     }
 }
@@ -87,15 +109,15 @@ pub(crate) fn unwritten(name: &str) -> String {
     format!("cannot write `{name}`")
 }
 
-/// Takes a directory from elsewhere out of sight, to be removed by `discard`.
-/// Nothing has to be made for that: the disk may be full.
-pub fn hide(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
+/// Takes a directory from elsewhere out of sight, to be removed by `discard`
+/// under the name `aside`. Nothing has to be made for that: the disk may be full.
+pub(crate) fn hide(dirs: &Dirs, from: &OwnedFd, name: &str, aside: &str) -> Result<()> {
     let tmp = dirs.tmp()?;
-    let mut hidden = rustix::fs::renameat(from, name, &tmp, name);
+    let mut hidden = rustix::fs::renameat(from, name, &tmp, aside);
     if matches!(hidden, Err(Errno::NOTEMPTY | Errno::EXIST)) {
         // An earlier one of this name is not quite removed.
-        remove(&tmp, name)?;
-        hidden = rustix::fs::renameat(from, name, &tmp, name);
+        remove(&tmp, aside)?;
+        hidden = rustix::fs::renameat(from, name, &tmp, aside);
     }
     hidden
         .and_then(|()| rustix::fs::fsync(from))
@@ -103,21 +125,24 @@ pub fn hide(dirs: &Dirs, from: &OwnedFd, name: &str) -> Result<()> {
 }
 
 /// Removes what was taken out of sight.
-pub(crate) fn discard(dirs: &Dirs, name: &str) -> Result<()> {
-    remove(&dirs.tmp()?, name)
+pub(crate) fn discard(dirs: &Dirs, aside: &str) -> Result<()> {
+    remove(&dirs.tmp()?, aside)
 }
 
-/// Clears away what interrupted processes left.
+/// Clears away what interrupted processes left, and what pods wrote that are gone.
 ///
 /// # Errors
 ///
 /// Why something of it cannot be removed; the rest is.
 pub fn clear(dirs: &Dirs) -> Result<()> {
-    let Some(tmp) = dirs.find(Part::Tmp)? else {
-        return Ok(());
-    };
-    rustix::fs::flock(&tmp, FlockOperation::LockExclusive).context(|| UNCLEARED)?;
-    clear_in(&tmp)
+    let mut cleared = Ok(());
+    for part in [Part::Tmp, Part::Scratch] {
+        if let Some(directory) = dirs.find(part)? {
+            rustix::fs::flock(&directory, FlockOperation::LockExclusive).context(|| UNCLEARED)?;
+            cleared = cleared.and(clear_in(&directory));
+        }
+    }
+    cleared
 }
 
 const UNCLEARED: &str = "cannot clear away what is unfinished";
@@ -151,4 +176,27 @@ fn clear_in(tmp: &OwnedFd) -> Result<()> {
 fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pod_writes_stays_while_somebody_has_it_open() {
+        let name = format!("nosecone-scratch-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let dirs = Dirs::open(&root).unwrap();
+        let fd = scratch(&dirs, "pod").unwrap();
+        std::fs::create_dir(root.join("scratch/pod/upper")).unwrap();
+        for inherited in [fd.try_clone().unwrap(), fd] {
+            clear(&dirs).unwrap();
+            assert!(root.join("scratch/pod/upper").exists());
+            drop(inherited);
+        }
+        clear(&dirs).unwrap();
+        assert!(!root.join("scratch/pod").exists());
+        std::fs::remove_dir_all(root).unwrap();
+    }
 }

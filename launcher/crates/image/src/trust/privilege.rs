@@ -2,10 +2,10 @@
 //! it: a key of which the operator said so, whose signature was checked when the
 //! image was stored, and which is still trusted so for the image's name.
 
+use crate::digest::Digest;
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Fingerprint;
-use appc::digest::ImageId;
 use appc::manifest::ImageManifest;
 use error::{Error, Result};
 use sys::dirs::Dirs;
@@ -16,7 +16,7 @@ use sys::dirs::Dirs;
 /// # Errors
 ///
 /// The record or the keys cannot be read.
-pub fn may(dirs: &Dirs, store: &Store<'_>, id: &ImageId, manifest: &ImageManifest) -> Result<bool> {
+pub fn may(dirs: &Dirs, store: &Store<'_>, id: &Digest, manifest: &ImageManifest) -> Result<bool> {
     let asks = |app: &appc::manifest::app::App| !app.isolators.is_empty();
     if !manifest.app.as_ref().is_some_and(asks) || !store.contains(id)? {
         return Ok(false);

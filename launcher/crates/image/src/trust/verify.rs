@@ -11,7 +11,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use appc::digest::ImageId;
+use crate::digest::Digest;
+use crate::format::aci;
 use appc::manifest::ImageManifest;
 use appc::reference::Name;
 use error::{Error, Result};
@@ -77,7 +78,7 @@ pub trait Voucher: Send {
     /// # Errors
     ///
     /// Why nobody vouches.
-    fn speak(self: Box<Self>, id: &ImageId, manifest: &ImageManifest) -> Result<String>;
+    fn speak(self: Box<Self>, id: &Digest, manifest: &ImageManifest) -> Result<String>;
 }
 
 /// The operator, who named this very file on the command line, provided it in a
@@ -91,7 +92,7 @@ impl Voucher for Operator {
 
     fn see(&mut self, _: &[u8]) {}
 
-    fn speak(self: Box<Self>, _: &ImageId, _: &ImageManifest) -> Result<String> {
+    fn speak(self: Box<Self>, _: &Digest, _: &ImageManifest) -> Result<String> {
         let by = match self.0 {
             Grounds::Waived => "nobody: --insecure-options=image",
             Grounds::Provided => "the operator, in a directory of images",
@@ -104,7 +105,7 @@ impl Voucher for Operator {
 /// An image that somebody vouched for, and that needs this one by its ID.
 pub(crate) struct Dependent {
     /// The ID.
-    pub id: ImageId,
+    pub id: Digest,
     /// The image that needs it.
     pub by: String,
 }
@@ -116,7 +117,7 @@ impl Voucher for Dependent {
 
     fn see(&mut self, _: &[u8]) {}
 
-    fn speak(self: Box<Self>, id: &ImageId, _: &ImageManifest) -> Result<String> {
+    fn speak(self: Box<Self>, id: &Digest, _: &ImageManifest) -> Result<String> {
         if *id == self.id {
             return Ok(format!("image {}, by ID", self.by));
         }
@@ -218,7 +219,7 @@ pub struct Claim {
 /// An image that may be published.
 pub(crate) struct Verified {
     /// Its ID.
-    pub(crate) id: ImageId,
+    pub(crate) id: Digest,
     /// On what grounds.
     pub(crate) grounds: Grounds,
     /// Who vouches for it.
@@ -233,7 +234,7 @@ impl Claim {
     /// # Errors
     ///
     /// What is not as it must be; nobody vouches for the image.
-    pub(crate) fn verify(self, id: ImageId, manifest: &ImageManifest) -> Result<Verified> {
+    pub(crate) fn verify(self, id: Digest, manifest: &ImageManifest) -> Result<Verified> {
         let (voucher, size) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             (state.voucher.take(), state.count)
@@ -246,7 +247,7 @@ impl Claim {
             )));
         }
         if let Some(asked) = &self.asked {
-            check(asked, manifest)?;
+            aci::check(asked, manifest)?;
         }
         let voucher = voucher.ok_or_else(|| Error::invalid("nobody vouches for it"))?;
         let grounds = voucher.grounds();
@@ -258,26 +259,4 @@ impl Claim {
             size,
         })
     }
-}
-
-/// Checks that an image is the one that was asked for.
-pub(crate) fn check(asked: &Name, manifest: &ImageManifest) -> Result<()> {
-    if manifest.name != asked.name {
-        return Err(Error::invalid(format!(
-            "its manifest says that it is `{}`",
-            manifest.name
-        )));
-    }
-    let Some(label) = manifest.labels.lacks(&asked.labels) else {
-        return Ok(());
-    };
-    let name = &label.name;
-    let says = match manifest.labels.get(name.as_str()) {
-        Some(value) => format!("its manifest says that label `{name}` is `{value}`"),
-        None => format!("its manifest has no label `{name}`"),
-    };
-    Err(Error::invalid(format!(
-        "{says}, but `{}` was asked for",
-        label.value
-    )))
 }

@@ -28,11 +28,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
-use appc::digest::ImageId;
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use appc::types::clean;
 use error::{Error, Result};
+use image::digest::Digest;
 
 /// How deep dependencies go at most. Images in the wild have three levels.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -47,17 +47,17 @@ type Paths = Rc<BTreeSet<String>>;
 /// Where the walk asks for images.
 pub trait Images {
     /// Finds the image that a dependency means, where it does not say its ID.
-    fn resolve(&self, dependency: &Dependency) -> Result<ImageId>;
+    fn resolve(&self, dependency: &Dependency) -> Result<Digest>;
 
     /// Returns the manifest of an image.
-    fn manifest(&self, id: &ImageId) -> Result<ImageManifest>;
+    fn manifest(&self, id: &Digest) -> Result<ImageManifest>;
 }
 
 /// An image in its place, and what remains of it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The image.
-    pub image: ImageId,
+    pub image: Digest,
     /// What remains of its files.
     pub keep: Keep,
 }
@@ -118,7 +118,7 @@ fn covers(wide: &Option<Paths>, narrow: &Option<Paths>) -> bool {
 ///
 /// An image depends on itself; there are too many; a dependency is not what
 /// was asked for; what `images` says.
-pub fn layers(top: &ImageId, images: &dyn Images) -> Result<Vec<Layer>> {
+pub fn layers(top: &Digest, images: &dyn Images) -> Result<Vec<Layer>> {
     let mut walk = Walk {
         images,
         known: BTreeMap::new(),
@@ -132,16 +132,16 @@ pub fn layers(top: &ImageId, images: &dyn Images) -> Result<Vec<Layer>> {
 /// The walk, where it is.
 struct Walk<'a> {
     images: &'a dyn Images,
-    known: BTreeMap<ImageId, Rc<ImageManifest>>,
+    known: BTreeMap<Digest, Rc<ImageManifest>>,
     /// The images from the top to here.
-    branch: Vec<(ImageId, String)>,
+    branch: Vec<(Digest, String)>,
     layers: Vec<Layer>,
 }
 
 impl Walk<'_> {
     /// Adds an image with all that is below it. `above` is what the lists of
     /// the images above leave.
-    fn visit(&mut self, id: &ImageId, above: &Option<Paths>) -> Result<()> {
+    fn visit(&mut self, id: &Digest, above: &Option<Paths>) -> Result<()> {
         let manifest = self.manifest(id)?;
         let name = manifest.name.to_string();
         self.enter(id, name)?;
@@ -165,7 +165,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, id: &ImageId, name: String) -> Result<()> {
+    fn enter(&mut self, id: &Digest, name: String) -> Result<()> {
         let again = self.branch.iter().position(|(above, _)| above == id);
         self.branch.push((*id, name));
         if let Some(start) = again {
@@ -186,7 +186,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn manifest(&mut self, id: &ImageId) -> Result<Rc<ImageManifest>> {
+    fn manifest(&mut self, id: &Digest) -> Result<Rc<ImageManifest>> {
         if let Some(manifest) = self.known.get(id) {
             return Ok(Rc::clone(manifest));
         }
@@ -196,9 +196,9 @@ impl Walk<'_> {
     }
 
     /// Finds a dependency's image, and checks that it is what was asked for.
-    fn find(&mut self, dependency: &Dependency, by: &ImageManifest) -> Result<ImageId> {
+    fn find(&mut self, dependency: &Dependency, by: &ImageManifest) -> Result<Digest> {
         let id = match dependency.image_id {
-            Some(id) => id,
+            Some(id) => id.into(),
             None => self.images.resolve(dependency)?,
         };
         let found = self.manifest(&id)?;

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use appc::digest::Hasher;
 use error::Kind;
+use image::digest::{Algorithm, Hasher};
 
 /// Images: a name, what it needs, and its whitelist.
 struct Sample(Vec<(String, Vec<String>, Vec<&'static str>)>);
@@ -27,18 +27,18 @@ fn sample(needs: &str, lists: &[(&str, &[&'static str])]) -> Sample {
     Sample(needs.split(' ').map(image).collect())
 }
 
-fn id(name: &str) -> ImageId {
-    let mut hasher = Hasher::new();
+fn id(name: &str) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha512);
     hasher.update(name.as_bytes());
     hasher.finish()
 }
 
 impl Images for Sample {
-    fn resolve(&self, dependency: &Dependency) -> Result<ImageId> {
+    fn resolve(&self, dependency: &Dependency) -> Result<Digest> {
         Ok(id(dependency.image_name.as_str()))
     }
 
-    fn manifest(&self, wanted: &ImageId) -> Result<ImageManifest> {
+    fn manifest(&self, wanted: &Digest) -> Result<ImageManifest> {
         let Some((name, needs, list)) = self.0.iter().find(|(name, ..)| id(name) == *wanted) else {
             return Err(Error::new(Kind::NotFound, "there is no such image"));
         };
@@ -55,7 +55,7 @@ impl Images for Sample {
 }
 
 impl Sample {
-    fn name(&self, wanted: &ImageId) -> &str {
+    fn name(&self, wanted: &Digest) -> &str {
         let found = self.0.iter().find(|(name, ..)| id(name) == *wanted);
         &found.unwrap().0
     }
@@ -136,11 +136,11 @@ fn what_is_not_there_is_an_error() {
 struct Deaf(Sample, &'static str);
 
 impl Images for Deaf {
-    fn resolve(&self, _: &Dependency) -> Result<ImageId> {
+    fn resolve(&self, _: &Dependency) -> Result<Digest> {
         Ok(id("b"))
     }
 
-    fn manifest(&self, wanted: &ImageId) -> Result<ImageManifest> {
+    fn manifest(&self, wanted: &Digest) -> Result<ImageManifest> {
         let mut manifest = self.0.manifest(wanted)?;
         if *wanted == id("a") {
             let text = manifest.to_json().to_string();

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::resolve::dependencies::{self, Images};
 use crate::runtime::render::{self, Base};
-use appc::digest::ImageId;
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use error::{Error, Kind, Result};
+use image::digest::Digest;
 use image::format::inspect::Survey;
 use image::store::images::Store;
+use image::store::layers;
 use image::store::rootfs::{Rootfs, Status};
 use image::store::rootfs_view::Stack;
 
@@ -38,13 +39,13 @@ impl<'a> Foresight<'a> {
     /// # Errors
     ///
     /// Something that it depends on is not stored.
-    pub fn look(&self, id: &ImageId) -> Result<Foreseen<'a>> {
+    pub fn look(&self, id: &Digest) -> Result<Foreseen<'a>> {
         let layers = dependencies::layers(id, self)?;
-        let ids: Vec<ImageId> = layers.iter().map(|layer| layer.image).collect();
-        let directory = |id: &ImageId| self.dir.join("images").join(id.to_string()).join("rootfs");
+        let ids: Vec<Digest> = layers.iter().map(|layer| layer.image).collect();
+        let directory = |id: &Digest| layers::rootfs(self.dir, id);
         let layers = match render::decide(layers, &|id| self.implies(id))? {
             Base::Overlay(ids) => ids.iter().rev().map(directory).collect(),
-            Base::Rendered(rendering) => vec![rendering.path(self.dir)],
+            Base::Rendered(rendering) => vec![directory(&rendering.id())],
         };
         let stored = ids.iter().rev().filter(|id| !self.is_archive(id));
         let stored: Vec<PathBuf> = stored.map(directory).collect();
@@ -55,11 +56,11 @@ impl<'a> Foresight<'a> {
         })
     }
 
-    fn is_archive(&self, id: &ImageId) -> bool {
+    fn is_archive(&self, id: &Digest) -> bool {
         self.archive.is_some_and(|archive| archive.id == *id)
     }
 
-    fn implies(&self, id: &ImageId) -> Result<bool> {
+    fn implies(&self, id: &Digest) -> Result<bool> {
         match (self.archive, self.store) {
             (Some(archive), _) if archive.id == *id => Ok(archive.index.implies()),
             (_, Some(store)) => Ok(!store.implicit(id)?.is_empty()),
@@ -69,7 +70,7 @@ impl<'a> Foresight<'a> {
 }
 
 impl Images for Foresight<'_> {
-    fn resolve(&self, dependency: &Dependency) -> Result<ImageId> {
+    fn resolve(&self, dependency: &Dependency) -> Result<Digest> {
         match self.store {
             Some(store) => store.resolve(dependency),
             None => Err(Error::new(
@@ -79,7 +80,7 @@ impl Images for Foresight<'_> {
         }
     }
 
-    fn manifest(&self, id: &ImageId) -> Result<ImageManifest> {
+    fn manifest(&self, id: &Digest) -> Result<ImageManifest> {
         match (self.archive, self.store) {
             (Some(archive), _) if archive.id == *id => Ok(archive.manifest.value.clone()),
             (_, Some(store)) => Images::manifest(store, id),

@@ -15,19 +15,20 @@ use crate::resolve::volume::{Look, Mounting, Volumes};
 use crate::spec::defaults;
 use crate::spec::request::{AppRequest, Request, Sourced};
 use crate::spec::tmpfs;
-use appc::digest::ImageId;
 use appc::manifest::app::App;
 use appc::manifest::pod::{self, PodImage};
 use appc::manifest::{ImageManifest, PodManifest, SPECIFICATION};
 use appc::types::{AcName, Uuid, Version};
 use error::{Context as _, Error, Result};
+use image::digest::Digest;
+use image::format::aci;
 use image::store::rootfs::{Rootfs, Status};
 use sys::host::Host;
 
 /// An image, as far as a pod depends on it.
 pub struct Source<'a> {
     /// Which it is.
-    pub id: ImageId,
+    pub id: Digest,
     /// Its manifest.
     pub manifest: &'a ImageManifest,
     /// A key signed it whose images may have whatever they ask for.
@@ -273,7 +274,7 @@ fn app(
         name: name.clone(),
         image: PodImage {
             name: Some(source.manifest.name.clone()),
-            id: source.id,
+            id: aci::image_id(&source.id)?,
             labels: source.manifest.labels.clone(),
         },
         app: Some(app.clone()),

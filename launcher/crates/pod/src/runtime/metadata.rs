@@ -21,8 +21,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use appc::digest::{Code, KEY};
 use appc::types::Uuid;
+use image::digest::{Code, KEY};
 
 /// The port of the pod's loopback interface that the service is at.
 pub const PORT: u16 = 18_112;

@@ -11,6 +11,7 @@ use error::{Error, Kind};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
+use sys::dirs::Dirs;
 
 /// An image: its name, what it needs, its whitelist, and its entries:
 /// `PATH/ MODE`, `PATH -> TARGET`, or `PATH CONTENT`.
@@ -27,8 +28,8 @@ struct Sample {
     root: PathBuf,
 }
 
-fn id(name: &str) -> ImageId {
-    let mut hasher = Hasher::new();
+fn id(name: &str) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha512);
     hasher.update(name.as_bytes());
     hasher.finish()
 }
@@ -52,12 +53,12 @@ impl Sample {
         sample
     }
 
-    fn image(&self, wanted: &ImageId) -> Result<&Image> {
+    fn image(&self, wanted: &Digest) -> Result<&Image> {
         let found = self.images.iter().find(|(name, ..)| id(name) == *wanted);
         found.ok_or_else(|| Error::new(Kind::NotFound, "there is no such image"))
     }
 
-    fn source(&self, wanted: &ImageId) -> Result<Source> {
+    fn source(&self, wanted: &Digest) -> Result<Source> {
         let (name, _, _, entries) = self.image(wanted)?;
         let rootfs = self.root.join("sources").join(name);
         let listed = |path: &Path| entries.iter().any(|entry| path_of(entry) == path);
@@ -81,7 +82,8 @@ impl Sample {
         let rendering = Rendering {
             layers: layers(&id("a"), self).unwrap(),
         };
-        let path = rendering.ensure(&self.dirs, &|id| self.source(id)).unwrap();
+        let store = Store::open(&self.dirs).unwrap();
+        let path = rendering.ensure(&store, &|id| self.source(id)).unwrap();
         let mut lines = Vec::new();
         list(&path, "", &mut lines);
         lines.sort();
@@ -96,11 +98,11 @@ impl Drop for Sample {
 }
 
 impl Images for Sample {
-    fn resolve(&self, dependency: &Dependency) -> Result<ImageId> {
+    fn resolve(&self, dependency: &Dependency) -> Result<Digest> {
         Ok(id(dependency.image_name.as_str()))
     }
 
-    fn manifest(&self, wanted: &ImageId) -> Result<ImageManifest> {
+    fn manifest(&self, wanted: &Digest) -> Result<ImageManifest> {
         let (name, needs, whitelist, _) = self.image(wanted)?;
         let needs: Vec<String> = needs
             .iter()
@@ -370,8 +372,8 @@ fn only_whole_layers_whose_directories_all_have_entries_are_stacked() {
 }
 
 #[test]
-fn what_decides_the_tree_decides_its_key() {
-    let keys: BTreeSet<String> = [
+fn what_decides_the_tree_decides_its_digest() {
+    let ids: BTreeSet<Digest> = [
         &[("a", &[][..], &["/x"][..], &[][..])][..],
         &[("a", &[], &["/x", "/y"], &[])],
         &[("a", &[], &["/xy"], &[])],
@@ -381,28 +383,26 @@ fn what_decides_the_tree_decides_its_key() {
     .into_iter()
     .map(|images| {
         let sample = Sample::new(images);
-        let key = |sample: &Sample| match sample.base() {
-            Base::Rendered(rendering) => rendering.key(),
+        let id = |sample: &Sample| match sample.base() {
+            Base::Rendered(rendering) => rendering.id(),
             Base::Overlay(_) => panic!("a list cuts"),
         };
-        assert_eq!(key(&sample), key(&Sample::new(images)));
-        key(&sample)
+        assert_eq!(id(&sample), id(&Sample::new(images)));
+        id(&sample)
     })
     .collect();
-    assert_eq!(keys.len(), 5);
+    assert_eq!(ids.len(), 5);
 }
 
 #[test]
-fn a_rendered_tree_is_made_once_and_leaves_no_rubbish() {
+fn a_rendered_layer_is_made_once_and_leaves_no_rubbish() {
     let sample = Sample::new(&[("a", &[], &["/x"], &["x 1", "y 1"])]);
     assert_eq!(sample.rendered(), ["x 1"]);
     fs::remove_dir_all(sample.root.join("sources")).unwrap();
     assert_eq!(sample.rendered(), ["x 1"]);
     assert_eq!(fs::read_dir(sample.root.join("tmp")).unwrap().count(), 0);
-    let trees: Vec<_> = fs::read_dir(sample.root.join("trees")).unwrap().collect();
-    let layers = trees[0].as_ref().unwrap().path().join("layers");
-    assert_eq!(
-        fs::read_to_string(layers).unwrap(),
-        format!("{}\n", id("a"))
-    );
+    let layers: Vec<_> = fs::read_dir(sample.root.join("layers")).unwrap().collect();
+    let record = layers[0].as_ref().unwrap().path().join("record");
+    let record = fs::read_to_string(record).unwrap();
+    assert!(record.contains(&id("a").to_string()), "{record}");
 }

@@ -7,8 +7,8 @@ use std::thread;
 
 use super::*;
 use crate::runtime::metadata::Metadata;
-use appc::digest::KEY;
 use appc::types::Uuid;
+use image::digest::KEY;
 
 const UUID: &str = "6733c088-a507-4694-aabf-edbe4fc5266f";
 

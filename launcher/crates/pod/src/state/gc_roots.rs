@@ -1,5 +1,5 @@
-//! What pods need of the store: every image and every rendered tree that a
-//! file of a pod names.
+//! What pods need of the store: every image and every layer that a file of
+//! a pod names.
 //!
 //! Not only what a plan mounts: a pod that is prepared, or over and not yet
 //! removed, needs its images as well, whatever the files are that say so. A
@@ -17,8 +17,8 @@ use error::{Context as _, Result};
 use image::store::gc::Needs;
 use sys::dirs::{Dirs, Part};
 
-/// Digits of an image ID and of the key of a tree: SHA-512.
-const DIGITS: usize = 128;
+/// Hexadecimal digits of digests: SHA-256, SHA-512.
+const DIGITS: [usize; 2] = [64, 128];
 
 /// Looks at all pods, in whatever state they are.
 ///
@@ -64,20 +64,18 @@ fn pod_needs(pod: &OwnedFd, uuid: Uuid, needs: &mut Needs) -> rustix::io::Result
             .read_to_end(&mut content)
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         for name in named(&content) {
-            needs.named.entry(name).or_insert(uuid);
+            needs.entry(name).or_insert_with(|| uuid.to_string());
         }
     }
     Ok(())
 }
 
-/// Finds names of images and of trees in a text of any kind.
+/// Finds the digits of digests in a text of any kind.
 fn named(text: &[u8]) -> Vec<String> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let words = text.split(|byte| !is_digit(byte));
-    let keys = words.filter(|word| word.len() == DIGITS);
-    let keys = keys.filter_map(|key| std::str::from_utf8(key).ok());
-    // Whether it is one or the other does not matter: no two have one name.
-    keys.flat_map(|key| [key.to_owned(), format!("sha512-{key}")])
+    text.split(|byte| !is_digit(byte))
+        .filter(|word| DIGITS.contains(&word.len()))
+        .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect()
 }
 
@@ -108,23 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_texts_of_every_kind() {
+    fn digests_are_found_in_texts_of_every_kind() {
         let key = "0123456789abcdef".repeat(8);
-        let other = "f".repeat(128);
+        let other = "f".repeat(64);
         let long = "a".repeat(129);
         for text in [
-            format!("mount overlay lowerdir=/x/images/sha512-{key}/rootfs:/x/trees/{other}/rootfs"),
-            format!("{{\"id\": \"sha512-{key}\", \"tree\": \"{other}\"}}"),
+            format!("lowerdir=/x/layers/sha512-{key}/rootfs:/x/layers/sha256-{other}/rootfs"),
+            format!("{{\"id\": \"sha512-{key}\", \"layer\": \"sha256:{other}\"}}"),
             format!("{long}\0{key}\0\n{other}"),
         ] {
-            let found = named(text.as_bytes());
-            let expected = [
-                key.clone(),
-                format!("sha512-{key}"),
-                other.clone(),
-                format!("sha512-{other}"),
-            ];
-            assert_eq!(found, expected, "{text}");
+            assert_eq!(named(text.as_bytes()), [&*key, &*other], "{text}");
         }
         assert!(named(b"sha512-0123 and nothing else").is_empty());
     }

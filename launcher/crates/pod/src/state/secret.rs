@@ -14,9 +14,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use appc::digest::{Code, KEY, hexadecimal};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
+use image::digest::{Code, KEY, hexadecimal};
 use sys::dirs::Dirs;
 use sys::root_fd;
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::*;
-use appc::digest::Hasher;
 use appc::json::{self, Value};
+use image::digest::{Algorithm, Hasher};
 
 /// Calls that are judged by an argument, that argument, and values that matter.
 const JUDGED: &[(&str, usize, &[u64])] = &[
@@ -141,7 +141,7 @@ fn compare(runner: &str, path: &str) {
         .join("tests/golden/filters")
         .join(format!("{runner}.text"));
     let golden = std::fs::read_to_string(golden).unwrap_or_default();
-    let mut hasher = Hasher::new();
+    let mut hasher = Hasher::new(Algorithm::Sha512);
     hasher.update(&text);
     let head = format!("# of {}", hasher.finish().short());
     let differences = differences(&Profile::read(&text));

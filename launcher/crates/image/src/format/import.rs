@@ -1,0 +1,205 @@
+//! App Container images into the store, and out of it again.
+
+use std::fs::File;
+use std::io::{Seek as _, Write};
+
+use crate::archive::walk::Limits;
+use crate::digest::Digest;
+use crate::format::aci::{self, FORMAT};
+use crate::store::images::{Image, Store};
+use crate::store::known::Known;
+use crate::store::layers;
+use crate::store::names;
+use crate::store::record::{Origin, Record};
+use crate::store::staging::Staging;
+use crate::trust::verify::Incoming;
+use appc::manifest::ImageManifest;
+use appc::reference::Name;
+use appc::types::{AcIdentifier, Labels};
+use error::{Context as _, Error, Kind, Result};
+
+/// A stored App Container image.
+pub struct Aci {
+    id: Digest,
+    manifest: ImageManifest,
+}
+
+impl Aci {
+    /// Returns its ID.
+    pub const fn id(&self) -> &Digest {
+        &self.id
+    }
+
+    /// Returns its manifest.
+    pub const fn manifest(&self) -> &ImageManifest {
+        &self.manifest
+    }
+}
+
+/// What to do about [`Store::doubt`].
+pub const WAIVE: &str =
+    "`--insecure-options=image` takes what is stored, and an ID takes just that image";
+
+impl Store<'_> {
+    /// Returns a stored image of this format.
+    ///
+    /// # Errors
+    ///
+    /// It has another format; it is damaged.
+    pub fn aci(&self, id: &Digest) -> Result<Option<Aci>> {
+        let Some(image) = self.image(id)? else {
+            return Ok(None);
+        };
+        let what = || format!("cannot read image `{id}`");
+        if image.format != FORMAT {
+            let format = &image.format;
+            let fault = format!("{}: it is an image of format `{format}`", what());
+            return Err(Error::invalid(fault));
+        }
+        let manifest = ImageManifest::parse(&image.manifest).context(what)?.value;
+        Ok(Some(Aci { id: *id, manifest }))
+    }
+
+    /// Stores an archive file, unless it is stored already, and returns the ID of
+    /// the image. The operator named the file, and so trusts it.
+    ///
+    /// # Errors
+    ///
+    /// The archive is not valid; the disk's refusals. Nothing is left behind.
+    pub fn ensure(&self, file: File, name: &str, asked: Option<&Name>) -> Result<Digest> {
+        let known = Known::of(self.dirs, &file, name)?;
+        let stored = || match known.read()? {
+            Some(id) => self.if_asked_for(id, name, asked),
+            None => Ok(None),
+        };
+        if let Some(id) = stored()? {
+            return Ok(id);
+        }
+        // Whoever else stores this file waits here, and then finds it stored.
+        known.lock()?;
+        if let Some(id) = stored()? {
+            return Ok(id);
+        }
+        let mut file = file;
+        // It may have been read before.
+        file.rewind().context(|| "cannot read it")?;
+        let incoming = Incoming::by_operator(file, name.to_owned(), asked.cloned());
+        let id = self.take(incoming)?;
+        known.write(&id)?;
+        Ok(id)
+    }
+
+    /// Returns the ID again if it is stored, and what was asked for.
+    fn if_asked_for(&self, id: Digest, name: &str, asked: Option<&Name>) -> Result<Option<Digest>> {
+        if !self.hold(&id)? {
+            return Ok(None);
+        }
+        if let Some(asked) = asked {
+            let Some(image) = self.aci(&id)? else {
+                return Ok(None);
+            };
+            aci::check(asked, image.manifest())
+                .context(|| format!("image `{name}` is not valid"))?;
+            // It may have been stored as a mere file.
+            if !self.record(&id)?.grounds.cover_its_name() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(id))
+    }
+
+    /// Stores an archive, and returns the ID of the image, which is held.
+    ///
+    /// # Errors
+    ///
+    /// The archive is not valid or not trusted; the disk's refusals. Nothing is
+    /// left behind.
+    pub fn take(&self, incoming: Incoming) -> Result<Digest> {
+        let name = incoming.name.clone();
+        let (id, image) = self.import(incoming).map_err(|error| {
+            let what = match error.kind() {
+                Kind::Invalid => format!("image `{name}` is not valid"),
+                _ => format!("cannot store image `{name}`"),
+            };
+            Error::new(error.kind(), what).because(error)
+        })?;
+        names::add(self.dirs, &image, &id)?;
+        Ok(id)
+    }
+
+    /// Unpacks aside, verifies, and publishes.
+    fn import(&self, incoming: Incoming) -> Result<(Digest, String)> {
+        let from = incoming.name.clone();
+        let staging = Staging::make(self.dirs)?;
+        let (input, claim) = incoming.open();
+        let ((text, manifest), layer) =
+            layers::unpack(&staging, input, aci::ALGORITHM, |tar, recorder, visit| {
+                let text = aci::walk(tar, &Limits::default(), Some(recorder), visit)?;
+                let manifest = ImageManifest::parse(&text).context(|| "its manifest")?;
+                Ok((text, manifest.value))
+            })?;
+        let id = layer.id;
+        let verified = claim.verify(id, &manifest)?;
+        let image = Image {
+            id,
+            format: FORMAT.to_owned(),
+            manifest: text,
+            layers: vec![id],
+        };
+        self.stage(&staging, &image, &Record::of(from.clone(), &verified))?;
+        let _lease = layer.publish(self, &staging, Origin::Archive(&from, verified.size))?;
+        self.publish(&staging, &verified)?;
+        Ok((id, manifest.name.as_str().to_owned()))
+    }
+
+    /// Writes the tar that an image was stored from, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// The tree is not as it was stored; what `out` says.
+    pub fn export(&self, id: &Digest, out: &mut dyn Write) -> Result<()> {
+        let mut layers = self.layers(id)?.into_iter();
+        layers.try_for_each(|layer| self.restore(id, &layer, out))
+    }
+
+    /// Returns the latest image of a name that has all these labels, and is
+    /// trusted to have this name, unless that check was waived.
+    pub fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<Digest>> {
+        self.search(name, labels, &|id| self.answers(id))
+    }
+
+    /// Returns why a stored image of a name is not trusted to have it, if there
+    /// is such an image.
+    pub fn doubt(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<String>> {
+        let Some(id) = self.search(name, labels, &|_| Ok(true))? else {
+            return Ok(None);
+        };
+        let (id, from) = (id.short(), self.record(&id)?.from);
+        let what = "nobody has signed it or provided it under this name";
+        Ok(Some(format!("`{id}`, from `{from}`, but {what}")))
+    }
+
+    fn search(
+        &self,
+        name: &AcIdentifier,
+        labels: &Labels,
+        answers: &dyn Fn(&Digest) -> Result<bool>,
+    ) -> Result<Option<Digest>> {
+        let mut bad = None;
+        for id in names::find(self.dirs, name.as_str())?.iter().rev() {
+            match self.aci(id) {
+                Ok(Some(image))
+                    if image.manifest.name == *name
+                        && image.manifest.labels.lacks(labels).is_none()
+                        && answers(id)? =>
+                {
+                    return Ok(Some(*id));
+                }
+                Ok(_) => {}
+                // It does not keep the others from being found.
+                Err(error) => bad = Some(error),
+            }
+        }
+        bad.map_or(Ok(None), Err)
+    }
+}

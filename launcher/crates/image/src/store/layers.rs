@@ -1,0 +1,191 @@
+//! The layers that are kept: unpacked archives, and what was rendered of several.
+//!
+//! ```text
+//! layers/sha512-.../rootfs/     the unpacked tree
+//! layers/sha512-.../frame       what else the archive held; see `tar_split`
+//! layers/sha512-.../implicit    directories without an entry of their own, if
+//!                               there are any: a path and a NUL byte each
+//! layers/sha512-.../record      where it came from, and when
+//! ```
+//!
+//! The digest of a rendered layer, which has no frame, is that of all that it
+//! was rendered of.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::{BufRead, Read, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::archive::extract::Extract;
+use crate::archive::stream;
+use crate::archive::tar_split::{self, Recorder};
+use crate::archive::walk::Entry;
+use crate::archive::writeback::Flush;
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::store::images::Store;
+use crate::store::record::Origin;
+use crate::store::staging::{Folder, Staging, unwritten};
+use error::{Context as _, Error, Result};
+
+/// What a layer is staged as.
+const STAGED: &str = "layer";
+
+/// Largest frame that is read back, in bytes.
+const FRAME_LIMIT: usize = 256 << 20;
+
+/// Returns where the tree of a layer is, or would be.
+pub fn rootfs(dir: &Path, layer: &Digest) -> PathBuf {
+    dir.join("layers").join(layer.to_string()).join("rootfs")
+}
+
+impl Store<'_> {
+    /// Returns where the tree of a layer is.
+    pub fn rootfs(&self, layer: &Digest) -> PathBuf {
+        rootfs(self.dirs.path(), layer)
+    }
+
+    /// Returns the directories of a layer that its archive has no entry for.
+    /// They stand only for what is in them: where they meet a directory of
+    /// another layer, that one's attributes stay.
+    pub fn implicit(&self, layer: &Digest) -> Result<BTreeSet<PathBuf>> {
+        let list = self.layers.read(layer, "implicit", FRAME_LIMIT)?;
+        let list = list.unwrap_or_default();
+        let paths = list
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty());
+        Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
+    }
+
+    /// Writes the tar that a layer of an image was unpacked from, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// The tree is not as it was unpacked; what `out` says.
+    pub fn restore(&self, id: &Digest, layer: &Digest, out: &mut dyn Write) -> Result<()> {
+        let what = || format!("cannot give image `{id}` back");
+        // Not removed meanwhile; but to look at a layer is not to use it.
+        let _lease = self.layers.lease(layer)?;
+        let frame = self.layers.read(layer, "frame", FRAME_LIMIT)?;
+        let missing = || Error::invalid(format!("{}: its frame is missing", what()));
+        let frame = frame.ok_or_else(missing)?;
+        let rootfs = self.layers.open(layer, "rootfs")?;
+        tar_split::restore(&frame, rootfs.as_fd(), out).context(what)
+    }
+
+    /// Computes the digests of an image's layers again from what is stored of
+    /// them. Returns whether they are what they were.
+    pub fn verify(&self, id: &Digest) -> Result<bool> {
+        for layer in self.layers(id)? {
+            let mut hasher = Hasher::new(layer.algorithm());
+            self.restore(id, &layer, &mut hasher)?;
+            if hasher.finish() != layer {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns where the tree of a rendered layer is, and keeps the layer for as
+    /// long as this process uses the store. If it is not there, `render` makes
+    /// its tree in the directory that it is given.
+    pub fn rendered(
+        &self,
+        id: &Digest,
+        of: &[Digest],
+        render: &dyn Fn(&Folder) -> Result<()>,
+    ) -> Result<PathBuf> {
+        if !self.layers.hold(id)? {
+            let staging = Staging::make(self.dirs)?;
+            let folder = staging.directory(STAGED)?;
+            render(&folder.directory("rootfs")?)?;
+            folder.write("record", Origin::Layers(of).text().as_bytes())?;
+            rustix::fs::syncfs(staging.fd()).context(|| format!("cannot publish layer `{id}`"))?;
+            let (lease, _) = self.layers.publish(&staging, STAGED, id)?;
+            self.layers.keep(id, lease);
+        }
+        Ok(self.rootfs(id))
+    }
+}
+
+/// An archive that is unpacked aside.
+pub(crate) struct Unpacked {
+    /// The digest of its tar.
+    pub(crate) id: Digest,
+    folder: Folder,
+    implicit: BTreeSet<PathBuf>,
+    recorder: Recorder,
+    flush: Flush,
+}
+
+/// Unpacks an archive aside. `walk` reads its tar, lets a recorder see it, and
+/// passes its entries on.
+///
+/// # Errors
+///
+/// What `walk` says; what is wrong with the compression; the disk's refusals.
+pub(crate) fn unpack<T>(
+    staging: &Staging,
+    input: impl Read + Send + 'static,
+    algorithm: Algorithm,
+    walk: impl FnOnce(
+        &mut dyn BufRead,
+        &Recorder,
+        &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
+    ) -> Result<T>,
+) -> Result<(T, Unpacked)> {
+    let folder = staging.directory(STAGED)?;
+    let rootfs = folder.directory("rootfs")?;
+    let mut extract = Extract::new(rootfs.fd())?;
+    let recorder = Recorder::new(folder.create("frame")?);
+    let recorder = recorder.context(|| unwritten("frame"))?;
+    let fd = staging.fd().try_clone_to_owned();
+    let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
+    let (value, id) = stream::through(input, algorithm, |tar| {
+        let walked = walk(&mut flush.pace(tar), &recorder, &mut |entry| {
+            extract.entry(entry)
+        });
+        // It knows the file that the walk was stopped for.
+        extract.settle()?;
+        walked
+    })?;
+    let unpacked = Unpacked {
+        id,
+        implicit: extract.finish()?,
+        folder,
+        recorder,
+        flush,
+    };
+    Ok((value, unpacked))
+}
+
+impl Unpacked {
+    /// Publishes the layer, after all that is staged has reached the disk. The
+    /// lease keeps it until an image names it.
+    pub(crate) fn publish(
+        self,
+        store: &Store<'_>,
+        staging: &Staging,
+        from: Origin<'_>,
+    ) -> Result<OwnedFd> {
+        if !self.implicit.is_empty() {
+            self.folder.write("implicit", &listed(&self.implicit))?;
+        }
+        self.recorder.finish().context(|| unwritten("frame"))?;
+        self.folder.write("record", from.text().as_bytes())?;
+        let what = || format!("cannot publish layer `{}`", self.id);
+        self.flush.finish().context(what)?;
+        Ok(store.layers.publish(staging, STAGED, &self.id)?.0)
+    }
+}
+
+/// Writes paths, each with a NUL byte behind it.
+fn listed(paths: &BTreeSet<PathBuf>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for path in paths {
+        list.extend_from_slice(path.as_os_str().as_bytes());
+        list.push(0);
+    }
+    list
+}

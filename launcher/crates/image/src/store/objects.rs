@@ -1,0 +1,199 @@
+//! Directories that are named by digest: those of images, and those of layers.
+//! Each is complete if it exists, and nobody writes to it again.
+//!
+//! # Invariants
+//!
+//! 1. One appears by one rename(2), after all of it has reached the disk.
+//!    Whatever is interrupted leaves nothing but rubbish in `tmp/`, which the
+//!    next command that makes something there clears away.
+//! 2. One is there once, however many processes want it at a time.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::digest::Digest;
+use crate::store::lease;
+use crate::store::staging::{self, Staging};
+use error::{Context as _, Error, Kind, Result};
+use sys::dirs::{Dirs, Part};
+use sys::root_fd;
+
+/// All images, or all layers.
+pub(crate) struct Objects<'a> {
+    dirs: &'a Dirs,
+    part: Part,
+    /// What messages call one of them.
+    noun: &'static str,
+    /// What is in use; closed when this process ends or is replaced.
+    held: RefCell<BTreeMap<Digest, OwnedFd>>,
+}
+
+impl<'a> Objects<'a> {
+    /// Those of a directory.
+    pub(crate) fn new(dirs: &'a Dirs, part: Part, noun: &'static str) -> Self {
+        Self {
+            dirs,
+            part,
+            noun,
+            held: RefCell::default(),
+        }
+    }
+
+    /// Returns what messages call one of them.
+    pub(crate) fn name(&self, id: &Digest) -> String {
+        format!("{} `{id}`", self.noun)
+    }
+
+    /// Opens the directory that they are in, if there ever were any. It is not
+    /// kept open: descriptors can be few.
+    fn find(&self) -> Result<Option<OwnedFd>> {
+        self.dirs.find(self.part)
+    }
+
+    /// As [`Self::find`], where there must be some.
+    fn directory(&self) -> Result<OwnedFd> {
+        let absent = || Error::new(Kind::NotFound, format!("there are no {}s", self.noun));
+        self.find()?.ok_or_else(absent)
+    }
+
+    /// Returns the digests of all, in their order.
+    pub(crate) fn ids(&self) -> Result<Vec<Digest>> {
+        let what = || format!("cannot list the {}s", self.noun);
+        let mut ids = Vec::new();
+        let Some(directory) = self.find()? else {
+            return Ok(ids);
+        };
+        for entry in rustix::fs::Dir::new(directory).context(what)? {
+            let entry = entry.context(what)?;
+            let id = entry.file_name().to_str().ok().map(Digest::parse);
+            ids.extend(id.and_then(Result::ok));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Tells whether one is there.
+    pub(crate) fn contains(&self, id: &Digest) -> Result<bool> {
+        Ok(self.last_used(id)?.is_some())
+    }
+
+    /// Returns when one was used last, in seconds since 1970; `None` if it is not there.
+    pub(crate) fn last_used(&self, id: &Digest) -> Result<Option<u64>> {
+        let Some(directory) = self.find()? else {
+            return Ok(None);
+        };
+        lease::last_used(directory, &id.to_string())
+            .context(|| format!("cannot look at {}", self.name(id)))
+    }
+
+    /// Reads a file of one.
+    pub(crate) fn read(&self, id: &Digest, file: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let Some(directory) = self.find()? else {
+            return Ok(None);
+        };
+        let path = Path::new(&id.to_string()).join(file);
+        root_fd::read(directory, &path, limit)
+            .context(|| format!("cannot read `{file}` of {}", self.name(id)))
+    }
+
+    /// Opens a directory of one, or with the empty path itself.
+    pub(crate) fn open(&self, id: &Digest, path: &str) -> Result<OwnedFd> {
+        let path = Path::new(&id.to_string()).join(path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        root_fd::open(self.directory()?, &path, flags)
+            .context(|| format!("cannot open {}", self.name(id)))
+    }
+
+    /// Keeps one from being removed for as long as this process uses the store,
+    /// and notes that it is used. Returns whether it is there.
+    pub(crate) fn hold(&self, id: &Digest) -> Result<bool> {
+        if self.held.borrow().contains_key(id) {
+            return Ok(true);
+        }
+        let lease = self.lease(id)?;
+        let is_there = lease.is_some();
+        lease.into_iter().for_each(|lease| self.keep(id, lease));
+        Ok(is_there)
+    }
+
+    /// Keeps a lease on one for as long as this process uses the store, and notes
+    /// that it is used.
+    pub(crate) fn keep(&self, id: &Digest, lease: OwnedFd) {
+        lease::touch(&lease);
+        self.held.borrow_mut().insert(*id, lease);
+    }
+
+    /// Keeps one from being removed while it is only looked at.
+    pub(crate) fn lease(&self, id: &Digest) -> Result<Option<OwnedFd>> {
+        let Some(directory) = self.find()? else {
+            return Ok(None);
+        };
+        lease::hold(directory, &id.to_string()).context(|| format!("cannot use {}", self.name(id)))
+    }
+
+    /// Keeps everybody else from one, or gives `None` if somebody uses it.
+    pub(crate) fn claim(&self, id: &Digest) -> Result<Option<OwnedFd>> {
+        let Some(directory) = self.find()? else {
+            return Ok(None);
+        };
+        lease::claim(directory, &id.to_string())
+            .context(|| format!("cannot remove {}", self.name(id)))
+    }
+
+    /// Notes that one need not be kept for a while when nobody uses it.
+    pub(crate) fn expire(&self, id: &Digest) -> Result<()> {
+        lease::expire(self.directory()?, &id.to_string())
+            .context(|| format!("cannot remove {}", self.name(id)))
+    }
+
+    /// Takes one out of sight, by one rename, to be removed by `discard`.
+    pub(crate) fn hide(&self, id: &Digest) -> Result<()> {
+        let from = self.directory()?;
+        staging::hide(self.dirs, &from, &id.to_string(), &self.aside(id))
+    }
+
+    /// Removes what was taken out of sight.
+    pub(crate) fn discard(&self, id: &Digest) -> Result<()> {
+        staging::discard(self.dirs, &self.aside(id))
+    }
+
+    /// An image and its layer can have the same digest.
+    fn aside(&self, id: &Digest) -> String {
+        format!("{}-{id}", self.noun)
+    }
+
+    /// Makes visible for good what was staged under a name and has reached the
+    /// disk, unless it is there already. Returns a lease, and whether it is new.
+    pub(crate) fn publish(
+        &self,
+        staging: &Staging,
+        name: &str,
+        id: &Digest,
+    ) -> Result<(OwnedFd, bool)> {
+        let what = || format!("cannot publish {}", self.name(id));
+        let directory = self.directory()?;
+        // Before it is visible.
+        let staged = staging.lease(name).context(what)?;
+        loop {
+            let (target, flags) = (id.to_string(), RenameFlags::NOREPLACE);
+            match rustix::fs::renameat_with(staging.fd(), name, &directory, target, flags) {
+                Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+                published => {
+                    published
+                        .and_then(|()| rustix::fs::fsync(&directory))
+                        .context(what)?;
+                    return Ok((staged, true));
+                }
+            }
+            // If it was removed meanwhile there is room for this one.
+            if let Some(lease) = self.lease(id)? {
+                return Ok((lease, false));
+            }
+        }
+    }
+}
