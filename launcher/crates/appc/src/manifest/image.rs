@@ -3,10 +3,10 @@
 use crate::digest::ImageId;
 use crate::json::{self, Node, Object, Value};
 use crate::manifest::app::App;
+use crate::manifest::document::{AcKind, Checked, header, read_document};
 use crate::manifest::shared::{
     annotations, identifier, image_id, labels, texts, write_annotations, write_labels,
 };
-use crate::manifest::{AcKind, Checked, header, read_document};
 use crate::types::{AcIdentifier, Annotations, Labels, Version};
 use error::Result;
 

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use crate::digest::ImageId;
 use crate::json::{self, Fields, Node, Object, Value};
 use crate::manifest::app::{App, unique};
+use crate::manifest::document::{AcKind, Checked, header, read_document};
 use crate::manifest::isolator::{self, Isolator, Scope};
 use crate::manifest::shared::{
     Port, TextMap, annotations, identifier, image_id, labels, name, write_annotations,
     write_labels, write_map,
 };
-use crate::manifest::{AcKind, Checked, header, read_document};
 use crate::types::{AcIdentifier, AcName, Annotations, Labels, Version, absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};

@@ -10,13 +10,24 @@ use std::io;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use crate::archive::tar_reader::{PIECES, Piece};
+/// Most pieces of a sparse file: every other block of a gigabyte.
+pub(crate) const PIECES: usize = 1 << 17;
 
 /// Zeros count where as many of them begin at a multiple of this.
 const CLUSTER: usize = 64 << 10;
 
 /// What is shorter is not searched: an archive of it would hardly be smaller.
 const SHORTEST: u64 = 1 << 20;
+
+/// A piece of a file: some bytes that are zeros and not in the tar, and then
+/// some that are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Bytes of the hole before.
+    pub(crate) hole: u64,
+    /// Bytes of data.
+    pub(crate) data: u64,
+}
 
 /// Returns the pieces of a file of this size.
 pub(crate) fn pieces(file: &File, size: u64) -> io::Result<Vec<Piece>> {

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
+use crate::archive::holes::{PIECES, Piece};
 use crate::archive::pax::Pax;
 use crate::archive::tar_split::Recorder;
 use error::{Error, Kind, Result};
@@ -25,9 +26,6 @@ pub(crate) const BLOCK: usize = 512;
 /// Most bytes of an extended header: room for some attributes of 64 KiB, the
 /// longest that Linux has.
 pub(crate) const EXTENDED: u64 = 1 << 20;
-
-/// Most pieces of a sparse file: every other block of a gigabyte.
-pub(crate) const PIECES: usize = 1 << 17;
 
 /// What a tar says of a member.
 pub(crate) struct Member {
@@ -63,16 +61,6 @@ pub(crate) enum MemberKind {
     Character,
     Block,
     Fifo,
-}
-
-/// A piece of a file: some bytes that are zeros and not in the tar, and then
-/// some that are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// Bytes of the hole before.
-    pub(crate) hole: u64,
-    /// Bytes of data.
-    pub(crate) data: u64,
 }
 
 /// The members of a tar.

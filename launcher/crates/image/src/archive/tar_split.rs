@@ -28,7 +28,7 @@ use rustix::io::Errno;
 
 use crate::archive::deflate::Gzip;
 use crate::archive::gzip::Gunzip;
-use crate::archive::tar_reader::Piece;
+use crate::archive::holes::Piece;
 use sys::root_fd;
 
 /// Where a frame is recorded while its archive is read.

@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::archive::deflate::Gzip;
-use crate::archive::holes;
+use crate::archive::holes::{self, Piece};
 use crate::archive::tar_header::{self, Extent, ROOTFS};
-use crate::archive::tar_reader::{BLOCK, EXTENDED, Piece};
+use crate::archive::tar_reader::{BLOCK, EXTENDED};
 use crate::format::aci::{Limits, clean, too_many};
 use appc::digest::{Hasher, ImageId};
 use error::quote::escaped;

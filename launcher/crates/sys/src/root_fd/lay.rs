@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::root_fd::copy::{attributes, finish, leaf, times};
+use crate::root_fd::copy::{attributes, copy_tree, finish, leaf, times};
+use crate::root_fd::open::open;
 use crate::root_fd::remove::remove_name;
 
 /// What becomes of a path of the upper tree.
@@ -65,6 +66,21 @@ pub fn lay_over(
     };
     laying.below(&source, Path::new(""))?;
     laying.leave(&source, taken)
+}
+
+/// Copies trees of ours, topmost first, over one another into a directory that
+/// is made in `target` under this name.
+pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let mut layers = layers.iter().rev();
+    let Some(lowest) = layers.next() else {
+        return Ok(());
+    };
+    copy_tree(lowest, target, name)?;
+    let copy = open(target, Path::new(name), DIRECTORY)?;
+    for layer in layers {
+        lay_over(layer, copy.as_fd(), &|_, _| Take::It)?;
+    }
+    Ok(())
 }
 
 struct Laying<'a> {
@@ -178,7 +194,7 @@ impl Laying<'_> {
         };
         let root = root.try_clone()?;
         let above = first.parent().unwrap_or(Path::new(""));
-        let above = crate::root_fd::open(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let above = open(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let first = first.file_name().unwrap_or_default();
         let target = self.target()?;
         Ok(rustix::fs::linkat(
