@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::fetch::http::{Download, Part, Refusal, Validators};
+use crate::fetch::http::{Download, HttpError, Partial, Validators};
 use crate::fetch::http_cache;
 use crate::fetch::pieces::{PIECE, Pieces, Writer};
 use appc::json::{self, Object, Value};
@@ -67,7 +67,7 @@ pub(crate) struct Begun<'a> {
 /// A file with at least one sound piece.
 struct Found {
     file: File,
-    part: Part,
+    part: Partial,
     /// Where its pieces begin and end, in bytes from its beginning.
     pieces: (u64, u64),
 }
@@ -91,7 +91,7 @@ impl<'a> Begun<'a> {
     }
 
     /// Returns what need not be fetched again.
-    pub(crate) fn part(&self) -> Option<&Part> {
+    pub(crate) fn part(&self) -> Option<&Partial> {
         self.found.as_ref().map(|found| &found.part)
     }
 
@@ -182,7 +182,7 @@ impl Found {
         while let Some((content, all)) = pieces.skip()? {
             (at, end) = (at + content, end + all);
         }
-        let part = Part {
+        let part = Partial {
             validators,
             length,
             at,
@@ -376,8 +376,8 @@ impl Read for Growing {
                 Ok(count)
             }
             Err(error) => {
-                let refusal = error.get_ref().and_then(|inner| inner.downcast_ref());
-                if refusal.is_some_and(Refusal::is_passing)
+                let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
+                if cause.is_some_and(HttpError::is_transient)
                     && let Keep::In(writer) = &mut self.keep
                     && writer.end().is_ok()
                 {
@@ -415,7 +415,7 @@ mod tests {
         all
     }
 
-    fn part(content: &[u8], url: &str) -> Option<Part> {
+    fn part(content: &[u8], url: &str) -> Option<Partial> {
         let found = Found::read(file(content), url).unwrap();
         found.map(|found| found.part)
     }
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn a_beginning_says_of_what_it_is_and_how_much() {
-        let expected = Part {
+        let expected = Partial {
             validators: Validators {
                 etag: Some("\"1\"".to_owned()),
                 last_modified: None,

@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::fetch::begun::Begun;
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
-use crate::fetch::http::{self, Answer, Have, Options as WebOptions, Refusal, Web};
+use crate::fetch::http::{self, Client, Conditions, HttpError, Options as HttpOptions, Response};
 use crate::fetch::http_cache::{self, Remembered};
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
@@ -61,7 +61,7 @@ pub struct Fetch<'a> {
     options: &'a Options,
     policy: PullPolicy,
     talk: Talk,
-    web: OnceCell<Web>,
+    web: OnceCell<Client>,
     started: u64,
     fetched: Cell<bool>,
 }
@@ -293,7 +293,7 @@ impl<'a> Fetch<'a> {
             .collect()
     }
 
-    fn web(&self) -> Result<&Web> {
+    fn web(&self) -> Result<&Client> {
         if let Some(web) = self.web.get() {
             return Ok(web);
         }
@@ -343,7 +343,7 @@ impl<'a> Fetch<'a> {
         url: &str,
         signature: &str,
         wanted: &Wanted<'_>,
-    ) -> Result<std::result::Result<ImageId, Refusal>> {
+    ) -> Result<std::result::Result<ImageId, HttpError>> {
         let mut remembered = Remembered::lock(self.dirs, url)?;
         let (copy, unchecked) = match remembered.read()? {
             Some(copy) if self.suffices(&copy.id, wanted)? => (Some(copy), false),
@@ -365,23 +365,23 @@ impl<'a> Fetch<'a> {
             });
         }
         let mut begun = Begun::look(self.dirs, url);
-        let have = Have {
-            copy: copy.as_ref().map(|copy| &copy.validators),
-            part: begun.part(),
+        let conditions = Conditions {
+            cached: copy.as_ref().map(|copy| &copy.validators),
+            partial: begun.part(),
         };
         let web = self.web()?;
-        let answer = match web.open(url, wanted.size, have) {
+        let answer = match web.open(url, wanted.size, conditions) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let download = match (answer, copy) {
-            (Answer::Download(download), _) => download,
-            (Answer::Unchanged(fresh), Some(copy)) => {
+            (Response::Download(download), _) => download,
+            (Response::NotModified(fresh), Some(copy)) => {
                 remembered.write(&copy.id, &copy.validators, fresh)?;
                 self.talk.say(&format!("Unchanged: {url}"));
                 return Ok(Ok(copy.id));
             }
-            (Answer::Unchanged(_), None) => {
+            (Response::NotModified(_), None) => {
                 return Err(Error::invalid(format!(
                     "the server says that image `{url}` has not changed, but it was never fetched"
                 )));
@@ -461,7 +461,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Gets a signature. A server that makes it just now says so, by 202.
-    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, Refusal>> {
+    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, HttpError>> {
         let web = self.web()?;
         let mut patience = SIGNING.iter();
         loop {
@@ -484,8 +484,8 @@ pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
 }
 
 /// Makes the way to servers, to such that prove nothing if that is `waived`.
-pub(crate) fn web(options: &Options, waived: bool) -> Result<Web> {
-    Web::new(WebOptions {
+pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
+    Client::new(HttpOptions {
         ca_file: options.ca_file.clone(),
         insecure_tls: waived || options.insecure.tls,
         allow_http: waived || options.insecure.http,
@@ -517,13 +517,13 @@ pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
 }
 
 /// Downloads a page, for discovery.
-pub(crate) fn page(web: &Web, address: &str) -> std::result::Result<Vec<u8>, Why> {
+pub(crate) fn page(web: &Client, address: &str) -> std::result::Result<Vec<u8>, Why> {
     web.document(address, DOCUMENT)
         .map_err(|refusal| Why::from(&refusal))
 }
 
-impl From<&Refusal> for Why {
-    fn from(refusal: &Refusal) -> Self {
+impl From<&HttpError> for Why {
+    fn from(refusal: &HttpError) -> Self {
         let (text, hint) = refusal.reason();
         Self {
             text: text.to_owned(),

@@ -1,4 +1,4 @@
-//! Drives [`Web`] against a server that does what its script says.
+//! Drives [`Client`] against a server that does what its script says.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,6 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::fetch::credentials::Credentials;
+use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::transport::{pause, redirected};
+use crate::fetch::http::url::Url;
+use crate::fetch::http::wire::Timeouts;
 use error::{Error, Kind};
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
@@ -122,25 +127,27 @@ fn options() -> Options {
     }
 }
 
-/// A [`Web`] that has little patience.
-fn hasty(options: Options) -> Web {
-    let patience = Patience {
+/// A [`Client`] that soon gives up.
+fn impatient(options: Options, proxies: Proxies) -> Client {
+    let timeouts = Timeouts {
         head: Duration::from_millis(600),
         idle: Duration::from_millis(500),
     };
-    let pause = Duration::from_millis(1);
-    Web::with(options, Proxies::default(), patience, pause)
+    Client::with(options, proxies, timeouts, Duration::from_millis(1))
 }
 
-fn web() -> Web {
+fn hasty(options: Options) -> Client {
+    impatient(options, Proxies::default())
+}
+
+fn web() -> Client {
     hasty(options())
 }
 
 /// The same behind a proxy.
-fn behind(proxy: &str, options: Options) -> Web {
+fn behind(proxy: &str, options: Options) -> Client {
     let proxies = Proxies::read(|name| (name == "http_proxy").then(|| proxy.to_owned()));
-    let Web(plain) = web();
-    Web::with(options, proxies, plain.patience, plain.pause)
+    impatient(options, proxies)
 }
 
 /// Credentials for both names of this machine, at these ports.
@@ -161,10 +168,10 @@ fn known_at(name: &str, domains: &[String]) -> Credentials {
 }
 
 /// Fetches all of a download; gives the text, or the message.
-fn fetch(web: &Web, url: &str) -> std::result::Result<String, String> {
-    let mut download = match web.open(url, None, Have::default()) {
-        Ok(Answer::Download(download)) => download,
-        Ok(Answer::Unchanged(_)) => return Ok("unchanged".to_owned()),
+fn fetch(web: &Client, url: &str) -> std::result::Result<String, String> {
+    let mut download = match web.open(url, None, Conditions::default()) {
+        Ok(Response::Download(download)) => download,
+        Ok(Response::NotModified(_)) => return Ok("unchanged".to_owned()),
         Err(refusal) => return Err(refusal.to_string()),
     };
     let mut text = String::new();

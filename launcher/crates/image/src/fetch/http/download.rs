@@ -4,18 +4,30 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::fetch::http::headers::Headers;
+use crate::fetch::http::headers::{Freshness, Headers, Validators};
+use crate::fetch::http::http_error::HttpError;
+use crate::fetch::http::transport::{Reply, Transport};
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::{Body, Fault, Head};
-use crate::fetch::http::{Client, Freshness, Part, Refusal, Reply, Validators};
 
 /// So many bytes since the last failure, and the count of failures starts anew.
 const PROGRESS: u64 = 1 << 20;
 
+/// The beginning of a document, which need not come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// What identifies the version of which it is.
+    pub validators: Validators,
+    /// How many bytes the whole document has.
+    pub length: u64,
+    /// How many of them are there.
+    pub at: u64,
+}
+
 /// A document on its way.
 #[derive(Debug)]
-pub struct Download {
-    client: Arc<Client>,
+pub(crate) struct Download {
+    transport: Arc<Transport>,
     /// Where to begin when asking again: where a redirect leads may have
     /// ceased to work.
     start: Url,
@@ -38,13 +50,13 @@ pub struct Download {
 
 impl Download {
     pub(crate) fn new(
-        client: Arc<Client>,
+        transport: Arc<Transport>,
         start: Url,
         reply: Reply,
         limit: Option<u64>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
-        let refused = |why| Refusal::new(&reply.url, why);
+        let refused = |why| HttpError::new(&reply.url, why);
         let length = headers.length().map_err(refused)?;
         if let (Some(length), Some(limit)) = (length, limit)
             && length > limit
@@ -54,7 +66,7 @@ impl Download {
             )));
         }
         Ok(Self {
-            client,
+            transport,
             start,
             length,
             limit,
@@ -74,15 +86,15 @@ impl Download {
 
     /// Goes on with a document of which there is a part already.
     pub(crate) fn rest(
-        client: Arc<Client>,
+        transport: Arc<Transport>,
         start: Url,
-        part: &Part,
+        part: &Partial,
         reply: Reply,
         limit: Option<u64>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
         let mut rest = Self {
-            client,
+            transport,
             start,
             length: Some(part.length),
             limit,
@@ -104,12 +116,12 @@ impl Download {
     }
 
     /// Returns how much has come.
-    pub fn at(&self) -> u64 {
+    pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
     /// Returns how many bytes there will be, if the server says so.
-    pub fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
@@ -124,12 +136,12 @@ impl Download {
     }
 
     /// Returns where the document is, after redirects.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Reads all of it into memory. For what has a limit.
-    pub(crate) fn whole(mut self) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn whole(mut self) -> Result<Vec<u8>, HttpError> {
         let mut whole = Vec::new();
         while let Some(piece) = self.advance()? {
             whole.extend_from_slice(&piece);
@@ -138,7 +150,7 @@ impl Download {
     }
 
     /// Returns the next piece; nothing after the last.
-    fn advance(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+    fn advance(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         if self.ended {
             return Ok(None);
         }
@@ -155,7 +167,7 @@ impl Download {
                 Ok(None) => Fault {
                     what: "it ended".to_owned(),
                     hint: None,
-                    passing: true,
+                    transient: true,
                 },
                 Err(fault) => fault,
             };
@@ -163,12 +175,12 @@ impl Download {
         }
     }
 
-    fn count(&mut self, more: usize) -> Result<(), Refusal> {
+    fn count(&mut self, more: usize) -> Result<(), HttpError> {
         self.at = self
             .at
             .saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         match self.limit {
-            Some(limit) if self.at > limit => Err(Refusal::new(
+            Some(limit) if self.at > limit => Err(HttpError::new(
                 &self.url,
                 format!("it has more than {limit} bytes, which is the most that is accepted"),
             )),
@@ -186,9 +198,9 @@ impl Download {
     }
 
     /// Connects again and goes on after what has come, as often as is allowed.
-    fn resume(&mut self, fault: Fault) -> Result<(), Refusal> {
-        let lasting = !fault.passing;
-        let mut refusal = self.interrupted(fault);
+    fn resume(&mut self, fault: Fault) -> Result<(), HttpError> {
+        let permanent = !fault.transient;
+        let mut error = self.interrupted(fault);
         if self.at - self.failed_at >= PROGRESS {
             self.failures = 0;
         }
@@ -197,39 +209,39 @@ impl Download {
         if self.at > 0 {
             // Without it, what goes on could be of another version.
             let Some(validator) = self.validators.strong() else {
-                return Err(refusal);
+                return Err(error);
             };
             conditions.extend(behind(self.at, validator));
         }
-        if lasting {
-            return Err(refusal);
+        if permanent {
+            return Err(error);
         }
         loop {
             self.failures += 1;
-            if self.failures >= self.client.attempts {
-                return Err(refusal);
+            if self.failures >= self.transport.options.attempts {
+                return Err(error);
             }
-            self.client.rest(self.failures, refusal.after);
-            match self.client.get(&self.start, &conditions) {
+            self.transport.pause(self.failures, error.retry_after);
+            match self.transport.get(&self.start, &conditions) {
                 Ok(reply) if !matches!(reply.head.status, 200 | 206 | 412 | 416) => {
-                    return Err(Refusal::status_of(&reply));
+                    return Err(reply.unexpected());
                 }
                 Ok(reply) => {
                     self.agree(&reply.head)?;
                     self.body = reply.body;
                     return Ok(());
                 }
-                Err(next) if next.passing => refusal = next,
+                Err(next) if next.transient => error = next,
                 Err(next) => return Err(next),
             }
         }
     }
 
     /// Checks that an answer has the rest of the document.
-    fn agree(&mut self, head: &Head) -> Result<(), Refusal> {
+    fn agree(&mut self, head: &Head) -> Result<(), HttpError> {
         let headers = &head.headers;
         let length = headers.length();
-        let length = length.map_err(|why| Refusal::new(&self.url, why))?;
+        let length = length.map_err(|why| HttpError::new(&self.url, why))?;
         match head.status {
             200 if self.at == 0 => {
                 if !self.is_same(headers) || length != self.length {
@@ -279,25 +291,25 @@ impl Download {
         }
     }
 
-    fn interrupted(&self, fault: Fault) -> Refusal {
+    fn interrupted(&self, fault: Fault) -> HttpError {
         let what = format!("{} {}", fault.what, self.place());
-        Refusal::broken(&self.url, Fault { what, ..fault })
+        HttpError::broken(&self.url, Fault { what, ..fault })
     }
 
-    fn changed(&self) -> Refusal {
+    fn changed(&self) -> HttpError {
         let why = format!(
             "the connection broke {}, and the file has changed on the server since",
             self.place()
         );
-        Refusal::new(&self.url, why)
+        HttpError::new(&self.url, why)
     }
 
-    fn unresumed(&self) -> Refusal {
+    fn unresumed(&self) -> HttpError {
         let why = format!(
             "the connection broke {}, and the server does not go on there",
             self.place()
         );
-        Refusal::new(&self.url, why)
+        HttpError::new(&self.url, why)
     }
 }
 
@@ -312,7 +324,7 @@ pub(crate) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.piece.len() && !buffer.is_empty() {
-            // The refusal keeps its sentence below whatever is said on top.
+            // The error keeps its sentence below whatever is said on top.
             self.piece = self
                 .advance()
                 .map_err(io::Error::other)?

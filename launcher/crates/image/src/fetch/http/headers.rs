@@ -2,7 +2,23 @@
 
 use std::time::Duration;
 
-use crate::fetch::http::{Freshness, Validators};
+/// What identifies a version of a document, as the server said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Validators {
+    /// `ETag`
+    pub etag: Option<String>,
+    /// `Last-Modified`
+    pub last_modified: Option<String>,
+}
+
+/// Until when a copy need not be asked for again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// For so many seconds from now; nothing if the server does not say.
+    pub max_age: Option<u64>,
+    /// There should be no copy.
+    pub no_store: bool,
+}
 
 /// The fields of an answer, names in lower case.
 #[derive(Debug, Default)]

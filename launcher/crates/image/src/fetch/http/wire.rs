@@ -38,7 +38,7 @@ const WAITING: usize = 4;
 const HEADERS: usize = 64 << 10;
 
 /// A request for a document.
-pub(crate) struct Ask<'a> {
+pub(crate) struct Request<'a> {
     /// What to get.
     pub(crate) url: &'a Url,
     /// Fields, checked to hold no control characters.
@@ -51,7 +51,7 @@ pub(crate) struct Ask<'a> {
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// For the connection to stand, and the server to begin to answer.
     pub(crate) head: Duration,
     /// For the next piece of the body.
@@ -84,22 +84,22 @@ pub(crate) struct Fault {
     /// What to do.
     pub(crate) hint: Option<&'static str>,
     /// Another try may do better.
-    pub(crate) passing: bool,
+    pub(crate) transient: bool,
 }
 
 impl Fault {
-    fn passing(what: impl Into<String>) -> Self {
+    fn transient(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             hint: None,
-            passing: true,
+            transient: true,
         }
     }
 
-    fn lasting(what: impl Into<String>) -> Self {
+    fn permanent(what: impl Into<String>) -> Self {
         Self {
-            passing: false,
-            ..Self::passing(what)
+            transient: false,
+            ..Self::transient(what)
         }
     }
 }
@@ -113,37 +113,38 @@ enum Event {
 }
 
 /// Sends a request, and waits until the server begins to answer.
-pub(crate) fn send(ask: &Ask<'_>, patience: Patience) -> Result<(Head, Body), Fault> {
-    let mut address = ask.url.to_string();
+pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, Body), Fault> {
+    let mut address = request.url.to_string();
     let mut relay = None;
-    let mut proxy = ask.proxy.clone();
-    if ask.unchecked {
-        let (new, way) = Relay::start(&ask.url.host, ask.url.port).map_err(|e| io_fault(&e))?;
+    let mut proxy = request.proxy.clone();
+    if request.unchecked {
+        let (new, way) =
+            Relay::start(&request.url.host, request.url.port).map_err(|e| io_fault(&e))?;
         // What is then left for minreq is the same without TLS. The port stays
         // out of the field `Host` where it is that of HTTPS.
         address = address.replacen("https:", "http:", 1);
         (relay, proxy) = (Some(new), Some(way));
     }
-    let mut request = minreq::get(address)
+    let mut get = minreq::get(address)
         .with_follow_redirects(false)
         .with_max_headers_size(HEADERS);
-    for (name, value) in &ask.fields {
-        request = request.with_header(*name, value);
+    for (name, value) in &request.fields {
+        get = get.with_header(*name, value);
     }
     if let Some(Proxy { host, port, login }) = &proxy {
         let login = login
             .as_ref()
             .map_or(String::new(), |login| format!("{login}@"));
         let proxy = minreq::Proxy::new(format!("http://{login}{host}:{port}"))
-            .map_err(|error| Fault::lasting(error.to_string()))?;
-        request = request.with_proxy(proxy);
+            .map_err(|error| Fault::permanent(error.to_string()))?;
+        get = get.with_proxy(proxy);
     }
-    let way = ask.proxy.as_ref().map(|proxy| format!("{proxy:?}"));
+    let way = request.proxy.as_ref().map(|proxy| format!("{proxy:?}"));
     let (sender, pieces) = sync_channel(WAITING);
     std::thread::Builder::new()
         .name("fetch".to_owned())
         .spawn(move || {
-            let last = match receive(request, relay.as_ref(), &sender) {
+            let last = match receive(get, relay.as_ref(), &sender) {
                 Ok(()) => Event::End,
                 Err(error) => {
                     // What minreq sees then is only that the relay hangs up.
@@ -155,15 +156,15 @@ pub(crate) fn send(ask: &Ask<'_>, patience: Patience) -> Result<(Head, Body), Fa
             // Nobody may be there any more.
             let _ = sender.send(last);
         })
-        .map_err(|error| Fault::lasting(format!("cannot start a thread: {error}")))?;
+        .map_err(|error| Fault::permanent(format!("cannot start a thread: {error}")))?;
     let body = Body {
         pieces,
-        idle: patience.idle,
+        idle: timeouts.idle,
     };
-    match body.wait(patience.head)? {
+    match body.wait(timeouts.head)? {
         Event::Head(head) => Ok((head, body)),
         Event::Fault(fault) => Err(fault),
-        Event::Piece(_) | Event::End => Err(Fault::passing("there was no answer")),
+        Event::Piece(_) | Event::End => Err(Fault::transient("there was no answer")),
     }
 }
 
@@ -215,9 +216,9 @@ impl Body {
     fn wait(&self, time: Duration) -> Result<Event, Fault> {
         self.pieces.recv_timeout(time).map_err(|error| match error {
             RecvTimeoutError::Timeout => {
-                Fault::passing(format!("nothing came for {}", seconds(time)))
+                Fault::transient(format!("nothing came for {}", seconds(time)))
             }
-            RecvTimeoutError::Disconnected => Fault::passing("the connection broke"),
+            RecvTimeoutError::Disconnected => Fault::transient("the connection broke"),
         })
     }
 }
@@ -241,13 +242,13 @@ fn fault(error: &minreq::Error, proxy: Option<&str>) -> Fault {
     match error {
         Error::IoError(error) => io_fault(error),
         Error::RustlsCreateConnection(error) => tls_fault(&error.to_string()),
-        Error::AddressNotFound => Fault::lasting("the host has no address"),
-        Error::BadProxy => Fault::lasting(format!("proxy `{proxy}` does not let us through")),
-        Error::ProxyConnect => Fault::passing(format!("proxy `{proxy}` does not answer")),
+        Error::AddressNotFound => Fault::permanent("the host has no address"),
+        Error::BadProxy => Fault::permanent(format!("proxy `{proxy}` does not let us through")),
+        Error::ProxyConnect => Fault::transient(format!("proxy `{proxy}` does not answer")),
         Error::InvalidProxyCreds | Error::BadProxyCreds => {
-            Fault::lasting(format!("proxy `{proxy}` does not accept the credentials"))
+            Fault::permanent(format!("proxy `{proxy}` does not accept the credentials"))
         }
-        other => Fault::lasting(other.to_string()),
+        other => Fault::permanent(other.to_string()),
     }
 }
 
@@ -259,16 +260,16 @@ fn io_fault(error: &std::io::Error) -> Fault {
     if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
         let what = format!("the host's address cannot be found: {why}");
         return match why.contains("emporary failure") {
-            true => Fault::passing(what),
-            false => Fault::lasting(what),
+            true => Fault::transient(what),
+            false => Fault::permanent(what),
         };
     }
     match error.kind() {
         // rustls gives what is wrong with a certificate this way.
         ErrorKind::InvalidData => tls_fault(&text),
-        ErrorKind::UnexpectedEof => Fault::passing("the connection broke"),
-        _ if text == "invalid dns name" => Fault::lasting("that is no host name"),
-        _ => Fault::passing(text.split(" (os error ").next().unwrap_or_default()),
+        ErrorKind::UnexpectedEof => Fault::transient("the connection broke"),
+        _ if text == "invalid dns name" => Fault::permanent("that is no host name"),
+        _ => Fault::transient(text.split(" (os error ").next().unwrap_or_default()),
     }
 }
 
@@ -289,7 +290,7 @@ fn tls_fault(text: &str) -> Fault {
     };
     Fault {
         hint,
-        ..Fault::lasting(what)
+        ..Fault::permanent(what)
     }
 }
 
@@ -325,7 +326,7 @@ mod tests {
         ] {
             let fault = io_fault(&Error::new(ErrorKind::InvalidData, text));
             assert_eq!(fault.what, what);
-            assert!(!fault.passing, "{text}");
+            assert!(!fault.transient, "{text}");
             assert_eq!(fault.hint.is_some(), hinted, "{text}");
         }
     }
@@ -337,15 +338,15 @@ mod tests {
             io_fault(&Error::other(text))
         };
         let start = "the host's address cannot be found";
-        let unknown = Fault::lasting(format!("{start}: Name or service not known"));
+        let unknown = Fault::permanent(format!("{start}: Name or service not known"));
         assert_eq!(fault("Name or service not known"), unknown);
         let later = "Temporary failure in name resolution";
-        assert_eq!(fault(later), Fault::passing(format!("{start}: {later}")));
+        assert_eq!(fault(later), Fault::transient(format!("{start}: {later}")));
     }
 
     #[test]
     fn what_the_kernel_says_is_said_without_its_number() {
         let refused = rustix::io::Errno::CONNREFUSED.into();
-        assert_eq!(io_fault(&refused), Fault::passing("Connection refused"));
+        assert_eq!(io_fault(&refused), Fault::transient("Connection refused"));
     }
 }

@@ -197,7 +197,7 @@ fn a_download_goes_on_where_it_broke() {
 
 /// Opens a download of which the first three bytes are there.
 fn rest(server: &Server) -> std::result::Result<(u64, String), String> {
-    let part = Part {
+    let part = Partial {
         validators: Validators {
             etag: Some("\"a\"".to_owned()),
             last_modified: None,
@@ -205,13 +205,13 @@ fn rest(server: &Server) -> std::result::Result<(u64, String), String> {
         length: 10,
         at: 3,
     };
-    let have = Have {
-        copy: None,
-        part: Some(&part),
+    let have = Conditions {
+        cached: None,
+        partial: Some(&part),
     };
     let mut download = match web().open(&server.url("/a"), Some(10), have) {
-        Ok(Answer::Download(download)) => download,
-        Ok(Answer::Unchanged(_)) => return Err("unchanged".to_owned()),
+        Ok(Response::Download(download)) => download,
+        Ok(Response::NotModified(_)) => return Err("unchanged".to_owned()),
         Err(refusal) => return Err(refusal.to_string()),
     };
     let (at, mut text) = (download.at(), String::new());
@@ -304,7 +304,8 @@ fn a_download_tells_what_it_is() {
     let server = Server::new(vec![say(format!(
         "{OK}{head}ETag: W/\"a\"\r\nContent-Length: 2\r\n\r\nok"
     ))]);
-    let Ok(Answer::Download(download)) = web().open(&server.url("/a"), Some(2), Have::default())
+    let Ok(Response::Download(download)) =
+        web().open(&server.url("/a"), Some(2), Conditions::default())
     else {
         panic!("no download");
     };

@@ -3,26 +3,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::fetch::http::Reply;
 use crate::fetch::http::wire::Fault;
 use error::quote::quoted;
 use error::{Error, Kind};
 
 /// Why a document could not be fetched: one sentence.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct HttpError {
     /// The URL, unless the sentence has it.
     url: Option<String>,
     why: String,
     hint: Option<String>,
     status: Option<u16>,
     /// Another try may do better.
-    pub(crate) passing: bool,
+    pub(crate) transient: bool,
     /// The server asks to wait so long.
-    pub(crate) after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
-impl Refusal {
+impl HttpError {
     /// Makes one about a URL: the cause, in a few words.
     pub(crate) fn new(url: impl ToString, why: impl Into<String>) -> Self {
         Self {
@@ -30,8 +29,8 @@ impl Refusal {
             why: why.into(),
             hint: None,
             status: None,
-            passing: false,
-            after: None,
+            transient: false,
+            retry_after: None,
         }
     }
 
@@ -47,35 +46,22 @@ impl Refusal {
     pub(crate) fn broken(url: impl ToString, fault: Fault) -> Self {
         Self {
             hint: fault.hint.map(str::to_owned),
-            passing: fault.passing,
+            transient: fault.transient,
             ..Self::new(url, fault.what)
         }
     }
 
-    /// The server answered something else than the document.
-    pub(crate) fn status_of(reply: &Reply) -> Self {
-        let Reply { url, head, .. } = reply;
-        let answer = quoted(format!("{} {}", head.status, head.reason).trim());
-        let hint = match (head.status, reply.known) {
-            (401 | 403, true) => Some(format!(
-                "it was given the credentials that `auth.d` has for `{}`",
-                url.host
-            )),
-            (401 | 403, false) if reply.withheld => Some(format!(
-                "`auth.d` has credentials for `{}`; `--insecure-options=tls` withholds them",
-                url.host
-            )),
-            (401, false) => Some(
-                "credentials for a host are read from `/etc/nosecone/auth.d/*.json`, \
-                 and sent over HTTPS"
-                    .to_owned(),
-            ),
-            _ => None,
-        };
+    /// The server answered with a status that is not the document.
+    pub(crate) fn status_is(
+        url: impl ToString,
+        status: u16,
+        why: String,
+        hint: Option<String>,
+    ) -> Self {
         Self {
             hint,
-            status: Some(head.status),
-            ..Self::new(url, format!("the server answered {answer}"))
+            status: Some(status),
+            ..Self::new(url, why)
         }
     }
 
@@ -85,17 +71,17 @@ impl Refusal {
     }
 
     /// Tells whether another try may do better.
-    pub(crate) fn is_passing(&self) -> bool {
-        self.passing
+    pub(crate) fn is_transient(&self) -> bool {
+        self.transient
     }
 
     /// Returns the status that the server answered with, if that is the reason.
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         self.status
     }
 
     /// Returns why, without the URL, and the hint.
-    pub fn reason(&self) -> (&str, Option<&str>) {
+    pub(crate) fn reason(&self) -> (&str, Option<&str>) {
         (&self.why, self.hint.as_deref())
     }
 
@@ -112,7 +98,7 @@ pub(crate) fn shown(url: &str) -> String {
 }
 
 /// One sentence, without the hint.
-impl fmt::Display for Refusal {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(subject) = self.subject() {
             write!(f, "{subject}: ")?;
@@ -121,19 +107,19 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for HttpError {}
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let kind = match refusal.status {
+impl From<HttpError> for Error {
+    fn from(from: HttpError) -> Self {
+        let kind = match from.status {
             Some(404 | 410) => Kind::NotFound,
             _ => Kind::Failed,
         };
-        let error = match refusal.subject() {
-            Some(subject) => Self::new(kind, subject).because(refusal.why),
-            None => Self::new(Kind::Invalid, refusal.why),
+        let error = match from.subject() {
+            Some(subject) => Self::new(kind, subject).because(from.why),
+            None => Self::new(Kind::Invalid, from.why),
         };
-        match refusal.hint {
+        match from.hint {
             Some(hint) => error.hint(hint),
             None => error,
         }
