@@ -3,6 +3,7 @@
 
 pub mod atomic_file;
 pub mod bpf;
+pub mod clock;
 pub mod dirs;
 pub mod host;
 pub mod host_path;

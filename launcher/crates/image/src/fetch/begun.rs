@@ -150,7 +150,7 @@ pub(crate) fn clear(root: impl AsFd, age: Duration) -> Result<()> {
         Err(error) if root_fd::is_absent(&error) => return Ok(()),
         directory => directory.context(what)?,
     };
-    let now = http_cache::now();
+    let now = sys::clock::seconds();
     for entry in Dir::read_from(&directory).context(what)? {
         let entry = entry.context(what)?;
         let name = entry.file_name();

@@ -31,6 +31,9 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use appc::json::{self, Value};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
@@ -267,22 +270,9 @@ fn secret<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
     }
 }
 
-/// RFC 4648, section 4.
+/// Encodes a user and password (RFC 4648, section 4).
 pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| group.get(at).copied().map_or(0, u32::from);
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (place, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS.get((bits >> shift & 63) as usize);
-            text.push(match digit {
-                Some(&digit) if place <= group.len() => char::from(digit),
-                _ => '=',
-            });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::fetch::begun::Begun;
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
 use crate::fetch::http::{self, Client, Conditions, HttpError, Options as HttpOptions, Response};
-use crate::fetch::http_cache::{self, Remembered};
+use crate::fetch::http_cache::Remembered;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
 use crate::store::images::{Store, WAIVE};
@@ -32,6 +32,7 @@ use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use appc::reference::{Name, Reference};
 use error::{Context as _, Error, Kind, Result};
+use sys::clock;
 use sys::dirs::Dirs;
 use sys::progress::{Progress, Talk};
 
@@ -115,7 +116,7 @@ impl<'a> Fetch<'a> {
             policy: options.policy.unwrap_or(policy),
             talk: Talk::new(options.quiet),
             web: OnceCell::new(),
-            started: http_cache::moment(),
+            started: clock::nanoseconds(),
             fetched: Cell::new(false),
         })
     }
@@ -352,7 +353,7 @@ impl<'a> Fetch<'a> {
         };
         if let Some(copy) = &copy {
             // Somebody else has asked while we waited.
-            let asked = copy.asked >= self.started || copy.fresh_until > http_cache::now();
+            let asked = copy.asked >= self.started || copy.fresh_until > clock::seconds();
             if asked || self.policy != PullPolicy::Update {
                 return Ok(Ok(copy.id));
             }

@@ -10,7 +10,6 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -18,6 +17,7 @@ use crate::fetch::http::{Freshness, Validators};
 use appc::digest::{Hasher, ImageId};
 use appc::json::{self, Object, Value};
 use error::{Context as _, Result};
+use sys::clock;
 use sys::dirs::Dirs;
 
 /// Longest file that is read, in bytes.
@@ -74,7 +74,6 @@ impl Remembered {
         validators: &Validators,
         fresh: Freshness,
     ) -> Result<()> {
-        let now = now();
         let seconds = match fresh.no_store {
             true => 0,
             false => fresh.max_age.unwrap_or(0),
@@ -82,8 +81,8 @@ impl Remembered {
         let copy = Copy {
             id: *id,
             validators: validators.clone(),
-            fresh_until: now.saturating_add(seconds),
-            asked: moment(),
+            fresh_until: clock::seconds().saturating_add(seconds),
+            asked: clock::nanoseconds(),
         };
         self.file
             .rewind()
@@ -99,18 +98,6 @@ pub(crate) fn hash(url: &str) -> String {
     hasher.update(url.as_bytes());
     let hash = hasher.finish().short();
     hash.trim_start_matches("sha512-").to_owned()
-}
-
-/// Returns the time, in seconds since 1970.
-pub(crate) fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |time| time.as_secs())
-}
-
-/// Returns the time, in nanoseconds since 1970: two processes seldom share one.
-pub(crate) fn moment() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn text(copy: &Copy, url: &str) -> String {

@@ -26,7 +26,6 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -35,6 +34,7 @@ use crate::store::staging::Staging;
 use crate::trust::openpgp::{Check, Fingerprint, KEY_LIMIT, Key, Signer};
 use appc::types::AcIdentifier;
 use error::{Context as _, Error, Kind, Result};
+use sys::clock;
 use sys::dirs::{Dirs, Part};
 
 /// The places that are not ours, in the order of their weight.
@@ -187,7 +187,7 @@ impl Keyring {
     ) -> Result<Signer> {
         let keys = self.keys_for(name, warn)?;
         let what = || format!("the signature of image `{name}` does not count");
-        check.finish(&keys, SystemTime::now()).map_err(|error| {
+        check.finish(&keys, clock::seconds()).map_err(|error| {
             let untrusted = error.kind() == Kind::NotFound;
             let error = Error::invalid(what()).because(error);
             match untrusted {

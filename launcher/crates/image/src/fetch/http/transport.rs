@@ -2,7 +2,7 @@
 //! proxies, and pauses between attempts.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::fetch::credentials::Credentials;
 use crate::fetch::http::http_error::{HttpError, shown};
@@ -10,6 +10,7 @@ use crate::fetch::http::proxy::Proxies;
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::{self, Body, Head, Request, Timeouts};
 use error::quote::quoted;
+use sys::clock;
 
 /// What the operator decides about fetching.
 #[derive(Debug)]
@@ -201,7 +202,7 @@ impl Transport {
         if TRANSIENT.contains(&reply.head.status) {
             let mut error = reply.unexpected();
             error.transient = true;
-            error.retry_after = reply.head.headers.retry_after(now());
+            error.retry_after = reply.head.headers.retry_after(clock::seconds());
             return Err(error);
         }
         Ok((reply, location))
@@ -236,12 +237,6 @@ fn chance() -> u8 {
         Ok(_) => byte[0],
         Err(_) => std::process::id().to_le_bytes()[0],
     }
-}
-
-/// Returns the seconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |time| time.as_secs())
 }
 
 /// Returns where a redirect leads, if it may be followed. `carried` tells that

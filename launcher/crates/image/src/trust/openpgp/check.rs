@@ -1,13 +1,12 @@
 //! Detached signatures: the file passes by, and is vouched for or not.
 
 use std::fmt;
-use std::time::SystemTime;
 
 use pgp::packet::{Packet, Signature, SignatureConfig, SignatureType, SignatureVersionSpecific};
 
-use crate::trust::date;
 use crate::trust::openpgp::key::{Key, Part, is_weak};
 use crate::trust::openpgp::{SIGNATURE_LIMIT, Signer, packets};
+use appc::types::spell_day;
 use error::{Error, Kind, Result};
 
 /// Most signatures of one file that are checked: each hashes all of it.
@@ -94,9 +93,8 @@ impl Check {
     ///
     /// What is wrong with a signature by one of the keys. The kind is
     /// [`Kind::NotFound`] if none is by one of them.
-    pub fn finish(self, keys: &[Key], now: SystemTime) -> Result<Signer> {
+    pub fn finish(self, keys: &[Key], now: u64) -> Result<Signer> {
         let unknown = unknown(&self.issuers());
-        let now = date::seconds(now);
         let mut fault = None;
         for candidate in self.candidates {
             let Candidate { signature, hashing } = candidate;
@@ -146,7 +144,7 @@ fn good(
         return Err(refuse("does not say when it was made".into()));
     };
     if made > now.saturating_add(SKEW) {
-        let day = date::day(made);
+        let day = spell_day(made);
         return Err(refuse(format!("is of {day}, which is in the future"))
             .hint("is the clock of this host right?"));
     }
@@ -156,7 +154,7 @@ fn good(
     let length = signature.signature_expiration_time();
     let length = length.map_or(0, |length| u64::from(length.as_secs()));
     if length > 0 && made + length <= now {
-        return Err(refuse(format!("expired on {}", date::day(made + length))));
+        return Err(refuse(format!("expired on {}", spell_day(made + length))));
     }
     key.vouches(part, now)
 }

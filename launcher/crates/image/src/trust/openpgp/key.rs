@@ -1,7 +1,5 @@
 //! Public keys, with what their owners say of them.
 
-use std::time::SystemTime;
-
 use pgp::composed::{ArmorOptions, Deserializable as _, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Packet, PublicKey, PublicSubkey, Signature, SignatureType, SubpacketType};
@@ -10,8 +8,8 @@ use pgp::types::{
     KeyDetails, KeyVersion, PublicParams, RsaPublicParams, SignatureBytes, Tag, VerifyingKey,
 };
 
-use crate::trust::date;
 use crate::trust::openpgp::{Fingerprint, KEY_LIMIT, packets};
+use appc::types::spell_day;
 use error::{Error, Result};
 
 /// Least bits of an RSA key that count.
@@ -135,8 +133,7 @@ impl Key {
     }
 
     /// Refuses a key that no file can be signed with now.
-    pub fn usable(&self, now: SystemTime) -> Result<()> {
-        let now = date::seconds(now);
+    pub fn usable(&self, now: u64) -> Result<()> {
         self.primary().alive(now)?;
         let mut fault = None;
         for part in &self.parts {
@@ -260,7 +257,7 @@ impl Part {
         match self.expires {
             Some(end) if end <= now => Err(Error::invalid(format!(
                 "key `{key}` expired on {}",
-                date::day(end)
+                spell_day(end)
             ))
             .hint("its owner may have prolonged it: trust the new copy of the key")),
             _ => Ok(()),
