@@ -26,7 +26,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     (
         "crc32fast",
         &[
-            "image/fetch/pieces",
+            "image/fetch/resume",
             "image/archive/gzip",
             "image/archive/deflate",
         ],

@@ -7,7 +7,7 @@
 //! Every archive streams: from the socket through the checks and the inflater
 //! onto the disk, in one pass. Nothing of it is visible in the store before
 //! all of it has been verified. What comes slowly is kept besides, as it came,
-//! for who has to go on with it: see [`crate::fetch::begun`].
+//! for who has to go on with it: see `resume.rs`.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
@@ -16,13 +16,13 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fetch::begun::Begun;
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
 use crate::fetch::http::{self, Client, Conditions, HttpError, Options as HttpOptions, Response};
 use crate::fetch::http_cache::Remembered;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
+use crate::fetch::resume::Resumable;
 use crate::store::images::{Store, WAIVE};
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
@@ -365,10 +365,10 @@ impl<'a> Fetch<'a> {
                 false => error("not stored").hint("with `--pull-policy=new` it would be fetched"),
             });
         }
-        let mut begun = Begun::look(self.dirs, url);
+        let mut resumable = Resumable::open(self.dirs, url);
         let conditions = Conditions {
             cached: copy.as_ref().map(|copy| &copy.validators),
-            partial: begun.part(),
+            partial: resumable.partial(),
         };
         let web = self.web()?;
         let answer = match web.open(url, wanted.size, conditions) {
@@ -402,14 +402,14 @@ impl<'a> Fetch<'a> {
         let taken = self.store.take(Incoming {
             name: url.to_owned(),
             input: Box::new(Shown {
-                input: begun.with(download)?,
+                input: resumable.read(download)?,
                 progress: Some(progress),
             }),
             voucher,
             asked: wanted.name.cloned(),
             size: wanted.size,
         });
-        let kept = begun.end();
+        let kept = resumable.finish();
         let id = taken.map_err(|error| match kept {
             true => {
                 error.hint("what has come is kept for a day, and the next call goes on with it")

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::fetch::begun;
+use crate::fetch::resume;
 use crate::store::images::Store;
 use crate::store::lease;
 use crate::store::names;
@@ -74,7 +74,7 @@ impl Collect<'_> {
             return done;
         }
         if let Ok(root) = self.dirs.root() {
-            done = done.and(begun::clear(root, self.grace));
+            done = done.and(resume::clear(root, self.grace));
         }
         done.and(names::prune(self.dirs, &|id| self.store.contains(id)))
     }
