@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use error::{Context as _, Error, Result};
 
 /// A file that has no name yet.
-pub struct Aside {
+pub struct AtomicFile {
     path: PathBuf,
     directory: OwnedFd,
     name: OsString,
@@ -23,7 +23,7 @@ pub struct Aside {
     meanwhile: Option<OsString>,
 }
 
-impl Aside {
+impl AtomicFile {
     /// Begins a file that is to appear at this path. `replace` says that it
     /// may take the place of another one.
     ///
@@ -31,7 +31,7 @@ impl Aside {
     ///
     /// Something is there that is not to be replaced, or is no regular file;
     /// nothing can be made there.
-    pub fn begin(path: &Path, replace: bool) -> Result<Self> {
+    pub fn create(path: &Path, replace: bool) -> Result<Self> {
         let what = || cannot_write(path);
         let Some(name) = path.file_name() else {
             return Err(Error::invalid(format!("{}: it has no name", what())));
@@ -109,7 +109,7 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(meanwhile) = &self.meanwhile {
             // What cannot be removed cannot be helped.

@@ -17,12 +17,12 @@ const COLUMNS: usize = 80;
 
 /// Talks, or is quiet.
 #[derive(Clone, Copy, Debug)]
-pub struct Talk {
-    manner: Manner,
+pub struct Progress {
+    mode: Mode,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+enum Mode {
     /// Says nothing.
     Quiet,
     /// Lines.
@@ -31,45 +31,45 @@ enum Manner {
     Terminal,
 }
 
-impl Talk {
+impl Progress {
     /// Talks on the standard error stream, or not at all.
     pub fn new(quiet: bool) -> Self {
         // A terminal without a cursor gets lines, too.
         let dumb = std::env::var_os("TERM").is_none_or(|kind| kind == "dumb");
-        let manner = match quiet {
-            true => Manner::Quiet,
-            false if std::io::stderr().is_terminal() && !dumb => Manner::Terminal,
-            false => Manner::Plain,
+        let mode = match quiet {
+            true => Mode::Quiet,
+            false if std::io::stderr().is_terminal() && !dumb => Mode::Terminal,
+            false => Mode::Plain,
         };
-        Self { manner }
+        Self { mode }
     }
 
     /// Says a line.
     pub fn say(self, line: &str) {
-        if self.manner != Manner::Quiet {
+        if self.mode != Mode::Quiet {
             write(&format!("{}\n", shown(line)));
         }
     }
 
     /// Says what does not go as it should, and keeps nothing from going on.
     pub fn warn(self, error: &Error) {
-        if self.manner != Manner::Quiet {
+        if self.mode != Mode::Quiet {
             // An error is shown without harm, and may have a line for its hint.
             write(&format!("warning: {error}\n"));
         }
     }
 
     /// Begins to show how something large comes along: `total` bytes, if that is known.
-    pub fn progress(self, name: &str, total: Option<u64>) -> Progress {
-        let progress = Progress {
-            talk: self,
+    pub fn bar(self, name: &str, total: Option<u64>) -> ProgressBar {
+        let progress = ProgressBar {
+            output: self,
             name: escaped(name),
             total,
             done: 0,
             start: Instant::now(),
             drawn: None,
         };
-        if self.manner == Manner::Plain {
+        if self.mode == Mode::Plain {
             self.say(&progress.beginning());
         }
         progress
@@ -79,8 +79,8 @@ impl Talk {
 /// Something large on its way. Dropped before it is finished, it leaves
 /// no half of a bar behind.
 #[derive(Debug)]
-pub struct Progress {
-    talk: Talk,
+pub struct ProgressBar {
+    output: Progress,
     name: String,
     total: Option<u64>,
     done: u64,
@@ -89,17 +89,17 @@ pub struct Progress {
     drawn: Option<Instant>,
 }
 
-impl Progress {
+impl ProgressBar {
     /// So many more bytes are there.
     pub fn advance(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
-        if self.talk.manner != Manner::Terminal {
+        if self.output.mode != Mode::Terminal {
             return;
         }
         let now = Instant::now();
         if self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
             self.drawn = Some(now);
-            let line = bar(
+            let line = draw(
                 &self.name,
                 self.done,
                 self.total,
@@ -114,7 +114,7 @@ impl Progress {
     pub fn finish(mut self) {
         self.clear();
         let line = ending(&self.name, self.done, self.start.elapsed());
-        self.talk.say(&line);
+        self.output.say(&line);
     }
 
     fn beginning(&self) -> String {
@@ -131,7 +131,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.clear();
     }
@@ -155,7 +155,7 @@ fn columns() -> usize {
 
 /// Draws a bar that is narrower than `columns`, because a terminal may go to
 /// the next line after the last one.
-fn bar(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
+fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
     let speed = per_second(done, time);
     let rate = format!("{}/s", bytes(speed));
     let figures = match total.filter(|total| *total > 0) {
@@ -255,7 +255,7 @@ mod tests {
         for columns in 0..200 {
             for total in [None, Some(0), Some(5), Some(u64::MAX)] {
                 for done in [0, 7, u64::MAX] {
-                    let line = bar(name, done, total, SECOND, columns);
+                    let line = draw(name, done, total, SECOND, columns);
                     let width = line.chars().count();
                     assert!(width < columns.max(1), "{columns}: {line}");
                 }
@@ -265,24 +265,24 @@ mod tests {
 
     #[test]
     fn a_bar_shows_how_far_how_fast_and_how_long() {
-        let line = bar("app", 3 << 20, Some(12 << 20), SECOND * 2, 80);
+        let line = draw("app", 3 << 20, Some(12 << 20), SECOND * 2, 80);
         assert_eq!(
             line,
             "app  [=======                        ]   25%  3.0 MiB/12.0 MiB  1.5 MiB/s  0:06"
         );
         assert_eq!(
-            bar("app", 2048, None, SECOND, 80),
+            draw("app", 2048, None, SECOND, 80),
             "app  2.0 KiB  2.0 KiB/s"
         );
         assert_eq!(
-            bar("app", 0, Some(9), Duration::ZERO, 40),
+            draw("app", 0, Some(9), Duration::ZERO, 40),
             "app    0%  0 B/9 B  0 B/s  -:--"
         );
     }
 
     #[test]
     fn a_long_name_is_known_by_its_end() {
-        let line = bar(
+        let line = draw(
             "https://example.com/images/app-1.2.3.aci",
             1,
             None,
@@ -294,10 +294,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_drive_the_terminal() {
-        let progress = Talk {
-            manner: Manner::Quiet,
-        }
-        .progress("a\u{1b}[2J\r\nb", Some(1));
+        let progress = Progress { mode: Mode::Quiet }.bar("a\u{1b}[2J\r\nb", Some(1));
         assert_eq!(progress.beginning(), r"Fetching: a\u{1b}[2J\r\nb (1 B)");
     }
 

@@ -15,7 +15,7 @@ mod remove;
 mod walk;
 
 pub use crate::root_fd::copy::copy_tree;
-pub use crate::root_fd::lay::{Take, copy_layers, lay_over};
+pub use crate::root_fd::lay::{copy_layers, lay_over};
 pub use crate::root_fd::open::{is_absent, open, read};
 pub use crate::root_fd::remove::remove_tree;
 

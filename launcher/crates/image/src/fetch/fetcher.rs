@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
 use crate::fetch::http::{self, Client, Conditions, HttpError, Options as HttpOptions, Response};
-use crate::fetch::http_cache::Remembered;
+use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
 use crate::fetch::resume::Resumable;
@@ -34,7 +34,7 @@ use appc::reference::{Name, Reference};
 use error::{Context as _, Error, Kind, Result};
 use sys::clock;
 use sys::dirs::Dirs;
-use sys::progress::{Progress, Talk};
+use sys::progress::{Progress, ProgressBar};
 
 use crate::fetch::options::{Options, PullPolicy};
 
@@ -61,7 +61,7 @@ pub struct Fetch<'a> {
     store: &'a Store<'a>,
     options: &'a Options,
     policy: PullPolicy,
-    talk: Talk,
+    talk: Progress,
     web: OnceCell<Client>,
     started: u64,
     fetched: Cell<bool>,
@@ -114,7 +114,7 @@ impl<'a> Fetch<'a> {
             store,
             options,
             policy: options.policy.unwrap_or(policy),
-            talk: Talk::new(options.quiet),
+            talk: Progress::new(options.quiet),
             web: OnceCell::new(),
             started: clock::nanoseconds(),
             fetched: Cell::new(false),
@@ -345,7 +345,7 @@ impl<'a> Fetch<'a> {
         signature: &str,
         wanted: &Wanted<'_>,
     ) -> Result<std::result::Result<ImageId, HttpError>> {
-        let mut remembered = Remembered::lock(self.dirs, url)?;
+        let mut remembered = CacheEntry::lock(self.dirs, url)?;
         let (copy, unchecked) = match remembered.read()? {
             Some(copy) if self.suffices(&copy.id, wanted)? => (Some(copy), false),
             Some(copy) => (None, self.store.contains(&copy.id)?),
@@ -398,7 +398,7 @@ impl<'a> Fetch<'a> {
         }
         let voucher = self.voucher(signature, wanted)?;
         let (validators, fresh) = (download.validators().clone(), download.freshness());
-        let progress = self.talk.progress(url, download.length());
+        let progress = self.talk.bar(url, download.length());
         let taken = self.store.take(Incoming {
             name: url.to_owned(),
             input: Box::new(Shown {
@@ -537,7 +537,7 @@ impl From<&HttpError> for Why {
 struct Signed {
     check: Check,
     keyring: Keyring,
-    talk: Talk,
+    talk: Progress,
 }
 
 impl Voucher for Signed {
@@ -563,14 +563,14 @@ impl Voucher for Signed {
 /// An archive that a person watches come.
 struct Shown {
     input: Box<dyn Read + Send>,
-    progress: Option<Progress>,
+    progress: Option<ProgressBar>,
 }
 
 impl Read for Shown {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.input.read(buffer)?;
         match (&mut self.progress, count) {
-            (progress, 0) => progress.take().map_or((), Progress::finish),
+            (progress, 0) => progress.take().map_or((), ProgressBar::finish),
             (Some(progress), count) => progress.advance(count as u64),
             (None, _) => {}
         }

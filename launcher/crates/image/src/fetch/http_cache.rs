@@ -24,14 +24,14 @@ use sys::dirs::Dirs;
 const LIMIT: u64 = 64 << 10;
 
 /// An address, locked.
-pub(crate) struct Remembered {
+pub(crate) struct CacheEntry {
     url: String,
     file: File,
 }
 
 /// What is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Copy {
+pub(crate) struct Cached {
     /// The image that was there.
     pub(crate) id: ImageId,
     /// By which the server recognises it.
@@ -42,7 +42,7 @@ pub(crate) struct Copy {
     pub(crate) asked: u64,
 }
 
-impl Remembered {
+impl CacheEntry {
     /// Opens what is known of an address, and waits until nobody else fetches it.
     pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
         let what = || format!("cannot look up what was fetched from `{url}`");
@@ -58,13 +58,13 @@ impl Remembered {
     }
 
     /// Returns what is known; what a crash left of it is as good as nothing.
-    pub(crate) fn read(&mut self) -> Result<Option<Copy>> {
+    pub(crate) fn read(&mut self) -> Result<Option<Cached>> {
         let mut text = Vec::new();
         self.file
             .rewind()
             .and_then(|()| (&mut self.file).take(LIMIT).read_to_end(&mut text))
             .context(|| format!("cannot read what was fetched from `{}`", self.url))?;
-        Ok(understand(&text, &self.url))
+        Ok(parse(&text, &self.url))
     }
 
     /// Remembers what was fetched now.
@@ -78,7 +78,7 @@ impl Remembered {
             true => 0,
             false => fresh.max_age.unwrap_or(0),
         };
-        let copy = Copy {
+        let copy = Cached {
             id: *id,
             validators: validators.clone(),
             fresh_until: clock::seconds().saturating_add(seconds),
@@ -87,7 +87,7 @@ impl Remembered {
         self.file
             .rewind()
             .and_then(|()| self.file.set_len(0))
-            .and_then(|()| self.file.write_all(text(&copy, &self.url).as_bytes()))
+            .and_then(|()| self.file.write_all(render(&copy, &self.url).as_bytes()))
             .context(|| format!("cannot remember what was fetched from `{}`", self.url))
     }
 }
@@ -100,7 +100,7 @@ pub(crate) fn hash(url: &str) -> String {
     hash.trim_start_matches("sha512-").to_owned()
 }
 
-fn text(copy: &Copy, url: &str) -> String {
+fn render(copy: &Cached, url: &str) -> String {
     let value: Value = Object::new()
         .with("url", url)
         .with("id", copy.id.to_string())
@@ -112,12 +112,12 @@ fn text(copy: &Copy, url: &str) -> String {
     format!("{value:#}\n")
 }
 
-fn understand(text: &[u8], url: &str) -> Option<Copy> {
+fn parse(text: &[u8], url: &str) -> Option<Cached> {
     let value = json::parse(text).ok()?;
     if value.text("url")? != url {
         return None;
     }
-    Some(Copy {
+    Some(Cached {
         id: ImageId::parse(&value.text("id")?).ok()?,
         validators: Validators {
             etag: value.text("etag"),
@@ -133,8 +133,8 @@ fn understand(text: &[u8], url: &str) -> Option<Copy> {
 mod tests {
     use super::*;
 
-    fn copy() -> Copy {
-        Copy {
+    fn copy() -> Cached {
+        Cached {
             id: Hasher::new().finish(),
             validators: Validators {
                 etag: Some("\"a\"".to_owned()),
@@ -147,16 +147,16 @@ mod tests {
 
     #[test]
     fn what_is_known_of_another_address_or_cut_short_is_nothing() {
-        let text = text(&copy(), "https://a");
-        assert_eq!(understand(text.as_bytes(), "https://b"), None);
+        let text = render(&copy(), "https://a");
+        assert_eq!(parse(text.as_bytes(), "https://b"), None);
         for end in 0..text.len() - 2 {
-            assert_eq!(understand(&text.as_bytes()[..end], "https://a"), None);
+            assert_eq!(parse(&text.as_bytes()[..end], "https://a"), None);
         }
     }
 
     #[test]
     fn what_was_remembered_is_read_back() {
-        let text = text(&copy(), "https://a");
-        assert_eq!(understand(text.as_bytes(), "https://a"), Some(copy()));
+        let text = render(&copy(), "https://a");
+        assert_eq!(parse(text.as_bytes(), "https://a"), Some(copy()));
     }
 }

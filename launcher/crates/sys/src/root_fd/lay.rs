@@ -27,15 +27,6 @@ use crate::root_fd::copy::{attributes, copy_tree, finish, leaf, times};
 use crate::root_fd::open::open;
 use crate::root_fd::remove::remove_name;
 
-/// What becomes of a path of the upper tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Take {
-    /// It is taken, with its attributes.
-    It,
-    /// It is not. Of a directory, what is in it is asked for all the same.
-    Not,
-}
-
 /// How directories are opened here.
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -50,11 +41,11 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 pub fn lay_over(
     upper: &Path,
     target: BorrowedFd<'_>,
-    take: &dyn Fn(&Path, bool) -> Take,
+    take: &dyn Fn(&Path, bool) -> bool,
 ) -> io::Result<()> {
     let source = rustix::fs::openat(CWD, upper, DIRECTORY, Mode::empty())?;
     let target = rustix::fs::openat(target, c".", DIRECTORY, Mode::empty())?;
-    let taken = take(Path::new(""), true) == Take::It;
+    let taken = take(Path::new(""), true);
     let mut laying = Laying {
         take,
         linked: HashMap::new(),
@@ -78,13 +69,13 @@ pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io
     copy_tree(lowest, target, name)?;
     let copy = open(target, Path::new(name), DIRECTORY)?;
     for layer in layers {
-        lay_over(layer, copy.as_fd(), &|_, _| Take::It)?;
+        lay_over(layer, copy.as_fd(), &|_, _| true)?;
     }
     Ok(())
 }
 
 struct Laying<'a> {
-    take: &'a dyn Fn(&Path, bool) -> Take,
+    take: &'a dyn Fn(&Path, bool) -> bool,
     /// Where files with several names were put, by inode.
     linked: HashMap<(u64, u64), PathBuf>,
     /// The directories from the root to here.
@@ -111,7 +102,7 @@ impl Laying<'_> {
             let path = path.join(OsStr::from_bytes(name.to_bytes()));
             let status = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
             let directory = FileType::from_raw_mode(status.st_mode).is_dir();
-            let taken = (self.take)(&path, directory) == Take::It;
+            let taken = (self.take)(&path, directory);
             if directory {
                 self.directory(source, name, &path, taken)?;
             } else if taken {

@@ -41,7 +41,7 @@ impl Scratch {
         self.0.join(path)
     }
 
-    fn lay(&self, take: &dyn Fn(&Path, bool) -> Take) {
+    fn lay(&self, take: &dyn Fn(&Path, bool) -> bool) {
         let lower = fs::File::open(self.join("lower")).unwrap();
         lay_over(&self.join("upper"), lower.as_fd(), take).unwrap();
     }
@@ -80,8 +80,8 @@ fn list(directory: &Path, above: &str, lines: &mut Vec<String>) {
     }
 }
 
-fn everything(_: &Path, _: bool) -> Take {
-    Take::It
+fn everything(_: &Path, _: bool) -> bool {
+    true
 }
 
 #[test]
@@ -159,10 +159,7 @@ fn what_is_not_taken_is_not_there() {
             "n/b 2",
         ],
     );
-    let only_a = |path: &Path, directory: bool| match !directory && path.ends_with("a") {
-        true => Take::It,
-        false => Take::Not,
-    };
+    let only_a = |path: &Path, directory: bool| !directory && path.ends_with("a");
     scratch.lay(&only_a);
     // Directories are made where a file needs one, and keep what they were.
     assert_eq!(
@@ -177,7 +174,7 @@ fn a_directory_that_is_not_taken_keeps_its_times() {
     let path = scratch.join("lower/d");
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
     fs::File::open(&path).unwrap().set_modified(old).unwrap();
-    scratch.lay(&|_, directory| if directory { Take::Not } else { Take::It });
+    scratch.lay(&|_, directory| !directory);
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), old);
     assert!(path.join("a").exists());
 }
@@ -204,12 +201,6 @@ fn a_name_whose_first_name_is_not_taken_is_a_file_of_its_own() {
     let scratch = Scratch::new(&[], &["target 1"]);
     let upper = scratch.join("upper");
     fs::hard_link(upper.join("target"), upper.join("kept")).unwrap();
-    scratch.lay(&|path, _| {
-        if path == Path::new("target") {
-            Take::Not
-        } else {
-            Take::It
-        }
-    });
+    scratch.lay(&|path, _| path != Path::new("target"));
     assert_eq!(scratch.result(), ["kept 1"]);
 }
