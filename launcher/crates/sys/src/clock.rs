@@ -1,4 +1,4 @@
-//! What the clock of the host says.
+//! The host's clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ pub fn nanoseconds() -> u64 {
     u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A clock that is set to an earlier time counts as 1970.
+/// A clock that is set to a time before 1970 counts as 1970.
 fn since_1970() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default()

@@ -1,7 +1,7 @@
-//! What Nose Cone says on the standard error stream while it works.
+//! What Nose Cone prints on standard error while it works.
 //!
-//! Results are for the standard output, failures for `main`. This is for what
-//! takes long: plain lines, and a bar where a terminal shows it.
+//! Results go to standard output, and errors are printed by `main`. This is for
+//! what takes long: plain lines, and a progress bar on a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use error::Error;
 use error::quote::{escaped, shown};
 
-/// How often a bar is drawn again, at most.
+/// Shortest time between two frames of a bar.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Columns of a terminal that does not say how many it has.
+/// Assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
 
-/// Talks, or is quiet.
+/// Where progress goes: to standard error, or nowhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     mode: Mode,
@@ -23,18 +23,18 @@ pub struct Progress {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// Says nothing.
+    /// Nothing.
     Quiet,
     /// Lines.
     Plain,
-    /// Lines, and bars.
+    /// Lines and bars.
     Terminal,
 }
 
 impl Progress {
-    /// Talks on the standard error stream, or not at all.
+    /// Reports on standard error, or nowhere if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        // A terminal without a cursor gets lines, too.
+        // A terminal that cannot move the cursor gets plain lines.
         let dumb = std::env::var_os("TERM").is_none_or(|kind| kind == "dumb");
         let mode = match quiet {
             true => Mode::Quiet,
@@ -44,22 +44,22 @@ impl Progress {
         Self { mode }
     }
 
-    /// Says a line.
+    /// Prints a line.
     pub fn say(self, line: &str) {
         if self.mode != Mode::Quiet {
             write(&format!("{}\n", shown(line)));
         }
     }
 
-    /// Says what does not go as it should, and keeps nothing from going on.
+    /// Prints a warning: something failed that does not stop the command.
     pub fn warn(self, error: &Error) {
         if self.mode != Mode::Quiet {
-            // An error is shown without harm, and may have a line for its hint.
+            // Errors are escaped already, and can have a line for the hint.
             write(&format!("warning: {error}\n"));
         }
     }
 
-    /// Begins to show how something large comes along: `total` bytes, if that is known.
+    /// Starts a bar for a download of `total` bytes, if that is known.
     pub fn bar(self, name: &str, total: Option<u64>) -> ProgressBar {
         let progress = ProgressBar {
             output: self,
@@ -76,8 +76,8 @@ impl Progress {
     }
 }
 
-/// Something large on its way. Dropped before it is finished, it leaves
-/// no half of a bar behind.
+/// A download in progress. If it is dropped before [`Self::finish`], the bar is
+/// removed.
 #[derive(Debug)]
 pub struct ProgressBar {
     output: Progress,
@@ -90,7 +90,7 @@ pub struct ProgressBar {
 }
 
 impl ProgressBar {
-    /// So many more bytes are there.
+    /// Adds bytes that have arrived.
     pub fn advance(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
         if self.output.mode != Mode::Terminal {
@@ -110,7 +110,7 @@ impl ProgressBar {
         }
     }
 
-    /// All of it is there.
+    /// Replaces the bar with a summary.
     pub fn finish(mut self) {
         self.clear();
         let line = ending(&self.name, self.done, self.start.elapsed());
@@ -137,7 +137,7 @@ impl Drop for ProgressBar {
     }
 }
 
-/// Nobody may read it any more, which is no reason to stop.
+/// Standard error may be closed, which is no reason to stop.
 fn write(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
@@ -153,8 +153,8 @@ fn columns() -> usize {
         .unwrap_or(COLUMNS)
 }
 
-/// Draws a bar that is narrower than `columns`, because a terminal may go to
-/// the next line after the last one.
+/// Draws a bar that is narrower than `columns`, because some terminals wrap
+/// after the last column.
 fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
     let speed = per_second(done, time);
     let rate = format!("{}/s", bytes(speed));
@@ -174,7 +174,7 @@ fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usiz
         None => format!("{}  {rate}", bytes(done)),
     };
     let room = columns.saturating_sub(figures.chars().count() + 3);
-    // Half of what is left is for the name, from its end: there it differs.
+    // Half of the rest is for the end of the name, which differs most.
     let length = name.chars().count();
     let shown: String = match length.checked_sub(room / 2) {
         Some(beyond) if beyond > 0 => {
@@ -215,7 +215,7 @@ fn per_second(done: u64, time: Duration) -> u64 {
     u64::try_from(u128::from(done) * 1000 / millis).unwrap_or(u64::MAX)
 }
 
-/// `0:07`, `12:34`, `1:02:03`; days are no answer.
+/// `0:07`, `12:34`, `1:02:03`; anything longer is unknown.
 fn clock(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {
@@ -229,7 +229,7 @@ fn clock(seconds: u64) -> String {
 fn bytes(number: u64) -> String {
     let mut unit = 1_u64;
     for name in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        // 1023.95 and more would be shown as 1024.0.
+        // 1023.95 and more would be rounded to 1024.0.
         if u128::from(number) * 20 < u128::from(unit) * 20_479 {
             let tenths = u128::from(number) * 10 + u128::from(unit) / 2;
             let tenths = tenths / u128::from(unit);

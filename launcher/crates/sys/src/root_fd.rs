@@ -1,12 +1,11 @@
-//! The only way to open what lies below a root that others fill: an image's
-//! tree, a pod's directory.
+//! The only way to open paths below a root that others fill: the tree of an
+//! image, the directory of a pod.
 //!
-//! A path from an image is never given to a call that resolves it on the host.
-//! Here it is resolved inside the root, by openat2(2) with `RESOLVE_IN_ROOT`
-//! (Linux 5.6), or, where that is missing, component by component without
-//! following links. A link to `/etc/passwd` or `../../..` leads to what has
-//! that path inside. Most escapes from containers are this one rule, broken
-//! (CVE-2018-15664, CVE-2019-14271, CVE-2021-30465).
+//! A path from an image is never resolved on the host. It is resolved inside
+//! the root, by openat2(2) with `RESOLVE_IN_ROOT` (Linux 5.6) or, without that,
+//! component by component without following links. A link to `/etc/passwd` or
+//! `../../..` leads to that path inside the root. Most container escapes break
+//! this one rule (CVE-2018-15664, CVE-2019-14271, CVE-2021-30465).
 
 mod copy;
 mod lay;

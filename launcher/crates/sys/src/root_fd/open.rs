@@ -1,4 +1,4 @@
-//! Opens and reads what has a path inside a root.
+//! Opens and reads paths inside a root.
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,8 +9,8 @@ use rustix::io::Errno;
 
 use crate::root_fd::walk;
 
-/// Opens what has this path inside the root. Links are followed, and cannot
-/// lead out; the empty path is the root itself.
+/// Opens a path inside the root. Links are followed but cannot lead out; the
+/// empty path is the root itself.
 pub fn open(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let path = match path.as_os_str().is_empty() {
         true => Path::new("."),
@@ -19,18 +19,18 @@ pub fn open(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> 
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::CLOEXEC;
     match rustix::fs::openat2(&root, path, flags, Mode::empty(), inside) {
-        // A filter that does not know the call may answer EPERM.
+        // A seccomp filter that does not know the call may answer EPERM.
         Err(Errno::NOSYS | Errno::PERM) => Ok(walk::open(root.as_fd(), path, flags)?),
-        // The tree changed while it was walked.
+        // The tree changed during the call.
         Err(Errno::AGAIN) => Ok(walk::open(root.as_fd(), path, flags)?),
         opened => Ok(opened?),
     }
 }
 
-/// Reads at most `limit` bytes of the regular file with this path inside the
-/// root; `None` if there is none.
+/// Reads at most `limit` bytes of a regular file inside the root; `None` if
+/// there is none.
 pub fn read(root: impl AsFd, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
-    // Without O_NONBLOCK a fifo would be waited for.
+    // Without O_NONBLOCK, opening a fifo would block.
     let fd = match open(
         root,
         path,
@@ -49,8 +49,8 @@ pub fn read(root: impl AsFd, path: &Path, limit: usize) -> io::Result<Option<Vec
     Ok(Some(content))
 }
 
-/// Tells whether nothing has a path: there is no such file, something on the
-/// way is no directory, or links lead in a circle.
+/// Tells whether the error means that nothing has this path: the file does not
+/// exist, a component is not a directory, or links form a circle.
 pub fn is_absent(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(
