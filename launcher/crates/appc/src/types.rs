@@ -1,5 +1,5 @@
-//! The types of the App Container specification: text that has been checked,
-//! so that nobody downstream has to check it again.
+//! The types of the App Container specification: text that has been validated,
+//! so that it need not be checked again.
 
 mod annotation;
 mod date;

@@ -1,5 +1,5 @@
-//! What all manifests have in common: the fields they start with, and what is
-//! said of one that is too old.
+//! What all manifests have in common: their first fields, and the error for
+//! those that are too old.
 
 use crate::json::{Fields, Node, Value, Warnings};
 use crate::types::Version;
@@ -9,19 +9,19 @@ use error::{Error, Result};
 /// The version of the specification that Nose Cone follows.
 pub const SPECIFICATION: &str = "0.8.11";
 
-/// The same as numbers.
+/// The same version, as numbers.
 const NUMBERS: [u64; 3] = [0, 8, 11];
 
-/// Manifests from before this version have other forms of `environment`,
-/// isolators and dependencies.
+/// Before this version, `environment`, isolators and dependencies had other
+/// forms.
 const MODERN: [u64; 3] = [0, 5, 0];
 
-/// Something read that is right, and what is odd about it all the same.
+/// A valid value, with warnings about it.
 #[derive(Clone, Debug)]
 pub struct Checked<T> {
-    /// What was read.
+    /// The value.
     pub value: T,
-    /// Sentences for the reader, in the order of the document.
+    /// The warnings, in the order of the document.
     pub warnings: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ pub enum AcKind {
 }
 
 impl AcKind {
-    /// Returns the word that `acKind` has for it.
+    /// Returns the value of `acKind`.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Image => "ImageManifest",
@@ -63,7 +63,7 @@ pub(crate) fn kind(document: &Value) -> Result<AcKind> {
     kind.map_err(|error| explain_age(document, error))
 }
 
-/// Reads a whole document with `read`, which may note warnings.
+/// Reads a whole document with `read`, which may add warnings.
 pub(crate) fn read_document<T>(
     document: &Value,
     read: impl FnOnce(&Node<'_>) -> Result<T>,
@@ -76,7 +76,7 @@ pub(crate) fn read_document<T>(
     })
 }
 
-/// Takes the two fields with which every manifest starts.
+/// Reads the two fields that every manifest has.
 pub(crate) fn header(fields: &mut Fields<'_, '_>, wanted: AcKind) -> Result<Version> {
     let kind = fields.required("acKind", |node| {
         let kind = node.parsed(AcKind::parse)?;
@@ -108,8 +108,8 @@ fn ac_version(node: &Node<'_>) -> Result<Version> {
     Ok(version)
 }
 
-/// A manifest of a time when the forms were others fails at the first of them.
-/// Whoever reads the message needs to know that it is not one slip to repair.
+/// Explains an error in a manifest of an old form: the reader must know that
+/// there is more to change than one field.
 fn explain_age(document: &Value, error: Error) -> Error {
     let Some(sign) = sign_of_age(document) else {
         return error;
@@ -121,7 +121,7 @@ fn explain_age(document: &Value, error: Error) -> Error {
         ))
 }
 
-/// Returns what gives the age of a manifest away.
+/// Returns what shows that a manifest is old.
 fn sign_of_age(document: &Value) -> Option<String> {
     let app = document.get("app");
     let in_app = |name| app.and_then(|app| app.get(name));

@@ -1,13 +1,13 @@
-//! Manifests: JSON documents that say what an image is and how a pod is run.
+//! Manifests: JSON documents that describe an image or a pod.
 //!
-//! Reading is strict where the specification is, whatever its reference
-//! implementation lets pass; where a manifest is only unusual, it is accepted
-//! with a warning. Messages name the field and the value.
+//! Parsing is as strict as the specification, even where its reference
+//! implementation is not; what is merely unusual is accepted with a warning.
+//! Messages name the field and the value.
 //!
 //! # Not here
 //!
-//! Whether an image *can run*: that a user exists or a directory is there is
-//! asked of its root file system, when the pod is put together.
+//! Whether an image *can run*. Whether a user or a directory exists is checked
+//! in its root file system, when the pod is created.
 
 pub mod app;
 mod document;
@@ -25,7 +25,7 @@ use crate::json;
 use crate::manifest::document::{kind, read_document};
 use error::Result;
 
-/// Checks a manifest of either kind, and says which it is.
+/// Checks a manifest of either kind, and returns the kind.
 pub fn check(text: &[u8]) -> Result<Checked<AcKind>> {
     let document = json::parse(text)?;
     let warnings = match kind(&document)? {

@@ -1,4 +1,4 @@
-//! UUIDs, which name pods (RFC 4122).
+//! UUIDs, which identify pods (RFC 4122).
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use error::{Error, Result};
 pub struct Uuid(uuid::Uuid);
 
 impl Uuid {
-    /// Reads 32 hexadecimal digits in either case. Dashes are ignored, wherever
-    /// they are.
+    /// Parses 32 hexadecimal digits in either case. Dashes are ignored,
+    /// wherever they are.
     pub fn parse(text: &str) -> Result<Self> {
         let fault = |why: &str| Error::invalid(format!("{} is not a UUID: {why}", quoted(text)));
         let digits = text.replace('-', "");
@@ -23,13 +23,13 @@ impl Uuid {
         }
     }
 
-    /// Makes a random UUID (version 4) of random bytes.
+    /// Makes a random UUID (version 4) from random bytes.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 }
 
-/// Lower case, with dashes where they belong.
+/// In lower case, with the usual dashes.
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

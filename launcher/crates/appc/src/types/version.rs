@@ -1,4 +1,5 @@
-//! Version numbers of the specification, as Semantic Versioning 2.0.0 has them.
+//! Version numbers of the specification, in the form of Semantic Versioning
+//! 2.0.0.
 
 use std::fmt;
 
@@ -10,8 +11,8 @@ use error::{Error, Result};
 pub struct Version(semver::Version);
 
 impl Version {
-    /// Reads `MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]`, with numbers below 2^63,
-    /// as other implementations have them.
+    /// Parses `MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]`. The numbers must be
+    /// below 2^63, as in other implementations.
     pub fn parse(text: &str) -> Result<Self> {
         let small = |number| i64::try_from(number).is_ok();
         semver::Version::parse(text)
