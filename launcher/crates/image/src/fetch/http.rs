@@ -1,20 +1,19 @@
-//! Fetches documents over HTTPS, so that what arrives is whole or an error.
+//! Fetches documents over HTTPS, completely or not at all.
 //!
-//! `Web` follows redirects by rules of its own, tries again where that may
-//! help, and gives a [`Download`], which is read like a file and goes on by
-//! itself where a connection broke. What the library below does not do, and
-//! how it is held to do the rest, is in `wire.rs`.
+//! [`Client`] follows redirects by its own rules, retries, and returns a
+//! [`Download`], which reads like a file and resumes by itself if the
+//! connection breaks. What the HTTP library does and does not do is described
+//! in `wire.rs`.
 //!
 //! # Invariants
 //!
-//! 1. Credentials go to the host that the operator named for them, over HTTPS
-//!    (or without, within this machine), and to no other, whatever a server
-//!    answers.
-//! 2. Memory is bounded: header, pieces in flight, and nothing else. Time is
-//!    bounded where nothing comes; a slow line may take what it takes.
+//! 1. Credentials go only to the host that the operator has named, over HTTPS
+//!    or within this machine, whatever a server answers.
+//! 2. Memory is bounded: the header and the queue. Waiting is bounded, too, but
+//!    a slow download may take any time.
 //! 3. A body that ends before its announced length is an error.
-//! 4. Where certificates are not checked, nobody gets credentials, as nobody
-//!    knows who that is. Plain HTTP within this machine is no such case.
+//! 4. If certificates are not verified, no credentials are sent, because nobody
+//!    knows who would get them. Plain HTTP within this machine is exempt.
 
 mod client;
 mod download;

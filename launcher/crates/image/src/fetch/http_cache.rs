@@ -1,12 +1,12 @@
-//! What was fetched from an address before: small files beside the names.
+//! A cache of what was fetched from each URL, in small files beside the names.
 //!
 //! ```text
-//! names/url-HASH     JSON: the address, the image ID, and the server's word on
-//!                    how long and against what its answer can be held
+//! names/url-HASH     JSON: the URL, the image ID, and the validators and
+//!                    freshness of the server's answer
 //! ```
 //!
-//! The file is also the lock under which an address is fetched, so that who
-//! wants the same image waits, and finds it fetched.
+//! The file is also the lock for fetching its URL: whoever wants the same image
+//! waits, and then finds it fetched.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -23,27 +23,28 @@ use sys::dirs::Dirs;
 /// Longest file that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
 
-/// An address, locked.
+/// The entry of a URL, locked.
 pub(crate) struct CacheEntry {
     url: String,
     file: File,
 }
 
-/// What is known of it.
+/// What is known about a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cached {
-    /// The image that was there.
+    /// The image that was fetched.
     pub(crate) id: ImageId,
-    /// By which the server recognises it.
+    /// The validators of the server's answer.
     pub(crate) validators: Validators,
-    /// Until when the server need not be asked, in seconds since 1970.
+    /// How long the entry is fresh, in seconds since 1970.
     pub(crate) fresh_until: u64,
     /// When the server was asked last, in nanoseconds since 1970.
     pub(crate) asked: u64,
 }
 
 impl CacheEntry {
-    /// Opens what is known of an address, and waits until nobody else fetches it.
+    /// Opens the entry of a URL, and waits until nobody else is fetching
+    /// it.
     pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
         let what = || format!("cannot look up what was fetched from `{url}`");
         let name = format!("url-{}", hash(url));
@@ -57,7 +58,8 @@ impl CacheEntry {
         })
     }
 
-    /// Returns what is known; what a crash left of it is as good as nothing.
+    /// Returns what is known. An entry that a crash has damaged counts as
+    /// missing.
     pub(crate) fn read(&mut self) -> Result<Option<Cached>> {
         let mut text = Vec::new();
         self.file
@@ -67,7 +69,7 @@ impl CacheEntry {
         Ok(parse(&text, &self.url))
     }
 
-    /// Remembers what was fetched now.
+    /// Stores what was fetched now.
     pub(crate) fn write(
         &mut self,
         id: &ImageId,
@@ -92,7 +94,7 @@ impl CacheEntry {
     }
 }
 
-/// Returns what stands for an address in the name of a file.
+/// Returns a hash of a URL, for file names.
 pub(crate) fn hash(url: &str) -> String {
     let mut hasher = Hasher::new();
     hasher.update(url.as_bytes());

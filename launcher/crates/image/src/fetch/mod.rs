@@ -1,4 +1,4 @@
-//! From what a person typed to a stored image: HTTP, discovery, credentials.
+//! Fetches images: HTTP, discovery, credentials, resumed downloads.
 
 pub mod credentials;
 pub(crate) mod discovery;

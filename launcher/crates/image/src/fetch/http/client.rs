@@ -1,5 +1,5 @@
-//! Fetches documents: whole, the rest of them, or not at all if they have not
-//! changed.
+//! The HTTP client: fetches whole documents, the rest of one, or nothing if it
+//! has not changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::Timeouts;
 use error::Result;
 
-/// Fetches documents.
+/// An HTTP client.
 #[derive(Clone, Debug)]
 pub(crate) struct Client(Arc<Transport>);
 
@@ -41,11 +41,11 @@ pub(crate) struct Conditions<'a> {
 }
 
 impl Client {
-    /// Makes ready to fetch.
+    /// Makes a client.
     ///
-    /// Where the environment has to be another one for what `options` or the
-    /// environment itself ask for, the program begins anew; to begin with
-    /// [`reexec_with_ca`] and [`reexec_for_proxies`] saves doing work twice.
+    /// If `options` or the environment require other environment variables,
+    /// the program executes itself again. Calling [`reexec_with_ca`] or
+    /// [`reexec_for_proxies`] early avoids repeating work.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Client {
         Ok(Self::with(options, proxies, timeouts, pause))
     }
 
-    /// Makes one whose timeouts and pauses are the caller's choice.
+    /// Makes a client with these timeouts and this first pause.
     pub(crate) fn with(
         options: Options,
         proxies: Proxies,
@@ -82,7 +82,7 @@ impl Client {
         }))
     }
 
-    /// Fetches a small document: whole, and at most `limit` bytes.
+    /// Fetches a small document of at most `limit` bytes.
     pub(crate) fn document(
         &self,
         url: &str,
@@ -94,8 +94,8 @@ impl Client {
         }
     }
 
-    /// Opens a download of at most `limit` bytes: of all of the document, or of
-    /// the rest, if we have a part of the version that the server has.
+    /// Opens a download of at most `limit` bytes: the whole document, or
+    /// the rest if the server still has the version of the partial one.
     pub(crate) fn open(
         &self,
         url: &str,
@@ -122,7 +122,8 @@ impl Client {
             (206 | 412 | 416, Some(part)) => {
                 match Download::rest(transport, start, part, reply, limit) {
                     Ok(rest) => Ok(Response::Download(rest)),
-                    // The server means something else; all of it will do.
+                    // The server has another version; start from
+                    // the beginning.
                     Err(_) => self.open(
                         url,
                         limit,

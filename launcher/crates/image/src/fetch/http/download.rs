@@ -1,5 +1,5 @@
-//! A download that is read like a file, and goes on by itself where a
-//! connection broke.
+//! A download that reads like a file, and resumes by itself if the connection
+//! breaks.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -10,26 +10,25 @@ use crate::fetch::http::transport::{Reply, Transport};
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::{Body, Fault, Head};
 
-/// So many bytes since the last failure, and the count of failures starts anew.
+/// After this many bytes, failures are counted anew.
 const PROGRESS: u64 = 1 << 20;
 
-/// The beginning of a document, which need not come again.
+/// The first part of a document, which need not be fetched again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Partial {
-    /// What identifies the version of which it is.
+    /// The validators of its version.
     pub validators: Validators,
-    /// How many bytes the whole document has.
+    /// The length of the whole document in bytes.
     pub length: u64,
-    /// How many of them are there.
+    /// The length of the part in bytes.
     pub at: u64,
 }
 
-/// A document on its way.
+/// A document that is being downloaded.
 #[derive(Debug)]
 pub(crate) struct Download {
     transport: Arc<Transport>,
-    /// Where to begin when asking again: where a redirect leads may have
-    /// ceased to work.
+    /// Where to resume. The target of a redirect may no longer work.
     start: Url,
     url: String,
     length: Option<u64>,
@@ -37,9 +36,10 @@ pub(crate) struct Download {
     validators: Validators,
     freshness: Freshness,
     body: Body,
-    /// Without, only the connection's end is the body's.
+    /// Whether the end of the body is marked. If not, it is the end of the
+    /// connection.
     framed: bool,
-    /// How much has come.
+    /// How many bytes have arrived.
     at: u64,
     failures: u32,
     failed_at: u64,
@@ -84,7 +84,7 @@ impl Download {
         })
     }
 
-    /// Goes on with a document of which there is a part already.
+    /// Continues a document whose first part is there already.
     pub(crate) fn rest(
         transport: Arc<Transport>,
         start: Url,
@@ -115,32 +115,32 @@ impl Download {
         Ok(rest)
     }
 
-    /// Returns how much has come.
+    /// Returns how many bytes have arrived, including an earlier part.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Returns how many bytes there will be, if the server says so.
+    /// Returns the length of the document, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Returns what identifies this version of the document.
+    /// Returns the validators of this version.
     pub(crate) fn validators(&self) -> &Validators {
         &self.validators
     }
 
-    /// Returns until when a copy need not be asked for again.
+    /// Returns how long a copy stays fresh.
     pub(crate) fn freshness(&self) -> Freshness {
         self.freshness
     }
 
-    /// Returns where the document is, after redirects.
+    /// Returns the URL after redirects.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Reads all of it into memory. For what has a limit.
+    /// Reads the whole document into memory. It should have a limit.
     pub(crate) fn whole(mut self) -> Result<Vec<u8>, HttpError> {
         let mut whole = Vec::new();
         while let Some(piece) = self.advance()? {
@@ -149,7 +149,7 @@ impl Download {
         Ok(whole)
     }
 
-    /// Returns the next piece; nothing after the last.
+    /// Returns the next piece; `None` at the end.
     fn advance(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         if self.ended {
             return Ok(None);
@@ -192,12 +192,13 @@ impl Download {
     fn is_complete(&self) -> bool {
         match self.length {
             Some(length) => self.at == length,
-            // An answer cut in its header has no length either, and no body.
+            // An answer that was cut off in its header has neither length
+            // nor body.
             None => self.framed || self.at > 0,
         }
     }
 
-    /// Connects again and goes on after what has come, as often as is allowed.
+    /// Reconnects and continues, if attempts are left.
     fn resume(&mut self, fault: Fault) -> Result<(), HttpError> {
         let permanent = !fault.transient;
         let mut error = self.interrupted(fault);
@@ -207,7 +208,7 @@ impl Download {
         self.failed_at = self.at;
         let mut conditions = Vec::new();
         if self.at > 0 {
-            // Without it, what goes on could be of another version.
+            // Without a validator, the rest could be from another version.
             let Some(validator) = self.validators.strong() else {
                 return Err(error);
             };
@@ -237,7 +238,7 @@ impl Download {
         }
     }
 
-    /// Checks that an answer has the rest of the document.
+    /// Checks that an answer has the rest of this document.
     fn agree(&mut self, head: &Head) -> Result<(), HttpError> {
         let headers = &head.headers;
         let length = headers.length();
@@ -260,7 +261,8 @@ impl Download {
                 if other || !self.is_same(headers) {
                     return Err(self.changed());
                 }
-                // Where the length was not known, the end of this part will do.
+                // If the length was unknown, the end of this part is
+                // taken for it.
                 self.length = self.length.or(total).or(Some(range.last + 1));
             }
             200 if self.is_same(headers) => return Err(self.unresumed()),
@@ -270,8 +272,8 @@ impl Download {
         Ok(())
     }
 
-    /// Tells whether an answer is about the version of which we have the
-    /// beginning. A part may leave out what has not changed.
+    /// Tells whether an answer is about the same version. A partial answer
+    /// may omit fields that have not changed.
     fn is_same(&self, headers: &Headers) -> bool {
         let new = headers.validators();
         match (&self.validators.etag, &new.etag) {
@@ -313,7 +315,7 @@ impl Download {
     }
 }
 
-/// Asks for what is behind so many bytes of this version.
+/// Returns the header fields that request the rest of this version.
 pub(crate) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
     [
         ("Range", format!("bytes={at}-")),
@@ -324,7 +326,7 @@ pub(crate) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.piece.len() && !buffer.is_empty() {
-            // The error keeps its sentence below whatever is said on top.
+            // The error keeps its sentence below whatever is added.
             self.piece = self
                 .advance()
                 .map_err(io::Error::other)?

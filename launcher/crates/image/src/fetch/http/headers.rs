@@ -1,11 +1,11 @@
-//! What the fields of an answer mean. Pure: text in, values out.
+//! The header fields of an answer. Pure.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-/// What identifies a version of a document, as the server said.
+/// The validators of a version of a document (RFC 9110, section 8.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Validators {
     /// `ETag`
@@ -14,21 +14,21 @@ pub(crate) struct Validators {
     pub last_modified: Option<String>,
 }
 
-/// Until when a copy need not be asked for again.
+/// How long a copy can be used without asking the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Freshness {
-    /// For so many seconds from now; nothing if the server does not say.
+    /// The number of seconds from now, if the server says so.
     pub max_age: Option<u64>,
-    /// There should be no copy.
+    /// Whether the copy must not be stored.
     pub no_store: bool,
 }
 
-/// The fields of an answer, names in lower case.
+/// Header fields; names in lower case.
 #[derive(Debug, Default)]
 pub(crate) struct Headers(pub(crate) Vec<(String, String)>);
 
 impl Headers {
-    /// Returns the first field of that name.
+    /// Returns the first field of this name.
     pub(crate) fn get<'a>(&'a self, name: &str) -> Option<&'a str> {
         self.all(name).next()
     }
@@ -38,11 +38,13 @@ impl Headers {
         self.0.iter().filter(same).map(|(_, value)| value.trim())
     }
 
-    /// Returns how many bytes the body has, if it says so and comes in one piece.
+    /// Returns the length of the body, if it is given and the body is not
+    /// chunked.
     ///
     /// # Errors
     ///
-    /// The framing can be read in two ways (RFC 9112, section 6.3), or is not known here.
+    /// The length is ambiguous (RFC 9112, section 6.3), or the coding is
+    /// not supported.
     pub(crate) fn length(&self) -> Result<Option<u64>, String> {
         let codings: Vec<&str> = self.all("transfer-encoding").collect();
         match codings.as_slice() {
@@ -63,14 +65,15 @@ impl Headers {
         }
     }
 
-    /// Tells whether the body's end is marked: by a length, or by the last chunk.
+    /// Tells whether the end of the body is marked, by a length or by the
+    /// last chunk.
     pub(crate) fn is_framed(&self) -> bool {
         self.get("transfer-encoding").is_some() || self.get("content-length").is_some()
     }
 
-    /// Returns what identifies this version of the document.
+    /// Returns the validators.
     pub(crate) fn validators(&self) -> Validators {
-        // They are sent back one day: only what can stand in a request.
+        // They will be sent back, so they must be valid in a request.
         let sound = |text: &&str| !text.is_empty() && !text.chars().any(char::is_control);
         Validators {
             etag: self.get("etag").filter(sound).map(str::to_owned),
@@ -86,9 +89,11 @@ impl Headers {
             let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
             match name.trim().to_ascii_lowercase().as_str() {
                 "no-store" => freshness.no_store = true,
-                // `no-cache="field"` is about one field, but to ask is never wrong.
+                // `no-cache="field"` is about one field, but
+                // revalidating is never wrong.
                 "no-cache" => asks_always = true,
-                // Of two the shorter; what is no number is stale at once.
+                // The shorter of two counts; an invalid one means
+                // stale.
                 "max-age" => {
                     let age = number(value.trim().trim_matches('"')).unwrap_or(0);
                     freshness.max_age = Some(freshness.max_age.map_or(age, |old| old.min(age)));
@@ -96,7 +101,7 @@ impl Headers {
                 _ => {}
             }
         }
-        // What a cache on the way had it for counts.
+        // The time in caches on the way counts.
         let spent = self.get("age").and_then(number).unwrap_or(0);
         freshness.max_age = match freshness.max_age {
             _ if asks_always => Some(0),
@@ -105,15 +110,15 @@ impl Headers {
         freshness
     }
 
-    /// Returns how long the server asks to wait before the next try, seen at
-    /// `now`, in seconds since 1970.
+    /// Returns how long the server asks to wait, if it is `now`, in seconds
+    /// since 1970.
     pub(crate) fn retry_after(&self, now: u64) -> Option<Duration> {
         let value = self.get("retry-after")?;
         let seconds = number(value).or_else(|| Some(date(value)?.saturating_sub(now)))?;
         Some(Duration::from_secs(seconds))
     }
 
-    /// Returns which part of the document the body is, of a `206`.
+    /// Returns which part of the document a `206` answer contains.
     pub(crate) fn range(&self) -> Option<Range> {
         Range::parse(self.get("content-range")?)
     }
@@ -122,11 +127,11 @@ impl Headers {
 /// `Content-Range: bytes FIRST-LAST/TOTAL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// The place of the first byte.
+    /// The offset of the first byte.
     pub(crate) first: u64,
-    /// The place of the last byte.
+    /// The offset of the last byte.
     pub(crate) last: u64,
-    /// The length of the whole document, if the server knows it.
+    /// The length of the whole document, if known.
     pub(crate) total: Option<u64>,
 }
 
@@ -148,8 +153,8 @@ impl Range {
 }
 
 impl Validators {
-    /// Returns what to put into `If-Range`: only what changes with every byte
-    /// will do, which a weak tag does not (RFC 9110, section 13.1.5).
+    /// Returns the value for `If-Range`: only a strong validator identifies
+    /// every byte (RFC 9110, section 13.1.5).
     pub(crate) fn strong(&self) -> Option<&str> {
         match &self.etag {
             Some(etag) if etag.starts_with('"') => Some(etag),
@@ -159,7 +164,7 @@ impl Validators {
     }
 }
 
-/// Digits only: `parse` alone takes `+1`, too.
+/// Digits only, as `parse` alone accepts `+1`.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()

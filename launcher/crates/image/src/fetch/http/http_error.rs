@@ -7,22 +7,22 @@ use crate::fetch::http::wire::Fault;
 use error::quote::quoted;
 use error::{Error, Kind};
 
-/// Why a document could not be fetched: one sentence.
+/// Why a document could not be fetched, as one sentence.
 #[derive(Debug)]
 pub(crate) struct HttpError {
-    /// The URL, unless the sentence has it.
+    /// The URL, unless it is in the sentence.
     url: Option<String>,
     why: String,
     hint: Option<String>,
     status: Option<u16>,
-    /// Another try may do better.
+    /// Whether another attempt may succeed.
     pub(crate) transient: bool,
-    /// The server asks to wait so long.
+    /// How long the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl HttpError {
-    /// Makes one about a URL: the cause, in a few words.
+    /// Makes an error about a URL from its cause.
     pub(crate) fn new(url: impl ToString, why: impl Into<String>) -> Self {
         Self {
             url: Some(url.to_string()),
@@ -34,7 +34,7 @@ impl HttpError {
         }
     }
 
-    /// Makes one of a whole sentence.
+    /// Makes an error from a whole sentence.
     pub(crate) fn plain(sentence: &str) -> Self {
         Self {
             url: None,
@@ -42,7 +42,7 @@ impl HttpError {
         }
     }
 
-    /// The exchange with the server failed.
+    /// The connection or the exchange failed.
     pub(crate) fn broken(url: impl ToString, fault: Fault) -> Self {
         Self {
             hint: fault.hint.map(str::to_owned),
@@ -70,17 +70,17 @@ impl HttpError {
         self
     }
 
-    /// Tells whether another try may do better.
+    /// Tells whether another attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         self.transient
     }
 
-    /// Returns the status that the server answered with, if that is the reason.
+    /// Returns the status of the answer, if that is the reason.
     pub(crate) fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// Returns why, without the URL, and the hint.
+    /// Returns the cause without the URL, and the hint.
     pub(crate) fn reason(&self) -> (&str, Option<&str>) {
         (&self.why, self.hint.as_deref())
     }
@@ -91,13 +91,12 @@ impl HttpError {
     }
 }
 
-/// Shows a URL without its query, which may be a ticket that opens the
-/// document for everybody.
+/// Shows a URL without its query, which may contain credentials.
 pub(crate) fn shown(url: &str) -> String {
     quoted(url.split('?').next().unwrap_or_default())
 }
 
-/// One sentence, without the hint.
+/// The sentence without the hint.
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(subject) = self.subject() {

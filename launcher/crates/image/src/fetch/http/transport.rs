@@ -1,5 +1,5 @@
-//! One request after another until there is an answer: redirects, credentials,
-//! proxies, and pauses between attempts.
+//! Sends requests until there is an answer: redirects, credentials, proxies,
+//! and pauses between attempts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,56 +12,58 @@ use crate::fetch::http::wire::{self, Body, Head, Request, Timeouts};
 use error::quote::quoted;
 use sys::clock;
 
-/// What the operator decides about fetching.
+/// How documents are fetched.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Trust the authorities in this file, too.
+    /// A file of additional authorities to trust.
     pub ca_file: Option<PathBuf>,
-    /// Believe any certificate, and give no credentials to who shows it.
+    /// Whether any certificate is accepted. Such servers get no
+    /// credentials.
     pub insecure_tls: bool,
-    /// Fetch over plain HTTP where a URL says so.
+    /// Whether plain HTTP is allowed.
     pub allow_http: bool,
-    /// Who we are, to whom.
+    /// Credentials by host.
     pub credentials: Credentials,
-    /// How often to try, in a row without progress; at least once.
+    /// Number of attempts in a row without progress.
     pub attempts: u32,
 }
 
-/// What an image's server may ask us to wait, at most.
+/// Longest pause that a server can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The longest pause of our own.
+/// Longest pause otherwise.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Most redirects in a row.
 const REDIRECTS: usize = 10;
 
-/// Statuses that tell of a state that may pass.
+/// Statuses of temporary failures.
 const TRANSIENT: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 
-/// How requests are made.
+/// What all requests share.
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) options: Options,
     pub(crate) proxies: Proxies,
     pub(crate) timeouts: Timeouts,
-    /// The pause after the first failure; each following one is twice as long.
+    /// The pause after the first failure. It doubles with each further one.
     pub(crate) first_pause: Duration,
 }
 
-/// An answer after redirects.
+/// An answer, after redirects.
 pub(crate) struct Reply {
     pub(crate) url: Url,
     pub(crate) head: Head,
     pub(crate) body: Body,
-    /// Credentials went with the request that this answers.
+    /// Whether credentials were sent with the request.
     known: bool,
-    /// There are credentials that did not go with it, as nobody knows who gets them.
+    /// Whether there are credentials that were not sent, because the server
+    /// is not verified.
     withheld: bool,
 }
 
 impl Reply {
-    /// Returns the error for an answer that is not the document.
+    /// Returns the error for an answer without the document.
     pub(crate) fn unexpected(&self) -> HttpError {
         let Self { url, head, .. } = self;
         let answer = quoted(format!("{} {}", head.status, head.reason).trim());
@@ -91,7 +93,7 @@ impl Reply {
 }
 
 impl Transport {
-    /// Asks until there is an answer that is not transient, as often as is allowed.
+    /// Retries temporary failures, as often as `options` allow.
     pub(crate) fn get_with_retries(
         &self,
         start: &Url,
@@ -109,8 +111,8 @@ impl Transport {
         }
     }
 
-    /// Asks once, and follows redirects. A status that may pass is an error,
-    /// any other an answer.
+    /// Sends one request and follows redirects. A status of a temporary
+    /// failure is returned as an error, any other as an answer.
     pub(crate) fn get(
         &self,
         start: &Url,
@@ -135,7 +137,7 @@ impl Transport {
         ))
     }
 
-    /// Asks one server once.
+    /// Sends one request to one server.
     fn ask(
         &self,
         url: Url,
@@ -151,9 +153,10 @@ impl Transport {
                 format!("nosecone/{}", env!("CARGO_PKG_VERSION")),
             ),
             ("Accept", "*/*".to_owned()),
-            // Without this field, any compression would be right.
+            // Without this field, any compression would be allowed.
             ("Accept-Encoding", "identity".to_owned()),
-            // There will be no second request, and its end ends some bodies.
+            // There is no second request, and closing marks the end of some
+            // bodies.
             ("Connection", "close".to_owned()),
         ];
         let sound = |(_, value): &&(_, String)| !value.chars().any(char::is_control);
@@ -168,7 +171,7 @@ impl Transport {
             )
             .hint(&format!("`no_proxy={}` goes without", url.host)));
         }
-        // Behind a proxy, this machine is another.
+        // For a proxy, the loopback address is another machine.
         let private = url.secure || (url.is_loopback() && proxy.is_none());
         let header = match private {
             true => self.options.credentials.for_host(&url.host, url.port),
@@ -208,14 +211,15 @@ impl Transport {
         Ok((reply, location))
     }
 
-    /// Waits before the next try: as long as the server asks, or longer after
-    /// each failure, and never in step with others who failed with us.
+    /// Waits before the next attempt: as long as the server asks, or longer
+    /// after each failure and with some randomness, so that clients do not
+    /// retry in step.
     pub(crate) fn pause(&self, failures: u32, asked: Option<Duration>) {
         std::thread::sleep(pause(self.first_pause, failures, asked, chance()));
     }
 }
 
-/// Returns how long to wait; `chance` is anything from 0 to 255.
+/// Returns how long to wait; `chance` is a random number.
 pub(crate) fn pause(
     first: Duration,
     failures: u32,
@@ -230,7 +234,7 @@ pub(crate) fn pause(
     longest / 2 + longest * u32::from(chance) / 512
 }
 
-/// Returns a random number; a poor one where the kernel gives none.
+/// Returns a random number; a weak one if the kernel has none ready.
 fn chance() -> u8 {
     let mut byte = [0];
     match rustix::rand::getrandom(&mut byte, rustix::rand::GetRandomFlags::NONBLOCK) {
@@ -239,8 +243,8 @@ fn chance() -> u8 {
     }
 }
 
-/// Returns where a redirect leads, if it may be followed. `carried` tells that
-/// credentials were sent on the way here.
+/// Returns the target of a redirect, if it may be followed. `carried` tells
+/// whether credentials were sent so far.
 pub(crate) fn redirected(
     from: &Url,
     location: Option<&str>,

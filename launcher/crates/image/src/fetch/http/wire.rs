@@ -1,22 +1,22 @@
 //! One request and its answer: the only file that knows minreq.
 //!
-//! minreq has one time-out, for an answer as a whole, which a large download
-//! on a slow line exceeds however well it goes. So each request has a thread
-//! that reads with no time-out, and hands over through a bounded queue; who
-//! takes from the queue gives up when nothing comes. A thread that was given
-//! up ends with its connection or with the program, whichever is first.
+//! minreq has one timeout for the whole answer, which a large download on a
+//! slow line exceeds even while it makes progress. So a thread reads each
+//! answer without a timeout and passes it on through a bounded queue, whose
+//! receiver gives up if nothing arrives. An abandoned thread ends with its
+//! connection or with the program.
 //!
 //! # Not here
 //!
-//! Redirects, retries, resuming, lengths: minreq's redirects take credentials
-//! along to another host, and it takes a body that ends early for a whole one.
+//! Redirects, retries, resuming, lengths: minreq takes credentials along when
+//! it follows a redirect to another host, and accepts a body that ends early.
 //!
-//! An end within a chunked body, or of one without any length, is one that
-//! even we cannot see, unless TLS does: minreq 3 keeps to itself how much of a
-//! chunk is still to come, and reads the end of a connection as the last chunk.
-//! There, what reads the document has to notice: an archive and its compressed
-//! form have ends of their own, a signature has a last line, and a page of
-//! which the end is missing names fewer places, none of which is trusted.
+//! If a chunked body or one without a length ends early, even we cannot tell,
+//! unless TLS does: minreq 3 hides how much of a chunk is missing, and takes
+//! the end of a connection for the last chunk. Readers of the document have to
+//! notice: archives and compressed files have end marks, signatures have a last
+//! line, and an incomplete page only names fewer places, none of which is
+//! trusted.
 
 use std::io::Read as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -27,49 +27,50 @@ use crate::fetch::http::proxy::Proxy;
 use crate::fetch::http::unchecked::Relay;
 use crate::fetch::http::url::Url;
 
-/// Size of the pieces that are handed over, in bytes.
+/// Size of the pieces that are passed on, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// How many pieces may wait: enough to overlap reading with work, and all the
-/// memory that a download takes.
+/// Length of the queue: enough to overlap reading with other work. It bounds
+/// the memory of a download.
 const WAITING: usize = 4;
 
-/// Most bytes of the header of an answer.
+/// Largest header of an answer, in bytes.
 const HEADERS: usize = 64 << 10;
 
 /// A request for a document.
 pub(crate) struct Request<'a> {
-    /// What to get.
+    /// The URL to get.
     pub(crate) url: &'a Url,
-    /// Fields, checked to hold no control characters.
+    /// Header fields, checked to contain no control characters.
     pub(crate) fields: Vec<(&'static str, String)>,
-    /// The way there, if not direct.
+    /// The proxy, if any.
     pub(crate) proxy: Option<Proxy>,
-    /// Believe any certificate. For HTTPS, and without a proxy.
+    /// Whether certificates are not verified. Only for HTTPS without a
+    /// proxy.
     pub(crate) unchecked: bool,
 }
 
-/// How long to wait.
+/// How long to wait for the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
-    /// For the connection to stand, and the server to begin to answer.
+    /// For the connection and the header of the answer.
     pub(crate) head: Duration,
     /// For the next piece of the body.
     pub(crate) idle: Duration,
 }
 
-/// The beginning of an answer.
+/// The status and header of an answer.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// 200, 404, ...
     pub(crate) status: u16,
-    /// The words after it.
+    /// The reason phrase.
     pub(crate) reason: String,
     /// The fields.
     pub(crate) headers: Headers,
 }
 
-/// The rest of an answer, piece by piece.
+/// The body of an answer, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Body {
     pieces: Receiver<Event>,
@@ -81,9 +82,9 @@ pub(crate) struct Body {
 pub(crate) struct Fault {
     /// The cause in a few words.
     pub(crate) what: String,
-    /// What to do.
+    /// What to do about it.
     pub(crate) hint: Option<&'static str>,
-    /// Another try may do better.
+    /// Whether another attempt may succeed.
     pub(crate) transient: bool,
 }
 
@@ -112,7 +113,7 @@ enum Event {
     Fault(Fault),
 }
 
-/// Sends a request, and waits until the server begins to answer.
+/// Sends a request, and waits for the header of the answer.
 pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, Body), Fault> {
     let mut address = request.url.to_string();
     let mut relay = None;
@@ -120,8 +121,8 @@ pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, B
     if request.unchecked {
         let (new, way) =
             Relay::start(&request.url.host, request.url.port).map_err(|e| io_fault(&e))?;
-        // What is then left for minreq is the same without TLS. The port stays
-        // out of the field `Host` where it is that of HTTPS.
+        // minreq sends the same request, but without TLS. Like for HTTPS, the
+        // default port is not in the field `Host`.
         address = address.replacen("https:", "http:", 1);
         (relay, proxy) = (Some(new), Some(way));
     }
@@ -147,13 +148,14 @@ pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, B
             let last = match receive(get, relay.as_ref(), &sender) {
                 Ok(()) => Event::End,
                 Err(error) => {
-                    // What minreq sees then is only that the relay hangs up.
+                    // minreq only sees that the relay closes the
+                    // connection.
                     let cause = relay.and_then(|relay| relay.failure());
                     let error = cause.map_or(error, minreq::Error::IoError);
                     Event::Fault(fault(&error, way.as_deref()))
                 }
             };
-            // Nobody may be there any more.
+            // The receiver may be gone.
             let _ = sender.send(last);
         })
         .map_err(|error| Fault::permanent(format!("cannot start a thread: {error}")))?;
@@ -168,7 +170,7 @@ pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, B
     }
 }
 
-/// Reads an answer to its end, or until nobody takes it any more.
+/// Reads an answer to its end, or until the receiver is gone.
 fn receive(
     request: minreq::Request,
     relay: Option<&Relay>,
@@ -187,7 +189,7 @@ fn receive(
     loop {
         let mut piece = vec![0; PIECE];
         match answer.read(&mut piece) {
-            // With a length, more than the relay's end would be noticed.
+            // A body with a length is checked by the reader.
             Ok(0) if counted => return Ok(()),
             Ok(0) => {
                 let failure = relay.and_then(Relay::failure).map(minreq::Error::IoError);
@@ -204,7 +206,7 @@ fn receive(
 }
 
 impl Body {
-    /// Returns the next piece; nothing after the last.
+    /// Returns the next piece; `None` at the end.
     pub(crate) fn next(&self) -> Result<Option<Vec<u8>>, Fault> {
         match self.wait(self.idle)? {
             Event::Piece(piece) => Ok(Some(piece)),
@@ -231,11 +233,11 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-/// What minreq says in place of a reason where there is no status line. The
-/// status that it makes up then, 503, is one for which we try again.
+/// minreq's reason phrase for an answer without a status line. It sets the
+/// status to 503, which is retried.
 pub(crate) const NO_ANSWER: &str = "Server did not provide a status line";
 
-/// Says what an error of minreq means for the user.
+/// Explains an error of minreq.
 fn fault(error: &minreq::Error, proxy: Option<&str>) -> Fault {
     use minreq::Error;
     let proxy = proxy.unwrap_or_default();
@@ -255,8 +257,8 @@ fn fault(error: &minreq::Error, proxy: Option<&str>) -> Fault {
 fn io_fault(error: &std::io::Error) -> Fault {
     use std::io::ErrorKind;
     let text = error.to_string();
-    // Whether a host name does not exist or could not be looked up just now
-    // is told apart by the words of getaddrinfo(3) only.
+    // Only the text of getaddrinfo(3) tells whether a host name does not
+    // exist or could not be looked up.
     if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
         let what = format!("the host's address cannot be found: {why}");
         return match why.contains("emporary failure") {
@@ -265,7 +267,7 @@ fn io_fault(error: &std::io::Error) -> Fault {
         };
     }
     match error.kind() {
-        // rustls gives what is wrong with a certificate this way.
+        // rustls reports bad certificates this way.
         ErrorKind::InvalidData => tls_fault(&text),
         ErrorKind::UnexpectedEof => Fault::transient("the connection broke"),
         _ if text == "invalid dns name" => Fault::permanent("that is no host name"),
