@@ -1,7 +1,7 @@
 //! Fetches documents over HTTPS, completely or not at all.
 //!
-//! [`Client`] follows redirects by its own rules, retries, and returns a
-//! [`Download`], which reads like a file and resumes by itself if the
+//! `Client` follows redirects by its own rules, retries, and returns a
+//! `Download`, which reads like a file and resumes by itself if the
 //! connection breaks. What the HTTP library does and does not do is described
 //! in `wire.rs`.
 //!

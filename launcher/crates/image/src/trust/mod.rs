@@ -1,4 +1,4 @@
-//! Who vouches for an image: signatures, keys, and whose signature counts.
+//! Trust in images: signatures, keys, and what each key may sign.
 
 pub mod keyring;
 pub mod openpgp;

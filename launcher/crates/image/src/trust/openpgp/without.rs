@@ -1,5 +1,4 @@
-//! A launcher that was built without OpenPGP: there are no keys, and nothing
-//! is signed.
+//! Replaces OpenPGP in builds without it: there are no keys and no signatures.
 
 use std::convert::Infallible;
 
@@ -12,17 +11,17 @@ fn refused() -> Error {
         .hint("build it with the feature `openpgp`, or say `--insecure-options=image`")
 }
 
-/// A key, of which there is none.
+/// A key; there are none.
 #[derive(Debug)]
 pub struct Key(Infallible);
 
 impl Key {
-    /// Fails.
+    /// Always fails.
     pub fn parse(_bytes: &[u8]) -> Result<Self> {
         Err(refused())
     }
 
-    /// Cannot be called, like all that follow.
+    /// Cannot be called, like the following.
     pub fn fingerprint(&self) -> Fingerprint {
         match self.0 {}
     }
@@ -58,17 +57,17 @@ impl Key {
     }
 }
 
-/// A check, which cannot begin.
+/// A check, which cannot be started.
 #[derive(Debug)]
 pub struct Check(Infallible);
 
 impl Check {
-    /// Fails.
+    /// Always fails.
     pub fn begin(_signature: &[u8]) -> Result<Self> {
         Err(refused())
     }
 
-    /// Cannot be called, like all that follow.
+    /// Cannot be called, like the following.
     pub fn update(&mut self, _bytes: &[u8]) {
         match self.0 {}
     }
