@@ -392,7 +392,8 @@ impl<'a> Fetch<'a> {
             self.talk
                 .say(&format!("Redirected: {url} -> {}", download.url()));
         }
-        if download.at() > 0 {
+        let resumed = download.at() > 0;
+        if resumed {
             self.talk
                 .say(&format!("Resuming: {url} after {} bytes", download.at()));
         }
@@ -410,11 +411,14 @@ impl<'a> Fetch<'a> {
             size: wanted.size,
         });
         let kept = resumable.finish();
-        let id = taken.map_err(|error| match kept {
-            true => {
+        let id = taken.map_err(|error| match (kept, resumed) {
+            (true, _) => {
                 error.hint("what has come is kept for a day, and the next call goes on with it")
             }
-            false => error,
+            (false, true) => {
+                error.hint("the part that was kept is removed; the next call fetches all of it")
+            }
+            (false, false) => error,
         })?;
         self.fetched.set(true);
         let file = url.rsplit('/').next().unwrap_or(url);

@@ -374,11 +374,8 @@ impl Keeper {
         }
         let path = Path::new(DIRECTORY).join(&self.name);
         // Another version may be there. The address is locked, so nobody uses it.
-        match rustix::fs::unlinkat(&self.root, &path, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno).context(what),
-        }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(&self.root, &path, flags, mode).context(what)?;
         let mut file = File::from(file);
