@@ -56,10 +56,10 @@ pub(crate) struct Reply {
     pub(crate) head: Head,
     pub(crate) body: Body,
     /// Whether credentials were sent with the request.
-    known: bool,
+    authenticated: bool,
     /// Whether there are credentials that were not sent, because the server
     /// is not verified.
-    withheld: bool,
+    credentials_withheld: bool,
 }
 
 impl Reply {
@@ -67,12 +67,12 @@ impl Reply {
     pub(crate) fn unexpected(&self) -> HttpError {
         let Self { url, head, .. } = self;
         let answer = quoted(format!("{} {}", head.status, head.reason).trim());
-        let hint = match (head.status, self.known) {
+        let hint = match (head.status, self.authenticated) {
             (401 | 403, true) => Some(format!(
                 "it was given the credentials that `auth.d` has for `{}`",
                 url.host
             )),
-            (401 | 403, false) if self.withheld => Some(format!(
+            (401 | 403, false) if self.credentials_withheld => Some(format!(
                 "`auth.d` has credentials for `{}`; `--insecure-options=tls` withholds them",
                 url.host
             )),
@@ -122,7 +122,7 @@ impl Transport {
         let mut carried = false;
         for _ in 0..=REDIRECTS {
             let (reply, location) = self.ask(url, conditions)?;
-            carried |= reply.known;
+            carried |= reply.authenticated;
             match (reply.head.status, location) {
                 (301 | 302 | 303 | 307 | 308, location) => {
                     let location = location.as_deref();
@@ -177,9 +177,9 @@ impl Transport {
             true => self.options.credentials.for_host(&url.host, url.port),
             false => None,
         };
-        let withheld = unchecked && header.is_some();
+        let credentials_withheld = unchecked && header.is_some();
         let header = header.filter(|_| !unchecked);
-        let known = header.is_some();
+        let authenticated = header.is_some();
         fields.extend(header.map(|header| (header.name, header.value)));
         let request = Request {
             url: &url,
@@ -199,8 +199,8 @@ impl Transport {
             url,
             head,
             body,
-            known,
-            withheld,
+            authenticated,
+            credentials_withheld,
         };
         if TRANSIENT.contains(&reply.head.status) {
             let mut error = reply.unexpected();
