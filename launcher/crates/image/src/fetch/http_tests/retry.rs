@@ -1,4 +1,4 @@
-//! Statuses, trying again, waiting.
+//! Statuses, retries, pauses.
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn no_pause_is_longer_than_its_bound() {
 fn a_port_where_nobody_listens_is_an_error() {
     let server = Server::new(vec![]);
     let why = "Connection refused";
-    // The listener is gone once its script, which is empty, has ended.
+    // The script is empty, so the listener is closed at once.
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(
         fetch(&web(), &server.url("/a")),

@@ -1,5 +1,5 @@
-//! What counts as a signature and what does not, with keys and signatures that
-//! GnuPG made (`openpgp_fixtures/README.md`).
+//! Which signatures count, with keys and signatures made by GnuPG
+//! (`openpgp_fixtures/README.md`).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,7 +7,7 @@ use pgp::composed::{ArmorOptions, Deserializable as _, SignedPublicKey};
 
 use super::*;
 
-/// What is signed.
+/// The signed file.
 const FILE: &[u8] = b"an image as it is distributed\n";
 
 const ED: &str = "2e2bab99d894ff17eef053199eac97be1379422f";
@@ -32,7 +32,7 @@ fn soon() -> u64 {
     1_719_792_000
 }
 
-/// 2025-06-01, when what lasts a year has ended.
+/// 2025-06-01, when everything valid for a year has expired.
 fn late() -> u64 {
     1_748_736_000
 }
@@ -186,7 +186,7 @@ fn weak_hashes_and_short_keys_do_not_count() {
         "key `1ba0b8e534392f1148e7dfca98aa01e1ff9aa069` is bound by a signature that can be \
          forged, with an outdated hash",
     );
-    // What takes trust away counts whoever could have made it.
+    // Revocations count even if they could be forged.
     let key = Key::parse(fixture!("sha1-revoked.key.asc")).unwrap();
     assert!(key.is_revoked());
 }
@@ -239,7 +239,7 @@ fn a_name_that_the_owner_has_not_signed_is_not_shown() {
     key.details.users.extend(other.details.users.clone());
     let bytes = key.to_armored_bytes(ArmorOptions::default()).unwrap();
     assert_eq!(Key::parse(&bytes).unwrap().users(), ["Ed <ed@example.com>"]);
-    // Without a name of its own it is nobody's.
+    // Without a user ID, it is nobody's.
     key.details.users = other.details.users;
     let bytes = key.to_armored_bytes(ArmorOptions::default()).unwrap();
     let error = Key::parse(&bytes).unwrap_err().to_string();
@@ -266,7 +266,7 @@ fn what_is_no_signature_is_refused() {
 #[test]
 fn a_signature_cut_off_anywhere_is_refused() {
     let (armoured, binary) = (fixture!("ed25519.sig.asc"), fixture!("ed25519.sig"));
-    // The last line may lack its end.
+    // The last line may lack its line break.
     for length in 0..armoured.len() - 1 {
         assert!(Check::begin(&armoured[..length]).is_err(), "{length}");
     }
@@ -383,7 +383,7 @@ fn a_key_says_when_it_was_made_and_when_it_ends() {
     let key = Key::parse(fixture!("revoked.key.asc")).unwrap();
     assert!(key.is_revoked() && key.usable(soon()).is_err());
     assert_eq!(key.expires(), None);
-    // Only its subkey signs, and that has ended.
+    // Only its subkey signs, and that has expired.
     let key = Key::parse(fixture!("one-year-subkey.key.asc")).unwrap();
     assert!(key.usable(soon()).is_ok() && key.usable(late()).is_err());
 }
