@@ -274,6 +274,26 @@ fn of_what_fails_its_checks_nothing_is_kept() {
 }
 
 #[test]
+fn what_fails_its_checks_once_resumed_is_fetched_from_its_beginning_next() {
+    require_root!();
+    let far = Far::interrupted();
+    let sound = image(1, LENGTH);
+    far.set(|state| {
+        let end = state.file.len() - 1024;
+        state.file[end..].fill(1);
+    });
+    let ran = far.fetch().run().exits(1);
+    assert!(far.last_range().is_some());
+    let hint = "hint: the part that was kept is removed; the next call fetches all of it\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    far.keeps_nothing();
+    far.set(|state| state.file = sound);
+    far.fetch().run().exits(0);
+    assert_eq!(far.last_range(), None);
+    far.stores(1);
+}
+
+#[test]
 fn what_comes_fast_is_not_kept() {
     require_root!();
     let far = Far::new(Manner::FastAndHangs);

@@ -53,9 +53,11 @@ pub(super) fn begin(dir: &Path) {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let head = format!("{{\"url\":\"{url}\",\"etag\":\"\\\"1\\\"\",\"length\":{length}}}\n");
-    let crc = crc32fast::hash(begun).to_le_bytes();
-    let count = u32::try_from(begun.len()).unwrap().to_le_bytes();
-    let kept = [head.as_bytes(), &crc, &count, begun].concat();
+    let mut kept = head.into_bytes();
+    for block in begun.chunks_exact(4 << 10) {
+        kept.extend(crc32fast::hash(block).to_le_bytes());
+        kept.extend_from_slice(block);
+    }
     fs::create_dir_all(dir.join("downloads")).unwrap();
     fs::write(dir.join("downloads").join(hash), kept).unwrap();
 }

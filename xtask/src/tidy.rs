@@ -18,12 +18,15 @@ const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
 /// what stands for the kernel, and for our own contract with the init. Tests may
 /// use what they like.
 const ADDRESSES: &[(&str, &[&str])] = &[
-    ("base64", &["pod/runtime/metadata"]),
+    (
+        "base64",
+        &["image/fetch/credentials", "pod/runtime/metadata"],
+    ),
     ("bzip2", &["image/archive/decompress"]),
     (
         "crc32fast",
         &[
-            "image/fetch/pieces",
+            "image/fetch/resume",
             "image/archive/gzip",
             "image/archive/deflate",
         ],
@@ -41,12 +44,15 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("pico_args", &["cli/options"]),
     ("rustix", &["*"]),
     ("rustls", &["image/fetch/http/unchecked"]),
+    ("semver", &["appc/types/version"]),
     ("serde", &["appc/json"]),
     ("serde_json", &["appc/json"]),
     ("sha2", &["image/digest"]),
     ("signal_hook", &["sys/signals"]),
     ("stage1_init", &["*"]),
     ("tar", &["image/archive/tar_reader"]),
+    ("time", &["appc/types/date", "image/fetch/http/headers"]),
+    ("uuid", &["appc/types/uuid"]),
     ("zlib_rs", &["image/archive/inflate"]),
 ];
 

@@ -18,7 +18,7 @@ use pod::runtime::status::{self, Phase};
 use pod::runtime::{export, teardown};
 use pod::state::directory::{self, read_in};
 use pod::state::lock::Release;
-use sys::atomic_file::Aside;
+use sys::atomic_file::AtomicFile;
 use sys::dirs::{Dirs, State};
 
 /// What was asked for.
@@ -56,7 +56,7 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
         let id = write(out, CANNOT_PRINT)?;
         return print(&mut std::io::stderr(), &format!("{id}\n"));
     }
-    let target = Aside::begin(&export.file, export.overwrite)?;
+    let target = AtomicFile::create(&export.file, export.overwrite)?;
     let cannot = format!("cannot write `{}`", export.file.display());
     let id = write(&mut target.file(), &cannot)?;
     target.publish()?;

@@ -13,7 +13,7 @@ use error::{Context as _, Error, Result};
 use image::digest::Digest;
 use image::store::images::Store;
 use pod::runtime::render;
-use sys::atomic_file::Aside;
+use sys::atomic_file::AtomicFile;
 use sys::dirs::Dirs;
 use sys::root_fd;
 
@@ -111,7 +111,7 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
 
 fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result<()> {
     let id = store.named(name)?;
-    let target = Aside::begin(file, overwrite)?;
+    let target = AtomicFile::create(file, overwrite)?;
     let mut output = std::io::BufWriter::with_capacity(256 << 10, target.file());
     store.export(&id, &mut output)?;
     output

@@ -40,8 +40,7 @@ pub(super) fn columns(lines: &[Vec<String>]) -> String {
 
 /// Spells for people how long ago something was, in seconds since 1970.
 pub(super) fn age(then: u64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seconds = now.map_or(0, |now| now.as_secs()).saturating_sub(then);
+    let seconds = sys::clock::seconds().saturating_sub(then);
     for (unit, length) in [("day", 86_400), ("hour", 3600), ("minute", 60)] {
         let count = seconds / length;
         if count > 0 {

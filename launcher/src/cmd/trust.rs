@@ -3,20 +3,19 @@
 use std::fs::File;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use crate::cmd::table::columns;
 use crate::cmd::{complain, print};
 use appc::json::{Object, Value};
 use appc::reference::Name;
-use appc::types::{AcIdentifier, Labels};
+use appc::types::{AcIdentifier, Labels, spell_day};
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
 use image::fetch::keys;
 use image::fetch::options::Options;
-use image::trust::date;
 use image::trust::keyring::{Entry, Keyring, Removed, whose};
 use image::trust::openpgp::{Fingerprint, KEY_LIMIT, Key};
+use sys::clock;
 use sys::dirs::Dirs;
 
 /// What was asked for.
@@ -150,7 +149,7 @@ fn key(source: &Source, options: &Options) -> Result<Key> {
     let what = || format!("cannot trust the key in {}", name(source));
     let bytes = read_key(source, options).context(what)?;
     let key = Key::parse(&bytes).context(what)?;
-    key.usable(SystemTime::now()).context(what)?;
+    key.usable(clock::seconds()).context(what)?;
     Ok(key)
 }
 
@@ -230,8 +229,8 @@ fn shown(key: &Key) -> String {
     for user in key.users() {
         text.push_str(&format!("owner        {}\n", quoted(user)));
     }
-    text.push_str(&format!("made         {}\n", date::day(key.created())));
-    let expires = key.expires().map_or("never".to_owned(), date::day);
+    text.push_str(&format!("made         {}\n", spell_day(key.created())));
+    let expires = key.expires().map_or("never".to_owned(), spell_day);
     text.push_str(&format!("expires      {expires}\n"));
     text
 }
@@ -282,12 +281,12 @@ fn cells(entry: &Entry, key: Option<&Key>) -> [String; 5] {
 
 /// What a key file does.
 fn state(entry: &Entry, key: Option<&Key>) -> &'static str {
-    let now = SystemTime::now();
+    let now = clock::seconds();
     match key {
         _ if entry.overruled => "overruled",
         None => "not trusted",
         Some(key) if key.is_revoked() => "revoked",
-        Some(key) if key.expires().is_some_and(|end| end <= date::seconds(now)) => "expired",
+        Some(key) if key.expires().is_some_and(|end| end <= now) => "expired",
         Some(key) if key.usable(now).is_err() => "unusable",
         Some(_) => "trusted",
     }

@@ -1,20 +1,19 @@
-//! JSON in and out: the only file that knows serde and serde_json.
+//! JSON, both ways: the only file that knows serde and serde_json.
 //!
-//! Two things are lost in serde_json's own value type that a validator needs:
-//! keys that occur twice, and the order of keys. So the parser builds a
-//! [`Value`] of ours, and writing it back gives the keys in the order in which
-//! they were read or put in.
+//! serde_json's own value type loses two things that a validator needs:
+//! duplicate keys and the order of keys. So the parser builds our own
+//! [`Value`], which is written with its keys in their original order.
 //!
 //! # Invariants
 //!
 //! 1. Any bytes give a value or an error with line and column, never a panic;
-//!    nesting is bounded by serde_json (128 levels).
+//!    serde_json limits nesting to 128 levels.
 //! 2. The same value is always written as the same bytes.
 //!
 //! # Not here
 //!
-//! What fields mean: see `fields.rs` beside this file for reading them with
-//! the place they stand in, and `manifest` for the rules.
+//! The meaning of fields: `fields.rs` reads them and tracks their place, and
+//! `manifest` has the rules.
 
 mod fields;
 
@@ -36,7 +35,7 @@ pub enum Value {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number written without fraction and exponent, within 64 bits.
+    /// A number without fraction and exponent, within 64 bits.
     Integer(i128),
     /// Any other number.
     Decimal(f64),
@@ -44,11 +43,12 @@ pub enum Value {
     Text(String),
     /// An array.
     List(Vec<Value>),
-    /// An object: its keys in the order of the document, repeated ones repeated.
+    /// An object. Keys are in the order of the document and may occur
+    /// twice.
     Object(Vec<(String, Value)>),
 }
 
-/// Reads one JSON document.
+/// Parses a JSON document.
 pub fn parse(text: &[u8]) -> Result<Value> {
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(Error::invalid(
@@ -58,7 +58,7 @@ pub fn parse(text: &[u8]) -> Result<Value> {
     serde_json::from_slice(text).map_err(|error| not_json(text, &error))
 }
 
-/// Says where the text stops being JSON, and shows that line.
+/// Describes where the text is not valid JSON, and shows that line.
 fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
     let message = error.to_string();
@@ -68,7 +68,7 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
         .split(|&byte| byte == b'\n')
         .nth(line.saturating_sub(1));
     let shown = String::from_utf8_lossy(shown.unwrap_or_default());
-    // A long line is shown from a little before the fault on.
+    // A long line is shown from shortly before the fault.
     let start = column.saturating_sub(60);
     let shown: String = shown.chars().skip(start).collect();
     Error::invalid(format!(
@@ -78,7 +78,7 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
 }
 
 impl Value {
-    /// Returns the field of an object that has exactly this name.
+    /// Returns the field of an object with exactly this name.
     pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(entries) => {
@@ -89,7 +89,7 @@ impl Value {
         }
     }
 
-    /// Returns the text in this field of an object.
+    /// Returns a text field of an object.
     pub fn text(&self, name: &str) -> Option<String> {
         match self.get(name) {
             Some(Self::Text(text)) => Some(text.clone()),
@@ -97,7 +97,7 @@ impl Value {
         }
     }
 
-    /// Returns the number in this field of an object.
+    /// Returns a numeric field of an object.
     pub fn number(&self, name: &str) -> Option<u64> {
         match self.get(name) {
             Some(Self::Integer(number)) => u64::try_from(*number).ok(),
@@ -105,7 +105,8 @@ impl Value {
         }
     }
 
-    /// Says what it is, for a message: scalars literally, the rest by noun.
+    /// Describes the value for a message: scalars literally, others by
+    /// type.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
@@ -116,7 +117,7 @@ impl Value {
     }
 }
 
-/// Compact JSON; `{:#}` writes it over several lines, indented by two blanks.
+/// Compact JSON; `{:#}` writes several lines with two blanks of indentation.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = if f.alternate() {
@@ -124,13 +125,13 @@ impl fmt::Display for Value {
         } else {
             serde_json::to_string(self)
         };
-        // Fails for keys that are not text only, of which there are none.
+        // Fails only for keys that are not strings, which do not occur.
         f.write_str(&escaped(&text.map_err(|_| fmt::Error)?))
     }
 }
 
-/// Spells a document so that it can be shown: with escapes for what a terminal
-/// would not just show where it stands, which can only be in a text.
+/// Writes a document for a terminal: characters that it would not display are
+/// escaped, which can only occur in strings.
 pub fn escaped(document: &str) -> Cow<'_, str> {
     let fine = |character| matches!(character, '\n' | '\t') || is_harmless(character);
     if document.chars().all(fine) {
@@ -197,7 +198,7 @@ impl<T: Into<Value>> FromIterator<T> for Value {
     }
 }
 
-/// An object being written, field by field.
+/// An object that is built field by field.
 #[derive(Default)]
 pub struct Object(Vec<(String, Value)>);
 
@@ -214,7 +215,7 @@ impl Object {
         self
     }
 
-    /// Adds a field if there is something to say.
+    /// Adds a field if there is a value.
     #[must_use]
     pub fn with_some<T: Into<Value>>(self, name: &str, value: Option<T>) -> Self {
         match value {
@@ -223,7 +224,7 @@ impl Object {
         }
     }
 
-    /// Adds a list if it has items.
+    /// Adds a list unless it is empty.
     #[must_use]
     pub fn with_items<T: Into<Value>>(
         self,
@@ -269,7 +270,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Builds a [`Value`] from what the parser of serde_json finds.
+/// Builds a [`Value`] from the events of serde_json's parser.
 struct Builder;
 
 impl<'de> Visitor<'de> for Builder {

@@ -1,4 +1,4 @@
-//! What a person types to say which image is meant.
+//! Image references as people type them.
 //!
 //! ```text
 //! ./hello.aci  /srv/hello.aci  hello.aci        a path
@@ -9,8 +9,7 @@
 //! ```
 //!
 //! Paths, URLs and IDs are recognised first, in this order; everything else is
-//! a name. Nothing is looked up to decide it, so the same words always mean
-//! the same.
+//! a name. Nothing is looked up for this, so a reference always means the same.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,14 +19,14 @@ use crate::types::{AcIdentifier, Label, Labels};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 
-/// Which image is meant.
+/// A reference to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// A file of the host.
+    /// A file on the host.
     Path(PathBuf),
-    /// Something to be fetched; `http:` or `https:`.
+    /// An `http:` or `https:` URL to fetch.
     Url(String),
-    /// An image of the store.
+    /// A stored image, by the start of its ID.
     Id(String),
     /// An image by its name.
     Name(Name),
@@ -38,11 +37,11 @@ pub enum Reference {
 pub struct Name {
     /// The name.
     pub name: AcIdentifier,
-    /// The labels that were asked for; `version` among them.
+    /// The requested labels, including `version`.
     pub labels: Labels,
 }
 
-/// `name:version,label=value`, as it can be typed again.
+/// `name:version,label=value`, as it can be typed.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
@@ -60,7 +59,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// As it can be typed again.
+/// As it can be typed.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,11 +71,12 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
-    /// Understands the first word and the labels behind it.
+    /// Parses the first word and the labels after it.
     ///
     /// # Errors
     ///
-    /// A name that cannot be one; a label twice; labels where there is no name.
+    /// The name is not valid; a label occurs twice; there are labels
+    /// without a name.
     pub fn parse(text: &str, more: &[String]) -> Result<Self> {
         let reference = Self::without_labels(text)?;
         let Self::Name(mut name) = reference else {
@@ -124,7 +124,7 @@ impl Reference {
 }
 
 impl Name {
-    /// Understands `name[:version][,label=value...]`.
+    /// Parses `name[:version][,label=value...]`.
     pub fn parse(text: &str) -> Result<Self> {
         let what = || format!("{} is no image", quoted(text));
         let mut parts = text.split(',');
@@ -155,8 +155,8 @@ impl Name {
         })
     }
 
-    /// Returns the value of a label for the rendering of addresses: what was
-    /// asked for, or this host's, or the latest version.
+    /// Returns the value of a label for a URL template: the requested one,
+    /// this host's, or the latest version.
     pub fn rendered(&self, label: &str) -> Option<&str> {
         let asked = self.labels.get(label).filter(|value| !value.is_empty());
         asked.or(match label {

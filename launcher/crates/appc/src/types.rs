@@ -1,5 +1,5 @@
-//! The types of the App Container specification: text that has been checked,
-//! so that nobody downstream has to check it again.
+//! The types of the App Container specification: text that has been validated,
+//! so that it need not be checked again.
 
 mod annotation;
 mod date;
@@ -14,7 +14,7 @@ mod version;
 
 pub use crate::types::annotation::{Annotation, Annotations};
 pub use crate::types::date::{
-    read as read_time, spell as spell_time, spell_exactly as spell_time_exactly,
+    read as read_time, spell as spell_time, spell_day, spell_exactly as spell_time_exactly,
 };
 pub use crate::types::duration::duration;
 pub use crate::types::label::{HOST_ARCH, HOST_OS, Label, Labels};

@@ -1,8 +1,8 @@
-//! The one error type: a sentence about the user's nouns, the cause beneath
-//! it, and, where it is known, what to do next.
+//! The error type: a sentence in the user's terms, its cause, and a hint if one
+//! is known.
 //!
-//! Code that knows a noun adds it once, with [`Context`]; nothing adds "error
-//! while". `command::complain` alone prints them.
+//! Code that knows the noun adds it once, with [`Context`]; nothing adds "error
+//! while". Only the launcher's `main` prints errors.
 
 pub mod quote;
 
@@ -10,10 +10,10 @@ use std::{fmt, io};
 
 use crate::quote::shown;
 
-/// What the fallible functions of the launcher return.
+/// The result of the launcher's fallible functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why Nose Cone stopped.
+/// Why Nose Cone failed.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -21,18 +21,18 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     what: String,
-    /// What was tried: shown as a line each, below the sentence.
+    /// What was tried: one line each, below the sentence.
     tried: Vec<String>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     hint: Option<String>,
 }
 
-/// Distinctions that change what a caller does; people read the sentence.
+/// Kinds of errors that callers treat differently. People read the sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The command line cannot be understood.
+    /// The command line is not valid.
     Usage,
-    /// What the user gave or asked for is wrong: an image, a manifest, a name.
+    /// What the user gave is not valid: an image, a manifest, a name.
     Invalid,
     /// What was asked for does not exist.
     NotFound,
@@ -62,33 +62,33 @@ impl Error {
         Self::new(Kind::Invalid, what)
     }
 
-    /// Puts a cause beneath the sentence.
+    /// Adds the cause.
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    /// Says what was tried in vain.
+    /// Adds what was tried without success.
     pub fn tried(mut self, lines: Vec<String>) -> Self {
         self.0.tried = lines;
         self
     }
 
-    /// Says what to do next.
+    /// Adds what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Returns the distinction that callers act on.
+    /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 }
 
-/// `what: cause`, and a line `hint: ...` below where there is one. The hint of
-/// the innermost error that has one is shown. Whatever is in it from outside is
-/// escaped: these line breaks are all that there are.
+/// `what: cause`, then a line `hint: ...` if there is one. Of several hints,
+/// the innermost is shown. Text from outside is escaped, so it cannot add
+/// lines.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut hint = self.0.hint.as_deref();
@@ -122,7 +122,7 @@ impl Inner {
 
 impl std::error::Error for Error {}
 
-/// Takes away the ` (os error 2)` that std appends: the kernel's words suffice.
+/// Removes the ` (os error 2)` that std appends.
 fn without_number(message: &str) -> &str {
     match message.rfind(" (os error ") {
         Some(start) => &message[..start],
@@ -130,9 +130,10 @@ fn without_number(message: &str) -> &str {
     }
 }
 
-/// Adds the sentence to a failure that does not know whose it is.
+/// Adds a sentence to a failure that does not name what it is about.
 pub trait Context<T> {
-    /// Turns a failure into an [`Error`] with `what` in front and the failure as its cause.
+    /// Turns a failure into an [`Error`] with `what` in front and the
+    /// failure as the cause.
     fn context<W: Into<String>>(self, what: impl FnOnce() -> W) -> Result<T>;
 }
 
@@ -145,16 +146,17 @@ impl<T, E: Into<Cause>> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// Anything that can stand below a sentence.
+/// Anything that can be the cause of an error.
 pub struct Cause(Box<dyn std::error::Error + Send + Sync>);
 
 impl Cause {
-    /// The kind of an [`Error`] passes through.
+    /// The kind of an [`Error`] is kept.
     fn kind(&self) -> Kind {
         if let Some(error) = self.0.downcast_ref::<Error>() {
             return error.kind();
         }
-        // What a parser behind `Read` says of the data is not the host's fault.
+        // What a parser behind `Read` says about the data is not the host's
+        // fault.
         match self.0.downcast_ref::<io::Error>().map(io::Error::kind) {
             Some(io::ErrorKind::InvalidData) => Kind::Invalid,
             _ => Kind::Failed,

@@ -1,25 +1,23 @@
-//! Shows text that strangers wrote.
+//! Shows text that others wrote.
 //!
-//! A manifest, the name of a file, or what a server says can hold anything,
-//! escape sequences for the reader's terminal among them, and a value can be a
-//! megabyte long. Whoever writes for people writes what comes from here:
-//! errors, notes, tables, results. Data for programs has its own quoting, that
-//! of JSON or of a plan.
+//! A manifest, a file name or a server's message can contain anything,
+//! including escape sequences for the reader's terminal, and can be a megabyte
+//! long. All text for people goes through this module: errors, notes, tables,
+//! results. Data for programs is quoted as JSON or as a plan.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 
-/// Longest text shown in full. A name, a path or a version fits; a line of a
-/// terminal is not exceeded by much.
+/// Longest text that is shown in full. A name, a path or a version fits, and
+/// the line does not get much longer than a terminal's.
 const LONGEST: usize = 100;
 
-/// Text from outside on its way to a reader: a name, a path, whatever else. It
-/// can only be written escaped.
+/// Text from outside that is shown to a reader. It can only be written escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(&'a [u8]);
 
-/// Shows text or a path; leaves nothing out.
+/// Wraps text or a path, which is shown in full.
 pub fn shown(text: &(impl AsRef<OsStr> + ?Sized)) -> Shown<'_> {
     Shown(text.as_ref().as_bytes())
 }
@@ -42,7 +40,8 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Puts text between backticks: control characters escaped, a long tail left out.
+/// Puts text between backticks: control characters are escaped, and a long tail
+/// is left out.
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("`{}...`", shown(&text[..end])),
@@ -50,13 +49,13 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// Escapes what does not just stand where it is shown, and leaves nothing out.
+/// Escapes everything a terminal would not show as it is. Nothing is left out.
 pub fn escaped(text: &str) -> String {
     shown(text).to_string()
 }
 
-/// Escapes all but what makes lines and columns of text that is put together
-/// already: the last line of defence, where results are written.
+/// Escapes everything but line breaks and tabs of text that is already laid
+/// out: the last line of defence, where results are written.
 pub fn escaped_lines(text: &[u8]) -> String {
     let mut shown = String::new();
     for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -75,9 +74,9 @@ pub fn escaped_lines(text: &[u8]) -> String {
     shown
 }
 
-/// Tells whether a terminal shows the character where it stands, and nothing
-/// else: no control characters, nothing that cannot be seen, no switches of
-/// writing direction, which make a text read as another (CVE-2021-42574).
+/// Tells whether a terminal shows the character as it is: no control
+/// characters, nothing invisible, no changes of writing direction, which make a
+/// text read as another (CVE-2021-42574).
 pub fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(
@@ -105,7 +104,8 @@ mod tests {
 
     #[test]
     fn no_character_drives_a_terminal_or_hides() {
-        // ESC, DEL, CSI of eight bits, switches of direction, and what has no width.
+        // ESC, DEL, 8-bit CSI, changes of direction, and characters without
+        // width.
         for character in
             "\0\t\r\u{1b}\u{7f}\u{9b}\u{61c}\u{200b}\u{202e}\u{2066}\u{feff}\u{e0041}".chars()
         {

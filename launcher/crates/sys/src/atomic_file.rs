@@ -1,5 +1,5 @@
-//! A file that is written out of sight, and appears when all of it is written:
-//! nobody ever finds half of it, and of what fails or is killed nothing is left.
+//! Files that appear only when they are complete: nobody sees half of one, and
+//! nothing is left if writing fails or is killed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,26 +12,26 @@ use rustix::io::Errno;
 use error::{Context as _, Error, Result};
 
 /// A file that has no name yet.
-pub struct Aside {
+pub struct AtomicFile {
     path: PathBuf,
     directory: OwnedFd,
     name: OsString,
     replace: bool,
     file: File,
-    /// The name that it has meanwhile, where the file system knows no files
+    /// Its temporary name, if the file system does not support files
     /// without one.
     meanwhile: Option<OsString>,
 }
 
-impl Aside {
-    /// Begins a file that is to appear at this path. `replace` says that it
-    /// may take the place of another one.
+impl AtomicFile {
+    /// Creates a file that will appear at this path. With `replace`, it may
+    /// replace an existing one.
     ///
     /// # Errors
     ///
-    /// Something is there that is not to be replaced, or is no regular file;
-    /// nothing can be made there.
-    pub fn begin(path: &Path, replace: bool) -> Result<Self> {
+    /// The path exists and must not be replaced, or is not a regular file;
+    /// the directory cannot be written to.
+    pub fn create(path: &Path, replace: bool) -> Result<Self> {
         let what = || cannot_write(path);
         let Some(name) = path.file_name() else {
             return Err(Error::invalid(format!("{}: it has no name", what())));
@@ -54,17 +54,17 @@ impl Aside {
         })
     }
 
-    /// Returns the file, to be written to.
+    /// Returns the file, to write to.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Lets the file appear, after all of it has reached the disk.
+    /// Makes the file appear, after it was synced to the disk.
     ///
     /// # Errors
     ///
-    /// Something has appeared there meanwhile that is not to be replaced; the
-    /// disk's refusals.
+    /// Another file has appeared at the path and must not be replaced; the
+    /// disk is full or fails.
     pub fn publish(mut self) -> Result<()> {
         let path = self.path.clone();
         let what = || cannot_write(&path);
@@ -72,7 +72,7 @@ impl Aside {
         check(&path, &self.directory, &self.name, self.replace)?;
         let published = match (self.meanwhile.take(), self.replace) {
             (None, false) => self.link(&self.name),
-            // What has no name cannot take the place of what has one.
+            // A file without a name cannot replace another one.
             (None, true) => name().and_then(|name| {
                 self.link(&name)?;
                 self.rename(name)
@@ -98,7 +98,7 @@ impl Aside {
             false => RenameFlags::NOREPLACE,
         };
         let renamed = match rustix::fs::renameat_with(directory, &meanwhile, directory, to, flags) {
-            // Not every file system can look and rename at once.
+            // Not every file system supports renaming without replacing.
             Err(Errno::INVAL) => rustix::fs::renameat(directory, &meanwhile, directory, to),
             renamed => renamed,
         };
@@ -109,16 +109,16 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(meanwhile) = &self.meanwhile {
-            // What cannot be removed cannot be helped.
+            // Nothing more can be done if this fails.
             let _ = rustix::fs::unlinkat(&self.directory, meanwhile, AtFlags::empty());
         }
     }
 }
 
-/// Makes a file without a name, or with one that nobody else has thought of.
+/// Creates a file without a name, or with a random one.
 fn make(directory: &OwnedFd) -> rustix::io::Result<(File, Option<OsString>)> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o644);
@@ -138,7 +138,7 @@ fn name() -> rustix::io::Result<OsString> {
     Ok(format!(".unfinished-{:016x}", u64::from_le_bytes(bytes)).into())
 }
 
-/// Refuses what must not be replaced.
+/// Rejects a path that must not be replaced.
 fn check(path: &Path, directory: &OwnedFd, name: &OsStr, replace: bool) -> Result<()> {
     let what = || cannot_write(path);
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -146,7 +146,7 @@ fn check(path: &Path, directory: &OwnedFd, name: &OsStr, replace: bool) -> Resul
         Err(errno) => Err(errno).context(what),
         Ok(_) if !replace => Err(exists(path)),
         Ok(status) if FileType::from_raw_mode(status.st_mode).is_file() => Ok(()),
-        // Neither a device nor a link is what somebody meant to lose.
+        // Nobody means to replace a device or a link.
         Ok(_) => Err(Error::invalid(format!("{}: it is no regular file", what()))),
     }
 }

@@ -1,6 +1,5 @@
-//! The one program that the launcher gives to the kernel's other virtual
-//! machine (bpf(2)): which devices a cgroup of version 2 may use, for which
-//! that version has no files (`BPF_PROG_TYPE_CGROUP_DEVICE`, Linux 4.15).
+//! The BPF program that decides which devices a cgroup may use: version 2 of
+//! cgroups has no files for that (`BPF_PROG_TYPE_CGROUP_DEVICE`, Linux 4.15).
 #![allow(
     unsafe_code,
     reason = "neither std nor rustix has bpf(2), and there is no other way to bound devices"
@@ -14,13 +13,13 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Instruction {
-    /// What it does.
+    /// The operation.
     pub code: u8,
-    /// The register it does that to, and, in the upper half, with.
+    /// The destination register, and the source register in the upper half.
     pub registers: u8,
-    /// A distance: of a jump, or in memory.
+    /// The offset of a jump or in memory.
     pub offset: i16,
-    /// A number.
+    /// The immediate operand.
     pub number: i32,
 }
 
@@ -37,19 +36,19 @@ const BPF: c_long = match () {
     _ => 280,
 };
 
-/// Commands, types and flags of linux/bpf.h.
+/// Commands, types and flags from linux/bpf.h.
 const LOAD: c_int = 5;
 const ATTACH: c_int = 8;
 const CGROUP_DEVICE_PROGRAM: u32 = 15;
 const CGROUP_DEVICE: u32 = 6;
 const ALLOW_MULTI: u32 = 2;
 
-/// Lets a program decide which devices the processes of a cgroup may use. It
-/// stays as long as the group.
+/// Attaches a program that decides which devices the processes of a cgroup may
+/// use. It lasts as long as the group.
 ///
 /// # Errors
 ///
-/// The kernel's: it has no such programs, or does not find this one safe.
+/// The kernel does not support such programs, or rejects this one.
 pub fn bound_devices(group: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
     #[repr(C)]
     struct Attach {

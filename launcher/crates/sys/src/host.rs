@@ -1,6 +1,7 @@
-//! What the plan depends on and only the host knows, observed once.
+//! Facts about the host that a plan depends on, observed once.
 //!
-//! Composing a plan is pure: everything it asks of the machine is a field here.
+//! Composing a plan is pure: everything it needs to know about the machine is a
+//! field here.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use error::{Error, Kind, Result};
 /// Facts about the machine and the caller.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// The caller is root, or has at least its capabilities.
+    /// The caller is root, or has at least root's capabilities.
     pub privileged: bool,
     /// Major and minor number of the running kernel.
     pub kernel: (u32, u32),
@@ -21,14 +22,15 @@ pub struct Host {
     pub apparmor: bool,
     /// The security module SELinux is active.
     pub selinux: bool,
-    /// How readily the caller is killed when memory runs out: from -1000 to 1000.
+    /// The caller's OOM score adjustment, from -1000 to 1000.
     pub oom_score: i32,
-    /// The numbers of processors that have a `thermal_throttle` directory in sysfs.
+    /// The numbers of the processors that have a `thermal_throttle`
+    /// directory in sysfs.
     pub throttles: Vec<u32>,
 }
 
 impl Host {
-    /// Looks at the machine. What cannot be found out counts as absent.
+    /// Observes the machine. What cannot be found out counts as absent.
     pub fn observe() -> Self {
         let release = rustix::system::uname()
             .release()
@@ -51,7 +53,7 @@ impl Host {
         }
     }
 
-    /// Refuses callers who cannot make namespaces and mounts.
+    /// Rejects callers who cannot create namespaces and mounts.
     pub fn require_privilege(&self) -> Result<()> {
         if self.privileged {
             return Ok(());
@@ -61,20 +63,21 @@ impl Host {
     }
 }
 
-/// Tells whether `list`, as /proc/filesystems is, has a file system.
+/// Tells whether a list in the format of /proc/filesystems contains a file
+/// system.
 fn has(list: &str, name: &str) -> bool {
     list.lines()
         .any(|line| line.trim_start_matches("nodev").trim() == name)
 }
 
-/// Asks for overlayfs in a way that makes the kernel load its module.
+/// Opens overlayfs, which makes the kernel load its module.
 fn load_overlay() -> bool {
     use rustix::mount::{FsOpenFlags, fsopen};
     fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_ok()
 }
 
-/// Returns which processors have a `thermal_throttle` directory. Their numbers
-/// have gaps: where a socket is empty, or one is offline.
+/// Returns which processors have a `thermal_throttle` directory. The numbers
+/// have gaps if a socket is empty or a processor is offline.
 fn throttles(processors: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir(processors)
         .into_iter()

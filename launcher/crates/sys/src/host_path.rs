@@ -1,9 +1,9 @@
-//! Looks at what a volume is to show of the host, before a plan says so.
+//! Checks the source of a volume on the host before it goes into a plan.
 //!
-//! A link on the way could be exchanged by whoever owns its directory, and so
-//! lead a volume anywhere (CVE-2024-42472). None is followed unless the
-//! operator allows it; then they are followed once, here, and the plan has the
-//! path that they led to.
+//! The owner of a directory on the path could replace a symbolic link and so
+//! redirect the volume anywhere (CVE-2024-42472). Links are followed only if
+//! the operator allows it, and then once, here: the plan contains the resulting
+//! path.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use rustix::io::Errno;
 
 use error::{Error, Kind, Result};
 
-/// A file or directory of the host that can be mounted.
+/// A file or directory on the host that can be mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its path, absolute and without links.
+    /// Its absolute path, without links.
     pub path: PathBuf,
-    /// It is a directory.
+    /// Whether it is a directory.
     pub directory: bool,
 }
 
-/// Looks at a path; `None` if it is, or leads over, a link that is not to be followed.
+/// Resolves a path; `None` if a link would have to be followed and must not.
 ///
 /// # Errors
 ///
-/// It is not there; the kernel's refusals.
+/// The path does not exist, or cannot be opened.
 pub fn look(path: &Path, follow_links: bool) -> Result<Option<Source>> {
     let failed = |error: io::Error| {
         let kind = match error.kind() {
@@ -46,7 +46,7 @@ pub fn look(path: &Path, follow_links: bool) -> Result<Option<Source>> {
     }
 }
 
-/// Opens without following any link; tells whether it is a directory.
+/// Opens a path without following links; tells whether it is a directory.
 fn open(path: &Path) -> rustix::io::Result<bool> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let no_links = ResolveFlags::NO_SYMLINKS;
@@ -61,7 +61,7 @@ fn open(path: &Path) -> rustix::io::Result<bool> {
     }
 }
 
-/// The same before Linux 5.6: one component after the other.
+/// The same before Linux 5.6, component by component.
 fn walk(path: &Path) -> rustix::io::Result<rustix::fd::OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut here = rustix::fs::openat(CWD, "/", flags, Mode::empty())?;

@@ -1,8 +1,10 @@
-//! What everything stands on: the host's facts, directories, locks, and the one
-//! way to open what lies below a root. The launcher's only unsafe code is here.
+//! The launcher's base: facts about the host, directories, locks, terminals,
+//! and the one way to open paths below a root. The launcher's only unsafe code
+//! is here.
 
 pub mod atomic_file;
 pub mod bpf;
+pub mod clock;
 pub mod dirs;
 pub mod host;
 pub mod host_path;

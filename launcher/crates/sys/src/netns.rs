@@ -1,9 +1,9 @@
-//! Makes a network namespace before there is a pod in it, with its loopback
-//! interface up and a socket that listens there.
+//! Creates a pod's network namespace in advance, with the loopback interface up
+//! and a listening socket in it.
 //!
-//! A socket belongs to the namespace it was made in. So the launcher can listen
-//! inside the pod's network, and hand over a socket that costs nothing until
-//! somebody connects.
+//! A socket belongs to the namespace in which it was created. So the launcher
+//! can listen inside the pod's network and pass on a socket that costs nothing
+//! until somebody connects.
 
 #![allow(unsafe_code, reason = "namespaces of threads and flags of interfaces")]
 
@@ -18,21 +18,21 @@ use rustix::thread::UnshareFlags;
 
 use error::{Context as _, Error, Kind, Result};
 
-/// A network namespace, and a socket in it.
+/// A network namespace and a socket in it.
 pub struct Netns {
     /// The namespace, for setns(2).
     pub namespace: OwnedFd,
-    /// What listens in it.
+    /// The socket that listens in it.
     pub listener: TcpListener,
 }
 
-/// Makes one; the socket listens on this port of 127.0.0.1.
+/// Creates a namespace whose socket listens on this port of 127.0.0.1.
 ///
 /// # Errors
 ///
-/// The kernel refuses: no privilege, no network namespaces.
+/// The caller lacks privileges, or the kernel has no network namespaces.
 pub fn make(port: u16) -> Result<Netns> {
-    // A namespace is a thread's: this process stays where it is.
+    // Namespaces belong to threads, so this process stays in its own.
     let made = thread::Builder::new().spawn(move || make_here(port));
     let joined = made
         .context(|| "cannot start a thread")?
@@ -55,7 +55,7 @@ fn make_here(port: u16) -> std::io::Result<Netns> {
     })
 }
 
-/// `struct ifreq` of netdevice(7), as far as flags are set with it.
+/// The part of `struct ifreq` (netdevice(7)) that is needed to set flags.
 #[repr(C)]
 struct InterfaceFlags {
     name: [u8; 16],

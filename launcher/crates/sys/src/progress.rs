@@ -1,7 +1,7 @@
-//! What Nose Cone says on the standard error stream while it works.
+//! What Nose Cone prints on standard error while it works.
 //!
-//! Results are for the standard output, failures for `main`. This is for what
-//! takes long: plain lines, and a bar where a terminal shows it.
+//! Results go to standard output, and errors are printed by `main`. This is for
+//! what takes long: plain lines, and a progress bar on a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -9,78 +9,78 @@ use std::time::{Duration, Instant};
 use error::Error;
 use error::quote::{escaped, shown};
 
-/// How often a bar is drawn again, at most.
+/// Shortest time between two frames of a bar.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Columns of a terminal that does not say how many it has.
+/// Assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
 
-/// Talks, or is quiet.
+/// Where progress goes: to standard error, or nowhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Talk {
-    manner: Manner,
+pub struct Progress {
+    mode: Mode,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
-    /// Says nothing.
+enum Mode {
+    /// Nothing.
     Quiet,
     /// Lines.
     Plain,
-    /// Lines, and bars.
+    /// Lines and bars.
     Terminal,
 }
 
-impl Talk {
-    /// Talks on the standard error stream, or not at all.
+impl Progress {
+    /// Reports on standard error, or nowhere if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        // A terminal without a cursor gets lines, too.
+        // A terminal that cannot move the cursor gets plain lines.
         let dumb = std::env::var_os("TERM").is_none_or(|kind| kind == "dumb");
-        let manner = match quiet {
-            true => Manner::Quiet,
-            false if std::io::stderr().is_terminal() && !dumb => Manner::Terminal,
-            false => Manner::Plain,
+        let mode = match quiet {
+            true => Mode::Quiet,
+            false if std::io::stderr().is_terminal() && !dumb => Mode::Terminal,
+            false => Mode::Plain,
         };
-        Self { manner }
+        Self { mode }
     }
 
-    /// Says a line.
+    /// Prints a line.
     pub fn say(self, line: &str) {
-        if self.manner != Manner::Quiet {
+        if self.mode != Mode::Quiet {
             write(&format!("{}\n", shown(line)));
         }
     }
 
-    /// Says what does not go as it should, and keeps nothing from going on.
+    /// Prints a warning: something failed that does not stop the command.
     pub fn warn(self, error: &Error) {
-        if self.manner != Manner::Quiet {
-            // An error is shown without harm, and may have a line for its hint.
+        if self.mode != Mode::Quiet {
+            // Errors are escaped already, and can have a line for the hint.
             write(&format!("warning: {error}\n"));
         }
     }
 
-    /// Begins to show how something large comes along: `total` bytes, if that is known.
-    pub fn progress(self, name: &str, total: Option<u64>) -> Progress {
-        let progress = Progress {
-            talk: self,
+    /// Starts a bar for a download of `total` bytes, if that is known.
+    pub fn bar(self, name: &str, total: Option<u64>) -> ProgressBar {
+        let progress = ProgressBar {
+            output: self,
             name: escaped(name),
             total,
             done: 0,
             start: Instant::now(),
             drawn: None,
         };
-        if self.manner == Manner::Plain {
+        if self.mode == Mode::Plain {
             self.say(&progress.beginning());
         }
         progress
     }
 }
 
-/// Something large on its way. Dropped before it is finished, it leaves
-/// no half of a bar behind.
+/// A download in progress. If it is dropped before [`Self::finish`], the bar is
+/// removed.
 #[derive(Debug)]
-pub struct Progress {
-    talk: Talk,
+pub struct ProgressBar {
+    output: Progress,
     name: String,
     total: Option<u64>,
     done: u64,
@@ -89,17 +89,17 @@ pub struct Progress {
     drawn: Option<Instant>,
 }
 
-impl Progress {
-    /// So many more bytes are there.
+impl ProgressBar {
+    /// Adds bytes that have arrived.
     pub fn advance(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
-        if self.talk.manner != Manner::Terminal {
+        if self.output.mode != Mode::Terminal {
             return;
         }
         let now = Instant::now();
         if self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
             self.drawn = Some(now);
-            let line = bar(
+            let line = draw(
                 &self.name,
                 self.done,
                 self.total,
@@ -110,11 +110,11 @@ impl Progress {
         }
     }
 
-    /// All of it is there.
+    /// Replaces the bar with a summary.
     pub fn finish(mut self) {
         self.clear();
         let line = ending(&self.name, self.done, self.start.elapsed());
-        self.talk.say(&line);
+        self.output.say(&line);
     }
 
     fn beginning(&self) -> String {
@@ -131,13 +131,13 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.clear();
     }
 }
 
-/// Nobody may read it any more, which is no reason to stop.
+/// Standard error may be closed, which is no reason to stop.
 fn write(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
@@ -153,9 +153,9 @@ fn columns() -> usize {
         .unwrap_or(COLUMNS)
 }
 
-/// Draws a bar that is narrower than `columns`, because a terminal may go to
-/// the next line after the last one.
-fn bar(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
+/// Draws a bar that is narrower than `columns`, because some terminals wrap
+/// after the last column.
+fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
     let speed = per_second(done, time);
     let rate = format!("{}/s", bytes(speed));
     let figures = match total.filter(|total| *total > 0) {
@@ -174,7 +174,7 @@ fn bar(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize
         None => format!("{}  {rate}", bytes(done)),
     };
     let room = columns.saturating_sub(figures.chars().count() + 3);
-    // Half of what is left is for the name, from its end: there it differs.
+    // Half of the rest is for the end of the name, which differs most.
     let length = name.chars().count();
     let shown: String = match length.checked_sub(room / 2) {
         Some(beyond) if beyond > 0 => {
@@ -215,7 +215,7 @@ fn per_second(done: u64, time: Duration) -> u64 {
     u64::try_from(u128::from(done) * 1000 / millis).unwrap_or(u64::MAX)
 }
 
-/// `0:07`, `12:34`, `1:02:03`; days are no answer.
+/// `0:07`, `12:34`, `1:02:03`; anything longer is unknown.
 fn clock(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {
@@ -229,7 +229,7 @@ fn clock(seconds: u64) -> String {
 fn bytes(number: u64) -> String {
     let mut unit = 1_u64;
     for name in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        // 1023.95 and more would be shown as 1024.0.
+        // 1023.95 and more would be rounded to 1024.0.
         if u128::from(number) * 20 < u128::from(unit) * 20_479 {
             let tenths = u128::from(number) * 10 + u128::from(unit) / 2;
             let tenths = tenths / u128::from(unit);
@@ -255,7 +255,7 @@ mod tests {
         for columns in 0..200 {
             for total in [None, Some(0), Some(5), Some(u64::MAX)] {
                 for done in [0, 7, u64::MAX] {
-                    let line = bar(name, done, total, SECOND, columns);
+                    let line = draw(name, done, total, SECOND, columns);
                     let width = line.chars().count();
                     assert!(width < columns.max(1), "{columns}: {line}");
                 }
@@ -265,24 +265,24 @@ mod tests {
 
     #[test]
     fn a_bar_shows_how_far_how_fast_and_how_long() {
-        let line = bar("app", 3 << 20, Some(12 << 20), SECOND * 2, 80);
+        let line = draw("app", 3 << 20, Some(12 << 20), SECOND * 2, 80);
         assert_eq!(
             line,
             "app  [=======                        ]   25%  3.0 MiB/12.0 MiB  1.5 MiB/s  0:06"
         );
         assert_eq!(
-            bar("app", 2048, None, SECOND, 80),
+            draw("app", 2048, None, SECOND, 80),
             "app  2.0 KiB  2.0 KiB/s"
         );
         assert_eq!(
-            bar("app", 0, Some(9), Duration::ZERO, 40),
+            draw("app", 0, Some(9), Duration::ZERO, 40),
             "app    0%  0 B/9 B  0 B/s  -:--"
         );
     }
 
     #[test]
     fn a_long_name_is_known_by_its_end() {
-        let line = bar(
+        let line = draw(
             "https://example.com/images/app-1.2.3.aci",
             1,
             None,
@@ -294,10 +294,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_drive_the_terminal() {
-        let progress = Talk {
-            manner: Manner::Quiet,
-        }
-        .progress("a\u{1b}[2J\r\nb", Some(1));
+        let progress = Progress { mode: Mode::Quiet }.bar("a\u{1b}[2J\r\nb", Some(1));
         assert_eq!(progress.beginning(), r"Fetching: a\u{1b}[2J\r\nb (1 B)");
     }
 

@@ -1,4 +1,4 @@
-//! Pairs of pseudo terminals (pty(7)), and the terminal that the caller sits at.
+//! Pseudo terminals (pty(7)) and the caller's own terminal.
 
 use std::io::{IsTerminal as _, stdin};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
@@ -12,25 +12,26 @@ use rustix::termios::{OptionalActions, Termios, Winsize};
 use crate::root_fd;
 use error::{Context as _, Error, Kind, Result};
 
-/// What is done to the side of the pair that programs use.
+/// How the side that programs use is opened.
 const FLAGS: OpenptFlags = OpenptFlags::RDWR
     .union(OpenptFlags::NOCTTY)
     .union(OpenptFlags::CLOEXEC);
 
-/// Makes a pair; returns the side on which what programs write can be read.
+/// Opens a pseudo terminal; returns the master, from which the output of
+/// programs is read.
 pub fn open() -> Result<OwnedFd> {
     let what = || "cannot make a terminal";
     let master = rustix::pty::openpt(FLAGS).context(what)?;
     unlocked(master).context(what)
 }
 
-/// Makes a pair of the terminals that are mounted at /dev/pts below a root, so
-/// that programs there know the other side by a name. The root is somebody
-/// else's: what is opened can only be what makes terminals (pts(4)).
+/// Opens a pseudo terminal of the devpts mounted on /dev/pts below a root, so
+/// that programs there know its other side by name. Others can change that
+/// root, so only a pts(4) multiplexer is accepted.
 ///
 /// # Errors
 ///
-/// It is something else; there is none.
+/// There is no multiplexer, or it is something else.
 pub fn open_below(root: impl AsFd) -> std::io::Result<OwnedFd> {
     /// `DEVPTS_SUPER_MAGIC`, from the kernel's `magic.h`.
     const DEVPTS: rustix::fs::FsWord = 0x1cd1;
@@ -47,9 +48,9 @@ pub fn open_below(root: impl AsFd) -> std::io::Result<OwnedFd> {
     Ok(unlocked(master)?)
 }
 
-/// Makes a user the owner of a terminal, who may then open it by its name, too.
+/// Makes a user the owner of a terminal, so that it can also be opened by name.
 pub fn give(terminal: impl AsFd, uid: u32) {
-    // Without it, all else works.
+    // Everything else works without it.
     let _ = rustix::fs::fchown(terminal, Some(Uid::from_raw(uid)), None);
 }
 
@@ -59,32 +60,32 @@ fn unlocked(master: OwnedFd) -> rustix::io::Result<OwnedFd> {
     Ok(master)
 }
 
-/// Opens the other side, which is the terminal of programs. By its master, as
-/// a path could lead elsewhere (CVE-2025-52565).
+/// Opens the other side of a master. It is opened through the master, because a
+/// path could lead elsewhere (CVE-2025-52565).
 pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
     rustix::pty::ioctl_tiocgptpeer(master, FLAGS).context(|| "cannot open a terminal")
 }
 
-/// Tells whether a descriptor is the side of a pair that [`open`] returns.
+/// Tells whether a descriptor is a master as [`open`] returns it.
 pub(crate) fn is_master(fd: impl AsFd) -> bool {
     rustix::pty::ptsname(fd, Vec::new()).is_ok()
 }
 
-/// How many rows and columns the caller's terminal has, if there is one.
+/// Returns the size of the caller's terminal, if there is one.
 pub fn size() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(stdin()).ok()
 }
 
-/// Makes a terminal as large as the caller's. Its programs are told if that
-/// changes anything.
+/// Sets a terminal to the size of the caller's. Programs are notified if that
+/// changes it.
 pub fn fit(master: impl AsFd) {
     if let Some(size) = size() {
-        // A terminal of another size is still one.
+        // A terminal of the wrong size is still useful.
         let _ = rustix::termios::tcsetwinsize(master, size);
     }
 }
 
-/// Has the programs of a terminal draw again: they do when its size changes.
+/// Makes the programs of a terminal redraw, by changing its size.
 pub fn redraw(master: impl AsFd) {
     if let Some(mut size) = size() {
         size.ws_row = size.ws_row.saturating_add(1);
@@ -93,12 +94,11 @@ pub fn redraw(master: impl AsFd) {
     fit(master);
 }
 
-/// The caller's terminal, while it passes on each byte as it is typed. It is
-/// as it was before when this goes out of scope.
+/// The caller's terminal in raw mode. Dropping it restores the previous mode.
 pub struct Raw(Option<Termios>);
 
 impl Raw {
-    /// Begins, if the standard input is a terminal.
+    /// Switches to raw mode if standard input is a terminal.
     pub fn begin() -> Result<Self> {
         let stdin = stdin();
         if !stdin.is_terminal() {
@@ -111,19 +111,19 @@ impl Raw {
         Ok(raw)
     }
 
-    /// Tells whether there is a terminal.
+    /// Tells whether standard input is a terminal.
     pub const fn is_terminal(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Gives the terminal back for a while.
+    /// Restores the previous mode for a while.
     pub fn pause(&self) {
         if let Some(before) = &self.0 {
             set(before);
         }
     }
 
-    /// Begins once more.
+    /// Switches to raw mode again.
     pub fn again(&self) -> rustix::io::Result<()> {
         let Some(before) = &self.0 else {
             return Ok(());
@@ -140,18 +140,19 @@ impl Drop for Raw {
     }
 }
 
-/// Where the terminal has gone, nobody misses it.
+/// The terminal may be gone, and then there is nothing to restore.
 fn set(attributes: &Termios) {
     while rustix::termios::tcsetattr(stdin(), OptionalActions::Drain, attributes)
         == Err(Errno::INTR)
     {}
 }
 
-/// Takes a descriptor of another process: the master of its terminal.
+/// Duplicates a descriptor of another process: the master of its terminal.
 ///
 /// # Errors
 ///
-/// The kernel is older than Linux 5.6, or does not allow it; it is no master.
+/// The kernel is older than Linux 5.6 or does not allow it; the descriptor is
+/// not a master.
 pub fn take(process: impl AsFd, number: u32) -> Result<OwnedFd> {
     let what = || "cannot reach the terminal of the pod";
     let number = i32::try_from(number).unwrap_or(i32::MAX);

@@ -1,9 +1,9 @@
-//! Opens a file in such a way that whoever gets the descriptor can hold it, and
-//! nothing more: not even through /proc/PID/fd is there a way to write to the
-//! file, to change its mode, or to get from it to another.
+//! Opens a file so that the descriptor can only be read, whoever holds it: even
+//! through /proc/PID/fd, they cannot write to the file, change its mode, or
+//! reach another file.
 //!
-//! It is opened through a mount of its own that is nowhere in a tree: of this
-//! file alone, and read-only (open_tree(2), Linux 5.2; mount_setattr(2), 5.12).
+//! The file is opened through a detached, read-only mount of this file alone
+//! (open_tree(2), Linux 5.2; mount_setattr(2), 5.12).
 #![allow(
     unsafe_code,
     reason = "neither std nor rustix has mount_setattr(2), and there is no other way to bound a mount that is in no tree"
@@ -36,12 +36,12 @@ struct Attributes {
 /// `MOUNT_ATTR_RDONLY`, `_NOSUID`, `_NODEV`, `_NOEXEC`.
 const NOTHING_BUT_READ: u64 = 0x1 | 0x2 | 0x4 | 0x8;
 
-/// Opens a regular file once more, read-only for good. Where the kernel cannot
-/// do that, or does not let us, the file is opened as usual.
+/// Reopens a regular file read-only for good. If the kernel does not support or
+/// allow that, the file is opened as usual.
 ///
 /// # Errors
 ///
-/// The file cannot be opened at all.
+/// The file cannot be opened.
 pub fn open(file: impl AsFd) -> io::Result<OwnedFd> {
     let alone = mount(file.as_fd());
     let source = alone.as_ref().map_or(file.as_fd(), AsFd::as_fd);
@@ -50,7 +50,7 @@ pub fn open(file: impl AsFd) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-/// Mounts a file nowhere, read-only.
+/// Creates a detached, read-only mount of a file.
 fn mount(file: BorrowedFd<'_>) -> Option<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
@@ -79,7 +79,7 @@ fn mount(file: BorrowedFd<'_>) -> Option<OwnedFd> {
     (done == 0).then_some(mount)
 }
 
-/// The mount that the descriptor is of, not one below it.
+/// The mount that the descriptor is on, not one on top of it.
 const AT_EMPTY_PATH: c_uint = 0x1000;
 
 #[cfg(test)]

@@ -1,98 +1,32 @@
-//! The only way to open what lies below a root that others fill: an image's
-//! tree, a pod's directory.
+//! The only way to open paths below a root that others fill: the tree of an
+//! image, the directory of a pod.
 //!
-//! A path from an image is never given to a call that resolves it on the host.
-//! Here it is resolved inside the root, by openat2(2) with `RESOLVE_IN_ROOT`
-//! (Linux 5.6), or, where that is missing, component by component without
-//! following links. A link to `/etc/passwd` or `../../..` leads to what has
-//! that path inside. Most escapes from containers are this one rule, broken
-//! (CVE-2018-15664, CVE-2019-14271, CVE-2021-30465).
+//! A path from an image is never resolved on the host. It is resolved inside
+//! the root, by openat2(2) with `RESOLVE_IN_ROOT` (Linux 5.6) or, without that,
+//! component by component without following links. A link to `/etc/passwd` or
+//! `../../..` leads to that path inside the root. Most container escapes break
+//! this one rule (CVE-2018-15664, CVE-2019-14271, CVE-2021-30465).
 
 mod copy;
 mod lay;
+mod open;
 mod remove;
 mod walk;
 
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
-
 pub use crate::root_fd::copy::copy_tree;
-pub use crate::root_fd::lay::{Take, lay_over};
+pub use crate::root_fd::lay::{copy_layers, lay_over};
+pub use crate::root_fd::open::{is_absent, open, read};
 pub use crate::root_fd::remove::remove_tree;
-
-/// Opens what has this path inside the root. Links are followed, and cannot
-/// lead out; the empty path is the root itself.
-pub fn open(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    let path = match path.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => path,
-    };
-    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let flags = flags | OFlags::CLOEXEC;
-    match rustix::fs::openat2(&root, path, flags, Mode::empty(), inside) {
-        // A filter that does not know the call may answer EPERM.
-        Err(Errno::NOSYS | Errno::PERM) => Ok(walk::open(root.as_fd(), path, flags)?),
-        // The tree changed while it was walked.
-        Err(Errno::AGAIN) => Ok(walk::open(root.as_fd(), path, flags)?),
-        opened => Ok(opened?),
-    }
-}
-
-/// Copies trees of ours, topmost first, over one another into a directory that
-/// is made in `target` under this name.
-pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-    let mut layers = layers.iter().rev();
-    let Some(lowest) = layers.next() else {
-        return Ok(());
-    };
-    copy_tree(lowest, target, name)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let copy = open(target, Path::new(name), flags)?;
-    for layer in layers {
-        lay_over(layer, copy.as_fd(), &|_, _| Take::It)?;
-    }
-    Ok(())
-}
-
-/// Reads at most `limit` bytes of the regular file with this path inside the
-/// root; `None` if there is none.
-pub fn read(root: impl AsFd, path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
-    // Without O_NONBLOCK a fifo would be waited for.
-    let fd = match open(
-        root,
-        path,
-        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-    ) {
-        Ok(fd) => fd,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let file = std::fs::File::from(fd);
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
-    let mut content = Vec::new();
-    file.take(limit as u64).read_to_end(&mut content)?;
-    Ok(Some(content))
-}
-
-/// Tells whether nothing has a path: there is no such file, something on the
-/// way is no directory, or links lead in a circle.
-pub fn is_absent(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(
-        errno,
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO)
-    )
-}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::io::{self, Read as _};
+    use std::os::fd::{AsFd as _, OwnedFd};
+    use std::path::Path;
+
+    use rustix::fs::{Mode, OFlags};
+
     use super::*;
     use std::os::unix::fs::symlink;
 

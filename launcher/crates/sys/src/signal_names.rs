@@ -1,11 +1,11 @@
-//! Signals, as people name them: `TERM`, `SIGTERM`, `term` or `15`.
+//! Signal names as people write them: `TERM`, `SIGTERM`, `term` or `15`.
 
 use rustix::process::Signal;
 
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// The names in signal(7).
+/// The names from signal(7).
 const NAMES: &[(&str, Signal)] = &[
     ("HUP", Signal::HUP),
     ("INT", Signal::INT),
@@ -37,11 +37,11 @@ const NAMES: &[(&str, Signal)] = &[
     ("SYS", Signal::SYS),
 ];
 
-/// Reads a signal that can be sent to a pod.
+/// Parses a signal that can be sent to a pod.
 ///
 /// # Errors
 ///
-/// There is none of this name or number, or an init cannot pass it on.
+/// The name or number is not a signal, or an init cannot forward it.
 pub fn signal(text: &str) -> Result<Signal> {
     let name = text.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
@@ -57,7 +57,7 @@ pub fn signal(text: &str) -> Result<Signal> {
     })
 }
 
-/// Returns what a signal is called that ended a process; its number, if it has
+/// Returns the name of the signal that ended a process, or its number if it has
 /// no name.
 pub fn name(number: u8) -> String {
     let number = i32::from(number);

@@ -1,4 +1,4 @@
-//! Signals that the launcher takes, instead of ending of them.
+//! Signals that the launcher handles itself.
 //!
 //! The only file that knows signal-hook.
 
@@ -11,15 +11,14 @@ use rustix::process::Signal;
 
 use error::{Context as _, Result};
 
-/// Signals that are waited for; what can be polled becomes readable when one
-/// has come.
+/// Waits for signals. Its descriptor becomes readable when one arrives.
 pub struct Signals {
     woken: UnixStream,
     wanted: Vec<(Signal, Arc<AtomicBool>)>,
 }
 
 impl Signals {
-    /// Takes these from now on, for as long as the process lives.
+    /// Handles these signals from now on, until the process ends.
     pub fn take(signals: &[Signal]) -> Result<Self> {
         let what = || "cannot wait for signals";
         let (woken, waker) = UnixStream::pair().context(what)?;
@@ -36,9 +35,10 @@ impl Signals {
         Ok(Self { woken, wanted })
     }
 
-    /// Returns those that have come since the last time.
+    /// Returns the signals that have arrived since the last call.
     pub fn next(&self) -> Vec<Signal> {
-        // First the bytes: what comes now is seen below, or wakes once more.
+        // The pipe is emptied first: a later signal is found below or wakes the
+        // caller again.
         while rustix::io::read(&self.woken, &mut [0; 64]).is_ok_and(|length| length > 0) {}
         let came = |(_, came): &&(Signal, Arc<AtomicBool>)| came.swap(false, Ordering::SeqCst);
         self.wanted

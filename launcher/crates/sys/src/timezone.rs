@@ -1,20 +1,20 @@
-//! Time zones as the host knows them.
+//! Time zones of the host.
 //!
-//! An image without a table of zones can still tell the time of one: the last
-//! line of a zone's file (RFC 9636, the footer) is its rule in the form that
-//! POSIX gives the variable TZ, and every C library understands that.
+//! An image without zone files can still use a time zone: the last line of a
+//! zone's file (RFC 9636, the footer) is its rule in the POSIX format of the
+//! variable TZ, which every C library understands.
 
 use std::path::{Path, PathBuf};
 
 use error::{Context as _, Error, Kind, Result};
 
-/// Where the host has its zones.
+/// The host's zone files.
 const ZONES: &str = "/usr/share/zoneinfo";
 
-/// The zone of the host itself.
+/// The host's own time zone.
 const OWN: &str = "/etc/localtime";
 
-/// Largest file of a zone, in bytes; they have less than 4000.
+/// Largest zone file that is read, in bytes; real ones have less than 4000.
 const LIMIT: u64 = 1 << 20;
 
 /// A time zone.
@@ -22,7 +22,7 @@ const LIMIT: u64 = 1 << 20;
 pub struct Zone {
     /// Its file on the host, if there is one.
     pub file: Option<PathBuf>,
-    /// Its rule, as TZ takes it; a zone that follows none has none.
+    /// Its rule in the format of TZ, if it follows one.
     pub rule: Option<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct Zone {
 ///
 /// # Errors
 ///
-/// The name is none; the host does not have the zone.
+/// The name is not valid, or the host does not have the zone.
 pub fn find(name: &str) -> Result<Zone> {
     let utc = Zone {
         file: None,
@@ -44,7 +44,8 @@ pub fn find(name: &str) -> Result<Zone> {
                 .hint("`host`, or a name like `Europe/Berlin`"));
         }
     };
-    // Links among the zones are aliases; the plan is to have what they mean.
+    // Links between zones are aliases; the plan contains what they point
+    // to.
     let path = match std::fs::canonicalize(&path) {
         Ok(path) => path,
         // localtime(5): a host that does not say is in UTC.
@@ -69,15 +70,16 @@ pub fn find(name: &str) -> Result<Zone> {
     Ok(Zone { file, rule })
 }
 
-/// Components of letters, digits, `_`, `+` and `-`: no way out of the table.
+/// Components of letters, digits, `_`, `+` and `-`, so that no name leaves the
+/// directory.
 fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte);
     text.split('/')
         .all(|part| !part.is_empty() && part.bytes().all(allowed))
 }
 
-/// Takes the footer: what stands between the last two line breaks. Version 1
-/// of the format has none.
+/// Returns the footer, which is between the last two line breaks. Version 1 of
+/// the format has none.
 fn rule(file: &[u8]) -> Option<String> {
     let version = file.get(4)?;
     let front = file.strip_suffix(b"\n")?;

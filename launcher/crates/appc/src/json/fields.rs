@@ -1,11 +1,11 @@
-//! Walks through a JSON value and remembers the way, so that every message
-//! names the field: `app.environment[2].name`.
+//! Reads a JSON value and tracks where it is, so that every message names the
+//! field: `app.environment[2].name`.
 //!
-//! Field names are matched as the reference implementation of the
-//! specification matches them, without regard to case, because its own
-//! examples rely on that; a name in other case earns a warning. So does an
-//! unknown field, and a field that stands twice: the last one counts, but each
-//! is checked. `null` is the same as absence.
+//! Field names are matched without regard to case, as in the reference
+//! implementation of the specification, because the specification's own
+//! examples rely on that; a name in another case gives a warning. So do unknown
+//! and duplicate fields: the last duplicate counts, but each is checked. `null`
+//! counts as absent.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,18 +14,18 @@ use crate::json::Value;
 use error::quote::quoted;
 use error::{Context, Error, Result};
 
-/// What was noticed while reading and is no reason to refuse.
+/// Problems found while reading that do not make the document invalid.
 #[derive(Debug, Default)]
 pub struct Warnings(RefCell<Vec<String>>);
 
 impl Warnings {
-    /// Returns them in the order in which they were noticed.
+    /// Returns them in the order in which they were found.
     pub fn into_vec(self) -> Vec<String> {
         self.0.into_inner()
     }
 }
 
-/// A value, and where it stands.
+/// A value and its place in the document.
 pub struct Node<'a> {
     value: &'a Value,
     path: String,
@@ -42,7 +42,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Returns the value as it is.
+    /// Returns the value.
     pub fn value(&self) -> &'a Value {
         self.value
     }
@@ -55,7 +55,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Notes a sentence about this field.
+    /// Adds a warning about this field.
     pub fn warn(&self, what: impl Into<String>) {
         let what = what.into();
         self.note(match self.name() {
@@ -64,7 +64,7 @@ impl<'a> Node<'a> {
         });
     }
 
-    /// Notes a sentence of which this field is the subject.
+    /// Adds a warning whose subject is this field.
     pub(crate) fn warn_that_it(&self, predicate: &str) {
         self.note(match self.name() {
             Some(name) => format!("{name} {predicate}"),
@@ -97,8 +97,8 @@ impl<'a> Node<'a> {
         self.fault(format!("expected {what}, found {}", self.value.describe()))
     }
 
-    /// Returns text. A NUL character is refused: no word that holds one can
-    /// be handed to a program or to the kernel.
+    /// Returns text. NUL characters are rejected, because programs and the
+    /// kernel cannot take them.
     pub fn text(&self) -> Result<&'a str> {
         match self.value {
             Value::Text(text) if text.contains('\0') => {
@@ -117,12 +117,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Returns what `parse` makes of the text.
+    /// Parses the text with `parse`.
     pub fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         self.attributed(parse(self.text()?))
     }
 
-    /// Says of a failure that it is about this field.
+    /// Adds this field to an error.
     pub(crate) fn attributed<T>(&self, result: Result<T>) -> Result<T> {
         match self.name() {
             Some(name) => result.context(|| name),
@@ -138,8 +138,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Returns a whole number from `low` to `high`. `1.0` and `1e3` are no
-    /// whole numbers: other implementations refuse them.
+    /// Returns a whole number from `low` to `high`. `1.0` and `1e3` are
+    /// rejected, as in other implementations.
     pub(crate) fn integer<T: TryFrom<i128> + Copy + Into<i128>>(
         &self,
         low: T,
@@ -156,7 +156,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Returns the items of a list, each made by `read`.
+    /// Returns the items of a list, each read with `read`.
     pub fn items<T>(&self, read: impl Fn(&Node<'a>) -> Result<T>) -> Result<Vec<T>> {
         let Value::List(items) = self.value else {
             return Err(self.expected("a list"));
@@ -167,7 +167,7 @@ impl<'a> Node<'a> {
             .collect()
     }
 
-    /// Returns an object whose keys are free and whose values are text.
+    /// Returns an object with arbitrary keys and text values.
     pub(crate) fn text_map(&self) -> Result<BTreeMap<String, String>> {
         let Value::Object(entries) = self.value else {
             return Err(self.expected("an object"));
@@ -203,7 +203,7 @@ pub struct Fields<'n, 'a> {
 }
 
 impl<'a> Fields<'_, 'a> {
-    /// Returns what `read` makes of the field, or `None` if it is absent or `null`.
+    /// Reads a field with `read`; `None` if it is absent or `null`.
     pub fn optional<T>(
         &mut self,
         name: &'static str,
@@ -232,7 +232,7 @@ impl<'a> Fields<'_, 'a> {
         Ok(found)
     }
 
-    /// Returns what `read` makes of the field, which must be there.
+    /// Reads a required field with `read`.
     pub fn required<T>(
         &mut self,
         name: &'static str,
@@ -246,7 +246,7 @@ impl<'a> Fields<'_, 'a> {
         Error::invalid(format!("field {} is missing", quoted(&node.path)))
     }
 
-    /// Returns what `read` makes of the field, or the type's default.
+    /// Reads a field with `read`; the default if it is absent or `null`.
     pub fn or_default<T: Default>(
         &mut self,
         name: &'static str,
@@ -255,7 +255,7 @@ impl<'a> Fields<'_, 'a> {
         Ok(self.optional(name, read)?.unwrap_or_default())
     }
 
-    /// Notes the fields that nobody asked for.
+    /// Warns about the fields that were not read.
     pub fn finish(self) {
         for (key, value) in self.entries {
             let known = self.known.iter().any(|name| key.eq_ignore_ascii_case(name));

@@ -1,5 +1,5 @@
-//! The `app` section: what is run, as whom, where, and within which bounds.
-//! An image has one, and the app of a pod can have one in its place.
+//! The `app` section: what is run, as which user, where, and with which limits.
+//! Images have one, and an app of a pod can replace it.
 
 use crate::json::{Node, Object, Value};
 use crate::manifest::isolator::{self, Isolator, Scope};
@@ -8,28 +8,28 @@ use crate::types::{AcName, absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// What is run, and how.
+/// A program and how it is run.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The program and its arguments. An image may leave them to the pod.
+    /// The program and its arguments. An image may leave them out.
     pub exec: Vec<String>,
-    /// A name, a number, or a path whose owner it is.
+    /// A name, a number, or a path whose owner is used.
     pub user: String,
-    /// A name, a number, or a path whose group it is.
+    /// A name, a number, or a path whose group is used.
     pub group: String,
-    /// The only groups besides.
+    /// The supplementary groups.
     pub supplementary_gids: Vec<u32>,
-    /// What runs before and after.
+    /// The event handlers.
     pub event_handlers: Vec<EventHandler>,
-    /// Where it starts; the root, if absent.
+    /// The working directory; the root if absent.
     pub working_directory: Option<String>,
-    /// Environment variables, no name twice.
+    /// Environment variables; no name occurs twice.
     pub environment: Vec<Variable>,
-    /// Where it wants volumes, no name and no path twice.
+    /// Where volumes can be mounted; no name or path occurs twice.
     pub mount_points: Vec<MountPoint>,
-    /// What it listens on, no name twice.
+    /// The ports that it listens on; no name occurs twice.
     pub ports: Vec<Port>,
-    /// What bounds it.
+    /// Its limits.
     pub isolators: Vec<Isolator>,
     /// For people and their tools.
     pub user_annotations: TextMap,
@@ -42,7 +42,7 @@ pub struct App {
 pub enum HandlerName {
     /// Before the main program, which waits for it.
     PreStart,
-    /// When the main program has ended.
+    /// After the main program has ended.
     PostStop,
 }
 
@@ -55,28 +55,30 @@ pub struct EventHandler {
     pub exec: Vec<String>,
 }
 
-/// An environment variable. Its value is taken literally.
+/// An environment variable. Its value is used literally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Letters, digits, `_`, `.` and `-`, no digit, `.` or `-` first.
+    /// Letters, digits, `_`, `.` and `-`, not starting with a digit, `.` or
+    /// `-`.
     pub name: String,
     /// Its value.
     pub value: String,
 }
 
-/// Where an app wants a volume.
+/// Where an app expects a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountPoint {
-    /// By which the pod refers to it.
+    /// The name by which the pod refers to it.
     pub name: AcName,
-    /// Where, from the root of the image.
+    /// The path in the image.
     pub path: String,
-    /// The app only reads.
+    /// Whether the app only reads.
     pub read_only: bool,
 }
 
 impl App {
-    /// Makes the app of an image that has none: nothing to execute yet, as root.
+    /// Returns the app of an image without one: root, with nothing to
+    /// execute yet.
     pub fn root() -> Self {
         Self {
             exec: Vec::new(),
@@ -146,7 +148,7 @@ impl App {
 }
 
 impl HandlerName {
-    /// Returns the word that manifests have for it.
+    /// Returns the name that manifests use.
     pub fn word(self) -> &'static str {
         match self {
             Self::PreStart => "pre-start",
@@ -178,7 +180,7 @@ fn some_text(node: &Node<'_>) -> Result<String> {
     node.some_text().map(str::to_owned)
 }
 
-/// The highest number is no id: setgroups(2) refuses it.
+/// The highest number is not an ID: setgroups(2) rejects it.
 fn group_ids(node: &Node<'_>) -> Result<Vec<u32>> {
     node.items(|node| node.integer(0, u32::MAX - 1))
 }
@@ -232,7 +234,7 @@ fn environment(node: &Node<'_>) -> Result<Vec<Variable>> {
     Ok(variables)
 }
 
-/// Takes the name of an environment variable.
+/// Checks the name of an environment variable.
 pub fn variable_name(text: &str) -> Result<String> {
     let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     let later = |byte: u8| first(byte) || byte.is_ascii_digit() || b".-".contains(&byte);
@@ -267,7 +269,7 @@ fn ports(node: &Node<'_>) -> Result<Vec<Port>> {
     Ok(ports)
 }
 
-/// Refuses a list in which a key stands twice.
+/// Rejects a list in which a key occurs twice.
 pub(crate) fn unique<T>(node: &Node<'_>, items: &[T], key: impl Fn(&T) -> String) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();
     for item in items {

@@ -1,44 +1,45 @@
-//! The image manifest: what an image is called, what it needs, what it runs.
+//! The image manifest: an image's name, dependencies and app.
 
 use crate::digest::ImageId;
 use crate::json::{self, Node, Object, Value};
 use crate::manifest::app::App;
+use crate::manifest::document::{AcKind, Checked, header, read_document};
 use crate::manifest::shared::{
     annotations, identifier, image_id, labels, texts, write_annotations, write_labels,
 };
-use crate::manifest::{AcKind, Checked, header, read_document};
 use crate::types::{AcIdentifier, Annotations, Labels, Version};
 use error::Result;
 
-/// An image manifest that follows the specification.
+/// A valid image manifest.
 #[derive(Clone, Debug)]
 pub struct ImageManifest {
-    /// The version of the specification that it was written for.
+    /// The version of the specification that it follows.
     pub ac_version: Version,
-    /// What the image is called.
+    /// The name of the image.
     pub name: AcIdentifier,
-    /// What tells it apart from others of the same name.
+    /// Labels that tell it apart from other images of the same name.
     pub labels: Labels,
-    /// What it runs, if it runs anything.
+    /// What it runs, if anything.
     pub app: Option<App>,
     /// The images below this one, in the order in which they are applied.
     pub dependencies: Vec<Dependency>,
-    /// The only paths that remain of this image and those below it; all, if empty.
+    /// The only paths that are kept of this image and those below it; all
+    /// if empty.
     pub path_whitelist: Vec<String>,
-    /// What it says about itself.
+    /// Its metadata.
     pub annotations: Annotations,
 }
 
-/// An image below another.
+/// An image that another one is based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
-    /// What it is called.
+    /// Its name.
     pub image_name: AcIdentifier,
-    /// Which it must be, if that matters.
+    /// Its ID, if it must be a certain one.
     pub image_id: Option<ImageId>,
-    /// What labels it must have; more are fine.
+    /// Labels that it must have; more are fine.
     pub labels: Labels,
-    /// How many bytes its archive has. Absent and zero both say nothing.
+    /// The size of its archive in bytes. Absent and zero both mean unknown.
     pub size: Option<u64>,
 }
 
@@ -63,7 +64,7 @@ impl ImageManifest {
         Ok(manifest)
     }
 
-    /// Writes the manifest; the same manifest always as the same bytes.
+    /// Writes the manifest. Equal manifests give equal bytes.
     pub fn to_json(&self) -> Value {
         Object::new()
             .with("acKind", AcKind::Image.word())

@@ -1,15 +1,15 @@
-//! Isolators: what bounds an app or a whole pod.
+//! Isolators: the limits of an app or a whole pod.
 //!
-//! All of the specification's are read into types, and two that only its
-//! schema has (`oom-score-adj`, `cpu-shares`), and one of our own, for which
-//! there is none of theirs (`nosecone.net/pids-limit`). One that nobody knows is kept,
-//! with a warning: the specification lets an executor ignore it, and the user
-//! is told.
+//! All isolators of the specification have types, as do two that only its
+//! schema has (`oom-score-adj`, `cpu-shares`) and one of our own, for which it
+//! has none (`nosecone.net/pids-limit`). Unknown isolators are kept with a
+//! warning: the specification lets an executor ignore them, provided that the
+//! user is told.
 //!
 //! # Not here
 //!
-//! Whether a capability, a system call or an errno of that name exists: the
-//! machine that runs the app knows.
+//! Whether a capability, system call or errno of that name exists: only the
+//! machine that runs the app can tell.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::types::{AcIdentifier, Quantity};
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// What an isolator stands in, and so what it bounds.
+/// What an isolator applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// One app.
@@ -33,17 +33,17 @@ pub enum Scope {
 pub struct Isolator {
     /// Its name, such as `resource/memory`.
     pub name: AcIdentifier,
-    /// What it demands.
+    /// What it requires.
     pub bound: Bound,
-    /// Nobody but an image asks for it, so that it gives no right beyond the
-    /// default. Every manifest is taken for an image's until somebody who knows
-    /// better says otherwise.
+    /// Whether only an image asks for it, so that it cannot grant more than
+    /// the default. Every manifest counts as an image's until the caller
+    /// says otherwise.
     pub bounded: bool,
     /// Its value as it was written.
     raw: Value,
 }
 
-/// What an isolator demands.
+/// What an isolator requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// `resource/cpu`: cores; a thousandth is a millisecond per second.
@@ -74,28 +74,30 @@ pub enum Bound {
     OomScoreAdj(i32),
     /// `os/linux/cpu-shares`: a weight, as cgroup v1 counts it.
     CpuShares(u32),
-    /// `nosecone.net/pids-limit`: processes and threads; `None` for `unlimited`.
+    /// `nosecone.net/pids-limit`: processes and threads; `None` means
+    /// `unlimited`.
     Processes(Option<u32>),
     /// `os/unix/sysctl`
     Sysctl(BTreeMap<String, String>),
-    /// Nobody knows.
+    /// An unknown isolator.
     Unknown,
 }
 
-/// What is set aside of a resource, and where it ends.
+/// The reserved amount of a resource, and its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reservation {
     request: Option<Quantity>,
-    /// The most there is.
+    /// The limit.
     pub limit: Option<Quantity>,
 }
 
-/// System calls, and what becomes of one that is not allowed.
+/// System calls, and what happens on one that is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calls {
     /// Names of system calls, and wildcards, which start with `@`. Never empty.
     pub set: Vec<String>,
-    /// The error that it returns, such as `EPERM`. Without, it kills.
+    /// The error it returns, such as `EPERM`. If absent, it kills the
+    /// process.
     pub errno: Option<String>,
 }
 
@@ -108,12 +110,12 @@ pub struct SelinuxContext {
     pub role: String,
     /// Its type.
     pub kind: String,
-    /// Its level, which alone may hold colons.
+    /// Its level, the only part that may contain colons.
     pub level: String,
 }
 
 impl Reservation {
-    /// What is set aside: the limit, where nothing else is said.
+    /// The reserved amount: the limit unless it is given.
     pub fn request(&self) -> Option<Quantity> {
         self.request.or(self.limit)
     }
@@ -132,7 +134,7 @@ impl std::fmt::Display for SelinuxContext {
 }
 
 impl Isolator {
-    /// Makes an isolator of a value that the operator gives.
+    /// Makes an isolator from a value that the operator gives.
     pub fn new(name: &str, value: Value) -> Result<Self> {
         let warnings = crate::json::Warnings::default();
         let bound = bound(name, &Node::root(&value, &warnings))?;
@@ -144,7 +146,7 @@ impl Isolator {
         })
     }
 
-    /// Tells whether the isolator means something where it stands.
+    /// Tells whether the isolator has a meaning where it is used.
     pub fn belongs(&self, scope: Scope) -> bool {
         match self.bound {
             Bound::RetainCapabilities(_)
@@ -168,11 +170,11 @@ impl Isolator {
     }
 }
 
-/// Bounds how many processes there are: `{"limit": 100}`, or `"unlimited"`.
+/// Limits the number of processes: `{"limit": 100}`, or `"unlimited"`.
 pub const PROCESSES: &str = "nosecone.net/pids-limit";
 
-/// Puts an isolator in the place of those of its name, and of those that it
-/// excludes: what the operator says counts instead of what an image says.
+/// Replaces isolators of the same name and those that it excludes: what the
+/// operator says takes precedence over the image.
 pub fn replace(list: &mut Vec<Isolator>, isolator: Isolator) {
     let name = isolator.name.as_str();
     let is_rival = |other: &str| {
@@ -230,7 +232,7 @@ fn one(node: &Node<'_>) -> Result<Isolator> {
     })
 }
 
-/// The isolators that can stand only once in a list.
+/// Isolators that may occur only once in a list.
 const SINGLE: &[&str] = &[
     "os/linux/seccomp-remove-set",
     "os/linux/seccomp-retain-set",
@@ -242,7 +244,7 @@ const SINGLE: &[&str] = &[
     PROCESSES,
 ];
 
-/// The isolators that exclude each other.
+/// Isolators that exclude each other.
 const RIVALS: &[(&str, &str)] = &[
     ("os/linux/seccomp-remove-set", "os/linux/seccomp-retain-set"),
     (
@@ -343,7 +345,7 @@ fn reservation(node: &Node<'_>) -> Result<Reservation> {
     Ok(bound)
 }
 
-/// Reads `{"default": true, "limit": ...}`: the same bound for every device.
+/// Reads `{"default": true, "limit": ...}`: the same limit for every device.
 fn default_limit(node: &Node<'_>) -> Result<Option<Quantity>> {
     let mut fields = node.fields()?;
     if !fields.or_default("default", Node::bool)? {
@@ -371,11 +373,11 @@ fn limit(fields: &mut Fields<'_, '_>) -> Result<Option<Quantity>> {
     })
 }
 
-/// Reads a quantity: text, in which outer blanks do not matter, or a number.
+/// Reads a quantity: a number, or text, where outer blanks are ignored.
 fn quantity(node: &Node<'_>) -> Result<Quantity> {
     let text = match node.value() {
         Value::Integer(number) => number.to_string(),
-        // Without an exponent, and as few digits as tell it from its neighbours.
+        // Without an exponent, with the fewest digits that are unambiguous.
         Value::Decimal(number) => number.to_string(),
         _ => node.text()?.trim().to_owned(),
     };
@@ -427,7 +429,12 @@ fn set(fields: &mut Fields<'_, '_>) -> Result<Vec<String>> {
     })
 }
 
-fn errno(text: &str) -> Result<Option<String>> {
+/// Reads the name of an error, such as `EPERM`; an empty one is none.
+///
+/// # Errors
+///
+/// It cannot be the name of an error.
+pub fn errno(text: &str) -> Result<Option<String>> {
     let later = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
     match text.strip_prefix('E') {
         _ if text.is_empty() => Ok(None),

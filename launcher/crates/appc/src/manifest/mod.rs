@@ -1,79 +1,31 @@
-//! Manifests: JSON documents that say what an image is and how a pod is run.
+//! Manifests: JSON documents that describe an image or a pod.
 //!
-//! Reading is strict where the specification is, whatever its reference
-//! implementation lets pass; where a manifest is only unusual, it is accepted
-//! with a warning. Messages name the field and the value.
+//! Parsing is as strict as the specification, even where its reference
+//! implementation is not; what is merely unusual is accepted with a warning.
+//! Messages name the field and the value.
 //!
 //! # Not here
 //!
-//! Whether an image *can run*: that a user exists or a directory is there is
-//! asked of its root file system, when the pod is put together.
+//! Whether an image *can run*. Whether a user or a directory exists is checked
+//! in its root file system, when the pod is created.
 
 pub mod app;
+mod document;
 pub mod image;
 pub mod isolator;
 pub mod pod;
 mod shared;
 pub mod template;
 
+pub use crate::manifest::document::{AcKind, Checked, SPECIFICATION};
 pub use crate::manifest::image::ImageManifest;
 pub use crate::manifest::pod::PodManifest;
 
-use crate::json::{self, Fields, Node, Value, Warnings};
-use crate::types::Version;
-use error::quote::quoted;
-use error::{Error, Result};
+use crate::json;
+use crate::manifest::document::{kind, read_document};
+use error::Result;
 
-/// The version of the specification that Nose Cone follows.
-pub const SPECIFICATION: &str = "0.8.11";
-
-/// The same as numbers.
-const NUMBERS: [u64; 3] = [0, 8, 11];
-
-/// Manifests from before this version have other forms of `environment`,
-/// isolators and dependencies.
-const MODERN: [u64; 3] = [0, 5, 0];
-
-/// Something read that is right, and what is odd about it all the same.
-#[derive(Clone, Debug)]
-pub struct Checked<T> {
-    /// What was read.
-    pub value: T,
-    /// Sentences for the reader, in the order of the document.
-    pub warnings: Vec<String>,
-}
-
-/// The kinds of manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcKind {
-    /// `ImageManifest`
-    Image,
-    /// `PodManifest`
-    Pod,
-}
-
-impl AcKind {
-    /// Returns the word that `acKind` has for it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Image => "ImageManifest",
-            Self::Pod => "PodManifest",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        match text {
-            "ImageManifest" => Ok(Self::Image),
-            "PodManifest" => Ok(Self::Pod),
-            _ => Err(Error::invalid(format!(
-                "{} is no kind of manifest: `ImageManifest` or `PodManifest` is wanted",
-                quoted(text)
-            ))),
-        }
-    }
-}
-
-/// Checks a manifest of either kind, and says which it is.
+/// Checks a manifest of either kind, and returns the kind.
 pub fn check(text: &[u8]) -> Result<Checked<AcKind>> {
     let document = json::parse(text)?;
     let warnings = match kind(&document)? {
@@ -82,107 +34,6 @@ pub fn check(text: &[u8]) -> Result<Checked<AcKind>> {
     };
     let value = kind(&document)?;
     Ok(Checked { value, warnings })
-}
-
-fn kind(document: &Value) -> Result<AcKind> {
-    let ignored = Warnings::default();
-    let kind = Node::root(document, &ignored)
-        .fields()
-        .and_then(|mut fields| fields.required("acKind", |kind| kind.parsed(AcKind::parse)));
-    kind.map_err(|error| explain_age(document, error))
-}
-
-/// Reads a whole document with `read`, which may note warnings.
-fn read_document<T>(
-    document: &Value,
-    read: impl FnOnce(&Node<'_>) -> Result<T>,
-) -> Result<Checked<T>> {
-    let warnings = Warnings::default();
-    let value = read(&Node::root(document, &warnings));
-    Ok(Checked {
-        value: value.map_err(|error| explain_age(document, error))?,
-        warnings: warnings.into_vec(),
-    })
-}
-
-/// Takes the two fields with which every manifest starts.
-fn header(fields: &mut Fields<'_, '_>, wanted: AcKind) -> Result<Version> {
-    let kind = fields.required("acKind", |node| {
-        let kind = node.parsed(AcKind::parse)?;
-        if kind == wanted {
-            return Ok(kind);
-        }
-        let (found, wanted) = (kind.word(), wanted.word());
-        Err(node.fault(format!("expected `{wanted}`, found `{found}`")))
-    });
-    kind?;
-    fields.required("acVersion", ac_version)
-}
-
-fn ac_version(node: &Node<'_>) -> Result<Version> {
-    let version = node.parsed(Version::parse)?;
-    if version.is_zero() {
-        return Err(node.fault("must not be zero"));
-    }
-    if version.major() != NUMBERS[0] {
-        return Err(node.fault(format!(
-            "version {version} of the specification is not compatible with {SPECIFICATION}, which Nose Cone follows"
-        )));
-    }
-    if version.is_after(NUMBERS) {
-        node.warn(format!(
-            "version {version} of the specification is newer than {SPECIFICATION}, which Nose Cone follows"
-        ));
-    }
-    Ok(version)
-}
-
-/// A manifest of a time when the forms were others fails at the first of them.
-/// Whoever reads the message needs to know that it is not one slip to repair.
-fn explain_age(document: &Value, error: Error) -> Error {
-    let Some(sign) = sign_of_age(document) else {
-        return error;
-    };
-    Error::invalid(format!("this is a manifest of the 0.2 era ({sign})"))
-        .because(error)
-        .hint(format!(
-            "its form changed before version {SPECIFICATION} of the specification: build the image again with a current tool"
-        ))
-}
-
-/// Returns what gives the age of a manifest away.
-fn sign_of_age(document: &Value) -> Option<String> {
-    let app = document.get("app");
-    let in_app = |name| app.and_then(|app| app.get(name));
-    let has = |items: Option<&Value>, test: fn(&Value) -> bool| match items {
-        Some(Value::List(items)) => items.iter().any(test),
-        _ => false,
-    };
-    if let Some(Value::Text(kind)) = document.get("acKind")
-        && [
-            "AppManifest",
-            "ApplicationManifest",
-            "ContainerRuntimeManifest",
-        ]
-        .contains(&&**kind)
-    {
-        return Some(format!("its `acKind` is `{kind}`"));
-    }
-    if let Some(Value::Text(text)) = document.get("acVersion")
-        && let Ok(version) = Version::parse(text)
-        && version.is_before(MODERN)
-    {
-        return Some(format!("its `acVersion` is `{version}`"));
-    }
-    if let Some(Value::Object(_)) = in_app("environment") {
-        return Some("its `environment` is an object".into());
-    }
-    if has(document.get("dependencies"), |item| {
-        item.get("app").is_some() && item.get("imageName").is_none()
-    }) {
-        return Some("its `dependencies` have `app` for `imageName`".into());
-    }
-    None
 }
 
 #[cfg(test)]

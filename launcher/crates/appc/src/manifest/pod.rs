@@ -1,34 +1,34 @@
-//! The pod manifest: which apps run together, on which images and volumes.
+//! The pod manifest: which apps run together, and their images and volumes.
 
 use std::net::IpAddr;
 
 use crate::digest::ImageId;
 use crate::json::{self, Fields, Node, Object, Value};
 use crate::manifest::app::{App, unique};
+use crate::manifest::document::{AcKind, Checked, header, read_document};
 use crate::manifest::isolator::{self, Isolator, Scope};
 use crate::manifest::shared::{
     Port, TextMap, annotations, identifier, image_id, labels, name, write_annotations,
     write_labels, write_map,
 };
-use crate::manifest::{AcKind, Checked, header, read_document};
 use crate::types::{AcIdentifier, AcName, Annotations, Labels, Version, absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// A pod manifest that follows the specification.
+/// A valid pod manifest.
 #[derive(Clone, Debug)]
 pub struct PodManifest {
-    /// The version of the specification that it was written for.
+    /// The version of the specification that it follows.
     pub ac_version: Version,
-    /// What runs in it, no name twice.
+    /// Its apps; no name occurs twice.
     pub apps: Vec<PodApp>,
-    /// What its apps mount, no name twice.
+    /// Its volumes; no name occurs twice.
     pub volumes: Vec<Volume>,
-    /// What bounds all of it.
+    /// Limits for the whole pod.
     pub isolators: Vec<Isolator>,
-    /// What it says about itself.
+    /// Its metadata.
     pub annotations: Annotations,
-    /// What is reachable from outside.
+    /// The ports that are reachable from outside.
     pub ports: Vec<ExposedPort>,
     /// For people and their tools.
     pub user_annotations: TextMap,
@@ -39,87 +39,87 @@ pub struct PodManifest {
 /// An app in a pod.
 #[derive(Clone, Debug)]
 pub struct PodApp {
-    /// What it is called in the pod.
+    /// Its name in the pod.
     pub name: AcName,
     /// The image it runs from.
     pub image: PodImage,
-    /// Stands in the place of the image's own `app`, as a whole.
+    /// Replaces the image's own `app` completely.
     pub app: Option<App>,
-    /// Its root cannot be written to.
+    /// Whether its root is read-only.
     pub read_only_rootfs: bool,
-    /// What is mounted where, no path twice.
+    /// Its mounts; no path occurs twice.
     pub mounts: Vec<Mount>,
-    /// Set over those of its image.
+    /// Override the annotations of its image.
     pub annotations: Annotations,
 }
 
-/// The image of an app. Only the ID decides which it is.
+/// The image of an app. Only the ID identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodImage {
-    /// What it is called.
+    /// Its name.
     pub name: Option<AcIdentifier>,
-    /// Which it is.
+    /// Its ID.
     pub id: ImageId,
-    /// What it was asked for with.
+    /// The labels that it was requested with.
     pub labels: Labels,
 }
 
-/// A volume in the place of a path.
+/// Where an app mounts a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// The volume's name.
     pub volume: AcName,
-    /// Where, from the root of the app.
+    /// The path in the app's root.
     pub path: String,
-    /// The volume itself, where it is not one of the pod's.
+    /// The volume itself, if it is not one of the pod's.
     pub app_volume: Option<Volume>,
 }
 
-/// Something that apps mount.
+/// A volume that apps can mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// What it is called.
+    /// Its name.
     pub name: AcName,
     /// Where it comes from.
     pub kind: VolumeKind,
-    /// Nobody writes to it; absent, it is for the mount point to say.
+    /// Whether it is read-only; if absent, the mount point decides.
     pub read_only: Option<bool>,
 }
 
 /// Where a volume comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeKind {
-    /// A directory or file of the host.
+    /// A file or directory of the host.
     Host {
         /// Its absolute path.
         source: String,
-        /// What is mounted below it comes along; absent, it does.
+        /// Whether mounts below it are included; if absent, they are.
         recursive: Option<bool>,
     },
-    /// A new directory that lives as long as the pod.
+    /// A new directory that exists as long as the pod.
     Empty {
-        /// Its permissions.
+        /// Its mode.
         mode: u32,
-        /// Its user.
+        /// Its owner.
         uid: u32,
         /// Its group.
         gid: u32,
     },
 }
 
-/// The mode of an empty volume, where none is given.
+/// The default mode of an empty volume.
 pub const EMPTY_MODE: u32 = 0o755;
 
-/// A port of the host that leads to one of an app.
+/// A port of the host that is forwarded to a port of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExposedPort {
     /// The name of the app's port.
     pub name: AcName,
     /// The port on the host.
     pub host_port: u16,
-    /// The address on the host; all, if absent.
+    /// The address on the host; all addresses if absent.
     pub host_ip: Option<IpAddr>,
-    /// The port in the pod, where no app declares it.
+    /// The port in the pod, if no app declares it.
     pub pod_port: Option<Port>,
 }
 
@@ -129,7 +129,7 @@ impl PodManifest {
         read_document(&json::parse(text)?, Self::read)
     }
 
-    /// Returns the pod's volume of a name.
+    /// Finds a volume of the pod by name.
     pub fn volume(&self, name: &AcName) -> Option<&Volume> {
         self.volumes.iter().find(|volume| volume.name == *name)
     }
@@ -152,7 +152,7 @@ impl PodManifest {
         Ok(manifest)
     }
 
-    /// A pod's ports are told apart by name, whichever app declares them.
+    /// Ports of a pod are identified by name, whichever app declares them.
     fn check_ports(&self, node: &Node<'_>) -> Result<()> {
         let apps = self.apps.iter().filter_map(|app| app.app.as_ref());
         let names: Vec<&AcName> = apps
@@ -167,8 +167,8 @@ impl PodManifest {
         Ok(())
     }
 
-    /// Volumes can still be given on the command line, so their absence is a
-    /// warning here, and an error when the pod is run.
+    /// Volumes can still be given on the command line, so missing ones are
+    /// a warning here and an error when the pod is run.
     fn note_missing_volumes(&self, node: &Node<'_>) {
         for app in &self.apps {
             for mount in app.mounts.iter().filter(|mount| mount.app_volume.is_none()) {
@@ -182,7 +182,7 @@ impl PodManifest {
         }
     }
 
-    /// Writes the manifest; the same manifest always as the same bytes.
+    /// Writes the manifest. Equal manifests give equal bytes.
     pub fn to_json(&self) -> Value {
         Object::new()
             .with("acVersion", self.ac_version.to_string())
@@ -321,11 +321,11 @@ impl Volume {
 }
 
 impl VolumeKind {
-    /// Reads the kind and the fields that belong to it. What belongs to the
-    /// other kind is refused.
+    /// Reads the kind and its fields. Fields of the other kind are
+    /// rejected.
     fn read(node: &Node<'_>, fields: &mut Fields<'_, '_>) -> Result<Self> {
         let kind = fields.required("kind", |node| node.some_text().map(str::to_owned))?;
-        // The highest number is no id: chown(2) leaves the owner as it is.
+        // The highest number is not an ID: for chown(2) it means "unchanged".
         let id = |node: &Node<'_>| node.integer(0, u32::MAX - 1);
         let source = fields.optional("source", |node| node.parsed(absolute))?;
         let recursive = fields.optional("recursive", Node::bool)?;
@@ -362,7 +362,7 @@ impl VolumeKind {
     }
 }
 
-/// Reads permissions, which manifests write as octal digits in a text.
+/// Parses a mode, which manifests write as octal digits in a string.
 pub fn mode(text: &str) -> Result<u32> {
     let octal = !text.is_empty() && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     let mode = u32::from_str_radix(text, 8).ok();
@@ -397,8 +397,8 @@ impl ExposedPort {
     }
 }
 
-/// The specification wants a dotted quad. Other implementations also write
-/// IPv6 addresses; leaving one out would expose the port on every address.
+/// The specification allows only dotted quads, but other implementations write
+/// IPv6 addresses, too. Ignoring one would expose the port on every address.
 fn host_ip(node: &Node<'_>) -> Result<IpAddr> {
     let text = node.text()?;
     let address: IpAddr = text

@@ -10,21 +10,21 @@ use error::Result;
 /// The annotation with which an image asks for systemd's start protocol.
 const NOTIFY: &str = "appc.io/executor/supports-systemd-notify";
 
-/// Free text by free keys. Never influences how an app is run.
+/// Arbitrary text by key. It never affects how an app is run.
 pub(crate) type TextMap = BTreeMap<String, String>;
 
 /// A port that an app listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// By which the pod refers to it.
+    /// The name by which the pod refers to it.
     pub name: AcName,
-    /// Such as `tcp` or `udp`; free text.
+    /// For instance `tcp` or `udp`; any text.
     pub protocol: String,
     /// Its number, or the first of several.
     pub port: u16,
-    /// How many there are, one after another; at least 1.
+    /// The number of consecutive ports; at least 1.
     pub count: u16,
-    /// The app takes over sockets that listen already.
+    /// Whether the app takes over listening sockets.
     pub socket_activated: bool,
 }
 
@@ -35,7 +35,7 @@ impl Port {
             name: fields.required("name", |node| node.parsed(AcName::parse))?,
             protocol: fields.required("protocol", |node| node.some_text().map(str::to_owned))?,
             port: fields.required("port", |node| node.integer(1, u16::MAX))?,
-            // None at all is an old way to say one.
+            // Zero is an old way to write one.
             count: fields
                 .optional("count", |node| node.integer(0, u16::MAX))?
                 .map_or(1, |count| count.max(1)),
@@ -128,7 +128,7 @@ pub(crate) fn write_pair(name: &str, value: &str) -> Value {
     Object::new().with("name", name).with("value", value).into()
 }
 
-/// Writes a map, unless it is empty.
+/// Writes a map unless it is empty.
 pub(crate) fn write_map(map: &TextMap) -> Option<Value> {
     let write = |object: Object, (key, value): (&String, &String)| object.with(key, value.as_str());
     (!map.is_empty()).then(|| map.iter().fold(Object::new(), write).into())

@@ -1,7 +1,7 @@
-//! Pod manifests as people write them: an image may be named without its ID.
+//! Pod manifests as people write them: an image can be named without its ID.
 //!
-//! The specification wants the ID of every image, and whoever runs a pod has
-//! to find it before anything else is looked at.
+//! The specification requires the ID of every image, so it has to be found
+//! before anything else is checked.
 
 use crate::digest::ImageId;
 use crate::json::{self, Node, Value, Warnings};
@@ -10,14 +10,14 @@ use crate::manifest::{Checked, PodManifest, read_document};
 use crate::types::{AcIdentifier, Labels};
 use error::Result;
 
-/// Finds the ID of an image by its name, and the labels that it must have.
+/// Finds the ID of an image by its name and labels.
 pub type Find<'a> = &'a dyn Fn(&AcIdentifier, &Labels) -> Result<ImageId>;
 
-/// Reads a pod manifest; `find` tells the IDs that it leaves out.
+/// Reads a pod manifest, with `find` for the missing IDs.
 ///
 /// # Errors
 ///
-/// The manifest's faults; what `find` says.
+/// The manifest is not valid, or `find` fails.
 pub fn read(text: &[u8], find: Find<'_>) -> Result<Checked<PodManifest>> {
     let mut document = json::parse(text)?;
     if let Some(Value::List(apps)) = field(&mut document, "apps") {
@@ -28,8 +28,8 @@ pub fn read(text: &[u8], find: Find<'_>) -> Result<Checked<PodManifest>> {
     read_document(&document, PodManifest::read)
 }
 
-/// Adds the ID, if there is none and a name is. What else is wrong is found
-/// when the whole is read.
+/// Adds the ID if there is a name but no ID. Other faults are found when the
+/// whole manifest is read.
 fn complete(image: &mut Value, find: Find<'_>) -> Result<()> {
     if field(image, "id").is_some() {
         return Ok(());
@@ -46,7 +46,8 @@ fn complete(image: &mut Value, find: Find<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Finds a field as manifests are read: without regard to case, the last counts.
+/// Finds a field like the manifest parser: without regard to case, and the last
+/// one counts.
 fn field<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     match value {
         Value::Object(entries) => {

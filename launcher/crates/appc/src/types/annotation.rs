@@ -1,24 +1,24 @@
-//! Annotations: what an image or a pod says about itself.
+//! Annotations: metadata of images and pods.
 
 use crate::types::{AcIdentifier, date, url};
 use error::{Context, Error, Result};
 
-/// One thing said.
+/// One annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
-    /// What about.
+    /// Its name.
     pub name: AcIdentifier,
-    /// What.
+    /// Its value.
     pub value: String,
 }
 
-/// Annotations in their order, no name twice.
+/// Annotations in order. No name occurs twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotations(Vec<Annotation>);
 
 impl Annotations {
-    /// Takes a list whose names are unique and whose well-known values have
-    /// the form that the specification gives them.
+    /// Checks that names are unique and that well-known values have the
+    /// form that the specification requires.
     pub fn new(list: Vec<Annotation>) -> Result<Self> {
         for (index, annotation) in list.iter().enumerate() {
             let name = &annotation.name;
@@ -30,7 +30,7 @@ impl Annotations {
         Ok(Self(list))
     }
 
-    /// Sets a value: in its place if there is the name already, else at the end.
+    /// Sets a value: replaces an annotation of this name, or appends it.
     pub fn set(&mut self, annotation: Annotation) {
         match self.0.iter_mut().find(|one| one.name == annotation.name) {
             Some(one) => one.value = annotation.value,
@@ -38,8 +38,8 @@ impl Annotations {
         }
     }
 
-    /// Returns these with the others set over them, as the annotations of an
-    /// app in a pod are set over those of its image.
+    /// Returns these annotations, overridden by the others, as those of an
+    /// image are by those of its app in a pod.
     #[must_use]
     pub fn overridden_by(&self, others: &Self) -> Self {
         let mut all = self.clone();
@@ -49,13 +49,13 @@ impl Annotations {
         all
     }
 
-    /// Returns them one after another.
+    /// Iterates over the annotations.
     pub fn iter(&self) -> impl Iterator<Item = &Annotation> {
         self.0.iter()
     }
 }
 
-/// The values that programs read have a form.
+/// Checks the values that programs read.
 fn check(annotation: &Annotation) -> Result<()> {
     match annotation.name.as_str() {
         "created" => date::check(&annotation.value),

@@ -1,125 +1,63 @@
 //! Points in time, as RFC 3339 writes them.
+//!
+//! With `image/fetch/http/headers.rs`, which reads the dates of HTTP, the only
+//! file that knows the time crate.
 
 use error::quote::quoted;
 use error::{Error, Result};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-/// Refuses text that is not `YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm)`.
+/// The last second of the year 9999; RFC 3339 cannot write later ones.
+const LAST: i64 = 253_402_300_799;
+
+/// Rejects text that is not `YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm)`.
 ///
 /// `T` and `Z` in upper case and no leap seconds, as other implementations
-/// want it: a manifest accepted here is accepted there.
+/// require: a manifest accepted here is accepted there.
 pub(crate) fn check(text: &str) -> Result<()> {
     read(text).map(|_| ())
 }
 
-/// Reads such a text, as nanoseconds since 1970; 0 for what was before.
+/// Reads such a text, as nanoseconds since 1970; 0 for earlier times.
+///
+/// # Errors
+///
+/// The text has another form, or names a time that does not exist.
 pub fn read(text: &str) -> Result<u64> {
-    let time = date_time(text.as_bytes()).ok_or_else(|| {
+    let strict =
+        text.get(10..11) == Some("T") && text.get(17..19) != Some("60") && !text.ends_with('z');
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let time = time.filter(|_| strict).ok_or_else(|| {
         Error::invalid(format!(
             "{} is not a point in time in the form of RFC 3339, like `2004-05-14T23:11:14+00:00`",
             quoted(text)
         ))
     })?;
-    Ok(u64::try_from(time.max(0)).unwrap_or(u64::MAX))
+    let nanoseconds = time.unix_timestamp_nanos().max(0);
+    Ok(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
-fn date_time(text: &[u8]) -> Option<i128> {
-    let mut rest = text;
-    let year = number(&mut rest, 4)?;
-    sign(&mut rest, b"-")?;
-    let month = number(&mut rest, 2).filter(|month| (1..=12).contains(month))?;
-    sign(&mut rest, b"-")?;
-    let day = number(&mut rest, 2).filter(|day| (1..=days(year, month)).contains(day))?;
-    sign(&mut rest, b"T")?;
-    let mut seconds = i128::from(number(&mut rest, 2).filter(|&hour| hour < 24)?);
-    for _ in 0..2 {
-        sign(&mut rest, b":")?;
-        let sixtieth = number(&mut rest, 2).filter(|&sixtieth| sixtieth < 60)?;
-        seconds = seconds * 60 + i128::from(sixtieth);
-    }
-    let mut nanoseconds = 0;
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
-        let (digits, behind) = fraction.split_at_checked(digits.count())?;
-        let mut nine = [b'0'; 9];
-        nine.iter_mut()
-            .zip(digits)
-            .for_each(|(to, &from)| *to = from);
-        nanoseconds = number(&mut &nine[..], 9).filter(|_| !digits.is_empty())?;
-        rest = behind;
-    }
-    match sign(&mut rest, b"Z+-")? {
-        b'Z' => {}
-        ahead => {
-            let hours = number(&mut rest, 2).filter(|&hour| hour < 24)?;
-            sign(&mut rest, b":")?;
-            let minutes = number(&mut rest, 2).filter(|&minute| minute < 60)?;
-            let offset = i128::from(hours * 3600 + minutes * 60);
-            seconds -= if ahead == b'+' { offset } else { -offset };
-        }
-    }
-    let length = |year| if days(year, 2) == 29 { 366 } else { 365 };
-    let years = (1970..year).map(length).sum::<i128>() - (year..1970).map(length).sum::<i128>();
-    let months: u32 = (1..month).map(|month| days(year, month)).sum();
-    let before = years + i128::from(months + day - 1);
-    let time = (before * 86_400 + seconds) * 1_000_000_000 + i128::from(nanoseconds);
-    rest.is_empty().then_some(time)
-}
-
-/// Takes a number of exactly so many digits.
-fn number(rest: &mut &[u8], digits: usize) -> Option<u32> {
-    let (head, tail) = rest.split_at_checked(digits)?;
-    *rest = tail;
-    head.iter().try_fold(0, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-        Some(number * 10 + u32::from(digit))
-    })
-}
-
-/// Takes one of the signs.
-fn sign(rest: &mut &[u8], wanted: &[u8]) -> Option<u8> {
-    let (&head, tail) = rest.split_first()?;
-    *rest = tail;
-    wanted.contains(&head).then_some(head)
-}
-
-/// Spells a point in time, in seconds since 1970: `2004-05-14T23:11:14Z`.
+/// Writes a point in time, in seconds since 1970: `2004-05-14T23:11:14Z`.
 pub fn spell(seconds: u64) -> String {
-    let (mut days_left, time) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970_u32;
-    loop {
-        let length = if days(year, 2) == 29 { 366 } else { 365 };
-        // Nobody needs later years, and the loop has to end.
-        if days_left < length || year == 9999 {
-            break;
-        }
-        days_left -= length;
-        year += 1;
-    }
-    let mut month = 1;
-    while month < 12 && days_left >= u64::from(days(year, month)) {
-        days_left -= u64::from(days(year, month));
-        month += 1;
-    }
-    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    let day = days_left + 1;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let seconds = i64::try_from(seconds).map_or(LAST, |seconds| seconds.min(LAST));
+    let time = OffsetDateTime::from_unix_timestamp(seconds);
+    let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Rfc3339).unwrap_or_default()
 }
 
-/// The same, to the nanosecond: `2004-05-14T23:11:14.000000001Z`.
+/// Writes the day of a point in time, in Coordinated Universal Time: `2004-05-14`.
+pub fn spell_day(seconds: u64) -> String {
+    let mut time = spell(seconds);
+    time.truncate("2004-05-14".len());
+    time
+}
+
+/// Writes a point in time to the nanosecond: `2004-05-14T23:11:14.000000001Z`.
 pub fn spell_exactly(nanoseconds: u64) -> String {
     let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     let time = spell(seconds);
     format!("{}.{rest:09}Z", time.trim_end_matches('Z'))
-}
-
-fn days(year: u32, month: u32) -> u32 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
 }
 
 #[cfg(test)]
@@ -149,6 +87,7 @@ mod tests {
             "2014-01-01T24:00:00Z",
             "2014-01-01T00:60:00Z",
             "2014-01-01T00:00:60Z",
+            "2016-12-31T23:59:60Z",
             "2014-01-01T00:00:00,5Z",
             "2014-01-01T00:00:00.Z",
             "2014-01-01T00:00:00.",
@@ -183,10 +122,12 @@ mod tests {
             (951_782_399, "2000-02-28T23:59:59Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
             (1_084_576_274, "2004-05-14T23:11:14Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
             (1_735_689_599, "2024-12-31T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(spell(seconds), expected);
+            assert_eq!(spell_day(seconds), expected[..10]);
             assert_eq!(read(expected).unwrap(), seconds * 1_000_000_000);
             let exact = spell_exactly(seconds * 1_000_000_000 + 1234);
             assert_eq!(exact, expected.replace('Z', ".000001234Z"));

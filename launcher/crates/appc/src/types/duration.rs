@@ -1,4 +1,4 @@
-//! Spans of time, as people write them: `90s`, `30m`, `24h`, `1h30m`, `0`.
+//! Durations as people write them: `90s`, `30m`, `24h`, `1h30m`, `0`.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use error::{Error, Result};
 /// Seconds in each unit.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
 
-/// Reads a span of whole seconds.
+/// Parses a duration in whole seconds.
 ///
 /// # Errors
 ///
-/// A number without a unit, except 0; a unit that is none.
+/// A number has no unit (except 0) or an unknown one.
 pub fn duration(text: &str) -> Result<Duration> {
     seconds(text).map(Duration::from_secs).ok_or_else(|| {
         Error::usage(format!(

@@ -1,10 +1,10 @@
-//! Labels: what tells images of one name apart.
+//! Labels, which tell images of one name apart.
 
 use crate::types::AcIdentifier;
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// The operating systems and processors of the specification.
+/// The operating systems and processors that the specification knows.
 const PLATFORMS: &[(&str, &[&str])] = &[
     (
         "linux",
@@ -25,11 +25,11 @@ const PLATFORMS: &[(&str, &[&str])] = &[
     ("darwin", &["x86_64", "i386"]),
 ];
 
-/// What label `os` says of images for this program's host.
+/// The value of label `os` on this program's host.
 pub const HOST_OS: &str = "linux";
 
-/// What label `arch` says of images for this program's host, where the
-/// specification has a word for it.
+/// The value of label `arch` on this program's host, if the specification has
+/// one.
 pub const HOST_ARCH: Option<&str> = if cfg!(target_arch = "x86_64") {
     Some("amd64")
 } else if cfg!(target_arch = "x86") {
@@ -59,16 +59,16 @@ pub const HOST_ARCH: Option<&str> = if cfg!(target_arch = "x86_64") {
 pub struct Label {
     /// Its name.
     pub name: AcIdentifier,
-    /// Its value, free text.
+    /// Its value, any text.
     pub value: String,
 }
 
-/// Labels in their order, no name twice and none called `name`.
+/// Labels in order. No name occurs twice, and none is `name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(Vec<Label>);
 
 impl Labels {
-    /// Takes a list with unique names. Values are not looked at: see
+    /// Checks that names are unique. Values are not checked: see
     /// `check_platform`.
     pub fn new(list: Vec<Label>) -> Result<Self> {
         for (index, label) in list.iter().enumerate() {
@@ -85,8 +85,8 @@ impl Labels {
         Ok(Self(list))
     }
 
-    /// Refuses an operating system that nobody knows, and a processor that it
-    /// does not run on. Without `os`, `arch` says nothing.
+    /// Rejects unknown operating systems, and processors they do not run
+    /// on. Without `os`, `arch` means nothing.
     pub(crate) fn check_platform(&self) -> Result<()> {
         let Some(os) = self.get("os") else {
             return Ok(());
@@ -101,20 +101,20 @@ impl Labels {
         }
     }
 
-    /// Returns the value of a name.
+    /// Returns the value of a label.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|label| label.name.as_str() == name);
         found.next().map(|label| label.value.as_str())
     }
 
-    /// Returns the first label that was asked for and is not here with the
-    /// same value. More labels than were asked for are fine.
+    /// Returns the first of the labels `asked` for that is missing here or has
+    /// another value. Additional labels are fine.
     pub fn lacks<'a>(&self, asked: &'a Self) -> Option<&'a Label> {
         let here = |label: &&Label| self.get(label.name.as_str()) != Some(&label.value);
         asked.0.iter().find(here)
     }
 
-    /// Returns them one after another.
+    /// Iterates over the labels.
     pub fn iter(&self) -> impl Iterator<Item = &Label> {
         self.0.iter()
     }
@@ -134,7 +134,7 @@ fn unknown(label: &str, value: &str, known: &[&str]) -> Error {
     }
 }
 
-/// The words that other tools use for processors.
+/// What other tools call the processors.
 fn go_name(arch: &str) -> Option<&'static str> {
     match arch {
         "arm64" => Some("aarch64"),

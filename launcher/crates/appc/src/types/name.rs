@@ -6,17 +6,17 @@
 //! word       = 1*( "a" to "z" / "0" to "9" )
 //! ```
 //!
-//! This is the specification's grammar but for one thing: `/~` is accepted,
+//! This is the specification's grammar with one addition: `/~` is accepted,
 //! because the specification's own tests name images `example.com/~bob/app`.
-//! The reference implementation accepts all doubled separators, and so
-//! `a/../b`; a name that cannot hold `..` can safely become part of a path.
+//! The reference implementation accepts all double separators and so `a/../b`;
+//! a name that cannot contain `..` can safely become part of a path.
 
 use std::fmt;
 
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// Declares a kind of checked text with its own separators.
+/// Declares a type of checked text with its own separators.
 macro_rules! word_type {
     ($(#[$doc:meta])* $name:ident, $noun:literal, $separators:literal, $substitute:literal) => {
         $(#[$doc])*
@@ -24,7 +24,7 @@ macro_rules! word_type {
         pub struct $name(String);
 
         impl $name {
-            /// Takes text that follows the grammar.
+            /// Checks that text follows the grammar.
             pub fn parse(text: &str) -> Result<Self> {
                 match fault(text, $separators) {
                     None => Ok(Self(text.to_owned())),
@@ -39,9 +39,9 @@ macro_rules! word_type {
                 }
             }
 
-            /// Makes the nearest text that follows the grammar: lower case,
-            /// separators for what is not allowed, none doubled and none at
-            /// the edges. `None` if nothing is left.
+            /// Makes the nearest valid text: lower case, separators for
+            /// invalid characters, no double or outer separators. `None` if
+            /// nothing is left.
             pub fn sanitize(text: &str) -> Option<Self> {
                 let text = sanitize(text, $separators, $substitute);
                 (!text.is_empty()).then_some(Self(text))
@@ -75,7 +75,7 @@ fn is_word(character: char) -> bool {
     character.is_ascii_lowercase() || character.is_ascii_digit()
 }
 
-/// Says what is wrong, if anything is.
+/// Describes what is wrong, if anything.
 fn fault(text: &str, separators: &str) -> Option<String> {
     if text.is_empty() {
         return Some("it is empty".into());

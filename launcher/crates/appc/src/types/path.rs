@@ -1,10 +1,10 @@
-//! Paths inside an image, as manifests write them. Text only: whoever opens
-//! one does so below a root that it cannot lead out of.
+//! Paths inside an image, as manifests write them. This is text only: paths are
+//! opened below a root that they cannot leave.
 
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// Takes a path that starts at the root.
+/// Parses an absolute path.
 pub fn absolute(text: &str) -> Result<String> {
     if text.starts_with('/') {
         return Ok(text.to_owned());
@@ -16,9 +16,9 @@ pub fn absolute(text: &str) -> Result<String> {
     })
 }
 
-/// Brings a path into the form in which paths are compared: from the root,
-/// without it (`etc/passwd`), no empty component, no `.`, and `..` applied
-/// without asking what the component before it is. The root is the empty text.
+/// Normalises a path for comparison: relative to the root (`etc/passwd`),
+/// without empty components and `.`, and with `..` resolved lexically. The root
+/// is the empty string.
 pub fn clean(path: &str) -> String {
     let mut components: Vec<&str> = Vec::new();
     for component in path.split('/') {

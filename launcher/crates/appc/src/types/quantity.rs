@@ -7,8 +7,9 @@
 //!          / ( "e" / "E" ) [ "+" / "-" ] digits                    powers of 10
 //! ```
 //!
-//! Kept as a whole number of billionths, never as floating point. What is
-//! finer is rounded away from zero, so that a small request never becomes none.
+//! Quantities are stored as a whole number of billionths, never as floating
+//! point. Anything finer is rounded away from zero, so that a small request
+//! never becomes zero.
 
 use std::fmt;
 
@@ -18,30 +19,31 @@ use error::{Error, Result};
 /// Billionths in one.
 const ONE: i128 = 1_000_000_000;
 
-/// Decimal places that are kept.
+/// Decimal places that are stored.
 const PLACES: i64 = 9;
 
-/// Significant digits of a fraction that are read; what follows can only
-/// round up the last of them. 18 digits times 1024^6 stay below 2^127.
+/// Significant digits of a fraction that are read; later digits can only round
+/// up the last one. 18 digits times 1024^6 stay below 2^127.
 const DIGITS: usize = 18;
 
-/// Quantities with binary suffixes go no further: 2^63 - 1.
+/// The largest quantity with a binary suffix, 2^63 - 1.
 const BINARY_LIMIT: i128 = (i64::MAX as i128) * ONE;
 
 /// Powers of 1024, each with its suffix.
 const BINARY: &[&str] = &["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-/// Powers of 1000 from the smallest, each with its suffix.
+/// Powers of 1000, smallest first, each with its suffix.
 const DECIMAL: &[&str] = &["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
 
-/// How much of a resource.
+/// An amount of a resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
     billionths: i128,
     form: Form,
 }
 
-/// The family of suffixes that a quantity was written with and is shown in.
+/// The family of suffixes that a quantity was written with and is displayed
+/// with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Binary,
@@ -49,7 +51,7 @@ enum Form {
     Exponent,
 }
 
-/// What the suffix does to the number before it.
+/// What the suffix does to the number.
 #[derive(Clone, Copy)]
 enum Scale {
     /// Times 1024 to this power.
@@ -59,7 +61,7 @@ enum Scale {
 }
 
 impl Quantity {
-    /// Reads a quantity. Blanks are not allowed anywhere.
+    /// Parses a quantity. Blanks are not allowed anywhere.
     pub fn parse(text: &str) -> Result<Self> {
         read(text).ok_or_else(|| {
             let error = Error::invalid(format!("{} is not a quantity", quoted(text)));
@@ -81,12 +83,12 @@ impl Quantity {
         rounded(self.billionths, ONE / 1000)
     }
 
-    /// Tells whether it is less than nothing.
+    /// Tells whether it is less than zero.
     pub fn is_negative(self) -> bool {
         self.billionths < 0
     }
 
-    /// Tells whether it is nothing.
+    /// Tells whether it is zero.
     pub fn is_zero(self) -> bool {
         self.billionths == 0
     }
@@ -139,7 +141,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// Divides as often as it leaves no rest, at most so many times.
+/// Divides while there is no remainder, at most `limit` times.
 fn reduced(mut number: i128, base: i128, limit: usize) -> (i128, usize) {
     let mut power = 0;
     while power < limit && number % base == 0 {
@@ -202,13 +204,13 @@ fn scale(suffix: &str) -> Option<Scale> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Beyond a thousand, everything is none or the most there is.
+    // Larger exponents give zero or the maximum anyway.
     let power = digits.parse().unwrap_or(i64::MAX).min(1000);
     let sign = if exponent.starts_with('-') { -1 } else { 1 };
     Some(Scale::Decimal(sign * power, Form::Exponent))
 }
 
-/// Returns the digits as one number, and how many of them are decimal places.
+/// Returns the digits as one number, and the number of decimal places.
 fn mantissa(whole: &str, fraction: &str) -> (i128, i64) {
     let fraction = fraction.trim_end_matches('0');
     let mut number: i128 = 0;
@@ -237,14 +239,14 @@ fn shifted(number: i128, power: i64) -> i128 {
     match 10_i128.checked_pow(size) {
         Some(factor) if power >= 0 => number.saturating_mul(factor),
         Some(factor) => divided(number, factor),
-        // Nothing stays nothing, and a trace is rounded up to a billionth.
+        // Zero stays zero, and the smallest trace is rounded up to a billionth.
         None if number == 0 => 0,
         None if power >= 0 => i128::MAX,
         None => 1,
     }
 }
 
-/// What people write who mean the right thing.
+/// Suggests what was probably meant.
 fn suggestion(text: &str) -> Option<&'static str> {
     let trimmed = text.trim();
     if trimmed != text {

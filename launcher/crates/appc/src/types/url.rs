@@ -1,12 +1,12 @@
-//! Links for people: the annotations `homepage` and `documentation`.
+//! URLs for people: the annotations `homepage` and `documentation`.
 //!
-//! Nothing is ever fetched from them, so the check stays at what makes a text
-//! a web address at all.
+//! Nothing is ever fetched from them, so only the basic form of a URL is
+//! checked.
 
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// Refuses text that is not an `http` or `https` URL.
+/// Rejects text that is not an `http` or `https` URL.
 pub(crate) fn check(text: &str) -> Result<()> {
     let web = text.split_once(':').is_some_and(|(scheme, rest)| {
         let known = ["http", "https"];
@@ -21,8 +21,8 @@ pub(crate) fn check(text: &str) -> Result<()> {
     )))
 }
 
-/// No blanks or control characters, every `%` followed by two digits, and a
-/// port that is a number (RFC 3986, sections 2.1 and 3.2.3).
+/// No blanks or control characters, two digits after every `%`, and a numeric
+/// port (RFC 3986, sections 2.1 and 3.2.3).
 fn is_tail(rest: &str) -> bool {
     let blank = |character: char| character.is_whitespace() || character.is_control();
     let escaped = rest.split('%').skip(1).all(|part| {
@@ -41,7 +41,7 @@ fn has_port(rest: &str) -> bool {
     let host = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
-    // The colons of an IPv6 address stand between brackets.
+    // The colons of an IPv6 address are between brackets.
     let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
     after
         .split_once(':')

@@ -1,4 +1,4 @@
-//! UUIDs, which name pods (RFC 4122).
+//! UUIDs, which identify pods (RFC 4122).
 
 use std::fmt;
 
@@ -7,43 +7,32 @@ use error::{Error, Result};
 
 /// A UUID, never the nil one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Uuid([u8; 16]);
+pub struct Uuid(uuid::Uuid);
 
 impl Uuid {
-    /// Reads 32 hexadecimal digits in either case; dashes are passed over
-    /// wherever they stand.
+    /// Parses 32 hexadecimal digits in either case. Dashes are ignored,
+    /// wherever they are.
     pub fn parse(text: &str) -> Result<Self> {
         let fault = |why: &str| Error::invalid(format!("{} is not a UUID: {why}", quoted(text)));
-        let digits: String = text.chars().filter(|&digit| digit != '-').collect();
+        let digits = text.replace('-', "");
         let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        if !hexadecimal || digits.len() != 32 {
-            return Err(fault("it does not have 32 hexadecimal digits"));
+        match uuid::Uuid::try_parse(&digits) {
+            Ok(uuid) if hexadecimal && uuid.is_nil() => Err(fault("it is all zeros")),
+            Ok(uuid) if hexadecimal => Ok(Self(uuid)),
+            _ => Err(fault("it does not have 32 hexadecimal digits")),
         }
-        // 32 hexadecimal digits are 128 bits.
-        let number = u128::from_str_radix(&digits, 16).map_err(|_| fault("it is no number"))?;
-        if number == 0 {
-            return Err(fault("it is all zeros"));
-        }
-        Ok(Self(number.to_be_bytes()))
     }
 
-    /// Makes a random UUID (version 4) of random bytes.
-    pub fn from_random(mut bytes: [u8; 16]) -> Self {
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        Self(bytes)
+    /// Makes a random UUID (version 4) from random bytes.
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 }
 
+/// In lower case, with the usual dashes.
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        self.0.fmt(f)
     }
 }
 

@@ -1,109 +1,61 @@
-//! Version numbers of the specification, as Semantic Versioning 2.0.0 has them.
+//! Version numbers of the specification, in the form of Semantic Versioning
+//! 2.0.0.
 
 use std::fmt;
 
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// A version: three numbers, and what may stand behind them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    numbers: [u64; 3],
-    prerelease: bool,
-    text: String,
-}
+/// A version. Versions compare by precedence, and then by their build metadata.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(semver::Version);
 
 impl Version {
-    /// Takes `MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]`.
+    /// Parses `MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]`. The numbers must be
+    /// below 2^63, as in other implementations.
     pub fn parse(text: &str) -> Result<Self> {
-        let fault = || {
-            Error::invalid(format!(
-                "{} is not a version: `MAJOR.MINOR.PATCH` is wanted, as in Semantic Versioning 2.0.0",
-                quoted(text)
-            ))
-        };
-        let (rest, build) = split(text, '+');
-        let (core, prerelease) = split(rest, '-');
-        let mut numbers = core.split('.').map(number);
-        let mut next = || numbers.next().flatten().ok_or_else(fault);
-        let numbers_read = [next()?, next()?, next()?];
-        let more = numbers.next().is_some();
-        if more || !build.is_none_or(is_build) || !prerelease.is_none_or(is_prerelease) {
-            return Err(fault());
-        }
-        Ok(Self {
-            numbers: numbers_read,
-            prerelease: prerelease.is_some(),
-            text: text.to_owned(),
-        })
+        let small = |number| i64::try_from(number).is_ok();
+        semver::Version::parse(text)
+            .ok()
+            .filter(|read| small(read.major) && small(read.minor) && small(read.patch))
+            .map(Self)
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "{} is not a version: `MAJOR.MINOR.PATCH` is wanted, as in Semantic Versioning 2.0.0",
+                    quoted(text)
+                ))
+            })
     }
 
     /// Returns the number that changes when compatibility breaks.
     pub fn major(&self) -> u64 {
-        self.numbers[0]
+        self.0.major
     }
 
-    /// Tells whether this is 0.0.0, with whatever behind it.
+    /// Tells whether this is 0.0.0, with or without a pre-release or build.
     pub fn is_zero(&self) -> bool {
-        self.numbers == [0, 0, 0]
-    }
-
-    /// Returns what later versions have more of, as far as that can be told
-    /// without comparing pre-releases by their parts.
-    pub fn rank(&self) -> ([u64; 3], bool, &str) {
-        (self.numbers, !self.prerelease, &self.text)
+        self.numbers() == [0, 0, 0]
     }
 
     /// Tells whether this was released before `major.minor.patch`.
     pub(crate) fn is_before(&self, numbers: [u64; 3]) -> bool {
-        self.numbers < numbers || (self.numbers == numbers && self.prerelease)
+        self.numbers() < numbers || (self.numbers() == numbers && !self.0.pre.is_empty())
     }
 
     /// Tells whether this was released after `major.minor.patch`.
     pub(crate) fn is_after(&self, numbers: [u64; 3]) -> bool {
-        self.numbers > numbers
+        self.numbers() > numbers
+    }
+
+    fn numbers(&self) -> [u64; 3] {
+        [self.0.major, self.0.minor, self.0.patch]
     }
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        self.0.fmt(f)
     }
-}
-
-fn split(text: &str, separator: char) -> (&str, Option<&str>) {
-    match text.split_once(separator) {
-        Some((head, tail)) => (head, Some(tail)),
-        None => (text, None),
-    }
-}
-
-/// Reads digits without leading zeros.
-fn number(text: &str) -> Option<u64> {
-    let canonical = text == "0" || !text.starts_with('0');
-    if !canonical || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse()
-        .ok()
-        .filter(|&number| number <= i64::MAX as u64)
-}
-
-fn is_build(text: &str) -> bool {
-    text.split('.').all(is_identifier)
-}
-
-/// As build metadata, but a numeric identifier has no leading zeros.
-fn is_prerelease(text: &str) -> bool {
-    text.split('.').all(|part| {
-        let numeric = part.bytes().all(|byte| byte.is_ascii_digit());
-        is_identifier(part) && !(numeric && part.len() > 1 && part.starts_with('0'))
-    })
-}
-
-fn is_identifier(part: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    !part.is_empty() && part.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -174,5 +126,12 @@ mod tests {
                 (before, after)
             );
         }
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let versions = ["0.9.0", "0.10.0-rc.9", "0.10.0-rc.10", "0.10.0", "0.10.0+1"];
+        let versions = versions.map(|text| Version::parse(text).unwrap());
+        assert!(versions.is_sorted_by(|one, other| one < other));
     }
 }

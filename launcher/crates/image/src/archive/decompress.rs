@@ -1,5 +1,5 @@
-//! Finds out by their first bytes how an archive is compressed, and reads what
-//! is inside.
+//! Detects the compression of an archive by its first bytes, and decompresses
+//! it.
 //!
 //! The only file that knows bzip2 and lzma-rust2.
 
@@ -10,14 +10,14 @@ use lzma_rust2::XzReader;
 
 use crate::archive::gzip::{self, Gunzip};
 
-/// Most memory that a dictionary may take, in KiB: what `xz -9` needs, doubled.
+/// Largest dictionary in KiB: twice what `xz -9` needs.
 const XZ_MEMORY: u32 = 128 << 10;
 
-/// Returns a reader of the plain tar.
+/// Returns a reader of the uncompressed tar.
 ///
 /// # Errors
 ///
-/// The compression is one that images do not come in, or the file is none of ours.
+/// The compression is not supported, or the file is not an archive.
 pub(crate) fn decompress(input: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut input = BufReader::with_capacity(64 << 10, input);
     let head = head(&mut input)?;
@@ -45,8 +45,8 @@ pub(crate) fn decompress(input: impl Read + Send + 'static) -> io::Result<Box<dy
     Err(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
-/// Looks at the first bytes without taking them, as far as the file has them.
+/// Returns the first bytes of the file without consuming them.
 fn head(input: &mut BufReader<impl Read>) -> io::Result<Vec<u8>> {
-    // One read gives at least a block, except of a pipe that trickles.
+    // One read gives at least a block, except from a slow pipe.
     Ok(input.fill_buf()?.to_vec())
 }

@@ -7,7 +7,7 @@ use miniz_oxide::deflate::core::CompressorOxide;
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
-/// A member of gzip that is being written.
+/// A gzip member that is being written.
 pub(crate) struct Gzip<W> {
     out: W,
     compressor: Box<CompressorOxide>,
@@ -15,11 +15,11 @@ pub(crate) struct Gzip<W> {
     length: u32,
 }
 
-/// Fast rather than small: what is written is nearly all zeros.
+/// Fast rather than small: most of the content is zeros.
 const LEVEL: u8 = 1;
 
 impl<W: Write> Gzip<W> {
-    /// Begins it.
+    /// Writes the header.
     pub(crate) fn new(mut out: W) -> io::Result<Self> {
         // No name, no time, unknown system: equal contents give equal bytes.
         out.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255])?;
@@ -33,7 +33,7 @@ impl<W: Write> Gzip<W> {
         })
     }
 
-    /// Appends.
+    /// Compresses more content.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.crc.update(bytes);
         // The format counts modulo 2^32.
@@ -43,7 +43,7 @@ impl<W: Write> Gzip<W> {
         self.compress(bytes, MZFlush::None)
     }
 
-    /// Ends it.
+    /// Writes the end.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.compress(&[], MZFlush::Finish)?;
         let crc = self.crc.clone().finalize();

@@ -1,16 +1,15 @@
-//! Unpacks the entries of an archive below a directory that nobody else sees.
+//! Unpacks the entries of an archive below a private directory.
 //!
-//! Nothing in here resolves a path of the archive on the host: parents are
-//! opened inside the root, and names are made in them by calls that follow no
-//! link and replace nothing. Whatever an archive contains, it can only ever
-//! add to what is below the root.
+//! No path of the archive is resolved on the host: parents are opened inside
+//! the root, and names are created in them by calls that follow no link and
+//! replace nothing. Whatever an archive contains, it can only add to the tree.
 //!
 //! # Invariants
 //!
-//! 1. Nothing that an entry made is changed by another one, except that a
-//!    directory gets entries. So no link can put one file in place of another,
-//!    and each file of the tree is the content of exactly one entry.
-//! 2. Until the end, directories are the owner's alone and may be written to.
+//! 1. No entry changes what another has created, except that directories get
+//!    entries. So no link can put one file in place of another, and each file
+//!    of the tree has the content of exactly one entry.
+//! 2. Until the end, directories are writable and belong to the caller alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -26,50 +25,53 @@ use crate::archive::walk::{Entry, EntryKind};
 use error::{Context as _, Error, Kind, Result};
 use sys::root_fd;
 
-/// The entries of one archive, being unpacked.
+/// An archive that is being unpacked.
 pub struct Extract<'a> {
     root: BorrowedFd<'a>,
-    /// Only root can give files away and make devices.
+    /// Whether the caller is root, who can change owners and create
+    /// devices.
     privileged: bool,
-    /// Who owns what is made, unless it is given away.
+    /// The owner of new files, unless it is changed.
     owner: (u32, u32),
-    /// The permission bits that what is made gets, of those asked for.
+    /// The permission bits that the umask leaves.
     unmasked: u32,
-    /// Who fills the files, until all are filled.
+    /// Writes the files, until all are written.
     fill: Option<Fill>,
-    /// The directory that was used last: entries come directory by directory.
+    /// The last directory used: entries come directory by directory.
     parent: Option<Parent>,
-    /// What directories are to become when nothing is made in them any more.
+    /// The metadata of directories, set when nothing more is created in
+    /// them.
     directories: BTreeMap<PathBuf, Attributes>,
-    /// Directories that had to be made and have no entry.
+    /// Directories that had to be created and have no entry.
     implicit: BTreeSet<PathBuf>,
 }
 
-/// A directory that entries are made in.
+/// A directory that entries are created in.
 struct Parent {
     path: PathBuf,
     fd: OwnedFd,
 }
 
 impl<'a> Extract<'a> {
-    /// Unpacks below `root`, an empty directory of ours.
+    /// Prepares to unpack below `root`, an empty directory of ours.
     ///
     /// # Errors
     ///
-    /// The directory cannot be looked at; there can be no more threads.
+    /// The directory cannot be examined, or the thread cannot be started.
     pub fn new(root: BorrowedFd<'a>) -> Result<Self> {
         let status = rustix::fs::fstat(root).context(|| "cannot look at the directory")?;
-        // Only setting it tells what it was.
+        // The umask can only be read by setting it.
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(umask);
-        // Where there is one the umask does not count.
+        // With a default ACL, the umask does not count.
         let list = c"system.posix_acl_default";
         let listed = rustix::fs::fgetxattr(root, list, &mut [0_u8; 0][..]).is_ok();
         Ok(Self {
             root,
             privileged: rustix::process::geteuid().is_root(),
-            // What is made in a directory can inherit its group, and in the
-            // ones below, which are given away last, it does as well.
+            // New files may inherit the group of their directory, and so
+            // may those in new directories, whose owner is only set at the
+            // end.
             owner: (status.st_uid, status.st_gid),
             unmasked: if listed { 0 } else { 0o777 & !umask.bits() },
             fill: Some(Fill::start()?),
@@ -83,8 +85,8 @@ impl<'a> Extract<'a> {
     ///
     /// # Errors
     ///
-    /// What the file system says; a hard link to what is not there; links made
-    /// its path that of another entry.
+    /// The file system refuses; the target of a hard link does not exist;
+    /// links make the path that of another entry.
     pub fn entry(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
         let (Some(above), Some(name)) = (entry.path.parent(), entry.path.file_name()) else {
             let attributes = self.attributes(&mut entry, None);
@@ -107,18 +109,18 @@ impl<'a> Extract<'a> {
         Ok(())
     }
 
-    /// Waits until all files have what they are to have. No entry may follow.
+    /// Waits until all files are complete. Call it after the last entry.
     ///
     /// # Errors
     ///
-    /// A file that could not be written. If [`Extract::entry`] failed this may
-    /// be why, and says it better.
+    /// A file could not be written. If [`Extract::entry`] failed, this may
+    /// be the actual cause.
     pub fn settle(&mut self) -> Result<()> {
         self.fill.take().map_or(Ok(()), Fill::finish)
     }
 
-    /// Gives the directories their owners, modes and times, the deepest first. Returns
-    /// the directories that the archive has no entry for.
+    /// Sets owners, modes and times of directories, deepest first. Returns
+    /// the directories without an entry.
     pub fn finish(mut self) -> Result<BTreeSet<PathBuf>> {
         self.settle()?;
         for (path, attributes) in self.directories.iter().rev() {
@@ -130,8 +132,8 @@ impl<'a> Extract<'a> {
         Ok(self.implicit)
     }
 
-    /// Opens the directory that an entry belongs in, inside the root; makes
-    /// it, and those above it, if no entry did.
+    /// Opens the parent of an entry inside the root, and creates missing
+    /// directories.
     fn parent(&mut self, path: &Path) -> Result<Parent> {
         if let Some(last) = self.parent.take()
             && last.path.as_os_str() == path.as_os_str()
@@ -144,7 +146,7 @@ impl<'a> Extract<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let above = self.parent(path.parent().unwrap_or(Path::new("")))?;
                 if let Some(name) = path.file_name() {
-                    // If it is there, it is a link that leads nowhere.
+                    // It exists, so it is a dangling link.
                     rustix::fs::mkdirat(&above.fd, name, Mode::RWXU).context(what)?;
                     let mode = Mode::from_raw_mode(0o755);
                     rustix::fs::chmodat(&above.fd, name, mode, AtFlags::empty()).context(what)?;
@@ -187,7 +189,7 @@ impl<'a> Extract<'a> {
     fn file(&mut self, parent: BorrowedFd<'_>, mut entry: Entry<'_, '_>) -> Result<()> {
         let name = entry.path.file_name().unwrap_or_default();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        // A set-user-ID program is none before it has its owner.
+        // The set-user-ID bit is only set after the owner.
         let first = entry.mode & 0o777;
         let made = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(first));
         let file = new(made)?;
@@ -198,7 +200,7 @@ impl<'a> Extract<'a> {
         }
     }
 
-    /// Takes what an entry is to become, which has this mode by now.
+    /// Returns the metadata of an entry whose mode is this one by now.
     fn attributes(&self, entry: &mut Entry<'_, '_>, mode: Option<u32>) -> Attributes {
         let owner = (entry.uid, entry.gid);
         Attributes {
@@ -209,8 +211,8 @@ impl<'a> Extract<'a> {
         }
     }
 
-    /// Makes another name of a file of this image; a link at its end is linked
-    /// itself, not followed.
+    /// Creates a hard link to a file of this image; if the target is itself
+    /// a link, that is linked, not followed.
     fn link(&self, parent: BorrowedFd<'_>, name: &OsStr, target: &Path) -> Result<()> {
         let missing = || format!("the hard link leads to `{}`", target.display());
         let above = target.parent().unwrap_or(Path::new(""));
@@ -219,14 +221,14 @@ impl<'a> Extract<'a> {
         let file = target.file_name().unwrap_or_default();
         match rustix::fs::linkat(&above, file, parent, name, AtFlags::empty()) {
             Err(Errno::EXIST) => Err(taken()),
-            // link(2): it is a directory.
+            // link(2): the target is a directory.
             Err(Errno::PERM) => Err(Error::invalid(format!("{}, a directory", missing()))),
             linked => linked.context(missing),
         }
     }
 
-    /// Makes a device or a fifo. Devices of an image work nowhere, since its
-    /// tree is only ever mounted `nodev`, so an ordinary user goes without.
+    /// Creates a device or fifo. A tree is only ever mounted `nodev`, so
+    /// ordinary users can do without devices.
     fn node(
         &self,
         parent: BorrowedFd<'_>,
@@ -237,7 +239,7 @@ impl<'a> Extract<'a> {
     ) -> Result<()> {
         let what = || CANNOT_WRITE;
         if (kind, major, minor) == (FileType::CharacterDevice, 0, 0) {
-            // Below an overlay it would hide what other layers have there.
+            // In an overlay, it would hide files of other layers.
             return Err(Error::invalid("it is a whiteout, which images do not have"));
         }
         if !self.privileged && kind != FileType::Fifo {
@@ -247,7 +249,7 @@ impl<'a> Extract<'a> {
         let device = rustix::fs::makedev(major, minor);
         new(rustix::fs::mknodat(parent, name, kind, mode, device))?;
         self.own(parent, name.as_ref(), entry).context(what)?;
-        // Nothing replaced the node since: the tree is ours alone.
+        // The tree is ours alone, so it is still the same node.
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty()).context(what)?;
         set_times(parent, name, entry.mtime).context(what)
     }
@@ -262,8 +264,8 @@ impl<'a> Extract<'a> {
     }
 }
 
-/// Refuses what exists already: the path of no entry stands twice, so links
-/// must have made one of two.
+/// Rejects a path that exists. No path has two entries, so links must have made
+/// it the path of another entry.
 fn new<T>(made: rustix::io::Result<T>) -> Result<T> {
     match made {
         Err(Errno::EXIST) => Err(taken()),

@@ -1,14 +1,14 @@
-//! Fills files that were made, and gives them what they are to become: the
-//! latter on a thread of its own, while the next ones are made.
+//! Writes the contents of new files, and sets their metadata on another thread,
+//! while the next files are created.
 //!
-//! To make a file and to write it is done in one go, while the kernel has all
-//! of it at hand. Setting owner, mode, times and attributes, and closing, needs
-//! nothing but the file, so another core can do it.
+//! A file is created and written at once, while the kernel has it at hand.
+//! Setting owner, mode, times and attributes and closing need only the
+//! descriptor, so another core can do it.
 //!
 //! # Invariants
 //!
-//! 1. Files are known by descriptors of what was made, never by names: in
-//!    whatever order files are filled, each gets what is its own.
+//! 1. Files are identified by the descriptors they were created with, never by
+//!    name, so each gets its own content and metadata, whatever the order.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -25,24 +25,24 @@ use crate::archive::tar_reader::Chunk;
 use crate::archive::walk::Entry;
 use error::{Context as _, Error, Kind, Result};
 
-/// How many files are handed over together: enough that waking the thread
-/// costs little, few enough to stay below every limit of descriptors.
+/// Number of files passed to the thread at once: enough to make waking it
+/// cheap, few enough for any limit on descriptors.
 const FILES: usize = 64;
 
-/// What a file or directory is to become, besides its content.
+/// The metadata of a file or directory.
 pub(crate) struct Attributes {
-    /// User and group, if it is given away.
+    /// User and group, if they are set.
     pub(crate) owner: Option<(u32, u32)>,
-    /// Permission bits, if they are not yet as they must be.
+    /// Permission bits, if they are not right already.
     pub(crate) mode: Option<u32>,
-    /// Last modification, in seconds since 1970 and nanoseconds.
+    /// Modification time, in seconds since 1970 and nanoseconds.
     pub(crate) mtime: (i64, u32),
-    /// Extended attributes, of which those that mean something are set.
+    /// Extended attributes. Only those that are kept are set.
     pub(crate) extended: BTreeMap<OsString, Vec<u8>>,
 }
 
 impl Attributes {
-    /// Sets all of it.
+    /// Sets everything.
     pub(crate) fn set(&self, file: BorrowedFd<'_>) -> Result<()> {
         let what = || CANNOT_WRITE;
         if let Some((uid, gid)) = self.owner {
@@ -60,18 +60,18 @@ impl Attributes {
     }
 }
 
-/// Who fills files, and a thread that finishes them.
+/// Writes files, with a thread that sets their metadata.
 pub(crate) struct Fill {
-    /// What is handed over next.
+    /// The next batch for the thread.
     batch: Vec<Filled>,
     full: SyncSender<Vec<Filled>>,
     thread: JoinHandle<Result<()>>,
 }
 
-/// A file that has its content.
+/// A file with its content written.
 struct Filled {
     file: OwnedFd,
-    /// For messages: its path below `rootfs`.
+    /// Its path below `rootfs`, for messages.
     path: PathBuf,
     attributes: Attributes,
 }
@@ -79,7 +79,7 @@ struct Filled {
 impl Fill {
     /// Starts the thread.
     pub(crate) fn start() -> Result<Self> {
-        // One batch is collected here, one waits, and one is worked on.
+        // One batch is collected, one waits, and one is processed.
         let (full, batches) = sync_channel(1);
         let thread = thread::Builder::new()
             .name("fill".to_owned())
@@ -91,12 +91,12 @@ impl Fill {
         })
     }
 
-    /// Fills a file, and hands it over for what else it is to become.
+    /// Writes a file, and passes it on for its metadata.
     ///
     /// # Errors
     ///
-    /// It cannot be filled. Or one that was handed over could not be finished:
-    /// [`Fill::finish`] says which and why.
+    /// The file cannot be written, or an earlier one could not be finished:
+    /// [`Fill::finish`] returns which and why.
     pub(crate) fn file(
         &mut self,
         file: OwnedFd,
@@ -121,9 +121,9 @@ impl Fill {
     ///
     /// # Errors
     ///
-    /// The first file that could not be finished, and why.
+    /// The first file that could not be finished.
     pub(crate) fn finish(self) -> Result<()> {
-        // If nobody receives it the thread has failed, and says so.
+        // If nobody receives this, the thread has failed and returns the error.
         let _ = self.full.send(self.batch);
         drop(self.full);
         let failed = |_| Error::new(Kind::Failed, "a thread that writes files has failed");
@@ -142,7 +142,7 @@ fn finish(batches: &Receiver<Vec<Filled>>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the content of a file; its holes stay holes.
+/// Writes the content of a file and leaves holes as holes.
 fn write(file: BorrowedFd<'_>, entry: &mut Entry<'_, '_>) -> Result<()> {
     let mut offset = 0_u64;
     let mut hole = false;
@@ -176,9 +176,9 @@ fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<(
     Ok(())
 }
 
-/// Tells whether images have this attribute: those that mean the same inside
-/// and outside a pod. Those of an overlay would make our own mounts show other
-/// files (CVE-2023-0386); labels and signatures are the host's affair.
+/// Tells whether images keep an attribute: only those that mean the same inside
+/// and outside a pod. Overlay attributes would make our mounts show other files
+/// (CVE-2023-0386); labels and signatures are the host's business.
 pub fn is_kept(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name == b"security.capability"
@@ -190,7 +190,8 @@ fn set_attribute(file: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<()>
         return Ok(());
     }
     match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
-        // Not every file system has them, and an ordinary user may not set all.
+        // Not every file system supports them, and ordinary users may not set
+        // all.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
         Err(errno) => Err(errno).context(|| {
             let name = name.to_string_lossy().escape_debug().to_string();
@@ -199,7 +200,7 @@ fn set_attribute(file: BorrowedFd<'_>, name: &OsStr, value: &[u8]) -> Result<()>
     }
 }
 
-/// Returns what sets the time of the last modification alone.
+/// Returns times that set only the modification time.
 pub(crate) fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
     Timestamps {
         last_access: Timespec {
@@ -213,5 +214,5 @@ pub(crate) fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
     }
 }
 
-/// What is said of an entry that the file system refuses.
+/// Makes an error about an entry.
 pub(crate) const CANNOT_WRITE: &str = "cannot write it";

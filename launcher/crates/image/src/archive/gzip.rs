@@ -1,8 +1,8 @@
-//! Reads gzip (RFC 1952): any number of members, one after another, each
-//! checked against its CRC and length.
+//! Reads gzip (RFC 1952): any number of consecutive members, each checked
+//! against its CRC and length.
 //!
-//! What comes after the last member is an error: bytes that nobody hashes and
-//! nobody looks at have no place in an image.
+//! Anything after the last member is an error: bytes that nobody hashes or
+//! checks have no place in an image.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,10 +10,10 @@ use crc32fast::Hasher as Crc;
 
 use crate::archive::inflate::{Corrupt, Inflater};
 
-/// First two bytes of every member.
+/// The first two bytes of every member.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// A reader of what is compressed in `R`.
+/// A reader that decompresses `R`.
 pub(crate) struct Gunzip<R> {
     input: R,
     state: Inflater,
@@ -29,7 +29,7 @@ enum Place {
 }
 
 impl<R: BufRead> Gunzip<R> {
-    /// Starts reading at the first member.
+    /// Makes a reader.
     pub(crate) fn new(input: R) -> Self {
         Self {
             input,
@@ -82,7 +82,7 @@ impl<R: BufRead> Gunzip<R> {
         }
     }
 
-    /// Inflates once; 0 if it gave nothing yet or the member ended.
+    /// Inflates once; 0 if there was no output yet or the member has ended.
     fn body(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = self.input.fill_buf()?;
         let at_end = input.is_empty();
@@ -150,7 +150,7 @@ fn malformed(what: &'static str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// Packs bytes as one member, with a file name in its header.
+    /// Compresses bytes as one member with a file name in its header.
     fn member(content: &[u8]) -> Vec<u8> {
         let mut packed = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255];
         packed.extend_from_slice(b"name\0");

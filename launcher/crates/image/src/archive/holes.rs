@@ -1,8 +1,8 @@
-//! Finds where a file has nothing but zeros, so that an archive need not have
-//! them: a table of logins can be a terabyte long and hold three lines.
+//! Finds long runs of zeros in a file, so that an archive need not store them:
+//! a login database can be a terabyte long and hold three lines.
 //!
-//! Not only holes of the file system count. What is zeros and why differs from
-//! disk to disk; that they are zeros does not, so equal files give equal pieces.
+//! Written zeros count as well as holes in the file system. Which zeros are
+//! holes differs between disks, but equal files must give equal pieces.
 
 use std::fs::File;
 use std::io;
@@ -13,21 +13,21 @@ use rustix::io::Errno;
 /// Most pieces of a sparse file: every other block of a gigabyte.
 pub(crate) const PIECES: usize = 1 << 17;
 
-/// A piece of a file: some bytes that are zeros and not in the tar, and then
-/// some that are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// Bytes of the hole before.
-    pub(crate) hole: u64,
-    /// Bytes of data.
-    pub(crate) data: u64,
-}
-
-/// Zeros count where as many of them begin at a multiple of this.
+/// Only aligned runs of zeros of this size count, in bytes.
 const CLUSTER: usize = 64 << 10;
 
-/// What is shorter is not searched: an archive of it would hardly be smaller.
+/// Shorter files are not searched: their archive would hardly shrink.
 const SHORTEST: u64 = 1 << 20;
+
+/// A piece of a sparse file: zeros that are not in the tar, followed by data
+/// that is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Length of the hole.
+    pub(crate) hole: u64,
+    /// Length of the data after it.
+    pub(crate) data: u64,
+}
 
 /// Returns the pieces of a file of this size.
 pub(crate) fn pieces(file: &File, size: u64) -> io::Result<Vec<Piece>> {
@@ -63,8 +63,8 @@ pub(crate) fn none(size: u64) -> Vec<Piece> {
     vec![all]
 }
 
-/// Adds bytes behind the last piece: zeros to a hole, unless there are as many
-/// pieces as an archive may have.
+/// Appends zeros or data. Zeros become a hole unless there are too many pieces
+/// already.
 fn add(pieces: &mut Vec<Piece>, zeros: bool, count: u64) {
     let full = pieces.len() >= PIECES / 2;
     match pieces.last_mut() {
@@ -77,12 +77,12 @@ fn add(pieces: &mut Vec<Piece>, zeros: bool, count: u64) {
     }
 }
 
-/// Skips what was never written.
+/// Skips a hole of the file system.
 fn next_data(file: &File, at: u64) -> io::Result<u64> {
     match rustix::fs::seek(file, SeekFrom::Data(at)) {
         Ok(data) => Ok(data),
         Err(Errno::NXIO) => Ok(u64::MAX),
-        // Not every file system knows.
+        // Not every file system supports this.
         Err(Errno::INVAL) => Ok(at),
         Err(errno) => Err(errno.into()),
     }

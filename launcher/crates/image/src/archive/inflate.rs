@@ -1,17 +1,17 @@
-//! Inflates (RFC 1951): zlib-rs, or, in builds without the feature `zlib-rs`,
-//! miniz_oxide, which is slower, smaller, and has no unsafe code in it.
+//! Inflates (RFC 1951) with zlib-rs or, without the feature `zlib-rs`, with
+//! miniz_oxide, which is slower and smaller and has no unsafe code.
 
-/// What one step did.
+/// The result of one step.
 pub(crate) struct Step {
-    /// Bytes of the input that are done with.
+    /// Bytes of the input that were consumed.
     pub(crate) consumed: usize,
-    /// Bytes that were put into the output.
+    /// Bytes of output that were written.
     pub(crate) written: usize,
-    /// The stream is over.
+    /// Whether the stream has ended.
     pub(crate) end: bool,
 }
 
-/// The data is no deflate stream.
+/// The data is not a deflate stream.
 pub(crate) struct Corrupt;
 
 #[cfg(feature = "zlib-rs")]
@@ -29,12 +29,12 @@ mod backend {
             Self(Inflate::new(false, WINDOW))
         }
 
-        /// Starts another one.
+        /// Starts a new stream.
         pub(crate) fn reset(&mut self) {
             self.0.reset(false);
         }
 
-        /// Inflates as much as there is input and room for.
+        /// Inflates as far as input and output space allow.
         pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Corrupt> {
             let before = (self.0.total_in(), self.0.total_out());
             let status = self.0.decompress(input, output, InflateFlush::NoFlush);
@@ -47,7 +47,7 @@ mod backend {
         }
     }
 
-    /// Bits of the largest window that a stream can have.
+    /// The largest window size, as a power of two.
     const WINDOW: u8 = 15;
 }
 
@@ -67,12 +67,12 @@ mod backend {
             Self(InflateState::new_boxed(DataFormat::Raw))
         }
 
-        /// Starts another one.
+        /// Starts a new stream.
         pub(crate) fn reset(&mut self) {
             self.0.reset(DataFormat::Raw);
         }
 
-        /// Inflates as much as there is input and room for.
+        /// Inflates as far as input and output space allow.
         pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Corrupt> {
             let result = inflate(&mut self.0, input, output, MZFlush::None);
             match result.status {

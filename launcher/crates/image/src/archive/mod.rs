@@ -1,4 +1,4 @@
-//! Archives: compression, tar, and what is unpacked and packed of them.
+//! Archives: compression and tar, both ways.
 
 pub(crate) mod decompress;
 pub(crate) mod deflate;

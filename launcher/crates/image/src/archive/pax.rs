@@ -1,10 +1,9 @@
-//! Reads PAX extended headers: what a tar says of its next member in place of
-//! the fixed header. Pure.
+//! Reads PAX extended headers, which override the fixed header of the next
+//! member. Pure.
 //!
-//! Readers of tar disagree on headers that are not well formed, and an archive
-//! that means one thing to whoever checked it and another to whoever unpacks
-//! it is an attack (CVE-2025-62518). So here nothing is guessed: a record that
-//! is malformed, empty or there twice is an error.
+//! Tar readers disagree on malformed headers, and an archive that is checked as
+//! one thing and unpacked as another is an attack (CVE-2025-62518). So nothing
+//! is guessed: a malformed, empty or duplicate record is an error.
 //!
 //! Source: POSIX.1-2017, pax, "pax Extended Header"; tar(5) of libarchive for
 //! `SCHILY.xattr.`; the GNU tar manual, "Storing Sparse Files".
@@ -15,29 +14,29 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use error::{Error, Result};
 
-/// What an extended header says; `None` where it says nothing.
+/// The fields of an extended header; `None` where it has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pax {
-    /// The name, of any length.
+    /// The path, of any length.
     pub(crate) path: Option<Vec<u8>>,
-    /// Where a link leads.
+    /// The target of a link.
     pub(crate) link: Option<Vec<u8>>,
-    /// Bytes of content.
+    /// Size of the content in bytes.
     pub(crate) size: Option<u64>,
     /// User.
     pub(crate) uid: Option<u64>,
     /// Group.
     pub(crate) gid: Option<u64>,
-    /// Last modification: seconds since 1970, and nanoseconds.
+    /// Modification time: seconds since 1970, and nanoseconds.
     pub(crate) mtime: Option<(i64, u32)>,
     /// Extended attributes.
     pub(crate) attributes: BTreeMap<OsString, Vec<u8>>,
-    /// The content begins with a map of a sparse file, which has this size.
+    /// The size of a sparse file whose content begins with a map.
     pub(crate) sparse: Option<u64>,
 }
 
 impl Pax {
-    /// Reads the header of one member.
+    /// Parses the header of one member.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let records = records(bytes)?;
         let text = |key: &str| records.get(key.as_bytes()).copied();
@@ -59,8 +58,8 @@ impl Pax {
             Some(None) => Err(malformed(&format!("its `{key}` is no number"))),
             found => Ok(found.flatten()),
         };
-        // The name of a sparse file stands apart, so that who knows nothing of
-        // them does not take the map for content.
+        // The name of a sparse file is separate, so that readers without
+        // support for them do not mistake the map for content.
         let path = match sparse {
             Some(_) => text("GNU.sparse.name").or(text("path")),
             None => text("path"),
@@ -80,8 +79,8 @@ impl Pax {
         })
     }
 
-    /// Reads a header that is meant for all members, of which only remarks are
-    /// taken: other readers apply them, or not, or until the next one.
+    /// Checks a global header. Only comments are accepted: readers disagree
+    /// on whether other fields apply, and for how long.
     pub(crate) fn check_global(bytes: &[u8]) -> Result<()> {
         match records(bytes)?.keys().find(|key| **key != b"comment") {
             None => Ok(()),
@@ -93,8 +92,9 @@ impl Pax {
     }
 }
 
-/// Takes a header apart: `LENGTH KEY=VALUE\n`, where the length is that of the
-/// whole record. A value may hold any bytes.
+/// Splits a header into records `LENGTH KEY=VALUE
+/// `, where the length is that of the whole record. Values may contain any
+/// bytes.
 fn records(mut bytes: &[u8]) -> Result<BTreeMap<&[u8], &[u8]>> {
     let mut records = BTreeMap::new();
     while !bytes.is_empty() {
@@ -124,7 +124,7 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (equals > 0).then(|| (&record[..equals], &record[equals + 1..], rest))
 }
 
-/// Reads decimal digits, and nothing else.
+/// Parses decimal digits only.
 fn number(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text)
@@ -134,7 +134,7 @@ fn number(text: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// Reads seconds with a fraction, which may be before 1970.
+/// Parses seconds with a fraction; negative before 1970.
 fn time(text: &[u8]) -> Option<(i64, u32)> {
     let (negative, text) = match text.strip_prefix(b"-") {
         Some(text) => (true, text),
@@ -144,7 +144,7 @@ fn time(text: &[u8]) -> Option<(i64, u32)> {
     let seconds = i64::try_from(number(parts.next()?)?).ok()?;
     let mut nanoseconds = 0;
     if let Some(fraction) = parts.next() {
-        // What is finer than a nanosecond does not count.
+        // Digits beyond nanoseconds are ignored.
         let fraction = &fraction[..fraction.len().min(9)];
         let zeros = u32::try_from(9 - fraction.len()).ok()?;
         nanoseconds = u32::try_from(number(fraction)? * 10_u64.pow(zeros)).ok()?;

@@ -1,5 +1,6 @@
-//! Reads an archive in one pass: inflated on one core, hashed on another,
-//! while the caller unpacks. Memory is bounded whatever the archive holds.
+//! Reads an archive in one pass: it is decompressed on one core and hashed on
+//! another, while the caller unpacks it. Memory is bounded whatever the archive
+//! contains.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
@@ -12,27 +13,27 @@ use crate::archive::decompress::decompress;
 use crate::digest::{Algorithm, Digest, Hasher};
 use error::{Context as _, Result};
 
-/// Size of a piece that is passed on, in bytes.
+/// Size of the pieces that are passed on, in bytes.
 const PIECE: usize = 128 << 10;
 
-/// How many pieces wait at most: enough to level out files of unlike sizes, and
-/// the moments in which a file system that writes its journal lets nobody else write.
+/// Number of pieces that can wait: enough to even out files of different sizes,
+/// and pauses while a file system writes its journal.
 const WAITING: usize = 16;
 
-/// How many times larger an archive may become than it is, and how much it may
-/// have become before that counts. Programs and libraries become ten times
-/// larger at most, zeros a thousand times.
+/// How many times larger than its compressed form an archive may be, and the
+/// size from which this applies. Programs and libraries grow at most tenfold,
+/// zeros a thousandfold.
 const RATIO: u64 = 500;
 const FREE: u64 = 256 << 20;
 
 type Piece = io::Result<Arc<Vec<u8>>>;
 
-/// Reads `input` to its end through `read`, and returns what that returns
-/// together with the digest of every byte of the tar.
+/// Reads the whole `input` through `read`. Returns its result and the
+/// digest of the whole tar.
 ///
 /// # Errors
 ///
-/// What `read` says; what is wrong with the compression.
+/// `read` fails, or the compressed data is not valid.
 pub fn through<T>(
     input: impl Read + Send + 'static,
     algorithm: Algorithm,
@@ -55,7 +56,7 @@ pub fn through<T>(
         taken: 0,
     };
     let result = read(&mut reader);
-    // If `read` gave up, this ends the other two.
+    // If `read` stopped early, this ends the other two threads.
     drop(reader);
     let joined = (inflating.join(), hashing.join());
     let value = result?;
@@ -115,8 +116,8 @@ fn inflate(
     }
 }
 
-/// Takes the oldest piece, if both that it was passed to are done with it, or
-/// makes a new one. Memory that was just used is still in the cache.
+/// Reuses the oldest piece if both receivers have finished with it, or makes a
+/// new one. Recently used memory is still in the cache.
 fn unused(pieces: &mut VecDeque<Arc<Vec<u8>>>) -> Arc<Vec<u8>> {
     let oldest = pieces.front_mut().and_then(Arc::get_mut);
     match oldest.map(|buffer| buffer.resize(PIECE, 0)) {
@@ -165,7 +166,7 @@ fn hash(mut hasher: Hasher, pieces: &Receiver<Arc<Vec<u8>>>) -> Digest {
     hasher.finish()
 }
 
-/// The pieces as one stream.
+/// Reads the pieces as one stream.
 struct Pieces {
     pieces: Receiver<Piece>,
     current: Arc<Vec<u8>>,
@@ -175,7 +176,7 @@ struct Pieces {
 impl BufRead for Pieces {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.taken == self.current.len() {
-            // At the end it stays empty.
+            // At the end, it stays empty.
             self.current = match self.pieces.recv() {
                 Ok(piece) => piece?,
                 Err(_) => Arc::default(),

@@ -1,10 +1,10 @@
 //! Writes the headers of a tar, as [`crate::archive::tar_reader`] and [`crate::archive::pax`] read
 //! them. Pure.
 //!
-//! What the fixed header has room for stands there, everything else in an
-//! extended header before it: long paths, large numbers, fractions of seconds,
-//! extended attributes. A long name that is no text is said as GNU tar does,
-//! which every reader takes for bytes.
+//! Fields that fit are in the fixed header; everything else is in an extended
+//! header before it: long paths, large numbers, fractions of seconds, extended
+//! attributes. Long names that are not UTF-8 are written as GNU tar does, which
+//! every reader takes as bytes.
 //!
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended
 //! Header"; tar(5) of libarchive for `SCHILY.xattr.`; the GNU tar manual,
@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::archive::tar_reader::BLOCK;
 use crate::archive::walk::EntryKind;
 
-/// What an entry is called and like, besides its kind.
+/// The path and metadata of an entry, without its type.
 pub struct Attributes {
     /// User.
     pub uid: u32,
@@ -25,31 +25,31 @@ pub struct Attributes {
     pub gid: u32,
     /// Permission bits.
     pub mode: u32,
-    /// Last modification, in seconds since 1970 and nanoseconds.
+    /// Modification time, in seconds since 1970 and nanoseconds.
     pub mtime: (i64, u32),
     /// Extended attributes.
     pub extended: BTreeMap<OsString, Vec<u8>>,
 }
 
-/// How much content follows a header.
+/// The size of an entry's content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Bytes that the tar has.
+    /// Size in the tar, in bytes.
     pub(crate) stored: u64,
-    /// Bytes of the file, if the content begins with a map of its holes.
+    /// Size of the file, if the content begins with a map of its holes.
     pub(crate) sparse: Option<u64>,
 }
 
-/// The directory under which all hard links of an archive lead.
+/// The directory that all hard links of an archive point into.
 pub(crate) const ROOTFS: &[u8] = b"rootfs";
 
-/// Names of what says something of the next member. Who does not know what
-/// that is finds files of these names.
+/// Names of extended headers. Readers that do not support these unpack them as
+/// files of these names.
 const EXTENDED: &[u8] = b"././@PaxHeader";
 const LONG: &[u8] = b"././@LongLink";
 
-/// Returns what stands before the content of an entry: its header, and an
-/// extended one before that if it needs one.
+/// Returns the headers of an entry: an extended one if needed, and the fixed
+/// one.
 pub(crate) fn headers(
     path: &[u8],
     kind: &EntryKind,
@@ -59,7 +59,8 @@ pub(crate) fn headers(
     let mut records = Records::default();
     let mut header = Header::new(kind);
     match extent.sparse {
-        // Who knows no sparse files takes the map for content, under another name.
+        // Readers without support for sparse files take the map for content, so
+        // the file gets another name.
         Some(size) => {
             records.add("GNU.sparse.major", b"1");
             records.add("GNU.sparse.minor", b"0");
@@ -96,13 +97,13 @@ pub(crate) fn headers(
     [records.members(), header.finish()].concat()
 }
 
-/// Returns how many zeros follow so many bytes.
+/// Returns the number of zeros that pad this many bytes to a block.
 pub(crate) fn padding(size: u64) -> usize {
     let left = size.next_multiple_of(BLOCK as u64) - size;
     usize::try_from(left).unwrap_or(0)
 }
 
-/// A fixed header in the making.
+/// A fixed header that is being built.
 struct Header([u8; BLOCK]);
 
 impl Header {
@@ -131,8 +132,9 @@ impl Header {
         field[..length].copy_from_slice(&text[..length]);
     }
 
-    /// Writes a name here, its beginning at least, and all of it elsewhere if
-    /// it does not fit: by this key, or as a member of this kind.
+    /// Writes a name. If it does not fit, only its start is written here,
+    /// and all of it in an extended record with this key or a member of
+    /// this type.
     fn name(
         &mut self,
         place: std::ops::Range<usize>,
@@ -146,14 +148,14 @@ impl Header {
         self.text(place, name);
     }
 
-    /// Writes a number with leading zeros and a NUL byte behind it.
+    /// Writes an octal number with leading zeros and a final NUL.
     fn octal(&mut self, place: std::ops::Range<usize>, number: u64) {
         let digits = place.len() - 1;
         self.text(place, format!("{number:0digits$o}").as_bytes());
     }
 
-    /// Writes a number here, or elsewhere if it does not fit: then here stands
-    /// the largest one that does.
+    /// Writes a number. If it does not fit, the largest possible is written
+    /// here, and the number in an extended record.
     fn number(
         &mut self,
         place: std::ops::Range<usize>,
@@ -168,7 +170,8 @@ impl Header {
         self.octal(place, number.min(most));
     }
 
-    /// Writes a time here, and all of it elsewhere if it does not fit.
+    /// Writes a time. If it does not fit, all of it is in an extended
+    /// record.
     fn time(&mut self, (seconds, nanoseconds): (i64, u32), records: &mut Records) {
         const MOST: u64 = 0o777_7777_7777;
         let whole = u64::try_from(seconds).unwrap_or(0).min(MOST);
@@ -178,7 +181,7 @@ impl Header {
         self.octal(136..148, whole);
     }
 
-    /// Adds the checksum: that of the header with blanks in place of it.
+    /// Adds the checksum, for which its own field counts as blanks.
     fn finish(mut self) -> Vec<u8> {
         self.text(148..156, b"        ");
         let sum: u64 = self.0.iter().map(|&byte| u64::from(byte)).sum();
@@ -187,7 +190,7 @@ impl Header {
     }
 }
 
-/// Writes seconds since 1970, which may be before that.
+/// Formats seconds since 1970, which may be negative.
 fn decimal(seconds: i64, nanoseconds: u32) -> String {
     let (sign, whole, fraction) = match (seconds < 0, nanoseconds) {
         (false, fraction) => ("", seconds.unsigned_abs(), fraction),
@@ -200,18 +203,18 @@ fn decimal(seconds: i64, nanoseconds: u32) -> String {
     }
 }
 
-/// What does not fit into a header, and stands before it.
+/// What does not fit into the fixed header and comes before it.
 #[derive(Default)]
 struct Records {
-    /// Names that are no text, each as a member of its own.
+    /// Names that are not UTF-8, each as a member.
     names: Vec<u8>,
     /// Records of an extended header.
     text: Vec<u8>,
 }
 
 impl Records {
-    /// Adds a long name. In an extended header it would have to be UTF-8:
-    /// readers refuse or warn where it is not, each another way to mark it.
+    /// Adds a long name. Extended headers require UTF-8; readers reject or
+    /// warn about anything else, each in its own way.
     fn add_name(&mut self, key: &str, kind: u8, name: &[u8]) {
         match std::str::from_utf8(name) {
             Ok(_) => self.add(key, name),
@@ -226,7 +229,8 @@ impl Records {
         self.add_bytes(key.as_bytes(), value);
     }
 
-    /// Adds `LENGTH KEY=VALUE\n`, where the length is that of the whole record.
+    /// Adds `LENGTH KEY=VALUE
+    /// `, where the length is that of the whole record.
     fn add_bytes(&mut self, key: &[u8], value: &[u8]) {
         let rest = key.len() + value.len() + " =\n".len();
         let mut length = rest;
@@ -240,7 +244,7 @@ impl Records {
         self.text.push(b'\n');
     }
 
-    /// Returns the members that say all this; none if there is nothing to say.
+    /// Returns the members with all this; empty if there is nothing to add.
     fn members(self) -> Vec<u8> {
         let mut members = self.names;
         if !self.text.is_empty() {
@@ -250,7 +254,7 @@ impl Records {
     }
 }
 
-/// Returns a member that says something of the next one.
+/// Returns a member that describes the next one.
 fn before(kind: u8, name: &[u8], content: &[u8]) -> Vec<u8> {
     let size = content.len() as u64;
     let mut header = Header::of(kind);

@@ -1,10 +1,10 @@
-//! Reads the members of a tar, one after another: headers, extended headers,
-//! and contents with their holes.
+//! Reads the members of a tar archive in order: headers, extended headers, and
+//! contents with holes.
 //!
-//! The only file that knows the tar crate, of which it uses the layout of
-//! headers. The stream is walked here, because what an archive is has to be
-//! decided strictly: of what tar readers disagree on nothing is guessed, it is
-//! an error. Contents are given out as they lie in the input's buffer.
+//! The only file that knows the tar crate, of which only the header layout is
+//! used. The stream itself is read here, because it must be read strictly:
+//! where tar readers disagree, nothing is guessed, and the archive is rejected.
+//! Contents are borrowed from the input's buffer.
 //!
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format"; the GNU tar manual,
 //! "Basic Tar Format".
@@ -20,20 +20,20 @@ use crate::archive::pax::Pax;
 use crate::archive::tar_split::Recorder;
 use error::{Error, Kind, Result};
 
-/// Bytes that everything in a tar is a multiple of.
+/// The block size of a tar.
 pub(crate) const BLOCK: usize = 512;
 
-/// Most bytes of an extended header: room for some attributes of 64 KiB, the
-/// longest that Linux has.
+/// Largest extended header, in bytes: room for several attributes of 64 KiB,
+/// the maximum on Linux.
 pub(crate) const EXTENDED: u64 = 1 << 20;
 
-/// What a tar says of a member.
+/// A member of a tar, as described by its headers.
 pub(crate) struct Member {
-    /// Its path, uninterpreted.
+    /// Its path, unchecked.
     pub(crate) name: Vec<u8>,
-    /// What it is.
+    /// Its type.
     pub(crate) kind: MemberKind,
-    /// Where it leads, if it is a link.
+    /// The target of a link.
     pub(crate) link: Vec<u8>,
     /// Major and minor number of a device.
     pub(crate) device: (i64, i64),
@@ -41,17 +41,17 @@ pub(crate) struct Member {
     pub(crate) uid: i64,
     /// Group.
     pub(crate) gid: i64,
-    /// Permission bits, and in old archives the kind.
+    /// Permission bits, and the type in old archives.
     pub(crate) mode: i64,
-    /// Bytes of content, holes included.
+    /// Size in bytes, including holes.
     pub(crate) size: u64,
-    /// What else an extended header said.
+    /// Other fields of an extended header.
     pub(crate) pax: Pax,
-    /// Last modification, in seconds since 1970 and nanoseconds.
+    /// Modification time, in seconds since 1970 and nanoseconds.
     pub(crate) mtime: (i64, u32),
 }
 
-/// What a member is.
+/// The type of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemberKind {
     File,
@@ -67,27 +67,28 @@ pub(crate) enum MemberKind {
 pub(crate) struct Members<'a> {
     input: &'a mut dyn BufRead,
     recorder: Option<&'a Recorder>,
-    /// The content of this member that was not read yet.
+    /// The rest of this member's content.
     pieces: VecDeque<Piece>,
-    /// Zeros behind the content.
+    /// The padding after the content, in bytes.
     padding: u64,
-    /// Bytes of the input's buffer that were given out and are to be consumed.
+    /// Bytes of the input's buffer that were lent out and must still be
+    /// consumed.
     given: usize,
-    /// The content need not be recorded: it is in a file.
+    /// Whether the content is in a file and need not be recorded.
     kept: bool,
 }
 
-/// Part of a content.
+/// A part of a member's content.
 pub enum Chunk<'a> {
-    /// Bytes of it.
+    /// Data.
     Bytes(&'a [u8]),
-    /// So many zeros, which the tar does not have.
+    /// This many zeros, which are not in the tar.
     Hole(u64),
 }
 
 impl<'a> Members<'a> {
-    /// Starts before the first member. What is read is recorded, except the
-    /// contents that are kept elsewhere.
+    /// Starts before the first member. Everything that is read is recorded,
+    /// except contents that are kept in files.
     pub(crate) fn new(input: &'a mut dyn BufRead, recorder: Option<&'a Recorder>) -> Self {
         Self {
             input,
@@ -99,8 +100,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Returns the next member, or `None` behind the last one, when all of the
-    /// input was read.
+    /// Returns the next member; `None` after the last, when the whole input
+    /// was read.
     pub(crate) fn next(&mut self) -> Result<Option<Member>> {
         let (mut name, mut link, mut pax) = (None, None, None);
         loop {
@@ -142,8 +143,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Says that the content of this member, of which nothing was read, is
-    /// kept in the file of this path, so that only its place is recorded.
+    /// Records only the place of this member's content, because it is kept
+    /// in the file at `path`. Call it before reading the content.
     pub(crate) fn keep(&mut self, path: &Path) {
         if let Some(recorder) = self.recorder {
             recorder.content(path, self.pieces.make_contiguous());
@@ -151,7 +152,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Returns the next part of the content, or `None` at its end.
+    /// Returns the next part of the content; `None` at its end.
     pub(crate) fn content(&mut self) -> io::Result<Option<Chunk<'_>>> {
         self.input.consume(std::mem::take(&mut self.given));
         while let Some(piece) = self.pieces.front_mut() {
@@ -177,7 +178,7 @@ impl<'a> Members<'a> {
         Ok(None)
     }
 
-    /// Reads what is left of the content, which is not more than `limit` bytes.
+    /// Reads the rest of the content, at most `limit` bytes.
     pub(crate) fn whole_content(&mut self, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         while let Some(chunk) = self.content()? {
@@ -192,7 +193,7 @@ impl<'a> Members<'a> {
         Ok(content)
     }
 
-    /// Reads what is left of the last member.
+    /// Skips the rest of the last member.
     fn finish_member(&mut self) -> io::Result<()> {
         while self.content()?.is_some() {}
         self.kept = false;
@@ -220,7 +221,7 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Reads a header; behind the last one, all that is left.
+    /// Reads a header; after the last one, reads to the end.
     fn header(&mut self) -> Result<Option<Header>> {
         let mut header = Header::new_old();
         self.block(header.as_mut_bytes())?;
@@ -228,7 +229,7 @@ impl<'a> Members<'a> {
         if bytes.iter().all(|&byte| byte == 0) {
             return self.end().map(|()| None);
         }
-        // The checksum is that of the header with blanks in place of it.
+        // The checksum field itself counts as blanks.
         let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
         let sum = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
         if number(&bytes[148..156])? != i64::from(sum) {
@@ -237,8 +238,8 @@ impl<'a> Members<'a> {
         Ok(Some(header))
     }
 
-    /// Reads to the end. A tar ends with two blocks of zeros, and nothing else
-    /// may follow: bytes that nobody looks at have no place in an image.
+    /// Reads to the end. A tar ends with two blocks of zeros, and nothing
+    /// may follow: bytes that nobody checks have no place in an image.
     fn end(&mut self) -> Result<()> {
         let mut zeros = BLOCK;
         loop {
@@ -290,7 +291,7 @@ impl<'a> Members<'a> {
         link: Vec<u8>,
         pax: Pax,
     ) -> Result<Member> {
-        // What is no multiple of a block beside this could not be computed.
+        // The code below relies on all other pieces being multiples of a block.
         const MOST: u64 = u64::MAX >> 1;
         let stored = pax.size.map_or_else(|| size(header), Ok)?;
         let kind = kind(header, &name)?;
@@ -338,8 +339,8 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// Reads the map of a sparse file that is in headers, and returns the size
-    /// of the file.
+    /// Reads the map of a sparse file from its headers, and returns the
+    /// size of the file.
     fn old_sparse(&mut self, header: &Header, stored: u64) -> Result<u64> {
         let gnu = header
             .as_gnu()
@@ -347,7 +348,7 @@ impl<'a> Members<'a> {
         let size = unsigned(&gnu.realsize)?;
         let mut map = Vec::new();
         let add = |map: &mut Vec<(u64, u64)>, sparse: &tar::GnuSparseHeader| {
-            // What is not used is NUL bytes.
+            // Unused entries are NUL bytes.
             if sparse.offset[0] != 0 {
                 map.push((unsigned(&sparse.offset)?, unsigned(&sparse.numbytes)?));
             }
@@ -372,8 +373,8 @@ impl<'a> Members<'a> {
         Ok(size)
     }
 
-    /// Reads the map of a sparse file that stands before its content: decimal
-    /// numbers, each on a line, and zeros up to the end of a block.
+    /// Reads the map of a sparse file from the start of its content:
+    /// decimal numbers, one on each line, padded with zeros to a block.
     fn new_sparse(&mut self, stored: u64, size: u64) -> Result<()> {
         let mut text = Vec::new();
         let mut numbers = Vec::new();
@@ -414,14 +415,14 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Makes pieces of a map of offsets and lengths. Whatever it says has to agree
-/// with the sizes of what the tar has and of the file.
+/// Makes pieces from a map of offsets and lengths, which must match the size of
+/// the file and of the data in the tar.
 fn pieces(map: &[(u64, u64)], stored: u64, size: u64) -> Result<VecDeque<Piece>> {
     let broken = || malformed("the map of a sparse file is broken");
     let mut pieces = VecDeque::new();
     let (mut offset, mut data) = (0_u64, 0_u64);
     for &(start, length) in map {
-        // Every piece starts with a block: only the last one may be uneven.
+        // Every piece starts at a block: only the last one may be uneven.
         let even = data.is_multiple_of(BLOCK as u64) || length == 0;
         let hole = start.checked_sub(offset).filter(|_| even);
         pieces.push_back(Piece {
@@ -441,7 +442,8 @@ fn pieces(map: &[(u64, u64)], stored: u64, size: u64) -> Result<VecDeque<Piece>>
 
 fn kind(header: &Header, name: &[u8]) -> Result<MemberKind> {
     Ok(match header.entry_type() {
-        // The first tar formats mark a directory by the end of its name only.
+        // The oldest tar formats mark directories only by the end of their
+        // name.
         EntryType::Regular if name.ends_with(b"/") => MemberKind::Directory,
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => MemberKind::File,
         EntryType::Directory => MemberKind::Directory,
@@ -473,7 +475,8 @@ fn size(header: &Header) -> Result<u64> {
     unsigned(&header.as_old().size)
 }
 
-/// Takes what one of three places says; two of them exclude each other.
+/// Returns the value that one of three places has; two of them exclude each
+/// other.
 fn either(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, header: &[u8]) -> Result<Vec<u8>> {
     match (gnu, pax) {
         (Some(_), Some(_)) => Err(malformed("a long name is said in two ways")),
@@ -497,7 +500,7 @@ fn unsigned(field: &[u8]) -> Result<u64> {
     u64::try_from(number(field)?).map_err(|_| malformed("a number is negative"))
 }
 
-/// Reads a number: octal digits, or, if the highest bit is set, two's
+/// Reads a number: octal digits or, if the highest bit is set, two's
 /// complement. An empty field is zero.
 fn number(field: &[u8]) -> Result<i64> {
     let broken = || malformed("a number in a header is broken");
@@ -521,7 +524,7 @@ fn at_most(length: usize, limit: u64) -> usize {
     usize::try_from(limit).map_or(length, |limit| length.min(limit))
 }
 
-/// Says what is wrong with the stream: its data, or the reading of it.
+/// Describes an error of the stream: bad data, or a failure to read it.
 pub(crate) fn unreadable(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::InvalidData => Error::invalid(error.to_string()),

@@ -1,9 +1,9 @@
-//! An archive without the contents of its files: together with the unpacked
-//! tree it gives the archive back, byte for byte.
+//! An archive without the contents of its files (a "frame"). Together with the
+//! unpacked tree, it gives back the archive, byte for byte.
 //!
-//! An image ID is a hash of all bytes of a tar, so an image can only be
-//! exported, or verified later, if every header and every byte of padding is
-//! kept. Of a tar of 140 MB these are 6 MB, nearly all zeros, 200 KB compressed.
+//! An image ID is a hash of the whole tar, so exporting or verifying an image
+//! needs every header and every byte of padding. For a tar of 140 MB, these are
+//! 6 MB, nearly all zeros, or 200 KB compressed.
 //!
 //! ```text
 //! frame  = gzip of { record }
@@ -31,34 +31,34 @@ use crate::archive::gzip::Gunzip;
 use crate::archive::holes::Piece;
 use sys::root_fd;
 
-/// Where a frame is recorded while its archive is read.
+/// Records a frame while its archive is read.
 pub struct Recorder(RefCell<Recording>);
 
 struct Recording {
-    /// The records so far.
+    /// The compressed records.
     packed: Gzip<File>,
     /// Why the frame could not be written.
     failure: Option<io::Error>,
-    /// Records that are not packed yet: packing many at a time is faster.
+    /// Records to compress: many at a time are faster.
     records: Vec<u8>,
     /// Bytes of the tar since the last record.
     bytes: Vec<u8>,
-    /// Zeros behind them.
+    /// Zeros after them.
     zeros: u64,
 }
 
-/// Most bytes that wait to become a record, and of records that wait to be packed.
+/// Largest size of a record and of the records to compress, in bytes.
 const RECORD: usize = 64 << 10;
 
-/// Zeros are counted in runs of so many: most of a tar's headers and padding
-/// are zeros, and what is only counted need not be copied and packed.
+/// Zeros are counted in runs of this length. Most of a tar's headers and
+/// padding are zeros, which then need not be copied and compressed.
 const RUN: usize = 32;
 
-/// Most zeros of a record: a damaged frame shall not give zeros for ever.
+/// Most zeros in a record, so that a damaged frame cannot give zeros forever.
 const ZEROS: u64 = 1 << 20;
 
 impl Recorder {
-    /// Begins a frame in this file.
+    /// Starts a frame in this file.
     pub(crate) fn new(out: File) -> io::Result<Self> {
         Ok(Self(RefCell::new(Recording {
             packed: Gzip::new(out)?,
@@ -69,8 +69,8 @@ impl Recorder {
         })))
     }
 
-    /// The next bytes of the tar are the content of this file: these pieces,
-    /// without their holes.
+    /// Records that the next bytes of the tar are the content of this file:
+    /// its pieces without their holes.
     pub(crate) fn content(&self, path: &Path, pieces: &[Piece]) {
         let mut recording = self.0.borrow_mut();
         recording.flush();
@@ -97,7 +97,7 @@ impl Recorder {
         record.extend_from_slice(path);
     }
 
-    /// These bytes of the tar were read, and are no content of a file.
+    /// Records bytes of the tar that are not in a file.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         let mut recording = self.0.borrow_mut();
         let runs = bytes.rchunks(RUN);
@@ -112,11 +112,11 @@ impl Recorder {
         recording.zeros += zeros.len() as u64;
     }
 
-    /// Writes what is left of the frame.
+    /// Writes the rest of the frame.
     ///
     /// # Errors
     ///
-    /// What kept any of it from being written.
+    /// Any part of the frame could not be written.
     pub(crate) fn finish(self) -> io::Result<()> {
         let mut recording = self.0.into_inner();
         recording.flush();
@@ -129,7 +129,7 @@ impl Recorder {
 }
 
 impl Recording {
-    /// Makes records of the bytes and zeros that were read.
+    /// Makes records of the bytes and zeros so far.
     fn flush(&mut self) {
         if !self.bytes.is_empty() {
             self.records.push(b'b');
@@ -155,11 +155,11 @@ impl Recording {
     }
 }
 
-/// Writes the archive that a frame and a tree came from.
+/// Writes the archive from its frame and tree.
 ///
 /// # Errors
 ///
-/// The frame is damaged, or a file of the tree has not the size that it had.
+/// The frame is damaged, or a file of the tree has changed in size.
 pub(crate) fn restore(frame: &[u8], rootfs: BorrowedFd<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut frame = BufReader::new(Gunzip::new(frame));
     let mut kind = [0];
@@ -176,7 +176,7 @@ pub(crate) fn restore(frame: &[u8], rootfs: BorrowedFd<'_>, out: &mut dyn Write)
     Ok(())
 }
 
-/// Writes the content of the file that a record is about.
+/// Writes the content of the file that a record names.
 fn content(
     size: u64,
     sparse: bool,
@@ -239,10 +239,10 @@ fn file(
     Ok(())
 }
 
-/// Goes on to this offset of a file; tells whether there are only zeros before it.
+/// Skips to an offset of a file; tells whether there are only zeros before it.
 fn skip_zeros(mut file: &File, end: u64) -> io::Result<bool> {
     let start = file.stream_position()?;
-    // What was not written is not read, either.
+    // Holes need not be read.
     let data = match rustix::fs::seek(file, SeekFrom::Data(start)) {
         Ok(data) => data.min(end),
         Err(Errno::NXIO) => end,
@@ -315,7 +315,7 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    /// Makes a file, and what reads all of it.
+    /// Creates a file and reads it back.
     fn frame() -> (File, impl FnOnce() -> Vec<u8>) {
         let flags = rustix::fs::MemfdFlags::CLOEXEC;
         let file = File::from(rustix::fs::memfd_create("frame", flags).unwrap());

@@ -1,5 +1,5 @@
-//! Sends what is unpacked to the disk while more is unpacked, so that little
-//! is left to wait for at the end.
+//! Starts writing unpacked files to the disk while others are still being
+//! unpacked, so that there is little left to wait for at the end.
 
 use std::io::{self, BufRead, Read};
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use error::{Context as _, Result};
 
-/// How much is written before it is sent on, in bytes.
+/// How much is written between two syncs, in bytes.
 const ENOUGH: usize = 32 << 20;
 
 /// A thread that syncs a file system now and then.
@@ -24,7 +24,8 @@ impl Flush {
         let (request, requests) = sync_channel(1);
         let sync = move || {
             for () in requests {
-                // The kernel tells of each failure only once: see syncfs(2).
+                // The kernel reports each failure only once: see
+                // syncfs(2).
                 rustix::fs::syncfs(&fd)?;
             }
             Ok(())
@@ -37,28 +38,28 @@ impl Flush {
         })
     }
 
-    /// Passes an archive on, and sends on what is made of it.
+    /// Wraps an archive's reader, which triggers the syncs.
     pub(crate) fn pace<'a>(&'a mut self, input: &'a mut dyn BufRead) -> Paced<'a> {
         Paced { flush: self, input }
     }
 
-    /// Notes that so much was read, and so will have been written.
+    /// Counts bytes that were read and so will have been written.
     fn note(&mut self, bytes: usize) {
         self.written += bytes;
         if self.written > ENOUGH {
             self.written = 0;
-            // If one waits already, that is enough.
+            // One waiting request is enough.
             let _ = self.request.try_send(());
         }
     }
 
-    /// Waits until all that was written is on the disk.
+    /// Waits until everything is on the disk.
     ///
     /// # Errors
     ///
-    /// Something could not be written, now or before.
+    /// Something could not be written, now or earlier.
     pub(crate) fn finish(self) -> io::Result<()> {
-        // If nobody receives it the thread has failed, and says so.
+        // If nobody receives this, the thread has failed and returns the error.
         let _ = self.request.send(());
         drop(self.request);
         match self.thread.join() {
@@ -68,7 +69,7 @@ impl Flush {
     }
 }
 
-/// An archive, the reading of which sets the pace.
+/// A reader of an archive that triggers syncs.
 pub(crate) struct Paced<'a> {
     flush: &'a mut Flush,
     input: &'a mut dyn BufRead,

@@ -1,4 +1,4 @@
-//! Who we are to which host, from files that the operator wrote.
+//! Credentials for servers, from files that the operator has written.
 //!
 //! Each file `*.json` in a directory `auth.d` is one object:
 //!
@@ -12,17 +12,17 @@
 //! ```
 //!
 //! or has `"type": "oauth"` and `"credentials": { "token": "..." }`. A domain
-//! is one host, not those below it; without a port it means 443 and 80. Files
-//! written for rkt (`"rktKind": "auth", "rktVersion": "v1"`) are the same but
-//! for that line, and are read where rkt had them, too. Of two directories the
-//! later in [`directories`] wins, domain by domain; within one, a domain may
-//! stand once.
+//! is a single host without its subdomains; without a port, it stands for ports
+//! 443 and 80. Files written for rkt (`"rktKind": "auth", "rktVersion": "v1"`)
+//! differ only in that line, and are also read from rkt's directory. Later
+//! [`directories`] override earlier ones, domain by domain; within a directory,
+//! a domain may occur only once.
 //!
 //! # Invariants
 //!
-//! 1. A file that everybody may read is refused, not used.
-//! 2. No message and no `Debug` shows a password or token; so messages about
-//!    these files show nothing of their text but names of fields and domains.
+//! 1. A file that everybody can read is rejected.
+//! 2. No message and no `Debug` output shows a password or token, so messages
+//!    about these files show only names of fields and domains.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,23 +31,26 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use appc::json::{self, Value};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 
-/// Most bytes of one file.
+/// Largest file, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// What to send to which host.
+/// The header field to send to each host.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials(BTreeMap<String, Header>);
 
-/// A field of a request that says who we are.
+/// A header field with credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The field's name.
+    /// Its name.
     pub name: &'static str,
-    /// The secret.
+    /// Its value, which is secret.
     pub value: String,
 }
 
@@ -58,7 +61,7 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Returns where credentials are looked for; the later wins.
+/// Returns the directories with credentials; later ones override earlier ones.
 pub fn directories() -> Vec<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(std::env::var_os(name)?);
@@ -74,11 +77,12 @@ pub fn directories() -> Vec<PathBuf> {
 }
 
 impl Credentials {
-    /// Reads all files in these directories; those that do not exist have none.
+    /// Reads all files in these directories. Missing directories are
+    /// skipped.
     ///
     /// # Errors
     ///
-    /// A file is not what it should be, or everybody may read it.
+    /// A file is not valid, or everybody can read it.
     pub(crate) fn load(directories: &[PathBuf]) -> Result<Self> {
         let mut all = BTreeMap::new();
         for directory in directories {
@@ -87,7 +91,7 @@ impl Credentials {
         Ok(Self(all))
     }
 
-    /// Returns what to send to a host.
+    /// Returns the field to send to a host.
     pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<Header> {
         let host = host.to_ascii_lowercase();
         let exact = self.0.get(&format!("{host}:{port}"));
@@ -116,7 +120,7 @@ fn layer(directory: &Path) -> Result<BTreeMap<String, Header>> {
             files.push(path);
         }
     }
-    // The order in which the directory has them is nobody's decision.
+    // The order within a directory is arbitrary.
     files.sort();
     for path in files {
         let what = || format!("cannot use credentials in `{}`", path.display());
@@ -133,7 +137,8 @@ fn layer(directory: &Path) -> Result<BTreeMap<String, Header>> {
     Ok(found)
 }
 
-/// What an ordinary user may not read is root's own; what is not there is not.
+/// Ordinary users skip files they cannot read, which are root's; missing files
+/// are skipped, too.
 fn passed_over(error: &std::io::Error) -> bool {
     match error.kind() {
         std::io::ErrorKind::NotFound => true,
@@ -142,7 +147,7 @@ fn passed_over(error: &std::io::Error) -> bool {
     }
 }
 
-/// Reads a file that only those read whom it concerns.
+/// Reads a file that others cannot read.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let what = || "it cannot be read";
     let file = match File::open(path) {
@@ -167,10 +172,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-/// Reads one file: domains, and what to send there.
+/// Parses a file: domains, and the field to send to them.
 fn parse(text: &[u8]) -> Result<Vec<(String, Header)>> {
     let Ok(document) = json::parse(text) else {
-        // What the parser says has a line of the file in it.
+        // The parser's message would contain a line of the file.
         return Err(Error::invalid("it is not JSON"));
     };
     if document.get("rktKind").is_some() {
@@ -254,7 +259,7 @@ fn text<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
     }
 }
 
-/// Reads a secret, which must not end the line of the request that it stands in.
+/// Reads a secret, which must not contain line breaks.
 fn secret<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
     let what = |why: &str| Error::invalid(format!("field `credentials.{name}` {why}"));
     match object.get(name) {
@@ -267,22 +272,9 @@ fn secret<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
     }
 }
 
-/// RFC 4648, section 4.
+/// Encodes a user and password (RFC 4648, section 4).
 pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| group.get(at).copied().map_or(0, u32::from);
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (place, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS.get((bits >> shift & 63) as usize);
-            text.push(match digit {
-                Some(&digit) if place <= group.len() => char::from(digit),
-                _ => '=',
-            });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What files of credentials may say, and who gets which.
+//! The contents of credential files, and which host gets what.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,7 +7,7 @@ use super::*;
 const BASIC: &str = r#"{"rktKind": "auth", "rktVersion": "v1", "domains": ["Example.com", "example.com:8443"],
     "type": "basic", "credentials": {"user": "me", "password": "geheim"}}"#;
 
-/// A directory that goes when it is dropped.
+/// A directory that is removed when it is dropped.
 struct Directory(PathBuf);
 
 impl Drop for Directory {
@@ -22,7 +22,7 @@ impl Directory {
     }
 }
 
-/// Makes a directory with files of these names, modes and texts.
+/// Creates a directory with files of these names, modes and contents.
 fn directory(name: &str, files: &[(&str, u32, &str)]) -> Directory {
     let path = std::env::temp_dir().join(format!("auth-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);

@@ -1,11 +1,11 @@
-//! Where the image of a name may be: simple discovery, then meta discovery.
+//! Discovers where an image may be: simple discovery, then meta discovery.
 //!
 //! Source: the App Container specification, "App Container Image Discovery".
-//! Simple discovery left it with version 0.8.0; hosts of static files still
-//! answer to it, and it costs one request.
+//! Version 0.8.0 has removed simple discovery, but static file servers still
+//! support it, and it costs one request.
 //!
-//! What is downloaded is not decided here: `get` does it, and so the walk is
-//! the same with and without a network.
+//! Pages are downloaded by a function `get`, so this module works without a
+//! network.
 
 use crate::fetch::meta_tags::{self, Endpoint, Page};
 use appc::reference::Name;
@@ -13,14 +13,14 @@ use appc::reference::Name;
 /// Template of simple discovery.
 const SIMPLE: &str = "https://{name}-{version}-{os}-{arch}.{ext}";
 
-/// Where we looked, and why there was nothing.
+/// Places that were tried, and why each failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attempts(Vec<(String, Why)>);
 
-/// Why there was nothing, and what to do about it.
+/// Why an attempt failed, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Why {
-    /// A few words.
+    /// The reason, in a few words.
     pub text: String,
     /// What to do.
     pub hint: Option<String>,
@@ -36,12 +36,12 @@ impl From<&str> for Why {
 }
 
 impl Attempts {
-    /// Remembers one.
+    /// Adds an attempt.
     pub(crate) fn add(&mut self, place: impl Into<String>, why: impl Into<Why>) {
         self.0.push((place.into(), why.into()));
     }
 
-    /// Returns a line for each.
+    /// Returns one line for each attempt.
     pub(crate) fn lines(&self) -> Vec<String> {
         let lines = self.0.iter();
         lines
@@ -55,8 +55,8 @@ impl Attempts {
     }
 }
 
-/// Returns where simple discovery looks; `None` on a host whose processor the
-/// specification has no name for.
+/// Returns the location by simple discovery; `None` if the specification has no
+/// name for the host's processor.
 pub(crate) fn simple(name: &Name) -> Option<Endpoint> {
     Some(Endpoint {
         image: meta_tags::render(SIMPLE, name, "aci")?,
@@ -64,7 +64,7 @@ pub(crate) fn simple(name: &Name) -> Option<Endpoint> {
     })
 }
 
-/// Returns where web pages say that the image is.
+/// Returns the locations of an image that web pages name.
 pub(crate) fn endpoints(
     name: &Name,
     schemes: &[&str],
@@ -74,8 +74,8 @@ pub(crate) fn endpoints(
     walk(name, schemes, get, &|page| page.endpoints(name), attempts)
 }
 
-/// Returns where web pages say that the keys are, by which images of the name
-/// are signed. That a page says so is no reason to trust them.
+/// Returns the locations of the keys that web pages name for the images of a
+/// name. Being named does not make a key trusted.
 pub(crate) fn keys(
     name: &Name,
     schemes: &[&str],
@@ -85,12 +85,12 @@ pub(crate) fn keys(
     walk(name, schemes, get, &|page| page.keys(name), attempts)
 }
 
-/// Downloads a page, or says why it could not.
+/// Downloads a page, or returns why that failed.
 pub(crate) type Get<'a> = &'a dyn Fn(&str) -> std::result::Result<Vec<u8>, Why>;
 
-/// Asks for the page of the name, then of each part above it, until one of
-/// them says something. Endpoints and keys are looked for one without the
-/// other: they may stand on different pages.
+/// Fetches the page of the name, then of each parent, until one has an answer.
+/// Endpoints and keys are looked up separately, because they may be on
+/// different pages.
 fn walk<T>(
     name: &Name,
     schemes: &[&str],

@@ -7,7 +7,7 @@
 //! Every archive streams: from the socket through the checks and the inflater
 //! onto the disk, in one pass. Nothing of it is visible in the store before
 //! all of it has been verified. What comes slowly is kept besides, as it came,
-//! for who has to go on with it: see [`crate::fetch::begun`].
+//! for who has to go on with it: see `resume.rs`.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
@@ -17,13 +17,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::Digest;
-use crate::fetch::begun::Begun;
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
-use crate::fetch::http::{self, Answer, Have, Options as WebOptions, Refusal, Web};
-use crate::fetch::http_cache::{self, Remembered};
+use crate::fetch::http::{self, Client, Conditions, HttpError, Options as HttpOptions, Response};
+use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
+use crate::fetch::resume::Resumable;
 use crate::format::aci;
 use crate::format::import::WAIVE;
 use crate::store::images::Store;
@@ -34,8 +34,9 @@ use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use appc::reference::{Name, Reference};
 use error::{Context as _, Error, Kind, Result};
+use sys::clock;
 use sys::dirs::Dirs;
-use sys::progress::{Progress, Talk};
+use sys::progress::{Progress, ProgressBar};
 
 use crate::fetch::options::{Options, PullPolicy};
 
@@ -62,8 +63,8 @@ pub struct Fetch<'a> {
     store: &'a Store<'a>,
     options: &'a Options,
     policy: PullPolicy,
-    talk: Talk,
-    web: OnceCell<Web>,
+    talk: Progress,
+    web: OnceCell<Client>,
     started: u64,
     fetched: Cell<bool>,
 }
@@ -115,9 +116,9 @@ impl<'a> Fetch<'a> {
             store,
             options,
             policy: options.policy.unwrap_or(policy),
-            talk: Talk::new(options.quiet),
+            talk: Progress::new(options.quiet),
             web: OnceCell::new(),
-            started: http_cache::moment(),
+            started: clock::nanoseconds(),
             fetched: Cell::new(false),
         })
     }
@@ -296,7 +297,7 @@ impl<'a> Fetch<'a> {
             .collect()
     }
 
-    fn web(&self) -> Result<&Web> {
+    fn web(&self) -> Result<&Client> {
         if let Some(web) = self.web.get() {
             return Ok(web);
         }
@@ -346,8 +347,8 @@ impl<'a> Fetch<'a> {
         url: &str,
         signature: &str,
         wanted: &Wanted<'_>,
-    ) -> Result<std::result::Result<Digest, Refusal>> {
-        let mut remembered = Remembered::lock(self.dirs, url)?;
+    ) -> Result<std::result::Result<Digest, HttpError>> {
+        let mut remembered = CacheEntry::lock(self.dirs, url)?;
         let (copy, unchecked) = match remembered.read()? {
             Some(copy) if self.suffices(&copy.id, wanted)? => (Some(copy), false),
             Some(copy) => (None, self.store.contains(&copy.id)?),
@@ -355,7 +356,7 @@ impl<'a> Fetch<'a> {
         };
         if let Some(copy) = &copy {
             // Somebody else has asked while we waited.
-            let asked = copy.asked >= self.started || copy.fresh_until > http_cache::now();
+            let asked = copy.asked >= self.started || copy.fresh_until > clock::seconds();
             if asked || self.policy != PullPolicy::Update {
                 return Ok(Ok(copy.id));
             }
@@ -367,24 +368,24 @@ impl<'a> Fetch<'a> {
                 false => error("not stored").hint("with `--pull-policy=new` it would be fetched"),
             });
         }
-        let mut begun = Begun::look(self.dirs, url);
-        let have = Have {
-            copy: copy.as_ref().map(|copy| &copy.validators),
-            part: begun.part(),
+        let mut resumable = Resumable::open(self.dirs, url);
+        let conditions = Conditions {
+            cached: copy.as_ref().map(|copy| &copy.validators),
+            partial: resumable.partial(),
         };
         let web = self.web()?;
-        let answer = match web.open(url, wanted.size, have) {
+        let answer = match web.open(url, wanted.size, conditions) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let download = match (answer, copy) {
-            (Answer::Download(download), _) => download,
-            (Answer::Unchanged(fresh), Some(copy)) => {
+            (Response::Download(download), _) => download,
+            (Response::NotModified(fresh), Some(copy)) => {
                 remembered.write(&copy.id, &copy.validators, fresh)?;
                 self.talk.say(&format!("Unchanged: {url}"));
                 return Ok(Ok(copy.id));
             }
-            (Answer::Unchanged(_), None) => {
+            (Response::NotModified(_), None) => {
                 return Err(Error::invalid(format!(
                     "the server says that image `{url}` has not changed, but it was never fetched"
                 )));
@@ -394,29 +395,33 @@ impl<'a> Fetch<'a> {
             self.talk
                 .say(&format!("Redirected: {url} -> {}", download.url()));
         }
-        if download.at() > 0 {
+        let resumed = download.at() > 0;
+        if resumed {
             self.talk
                 .say(&format!("Resuming: {url} after {} bytes", download.at()));
         }
         let voucher = self.voucher(signature, wanted)?;
         let (validators, fresh) = (download.validators().clone(), download.freshness());
-        let progress = self.talk.progress(url, download.length());
+        let progress = self.talk.bar(url, download.length());
         let taken = self.store.take(Incoming {
             name: url.to_owned(),
             input: Box::new(Shown {
-                input: begun.with(download)?,
+                input: resumable.read(download)?,
                 progress: Some(progress),
             }),
             voucher,
             asked: wanted.name.cloned(),
             size: wanted.size,
         });
-        let kept = begun.end();
-        let id = taken.map_err(|error| match kept {
-            true => {
+        let kept = resumable.finish();
+        let id = taken.map_err(|error| match (kept, resumed) {
+            (true, _) => {
                 error.hint("what has come is kept for a day, and the next call goes on with it")
             }
-            false => error,
+            (false, true) => {
+                error.hint("the part that was kept is removed; the next call fetches all of it")
+            }
+            (false, false) => error,
         })?;
         self.fetched.set(true);
         let file = url.rsplit('/').next().unwrap_or(url);
@@ -464,7 +469,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Gets a signature. A server that makes it just now says so, by 202.
-    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, Refusal>> {
+    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, HttpError>> {
         let web = self.web()?;
         let mut patience = SIGNING.iter();
         loop {
@@ -487,8 +492,8 @@ pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
 }
 
 /// Makes the way to servers, to such that prove nothing if that is `waived`.
-pub(crate) fn web(options: &Options, waived: bool) -> Result<Web> {
-    Web::new(WebOptions {
+pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
+    Client::new(HttpOptions {
         ca_file: options.ca_file.clone(),
         insecure_tls: waived || options.insecure.tls,
         allow_http: waived || options.insecure.http,
@@ -520,13 +525,13 @@ pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
 }
 
 /// Downloads a page, for discovery.
-pub(crate) fn page(web: &Web, address: &str) -> std::result::Result<Vec<u8>, Why> {
+pub(crate) fn page(web: &Client, address: &str) -> std::result::Result<Vec<u8>, Why> {
     web.document(address, DOCUMENT)
         .map_err(|refusal| Why::from(&refusal))
 }
 
-impl From<&Refusal> for Why {
-    fn from(refusal: &Refusal) -> Self {
+impl From<&HttpError> for Why {
+    fn from(refusal: &HttpError) -> Self {
         let (text, hint) = refusal.reason();
         Self {
             text: text.to_owned(),
@@ -539,7 +544,7 @@ impl From<&Refusal> for Why {
 struct Signed {
     check: Check,
     keyring: Keyring,
-    talk: Talk,
+    talk: Progress,
 }
 
 impl Voucher for Signed {
@@ -565,14 +570,14 @@ impl Voucher for Signed {
 /// An archive that a person watches come.
 struct Shown {
     input: Box<dyn Read + Send>,
-    progress: Option<Progress>,
+    progress: Option<ProgressBar>,
 }
 
 impl Read for Shown {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.input.read(buffer)?;
         match (&mut self.progress, count) {
-            (progress, 0) => progress.take().map_or((), Progress::finish),
+            (progress, 0) => progress.take().map_or((), ProgressBar::finish),
             (Some(progress), count) => progress.advance(count as u64),
             (None, _) => {}
         }

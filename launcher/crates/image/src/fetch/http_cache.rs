@@ -1,16 +1,15 @@
-//! What was fetched from an address before: small files beside the names.
+//! A cache of what was fetched from each URL, in small files beside the names.
 //!
 //! ```text
-//! names/url-HASH     JSON: the address, the image ID, and the server's word on
-//!                    how long and against what its answer can be held
+//! names/url-HASH     JSON: the URL, the image ID, and the validators and
+//!                    freshness of the server's answer
 //! ```
 //!
-//! The file is also the lock under which an address is fetched, so that who
-//! wants the same image waits, and finds it fetched.
+//! The file is also the lock for fetching its URL: whoever wants the same image
+//! waits, and then finds it fetched.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -18,32 +17,34 @@ use crate::digest::{self, Digest};
 use crate::fetch::http::{Freshness, Validators};
 use appc::json::{self, Object, Value};
 use error::{Context as _, Result};
+use sys::clock;
 use sys::dirs::Dirs;
 
 /// Longest file that is read, in bytes.
 const LIMIT: u64 = 64 << 10;
 
-/// An address, locked.
-pub(crate) struct Remembered {
+/// The entry of a URL, locked.
+pub(crate) struct CacheEntry {
     url: String,
     file: File,
 }
 
-/// What is known of it.
+/// What is known about a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Copy {
-    /// The image that was there.
+pub(crate) struct Cached {
+    /// The image that was fetched.
     pub(crate) id: Digest,
-    /// By which the server recognises it.
+    /// The validators of the server's answer.
     pub(crate) validators: Validators,
-    /// Until when the server need not be asked, in seconds since 1970.
+    /// How long the entry is fresh, in seconds since 1970.
     pub(crate) fresh_until: u64,
     /// When the server was asked last, in nanoseconds since 1970.
     pub(crate) asked: u64,
 }
 
-impl Remembered {
-    /// Opens what is known of an address, and waits until nobody else fetches it.
+impl CacheEntry {
+    /// Opens the entry of a URL, and waits until nobody else is fetching
+    /// it.
     pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
         let what = || format!("cannot look up what was fetched from `{url}`");
         let name = format!("url-{}", digest::file_name(url));
@@ -57,55 +58,43 @@ impl Remembered {
         })
     }
 
-    /// Returns what is known; what a crash left of it is as good as nothing.
-    pub(crate) fn read(&mut self) -> Result<Option<Copy>> {
+    /// Returns what is known. An entry that a crash has damaged counts as
+    /// missing.
+    pub(crate) fn read(&mut self) -> Result<Option<Cached>> {
         let mut text = Vec::new();
         self.file
             .rewind()
             .and_then(|()| (&mut self.file).take(LIMIT).read_to_end(&mut text))
             .context(|| format!("cannot read what was fetched from `{}`", self.url))?;
-        Ok(understand(&text, &self.url))
+        Ok(parse(&text, &self.url))
     }
 
-    /// Remembers what was fetched now.
+    /// Stores what was fetched now.
     pub(crate) fn write(
         &mut self,
         id: &Digest,
         validators: &Validators,
         fresh: Freshness,
     ) -> Result<()> {
-        let now = now();
         let seconds = match fresh.no_store {
             true => 0,
             false => fresh.max_age.unwrap_or(0),
         };
-        let copy = Copy {
+        let copy = Cached {
             id: *id,
             validators: validators.clone(),
-            fresh_until: now.saturating_add(seconds),
-            asked: moment(),
+            fresh_until: clock::seconds().saturating_add(seconds),
+            asked: clock::nanoseconds(),
         };
         self.file
             .rewind()
             .and_then(|()| self.file.set_len(0))
-            .and_then(|()| self.file.write_all(text(&copy, &self.url).as_bytes()))
+            .and_then(|()| self.file.write_all(render(&copy, &self.url).as_bytes()))
             .context(|| format!("cannot remember what was fetched from `{}`", self.url))
     }
 }
 
-/// Returns the time, in seconds since 1970.
-pub(crate) fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |time| time.as_secs())
-}
-
-/// Returns the time, in nanoseconds since 1970: two processes seldom share one.
-pub(crate) fn moment() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-fn text(copy: &Copy, url: &str) -> String {
+fn render(copy: &Cached, url: &str) -> String {
     let value: Value = Object::new()
         .with("url", url)
         .with("id", copy.id.to_string())
@@ -117,12 +106,12 @@ fn text(copy: &Copy, url: &str) -> String {
     format!("{value:#}\n")
 }
 
-fn understand(text: &[u8], url: &str) -> Option<Copy> {
+fn parse(text: &[u8], url: &str) -> Option<Cached> {
     let value = json::parse(text).ok()?;
     if value.text("url")? != url {
         return None;
     }
-    Some(Copy {
+    Some(Cached {
         id: Digest::parse(&value.text("id")?).ok()?,
         validators: Validators {
             etag: value.text("etag"),
@@ -138,8 +127,8 @@ fn understand(text: &[u8], url: &str) -> Option<Copy> {
 mod tests {
     use super::*;
 
-    fn copy() -> Copy {
-        Copy {
+    fn copy() -> Cached {
+        Cached {
             id: Digest::sha512([7; 64]),
             validators: Validators {
                 etag: Some("\"a\"".to_owned()),
@@ -152,16 +141,16 @@ mod tests {
 
     #[test]
     fn what_is_known_of_another_address_or_cut_short_is_nothing() {
-        let text = text(&copy(), "https://a");
-        assert_eq!(understand(text.as_bytes(), "https://b"), None);
+        let text = render(&copy(), "https://a");
+        assert_eq!(parse(text.as_bytes(), "https://b"), None);
         for end in 0..text.len() - 2 {
-            assert_eq!(understand(&text.as_bytes()[..end], "https://a"), None);
+            assert_eq!(parse(&text.as_bytes()[..end], "https://a"), None);
         }
     }
 
     #[test]
     fn what_was_remembered_is_read_back() {
-        let text = text(&copy(), "https://a");
-        assert_eq!(understand(text.as_bytes(), "https://a"), Some(copy()));
+        let text = render(&copy(), "https://a");
+        assert_eq!(parse(text.as_bytes(), "https://a"), Some(copy()));
     }
 }

@@ -1,4 +1,4 @@
-//! Drives [`Web`] against a server that does what its script says.
+//! Tests [`Client`] with a scripted server.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,20 +7,25 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::fetch::credentials::Credentials;
+use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::transport::{pause, redirected};
+use crate::fetch::http::url::Url;
+use crate::fetch::http::wire::Timeouts;
 use error::{Error, Kind};
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-/// What the server does with one connection.
+/// What the server does with a connection.
 #[derive(Clone)]
 enum Act {
     /// Send this and close.
     Say(String),
-    /// Send this, then nothing more, and keep the connection.
+    /// Send this, then nothing more, and keep the connection open.
     Hang(String),
-    /// Be a proxy that lets the request through, to itself; send this and close.
+    /// Be a proxy that connects to the server itself; send this and close.
     Tunnel(String),
-    /// Send this, then zeros until the other side goes away.
+    /// Send this, then zeros until the client disconnects.
     Endless(String),
 }
 
@@ -28,19 +33,19 @@ fn say(text: impl Into<String>) -> Act {
     Act::Say(text.into())
 }
 
-/// A server, and the requests that it has seen.
+/// A server, and the requests that it has received.
 struct Server {
     port: u16,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// Answers one connection after the other as the script says, then none.
+    /// Answers one connection after another as scripted, then refuses.
     fn new(script: Vec<Act>) -> Self {
         Self::own(|_| script)
     }
 
-    /// The same, for a script that knows the port.
+    /// The same, for a script that needs the port.
     fn own(script: impl FnOnce(u16) -> Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let port = listener.local_addr().expect("an address").port();
@@ -51,7 +56,7 @@ impl Server {
             for act in script {
                 let (mut stream, _) = listener.accept().expect("a connection");
                 log.lock().expect("no panic").push(request(&stream));
-                // The other side may be gone, which is its own affair.
+                // The client may have disconnected.
                 match act {
                     Act::Say(text) => {
                         let _ = stream.write_all(text.as_bytes());
@@ -71,7 +76,7 @@ impl Server {
                     }
                 }
             }
-            // Keeps what hangs, and refuses what comes after the script.
+            // Keeps hanging connections open, and refuses new ones.
             drop(listener);
             std::thread::sleep(Duration::from_secs(20));
         });
@@ -87,7 +92,8 @@ impl Server {
         self.seen.lock().expect("no panic").clone()
     }
 
-    /// Returns the values of a field, one for each request; `-` where it is not.
+    /// Returns the values of a field, one for each request; `-` if it is
+    /// missing.
     fn field(&self, name: &str) -> Vec<String> {
         let value = |request: &String| {
             let field = request.lines().find_map(|line| {
@@ -122,25 +128,27 @@ fn options() -> Options {
     }
 }
 
-/// A [`Web`] that has little patience.
-fn hasty(options: Options) -> Web {
-    let patience = Patience {
+/// A [`Client`] with short timeouts.
+fn impatient(options: Options, proxies: Proxies) -> Client {
+    let timeouts = Timeouts {
         head: Duration::from_millis(600),
         idle: Duration::from_millis(500),
     };
-    let pause = Duration::from_millis(1);
-    Web::with(options, Proxies::default(), patience, pause)
+    Client::with(options, proxies, timeouts, Duration::from_millis(1))
 }
 
-fn web() -> Web {
+fn hasty(options: Options) -> Client {
+    impatient(options, Proxies::default())
+}
+
+fn web() -> Client {
     hasty(options())
 }
 
 /// The same behind a proxy.
-fn behind(proxy: &str, options: Options) -> Web {
+fn behind(proxy: &str, options: Options) -> Client {
     let proxies = Proxies::read(|name| (name == "http_proxy").then(|| proxy.to_owned()));
-    let Web(plain) = web();
-    Web::with(options, proxies, plain.patience, plain.pause)
+    impatient(options, proxies)
 }
 
 /// Credentials for both names of this machine, at these ports.
@@ -160,11 +168,11 @@ fn known_at(name: &str, domains: &[String]) -> Credentials {
     credentials
 }
 
-/// Fetches all of a download; gives the text, or the message.
-fn fetch(web: &Web, url: &str) -> std::result::Result<String, String> {
-    let mut download = match web.open(url, None, Have::default()) {
-        Ok(Answer::Download(download)) => download,
-        Ok(Answer::Unchanged(_)) => return Ok("unchanged".to_owned()),
+/// Reads a whole download; returns the text or the message.
+fn fetch(web: &Client, url: &str) -> std::result::Result<String, String> {
+    let mut download = match web.open(url, None, Conditions::default()) {
+        Ok(Response::Download(download)) => download,
+        Ok(Response::NotModified(_)) => return Ok("unchanged".to_owned()),
         Err(refusal) => return Err(refusal.to_string()),
     };
     let mut text = String::new();
@@ -174,7 +182,7 @@ fn fetch(web: &Web, url: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// What `fetch` gives for a refusal.
+/// The message that `fetch` returns.
 fn refused<T>(server: &Server, path: &str, why: &str) -> std::result::Result<T, String> {
     Err(format!("cannot fetch `{}`: {why}", server.url(path)))
 }

@@ -1,26 +1,26 @@
-//! What an operator gives up of the checks, each by its own name.
+//! Checks that an operator can disable, each by its own name.
 
 use error::{Error, Result};
 
-/// The checks that are given up.
+/// The checks that are disabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Insecure {
-    /// Nobody need have signed an image.
+    /// Images need no signature.
     pub image: bool,
-    /// Servers need not prove who they are.
+    /// Servers need no valid certificate.
     pub tls: bool,
-    /// Servers may be asked without encryption, where they do not answer with it.
+    /// Plain HTTP is allowed if HTTPS does not answer.
     pub http: bool,
-    /// Keys may come over connections that prove nothing.
+    /// Keys may be fetched over connections that are not secure.
     pub pubkey: bool,
 }
 
 impl Insecure {
-    /// Reads names with commas between them.
+    /// Parses a comma-separated list of names.
     ///
     /// # Errors
     ///
-    /// There is no such check.
+    /// A name is unknown.
     pub fn parse(text: &str) -> Result<Self> {
         let mut insecure = Self::default();
         for name in text.split(',') {

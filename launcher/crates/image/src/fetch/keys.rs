@@ -1,5 +1,5 @@
-//! Keys that images are signed by, as far as the network has a part in it:
-//! whom to trust is not decided here.
+//! Fetches public keys that sign images. Whether to trust them is decided
+//! elsewhere.
 
 use crate::fetch::discovery::{self, Attempts};
 use crate::fetch::fetcher::{DOCUMENT, in_vain, page, schemes, web};
@@ -7,21 +7,22 @@ use crate::fetch::options::Options;
 use appc::reference::Name;
 use error::Result;
 
-/// Gets a key from an address.
+/// Fetches a key from a URL.
 ///
 /// # Errors
 ///
-/// The server refuses; the way there proves nothing, and that was not waived.
+/// The server refuses, or the connection is not secure and that was not
+/// allowed.
 pub fn key(url: &str, options: &Options) -> Result<Vec<u8>> {
     let web = web(options, options.insecure.pubkey)?;
     Ok(web.document(url, DOCUMENT)?)
 }
 
-/// Finds out where the keys are that images below a name are signed by.
+/// Discovers where the keys are that sign the images of a name.
 ///
 /// # Errors
 ///
-/// No page says so.
+/// No page names a key.
 pub fn keys(name: &Name, options: &Options) -> Result<Vec<String>> {
     let web = web(options, options.insecure.pubkey)?;
     let schemes = schemes(options.insecure.pubkey || options.insecure.http);

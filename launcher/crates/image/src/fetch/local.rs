@@ -103,7 +103,7 @@ fn best(files: Vec<String>, name: &Name) -> Option<String> {
         .into_iter()
         .filter_map(|file| Some((Version::parse(&version(&file)?).ok()?, file)))
         .collect();
-    found.sort_by(|(one, _), (other, _)| one.rank().cmp(&other.rank()));
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found.pop().map(|(_, file)| file)
 }
 

@@ -1,4 +1,5 @@
-//! Reads the meta tags by which a web page says where images and keys are.
+//! Reads the meta tags in which a web page names the locations of images and
+//! keys.
 //!
 //! ```html
 //! <meta name="ac-discovery" content="example.com https://example.com/{name}-{version}.{ext}">
@@ -13,30 +14,30 @@ use html5gum::{Token, Tokenizer};
 
 use appc::reference::Name;
 
-/// What a page says about names that begin with a prefix.
+/// What a page says about names with certain prefixes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// Prefixes and templates of images.
+    /// Prefixes and image templates.
     endpoints: Vec<(String, String)>,
-    /// Prefixes and addresses of keys.
+    /// Prefixes and key URLs.
     keys: Vec<(String, String)>,
 }
 
-/// Where an image may be, and its signature.
+/// The location of an image and its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// Address of the image.
+    /// The URL of the image.
     pub image: String,
-    /// Address of its signature.
+    /// The URL of its signature.
     pub signature: String,
 }
 
 impl Page {
-    /// Reads a page. Any text gives one; most say nothing.
+    /// Reads a page. Any text is accepted.
     pub(crate) fn read(html: &str) -> Self {
         let mut page = Self::default();
         let mut emitter = DefaultEmitter::<()>::default();
-        // What stands in a script or a style is no tag.
+        // Tags inside a script or style do not count.
         emitter.naively_switch_states(true);
         for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
             let Token::StartTag(tag) = token else {
@@ -52,7 +53,8 @@ impl Page {
             let (Some(name), Some(content)) = (attribute(b"name"), attribute(b"content")) else {
                 continue;
             };
-            // A single space parts the two; a tab, for instance, does not.
+            // A single space separates the two; a tab, for instance, does
+            // not.
             let Some((prefix, address)) = content.trim().split_once(' ') else {
                 continue;
             };
@@ -66,11 +68,12 @@ impl Page {
         page
     }
 
-    /// Returns where an image may be, in the order of the page.
+    /// Returns the locations of an image, in the order of the page.
     pub(crate) fn endpoints(&self, name: &Name) -> Vec<Endpoint> {
         matching(&self.endpoints, name)
             .filter_map(|template| {
-                // Without it the signature would be where the image is.
+                // Otherwise the signature would have the same URL as
+                // the image.
                 if !template.contains("{ext}") {
                     return None;
                 }
@@ -82,13 +85,13 @@ impl Page {
             .collect()
     }
 
-    /// Returns where keys are, in the order of the page.
+    /// Returns the URLs of the keys, in the order of the page.
     pub(crate) fn keys(&self, name: &Name) -> Vec<String> {
         matching(&self.keys, name).map(str::to_owned).collect()
     }
 }
 
-/// A prefix covers a name if it is that name, or all of it up to a slash.
+/// A prefix matches a name if it is the whole name, or all of it up to a slash.
 fn matching<'a>(pairs: &'a [(String, String)], name: &'a Name) -> impl Iterator<Item = &'a str> {
     let name = name.name.as_str();
     pairs
@@ -100,8 +103,8 @@ fn matching<'a>(pairs: &'a [(String, String)], name: &'a Name) -> impl Iterator<
         .map(|(_, address)| address.as_str())
 }
 
-/// Puts name, labels and extension into a template; `None` if it wants a label
-/// that there is not, which is how a page offers addresses for some only.
+/// Fills in a template; `None` if it uses a label that the name lacks: that is
+/// how a page offers locations for some images only.
 pub(crate) fn render(template: &str, name: &Name, extension: &str) -> Option<String> {
     let mut rendered = String::new();
     let mut rest = template;

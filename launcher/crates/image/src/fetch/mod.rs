@@ -1,6 +1,5 @@
-//! From what a person typed to a stored image: HTTP, discovery, credentials.
+//! Fetches images: HTTP, discovery, credentials, resumed downloads.
 
-pub mod begun;
 pub mod credentials;
 pub(crate) mod discovery;
 pub mod fetcher;
@@ -11,4 +10,4 @@ pub mod keys;
 pub mod local;
 pub(crate) mod meta_tags;
 pub mod options;
-pub mod pieces;
+pub(crate) mod resume;

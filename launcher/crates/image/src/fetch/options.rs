@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use crate::fetch::insecure::Insecure;
 use error::{Error, Result};
 
-/// When an image is asked for again that is stored already.
+/// Whether a stored image is fetched again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// Only what is not stored is fetched.
+    /// Images are fetched only if they are not stored.
     #[default]
     New,
-    /// Servers are asked whether they have something else.
+    /// Servers are asked whether there is a newer version.
     Update,
     /// Nothing is fetched.
     Never,
 }
 
 impl PullPolicy {
-    /// Reads `new`, `update` or `never`.
+    /// Parses `new`, `update` or `never`.
     pub fn parse(text: &str) -> Result<Self> {
         match text {
             "new" => Ok(Self::New),
@@ -31,17 +31,17 @@ impl PullPolicy {
     }
 }
 
-/// What was asked for, apart from the images.
+/// Options for fetching images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// When to ask servers; `None` is the command's own way.
+    /// When to ask servers; `None` is the command's default.
     pub policy: Option<PullPolicy>,
-    /// What is given up of the checks.
+    /// The checks that are skipped.
     pub insecure: Insecure,
-    /// Directories of archives, before the usual ones.
+    /// Directories with archives, searched before the default ones.
     pub directories: Vec<PathBuf>,
-    /// Certificates of further authorities.
+    /// A file with certificates of additional authorities.
     pub ca_file: Option<PathBuf>,
-    /// Nothing is said of what goes on.
+    /// Whether progress is not reported.
     pub quiet: bool,
 }

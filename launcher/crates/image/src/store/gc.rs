@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::digest::Digest;
-use crate::fetch::begun;
+use crate::fetch::resume;
 use crate::store::images::Store;
 use crate::store::names;
 use crate::store::objects::Objects;
@@ -61,7 +61,7 @@ impl Collect<'_> {
         }
         done = done.and(self.collect_layers(&layers.ids()?));
         if let Ok(root) = self.dirs.root() {
-            done = done.and(begun::clear(root, self.grace));
+            done = done.and(resume::clear(root, self.grace));
         }
         done.and(names::prune(self.dirs, &|id| images.contains(id)))
     }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use error::{Context as _, Result};
@@ -25,7 +25,7 @@ impl Staging {
     pub fn make(dirs: &Dirs) -> Result<Self> {
         let tmp = dirs.tmp()?;
         let name = format!("{:x}", std::process::id());
-        let folder = Folder(make(&tmp, &name)?);
+        let folder = Folder(make(&tmp, &name, true)?);
         Ok(Self { tmp, name, folder })
     }
 }
@@ -33,16 +33,21 @@ impl Staging {
 /// Makes the directory for what a pod writes that is not remembered. It stays
 /// for as long as the descriptor is open, here or in whoever inherits it.
 pub fn scratch(dirs: &Dirs, id: &str) -> Result<OwnedFd> {
-    make(&dirs.make(Part::Scratch)?, id)
+    let parent = dirs.make(Part::Scratch)?;
+    // What an earlier pod of this name left.
+    let stale = rustix::fs::accessat(&parent, id, Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW);
+    make(&parent, id, stale.is_ok())
 }
 
-/// Makes a directory and locks it.
-fn make(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
+/// Makes a directory and locks it; `clear`: what nobody has locked is removed before.
+fn make(parent: &OwnedFd, name: &str, clear: bool) -> Result<OwnedFd> {
     let what = || "cannot make a directory for what is unfinished";
     // Between making and locking a directory, nobody may take it for rubbish.
     rustix::fs::flock(parent, FlockOperation::LockExclusive).context(what)?;
-    // What cannot be cleared away is in nobody's way.
-    let _ = clear_in(parent);
+    if clear {
+        // What cannot be cleared away is in nobody's way.
+        let _ = clear_in(parent);
+    }
     rustix::fs::mkdirat(parent, name, Mode::RWXU).context(what)?;
     let fd = open(parent.as_fd(), name).context(what)?;
     rustix::fs::flock(&fd, FlockOperation::LockExclusive).context(what)?;

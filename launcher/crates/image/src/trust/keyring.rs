@@ -1,4 +1,4 @@
-//! Whose signature counts for which image.
+//! The keyring: whose signatures count for which images.
 //!
 //! ```text
 //! PLACE/root.d/FINGERPRINT                    for every image
@@ -6,8 +6,8 @@
 //! .../FINGERPRINT.isolators                   what it signs may raise its rights
 //! ```
 //!
-//! The shape is that of rkt, whose keys are found, too. The places, each
-//! overruled by those after it:
+//! The layout is rkt's, whose keys are found, too. Places override the ones
+//! before them:
 //!
 //! | place | whose |
 //! |---|---|
@@ -15,18 +15,17 @@
 //! | `/etc/rkt/trustedkeys`, `/etc/nosecone/trustedkeys` | the administrator's |
 //! | `DIR/trustedkeys` | ours: the only one that is written to |
 //!
-//! An empty file takes trust away from the key of that name that an earlier
-//! place has, or `root.d`. A file that cannot be understood does the same, and
-//! is said; a directory that cannot be read ends everything, since it could
-//! take trust away. Prefixes are compared component by component: a key for
-//! `example.com/app` says nothing of `example.com/application`.
+//! An empty file revokes trust in the key of that name that an earlier place or
+//! `root.d` has. So does a file that cannot be parsed, with a warning; a
+//! directory that cannot be read is an error, because it could revoke trust.
+//! Prefixes are compared by component: a key for `example.com/app` does not
+//! count for `example.com/application`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -35,9 +34,10 @@ use crate::store::staging::Staging;
 use crate::trust::openpgp::{Check, Fingerprint, KEY_LIMIT, Key, Signer};
 use appc::types::AcIdentifier;
 use error::{Context as _, Error, Kind, Result};
+use sys::clock;
 use sys::dirs::{Dirs, Part};
 
-/// The places that are not ours, in the order of their weight.
+/// The places that we do not write to, in ascending precedence.
 const SYSTEM: &[&str] = &[
     "/usr/lib/rkt/trustedkeys",
     "/usr/lib/nosecone/trustedkeys",
@@ -48,57 +48,57 @@ const SYSTEM: &[&str] = &[
 /// The keys that are trusted.
 #[derive(Debug)]
 pub struct Keyring {
-    /// Ours is the last.
+    /// All places; ours is the last.
     system: Vec<Place>,
-    /// The place that is ours, if it is there.
+    /// Our own place, if it exists.
     ours: Option<Place>,
 }
 
-/// A directory that has `root.d` and `prefix.d`.
+/// A directory with `root.d` and `prefix.d`.
 #[derive(Debug)]
 struct Place {
     path: String,
     fd: OwnedFd,
 }
 
-/// A key that is trusted.
+/// A trusted key.
 struct Trusted {
     key: Key,
     raises: bool,
 }
 
-/// A key file, as it is listed.
+/// A key file, for listings.
 #[derive(Debug)]
 pub struct Entry {
-    /// For which images; for every one if there is no prefix.
+    /// The prefix of the images it counts for; `None` means all images.
     pub prefix: Option<String>,
-    /// The name of the file.
+    /// The file name.
     pub fingerprint: Fingerprint,
-    /// The place that it is in.
+    /// The place that contains it.
     pub place: String,
-    /// A later place has a file of the same name.
+    /// Whether a later place has a file of the same name.
     pub overruled: bool,
-    /// What it signs may have more rights than the default.
+    /// Whether images it signs may get more rights than the default.
     pub raises: bool,
-    /// The key; `None` for an empty file, which takes trust away.
+    /// The key; `None` for an empty file, which revokes trust.
     pub key: Result<Option<Key>>,
 }
 
-/// What became of a key that is not to be trusted any more.
+/// How trust in a key was revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// Its file is gone.
+    /// Its file was removed.
     Deleted,
-    /// It belongs to the system: an empty file of ours now overrules it.
+    /// It belongs to the system, so an empty file of ours now overrides it.
     Masked,
 }
 
 impl Keyring {
-    /// Opens the places there are.
+    /// Opens all places that exist.
     ///
     /// # Errors
     ///
-    /// A place cannot be read, or people may write to it who should not.
+    /// A place cannot be read, or others may write to it.
     pub fn open(dirs: &Dirs) -> Result<Self> {
         Self::of(dirs, SYSTEM)
     }
@@ -126,8 +126,8 @@ impl Keyring {
         })
     }
 
-    /// Returns the keys whose signature counts for an image of this name.
-    /// `warn` hears of files that cannot be understood.
+    /// Returns the keys that count for an image of this name. `warn` is
+    /// called for files that cannot be parsed.
     pub(crate) fn keys_for(
         &self,
         name: &AcIdentifier,
@@ -137,8 +137,9 @@ impl Keyring {
         Ok(trusted.into_values().map(|trusted| trusted.key).collect())
     }
 
-    /// Tells whether an image of this name that this key has signed may have more
-    /// rights than the default. `warn` as above.
+    /// Tells whether an image of this name that this key has signed may get
+    /// more rights than the default. `warn` is called for files that cannot
+    /// be parsed.
     pub(crate) fn may_raise(
         &self,
         name: &AcIdentifier,
@@ -174,11 +175,11 @@ impl Keyring {
         Ok(trusted)
     }
 
-    /// Ends a check of an image of this name.
+    /// Ends the check of an image of this name.
     ///
     /// # Errors
     ///
-    /// No key that is trusted for the name has made a good signature.
+    /// No trusted key for this name has made a good signature.
     pub fn verify(
         &self,
         check: Check,
@@ -187,7 +188,7 @@ impl Keyring {
     ) -> Result<Signer> {
         let keys = self.keys_for(name, warn)?;
         let what = || format!("the signature of image `{name}` does not count");
-        check.finish(&keys, SystemTime::now()).map_err(|error| {
+        check.finish(&keys, clock::seconds()).map_err(|error| {
             let untrusted = error.kind() == Kind::NotFound;
             let error = Error::invalid(what()).because(error);
             match untrusted {
@@ -199,8 +200,8 @@ impl Keyring {
         })
     }
 
-    /// Trusts a key for the images below a prefix, or for all. `raises`: these
-    /// may have more rights than the default; if not, not any more.
+    /// Trusts a key for the images below a prefix, or for all. `raises`
+    /// sets whether these may get more rights than the default.
     pub fn add(
         &self,
         dirs: &Dirs,
@@ -226,11 +227,11 @@ impl Keyring {
         Ok(fingerprint)
     }
 
-    /// Takes trust away from a key.
+    /// Revokes trust in a key.
     ///
     /// # Errors
     ///
-    /// It is not trusted for this very prefix.
+    /// The key is not trusted for exactly this prefix.
     pub fn remove(
         &self,
         dirs: &Dirs,
@@ -243,7 +244,7 @@ impl Keyring {
         for place in &self.system {
             if let Some(directory) = place.directory(&path)? {
                 let content = read(&directory, fingerprint.as_str()).context(what)?;
-                // The later place overrules the earlier one.
+                // Later places override earlier ones.
                 systems = content.map_or(systems, |content| !content.is_empty());
             }
         }
@@ -262,7 +263,7 @@ impl Keyring {
         }
     }
 
-    /// Lists all key files, those that are overruled among them.
+    /// Lists all key files, including overridden ones.
     pub fn list(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for place in self.places() {
@@ -282,7 +283,7 @@ impl Keyring {
                             place: place.path.clone(),
                             overruled: false,
                         }),
-                        // Only directories are found below.
+                        // Other files are not followed.
                         None if path[0] == "prefix.d" && is_directory(&directory, &name) => {
                             waiting.push([path.clone(), vec![name]].concat());
                         }
@@ -291,7 +292,7 @@ impl Keyring {
                 }
             }
         }
-        // What is the same stays in the order of the places.
+        // The sort is stable: equal entries stay in the order of places.
         entries.sort_by(|a, b| (&a.prefix, &a.fingerprint).cmp(&(&b.prefix, &b.fingerprint)));
         let mut last: Option<&Entry> = None;
         for entry in entries.iter_mut().rev() {
@@ -303,18 +304,18 @@ impl Keyring {
         Ok(entries)
     }
 
-    /// Returns all places, in the order of their weight.
+    /// Returns all places, in ascending precedence.
     fn places(&self) -> impl Iterator<Item = &Place> {
         self.system.iter().chain(&self.ours)
     }
 
-    /// Returns our place, to change what is in it.
+    /// Returns our place, to change it.
     fn ours(&self) -> Result<&Place> {
         let missing = || Error::new(Kind::Failed, "there is no directory of trusted keys");
         self.ours.as_ref().ok_or_else(missing)
     }
 
-    /// Removes a file of ours; tells whether it was there.
+    /// Removes a file of ours; tells whether it existed.
     fn unlink(
         &self,
         prefix: Option<&AcIdentifier>,
@@ -332,7 +333,8 @@ impl Keyring {
         }
     }
 
-    /// Writes a file of ours aside, and renames it when it has reached the disk.
+    /// Writes a file of ours under a temporary name, and renames it once it
+    /// is on the disk.
     fn write(
         &self,
         dirs: &Dirs,
@@ -358,7 +360,7 @@ impl Keyring {
 }
 
 impl Place {
-    /// Opens a directory below, if it is there.
+    /// Opens a subdirectory, if it exists.
     fn directory(&self, path: &[&str]) -> Result<Option<OwnedFd>> {
         let what = || format!("cannot read `{}/{}`", self.path, path.join("/"));
         let mut directory = self.fd.try_clone().context(what)?;
@@ -372,7 +374,7 @@ impl Place {
         Ok(Some(directory))
     }
 
-    /// Adds the keys of a directory to those that are trusted, and takes away.
+    /// Adds the trusted keys of a directory, and removes those it revokes.
     fn read_into(
         &self,
         trusted: &mut BTreeMap<Fingerprint, Trusted>,
@@ -397,7 +399,7 @@ impl Place {
         Ok(())
     }
 
-    /// Tells whether what a key signs may raise its rights.
+    /// Tells whether a key may raise the rights of what it signs.
     fn raises(&self, directory: &OwnedFd, fingerprint: &Fingerprint) -> Result<bool> {
         let there = read(directory, &mark(fingerprint)).context(|| self.cannot_read())?;
         Ok(there.is_some())
@@ -432,8 +434,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Refuses what others than root and ourselves own, or everybody may write to:
-/// it would let them say whom we trust.
+/// Rejects files that others own or can write to: they could decide whom we
+/// trust.
 fn guarded(fd: OwnedFd) -> Result<OwnedFd> {
     let file = File::from(fd);
     let status = file.metadata().context(|| "its owner is unknown")?;
@@ -447,9 +449,9 @@ fn guarded(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Reads the file of a key; `None` if there is none.
+/// Reads a key file; `None` if it does not exist.
 fn read(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>> {
-    // Without O_NONBLOCK a fifo would be waited for.
+    // Without O_NONBLOCK, opening a fifo would block.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
         Ok(fd) => guarded(fd)?,
@@ -469,7 +471,7 @@ fn read(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-/// Returns the names in a directory, in their order; not those that are no text.
+/// Returns the names in a directory, sorted, without those that are not UTF-8.
 fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -484,12 +486,12 @@ fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Returns the name of the file that lets what a key signs raise its rights.
+/// Returns the name of the file that lets a key raise rights.
 fn mark(fingerprint: &Fingerprint) -> String {
     format!("{fingerprint}.isolators")
 }
 
-/// Takes the name of a key's file. Others are somebody's notes or unfinished.
+/// Checks the name of a key file. Other files are notes or incomplete.
 fn key_name(name: &str) -> Option<Fingerprint> {
     let fingerprint = Fingerprint::parse(name).ok()?;
     (fingerprint.as_str() == name).then_some(fingerprint)
@@ -509,8 +511,8 @@ fn make(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
     rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).context(what)
 }
 
-/// Returns the directories that lead to the keys of a prefix. A prefix has no
-/// component that leads elsewhere, by its grammar.
+/// Returns the directories that lead to a prefix's keys. A prefix cannot
+/// contain `..`, by its grammar.
 fn directories(prefix: Option<&AcIdentifier>) -> Vec<&str> {
     match prefix {
         None => vec!["root.d"],
@@ -521,7 +523,7 @@ fn directories(prefix: Option<&AcIdentifier>) -> Vec<&str> {
     }
 }
 
-/// Names what a key is trusted for.
+/// Describes what a key is trusted for.
 pub fn whose(prefix: Option<&AcIdentifier>) -> String {
     match prefix {
         None => "all images".to_owned(),

@@ -13,7 +13,7 @@ const ED_NAME: &str = "2e2bab99d894ff17eef053199eac97be1379422f";
 const RSA: &[u8] = include_bytes!("openpgp_fixtures/rsa.key.asc");
 const RSA_NAME: &str = "4ec85c96e0b3196cb95fe149c9adf6dc31fd12b6";
 
-/// Our directory, and places of a system that has none of its own.
+/// Our directory, and the places of a system without keys.
 struct Scratch {
     path: PathBuf,
     dirs: Dirs,
@@ -29,7 +29,7 @@ impl Scratch {
         Self { path, dirs }
     }
 
-    /// Puts a file into a place.
+    /// Writes a file into a place.
     fn put(&self, path: &str, content: &[u8]) -> PathBuf {
         let path = self.path.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -43,7 +43,7 @@ impl Scratch {
         Keyring::of(&self.dirs, &[&vendor, &local])
     }
 
-    /// The keys for an image, and what was warned of.
+    /// The keys for an image, and the warnings.
     fn keys(&self, name: &str) -> (Vec<String>, Vec<String>) {
         let mut warnings = Vec::new();
         let mut warn = |error: &Error| warnings.push(self.shown(error));
@@ -53,7 +53,7 @@ impl Scratch {
         (names, warnings)
     }
 
-    /// A message, without the path of this test.
+    /// A message without this test's path.
     fn shown(&self, error: &Error) -> String {
         error
             .to_string()
@@ -350,7 +350,7 @@ fn what_a_key_signs_raises_its_rights_only_where_that_was_said() {
     let listed = scratch.open().unwrap().list().unwrap();
     let listed: Vec<_> = listed.iter().map(|entry| entry.raises).collect();
     assert_eq!(listed, [false, true]);
-    // The nearest word counts, and the last.
+    // The nearest prefix counts, and the last place.
     add(&ed, Some(&below), false);
     assert!(!raises("example.com/app/x", &ed) && raises("example.com/app", &ed));
     add(&ed, Some(&prefix), false);

@@ -1,6 +1,5 @@
-//! Who vouches for an image: signatures, keys, and whose signature counts.
+//! Trust in images: signatures, keys, and what each key may sign.
 
-pub mod date;
 pub mod keyring;
 pub mod openpgp;
 pub mod privilege;

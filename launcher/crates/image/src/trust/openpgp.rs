@@ -1,26 +1,26 @@
-//! Keys and detached signatures of OpenPGP (RFC 9580, and RFC 4880 before it):
-//! the only place that knows the crate for it.
+//! OpenPGP keys and detached signatures (RFC 9580 and its predecessor RFC
+//! 4880). The only module that knows the pgp crate.
 //!
 //! ```text
 //! key file --Key::parse--> Key ─────────────────────────┐
 //! signature --Check::begin--> Check --update(file)--> finish --> Signer
 //! ```
 //!
-//! The appc specification wants a signature over the file as it is
-//! distributed, detached and in ASCII armour ("App Container Image", "Image
-//! Archive"). The file passes by once and is never held.
+//! The specification requires a detached signature in ASCII armour over the
+//! file as it is distributed ("App Container Image", "Image Archive"). The file
+//! is streamed and never held in memory.
 //!
-//! What counts, and what does not:
+//! Which signatures count:
 //!
-//! - a signature over bytes (type 0x00), by a hash that nobody can make
-//!   collide today: SHA-2 or SHA-3, not MD5, SHA-1 or RIPEMD-160;
-//! - by the primary key or by a subkey, if that may sign, is bound by the
-//!   primary key, and has itself agreed to it (the back signature; without it
-//!   anyone could adopt somebody else's key as a subkey);
-//! - by a key that is neither revoked nor expired *now*: when a signature was
-//!   made is only what its maker says;
-//! - RSA keys of less than 2048 bits and DSA keys do not count, and no self-signature
-//!   does that is made with a weak hash. Revocations count whatever their hash.
+//! - those over binary data (type 0x00), by a hash without known collisions:
+//!   SHA-2 or SHA-3, not MD5, SHA-1 or RIPEMD-160;
+//! - those by the primary key or by a subkey, if it may sign, is bound by the
+//!   primary key, and has confirmed that (the back signature; without it, anyone
+//!   could claim another's key as a subkey);
+//! - those by a key that is neither revoked nor expired *now*: the time of a
+//!   signature is only its maker's claim;
+//! - none by RSA keys of less than 2048 bits or DSA keys, and no
+//!   self-signatures with a weak hash. Revocations count with any hash.
 
 #[cfg(feature = "openpgp")]
 mod check;
@@ -44,24 +44,25 @@ pub use self::{check::Check, key::Key};
 #[cfg(not(feature = "openpgp"))]
 pub use without::{Check, Key};
 
-/// Largest file of keys that is read, in bytes. Keys that many people have
-/// signed are some hundred kilobytes long.
+/// Largest key file, in bytes. Keys with many certifications have some hundred
+/// kilobytes.
 pub const KEY_LIMIT: usize = 1 << 20;
 
-/// Largest signature that is read, in bytes. One by RSA with 4096 bits has 800.
+/// Largest signature, in bytes. One by a 4096-bit RSA key has 800.
 pub const SIGNATURE_LIMIT: usize = 64 << 10;
 
-/// Identifies a key: a hash of it, as hexadecimal digits in lower case.
+/// Identifies a key: its hash, in lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Reads what people write: in upper or lower case, with blanks, with `0x`.
+    /// Parses a fingerprint as people write it: upper or lower case, with
+    /// blanks, with `0x`.
     ///
     /// # Errors
     ///
-    /// It has another length than 40 digits (version 4 of the format) or 64
-    /// (version 6). In particular it may be a key ID, which can be forged.
+    /// It does not have 40 digits (version 4 of the format) or 64 (version
+    /// 6). In particular, it may be a key ID, which can be forged.
     pub fn parse(text: &str) -> Result<Self> {
         let mut digits: String = text.split_whitespace().collect();
         digits.make_ascii_lowercase();
@@ -103,8 +104,8 @@ impl fmt::Display for Fingerprint {
 /// Who signed a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
-    /// The trusted key; not the subkey of it that signed.
+    /// The trusted primary key, even if a subkey has signed.
     pub fingerprint: Fingerprint,
-    /// What its owner says to be called, if anything; text of strangers.
+    /// The name in the key, if any; untrusted text.
     pub user: Option<String>,
 }

@@ -22,7 +22,7 @@ use error::{Context as _, Error, Kind, Result};
 use image::digest::{Algorithm, Digest, Hasher};
 use image::store::images::Store;
 use image::store::staging::Folder;
-use sys::root_fd::{Take, lay_over};
+use sys::root_fd::lay_over;
 
 /// Most layers of an overlay. Their paths have to fit into one page of mount
 /// options (mount(2)): 4096 bytes, and some 190 of them for a path.
@@ -166,12 +166,9 @@ impl Rendering {
     }
 }
 
-fn take(layer: &Layer, implicit: &BTreeSet<PathBuf>, path: &Path, directory: bool) -> Take {
+fn take(layer: &Layer, implicit: &BTreeSet<PathBuf>, path: &Path, directory: bool) -> bool {
     let implied = directory && implicit.contains(path);
-    match !implied && layer.keep.keeps(path, directory) {
-        true => Take::It,
-        false => Take::Not,
-    }
+    !implied && layer.keep.keeps(path, directory)
 }
 
 /// Hashes a list so that no two lists look alike: a path cannot hold a NUL.

@@ -157,11 +157,7 @@ impl Ended {
     }
 }
 
-/// Returns the time of the clock, in nanoseconds since 1970.
-pub fn now() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
-}
+pub use sys::clock::nanoseconds as now;
 
 fn spell(record: Object) -> String {
     format!("{}\n", Value::from(record))

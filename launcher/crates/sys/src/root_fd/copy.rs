@@ -1,4 +1,4 @@
-//! Copies a tree: for hosts without overlayfs.
+//! Copies a directory tree, for hosts without overlayfs.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -11,11 +11,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Copies the directory `source` into `target`, where it gets this name, with
-/// owners, modes, times, extended attributes, devices and hard links. Where
-/// the file system shares blocks between files (`FICLONE`), no content is copied.
+/// Copies the directory `source` into `target` under this name, with owners,
+/// modes, times, extended attributes, devices and hard links. If the file
+/// system can share blocks between files (`FICLONE`), no content is copied.
 ///
-/// The source is one of ours that nobody writes to while it is copied.
+/// The source is one of ours, and nobody writes to it while it is copied.
 pub fn copy_tree(source: &Path, target: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let source = rustix::fs::openat(CWD, source, flags, Mode::empty())?;
@@ -28,9 +28,9 @@ pub fn copy_tree(source: &Path, target: BorrowedFd<'_>, name: &str) -> io::Resul
 }
 
 struct Copy {
-    /// Where files with several names were put, by inode.
+    /// Where files with several names were copied to, by device and inode.
     linked: HashMap<(u64, u64), std::path::PathBuf>,
-    /// What those paths are relative to.
+    /// The directory that those paths are relative to.
     root: OwnedFd,
 }
 
@@ -92,7 +92,7 @@ impl Copy {
     }
 }
 
-/// Copies anything but a directory, to a name that nothing has.
+/// Copies anything but a directory to a new name.
 pub(crate) fn leaf(
     source: &OwnedFd,
     target: &OwnedFd,
@@ -125,7 +125,8 @@ fn file(source: &OwnedFd, target: &OwnedFd, name: &CStr, status: &Stat) -> io::R
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let to = rustix::fs::openat(target, name, flags, Mode::RUSR | Mode::WUSR)?;
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-        // std uses copy_file_range(2) where it works, sendfile(2) or a buffer where not.
+        // std uses copy_file_range(2) where it works, else sendfile(2) or a
+        // buffer.
         let (mut from, mut to) = (
             std::fs::File::from(from.try_clone()?),
             std::fs::File::from(to.try_clone()?),
@@ -136,7 +137,7 @@ fn file(source: &OwnedFd, target: &OwnedFd, name: &CStr, status: &Stat) -> io::R
     finish(&to, status)
 }
 
-/// Gives a file its owner, mode and times, in the order in which none undoes
+/// Sets a file's owner, mode and times, in an order in which none undoes
 /// another: chown(2) clears the set-user-ID bit.
 pub(crate) fn finish(fd: &OwnedFd, status: &Stat) -> io::Result<()> {
     let (uid, gid) = owner(status);
@@ -174,7 +175,7 @@ fn permissions(status: &Stat) -> Mode {
     Mode::from_raw_mode(status.st_mode & 0o7777)
 }
 
-/// Returns when a file was used last and changed last.
+/// Returns when a file was last accessed and modified.
 pub(crate) fn times(status: &Stat) -> Timestamps {
     let time = |seconds, nanoseconds: u64| Timespec {
         tv_sec: seconds,

@@ -1,17 +1,16 @@
-//! Lays a tree over another: what is below a pod whose roots cannot be an
-//! overlay, or must not be.
+//! Copies one tree over another: the roots of pods that cannot or must not be
+//! overlays.
 //!
-//! What comes later replaces what is there. A directory over a directory joins
-//! it; anything else over anything else removes it first, whole, so that
-//! nothing is ever written through a link of a lower tree (App Container
-//! Image, "Filesystem Setup").
+//! Later trees replace what is there. Two directories are merged; anything else
+//! is removed completely before it is replaced, so that nothing is ever written
+//! through a link of a lower tree (App Container Image, "Filesystem Setup").
 //!
 //! # Invariants
 //!
-//! 1. Only directory descriptors and single names are used: the two trees
-//!    cannot lead out of themselves, or into each other.
-//! 2. A directory that is not taken itself, but holds what is, keeps the
-//!    attributes that it had, its times too; a new one is root's, mode 0755.
+//! 1. Only directory descriptors and single names are used, so no path leads
+//!    out of the two trees or from one into the other.
+//! 2. A directory that is left out but contains something that is copied keeps
+//!    its attributes and times; a new one belongs to root and has mode 0755.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -23,37 +22,30 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::root_fd::copy::{attributes, finish, leaf, times};
+use crate::root_fd::copy::{attributes, copy_tree, finish, leaf, times};
+use crate::root_fd::open::open;
 use crate::root_fd::remove::remove_name;
 
-/// What becomes of a path of the upper tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Take {
-    /// It is taken, with its attributes.
-    It,
-    /// It is not. Of a directory, what is in it is asked for all the same.
-    Not,
-}
-
-/// How directories are opened here.
+/// The flags that directories are opened with.
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Lays the tree `upper` over what is in `target`. `take` is asked for every
-/// path of it, from the root and without it (the root's is empty), and whether
-/// it is a directory.
+/// Copies the tree `upper` over what is in `target`. `take` decides for every
+/// path, relative to the root (whose own path is empty), whether it is copied;
+/// its second argument tells whether the path is a directory. The entries of a
+/// directory are asked for even if it is left out itself.
 ///
-/// The upper tree is one of ours that nobody writes to meanwhile.
+/// The upper tree is one of ours, and nobody writes to it meanwhile.
 pub fn lay_over(
     upper: &Path,
     target: BorrowedFd<'_>,
-    take: &dyn Fn(&Path, bool) -> Take,
+    take: &dyn Fn(&Path, bool) -> bool,
 ) -> io::Result<()> {
     let source = rustix::fs::openat(CWD, upper, DIRECTORY, Mode::empty())?;
     let target = rustix::fs::openat(target, c".", DIRECTORY, Mode::empty())?;
-    let taken = take(Path::new(""), true) == Take::It;
+    let taken = take(Path::new(""), true);
     let mut laying = Laying {
         take,
         linked: HashMap::new(),
@@ -67,24 +59,39 @@ pub fn lay_over(
     laying.leave(&source, taken)
 }
 
+/// Copies trees of ours, topmost first, over one another into a new directory
+/// of this name in `target`.
+pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let mut layers = layers.iter().rev();
+    let Some(lowest) = layers.next() else {
+        return Ok(());
+    };
+    copy_tree(lowest, target, name)?;
+    let copy = open(target, Path::new(name), DIRECTORY)?;
+    for layer in layers {
+        lay_over(layer, copy.as_fd(), &|_, _| true)?;
+    }
+    Ok(())
+}
+
 struct Laying<'a> {
-    take: &'a dyn Fn(&Path, bool) -> Take,
-    /// Where files with several names were put, by inode.
+    take: &'a dyn Fn(&Path, bool) -> bool,
+    /// Where files with several names were copied to, by device and inode.
     linked: HashMap<(u64, u64), PathBuf>,
-    /// The directories from the root to here.
+    /// The directories from the root to the current one.
     levels: Vec<Level>,
 }
 
-/// A directory of the target, which is made when something is put into it.
+/// A directory of the target. It is created when something is put into it.
 struct Level {
     name: CString,
     target: Option<OwnedFd>,
-    /// What it was like, if it was there.
+    /// Its status before, if it existed.
     before: Option<Stat>,
 }
 
 impl Laying<'_> {
-    /// Lays everything that is in a directory.
+    /// Copies everything in a directory.
     fn below(&mut self, source: &OwnedFd, path: &Path) -> io::Result<()> {
         for entry in Dir::read_from(source)? {
             let entry = entry?;
@@ -95,7 +102,7 @@ impl Laying<'_> {
             let path = path.join(OsStr::from_bytes(name.to_bytes()));
             let status = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
             let directory = FileType::from_raw_mode(status.st_mode).is_dir();
-            let taken = (self.take)(&path, directory) == Take::It;
+            let taken = (self.take)(&path, directory);
             if directory {
                 self.directory(source, name, &path, taken)?;
             } else if taken {
@@ -125,7 +132,7 @@ impl Laying<'_> {
         self.leave(&source, taken)
     }
 
-    /// Gives the innermost directory its attributes, and goes up.
+    /// Sets the attributes of the innermost directory, and leaves it.
     fn leave(&mut self, source: &OwnedFd, taken: bool) -> io::Result<()> {
         let Some(Level { target, before, .. }) = self.levels.pop() else {
             return Ok(());
@@ -135,13 +142,13 @@ impl Laying<'_> {
                 attributes(source, &target)?;
                 finish(&target, &rustix::fs::fstat(source)?)
             }
-            // What was put into it changed its times.
+            // Its times have changed with its content.
             (Some(target), Some(before)) => Ok(rustix::fs::futimens(&target, &times(&before))?),
             _ => Ok(()),
         }
     }
 
-    /// Copies anything but a directory, in place of whatever is there.
+    /// Copies anything but a directory, and replaces whatever is there.
     fn other(
         &mut self,
         source: &OwnedFd,
@@ -165,7 +172,7 @@ impl Laying<'_> {
         Ok(())
     }
 
-    /// Gives a file that was laid here already another name.
+    /// Links a file that was copied already to another name.
     fn link(&mut self, first: &Path, name: &CStr) -> io::Result<()> {
         let [
             Level {
@@ -178,7 +185,7 @@ impl Laying<'_> {
         };
         let root = root.try_clone()?;
         let above = first.parent().unwrap_or(Path::new(""));
-        let above = crate::root_fd::open(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let above = open(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let first = first.file_name().unwrap_or_default();
         let target = self.target()?;
         Ok(rustix::fs::linkat(
@@ -190,8 +197,8 @@ impl Laying<'_> {
         )?)
     }
 
-    /// Returns the innermost directory of the target; makes it, and those
-    /// above it, if nothing was put there yet.
+    /// Returns the innermost directory of the target. Creates it and those
+    /// above it if nothing was put into them yet.
     fn target(&mut self) -> io::Result<&OwnedFd> {
         let mut above: Option<&OwnedFd> = None;
         for level in &mut self.levels {
@@ -205,8 +212,8 @@ impl Laying<'_> {
     }
 }
 
-/// Opens a directory, and says what it is like; makes it if there is none, in
-/// place of whatever else is there.
+/// Opens a directory and returns its status; creates it if there is none, and
+/// replaces whatever else is there.
 fn enter(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<(OwnedFd, Option<Stat>)> {
     match rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()) {
         Ok(fd) => {

@@ -1,4 +1,4 @@
-//! One tree over another. Runs as anybody: owners stay as they are.
+//! Copying one tree over another. Runs as any user: owners do not change.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,11 +7,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory with two trees, removed when it goes out of scope.
+/// A directory with two trees, removed when it is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes trees of lines: `PATH CONTENT`, `PATH -> TARGET`, `PATH/ MODE`.
+    /// Creates trees from lines: `PATH CONTENT`, `PATH -> TARGET`, `PATH/
+    /// MODE`.
     fn new(lower: &[&str], upper: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -41,12 +42,12 @@ impl Scratch {
         self.0.join(path)
     }
 
-    fn lay(&self, take: &dyn Fn(&Path, bool) -> Take) {
+    fn lay(&self, take: &dyn Fn(&Path, bool) -> bool) {
         let lower = fs::File::open(self.join("lower")).unwrap();
         lay_over(&self.join("upper"), lower.as_fd(), take).unwrap();
     }
 
-    /// Everything that is in the lower tree now, sorted.
+    /// Everything in the lower tree, sorted.
     fn result(&self) -> Vec<String> {
         let mut lines = Vec::new();
         list(&self.join("lower"), "", &mut lines);
@@ -80,27 +81,27 @@ fn list(directory: &Path, above: &str, lines: &mut Vec<String>) {
     }
 }
 
-fn everything(_: &Path, _: bool) -> Take {
-    Take::It
+fn everything(_: &Path, _: bool) -> bool {
+    true
 }
 
 #[test]
 fn what_comes_later_replaces_what_is_there() {
     for (lower, upper, expected) in [
-        // Files and directories of either tree stand beside each other.
+        // Files and directories of both trees are side by side.
         (
             &["a 5", "d/ 700"][..],
             &["b 10"][..],
             &["a 5", "b 10", "d/ 700"][..],
         ),
         (&["a 5"], &["a 10"], &["a 10"]),
-        // A directory joins one, and its attributes win.
+        // Directories are merged, with the attributes of the upper one.
         (
             &["d/ 755", "d/a 5"],
             &["d/b 10", "d/ 700"],
             &["d/ 700", "d/a 5", "d/b 10"],
         ),
-        // A file takes the place of a directory with all that is in it.
+        // A file replaces a directory and everything in it.
         (
             &["a/b/c/file 5", "a/b/x 5"],
             &["a/b 10"],
@@ -159,12 +160,10 @@ fn what_is_not_taken_is_not_there() {
             "n/b 2",
         ],
     );
-    let only_a = |path: &Path, directory: bool| match !directory && path.ends_with("a") {
-        true => Take::It,
-        false => Take::Not,
-    };
+    let only_a = |path: &Path, directory: bool| !directory && path.ends_with("a");
     scratch.lay(&only_a);
-    // Directories are made where a file needs one, and keep what they were.
+    // Directories are created where a file needs them, and keep their
+    // attributes.
     assert_eq!(
         scratch.result(),
         ["a 1", "d/ 755", "d/a 1", "low/ 711", "low/a 1"]
@@ -177,7 +176,7 @@ fn a_directory_that_is_not_taken_keeps_its_times() {
     let path = scratch.join("lower/d");
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
     fs::File::open(&path).unwrap().set_modified(old).unwrap();
-    scratch.lay(&|_, directory| if directory { Take::Not } else { Take::It });
+    scratch.lay(&|_, directory| !directory);
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), old);
     assert!(path.join("a").exists());
 }
@@ -204,12 +203,6 @@ fn a_name_whose_first_name_is_not_taken_is_a_file_of_its_own() {
     let scratch = Scratch::new(&[], &["target 1"]);
     let upper = scratch.join("upper");
     fs::hard_link(upper.join("target"), upper.join("kept")).unwrap();
-    scratch.lay(&|path, _| {
-        if path == Path::new("target") {
-            Take::Not
-        } else {
-            Take::It
-        }
-    });
+    scratch.lay(&|path, _| path != Path::new("target"));
     assert_eq!(scratch.result(), ["kept 1"]);
 }

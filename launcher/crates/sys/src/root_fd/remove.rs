@@ -1,15 +1,16 @@
-//! Removes a tree without following a link or crossing a mount, however deep
-//! it is: an app can make its own as deep as the disk has room for.
+//! Removes a tree of any depth without following links or crossing mounts: apps
+//! can make their trees as deep as the disk allows.
 //!
 //! # Invariants
 //!
 //! 1. At most [`OPEN`] directories of the tree are open at a time. Those above
-//!    are closed, and opened again by `..` when what is below them is gone.
-//! 2. Nothing is removed but in a directory that was reached from the one above
-//!    it by its name, without a link and on the same mount. If `..` leads to
-//!    another one than was left, somebody has moved what was in it: it is left
-//!    alone.
-//! 3. Each entry is tried once. One that cannot be removed does not keep the rest.
+//!    them are closed, and reopened through `..` when everything below is
+//!    removed.
+//! 2. Entries are removed only from directories that were reached by name from
+//!    their parent, without a link and on the same mount. If `..` leads to
+//!    another directory than before, somebody has moved something, and that is
+//!    left alone.
+//! 3. Each entry is tried once. If it cannot be removed, the others still are.
 
 use std::cell::OnceCell;
 use std::collections::{HashSet, VecDeque};
@@ -20,23 +21,23 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, Result};
 
-/// How many directories of a tree are open at a time. Few trees are deeper than
-/// that, and the lowest limits of descriptors allow it.
+/// How many directories of a tree are open at a time. Few trees are deeper, and
+/// even low limits on descriptors allow it.
 const OPEN: usize = 8;
 
-/// Removes what has this name in the directory, with all that is below it. It
-/// is no error if there is nothing.
+/// Removes what has this name in the directory, and everything below it. If
+/// there is nothing, that is not an error.
 ///
 /// # Errors
 ///
-/// What the file system says of the first entry that cannot be removed; what
-/// else can be is removed all the same. A mount is "Device or resource busy":
-/// what is mounted belongs to somebody else.
+/// The error for the first entry that cannot be removed; everything else is
+/// removed all the same. A mount is "Device or resource busy": it belongs to
+/// somebody else.
 pub fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     remove_name(parent, &CString::new(name)?)
 }
 
-/// As [`remove_tree`], for names that need not be UTF-8.
+/// Like [`remove_tree`], for names that need not be UTF-8.
 pub(crate) fn remove_name(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let mut removal = Removal::of(parent);
     removal.entry(name, 0);
@@ -46,26 +47,26 @@ pub(crate) fn remove_name(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()>
 
 /// A tree that is being removed.
 struct Removal<'a> {
-    /// What the tree is in.
+    /// The directory that contains the tree.
     parent: BorrowedFd<'a>,
-    /// The mount that this is on.
+    /// The mount that it is on.
     mount: OnceCell<Mount>,
-    /// The directories from the top of the tree to the one that is being emptied.
+    /// The directories from the top of the tree to the current one.
     levels: Vec<Level>,
-    /// The innermost of them, at least that one, opened.
+    /// The innermost of them that are open: at least the current one.
     open: VecDeque<Dir>,
-    /// The numbers of entries that could not be removed: who reads a directory
-    /// again meets them again.
+    /// The inode numbers of entries that could not be removed: reading a
+    /// directory again finds them again.
     left: HashSet<u64>,
-    /// Why the first of them could not.
+    /// Why the first of them could not be removed.
     failure: Option<Errno>,
 }
 
 /// A directory that is being emptied.
 struct Level {
-    /// Its name in the one above.
+    /// Its name in its parent.
     name: CString,
-    /// The number of its entry there.
+    /// The inode number of its entry there.
     number: u64,
     /// Its device and inode.
     inode: (u64, u64),
@@ -102,11 +103,12 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Removes an entry of the directory that is being emptied, or enters it.
+    /// Removes an entry of the current directory, or enters it.
     fn entry(&mut self, name: &CStr, number: u64) {
         let removed = match self.remove(name, AtFlags::empty()) {
             Err(Errno::ISDIR) => self.enter(name, number),
-            // POSIX says so of a directory, Linux of what is immutable.
+            // POSIX has this errno for directories, Linux also for
+            // immutable files.
             Err(Errno::PERM) => self.enter(name, number).map_err(|errno| match errno {
                 Errno::NOTDIR | Errno::LOOP => Errno::PERM,
                 errno => errno,
@@ -126,7 +128,7 @@ impl<'a> Removal<'a> {
         rustix::fs::unlinkat(self.innermost()?, name, flags)
     }
 
-    /// Returns the directory that is being emptied, or what the tree is in.
+    /// Returns the current directory, or the one that contains the tree.
     fn innermost(&self) -> Result<BorrowedFd<'_>> {
         self.open.back().map_or(Ok(self.parent), Dir::fd)
     }
@@ -135,10 +137,10 @@ impl<'a> Removal<'a> {
         self.failure.get_or_insert(errno);
     }
 
-    /// Goes down.
+    /// Enters a directory.
     fn enter(&mut self, name: &CStr, number: u64) -> Result<()> {
         let fd = match self.open(self.innermost()?, name) {
-            // An ordinary user's own directory that is closed even to him.
+            // The user's own directory, which even the user may not enter.
             Err(Errno::ACCESS) => {
                 self.unlock(name)?;
                 self.open(self.innermost()?, name)?
@@ -150,7 +152,7 @@ impl<'a> Removal<'a> {
             return Err(Errno::NOTDIR);
         }
         if status.st_mode & 0o300 != 0o300 {
-            // Whoever needs it and does not get it hears so soon enough.
+            // If this fails, opening the directory fails, too.
             let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
         }
         if self.open.len() == OPEN {
@@ -165,7 +167,7 @@ impl<'a> Removal<'a> {
         Ok(())
     }
 
-    /// Goes up, and removes the directory that was being emptied.
+    /// Removes the current directory, and returns to its parent.
     fn leave(&mut self) {
         let (Some(emptied), Some(Level { name, number, .. })) =
             (self.open.pop_back(), self.levels.pop())
@@ -175,7 +177,7 @@ impl<'a> Removal<'a> {
         if let (None, Some(above)) = (self.open.back(), self.levels.last()) {
             match self.reopen(&emptied, above.inode) {
                 Ok(above) => self.open.push_back(above),
-                // There is no way back to what is above.
+                // There is no way back up.
                 Err(errno) => return self.fail(errno),
             }
         }
@@ -188,8 +190,8 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Opens the directory above another one, if it is still the one that was
-    /// left for that.
+    /// Opens the parent of a directory, if it is still the one we came
+    /// from.
     fn reopen(&self, below: &Dir, inode: (u64, u64)) -> Result<Dir> {
         let above = self.open(below.fd()?, c"..")?;
         let status = rustix::fs::fstat(&above)?;
@@ -199,12 +201,13 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Opens a directory, if it is on the mount that the tree is on.
+    /// Opens a directory, if it is on the same mount as the tree.
     fn open(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
         let flags = DIRECTORY | OFlags::RDONLY;
         match rustix::fs::openat2(at, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
             Err(Errno::XDEV) => Err(Errno::BUSY),
-            // Linux before 5.6; a filter that does not know the call may answer EPERM.
+            // Linux before 5.6, or a seccomp filter that does not know the
+            // call.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let fd = rustix::fs::openat(at, name, flags, Mode::empty())?;
                 match Mount::of(fd.as_fd())? == *self.mount()? {
@@ -224,8 +227,8 @@ impl<'a> Removal<'a> {
         Ok(self.mount.get_or_init(|| mount))
     }
 
-    /// Lets the owner into a directory. By the descriptor: what has the name by
-    /// now may be a link.
+    /// Lets the owner into a directory, by its descriptor: its name may be
+    /// a link by now.
     fn unlock(&self, name: &CStr) -> Result<()> {
         let flags = DIRECTORY | OFlags::PATH;
         let fd = rustix::fs::openat(self.innermost()?, name, flags, Mode::empty())?;
@@ -238,12 +241,12 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// What is mounted somewhere: two binds of one file system are two mounts.
+/// Identifies a mount: two bind mounts of one file system differ.
 #[derive(PartialEq, Eq)]
 struct Mount(u64);
 
 impl Mount {
-    /// Asks on which mount something is open.
+    /// Returns the mount that something is on.
     fn of(fd: BorrowedFd<'_>) -> Result<Self> {
         let asked = rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
         if let Ok(status) = asked

@@ -1,4 +1,4 @@
-//! Trees that somebody made to be in the way.
+//! Trees that are made to be hard to remove.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory of one test's own.
+/// A directory for one test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -24,7 +24,7 @@ impl Scratch {
         File::open(&self.0).unwrap()
     }
 
-    /// Makes directories below one another, and a file in each.
+    /// Creates nested directories, with a file in each.
     fn chain(&self, name: &str, depth: usize) {
         let mut fd = OwnedFd::from(self.fd());
         for level in 0..depth {
@@ -50,7 +50,7 @@ fn no_depth_needs_more_descriptors_than_a_few() {
     let fd = scratch.fd();
     let mut removal = Removal::of(fd.as_fd());
     removal.entry(c"top", 0);
-    // One level at a time: no directory here has two.
+    // One level at a time: no directory has two subdirectories.
     for depth in 2..=10 * OPEN {
         removal.entry(c"d", 0);
         assert_eq!(removal.levels.len(), depth);
@@ -74,14 +74,14 @@ fn what_is_moved_meanwhile_does_not_lead_out() {
     for _ in 1..depth {
         removal.entry(c"d", 0);
     }
-    // What is no longer open above is where `..` leads to.
+    // `..` leads to what is no longer open.
     let above = scratch.0.join("top").join("d/".repeat(depth - OPEN - 1));
     fs::rename(above.join("d"), scratch.0.join("outside/d")).unwrap();
     removal.run();
     assert_eq!(removal.failure, Some(Errno::BUSY));
     let outside = fs::read_to_string(scratch.0.join("outside/file"));
     assert_eq!(outside.unwrap(), "stays");
-    // The next one gets all that is left.
+    // The next one gets the rest.
     remove_tree(fd.as_fd(), "top").unwrap();
     assert!(!scratch.0.join("top").exists());
 }
@@ -96,7 +96,7 @@ fn what_cannot_be_removed_does_not_keep_the_rest() {
     }
     let fd = scratch.fd();
     let mut removal = Removal::of(fd.as_fd());
-    // As if it had been tried, in vain.
+    // As if it had been tried without success.
     let status = fs::metadata(scratch.0.join("top/b/c/x")).unwrap();
     let number = std::os::unix::fs::MetadataExt::ino(&status);
     removal.left.insert(number);

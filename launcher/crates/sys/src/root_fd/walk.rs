@@ -1,4 +1,4 @@
-//! What openat2(2) with `RESOLVE_IN_ROOT` does, by hand: for Linux before 5.6.
+//! Does what openat2(2) does with `RESOLVE_IN_ROOT`, for Linux before 5.6.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -8,12 +8,12 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
 
-/// Most links on one way: as many as the kernel follows.
+/// Most links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// Opens what has this path inside the root. `..` goes back the way that was
-/// come, never to what the kernel holds for the parent: that could be outside
-/// by now, if somebody moved a directory.
+/// Opens a path inside the root. `..` returns to the directory we came from,
+/// never to the kernel's parent, which may be outside by now if somebody has
+/// moved a directory.
 pub(crate) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let mut way: Vec<OwnedFd> = Vec::new();
     let mut ahead: Vec<OsString> = components(path.as_os_str());
@@ -51,7 +51,7 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<O
     rustix::fs::openat(here, ".", flags | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Splits a path into its components, the first one last.
+/// Splits a path into components, last one first.
 fn components(path: &OsStr) -> Vec<OsString> {
     path.as_bytes()
         .split(|&byte| byte == b'/')

@@ -1,23 +1,34 @@
-//! A download that is read like a file, and goes on by itself where a
-//! connection broke.
+//! A download that reads like a file, and resumes by itself if the connection
+//! breaks.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::fetch::http::headers::Headers;
+use crate::fetch::http::headers::{Freshness, Headers, Validators};
+use crate::fetch::http::http_error::HttpError;
+use crate::fetch::http::transport::{Reply, Transport};
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::{Body, Fault, Head};
-use crate::fetch::http::{Client, Freshness, Part, Refusal, Reply, Validators};
 
-/// So many bytes since the last failure, and the count of failures starts anew.
+/// After this many bytes, failures are counted anew.
 const PROGRESS: u64 = 1 << 20;
 
-/// A document on its way.
+/// The first part of a document, which need not be fetched again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// The validators of its version.
+    pub validators: Validators,
+    /// The length of the whole document in bytes.
+    pub length: u64,
+    /// The length of the part in bytes.
+    pub at: u64,
+}
+
+/// A document that is being downloaded.
 #[derive(Debug)]
-pub struct Download {
-    client: Arc<Client>,
-    /// Where to begin when asking again: where a redirect leads may have
-    /// ceased to work.
+pub(crate) struct Download {
+    transport: Arc<Transport>,
+    /// Where to resume. The target of a redirect may no longer work.
     start: Url,
     url: String,
     length: Option<u64>,
@@ -25,9 +36,10 @@ pub struct Download {
     validators: Validators,
     freshness: Freshness,
     body: Body,
-    /// Without, only the connection's end is the body's.
+    /// Whether the end of the body is marked. If not, it is the end of the
+    /// connection.
     framed: bool,
-    /// How much has come.
+    /// How many bytes have arrived.
     at: u64,
     failures: u32,
     failed_at: u64,
@@ -38,13 +50,13 @@ pub struct Download {
 
 impl Download {
     pub(crate) fn new(
-        client: Arc<Client>,
+        transport: Arc<Transport>,
         start: Url,
         reply: Reply,
         limit: Option<u64>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
-        let refused = |why| Refusal::new(&reply.url, why);
+        let refused = |why| HttpError::new(&reply.url, why);
         let length = headers.length().map_err(refused)?;
         if let (Some(length), Some(limit)) = (length, limit)
             && length > limit
@@ -54,7 +66,7 @@ impl Download {
             )));
         }
         Ok(Self {
-            client,
+            transport,
             start,
             length,
             limit,
@@ -72,17 +84,17 @@ impl Download {
         })
     }
 
-    /// Goes on with a document of which there is a part already.
+    /// Continues a document whose first part is there already.
     pub(crate) fn rest(
-        client: Arc<Client>,
+        transport: Arc<Transport>,
         start: Url,
-        part: &Part,
+        part: &Partial,
         reply: Reply,
         limit: Option<u64>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
         let mut rest = Self {
-            client,
+            transport,
             start,
             length: Some(part.length),
             limit,
@@ -103,33 +115,33 @@ impl Download {
         Ok(rest)
     }
 
-    /// Returns how much has come.
-    pub fn at(&self) -> u64 {
+    /// Returns how many bytes have arrived, including an earlier part.
+    pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Returns how many bytes there will be, if the server says so.
-    pub fn length(&self) -> Option<u64> {
+    /// Returns the length of the document, if known.
+    pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Returns what identifies this version of the document.
+    /// Returns the validators of this version.
     pub(crate) fn validators(&self) -> &Validators {
         &self.validators
     }
 
-    /// Returns until when a copy need not be asked for again.
+    /// Returns how long a copy stays fresh.
     pub(crate) fn freshness(&self) -> Freshness {
         self.freshness
     }
 
-    /// Returns where the document is, after redirects.
-    pub fn url(&self) -> &str {
+    /// Returns the URL after redirects.
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Reads all of it into memory. For what has a limit.
-    pub(crate) fn whole(mut self) -> Result<Vec<u8>, Refusal> {
+    /// Reads the whole document into memory. It should have a limit.
+    pub(crate) fn whole(mut self) -> Result<Vec<u8>, HttpError> {
         let mut whole = Vec::new();
         while let Some(piece) = self.advance()? {
             whole.extend_from_slice(&piece);
@@ -137,8 +149,8 @@ impl Download {
         Ok(whole)
     }
 
-    /// Returns the next piece; nothing after the last.
-    fn advance(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+    /// Returns the next piece; `None` at the end.
+    fn advance(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         if self.ended {
             return Ok(None);
         }
@@ -155,7 +167,7 @@ impl Download {
                 Ok(None) => Fault {
                     what: "it ended".to_owned(),
                     hint: None,
-                    passing: true,
+                    transient: true,
                 },
                 Err(fault) => fault,
             };
@@ -163,12 +175,12 @@ impl Download {
         }
     }
 
-    fn count(&mut self, more: usize) -> Result<(), Refusal> {
+    fn count(&mut self, more: usize) -> Result<(), HttpError> {
         self.at = self
             .at
             .saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         match self.limit {
-            Some(limit) if self.at > limit => Err(Refusal::new(
+            Some(limit) if self.at > limit => Err(HttpError::new(
                 &self.url,
                 format!("it has more than {limit} bytes, which is the most that is accepted"),
             )),
@@ -180,56 +192,57 @@ impl Download {
     fn is_complete(&self) -> bool {
         match self.length {
             Some(length) => self.at == length,
-            // An answer cut in its header has no length either, and no body.
+            // An answer that was cut off in its header has neither length
+            // nor body.
             None => self.framed || self.at > 0,
         }
     }
 
-    /// Connects again and goes on after what has come, as often as is allowed.
-    fn resume(&mut self, fault: Fault) -> Result<(), Refusal> {
-        let lasting = !fault.passing;
-        let mut refusal = self.interrupted(fault);
+    /// Reconnects and continues, if attempts are left.
+    fn resume(&mut self, fault: Fault) -> Result<(), HttpError> {
+        let permanent = !fault.transient;
+        let mut error = self.interrupted(fault);
         if self.at - self.failed_at >= PROGRESS {
             self.failures = 0;
         }
         self.failed_at = self.at;
         let mut conditions = Vec::new();
         if self.at > 0 {
-            // Without it, what goes on could be of another version.
+            // Without a validator, the rest could be from another version.
             let Some(validator) = self.validators.strong() else {
-                return Err(refusal);
+                return Err(error);
             };
             conditions.extend(behind(self.at, validator));
         }
-        if lasting {
-            return Err(refusal);
+        if permanent {
+            return Err(error);
         }
         loop {
             self.failures += 1;
-            if self.failures >= self.client.attempts {
-                return Err(refusal);
+            if self.failures >= self.transport.options.attempts {
+                return Err(error);
             }
-            self.client.rest(self.failures, refusal.after);
-            match self.client.get(&self.start, &conditions) {
+            self.transport.pause(self.failures, error.retry_after);
+            match self.transport.get(&self.start, &conditions) {
                 Ok(reply) if !matches!(reply.head.status, 200 | 206 | 412 | 416) => {
-                    return Err(Refusal::status_of(&reply));
+                    return Err(reply.unexpected());
                 }
                 Ok(reply) => {
                     self.agree(&reply.head)?;
                     self.body = reply.body;
                     return Ok(());
                 }
-                Err(next) if next.passing => refusal = next,
+                Err(next) if next.transient => error = next,
                 Err(next) => return Err(next),
             }
         }
     }
 
-    /// Checks that an answer has the rest of the document.
-    fn agree(&mut self, head: &Head) -> Result<(), Refusal> {
+    /// Checks that an answer has the rest of this document.
+    fn agree(&mut self, head: &Head) -> Result<(), HttpError> {
         let headers = &head.headers;
         let length = headers.length();
-        let length = length.map_err(|why| Refusal::new(&self.url, why))?;
+        let length = length.map_err(|why| HttpError::new(&self.url, why))?;
         match head.status {
             200 if self.at == 0 => {
                 if !self.is_same(headers) || length != self.length {
@@ -248,7 +261,8 @@ impl Download {
                 if other || !self.is_same(headers) {
                     return Err(self.changed());
                 }
-                // Where the length was not known, the end of this part will do.
+                // If the length was unknown, the end of this part is
+                // taken for it.
                 self.length = self.length.or(total).or(Some(range.last + 1));
             }
             200 if self.is_same(headers) => return Err(self.unresumed()),
@@ -258,8 +272,8 @@ impl Download {
         Ok(())
     }
 
-    /// Tells whether an answer is about the version of which we have the
-    /// beginning. A part may leave out what has not changed.
+    /// Tells whether an answer is about the same version. A partial answer
+    /// may omit fields that have not changed.
     fn is_same(&self, headers: &Headers) -> bool {
         let new = headers.validators();
         match (&self.validators.etag, &new.etag) {
@@ -279,29 +293,29 @@ impl Download {
         }
     }
 
-    fn interrupted(&self, fault: Fault) -> Refusal {
+    fn interrupted(&self, fault: Fault) -> HttpError {
         let what = format!("{} {}", fault.what, self.place());
-        Refusal::broken(&self.url, Fault { what, ..fault })
+        HttpError::broken(&self.url, Fault { what, ..fault })
     }
 
-    fn changed(&self) -> Refusal {
+    fn changed(&self) -> HttpError {
         let why = format!(
             "the connection broke {}, and the file has changed on the server since",
             self.place()
         );
-        Refusal::new(&self.url, why)
+        HttpError::new(&self.url, why)
     }
 
-    fn unresumed(&self) -> Refusal {
+    fn unresumed(&self) -> HttpError {
         let why = format!(
             "the connection broke {}, and the server does not go on there",
             self.place()
         );
-        Refusal::new(&self.url, why)
+        HttpError::new(&self.url, why)
     }
 }
 
-/// Asks for what is behind so many bytes of this version.
+/// Returns the header fields that request the rest of this version.
 pub(crate) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
     [
         ("Range", format!("bytes={at}-")),
@@ -312,7 +326,7 @@ pub(crate) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.piece.len() && !buffer.is_empty() {
-            // The refusal keeps its sentence below whatever is said on top.
+            // The error keeps its sentence below whatever is added.
             self.piece = self
                 .advance()
                 .map_err(io::Error::other)?

@@ -1,10 +1,10 @@
-//! The environment that the libraries below read by themselves.
+//! Environment variables that libraries read by themselves.
 //!
-//! Two things that we decide, they take from there: which authorities to
-//! trust (`SSL_CERT_FILE`, `SSL_CERT_DIR`), and which proxy to use, where
-//! minreq does not know `no_proxy`. To change the environment of a running
-//! program is not sound, so it is changed for the next one, which is the same
-//! program again.
+//! Two settings can only be changed through the environment: which authorities
+//! are trusted (`SSL_CERT_FILE`, `SSL_CERT_DIR`), and which proxy is used,
+//! because minreq does not support `no_proxy`. Changing the environment of a
+//! running program is unsound, so the program executes itself again with
+//! another one.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,13 +14,13 @@ use std::process::Command;
 
 use error::{Context as _, Error, Kind, Result};
 
-/// What variables have in front of their names where the libraries shall not see them.
+/// Prefix of variables that are hidden from the libraries.
 const HIDDEN: &str = "NOSECONE_";
 
-/// Tells that the program has begun anew for the sake of this file.
+/// Set when the program has executed itself again.
 const GUARD: &str = "NOSECONE_CA_FILE";
 
-/// The variables that minreq reads, or means to.
+/// The proxy variables that minreq reads.
 const PROXIES: [&str; 5] = [
     "https_proxy",
     "HTTPS_PROXY",
@@ -29,23 +29,23 @@ const PROXIES: [&str; 5] = [
     "ALL_PROXY",
 ];
 
-/// Where distributions keep the certificates of authorities.
+/// Where distributions keep certificates of authorities.
 const STORES: [&str; 3] = [
     "/etc/ssl/certs",
     "/etc/pki/tls/certs",
     "/etc/ca-certificates/extracted",
 ];
 
-/// Reads a variable of ours, also where it is hidden.
+/// Reads a variable, even if it is hidden.
 pub(crate) fn variable(name: &str) -> Option<String> {
     let value = env::var_os(format!("{HIDDEN}{name}")).or_else(|| env::var_os(name));
     value.map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Begins the program anew such that authorities in `ca_file` are trusted
-/// besides the system's. To be called before any work is done.
+/// Executes the program again so that authorities in `ca_file` are trusted in
+/// addition to the system's. Call it before any other work.
 ///
-/// Returns nothing if that is so already, and an error if it cannot be.
+/// Returns `None` if they are trusted already, and an error if it fails.
 pub fn reexec_with_ca(ca_file: &Path) -> Option<Error> {
     let file = match certificates(ca_file) {
         Ok(file) => file,
@@ -64,11 +64,10 @@ pub fn reexec_with_ca(ca_file: &Path) -> Option<Error> {
     Some(reexec(trusting(&file, store, |name| env::var_os(name))))
 }
 
-/// Begins the program anew if the environment names proxies and exceptions
-/// from them, such that the exceptions count. To be called before any work is
-/// done.
+/// Executes the program again if the environment has proxies, so that they are
+/// used with their exceptions. Call it before any other work.
 ///
-/// Returns nothing if there is nothing to do, and an error if it cannot be done.
+/// Returns `None` if there is nothing to do, and an error if it fails.
 pub fn reexec_for_proxies() -> Option<Error> {
     match hidden(|name| env::var_os(name)) {
         changes if changes.is_empty() => None,
@@ -78,14 +77,15 @@ pub fn reexec_for_proxies() -> Option<Error> {
 
 type Changes = Vec<(OsString, Option<OsString>)>;
 
-/// Returns what makes a file of authorities count, besides the system's `store`.
+/// Returns the changes that add a file of authorities to the system's `store`.
 fn trusting(
     file: &Path,
     store: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Changes {
     let mut changes = hidden(&variable);
-    // Who chose authorities by these variables has chosen against the system's.
+    // If these variables were set, the system's authorities were
+    // deliberately replaced.
     let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(&variable);
     if let ([None, None], Some(store)) = (chosen, store) {
         changes.push(("SSL_CERT_DIR".into(), Some(store.into())));
@@ -95,7 +95,7 @@ fn trusting(
     changes
 }
 
-/// Returns what hides the proxies from minreq.
+/// Returns the changes that hide the proxies from minreq.
 fn hidden(variable: impl Fn(&str) -> Option<OsString>) -> Changes {
     let mut changes = Changes::new();
     for name in PROXIES {
@@ -107,20 +107,20 @@ fn hidden(variable: impl Fn(&str) -> Option<OsString>) -> Changes {
     changes
 }
 
-/// Returns the absolute path of a file that has certificates in it.
+/// Returns the absolute path of a file with certificates.
 fn certificates(path: &Path) -> Result<PathBuf> {
     let what = || format!("cannot use `{}` as authorities", path.display());
     let path = std::path::absolute(path).context(what)?;
     let text = std::fs::read(&path).context(what)?;
     let mark: &[u8] = b"-----BEGIN CERTIFICATE-----";
     if !text.windows(mark.len()).any(|window| window == mark) {
-        // The library would say nothing, and trust nobody.
+        // The library would silently trust nobody.
         return Err(Error::invalid(what()).because("there is no certificate in PEM format in it"));
     }
     Ok(path)
 }
 
-/// Becomes this program again, with the same arguments; returns if that fails.
+/// Executes this program with the same arguments; returns only on failure.
 fn reexec(changes: Changes) -> Error {
     let mut arguments = env::args_os();
     let mut command = Command::new("/proc/self/exe");

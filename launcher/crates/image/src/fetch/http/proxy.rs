@@ -1,13 +1,13 @@
-//! Which proxy a request goes through, as the environment says. Pure.
+//! Chooses the proxy of a request from environment variables. Pure.
 //!
-//! The variables are curl's: `https_proxy`, `http_proxy`, `all_proxy` and
-//! `no_proxy`, each also in capitals, where the lower case wins. A name in
-//! `no_proxy` stands for itself and all names below it; networks (`10.0.0.0/8`)
-//! are not understood there.
+//! The variables are the same as for curl: `https_proxy`, `http_proxy`,
+//! `all_proxy` and `no_proxy`, in lower or upper case, of which lower case
+//! takes precedence. A name in `no_proxy` includes its subdomains; networks
+//! (`10.0.0.0/8`) are not supported.
 
 use crate::fetch::http::url::Url;
 
-/// The proxies of the environment.
+/// The proxies from the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
     secure: Option<String>,
@@ -16,14 +16,14 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
-    /// Asks `variable` for the values of the variables.
+    /// Reads the variables with `variable`.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| {
             let filled = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
             filled(name).or_else(|| filled(&name.to_uppercase()))
         };
-        // Under a web server, HTTP_PROXY is the header `Proxy` of whoever
-        // asks (CVE-2016-5385).
+        // In a CGI program, HTTP_PROXY comes from the request's header `Proxy`
+        // (CVE-2016-5385).
         let plain = match variable("REQUEST_METHOD") {
             Some(_) => variable("http_proxy").filter(|value| !value.is_empty()),
             None => either("http_proxy"),
@@ -42,11 +42,11 @@ impl Proxies {
         }
     }
 
-    /// Returns the proxy for a URL, or nothing if the way is direct.
+    /// Returns the proxy for a URL, if any.
     ///
     /// # Errors
     ///
-    /// The proxy is of a kind that is not supported.
+    /// This kind of proxy is not supported.
     pub(crate) fn choose(&self, url: &Url) -> Result<Option<Proxy>, String> {
         let text = match url.secure {
             true => &self.secure,
@@ -81,12 +81,12 @@ fn covers(entry: &str, url: &Url) -> bool {
     }
 }
 
-/// An HTTP proxy, which tunnels with `CONNECT`.
+/// An HTTP proxy that supports `CONNECT`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
-    /// The name or IPv4 address.
+    /// The host name or IPv4 address.
     pub(crate) host: String,
-    /// The port; 1080, as for curl, if none is given.
+    /// The port; 1080 by default, as for curl.
     pub(crate) port: u16,
     /// `USER:PASSWORD`, decoded.
     pub(crate) login: Option<String>,
@@ -100,8 +100,8 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Reads `[http://][USER[:PASSWORD]@]HOST[:PORT][/]`. Messages leave the
-    /// text out: it may hold a password.
+    /// Parses `[http://][USER[:PASSWORD]@]HOST[:PORT][/]`. Errors do not
+    /// show the text, which may contain a password.
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
@@ -118,7 +118,7 @@ impl Proxy {
             None => (None, rest),
         };
         let wrong = || "the environment names a proxy that is not `http://HOST:PORT`".to_owned();
-        // The same host and port as in a URL, by the same rules.
+        // The host and port follow the same rules as in a URL.
         let (host, port) = address.split_once(':').unwrap_or((address, "1080"));
         let url = Url::parse(&format!("http://{host}:{port}/")).map_err(|_| wrong())?;
         if address.contains('/') || login.as_ref().is_some_and(|login| login.contains('\n')) {
@@ -132,7 +132,7 @@ impl Proxy {
     }
 }
 
-/// Undoes percent-encoding; what is none stays.
+/// Decodes percent-encoding; invalid codes stay as they are.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,20 +1,20 @@
-//! TLS with a server that need not prove who it is, where the operator has
-//! waived that (`--insecure-options=tls`). The only file that knows rustls.
+//! TLS without verifying who the server is, if the operator allows it
+//! (`--insecure-options=tls`). The only file that knows rustls.
 //!
-//! minreq has one configuration of TLS and does not let it be changed, but it
-//! can speak plain HTTP through a proxy. So such a request goes through a
-//! proxy within this process, which speaks TLS to the server:
+//! minreq has a fixed TLS configuration, but it can speak plain HTTP through a
+//! proxy. So such a request goes through a proxy inside this process, which
+//! speaks TLS to the server:
 //!
 //! ```text
 //! minreq --HTTP--> 127.0.0.1, CONNECT, a secret --TLS--> server
 //! ```
 //!
-//! Each [`Relay`] lets through one connection, which has to know a secret
-//! that only this process has. The worst that another user of this machine
-//! can do to it is to keep it waiting. It ends with that connection.
+//! A [`Relay`] forwards one connection, which must present a secret that only
+//! this process knows, and then ends. The worst another user of this machine
+//! can do is to delay it.
 //!
-//! That the other side has the key of its certificate is checked as ever:
-//! without it, who only listens could not be told from a broken server.
+//! The server must still prove that it has the key of its certificate.
+//! Otherwise a passive listener could not be told from a broken server.
 
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -32,21 +32,21 @@ use rustls::{
 use crate::fetch::credentials::base64;
 use crate::fetch::http::proxy::Proxy;
 
-/// Most bytes of the header of a request of ours.
+/// Largest header of a request, in bytes.
 const HEADER: u64 = 64 << 10;
 
-/// How long who has connected may take to show the secret. We take no time.
+/// How long a connection may take to present the secret. We present it at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// One way to one server.
+/// A proxy for one connection to one server.
 pub(crate) struct Relay(Arc<Mutex<Option<io::Error>>>);
 
 impl Relay {
-    /// Begins to wait for a connection. Returns also what to connect through.
+    /// Starts listening. Also returns the proxy to connect through.
     ///
     /// # Errors
     ///
-    /// The kernel gives no socket, thread, or random number.
+    /// There is no socket, thread or random number.
     pub(crate) fn start(host: &str, port: u16) -> io::Result<(Self, Proxy)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let proxy = Proxy {
@@ -64,33 +64,34 @@ impl Relay {
                 if let Ok(Err(error)) = passed {
                     *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
-                // Who sees the connection end, which is here, finds the failure.
+                // Whoever sees the connection close finds the failure.
                 drop(near);
             })?;
         Ok((Self(failure), proxy))
     }
 
-    /// Returns what went wrong between us and the server, once.
+    /// Returns what failed between us and the server, once.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failure.take()
     }
 }
 
-/// Returns what nobody can guess.
+/// Returns an unguessable text.
 fn secret() -> io::Result<String> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-/// Waits for the connection that shows the secret. The listener ends with it.
+/// Waits for the connection that presents the secret, and closes the listener.
 fn ours(listener: TcpListener, login: &str) -> io::Result<TcpStream> {
     let field = format!("Proxy-Authorization: Basic {}", base64(login.as_bytes()));
     loop {
         let (near, _) = listener.accept()?;
         near.set_read_timeout(Some(PATIENCE))?;
-        // Or the kernel saves up what is less than a packet, of 64 KiB here.
+        // Otherwise the kernel would collect data to fill a packet, which has
+        // 64 KiB here.
         near.set_nodelay(true)?;
         if let Ok(header) = header(&near)
             && header.starts_with(b"CONNECT ")
@@ -103,12 +104,13 @@ fn ours(listener: TcpListener, login: &str) -> io::Result<TcpStream> {
     }
 }
 
-/// Passes a request on, and the answer back.
+/// Forwards the request, and the answer.
 fn pass(mut near: &TcpStream, host: &str, port: u16) -> io::Result<()> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let client = ClientConnection::new(Arc::new(config()), name).map_err(io::Error::other)?;
     let mut far = StreamOwned::new(client, TcpStream::connect((host, port))?);
-    // Before we say yes: what goes wrong here is no answer of the server.
+    // The handshake comes first: if it fails, there is no answer from the
+    // server.
     while far.conn.is_handshaking() {
         far.conn.complete_io(&mut far.sock)?;
     }
@@ -116,14 +118,14 @@ fn pass(mut near: &TcpStream, host: &str, port: u16) -> io::Result<()> {
     far.write_all(&header(near)?)?;
     far.flush()?;
     match io::copy(&mut far, &mut near) {
-        // Many servers close without saying so first. Whether that was too
-        // early is for those to say who count.
+        // Many servers close without announcing it. The reader of the body
+        // checks whether that was too early.
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Reads to the empty line behind a header. The sender waits there.
+/// Reads up to the empty line after a header, where the sender waits.
 fn header(near: &TcpStream) -> io::Result<Vec<u8>> {
     let mut near = BufReader::new(near).take(HEADER);
     let mut header = Vec::new();
@@ -135,7 +137,7 @@ fn header(near: &TcpStream) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// The usual configuration, but for whom it believes.
+/// The usual configuration, except that certificates are not verified.
 fn config() -> ClientConfig {
     let builder = ClientConfig::builder();
     let anybody = Anybody(Arc::clone(builder.crypto_provider()));
@@ -145,7 +147,7 @@ fn config() -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// Believes every certificate.
+/// Accepts every certificate.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

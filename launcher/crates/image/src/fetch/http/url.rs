@@ -1,28 +1,28 @@
-//! Addresses of HTTP and HTTPS, read strictly. Pure.
+//! HTTP and HTTPS URLs, parsed strictly. Pure.
 //!
-//! What a server answers with ends up in a request line, so nothing gets
-//! through here that could end that line: control characters are refused,
-//! blanks and what is not ASCII are percent-encoded. What two programs could
-//! read differently (a user before the host, a backslash) is refused.
+//! A URL from a server becomes part of a request line, so nothing may end that
+//! line: control characters are rejected, and blanks and non-ASCII characters
+//! are percent-encoded. What different programs read differently (a login
+//! before the host, a backslash) is rejected.
 
 use std::fmt;
 
 use error::quote::quoted;
 
-/// An address, taken apart. The fragment is gone: it is none of the server's business.
+/// A parsed URL. The fragment is dropped, because it is not sent to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// It is `https`, not `http`.
+    /// Whether the scheme is `https` rather than `http`.
     pub(crate) secure: bool,
     /// A name or an IPv4 address, in lower case.
     pub(crate) host: String,
-    /// The port, also if it is the scheme's own.
+    /// The port, even if it is the default one.
     pub(crate) port: u16,
-    /// Path and query; starts with `/`.
+    /// Path and query, starting with `/`.
     target: String,
 }
 
-/// An absolute URL, without the port if it is the scheme's own.
+/// An absolute URL, without the default port.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
@@ -39,11 +39,11 @@ const fn port_of(secure: bool) -> u16 {
 }
 
 impl Url {
-    /// Reads an absolute URL.
+    /// Parses an absolute URL.
     ///
     /// # Errors
     ///
-    /// A sentence that has the text in it.
+    /// The sentence to show, with the text in it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             let shown = quoted(&without_login(text));
@@ -90,7 +90,7 @@ impl Url {
         })
     }
 
-    /// Resolves what a server gave as `Location` (RFC 3986, section 5.2).
+    /// Resolves a `Location` (RFC 3986, section 5.2).
     ///
     /// # Errors
     ///
@@ -133,14 +133,14 @@ impl Url {
             ..self.clone()
         })
     }
-    /// Tells whether what goes there stays on this machine.
+    /// Tells whether the host is this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         let address: Result<std::net::Ipv4Addr, _> = self.host.parse();
         self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 }
 
-/// Takes a login out of what may be a URL: it is not for messages.
+/// Removes a login from what may be a URL, for messages.
 fn without_login(text: &str) -> String {
     let start = text.find("://").map_or(0, |colon| colon + 3);
     let (scheme, rest) = text.split_at(start);
@@ -150,7 +150,7 @@ fn without_login(text: &str) -> String {
     }
 }
 
-/// Digits only: `parse` alone takes `+1`, too.
+/// Digits only, as `parse` alone accepts `+1`.
 fn number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
@@ -163,7 +163,7 @@ fn split_query(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Takes `.` and `..` out of an absolute path (RFC 3986, section 5.2.4).
+/// Removes `.` and `..` from an absolute path (RFC 3986, section 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut pieces = path.split('/').skip(1).peekable();
@@ -184,7 +184,7 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// Makes a path and query fit for a request line.
+/// Encodes a path and query for a request line.
 fn encoded(target: &str) -> String {
     let mut text = String::with_capacity(target.len() + 1);
     if !target.starts_with('/') {
@@ -246,7 +246,7 @@ mod tests {
     fn a_location_cannot_end_the_request_line() {
         let base = url("https://example.com/");
         for location in ["/a\r\nX: y", "a\nb", "https://example.com/\r\n"] {
-            // White space at the ends is none of the location's.
+            // White space around a location is ignored.
             match base.join(location) {
                 Ok(joined) => assert_eq!(joined.to_string(), "https://example.com/"),
                 Err(error) => assert!(error.contains("control character"), "{error}"),

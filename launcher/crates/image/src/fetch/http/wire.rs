@@ -1,22 +1,22 @@
 //! One request and its answer: the only file that knows minreq.
 //!
-//! minreq has one time-out, for an answer as a whole, which a large download
-//! on a slow line exceeds however well it goes. So each request has a thread
-//! that reads with no time-out, and hands over through a bounded queue; who
-//! takes from the queue gives up when nothing comes. A thread that was given
-//! up ends with its connection or with the program, whichever is first.
+//! minreq has one timeout for the whole answer, which a large download on a
+//! slow line exceeds even while it makes progress. So a thread reads each
+//! answer without a timeout and passes it on through a bounded queue, whose
+//! receiver gives up if nothing arrives. An abandoned thread ends with its
+//! connection or with the program.
 //!
 //! # Not here
 //!
-//! Redirects, retries, resuming, lengths: minreq's redirects take credentials
-//! along to another host, and it takes a body that ends early for a whole one.
+//! Redirects, retries, resuming, lengths: minreq takes credentials along when
+//! it follows a redirect to another host, and accepts a body that ends early.
 //!
-//! An end within a chunked body, or of one without any length, is one that
-//! even we cannot see, unless TLS does: minreq 3 keeps to itself how much of a
-//! chunk is still to come, and reads the end of a connection as the last chunk.
-//! There, what reads the document has to notice: an archive and its compressed
-//! form have ends of their own, a signature has a last line, and a page of
-//! which the end is missing names fewer places, none of which is trusted.
+//! If a chunked body or one without a length ends early, even we cannot tell,
+//! unless TLS does: minreq 3 hides how much of a chunk is missing, and takes
+//! the end of a connection for the last chunk. Readers of the document have to
+//! notice: archives and compressed files have end marks, signatures have a last
+//! line, and an incomplete page only names fewer places, none of which is
+//! trusted.
 
 use std::io::Read as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -27,49 +27,50 @@ use crate::fetch::http::proxy::Proxy;
 use crate::fetch::http::unchecked::Relay;
 use crate::fetch::http::url::Url;
 
-/// Size of the pieces that are handed over, in bytes.
+/// Size of the pieces that are passed on, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// How many pieces may wait: enough to overlap reading with work, and all the
-/// memory that a download takes.
+/// Length of the queue: enough to overlap reading with other work. It bounds
+/// the memory of a download.
 const WAITING: usize = 4;
 
-/// Most bytes of the header of an answer.
+/// Largest header of an answer, in bytes.
 const HEADERS: usize = 64 << 10;
 
 /// A request for a document.
-pub(crate) struct Ask<'a> {
-    /// What to get.
+pub(crate) struct Request<'a> {
+    /// The URL to get.
     pub(crate) url: &'a Url,
-    /// Fields, checked to hold no control characters.
+    /// Header fields, checked to contain no control characters.
     pub(crate) fields: Vec<(&'static str, String)>,
-    /// The way there, if not direct.
+    /// The proxy, if any.
     pub(crate) proxy: Option<Proxy>,
-    /// Believe any certificate. For HTTPS, and without a proxy.
+    /// Whether certificates are not verified. Only for HTTPS without a
+    /// proxy.
     pub(crate) unchecked: bool,
 }
 
-/// How long to wait.
+/// How long to wait for the server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// For the connection to stand, and the server to begin to answer.
+pub(crate) struct Timeouts {
+    /// For the connection and the header of the answer.
     pub(crate) head: Duration,
     /// For the next piece of the body.
     pub(crate) idle: Duration,
 }
 
-/// The beginning of an answer.
+/// The status and header of an answer.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// 200, 404, ...
     pub(crate) status: u16,
-    /// The words after it.
+    /// The reason phrase.
     pub(crate) reason: String,
     /// The fields.
     pub(crate) headers: Headers,
 }
 
-/// The rest of an answer, piece by piece.
+/// The body of an answer, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Body {
     pieces: Receiver<Event>,
@@ -81,25 +82,25 @@ pub(crate) struct Body {
 pub(crate) struct Fault {
     /// The cause in a few words.
     pub(crate) what: String,
-    /// What to do.
+    /// What to do about it.
     pub(crate) hint: Option<&'static str>,
-    /// Another try may do better.
-    pub(crate) passing: bool,
+    /// Whether another attempt may succeed.
+    pub(crate) transient: bool,
 }
 
 impl Fault {
-    fn passing(what: impl Into<String>) -> Self {
+    fn transient(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             hint: None,
-            passing: true,
+            transient: true,
         }
     }
 
-    fn lasting(what: impl Into<String>) -> Self {
+    fn permanent(what: impl Into<String>) -> Self {
         Self {
-            passing: false,
-            ..Self::passing(what)
+            transient: false,
+            ..Self::transient(what)
         }
     }
 }
@@ -112,62 +113,64 @@ enum Event {
     Fault(Fault),
 }
 
-/// Sends a request, and waits until the server begins to answer.
-pub(crate) fn send(ask: &Ask<'_>, patience: Patience) -> Result<(Head, Body), Fault> {
-    let mut address = ask.url.to_string();
+/// Sends a request, and waits for the header of the answer.
+pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, Body), Fault> {
+    let mut address = request.url.to_string();
     let mut relay = None;
-    let mut proxy = ask.proxy.clone();
-    if ask.unchecked {
-        let (new, way) = Relay::start(&ask.url.host, ask.url.port).map_err(|e| io_fault(&e))?;
-        // What is then left for minreq is the same without TLS. The port stays
-        // out of the field `Host` where it is that of HTTPS.
+    let mut proxy = request.proxy.clone();
+    if request.unchecked {
+        let (new, way) =
+            Relay::start(&request.url.host, request.url.port).map_err(|e| io_fault(&e))?;
+        // minreq sends the same request, but without TLS. Like for HTTPS, the
+        // default port is not in the field `Host`.
         address = address.replacen("https:", "http:", 1);
         (relay, proxy) = (Some(new), Some(way));
     }
-    let mut request = minreq::get(address)
+    let mut get = minreq::get(address)
         .with_follow_redirects(false)
         .with_max_headers_size(HEADERS);
-    for (name, value) in &ask.fields {
-        request = request.with_header(*name, value);
+    for (name, value) in &request.fields {
+        get = get.with_header(*name, value);
     }
     if let Some(Proxy { host, port, login }) = &proxy {
         let login = login
             .as_ref()
             .map_or(String::new(), |login| format!("{login}@"));
         let proxy = minreq::Proxy::new(format!("http://{login}{host}:{port}"))
-            .map_err(|error| Fault::lasting(error.to_string()))?;
-        request = request.with_proxy(proxy);
+            .map_err(|error| Fault::permanent(error.to_string()))?;
+        get = get.with_proxy(proxy);
     }
-    let way = ask.proxy.as_ref().map(|proxy| format!("{proxy:?}"));
+    let way = request.proxy.as_ref().map(|proxy| format!("{proxy:?}"));
     let (sender, pieces) = sync_channel(WAITING);
     std::thread::Builder::new()
         .name("fetch".to_owned())
         .spawn(move || {
-            let last = match receive(request, relay.as_ref(), &sender) {
+            let last = match receive(get, relay.as_ref(), &sender) {
                 Ok(()) => Event::End,
                 Err(error) => {
-                    // What minreq sees then is only that the relay hangs up.
+                    // minreq only sees that the relay closes the
+                    // connection.
                     let cause = relay.and_then(|relay| relay.failure());
                     let error = cause.map_or(error, minreq::Error::IoError);
                     Event::Fault(fault(&error, way.as_deref()))
                 }
             };
-            // Nobody may be there any more.
+            // The receiver may be gone.
             let _ = sender.send(last);
         })
-        .map_err(|error| Fault::lasting(format!("cannot start a thread: {error}")))?;
+        .map_err(|error| Fault::permanent(format!("cannot start a thread: {error}")))?;
     let body = Body {
         pieces,
-        idle: patience.idle,
+        idle: timeouts.idle,
     };
-    match body.wait(patience.head)? {
+    match body.wait(timeouts.head)? {
         Event::Head(head) => Ok((head, body)),
         Event::Fault(fault) => Err(fault),
-        Event::Piece(_) | Event::End => Err(Fault::passing("there was no answer")),
+        Event::Piece(_) | Event::End => Err(Fault::transient("there was no answer")),
     }
 }
 
-/// Reads an answer to its end, or until nobody takes it any more.
+/// Reads an answer to its end, or until the receiver is gone.
 fn receive(
     request: minreq::Request,
     relay: Option<&Relay>,
@@ -186,7 +189,7 @@ fn receive(
     loop {
         let mut piece = vec![0; PIECE];
         match answer.read(&mut piece) {
-            // With a length, more than the relay's end would be noticed.
+            // A body with a length is checked by the reader.
             Ok(0) if counted => return Ok(()),
             Ok(0) => {
                 let failure = relay.and_then(Relay::failure).map(minreq::Error::IoError);
@@ -203,7 +206,7 @@ fn receive(
 }
 
 impl Body {
-    /// Returns the next piece; nothing after the last.
+    /// Returns the next piece; `None` at the end.
     pub(crate) fn next(&self) -> Result<Option<Vec<u8>>, Fault> {
         match self.wait(self.idle)? {
             Event::Piece(piece) => Ok(Some(piece)),
@@ -215,9 +218,9 @@ impl Body {
     fn wait(&self, time: Duration) -> Result<Event, Fault> {
         self.pieces.recv_timeout(time).map_err(|error| match error {
             RecvTimeoutError::Timeout => {
-                Fault::passing(format!("nothing came for {}", seconds(time)))
+                Fault::transient(format!("nothing came for {}", seconds(time)))
             }
-            RecvTimeoutError::Disconnected => Fault::passing("the connection broke"),
+            RecvTimeoutError::Disconnected => Fault::transient("the connection broke"),
         })
     }
 }
@@ -230,45 +233,45 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-/// What minreq says in place of a reason where there is no status line. The
-/// status that it makes up then, 503, is one for which we try again.
+/// minreq's reason phrase for an answer without a status line. It sets the
+/// status to 503, which is retried.
 pub(crate) const NO_ANSWER: &str = "Server did not provide a status line";
 
-/// Says what an error of minreq means for the user.
+/// Explains an error of minreq.
 fn fault(error: &minreq::Error, proxy: Option<&str>) -> Fault {
     use minreq::Error;
     let proxy = proxy.unwrap_or_default();
     match error {
         Error::IoError(error) => io_fault(error),
         Error::RustlsCreateConnection(error) => tls_fault(&error.to_string()),
-        Error::AddressNotFound => Fault::lasting("the host has no address"),
-        Error::BadProxy => Fault::lasting(format!("proxy `{proxy}` does not let us through")),
-        Error::ProxyConnect => Fault::passing(format!("proxy `{proxy}` does not answer")),
+        Error::AddressNotFound => Fault::permanent("the host has no address"),
+        Error::BadProxy => Fault::permanent(format!("proxy `{proxy}` does not let us through")),
+        Error::ProxyConnect => Fault::transient(format!("proxy `{proxy}` does not answer")),
         Error::InvalidProxyCreds | Error::BadProxyCreds => {
-            Fault::lasting(format!("proxy `{proxy}` does not accept the credentials"))
+            Fault::permanent(format!("proxy `{proxy}` does not accept the credentials"))
         }
-        other => Fault::lasting(other.to_string()),
+        other => Fault::permanent(other.to_string()),
     }
 }
 
 fn io_fault(error: &std::io::Error) -> Fault {
     use std::io::ErrorKind;
     let text = error.to_string();
-    // Whether a host name does not exist or could not be looked up just now
-    // is told apart by the words of getaddrinfo(3) only.
+    // Only the text of getaddrinfo(3) tells whether a host name does not
+    // exist or could not be looked up.
     if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
         let what = format!("the host's address cannot be found: {why}");
         return match why.contains("emporary failure") {
-            true => Fault::passing(what),
-            false => Fault::lasting(what),
+            true => Fault::transient(what),
+            false => Fault::permanent(what),
         };
     }
     match error.kind() {
-        // rustls gives what is wrong with a certificate this way.
+        // rustls reports bad certificates this way.
         ErrorKind::InvalidData => tls_fault(&text),
-        ErrorKind::UnexpectedEof => Fault::passing("the connection broke"),
-        _ if text == "invalid dns name" => Fault::lasting("that is no host name"),
-        _ => Fault::passing(text.split(" (os error ").next().unwrap_or_default()),
+        ErrorKind::UnexpectedEof => Fault::transient("the connection broke"),
+        _ if text == "invalid dns name" => Fault::permanent("that is no host name"),
+        _ => Fault::transient(text.split(" (os error ").next().unwrap_or_default()),
     }
 }
 
@@ -289,7 +292,7 @@ fn tls_fault(text: &str) -> Fault {
     };
     Fault {
         hint,
-        ..Fault::lasting(what)
+        ..Fault::permanent(what)
     }
 }
 
@@ -325,7 +328,7 @@ mod tests {
         ] {
             let fault = io_fault(&Error::new(ErrorKind::InvalidData, text));
             assert_eq!(fault.what, what);
-            assert!(!fault.passing, "{text}");
+            assert!(!fault.transient, "{text}");
             assert_eq!(fault.hint.is_some(), hinted, "{text}");
         }
     }
@@ -337,15 +340,15 @@ mod tests {
             io_fault(&Error::other(text))
         };
         let start = "the host's address cannot be found";
-        let unknown = Fault::lasting(format!("{start}: Name or service not known"));
+        let unknown = Fault::permanent(format!("{start}: Name or service not known"));
         assert_eq!(fault("Name or service not known"), unknown);
         let later = "Temporary failure in name resolution";
-        assert_eq!(fault(later), Fault::passing(format!("{start}: {later}")));
+        assert_eq!(fault(later), Fault::transient(format!("{start}: {later}")));
     }
 
     #[test]
     fn what_the_kernel_says_is_said_without_its_number() {
         let refused = rustix::io::Errno::CONNREFUSED.into();
-        assert_eq!(io_fault(&refused), Fault::passing("Connection refused"));
+        assert_eq!(io_fault(&refused), Fault::transient("Connection refused"));
     }
 }

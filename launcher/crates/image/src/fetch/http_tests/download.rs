@@ -1,8 +1,8 @@
-//! Lengths, limits, and going on after a connection broke.
+//! Lengths, limits, and resuming after a connection broke.
 
 use super::*;
 
-/// The beginning of an answer with ten bytes and a strong tag.
+/// A header of an answer with ten bytes and a strong tag.
 const TEN: &str = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 10\r\n\r\n";
 
 /// An answer with a part of ten bytes.
@@ -15,7 +15,7 @@ fn part(etag: &str, range: &str, body: &str) -> Act {
 
 #[test]
 fn a_body_that_ends_early_is_an_error() {
-    // Without a tag there is no way to go on, and no other try.
+    // Without a tag, it cannot be resumed, and there is no other attempt.
     let short = say(format!("{OK}Content-Length: 10\r\n\r\n01234"));
     let server = Server::new(vec![short.clone(), short]);
     let why = "it ended after 5 of 10 bytes";
@@ -161,7 +161,8 @@ fn a_server_that_falls_silent_for_good_is_left() {
 
 #[test]
 fn a_slow_server_is_waited_for() {
-    // Each byte comes in time, all of them later than any total would allow.
+    // Each byte arrives in time, but the whole takes longer than any
+    // timeout.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
@@ -195,9 +196,9 @@ fn a_download_goes_on_where_it_broke() {
     assert_eq!(server.field("Range"), ["-", "bytes=3-", "bytes=3-"]);
 }
 
-/// Opens a download of which the first three bytes are there.
+/// Opens a download whose first three bytes are there.
 fn rest(server: &Server) -> std::result::Result<(u64, String), String> {
-    let part = Part {
+    let part = Partial {
         validators: Validators {
             etag: Some("\"a\"".to_owned()),
             last_modified: None,
@@ -205,13 +206,13 @@ fn rest(server: &Server) -> std::result::Result<(u64, String), String> {
         length: 10,
         at: 3,
     };
-    let have = Have {
-        copy: None,
-        part: Some(&part),
+    let have = Conditions {
+        cached: None,
+        partial: Some(&part),
     };
     let mut download = match web().open(&server.url("/a"), Some(10), have) {
-        Ok(Answer::Download(download)) => download,
-        Ok(Answer::Unchanged(_)) => return Err("unchanged".to_owned()),
+        Ok(Response::Download(download)) => download,
+        Ok(Response::NotModified(_)) => return Err("unchanged".to_owned()),
         Err(refusal) => return Err(refusal.to_string()),
     };
     let (at, mut text) = (download.at(), String::new());
@@ -304,7 +305,8 @@ fn a_download_tells_what_it_is() {
     let server = Server::new(vec![say(format!(
         "{OK}{head}ETag: W/\"a\"\r\nContent-Length: 2\r\n\r\nok"
     ))]);
-    let Ok(Answer::Download(download)) = web().open(&server.url("/a"), Some(2), Have::default())
+    let Ok(Response::Download(download)) =
+        web().open(&server.url("/a"), Some(2), Conditions::default())
     else {
         panic!("no download");
     };

@@ -42,12 +42,11 @@ fn certificates_are_not_left_unchecked_through_a_proxy() {
         let address = format!("http://127.0.0.1:{}", proxy.port);
         (name == "https_proxy").then_some(address)
     });
-    let Web(plain) = web();
     let unchecked = Options {
         insecure_tls: true,
         ..options()
     };
-    let web = Web::with(unchecked, proxies, plain.patience, plain.pause);
+    let web = impatient(unchecked, proxies);
     let refusal = web.document("https://example.com/a", 10);
     assert_eq!(
         Error::from(refusal.expect_err("refused")).to_string(),
@@ -192,7 +191,8 @@ fn every_kind_of_redirect_is_followed() {
         "308 Permanent Redirect",
     ] {
         let server = Server::new(vec![moved(status, "../b?c"), done()]);
-        let Ok(Answer::Download(download)) = web().open(&server.url("/x/a"), None, Have::default())
+        let Ok(Response::Download(download)) =
+            web().open(&server.url("/x/a"), None, Conditions::default())
         else {
             panic!("{status} was not followed");
         };

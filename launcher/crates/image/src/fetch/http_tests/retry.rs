@@ -1,4 +1,4 @@
-//! Statuses, trying again, waiting.
+//! Statuses, retries, pauses.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn what_will_not_pass_is_not_tried_again() {
 #[test]
 fn trying_again_has_an_end() {
     let server = Server::new(vec![status("503 Busy"); 5]);
-    let refusal = web().open(&server.url("/a"), None, Have::default());
+    let refusal = web().open(&server.url("/a"), None, Conditions::default());
     let refusal = refusal.expect_err("refused");
     assert_eq!(refusal.status(), Some(503));
     assert_eq!(server.seen().len(), 3);
@@ -70,7 +70,7 @@ fn no_pause_is_longer_than_its_bound() {
 fn a_port_where_nobody_listens_is_an_error() {
     let server = Server::new(vec![]);
     let why = "Connection refused";
-    // The listener is gone once its script, which is empty, has ended.
+    // The script is empty, so the listener is closed at once.
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(
         fetch(&web(), &server.url("/a")),
@@ -152,12 +152,12 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
         etag: Some("\"a\"".to_owned()),
         last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
     };
-    let have = Have {
-        copy: Some(&known),
-        part: None,
+    let have = Conditions {
+        cached: Some(&known),
+        partial: None,
     };
     match web().open(&server.url("/a"), None, have) {
-        Ok(Answer::Unchanged(freshness)) => assert_eq!(freshness.max_age, Some(7)),
+        Ok(Response::NotModified(freshness)) => assert_eq!(freshness.max_age, Some(7)),
         other => panic!("{other:?}"),
     }
     assert_eq!(server.field("If-None-Match"), ["\"a\""]);

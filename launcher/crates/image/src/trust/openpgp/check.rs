@@ -1,35 +1,34 @@
-//! Detached signatures: the file passes by, and is vouched for or not.
+//! Checks detached signatures of a file that is streamed.
 
 use std::fmt;
-use std::time::SystemTime;
 
 use pgp::packet::{Packet, Signature, SignatureConfig, SignatureType, SignatureVersionSpecific};
 
-use crate::trust::date;
 use crate::trust::openpgp::key::{Key, Part, is_weak};
 use crate::trust::openpgp::{SIGNATURE_LIMIT, Signer, packets};
+use appc::types::spell_day;
 use error::{Error, Kind, Result};
 
-/// Most signatures of one file that are checked: each hashes all of it.
+/// Most signatures that are checked for one file: each hashes it completely.
 const SIGNATURES: usize = 8;
 
-/// How far the clock of who signs may be ahead of ours, in seconds.
+/// How far a signer's clock may be ahead of ours, in seconds.
 const SKEW: u64 = 300;
 
-/// A check that is under way.
+/// A check in progress.
 pub struct Check {
     candidates: Vec<Candidate>,
 }
 
-/// A signature, and the hash of what it is said to be over.
+/// A signature, and the hash of the file for it.
 struct Candidate {
     signature: Signature,
-    /// Why it cannot count, or the hash.
+    /// The hash, or why the signature cannot count.
     hashing: Result<Hashing>,
 }
 
-/// Takes a piece of the file; given none, returns the digest. A closure, since
-/// the type of rPGP's hashers belongs to a crate that is not known here.
+/// Hashes a piece of the file or, with `None`, returns the digest. It is a
+/// closure because the type of rPGP's hashers belongs to another crate.
 type Hashing = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>> + Send>;
 
 impl fmt::Debug for Check {
@@ -39,11 +38,12 @@ impl fmt::Debug for Check {
 }
 
 impl Check {
-    /// Reads a detached signature, or several of one file, in ASCII armour or not.
+    /// Parses detached signatures of one file, with or without ASCII
+    /// armour.
     ///
     /// # Errors
     ///
-    /// It is too large, broken, or no signature.
+    /// The text is too large, broken, or not a signature.
     pub fn begin(signature: &[u8]) -> Result<Self> {
         if signature.len() > SIGNATURE_LIMIT {
             return Err(Error::invalid("the signature is larger than 64 KiB"));
@@ -68,7 +68,7 @@ impl Check {
         }
     }
 
-    /// Takes the next piece of the file, as it is distributed.
+    /// Hashes the next piece of the file, as it is distributed.
     pub fn update(&mut self, bytes: &[u8]) {
         for candidate in &mut self.candidates {
             if let Ok(hashing) = &mut candidate.hashing
@@ -79,8 +79,8 @@ impl Check {
         }
     }
 
-    /// Returns what the signatures say of who made them: fingerprints, or key
-    /// IDs. Anybody can say so.
+    /// Returns the issuers that the signatures claim: fingerprints or key
+    /// IDs. Anybody can claim them.
     fn issuers(&self) -> Vec<String> {
         let signatures = self.candidates.iter().map(|one| &one.signature);
         let mut issuers: Vec<String> = signatures.map(issuer).collect();
@@ -88,15 +88,14 @@ impl Check {
         issuers
     }
 
-    /// Ends the file. One good signature by one of the keys suffices.
+    /// Ends the check. One good signature by one of the keys is enough.
     ///
     /// # Errors
     ///
-    /// What is wrong with a signature by one of the keys. The kind is
-    /// [`Kind::NotFound`] if none is by one of them.
-    pub fn finish(self, keys: &[Key], now: SystemTime) -> Result<Signer> {
+    /// A signature by one of the keys is bad. If none is by one of them,
+    /// the kind is [`Kind::NotFound`].
+    pub fn finish(self, keys: &[Key], now: u64) -> Result<Signer> {
         let unknown = unknown(&self.issuers());
-        let now = date::seconds(now);
         let mut fault = None;
         for candidate in self.candidates {
             let Candidate { signature, hashing } = candidate;
@@ -112,8 +111,8 @@ impl Check {
     }
 }
 
-/// Returns the keys that may have made a signature, by what it says. Key IDs
-/// are short enough for two keys to have the same.
+/// Returns the keys that may have made a signature. Two keys can have the same
+/// key ID.
 fn makers<'a>(signature: &Signature, keys: &'a [Key]) -> Vec<(&'a Key, &'a Part)> {
     let parts = keys
         .iter()
@@ -123,8 +122,7 @@ fn makers<'a>(signature: &Signature, keys: &'a [Key]) -> Vec<(&'a Key, &'a Part)
         .collect()
 }
 
-/// Checks a signature, the mathematics first: until that holds, nothing that it
-/// says is worth a word.
+/// Verifies a signature cryptographically, before anything in it is believed.
 fn good(
     signature: &Signature,
     digest: &Result<Vec<u8>>,
@@ -146,7 +144,7 @@ fn good(
         return Err(refuse("does not say when it was made".into()));
     };
     if made > now.saturating_add(SKEW) {
-        let day = date::day(made);
+        let day = spell_day(made);
         return Err(refuse(format!("is of {day}, which is in the future"))
             .hint("is the clock of this host right?"));
     }
@@ -156,17 +154,17 @@ fn good(
     let length = signature.signature_expiration_time();
     let length = length.map_or(0, |length| u64::from(length.as_secs()));
     if length > 0 && made + length <= now {
-        return Err(refuse(format!("expired on {}", date::day(made + length))));
+        return Err(refuse(format!("expired on {}", spell_day(made + length))));
     }
     key.vouches(part, now)
 }
 
-/// Tells whether this part of a key made this signature over what has this digest.
+/// Verifies a signature by this part of a key over this digest.
 fn matches(signature: &Signature, part: &Part, digest: &[u8]) -> bool {
     let (Some(config), Some(made)) = (signature.config(), signature.signature()) else {
         return false;
     };
-    // Version 6 of signatures and version 6 of keys belong together (RFC 9580, 5.2).
+    // Signatures of version 6 require keys of version 6 (RFC 9580, 5.2).
     let is_v6 = matches!(config.version_specific, SignatureVersionSpecific::V6 { .. });
     is_v6 == part.is_v6()
         && signature
@@ -175,11 +173,11 @@ fn matches(signature: &Signature, part: &Part, digest: &[u8]) -> bool {
         && part.made(config.hash_alg, digest, made)
 }
 
-/// Starts to hash a file for a signature.
+/// Starts the hash for a signature.
 ///
 /// # Errors
 ///
-/// Why it cannot count, as the end of a sentence about it.
+/// Why the signature cannot count, as the end of a sentence about it.
 fn hashing(signature: &Signature) -> Result<Hashing> {
     let unknown = || Error::invalid("is in a version of OpenPGP that is not known");
     let config: SignatureConfig = signature.config().ok_or_else(unknown)?.clone();
@@ -195,7 +193,7 @@ fn hashing(signature: &Signature) -> Result<Hashing> {
     let mut hasher = config.hash_alg.new_hasher().map_err(|_| unknown())?;
     match &config.version_specific {
         SignatureVersionSpecific::V4 => {}
-        // A salt comes first, of a length that belongs to the hash.
+        // The salt comes first. Its length depends on the hash.
         SignatureVersionSpecific::V6 { salt } if config.hash_alg.salt_len() == Some(salt.len()) => {
             hasher.update(salt);
         }
@@ -203,7 +201,7 @@ fn hashing(signature: &Signature) -> Result<Hashing> {
     }
     Ok(Box::new(move |piece| {
         let Some(piece) = piece else {
-            // Last comes what the signature says of itself (RFC 9580, 5.2.4).
+            // The signature's own fields come last (RFC 9580, 5.2.4).
             let end = config
                 .hash_signature_data(&mut hasher)
                 .and_then(|length| config.trailer(length))
@@ -216,7 +214,7 @@ fn hashing(signature: &Signature) -> Result<Hashing> {
     }))
 }
 
-/// Returns what a signature says of who made it.
+/// Returns the issuer that a signature claims.
 fn issuer(signature: &Signature) -> String {
     match (
         signature.issuer_fingerprint().first(),

@@ -1,6 +1,4 @@
-//! Public keys, with what their owners say of them.
-
-use std::time::SystemTime;
+//! Public keys and their self-signatures.
 
 use pgp::composed::{ArmorOptions, Deserializable as _, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
@@ -10,11 +8,11 @@ use pgp::types::{
     KeyDetails, KeyVersion, PublicParams, RsaPublicParams, SignatureBytes, Tag, VerifyingKey,
 };
 
-use crate::trust::date;
 use crate::trust::openpgp::{Fingerprint, KEY_LIMIT, packets};
+use appc::types::spell_day;
 use error::{Error, Result};
 
-/// Least bits of an RSA key that count.
+/// Shortest RSA key that counts, in bits.
 const RSA_BITS: usize = 2048;
 
 /// A public key: a primary key, its subkeys, and what they may do.
@@ -26,19 +24,19 @@ pub struct Key {
     parts: Vec<Part>,
 }
 
-/// The primary key, or a subkey.
+/// The primary key or a subkey.
 #[derive(Debug)]
 pub(crate) struct Part {
     packet: PartPacket,
-    /// When it was made, in seconds since 1970.
+    /// Its creation time, in seconds since 1970.
     pub(crate) created: u64,
     expires: Option<u64>,
     revoked: bool,
-    /// Why it cannot vouch for a file, whatever the time.
+    /// Why it cannot sign files, at any time.
     unfit: Option<&'static str>,
 }
 
-/// Its packet, which verifies.
+/// Its packet, which verifies signatures.
 #[derive(Debug)]
 enum PartPacket {
     Primary(PublicKey),
@@ -46,12 +44,12 @@ enum PartPacket {
 }
 
 impl Key {
-    /// Reads the file of one key, in ASCII armour or not.
+    /// Parses a file with one key, with or without ASCII armour.
     ///
     /// # Errors
     ///
-    /// There is no key in it or several, it is a private one, it is too large
-    /// or broken, or its owner has never signed it.
+    /// The file has no key or several, the key is private, too large,
+    /// broken, or has no self-signature.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.len() > KEY_LIMIT {
             return Err(Error::invalid("the key is larger than a mebibyte"));
@@ -69,7 +67,7 @@ impl Key {
                     .hint("`gpg --armor --export FINGERPRINT` writes one key"));
             }
         }
-        // A revocation counts wherever it stands.
+        // A revocation counts wherever it is.
         let revocations: Vec<Signature> = packets.iter().filter_map(revocation).collect();
         let mut keys = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable());
         match keys.next() {
@@ -114,29 +112,28 @@ impl Key {
         self.primary().fingerprint()
     }
 
-    /// Returns whose key it is, as its owner says: text of strangers.
+    /// Returns the user IDs, which are untrusted text.
     pub fn users(&self) -> &[String] {
         &self.users
     }
 
-    /// Returns when it was made, in seconds since 1970.
+    /// Returns the creation time, in seconds since 1970.
     pub fn created(&self) -> u64 {
         self.primary().created
     }
 
-    /// Returns when it expires, in seconds since 1970, if it does.
+    /// Returns the expiry time, in seconds since 1970, if any.
     pub fn expires(&self) -> Option<u64> {
         self.primary().expires
     }
 
-    /// Tells whether its owner has taken it back.
+    /// Tells whether the key is revoked.
     pub fn is_revoked(&self) -> bool {
         self.primary().revoked
     }
 
-    /// Refuses a key that no file can be signed with now.
-    pub fn usable(&self, now: SystemTime) -> Result<()> {
-        let now = date::seconds(now);
+    /// Rejects a key that cannot sign files at this time.
+    pub fn usable(&self, now: u64) -> Result<()> {
         self.primary().alive(now)?;
         let mut fault = None;
         for part in &self.parts {
@@ -148,7 +145,7 @@ impl Key {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Refuses a part that cannot vouch for a file now.
+    /// Rejects a part that cannot sign files at this time.
     pub(crate) fn vouches(&self, part: &Part, now: u64) -> Result<()> {
         self.primary().alive(now)?;
         part.alive(now)?;
@@ -161,7 +158,7 @@ impl Key {
         }
     }
 
-    /// Returns the primary key and the subkeys that are bound to it.
+    /// Returns the primary key and its bound subkeys.
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -181,7 +178,7 @@ impl Key {
 }
 
 impl Part {
-    /// Takes a subkey that the primary key has signed.
+    /// Parses a subkey, which the primary key must have signed.
     fn bound(primary: &PublicKey, subkey: &SignedPublicSubKey) -> Option<Self> {
         let key = &subkey.key;
         let of = |typ| {
@@ -219,7 +216,8 @@ impl Part {
         })
     }
 
-    /// Tells whether a signature says that this part made it, or says nothing.
+    /// Tells whether a signature may be by this part: it says so, or does
+    /// not say.
     pub(crate) fn may_have_made(&self, signature: &Signature) -> bool {
         let (id, fingerprint) = match &self.packet {
             PartPacket::Primary(key) => (key.legacy_key_id(), key.fingerprint()),
@@ -241,7 +239,7 @@ impl Part {
         version == KeyVersion::V6
     }
 
-    /// Verifies what this part made of a digest.
+    /// Verifies a signature of a digest.
     pub(crate) fn made(&self, hash: HashAlgorithm, digest: &[u8], made: &SignatureBytes) -> bool {
         match &self.packet {
             PartPacket::Primary(key) => key.verify(hash, digest, made),
@@ -260,7 +258,7 @@ impl Part {
         match self.expires {
             Some(end) if end <= now => Err(Error::invalid(format!(
                 "key `{key}` expired on {}",
-                date::day(end)
+                spell_day(end)
             ))
             .hint("its owner may have prolonged it: trust the new copy of the key")),
             _ => Ok(()),
@@ -271,8 +269,8 @@ impl Part {
 const SIGNS_NOTHING: &str = "is not meant for signing files";
 const BOUND_BY_WEAK: &str = "is bound by a signature that can be forged, with an outdated hash";
 
-/// Returns the names that the owner vouches for, and the newest thing said of
-/// the key in each place: with each name, and with none.
+/// Returns the user IDs with valid self-signatures, and the newest
+/// self-signature for each user ID and for the key itself.
 fn selves(certificate: &SignedPublicKey) -> (Vec<String>, Vec<&Signature>) {
     let primary = &certificate.primary_key;
     let direct = certificate.details.direct_signatures.iter();
@@ -297,13 +295,13 @@ fn selves(certificate: &SignedPublicKey) -> (Vec<String>, Vec<&Signature>) {
             _ => {}
         }
     }
-    // Of several names the newest speaks: one that was forgotten when the key
-    // was prolonged does not end it.
+    // The newest of several user IDs decides: if one was left out when the
+    // key was extended, that does not end the key.
     selves.extend(newest(named.into_iter()));
     (users, selves)
 }
 
-/// Returns the latest; of two of the same second, a revocation.
+/// Returns the newest; a revocation wins within the same second.
 fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Signature> {
     signatures.max_by_key(|signature| {
         let revokes = signature.typ() == Some(SignatureType::CertRevocation);
@@ -311,9 +309,9 @@ fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Sig
     })
 }
 
-/// Tells why a primary key cannot vouch, by what its owner says of it.
+/// Returns why a primary key cannot sign, according to its self-signatures.
 fn unfit(selves: &[&Signature]) -> Option<&'static str> {
-    // A weak one could be somebody else's, and say anything.
+    // A weak self-signature could be forged.
     if selves.iter().any(|signature| is_weak(signature)) {
         return Some(BOUND_BY_WEAK);
     }
@@ -322,7 +320,7 @@ fn unfit(selves: &[&Signature]) -> Option<&'static str> {
     forbidden.then_some(SIGNS_NOTHING)
 }
 
-/// Tells whether it says at all what the key is for.
+/// Tells whether it has key flags.
 fn has_flags(signature: &Signature) -> bool {
     signature.config().is_some_and(|config| {
         let mut kinds = config.hashed_subpackets().map(|packet| packet.typ());
@@ -330,7 +328,7 @@ fn has_flags(signature: &Signature) -> bool {
     })
 }
 
-/// Returns when a self-signature ends the key, or itself, in seconds since 1970.
+/// Returns when a self-signature or its key expires, in seconds since 1970.
 fn expiry(key: &(impl KeyDetails + Serialize), signature: &Signature) -> Option<u64> {
     let after =
         |start: u32, length: u32| (length > 0).then(|| u64::from(start) + u64::from(length));
@@ -344,7 +342,7 @@ fn expiry(key: &(impl KeyDetails + Serialize), signature: &Signature) -> Option<
     key_end.into_iter().chain(own_end).min()
 }
 
-/// Tells whether somebody may have made two contents with this signature.
+/// Tells whether the hash of a signature is weak.
 pub(crate) fn is_weak(signature: &Signature) -> bool {
     use HashAlgorithm::{Sha3_256, Sha3_512, Sha224, Sha256, Sha384, Sha512};
     !matches!(
@@ -353,7 +351,7 @@ pub(crate) fn is_weak(signature: &Signature) -> bool {
     )
 }
 
-/// Tells why what a key is made of is not enough.
+/// Returns why the key material is too weak, if it is.
 fn weak_params(params: &PublicParams) -> Option<&'static str> {
     match params {
         PublicParams::RSA(params) if rsa_bits(params) < RSA_BITS => Some("has less than 2048 bits"),
@@ -362,8 +360,8 @@ fn weak_params(params: &PublicParams) -> Option<&'static str> {
     }
 }
 
-/// Counts the bits of a modulus, which stands first in what is written of it:
-/// its length in bits comes in two bytes (RFC 9580, 3.2).
+/// Returns the bits of a modulus. It comes first in the encoding, after two
+/// bytes with its length in bits (RFC 9580, 3.2).
 fn rsa_bits(params: &RsaPublicParams) -> usize {
     match params.to_bytes().ok().as_deref() {
         Some([high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])),

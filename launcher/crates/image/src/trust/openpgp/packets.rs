@@ -1,7 +1,7 @@
-//! From the bytes of a file to packets: out of ASCII armour, if they are in it.
+//! Parses the packets of a file, with or without ASCII armour.
 //!
-//! A file is understood whole or not at all. What rPGP's own readers of keys
-//! pass over in silence, broken and incomplete packets, could be a revocation.
+//! A file is parsed completely or rejected. rPGP's own key parsers silently
+//! skip broken and incomplete packets, which could be revocations.
 
 use std::io::{Cursor, Read as _};
 
@@ -11,19 +11,20 @@ use pgp::packet::{Packet, PacketParser};
 
 use error::{Error, Result};
 
-/// What a block of armour begins with.
+/// How a block of armour begins.
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 
-/// Reads the packets of a file.
+/// Parses the packets of a file.
 ///
 /// # Errors
 ///
-/// It is empty, no OpenPGP data, or ends too early. The sentence is about
-/// `what`: `the signature`, `the key`.
+/// It is empty, not OpenPGP, or incomplete. The error names `what`: `the
+/// signature`, `the key`.
 pub(crate) fn read(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
     match bytes.first() {
         None => return Err(Error::invalid(format!("{what} is empty"))),
-        // The highest bit of a packet's first byte is set, of a letter's it is not.
+        // The first byte of a packet has its highest bit set; a letter does
+        // not.
         Some(first) if first & 0x80 != 0 => return parse(what, bytes),
         Some(_) => {}
     }
@@ -37,7 +38,7 @@ pub(crate) fn read(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
     }
 }
 
-/// Cuts text into blocks of armour. What stands before the first is a remark.
+/// Splits text into blocks of armour. Anything before the first is a comment.
 fn blocks(text: &[u8]) -> Vec<&[u8]> {
     let mut starts: Vec<usize> = (0..text.len())
         .filter(|&at| text[at..].starts_with(BEGIN))
@@ -48,9 +49,9 @@ fn blocks(text: &[u8]) -> Vec<&[u8]> {
     pairs.map(|pair| &text[pair[0]..pair[1]]).collect()
 }
 
-/// Takes a block out of its armour.
+/// Decodes a block of armour.
 fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
-    // The crate's own words are for its makers.
+    // The crate's own messages are for developers.
     let broken = || {
         Error::invalid(format!(
             "{what} has a broken ASCII armour, or ends too early"
@@ -74,7 +75,7 @@ fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// The error for a private key where a public one is wanted.
+/// The error for a private key instead of a public one.
 pub(crate) fn private(what: &str) -> Error {
     Error::invalid(format!("{what} is a private key"))
         .hint("`gpg --armor --export FINGERPRINT` writes the public one; keep this to yourself")
@@ -87,7 +88,8 @@ fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
         match packet {
             Ok(Packet::Marker(_) | Packet::Padding(_) | Packet::Trust(_)) => {}
             Ok(packet) => packets.push(packet),
-            // Of a later version: whoever made it knew that we might not know it.
+            // It is of a later version, and its maker knew that we might
+            // not support it.
             Err(fault) if is_unsupported(&fault) => {}
             Err(_) => {
                 return Err(Error::invalid(format!(

@@ -1,8 +1,6 @@
-//! A launcher that was built without OpenPGP: there are no keys, and nothing
-//! is signed.
+//! Replaces OpenPGP in builds without it: there are no keys and no signatures.
 
 use std::convert::Infallible;
-use std::time::SystemTime;
 
 use crate::trust::openpgp::{Fingerprint, Signer};
 use error::{Error, Kind, Result};
@@ -13,17 +11,17 @@ fn refused() -> Error {
         .hint("build it with the feature `openpgp`, or say `--insecure-options=image`")
 }
 
-/// A key, of which there is none.
+/// A key; there are none.
 #[derive(Debug)]
 pub struct Key(Infallible);
 
 impl Key {
-    /// Fails.
+    /// Always fails.
     pub fn parse(_bytes: &[u8]) -> Result<Self> {
         Err(refused())
     }
 
-    /// Cannot be called, like all that follow.
+    /// Cannot be called, like the following.
     pub fn fingerprint(&self) -> Fingerprint {
         match self.0 {}
     }
@@ -49,7 +47,7 @@ impl Key {
     }
 
     /// See [`Self::fingerprint`].
-    pub fn usable(&self, _now: SystemTime) -> Result<()> {
+    pub fn usable(&self, _now: u64) -> Result<()> {
         match self.0 {}
     }
 
@@ -59,23 +57,23 @@ impl Key {
     }
 }
 
-/// A check, which cannot begin.
+/// A check, which cannot be started.
 #[derive(Debug)]
 pub struct Check(Infallible);
 
 impl Check {
-    /// Fails.
+    /// Always fails.
     pub fn begin(_signature: &[u8]) -> Result<Self> {
         Err(refused())
     }
 
-    /// Cannot be called, like all that follow.
+    /// Cannot be called, like the following.
     pub fn update(&mut self, _bytes: &[u8]) {
         match self.0 {}
     }
 
     /// See [`Self::update`].
-    pub fn finish(self, _keys: &[Key], _now: SystemTime) -> Result<Signer> {
+    pub fn finish(self, _keys: &[Key], _now: u64) -> Result<Signer> {
         match self.0 {}
     }
 }

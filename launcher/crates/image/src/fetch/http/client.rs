@@ -1,0 +1,143 @@
+//! The HTTP client: fetches whole documents, the rest of one, or nothing if it
+//! has not changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fetch::http::download::{self, Download, Partial};
+use crate::fetch::http::environment::{self, reexec_for_proxies, reexec_with_ca};
+use crate::fetch::http::headers::{Freshness, Validators};
+use crate::fetch::http::http_error::HttpError;
+use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::transport::{Options, Transport};
+use crate::fetch::http::url::Url;
+use crate::fetch::http::wire::Timeouts;
+use error::Result;
+
+/// An HTTP client.
+#[derive(Clone, Debug)]
+pub(crate) struct Client(Arc<Transport>);
+
+/// The answer to a conditional request.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and the large one is the common one"
+)]
+pub(crate) enum Response {
+    /// The cached copy is still current.
+    NotModified(Freshness),
+    /// The document, or the rest of it.
+    Download(Download),
+}
+
+/// What we have of a document already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conditions<'a> {
+    /// The version of a complete copy.
+    pub cached: Option<&'a Validators>,
+    /// The first part of a version, perhaps not the current one.
+    pub partial: Option<&'a Partial>,
+}
+
+impl Client {
+    /// Makes a client.
+    ///
+    /// If `options` or the environment require other environment variables,
+    /// the program executes itself again. Calling [`reexec_with_ca`] or
+    /// [`reexec_for_proxies`] early avoids repeating work.
+    ///
+    /// # Errors
+    ///
+    /// The file of authorities cannot be used.
+    pub(crate) fn new(options: Options) -> Result<Self> {
+        let again = match &options.ca_file {
+            Some(file) => reexec_with_ca(file),
+            None => reexec_for_proxies(),
+        };
+        if let Some(error) = again {
+            return Err(error);
+        }
+        let timeouts = Timeouts {
+            head: Duration::from_secs(20 + 30),
+            idle: Duration::from_secs(30),
+        };
+        let proxies = Proxies::read(environment::variable);
+        let pause = Duration::from_millis(500);
+        Ok(Self::with(options, proxies, timeouts, pause))
+    }
+
+    /// Makes a client with these timeouts and this first pause.
+    pub(crate) fn with(
+        options: Options,
+        proxies: Proxies,
+        timeouts: Timeouts,
+        pause: Duration,
+    ) -> Self {
+        Self(Arc::new(Transport {
+            options,
+            proxies,
+            timeouts,
+            first_pause: pause,
+        }))
+    }
+
+    /// Fetches a small document of at most `limit` bytes.
+    pub(crate) fn document(
+        &self,
+        url: &str,
+        limit: u64,
+    ) -> std::result::Result<Vec<u8>, HttpError> {
+        match self.open(url, Some(limit), Conditions::default())? {
+            Response::Download(download) => download.whole(),
+            Response::NotModified(_) => Err(HttpError::new(url, "the server sent no document")),
+        }
+    }
+
+    /// Opens a download of at most `limit` bytes: the whole document, or
+    /// the rest if the server still has the version of the partial one.
+    pub(crate) fn open(
+        &self,
+        url: &str,
+        limit: Option<u64>,
+        conditions: Conditions<'_>,
+    ) -> std::result::Result<Response, HttpError> {
+        let start = Url::parse(url).map_err(|why| HttpError::plain(&why))?;
+        let mut headers = Vec::new();
+        if let Some(known) = conditions.cached {
+            let tag = known.etag.clone().map(|tag| ("If-None-Match", tag));
+            let date = known.last_modified.clone();
+            headers.extend(tag);
+            headers.extend(date.map(|date| ("If-Modified-Since", date)));
+        }
+        if let Some(part) = conditions.partial
+            && let Some(validator) = part.validators.strong()
+        {
+            headers.extend(download::behind(part.at, validator));
+        }
+        let reply = self.0.get_with_retries(&start, &headers)?;
+        let transport = Arc::clone(&self.0);
+        match (reply.head.status, conditions.partial) {
+            (200, _) => Download::new(transport, start, reply, limit).map(Response::Download),
+            (206 | 412 | 416, Some(part)) => {
+                match Download::rest(transport, start, part, reply, limit) {
+                    Ok(rest) => Ok(Response::Download(rest)),
+                    // The server has another version; start from
+                    // the beginning.
+                    Err(_) => self.open(
+                        url,
+                        limit,
+                        Conditions {
+                            partial: None,
+                            ..conditions
+                        },
+                    ),
+                }
+            }
+            (304, _) if conditions.cached.is_some() => {
+                Ok(Response::NotModified(reply.head.headers.freshness()))
+            }
+            _ => Err(reply.unexpected()),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Why a document could not be fetched.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::fetch::http::wire::Fault;
+use error::quote::quoted;
+use error::{Error, Kind};
+
+/// Why a document could not be fetched, as one sentence.
+#[derive(Debug)]
+pub(crate) struct HttpError {
+    /// The URL, unless it is in the sentence.
+    url: Option<String>,
+    why: String,
+    hint: Option<String>,
+    status: Option<u16>,
+    /// Whether another attempt may succeed.
+    pub(crate) transient: bool,
+    /// How long the server asks to wait.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl HttpError {
+    /// Makes an error about a URL from its cause.
+    pub(crate) fn new(url: impl ToString, why: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.to_string()),
+            why: why.into(),
+            hint: None,
+            status: None,
+            transient: false,
+            retry_after: None,
+        }
+    }
+
+    /// Makes an error from a whole sentence.
+    pub(crate) fn plain(sentence: &str) -> Self {
+        Self {
+            url: None,
+            ..Self::new("", sentence)
+        }
+    }
+
+    /// The connection or the exchange failed.
+    pub(crate) fn broken(url: impl ToString, fault: Fault) -> Self {
+        Self {
+            hint: fault.hint.map(str::to_owned),
+            transient: fault.transient,
+            ..Self::new(url, fault.what)
+        }
+    }
+
+    /// The server answered with a status that is not the document.
+    pub(crate) fn status_is(
+        url: impl ToString,
+        status: u16,
+        why: String,
+        hint: Option<String>,
+    ) -> Self {
+        Self {
+            hint,
+            status: Some(status),
+            ..Self::new(url, why)
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+
+    /// Tells whether another attempt may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    /// Returns the status of the answer, if that is the reason.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// Returns the cause without the URL, and the hint.
+    pub(crate) fn reason(&self) -> (&str, Option<&str>) {
+        (&self.why, self.hint.as_deref())
+    }
+
+    fn subject(&self) -> Option<String> {
+        let url = self.url.as_deref()?;
+        Some(format!("cannot fetch {}", shown(url)))
+    }
+}
+
+/// Shows a URL without its query, which may contain credentials.
+pub(crate) fn shown(url: &str) -> String {
+    quoted(url.split('?').next().unwrap_or_default())
+}
+
+/// The sentence without the hint.
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(subject) = self.subject() {
+            write!(f, "{subject}: ")?;
+        }
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+impl From<HttpError> for Error {
+    fn from(from: HttpError) -> Self {
+        let kind = match from.status {
+            Some(404 | 410) => Kind::NotFound,
+            _ => Kind::Failed,
+        };
+        let error = match from.subject() {
+            Some(subject) => Self::new(kind, subject).because(from.why),
+            None => Self::new(Kind::Invalid, from.why),
+        };
+        match from.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Sends requests until there is an answer: redirects, credentials, proxies,
+//! and pauses between attempts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fetch::credentials::Credentials;
+use crate::fetch::http::http_error::{HttpError, shown};
+use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::url::Url;
+use crate::fetch::http::wire::{self, Body, Head, Request, Timeouts};
+use error::quote::quoted;
+use sys::clock;
+
+/// How documents are fetched.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// A file of additional authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Whether any certificate is accepted. Such servers get no
+    /// credentials.
+    pub insecure_tls: bool,
+    /// Whether plain HTTP is allowed.
+    pub allow_http: bool,
+    /// Credentials by host.
+    pub credentials: Credentials,
+    /// Number of attempts in a row without progress.
+    pub attempts: u32,
+}
+
+/// Longest pause that a server can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Longest pause otherwise.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Most redirects in a row.
+const REDIRECTS: usize = 10;
+
+/// Statuses of temporary failures.
+const TRANSIENT: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) options: Options,
+    pub(crate) proxies: Proxies,
+    pub(crate) timeouts: Timeouts,
+    /// The pause after the first failure. It doubles with each further one.
+    pub(crate) first_pause: Duration,
+}
+
+/// An answer, after redirects.
+pub(crate) struct Reply {
+    pub(crate) url: Url,
+    pub(crate) head: Head,
+    pub(crate) body: Body,
+    /// Whether credentials were sent with the request.
+    authenticated: bool,
+    /// Whether there are credentials that were not sent, because the server
+    /// is not verified.
+    credentials_withheld: bool,
+}
+
+impl Reply {
+    /// Returns the error for an answer without the document.
+    pub(crate) fn unexpected(&self) -> HttpError {
+        let Self { url, head, .. } = self;
+        let answer = quoted(format!("{} {}", head.status, head.reason).trim());
+        let hint = match (head.status, self.authenticated) {
+            (401 | 403, true) => Some(format!(
+                "it was given the credentials that `auth.d` has for `{}`",
+                url.host
+            )),
+            (401 | 403, false) if self.credentials_withheld => Some(format!(
+                "`auth.d` has credentials for `{}`; `--insecure-options=tls` withholds them",
+                url.host
+            )),
+            (401, false) => Some(
+                "credentials for a host are read from `/etc/nosecone/auth.d/*.json`, \
+                 and sent over HTTPS"
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+        HttpError::status_is(
+            url,
+            head.status,
+            format!("the server answered {answer}"),
+            hint,
+        )
+    }
+}
+
+impl Transport {
+    /// Retries temporary failures, as often as `options` allow.
+    pub(crate) fn get_with_retries(
+        &self,
+        start: &Url,
+        headers: &[(&'static str, String)],
+    ) -> std::result::Result<Reply, HttpError> {
+        let mut failures = 0;
+        loop {
+            match self.get(start, headers) {
+                Err(error) if error.transient && failures + 1 < self.options.attempts => {
+                    failures += 1;
+                    self.pause(failures, error.retry_after);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends one request and follows redirects. A status of a temporary
+    /// failure is returned as an error, any other as an answer.
+    pub(crate) fn get(
+        &self,
+        start: &Url,
+        conditions: &[(&'static str, String)],
+    ) -> std::result::Result<Reply, HttpError> {
+        let mut url = start.clone();
+        let mut carried = false;
+        for _ in 0..=REDIRECTS {
+            let (reply, location) = self.ask(url, conditions)?;
+            carried |= reply.authenticated;
+            match (reply.head.status, location) {
+                (301 | 302 | 303 | 307 | 308, location) => {
+                    let location = location.as_deref();
+                    url = redirected(&reply.url, location, self.options.allow_http, carried)?;
+                }
+                _ => return Ok(reply),
+            }
+        }
+        Err(HttpError::new(
+            start,
+            format!("the server redirects more than {REDIRECTS} times"),
+        ))
+    }
+
+    /// Sends one request to one server.
+    fn ask(
+        &self,
+        url: Url,
+        conditions: &[(&'static str, String)],
+    ) -> std::result::Result<(Reply, Option<String>), HttpError> {
+        if !url.secure && !self.options.allow_http {
+            return Err(HttpError::new(&url, "it is not encrypted (plain HTTP)")
+                .hint("`--insecure-options=http` allows that"));
+        }
+        let mut fields = vec![
+            (
+                "User-Agent",
+                format!("nosecone/{}", env!("CARGO_PKG_VERSION")),
+            ),
+            ("Accept", "*/*".to_owned()),
+            // Without this field, any compression would be allowed.
+            ("Accept-Encoding", "identity".to_owned()),
+            // There is no second request, and closing marks the end of some
+            // bodies.
+            ("Connection", "close".to_owned()),
+        ];
+        let sound = |(_, value): &&(_, String)| !value.chars().any(char::is_control);
+        fields.extend(conditions.iter().filter(sound).cloned());
+        let proxy = self.proxies.choose(&url);
+        let proxy = proxy.map_err(|why| HttpError::new(&url, why))?;
+        let unchecked = url.secure && self.options.insecure_tls;
+        if unchecked && proxy.is_some() {
+            return Err(HttpError::new(
+                &url,
+                "certificates can be left unchecked only without a proxy, and there is one",
+            )
+            .hint(&format!("`no_proxy={}` goes without", url.host)));
+        }
+        // For a proxy, the loopback address is another machine.
+        let private = url.secure || (url.is_loopback() && proxy.is_none());
+        let header = match private {
+            true => self.options.credentials.for_host(&url.host, url.port),
+            false => None,
+        };
+        let credentials_withheld = unchecked && header.is_some();
+        let header = header.filter(|_| !unchecked);
+        let authenticated = header.is_some();
+        fields.extend(header.map(|header| (header.name, header.value)));
+        let request = Request {
+            url: &url,
+            fields,
+            proxy,
+            unchecked,
+        };
+        let (head, body) =
+            wire::send(&request, self.timeouts).map_err(|fault| HttpError::broken(&url, fault))?;
+        if head.reason == wire::NO_ANSWER {
+            let mut error = HttpError::new(&url, "the connection broke before an answer");
+            error.transient = true;
+            return Err(error);
+        }
+        let location = head.headers.get("location").map(str::to_owned);
+        let reply = Reply {
+            url,
+            head,
+            body,
+            authenticated,
+            credentials_withheld,
+        };
+        if TRANSIENT.contains(&reply.head.status) {
+            let mut error = reply.unexpected();
+            error.transient = true;
+            error.retry_after = reply.head.headers.retry_after(clock::seconds());
+            return Err(error);
+        }
+        Ok((reply, location))
+    }
+
+    /// Waits before the next attempt: as long as the server asks, or longer
+    /// after each failure and with some randomness, so that clients do not
+    /// retry in step.
+    pub(crate) fn pause(&self, failures: u32, asked: Option<Duration>) {
+        std::thread::sleep(pause(self.first_pause, failures, asked, chance()));
+    }
+}
+
+/// Returns how long to wait; `chance` is a random number.
+pub(crate) fn pause(
+    first: Duration,
+    failures: u32,
+    asked: Option<Duration>,
+    chance: u8,
+) -> Duration {
+    if let Some(asked) = asked {
+        return asked.min(LONGEST_PAUSE);
+    }
+    let doubled = 1_u32 << failures.saturating_sub(1).min(16);
+    let longest = first.saturating_mul(doubled).min(LONGEST_BACKOFF);
+    longest / 2 + longest * u32::from(chance) / 512
+}
+
+/// Returns a random number; a weak one if the kernel has none ready.
+fn chance() -> u8 {
+    let mut byte = [0];
+    match rustix::rand::getrandom(&mut byte, rustix::rand::GetRandomFlags::NONBLOCK) {
+        Ok(_) => byte[0],
+        Err(_) => std::process::id().to_le_bytes()[0],
+    }
+}
+
+/// Returns the target of a redirect, if it may be followed. `carried` tells
+/// whether credentials were sent so far.
+pub(crate) fn redirected(
+    from: &Url,
+    location: Option<&str>,
+    allow_http: bool,
+    carried: bool,
+) -> std::result::Result<Url, HttpError> {
+    let refused = |why: String| HttpError::new(from, why);
+    let location =
+        location.ok_or_else(|| refused("the server redirects without saying where".to_owned()))?;
+    let to = from
+        .join(location)
+        .map_err(|why| refused(format!("the server redirects wrongly: {why}")))?;
+    let shown = shown(&to.to_string());
+    match (from.secure, to.secure) {
+        (true, false) if carried => Err(refused(format!(
+            "the server redirects to {shown}, which is not encrypted, after it was given credentials"
+        ))),
+        (_, false) if !allow_http => Err(refused(format!(
+            "the server redirects to {shown}, which is not encrypted"
+        ))
+        .hint("`--insecure-options=http` allows that")),
+        _ => Ok(to),
+    }
+}
