@@ -38,10 +38,10 @@ use std::process::ExitCode;
 
 use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
-use crate::cmd::detach::{NotRun, Ran};
+use crate::cmd::mode::{Outcome, StartError};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
-use sys::dirs::{self, Dirs};
+use sys::dirs::{self};
 use sys::secure;
 
 fn main() -> ExitCode {
@@ -72,11 +72,11 @@ fn execute(invocation: Invocation) -> ExitCode {
     match invocation.command {
         Command::Say(text) => done(say(text.as_bytes())),
         Command::Run(options) => ran(cmd::run::run(&dir, options)),
-        Command::RunPrepared(uuid, manner) => ran(cmd::run::run_prepared(&dir, &uuid, manner)),
+        Command::RunPrepared(uuid, mode) => ran(cmd::run::run_prepared(&dir, &uuid, &mode)),
         Command::Prepare(options) => {
             done(cmd::prepare::run(&dir, options).and_then(|uuid| say(uuid.as_bytes())))
         }
-        Command::RunPlan(file, name, manner) => ran(cmd::run::run_plan(&dir, &file, name, manner)),
+        Command::RunPlan(file, name, mode) => ran(cmd::run::run_plan(&dir, &file, name, &mode)),
         Command::Begin(uuid, keep, log, terminal) => {
             let begun = cmd::detach::begin(&dir, uuid, keep, log, terminal);
             fail(&never(begun), OURS)
@@ -143,16 +143,16 @@ fn lent() -> Error {
 }
 
 fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
-    cmd::finish::run(&Dirs::open(dir)?, uuid, status)
+    cmd::finish::run(dir, uuid, status)
 }
 
 /// Prints the UUID of a pod that goes on without us, or says why it does not run.
-fn ran(result: std::result::Result<Ran, NotRun>) -> ExitCode {
+fn ran(result: std::result::Result<Outcome, StartError>) -> ExitCode {
     match result {
-        Ok(Ran::Detached(uuid)) => done(say(format!("{uuid}\n").as_bytes())),
-        Ok(Ran::Left) => ExitCode::SUCCESS,
-        Ok(Ran::Over(status)) => ExitCode::from(status),
-        Err(NotRun { error, status }) => fail(&error, status),
+        Ok(Outcome::Detached(uuid)) => done(say(format!("{uuid}\n").as_bytes())),
+        Ok(Outcome::Left) => ExitCode::SUCCESS,
+        Ok(Outcome::Exited(status)) => ExitCode::from(status),
+        Err(StartError { error, status }) => fail(&error, status),
     }
 }
 

@@ -94,6 +94,13 @@ pub fn vocabulary() -> impl Iterator<Item = (&'static [u8], Part)> {
     packed::words(USAGES).zip(PARTS.iter().copied())
 }
 
+impl<'a> Directive<'a> {
+    /// Reads one directive from its words; `None` if they are none.
+    pub fn decode(words: &'a [u8]) -> Option<Self> {
+        Self::read(&mut Words::new(words)).ok()
+    }
+}
+
 impl Directive<'_> {
     /// Returns the inherited descriptors that it names, and 0 for the rest.
     pub fn descriptors(&self) -> [u32; 3] {

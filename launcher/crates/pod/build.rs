@@ -4,22 +4,22 @@
 use std::env;
 use std::path::PathBuf;
 
-#[path = "src/plan/seccomp/calls.rs"]
+#[path = "src/seccomp/calls.rs"]
 mod calls;
-#[path = "src/plan/seccomp/default.rs"]
+#[path = "src/seccomp/default.rs"]
 mod default;
-#[path = "src/plan/seccomp/errno.rs"]
+#[path = "src/seccomp/errno.rs"]
 #[allow(dead_code, reason = "here only the default filter is compiled")]
 mod errno;
-#[path = "src/plan/seccomp/listing.rs"]
+#[path = "src/seccomp/listing.rs"]
 mod listing;
-#[path = "src/plan/seccomp/program.rs"]
+#[path = "src/seccomp/program.rs"]
 #[allow(dead_code, reason = "here only the default filter is compiled")]
 mod program;
 
-/// Writes the default filter, and what it does, into files for `plan::seccomp`.
+/// Writes the default filter, and what it does, into files for `seccomp`.
 fn main() {
-    println!("cargo:rerun-if-changed=src/plan/seccomp");
+    println!("cargo:rerun-if-changed=src/seccomp");
     let directory = PathBuf::from(variable("OUT_DIR"));
     let circumstances = default::Circumstances {
         has: &|word| word == default::BY_DEFAULT,

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::cmd::detach::Manner;
+use crate::cmd::mode::RunMode;
 use crate::cmd::plan::Format;
+use crate::cmd::request;
 use crate::cmd::selector::PodSelector;
-use crate::cmd::{collect, list, logs, run, stats, status, stop};
-use ::pod::state::log::Log;
+use crate::cmd::{collect, list, logs, stats, status, stop};
+use ::pod::spec::log::Log;
 use appc::types::{AcName, Uuid};
 use error::Error;
 
@@ -23,20 +24,20 @@ pub(crate) enum Command {
     /// Print this.
     Say(String),
     /// Run a pod.
-    Run(run::Options),
+    Run(request::Options),
     /// Make a pod, to be run later.
-    Prepare(run::Options),
+    Prepare(request::Options),
     /// Run the prepared pod that this word means.
-    RunPrepared(String, Manner),
+    RunPrepared(String, RunMode),
     /// Execute a plan, in a pod that may have a name.
-    RunPlan(PathBuf, Option<AcName>, Manner),
+    RunPlan(PathBuf, Option<AcName>, RunMode),
     /// Run a pod whose lock is the standard input, keep it in the end or not, and
     /// its log so; its terminal can be the standard output.
     Begin(Uuid, bool, Log, bool),
     /// Attend to the terminal of a pod.
     Attach(crate::cmd::attach::Attach),
     /// Show the plan of a pod.
-    Plan(run::Options, Format),
+    Plan(request::Options, Format),
     /// Fetch images.
     Fetch(crate::cmd::fetch::Options),
     /// Show or change the store.
@@ -84,8 +85,8 @@ impl Command {
     /// Tells whether pipes are wanted before the caller's streams.
     pub(crate) fn is_piped(&self) -> bool {
         match self {
-            Self::Run(options) => options.manner.piped,
-            Self::RunPrepared(_, manner) | Self::RunPlan(_, _, manner) => manner.piped,
+            Self::Run(options) => options.mode.piped,
+            Self::RunPrepared(_, mode) | Self::RunPlan(_, _, mode) => mode.piped,
             _ => false,
         }
     }
@@ -93,8 +94,8 @@ impl Command {
     /// Leaves the streams as they are: the pipes are there.
     pub(super) fn unpiped(&mut self) {
         match self {
-            Self::Run(options) => options.manner.piped = false,
-            Self::RunPrepared(_, manner) | Self::RunPlan(_, _, manner) => manner.piped = false,
+            Self::Run(options) => options.mode.piped = false,
+            Self::RunPrepared(_, mode) | Self::RunPlan(_, _, mode) => mode.piped = false,
             _ => {}
         }
     }

@@ -10,8 +10,8 @@ use crate::cli::values::{identity, repeated, some};
 use crate::cmd::enter::{Options, Terminal};
 use error::quote::quoted;
 use error::{Error, Result};
+use pod::resolve::request::check_variable;
 use pod::spec::environment;
-use pod::spec::request::check_variable;
 
 /// The option that stands in the place of the pod.
 pub(super) const INSTEAD: &str = "--uuid-file";

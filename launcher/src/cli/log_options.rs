@@ -3,7 +3,7 @@
 use crate::cli::options::Options;
 use crate::cli::spelling::excluded;
 use error::{Error, Result};
-use pod::state::log::{Log, Place, Size};
+use pod::spec::log::{Log, Place, Size};
 
 /// Takes them, for a pod that is run in the background or not.
 pub(super) fn take(options: &mut Options, detached: bool) -> Result<Option<Log>> {

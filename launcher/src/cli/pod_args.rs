@@ -19,7 +19,7 @@ use crate::cli::table::spec::{CommandSpec, OptionSpec, Place};
 use crate::cli::typed::Typed;
 use error::quote::quoted;
 use error::{Error, Result};
-use pod::plan::text::quote;
+use pod::plan::directives::quote;
 
 /// The arguments of a pod, taken apart.
 #[derive(Debug)]

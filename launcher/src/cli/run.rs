@@ -10,20 +10,20 @@ use crate::cli::options::Options;
 use crate::cli::pod_args::{AppArgs, PodArgs};
 use crate::cli::spelling::{boolean, excluded, text};
 use crate::cli::values::{self, repeated, some};
-use crate::cmd::detach::{Manner, Shown};
+use crate::cmd::mode::{RunMode, Shown};
 use crate::cmd::plan::Format;
-use crate::cmd::run;
-use appc::manifest::app::Variable;
-use appc::manifest::isolator::{self, Isolator};
+use crate::cmd::request;
 use appc::manifest::pod::Mount;
 use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
 use error::{Context as _, Error, Result};
 use pod::resolve::devices;
-use pod::resolve::volume::Requested;
+use pod::resolve::grant::Grant;
+use pod::resolve::request::{AppRequest, Request, check_variable};
+use pod::resolve::settings::Setting;
+use pod::resolve::volumes::Requested;
 use pod::runtime::detach_keys::Keys;
-use pod::spec::environment;
-use pod::spec::grant::Grant;
-use pod::spec::request::{AppRequest, Request, Sourced, check_variable};
+use pod::spec::environment::{self, Variable};
+use pod::spec::process::Sourced;
 
 /// Options that say again what a pod manifest says.
 const MANIFESTS: &[&str] = &[
@@ -39,11 +39,11 @@ pub(super) fn run(mut args: PodArgs) -> Result<Command> {
         return Ok(Command::Run(options(args)?));
     };
     let name = args.pod.value("--name", AcName::parse)?;
-    let manner = manner(&mut args.pod)?;
+    let mode = mode(&mut args.pod)?;
     let image = args.apps.first();
     let image = image.map(|app| app.image.display().to_string());
     match args.pod.left().or(image) {
-        None => Ok(Command::RunPlan(file, name, manner)),
+        None => Ok(Command::RunPlan(file, name, mode)),
         Some(other) => Err(Error::usage(format!(
             "`--plan` and `{other}` cannot be used together: a plan contains its images and options",
         ))),
@@ -66,23 +66,23 @@ pub(super) fn plan(mut args: PodArgs) -> Result<Command> {
 
 /// Takes the arguments of `run-prepared`.
 pub(super) fn run_prepared(args: &mut Args) -> Result<Command> {
-    let manner = manner(&mut args.options)?;
+    let mode = mode(&mut args.options)?;
     let uuid = args.word()?.ok_or_else(|| {
         let prepare = args.typed.launcher("prepare");
         Error::usage("a pod is missing")
             .hint(format!("{prepare} creates a pod and prints its UUID"))
     })?;
-    Ok(Command::RunPrepared(uuid, manner))
+    Ok(Command::RunPrepared(uuid, mode))
 }
 
 /// Takes the options that say how a pod runs.
-fn manner(options: &mut Options) -> Result<Manner> {
+fn mode(options: &mut Options) -> Result<RunMode> {
     let (detached, rm) = (options.flag("--detach"), options.flag("--rm"));
     let keep = options.flag("--keep");
     if keep && rm {
         return Err(excluded("--keep", "--rm"));
     }
-    Ok(Manner {
+    Ok(RunMode {
         detached: log_options::take(options, detached)?,
         keep: keep || detached && !rm,
         keys: options
@@ -128,7 +128,7 @@ fn interactive(pod: &mut Options) -> Result<bool> {
 }
 
 /// Takes the options that all share, and the apps.
-fn options(mut args: PodArgs) -> Result<run::Options> {
+fn options(mut args: PodArgs) -> Result<request::Options> {
     let pod = &mut args.pod;
     let manifest = pod.path("--pod-manifest");
     if manifest.is_some() {
@@ -158,8 +158,8 @@ fn options(mut args: PodArgs) -> Result<run::Options> {
     }
     let mut variables = Vec::new();
     if let Some(value) = pod.value("--locale", values::locale)? {
-        let name = "LANG".to_owned();
-        variables.push(Sourced::new(Variable { name, value }, "option --locale"));
+        let variable = Variable::new("LANG", value);
+        variables.push(Sourced::new(variable, "option --locale"));
     }
     let request = Request {
         apps,
@@ -170,15 +170,16 @@ fn options(mut args: PodArgs) -> Result<run::Options> {
         volumes,
         variables,
         annotations: annotations(pod)?,
-        isolators: pod.values("--pids-limit", values::processes)?,
+        settings: pod.values("--pids-limit", values::processes)?,
         ..Request::default()
     };
-    Ok(run::Options {
+    Ok(request::Options {
         images,
         manifest,
         fetch: fetch::options(pod)?,
         name: pod.value("--name", AcName::parse)?,
-        manner: manner(pod)?,
+        mode: mode(pod)?,
+        prepared: false,
         uuid: pod.value("--uuid", Uuid::parse)?,
         uuid_file: pod.path("--uuid-file-save"),
         inherit: pod.flag("--inherit-env"),
@@ -232,7 +233,7 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
         supplementary_gids: options.value("--supplementary-gids", values::group_ids)?,
         working_directory: options.value("--working-dir", absolute)?,
         environment: settings(options, "--environment")?,
-        isolators: isolators(options)?,
+        settings: bounds(options)?,
         grant: options
             .value("--allow-isolators", grant)?
             .unwrap_or_default(),
@@ -253,38 +254,37 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
     }
 }
 
-fn isolators(options: &mut Options) -> Result<Vec<Isolator>> {
-    type Read = fn(&str, &str) -> Result<Isolator>;
-    const OPTIONS: &[(&str, &str, Read)] = &[
-        (
-            "--caps-retain",
-            "os/linux/capabilities-retain-set",
-            values::capabilities,
-        ),
-        (
-            "--caps-remove",
-            "os/linux/capabilities-remove-set",
-            values::capabilities,
-        ),
-        ("--memory", "resource/memory", values::memory),
-        ("--cpu", "resource/cpu", values::limit),
-        ("--cpu-shares", "os/linux/cpu-shares", values::number),
-        ("--oom-score-adj", "os/linux/oom-score-adj", values::number),
-        ("--seccomp", "", |_, text| values::calls(text)),
+/// Takes what bounds an app.
+fn bounds(options: &mut Options) -> Result<Vec<Setting>> {
+    type Read = fn(&str) -> Result<Setting>;
+    const OPTIONS: &[(&str, Read)] = &[
+        ("--caps-retain", |text| {
+            values::names(text).map(Setting::RetainCapabilities)
+        }),
+        ("--caps-remove", |text| {
+            values::names(text).map(Setting::RemoveCapabilities)
+        }),
+        ("--memory", |text| values::memory(text).map(Setting::Memory)),
+        ("--cpu", |text| values::amount(text).map(Setting::Cpu)),
+        ("--cpu-shares", |text| {
+            values::number(text, 2..=262_144).map(Setting::CpuShares)
+        }),
+        ("--oom-score-adj", |text| {
+            values::number(text, -1000..=1000).map(Setting::OomScore)
+        }),
+        ("--seccomp", values::calls),
     ];
     if options.any_of(&["--caps-retain"]).is_some() && options.any_of(&["--caps-remove"]).is_some()
     {
         return Err(excluded("--caps-retain", "--caps-remove"));
     }
     let mut all = Vec::new();
-    for (option, name, read) in OPTIONS {
-        if let Some(one) = options.value(option, |text| read(name, text))? {
-            isolator::replace(&mut all, one);
-        }
+    for (option, read) in OPTIONS {
+        all.extend(options.value(option, read)?);
     }
     if options.any_of(&["--no-new-privileges"]).is_some() {
-        let yes = options.flag("--no-new-privileges");
-        all.push(Isolator::new("os/linux/no-new-privileges", yes.into())?);
+        let wanted = options.flag("--no-new-privileges");
+        all.push(Setting::NoNewPrivileges(wanted));
     }
     Ok(all)
 }

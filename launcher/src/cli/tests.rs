@@ -5,7 +5,7 @@ mod table;
 
 use super::*;
 use crate::cmd::status::Wait;
-use ::pod::state::log::Place;
+use ::pod::spec::log::Place;
 use appc::reference::Reference;
 use std::time::Duration;
 
@@ -217,12 +217,12 @@ fn a_detached_pod_has_a_log_if_nobody_says_otherwise() {
         ("--log=none", Place::Nowhere, 1 << 20),
         ("--log=disk --log-size=64Ki", Place::Disk, 64 << 10),
     ] {
-        let Ok(Command::RunPrepared(_, manner)) =
+        let Ok(Command::RunPrepared(_, mode)) =
             parsed(&format!("run-prepared --detach {options} x"))
         else {
             unreachable!("it is understood");
         };
-        let log = manner.detached.map(|log| (log.place, log.size.bytes()));
+        let log = mode.detached.map(|log| (log.place, log.size.bytes()));
         assert_eq!(log, Some((place, bytes)), "{options}");
     }
 }

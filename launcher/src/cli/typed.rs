@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::table::spec::{CommandSpec, OptionSpec};
 use error::Error;
-use pod::plan::text::quote;
+use pod::plan::directives::quote;
 
 /// The beginning of a command line.
 #[derive(Clone, Debug, Default)]

@@ -4,17 +4,23 @@
 //! Parts are separated by commas, so none can hold one; a path that does can
 //! still be written in a pod manifest.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use crate::cli::options::Options;
 use crate::cli::spelling::{boolean, excluded};
 use crate::cmd::table::Format;
-use appc::json::{Object, Value};
-use appc::manifest::isolator::{Isolator, PROCESSES};
+use appc::manifest::isolator::errno;
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
 use appc::types::{AcName, Quantity, absolute};
 use error::quote::quoted;
 use error::{Error, Result};
-use pod::resolve::volume::Requested;
-use pod::spec::tmpfs::{Size, Tmpfs};
+use pod::resolve::settings::Setting;
+use pod::resolve::tmpfs;
+use pod::resolve::volumes::Requested;
+use pod::spec::mounts::{Size, Tmpfs};
+use pod::spec::process::Calls;
 
 /// `KEY=VALUE` parts that are taken out one by one.
 struct Parts<'a>(Vec<(&'a str, &'a str)>);
@@ -229,45 +235,54 @@ pub(super) fn pair(text: &str) -> Result<(String, String)> {
 /// all, and the app would be killed without a word.
 const PAGE: i64 = 4096;
 
-/// Makes an isolator of memory: `--memory`.
-pub(super) fn memory(name: &str, text: &str) -> Result<Isolator> {
-    let bytes = Quantity::parse(text)?;
-    if !bytes.is_negative() && bytes.units() < PAGE {
+/// Reads an amount of memory: `--memory`.
+pub(super) fn memory(text: &str) -> Result<Quantity> {
+    let bytes = amount(text)?;
+    if bytes.units() < PAGE {
         let less = format!("{} is less than a page of memory", quoted(text));
         return Err(
             Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
         );
     }
-    limit(name, text)
+    Ok(bytes)
 }
 
-/// Makes an isolator with a limit, and so the same set aside: `--cpu`.
-pub(super) fn limit(name: &str, text: &str) -> Result<Isolator> {
-    Quantity::parse(text)?;
-    Isolator::new(name, Object::new().with("limit", text).into())
-}
-
-/// Makes an isolator that is a whole number: `--cpu-shares`, `--oom-score-adj`.
-pub(super) fn number(name: &str, text: &str) -> Result<Isolator> {
-    let number: i64 = text
-        .parse()
-        .map_err(|_| Error::usage(format!("{} is not a whole number", quoted(text))))?;
-    Isolator::new(name, number.into())
-}
-
-/// Makes an isolator of processes: `--pids-limit`.
-pub(super) fn processes(text: &str) -> Result<Isolator> {
-    let limit: Value = match text.parse::<i64>() {
-        Ok(number) => number.into(),
-        Err(_) => text.into(),
-    };
-    if text != "unlimited" && text.parse().map_or(true, |number: i32| number < 1) {
-        return Err(
-            Error::usage(format!("{} is not a number of processes", quoted(text)))
-                .hint("use a whole number from 1, or `unlimited`"),
-        );
+/// Reads an amount of a resource: `--cpu`.
+pub(super) fn amount(text: &str) -> Result<Quantity> {
+    let quantity = Quantity::parse(text)?;
+    match quantity.is_negative() {
+        true => Err(Error::usage(format!(
+            "{} is less than nothing",
+            quoted(text)
+        ))),
+        false => Ok(quantity),
     }
-    Isolator::new(PROCESSES, Object::new().with("limit", limit).into())
+}
+
+/// Reads a whole number within limits: `--cpu-shares`, `--oom-score-adj`.
+pub(super) fn number<T>(text: &str, within: RangeInclusive<T>) -> Result<T>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let number = text.parse().ok().filter(|number| within.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = (within.start(), within.end());
+        Error::usage(format!("{} is not a valid number", quoted(text)))
+            .hint(format!("use a whole number from {least} to {most}"))
+    })
+}
+
+/// Reads a number of processes: `--pids-limit`.
+pub(super) fn processes(text: &str) -> Result<Setting> {
+    if text == "unlimited" {
+        return Ok(Setting::Processes(None));
+    }
+    let number: Option<i32> = text.parse().ok().filter(|&number| number > 0);
+    let number = number.ok_or_else(|| {
+        Error::usage(format!("{} is not a number of processes", quoted(text)))
+            .hint("use a whole number from 1, or `unlimited`")
+    })?;
+    Ok(Setting::Processes(Some(number.unsigned_abs())))
 }
 
 /// Reads a file system in memory: `/PATH[:size=SIZE,mode=MODE]`.
@@ -277,7 +292,7 @@ pub(super) fn tmpfs(text: &str) -> Result<Tmpfs> {
     let mut keys = Parts::read(keys, &["size", "mode"])?;
     let size = keys.take("size").map_or(Ok(Size::default()), size)?;
     let mode = keys.take("mode").map(mode).transpose()?;
-    Tmpfs::new(path, size, mode)
+    tmpfs::tmpfs(path, size, mode)
 }
 
 /// Reads a size: bytes, or hundredths of the memory.
@@ -299,19 +314,23 @@ fn size(text: &str) -> Result<Size> {
     Ok(Size::Bytes(bytes.units().unsigned_abs()))
 }
 
-/// Makes an isolator of capabilities: `CAP_CHOWN,CAP_KILL`.
-pub(super) fn capabilities(name: &str, text: &str) -> Result<Isolator> {
-    let set: Value = text.split(',').filter(|one| !one.is_empty()).collect();
-    Isolator::new(name, Object::new().with("set", set).into())
+/// Reads names: `CAP_CHOWN,CAP_KILL`.
+pub(super) fn names(text: &str) -> Result<Vec<String>> {
+    let names = text.split(',').filter(|one| !one.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    match names.is_empty() {
+        true => Err(Error::usage("the list is empty")),
+        false => Ok(names),
+    }
 }
 
-/// Makes an isolator of system calls: `mode=retain|remove[,errno=NAME],CALL,...`.
-pub(super) fn calls(text: &str) -> Result<Isolator> {
+/// Reads a set of system calls: `mode=retain|remove[,errno=NAME],CALL,...`.
+pub(super) fn calls(text: &str) -> Result<Setting> {
     let keys = text.split(',').filter(|part| part.contains('='));
     let mut keys = Parts::read(keys, &["mode", "errno"])?;
-    let name = match keys.required("mode")? {
-        "retain" => "os/linux/seccomp-retain-set",
-        "remove" => "os/linux/seccomp-remove-set",
+    let make = match keys.required("mode")? {
+        "retain" => Setting::RetainCalls,
+        "remove" => Setting::RemoveCalls,
         other => {
             return Err(Error::usage(format!(
                 "{} is not a mode: use `retain` or `remove`",
@@ -319,12 +338,11 @@ pub(super) fn calls(text: &str) -> Result<Isolator> {
             )));
         }
     };
-    let set = text.split(',').filter(|part| !part.contains('='));
-    let set: Value = set.filter(|one| !one.is_empty()).collect();
-    let value = Object::new()
-        .with("set", set)
-        .with_some("errno", keys.take("errno"));
-    Isolator::new(name, value.into())
+    let calls: Vec<&str> = text.split(',').filter(|part| !part.contains('=')).collect();
+    Ok(make(Calls {
+        set: names(&calls.join(","))?,
+        errno: keys.take("errno").map(errno).transpose()?.flatten(),
+    }))
 }
 
 /// Reads the name of a locale, such as `C.UTF-8` or `de_DE.UTF-8@euro`.

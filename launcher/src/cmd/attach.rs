@@ -28,7 +28,7 @@ pub(crate) struct Attach {
 /// Attends, and returns the status to exit with.
 pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
-    let uuid = attach.selector.find_one(&dirs)?;
+    let (dirs, uuid) = attach.selector.find_one(&dirs)?;
     let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
     let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;

@@ -9,7 +9,7 @@ use rustix::fs::FlockOperation;
 
 use crate::cmd::{last_of, print};
 use appc::types::Uuid;
-use error::{Context as _, Result};
+use error::{Context as _, Error, Result};
 use image::store::staging;
 use pod::runtime::teardown;
 use pod::state::directory::{self, read_in};
@@ -39,23 +39,8 @@ pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<
     } else {
         "removed"
     };
-    if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
-        // Whoever makes a pod has a shared lock on this one.
-        rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
-            .context(|| "cannot lock the directory of pods that are being made")?;
-        for uuid in find::all(&dirs, &[State::Embryo])?.into_keys() {
-            match collect.dry {
-                true => print(out, &format!("{done} {uuid}\n"))?,
-                false => failures.extend(teardown::hide(&dirs, State::Embryo, uuid).err()),
-            }
-        }
-    }
-    for (uuid, state) in find::all(&dirs, &STATES)? {
-        match collect.one(&dirs, uuid, state) {
-            Ok(true) => print(out, &format!("{done} {uuid}\n"))?,
-            Ok(false) => {}
-            Err(error) => failures.push(error),
-        }
+    for place in dirs.places() {
+        collect.place(&place, done, &mut failures, out)?;
     }
     let left = memory::left(&dirs);
     for &uuid in left.as_deref().unwrap_or_default() {
@@ -85,6 +70,35 @@ const STATES: [State; 5] = [
 ];
 
 impl Collect {
+    /// Removes what is due of the pods of one place.
+    fn place(
+        &self,
+        dirs: &Dirs,
+        done: &str,
+        failures: &mut Vec<Error>,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
+            // Whoever makes a pod has a shared lock on this one.
+            rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
+                .context(|| "cannot lock the directory of pods that are being made")?;
+            for uuid in find::all(dirs, &[State::Embryo])?.into_keys() {
+                match self.dry {
+                    true => print(out, &format!("{done} {uuid}\n"))?,
+                    false => failures.extend(teardown::hide(dirs, State::Embryo, uuid).err()),
+                }
+            }
+        }
+        for (uuid, state) in find::all(dirs, &STATES)? {
+            match self.one(dirs, uuid, state) {
+                Ok(true) => print(out, &format!("{done} {uuid}\n"))?,
+                Ok(false) => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a pod, if its time has come; tells whether it has.
     fn one(&self, dirs: &Dirs, uuid: Uuid, state: State) -> Result<bool> {
         // First without the lock, which a pod about to be run needs.

@@ -3,15 +3,15 @@
 //! streams.
 //!
 //! The launcher looks for the app's process, moves itself into the app's
-//! cgroups, and becomes `stage1-init`, as `run` does, with a plan made of the
-//! pod's. That becomes the launcher again in the end, which says why, if the
+//! cgroups, and becomes `stage1-init`, as `run` does, with a plan that is composed
+//! of the pod's spec. That becomes the launcher again in the end, which says why, if the
 //! command was not executed. The pod's directory is only read.
 
 mod place;
 pub(crate) mod terminal;
 
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
@@ -22,25 +22,21 @@ use stage1_init::{Directive, Namespaces};
 
 use crate::cmd::STAGE1_INIT;
 use crate::cmd::enter::place::{Place, Running};
-use crate::cmd::finish::failed;
+use crate::cmd::failure::{failed, files, of_step};
 use crate::cmd::selector::PodSelector;
-use appc::manifest::PodManifest;
-use appc::manifest::app::Variable;
 use appc::types::Uuid;
 use error::{Context as _, Result};
-use image::store::images::Store;
-use image::store::rootfs::Rootfs;
-use image::store::rootfs_view::Stack;
 use pod::cgroup::membership;
-use pod::plan::enter::{self, Entrance, Streams};
-use pod::plan::text::{Plan, operand};
-use pod::resolve::identity::{self, Identity};
+use pod::plan::descriptors::{NAMESPACES, TERMINAL};
+use pod::plan::directives::{Plan, Step, operand};
+use pod::plan::enter::{self, EnterSpec};
+use pod::resolve::users;
+use pod::runtime::descriptors::{self, Named, number_of};
 use pod::runtime::exec::{self, Handover};
-use pod::runtime::explain::explain;
-use pod::runtime::filters;
 use pod::runtime::inherited::Inherited;
-use pod::runtime::render;
-use pod::state::directory::read_in;
+use pod::spec::environment::Variable;
+use pod::spec::pod::AppSpec;
+use pod::state::find;
 use sys::dirs::Dirs;
 use sys::host::Host;
 
@@ -84,58 +80,58 @@ const SHELL: &str = "/bin/sh";
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     Host::observe().require_privilege()?;
     let dirs = Dirs::look(dir)?;
-    let pod = Running::find(&dirs, options.selector.find_one(&dirs)?)?;
+    let (dirs, uuid) = options.selector.find_one(&dirs)?;
+    let pod = Running::find(&dirs, uuid)?;
     let app = pod.choose(options.app.as_deref())?;
-    let identity = identity(&dirs, &pod, app, options)?;
-    let place = pod.locate(app)?;
+    let ids = ids(app, options)?;
+    let place = pod.locate(&app.name)?;
     if options.terminal == Terminal::Wanted {
-        let whom = identity.unwrap_or_else(|| enter::identity(&pod.plan, app));
-        return terminal::attend(&pod, &place, whom.uid);
+        let owner = ids.0.unwrap_or(app.process.uid.value);
+        return terminal::attend(&pod, &place, owner);
     }
     // If an app ends, the kernel has other words for everything that is asked of it.
-    let entered = enter(&dirs, &pod, app, &place, identity, options);
-    match entered.map_err(|error| pod.check(app, &place).err().unwrap_or(error))? {}
+    let entered = enter(&dirs, &pod, app, &place, ids, options);
+    match entered.map_err(|error| pod.check(&app.name, &place).err().unwrap_or(error))? {}
 }
 
 /// Becomes the init of a command of an app; returns only if that failed.
 fn enter(
     dirs: &Dirs,
     pod: &Running,
-    app: &str,
+    app: &AppSpec,
     place: &Place,
-    identity: Option<Identity>,
+    (uid, gid): (Option<u32>, Option<u32>),
     options: &Options,
 ) -> Result<Infallible> {
     let at_terminal = at_terminal(options)?;
     let namespaces = namespaces(pod, place)?;
     let (own, theirs) = (Inherited::own()?, place.inherited(pod)?);
-    let filters = filters::open(&pod.directory, &pod.plan)?;
-    let number = |fd: &OwnedFd| fd.as_raw_fd().unsigned_abs();
-    let joined = namespaces.iter().map(|(kind, fd)| (*kind, number(fd)));
-    let opened = filters.iter().map(|(name, fd)| (*name, number(fd)));
-    let entrance = Entrance {
-        app: app.to_owned(),
-        namespaces: joined.collect(),
-        filters: opened.collect(),
-        inherited: [own.clone(), theirs.clone()],
-        streams: match &at_terminal {
-            Some(terminal) => Streams::Terminal(number(terminal)),
-            None => Streams::Callers,
-        },
-        identity,
-        directory: directory(options)?,
+    let spec = EnterSpec {
+        namespaces: namespaces.iter().map(|(kind, _)| *kind).collect(),
+        terminal: at_terminal.is_some(),
+        uid,
+        gid,
+        directory: options.directory.clone(),
         variables: variables(options),
+        limits: theirs.limits_beside(&own),
+        oom_score: theirs.score_beside(&own),
         command: command(options)?,
     };
-    let plan = enter::compose(&pod.plan, &entrance).context(|| pod.cannot())?;
+    let composed = enter::compose(app, &spec, &Host::observe()).context(|| pod.cannot())?;
+    let here = descriptors::Place {
+        pod: pod.directory.as_fd(),
+        log: None,
+        master: None,
+    };
+    let (mut named, _) = descriptors::open(&composed.needed, here)?;
     // All of it is of processes that were there until now.
-    pod.check(app, place)?;
+    pod.check(&app.name, place)?;
     membership::join(&place.groups(pod)?).context(|| pod.cannot())?;
     theirs.adopt(&own).context(|| pod.cannot())?;
-    let named = namespaces.into_iter().map(|(_, fd)| fd);
-    let named = named.chain(filters.into_values());
-    let named = named.chain(at_terminal);
-    become_init(dirs, pod, &plan, named.collect())
+    let joined = namespaces.into_iter().map(|(_, fd)| fd);
+    named.extend((NAMESPACES..).zip(joined));
+    named.extend(at_terminal.map(|fd| (TERMINAL, fd)));
+    become_init(dirs, pod, &app.name, &composed.plan, named)
 }
 
 /// Takes the terminal of the command, if it is there already.
@@ -159,80 +155,56 @@ fn variables(options: &Options) -> Vec<Variable> {
         && !said
         && let Ok(value) = std::env::var(TERM)
     {
-        let name = TERM.to_owned();
-        variables.push(Variable { name, value });
+        variables.push(Variable::new(TERM, value));
     }
     variables
 }
 
 /// Hands over to `stage1-init`.
-fn become_init(dirs: &Dirs, pod: &Running, plan: &Plan, named: Vec<OwnedFd>) -> Result<Infallible> {
-    let plan = exec::sealed("plan", &plan.words())?;
+fn become_init(
+    dirs: &Dirs,
+    pod: &Running,
+    app: &str,
+    plan: &Plan,
+    named: Named,
+) -> Result<Infallible> {
+    let words = plan.renumbered(&|label| number_of(&named, label));
+    let words = exec::sealed("plan", &words)?;
+    let plan = exec::sealed("reasons", plan.text().as_bytes())?;
     let report = rustix::fs::memfd_create("report", MemfdFlags::CLOEXEC)
         .context(|| "cannot hold `report` in memory")?;
     // The pod can read a command line before anybody could erase it.
-    let whose = exec::sealed("pod", &spelled(dirs.path(), pod.uuid))?;
+    let whose = exec::sealed("pod", &spelled(dirs.path(), pod.spec.id, app))?;
     let mut finally = ["launcher", "entered"].map(OsString::from).to_vec();
     for fd in [&plan, &report, &whose] {
         finally.push(fd.as_raw_fd().to_string().into());
     }
     exec::exec(Handover {
         program: STAGE1_INIT,
-        plan: plan.as_fd(),
+        plan: words.as_fd(),
         report: report.as_fd(),
         held: &[plan.as_fd(), report.as_fd(), whose.as_fd()],
         lock: None,
-        named,
+        named: named.into_values().collect(),
         demand: None,
         detached: false,
         finally: &finally,
     })
 }
 
-/// Whom the command runs as, if not as the app. Names are the image's: what the
-/// app has made of its files counts for nothing.
-fn identity(dirs: &Dirs, pod: &Running, app: &str, options: &Options) -> Result<Option<Identity>> {
+/// Whom the command runs as: user and group, if they are not the app's. Names are
+/// the image's: what the app has made of its files counts for nothing.
+fn ids(app: &AppSpec, options: &Options) -> Result<(Option<u32>, Option<u32>)> {
     if options.user.is_none() && options.group.is_none() {
-        return Ok(None);
+        return Ok((None, None));
     }
-    let image = image(dirs, pod, app)?;
-    let mut identity = enter::identity(&pod.plan, app);
-    if let Some(user) = &options.user {
-        identity.uid = identity::user(user, &image)?;
-    }
-    if let Some(group) = &options.group {
-        identity.gid = identity::group(group, &image)?;
-    }
-    Ok(Some(identity))
-}
-
-/// Opens the files of an app's image: as its overlay names them, or as its
-/// manifest does; none if only somebody who wrote the plan knows.
-fn image(dirs: &Dirs, pod: &Running, app: &str) -> Result<Stack> {
-    if let Some(layers) = enter::layers(&pod.plan, app) {
-        return Stack::open(&layers);
-    }
-    let what = || format!("cannot read the manifest of pod `{}`", pod.uuid);
-    let Some(manifest) = read_in(&pod.directory, "pod").context(what)? else {
-        return Stack::open(&[]);
-    };
-    let manifest = PodManifest::parse(&manifest).context(what)?.value;
-    let mut apps = manifest.apps.iter();
-    match apps.find(|known| known.name.as_str() == app) {
-        Some(app) => {
-            let store = Store::open(dirs)?;
-            // Whoever ran the pod has decided on that.
-            store.waive();
-            Stack::open(&render::directories(&store, &app.image.id.into())?)
-        }
-        None => Stack::open(&[]),
-    }
-}
-
-fn directory(options: &Options) -> Result<Option<CString>> {
-    let directory = options.directory.as_deref();
-    let operand = directory.map(|path| operand("the working directory", path));
-    operand.transpose()
+    let files = files(app)?;
+    let user = options.user.as_deref();
+    let group = options.group.as_deref();
+    Ok((
+        user.map(|user| users::user(user, &files)).transpose()?,
+        group.map(|group| users::group(group, &files)).transpose()?,
+    ))
 }
 
 fn command(options: &Options) -> Result<Vec<CString>> {
@@ -268,15 +240,16 @@ fn namespaces(pod: &Running, place: &Place) -> Result<Vec<(Namespaces, OwnedFd)>
     Ok(joined)
 }
 
-/// Spells which pod it is, for [`finish`].
-fn spelled(dir: &Path, uuid: Uuid) -> Vec<u8> {
-    let mut text = format!("{uuid}\n").into_bytes();
+/// Spells which app of which pod it is, for [`finish`].
+fn spelled(dir: &Path, uuid: Uuid, app: &str) -> Vec<u8> {
+    let mut text = format!("{uuid}\n{app}\n").into_bytes();
     text.extend_from_slice(dir.as_os_str().as_bytes());
     text
 }
 
 /// Says why a command in a pod was not executed, if it was not. The descriptors
-/// are of its plan, its report, and of which pod it is. Nobody types this command.
+/// are of its plan with reasons, its report, and of which app it is. Nobody types
+/// this command.
 ///
 /// # Errors
 ///
@@ -286,34 +259,27 @@ pub(crate) fn finish([plan, report, whose]: [u32; 3]) -> Result<()> {
         return Ok(());
     };
     let plan = Plan::read(&read(plan)?)?;
-    let mut whose = read(whose)?.into_iter();
-    let uuid: Vec<u8> = whose.by_ref().take_while(|&byte| byte != b'\n').collect();
-    let uuid = Uuid::parse(&String::from_utf8_lossy(&uuid))?;
-    let dirs = Dirs::look(Path::new(&OsString::from_vec(whose.collect())))?;
-    if joins_processes(&plan, index) && errno == NO_PROCESS {
+    let whose = read(whose)?;
+    let mut parts = whose.splitn(3, |&byte| byte == b'\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let (uuid, app, dir) = (part(), part(), part());
+    let uuid = Uuid::parse(&String::from_utf8_lossy(uuid))?;
+    let dirs = Dirs::look(Path::new(OsStr::from_bytes(dir)))?;
+    let dirs = find::running_place(&dirs, uuid);
+    let step = plan.step(index);
+    if step.is_some_and(joins_processes) && errno == NO_PROCESS {
         Running::find(&dirs, uuid)?.check_init()?;
     }
-    let image = Running::find(&dirs, uuid).and_then(|pod| image(&dirs, &pod, &app_of(&plan)));
     // What is only for a better sentence may be gone by now.
-    let image = image.ok();
-    let rootfs = image.as_ref().map(|image| image as &dyn Rootfs);
-    Err(explain(&plan, index, errno, rootfs))
+    let pod = Running::find(&dirs, uuid).ok();
+    let app = String::from_utf8_lossy(app);
+    let app = pod.as_ref().and_then(|pod| pod.spec.app(&app));
+    Err(of_step(step, errno, app))
 }
 
-fn joins_processes(plan: &Plan, index: u32) -> bool {
-    let joins = plan.find(|at, directive, _| match directive {
-        Directive::Join { namespaces, .. } if at == index => Some(*namespaces),
-        _ => None,
-    });
-    joins == Some(Namespaces::PID)
-}
-
-fn app_of(plan: &Plan) -> String {
-    let app = plan.find(|_, directive, _| match directive {
-        Directive::App { name } => Some(name.as_c_str().to_string_lossy().into_owned()),
-        _ => None,
-    });
-    app.unwrap_or_default()
+fn joins_processes(step: &Step) -> bool {
+    let pid = Namespaces::PID;
+    matches!(step.directive(), Some(Directive::Join { namespaces, .. }) if namespaces == pid)
 }
 
 /// What fork(2) says where PID 1 has ended, and for want of memory.

@@ -13,10 +13,10 @@ use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use image::format::pack::Pack;
 use image::store::images::Store;
-use pod::plan::text::Plan;
 use pod::runtime::status::{self, Phase};
 use pod::runtime::{export, teardown};
-use pod::state::directory::{self, read_in};
+use pod::spec::pod::PodSpec;
+use pod::state::directory::{self, MANIFEST, SPEC, read_in};
 use pod::state::lock::Release;
 use sys::atomic_file::AtomicFile;
 use sys::dirs::{Dirs, State};
@@ -37,7 +37,7 @@ pub(crate) struct Export {
 /// Writes the image, and prints its ID.
 pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = export.selector.find_one(&dirs)?;
+    let (dirs, uuid) = export.selector.find_one(&dirs)?;
     let to_stdout = export.file == Path::new("-");
     if to_stdout && rustix::termios::isatty(std::io::stdout()) {
         return Err(Error::invalid("an image is nothing for a terminal")
@@ -108,7 +108,8 @@ fn try_to_claim(dirs: &Dirs, uuid: Uuid) -> Result<Option<OwnedFd>> {
 
 /// Finds the app that is meant.
 fn choose(pod: &OwnedFd, uuid: Uuid, wanted: Option<&str>) -> Result<PodApp> {
-    let manifest = read_in(pod, "pod").context(|| format!("cannot read `pod` of pod `{uuid}`"))?;
+    let manifest =
+        read_in(pod, MANIFEST).context(|| format!("cannot read `{MANIFEST}` of pod `{uuid}`"))?;
     let Some(manifest) = manifest else {
         return Err(Error::invalid(format!(
             "pod `{uuid}` has no manifest: it was run from a plan"
@@ -133,9 +134,12 @@ fn write(
     // The pod names the image, so that it stays for as long as the pod does.
     let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id.into())?)?;
     let manifest = export::manifest(image.value, app)?;
-    let plan = read_in(pod, "plan").context(|| "cannot read its plan")?;
-    let plan = Plan::read(&plan.unwrap_or_default()).context(|| "cannot read its plan")?;
-    let root = export::open(pod, &plan, &app.name)?;
+    let spec = read_in(pod, SPEC).context(|| "cannot read its spec")?;
+    let spec = PodSpec::read(&spec.unwrap_or_default()).context(|| "cannot read its spec")?;
+    let in_spec = spec
+        .app(app.name.as_str())
+        .ok_or_else(|| Error::invalid(format!("its spec has no app `{}`", app.name)))?;
+    let root = export::open(pod, &spec, in_spec)?;
     let manifest = format!("{:#}\n", manifest.to_json());
     let mut pack = Pack::new(out, cannot, manifest.as_bytes())?;
     export::pack(&root, &mut pack, &mut |note| say(&[note]))?;

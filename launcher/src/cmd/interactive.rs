@@ -5,20 +5,21 @@
 //! types the keys for that leaves it alone, and `launcher attach` comes back.
 
 use std::os::fd::AsFd as _;
-use std::process::Child;
-
-use rustix::process::{Pid, Signal};
 
 use crate::cmd::attach::tell_that_it_goes_on;
-use crate::cmd::detach::{self, Begin, Manner, NotRun, Ran};
+use crate::cmd::child::{self, Begin, pass_on};
+use crate::cmd::failure::explained;
+use crate::cmd::mode::{Outcome, RunMode, StartError};
 use error::Context as _;
-use pod::plan::text::Plan;
+use pod::plan::streams::Streams;
+use pod::runtime::claim::PodDirectory;
 use pod::runtime::relay::{Aside, Left, Until, relay};
+use pod::runtime::start::Runnable;
 use pod::runtime::status::is_ready;
 use pod::runtime::terminal;
-use pod::state::directory::PodDirectory;
-use pod::state::log::Log;
+use pod::spec::log::Log;
 use sys::dirs::Dirs;
+use sys::host::Host;
 use sys::pty;
 
 /// Runs a pod and attends to its terminal, until it is over or left alone.
@@ -28,10 +29,11 @@ use sys::pty;
 /// Why it does not run, or what of it could not be carried out.
 pub(super) fn start(
     dirs: &Dirs,
+    host: &Host,
     directory: PodDirectory<'_>,
-    plan: &Plan,
-    manner: &Manner,
-) -> std::result::Result<Ran, NotRun> {
+    runnable: &Runnable,
+    mode: &RunMode,
+) -> std::result::Result<Outcome, StartError> {
     let uuid = directory.uuid();
     // Made here, so that it can be read even when all is over and removed.
     let mut report = directory.report()?;
@@ -43,17 +45,17 @@ pub(super) fn start(
     let log = Log::default();
     let begin = Begin {
         uuid,
-        keep: manner.keep,
+        keep: mode.keep,
         log,
         terminal: Some(master.as_fd()),
     };
     let terminal = pty::peer(&master)?;
-    let spawned = detach::spawn(dirs, &begin, directory.fd());
+    let spawned = child::spawn(dirs, &begin, directory.fd());
     let mut child = spawned.context(|| "cannot start the pod")?;
     // It has the pod now, and removes it if it cannot run it.
     directory.leave();
     let aside = Aside {
-        keys: &manner.keys,
+        keys: &mode.keys,
         signal: &mut |signal| pass_on(&child, signal),
         until: Some(Until::ended(&child, terminal)?),
     };
@@ -61,24 +63,16 @@ pub(super) fn start(
     drop((attended, master));
     if left != Left::Over {
         tell_that_it_goes_on(uuid);
-        return Ok(Ran::Left);
+        return Ok(Outcome::Left);
     }
-    let status = detach::wait(&mut child)?;
-    let told = detach::read(&mut report)?;
-    match detach::why(plan, log, &told) {
-        Some(error) => Err(NotRun { error, status }),
-        None if is_ready(&told) => Ok(Ran::Over(status)),
-        None => Err(NotRun {
-            error: detach::said(&mut child),
+    let status = child::wait(&mut child)?;
+    let told = child::read(&mut report)?;
+    match explained(runnable, host, Streams::Logged(log), &told) {
+        Some(error) => Err(StartError { error, status }),
+        None if is_ready(&told) => Ok(Outcome::Exited(status)),
+        None => Err(StartError {
+            error: child::said(&mut child),
             status,
         }),
-    }
-}
-
-/// Sends a signal to the init that a child becomes, which passes it on.
-pub(super) fn pass_on(child: &Child, signal: Signal) {
-    // It is our child, and was not waited for: the number is still its own.
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = rustix::process::kill_process(pid, signal);
     }
 }

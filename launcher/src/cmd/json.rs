@@ -2,8 +2,9 @@
 //! in nanoseconds since 1970, sizes in bytes; what is not known is left out.
 
 use appc::json::{Object, Value};
-use pod::resolve::isolators::Limits;
-use pod::runtime::status::{App, Ending, Mounted, Phase, Status};
+use pod::runtime::status::{App, Ending, Phase, Status};
+use pod::spec::limits::Limits;
+use pod::spec::mounts::Mounted;
 use sys::signal_names;
 
 /// Tells of a pod.
@@ -34,7 +35,7 @@ pub(super) fn pod(pod: &Status) -> Value {
 
 fn app(pod: &Status, app: &App) -> Object {
     let image = app.image.as_ref();
-    let name = image.and_then(|(name, _)| Some(name.as_ref()?.as_str()));
+    let name = image.and_then(|image| image.name.as_deref());
     let signal = app.ending.and_then(killed_by);
     Object::new()
         .with("name", app.name.as_str())
@@ -46,7 +47,7 @@ fn app(pod: &Status, app: &App) -> Object {
         )
         .with_some("signal", signal)
         .with_some("image_name", name)
-        .with_some("image_id", image.map(|(_, id)| id.to_string()))
+        .with_some("image_id", image.map(|image| image.id.as_str()))
         .with_items("mounts", app.mounts.iter().map(mounted))
         .with_some("limits", limits(&app.limits))
 }
@@ -70,15 +71,16 @@ pub(super) fn killed_by(ending: Ending) -> Option<String> {
 }
 
 fn mounted(mounted: &Mounted) -> Object {
-    let kind = match mounted.source {
-        Some(_) => "host",
-        None => "empty",
+    let source = (!mounted.ours).then(|| mounted.source.to_string_lossy());
+    let kind = match mounted.ours {
+        false => "host",
+        true => "empty",
     };
     Object::new()
-        .with("name", mounted.volume.as_str())
-        .with("path", mounted.path.as_str())
+        .with("name", mounted.name.as_str())
+        .with("path", mounted.target.as_str())
         .with("kind", kind)
-        .with_some("source", mounted.source.as_deref())
+        .with_some("source", source.as_deref())
         .with("read_only", mounted.read_only)
 }
 

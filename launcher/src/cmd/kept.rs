@@ -8,14 +8,15 @@ use crate::cmd::print_document;
 use crate::cmd::selector::PodSelector;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
+use pod::state::directory::MANIFEST;
 use pod::state::directory::{self, read_in};
 use sys::dirs::{Dirs, State};
 
 /// Prints the manifest.
 pub(crate) fn manifest(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = selector.find_one(&dirs)?;
-    match read(&dirs, uuid, "pod")? {
+    let (dirs, uuid) = selector.find_one(&dirs)?;
+    match read(&dirs, uuid, MANIFEST)? {
         Some(manifest) => print_document(out, &manifest),
         None => Err(Error::invalid(format!(
             "pod `{uuid}` has no manifest: it was run from a plan"

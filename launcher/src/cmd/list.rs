@@ -28,12 +28,14 @@ pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<
     let mut pods = Vec::new();
     let mut bad = 0;
     let dirs = Dirs::look(dir)?;
-    for uuid in find::all(&dirs, &State::ALL)?.into_keys() {
-        match status::read(&dirs, uuid) {
-            Ok(pod) => pods.extend(pod),
-            Err(error) => {
-                complain(&error);
-                bad += 1;
+    for place in dirs.places() {
+        for uuid in find::all(&place, &State::ALL)?.into_keys() {
+            match status::read(&place, uuid) {
+                Ok(pod) => pods.extend(pod),
+                Err(error) => {
+                    complain(&error);
+                    bad += 1;
+                }
             }
         }
     }
@@ -84,7 +86,7 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
         (Some(time), false) => age(time / NANOSECONDS),
     };
     let image = app.image.as_ref();
-    let called = image.and_then(|(name, _)| Some(name.as_ref()?.to_string()));
+    let called = image.and_then(|image| image.name.clone());
     let mut cells = vec![
         once(if full {
             uuid
@@ -95,7 +97,7 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
         called.unwrap_or_default(),
     ];
     if full {
-        cells.push(image.map(|(_, id)| id.to_string()).unwrap_or_default());
+        cells.push(image.map(|image| image.id.clone()).unwrap_or_default());
     }
     cells.push(once(pod.phase.word().to_owned()));
     cells.push(once(time(pod.created.as_ref().map(|record| record.time))));

@@ -15,11 +15,12 @@ use crate::cmd::logs::printer::Printer;
 use appc::types::Uuid;
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
+use pod::spec::log::Place;
 use pod::state::directory::read_in;
 use pod::state::lock::{self, Changes, Release};
+use pod::state::log::place;
 use pod::state::log::record::Record;
 use pod::state::log::source::{Source, merge};
-use pod::state::log::{Place, place};
 use pod::state::records::{STARTED, Started};
 use sys::dirs::Dirs;
 
@@ -28,7 +29,7 @@ pub(crate) use crate::cmd::logs::options::{Options, Style};
 /// Prints the log of a pod.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = options.selector.find_one(&dirs)?;
+    let (dirs, uuid) = options.selector.find_one(&dirs)?;
     let pod = kept::open(&dirs, uuid)?;
     let mut sources = sources(&dirs, &pod, uuid)?;
     if let Some(app) = &options.app {

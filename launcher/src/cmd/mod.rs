@@ -1,25 +1,30 @@
 //! The verbs: each takes checked options, calls the pipeline, and gives its result.
 
 pub(crate) mod attach;
+mod child;
 pub(crate) mod collect;
 pub(crate) mod detach;
 pub(crate) mod enter;
 pub(crate) mod export;
+mod failure;
 pub(crate) mod fetch;
 pub(crate) mod finish;
 pub(crate) mod image;
+mod images;
 mod interactive;
 mod json;
 pub(crate) mod kept;
 mod launch;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod mode;
 pub(crate) mod pause;
 pub(crate) mod piped;
+mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod remove;
-mod request;
+pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod selector;
 pub(crate) mod serve;

@@ -50,8 +50,8 @@ fn each(
 ) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for uuid in selector.find(&dirs)? {
-        match change(&dirs, uuid) {
+    for (place, uuid) in selector.find(&dirs)? {
+        match change(&place, uuid) {
             Ok(Outcome::Done) => print(out, &format!("{done} {uuid}\n"))?,
             Ok(Outcome::Already) => say(&[format!("pod `{uuid}` {already}")]),
             Ok(Outcome::Over) => {

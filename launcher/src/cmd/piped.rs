@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::cmd::interactive::pass_on;
+use crate::cmd::child::pass_on;
 use crate::cmd::{ONCE_MORE, OURS};
 use error::{Context as _, Result};
 use sys::signals::Signals;

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use crate::cmd::run::{self, Options};
+use crate::cmd::images::Fetched;
+use crate::cmd::pipeline;
+use crate::cmd::request::Options;
 use error::Result;
 use image::fetch::fetcher::Fetch;
 use image::fetch::options::PullPolicy;
@@ -18,8 +20,13 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> Result<String> {
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let how = std::mem::take(&mut options.fetch);
+    options.prepared = true;
     let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
-    let (directory, _) = run::make(&dirs, &host, &fetch, options, State::Prepare)?;
+    let images = Fetched {
+        dirs: &dirs,
+        fetch: &fetch,
+    };
+    let (directory, _) = pipeline::make(&dirs, &host, &images, options, State::Prepare)?;
     let uuid = directory.uuid();
     directory.keep_prepared()?;
     Ok(format!("{uuid}\n"))

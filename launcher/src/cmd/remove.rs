@@ -26,8 +26,8 @@ pub(crate) fn run(
 ) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for uuid in selector.find(&dirs)? {
-        match remove(&dirs, uuid, force) {
+    for (place, uuid) in selector.find(&dirs)? {
+        match remove(&place, uuid, force) {
             Ok(()) => print(out, &format!("removed {uuid}\n"))?,
             Err(error) => failures.push(error),
         }

@@ -4,23 +4,58 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::cmd::run::Options;
+use crate::cmd::mode::RunMode;
 use appc::manifest::PodManifest;
-use appc::manifest::app::{Variable, variable_name};
+use appc::manifest::app::variable_name;
 use appc::manifest::template::{self, Find};
-use appc::types::Uuid;
+use appc::reference::Reference;
+use appc::types::{AcName, Uuid};
 use error::{Context as _, Error, Kind, Result};
+use image::digest::Digest;
+use image::fetch;
 use image::format::aci;
-use image::format::import::{Aci, WAIVE};
+use image::format::import::WAIVE;
 use image::store::images::Store;
-use pod::spec::environment;
-use pod::spec::request::{Request, Sourced, check_variable};
+use pod::resolve::request::{Request, check_variable};
+use pod::spec::environment::{self, Variable};
+use pod::spec::process::Sourced;
 use sys::timezone;
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The images of the apps.
+    pub(crate) images: Vec<Reference>,
+    /// How they are fetched.
+    pub(crate) fetch: fetch::options::Options,
+    /// A pod manifest, instead of images.
+    pub(crate) manifest: Option<PathBuf>,
+    /// What people call the pod.
+    pub(crate) name: Option<AcName>,
+    /// How it is run.
+    pub(crate) mode: RunMode,
+    /// It is only made, to be run later.
+    pub(crate) prepared: bool,
+    /// UUID of the pod, if it is not to be random.
+    pub(crate) uuid: Option<Uuid>,
+    /// Where the UUID is written.
+    pub(crate) uuid_file: Option<PathBuf>,
+    /// The apps get the caller's environment.
+    pub(crate) inherit: bool,
+    /// Files of variables.
+    pub(crate) files: Vec<PathBuf>,
+    /// Variables that count more than those of the files.
+    pub(crate) set: Vec<Variable>,
+    /// The name of a time zone.
+    pub(crate) timezone: Option<String>,
+    /// Everything else about the pod.
+    pub(crate) request: Request,
+}
 
 /// Largest pod manifest, in bytes.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -58,7 +93,7 @@ pub(super) fn add_manifest(
     request: &mut Request,
     file: &Path,
     store: &Store<'_>,
-) -> Result<Vec<Aci>> {
+) -> Result<Vec<Digest>> {
     let manifest = read_manifest(file, &|name, labels| {
         if let Some(id) = store.find(name, labels)? {
             return aci::image_id(&id);
@@ -72,9 +107,10 @@ pub(super) fn add_manifest(
             .hint("`launcher image list` lists the images"),
         })
     })?;
-    let images = manifest.apps.iter().map(|app| {
-        let (name, id) = (&app.name, &app.image.id);
-        store.aci(&(*id).into())?.ok_or_else(|| {
+    let ids = manifest.apps.iter().map(|app| {
+        let (name, id) = (&app.name, Digest::from(app.image.id));
+        let found = store.aci(&id)?.map(|_| id);
+        found.ok_or_else(|| {
             let called = app.image.name.as_ref();
             let called = called.map_or(String::new(), |called| format!(" (`{called}`)"));
             Error::new(
@@ -84,9 +120,9 @@ pub(super) fn add_manifest(
             .hint("`launcher image list` lists the images")
         })
     });
-    let images = images.collect::<Result<_>>()?;
+    let ids = ids.collect::<Result<_>>()?;
     request.add_manifest(manifest);
-    Ok(images)
+    Ok(ids)
 }
 
 /// Reads a pod manifest, and says what is odd about it.
@@ -153,7 +189,7 @@ fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
             false if terminal && name == "TERM" => "option --interactive",
             false => return None,
         };
-        Some(Sourced::new(Variable { name, value }, reason))
+        Some(Sourced::new(Variable::new(name, value), reason))
     };
     std::env::vars_os().filter_map(text).collect()
 }

@@ -23,24 +23,24 @@ impl PodSelector {
         self.words.is_empty() && self.file.is_none()
     }
 
-    /// Finds all of them, each once.
+    /// Finds all of them, each once, with the place that it is in.
     ///
     /// # Errors
     ///
     /// One is not there, or several are meant by one word.
-    pub(super) fn find(&self, dirs: &Dirs) -> Result<Vec<Uuid>> {
+    pub(super) fn find(&self, dirs: &Dirs) -> Result<Vec<(Dirs, Uuid)>> {
         let mut words = self.words.clone();
         if let Some(file) = &self.file {
             words.push(read(file)?);
         }
-        let mut uuids = Vec::new();
+        let mut pods: Vec<(Dirs, Uuid)> = Vec::new();
         for word in words {
-            let uuid = find::pod(dirs, &word)?;
-            if !uuids.contains(&uuid) {
-                uuids.push(uuid);
+            let (place, uuid) = find::pod(dirs, &word)?;
+            if !pods.iter().any(|(_, known)| *known == uuid) {
+                pods.push((place, uuid));
             }
         }
-        Ok(uuids)
+        Ok(pods)
     }
 
     /// Finds the only one.
@@ -48,9 +48,9 @@ impl PodSelector {
     /// # Errors
     ///
     /// As for [`Self::find`]; there are several.
-    pub(super) fn find_one(&self, dirs: &Dirs) -> Result<Uuid> {
-        match self.find(dirs)?[..] {
-            [uuid] => Ok(uuid),
+    pub(super) fn find_one(&self, dirs: &Dirs) -> Result<(Dirs, Uuid)> {
+        match &self.find(dirs)?[..] {
+            [one] => Ok(one.clone()),
             _ => Err(Error::usage("one pod is wanted, and not several")),
         }
     }

@@ -19,7 +19,8 @@ use error::{Context as _, Result};
 use image::store::images::Store;
 use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
 use pod::runtime::serve::serve;
-use pod::state::{directory, secret};
+use pod::state::directory::MANIFEST;
+use pod::state::{directory, find, secret};
 use sys::dirs::{Dirs, State};
 
 /// Answers until nobody has asked for a while. Where what the pod is made of
@@ -30,7 +31,7 @@ use sys::dirs::{Dirs, State};
 /// The socket fails.
 pub(crate) fn run(dir: &Path, uuid: Uuid) -> Result<()> {
     Dirs::open(dir)
-        .and_then(|dirs| answer(&dirs, uuid))
+        .and_then(|dirs| answer(&find::running_place(&dirs, uuid), uuid))
         // Whoever asks next is the reason to execute this again.
         .inspect_err(|_| std::thread::sleep(PAUSE))
 }
@@ -54,7 +55,7 @@ fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
 /// Reads all that can be asked for.
 fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
     let what = || format!("cannot read the manifest of pod `{uuid}`");
-    let text = directory::read(dirs, State::Run, uuid, "pod")?;
+    let text = directory::read(dirs, State::Run, uuid, MANIFEST)?;
     let pod = PodManifest::parse(&text).context(what)?.value;
     let store = Store::open(dirs)?;
     let apps = pod.apps.iter().map(|app| of_app(&store, app));

@@ -8,7 +8,6 @@ use crate::cmd::status::running;
 use crate::cmd::table::{Format, columns, size};
 use crate::cmd::{last_of, print};
 use appc::json::{Object, Value};
-use appc::types::Uuid;
 use error::{Error, Result};
 use pod::runtime::inside::Processes;
 use pod::runtime::stats::{Measured, Usage, measure};
@@ -46,13 +45,16 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
 
 fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
     let all = selector.is_empty();
-    let uuids: Vec<Uuid> = match all {
-        true => find::all(dirs, &[State::Run])?.into_keys().collect(),
-        false => selector.find(dirs)?,
-    };
+    let mut pods = selector.find(dirs)?;
+    if all {
+        for place in dirs.places() {
+            let uuids = find::all(&place, &[State::Run])?.into_keys();
+            pods.extend(uuids.map(|uuid| (place.clone(), uuid)));
+        }
+    }
     let mut found = Vec::new();
-    for uuid in uuids {
-        match running(dirs, uuid, "measure") {
+    for (place, uuid) in pods {
+        match running(&place, uuid, "measure") {
             Ok(Some(pod)) => found.push(pod),
             // Of all that run, one that does not is none.
             _ if all => {}

@@ -49,7 +49,7 @@ pub(crate) struct Options {
 /// all the same.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let uuid = options.selector.find_one(&dirs)?;
+    let (dirs, uuid) = options.selector.find_one(&dirs)?;
     let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
     let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
     let waited = wait(&dirs, &mut pod, options);
@@ -205,10 +205,13 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
     }
     lines.extend(app.pid.map(|pid| format!("app-{name}.pid={pid}")));
     for mounted in &app.mounts {
-        let (volume, target) = (escaped(&mounted.volume), escaped(&mounted.path));
-        let from = match &mounted.source {
-            Some(source) => format!("kind=host,source={}", escaped(source)),
-            None => "kind=empty".to_owned(),
+        let (volume, target) = (escaped(&mounted.name), escaped(&mounted.target));
+        let from = match mounted.ours {
+            false => {
+                let source = mounted.source.to_string_lossy();
+                format!("kind=host,source={}", escaped(&source))
+            }
+            true => "kind=empty".to_owned(),
         };
         let read_only = mounted.read_only;
         lines.push(format!(

@@ -20,13 +20,11 @@ use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
 use crate::cmd::{last_of, print, say};
 use appc::types::Uuid;
-use error::{Context as _, Error, Kind, Result};
-use pod::plan::enter;
-use pod::plan::text::Plan;
+use error::{Error, Kind, Result};
 use pod::runtime::process::Target;
 use pod::runtime::{members, pause, status, teardown};
+use pod::spec::pod::Namespace;
 use pod::state::directory;
-use pod::state::directory::read_in;
 use pod::state::lock::Release;
 use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
@@ -49,8 +47,8 @@ const KILLED: u8 = 137;
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (mut asked, mut failures) = (Vec::new(), Vec::new());
-    for uuid in stop.selector.find(&dirs)? {
-        match ask(&dirs, uuid, Purpose::Stop, stop.signal) {
+    for (place, uuid) in stop.selector.find(&dirs)? {
+        match ask(&place, uuid, Purpose::Stop, stop.signal) {
             Ok(Some(pod)) => asked.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` is over already")]),
             Err(error) => failures.push(error),
@@ -61,7 +59,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
         let uuid = pod.uuid;
         let stopped = match pod.release.until(deadline) {
             Ok(true) => Ok(()),
-            Ok(false) => pod.kill(&dirs).and_then(|()| pod.bury(&dirs)),
+            Ok(false) => pod.kill().and_then(|()| pod.bury()),
             Err(error) => Err(error),
         };
         match stopped {
@@ -76,10 +74,10 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
 pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for uuid in selector.find(&dirs)? {
+    for (place, uuid) in selector.find(&dirs)? {
         let sent = match signal {
-            Signal::KILL => kill_one(&dirs, uuid),
-            signal => ask(&dirs, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),
+            Signal::KILL => kill_one(&place, uuid),
+            signal => ask(&place, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),
         };
         match sent {
             Ok(true) => {}
@@ -93,7 +91,7 @@ pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result
 /// Kills a pod, and waits for its end; tells whether it was running.
 pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     match ask(dirs, uuid, Purpose::Kill, Signal::KILL)? {
-        Some(pod) => pod.bury(dirs).map(|()| true),
+        Some(pod) => pod.bury().map(|()| true),
         None => Ok(false),
     }
 }
@@ -118,6 +116,8 @@ impl Purpose {
 
 /// A pod to whose init a signal was sent.
 struct Asked {
+    /// The place that it is in.
+    dirs: Dirs,
     uuid: Uuid,
     process: Process,
     target: Target,
@@ -126,7 +126,7 @@ struct Asked {
 
 impl Asked {
     /// Kills the pod, with all that runs in it.
-    fn kill(&self, dirs: &Dirs) -> Result<()> {
+    fn kill(&self) -> Result<()> {
         let outer = members::outer(&self.process)?;
         let init = outer.as_ref().map(members::init).transpose()?.flatten();
         match init {
@@ -135,18 +135,18 @@ impl Asked {
                 // If it was stopped, it would not see that.
                 self.target.signal(Signal::CONT)?;
             }
-            None if had_init(dirs, self.uuid)? => {}
+            None if had_init(&self.dirs, self.uuid)? => {}
             None => self.target.signal(Signal::KILL)?,
         }
-        pause::kill(dirs, self.uuid)
+        pause::kill(&self.dirs, self.uuid)
     }
 
     /// Waits for the end of the pod, which was killed, and writes down how it
     /// ended.
-    fn bury(&self, dirs: &Dirs) -> Result<()> {
+    fn bury(&self) -> Result<()> {
         self.release.until(None)?;
-        match teardown::claim(dirs, State::Run, self.uuid)? {
-            Some(_claim) => teardown::conclude(dirs, self.uuid, Some(KILLED)),
+        match teardown::claim(&self.dirs, State::Run, self.uuid)? {
+            Some(_claim) => teardown::conclude(&self.dirs, self.uuid, Some(KILLED)),
             // It had ended by itself, or somebody else is at it.
             None => Ok(()),
         }
@@ -159,11 +159,8 @@ fn had_init(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     if !status::read(dirs, uuid)?.is_none_or(|pod| pod.ready) {
         return Ok(false);
     }
-    let what = || format!("cannot read the plan of pod `{uuid}`");
-    let pod = directory::open_in(dirs, State::Run, uuid)?;
-    let plan = pod.map(|pod| read_in(&pod, "plan")).transpose();
-    match plan.context(what)?.flatten() {
-        Some(plan) => Ok(enter::has_own_processes(&Plan::read(&plan)?)),
+    match directory::open_in(dirs, State::Run, uuid)? {
+        Some(_) => Ok(directory::spec(dirs, State::Run, uuid)?.processes != Namespace::Host),
         // It has moved on.
         None => Ok(true),
     }
@@ -194,13 +191,14 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
         };
     };
     let asked = Asked {
+        dirs: dirs.clone(),
         uuid,
         process,
         target,
         release: Release::of(directory)?,
     };
     match (signal, purpose) {
-        (Signal::KILL, _) => asked.kill(dirs)?,
+        (Signal::KILL, _) => asked.kill()?,
         (signal, Purpose::Stop) => {
             pause::resume(dirs, uuid)?;
             asked.target.signal(signal)?;

@@ -20,6 +20,7 @@
 //! A limit that was asked for and cannot be set stops the pod, with what the
 //! host lacks; nothing runs unlimited that should not.
 
+mod files;
 pub mod freezer;
 mod hierarchy;
 pub mod membership;
@@ -28,6 +29,7 @@ pub mod record;
 mod settings;
 pub mod usage;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::io;
@@ -38,22 +40,42 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::cgroup::files::{INIT, put};
 use crate::cgroup::freezer::Freezer;
 use crate::cgroup::settings::{Controller, Setting, Version};
-use crate::resolve::devices::Rule;
-use crate::resolve::isolators::Limits;
+use crate::spec::limits::{Limits, Rule};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::bpf;
 
-pub use crate::cgroup::hierarchy::{Hierarchy, counts_processes, discover};
-pub use crate::cgroup::settings::disks;
+pub use crate::cgroup::hierarchy::{Hierarchy, discover};
+
+/// What this host has for limits; looked at when it is first asked for, since most
+/// pods have none.
+#[derive(Debug, Default)]
+pub struct Cgroups {
+    hierarchies: OnceCell<Vec<Hierarchy>>,
+    disks: OnceCell<Vec<String>>,
+}
+
+impl Cgroups {
+    fn hierarchies(&self) -> &[Hierarchy] {
+        self.hierarchies.get_or_init(discover)
+    }
+
+    fn disks(&self) -> &[String] {
+        self.disks.get_or_init(settings::disks)
+    }
+
+    /// Tells whether groups can count processes. `unasked`: without a change to
+    /// what is there already, and without a way to fail that has been foreseen.
+    pub(crate) fn count_processes(&self, unasked: bool) -> bool {
+        hierarchy::counts_processes(self.hierarchies(), unasked)
+    }
+}
 
 /// How the names of our groups begin.
 const OURS: &str = "nosecone-";
-
-/// Where processes are that belong to no app with a group; no app is named so.
-const INIT: &str = "init.";
 
 /// The groups of a pod, as they will be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,18 +114,18 @@ impl Drop for Made<'_> {
 }
 
 /// Decides which groups a pod gets. `apps` are their names and limits, each
-/// within those of the pod; `disks` as [`disks`] returns them.
+/// within those of the pod.
 ///
 /// # Errors
 ///
 /// There is no hierarchy for what is limited, or it cannot be written.
 pub(crate) fn arrange(
-    hierarchies: &[Hierarchy],
+    cgroups: &Cgroups,
     uuid: Uuid,
     pod: &Limits,
     apps: &[(&str, &Limits)],
-    disks: &[String],
 ) -> Result<Groups> {
+    let hierarchies = cgroups.hierarchies();
     let mut groups = Groups {
         apps: vec![Vec::new(); apps.len()],
         ..Groups::default()
@@ -129,7 +151,7 @@ pub(crate) fn arrange(
         let place = Place {
             hierarchy,
             controllers,
-            disks,
+            disks: cgroups.disks(),
         };
         place.arrange(uuid, &whole, parts, &mut groups);
     }
@@ -415,14 +437,6 @@ fn bound_devices(group: &Path, rules: &[Rule]) -> Result<()> {
     bpf::bound_devices(directory.as_fd(), &program::compile(rules))
         .context(what)
         .map_err(|error| error.hint("the kernel needs CONFIG_CGROUP_BPF"))
-}
-
-/// Writes with a single call, as these files demand.
-fn put(path: &Path, value: &str) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
-    rustix::io::write(file, value.as_bytes())?;
-    Ok(())
 }
 
 /// Opens what a process writes to in order to join a group.

@@ -8,10 +8,14 @@
 //! ├── layers/DIGEST/        rootfs/, frame, record: complete if it exists
 //! ├── names/                indexes of images: by name, by file, by address
 //! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage
-//! ├── scratch/ID/           what pods write; rubbish unless it is locked
+//! ├── scratch/UUID/         what pods write that are not remembered; rubbish unless
+//! │                         it is locked
 //! ├── trustedkeys/          who may sign images, by the name of the image
 //! └── tmp/                  staging; rubbish unless it is locked
 //! ```
+//!
+//! Pods that end with their caller are not remembered, and have their directories in
+//! memory: see `memory`. Where a host has no such place they are with the others.
 //!
 //! All that clearing up needs is made together: on a disk that is full by then,
 //! nothing could be. Whoever only looks makes nothing.
@@ -25,10 +29,12 @@ use std::env;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::memory::{self, Folder, Missing};
 use crate::version;
 use error::{Context as _, Error, Kind, Result};
 
@@ -130,12 +136,15 @@ impl Part {
     }
 }
 
-/// The directories, opened.
-#[derive(Debug)]
+/// The directories, opened; with the pods of one place: those that are remembered,
+/// or those that are not.
+#[derive(Clone, Debug)]
 pub struct Dirs {
     path: PathBuf,
     /// What they are all in, if it is there.
-    root: Option<OwnedFd>,
+    root: Option<Rc<OwnedFd>>,
+    /// Where the pods are, if not there.
+    memory: Option<Rc<Folder>>,
 }
 
 /// Returns where the directories are: what the caller says, or the default.
@@ -218,6 +227,7 @@ impl Dirs {
                 return Ok(Self {
                     path: path.to_owned(),
                     root: None,
+                    memory: None,
                 });
             }
             Err(errno) => return Err(errno).context(what),
@@ -240,13 +250,64 @@ impl Dirs {
         version::check(root.as_fd(), path)?;
         Ok(Self {
             path: path.to_owned(),
-            root: Some(root),
+            root: Some(Rc::new(root)),
+            memory: None,
         })
     }
 
     /// Returns the absolute path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns them once for each place of pods that there is: first with those that
+    /// are remembered, then with those that are not.
+    pub fn places(&self) -> Vec<Self> {
+        let remembered = Self {
+            memory: None,
+            ..self.clone()
+        };
+        let memory = remembered.with_memory(Missing::Ignore);
+        std::iter::once(remembered).chain(memory).collect()
+    }
+
+    /// Returns them with the pods that are not remembered, for which a folder in
+    /// memory is made; where the host has no place for that, with the others.
+    pub fn make_in_memory(&self) -> Self {
+        self.with_memory(Missing::Make)
+            .unwrap_or_else(|| self.clone())
+    }
+
+    fn with_memory(&self, missing: Missing) -> Option<Self> {
+        let folder = memory::folder(self.root.as_ref()?.as_fd(), missing)?;
+        Some(Self {
+            memory: Some(Rc::new(folder)),
+            ..self.clone()
+        })
+    }
+
+    /// Tells whether these are the pods that are not remembered.
+    pub fn are_in_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// Tells whether pods that are not remembered would be in memory.
+    pub fn would_be_in_memory() -> bool {
+        memory::is_there()
+    }
+
+    /// Returns where the directories of pods are.
+    pub fn pods_path(&self) -> PathBuf {
+        let base = self.memory.as_ref().map(|folder| &folder.path);
+        base.unwrap_or(&self.path).join("pods")
+    }
+
+    /// Returns what a part is in, if it is there.
+    fn base(&self, part: Part) -> Option<BorrowedFd<'_>> {
+        match (part, &self.memory) {
+            (Part::AllPods | Part::Pods(_), Some(folder)) => Some(folder.fd.as_fd()),
+            _ => self.root.as_ref().map(|root| root.as_fd()),
+        }
     }
 
     /// Returns the directory that they are all in, opened.
@@ -262,10 +323,10 @@ impl Dirs {
 
     /// Opens a directory, if it is there.
     pub fn find(&self, part: Part) -> Result<Option<OwnedFd>> {
-        let Some(root) = &self.root else {
+        let Some(base) = self.base(part) else {
             return Ok(None);
         };
-        match open(root.as_fd(), &part.path()) {
+        match open(base, &part.path()) {
             Ok(directory) => Ok(Some(directory)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno).context(|| cannot_use(&self.path.join(part.path()))),
@@ -277,12 +338,14 @@ impl Dirs {
         if let Some(directory) = self.find(part)? {
             return Ok(directory);
         }
-        let (root, path) = (self.root()?, part.path());
+        let path = part.path();
+        let base = self.base(part).ok_or(Errno::NOENT);
+        let base = base.context(|| cannot_use(&self.path))?;
         if let Part::Pods(_) = part {
             self.make(Part::AllPods)?;
         }
-        match rustix::fs::mkdirat(root, &path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => open(root, &path),
+        match rustix::fs::mkdirat(base, &path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => open(base, &path),
             Err(errno) => Err(errno),
         }
         .context(|| cannot_use(&self.path.join(path)))

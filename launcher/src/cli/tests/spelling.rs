@@ -120,7 +120,7 @@ fn short_options_are_what_podman_means_by_them() {
     let Ok(Command::Run(options)) = parsed(line) else {
         unreachable!("it is understood: {}", message(line));
     };
-    assert!(options.manner.detached.is_some() && options.request.interactive);
+    assert!(options.mode.detached.is_some() && options.request.interactive);
     assert!(options.fetch.quiet);
     let set: Vec<_> = options
         .set
@@ -207,7 +207,7 @@ fn a_value_is_never_an_option() {
         unreachable!("it is understood");
     };
     assert_eq!(options.request.hostname.as_deref(), Some("--keep"));
-    assert!(!options.manner.keep);
+    assert!(!options.mode.keep);
     assert_eq!(options.request.apps[0].exec.as_deref(), Some("--name"));
     assert_eq!(options.request.apps[0].user.as_deref(), Some("--group=x"));
     assert_eq!(options.request.apps[0].group, None);

@@ -10,11 +10,10 @@ use crate::cmd::selector;
 use crate::cmd::status::running;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
-use pod::plan::enter;
-use pod::plan::text::Plan;
 use pod::runtime::inherited::Inherited;
 use pod::runtime::members::{self, Member, Told};
 use pod::runtime::pause;
+use pod::spec::pod::{AppSpec, Namespace, PodSpec};
 use pod::state::directory::{self, read_in};
 use pod::state::lock;
 use pod::state::records::Process;
@@ -23,14 +22,12 @@ use sys::pty;
 
 /// A pod that runs, and what its directory says of it.
 pub(super) struct Running {
-    pub(super) uuid: Uuid,
     /// Its directory.
     pub(super) directory: OwnedFd,
     /// Which process holds its lock.
     process: Process,
-    apps: Vec<String>,
-    /// The plan that it runs from.
-    pub(super) plan: Plan,
+    /// What runs in it.
+    pub(super) spec: PodSpec,
 }
 
 /// Where an app is: its process, and the init of its pod.
@@ -44,21 +41,15 @@ impl Running {
         let over = || Error::invalid(format!("cannot enter pod `{uuid}`: it is over"));
         let status = running(dirs, uuid, "enter")?.ok_or_else(over)?;
         let directory = directory::open_in(dirs, State::Run, uuid)?.ok_or_else(over)?;
-        let what = || format!("cannot read `plan` of pod `{uuid}`");
-        let plan = read_in(&directory, "plan")
-            .context(what)?
-            .ok_or_else(over)?;
         Ok(Self {
-            uuid,
+            spec: directory::spec(dirs, State::Run, uuid)?,
             directory,
             process: status.started.ok_or_else(over)?.process,
-            apps: status.apps.into_iter().map(|app| app.name).collect(),
-            plan: Plan::read(&plan).context(what)?,
         })
     }
 
     pub(super) fn cannot(&self) -> String {
-        format!("cannot enter pod `{}`", self.uuid)
+        format!("cannot enter pod `{}`", self.spec.id)
     }
 
     fn over(&self) -> Error {
@@ -66,8 +57,10 @@ impl Running {
     }
 
     /// Chooses an app by its name, or the only one.
-    pub(super) fn choose<'a>(&'a self, name: Option<&str>) -> Result<&'a str> {
-        selector::app(self.uuid, &self.apps, name).map(|at| self.apps[at].as_str())
+    pub(super) fn choose(&self, name: Option<&str>) -> Result<&AppSpec> {
+        let apps = &self.spec.apps;
+        let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
+        selector::app(self.spec.id, &names, name).map(|at| &apps[at])
     }
 
     /// Finds the init of the pod.
@@ -80,7 +73,7 @@ impl Running {
             }
             None => return Err(self.over()),
         };
-        match enter::has_own_processes(&self.plan) {
+        match self.spec.processes != Namespace::Host {
             true => members::init(&outer)?.ok_or_else(|| self.over()),
             false => Ok(outer),
         }
@@ -111,14 +104,14 @@ impl Running {
 
     /// Reads by which number the pod knows the process of an app.
     fn told(&self, app: &str) -> Result<u32> {
-        let what = || format!("cannot read `report` of pod `{}`", self.uuid);
+        let what = || format!("cannot read `report` of pod `{}`", self.spec.id);
         let report = read_in(&self.directory, "report").context(what)?;
         match members::told(&report.unwrap_or_default(), app) {
             Told::Started(number) => Ok(number),
             Told::Ended => Err(self.ended(app)),
             Told::Nothing => Err(Error::invalid(format!(
                 "cannot enter app `{app}` of pod `{}`: it has not been started yet",
-                self.uuid
+                self.spec.id
             ))),
         }
     }
@@ -126,7 +119,7 @@ impl Running {
     fn ended(&self, app: &str) -> Error {
         Error::invalid(format!(
             "cannot enter app `{app}` of pod `{}`: it has ended",
-            self.uuid
+            self.spec.id
         ))
     }
 

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
+use crate::cmd::child::{self, pass_on};
 use crate::cmd::enter::place::{Place, Running};
-use crate::cmd::interactive::pass_on;
-use crate::cmd::{ONCE_MORE, complain, detach};
+use crate::cmd::{ONCE_MORE, complain};
 use error::{Context as _, Result};
 use pod::runtime::detach_keys::Keys;
 use pod::runtime::relay::{Aside, Until, relay};
@@ -30,7 +30,7 @@ pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
     relay(master.as_fd(), aside)?;
     // Who still reads there, or writes, finds that nobody attends any more.
     drop(master);
-    let status = detach::wait(&mut child)?;
+    let status = child::wait(&mut child)?;
     tell(&mut child);
     Ok(status)
 }
@@ -51,7 +51,7 @@ fn tell(child: &mut Child) {
         // What cannot be read was not said.
         let _ = stream.read_to_string(&mut said);
     }
-    if let Some(error) = detach::said_again(&said) {
+    if let Some(error) = child::said_again(&said) {
         complain(&error);
     }
 }

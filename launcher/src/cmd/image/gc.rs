@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cmd::{last_of, print};
-use image::digest::Digest;
 use error::Result;
+use image::digest::Digest;
 use image::store::gc::Collect;
 use image::store::images::Store;
 use pod::state::gc_roots;

@@ -19,8 +19,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::cgroup::files::{INIT, put};
 use crate::cgroup::settings::Version;
-use crate::cgroup::{INIT, put};
 
 /// A group that can be frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ pub(crate) fn find(hierarchies: &[Hierarchy], controller: Controller) -> Option<
 
 /// Tells whether groups can count processes. `unasked`: without a change to what
 /// is there already, and without a way to fail that has been foreseen.
-pub fn counts_processes(hierarchies: &[Hierarchy], unasked: bool) -> bool {
+pub(super) fn counts_processes(hierarchies: &[Hierarchy], unasked: bool) -> bool {
     let Some(found) = find(hierarchies, Controller::Processes) else {
         return false;
     };

@@ -17,7 +17,7 @@ pub fn join(theirs: &str) -> Result<()> {
     let own = read("/proc/self/cgroup")?;
     for group in moves(&read("/proc/self/mountinfo")?, &own, theirs)? {
         // Each of them is where the kernel said that it is.
-        crate::cgroup::put(&group.join("cgroup.procs"), "0")
+        crate::cgroup::files::put(&group.join("cgroup.procs"), "0")
             .context(|| format!("cannot enter the cgroup `{}`", group.display()))?;
     }
     Ok(())

@@ -8,7 +8,7 @@
 
 use stage1_init::NodeKind;
 
-use crate::resolve::devices::{Access, Rule};
+use crate::spec::limits::{Access, Rule};
 use sys::bpf::Instruction;
 
 /// Opcodes of linux/bpf.h.

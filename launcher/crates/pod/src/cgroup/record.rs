@@ -6,7 +6,6 @@
 //! enable PATH CONTROLLER...
 //! write PATH CONTROLLER FILE VALUE    `try` in its place: there may be no such file
 //! devices PATH RULE...
-//! enter NUMBER PATH                   a descriptor that the plan names
 //! ```
 //!
 //! Between the words are tabs; a machine whose cgroups are mounted where there
@@ -16,12 +15,15 @@ use std::path::{Path, PathBuf};
 
 use crate::cgroup::settings::{Controller, Setting, Version};
 use crate::cgroup::{Groups, Step, top};
-use crate::resolve::devices::Rule;
+use crate::spec::limits::Rule;
 use appc::types::Uuid;
 use error::{Error, Result};
 
+/// The file.
+pub(crate) const FILE: &str = "groups";
+
 /// Writes it.
-pub fn write(groups: &Groups, entrances: &[(u32, PathBuf)]) -> String {
+pub(crate) fn write(groups: &Groups) -> String {
     let mut text = String::new();
     let mut line = |words: &[&str]| {
         text.push_str(&words.join("\t"));
@@ -52,26 +54,22 @@ pub fn write(groups: &Groups, entrances: &[(u32, PathBuf)]) -> String {
             }
         }
     }
-    for (number, path) in entrances {
-        line(&["enter", &number.to_string(), &path.to_string_lossy()]);
-    }
     text
 }
 
-/// Reads it: the groups of the pod with this UUID, and what is entered.
+/// Reads it: the groups of the pod with this UUID.
 ///
 /// # Errors
 ///
 /// A line that [`write()`] does not write.
-pub fn read(text: &str, uuid: Uuid) -> Result<(Groups, Vec<(u32, PathBuf)>)> {
+pub(crate) fn read(text: &str, uuid: Uuid) -> Result<Groups> {
     let mut groups = Groups::default();
-    let mut entrances = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let words: Vec<&str> = line.split('\t').collect();
-        let read = one(&words, &mut groups, &mut entrances);
-        read.ok_or_else(|| {
+        let step = one(&words).ok_or_else(|| {
             Error::invalid(format!("line {number} of the pod's groups is damaged"))
         })?;
+        groups.steps.push(step);
     }
     for step in &groups.steps {
         if let Step::Make(path) = step
@@ -80,12 +78,12 @@ pub fn read(text: &str, uuid: Uuid) -> Result<(Groups, Vec<(u32, PathBuf)>)> {
             groups.tops.push(path.clone());
         }
     }
-    Ok((groups, entrances))
+    Ok(groups)
 }
 
-fn one(words: &[&str], groups: &mut Groups, entrances: &mut Vec<(u32, PathBuf)>) -> Option<()> {
+fn one(words: &[&str]) -> Option<Step> {
     let path = |text: &str| Path::new(text).is_absolute().then(|| PathBuf::from(text));
-    groups.steps.push(match words {
+    Some(match words {
         ["make", group] => Step::Make(path(group)?),
         ["enable", group, controllers @ ..] => Step::Enable(
             path(group)?,
@@ -110,13 +108,8 @@ fn one(words: &[&str], groups: &mut Groups, entrances: &mut Vec<(u32, PathBuf)>)
                 .map(|rule| Rule::parse(rule))
                 .collect::<Option<_>>()?,
         ),
-        ["enter", number, group] => {
-            entrances.push((number.parse().ok()?, path(group)?));
-            return Some(());
-        }
         _ => return None,
-    });
-    Some(())
+    })
 }
 
 fn controller(word: &str) -> Option<Controller> {

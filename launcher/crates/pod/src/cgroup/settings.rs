@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::resolve::isolators::Limits;
+use crate::spec::limits::Limits;
 
 /// The versions of cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,7 +220,7 @@ fn weight(shares: u64) -> u64 {
 }
 
 /// The numbers of this machine's block devices that hold anything.
-pub fn disks() -> Vec<String> {
+pub(super) fn disks() -> Vec<String> {
     let entries = std::fs::read_dir("/sys/block").into_iter().flatten();
     let read = |path: std::path::PathBuf| std::fs::read_to_string(path).ok();
     let mut disks: Vec<String> = entries
@@ -239,7 +239,7 @@ pub fn disks() -> Vec<String> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::resolve::devices::Rule;
+    use crate::spec::limits::Rule;
 
     fn all() -> Limits {
         Limits {

@@ -46,6 +46,14 @@ fn second() -> Vec<Hierarchy> {
     vec![hierarchy(Version::Two, &["cpu", "io", "memory"], "/cg")]
 }
 
+/// A host with these, and without disks.
+fn only(hierarchies: Vec<Hierarchy>) -> Cgroups {
+    Cgroups {
+        hierarchies: hierarchies.into(),
+        disks: Vec::new().into(),
+    }
+}
+
 /// The steps as a shell would do them.
 fn shown(groups: &Groups) -> Vec<String> {
     let short = |path: &Path| path.display().to_string().replace(UUID, "UUID");
@@ -73,14 +81,8 @@ fn shown(groups: &Groups) -> Vec<String> {
 fn without_limits_there_are_no_groups_and_no_complaints() {
     let none = Limits::default();
     for hierarchies in [vec![], first(), second()] {
-        let groups = arrange(
-            &hierarchies,
-            uuid(),
-            &none,
-            &[("a", &none), ("b", &none)],
-            &[],
-        );
-        let groups = groups.unwrap();
+        let apps = [("a", &none), ("b", &none)];
+        let groups = arrange(&only(hierarchies), uuid(), &none, &apps).unwrap();
         assert_eq!(shown(&groups), [""; 0]);
         assert!(groups.pod.is_empty());
         groups.make().unwrap();
@@ -89,12 +91,12 @@ fn without_limits_there_are_no_groups_and_no_complaints() {
 
 #[test]
 fn a_limit_that_cannot_be_set_is_an_error_that_names_what_is_missing() {
-    let refused = |hierarchies: &[Hierarchy], limits: &Limits| {
-        let error = arrange(hierarchies, uuid(), limits, &[], &[]).unwrap_err();
+    let refused = |hierarchies, limits: &Limits| {
+        let error = arrange(&only(hierarchies), uuid(), limits, &[]).unwrap_err();
         error.to_string()
     };
     assert_eq!(
-        refused(&[], &memory(1)),
+        refused(vec![], &memory(1)),
         "cannot limit memory: no mounted cgroup hierarchy has the controller `memory`\n\
          hint: mount one, or use a kernel with CONFIG_MEMCG"
     );
@@ -103,7 +105,7 @@ fn a_limit_that_cannot_be_set_is_an_error_that_names_what_is_missing() {
         ..Limits::default()
     };
     assert_eq!(
-        refused(&first(), &disks),
+        refused(first(), &disks),
         "cannot limit block devices: no mounted cgroup hierarchy has the controller `io` \
          (`blkio` in version 1)\n\
          hint: mount one, or use a kernel with CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"
@@ -111,14 +113,14 @@ fn a_limit_that_cannot_be_set_is_an_error_that_names_what_is_missing() {
     let mut read_only = second();
     read_only[0].read_only = true;
     assert_eq!(
-        refused(&read_only, &cpu(1)),
+        refused(read_only, &cpu(1)),
         "cannot limit processor time: `/cg` is mounted read-only"
     );
 }
 
 #[test]
 fn the_only_app_of_a_pod_is_bounded_by_the_pods_groups() {
-    let groups = arrange(&first(), uuid(), &cpu(500), &[("web", &memory(4096))], &[]).unwrap();
+    let groups = arrange(&only(first()), uuid(), &cpu(500), &[("web", &memory(4096))]).unwrap();
     assert_eq!(
         shown(&groups),
         [
@@ -139,7 +141,7 @@ fn the_only_app_of_a_pod_is_bounded_by_the_pods_groups() {
 fn apps_have_groups_below_the_pods_in_version_1() {
     let (one, two, none) = (memory(1), memory(2), Limits::default());
     let apps = [("a", &one), ("b", &none), ("c", &two)];
-    let groups = arrange(&first(), uuid(), &memory(9), &apps, &[]).unwrap();
+    let groups = arrange(&only(first()), uuid(), &memory(9), &apps).unwrap();
     assert_eq!(
         shown(&groups),
         [
@@ -167,7 +169,7 @@ fn apps_have_groups_below_the_pods_in_version_1() {
 fn in_version_2_no_group_has_both_processes_and_controlled_children() {
     let (one, none) = (memory(1), Limits::default());
     let apps = [("a", &one), ("b", &none)];
-    let groups = arrange(&second(), uuid(), &cpu(2000), &apps, &[]).unwrap();
+    let groups = arrange(&only(second()), uuid(), &cpu(2000), &apps).unwrap();
     assert_eq!(
         shown(&groups),
         [
@@ -199,7 +201,7 @@ fn devices() -> Limits {
 fn devices_are_bounded_by_files_or_else_by_a_program() {
     let mut both = vec![hierarchy(Version::One, &["devices"], "/cg/devices")];
     both.extend(second());
-    let groups = arrange(&both, uuid(), &devices(), &[], &[]).unwrap();
+    let groups = arrange(&only(both), uuid(), &devices(), &[]).unwrap();
     assert_eq!(
         shown(&groups)[1..],
         [
@@ -209,7 +211,7 @@ fn devices_are_bounded_by_files_or_else_by_a_program() {
             "/cg/devices/nosecone-UUID/devices.allow=c 1:5 r",
         ]
     );
-    let groups = arrange(&second(), uuid(), &devices(), &[], &[]).unwrap();
+    let groups = arrange(&only(second()), uuid(), &devices(), &[]).unwrap();
     assert_eq!(
         shown(&groups),
         ["mkdir /cg/nosecone-UUID", "3 rules in /cg/nosecone-UUID",]
@@ -223,7 +225,7 @@ fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
         .filter(|one| one.version == Version::Two);
     let unified: Vec<_> = unified.collect();
     let uuid = Uuid::from_random(*b"devices-by-a-bpf");
-    let groups = match arrange(&unified, uuid, &devices(), &[], &[]) {
+    let groups = match arrange(&only(unified), uuid, &devices(), &[]) {
         Ok(groups) if rustix::process::geteuid().is_root() => groups,
         _ => {
             eprintln!("skipped: needs root, and cgroups of version 2");
@@ -265,20 +267,15 @@ fn the_record_of_groups_is_read_back_as_it_was_written() {
     let (one, two) = (memory(1), cpu(5));
     for hierarchies in [first(), second()] {
         let apps = [("a", &one), ("b", &two)];
-        let mut groups = arrange(&hierarchies, uuid(), &memory(9), &apps, &[]).unwrap();
+        let mut groups = arrange(&only(hierarchies), uuid(), &memory(9), &apps).unwrap();
         let rules = devices().devices.unwrap();
         groups
             .steps
             .push(Step::Devices(PathBuf::from("/cg/x"), rules));
-        let entrances = [
-            (101, PathBuf::from("/cg/x")),
-            (102, PathBuf::from("/cg/y z")),
-        ];
-        let text = record::write(&groups, &entrances);
-        let (read, entered) = record::read(&text, uuid()).unwrap();
+        let text = record::write(&groups);
+        let read = record::read(&text, uuid()).unwrap();
         assert_eq!(read.steps, groups.steps);
         assert_eq!(read.tops, groups.tops);
-        assert_eq!(entered, entrances);
     }
 }
 
@@ -292,7 +289,7 @@ fn a_record_that_nobody_wrote_is_refused() {
         "write\t/a\tmemory\t../x\t1",
         "write\t/a\tmemory\tx",
         "devices\t/a\tx",
-        "enter\tx\t/a",
+        "enter\t101\t/a",
         "",
     ] {
         let error = record::read(&format!("make\t/a\n{line}\n"), uuid()).unwrap_err();
@@ -319,15 +316,16 @@ impl Drop for Residue {
 fn processes_are_counted_unasked_only_where_nothing_has_to_change() {
     let scratch = std::env::temp_dir().join(format!("nosecone-pids-{}", std::process::id()));
     std::fs::create_dir(&scratch).unwrap();
-    let one = |version, read_only| Hierarchy {
-        version,
-        controllers: vec!["pids".to_owned()],
-        base: scratch.clone(),
-        read_only,
+    let counts = |version, read_only, unasked| {
+        let one = Hierarchy {
+            version,
+            controllers: vec!["pids".to_owned()],
+            base: scratch.clone(),
+            read_only,
+        };
+        only(vec![one]).count_processes(unasked)
     };
-    let counts =
-        |version, read_only, unasked| counts_processes(&[one(version, read_only)], unasked);
-    assert!(!counts_processes(&[], false));
+    assert!(!only(vec![]).count_processes(false));
     for unasked in [false, true] {
         assert!(!counts(Version::One, true, unasked));
         assert!(counts(Version::One, false, unasked));
@@ -343,7 +341,6 @@ fn processes_are_counted_unasked_only_where_nothing_has_to_change() {
 
 #[test]
 fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
-    let hierarchies = discover();
     let pod = Limits {
         cpu: Some(1500),
         cpu_shares: Some(2048),
@@ -360,7 +357,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
     };
     let uuid = Uuid::from_random(*b"isolators-cgroup");
     let apps = [("a", &app), ("b", &app)];
-    let groups = match arrange(&hierarchies, uuid, &pod, &apps, &disks()) {
+    let groups = match arrange(&Cgroups::default(), uuid, &pod, &apps) {
         Ok(groups) if rustix::process::geteuid().is_root() => groups,
         _ => {
             eprintln!("skipped: needs root, and cgroups with controllers");
@@ -397,10 +394,9 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
 #[test]
 fn a_running_pods_groups_are_not_taken_over_and_a_dead_ones_are() {
     let Ok(groups) = arrange(
-        &discover(),
+        &Cgroups::default(),
         Uuid::from_random(*b"running-elsewhr."),
         &memory(64 << 20),
-        &[],
         &[],
     ) else {
         eprintln!("skipped: needs cgroups with the controller memory");

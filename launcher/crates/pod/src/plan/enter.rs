@@ -1,341 +1,136 @@
-//! Composes the plan of a command in a pod that runs: one pure function, like
-//! [`compose`](crate::plan::compose::compose), and of what that composed.
-//!
-//! The pod's plan is kept with it, out of the pod's reach. What each process of
-//! an app does to itself is taken from there, in the same order, so that nothing
-//! that bounds the app can be forgotten for a command (CVE-2019-10144,
-//! CVE-2019-10145). What is left out is no bound:
+//! Composes the plan of a command in a pod that runs: of the same spec as the
+//! pod's own, by the same functions, so that nothing that bounds the app can be
+//! forgotten for a command (CVE-2019-10144, CVE-2019-10145). What is left out is
+//! no bound:
 //!
 //! * the app's cgroups: the process is in them before anything else
 //!   (CVE-2019-10147);
-//! * its streams: they are the caller's;
+//! * its streams: they are the caller's, or a terminal of the command's own;
 //! * its handlers, which run once in its life.
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
-use std::path::PathBuf;
+use std::ffi::CString;
 
-use stage1_init::{AppName, Argv, CapabilitySet, Directive, Namespaces, Part, WordList};
+use stage1_init::{AppName, Directive, Limit, Namespaces, Resource};
 
-use crate::plan::compose::process::{Bounds, assume};
-use crate::plan::overlay::Overlay;
-use crate::plan::text::{Plan, operand};
-use crate::resolve::identity::Identity;
-use crate::runtime::inherited::Inherited;
-use appc::manifest::app::Variable;
+use crate::cgroup::Groups;
+use crate::plan::compose::process::{self, AS_INIT};
+use crate::plan::compose::{Composed, bound_init, default_filter, give};
+use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NAMESPACES};
+use crate::plan::directives::{Plan, operand};
+use crate::spec::environment::Variable;
+use crate::spec::pod::AppSpec;
+use crate::spec::process::{ProcessSpec, SeccompPolicy, Sourced, Stdio};
 use error::{Error, Result};
+use sys::host::Host;
 
 /// What is wanted of a command in a pod.
 #[derive(Debug)]
-pub struct Entrance {
-    /// The app.
-    pub app: String,
-    /// The namespaces to be joined, and the descriptors of them.
-    pub namespaces: Vec<(Namespaces, u32)>,
-    /// Descriptors that stand in the place of those that the pod's plan names.
-    pub filters: BTreeMap<u32, u32>,
-    /// What the caller has, and what the init of the pod has, from whoever
-    /// started them.
-    pub inherited: [Inherited; 2],
-    /// Where its streams go.
-    pub streams: Streams,
+pub struct EnterSpec {
+    /// The namespaces to be joined, in order: the first has the label
+    /// [`NAMESPACES`], and each the one after that of the one before.
+    pub namespaces: Vec<Namespaces>,
+    /// The command has a terminal of its own.
+    pub terminal: bool,
     /// Whom it runs as, if not as the app.
-    pub identity: Option<Identity>,
+    pub uid: Option<u32>,
+    /// With which group, if not with the app's.
+    pub gid: Option<u32>,
     /// Where it starts, if not where the app does.
-    pub directory: Option<CString>,
+    pub directory: Option<String>,
     /// Variables, which count more than the app's.
     pub variables: Vec<Variable>,
+    /// Limits that the init of the pod has and the caller has not: which, what is
+    /// enforced, and how far that may be raised.
+    pub limits: Vec<(Resource, Limit, Limit)>,
+    /// How readily the init of the pod is killed when memory runs out, if that is
+    /// not as for the caller.
+    pub oom_score: Option<i32>,
     /// Its words; at least one.
     pub command: Vec<CString>,
-}
-
-/// Where the streams of a command go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Streams {
-    /// To where those of the caller do, without a hold on its terminal.
-    Callers,
-    /// To a terminal of the command's own, an inherited descriptor.
-    Terminal(u32),
 }
 
 /// Composes the plan.
 ///
 /// # Errors
 ///
-/// An operand that cannot be one; a filter of the pod that is not at hand.
-pub fn compose(stored: &Plan, entrance: &Entrance) -> Result<Plan> {
+/// An operand that cannot be one; an app whose plan bounds it by what a command
+/// cannot have.
+pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed> {
+    let process = command(&app.process, enter)?;
     let mut plan = Plan::default();
-    for &(namespaces, fd) in &entrance.namespaces {
+    for (fd, &namespaces) in (NAMESPACES..).zip(&enter.namespaces) {
         plan.push(Directive::Join { namespaces, fd }, "as the pod");
     }
-    let name = operand("the name of an app", entrance.app.as_str())?;
-    let name = AppName::new(&name).ok_or_else(|| {
-        Error::invalid(format!("`{}` cannot be the name of an app", entrance.app))
-    })?;
+    let name = operand("the name of an app", app.name.as_str())?;
+    let name = AppName::new(&name)
+        .ok_or_else(|| Error::invalid(format!("`{}` cannot be the name of an app", app.name)))?;
     plan.push(Directive::App { name }, "");
-    plan.push(Directive::Process {}, "");
-    let was = Was::read(stored, &entrance.app);
-    let [ours, theirs] = &entrance.inherited;
-    theirs.compose(ours, was.scored, &mut plan);
-    let mut steps = Steps {
-        plan,
-        entrance,
-        was,
-        streams: Some(entrance.streams),
-        identity: entrance.identity.as_ref(),
-        directory: entrance.directory.as_deref(),
-        variables: entrance.variables.iter().collect(),
-    };
-    let mut failure = None;
-    of_app(stored, &entrance.app, &mut |directive, reason| {
-        if failure.is_none() {
-            failure = steps.take(directive, reason).err();
-        }
-    });
+    let mut needed = Vec::new();
+    let mut labels = Labels::after(0);
+    let mut given = give(&process, [].iter(), host, &mut labels, &mut needed)?;
+    given.limits.clone_from(&enter.limits);
+    given.command = Some(
+        enter
+            .command
+            .iter()
+            .flat_map(|word| word.as_bytes_with_nul().to_vec())
+            .collect(),
+    );
+    needed.extend(default_filter(&needed));
+    process::compose(&mut plan, &process, &given, None, host)?;
     // The parent of the command is as worth attacking as PID 1.
-    of_init(stored, &mut |directive, reason| {
-        if failure.is_none() {
-            failure = steps.take_of_init(directive, reason).err();
-        }
-    });
-    match failure {
-        Some(error) => Err(error),
-        None => Ok(steps.plan),
-    }
-}
-
-/// Tells whether a pod has a pid namespace of its own, and so an init in it.
-pub fn has_own_processes(stored: &Plan) -> bool {
-    let own = stored.find(|_, directive, _| match directive {
-        Directive::Unshare { namespaces } | Directive::Join { namespaces, .. } => {
-            namespaces.contains(Namespaces::PID).then_some(())
-        }
-        _ => None,
-    });
-    own.is_some()
-}
-
-/// Finds where the image's files are that an app has under its changes, topmost
-/// first; `None` if its root is no overlay.
-pub fn layers(stored: &Plan, app: &str) -> Option<Vec<PathBuf>> {
-    let mut here = false;
-    stored.find(|_, directive, _| match directive {
-        Directive::App { name } => {
-            here = name.as_c_str().to_bytes() == app.as_bytes();
-            None
-        }
-        Directive::Mount { kind, data, .. } if here && *kind == c"overlay" => {
-            Some(Overlay::read(data.to_bytes())?.layers)
-        }
-        _ => None,
+    plan.push(Directive::Init {}, "");
+    bound_init(&mut plan, DEFAULT_FILTER);
+    Ok(Composed {
+        plan,
+        needed,
+        groups: Groups::default(),
     })
 }
 
-/// Returns whom an app runs as.
-pub fn identity(stored: &Plan, app: &str) -> Identity {
-    Was::read(stored, app).identity
-}
-
-/// Calls `look` with each directive of an app's processes.
-fn of_app(stored: &Plan, app: &str, look: &mut dyn FnMut(&Directive<'_>, &str)) {
-    let mut here = false;
-    stored.find(|_, directive, reason| -> Option<()> {
-        match directive {
-            Directive::App { name } => here = name.as_c_str().to_bytes() == app.as_bytes(),
-            Directive::Init {} => here = false,
-            _ if here && directive.part() == Part::Process => look(directive, reason),
-            _ => {}
-        }
-        None
-    });
-}
-
-/// Calls `look` with the mark of what the pod's init does, and with what it does
-/// to itself.
-fn of_init(stored: &Plan, look: &mut dyn FnMut(&Directive<'_>, &str)) {
-    let mut here = false;
-    stored.find(|_, directive, reason| -> Option<()> {
-        let begins = *directive == Directive::Init {};
-        here |= begins;
-        if begins || here && directive.part() == Part::Process {
-            look(directive, reason);
-        }
-        None
-    });
-}
-
-/// What the processes of an app are in the pod's plan.
-struct Was {
-    identity: Identity,
-    bounds: Bounds,
-    /// The plan says how readily they are killed.
-    scored: bool,
-}
-
-impl Was {
-    fn read(stored: &Plan, app: &str) -> Self {
-        let mut was = Self {
-            identity: Identity { uid: 0, gid: 0 },
-            bounds: Bounds {
-                capabilities: CapabilitySet::All,
-                filtered: false,
-                no_new_privileges: false,
-            },
-            scored: false,
+/// Makes of an app's processes that of a command.
+fn command(app: &ProcessSpec, enter: &EnterSpec) -> Result<ProcessSpec> {
+    if let SeccompPolicy::Descriptor(fd) = app.rights.seccomp.value {
+        return Err(Error::invalid(format!(
+            "its plan names the descriptor {fd}, which only whoever ran it had open"
+        )));
+    }
+    if let Some(directive) = &app.beyond {
+        return Err(Error::invalid(format!(
+            "its plan bounds the app by `{directive}`, and no command can be bound so"
+        )));
+    }
+    let mut process = app.clone();
+    (process.pre_start, process.post_stop) = (None, None);
+    process.stdio = match enter.terminal {
+        true => Stdio::Terminal,
+        false => Stdio::Inherited,
+    };
+    if enter.uid.is_some() || enter.gid.is_some() {
+        let id = |wanted: Option<u32>, app: u32, option: &str| match wanted {
+            Some(id) if id != app => Sourced::new(id, format!("option {option}")),
+            _ => Sourced::new(app, "as the app"),
         };
-        of_app(stored, app, &mut |directive, _| match *directive {
-            Directive::Uid { uid } => was.identity.uid = uid,
-            Directive::Gid { gid } => was.identity.gid = gid,
-            Directive::Bounding { set } => was.bounds.capabilities = set,
-            Directive::Seccomp { .. } => was.bounds.filtered = true,
-            Directive::NoNewPrivs {} => was.bounds.no_new_privileges = true,
-            Directive::OomScoreAdj { .. } => was.scored = true,
-            _ => {}
-        });
-        was
+        process.groups = Sourced::new(Vec::new(), "none: another user");
+        process.gid = id(enter.gid, app.gid.value, "--group");
+        process.uid = id(enter.uid, app.uid.value, "--user");
     }
-}
-
-/// The steps of a process, while they are taken over. What is changed comes
-/// where the pod's plan has it, or at the latest where it still can come.
-struct Steps<'a> {
-    plan: Plan,
-    entrance: &'a Entrance,
-    was: Was,
-    // What of it is still to come.
-    streams: Option<Streams>,
-    identity: Option<&'a Identity>,
-    directory: Option<&'a CStr>,
-    variables: Vec<&'a Variable>,
-}
-
-impl Steps<'_> {
-    fn take(&mut self, directive: &Directive<'_>, reason: &str) -> Result<()> {
-        use Directive as D;
-        match directive {
-            // Left out; see the head of this file.
-            D::JoinCgroup { .. } | D::PreStart { .. } | D::PostStop { .. } => {}
-            D::Session {} | D::Foreground {} | D::Terminal { .. } | D::Stdio { .. } => {
-                self.settle_streams();
-            }
-            D::Groups { .. }
-            | D::Gid { .. }
-            | D::Uid { .. }
-            | D::Capabilities { .. }
-            | D::Ambient { .. }
-                if self.entrance.identity.is_some() =>
-            {
-                self.settle_identity();
-            }
-            D::NoNewPrivs {} => {
-                self.settle_streams();
-                self.settle_identity();
-                self.plan.push(*directive, reason);
-            }
-            D::Workdir { .. } if self.entrance.directory.is_some() => self.settle_directory(),
-            D::Seccomp { fd } => {
-                // It may leave no call for anything else.
-                self.settle_directory();
-                self.filter(*fd, reason)?;
-            }
-            D::Env { pair } => {
-                let name = pair.to_bytes().split(|&byte| byte == b'=').next();
-                let same = |one: &&Variable| Some(one.name.as_bytes()) == name;
-                match self.variables.iter().position(same) {
-                    Some(at) => {
-                        let variable = self.variables.remove(at);
-                        self.set(variable)?;
-                    }
-                    None => self.plan.push(*directive, reason),
-                }
-            }
-            D::Main { .. } => self.end()?,
-            other => self.plan.push(*other, reason),
-        }
-        Ok(())
+    if let Some(directory) = &enter.directory {
+        process.directory = Sourced::new(directory.clone(), "option --cwd");
     }
-
-    fn take_of_init(&mut self, directive: &Directive<'_>, reason: &str) -> Result<()> {
-        match directive {
-            Directive::Seccomp { fd } => self.filter(*fd, reason)?,
-            other => self.plan.push(*other, reason),
-        }
-        Ok(())
-    }
-
-    fn filter(&mut self, named: u32, reason: &str) -> Result<()> {
-        let opened = self.entrance.filters.get(&named);
-        let fd = opened.copied().ok_or_else(|| {
-            Error::invalid(format!(
-                "its plan names the descriptor {named}, which only whoever ran it had open"
-            ))
-        })?;
-        self.plan.push(Directive::Seccomp { fd }, reason);
-        Ok(())
-    }
-
-    fn settle_streams(&mut self) {
-        if let Some(streams) = self.streams.take() {
-            match streams {
-                Streams::Callers => {
-                    let reason = "no hold on the caller's terminal";
-                    self.plan.push(Directive::Session {}, reason);
-                }
-                Streams::Terminal(fd) => {
-                    let reason = "option --interactive";
-                    self.plan.push(Directive::Terminal { fd }, reason);
-                }
-            }
+    for variable in &enter.variables {
+        let set = Sourced::new(variable.clone(), "option --set-env");
+        let mut known = process.environment.iter_mut();
+        match known.find(|known| known.value.name == variable.name) {
+            Some(known) => *known = set,
+            None => process.environment.push(set),
         }
     }
-
-    fn settle_identity(&mut self) {
-        if let Some(identity) = self.identity.take() {
-            let was = &self.was.identity;
-            let reason = |same: bool, option: &str| match same {
-                true => "as the app".to_owned(),
-                false => format!("option {option}"),
-            };
-            let reasons = [
-                "none: another user".to_owned(),
-                reason(was.gid == identity.gid, "--group"),
-                reason(was.uid == identity.uid, "--user"),
-            ];
-            assume(&mut self.plan, identity, &[], self.was.bounds, reasons);
-        }
+    if process.rights.oom_score.is_none() {
+        let score = enter.oom_score;
+        process.rights.oom_score = score.map(|score| Sourced::new(score, AS_INIT));
     }
-
-    fn settle_directory(&mut self) {
-        self.settle_streams();
-        self.settle_identity();
-        if let Some(path) = self.directory.take() {
-            self.plan.push(Directive::Workdir { path }, "option --cwd");
-        }
-    }
-
-    fn set(&mut self, variable: &Variable) -> Result<()> {
-        let Variable { name, value } = variable;
-        let what = format!("the environment variable `{name}`");
-        let pair = operand(&what, format!("{name}={value}"))?;
-        self.plan
-            .push(Directive::Env { pair: &pair }, "option --set-env");
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<()> {
-        self.settle_directory();
-        for variable in std::mem::take(&mut self.variables) {
-            self.set(variable)?;
-        }
-        let words = self.entrance.command.iter();
-        let words: Vec<u8> = words
-            .flat_map(|word| word.as_bytes_with_nul().to_vec())
-            .collect();
-        if let Some(argv) = WordList::new(&words).map(Argv) {
-            self.plan.push(Directive::Main { argv }, "the command");
-        }
-        Ok(())
-    }
+    Ok(process)
 }
 
 #[cfg(test)]

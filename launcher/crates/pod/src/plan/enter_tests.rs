@@ -1,7 +1,18 @@
-//! What of a plan is taken over for a command, and what is not.
+//! What of an app a command has, and what not.
 
 use super::*;
+use crate::cgroup::Cgroups;
+use crate::plan::compose as pod;
+use crate::plan::descriptors::Needed;
+use crate::plan::streams::Streams;
+use crate::plan::written;
+use crate::seccomp::Program;
+use crate::spec::pod::{Namespace, PodSpec};
+use crate::spec::process::{Calls, CapabilityBound};
+use appc::types::Uuid;
+use stage1_init::Capabilities;
 
+/// A plan that somebody wrote, and kept with a pod.
 const STORED: &str = "plan 1
 cgroup /sys/fs/cgroup/pod
 unshare mnt,pid,ipc,uts,cgroup
@@ -30,7 +41,7 @@ gid 1001
 uid 1000
 capabilities sys_admin                          # not root; sys_admin goes when it executes
 workdir /srv                                    # option --working-dir
-seccomp 101                                     # isolator of system calls
+seccomp 100                                     # the default
 env A=1
 env B=2
 pre-start 1 before
@@ -44,47 +55,75 @@ no-new-privs
 seccomp 100                                     # PID 1: the default
 ";
 
-fn entrance(app: &str) -> Entrance {
-    let own = Inherited::own().unwrap();
-    Entrance {
-        app: app.to_owned(),
-        namespaces: vec![(Namespaces::MNT, 7), (Namespaces::PID, 8)],
-        filters: BTreeMap::from([(100, 10), (101, 9)]),
-        inherited: [own.clone(), own],
-        streams: Streams::Callers,
-        identity: None,
+fn host() -> Host {
+    Host {
+        privileged: true,
+        kernel: (6, 1),
+        overlay: true,
+        mqueue: true,
+        apparmor: false,
+        selinux: false,
+        oom_score: 0,
+        throttles: Vec::new(),
+    }
+}
+
+/// What a plan says of its pod.
+fn spec(stored: &str) -> PodSpec {
+    let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
+    written::spec(&Plan::read(stored.as_bytes()).unwrap(), id, "/pod")
+}
+
+fn app(stored: &str, name: &str) -> AppSpec {
+    spec(stored).app(name).unwrap().clone()
+}
+
+fn entrance() -> EnterSpec {
+    EnterSpec {
+        namespaces: vec![Namespaces::MNT, Namespaces::PID],
+        terminal: false,
+        uid: None,
+        gid: None,
         directory: None,
         variables: Vec::new(),
+        limits: Vec::new(),
+        oom_score: None,
         command: [c"ls", c"-l"].map(Into::into).to_vec(),
     }
 }
 
-fn composed(stored: &str, entrance: &Entrance) -> String {
-    let stored = Plan::read(stored.as_bytes()).unwrap();
-    let text = compose(&stored, entrance).unwrap().text();
+fn lines(plan: &Plan) -> String {
+    let text = plan.text();
     // It can be carried out as it stands.
     Plan::read(text.as_bytes()).unwrap();
     let lines = text.lines().map(|line| line.split(" #").next().unwrap());
     lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-fn identity(uid: u32, gid: u32) -> Option<Identity> {
-    Some(Identity { uid, gid })
+fn composed(app: &AppSpec, enter: &EnterSpec) -> String {
+    lines(&compose(app, enter, &host()).unwrap().plan)
+}
+
+fn refused(app: &AppSpec) -> String {
+    let error = compose(app, &entrance(), &host()).unwrap_err();
+    error.to_string()
 }
 
 #[test]
 fn nothing_that_bounds_an_app_is_left_out_for_a_command() {
+    let two = app(STORED, "two");
+    let composed = compose(&two, &entrance(), &host()).unwrap();
     assert_eq!(
-        composed(STORED, &entrance("two")),
+        lines(&composed.plan),
         "plan 1\n\
-         join mnt 7\n\
-         join pid 8\n\
+         join mnt 80\n\
+         join pid 81\n\
          app two\n\
          process\n\
          oom-score-adj 300\n\
-         attribute exec 'exec profile'\n\
-         session\n\
+         attribute apparmor/exec 'exec profile'\n\
          umask 0022\n\
+         session\n\
          keyring\n\
          bounding chown,kill\n\
          groups 2 7 8\n\
@@ -92,7 +131,7 @@ fn nothing_that_bounds_an_app_is_left_out_for_a_command() {
          uid 1000\n\
          capabilities sys_admin\n\
          workdir /srv\n\
-         seccomp 9\n\
+         seccomp 100\n\
          env A=1\n\
          env B=2\n\
          main 2 ls -l\n\
@@ -100,80 +139,185 @@ fn nothing_that_bounds_an_app_is_left_out_for_a_command() {
          bounding kill\n\
          capabilities kill\n\
          no-new-privs\n\
-         seccomp 10\n"
+         seccomp 100\n"
     );
+    let filter = Needed::Filter(DEFAULT_FILTER, Program::default().bytes);
+    assert_eq!(composed.needed, [filter]);
+    assert!(composed.groups.is_empty());
+}
+
+#[test]
+fn an_old_kernel_has_one_file_for_the_labels_of_all_modules() {
+    let host = Host {
+        kernel: (5, 7),
+        ..host()
+    };
+    let of = |stored: &str| {
+        lines(
+            &compose(&app(stored, "two"), &entrance(), &host)
+                .unwrap()
+                .plan,
+        )
+    };
+    let text = of(STORED);
+    assert!(text.contains("\nattribute exec 'exec profile'\n"), "{text}");
+    let text = of(&STORED.replace("'exec profile'", "u:r:t:s0"));
+    assert!(text.contains("\nattribute exec u:r:t:s0\n"), "{text}");
 }
 
 #[test]
 fn who_becomes_another_has_the_rights_that_this_one_would_have_had() {
-    let mut entrance = entrance("two");
+    let mut enter = entrance();
+    enter.gid = Some(6);
     for (uid, capabilities) in [(0, "chown,kill,sys_admin"), (5, "sys_admin")] {
-        entrance.identity = identity(uid, 6);
-        let text = composed(STORED, &entrance);
+        enter.uid = Some(uid);
+        let text = composed(&app(STORED, "two"), &enter);
         let expected = format!(
             "bounding chown,kill\ngroups 0\ngid 6\nuid {uid}\ncapabilities {capabilities}\nworkdir /srv\n"
         );
         assert!(text.contains(&expected), "{text}");
     }
     // Without a filter nothing more is needed.
-    let stored = STORED.replace("seccomp 101", "no-new-privs");
+    let stored = STORED.replacen("seccomp 100", "no-new-privs", 1);
     for (uid, capabilities) in [(0, "chown,kill"), (5, "''")] {
-        entrance.identity = identity(uid, 6);
-        let text = composed(&stored, &entrance);
-        let expected = format!("uid {uid}\ncapabilities {capabilities}\nworkdir /srv\n");
+        enter.uid = Some(uid);
+        let text = composed(&app(&stored, "two"), &enter);
+        let expected = format!(
+            "uid {uid}\ncapabilities {capabilities}\nno-new-privs\nworkdir /srv\nenv A=1\n"
+        );
         assert!(text.contains(&expected), "{text}");
     }
 }
 
 #[test]
-fn what_a_plan_does_not_say_is_done_while_it_still_can_be() {
-    let mut entrance = entrance("a");
-    entrance.identity = identity(5, 6);
-    entrance.directory = Some(c"/tmp".into());
+fn who_becomes_another_in_part_stays_the_app_in_the_rest() {
+    for (uid, gid, ids) in [
+        (Some(5), None, "groups 0\ngid 1001\nuid 5\n"),
+        (None, Some(6), "groups 0\ngid 6\nuid 1000\n"),
+        (None, None, "groups 2 7 8\ngid 1001\nuid 1000\n"),
+    ] {
+        let enter = EnterSpec {
+            uid,
+            gid,
+            ..entrance()
+        };
+        let text = composed(&app(STORED, "two"), &enter);
+        assert!(text.contains(&format!("\n{ids}capabilities ")), "{text}");
+    }
+    let enter = EnterSpec {
+        uid: Some(5),
+        gid: Some(1001),
+        ..entrance()
+    };
+    let plan = compose(&app(STORED, "two"), &enter, &host()).unwrap().plan;
+    for (directive, reason) in [
+        ("groups 0", "none: another user"),
+        ("gid 1001", "as the app"),
+        ("uid 5", "option --user"),
+    ] {
+        let line = format!("{directive:<47} # {reason}\n");
+        assert!(plan.text().contains(&line), "{}", plan.text());
+    }
+}
+
+#[test]
+fn what_a_plan_does_not_say_is_done_all_the_same() {
+    let enter = EnterSpec {
+        uid: Some(5),
+        gid: Some(6),
+        directory: Some("/tmp".to_owned()),
+        ..entrance()
+    };
+    let begin = "plan 1\njoin mnt 80\njoin pid 81\napp a\nprocess\numask 0022\n";
+    let end = "main 2 ls -l\ninit\nbounding kill\ncapabilities kill\nno-new-privs\nseccomp 100\n";
     for (process, expected) in [
         (
             "main 1 x",
-            "session\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nworkdir /tmp\n",
+            "bounding all\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nworkdir /tmp\n",
         ),
         (
-            "no-new-privs\nseccomp 101\nmain 1 x",
-            "session\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nno-new-privs\nworkdir /tmp\nseccomp 9\n",
+            "no-new-privs\nseccomp 100\nmain 1 x",
+            "bounding all\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nno-new-privs\nworkdir /tmp\nseccomp 100\n",
         ),
+        // What the terminal of the app is does not matter.
         (
-            "uid 1\nambient chown\nterminal 3\nmain 1 x",
-            "groups 0\ngid 6\nuid 5\ncapabilities ''\nsession\nworkdir /tmp\n",
+            "uid 1\nterminal 3\nmain 1 x",
+            "bounding all\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nworkdir /tmp\n",
         ),
     ] {
-        let text = composed(&format!("plan 1\napp a\nprocess\n{process}\n"), &entrance);
-        let begin = "plan 1\njoin mnt 7\njoin pid 8\napp a\nprocess\n";
-        assert_eq!(text, format!("{begin}{expected}main 2 ls -l\n"));
+        let app = app(&format!("plan 1\napp a\nprocess\n{process}\n"), "a");
+        for (terminal, streams) in [(false, "session\n"), (true, "terminal 98\n")] {
+            let enter = EnterSpec {
+                terminal,
+                uid: enter.uid,
+                gid: enter.gid,
+                directory: enter.directory.clone(),
+                ..entrance()
+            };
+            assert_eq!(
+                composed(&app, &enter),
+                format!("{begin}{streams}keyring\n{expected}{end}")
+            );
+        }
     }
     // Where nothing bounds root, nothing does.
-    entrance.identity = identity(0, 0);
-    let text = composed("plan 1 app a process uid 5 main 1 x", &entrance);
+    let enter = EnterSpec {
+        uid: Some(0),
+        ..entrance()
+    };
+    let text = composed(&app("plan 1 app a process uid 5 main 1 x", "a"), &enter);
     assert!(text.contains("uid 0\ncapabilities all\n"), "{text}");
 }
 
 #[test]
-fn a_filter_that_is_not_at_hand_is_missed() {
-    let mut entrance = entrance("two");
-    entrance.filters.clear();
-    let stored = Plan::read(STORED.as_bytes()).unwrap();
+fn a_filter_that_only_the_caller_had_is_missed() {
+    let stored = STORED.replacen("seccomp 100", "seccomp 101", 1);
     assert_eq!(
-        compose(&stored, &entrance).unwrap_err().to_string(),
+        refused(&app(&stored, "two")),
         "its plan names the descriptor 101, which only whoever ran it had open"
     );
+    compose(&app(&stored, "one"), &entrance(), &host()).unwrap();
+}
+
+#[test]
+fn who_is_bounded_by_what_a_command_cannot_have_is_not_entered() {
+    for beyond in [
+        "rlimit nofile 1024 4096",
+        "ambient chown",
+        "attribute current x",
+        "seccomp 5",
+    ] {
+        let stored = STORED.replacen("env A=1", &format!("{beyond}\nenv A=1"), 1);
+        assert_eq!(
+            refused(&app(&stored, "two")),
+            format!("its plan bounds the app by `{beyond}`, and no command can be bound so")
+        );
+        compose(&app(&stored, "one"), &entrance(), &host()).unwrap();
+    }
+}
+
+/// By its capabilities an app may be allowed more calls than the default filter
+/// allows; not where a plan names that.
+#[test]
+fn a_command_has_the_very_filter_that_a_plan_names() {
+    let filter = Needed::Filter(DEFAULT_FILTER, Program::default().bytes);
+    for bounding in [
+        "bounding all",
+        "bounding kill",
+        "bounding net_raw,sys_admin",
+    ] {
+        let stored = format!("plan 1\napp a\nprocess\n{bounding}\nseccomp 100\nmain 1 x\n");
+        let composed = compose(&app(&stored, "a"), &entrance(), &host()).unwrap();
+        assert_eq!(composed.needed, std::slice::from_ref(&filter), "{bounding}");
+        assert!(lines(&composed.plan).contains("\nseccomp 100\nmain "));
+    }
 }
 
 #[test]
 fn variables_stand_where_those_stood_whose_names_they_have() {
-    let mut entrance = entrance("two");
-    let variable = |name: &str, value: &str| Variable {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    entrance.variables = vec![variable("C", "x=y"), variable("A", "")];
-    let text = composed(STORED, &entrance);
+    let mut enter = entrance();
+    enter.variables = vec![Variable::new("C", "x=y"), Variable::new("A", "")];
+    let text = composed(&app(STORED, "two"), &enter);
     assert!(
         text.contains("env A=\nenv B=2\nenv C=x=y\nmain 2 ls -l\n"),
         "{text}"
@@ -181,21 +325,90 @@ fn variables_stand_where_those_stood_whose_names_they_have() {
 }
 
 #[test]
-fn each_app_has_its_image_and_its_user() {
-    let stored = Plan::read(STORED.as_bytes()).unwrap();
-    for (app, paths, uid, gid) in [
-        ("one", &["/images/b", "/images/a"][..], 1, 0),
-        ("two", &["/images/c"], 1000, 1001),
-    ] {
-        let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-        assert_eq!(layers(&stored, app), Some(paths));
-        assert_eq!(
-            crate::plan::enter::identity(&stored, app),
-            Identity { uid, gid }
-        );
+fn what_the_init_of_the_pod_has_comes_first() {
+    let mut enter = entrance();
+    let (some, none) = (Limit(Some(7)), Limit(None));
+    enter.limits = vec![(Resource::Stack, some, none), (Resource::Core, some, some)];
+    enter.oom_score = Some(-17);
+    let limits = "process\nrlimit stack 7 unlimited\nrlimit core 7 7\n";
+    let text = composed(&app(STORED, "one"), &enter);
+    assert!(
+        text.contains(&format!("{limits}oom-score-adj -17\numask 0022\n")),
+        "{text}"
+    );
+    // How readily an app is killed its plan may say.
+    let text = composed(&app(STORED, "two"), &enter);
+    assert!(
+        text.contains(&format!("{limits}oom-score-adj 300\nattribute ")),
+        "{text}"
+    );
+    assert_eq!(text.matches("oom-score-adj").count(), 1);
+}
+
+#[test]
+fn each_app_has_its_user_and_its_pod_its_processes() {
+    let stored = spec(STORED);
+    for (name, uid, gid) in [("one", 1, 0), ("two", 1000, 1001)] {
+        let process = &stored.app(name).unwrap().process;
+        assert_eq!((process.uid.value, process.gid.value), (uid, gid));
     }
-    assert_eq!(layers(&stored, "three"), None);
-    assert!(has_own_processes(&stored));
-    let shared = Plan::read(b"plan 1\nunshare mnt\napp a\nprocess\nmain 1 x\n").unwrap();
-    assert!(!has_own_processes(&shared));
+    assert_eq!(stored.app("three"), None);
+    assert_eq!(stored.processes, Namespace::Planned);
+    let shared = spec("plan 1\nunshare mnt\napp a\nprocess\nmain 1 x\n");
+    assert_eq!(shared.processes, Namespace::Host);
+}
+
+/// What the processes of the app `two` do to themselves.
+fn process(plan: &Plan) -> String {
+    let text = lines(plan);
+    let (_, two) = text.split_once("app two\n").unwrap();
+    let (_, process) = two.split_once("process\n").unwrap();
+    process.split("main ").next().unwrap().to_owned()
+}
+
+fn filters(composed: &Composed) -> Vec<&Needed> {
+    let mut filters: Vec<_> = composed
+        .needed
+        .iter()
+        .filter(|one| matches!(one, Needed::Filter(..)))
+        .collect();
+    filters.sort_by_key(|one| matches!(one, Needed::Filter(DEFAULT_FILTER, _)));
+    filters
+}
+
+#[test]
+fn a_command_does_to_itself_what_the_app_did() {
+    let mut spec = spec(STORED);
+    spec.planned = false;
+    let calls = |set: &str| Calls {
+        set: vec![set.to_owned()],
+        errno: None,
+    };
+    for (policy, capabilities) in [
+        (SeccompPolicy::Default, Capabilities::KILL),
+        (SeccompPolicy::Default, Capabilities::SYS_ADMIN),
+        (SeccompPolicy::Remove(calls("statx")), Capabilities::CHOWN),
+        (
+            SeccompPolicy::Retain {
+                calls: calls("read"),
+                bounded: true,
+            },
+            Capabilities::EMPTY,
+        ),
+        (SeccompPolicy::Unconfined, Capabilities::EMPTY),
+    ] {
+        for no_new_privileges in [None, Some("option".to_owned())] {
+            let two = &mut spec.apps[1].process;
+            (two.pre_start, two.post_stop) = (None, None);
+            two.stdio = Stdio::Inherited;
+            two.rights.capabilities.value = CapabilityBound::Only(capabilities);
+            two.rights.seccomp.value = policy.clone();
+            two.rights.no_new_privileges = no_new_privileges;
+            let whole = pod::compose(&spec, &host(), &Cgroups::default(), Streams::Inherited);
+            let whole = whole.unwrap();
+            let command = compose(&spec.apps[1], &entrance(), &host()).unwrap();
+            assert_eq!(process(&command.plan), process(&whole.plan), "{policy:?}");
+            assert_eq!(filters(&command), filters(&whole), "{policy:?}");
+        }
+    }
 }

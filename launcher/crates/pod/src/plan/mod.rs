@@ -2,7 +2,8 @@
 
 pub mod compose;
 pub mod descriptors;
+pub mod directives;
 pub mod enter;
 pub mod overlay;
-pub mod seccomp;
-pub mod text;
+pub mod streams;
+pub mod written;

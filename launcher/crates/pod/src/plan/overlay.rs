@@ -1,10 +1,9 @@
-//! The mount options of an overlay, written and read back.
+//! The mount options of an overlay.
 //!
 //! Source: the kernel's Documentation/filesystems/overlayfs.rst. Options are
 //! separated by commas and layers by colons, so both are escaped in paths.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// The kernel since which an overlay may be told not to sync.
@@ -56,33 +55,6 @@ impl Overlay {
         }
         options
     }
-
-    /// Reads options that [`Self::options`] wrote; `None` if they are others.
-    pub fn read(options: &[u8]) -> Option<Self> {
-        let mut overlay = Self {
-            layers: Vec::new(),
-            upper: PathBuf::new(),
-            work: PathBuf::new(),
-            volatile: false,
-            plain: false,
-        };
-        for option in split(options, b',') {
-            if let Some(layers) = option.strip_prefix(b"lowerdir=") {
-                overlay.layers = split(layers, b':').map(unescaped).collect();
-            } else if let Some(path) = option.strip_prefix(b"upperdir=") {
-                overlay.upper = unescaped(path);
-            } else if let Some(path) = option.strip_prefix(b"workdir=") {
-                overlay.work = unescaped(path);
-            } else if option == b"volatile" {
-                overlay.volatile = true;
-            } else if PLAIN.contains(&option) {
-                overlay.plain = true;
-            } else {
-                return None;
-            }
-        }
-        (!overlay.layers.is_empty()).then_some(overlay)
-    }
 }
 
 fn escaped(path: &Path) -> Vec<u8> {
@@ -94,28 +66,6 @@ fn escaped(path: &Path) -> Vec<u8> {
         bytes.push(byte);
     }
     bytes
-}
-
-fn unescaped(bytes: &[u8]) -> PathBuf {
-    let mut path = Vec::new();
-    let mut bytes = bytes.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'\\' => path.extend(bytes.next()),
-            byte => path.push(byte),
-        }
-    }
-    PathBuf::from(OsString::from_vec(path))
-}
-
-/// Splits at separators that no backslash stands before.
-fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut escape = false;
-    bytes.split(move |&byte| {
-        let separates = byte == separator && !escape;
-        escape = byte == b'\\' && !escape;
-        separates
-    })
 }
 
 #[cfg(test)]
@@ -143,16 +93,5 @@ mod tests {
             ]
             .concat()
         );
-    }
-
-    #[test]
-    fn options_survive_the_round_trip() {
-        assert_eq!(Overlay::read(&sample().options()), Some(sample()));
-    }
-
-    #[test]
-    fn other_options_are_not_read() {
-        assert_eq!(Overlay::read(b"mode=755"), None);
-        assert_eq!(Overlay::read(b""), None);
     }
 }

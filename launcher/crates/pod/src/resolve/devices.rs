@@ -10,19 +10,10 @@ use rustix::fs::{FileType, Mode};
 use stage1_init::NodeKind;
 
 use crate::spec::defaults::{BELOW_DEV, DEVICES, LINKS};
+use crate::spec::limits::{Access, Rule};
+use crate::spec::mounts::Device;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
-
-/// What may be done with a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// It can be opened for reading.
-    pub read: bool,
-    /// It can be opened for writing.
-    pub write: bool,
-    /// Nodes of it can be made.
-    pub make: bool,
-}
 
 /// A device, as an option names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,40 +21,6 @@ pub struct Wanted {
     /// Its path, on the host and in the pod, below /dev.
     path: String,
     access: Access,
-}
-
-/// A device, as it is on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its path, on the host and in the pod, below /dev.
-    pub path: String,
-    /// Character or block.
-    pub kind: NodeKind,
-    /// Major number.
-    pub major: u32,
-    /// Minor number.
-    pub minor: u32,
-    /// Permissions.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// What the app may do with it.
-    pub access: Access,
-}
-
-/// Devices that the controller lets through. `None` in a number is any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Character or block.
-    pub kind: NodeKind,
-    /// Major number.
-    pub major: Option<u32>,
-    /// Minor number.
-    pub minor: Option<u32>,
-    /// What may be done with them.
-    pub access: Access,
 }
 
 const ALL: Access = Access {
@@ -108,17 +65,11 @@ pub fn parse(text: &str) -> Result<Wanted> {
 }
 
 fn access(letters: &str) -> Result<Access> {
-    let known = letters.chars().all(|letter| "rwm".contains(letter));
-    if letters.is_empty() || !known {
-        return Err(Error::usage(format!(
+    Access::parse(letters).ok_or_else(|| {
+        Error::usage(format!(
             "{} is no access: letters of `rwm` are wanted",
             quoted(letters)
-        )));
-    }
-    Ok(Access {
-        read: letters.contains('r'),
-        write: letters.contains('w'),
-        make: letters.contains('m'),
+        ))
     })
 }
 
@@ -187,42 +138,6 @@ pub(crate) fn rules(devices: &[Device]) -> Option<Vec<Rule>> {
         rules.push(rule(one.kind, Some(one.major), Some(one.minor), one.access));
     }
     Some(rules)
-}
-
-/// As the files of cgroups of version 1 take it: `c 1:3 rwm`.
-impl std::fmt::Display for Rule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let number = |number: Option<u32>| number.map_or("*".to_owned(), |one| one.to_string());
-        let (kind, major, minor) = (self.kind.word(), number(self.major), number(self.minor));
-        write!(f, "{kind} {major}:{minor} ")?;
-        let Access { read, write, make } = self.access;
-        for (letter, allowed) in [("r", read), ("w", write), ("m", make)] {
-            if allowed {
-                f.write_str(letter)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Rule {
-    /// Reads it back.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let number = |text: &str| match text {
-            "*" => Some(None),
-            text => text.parse().ok().map(Some),
-        };
-        let (kind, rest) = text.split_once(' ')?;
-        let (numbers, letters) = rest.split_once(' ')?;
-        let (major, minor) = numbers.split_once(':')?;
-        let mut kinds = NodeKind::WORDS.iter();
-        Some(Self {
-            kind: kinds.find(|(word, _)| *word == kind)?.1,
-            major: number(major)?,
-            minor: number(minor)?,
-            access: access(letters).ok()?,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -7,78 +7,23 @@
 //! # Not here
 //!
 //! How limits are set ([`crate::cgroup`]) and filters are compiled
-//! ([`crate::plan::seccomp`]); what the manifest's parser refuses.
+//! ([`crate::seccomp`]); what the manifest's parser refuses.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use stage1_init::Capabilities;
 
-use crate::plan::seccomp::{self, Program, Wish};
-use crate::resolve::devices::Rule;
+use crate::resolve::grant;
+use crate::resolve::report::{Entry, Fate};
+use crate::resolve::settings::Setting;
+use crate::seccomp;
 use crate::spec::defaults::{CAPABILITIES, PROCESSES as PROCESSES_BY_DEFAULT};
-use crate::spec::grant;
-use appc::manifest::isolator::{Bound, Isolator, PROCESSES, Reservation, Scope};
+use crate::spec::limits::Limits;
+use crate::spec::process::{Calls, CapabilityBound, Rights, SeccompPolicy, Sourced};
+use appc::manifest::isolator::{self, Bound, Isolator, PROCESSES, Scope};
 use appc::types::Quantity;
-use error::{Error, Result};
+use error::Result;
 use sys::host::Host;
-
-/// How much of the machine an app, or a pod, may use. `None` is no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Processor time per time, in thousandths of a core; at least 1.
-    pub cpu: Option<u64>,
-    /// Weight among those who want the processors: 1024 is what everybody has.
-    pub cpu_shares: Option<u64>,
-    /// Bytes of memory.
-    pub memory: Option<u64>,
-    /// Bytes of memory that are not taken away as long as others have more
-    /// than they asked for.
-    pub memory_request: Option<u64>,
-    /// Bytes per second that are read from, and written to, each block device.
-    pub block_bandwidth: Option<u64>,
-    /// Operations per second, likewise.
-    pub block_operations: Option<u64>,
-    /// Processes and threads.
-    pub processes: Option<u64>,
-    /// The only devices that can be used.
-    pub devices: Option<Vec<Rule>>,
-}
-
-/// What the processes of an app may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rights {
-    /// The capabilities that it may have at most.
-    pub capabilities: Capabilities,
-    /// What its image asks for beyond the default, and did not get.
-    pub kept_back: KeptBack,
-    /// It gains no rights by executing programs.
-    pub no_new_privileges: bool,
-    /// How readily it is killed when memory runs out: from -1000 to 1000.
-    pub oom_score: Option<i32>,
-    /// Which system calls it may make; `None`: all.
-    pub filter: Option<Program>,
-    /// What security modules hold it to.
-    pub labels: Labels,
-}
-
-/// Of which rights an image asks for more than an image gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeptBack {
-    /// Of capabilities.
-    pub capabilities: bool,
-    /// Of system calls.
-    pub calls: bool,
-}
-
-/// What security modules are told about an app.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labels {
-    /// A profile of AppArmor.
-    pub apparmor: Option<String>,
-    /// A context of SELinux.
-    pub selinux: Option<String>,
-}
 
 /// The isolators of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,106 +51,59 @@ pub struct PodIsolation {
     pub report: Vec<Entry>,
 }
 
-/// What became of an isolator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    isolator: String,
-    subject: String,
-    fate: Fate,
+/// What security modules are told about an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// A profile of AppArmor.
+    pub apparmor: Option<String>,
+    /// A context of SELinux.
+    pub selinux: Option<String>,
 }
 
-/// Whether an isolator is in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// To the letter.
-    Enforced,
-    /// In another way, for this reason.
-    Modified(String),
-    /// Not at all, for this reason.
-    Ignored(String),
-}
-
-impl Limits {
-    /// Tells whether there is no limit.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Takes over what `outer` has less of. Weights and requests stay.
-    fn bound_by(&mut self, outer: &Self) -> Vec<&'static str> {
-        let mut bounded = Vec::new();
-        for (isolator, own, outer) in [
-            ("resource/cpu", &mut self.cpu, outer.cpu),
-            ("resource/memory", &mut self.memory, outer.memory),
-            (
-                "resource/block-bandwidth",
-                &mut self.block_bandwidth,
-                outer.block_bandwidth,
-            ),
-            (
-                "resource/block-iops",
-                &mut self.block_operations,
-                outer.block_operations,
-            ),
-            (PROCESSES, &mut self.processes, outer.processes),
-        ] {
-            if let (Some(mine), Some(most)) = (*own, outer)
-                && mine > most
-            {
-                *own = Some(most);
-                bounded.push(isolator);
-            }
-        }
-        bounded
-    }
-}
-
-impl Entry {
-    /// Makes one.
-    pub fn new(isolator: &str, subject: &str, fate: Fate) -> Self {
-        Self {
-            isolator: isolator.to_owned(),
-            subject: subject.to_owned(),
-            fate,
+/// Takes over what the pod has less of. Weights and requests stay. Returns the
+/// isolators whose limits are lowered, with the options that set the same.
+fn bound_by(app: &mut Limits, pod: &Limits) -> Vec<[&'static str; 2]> {
+    let mut bounded = Vec::new();
+    for (names, own, outer) in [
+        (["resource/cpu", "--cpu"], &mut app.cpu, pod.cpu),
+        (["resource/memory", "--memory"], &mut app.memory, pod.memory),
+        (
+            ["resource/block-bandwidth", ""],
+            &mut app.block_bandwidth,
+            pod.block_bandwidth,
+        ),
+        (
+            ["resource/block-iops", ""],
+            &mut app.block_operations,
+            pod.block_operations,
+        ),
+        (
+            [PROCESSES, "--pids-limit"],
+            &mut app.processes,
+            pod.processes,
+        ),
+    ] {
+        if let (Some(mine), Some(most)) = (*own, outer)
+            && mine > most
+        {
+            *own = Some(most);
+            bounded.push(names);
         }
     }
-
-    /// Tells whether the isolator is in force as it was written.
-    pub fn is_enforced(&self) -> bool {
-        self.fate == Fate::Enforced
-    }
+    bounded
 }
 
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "isolator `{}` of {} is ", self.isolator, self.subject)?;
-        match &self.fate {
-            Fate::Enforced => f.write_str("enforced"),
-            Fate::Modified(reason) => write!(f, "modified: {reason}"),
-            Fate::Ignored(reason) => write!(f, "ignored: {reason}"),
-        }
-    }
-}
-
-/// Refuses a pod of which an isolator is not in force as it was written.
-///
-/// # Errors
-///
-/// The first entry that says so.
-pub fn require_all<'a>(report: impl IntoIterator<Item = &'a Entry>) -> Result<()> {
-    match report.into_iter().find(|entry| !entry.is_enforced()) {
-        None => Ok(()),
-        Some(entry) => {
-            Err(Error::invalid(entry.to_string())
-                .hint("without `--strict` the pod runs all the same"))
-        }
-    }
-}
-
-/// Reads the isolators of a pod. `own_network`: it does not share the host's.
-pub fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> PodIsolation {
+/// Reads the isolators of a pod, and what options set for it. `own_network`: it
+/// does not share the host's.
+pub fn of_pod(
+    isolators: &[Isolator],
+    settings: &[Setting],
+    own_network: bool,
+    host: &Host,
+) -> PodIsolation {
     let mut pod = PodIsolation::default();
-    for isolator in last_ones(isolators) {
+    let isolators = not_overridden(isolators, settings);
+    for &isolator in &isolators {
         let fate = match &isolator.bound {
             _ if !isolator.belongs(Scope::Pod) => misplaced(isolator, "a pod"),
             Bound::Sysctl(wanted) => parameters(wanted, own_network, &mut pod.parameters),
@@ -214,19 +112,24 @@ pub fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> PodIsol
                 None => limit(bound, &mut pod.limits),
             },
         };
-        let entry = Entry::new(isolator.name.as_str(), "the pod", fate);
+        let entry = Entry::of_isolator(isolator, "the pod", fate);
         pod.report.push(entry);
     }
-    let bounds_processes = |isolator: &Isolator| matches!(isolator.bound, Bound::Processes(_));
-    if !isolators.iter().any(bounds_processes) {
+    for setting in settings {
+        let fate = set_limit(setting, &mut pod.limits);
+        pod.report.push(Entry::of_option(setting, "the pod", fate));
+    }
+    let by_isolator = |isolator: &&Isolator| matches!(isolator.bound, Bound::Processes(_));
+    let by_option = |setting: &Setting| matches!(setting, Setting::Processes(_));
+    if !isolators.iter().any(by_isolator) && !settings.iter().any(by_option) {
         pod.limits.processes = Some(PROCESSES_BY_DEFAULT);
         pod.processes_by_default = true;
     }
     pod
 }
 
-/// Reads the isolators of an app, bounded by those of its pod. `waits`: it has
-/// programs that wait until it is their turn.
+/// Reads the isolators of an app, and what options set for it, bounded by those
+/// of its pod. `waits`: it has programs that wait until it is their turn.
 ///
 /// # Errors
 ///
@@ -234,62 +137,79 @@ pub fn of_pod(isolators: &[Isolator], own_network: bool, host: &Host) -> PodIsol
 pub fn of_app(
     name: &str,
     isolators: &[Isolator],
+    settings: &[Setting],
     pod: &PodIsolation,
     host: &Host,
     waits: bool,
 ) -> Result<AppIsolation> {
     let subject = format!("app `{name}`");
-    let mut limits = Limits::default();
-    let mut wish = Wish::Default;
-    let mut rights = Rights {
-        capabilities: CAPABILITIES,
-        kept_back: KeptBack::default(),
-        no_new_privileges: false,
-        oom_score: None,
-        filter: None,
+    let mut app = Drafted {
+        limits: Limits::default(),
+        shares: None,
         labels: pod.labels.clone(),
+        rights: Rights {
+            capabilities: Sourced::new(
+                CapabilityBound::Only(CAPABILITIES),
+                "default of the specification",
+            ),
+            no_new_privileges: None,
+            oom_score: None,
+            seccomp: Sourced::new(SeccompPolicy::Default, "default"),
+            apparmor: None,
+            selinux: None,
+        },
     };
     let mut report: Vec<Entry> = Vec::new();
-    let mut shares = None;
-    for isolator in last_ones(isolators) {
-        let fate = match &isolator.bound {
-            _ if !isolator.belongs(Scope::App) => misplaced(isolator, "an app"),
-            Bound::CpuShares(wanted) => {
-                shares = Some(u64::from(*wanted));
-                Fate::Enforced
-            }
-            Bound::RetainCalls(calls) => {
-                let bounded = isolator.bounded;
-                wish = Wish::Retain { calls, bounded };
-                Fate::Enforced
-            }
-            Bound::RemoveCalls(calls) => {
-                wish = Wish::Remove(calls);
-                Fate::Enforced
-            }
-            bound => right(isolator, &mut rights, host)
-                .or_else(|| label(isolator, &mut rights.labels, host))
-                .unwrap_or_else(|| limit(bound, &mut limits)),
+    for isolator in not_overridden(isolators, settings) {
+        let fate = match isolator.belongs(Scope::App) {
+            true => app.take(isolator, host),
+            false => misplaced(isolator, "an app"),
         };
-        report.push(Entry::new(isolator.name.as_str(), &subject, fate));
+        report.push(Entry::of_isolator(isolator, &subject, fate));
     }
+    for setting in settings {
+        let fate = app.set(setting);
+        report.push(Entry::of_option(setting, &subject, fate));
+    }
+    let Drafted {
+        mut limits,
+        shares,
+        labels,
+        mut rights,
+    } = app;
     limits.cpu_shares = shares.or(limits.cpu_shares);
-    let mut modify = |isolator: &str, reason: &str| {
-        if let Some(entry) = report.iter_mut().find(|entry| entry.isolator == isolator) {
+    let labelled = |label: Option<String>, isolator: &str| {
+        label.map(|label| Sourced::new(label, format!("isolator {isolator}")))
+    };
+    rights.apparmor = labelled(labels.apparmor, "os/linux/apparmor-profile");
+    rights.selinux = labelled(labels.selinux, "os/linux/selinux-context");
+    let mut modify = |names: &[&str], reason: &str| {
+        if let Some(entry) = report.iter_mut().find(|entry| entry.is_of(names)) {
             entry.fate = Fate::Modified(reason.to_owned());
         }
     };
-    for bounded in limits.bound_by(&pod.limits) {
-        modify(bounded, "the pod has less");
+    for bounded in bound_by(&mut limits, &pod.limits) {
+        modify(&bounded, "the pod has less");
     }
-    let verdict = seccomp::decide(wish, rights.capabilities, host.kernel, waits)?;
+    let capabilities = match rights.capabilities.value {
+        CapabilityBound::Only(set) => set,
+        CapabilityBound::All => CAPABILITIES,
+    };
+    let policy = &rights.seccomp.value;
+    let mut verdict = seccomp::decide(policy, capabilities, host.kernel, waits)?;
+    let beyond: Vec<&str> = verdict.beyond.iter().map(String::as_str).collect();
+    verdict.notes.extend(grant::beyond(&beyond));
     if !verdict.notes.is_empty() {
-        for isolator in ["os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"] {
-            modify(isolator, &verdict.notes.join("; "));
-        }
+        let calls = [
+            "os/linux/seccomp-retain-set",
+            "os/linux/seccomp-remove-set",
+            "--seccomp",
+        ];
+        modify(&calls, &verdict.notes.join("; "));
     }
-    rights.filter = verdict.program;
-    rights.kept_back.calls = verdict.kept_back;
+    if !beyond.is_empty() {
+        rights.seccomp.reason.push_str(WITHIN);
+    }
     Ok(AppIsolation {
         limits,
         rights,
@@ -297,18 +217,108 @@ pub fn of_app(
     })
 }
 
-/// Reads only the limits, as they were asked for.
-pub fn limits(isolators: &[Isolator], scope: Scope) -> Limits {
-    let mut limits = Limits::default();
-    let mut shares = None;
-    for isolator in last_ones(isolators).filter(|isolator| isolator.belongs(scope)) {
+/// What is said of a right that was asked for and is more than the default.
+const WITHIN: &str = ", within the default";
+
+/// The bounds of an app, while they are read.
+struct Drafted {
+    limits: Limits,
+    /// A weight that was asked for as such.
+    shares: Option<u64>,
+    labels: Labels,
+    rights: Rights,
+}
+
+impl Drafted {
+    /// Takes what an isolator says.
+    fn take(&mut self, isolator: &Isolator, host: &Host) -> Fate {
         match &isolator.bound {
-            Bound::CpuShares(wanted) => shares = Some(u64::from(*wanted)),
-            bound => drop(limit(bound, &mut limits)),
+            Bound::CpuShares(wanted) => self.shares = Some(u64::from(*wanted)),
+            Bound::RetainCalls(calls) => {
+                let (calls, bounded) = (owned(calls), isolator.bounded);
+                self.filter(SeccompPolicy::Retain { calls, bounded }, BY_ISOLATOR);
+            }
+            Bound::RemoveCalls(calls) => {
+                self.filter(SeccompPolicy::Remove(owned(calls)), BY_ISOLATOR);
+            }
+            bound => {
+                return right(isolator, &mut self.rights, host)
+                    .or_else(|| label(isolator, &mut self.labels, host))
+                    .unwrap_or_else(|| limit(bound, &mut self.limits));
+            }
         }
+        Fate::Enforced
     }
-    limits.cpu_shares = shares.or(limits.cpu_shares);
-    limits
+
+    /// Takes what an option says.
+    fn set(&mut self, setting: &Setting) -> Fate {
+        let reason = format!("option {}", setting.option());
+        match setting {
+            Setting::CpuShares(wanted) => self.shares = Some(u64::from(*wanted)),
+            Setting::OomScore(score) => {
+                self.rights.oom_score = Some(Sourced::new(*score, reason));
+            }
+            Setting::NoNewPrivileges(wanted) => {
+                self.rights.no_new_privileges = wanted.then_some(reason);
+            }
+            Setting::RetainCapabilities(names) => {
+                let (set, notes) = capabilities(names);
+                let set = CapabilityBound::Only(set);
+                self.rights.capabilities = Sourced::new(set, reason);
+                return modified(&notes);
+            }
+            Setting::RemoveCapabilities(names) => {
+                let (set, notes) = capabilities(names);
+                let set = CapabilityBound::Only(CAPABILITIES.without(set));
+                self.rights.capabilities = Sourced::new(set, reason);
+                return modified(&notes);
+            }
+            Setting::RetainCalls(_) | Setting::RemoveCalls(_) => {
+                if let Some(policy) = setting.seccomp() {
+                    self.filter(policy, &reason);
+                }
+            }
+            setting => return set_limit(setting, &mut self.limits),
+        }
+        Fate::Enforced
+    }
+
+    fn filter(&mut self, policy: SeccompPolicy, reason: &str) {
+        self.rights.seccomp = Sourced::new(policy, reason);
+    }
+}
+
+/// Why a filter is there that a manifest asks for.
+const BY_ISOLATOR: &str = "isolator of system calls";
+
+fn owned(calls: &isolator::Calls) -> Calls {
+    Calls {
+        set: calls.set.clone(),
+        errno: calls.errno.clone(),
+    }
+}
+
+/// Takes a limit that an option sets.
+fn set_limit(setting: &Setting, limits: &mut Limits) -> Fate {
+    match setting {
+        Setting::Cpu(quantity) => return cpu(Some(*quantity), Some(*quantity), limits),
+        Setting::Memory(quantity) => {
+            limits.memory = Some(units(*quantity));
+            limits.memory_request = None;
+        }
+        Setting::Processes(most) => limits.processes = most.map(u64::from),
+        // The others are no limits.
+        _ => {}
+    }
+    Fate::Enforced
+}
+
+/// The isolators that count beside what options set: of several with one name
+/// the last.
+fn not_overridden<'a>(isolators: &'a [Isolator], settings: &[Setting]) -> Vec<&'a Isolator> {
+    let overridden = |isolator: &Isolator| settings.iter().any(|one| one.overrides(isolator));
+    let left = last_ones(isolators).filter(|isolator| !overridden(isolator));
+    left.collect()
 }
 
 /// Of several with one name the last one counts.
@@ -331,7 +341,7 @@ fn misplaced(isolator: &Isolator, here: &str) -> Fate {
 /// Takes a limit of resources.
 fn limit(bound: &Bound, limits: &mut Limits) -> Fate {
     match bound {
-        Bound::Cpu(wanted) => return cpu(*wanted, limits),
+        Bound::Cpu(wanted) => return cpu(wanted.request(), wanted.limit, limits),
         Bound::Memory(wanted) => {
             limits.memory = wanted.limit.map(units);
             // What is set aside up to the limit is what the limit leaves.
@@ -358,11 +368,11 @@ const SHARES_OF_A_CORE: u64 = 1024;
 /// Weights that cgroups of version 1 take.
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
-fn cpu(wanted: Reservation, limits: &mut Limits) -> Fate {
+fn cpu(request: Option<Quantity>, limit: Option<Quantity>, limits: &mut Limits) -> Fate {
     let millis = |quantity: Quantity| u64::try_from(quantity.millis()).unwrap_or(0);
-    let limit = wanted.limit.map(millis);
+    let limit = limit.map(millis);
     limits.cpu = limit.map(|limit| limit.max(1));
-    limits.cpu_shares = wanted.request().map(|request| {
+    limits.cpu_shares = request.map(|request| {
         let shares = millis(request).saturating_mul(SHARES_OF_A_CORE) / 1000;
         shares.clamp(*SHARES.start(), *SHARES.end())
     });
@@ -388,17 +398,24 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> 
             let is_beyond = |name: &&String| member(name).is_some_and(|one| beyond.contains(one));
             let names: Vec<_> = names.iter().filter(is_beyond).map(String::as_str).collect();
             notes.extend(grant::beyond(&names));
-            rights.kept_back.capabilities = !names.is_empty();
-            rights.capabilities = set.without(beyond);
+            let reason = match names.is_empty() {
+                true => of_capabilities(set),
+                false => format!("{BY_NAMES}{WITHIN}"),
+            };
+            let set = CapabilityBound::Only(set.without(beyond));
+            rights.capabilities = Sourced::new(set, reason);
             modified(&notes)
         }
         Bound::RemoveCapabilities(names) => {
             let (set, notes) = capabilities(names);
-            rights.capabilities = CAPABILITIES.without(set);
+            let set = CAPABILITIES.without(set);
+            let reason = of_capabilities(set);
+            rights.capabilities = Sourced::new(CapabilityBound::Only(set), reason);
             modified(&notes)
         }
         Bound::NoNewPrivileges(wanted) => {
-            rights.no_new_privileges = *wanted;
+            let reason = "isolator os/linux/no-new-privileges".to_owned();
+            rights.no_new_privileges = wanted.then_some(reason);
             Fate::Enforced
         }
         Bound::OomScoreAdj(score) if isolator.bounded && *score < host.oom_score => {
@@ -409,11 +426,22 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> 
             ))
         }
         Bound::OomScoreAdj(score) => {
-            rights.oom_score = Some(*score);
+            let reason = "isolator os/linux/oom-score-adj";
+            rights.oom_score = Some(Sourced::new(*score, reason));
             Fate::Enforced
         }
         _ => return None,
     })
+}
+
+/// Why an app has its capabilities where a manifest names them.
+const BY_NAMES: &str = "isolator of capabilities";
+
+fn of_capabilities(set: Capabilities) -> String {
+    match set == CAPABILITIES {
+        true => "default of the specification".to_owned(),
+        false => BY_NAMES.to_owned(),
+    }
 }
 
 /// Takes a label, if the isolator is one. A host without the module may ignore

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "isolators_tests/options.rs"]
+mod options;
+
 use super::*;
+use crate::resolve::report::require_all;
+use crate::seccomp::Program;
 use appc::json;
 
 fn host() -> Host {
@@ -27,7 +32,21 @@ fn app(list: &[(&str, &str)]) -> AppIsolation {
         .iter()
         .map(|(name, value)| isolator(name, value))
         .collect();
-    of_app("web", &list, &PodIsolation::default(), &host(), false).unwrap()
+    of_app("web", &list, &[], &PodIsolation::default(), &host(), false).unwrap()
+}
+
+/// The filter that comes of an app's policy of system calls.
+fn filter(app: &AppIsolation) -> Option<Program> {
+    let rights = &app.rights;
+    let CapabilityBound::Only(capabilities) = rights.capabilities.value else {
+        panic!("nothing bounds its capabilities");
+    };
+    let verdict = seccomp::decide(&rights.seccomp.value, capabilities, host().kernel, false);
+    verdict.unwrap().program
+}
+
+fn score(app: &AppIsolation) -> Option<i32> {
+    app.rights.oom_score.as_ref().map(|score| score.value)
 }
 
 fn sentences(report: &[Entry]) -> Vec<String> {
@@ -81,7 +100,7 @@ fn parameters_that_may_be_set_are_and_the_others_are_told() {
         "os/unix/sysctl",
         r#"{"net.core.somaxconn": "512", "kernel.core_pattern": "|/x"}"#,
     )];
-    let pod = of_pod(&list, true, &host());
+    let pod = of_pod(&list, &[], true, &host());
     assert_eq!(
         sentences(&pod.report),
         [
@@ -128,6 +147,7 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
     assert_eq!(read.rights, app(&[]).rights);
     let pod = of_pod(
         &[isolator("os/linux/no-new-privileges", "true")],
+        &[],
         true,
         &host(),
     );
@@ -152,17 +172,24 @@ fn labels_of_an_app_stand_in_the_place_of_its_pods() {
         "os/linux/selinux-context",
         r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#,
     );
-    let pod = of_pod(&[profile("outer"), context], true, &host);
+    let pod = of_pod(&[profile("outer"), context], &[], true, &host);
     assert!(pod.report.iter().all(Entry::is_enforced));
     let labels = |list: &[Isolator]| {
-        let read = of_app("web", list, &pod, &host, false).unwrap();
+        let read = of_app("web", list, &[], &pod, &host, false).unwrap();
         assert!(read.report.iter().all(Entry::is_enforced));
-        read.rights.labels
+        (read.rights.apparmor, read.rights.selinux)
     };
-    assert_eq!(labels(&[]).apparmor.as_deref(), Some("outer"));
-    assert_eq!(labels(&[]).selinux.as_deref(), Some("u:r:t:s0:c1"));
+    let profile_of = |name: &str| {
+        let reason = "isolator os/linux/apparmor-profile";
+        Some(Sourced::new(name.to_owned(), reason))
+    };
+    let context = Sourced::new(
+        "u:r:t:s0:c1".to_owned(),
+        "isolator os/linux/selinux-context",
+    );
+    assert_eq!(labels(&[]), (profile_of("outer"), Some(context.clone())));
     let own = [profile("inner")];
-    assert_eq!(labels(&own).apparmor.as_deref(), Some("inner"));
+    assert_eq!(labels(&own), (profile_of("inner"), Some(context)));
 }
 
 #[test]
@@ -287,6 +314,7 @@ fn an_app_gets_no_more_than_its_pod_has() {
             isolator("resource/memory", r#"{"limit": "1M"}"#),
             isolator("resource/cpu", r#"{"limit": 2}"#),
         ],
+        &[],
         true,
         &host(),
     );
@@ -294,7 +322,7 @@ fn an_app_gets_no_more_than_its_pod_has() {
         isolator("resource/memory", r#"{"limit": "2M"}"#),
         isolator("resource/cpu", r#"{"limit": 1}"#),
     ];
-    let read = of_app("web", &list, &pod, &host(), false).unwrap();
+    let read = of_app("web", &list, &[], &pod, &host(), false).unwrap();
     assert_eq!(read.limits.memory, Some(1_000_000));
     assert_eq!(read.limits.cpu, Some(1000));
     assert_eq!(
@@ -313,16 +341,16 @@ fn capabilities_are_retained_or_taken_from_the_default() {
         r#"{"set": ["CAP_KILL", "CAP_SYS_ADMIN"]}"#,
     )]);
     assert_eq!(
-        retained.rights.capabilities,
-        Capabilities::KILL.with(Capabilities::SYS_ADMIN)
+        retained.rights.capabilities.value,
+        CapabilityBound::Only(Capabilities::KILL.with(Capabilities::SYS_ADMIN))
     );
     let removed = app(&[(
         "os/linux/capabilities-remove-set",
         r#"{"set": ["CAP_KILL", "CAP_SYS_ADMIN"]}"#,
     )]);
     assert_eq!(
-        removed.rights.capabilities,
-        CAPABILITIES.without(Capabilities::KILL)
+        removed.rights.capabilities.value,
+        CapabilityBound::Only(CAPABILITIES.without(Capabilities::KILL))
     );
     assert!(removed.report[0].is_enforced());
 }
@@ -333,7 +361,10 @@ fn names_that_are_no_capabilities_are_told() {
         "os/linux/capabilities-retain-set",
         r#"{"set": ["CAP_KILL", "CAP_PONIES", "chown"]}"#,
     )]);
-    assert_eq!(read.rights.capabilities, Capabilities::KILL);
+    assert_eq!(
+        read.rights.capabilities.value,
+        CapabilityBound::Only(Capabilities::KILL)
+    );
     assert_eq!(
         sentences(&read.report),
         [
@@ -353,9 +384,9 @@ fn the_other_rights_are_as_written() {
             r#"{"set": ["statx"], "errno": "EXFULL"}"#,
         ),
     ]);
-    assert!(read.rights.no_new_privileges);
-    assert_eq!(read.rights.oom_score, Some(-50));
-    let filter = read.rights.filter.unwrap();
+    assert!(read.rights.no_new_privileges.is_some());
+    assert_eq!(score(&read), Some(-50));
+    let filter = filter(&read).unwrap();
     assert!(
         filter.summary.contains("EXFULL statx"),
         "{}",
@@ -381,14 +412,13 @@ fn what_a_filter_does_not_understand_is_in_the_report() {
         "os/linux/seccomp-retain-set",
         r#"{"set": ["@appc.io/all"]}"#,
     )]);
-    assert_eq!(all.rights.filter, None);
+    assert_eq!(filter(&all), None);
     assert!(all.report[0].is_enforced());
 }
 
 #[test]
 fn an_app_of_which_nothing_is_said_has_the_default_filter() {
-    let filter = app(&[]).rights.filter.unwrap();
-    assert!(filter.is_default());
+    assert!(filter(&app(&[])).unwrap().is_default());
 }
 
 // --- what only an image asks for ---
@@ -403,7 +433,8 @@ fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
             isolator
         })
         .collect();
-    of_app("web", &list, &PodIsolation::default(), host, false).unwrap()
+    let pod = PodIsolation::default();
+    of_app("web", &list, &[], &pod, host, false).unwrap()
 }
 
 #[test]
@@ -447,20 +478,26 @@ fn an_image_raises_none_of_its_rights() {
              is not for its image to say; `--allow-isolators` grants it",
         ]
     );
-    assert_eq!(read.rights.capabilities, Capabilities::KILL);
-    assert_eq!(read.rights.oom_score, None);
-    assert_eq!(read.rights.labels, Labels::default());
     assert_eq!(
-        read.rights.filter.unwrap().summary,
-        Program::default().summary
+        read.rights.capabilities.value,
+        CapabilityBound::Only(Capabilities::KILL)
     );
+    assert_eq!(score(&read), None);
+    assert_eq!(
+        (&read.rights.apparmor, &read.rights.selinux),
+        (&None, &None)
+    );
+    assert_eq!(filter(&read).unwrap().summary, Program::default().summary);
 }
 
 #[test]
 fn an_image_that_asks_only_for_what_is_beyond_the_default_has_nothing() {
     let value = r#"{"set": ["CAP_SYS_ADMIN"]}"#;
     let read = of_image(&[("os/linux/capabilities-retain-set", value)], &host());
-    assert_eq!(read.rights.capabilities, Capabilities::EMPTY);
+    assert_eq!(
+        read.rights.capabilities.value,
+        CapabilityBound::Only(Capabilities::EMPTY)
+    );
 }
 
 #[test]
@@ -482,9 +519,9 @@ fn an_image_gives_up_rights_as_it_likes() {
     );
     assert!(read.report.iter().all(Entry::is_enforced));
     assert_eq!(
-        read.rights.capabilities,
-        CAPABILITIES.without(Capabilities::KILL)
+        read.rights.capabilities.value,
+        CapabilityBound::Only(CAPABILITIES.without(Capabilities::KILL))
     );
-    assert!(read.rights.no_new_privileges);
-    assert_eq!(read.rights.oom_score, Some(0));
+    assert!(read.rights.no_new_privileges.is_some());
+    assert_eq!(score(&read), Some(0));
 }

@@ -2,16 +2,18 @@
 //! of an app count more than its image, and a section of a pod manifest stands
 //! in the place of the image's as a whole.
 
+use crate::resolve::BY_MANIFEST;
+use crate::resolve::grant::Grant;
+use crate::resolve::request::{AppRequest, OURS, Request};
 use crate::spec::defaults;
-use crate::spec::grant::Grant;
-use crate::spec::request::{AppRequest, BY_MANIFEST, OURS, Request, Sourced};
+use crate::spec::environment::Variable;
+use crate::spec::process::Sourced;
 use appc::manifest::ImageManifest;
-use appc::manifest::app::{App, Variable};
-use appc::manifest::isolator;
+use appc::manifest::app::{self, App};
 use error::{Error, Result};
 
 /// What an app runs, and where each part of that comes from.
-pub struct Merged {
+pub(super) struct Merged {
     /// All of it.
     pub app: App,
     /// Why so.
@@ -22,7 +24,7 @@ pub struct Merged {
 
 /// Where the parts of an app section come from, as the plan will say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reasons {
+pub(super) struct Reasons {
     /// All that is not below.
     pub section: String,
     /// The command.
@@ -43,7 +45,7 @@ pub struct Reasons {
 /// # Errors
 ///
 /// There is nothing to run.
-pub fn merge(
+pub(super) fn merge(
     name: &str,
     pod: &Request,
     wanted: &AppRequest,
@@ -98,13 +100,13 @@ pub fn merge(
         true => Grant::Everything.lift(&mut app.isolators),
         false => wanted.grant.lift(&mut app.isolators),
     }
-    for one in &wanted.isolators {
-        isolator::replace(&mut app.isolators, one.clone());
-    }
     app.user_annotations.extend(wanted.user_annotations.clone());
     app.user_labels.extend(wanted.user_labels.clone());
     let mut variables = variables(&section, &app, pod, wanted);
-    app.environment = variables.iter().map(|one| one.value.clone()).collect();
+    app.environment = variables
+        .iter()
+        .map(|one| in_manifest(&one.value))
+        .collect();
     for (name, value) in [
         ("AC_APP_NAME", name),
         ("AC_METADATA_URL", pod.metadata.as_str()),
@@ -115,7 +117,7 @@ pub fn merge(
         }
     }
     if !variables.iter().any(|one| one.value.name == "PATH") {
-        let path = variable("PATH", defaults::PATH);
+        let path = Variable::new("PATH", defaults::PATH);
         variables.insert(0, Sourced::new(path, "default"));
     }
     Ok(Merged {
@@ -161,17 +163,17 @@ fn variables(
 }
 
 fn set(all: &mut Vec<Sourced<Variable>>, name: &str, value: &str, reason: &str) {
-    let one = Sourced::new(variable(name, value), reason);
+    let one = Sourced::new(Variable::new(name, value), reason);
     match all.iter_mut().find(|known| known.value.name == name) {
         Some(known) => *known = one,
         None => all.push(one),
     }
 }
 
-fn variable(name: &str, value: &str) -> Variable {
-    Variable {
-        name: name.to_owned(),
-        value: value.to_owned(),
+fn in_manifest(variable: &Variable) -> app::Variable {
+    app::Variable {
+        name: variable.name.clone(),
+        value: variable.value.clone(),
     }
 }
 
@@ -189,12 +191,12 @@ mod tests {
 
     fn pairs(list: &[(&str, &str)]) -> Vec<Variable> {
         list.iter()
-            .map(|(name, value)| variable(name, value))
+            .map(|&(name, value)| Variable::new(name, value))
             .collect()
     }
 
     fn option(name: &str, value: &str) -> Sourced<Variable> {
-        Sourced::new(variable(name, value), value)
+        Sourced::new(Variable::new(name, value), value)
     }
 
     #[test]

@@ -8,56 +8,45 @@ use std::io;
 use rustix::io::Errno;
 use stage1_init::{Directive, Limit, Namespaces};
 
-use crate::plan::text::Plan;
+use crate::plan::directives::{Plan, Step};
 use crate::runtime::interpreter::{HEAD, interpreter};
 use error::quote::{escaped, quoted};
 use error::{Error, Kind, Result};
 use image::store::rootfs::Rootfs;
 
-/// Makes the sentence for the directive with this index and this errno(3).
+/// Makes the sentence for the directive that failed with this errno(3); `None` if
+/// nobody knows which it was.
 ///
-/// `rootfs` is the file system of an app's image, where it can still be looked at.
-pub fn explain(plan: &Plan, index: u32, errno: u32, rootfs: Option<&dyn Rootfs>) -> Error {
+/// `rootfs` is the file system of its app's image, where it can still be looked at.
+pub fn explain(step: Option<&Step>, errno: u32, rootfs: Option<&dyn Rootfs>) -> Error {
     let cause = Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
-    let found = plan.find(|at, directive, reason| {
-        (at == index).then(|| {
-            let error = Error::new(Kind::Failed, sentence(directive, reason));
-            match hint(directive, cause) {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })
-    });
-    if cause == Errno::CANCELED
-        && let Some(program) = plan.find(|at, directive, _| match directive {
-            Directive::PreStart { argv } if at == index => Some(program(argv.0)),
-            _ => None,
-        })
-    {
-        return Error::new(
-            Kind::Failed,
-            format!(
-                "the pre-start handler `{}` failed, and so its app was not started",
-                escaped(&program)
-            ),
-        );
-    }
-    let Some(error) = found else {
+    let Some((directive, reason)) = step.and_then(|step| Some((step.directive()?, step.reason())))
+    else {
         return Error::new(Kind::Failed, "the pod could not be started")
             .because(io::Error::from(cause));
     };
-    if cause == Errno::NOENT
-        && let Some(program) = plan.find(|at, directive, _| match directive {
-            Directive::Main { argv } | Directive::PreStart { argv } if at == index => {
-                Some(program(argv.0))
+    match directive {
+        Directive::PreStart { argv } if cause == Errno::CANCELED => {
+            let program = escaped(&program(argv.0));
+            return Error::new(
+                Kind::Failed,
+                format!("the pre-start handler `{program}` failed, and so its app was not started"),
+            );
+        }
+        Directive::Main { argv } | Directive::PreStart { argv } if cause == Errno::NOENT => {
+            if let Some(rootfs) = rootfs
+                && let Ok(Some(better)) = missing_interpreter(&program(argv.0), rootfs)
+            {
+                return better;
             }
-            _ => None,
-        })
-        && let Some(rootfs) = rootfs
-        && let Ok(Some(better)) = missing_interpreter(&program, rootfs)
-    {
-        return better;
+        }
+        _ => {}
     }
+    let error = Error::new(Kind::Failed, sentence(&directive, reason));
+    let error = match hint(&directive, cause) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    };
     error.because(io::Error::from(cause))
 }
 

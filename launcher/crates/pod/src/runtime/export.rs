@@ -1,7 +1,7 @@
 //! Packs the root of an app that is over into an image: what the app left of
 //! its image's files, and none of what was mounted there for it.
 //!
-//! Nothing is mounted for that: the plan says which layers the root was made
+//! Nothing is mounted for that: the spec says which layers the root was made
 //! of, and `overlay_reader` reads them.
 //!
 //! Not in the image is what images do not have, of which `note` hears: sockets,
@@ -10,22 +10,21 @@
 //! something on.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use stage1_init::Directive;
 
-use crate::plan::overlay::Overlay;
-use crate::plan::text::Plan;
+use crate::plan::compose::made_files;
 use crate::runtime::overlay_reader::{Found, Kind, Union};
-use crate::state::lock;
+use crate::spec::pod::{AppSpec, PodSpec};
+use crate::state::subdirectory;
 use appc::manifest::pod::PodApp;
 use appc::manifest::{ImageManifest, SPECIFICATION};
-use appc::types::{AcName, Version};
+use appc::types::Version;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 use image::format::pack::{Attributes, EntryKind, Pack, shown};
@@ -46,82 +45,44 @@ pub fn manifest(image: ImageManifest, app: &PodApp) -> Result<ImageManifest> {
 ///
 /// # Errors
 ///
-/// The plan does not say what it was made of; a part of it is not there.
-pub fn open(pod: &OwnedFd, plan: &Plan, app: &AcName) -> Result<Union> {
-    let made = Made::of(plan, app).ok_or_else(|| {
-        Error::invalid("its plan does not say what its root file system was made of")
+/// A part of it is not there; only a plan says what it was made of.
+pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
+    let root = app.root.as_ref().ok_or_else(|| {
+        Error::invalid("only its plan says what its root file system was made of")
     })?;
     let own = |name: &str| -> rustix::io::Result<Option<OwnedFd>> {
-        let Some(apps) = lock::open(pod, "apps")? else {
+        let Some(apps) = subdirectory::open(pod, "apps")? else {
             return Ok(None);
         };
-        let Some(app) = lock::open(apps, app.as_str())? else {
+        let Some(app) = subdirectory::open(apps, &app.name)? else {
             return Ok(None);
         };
-        lock::open(app, name)
+        subdirectory::open(app, name)
     };
-    let Some(overlay) = made.overlay else {
+    let made = made_files(spec, app).into_iter();
+    let made = made.map(|file| (relative(file.path), file.content.into_bytes()));
+    if root.copied {
         let rootfs = own("rootfs").and_then(|fd| fd.ok_or(Errno::NOENT));
         let rootfs = rootfs.context(|| "cannot open its root file system")?;
-        return Ok(Union::new(vec![rootfs], false, made.files));
-    };
+        return Ok(Union::new(vec![rootfs], false, made.collect()));
+    }
     let mut layers = Vec::new();
     let mut files = BTreeMap::new();
     // Before it ran for the first time there are no changes.
     if let Some(upper) = own("upper").context(|| "cannot open the changes to its files")? {
         layers.push(upper);
-        files = made.files;
+        files = made.collect();
     }
-    for layer in &overlay.layers {
+    for layer in &root.layers {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(layer, flags, Mode::empty());
+        let opened = rustix::fs::open(&**layer, flags, Mode::empty());
         layers.push(opened.context(|| format!("cannot open `{}`", layer.display()))?);
     }
     Ok(Union::new(layers, true, files))
 }
 
-/// What a plan makes the root of an app of.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Made {
-    /// An overlay; without one, of a copy.
-    overlay: Option<Overlay>,
-    /// Files that are written into it.
-    files: BTreeMap<PathBuf, Vec<u8>>,
-}
-
-impl Made {
-    fn of(plan: &Plan, app: &AcName) -> Option<Self> {
-        let (mut its, mut is_known) = (false, false);
-        let mut made = Self::default();
-        plan.find(|_, directive, _| -> Option<()> {
-            match directive {
-                Directive::App { name } => {
-                    its = name.as_c_str().to_bytes() == app.as_str().as_bytes();
-                }
-                _ if !its => {}
-                Directive::Mount { kind, data, .. } if !is_known && *kind == c"overlay" => {
-                    made.overlay = Overlay::read(data.to_bytes());
-                    is_known = made.overlay.is_some();
-                }
-                // A root that is a copy is mounted on itself, to be a mount.
-                Directive::Bind { source, target, .. } if !is_known => {
-                    is_known = source == target;
-                }
-                Directive::File { path, content, .. } => {
-                    made.files
-                        .insert(relative(path), content.to_bytes().to_vec());
-                }
-                _ => {}
-            }
-            None
-        });
-        is_known.then_some(made)
-    }
-}
-
-fn relative(path: &CStr) -> PathBuf {
-    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-    path.strip_prefix("/").unwrap_or(path).to_owned()
+fn relative(path: &str) -> PathBuf {
+    path.trim_start_matches('/').into()
 }
 
 /// Packs a root. `note` is told of what is left out.
@@ -232,54 +193,125 @@ fn node(kind: FileType, status: &Stat) -> std::result::Result<EntryKind, &'stati
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::plan::written;
+    use crate::spec::pod::Root;
+    use appc::types::Uuid;
 
-    /// What a plan of two apps makes the root of one of.
-    fn made(app: &str) -> Option<Made> {
-        let plan = "plan 1\n\
-            file /etc/outside 0644 0 0 outside\n\
-            app one\n\
-            mount tmpfs tmpfs /elsewhere '' ''\n\
-            mount overlay overlay /p/one nodev lowerdir=/a:/b,upperdir=/u,workdir=/w\n\
-            root /p/one\n\
-            file /etc/hosts 0644 0 0 $'hosts\\nof one'\n\
-            bind /zone /etc/localtime ro\n\
-            mount overlay overlay /v nodev lowerdir=/volume\n\
-            process\n\
-            main 1 /bin/one\n\
-            app two\n\
-            bind /p/two /p/two nodev\n\
-            root /p/two\n\
-            file /etc/hosts 0644 0 0 ''\n\
-            mount overlay overlay /v nodev lowerdir=/volume\n\
-            process\n\
-            main 1 /bin/two\n\
-            app three\n\
-            bind /p/three /elsewhere nodev\n\
-            process\n\
-            main 1 /bin/three\n";
-        Made::of(
-            &Plan::read(plan.as_bytes()).unwrap(),
-            &AcName::parse(app).unwrap(),
-        )
+    /// The directory of a pod, with layers beside it.
+    struct Sample(PathBuf);
+
+    impl Sample {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let name = format!("nosecone-export-{}-{name}", std::process::id());
+            let sample = Self(std::env::temp_dir().join(name));
+            std::fs::create_dir(&sample.0).unwrap();
+            for (path, content) in files {
+                let path = sample.0.join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, content).unwrap();
+            }
+            sample
+        }
+
+        /// A pod with an app `one`, whose image has no /etc/hosts and whose layers
+        /// are `a` over `b`.
+        fn spec(&self, copied: bool) -> PodSpec {
+            let plan = b"plan 1\nhostname web\napp one\nprocess\nmain 1 /x\n";
+            let plan = crate::plan::directives::Plan::read(plan).unwrap();
+            let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
+            let mut spec = written::spec(&plan, id, self.0.clone());
+            let one = &mut spec.apps[0];
+            one.root = Some(Root {
+                layers: ["a", "b"].map(|layer| self.0.join(layer).into()).into(),
+                top: (0, 0, 0o755),
+                copied,
+                read_only: None,
+            });
+            one.lacks = vec!["/etc/hosts".to_owned()];
+            one.zone = Some("/zone".into());
+            spec
+        }
+
+        /// The files that show, with what is in them.
+        fn shown(&self, spec: &PodSpec) -> Result<Vec<String>> {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let pod = rustix::fs::open(&self.0, flags, Mode::empty()).unwrap();
+            let mut shown = Vec::new();
+            open(&pod, spec, &spec.apps[0])?.walk(&mut |found| {
+                if let Kind::File(mut file) = found.kind {
+                    let mut content = String::new();
+                    std::io::Read::read_to_string(&mut file, &mut content).unwrap();
+                    shown.push(format!("{}={content}", found.path.display()));
+                }
+                Ok(())
+            })?;
+            Ok(shown)
+        }
+    }
+
+    impl Drop for Sample {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const HOSTS: &str = "127.0.0.1\tlocalhost web\n::1\tlocalhost web\n";
+
+    #[test]
+    fn a_spec_says_what_roots_are_made_of() {
+        let layers = [("a/file", "a"), ("b/file", "b"), ("b/other", "b")];
+        let sample = Sample::new("layers", &layers);
+        let spec = sample.spec(false);
+        // Before it ran there were no changes.
+        assert_eq!(sample.shown(&spec).unwrap(), ["file=a", "other=b"]);
+        drop(sample);
+        // What was made for the app is left out as long as that is all that is there.
+        for (hosts, zone, shows) in [
+            (HOSTS, "", &["new=c", "other=c"][..]),
+            (
+                "own",
+                "own",
+                &["new=c", "other=c", "etc/hosts=own", "etc/localtime=own"],
+            ),
+        ] {
+            let changes = [
+                ("apps/one/upper/etc/hosts", hosts),
+                ("apps/one/upper/etc/localtime", zone),
+                ("apps/one/upper/new", "c"),
+                ("apps/one/upper/other", "c"),
+            ];
+            let sample = Sample::new("upper", &[&layers[..], &changes].concat());
+            let spec = sample.spec(false);
+            let all = [&["file=a"][..], shows].concat();
+            assert_eq!(sample.shown(&spec).unwrap(), all);
+        }
     }
 
     #[test]
-    fn a_plan_says_what_roots_are_made_of() {
-        let one = made("one").unwrap();
-        let overlay = one.overlay.unwrap();
-        assert_eq!(overlay.layers, [Path::new("/a"), Path::new("/b")]);
-        let file = |content: &[u8]| BTreeMap::from([("etc/hosts".into(), content.to_vec())]);
-        assert_eq!(one.files, file(b"hosts\nof one"));
-        let two = Made {
-            overlay: None,
-            files: file(b""),
-        };
-        assert_eq!(made("two"), Some(two));
+    fn a_root_that_was_copied_has_no_layers() {
+        let files = [
+            ("a/file", "a"),
+            ("apps/one/rootfs/etc/hosts", HOSTS),
+            ("apps/one/rootfs/own", "c"),
+        ];
+        let sample = Sample::new("copied", &files);
+        assert_eq!(sample.shown(&sample.spec(true)).unwrap(), ["own=c"]);
+        drop(sample);
+        let sample = Sample::new("none", &files[..1]);
+        assert_eq!(
+            sample.shown(&sample.spec(true)).unwrap_err().to_string(),
+            "cannot open its root file system: No such file or directory"
+        );
     }
 
     #[test]
-    fn what_a_plan_does_not_say_is_not_guessed() {
-        assert_eq!(made("three"), None);
-        assert_eq!(made("four"), None);
+    fn what_only_a_plan_says_is_not_guessed() {
+        let sample = Sample::new("planned", &[("a/file", "a")]);
+        let mut spec = sample.spec(false);
+        spec.apps[0].root = None;
+        assert_eq!(
+            sample.shown(&spec).unwrap_err().to_string(),
+            "only its plan says what its root file system was made of"
+        );
     }
 }

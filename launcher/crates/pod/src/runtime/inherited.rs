@@ -4,9 +4,8 @@
 //! whoever ran the pod.
 
 use rustix::thread::CpuSet;
-use stage1_init::{Directive, Limit, Resource};
+use stage1_init::{Limit, Resource};
 
-use crate::plan::text::Plan;
 use error::{Context as _, Error, Kind, Result};
 
 /// A limit of a resource: what is enforced, and how far that may be raised.
@@ -74,24 +73,16 @@ impl Inherited {
         parsed.map(Some)
     }
 
-    /// Appends what a process with `own` has to do to itself to have the same;
-    /// how readily it is killed only if the plan does not say.
-    pub fn compose(&self, own: &Self, scored: bool, plan: &mut Plan) {
-        for (theirs, ours) in self.limits.iter().zip(&own.limits) {
-            if theirs != ours {
-                let &(resource, soft, hard) = theirs;
-                let limit = Directive::Rlimit {
-                    resource,
-                    soft,
-                    hard,
-                };
-                plan.push(limit, REASON);
-            }
-        }
-        if !scored && self.score != own.score {
-            let score = self.score;
-            plan.push(Directive::OomScoreAdj { score }, REASON);
-        }
+    /// Returns the limits of it that a process with `own` does not have.
+    pub fn limits_beside(&self, own: &Self) -> Vec<(Resource, Limit, Limit)> {
+        let pairs = self.limits.iter().zip(&own.limits);
+        let others = pairs.filter(|(theirs, ours)| theirs != ours);
+        others.map(|(&theirs, _)| theirs).collect()
+    }
+
+    /// Returns how readily it is killed, if that is not as with `own`.
+    pub fn score_beside(&self, own: &Self) -> Option<i32> {
+        (self.score != own.score).then_some(self.score)
     }
 
     /// Takes over for this very process what no directive can set.
@@ -117,8 +108,6 @@ impl Inherited {
 }
 
 const CANNOT: &str = "cannot find out the limits of a process";
-
-const REASON: &str = "as the init of the pod has it";
 
 fn all<T, const N: usize>(results: [Result<Option<T>>; N]) -> Result<[Option<T>; N]> {
     let mut values = [const { None }; N];
@@ -230,27 +219,19 @@ Max realtime timeout      unlimited            unlimited            us
         let (theirs, mut own) = (sample(), sample());
         assert_eq!((theirs.score, theirs.nice), (-17, -5));
         assert_eq!(theirs.processors, [0, 1, 2, 7]);
-        let text = |own: &Inherited, scored| {
-            let mut plan = Plan::default();
-            theirs.compose(own, scored, &mut plan);
-            let text = plan.text();
-            let lines = text.lines().skip(1);
-            lines
-                .map(|line| line.split(" #").next().unwrap().trim_end().to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(text(&own, false), [""; 0]);
+        assert_eq!(theirs.limits_beside(&own), []);
+        assert_eq!(theirs.score_beside(&own), None);
         own.score = 0;
         own.limits = read_limits(&LIMITS.replace("8388608   ", "unlimited ")).unwrap();
+        let (some, none) = (Limit(Some(8_388_608)), Limit(None));
         assert_eq!(
-            text(&own, false),
+            theirs.limits_beside(&own),
             [
-                "rlimit stack 8388608 unlimited",
-                "rlimit memlock 8388608 8388608",
-                "oom-score-adj -17"
+                (Resource::Stack, some, none),
+                (Resource::Memlock, some, some)
             ]
         );
-        assert_eq!(text(&own, true).len(), 2);
+        assert_eq!(theirs.score_beside(&own), Some(-17));
     }
 
     #[test]

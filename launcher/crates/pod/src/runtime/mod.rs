@@ -1,10 +1,11 @@
 //! Running pods: processes, groups, terminals, and what became of them.
 
+pub mod claim;
+pub mod descriptors;
 pub mod detach_keys;
 pub mod exec;
 pub mod explain;
 pub mod export;
-pub mod filters;
 pub mod inherited;
 pub mod inside;
 pub(crate) mod interpreter;
@@ -18,7 +19,9 @@ pub(crate) mod procfs;
 pub mod relay;
 pub mod render;
 pub mod serve;
+pub mod start;
 pub mod stats;
 pub mod status;
+pub(crate) mod streams;
 pub mod teardown;
 pub mod terminal;

@@ -107,9 +107,9 @@ impl Turn {
     /// The groups that the pod was started with.
     fn groups(&self) -> Result<Option<cgroup::Groups>> {
         let what = || format!("cannot read the cgroups of `{}`", self.uuid);
-        let text = read_in(&self.pod, "groups").context(what)?;
+        let text = read_in(&self.pod, record::FILE).context(what)?;
         let read = |text: Vec<u8>| record::read(&String::from_utf8_lossy(&text), self.uuid);
-        Ok(text.map(read).transpose()?.map(|(groups, _)| groups))
+        text.map(read).transpose()
     }
 
     /// The groups that were made since. A line that was not written to its end

@@ -72,9 +72,9 @@ pub fn measure(dirs: &Dirs, pod: &Status, processes: &Processes) -> Result<Measu
 fn groups(dirs: &Dirs, uuid: Uuid) -> Result<Groups> {
     let what = || format!("cannot read the cgroups of `{uuid}`");
     let pod = directory::open_in(dirs, State::Run, uuid)?;
-    let text = pod.map(|pod| read_in(pod, "groups")).transpose();
+    let text = pod.map(|pod| read_in(pod, record::FILE)).transpose();
     let text = text.context(what)?.flatten().unwrap_or_default();
-    let (groups, _) = record::read(&String::from_utf8_lossy(&text), uuid)?;
+    let groups = record::read(&String::from_utf8_lossy(&text), uuid)?;
     Ok(groups)
 }
 

@@ -3,16 +3,17 @@
 
 mod app;
 
-use crate::resolve::isolators::Limits;
 use crate::runtime::{members, pause};
-use crate::state::directory::{self, read_in};
+use crate::spec::limits::Limits;
+use crate::spec::pod::PodSpec;
+use crate::state::directory::{self, SPEC, read_in};
 use crate::state::lock;
 use crate::state::records::{CREATED, Created, ENDED, Ended, STARTED, Started};
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Result};
 use sys::dirs::{Dirs, State};
 
-pub use crate::runtime::status::app::{App, Ending, Mounted};
+pub use crate::runtime::status::app::{App, Ending};
 
 /// Where a pod is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,12 +123,12 @@ pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
             continue;
         }
         let report = read("report")?.unwrap_or_default();
-        let (mut apps, limits) = match read("pod")? {
-            Some(manifest) => app::of_manifest(&manifest).context(what)?,
-            None => {
-                let apps = app::of_plan(&read("plan")?.unwrap_or_default());
-                (apps, Limits::default())
-            }
+        // An empty one is being written.
+        let spec = read(SPEC)?.filter(|text| !text.is_empty());
+        let spec = spec.map(|text| PodSpec::read(&text)).transpose();
+        let (mut apps, limits) = match spec.context(what)? {
+            Some(spec) => (app::of_spec(&spec), spec.limits),
+            None => Default::default(),
         };
         let ready = app::tell(&report, &mut apps);
         return Ok(Some(Status {

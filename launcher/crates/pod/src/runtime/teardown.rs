@@ -15,6 +15,7 @@ use crate::state::directory::{self, read_in};
 use crate::state::lock::{self, Release};
 use crate::state::log::memory;
 use crate::state::records::{self, ENDED, Ended, STARTED, Started};
+use crate::state::subdirectory;
 use appc::types::Uuid;
 use error::{Context as _, Result};
 use sys::dirs::{Dirs, Part, State};
@@ -27,7 +28,7 @@ pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     let Some(parent) = dirs.find(Part::Pods(state))? else {
         return Ok(None);
     };
-    let Some(directory) = lock::open(&parent, &name).context(what)? else {
+    let Some(directory) = subdirectory::open(&parent, &name).context(what)? else {
         return Ok(None);
     };
     let mut got = lock::take(&directory).context(what)?;
@@ -64,7 +65,7 @@ pub fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
     let what = || format!("cannot keep pod `{uuid}`");
     let name = uuid.to_string();
     let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
-    let Some(pod) = lock::open(&run, &name).context(what)? else {
+    let Some(pod) = subdirectory::open(&run, &name).context(what)? else {
         return Ok(());
     };
     let written = read_in(&pod, ENDED).context(what)?;
@@ -108,12 +109,15 @@ pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     hide(dirs, state, uuid)?;
     memory::remove(dirs, uuid)?;
     let name = uuid.to_string();
-    let deleted = delete(dirs.pods(State::Garbage)?, &name);
+    let mut deleted = delete(dirs.pods(State::Garbage)?, &name);
+    if let Some(scratch) = dirs.find(Part::Scratch)? {
+        deleted = deleted.and(delete(scratch, &name));
+    }
     let immutable = matches!(&deleted, Err(error) if error.kind() == PermissionDenied);
     let deleted = deleted.context(|| format!("cannot remove pod `{uuid}`"));
     deleted.map_err(|error| match immutable {
         true => {
-            let place = dirs.path().join("pods/garbage").join(name);
+            let place = dirs.pods_path().join("garbage").join(name);
             error.hint(format!(
                 "`lsattr -R {}` shows what is immutable",
                 place.display()

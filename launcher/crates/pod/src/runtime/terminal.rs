@@ -10,9 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::plan::descriptors::{ATTENDED, MASTER, Named, TERMINAL};
-use crate::plan::text::Plan;
-use crate::state::log::capture::{User, terminal_user};
+use crate::plan::descriptors::{ATTACHED, MASTER, Owner, TERMINAL};
+use crate::runtime::streams::give;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::pty;
@@ -23,30 +22,19 @@ const NAME: &str = "attended";
 /// Somebody attends to the terminal of a pod, as long as this is open.
 pub struct Attended(#[expect(dead_code, reason = "it is only held")] OwnedFd);
 
-/// Tells whether a plan gives an app the terminal that we make, rather than
-/// one that its writer has open.
-pub fn is_in(plan: &Plan) -> bool {
-    user(plan).is_some()
-}
-
-/// Returns whom that terminal belongs to.
-pub fn user(plan: &Plan) -> Option<User> {
-    terminal_user(plan)
-}
-
-/// Opens all that such a plan names, for a pod that is about to run; with the
-/// caller's master, if there is a caller who attends.
-pub fn open(pod: BorrowedFd<'_>, user: User, master: Option<OwnedFd>) -> Result<Named> {
+/// Opens all that a plan names for a terminal, for a pod that is about to run; with
+/// the caller's master, if there is a caller who attends.
+pub(crate) fn open(
+    pod: BorrowedFd<'_>,
+    owner: Owner,
+    master: Option<OwnedFd>,
+) -> Result<[(u32, OwnedFd); 3]> {
     make(pod)?;
     let attended = watch(pod)?;
     let master = master.map_or_else(pty::open, Ok)?;
     let terminal = pty::peer(&master)?;
-    user.give(terminal.as_fd());
-    Ok(Named::from([
-        (ATTENDED, attended),
-        (MASTER, master),
-        (TERMINAL, terminal),
-    ]))
+    give(terminal.as_fd(), owner);
+    Ok([(ATTACHED, attended), (MASTER, master), (TERMINAL, terminal)])
 }
 
 /// Makes the FIFO in the directory of a pod that is about to run.

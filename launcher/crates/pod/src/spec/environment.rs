@@ -5,9 +5,30 @@
 //! There are no quotes and no escapes: a value is what stands between the
 //! first `=` and the end of the line.
 
-use appc::manifest::app::{Variable, variable_name};
+use appc::manifest::app::variable_name;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// An environment variable. Its value is taken literally.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    /// Without `=`.
+    pub name: String,
+    /// Without NUL.
+    pub value: String,
+}
+
+impl Variable {
+    /// Makes one.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+}
 
 /// Reads `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<Variable> {

@@ -35,21 +35,35 @@ pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
     Ok(found)
 }
 
-/// Finds a pod that is not being removed.
+/// Finds a pod that is not being removed, and the place that it is in.
 ///
 /// # Errors
 ///
 /// Nothing is given; no pod is meant, or several are.
-pub fn pod(dirs: &Dirs, text: &str) -> Result<Uuid> {
-    let found = all(dirs, &MEANT)?;
-    let none = "`launcher list` lists all pods";
-    choose(
+pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
+    let places = dirs.places();
+    let mut found = BTreeMap::new();
+    for (at, place) in places.iter().enumerate() {
+        let pods = all(place, &MEANT)?.into_iter();
+        found.extend(pods.map(|(uuid, state)| (uuid, (at, state))));
+    }
+    let uuid = choose(
         text,
-        found,
-        &|uuid, state| called(dirs, state, uuid),
+        &found,
+        &|uuid, (at, state)| called(&places[at], state, uuid),
         "pod",
-        none,
-    )
+        "`launcher list` lists all pods",
+    )?;
+    let at = found.get(&uuid).map_or(0, |&(at, _)| at);
+    Ok((places[at].clone(), uuid))
+}
+
+/// Finds the place in which a pod runs; where it does in none, that of those that
+/// are remembered.
+pub fn running_place(dirs: &Dirs, uuid: Uuid) -> Dirs {
+    let mut places = dirs.places().into_iter();
+    let runs = |place: &Dirs| matches!(directory::open_in(place, State::Run, uuid), Ok(Some(_)));
+    places.find(runs).unwrap_or_else(|| dirs.clone())
 }
 
 /// Finds a prepared pod.
@@ -61,7 +75,7 @@ pub fn prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
     let found = all(dirs, &[State::Prepared])?;
     let none = "`launcher prepare` prints the UUID of the pod that it makes";
     let called = |uuid, state| called(dirs, state, uuid);
-    choose(text, found, &called, "prepared pod", none)
+    choose(text, &found, &called, "prepared pod", none)
 }
 
 /// Refuses a name that a pod has that is not over.
@@ -73,12 +87,14 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     if Uuid::parse(name.as_str()).is_ok() {
         return Err(Error::invalid(format!("`{name}` is a UUID and no name")));
     }
-    for (uuid, state) in all(dirs, &MEANT)? {
-        let called = called(dirs, state, uuid);
-        if !called.over && called.name.as_ref() == Some(name) {
-            return Err(Error::invalid(format!(
-                "pod `{uuid}` is called `{name}` already"
-            )));
+    for place in dirs.places() {
+        for (uuid, state) in all(&place, &MEANT)? {
+            let called = called(&place, state, uuid);
+            if !called.over && called.name.as_ref() == Some(name) {
+                return Err(Error::invalid(format!(
+                    "pod `{uuid}` is called `{name}` already"
+                )));
+            }
         }
     }
     Ok(())
@@ -130,10 +146,10 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Ca
 /// Chooses the one pod that is meant: the one of that UUID, or else of that
 /// name, or else whose UUID alone begins so. Of pods with one name those count
 /// first that are not over.
-fn choose(
+fn choose<S: Copy>(
     text: &str,
-    found: BTreeMap<Uuid, State>,
-    called: &dyn Fn(Uuid, State) -> Called,
+    found: &BTreeMap<Uuid, S>,
+    called: &dyn Fn(Uuid, S) -> Called,
     noun: &str,
     none: &str,
 ) -> Result<Uuid> {
@@ -147,7 +163,7 @@ fn choose(
     }
     if let Ok(name) = AcName::parse(text) {
         let (mut live, mut over) = (Vec::new(), Vec::new());
-        for (&uuid, &state) in &found {
+        for (&uuid, &state) in found {
             let called = called(uuid, state);
             if called.name.as_ref() == Some(&name) {
                 match called.over {
@@ -214,7 +230,7 @@ mod tests {
                 over: state == State::Exited,
             }
         };
-        choose(text, found.into(), &called, "pod", "so it is")
+        choose(text, &found.into(), &called, "pod", "so it is")
             .map(|uuid| uuid.to_string())
             .map_err(|error| error.to_string())
     }

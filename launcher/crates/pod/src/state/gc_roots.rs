@@ -4,7 +4,9 @@
 //! Not only what a plan mounts: a pod that is prepared, or over and not yet
 //! removed, needs its images as well, whatever the files are that say so. A
 //! name too many keeps an image a little longer; one too few would take a
-//! running pod's files away.
+//! running pod's files away. Pods in memory are not looked at, for the data
+//! directory may be seen where they are not: what such a pod needs is written in
+//! its `scratch`.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -28,6 +30,9 @@ const DIGITS: [usize; 2] = [64, 128];
 pub fn read(dirs: &Dirs) -> Result<Needs> {
     let what = || "cannot find out what pods need";
     let mut needs = Needs::default();
+    if let Some(scratch) = dirs.find(Part::Scratch)? {
+        in_directory(&scratch, &mut needs)?;
+    }
     let Some(states) = dirs.find(Part::AllPods)? else {
         return Ok(needs);
     };
@@ -35,18 +40,25 @@ pub fn read(dirs: &Dirs) -> Result<Needs> {
         let Some(state) = open(states.as_fd(), &state, OFlags::DIRECTORY).context(what)? else {
             continue;
         };
-        for name in names(&state).context(what)? {
-            let (Ok(uuid), Some(pod)) = (
-                Uuid::parse(&name),
-                open(state.as_fd(), &name, OFlags::DIRECTORY).context(what)?,
-            ) else {
-                continue;
-            };
-            let context = || format!("cannot find out what pod `{uuid}` needs");
-            pod_needs(&pod, uuid, &mut needs).context(context)?;
-        }
+        in_directory(&state, &mut needs)?;
     }
     Ok(needs)
+}
+
+/// Looks at the directories of pods in a directory.
+fn in_directory(pods: &OwnedFd, needs: &mut Needs) -> Result<()> {
+    let what = || "cannot find out what pods need";
+    for name in names(pods).context(what)? {
+        let (Ok(uuid), Some(pod)) = (
+            Uuid::parse(&name),
+            open(pods.as_fd(), &name, OFlags::DIRECTORY).context(what)?,
+        ) else {
+            continue;
+        };
+        let context = || format!("cannot find out what pod `{uuid}` needs");
+        pod_needs(&pod, uuid, needs).context(context)?;
+    }
+    Ok(())
 }
 
 /// Reads the files of a pod's directory; what is in directories of it is the

@@ -20,16 +20,6 @@ use rustix::io::Errno;
 use error::{Context as _, Result};
 use sys::readonly_file;
 
-/// Opens the directory of this name, if it is there.
-pub fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(parent, name, flags, Mode::empty()) {
-        Ok(fd) => Ok(Some(fd)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
 /// The file that PID 1 of the pod holds, in the directory.
 const INIT: &str = "lock";
 

@@ -7,3 +7,4 @@ pub mod lock;
 pub mod log;
 pub mod records;
 pub mod secret;
+pub(crate) mod subdirectory;

@@ -11,7 +11,7 @@
 //! None of them says what is: that a pod runs, its lock says alone. What
 //! cannot be read counts as not written, as after a power cut.
 
-use crate::state::log::{Log, Place, Size};
+use crate::spec::log::{Log, Place, Size};
 use appc::json::{self, Object, Value};
 use appc::types::AcName;
 

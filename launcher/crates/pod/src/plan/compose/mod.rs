@@ -20,121 +20,87 @@
 //!    trace can do all that PID 1 can. Where apps have mounts of their own it
 //!    still has the host's, and gets an empty root.
 //!
-//! Not here: what is on the host ([`Host`]), what is in the image
-//! ([`Rootfs`](image::store::rootfs::Rootfs)), and carrying it out (`stage1-init`).
+//! Not here: what is on the host ([`Host`], [`Cgroups`]), what is in the image
+//! (`resolve`), and carrying it out (`stage1-init`).
 
 pub(crate) mod process;
 mod root;
 mod volumes;
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::ffi::CStr;
+use std::path::PathBuf;
 
 use stage1_init::{
-    AppName, Capabilities, CapabilitySet, Directive, Mode, MountFlags, Namespaces, Propagation,
+    AppName, Capabilities, CapabilitySet, Directive, MountFlags, Namespaces, Propagation,
 };
 
-use crate::cgroup::Groups;
-use crate::plan::descriptors::{DEFAULT_FILTER, Descriptors, NETWORK, OfApp};
-use crate::plan::text::{Plan, operand};
-use crate::resolve::devices::Device;
-use crate::resolve::identity::Identity;
-use crate::resolve::isolators::{Entry, Rights};
-use crate::resolve::merge::Reasons;
-use crate::resolve::volume::{Empty, Mounted};
-use crate::spec::request::Sourced;
-use crate::spec::tmpfs::Tmpfs;
-use appc::manifest::PodManifest;
-use appc::manifest::app::{App, Variable};
+pub(crate) use crate::plan::compose::root::made_files;
+
+use crate::cgroup::{self, Cgroups, Groups};
+use crate::plan::compose::process::Given;
+use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, Needed};
+use crate::plan::directives::{Plan, directory, operand, path};
+use crate::plan::streams::{self, Streams};
+use crate::seccomp::{self, Program};
+use crate::spec::limits::Limits;
+use crate::spec::pod::{AppSpec, PodSpec};
+use crate::spec::process::{CapabilityBound, ProcessSpec, SeccompPolicy, Sourced};
 use error::{Error, Result};
 use sys::host::Host;
 
-/// A pod in which nothing is left open; see [`reify`](crate::resolve::reify).
-pub struct Pod {
-    /// Its directory on the host when it runs, absolute.
-    pub directory: PathBuf,
-    /// Host name of the pod.
-    pub hostname: Sourced<String>,
-    /// Its apps; at least one.
-    pub apps: Vec<PodApp>,
-    /// Its empty volumes.
-    pub volumes: Vec<Empty>,
-    /// Groups of its processes, with their limits.
+/// A plan, and what it takes to execute it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Composed {
+    /// The plan.
+    pub plan: Plan,
+    /// What it names by labels.
+    pub needed: Vec<Needed>,
+    /// The cgroups that it names.
     pub groups: Groups,
-    /// What the plan names by numbers.
-    pub descriptors: Descriptors,
-    /// The end of the numbers of its processes.
-    pub highest_pid: Option<Sourced<u64>>,
-    /// Kernel parameters of its namespaces.
-    pub parameters: BTreeMap<String, String>,
-    /// What became of each isolator.
-    pub isolators: Vec<Entry>,
-    /// What the caller should know.
-    pub notes: Vec<String>,
-    /// The same as a pod manifest.
-    pub manifest: PodManifest,
-}
-
-/// An app of a pod.
-pub struct PodApp {
-    /// Its name in the pod.
-    pub name: String,
-    /// What it runs: the app section, with the options applied.
-    pub app: App,
-    /// Where that comes from.
-    pub reasons: Reasons,
-    /// All variables of its environment.
-    pub variables: Vec<Sourced<Variable>>,
-    /// Its root file system.
-    pub root: Root,
-    /// Who it runs as.
-    pub identity: Identity,
-    /// What it may do.
-    pub rights: Rights,
-    /// Devices of the host that it may use.
-    pub devices: Vec<Device>,
-    /// Its volumes, none over another.
-    pub mounted: Vec<Mounted>,
-    /// File systems in memory of its own.
-    pub tmpfs: Vec<Tmpfs>,
-    /// Which of the optional files of the standard environment its image does
-    /// not have.
-    pub lacks: Vec<&'static str>,
-    /// The file of its time zone on the host.
-    pub zone: Option<PathBuf>,
-    /// Its processes take over the terminal on standard input.
-    pub interactive: bool,
-}
-
-/// How an app comes by a root file system that it can write.
-pub struct Root {
-    /// Root directories of the layers, topmost first.
-    pub layers: Vec<PathBuf>,
-    /// Owner and mode of the image's root directory, which the app sees as its /.
-    pub top: (u32, u32, u32),
-    /// The layers are copied into the pod, rather than laid over one another.
-    pub copied: bool,
-    /// The app cannot write to it, and why not.
-    pub read_only: Option<&'static str>,
 }
 
 /// How long apps may take to end after one of them failed, in seconds.
 const GRACE: u32 = 10;
 
 /// The end of the numbers of processes: of the pid namespace in which it is
-/// written, or, before [`OWN_PID_MAX_SINCE`](crate::resolve::reify::OWN_PID_MAX_SINCE), of
-/// the machine.
-pub const PID_MAX: &CStr = c"kernel.pid_max";
+/// written, or, before [`OWN_PID_MAX_SINCE`], of the machine.
+pub(crate) const PID_MAX: &CStr = c"kernel.pid_max";
+
+/// Since this kernel each pid namespace has a `kernel.pid_max` of its own (commit
+/// 7863dcc72d0f); before, it is the host's.
+pub const OWN_PID_MAX_SINCE: (u32, u32) = (6, 14);
+
+/// The least that the kernel takes for it: numbers up to 300 are for daemons.
+const LEAST_PID_MAX: u64 = 301;
 
 /// Composes the plan.
 ///
 /// # Errors
 ///
-/// An operand that cannot be one: a NUL byte in a name or a word.
-pub fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
+/// An operand that cannot be one: a NUL byte in a name or a word. A limit for
+/// which there is no cgroup.
+pub fn compose(
+    pod: &PodSpec,
+    host: &Host,
+    cgroups: &Cgroups,
+    streams: Streams,
+) -> Result<Composed> {
+    let mut labels = Labels::after(0);
+    let mut needed = vec![Needed::Network];
+    let (limits, highest_pid) = processes(pod, host, cgroups);
+    let groups = groups(pod, &limits, cgroups)?;
+    let given = pod.apps.iter().enumerate().map(|(at, app)| {
+        let groups = groups.apps.get(at).into_iter().flatten();
+        give(&app.process, groups, host, &mut labels, &mut needed)
+    });
+    let given: Vec<Given> = given.collect::<Result<_>>()?;
+    needed.extend(default_filter(&needed));
+    if let Some(app) = pod.terminal_app() {
+        let (uid, gid) = (app.process.uid.value, app.process.gid.value);
+        needed.push(Needed::Terminal(streams::owner(pod, uid, gid)));
+    }
     let mut plan = Plan::default();
+    let streams = streams::compose(pod, streams, &mut labels, &mut needed, &mut plan);
     let shared = pod.apps.len() > 1;
     if shared {
         let seconds = GRACE;
@@ -143,13 +109,12 @@ pub fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
             "default: for the other apps, when one has failed",
         );
     }
-    namespaces(&mut plan, pod)?;
+    namespaces(&mut plan, pod, &groups, highest_pid)?;
     volumes::make(&mut plan, pod)?;
     if shared {
         root::share_memory(&mut plan, pod)?;
     }
-    let none = OfApp::default();
-    for (at, app) in pod.apps.iter().enumerate() {
+    for ((app, given), streams) in pod.apps.iter().zip(&given).zip(streams) {
         begin(&mut plan, pod, app)?;
         root::mount(&mut plan, pod, app, host)?;
         root::furnish(&mut plan, pod, app, host)?;
@@ -160,24 +125,122 @@ pub fn compose(pod: &Pod, host: &Host) -> Result<Plan> {
             Directive::Pivot {},
             "the host's file systems go out of reach",
         );
-        let descriptors = pod.descriptors.apps.get(at).unwrap_or(&none);
-        process::compose(&mut plan, app, descriptors, host)?;
+        process::compose(&mut plan, &app.process, given, streams, host)?;
     }
     plan.push(Directive::Init {}, "");
     if shared {
         empty_root(&mut plan, pod)?;
     }
-    bound_init(&mut plan);
-    Ok(plan)
+    bound_init(&mut plan, DEFAULT_FILTER);
+    Ok(Composed {
+        plan,
+        needed,
+        groups,
+    })
 }
 
-fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
+/// Decides what counts the processes of a pod: returns its limits, and what its
+/// pid namespace gets as the end of its numbers. Who only gets the default should
+/// not wait for it: joining a group takes milliseconds, and the numbers none. A
+/// limit that was asked for is a group's, which is exact.
+fn processes(pod: &PodSpec, host: &Host, cgroups: &Cgroups) -> (Limits, Option<Sourced<u64>>) {
+    let limits = |processes| Limits {
+        processes,
+        ..pod.limits.clone()
+    };
+    let Some(most) = pod.limits.processes else {
+        return (limits(None), None);
+    };
+    let own = host.kernel >= OWN_PID_MAX_SINCE && most >= LEAST_PID_MAX;
+    let by_default = pod.processes_by_default;
+    let numbered = |reason| (limits(None), Some(Sourced::new(most, reason)));
+    if own && by_default {
+        return numbered("default: a pod without end of processes would end the host");
+    }
+    match cgroups.count_processes(by_default) {
+        true => (limits(Some(most)), None),
+        false if own => numbered("fallback: there is no controller that counts processes"),
+        false if by_default => (limits(None), None),
+        // It was asked for: that there is nothing for it is an error.
+        false => (limits(Some(most)), None),
+    }
+}
+
+/// The groups of a pod with limits; none for one without.
+fn groups(pod: &PodSpec, limits: &Limits, cgroups: &Cgroups) -> Result<Groups> {
+    if limits.is_empty() && pod.apps.iter().all(|app| app.limits.is_empty()) {
+        return Ok(Groups::default());
+    }
+    let apps = pod.apps.iter().map(|app| (&*app.name, &app.limits));
+    let apps: Vec<_> = apps.collect();
+    cgroup::arrange(cgroups, pod.id, limits, &apps)
+}
+
+/// Labels what the processes of an app are given.
+pub(crate) fn give<'g>(
+    process: &ProcessSpec,
+    groups: impl Iterator<Item = &'g PathBuf>,
+    host: &Host,
+    labels: &mut Labels,
+    needed: &mut Vec<Needed>,
+) -> Result<Given> {
+    let filter = match (
+        &process.rights.seccomp.value,
+        process.rights.capabilities.value,
+    ) {
+        (SeccompPolicy::Descriptor(_), _) => None,
+        (policy, bound) => {
+            let capabilities = match bound {
+                CapabilityBound::Only(set) => set,
+                CapabilityBound::All => Capabilities::WORDS
+                    .iter()
+                    .fold(Capabilities::EMPTY, |all, (_, one)| all.with(*one)),
+            };
+            let waits = process.pre_start.is_some() || process.post_stop.is_some();
+            seccomp::decide(policy, capabilities, host.kernel, waits)?.program
+        }
+    };
+    let filter = filter.map(|program| {
+        let label = labels.filter(&program);
+        let one = Needed::Filter(label, program.bytes.clone());
+        // Apps with the default filter have one in common.
+        if !needed.contains(&one) {
+            needed.push(one);
+        }
+        (label, program)
+    });
+    let groups = groups.map(|group| {
+        let label = labels.next();
+        needed.push(Needed::Group(label, group.clone()));
+        label
+    });
+    Ok(Given {
+        groups: groups.collect(),
+        filter,
+        command: None,
+        limits: Vec::new(),
+    })
+}
+
+/// PID 1 has the default filter, whatever the apps have.
+pub(crate) fn default_filter(needed: &[Needed]) -> Option<Needed> {
+    let is_there = |one: &Needed| matches!(one, Needed::Filter(DEFAULT_FILTER, _));
+    let program = Program::default();
+    (!needed.iter().any(is_there)).then_some(Needed::Filter(DEFAULT_FILTER, program.bytes))
+}
+
+fn namespaces(
+    plan: &mut Plan,
+    pod: &PodSpec,
+    groups: &Groups,
+    highest_pid: Option<Sourced<u64>>,
+) -> Result<()> {
     let namespaces = Namespaces::MNT
         .with(Namespaces::PID)
         .with(Namespaces::IPC)
         .with(Namespaces::UTS)
         .with(Namespaces::CGROUP);
-    for group in &pod.groups.pod {
+    for group in &groups.pod {
         let path = &path(group)?;
         plan.push(Directive::Cgroup { path }, "the limits of the isolators");
     }
@@ -201,14 +264,14 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
         Directive::Loopback {},
         "default: every pod has a loopback interface",
     );
-    if let Some(Sourced { value, reason }) = &pod.highest_pid {
+    if let Some(Sourced { value, reason }) = highest_pid {
         let (key, value) = (PID_MAX, &operand("a number", value.to_string())?);
-        plan.push(Directive::Sysctl { key, value }, reason.as_str());
+        plan.push(Directive::Sysctl { key, value }, reason);
     }
-    for (key, value) in &pod.parameters {
+    for (key, Sourced { value, reason }) in &pod.parameters {
         let value = &operand(&format!("the kernel parameter `{key}`"), value.as_str())?;
         let key = &operand("a kernel parameter", key.as_str())?;
-        plan.push(Directive::Sysctl { key, value }, "isolator os/unix/sysctl");
+        plan.push(Directive::Sysctl { key, value }, reason.as_str());
     }
     plan.push(
         Directive::Propagation {
@@ -220,11 +283,11 @@ fn namespaces(plan: &mut Plan, pod: &Pod) -> Result<()> {
     Ok(())
 }
 
-fn begin(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
+fn begin(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
     let name = operand("the name of an app", app.name.as_str())?;
     let word = AppName::new(&name)
         .ok_or_else(|| Error::invalid(format!("`{}` cannot be the name of an app", app.name)))?;
-    plan.push(Directive::App { name: word }, app.reasons.section.as_str());
+    plan.push(Directive::App { name: word }, app.reason.as_str());
     if pod.apps.len() > 1 {
         plan.push(
             Directive::Unshare {
@@ -237,7 +300,7 @@ fn begin(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
 }
 
 /// PID 1 keeps nothing of the host in sight, either.
-fn empty_root(plan: &mut Plan, pod: &Pod) -> Result<()> {
+fn empty_root(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     const REASON: &str = "the host's file systems go out of PID 1's reach";
     let place = path(&pod.directory.join("init"))?;
     directory(plan, &place, 0o700, "in the pod's directory");
@@ -260,29 +323,15 @@ fn empty_root(plan: &mut Plan, pod: &Pod) -> Result<()> {
 }
 
 /// PID 1 sends signals to the apps and does nothing else to anybody.
-fn bound_init(plan: &mut Plan) {
+pub(crate) fn bound_init(plan: &mut Plan, filter: u32) {
     let set = CapabilitySet::Only(Capabilities::KILL);
     let reason = "PID 1 only sends signals to the apps";
     plan.push(Directive::Bounding { set }, reason);
     plan.push(Directive::Capabilities { set }, reason);
     plan.push(Directive::NoNewPrivs {}, "PID 1 executes nothing");
-    let fd = DEFAULT_FILTER;
-    plan.push(Directive::Seccomp { fd }, "PID 1: the default");
+    plan.push(Directive::Seccomp { fd: filter }, "PID 1: the default");
 }
 
-/// A directory of root's, with those above it.
-fn directory(plan: &mut Plan, path: &CString, mode: u32, reason: &str) {
-    plan.push(
-        Directive::Dir {
-            path,
-            mode: Mode(mode),
-            uid: 0,
-            gid: 0,
-        },
-        reason,
-    );
-}
-
-fn path(path: &Path) -> Result<CString> {
-    operand("a path", path.as_os_str().as_bytes())
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

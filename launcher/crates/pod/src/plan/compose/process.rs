@@ -1,36 +1,64 @@
 //! What each process of an app does to itself before it executes its program.
 
-use stage1_init::{Argv, Capabilities, CapabilitySet, Directive, Groups, Mode, WordList};
+use stage1_init::{
+    Argv, Capabilities, CapabilitySet, Directive, Groups, Limit, Mode, Resource, WordList,
+};
 
-use crate::plan::compose::PodApp;
-use crate::plan::descriptors::{OfApp, TERMINAL};
-use crate::plan::text::{Plan, operand};
-use crate::resolve::identity::Identity;
-use crate::resolve::isolators::Rights;
-use crate::spec::defaults::CAPABILITIES;
-use crate::spec::request::Sourced;
-use appc::manifest::app::HandlerName;
+use crate::plan::descriptors::TERMINAL;
+use crate::plan::directives::{Plan, operand};
+use crate::plan::streams::AppStreams;
+use crate::seccomp::Program;
+use crate::spec::process::{CapabilityBound, ProcessSpec, Rights, Sourced, Stdio};
 use error::{Error, Result};
 use sys::host::Host;
+
+/// What the processes of an app are given, by labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// The groups that they move to.
+    pub groups: Vec<u32>,
+    /// Their filter, if they have one.
+    pub filter: Option<(u32, Program)>,
+    /// The words of a command that is run instead of the app's, each with its NUL
+    /// byte.
+    pub command: Option<Vec<u8>>,
+    /// Limits of resources that they would not inherit.
+    pub limits: Vec<(Resource, Limit, Limit)>,
+}
+
+/// Why a command has what the plan of its pod does not set.
+pub(crate) const AS_INIT: &str = "as the init of the pod has it";
 
 /// What each process of the app does to itself.
 pub(crate) fn compose(
     plan: &mut Plan,
-    app: &PodApp,
-    descriptors: &OfApp,
+    process: &ProcessSpec,
+    given: &Given,
+    streams: Option<AppStreams>,
     host: &Host,
 ) -> Result<()> {
+    let rights = &process.rights;
     plan.push(Directive::Process {}, "");
-    for &fd in &descriptors.groups {
+    if let Some(streams) = streams {
+        streams.push(plan);
+    }
+    for &(resource, soft, hard) in &given.limits {
+        let limit = Directive::Rlimit {
+            resource,
+            soft,
+            hard,
+        };
+        plan.push(limit, AS_INIT);
+    }
+    for &fd in &given.groups {
         plan.push(Directive::JoinCgroup { fd }, "the limits of its isolators");
     }
-    if let Some(score) = app.rights.oom_score {
-        let reason = "isolator os/linux/oom-score-adj";
-        plan.push(Directive::OomScoreAdj { score }, reason);
+    if let Some(Sourced { value, reason }) = &rights.oom_score {
+        plan.push(Directive::OomScoreAdj { score: *value }, reason.as_str());
     }
-    labels(plan, app, host)?;
+    labels(plan, rights, host)?;
     plan.push(Directive::Umask { mask: Mode(0o022) }, "default");
-    if app.interactive {
+    if process.stdio == Stdio::Terminal {
         plan.push(Directive::Terminal { fd: TERMINAL }, "option --interactive");
     } else {
         plan.push(
@@ -42,121 +70,92 @@ pub(crate) fn compose(
         Directive::Keyring {},
         "default: keyrings have no namespaces",
     );
-    let Rights {
-        capabilities,
-        kept_back,
-        ..
-    } = app.rights;
-    let set = CapabilitySet::Only(capabilities);
+    let set = match rights.capabilities.value {
+        CapabilityBound::All => CapabilitySet::All,
+        CapabilityBound::Only(set) => CapabilitySet::Only(set),
+    };
     plan.push(
         Directive::Bounding { set },
-        match capabilities == CAPABILITIES {
-            _ if kept_back.capabilities => "isolator of capabilities, within the default",
-            true => "default of the specification",
-            false => "isolator of capabilities",
-        },
+        rights.capabilities.reason.as_str(),
     );
-    let filter = descriptors.filter.zip(app.rights.filter.as_ref());
     let bounds = Bounds {
         capabilities: set,
-        filtered: filter.is_some(),
-        no_new_privileges: app.rights.no_new_privileges,
+        filtered: given.filter.is_some(),
+        no_new_privileges: rights.no_new_privileges.is_some(),
     };
-    let groups = &app.app.supplementary_gids;
-    let reasons = [
-        app.reasons.groups.clone(),
-        format!("{}: group `{}`", app.reasons.group, app.app.group),
-        format!("{}: user `{}`", app.reasons.user, app.app.user),
-    ];
-    assume(plan, &app.identity, groups, bounds, reasons);
-    if app.rights.no_new_privileges {
-        let reason = "isolator os/linux/no-new-privileges";
-        plan.push(Directive::NoNewPrivs {}, reason);
+    assume(plan, process, bounds);
+    if let Some(reason) = &rights.no_new_privileges {
+        plan.push(Directive::NoNewPrivs {}, reason.as_str());
     }
-    let directory = app.app.working_directory.as_deref().unwrap_or("/");
-    let directory = operand("the working directory", directory)?;
+    let directory = operand("the working directory", process.directory.value.as_str())?;
     plan.push(
         Directive::Workdir { path: &directory },
-        app.reasons.directory.as_str(),
+        process.directory.reason.as_str(),
     );
-    if let Some((fd, program)) = filter {
-        let which = match program.is_default() {
-            true => "default",
-            false if kept_back.calls => "isolator of system calls, within the default",
-            false => "isolator of system calls",
-        };
-        plan.push(
-            Directive::Seccomp { fd },
-            format!("{which}: {}", program.summary),
-        );
-        if !app.app.event_handlers.is_empty() && !bounds.no_new_privileges {
-            let set = finally(app.identity.uid, set);
+    if let Some((fd, program)) = &given.filter {
+        let reason = format!("{}: {}", rights.seccomp.reason, program.summary);
+        plan.push(Directive::Seccomp { fd: *fd }, reason);
+        let waits = process.pre_start.is_some() || process.post_stop.is_some();
+        if waits && !bounds.no_new_privileges {
+            let set = finally(process.uid.value, set);
             let reason = "whoever waits for its turn keeps no right that was for the filter";
             plan.push(Directive::Capabilities { set }, reason);
         }
     }
-    variables(plan, app)?;
-    programs(plan, app)
+    variables(plan, process)?;
+    if let Some(words) = &given.command {
+        if let Some(argv) = WordList::new(words).map(Argv) {
+            plan.push(Directive::Main { argv }, "the command");
+        }
+        return Ok(());
+    }
+    programs(plan, process)
 }
 
 /// Names the labels of security modules, which count when a program is executed.
-fn labels(plan: &mut Plan, app: &PodApp, host: &Host) -> Result<()> {
-    if let Some(profile) = &app.rights.labels.apparmor {
+fn labels(plan: &mut Plan, rights: &Rights, host: &Host) -> Result<()> {
+    if let Some(Sourced { value, reason }) = &rights.apparmor {
         // Each module has a directory of its own since Linux 5.8.
         let file = match host.kernel >= (5, 8) {
             true => c"apparmor/exec",
             false => c"exec",
         };
-        let text = &operand("the profile of AppArmor", format!("exec {profile}"))?;
-        let reason = "isolator os/linux/apparmor-profile";
-        plan.push(Directive::Attribute { file, text }, reason);
+        let text = &operand("the profile of AppArmor", format!("exec {value}"))?;
+        plan.push(Directive::Attribute { file, text }, reason.as_str());
     }
-    if let Some(context) = &app.rights.labels.selinux {
-        let text = &operand("the context of SELinux", context.as_str())?;
-        let reason = "isolator os/linux/selinux-context";
-        plan.push(
-            Directive::Attribute {
-                file: c"exec",
-                text,
-            },
-            reason,
-        );
+    if let Some(Sourced { value, reason }) = &rights.selinux {
+        let (file, text) = (c"exec", &operand("the context of SELinux", value.as_str())?);
+        plan.push(Directive::Attribute { file, text }, reason.as_str());
     }
     Ok(())
 }
 
 /// What bounds the rights of a process, whoever it becomes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+struct Bounds {
     /// The capabilities that it may have at most.
-    pub capabilities: CapabilitySet,
+    capabilities: CapabilitySet,
     /// It will install a filter of system calls.
-    pub filtered: bool,
+    filtered: bool,
     /// It will give up gaining rights by executing programs.
-    pub no_new_privileges: bool,
+    no_new_privileges: bool,
 }
 
 /// The steps by which a process becomes somebody, in the order in which the
-/// later ones take away what the earlier ones need. `reasons` are those of the
-/// supplementary groups, of the group, and of the user.
-pub(crate) fn assume(
-    plan: &mut Plan,
-    identity: &Identity,
-    groups: &[u32],
-    bounds: Bounds,
-    reasons: [String; 3],
-) {
-    let [of_groups, of_group, of_user] = reasons;
-    let gids: Vec<u8> = groups
+/// later ones take away what the earlier ones need.
+fn assume(plan: &mut Plan, process: &ProcessSpec, bounds: Bounds) {
+    let gids: Vec<u8> = process
+        .groups
+        .value
         .iter()
         .flat_map(|gid| format!("{gid}\0").into_bytes())
         .collect();
     if let Some(groups) = WordList::new(&gids).and_then(Groups::new) {
-        plan.push(Directive::Groups { groups }, of_groups);
+        plan.push(Directive::Groups { groups }, process.groups.reason.as_str());
     }
-    let &Identity { uid, gid } = identity;
-    plan.push(Directive::Gid { gid }, of_group);
-    plan.push(Directive::Uid { uid }, of_user);
+    let (uid, gid) = (process.uid.value, process.gid.value);
+    plan.push(Directive::Gid { gid }, process.gid.reason.as_str());
+    plan.push(Directive::Uid { uid }, process.uid.reason.as_str());
     capabilities(plan, uid, bounds);
 }
 
@@ -189,8 +188,8 @@ fn finally(uid: u32, bounds: CapabilitySet) -> CapabilitySet {
 }
 
 /// The environment, which is empty at first.
-fn variables(plan: &mut Plan, app: &PodApp) -> Result<()> {
-    for Sourced { value, reason } in &app.variables {
+fn variables(plan: &mut Plan, process: &ProcessSpec) -> Result<()> {
+    for Sourced { value, reason } in &process.environment {
         let name = &value.name;
         let pair = operand(
             &format!("the environment variable `{name}`"),
@@ -201,29 +200,27 @@ fn variables(plan: &mut Plan, app: &PodApp) -> Result<()> {
     Ok(())
 }
 
-fn programs(plan: &mut Plan, app: &PodApp) -> Result<()> {
-    let section = app.reasons.section.as_str();
-    let handler = |wanted: HandlerName| {
-        app.app
-            .event_handlers
-            .iter()
-            .find(|handler| handler.name == wanted)
-    };
-    if let Some(handler) = handler(HandlerName::PreStart) {
-        let words = words("the pre-start handler", &handler.exec)?;
-        if let Some(argv) = WordList::new(&words).map(Argv) {
-            plan.push(Directive::PreStart { argv }, section);
-        }
+fn programs(plan: &mut Plan, process: &ProcessSpec) -> Result<()> {
+    let mut push =
+        |what: &str, program: &Sourced<Vec<String>>, make: fn(Argv<'_>) -> Directive<'_>| {
+            let words = words(what, &program.value)?;
+            if let Some(argv) = WordList::new(&words).map(Argv) {
+                plan.push(make(argv), program.reason.as_str());
+            }
+            Ok::<_, Error>(())
+        };
+    if let Some(handler) = &process.pre_start {
+        push("the pre-start handler", handler, |argv| {
+            Directive::PreStart { argv }
+        })?;
     }
-    let words_of_main = words("the command", &app.app.exec)?;
-    if let Some(argv) = WordList::new(&words_of_main).map(Argv) {
-        plan.push(Directive::Main { argv }, app.reasons.exec.as_str());
-    }
-    if let Some(handler) = handler(HandlerName::PostStop) {
-        let words = words("the post-stop handler", &handler.exec)?;
-        if let Some(argv) = WordList::new(&words).map(Argv) {
-            plan.push(Directive::PostStop { argv }, section);
-        }
+    push("the command", &process.argv, |argv| Directive::Main {
+        argv,
+    })?;
+    if let Some(handler) = &process.post_stop {
+        push("the post-stop handler", handler, |argv| {
+            Directive::PostStop { argv }
+        })?;
     }
     Ok(())
 }

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use stage1_init::{Directive, Mode, MountFlags, NodeKind};
 
-use crate::plan::compose::{Pod, PodApp, directory, path};
 use crate::plan::descriptors::TERMINAL;
+use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::overlay::{self, Overlay};
-use crate::plan::text::{Plan, operand};
 use crate::spec::defaults::{
     self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
 };
-use crate::spec::tmpfs::Tmpfs;
+use crate::spec::mounts::Tmpfs;
+use crate::spec::pod::{AppSpec, PodSpec};
+use crate::spec::process::Stdio;
 use error::Result;
 use sys::host::Host;
 
@@ -23,10 +24,13 @@ const PROMISED: &str = "standard environment";
 const FLAGS: MountFlags = MountFlags::NODEV;
 
 /// Mounts the app's root where the pod keeps it.
-pub(crate) fn mount(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> {
+pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result<()> {
+    let Some(root) = &app.root else {
+        return Ok(());
+    };
     let place = pod.directory.join("apps").join(&app.name);
     let rootfs = path(&place.join("rootfs"))?;
-    let (uid, gid, mode) = app.root.top;
+    let (uid, gid, mode) = root.top;
     let mut make = |name: &str, mode, uid, gid| -> Result<()> {
         let path = path(&place.join(name))?;
         let path = &path;
@@ -42,7 +46,7 @@ pub(crate) fn mount(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Re
         );
         Ok(())
     };
-    if app.root.copied {
+    if root.copied {
         plan.push(
             Directive::Bind {
                 source: &rootfs,
@@ -56,7 +60,11 @@ pub(crate) fn mount(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Re
         make("upper", mode, uid, gid)?;
         make("work", 0o700, 0, 0)?;
         let data = Overlay {
-            layers: app.root.layers.clone(),
+            layers: root
+                .layers
+                .iter()
+                .map(|layer| layer.to_path_buf())
+                .collect(),
             upper: place.join("upper"),
             work: place.join("work"),
             // The pod is thrown away: nothing of it need reach the disk.
@@ -85,12 +93,12 @@ pub(crate) fn mount(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Re
 
 /// Mounts and makes what the specification promises every app on Linux, and
 /// hides what no app should see.
-pub(crate) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> {
+pub(crate) fn furnish(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result<()> {
     for fixture in &KERNEL {
         fix(plan, fixture, PROMISED)?;
     }
     devices(plan, pod, app, host)?;
-    if app.lacks.contains(&TMP.target) && !app.tmpfs.iter().any(|one| one.target() == TMP.target) {
+    if lacks(app, TMP.target) && !app.tmpfs.iter().any(|one| one.target == TMP.target) {
         fix(plan, &TMP, "standard environment: the image has no /tmp")?;
     }
     for tmpfs in &app.tmpfs {
@@ -117,7 +125,7 @@ pub(crate) fn furnish(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> 
 
 /// Makes the file system of shared memory that all apps of a pod have as their
 /// /dev/shm: with one IPC namespace they expect to find each other there.
-pub(crate) fn share_memory(plan: &mut Plan, pod: &Pod) -> Result<()> {
+pub(crate) fn share_memory(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     let place = path(&pod.directory.join("shm"))?;
     let kind = operand("a file system", SHM.kind)?;
     directory(plan, &place, 0o700, "in the pod's directory");
@@ -134,7 +142,7 @@ pub(crate) fn share_memory(plan: &mut Plan, pod: &Pod) -> Result<()> {
     Ok(())
 }
 
-fn devices(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> {
+fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result<()> {
     fix(plan, &DEV, PROMISED)?;
     for (name, major, minor) in DEVICES {
         plan.push(
@@ -153,7 +161,7 @@ fn devices(plan: &mut Plan, pod: &Pod, app: &PodApp, host: &Host) -> Result<()> 
             },
         );
     }
-    if app.interactive {
+    if app.process.stdio == Stdio::Terminal {
         // Programs look for the name of their terminal in /dev, and find this one.
         plan.push(
             Directive::Bind {
@@ -236,7 +244,7 @@ fn fix(plan: &mut Plan, fixture: &Fixture, reason: &str) -> Result<()> {
 
 /// Mounts a file system in memory that was asked for.
 fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
-    let target = operand("a path", tmpfs.target())?;
+    let target = operand("a path", tmpfs.target.as_str())?;
     directory(plan, &target, 0o755, "option --tmpfs");
     plan.push(
         Directive::Mount {
@@ -251,24 +259,58 @@ fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
     Ok(())
 }
 
-/// Makes the files in /etc that an image may leave to its executor, and those
+/// A file that is made in the root of an app.
+pub(crate) struct MadeFile {
+    /// Where, from the root of the app.
+    pub path: &'static str,
+    /// All that is in it.
+    pub content: String,
+    reason: String,
+}
+
+/// Returns the files in /etc that an image may leave to its executor, and those
 /// that were asked for.
-pub(crate) fn complete(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
+pub(crate) fn made_files(pod: &PodSpec, app: &AppSpec) -> Vec<MadeFile> {
     let hostname = pod.hostname.value.as_str();
-    let lacks = |path: &str| app.lacks.contains(&path);
-    if lacks("/etc/hosts") || lacks("/etc/hostname") || lacks("/etc/mtab") || app.zone.is_some() {
-        directory(plan, &operand("a path", "/etc")?, 0o755, "");
-    }
-    for (name, content) in [
+    let mut files = Vec::new();
+    for (path, content) in [
         ("/etc/hosts", defaults::hosts(hostname)),
         ("/etc/hostname", format!("{hostname}\n")),
     ] {
-        if lacks(name) {
-            let reason = format!("standard environment: the image has no {name}");
-            file(plan, name, &content, &reason)?;
+        if lacks(app, path) {
+            files.push(MadeFile {
+                path,
+                content,
+                reason: format!("standard environment: the image has no {path}"),
+            });
         }
     }
-    if lacks("/etc/mtab") {
+    if app.zone.is_some() {
+        // In most images it is a link into a table of zones, which must not be
+        // changed: a file takes its place, and the zone is mounted on that.
+        files.push(MadeFile {
+            path: ZONE,
+            content: String::new(),
+            reason: "option --timezone".to_owned(),
+        });
+    }
+    files
+}
+
+/// The file of the time zone.
+const ZONE: &str = "/etc/localtime";
+
+/// Makes these files.
+pub(crate) fn complete(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
+    let files = made_files(pod, app);
+    let mtab = lacks(app, "/etc/mtab");
+    if !files.is_empty() || mtab {
+        directory(plan, &operand("a path", "/etc")?, 0o755, "");
+    }
+    for file in files.iter().filter(|file| file.path != ZONE) {
+        make(plan, file)?;
+    }
+    if mtab {
         plan.push(
             Directive::Symlink {
                 target: &operand("a link", defaults::MTAB)?,
@@ -277,14 +319,12 @@ pub(crate) fn complete(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
             "standard environment: the image has no /etc/mtab",
         );
     }
-    if let Some(zone) = &app.zone {
-        // In most images it is a link into a table of zones, which must not be
-        // changed: a file takes its place, and the zone is mounted on that.
-        file(plan, "/etc/localtime", "", "option --timezone")?;
+    if let (Some(zone), Some(file)) = (&app.zone, files.iter().find(|file| file.path == ZONE)) {
+        make(plan, file)?;
         plan.push(
             Directive::Bind {
                 source: &path(zone)?,
-                target: c"/etc/localtime",
+                target: &operand("a path", ZONE)?,
                 flags: MountFlags::RO
                     .with(MountFlags::NOSUID)
                     .with(MountFlags::NODEV)
@@ -297,24 +337,29 @@ pub(crate) fn complete(plan: &mut Plan, pod: &Pod, app: &PodApp) -> Result<()> {
     Ok(())
 }
 
-fn file(plan: &mut Plan, name: &str, content: &str, reason: &str) -> Result<()> {
+/// Tells whether the image lacks an optional file of the standard environment.
+fn lacks(app: &AppSpec, path: &str) -> bool {
+    app.lacks.iter().any(|lacked| lacked == path)
+}
+
+fn make(plan: &mut Plan, file: &MadeFile) -> Result<()> {
     plan.push(
         Directive::File {
-            path: &operand("a path", name)?,
+            path: &operand("a path", file.path)?,
             mode: Mode(0o644),
             uid: 0,
             gid: 0,
-            content: &operand("the content of a file", content)?,
+            content: &operand("the content of a file", file.content.as_str())?,
         },
-        reason,
+        file.reason.as_str(),
     );
     Ok(())
 }
 
 /// Closes the root to writing, if it is to be. What is mounted below it is not
 /// concerned: /tmp and /dev/shm of ours, and volumes.
-pub(crate) fn close(plan: &mut Plan, app: &PodApp) {
-    if let Some(reason) = app.root.read_only {
+pub(crate) fn close(plan: &mut Plan, app: &AppSpec) {
+    if let Some(reason) = app.root.as_ref().and_then(|root| root.read_only.as_deref()) {
         plan.push(
             Directive::Remount {
                 target: c"/",

@@ -3,13 +3,13 @@
 
 use stage1_init::{Directive, Mode, MountFlags};
 
-use crate::plan::compose::{Pod, PodApp, directory, path};
-use crate::plan::text::{Plan, operand};
-use crate::resolve::volume::Mounted;
+use crate::plan::directives::{Plan, directory, operand, path};
+use crate::spec::mounts::Mounted;
+use crate::spec::pod::{AppSpec, PodSpec};
 use error::Result;
 
 /// Makes the empty volumes, in the pod's directory.
-pub(crate) fn make(plan: &mut Plan, pod: &Pod) -> Result<()> {
+pub(crate) fn make(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     if pod.volumes.is_empty() {
         return Ok(());
     }
@@ -31,11 +31,11 @@ pub(crate) fn make(plan: &mut Plan, pod: &Pod) -> Result<()> {
 
 /// Mounts the volumes of an app: first all targets are made, where the image
 /// has none, then all are mounted.
-pub(crate) fn mount(plan: &mut Plan, app: &PodApp) -> Result<()> {
-    for volume in &app.mounted {
+pub(crate) fn mount(plan: &mut Plan, app: &AppSpec) -> Result<()> {
+    for volume in &app.mounts {
         target(plan, volume)?;
     }
-    for volume in &app.mounted {
+    for volume in &app.mounts {
         // The app could make a node of any device in a volume, and open it.
         let mut flags = MountFlags::NODEV;
         if !volume.ours {

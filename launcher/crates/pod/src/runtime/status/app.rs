@@ -1,24 +1,19 @@
-//! What is known of an app of a pod: what its manifest or its plan says that it
-//! is, and what the report says that has become of it.
+//! What is known of an app of a pod: what its spec says that it is, and what the
+//! report says that has become of it.
 
-use stage1_init::{Directive, Report};
+use stage1_init::Report;
 
-use crate::plan::text::Plan;
-use crate::resolve::isolators::{Limits, limits};
-use appc::digest::ImageId;
-use appc::manifest::PodManifest;
-use appc::manifest::isolator::Scope;
-use appc::manifest::pod::{Mount, PodApp, VolumeKind};
-use appc::types::{AcIdentifier, clean};
-use error::Result;
+use crate::spec::limits::Limits;
+use crate::spec::mounts::Mounted;
+use crate::spec::pod::{AppSpec, ImageSource, PodSpec};
 
 /// What is known of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct App {
     /// What it is called.
     pub name: String,
-    /// The image it runs from: what it is called, and which it is.
-    pub image: Option<(Option<AcIdentifier>, ImageId)>,
+    /// The image it runs from.
+    pub image: Option<ImageSource>,
     /// As which process its main program was started, as the pod counts.
     pub(crate) number: Option<u32>,
     /// Which process of the host that is, while it runs.
@@ -27,7 +22,7 @@ pub struct App {
     pub ending: Option<Ending>,
     /// Its volumes.
     pub mounts: Vec<Mounted>,
-    /// How much it may use, as it was asked for.
+    /// How much it may use.
     pub limits: Limits,
 }
 
@@ -38,19 +33,6 @@ pub enum Ending {
     Exited(u8),
     /// By the signal of this number.
     Killed(u8),
-}
-
-/// A volume in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mounted {
-    /// What it is called.
-    pub volume: String,
-    /// Where, from the root of the app.
-    pub path: String,
-    /// Where it is on the host; `None` if it began empty, with the pod.
-    pub source: Option<String>,
-    /// The app only reads.
-    pub read_only: bool,
 }
 
 impl Ending {
@@ -72,61 +54,16 @@ impl Ending {
     }
 }
 
-/// Reads the apps, and the limits of all of them together, out of the manifest
-/// of their pod.
-pub(crate) fn of_manifest(text: &[u8]) -> Result<(Vec<App>, Limits)> {
-    if text.is_empty() {
-        // It is being written.
-        return Ok(Default::default());
-    }
-    let pod = PodManifest::parse(text)?.value;
-    let apps = pod.apps.iter().map(|app| {
-        let isolators = app.app.as_ref().map(|app| &app.isolators[..]);
-        App {
-            name: app.name.to_string(),
-            image: Some((app.image.name.clone(), app.image.id)),
-            mounts: mounts(&pod, app),
-            limits: limits(isolators.unwrap_or_default(), Scope::App),
-            ..App::default()
-        }
-    });
-    Ok((apps.collect(), limits(&pod.isolators, Scope::Pod)))
-}
-
-fn mounts(pod: &PodManifest, app: &PodApp) -> Vec<Mounted> {
-    let read = |mount: &Mount| {
-        let own = mount.app_volume.as_ref();
-        let volume = own.or_else(|| pod.volume(&mount.volume))?;
-        let points = app.app.iter().flat_map(|app| &app.mount_points);
-        let mut here = points.filter(|point| clean(&point.path) == clean(&mount.path));
-        Some(Mounted {
-            volume: mount.volume.to_string(),
-            path: format!("/{}", clean(&mount.path)),
-            source: match &volume.kind {
-                VolumeKind::Host { source, .. } => Some(source.clone()),
-                VolumeKind::Empty { .. } => None,
-            },
-            read_only: volume.read_only == Some(true) || here.any(|point| point.read_only),
-        })
+/// Takes the apps of a spec.
+pub(crate) fn of_spec(spec: &PodSpec) -> Vec<App> {
+    let app = |app: &AppSpec| App {
+        name: app.name.clone(),
+        image: app.image.clone(),
+        mounts: app.mounts.clone(),
+        limits: app.limits.clone(),
+        ..App::default()
     };
-    app.mounts.iter().filter_map(read).collect()
-}
-
-/// Reads them out of a plan: a pod that runs from one has no manifest.
-pub(crate) fn of_plan(text: &[u8]) -> Vec<App> {
-    let mut apps = Vec::new();
-    if let Ok(plan) = Plan::read(text) {
-        plan.find(|_, directive, _| -> Option<()> {
-            if let Directive::App { name } = directive {
-                apps.push(App {
-                    name: name.as_c_str().to_string_lossy().into_owned(),
-                    ..App::default()
-                });
-            }
-            None
-        });
-    }
-    apps
+    spec.apps.iter().map(app).collect()
 }
 
 /// Takes from a report what has become of apps; tells whether all were started.
@@ -155,6 +92,9 @@ pub(crate) fn tell(report: &[u8], apps: &mut [App]) -> bool {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::plan::directives::Plan;
+    use crate::plan::written;
+    use appc::types::Uuid;
 
     #[test]
     fn a_report_tells_how_apps_began_and_ended() {
@@ -180,38 +120,42 @@ mod tests {
     }
 
     #[test]
-    fn who_only_reads_a_volume_is_said_by_the_volume_or_by_the_point() {
-        let manifest = r#"{"acVersion": "0.8.11", "acKind": "PodManifest", "apps": [{"name": "web",
-            "image": {"id": "sha512-ID"},
-            "app": {"exec": ["/a"], "user": "0", "group": "0", "mountPoints": [
-                {"name": "a", "path": "/a", "readOnly": true}, {"name": "b", "path": "/b"}],
-                "isolators": [{"name": "resource/memory", "value": {"limit": "1Mi"}},
-                    {"name": "resource/cpu", "value": {"limit": "500m"}},
-                    {"name": "os/linux/cpu-shares", "value": 77}]},
-            "mounts": [{"volume": "data", "path": "/a/"}, {"volume": "data", "path": "/b"},
-                {"volume": "own", "path": "/c", "appVolume":
-                    {"name": "own", "kind": "empty", "readOnly": true}},
-                {"volume": "lost", "path": "/d"}]}],
-            "volumes": [{"name": "data", "kind": "host", "source": "/srv"}],
-            "isolators": [{"name": "resource/memory", "value": {"limit": "3Mi"}}]}"#;
-        let manifest = manifest.replace("ID", &"0".repeat(128));
-        let (apps, whole) = of_manifest(manifest.as_bytes()).unwrap();
-        let mounts = apps[0].mounts.iter().map(|mount| {
-            let source = mount.source.as_deref().unwrap_or("empty");
-            let mode = if mount.read_only { "ro" } else { "rw" };
-            format!("{} {} {source} {mode}", mount.volume, mount.path)
-        });
-        assert_eq!(
-            mounts.collect::<Vec<_>>(),
-            ["data /a /srv ro", "data /b /srv rw", "own /c empty ro"]
-        );
-        let expected = Limits {
-            cpu: Some(500),
-            cpu_shares: Some(77),
-            memory: Some(1 << 20),
-            ..Limits::default()
+    fn a_spec_says_what_apps_are() {
+        let plan = b"plan 1\napp a\nprocess\nmain 1 /x\napp b\nprocess\nmain 1 /x\n";
+        let plan = Plan::read(plan).unwrap();
+        let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
+        let mut spec = written::spec(&plan, id, "/pod");
+        let bare = |name: &str| App {
+            name: name.to_owned(),
+            ..App::default()
         };
-        assert_eq!(apps[0].limits, expected);
-        assert_eq!(whole.memory, Some(3 << 20));
+        assert_eq!(of_spec(&spec), ["a", "b"].map(bare));
+        let expected = App {
+            image: Some(ImageSource {
+                id: "sha512-00".to_owned(),
+                name: Some("example.com/b".to_owned()),
+            }),
+            mounts: vec![Mounted {
+                name: "data".to_owned(),
+                source: "/srv".into(),
+                directory: true,
+                ours: false,
+                target: "/data".to_owned(),
+                read_only: true,
+                recursive: true,
+                reason: String::new(),
+            }],
+            limits: Limits {
+                cpu: Some(500),
+                memory: Some(1 << 20),
+                ..Limits::default()
+            },
+            ..bare("b")
+        };
+        let b = &mut spec.apps[1];
+        b.image.clone_from(&expected.image);
+        b.mounts.clone_from(&expected.mounts);
+        b.limits.clone_from(&expected.limits);
+        assert_eq!(of_spec(&spec), [bare("a"), expected]);
     }
 }

@@ -14,8 +14,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{AtFlags, FlockOperation, FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::state::log::place;
-use crate::state::{directory, lock};
+use crate::state::directory;
+use crate::state::subdirectory;
 use appc::types::Uuid;
 use error::{Context as _, Error, Result};
 use sys::dirs::{Dirs, State};
@@ -53,7 +53,7 @@ pub(crate) fn make(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
             .hint(format!("`mount -t tmpfs tmpfs {MEMORY}`")));
     }
     for name in LOGS {
-        logs = place::make_in(logs.as_fd(), name).context(what)?;
+        logs = subdirectory::make(logs.as_fd(), name).context(what)?;
     }
     rustix::fs::flock(&logs, FlockOperation::LockExclusive).context(what)?;
     let name = uuid.to_string();
@@ -65,9 +65,9 @@ pub(crate) fn make(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
         Some(_) => root_fd::remove_tree(logs.as_fd(), &name).context(what)?,
         None => {}
     }
-    let entry = place::make_in(logs.as_fd(), &name).context(what)?;
+    let entry = subdirectory::make(logs.as_fd(), &name).context(what)?;
     rustix::fs::symlinkat(dirs.path(), &entry, OWNER).context(what)?;
-    place::make_in(entry.as_fd(), LOG).context(what)
+    subdirectory::make(entry.as_fd(), LOG).context(what)
 }
 
 /// Opens the log of a pod, if it is there.
@@ -77,8 +77,8 @@ pub fn open(dirs: &Dirs, uuid: Uuid) -> std::io::Result<Option<OwnedFd>> {
     };
     let name = uuid.to_string();
     match owner(dirs, &logs, &name)? {
-        Some(Owner::Us) => match lock::open(logs, &name)? {
-            Some(entry) => Ok(lock::open(entry, LOG)?),
+        Some(Owner::Us) => match subdirectory::open(logs, &name)? {
+            Some(entry) => Ok(subdirectory::open(entry, LOG)?),
             None => Ok(None),
         },
         _ => Ok(None),
@@ -93,7 +93,7 @@ pub fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
         return Ok(());
     };
     // First without the lock: few pods have one.
-    if lock::open(&logs, &name).context(what)?.is_none() {
+    if subdirectory::open(&logs, &name).context(what)?.is_none() {
         return Ok(());
     }
     rustix::fs::flock(&logs, FlockOperation::LockExclusive).context(what)?;
@@ -153,7 +153,7 @@ enum Owner {
 
 /// Tells whose a log is, if it is there.
 fn owner(dirs: &Dirs, logs: &OwnedFd, name: &str) -> rustix::io::Result<Option<Owner>> {
-    let Some(entry) = lock::open(logs, name)? else {
+    let Some(entry) = subdirectory::open(logs, name)? else {
         return Ok(None);
     };
     match rustix::fs::readlinkat(&entry, OWNER, []) {
@@ -181,7 +181,7 @@ fn all() -> rustix::io::Result<Option<OwnedFd>> {
     let find = || {
         let mut logs = memory()?;
         for name in LOGS {
-            logs = lock::open(&logs, name)?.ok_or(Errno::NOENT)?;
+            logs = subdirectory::open(&logs, name)?.ok_or(Errno::NOENT)?;
         }
         Ok(logs)
     };

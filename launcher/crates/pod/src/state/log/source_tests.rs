@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::state::lock;
+use crate::state::subdirectory;
 
 /// A directory in which a log is written as `stage1-init` writes it.
 struct Writer {
@@ -30,7 +30,7 @@ impl Writer {
     }
 
     fn source(&self) -> Source {
-        let parent = lock::open(rustix::fs::CWD, self.path.to_str().unwrap());
+        let parent = subdirectory::open(rustix::fs::CWD, self.path.to_str().unwrap());
         Source::new("app".to_owned(), parent.unwrap().unwrap())
     }
 

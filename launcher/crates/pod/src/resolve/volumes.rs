@@ -15,7 +15,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::spec::request::{BY_MANIFEST, Sourced};
+use crate::resolve::BY_MANIFEST;
+use crate::spec::mounts::{EmptyVolume, Mounted};
+use crate::spec::process::Sourced;
 use appc::manifest::app::MountPoint;
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind};
 use appc::types::{AcName, clean};
@@ -46,41 +48,6 @@ impl Requested {
     }
 }
 
-/// A volume in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mounted {
-    /// Where it is on the host, without links.
-    pub source: PathBuf,
-    /// It is a directory, not a file.
-    pub directory: bool,
-    /// It is in the pod's directory, which nobody else can change, and to which
-    /// the operator may have a link.
-    pub ours: bool,
-    /// Where, from the root of the app; links in it are followed inside.
-    pub target: String,
-    /// The app only reads.
-    pub read_only: bool,
-    /// What is mounted below the source comes along.
-    pub recursive: bool,
-    /// Which volume it is, and who asks for it, as the plan will say.
-    pub reason: String,
-}
-
-/// A directory that is made with the pod, and removed with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Empty {
-    /// Where it is on the host.
-    pub path: PathBuf,
-    /// Its permissions.
-    pub mode: u32,
-    /// Its user.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Which volume it is, as the plan will say.
-    pub reason: String,
-}
-
 /// An app, as far as its volumes depend on it.
 pub(crate) struct Mounting<'a> {
     /// What it is called in the pod.
@@ -104,7 +71,7 @@ pub(crate) struct Volumes<'a> {
     /// Where empty ones are, on the host.
     directory: PathBuf,
     look: Look<'a>,
-    empty: Vec<Empty>,
+    empty: Vec<EmptyVolume>,
     notes: Vec<String>,
 }
 
@@ -113,7 +80,7 @@ pub struct Found {
     /// All volumes, those included that nobody asked for.
     pub volumes: Vec<Volume>,
     /// The directories that have to be made.
-    pub empty: Vec<Empty>,
+    pub empty: Vec<EmptyVolume>,
     /// What the caller should know.
     pub notes: Vec<String>,
 }
@@ -254,11 +221,12 @@ impl<'a> Volumes<'a> {
             }
         };
         let source = self.source(&requested, &place)?;
-        let target = format!("/{}", mount.path.trim_start_matches('/'));
+        let target = format!("/{}", clean(&mount.path));
         self.check_target(app, name, &source, &target)?;
         let volume = &requested.volume;
         Ok(Mounted {
-            source: source.path,
+            name: name.to_string(),
+            source: source.path.into(),
             directory: source.directory,
             ours: matches!(volume.kind, VolumeKind::Empty { .. }),
             target,
@@ -291,9 +259,9 @@ impl<'a> Volumes<'a> {
             }
             VolumeKind::Empty { mode, uid, gid } => {
                 let path = self.directory.join(place);
-                if !self.empty.iter().any(|empty| empty.path == path) {
-                    self.empty.push(Empty {
-                        path: path.clone(),
+                if !self.empty.iter().any(|empty| *empty.path == *path) {
+                    self.empty.push(EmptyVolume {
+                        path: path.clone().into(),
                         mode: *mode,
                         uid: *uid,
                         gid: *gid,
@@ -413,5 +381,5 @@ pub(crate) fn is_in(path: &str, above: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "volume_tests.rs"]
+#[path = "volumes_tests.rs"]
 mod tests;

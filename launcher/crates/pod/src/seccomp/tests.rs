@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::plan::seccomp::program::{Instruction, Test};
+use crate::seccomp::program::{Instruction, Test};
 
 /// What a filter looks at: `struct seccomp_data`.
 #[derive(Clone, Copy)]

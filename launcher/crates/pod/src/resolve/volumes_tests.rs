@@ -225,6 +225,38 @@ fn a_volume_is_read_only_if_anybody_says_so() {
 }
 
 #[test]
+fn who_only_reads_a_volume_is_said_by_the_volume_or_by_the_point() {
+    let mut wanted = mounts(&[("data", "/a/"), ("data", "/b"), ("own", "/c")]);
+    let mut own = requested(&[("own", "")]).remove(0).volume;
+    own.read_only = Some(true);
+    wanted[2].value.app_volume = Some(own);
+    let mut wants = points(&[("a", "/a"), ("b", "/b")]);
+    wants[0].read_only = true;
+    let mut volumes =
+        Volumes::new(&requested(&[("data", "/dir")]), Path::new("/pod"), &look).unwrap();
+    let (found, _) = volumes
+        .of(&Mounting {
+            app: "web",
+            mounts: &wanted,
+            points: &wants,
+            rootfs: &Sample,
+        })
+        .unwrap();
+    let shown = found.iter().map(|one| {
+        let source = match one.ours {
+            true => "empty".into(),
+            false => one.source.display().to_string(),
+        };
+        let mode = if one.read_only { "ro" } else { "rw" };
+        format!("{} {} {source} {mode}", one.name, one.target)
+    });
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        ["data /a /dir ro", "data /b /dir rw", "own /c empty ro"]
+    );
+}
+
+#[test]
 fn a_mount_point_gets_its_mount_then_its_namesake_then_an_empty_volume() {
     let volumes = requested(&[("v", "/dir"), ("w", "/file"), ("a-z", "/dir")]);
     let wanted: List<'_> = &[("w", "/p"), ("a-z", "/q")];
@@ -278,7 +310,7 @@ fn links_that_are_followed_are_followed_once() {
     let mut volumes = requested(&[("v", "/link")]);
     volumes[0].follow_links = true;
     let (found, all) = mounted(&volumes, &[("v", "/x")], &[]).unwrap();
-    assert_eq!(found[0].source, Path::new("/dir"));
+    assert_eq!(*found[0].source, *Path::new("/dir"));
     let VolumeKind::Host { source, .. } = &all.volumes[0].kind else {
         panic!("it is the host's");
     };
@@ -303,7 +335,7 @@ fn an_apps_own_volume_is_nobody_elses() {
         } else {
             "/pod/volumes/v"
         };
-        assert_eq!(found[0].source, Path::new(expected));
+        assert_eq!(*found[0].source, *Path::new(expected));
     }
     assert_eq!(volumes.finish().unwrap().empty.len(), 2);
 }

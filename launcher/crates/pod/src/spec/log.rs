@@ -1,22 +1,5 @@
-//! What the apps of a pod write that goes on without its caller: kept as
-//! records of a time, a stream and some bytes, within a size.
-//!
-//! ```text
-//! app --pipe--> outer half of stage1-init --> LOG/APP/log, and LOG/APP/log.1
-//! ```
-//!
-//! LOG is in the directory of the pod, or in memory; see [`place`]. How an app
-//! comes to write into a pipe is [`capture`]'s business, what a record is that
-//! of [`record`], and `stage1-init` knows nothing but descriptors. A file that
-//! would grow too large becomes `log.1`, which it replaces: [`source`] reads
-//! the two as one. [`lines`] makes lines of records.
-
-pub mod capture;
-pub mod lines;
-pub mod memory;
-pub mod place;
-pub mod record;
-pub mod source;
+//! Where what the apps of a pod write is kept, when the pod runs without its
+//! caller.
 
 use appc::types::Quantity;
 use error::quote::quoted;

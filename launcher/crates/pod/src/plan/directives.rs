@@ -15,10 +15,11 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use stage1_init::{Directive, Words};
+use stage1_init::{Directive, Mode, Words};
 
-use crate::plan::descriptors::{Named, number_of};
 use appc::json::{self, Object, Value};
 use error::quote::{escaped, is_harmless};
 use error::{Error, Result};
@@ -27,15 +28,20 @@ use error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     steps: Vec<Step>,
+    /// How many apps have begun, and whether the last one is still at it.
+    apps: usize,
+    in_app: bool,
 }
 
-/// One directive.
+/// One directive, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Step {
+pub struct Step {
     /// Its words, each with its NUL byte.
     words: Vec<u8>,
     /// Where it comes from: the image, an option, a default, a fallback.
     reason: String,
+    /// Which app it belongs to.
+    app: Option<usize>,
 }
 
 /// Column at which reasons begin, where the directive is not longer.
@@ -49,7 +55,22 @@ impl Plan {
         // A reason can hold what an image says: in the text it must not become
         // a line of its own, nor drive a terminal.
         let reason = escaped(&reason.into());
-        self.steps.push(Step { words, reason });
+        match directive {
+            Directive::App { .. } => (self.apps, self.in_app) = (self.apps + 1, true),
+            Directive::Init {} => self.in_app = false,
+            _ => {}
+        }
+        let app = self.in_app.then(|| self.apps - 1);
+        self.steps.push(Step { words, reason, app });
+    }
+
+    /// Appends a directive of another plan with the same apps.
+    pub(crate) fn append(&mut self, step: Step) {
+        self.in_app = step.app.is_some();
+        if let Some(app) = step.app {
+            self.apps = app + 1;
+        }
+        self.steps.push(step);
     }
 
     /// Returns the plan as it travels: NUL-terminated words.
@@ -63,15 +84,14 @@ impl Plan {
     }
 
     /// Returns the plan as it travels to who inherits what is open for it: with
-    /// the numbers of the descriptors in the place of their labels.
-    pub fn words_with(&self, named: &Named) -> Vec<u8> {
+    /// the `number` of each descriptor in the place of its label.
+    pub fn renumbered(&self, number: &dyn Fn(u32) -> u32) -> Vec<u8> {
         let mut words = Vec::new();
         let mut sink = |bytes: &[u8]| words.extend_from_slice(bytes);
         stage1_init::encode_header(&mut sink);
-        self.find(|_, directive, _| -> Option<()> {
-            directive.encode_renumbered(&|label| number_of(named, label), &mut sink);
-            None
-        });
+        for directive in self.steps.iter().filter_map(Step::directive) {
+            directive.encode_renumbered(number, &mut sink);
+        }
         words
     }
 
@@ -166,21 +186,33 @@ impl Plan {
         Ok(read)
     }
 
-    /// Calls `look` with each directive, its index and its reason, in order,
-    /// and returns the first thing that it returns.
-    pub fn find<T>(
-        &self,
-        mut look: impl FnMut(u32, &Directive<'_>, &str) -> Option<T>,
-    ) -> Option<T> {
-        let words = self.words();
-        let plan = stage1_init::Plan::decode(&words).ok()?;
-        plan.directives()
-            .zip(&self.steps)
-            .find_map(|((index, directive), step)| look(index, &directive, &step.reason))
+    /// Returns a directive, which has this index in a report.
+    pub fn step(&self, index: u32) -> Option<&Step> {
+        self.steps.get(usize::try_from(index).ok()?)
+    }
+
+    /// Returns the directives in order.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 }
 
 impl Step {
+    /// Returns what is done; never `None`, since only directives are pushed.
+    pub fn directive(&self) -> Option<Directive<'_>> {
+        Directive::decode(&self.words)
+    }
+
+    /// Returns where it comes from.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Returns which app it belongs to, by its place among the apps.
+    pub fn app(&self) -> Option<usize> {
+        self.app
+    }
+
     fn words(&self) -> impl Iterator<Item = &[u8]> {
         let mut words = Words::new(&self.words);
         std::iter::from_fn(move || Some(words.next()?.to_bytes()))
@@ -190,6 +222,24 @@ impl Step {
 /// Makes a C string of an operand; the sentence names what it is for.
 pub fn operand(what: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
     CString::new(text).map_err(|_| Error::invalid(format!("{what} contains a NUL byte")))
+}
+
+/// A directory of root's, with those above it.
+pub(crate) fn directory(plan: &mut Plan, path: &CString, mode: u32, reason: &str) {
+    plan.push(
+        Directive::Dir {
+            path,
+            mode: Mode(mode),
+            uid: 0,
+            gid: 0,
+        },
+        reason,
+    );
+}
+
+/// Makes an operand of a path.
+pub(crate) fn path(path: &Path) -> Result<CString> {
+    operand("a path", path.as_os_str().as_bytes())
 }
 
 /// Quotes a word so that a shell, and `split`, read it as one, and a terminal
@@ -364,10 +414,7 @@ mod tests {
                 bytes.extend_from_slice(word.as_bytes());
                 bytes.push(0);
             }
-            plan.steps.push(Step {
-                words: bytes,
-                reason: "image a # b".to_owned(),
-            });
+            plan.push(Directive::decode(&bytes).unwrap(), "image a # b");
         }
         plan
     }
@@ -397,6 +444,7 @@ mod tests {
             Step {
                 words: b"sysctl\0a\0\xff'\x1b\xc3\0".to_vec(),
                 reason: String::new(),
+                app: None,
             },
         );
         let text = plan.text();

@@ -32,14 +32,12 @@ use std::collections::BTreeMap;
 
 use stage1_init::Capabilities;
 
-use crate::plan::seccomp::default::{Circumstances, EPERM};
-use crate::plan::seccomp::program::{Action, Filter, Rule, Test};
+use crate::seccomp::calls::Arch;
+use crate::seccomp::default::{Circumstances, EPERM};
+use crate::seccomp::program::{Action, Filter, Rule, Test};
 use crate::spec::defaults::CAPABILITIES;
-use crate::spec::grant;
-use appc::manifest::isolator::Calls;
+use crate::spec::process::{Calls, SeccompPolicy};
 use error::{Error, Result};
-
-use crate::plan::seccomp::calls::Arch;
 
 /// The default filter for this architecture, as [`Program::bytes`], where the
 /// app has the capabilities of the default set, or fewer that change nothing here,
@@ -52,22 +50,6 @@ static DEFAULT_SUMMARY: &str = include_str!(concat!(env!("OUT_DIR"), "/default.t
 /// Since this kernel a tracer cannot change a call behind a filter's back
 /// (commit 93e35efb8de4).
 const TRACED_BEFORE_FILTERED: (u32, u32) = (4, 8);
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Wish<'a> {
-    /// Nothing.
-    Default,
-    /// `os/linux/seccomp-retain-set`; `bounded`: within the default.
-    Retain {
-        /// What remains.
-        calls: &'a Calls,
-        /// Nothing beyond the default.
-        bounded: bool,
-    },
-    /// `os/linux/seccomp-remove-set`
-    Remove(&'a Calls),
-}
 
 /// A filter, ready for the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,15 +75,15 @@ impl Program {
     }
 }
 
-/// What comes of a wish.
+/// What comes of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// `None`: the wish is that there be no filter.
+    /// `None`: no filter is made.
     pub program: Option<Program>,
     /// Sentences about what was understood differently, or not at all.
     pub notes: Vec<String>,
-    /// A set that only an image asks for goes beyond the default.
-    pub kept_back: bool,
+    /// What a bounded set has beyond the default, and does not get.
+    pub beyond: Vec<String>,
 }
 
 /// What a wildcard stands for.
@@ -144,7 +126,7 @@ const LIFE: &[&str] = &[
 ///
 /// There is no table of calls for this architecture.
 pub(crate) fn decide(
-    wish: Wish<'_>,
+    policy: &SeccompPolicy,
     capabilities: Capabilities,
     kernel: (u32, u32),
     waits: bool,
@@ -161,26 +143,27 @@ pub(crate) fn decide(
     };
     let ptrace = kernel >= TRACED_BEFORE_FILTERED;
     let usual = CAPABILITIES.contains(capabilities) && has(default::BY_DEFAULT);
-    if matches!(wish, Wish::Default) && usual && ptrace {
+    let as_built = *policy == SeccompPolicy::AsBuilt;
+    if as_built || *policy == SeccompPolicy::Default && usual && ptrace {
         return Ok(Verdict {
             program: Some(Program::default()),
             notes: Vec::new(),
-            kept_back: false,
+            beyond: Vec::new(),
         });
     }
     let default = default::filter(arch, &Circumstances { has: &has, ptrace });
     let mut notes = Vec::new();
     let mut beyond = Vec::new();
-    let filter = match wish {
-        Wish::Default => Some(default),
-        Wish::Retain {
+    let filter = match policy {
+        SeccompPolicy::Default | SeccompPolicy::AsBuilt => Some(default),
+        SeccompPolicy::Retain {
             calls,
             bounded: true,
         } => Some(retain_within(&default, calls, &mut beyond, &mut notes)),
-        Wish::Retain { calls, .. } => retain(&default, calls, &mut notes),
-        Wish::Remove(calls) => Some(remove(default, calls, &mut notes)),
+        SeccompPolicy::Retain { calls, .. } => retain(&default, calls, &mut notes),
+        SeccompPolicy::Remove(calls) => Some(remove(default, calls, &mut notes)),
+        SeccompPolicy::Unconfined | SeccompPolicy::Descriptor(_) => None,
     };
-    notes.extend(grant::beyond(&beyond));
     let filter = filter.map(|filter| match waits {
         true => letting_wait(filter),
         false => filter,
@@ -192,7 +175,7 @@ pub(crate) fn decide(
     Ok(Verdict {
         program,
         notes,
-        kept_back: !beyond.is_empty(),
+        beyond: beyond.into_iter().map(str::to_owned).collect(),
     })
 }
 

@@ -3,36 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use crate::resolve::BY_MANIFEST;
 use crate::resolve::devices::Wanted;
-use crate::resolve::volume::Requested;
-use crate::spec::grant::Grant;
-use crate::spec::tmpfs::Tmpfs;
+use crate::resolve::grant::Grant;
+use crate::resolve::settings::Setting;
+use crate::resolve::volumes::Requested;
+use crate::spec::environment::Variable;
+use crate::spec::mounts::Tmpfs;
+use crate::spec::process::Sourced;
 use appc::manifest::PodManifest;
-use appc::manifest::app::{App, Variable};
-use appc::manifest::isolator::{self, Isolator};
+use appc::manifest::app::App;
+use appc::manifest::isolator::Isolator;
 use appc::manifest::pod::{ExposedPort, Mount};
 use appc::types::{AcName, Annotations};
 use error::{Error, Result};
 use sys::timezone::Zone;
-
-/// A value, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sourced<T> {
-    /// What.
-    pub value: T,
-    /// Why, as the plan will say.
-    pub reason: String,
-}
-
-impl<T> Sourced<T> {
-    /// Puts both together.
-    pub fn new(value: T, reason: impl Into<String>) -> Self {
-        Self {
-            value,
-            reason: reason.into(),
-        }
-    }
-}
 
 /// What is wished of a pod.
 #[derive(Debug, Default)]
@@ -57,8 +42,10 @@ pub struct Request {
     pub zone: Option<Zone>,
     /// What the pod says about itself.
     pub annotations: Annotations,
-    /// What bounds all of it.
+    /// What bounds all of it, as a pod manifest says.
     pub isolators: Vec<Isolator>,
+    /// What bounds all of it, as options say.
+    pub settings: Vec<Setting>,
     /// Where the pod's metadata service is; empty if there is none.
     pub metadata: String,
     /// What is to be reachable from outside.
@@ -90,8 +77,8 @@ pub struct AppRequest {
     pub working_directory: Option<String>,
     /// Variables that count most.
     pub environment: Vec<Variable>,
-    /// Bounds in the place of the image's of the same name.
-    pub isolators: Vec<Isolator>,
+    /// Bounds in the place of its image's.
+    pub settings: Vec<Setting>,
     /// Which of the image's go beyond the default.
     pub grant: Grant,
     /// Devices of the host.
@@ -124,9 +111,6 @@ pub fn check_variable(variable: &Variable) -> Result<()> {
     }
 }
 
-/// Where something comes from that a pod manifest says.
-pub(crate) const BY_MANIFEST: &str = "pod manifest";
-
 impl Request {
     /// Adds what a pod manifest says. Which images its apps run from is for
     /// the caller to find out.
@@ -134,10 +118,7 @@ impl Request {
         let volumes = manifest.volumes.into_iter();
         self.volumes.extend(volumes.map(Requested::by_manifest));
         self.annotations = manifest.annotations;
-        let options = std::mem::replace(&mut self.isolators, manifest.isolators);
-        for option in options {
-            isolator::replace(&mut self.isolators, option);
-        }
+        self.isolators = manifest.isolators;
         self.ports = manifest.ports;
         self.user_annotations = manifest.user_annotations;
         self.user_labels = manifest.user_labels;

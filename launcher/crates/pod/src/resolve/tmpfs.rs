@@ -1,73 +1,34 @@
 //! File systems in memory that an operator gives an app (tmpfs(5)).
 
-use crate::resolve::volume::{Mounted, is_in};
+use crate::resolve::volumes::is_in;
+use crate::spec::mounts::{Mounted, Size, Tmpfs};
 use appc::types::{absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// One of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tmpfs {
-    target: String,
-    size: Size,
-    mode: u32,
-}
-
-/// How much one can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// So many bytes; none would be no limit.
-    Bytes(u64),
-    /// So many hundredths of the machine's memory.
-    Percent(u8),
-}
-
-/// As the pod's own /tmp has it.
-impl Default for Size {
-    fn default() -> Self {
-        Self::Percent(25)
+/// Makes one; everybody may write to it, as to /tmp, if no mode says otherwise.
+///
+/// # Errors
+///
+/// The path is not absolute, or not the app's to mount on.
+pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
+    absolute(path)?;
+    let cleaned = clean(path);
+    let refuse = |why| Error::usage(format!("cannot mount memory on {}: {why}", quoted(path)));
+    if path.split('/').any(|name| name == "..") {
+        return Err(refuse("`..` leads elsewhere than it says"));
     }
-}
-
-impl Tmpfs {
-    /// Makes one; everybody may write to it, as to /tmp, if no mode says otherwise.
-    ///
-    /// # Errors
-    ///
-    /// The path is not absolute, or not the app's to mount on.
-    pub fn new(path: &str, size: Size, mode: Option<u32>) -> Result<Self> {
-        absolute(path)?;
-        let cleaned = clean(path);
-        let refuse = |why| Error::usage(format!("cannot mount memory on {}: {why}", quoted(path)));
-        if path.split('/').any(|name| name == "..") {
-            return Err(refuse("`..` leads elsewhere than it says"));
-        }
-        let kernels = ["proc", "sys", "dev"]
-            .iter()
-            .any(|own| is_in(&cleaned, own));
-        if cleaned.is_empty() || kernels {
-            return Err(refuse("every app has its own there"));
-        }
-        Ok(Self {
-            target: format!("/{cleaned}"),
-            size,
-            mode: mode.unwrap_or(0o1777),
-        })
+    let kernels = ["proc", "sys", "dev"]
+        .iter()
+        .any(|own| is_in(&cleaned, own));
+    if cleaned.is_empty() || kernels {
+        return Err(refuse("every app has its own there"));
     }
-
-    /// Returns where it is mounted: a path without detours.
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// Returns the options of the file system.
-    pub fn data(&self) -> String {
-        let size = match self.size {
-            Size::Bytes(bytes) => bytes.to_string(),
-            Size::Percent(part) => format!("{part}%"),
-        };
-        format!("mode={:o},size={size}", self.mode)
-    }
+    Ok(Tmpfs {
+        target: format!("/{cleaned}"),
+        size,
+        mode: mode.unwrap_or(0o1777),
+    })
 }
 
 /// Refuses those of an app that hide one another, or a volume.
@@ -98,19 +59,20 @@ mod tests {
         for path in [
             "", "tmp", "/", "/proc", "/proc/x", "/sys//fs", "/dev/shm", "/./dev", "/a/../b",
         ] {
-            assert!(Tmpfs::new(path, Size::default(), None).is_err(), "{path}");
+            assert!(tmpfs(path, Size::default(), None).is_err(), "{path}");
         }
-        let made = Tmpfs::new("//a/./devices/", Size::Bytes(8192), Some(0o700)).unwrap();
-        assert_eq!(made.target(), "/a/devices");
+        let made = tmpfs("//a/./devices/", Size::Bytes(8192), Some(0o700)).unwrap();
+        assert_eq!(made.target, "/a/devices");
         assert_eq!(made.data(), "mode=700,size=8192");
-        let made = Tmpfs::new("/tmp", Size::default(), None).unwrap();
+        let made = tmpfs("/tmp", Size::default(), None).unwrap();
         assert_eq!(made.data(), crate::spec::defaults::TMP.data);
     }
 
     #[test]
     fn nothing_is_mounted_over_another_thing() {
-        let memory = |path| Tmpfs::new(path, Size::default(), None).unwrap();
+        let memory = |path| tmpfs(path, Size::default(), None).unwrap();
         let volume = |target: &str| Mounted {
+            name: "v".to_owned(),
             source: "/srv".into(),
             directory: true,
             ours: false,

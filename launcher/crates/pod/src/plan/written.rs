@@ -1,0 +1,292 @@
+//! Plans that somebody wrote: executed as they are, but for where the streams of
+//! their apps lead. What such a plan says of its pod is read once, when the pod is
+//! made, and kept as its spec like that of any other.
+
+use std::ffi::CStr;
+
+use stage1_init::{CapabilitySet, Directive, Namespaces, Part};
+
+use crate::cgroup::Groups;
+use crate::plan::compose::{Composed, PID_MAX};
+use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, Needed, TERMINAL};
+use crate::plan::directives::{Plan, Step};
+use crate::plan::streams::{self, Streams};
+use crate::seccomp::Program;
+use crate::spec::HostPath;
+use crate::spec::environment::Variable;
+use crate::spec::limits::Limits;
+use crate::spec::pod::{AppSpec, IdMap, Namespace, PodSpec};
+use crate::spec::process::{CapabilityBound, ProcessSpec, Rights, SeccompPolicy, Sourced, Stdio};
+use appc::types::Uuid;
+
+/// Where everything comes from.
+const REASON: &str = "the plan";
+
+/// Tells whether a plan sets the end of the numbers of processes.
+pub fn sets_pid_max(plan: &Plan) -> bool {
+    let mut directives = plan.steps().iter().filter_map(Step::directive);
+    directives.any(|one| matches!(one, Directive::Sysctl { key, .. } if key == PID_MAX))
+}
+
+/// Returns the first root of a plan: for one that was composed for a pod, a path
+/// in that pod's directory.
+pub fn first_root(plan: &Plan) -> Option<String> {
+    let mut directives = plan.steps().iter().filter_map(Step::directive);
+    directives.find_map(|one| match one {
+        Directive::Root { path } => Some(text(path)),
+        _ => None,
+    })
+}
+
+/// Reads what a plan says of the pod that it runs.
+pub fn spec(plan: &Plan, id: Uuid, directory: impl Into<HostPath>) -> PodSpec {
+    let mut spec = PodSpec::new(id, directory, Sourced::new(String::new(), REASON));
+    spec.planned = true;
+    (spec.processes, spec.network) = (Namespace::Host, Namespace::Host);
+    let mut in_app = false;
+    let mut kept = None;
+    for directive in plan.steps().iter().filter_map(Step::directive) {
+        match directive {
+            Directive::Unshare { namespaces } => spec.leaves(namespaces, Namespace::Planned),
+            Directive::Join { namespaces, fd } => {
+                spec.leaves(namespaces, Namespace::Planned);
+                if fd == NETWORK {
+                    spec.network = Namespace::New;
+                }
+            }
+            Directive::Hostname { name } => spec.hostname.value = text(name),
+            Directive::UidMap {
+                inside,
+                outside,
+                count,
+            } => spec.user.uids.push(id_map(inside, outside, count.0)),
+            Directive::GidMap {
+                inside,
+                outside,
+                count,
+            } => spec.user.gids.push(id_map(inside, outside, count.0)),
+            Directive::App { name } => {
+                (in_app, kept) = (true, None);
+                let name = name.as_c_str().to_string_lossy().into_owned();
+                // Nobody outside could read what apps write that share the host's
+                // processes, and no directory can have these names.
+                let readable = spec.processes != Namespace::Host && name != "." && name != "..";
+                spec.apps.push(app(name, readable));
+            }
+            Directive::Init {} => in_app = false,
+            directive if in_app && directive.part() == Part::Process => {
+                let outside = spec.processes != Namespace::Host;
+                let Some(app) = spec.apps.last_mut() else {
+                    continue;
+                };
+                app.process.read(&directive, outside);
+                match (directive, &kept) {
+                    (Directive::Capabilities { .. }, _) => kept = Some(directive),
+                    (Directive::Main { .. }, Some(kept)) => app.process.check_kept(kept),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    spec
+}
+
+/// Leads the streams of the apps to where they belong, and says what the plan
+/// needs from the launcher.
+pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
+    let directives = || plan.steps().iter().filter_map(Step::directive);
+    let highest = directives().flat_map(|one| one.descriptors()).max();
+    let mut labels = Labels::after(highest.unwrap_or(0));
+    let mut needed = Vec::new();
+    if spec.network == Namespace::New {
+        needed.push(Needed::Network);
+    }
+    if directives().any(|one| one == Directive::Seccomp { fd: DEFAULT_FILTER }) {
+        needed.push(Needed::Filter(DEFAULT_FILTER, Program::default().bytes));
+    }
+    if let Some(app) = spec.terminal_app() {
+        let (uid, gid) = (app.process.uid.value, app.process.gid.value);
+        needed.push(Needed::Terminal(streams::owner(spec, uid, gid)));
+    }
+    let mut led = Plan::default();
+    let streams = streams::compose(spec, streams, &mut labels, &mut needed, &mut led);
+    let mut streams = streams.into_iter();
+    for step in plan.steps() {
+        led.append(step.clone());
+        if step.directive() == Some(Directive::Process {})
+            && let Some(Some(streams)) = streams.next()
+        {
+            streams.push(&mut led);
+        }
+    }
+    Composed {
+        plan: led,
+        needed,
+        groups: Groups::default(),
+    }
+}
+
+impl PodSpec {
+    fn leaves(&mut self, namespaces: Namespaces, how: Namespace) {
+        if namespaces.contains(Namespaces::PID) {
+            self.processes = how;
+        }
+        if namespaces.contains(Namespaces::NET) {
+            self.network = how;
+        }
+    }
+}
+
+fn app(name: String, readable: bool) -> AppSpec {
+    AppSpec {
+        name,
+        reason: REASON.to_owned(),
+        image: None,
+        root: None,
+        process: ProcessSpec {
+            argv: Sourced::new(Vec::new(), REASON),
+            pre_start: None,
+            post_stop: None,
+            environment: Vec::new(),
+            directory: Sourced::new("/".to_owned(), REASON),
+            uid: Sourced::new(0, REASON),
+            gid: Sourced::new(0, REASON),
+            groups: Sourced::new(Vec::new(), REASON),
+            rights: Rights {
+                capabilities: Sourced::new(CapabilityBound::All, REASON),
+                no_new_privileges: None,
+                oom_score: None,
+                seccomp: Sourced::new(SeccompPolicy::Unconfined, REASON),
+                apparmor: None,
+                selinux: None,
+            },
+            stdio: match readable {
+                true => Stdio::Inherited,
+                false => Stdio::Planned,
+            },
+            beyond: None,
+        },
+        limits: Limits::default(),
+        devices: Vec::new(),
+        mounts: Vec::new(),
+        tmpfs: Vec::new(),
+        lacks: Vec::new(),
+        zone: None,
+    }
+}
+
+impl ProcessSpec {
+    /// Takes what a directive does to each process. `outside`: somebody stays
+    /// outside of the pod who can read what is written on its terminal.
+    fn read(&mut self, directive: &Directive<'_>, outside: bool) {
+        let rights = &mut self.rights;
+        let score = |score| Some(Sourced::new(score, REASON));
+        let label = |text: String| Some(Sourced::new(text, REASON));
+        match *directive {
+            Directive::Terminal { fd: TERMINAL } if outside => self.stdio = Stdio::Terminal,
+            Directive::Stdio { .. } | Directive::Terminal { .. } => self.stdio = Stdio::Planned,
+            Directive::OomScoreAdj { score: one } => rights.oom_score = score(one),
+            Directive::Attribute { file, text: value } => {
+                let value = text(value);
+                match (file.to_bytes(), value.strip_prefix("exec ")) {
+                    (b"exec" | b"apparmor/exec", Some(profile)) => {
+                        rights.apparmor = label(profile.to_owned());
+                    }
+                    (b"exec", None) => rights.selinux = label(value),
+                    _ => self.goes_beyond(directive),
+                }
+            }
+            Directive::Bounding { set } => {
+                rights.capabilities.value = both(rights.capabilities.value, set);
+            }
+            Directive::Groups { groups } => self.groups.value = groups.iter().collect(),
+            Directive::Gid { gid } => self.gid.value = gid,
+            Directive::Uid { uid } => self.uid.value = uid,
+            Directive::Workdir { path } => self.directory.value = text(path),
+            Directive::NoNewPrivs {} => rights.no_new_privileges = Some(REASON.to_owned()),
+            // A second filter counts beside the first.
+            Directive::Seccomp { .. } if rights.seccomp.value != SeccompPolicy::Unconfined => {
+                self.goes_beyond(directive);
+            }
+            Directive::Seccomp { fd } => {
+                rights.seccomp.value = match fd {
+                    DEFAULT_FILTER => SeccompPolicy::AsBuilt,
+                    fd => SeccompPolicy::Descriptor(fd),
+                };
+            }
+            Directive::Env { pair } => {
+                match pair.to_str().ok().and_then(|pair| pair.split_once('=')) {
+                    Some((name, value)) => {
+                        let variable = Variable::new(name, value);
+                        self.environment.push(Sourced::new(variable, REASON));
+                    }
+                    None => self.goes_beyond(directive),
+                }
+            }
+            Directive::Main { argv } => {
+                self.argv.value = argv.0.iter().map(text).collect();
+            }
+            // A command does these as every app does, or has no need of them.
+            Directive::Umask { .. }
+            | Directive::Session {}
+            | Directive::Foreground {}
+            | Directive::Keyring {}
+            | Directive::JoinCgroup { .. }
+            | Directive::Capabilities { .. }
+            | Directive::PreStart { .. }
+            | Directive::PostStop { .. } => {}
+            _ => self.goes_beyond(directive),
+        }
+    }
+
+    /// Looks at the capabilities that an app has `kept`: root that can gain no
+    /// rights has no others when it executes its program, whatever bounds it.
+    fn check_kept(&mut self, kept: &Directive<'_>) {
+        let bound = self.rights.capabilities.value;
+        if let Directive::Capabilities { set } = *kept
+            && self.rights.no_new_privileges.is_some()
+            && self.uid.value == 0
+            && both(bound, set) != bound
+        {
+            self.goes_beyond(kept);
+        }
+    }
+
+    /// Remembers that a plan does to an app what no spec says.
+    fn goes_beyond(&mut self, directive: &Directive<'_>) {
+        let mut line = Plan::default();
+        line.push(*directive, "");
+        let line = line.text();
+        let line = line.lines().nth(1).unwrap_or_default();
+        self.beyond.get_or_insert_with(|| line.to_owned());
+    }
+}
+
+/// What is left of capabilities by a further bound.
+fn both(bound: CapabilityBound, set: CapabilitySet) -> CapabilityBound {
+    match (bound, set) {
+        (bound, CapabilitySet::All) => bound,
+        (CapabilityBound::All, CapabilitySet::Only(set)) => CapabilityBound::Only(set),
+        (CapabilityBound::Only(bound), CapabilitySet::Only(set)) => {
+            CapabilityBound::Only(bound.without(bound.without(set)))
+        }
+    }
+}
+
+const fn id_map(inside: u32, outside: u32, count: u32) -> IdMap {
+    IdMap {
+        inside,
+        outside,
+        count,
+    }
+}
+
+fn text(word: &CStr) -> String {
+    word.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[path = "written_tests.rs"]
+mod tests;

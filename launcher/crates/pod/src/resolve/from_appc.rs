@@ -1,0 +1,581 @@
+//! Makes a spec of App Container images, a pod manifest and options: every app
+//! with its name, its command, its identity, its volumes and the layers of its
+//! root; and the pod manifest that says the same, which the metadata service and
+//! `launcher cat-manifest` show.
+
+use std::path::PathBuf;
+
+use crate::resolve::devices::{self, Wanted};
+use crate::resolve::isolators::{self, AppIsolation, PodIsolation};
+use crate::resolve::merge::{Merged, merge};
+use crate::resolve::report::Entry;
+use crate::resolve::request::{AppRequest, Request};
+use crate::resolve::settings::Setting;
+use crate::resolve::volumes::{Look, Mounting, Volumes};
+use crate::resolve::{tmpfs, users};
+use crate::spec::HostPath;
+use crate::spec::defaults;
+use crate::spec::mounts::Device;
+use crate::spec::pod::{AppSpec, ImageSource, PodSpec, Root};
+use crate::spec::process::{ProcessSpec, Rights, Sourced, Stdio};
+use appc::manifest::app::{App, HandlerName};
+use appc::manifest::isolator::Isolator;
+use appc::manifest::pod::{self, PodImage};
+use appc::manifest::{ImageManifest, PodManifest, SPECIFICATION};
+use appc::types::{AcName, Uuid, Version};
+use error::{Context as _, Error, Result};
+use image::digest::Digest;
+use image::format::aci;
+use image::store::rootfs::{Rootfs, Status};
+use sys::host::Host;
+
+/// A pod, and what to say of it.
+pub struct Resolved {
+    /// What runs.
+    pub spec: PodSpec,
+    /// The same as a pod manifest.
+    pub manifest: PodManifest,
+    /// What became of each bound that was asked for.
+    pub report: Vec<Entry>,
+    /// What the caller should know.
+    pub notes: Vec<String>,
+}
+
+/// An image, as far as a pod depends on it.
+pub struct Source<'a> {
+    /// Which it is.
+    pub id: Digest,
+    /// Its manifest.
+    pub manifest: &'a ImageManifest,
+    /// A key signed it whose images may have whatever they ask for.
+    pub trusted: bool,
+    /// Its files.
+    pub rootfs: &'a dyn Rootfs,
+    /// Where they are on the host, topmost first.
+    pub layers: Vec<PathBuf>,
+}
+
+/// Longest host name that sethostname(2) takes, in bytes.
+const MAX_HOSTNAME: usize = 64;
+
+/// Makes the pod. `sources` are the images of its apps, in the order of these;
+/// `directory` is where the pod will be when it runs.
+///
+/// # Errors
+///
+/// An image without an app; names that clash; a user or group that the image
+/// does not have; a volume that cannot be mounted; a host name that cannot be one.
+pub fn resolve(
+    uuid: Uuid,
+    directory: PathBuf,
+    host: &Host,
+    request: &Request,
+    sources: &[Source<'_>],
+    look: Look<'_>,
+) -> Result<Resolved> {
+    let names = names(request, sources)?;
+    if request.interactive && names.len() > 1 {
+        return Err(Error::usage(
+            "`--interactive` gives the terminal to an app, and the pod has several",
+        ));
+    }
+    let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
+    let whole = isolators::of_pod(&request.isolators, &request.settings, true, host);
+    let mut spec = PodSpec::new(uuid, directory, hostname(uuid, request)?);
+    let mut report = whole.report.clone();
+    let mut sections = Vec::new();
+    let mut raised = Vec::new();
+    for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
+        let settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
+        spec.apps.push(settled.spec);
+        sections.push(settled.section);
+        report.extend(settled.report);
+        raised.extend(settled.raised);
+    }
+    let found = volumes.finish()?;
+    spec.volumes = found.empty;
+    spec.limits = whole.limits;
+    spec.processes_by_default = whole.processes_by_default;
+    let parameters = whole.parameters.into_iter();
+    spec.parameters = parameters
+        .map(|(key, value)| (key, Sourced::new(value, "isolator os/unix/sysctl")))
+        .collect();
+    let mut notes = found.notes;
+    notes.extend(raised);
+    for port in &request.ports {
+        let name = &port.name;
+        notes.push(format!(
+            "port `{name}` cannot be reached from the host: the pod's network is its own"
+        ));
+    }
+    Ok(Resolved {
+        spec,
+        manifest: PodManifest {
+            ac_version: Version::parse(SPECIFICATION)?,
+            apps: sections,
+            volumes: found.volumes,
+            isolators: with_settings(request.isolators.clone(), &request.settings)?,
+            annotations: request.annotations.clone(),
+            ports: request.ports.clone(),
+            user_annotations: request.user_annotations.clone(),
+            user_labels: request.user_labels.clone(),
+        },
+        report,
+        notes,
+    })
+}
+
+/// Says in a manifest what options have set.
+fn with_settings(mut isolators: Vec<Isolator>, settings: &[Setting]) -> Result<Vec<Isolator>> {
+    for setting in settings {
+        isolators.retain(|isolator| !setting.overrides(isolator));
+        isolators.push(setting.isolator()?);
+    }
+    Ok(isolators)
+}
+
+/// Tells whether an app has programs that wait until it is their turn.
+fn waits(app: &App) -> bool {
+    !app.event_handlers.is_empty()
+}
+
+fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
+    let Some(name) = &request.hostname else {
+        return Ok(Sourced::new(uuid.to_string(), "default: the pod's UUID"));
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if name.is_empty() || name.len() > MAX_HOSTNAME || !name.chars().all(fits) {
+        return Err(Error::usage(format!("`{name}` cannot be a host name"))
+            .hint("letters, digits, `-` and `.`, at most 64 of them"));
+    }
+    Ok(Sourced::new(name.clone(), "option --hostname"))
+}
+
+/// Names the apps, each as no other.
+fn names(request: &Request, sources: &[Source<'_>]) -> Result<Vec<AcName>> {
+    if sources.is_empty() {
+        return Err(Error::invalid("the pod has no app"));
+    }
+    if sources.len() > stage1_init::MAX_APPS {
+        let (count, most) = (sources.len(), stage1_init::MAX_APPS);
+        return Err(Error::invalid(format!(
+            "the pod has {count} apps, and {most} is the most"
+        )));
+    }
+    let mut names: Vec<AcName> = Vec::new();
+    for (wanted, source) in request.apps.iter().zip(sources) {
+        let name = match &wanted.name {
+            Some(name) => name.clone(),
+            None => derived(source.manifest.name.as_str())?,
+        };
+        if names.contains(&name) {
+            return Err(Error::usage(format!("two apps are called `{name}`"))
+                .hint("`--name NAME` behind an image calls its app something else"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Derives the name of an app from its image's: the last part, with what
+/// cannot stand in an AC Name made into hyphens.
+fn derived(image: &str) -> Result<AcName> {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    AcName::sanitize(last).map_or_else(|| AcName::parse("app"), Ok)
+}
+
+/// An app of which nothing is left open.
+struct Settled {
+    spec: AppSpec,
+    section: pod::PodApp,
+    report: Vec<Entry>,
+    /// What to say of rights that only trust gives it.
+    raised: Option<String>,
+}
+
+fn app(
+    name: &AcName,
+    host: &Host,
+    request: &Request,
+    wanted: &AppRequest,
+    source: &Source<'_>,
+    whole: &PodIsolation,
+    volumes: &mut Volumes<'_>,
+) -> Result<Settled> {
+    let several = request.apps.len() > 1;
+    let merged = merge(
+        name.as_str(),
+        request,
+        wanted,
+        source.manifest,
+        source.trusted,
+    )?;
+    let app = &merged.app;
+    let looked = wanted.devices.iter().map(Wanted::look);
+    let devices: Vec<Device> = looked.collect::<Result<_>>()?;
+    let AppIsolation {
+        mut limits,
+        rights,
+        report,
+    } = isolators::of_app(
+        name.as_str(),
+        &app.isolators,
+        &wanted.settings,
+        whole,
+        host,
+        waits(app),
+    )?;
+    let raised = raised(name, request, wanted, source, whole, host, &report)?;
+    limits.devices = devices::rules(&devices);
+    let ids = users::user(&app.user, source.rootfs)
+        .and_then(|uid| Ok((uid, users::group(&app.group, source.rootfs)?)));
+    let ids = match several {
+        true => ids.context(|| format!("app `{name}`"))?,
+        false => ids?,
+    };
+    let (mounts, in_manifest) = volumes.of(&Mounting {
+        app: name.as_str(),
+        mounts: &wanted.mounts,
+        points: &app.mount_points,
+        rootfs: source.rootfs,
+    })?;
+    tmpfs::check(name.as_str(), &wanted.tmpfs, &mounts)?;
+    let mut lacks = Vec::new();
+    for path in defaults::OPTIONAL {
+        if !source.rootfs.has(path.trim_start_matches('/'))? {
+            lacks.push(path.to_owned());
+        }
+    }
+    let section = pod::PodApp {
+        name: name.clone(),
+        image: PodImage {
+            name: Some(source.manifest.name.clone()),
+            id: aci::image_id(&source.id)?,
+            labels: source.manifest.labels.clone(),
+        },
+        app: Some(App {
+            isolators: with_settings(app.isolators.clone(), &wanted.settings)?,
+            ..app.clone()
+        }),
+        read_only_rootfs: wanted.read_only.is_some(),
+        mounts: in_manifest,
+        annotations: wanted.annotations.clone(),
+    };
+    let stdio = match request.interactive {
+        true => Stdio::Terminal,
+        false => Stdio::Inherited,
+    };
+    let spec = AppSpec {
+        name: name.to_string(),
+        reason: merged.reasons.section.clone(),
+        image: Some(ImageSource {
+            id: source.id.to_string(),
+            name: Some(source.manifest.name.to_string()),
+        }),
+        root: Some(Root {
+            layers: source.layers.iter().cloned().map(HostPath).collect(),
+            top: top(source.rootfs)?,
+            copied: request.no_overlay || !host.overlay,
+            read_only: wanted.read_only.map(str::to_owned),
+        }),
+        process: process(merged, ids, rights, stdio),
+        limits,
+        devices,
+        mounts,
+        tmpfs: wanted.tmpfs.clone(),
+        lacks,
+        zone: request
+            .zone
+            .as_ref()
+            .and_then(|zone| zone.file.clone())
+            .map(HostPath),
+    };
+    Ok(Settled {
+        spec,
+        section,
+        report,
+        raised,
+    })
+}
+
+/// Owner and mode of an image's root directory.
+fn top(rootfs: &dyn Rootfs) -> Result<(u32, u32, u32)> {
+    let top = rootfs.status("")?.unwrap_or(Status {
+        directory: true,
+        uid: 0,
+        gid: 0,
+        mode: 0o755,
+    });
+    Ok((top.uid, top.gid, top.mode))
+}
+
+fn process(merged: Merged, (uid, gid): (u32, u32), rights: Rights, stdio: Stdio) -> ProcessSpec {
+    let Merged {
+        app,
+        reasons,
+        variables,
+    } = merged;
+    let handler = |wanted: HandlerName| {
+        let mut handlers = app.event_handlers.iter();
+        let handler = handlers.find(|handler| handler.name == wanted)?;
+        Some(Sourced::new(handler.exec.clone(), reasons.section.clone()))
+    };
+    ProcessSpec {
+        pre_start: handler(HandlerName::PreStart),
+        post_stop: handler(HandlerName::PostStop),
+        argv: Sourced::new(app.exec, reasons.exec),
+        environment: variables,
+        directory: Sourced::new(
+            app.working_directory.unwrap_or_else(|| "/".to_owned()),
+            reasons.directory,
+        ),
+        uid: Sourced::new(uid, format!("{}: user `{}`", reasons.user, app.user)),
+        gid: Sourced::new(gid, format!("{}: group `{}`", reasons.group, app.group)),
+        groups: Sourced::new(app.supplementary_gids, reasons.groups),
+        rights,
+        stdio,
+        beyond: None,
+    }
+}
+
+/// Says it if an app has rights beyond the default only by trust in who signed
+/// its image: what became of its isolators would be another thing without.
+fn raised(
+    name: &AcName,
+    request: &Request,
+    wanted: &AppRequest,
+    source: &Source<'_>,
+    whole: &PodIsolation,
+    host: &Host,
+    report: &[Entry],
+) -> Result<Option<String>> {
+    if !source.trusted {
+        return Ok(None);
+    }
+    let without = merge(name.as_str(), request, wanted, source.manifest, false)?;
+    let without = isolators::of_app(
+        name.as_str(),
+        &without.app.isolators,
+        &wanted.settings,
+        whole,
+        host,
+        waits(&without.app),
+    )?;
+    Ok((without.report != *report).then(|| {
+        format!(
+            "app `{name}` has rights beyond the default, because of who signed image `{}`",
+            source.manifest.name
+        )
+    }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::Path;
+
+    use stage1_init::{Capabilities, NodeKind};
+
+    use super::*;
+    use crate::resolve::volumes::Requested;
+    use crate::spec::limits::Access;
+    use crate::spec::mounts::Size;
+    use crate::spec::process::{CapabilityBound, SeccompPolicy};
+    use appc::json;
+    use appc::manifest::pod::{Volume, VolumeKind};
+    use appc::types::Quantity;
+    use sys::timezone::Zone;
+
+    #[test]
+    fn an_app_is_named_after_the_last_part_of_its_image() {
+        for (image, app) in [
+            ("example.com/web", "web"),
+            ("example.com/My_App~1.2", "my-app-1-2"),
+            ("busybox", "busybox"),
+            ("example.com/__", "app"),
+        ] {
+            assert_eq!(derived(image).unwrap().as_str(), app);
+        }
+    }
+
+    /// The files of an image: no more than a root directory.
+    struct Bare;
+
+    impl Rootfs for Bare {
+        fn read(&self, _: &str, _: usize) -> Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+
+        fn status(&self, path: &str) -> Result<Option<Status>> {
+            Ok(path.is_empty().then_some(Status {
+                directory: true,
+                uid: 1,
+                gid: 2,
+                mode: 0o751,
+            }))
+        }
+
+        fn has(&self, path: &str) -> Result<bool> {
+            Ok(path.is_empty())
+        }
+
+        fn is_empty(&self, _: &str) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    const IMAGE: &str = r#"{"acKind": "ImageManifest", "acVersion": "0.8.11",
+        "name": "example.com/web", "app": {"exec": ["/x", "-y"], "user": "5", "group": "6",
+        "supplementaryGIDs": [7, 8], "workingDirectory": "/srv",
+        "environment": [{"name": "A", "value": "b=c"}],
+        "eventHandlers": [{"name": "pre-start", "exec": ["/before"]},
+            {"name": "post-stop", "exec": ["/after", "it"]}],
+        "mountPoints": [{"name": "data", "path": "/data", "readOnly": true},
+            {"name": "own", "path": "/own"}],
+        "isolators": [
+            {"name": "resource/cpu", "value": {"limit": "500m"}},
+            {"name": "resource/memory", "value": {"request": "1M", "limit": "2M"}},
+            {"name": "os/linux/capabilities-retain-set", "value": {"set": ["CAP_KILL"]}},
+            {"name": "os/linux/seccomp-retain-set", "value":
+                {"set": ["read"], "errno": "EPERM"}},
+            {"name": "os/linux/no-new-privileges", "value": true},
+            {"name": "os/linux/oom-score-adj", "value": 500}]}}"#;
+
+    /// Resolves an image whose parts are in these directories of the host.
+    fn resolved(pod: &OsStr, layer: &OsStr, volume: &OsStr, request: &Request) -> PodSpec {
+        let host = Host {
+            privileged: true,
+            kernel: (6, 1),
+            overlay: true,
+            mqueue: true,
+            apparmor: true,
+            selinux: true,
+            oom_score: 0,
+            throttles: Vec::new(),
+        };
+        let source = Source {
+            id: Digest::parse(&format!("sha512-{}", "0".repeat(128))).unwrap(),
+            manifest: &ImageManifest::parse(IMAGE.as_bytes()).unwrap().value,
+            trusted: false,
+            rootfs: &Bare,
+            layers: vec![layer.into(), "/images/below".into()],
+        };
+        let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
+        let look = |_: &Path, _| {
+            Ok(Some(sys::host_path::Source {
+                path: volume.into(),
+                directory: true,
+            }))
+        };
+        resolve(id, pod.into(), &host, request, &[source], &look)
+            .unwrap()
+            .spec
+    }
+
+    fn request() -> Request {
+        let data = Volume {
+            name: AcName::parse("data").unwrap(),
+            kind: VolumeKind::Host {
+                source: "/srv".to_owned(),
+                recursive: None,
+            },
+            read_only: None,
+        };
+        let sysctl = json::parse(br#"{"net.core.somaxconn": "512"}"#).unwrap();
+        let profile = json::parse(br#"{"profile": "outer"}"#).unwrap();
+        Request {
+            apps: vec![AppRequest::default()],
+            volumes: vec![Requested::by_manifest(data)],
+            isolators: vec![
+                Isolator::new("os/unix/sysctl", sysctl).unwrap(),
+                Isolator::new("os/linux/apparmor-profile", profile).unwrap(),
+            ],
+            settings: vec![Setting::Memory(Quantity::parse("1Gi").unwrap())],
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn a_spec_survives_its_file() {
+        let mut request = request();
+        request.apps[0].read_only = Some("option --readonly-rootfs");
+        let paths = ["/pod", "/images/top", "/srv"].map(OsStr::new);
+        let mut spec = resolved(paths[0], paths[1], paths[2], &request);
+        let app = &spec.apps[0];
+        // It holds something of everything.
+        assert_eq!((app.mounts.len(), spec.volumes.len()), (2, 1));
+        assert!(app.process.pre_start.is_some() && app.process.post_stop.is_some());
+        assert!(app.process.rights.apparmor.is_some());
+        assert_eq!((spec.parameters.len(), app.lacks.len()), (1, 4));
+        assert_eq!(PodSpec::read(&spec.text().unwrap()).unwrap(), spec);
+        let app = &mut spec.apps[0];
+        app.devices = vec![Device {
+            path: "/dev/kvm".to_owned(),
+            kind: NodeKind::Block,
+            major: 10,
+            minor: 232,
+            mode: 0o660,
+            uid: 0,
+            gid: 36,
+            access: Access::parse("r").unwrap(),
+        }];
+        app.limits.devices = devices::rules(&app.devices);
+        app.tmpfs = vec![
+            tmpfs::tmpfs("/a", Size::Bytes(8192), Some(0o700)).unwrap(),
+            tmpfs::tmpfs("/b", Size::Percent(5), None).unwrap(),
+        ];
+        app.process.beyond = Some("rlimit core 0 0".to_owned());
+        for (policy, capabilities, stdio) in [
+            (
+                SeccompPolicy::Default,
+                CapabilityBound::All,
+                Stdio::Terminal,
+            ),
+            (
+                SeccompPolicy::AsBuilt,
+                CapabilityBound::Only(Capabilities::EMPTY),
+                Stdio::Planned,
+            ),
+            (
+                SeccompPolicy::Descriptor(7),
+                CapabilityBound::Only(Capabilities::KILL.with(Capabilities::CHOWN)),
+                Stdio::Inherited,
+            ),
+            (
+                SeccompPolicy::Unconfined,
+                CapabilityBound::All,
+                Stdio::Inherited,
+            ),
+        ] {
+            let process = &mut spec.apps[0].process;
+            process.rights.seccomp.value = policy;
+            process.rights.capabilities.value = capabilities;
+            process.stdio = stdio;
+            assert_eq!(PodSpec::read(&spec.text().unwrap()).unwrap(), spec);
+        }
+    }
+
+    #[test]
+    fn paths_that_are_no_text_survive_the_file() {
+        let paths = [&b"/pod-\xff"[..], b"/images/\xc3", b"/srv\n\xfe/\xe2\x82"];
+        let [pod, layer, volume] = paths.map(OsStr::from_bytes);
+        let mut request = request();
+        request.zone = Some(Zone {
+            file: Some(volume.into()),
+            rule: None,
+        });
+        let spec = resolved(pod, layer, volume, &request);
+        let read = PodSpec::read(&spec.text().unwrap()).unwrap();
+        assert_eq!(read, spec);
+        let app = &read.apps[0];
+        assert_eq!(read.directory.as_os_str(), pod);
+        assert_eq!(app.root.as_ref().unwrap().layers[0].as_os_str(), layer);
+        let mounts = app.mounts.iter().map(|mount| mount.source.as_os_str());
+        let own = read.directory.join("volumes/web-own");
+        assert_eq!(mounts.collect::<Vec<_>>(), [volume, own.as_os_str()]);
+        assert_eq!(read.volumes[0].path.as_os_str(), own.as_os_str());
+        assert_eq!(app.zone.as_ref().unwrap().as_os_str(), volume);
+    }
+}

@@ -1,0 +1,118 @@
+//! Bounds that options set, in the place of what an image or a manifest says:
+//! `--cpu`, `--memory`, `--caps-retain` and their like.
+
+use appc::json::{Object, Value};
+use appc::manifest::isolator::{Isolator, PROCESSES};
+use appc::types::Quantity;
+use error::Result;
+
+use crate::spec::process::{Calls, SeccompPolicy};
+
+/// What one option sets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// `--cpu`: processors.
+    Cpu(Quantity),
+    /// `--cpu-shares`: a weight, as cgroups of version 1 count it.
+    CpuShares(u32),
+    /// `--memory`: bytes.
+    Memory(Quantity),
+    /// `--oom-score-adj`
+    OomScore(i32),
+    /// `--no-new-privileges`
+    NoNewPrivileges(bool),
+    /// `--caps-retain`: `CAP_...`; no others remain.
+    RetainCapabilities(Vec<String>),
+    /// `--caps-remove`: `CAP_...`, taken from the default.
+    RemoveCapabilities(Vec<String>),
+    /// `--seccomp mode=retain`
+    RetainCalls(Calls),
+    /// `--seccomp mode=remove`
+    RemoveCalls(Calls),
+    /// `--pids-limit`: processes and threads; `None` for `unlimited`.
+    Processes(Option<u32>),
+}
+
+impl Setting {
+    /// Returns the option.
+    pub(crate) fn option(&self) -> &'static str {
+        match self {
+            Self::Cpu(_) => "--cpu",
+            Self::CpuShares(_) => "--cpu-shares",
+            Self::Memory(_) => "--memory",
+            Self::OomScore(_) => "--oom-score-adj",
+            Self::NoNewPrivileges(_) => "--no-new-privileges",
+            Self::RetainCapabilities(_) => "--caps-retain",
+            Self::RemoveCapabilities(_) => "--caps-remove",
+            Self::RetainCalls(_) | Self::RemoveCalls(_) => "--seccomp",
+            Self::Processes(_) => "--pids-limit",
+        }
+    }
+
+    /// Returns the isolator that says the same, and those that do not count any
+    /// more.
+    fn isolators(&self) -> (&'static str, &'static [&'static str]) {
+        const CAPABILITIES: &[&str] = &[
+            "os/linux/capabilities-retain-set",
+            "os/linux/capabilities-remove-set",
+        ];
+        const CALLS: &[&str] = &["os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"];
+        match self {
+            Self::Cpu(_) => ("resource/cpu", &["resource/cpu"]),
+            Self::CpuShares(_) => ("os/linux/cpu-shares", &["os/linux/cpu-shares"]),
+            Self::Memory(_) => ("resource/memory", &["resource/memory"]),
+            Self::OomScore(_) => ("os/linux/oom-score-adj", &["os/linux/oom-score-adj"]),
+            Self::NoNewPrivileges(_) => (
+                "os/linux/no-new-privileges",
+                &["os/linux/no-new-privileges"],
+            ),
+            Self::RetainCapabilities(_) => (CAPABILITIES[0], CAPABILITIES),
+            Self::RemoveCapabilities(_) => (CAPABILITIES[1], CAPABILITIES),
+            Self::RetainCalls(_) => (CALLS[0], CALLS),
+            Self::RemoveCalls(_) => (CALLS[1], CALLS),
+            Self::Processes(_) => (PROCESSES, &[PROCESSES]),
+        }
+    }
+
+    /// Tells whether an isolator does not count beside it.
+    pub(crate) fn overrides(&self, isolator: &Isolator) -> bool {
+        self.isolators().1.contains(&isolator.name.as_str())
+    }
+
+    /// Says the same in a manifest.
+    pub(crate) fn isolator(&self) -> Result<Isolator> {
+        let limit = |limit: Value| Object::new().with("limit", limit).into();
+        let set = |set: &[String]| -> Value { set.iter().map(String::as_str).collect() };
+        let calls = |calls: &Calls| {
+            let object = Object::new().with("set", set(&calls.set));
+            object.with_some("errno", calls.errno.as_deref()).into()
+        };
+        let value: Value = match self {
+            Self::Cpu(quantity) | Self::Memory(quantity) => limit(quantity.to_string().into()),
+            Self::CpuShares(shares) => i64::from(*shares).into(),
+            Self::OomScore(score) => i64::from(*score).into(),
+            Self::NoNewPrivileges(wanted) => (*wanted).into(),
+            Self::RetainCapabilities(names) | Self::RemoveCapabilities(names) => {
+                Object::new().with("set", set(names)).into()
+            }
+            Self::RetainCalls(wanted) | Self::RemoveCalls(wanted) => calls(wanted),
+            Self::Processes(most) => limit(match most {
+                Some(most) => i64::from(*most).into(),
+                None => "unlimited".into(),
+            }),
+        };
+        Isolator::new(self.isolators().0, value)
+    }
+
+    /// Returns the policy of system calls, if it is about these.
+    pub(crate) fn seccomp(&self) -> Option<SeccompPolicy> {
+        match self {
+            Self::RetainCalls(calls) => Some(SeccompPolicy::Retain {
+                calls: calls.clone(),
+                bounded: false,
+            }),
+            Self::RemoveCalls(calls) => Some(SeccompPolicy::Remove(calls.clone())),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Opens what a plan names by labels.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::cgroup;
+use crate::plan::descriptors::{NETWORK, Needed};
+use crate::runtime::exec::sealed;
+use crate::runtime::streams::give;
+use crate::runtime::{metadata, terminal};
+use crate::state::subdirectory;
+use error::{Context as _, Result};
+use sys::netns;
+
+/// What is open for a plan, by the labels that it has for them.
+pub type Named = BTreeMap<u32, OwnedFd>;
+
+/// What is at hand when a pod is started.
+pub struct Place<'a> {
+    /// The directory of the pod.
+    pub pod: BorrowedFd<'a>,
+    /// The directory of its log, if it is kept.
+    pub log: Option<OwnedFd>,
+    /// The master of the pod's terminal, if the caller has one already.
+    pub master: Option<OwnedFd>,
+}
+
+/// Opens all of it. Returns the listener of the metadata service besides, if there
+/// is a network for it.
+///
+/// # Errors
+///
+/// The kernel's refusals.
+pub fn open(needed: &[Needed], mut place: Place<'_>) -> Result<(Named, Option<OwnedFd>)> {
+    let mut named = Named::new();
+    let mut listener = None;
+    for one in needed {
+        match one {
+            Needed::Network => {
+                let network = netns::make(metadata::PORT)?;
+                named.insert(NETWORK, network.namespace);
+                listener = Some(network.listener.into());
+            }
+            Needed::Terminal(owner) => {
+                named.extend(terminal::open(place.pod, *owner, place.master.take())?);
+            }
+            Needed::Filter(label, program) => {
+                named.insert(*label, sealed("filter", program)?);
+            }
+            Needed::Group(label, group) => {
+                named.insert(*label, cgroup::entrance(group)?);
+            }
+            Needed::Null(label) => {
+                let flags = OFlags::RDWR | OFlags::CLOEXEC;
+                let null = rustix::fs::open("/dev/null", flags, Mode::empty());
+                named.insert(*label, null.context(|| "cannot open `/dev/null`")?);
+            }
+            Needed::LogDirectory(label, app) => {
+                if let Some(log) = &place.log {
+                    let directory = subdirectory::make(log.as_fd(), app);
+                    let directory = directory.context(|| cannot_log(app))?;
+                    named.insert(*label, directory);
+                }
+            }
+            Needed::Pipe { read, write, owner } => {
+                let (reader, writer) = std::io::pipe().context(|| "cannot make a pipe")?;
+                give(writer.as_fd(), *owner);
+                named.insert(*read, reader.into());
+                named.insert(*write, writer.into());
+            }
+        }
+    }
+    Ok((named, listener))
+}
+
+fn cannot_log(app: &str) -> String {
+    format!("cannot make the log of app `{app}`")
+}
+
+/// Returns the number of the descriptor that a plan names by a label.
+pub fn number_of(named: &Named, label: u32) -> u32 {
+    match named.get(&label) {
+        Some(fd) => fd.as_raw_fd().unsigned_abs(),
+        None if is_ours(label) => NONE,
+        None => label,
+    }
+}
+
+/// The greatest number, which no descriptor can have.
+const NONE: u32 = i32::MAX.unsigned_abs();
+
+/// Tells whether a number is that of a descriptor which the launcher has for
+/// itself: the caller's are those that survive an execution.
+fn is_ours(number: u32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+    let info = info.unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() != 0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_a_plan_means_a_descriptor_of_the_launcher() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (own, given) = (reader.as_raw_fd().unsigned_abs(), writer.into());
+        let named = Named::from([(98, given)]);
+        let real = named[&98].as_raw_fd().unsigned_abs();
+        assert_eq!(number_of(&named, 98), real);
+        assert_eq!(number_of(&named, own), NONE);
+        rustix::io::fcntl_setfd(&reader, rustix::io::FdFlags::empty()).unwrap();
+        for number in [0, 1, 2, own, 1_000_000] {
+            assert_eq!(number_of(&named, number), number);
+        }
+    }
+}

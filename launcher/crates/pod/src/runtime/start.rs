@@ -1,0 +1,152 @@
+//! Starts a pod that is made: opens what its plan names, and becomes its init.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use crate::cgroup::{Cgroups, record};
+use crate::plan::compose::{Composed, compose};
+use crate::plan::descriptors::MASTER;
+use crate::plan::directives::Plan;
+use crate::plan::streams::Streams;
+use crate::plan::written;
+use crate::runtime::claim::PodDirectory;
+use crate::runtime::descriptors::{self, Place, number_of};
+use crate::runtime::exec::{self, Handover};
+use crate::runtime::{process, streams};
+use crate::spec::pod::PodSpec;
+use crate::state::directory::{self, PLAN};
+use crate::state::lock;
+use crate::state::log::place;
+use crate::state::records::{self, STARTED, Started};
+use appc::types::Uuid;
+use error::{Context as _, Result};
+use sys::dirs::{Dirs, State};
+use sys::host::Host;
+
+/// How a pod is started.
+pub struct Start<'a> {
+    /// The program that executes plans.
+    pub program: &'a [u8],
+    /// The pod is kept when it is over.
+    pub keep: bool,
+    /// Where the streams of its apps lead.
+    pub streams: Streams,
+    /// A terminal that somebody has made already.
+    pub master: Option<OwnedFd>,
+}
+
+/// What a pod runs: a spec, of which the plan is composed, or a plan that somebody
+/// wrote.
+#[derive(Clone, Debug)]
+pub struct Runnable {
+    /// What runs.
+    pub spec: PodSpec,
+    /// The plan, if somebody wrote it.
+    pub written: Option<Plan>,
+}
+
+impl Runnable {
+    /// Reads it from the directory of a pod.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub fn read(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Self> {
+        let spec = directory::spec(dirs, state, uuid)?;
+        let written = spec.planned.then(|| {
+            let text = directory::read(dirs, state, uuid, PLAN)?;
+            Plan::read(&text).context(|| format!("cannot read the plan of pod `{uuid}`"))
+        });
+        let written = written.transpose()?;
+        Ok(Self { spec, written })
+    }
+
+    /// Returns the plan that is executed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`compose`].
+    pub fn compose(&self, host: &Host, streams: Streams) -> Result<Composed> {
+        match &self.written {
+            Some(plan) => Ok(written::compose(plan, &self.spec, streams)),
+            None => compose(&self.spec, host, &Cgroups::default(), streams),
+        }
+    }
+}
+
+/// Becomes the init of a pod; returns only if that failed.
+///
+/// # Errors
+///
+/// The kernel's refusals.
+pub fn start(
+    dirs: &Dirs,
+    directory: &mut PodDirectory<'_>,
+    runnable: &Runnable,
+    host: &Host,
+    start: Start<'_>,
+) -> Result<Infallible> {
+    let composed = runnable.compose(host, start.streams)?;
+    let spec = &runnable.spec;
+    let log = match start.streams {
+        Streams::Logged(log) => Some(log),
+        Streams::Silent => None,
+        Streams::Inherited => {
+            streams::give_pipes(spec);
+            None
+        }
+    };
+    directory.hold_scratch(spec)?;
+    // Before it counts as started: then whoever looks finds the log.
+    let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
+    let place = Place {
+        pod: directory.fd(),
+        log: kept.transpose()?.flatten(),
+        master: start.master,
+    };
+    if !composed.groups.is_empty() {
+        let record = record::write(&composed.groups);
+        directory.write(record::FILE, record.as_bytes())?;
+    }
+    let _made = composed.groups.make()?;
+    let (named, listener) = descriptors::open(&composed.needed, place)?;
+    let started = Started {
+        time: records::now(),
+        keep: start.keep,
+        log,
+        silent: start.streams == Streams::Silent,
+        terminal: named
+            .contains_key(&MASTER)
+            .then(|| number_of(&named, MASTER)),
+        process: process::own()?,
+    };
+    directory.write(STARTED, started.text().as_bytes())?;
+    let held: Vec<_> = std::iter::once(directory.fd())
+        .chain(directory.scratch())
+        .collect();
+    let plan = composed.plan.renumbered(&|label| number_of(&named, label));
+    exec::exec(Handover {
+        program: start.program,
+        plan: exec::sealed("plan", &plan)?.as_fd(),
+        report: directory.append("report")?.as_fd(),
+        held: &held,
+        lock: Some(lock::of_init(directory.fd())?.as_fd()),
+        named: named.into_values().collect(),
+        // Of a plan that somebody wrote there is nothing to tell.
+        demand: listener.filter(|_| !spec.planned),
+        detached: log.is_some(),
+        finally: &finally(dirs, spec.id),
+    })
+}
+
+/// What the init becomes when the pod is over.
+fn finally(dirs: &Dirs, uuid: Uuid) -> [OsString; 5] {
+    [
+        OsString::from("launcher"),
+        OsString::from("--dir"),
+        dirs.path().as_os_str().to_owned(),
+        OsString::from("finish"),
+        OsString::from(uuid.to_string()),
+    ]
+}

@@ -1,0 +1,275 @@
+//! The spec of a pod, and its file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::limits::Limits;
+use crate::spec::mounts::{Device, EmptyVolume, Mounted, Tmpfs};
+use crate::spec::process::{ProcessSpec, Sourced};
+use crate::spec::text::{self, HostPath};
+use appc::types::Uuid;
+use error::{Context as _, Error, Result};
+
+/// The version of the file. Another one is refused.
+const VERSION: u32 = 1;
+
+/// A pod in which nothing is left open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodSpec {
+    /// [`VERSION`].
+    version: u32,
+    /// UUID of the pod.
+    #[serde(with = "text::uuid")]
+    pub id: Uuid,
+    /// Where the pod's directory is on the host when it runs, absolute.
+    pub directory: HostPath,
+    /// Its apps.
+    pub apps: Vec<AppSpec>,
+    /// Host name of the pod.
+    pub hostname: Sourced<String>,
+    /// How its processes are counted and numbered.
+    pub processes: Namespace,
+    /// Its network.
+    pub network: Namespace,
+    /// Ids of its user namespace, if it has one of its own.
+    pub user: IdMaps,
+    /// Its empty volumes.
+    pub volumes: Vec<EmptyVolume>,
+    /// How much all apps may use together.
+    pub limits: Limits,
+    /// Nobody asked for the limit of processes: it is the default.
+    pub processes_by_default: bool,
+    /// Kernel parameters of its namespaces, and why each is set.
+    pub parameters: BTreeMap<String, Sourced<String>>,
+    /// Directives that somebody wrote, which are executed as they are: what the
+    /// file `plan` of the pod has. Else the plan is composed from this.
+    pub planned: bool,
+}
+
+/// Whose a namespace is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Namespace {
+    /// The pod's own, which the launcher makes.
+    New,
+    /// The pod's own, made or joined by somebody who wrote the plan.
+    Planned,
+    /// The host's.
+    Host,
+}
+
+/// The ids of a user namespace; none where the pod has the host's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdMaps {
+    /// Users.
+    pub uids: Vec<IdMap>,
+    /// Groups.
+    pub gids: Vec<IdMap>,
+}
+
+/// A range of ids of a user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdMap {
+    /// The first, inside.
+    pub inside: u32,
+    /// The first, outside.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// An app of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppSpec {
+    /// Its name in the pod.
+    pub name: String,
+    /// Where it comes from, as the plan will say.
+    pub reason: String,
+    /// The image it runs from.
+    pub image: Option<ImageSource>,
+    /// Its root file system; `None` where only a plan says what that is.
+    pub root: Option<Root>,
+    /// Its processes.
+    pub process: ProcessSpec,
+    /// How much it may use.
+    pub limits: Limits,
+    /// Devices of the host that it may use.
+    pub devices: Vec<Device>,
+    /// Its volumes, none over another.
+    pub mounts: Vec<Mounted>,
+    /// File systems in memory of its own.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Which of the optional files of the standard environment its image does
+    /// not have.
+    pub lacks: Vec<String>,
+    /// The file of its time zone on the host.
+    pub zone: Option<HostPath>,
+}
+
+/// The image that an app runs from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSource {
+    /// Which it is, in the store.
+    pub id: String,
+    /// What it is called.
+    pub name: Option<String>,
+}
+
+/// How an app comes by a root file system that it can write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// Root directories of the layers, topmost first.
+    pub layers: Vec<HostPath>,
+    /// Owner and mode of the image's root directory, which the app sees as its /.
+    pub top: (u32, u32, u32),
+    /// The layers are copied into the pod, rather than laid over one another.
+    pub copied: bool,
+    /// The app cannot write to it, and why not.
+    pub read_only: Option<String>,
+}
+
+impl PodSpec {
+    /// Makes a pod of which nothing is decided yet but what it is called.
+    pub fn new(id: Uuid, directory: impl Into<HostPath>, hostname: Sourced<String>) -> Self {
+        Self {
+            version: VERSION,
+            id,
+            directory: directory.into(),
+            apps: Vec::new(),
+            hostname,
+            processes: Namespace::New,
+            network: Namespace::New,
+            user: IdMaps::default(),
+            volumes: Vec::new(),
+            limits: Limits::default(),
+            processes_by_default: false,
+            parameters: BTreeMap::new(),
+            planned: false,
+        }
+    }
+
+    /// Returns the file.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: every key is text.
+    pub fn text(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|error| Error::invalid(error.to_string()))
+            .context(|| "cannot write down what the pod runs")
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// It is damaged, or of another version.
+    pub fn read(text: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let damaged = |error: serde_json::Error| Error::invalid(error.to_string());
+        let Versioned { version } = serde_json::from_slice(text).map_err(damaged)?;
+        if version != VERSION {
+            return Err(Error::invalid(format!(
+                "it is of version {version}, and this launcher reads version {VERSION}"
+            )));
+        }
+        serde_json::from_slice(text)
+            .map_err(damaged)
+            .context(|| "it is damaged")
+    }
+
+    /// Finds an app.
+    pub fn app(&self, name: &str) -> Option<&AppSpec> {
+        self.apps.iter().find(|app| app.name == name)
+    }
+
+    /// Tells whether an app has the terminal that the launcher makes.
+    pub fn has_terminal(&self) -> bool {
+        self.terminal_app().is_some()
+    }
+
+    /// Finds the app that has it.
+    pub fn terminal_app(&self) -> Option<&AppSpec> {
+        use crate::spec::process::Stdio;
+        let mut apps = self.apps.iter();
+        apps.find(|app| app.process.stdio == Stdio::Terminal)
+    }
+}
+
+impl IdMaps {
+    /// Translates ids of the pod's into those of the host; `None` for what the
+    /// host does not have.
+    pub fn on_host(&self, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
+        (translate(&self.uids, uid), translate(&self.gids, gid))
+    }
+}
+
+fn translate(maps: &[IdMap], id: u32) -> Option<u32> {
+    let translated = maps.iter().find_map(|map| {
+        let at = id.checked_sub(map.inside).filter(|&at| at < map.count)?;
+        map.outside.checked_add(at)
+    });
+    translated.or_else(|| maps.is_empty().then_some(id))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn sample() -> PodSpec {
+        let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
+        PodSpec::new(id, "/d\u{e4}", Sourced::new("web".to_owned(), "default"))
+    }
+
+    #[test]
+    fn another_version_is_refused_and_not_guessed_at() {
+        let text = String::from_utf8(sample().text().unwrap()).unwrap();
+        for (wrong, message) in [
+            (
+                "{\"version\":2}",
+                "it is of version 2, and this launcher reads version 1",
+            ),
+            ("{}", "missing field `version` at line 1 column 2"),
+        ] {
+            assert_eq!(
+                PodSpec::read(wrong.as_bytes()).unwrap_err().to_string(),
+                message
+            );
+        }
+        let strange = text.replace("\"planned\"", "\"plannd\"");
+        assert!(PodSpec::read(strange.as_bytes()).is_err());
+        assert!(PodSpec::read(&text.as_bytes()[..text.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn a_spec_survives_its_file() {
+        assert_eq!(PodSpec::read(&sample().text().unwrap()).unwrap(), sample());
+    }
+
+    #[test]
+    fn ids_are_those_of_the_host_where_there_is_no_map() {
+        let map = |inside, outside, count| IdMap {
+            inside,
+            outside,
+            count,
+        };
+        let maps = IdMaps {
+            uids: vec![map(0, 1000, 1), map(1, 100_000, 10)],
+            gids: Vec::new(),
+        };
+        assert_eq!(maps.on_host(0, 7), (Some(1000), Some(7)));
+        assert_eq!(maps.on_host(10, 7), (Some(100_009), Some(7)));
+        assert_eq!(maps.on_host(11, 7), (None, Some(7)));
+    }
+}

@@ -1,0 +1,131 @@
+//! Values that a spec holds as text.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::ops::Deref;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use appc::types::Uuid;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use stage1_init::{Capabilities, NodeKind};
+
+/// A path of the host: text, or a list of bytes where it is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPath(pub PathBuf);
+
+impl Deref for HostPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl From<PathBuf> for HostPath {
+    fn from(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl From<&str> for HostPath {
+    fn from(path: &str) -> Self {
+        Self(path.into())
+    }
+}
+
+impl Serialize for HostPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0.to_str() {
+            Some(text) => to.serialize_str(text),
+            None => to.collect_seq(self.0.as_os_str().as_bytes()),
+        }
+    }
+}
+
+impl<'d> Deserialize<'d> for HostPath {
+    fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(PathBuf),
+            Bytes(Vec<u8>),
+        }
+        Ok(Self(match Form::deserialize(from)? {
+            Form::Text(path) => path,
+            Form::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        }))
+    }
+}
+
+/// A UUID as people write it.
+pub(super) mod uuid {
+    use super::*;
+
+    pub(in crate::spec) fn serialize<S: Serializer>(uuid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(uuid)
+    }
+
+    pub(in crate::spec) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Uuid, D::Error> {
+        read(from, |text| Uuid::parse(text).ok(), "a UUID")
+    }
+}
+
+/// Names of capabilities, as the plan has them: `chown,kill`.
+pub(super) mod capabilities {
+    use super::*;
+
+    pub(in crate::spec) fn serialize<S: Serializer>(
+        set: &Capabilities,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let words = Capabilities::WORDS.iter();
+        let members = words.filter(|(_, member)| set.contains(*member));
+        let names: Vec<_> = members.map(|&(name, _)| name).collect();
+        to.serialize_str(&names.join(","))
+    }
+
+    pub(in crate::spec) fn deserialize<'d, D: Deserializer<'d>>(
+        from: D,
+    ) -> Result<Capabilities, D::Error> {
+        let set = |text: &str| {
+            let names = text.split(',').filter(|name| !name.is_empty());
+            names
+                .map(|name| Capabilities::member(name.as_bytes()))
+                .try_fold(Capabilities::EMPTY, |set, member| Some(set.with(member?)))
+        };
+        read(from, set, "capabilities")
+    }
+}
+
+/// `c` or `b`.
+pub(super) mod node_kind {
+    use super::*;
+
+    pub(in crate::spec) fn serialize<S: Serializer>(
+        kind: &NodeKind,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(kind.word())
+    }
+
+    pub(in crate::spec) fn deserialize<'d, D: Deserializer<'d>>(
+        from: D,
+    ) -> Result<NodeKind, D::Error> {
+        let kind = |text: &str| {
+            let mut kinds = NodeKind::WORDS.iter();
+            kinds.find(|(word, _)| *word == text).map(|&(_, kind)| kind)
+        };
+        read(from, kind, "a kind of device")
+    }
+}
+
+fn read<'d, D: Deserializer<'d>, T>(
+    from: D,
+    parse: impl Fn(&str) -> Option<T>,
+    what: impl Display,
+) -> Result<T, D::Error> {
+    let text = String::deserialize(from)?;
+    parse(&text).ok_or_else(|| D::Error::custom(format!("not {what}")))
+}

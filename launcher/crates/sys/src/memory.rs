@@ -1,0 +1,83 @@
+//! A place in memory for what need not outlive the host: `/run/nosecone`, or
+//! `$XDG_RUNTIME_DIR/nosecone` for an ordinary user. Each data directory has a
+//! folder there, named by its device and inode: however it is called, it is found.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::{FsWord, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Where root has it: Filesystem Hierarchy Standard 3.0, section 3.15.
+const SYSTEM: &str = "/run";
+
+/// The name of our directory there.
+const OURS: &str = "nosecone";
+
+/// statfs(2), `f_type`: of tmpfs and of ramfs, which an initramfs can be.
+const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// A folder in memory.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) fd: OwnedFd,
+}
+
+/// What is done about a folder that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It stays so.
+    Ignore,
+    /// It is made.
+    Make,
+}
+
+/// Tells whether this host has such a place.
+pub(crate) fn is_there() -> bool {
+    parent().is_some()
+}
+
+/// Opens the folder of a data directory; `None` where it is not there, or the host
+/// has no such place that belongs to the caller alone.
+pub(crate) fn folder(data: BorrowedFd<'_>, missing: Missing) -> Option<Folder> {
+    let (path, parent) = parent()?;
+    let ours = open(&parent, OURS, missing)?;
+    let status = rustix::fs::fstat(data).ok()?;
+    let name = format!("{:x}-{:x}", status.st_dev, status.st_ino);
+    Some(Folder {
+        fd: open(&ours, &name, missing)?,
+        path: path.join(OURS).join(name),
+    })
+}
+
+/// Opens the place, if it is in memory.
+fn parent() -> Option<(PathBuf, OwnedFd)> {
+    let path = match rustix::process::geteuid().is_root() {
+        true => PathBuf::from(SYSTEM),
+        false => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
+    let in_memory = IN_MEMORY.contains(&rustix::fs::fstatfs(&fd).ok()?.f_type);
+    (path.is_absolute() && in_memory).then_some((path, fd))
+}
+
+/// Opens a directory that belongs to the caller alone.
+fn open(parent: impl AsFd, name: &str, missing: Missing) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || rustix::fs::openat(&parent, name, flags, Mode::empty());
+    let opened = match open() {
+        Err(Errno::NOENT) if missing == Missing::Make => {
+            match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => open(),
+                Err(errno) => Err(errno),
+            }
+        }
+        opened => opened,
+    };
+    let fd = opened.ok()?;
+    let status = rustix::fs::fstat(&fd).ok()?;
+    let alone = status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o022 == 0;
+    alone.then_some(fd)
+}

@@ -1,0 +1,101 @@
+//! The process that becomes the init of a pod, while another one waits for it.
+
+use std::io::{Read as _, Seek as _};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal};
+
+use crate::cmd::OURS;
+use crate::cmd::failure::init_was_killed;
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use pod::spec::log::{Log, Place};
+use sys::dirs::Dirs;
+
+/// What a caller says to the process that begins a pod.
+pub(super) struct Begin<'a> {
+    /// The pod.
+    pub(super) uuid: Uuid,
+    /// It is kept when it is over.
+    pub(super) keep: bool,
+    /// How its log is kept.
+    pub(super) log: Log,
+    /// The master of its terminal, if the caller has that.
+    pub(super) terminal: Option<BorrowedFd<'a>>,
+}
+
+/// What is said of a pod that cannot be started.
+pub(super) const WHAT: &str = "cannot start the pod";
+
+/// Starts `launcher begin` in a process of its own. The lock is its standard input,
+/// and the terminal, if there is one, its standard output.
+pub(super) fn spawn(
+    dirs: &Dirs,
+    begin: &Begin<'_>,
+    lock: BorrowedFd<'_>,
+) -> std::io::Result<Child> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("launcher").arg("--dir").arg(dirs.path());
+    command.arg("begin").arg(begin.uuid.to_string());
+    command.args(begin.keep.then_some("--keep"));
+    command.arg(format!("--log={}", begin.log.place.word()));
+    if begin.log.place != Place::Nowhere {
+        command.arg(format!("--log-size={}", begin.log.size.bytes()));
+    }
+    command.stdin(lock.try_clone_to_owned()?);
+    match begin.terminal {
+        Some(master) => command
+            .arg("--terminal")
+            .stdout(master.try_clone_to_owned()?),
+        None => command.stdout(Stdio::null()),
+    };
+    command.stderr(Stdio::piped());
+    command.spawn()
+}
+
+/// Waits for the end of the process, and returns its status.
+pub(super) fn wait(child: &mut Child) -> Result<u8> {
+    let status = child.wait().context(|| WHAT)?;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    Ok(code
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(OURS))
+}
+
+/// Reads a report.
+pub(super) fn read(report: &mut std::fs::File) -> Result<Vec<u8>> {
+    let mut told = Vec::new();
+    let read = report.rewind().and_then(|()| report.read_to_end(&mut told));
+    read.context(|| "cannot read the report of the pod")?;
+    Ok(told)
+}
+
+/// Returns what that said, which has ended.
+pub(super) fn said(child: &mut Child) -> Error {
+    let mut said = String::new();
+    if let Some(mut stream) = child.stderr.take() {
+        // What cannot be read was not said.
+        let _ = stream.read_to_string(&mut said);
+    }
+    said_again(&said).unwrap_or_else(init_was_killed)
+}
+
+/// Takes apart what a launcher said, if it said anything.
+pub(super) fn said_again(text: &str) -> Option<Error> {
+    let text = text.trim_end().trim_start_matches("launcher: ");
+    match text.split_once("\nhint: ") {
+        Some((what, hint)) => Some(Error::new(Kind::Failed, what).hint(hint)),
+        None if text.is_empty() => None,
+        None => Some(Error::new(Kind::Failed, text)),
+    }
+}
+
+/// Sends a signal to the init that a child becomes, which passes it on.
+pub(super) fn pass_on(child: &Child, signal: Signal) {
+    // It is our child, and was not waited for: the number is still its own.
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}

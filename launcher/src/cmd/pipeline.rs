@@ -1,0 +1,180 @@
+//! The way from arguments to a pod, which `run`, `prepare` and `plan` share.
+
+use std::os::fd::AsFd as _;
+
+use crate::cmd::images::{Fetched, Images, Opened};
+use crate::cmd::request::{self, Options};
+use crate::cmd::say;
+use appc::types::Uuid;
+use error::{Context as _, Error, Kind, Result};
+use image::digest::Digest;
+use pod::resolve::from_appc::{self, Resolved, Source};
+use pod::resolve::report::{Entry, require_all};
+use pod::runtime::claim::PodDirectory;
+use pod::runtime::metadata;
+use pod::runtime::start::Runnable;
+use pod::spec::pod::PodSpec;
+use pod::state::directory::{self, MANIFEST, PLAN, SPEC};
+use pod::state::secret;
+use sys::dirs::{Dirs, State};
+use sys::host::Host;
+use sys::{host_path, root_fd};
+
+/// Resolves what was asked for, and says what the caller should know of it.
+/// `metadata` is the address of the pod's metadata service.
+///
+/// # Errors
+///
+/// An image that is not found; what [`from_appc::resolve`] refuses. With
+/// `--strict`, the first bound that is not in force as it was written.
+pub(super) fn resolve(
+    dirs: &Dirs,
+    host: &Host,
+    images: &dyn Images,
+    uuid: Uuid,
+    metadata: String,
+    options: Options,
+) -> Result<Resolved> {
+    let files = directory::files(dirs.path(), uuid, is_remembered(&options));
+    let (manifest, references) = (options.manifest.clone(), options.images.clone());
+    let mut request = request::complete(options)?;
+    request.metadata = metadata;
+    let ids: Vec<Digest> = match manifest {
+        Some(file) => {
+            let store = images.store().ok_or_else(|| {
+                let dir = dirs.path().display();
+                Error::new(Kind::NotFound, format!("there are no images in `{dir}`"))
+            })?;
+            request::add_manifest(&mut request, &file, store)?
+        }
+        None => {
+            let found = references.iter().map(|reference| images.find(reference));
+            found.collect::<Result<_>>()?
+        }
+    };
+    let opened: Vec<Opened<'_>> = ids
+        .iter()
+        .map(|id| images.open(id))
+        .collect::<Result<_>>()?;
+    images.tell(&format!("Creating container: {uuid}"));
+    let sources: Vec<Source<'_>> = opened.iter().map(Opened::source).collect();
+    let look = &host_path::look;
+    let resolved = from_appc::resolve(uuid, files, host, &request, &sources, look)?;
+    tell(&resolved, request.strict)?;
+    Ok(resolved)
+}
+
+/// Says what the caller should know, and which bounds are not in force as they
+/// were written.
+fn tell(resolved: &Resolved, strict: bool) -> Result<()> {
+    say(&resolved.notes);
+    if strict {
+        require_all(&resolved.report)?;
+    }
+    let changed = resolved.report.iter().filter(|entry| !entry.is_enforced());
+    say(&changed.map(Entry::to_string).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Tells whether a pod is remembered. One that ends with its caller is not, and has
+/// its directory in memory, where the host has a place for that.
+pub(super) fn is_remembered(options: &Options) -> bool {
+    let mode = &options.mode;
+    let ends_with_caller = mode.detached.is_none() && !options.request.interactive;
+    mode.keep || options.prepared || !ends_with_caller || !Dirs::would_be_in_memory()
+}
+
+/// Returns the directories with the place that a pod belongs to.
+pub(super) fn place(dirs: &Dirs, remembered: bool) -> Dirs {
+    match remembered {
+        true => dirs.clone(),
+        false => dirs.make_in_memory(),
+    }
+}
+
+/// Keeps what was resolved in the directory of its pod.
+///
+/// # Errors
+///
+/// What the disk refuses.
+pub(super) fn keep(resolved: &Resolved, directory: &mut PodDirectory<'_>) -> Result<()> {
+    let manifest = format!("{:#}\n", resolved.manifest.to_json());
+    directory.write(MANIFEST, manifest.as_bytes())?;
+    directory.write(SPEC, &resolved.spec.text()?)?;
+    copy_roots(&resolved.spec, directory)
+}
+
+/// Keeps a plan that somebody wrote, with the spec that says what it runs.
+///
+/// # Errors
+///
+/// What the disk refuses.
+pub(super) fn keep_written(runnable: &Runnable, directory: &PodDirectory<'_>) -> Result<()> {
+    if let Some(plan) = &runnable.written {
+        directory.write(PLAN, plan.text().as_bytes())?;
+    }
+    directory.write(SPEC, &runnable.spec.text()?)
+}
+
+/// Copies the images' files to where the plan expects them, for apps whose
+/// root is no overlay.
+fn copy_roots(spec: &PodSpec, directory: &mut PodDirectory<'_>) -> Result<()> {
+    directory.hold_scratch(spec)?;
+    for app in &spec.apps {
+        if let Some(root) = app.root.as_ref().filter(|root| root.copied) {
+            let what = || format!("cannot copy the files of app `{}`", app.name);
+            let target = directory.make_app(&app.name)?;
+            let layers: Vec<_> = root
+                .layers
+                .iter()
+                .map(|layer| layer.to_path_buf())
+                .collect();
+            root_fd::copy_layers(&layers, target.as_fd(), "rootfs").context(what)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a version 4 UUID, unless one was asked for.
+///
+/// # Errors
+///
+/// The kernel has no random numbers.
+pub(super) fn uuid(wanted: Option<Uuid>) -> Result<Uuid> {
+    if let Some(uuid) = wanted {
+        return Ok(uuid);
+    }
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context(|| "cannot get random numbers from the kernel")?;
+    Ok(Uuid::from_random(bytes))
+}
+
+/// Makes a pod in a state, up to where only its plan has to be executed.
+///
+/// # Errors
+///
+/// As for [`resolve`] and [`keep`]; a pod of this UUID or name is there.
+pub(super) fn make<'a>(
+    place: &'a Dirs,
+    host: &Host,
+    images: &Fetched<'_>,
+    options: Options,
+    state: State,
+) -> Result<(PodDirectory<'a>, Runnable)> {
+    let uuid = uuid(options.uuid)?;
+    if let Some(file) = &options.uuid_file {
+        request::save_uuid(file, uuid)?;
+    }
+    let name = options.name.clone();
+    let metadata = metadata::url(&secret::token(&secret::ensure(place)?, uuid));
+    let resolved = resolve(place, host, images, uuid, metadata, options)?;
+    let mut directory = PodDirectory::create(place, uuid, state, name)?;
+    images.tell("Creating rootfs");
+    keep(&resolved, &mut directory)?;
+    let runnable = Runnable {
+        spec: resolved.spec,
+        written: None,
+    };
+    Ok((directory, runnable))
+}
