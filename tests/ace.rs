@@ -40,6 +40,11 @@ impl Pod {
         self.scratch.join("dir")
     }
 
+    /// The directory of the pod, when it is prepared.
+    fn prepared(&self) -> PathBuf {
+        self.dir().join("pods/prepared").join(&self.uuid)
+    }
+
     /// `launcher VERB`, with a volume, and more options for the first app.
     fn call(&self, verb: &str, volume: &str, options: &[&str]) -> Call {
         let [main, sidekick] = &self.images;
@@ -55,10 +60,10 @@ impl Pod {
             .args(["--name", "ace-validator-sidekick"])
     }
 
-    /// Prepares the pod, changes a file of it, and runs it.
-    fn changed(&self, file: &str, change: impl Fn(&str) -> String) -> Ran {
+    /// Prepares the pod, changes its spec, and runs it.
+    fn changed(&self, change: impl Fn(&str) -> String) -> Ran {
         self.call("prepare", EMPTY, &[]).run().exits(0);
-        let path = self.dir().join("pods/prepared").join(&self.uuid).join(file);
+        let path = self.prepared().join("spec");
         let text = fs::read_to_string(&path).unwrap();
         let changed = change(&text);
         assert!(changed != text, "nothing was changed in {text}");
@@ -71,10 +76,14 @@ impl Pod {
 
 const EMPTY: &str = "database,kind=empty";
 
-/// Takes the lines out that have a text.
-fn without(text: &str, part: &str) -> String {
-    let lines = text.lines().filter(|line| !line.contains(part));
-    lines.map(|line| format!("{line}\n")).collect()
+/// Changes the text that stands behind `before`, up to `end`, wherever that is.
+fn edited(text: &str, before: &str, end: &str, edit: impl Fn(&str) -> String) -> String {
+    let mut parts = text.split(before);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |done, part| {
+        let (old, rest) = part.split_once(end).unwrap();
+        format!("{done}{before}{}{end}{rest}", edit(old))
+    })
 }
 
 /// Some phase failed, and said so.
@@ -89,17 +98,22 @@ fn fails(ran: &Ran, said: &str) {
 
 #[test]
 fn a_variable_that_is_not_as_it_must_be_is_found() {
-    for (part, said) in [
-        ("env PATH=", "PATH not set appropriately"),
-        ("env IN_ACE_VALIDATOR=", "IN_ACE_VALIDATOR"),
-        ("env AC_METADATA_URL=", "AC_METADATA_URL is not set"),
+    for (name, said) in [
+        ("PATH", "PATH not set appropriately"),
+        ("IN_ACE_VALIDATOR", "IN_ACE_VALIDATOR"),
+        ("AC_METADATA_URL", "AC_METADATA_URL is not set"),
     ] {
         let pod = pod!();
-        fails(&pod.changed("plan", |text| without(text, part)), said);
+        let named = format!(r#"{{"name":"{name}","#);
+        let ran = pod.changed(|text| text.replace(&named, r#"{"name":"OTHER","#));
+        fails(&ran, said);
     }
     let pod = pod!();
-    let renamed = pod.changed("plan", |text| {
-        text.replace("AC_APP_NAME=ace-validator-main", "AC_APP_NAME=main")
+    let renamed = pod.changed(|text| {
+        text.replace(
+            r#"{"name":"AC_APP_NAME","value":"ace-validator-main"}"#,
+            r#"{"name":"AC_APP_NAME","value":"main"}"#,
+        )
     });
     fails(&renamed, "AC_APP_NAME not set appropriately");
 }
@@ -107,8 +121,11 @@ fn a_variable_that_is_not_as_it_must_be_is_found() {
 #[test]
 fn another_working_directory_is_found() {
     let pod = pod!();
-    let ran = pod.changed("plan", |text| {
-        text.replace("workdir /opt/acvalidator", "workdir /")
+    let ran = pod.changed(|text| {
+        text.replace(
+            r#""directory":{"value":"/opt/acvalidator""#,
+            r#""directory":{"value":"/""#,
+        )
     });
     fails(&ran, "working directory not set appropriately");
 }
@@ -116,16 +133,9 @@ fn another_working_directory_is_found() {
 #[test]
 fn a_service_that_answers_at_another_address_is_found() {
     let pod = pod!();
-    let slash = |text: &str| {
-        let lines = text.lines().map(|line| match line.split_once(" #") {
-            Some((words, reason)) if words.contains("AC_METADATA_URL=") => {
-                format!("{}/ #{reason}\n", words.trim_end())
-            }
-            _ => format!("{line}\n"),
-        });
-        lines.collect()
-    };
-    fails(&pod.changed("plan", slash), "failed with 4");
+    let variable = r#"{"name":"AC_METADATA_URL","value":""#;
+    let ran = pod.changed(|text| edited(text, variable, "\"", |url| format!("{url}/")));
+    fails(&ran, "failed with 4");
 }
 
 #[test]
@@ -133,8 +143,7 @@ fn a_service_that_does_not_know_the_pod_is_found() {
     let pod = pod!();
     // Of a pod without its manifest nothing can be told.
     pod.call("prepare", EMPTY, &[]).run().exits(0);
-    let path = pod.dir().join("pods/prepared").join(&pod.uuid).join("pod");
-    fs::write(&path, "{}").unwrap();
+    fs::write(pod.prepared().join("manifest"), "{}").unwrap();
     let ran = launcher(&pod.dir()).args(["run-prepared", &pod.uuid]).run();
     fails(&ran, "failed with 503");
 }
@@ -142,12 +151,7 @@ fn a_service_that_does_not_know_the_pod_is_found() {
 #[test]
 fn a_missing_or_read_only_volume_is_found() {
     let pod = pod!();
-    let ran = pod.changed("plan", |text| {
-        let lines = text
-            .lines()
-            .filter(|line| !(line.starts_with("bind ") && line.contains(" /db ")));
-        lines.map(|line| format!("{line}\n")).collect()
-    });
+    let ran = pod.changed(|text| edited(text, r#""mounts":["#, "]", |_| String::new()));
     fails(&ran, "timed out waiting for /db/");
     let pod = pod!();
     let ran = pod
@@ -176,7 +180,11 @@ fn a_root_that_cannot_be_written_to_is_found() {
 #[test]
 fn a_handler_that_was_left_out_is_found() {
     let pod = pod!();
-    let ran = pod.changed("plan", |text| without(text, "pre-start "));
+    let ran = pod.changed(|text| {
+        edited(text, r#""pre_start":"#, r#","post_stop""#, |_| {
+            "null".to_owned()
+        })
+    });
     fails(&ran, "/prestart");
 }
 

@@ -109,7 +109,11 @@ pub(crate) fn stage1() -> PathBuf {
 
 /// The launcher, keeping its images and pods in `dir`.
 pub(crate) fn launcher(dir: &Path) -> Call {
-    call(&program()).arg("--dir").arg(dir)
+    let mut call = call(&program()).arg("--dir").arg(dir);
+    // Hints repeat it.
+    let typed = format!("--dir {}", dir.display());
+    call.names.push((typed, "--dir DIR".to_owned()));
+    call
 }
 
 /// `launcher run IMAGE -- WORDS`.
@@ -285,6 +289,8 @@ pub(crate) struct Call {
     user: Option<u32>,
     input: Vec<u8>,
     deadline: Duration,
+    /// Values, and the words that stand for them in messages.
+    names: Vec<(String, String)>,
 }
 
 /// Starts a command line.
@@ -296,6 +302,7 @@ pub(crate) fn call(program: &Path) -> Call {
         user: None,
         input: Vec::new(),
         deadline: DEADLINE,
+        names: Vec::new(),
     }
 }
 
@@ -378,6 +385,7 @@ impl Call {
             stdout,
             stderr,
             end: Instant::now() + self.deadline,
+            names: self.names,
         }
     }
 }
@@ -431,6 +439,7 @@ pub(crate) struct Running {
     stdout: Stream,
     stderr: Stream,
     end: Instant,
+    names: Vec<(String, String)>,
 }
 
 impl Running {
@@ -507,7 +516,7 @@ impl Running {
             status,
             stdout: self.stdout.whole(),
             stderr: self.stderr.whole(),
-            names: Vec::new(),
+            names: self.names,
         }
     }
 }

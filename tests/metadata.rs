@@ -117,7 +117,7 @@ fn of_a_pod_that_is_damaged_nothing_is_told_and_nobody_waits() {
         .run()
         .exits(0);
     let prepared = scratch.join("dir/pods/prepared").join(uuid);
-    fs::write(prepared.join("pod"), "{}").unwrap();
+    fs::write(prepared.join("manifest"), "{}").unwrap();
     launcher(&scratch.join("dir"))
         .args(["run-prepared", uuid])
         .run()

@@ -432,7 +432,7 @@ fn a_manifest_is_printed_as_it_was_written_and_of_one_pod() {
             .join("dir/pods")
             .join(state)
             .join(uuid)
-            .join("pod");
+            .join("manifest");
         std::fs::read_to_string(path).unwrap()
     };
     let launch = |line: &str| table.launch(&[], &filled(line));

@@ -74,7 +74,7 @@ fn take(table: &Table, step: &Step<'_>) -> Result<(), String> {
                 }
                 Said::Lacks(text) => ran.stdout.lines().all(|each| each != *text),
             };
-            let told = anonymous(&table.anonymous(&ran.stderr));
+            let told = anonymous(&table.anonymous(&ran.told()));
             let complained = expected(title, &told);
             match fits && ran.exited() == Some(*status) && told == complained {
                 true => Ok(()),

@@ -98,7 +98,7 @@ fn a_device_of_the_host_can_be_used_and_not_changed() {
 const LOOK: &str = r#"
     grep -E '^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):' /proc/1/status | tr '\t' ' '
     for it in /proc/1/fd/*; do
-        case $(readlink $it) in pipe:*) continue;; esac
+        case $(readlink $it) in pipe:*|'') continue;; esac
         echo a descriptor
         [ -d $it/ ] && echo "directory $it"
         true 2>/dev/null > $it && echo "written $it"

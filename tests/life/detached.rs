@@ -159,8 +159,9 @@ fn a_prepared_pod_and_a_plan_can_be_detached_too() {
     life.run(&["status", "--wait", "web"]).exits(0);
     life.run(&["logs", "web"]).exits(0).says("ran\n");
     let uuid = uuid.trim_end();
-    let plan = fs::read(life.dir().join("pods/exited").join(uuid).join("plan")).unwrap();
     life.run(&["rm", "web"]).exits(0);
+    let plan = life.run(&[&["plan", "--uuid", uuid], &words[..]].concat());
+    let plan = plan.exits(0).complains("").stdout;
     let plan = life.0.write("plan", plan).display().to_string();
     let again = life.detach(&["--name", "plan", "--plan", &plan]);
     assert_eq!(again, uuid);

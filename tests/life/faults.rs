@@ -247,13 +247,13 @@ fn records_that_were_cut_short_hide_no_pod() {
             &uuid[..8]
         ))
         .complains("");
-    // A manifest that is none hides only itself.
-    fs::write(pod.join("pod"), "{").unwrap();
+    // A spec that is none hides only itself.
+    fs::write(pod.join("spec"), "{").unwrap();
     let other = life.waiting(&[]);
     let ran = life.run(&["list", "--no-legend"]).exits(1);
     assert!(ran.stdout.starts_with(&other[..8]), "{}", ran.stdout);
     ran.naming("UUID", &uuid)
-        .complains_as("a manifest that was cut short");
+        .complains_as("a spec that was cut short");
     life.run(&["stop", &other]).exits(0);
     life.run(&["rm", &uuid]).exits(0).complains("");
     life.leaves_nothing();

@@ -327,7 +327,7 @@ fn the_manifest_is_printed_as_it_was_written() {
     let life = Life::new();
     let uuid = life.run(&["prepare", "PROBE"]).exits(0).stdout;
     let uuid = uuid.trim_end();
-    let path = life.dir().join("pods/prepared").join(uuid).join("pod");
+    let path = life.dir().join("pods/prepared").join(uuid).join("manifest");
     let written = std::fs::read_to_string(path).unwrap();
     life.run(&["cat-manifest", uuid])
         .exits(0)

@@ -402,35 +402,42 @@ fn files_of_the_caller_stay_his() {
 }
 
 #[test]
-fn the_plan_that_is_kept_is_the_one_without_a_log() {
+fn where_the_log_is_kept_changes_the_plan_and_not_the_spec() {
     require_root!();
     const UUID: &str = "abcdef12-4b5a-4978-8796-a5b4c3d2e1f1";
     let life = Life::new();
-    let uuid = life.waiting(&["--uuid", UUID]);
-    let kept = fs::read_to_string(life.dir().join("pods/run").join(&uuid).join("plan")).unwrap();
-    let words = |plan: &str| -> Vec<String> {
+    let line = |verb: &'static str, options: &[&'static str]| {
+        let words = ["PROBE", "--", "--exit-code", "0"];
+        [&[verb, "--uuid", UUID], options, &words].concat()
+    };
+    let spec = |options: &[&'static str]| {
+        life.run(&line("run", options)).exits(0);
+        life.run(&["status", "--wait", UUID]).exits(0);
+        let path = life.dir().join("pods/exited").join(UUID).join("spec");
+        let spec = fs::read_to_string(path).unwrap();
+        life.run(&["rm", UUID]).exits(0);
+        spec
+    };
+    let kept = spec(&["--keep"]);
+    for options in [
+        &["--detach"][..],
+        &["--detach", "--log=none"],
+        &["--detach", "--log-size=64Ki"],
+    ] {
+        claims::same(&format!("the spec of {options:?}"), &spec(options), &kept);
+    }
+    let shown = |options: &[&'static str]| -> Vec<String> {
+        let plan = life.run(&line("plan", options)).exits(0).complains("");
         let words = |line: &str| line.split(" #").next().unwrap().trim_end().to_owned();
-        // The token is another one.
-        let lines = plan
-            .lines()
-            .filter(|line| !line.starts_with("env AC_METADATA_URL="));
-        lines.map(words).collect()
+        plan.stdout.lines().map(words).collect()
     };
-    let shown = |options: &[&str]| {
-        let line = [
-            &["plan", "--uuid", UUID],
-            options,
-            &["PROBE", "--", "--trap-exit", "15", "0"],
-        ];
-        words(&life.run(&line.concat()).exits(0).complains("").stdout)
-    };
-    assert_eq!(words(&kept), shown(&[]));
-    assert_eq!(words(&kept), shown(&["--detach", "--log=none"]));
-    let logged = shown(&["--detach", "--log-size=64Ki"]);
-    let added: Vec<_> = logged
-        .iter()
-        .filter(|line| !words(&kept).contains(line))
-        .collect();
+    let plain = shown(&[]);
+    assert_eq!(shown(&["--detach", "--log=none"]), plain);
+    let mut logged = shown(&["--detach", "--log-size=64Ki"]);
+    let at = |line: &str| logged.iter().position(|each| each == line).unwrap();
+    assert_eq!(at("stdio 0 103 105"), at("process") + 1);
+    let is_added = |line: &mut String| !plain.contains(line);
+    let added: Vec<_> = logged.extract_if(.., is_added).collect();
     assert_eq!(
         added,
         [
@@ -439,9 +446,7 @@ fn the_plan_that_is_kept_is_the_one_without_a_log() {
             "stdio 0 103 105"
         ]
     );
-    let at = |line: &str| logged.iter().position(|each| each == line).unwrap();
-    assert_eq!(at("stdio 0 103 105"), at("process") + 1);
-    life.run(&["stop", UUID]).exits(0);
+    assert_eq!(logged, plain);
     life.leaves_nothing();
 }
 

@@ -109,11 +109,8 @@ fn logs_that_there_are_not_are_not_silently_empty() {
         uuid
     };
     let silent = over(&["--log=none"]);
-    let logged = over(&[]);
-    let plan = life.dir().join("pods/exited").join(&logged).join("plan");
-    let plan = std::fs::read_to_string(plan).unwrap();
+    let plan = life.run(&[&["plan"], &end[..]].concat()).exits(0).stdout;
     let plan = plan.replace("\nprocess\n", "\nprocess\nstdio 0 1 2\n");
-    life.run(&["rm", &logged]).exits(0);
     let own = life.detach(&["--plan", &life.0.write("plan", plan).display().to_string()]);
     life.run(&["status", "--wait", &own]).exits(0);
     let logged = over(&["--name=logged"]);
@@ -212,7 +209,7 @@ fn what_cannot_be_exported_is_said() {
     assert!(!life.0.join("x").exists());
     // With files of a pod, or of the store, that somebody took away.
     let pod = |uuid: &str| life.dir().join("pods/exited").join(uuid);
-    let manifest = std::fs::read_to_string(pod(&one).join("pod")).unwrap();
+    let manifest = std::fs::read_to_string(pod(&one).join("manifest")).unwrap();
     let (_, id) = manifest.split_once("sha512-").unwrap();
     let id = &id[..128];
     let said = |uuid: &str, title: &str| {
@@ -227,11 +224,25 @@ fn what_cannot_be_exported_is_said() {
     let rootfs = pod(&copied).join("apps/busybox/rootfs");
     std::fs::remove_dir_all(rootfs).unwrap();
     said(&copied, "without the root that it has of its own");
-    let plan = "plan 1\napp busybox\nprocess\nmain 1 /bin/sh\n";
-    std::fs::write(pod(&copied).join("plan"), plan).unwrap();
-    said(&copied, "with a plan that makes no root");
-    std::fs::write(pod(&copied).join("plan"), "plan 2\n").unwrap();
-    said(&copied, "with a plan that is none");
+    let path = pod(&copied).join("spec");
+    let spec = std::fs::read_to_string(&path).unwrap();
+    let (before, root) = spec.split_once("\"root\":{").unwrap();
+    let (_, behind) = root.split_once('}').unwrap();
+    let rootless = format!("{before}\"root\":null{behind}");
+    let renamed = spec.replace("\"name\":\"busybox\"", "\"name\":\"other\"");
+    let newer = spec.replacen("\"version\":1", "\"version\":2", 1);
+    for (wrong, title) in [
+        (&rootless[..], "with a spec that says nothing of its root"),
+        (&renamed, "with a spec of other apps"),
+        (&newer, "with a spec of another version"),
+        (&spec[..1], "with a spec that was cut short"),
+    ] {
+        assert_ne!(wrong, spec, "{title}");
+        std::fs::write(&path, wrong).unwrap();
+        said(&copied, title);
+    }
+    std::fs::remove_file(path).unwrap();
+    said(&copied, "without its spec");
     let id = format!("sha512-{id}");
     let (image, layer) = (
         life.dir().join("images").join(&id),
@@ -241,7 +252,7 @@ fn what_cannot_be_exported_is_said() {
     said(&one, "without the root of its image");
     std::fs::rename(&image, life.0.join("image")).unwrap();
     said(&one, "without its image");
-    std::fs::remove_file(pod(&one).join("pod")).unwrap();
+    std::fs::remove_file(pod(&one).join("manifest")).unwrap();
     said(&one, "without its manifest");
     life.run(&["stop", "running"]).exits(0);
     life.leaves_nothing();

@@ -30,7 +30,7 @@ fn refused(title: &str, lines: &[&str]) {
                 _ => status,
             };
             let ran = ran.exits(status).says("").naming("HERE", here);
-            let ran = ran.naming("launcher VERB ", format!("launcher {verb} "));
+            let ran = ran.naming("--dir DIR VERB ", format!("--dir DIR {verb} "));
             told.push(ran.told());
         }
         for other in &told[1..] {

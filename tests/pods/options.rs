@@ -162,7 +162,7 @@ fn what_pods_and_apps_say_about_themselves_is_in_the_manifest() {
         .dir()
         .join("pods/prepared")
         .join(uuid.trim())
-        .join("pod");
+        .join("manifest");
     let manifest = std::fs::read_to_string(path).unwrap();
     let manifest: String = manifest.split_whitespace().collect();
     for piece in [

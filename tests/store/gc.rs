@@ -1,10 +1,12 @@
 //! Images that nobody uses go; those that somebody uses stay.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::process::Signal;
 
-use super::{Store, names, now, used, used_at};
+use super::{Store, library, names, now, stores, used, used_at};
 use crate::aci::{Aci, manifest};
 use crate::host::{self, launcher, pod};
 
@@ -172,6 +174,28 @@ fn rendered_layers_go_when_no_pod_needs_them() {
     assert_eq!(store.ids().len(), 2);
     run();
     assert_eq!(rendered(), [id]);
+}
+
+#[test]
+fn a_pod_keeps_what_was_rendered_for_it_wherever_that_is() {
+    require_root!();
+    let store = Store::new();
+    // Paths in it are no UTF-8 text.
+    let dir = store.scratch.path().join(OsStr::from_bytes(b"d\xff"));
+    let base = store
+        .scratch
+        .write("base.aci", library("example.com/base", "1"));
+    stores(&dir, &base).run().exits(125);
+    let app = r#"{"exec": ["/no/such"], "user": "0", "group": "0"},
+        "dependencies": [{"imageName": "example.com/base"}], "pathWhitelist": ["/file1"]"#;
+    let app = Aci::new(&manifest(app)).bytes();
+    let prepare = launcher(&dir).args(["prepare", "--insecure-options=image"]);
+    let prepared = prepare.arg(store.scratch.write("app.aci", app)).run();
+    let uuid = prepared.exits(0).stdout;
+    let collect = launcher(&dir).args(["image", "gc", "--grace-period=0"]);
+    collect.run().exits(0).complains("");
+    let run = launcher(&dir).args(["run-prepared", uuid.trim_end()]);
+    run.run().exits(127);
 }
 
 #[test]

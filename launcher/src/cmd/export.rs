@@ -135,7 +135,8 @@ fn write(
     let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id.into())?)?;
     let manifest = export::manifest(image.value, app)?;
     let spec = read_in(pod, SPEC).context(|| "cannot read its spec")?;
-    let spec = PodSpec::read(&spec.unwrap_or_default()).context(|| "cannot read its spec")?;
+    let spec = spec.ok_or_else(|| Error::invalid("it has no spec"))?;
+    let spec = PodSpec::read(&spec).context(|| "cannot read its spec")?;
     let in_spec = spec
         .app(app.name.as_str())
         .ok_or_else(|| Error::invalid(format!("its spec has no app `{}`", app.name)))?;

@@ -21,7 +21,8 @@ use sys::host::Host;
 use sys::{host_path, root_fd};
 
 /// Resolves what was asked for, and says what the caller should know of it.
-/// `metadata` is the address of the pod's metadata service.
+/// `metadata` gives the address of the pod's metadata service; it is asked when all
+/// images are there.
 ///
 /// # Errors
 ///
@@ -32,13 +33,12 @@ pub(super) fn resolve(
     host: &Host,
     images: &dyn Images,
     uuid: Uuid,
-    metadata: String,
+    metadata: &dyn Fn() -> Result<String>,
     options: Options,
 ) -> Result<Resolved> {
     let files = directory::files(dirs.path(), uuid, is_remembered(&options));
     let (manifest, references) = (options.manifest.clone(), options.images.clone());
     let mut request = request::complete(options)?;
-    request.metadata = metadata;
     let ids: Vec<Digest> = match manifest {
         Some(file) => {
             let store = images.store().ok_or_else(|| {
@@ -57,6 +57,7 @@ pub(super) fn resolve(
         .map(|id| images.open(id))
         .collect::<Result<_>>()?;
     images.tell(&format!("Creating container: {uuid}"));
+    request.metadata = metadata()?;
     let sources: Vec<Source<'_>> = opened.iter().map(Opened::source).collect();
     let look = &host_path::look;
     let resolved = from_appc::resolve(uuid, files, host, &request, &sources, look)?;
@@ -167,8 +168,8 @@ pub(super) fn make<'a>(
         request::save_uuid(file, uuid)?;
     }
     let name = options.name.clone();
-    let metadata = metadata::url(&secret::token(&secret::ensure(place)?, uuid));
-    let resolved = resolve(place, host, images, uuid, metadata, options)?;
+    let metadata = || Ok(metadata::url(&secret::token(&secret::ensure(place)?, uuid)));
+    let resolved = resolve(place, host, images, uuid, &metadata, options)?;
     let mut directory = PodDirectory::create(place, uuid, state, name)?;
     images.tell("Creating rootfs");
     keep(&resolved, &mut directory)?;

@@ -45,8 +45,8 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
         store.waive();
     }
     let images = Looked::new(&dirs, store.as_ref(), &options.images)?;
-    let metadata = metadata::url(metadata::HIDDEN);
-    let resolved = pipeline::resolve(&dirs, &host, &images, uuid, metadata, options)?;
+    let metadata = || Ok(metadata::url(metadata::HIDDEN));
+    let resolved = pipeline::resolve(&dirs, &host, &images, uuid, &metadata, options)?;
     let log = log.or_else(|| resolved.spec.has_terminal().then(Log::default));
     let streams = log.map_or(Streams::Inherited, Streams::Logged);
     let plan = compose(&resolved.spec, &host, &Cgroups::default(), streams)?.plan;

@@ -105,8 +105,9 @@ fn a_pod_whose_process_cannot_be_seen_is_not_entered() {
     let uuid = life.waiting(&[]);
     let pod = life.dir().join("pods/run").join(UUID);
     fs::create_dir(&pod).unwrap();
-    for name in ["plan", "pod", "report", "started"] {
-        fs::copy(pod.with_file_name(&uuid).join(name), pod.join(name)).unwrap();
+    for name in ["spec", "report", "started"] {
+        let file = fs::read_to_string(pod.with_file_name(&uuid).join(name)).unwrap();
+        fs::write(pod.join(name), file.replace(&uuid, UUID)).unwrap();
     }
     let started = fs::read_to_string(pod.join("started")).unwrap();
     // The process runs, but began at another time.

@@ -126,7 +126,8 @@ pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
         // An empty one is being written.
         let spec = read(SPEC)?.filter(|text| !text.is_empty());
         let spec = spec.map(|text| PodSpec::read(&text)).transpose();
-        let (mut apps, limits) = match spec.context(what)? {
+        let spec = spec.context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"));
+        let (mut apps, limits) = match spec? {
             Some(spec) => (app::of_spec(&spec), spec.limits),
             None => Default::default(),
         };

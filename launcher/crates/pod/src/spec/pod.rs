@@ -176,16 +176,14 @@ impl PodSpec {
         struct Versioned {
             version: u32,
         }
-        let damaged = |error: serde_json::Error| Error::invalid(error.to_string());
+        let damaged = |error: serde_json::Error| Error::invalid(format!("it is damaged: {error}"));
         let Versioned { version } = serde_json::from_slice(text).map_err(damaged)?;
         if version != VERSION {
             return Err(Error::invalid(format!(
                 "it is of version {version}, and this launcher reads version {VERSION}"
             )));
         }
-        serde_json::from_slice(text)
-            .map_err(damaged)
-            .context(|| "it is damaged")
+        serde_json::from_slice(text).map_err(damaged)
     }
 
     /// Finds an app.
@@ -240,7 +238,10 @@ mod tests {
                 "{\"version\":2}",
                 "it is of version 2, and this launcher reads version 1",
             ),
-            ("{}", "missing field `version` at line 1 column 2"),
+            (
+                "{}",
+                "it is damaged: missing field `version` at line 1 column 2",
+            ),
         ] {
             assert_eq!(
                 PodSpec::read(wrong.as_bytes()).unwrap_err().to_string(),

@@ -11,7 +11,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stage1_init::{Capabilities, NodeKind};
 
-/// A path of the host: text, or a list of bytes where it is none.
+/// A path of the host: text, or where it is none, a list of texts and of the bytes
+/// between them. So the names of images in it can be read in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPath(pub PathBuf);
 
@@ -39,7 +40,13 @@ impl Serialize for HostPath {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self.0.to_str() {
             Some(text) => to.serialize_str(text),
-            None => to.collect_seq(self.0.as_os_str().as_bytes()),
+            None => {
+                let chunks = self.0.as_os_str().as_bytes().utf8_chunks();
+                to.collect_seq(chunks.flat_map(|chunk| {
+                    let bytes = chunk.invalid().iter().copied().map(Piece::Byte);
+                    std::iter::once(Piece::Text(chunk.valid().into())).chain(bytes)
+                }))
+            }
         }
     }
 }
@@ -50,13 +57,27 @@ impl<'d> Deserialize<'d> for HostPath {
         #[serde(untagged)]
         enum Form {
             Text(PathBuf),
-            Bytes(Vec<u8>),
+            Pieces(Vec<Piece>),
         }
         Ok(Self(match Form::deserialize(from)? {
             Form::Text(path) => path,
-            Form::Bytes(bytes) => OsString::from_vec(bytes).into(),
+            Form::Pieces(pieces) => {
+                let bytes = pieces.into_iter().flat_map(|piece| match piece {
+                    Piece::Text(text) => text.into_bytes(),
+                    Piece::Byte(byte) => vec![byte],
+                });
+                OsString::from_vec(bytes.collect()).into()
+            }
         }))
     }
+}
+
+/// A part of a path.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Piece {
+    Text(String),
+    Byte(u8),
 }
 
 /// A UUID as people write it.
@@ -128,4 +149,25 @@ fn read<'d, D: Deserializer<'d>, T>(
 ) -> Result<T, D::Error> {
     let text = String::deserialize(from)?;
     parse(&text).ok_or_else(|| D::Error::custom(format!("not {what}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_path_that_is_no_text_all_that_is_text_can_be_read() {
+        for (path, written) in [
+            (&b"/a \xc3\xa4"[..], "\"/a \u{e4}\""),
+            (b"", "\"\""),
+            (b"/a\xff\xfe/b", r#"["/a",255,"",254,"/b"]"#),
+            (b"\xff", r#"["",255]"#),
+            (b"/\xe2\x82/c", r#"["/",226,130,"/c"]"#),
+        ] {
+            let path = HostPath(OsString::from_vec(path.to_vec()).into());
+            assert_eq!(serde_json::to_string(&path).unwrap(), written);
+            assert_eq!(serde_json::from_str::<HostPath>(written).unwrap(), path);
+        }
+    }
 }

@@ -72,13 +72,13 @@ fn make(dirs: &Dirs) -> Result<()> {
     file.write_all(&key).context(what)?;
     file.sync_all().context(what)?;
     let named = rustix::fs::renameat_with(&tmp, &name, root, SECRET, RenameFlags::NOREPLACE);
+    if named.is_err() {
+        let _ = rustix::fs::unlinkat(&tmp, &name, AtFlags::empty());
+    }
     match named {
         Ok(()) => rustix::fs::fsync(root).context(what),
         // Somebody cleared it away, or was faster.
-        Err(Errno::NOENT | Errno::EXIST) => {
-            let _ = rustix::fs::unlinkat(&tmp, &name, AtFlags::empty());
-            Ok(())
-        }
+        Err(Errno::NOENT | Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno).context(what),
     }
 }
