@@ -38,7 +38,7 @@ use pod::spec::environment::Variable;
 use pod::spec::pod::AppSpec;
 use pod::state::find;
 use sys::dirs::Dirs;
-use sys::host::Host;
+use sys::host::{Host, Operation};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ const SHELL: &str = "/bin/sh";
 /// Becomes the init of a command in a pod; returns its status only if it has a
 /// terminal of its own, to which this process attends.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
-    Host::observe().require_privilege()?;
+    Host::observe().require(Operation::EnterPods)?;
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
     let pod = Running::find(&dirs, uuid)?;

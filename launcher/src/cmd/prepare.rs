@@ -11,12 +11,12 @@ use image::fetch::fetcher::Fetch;
 use image::fetch::options::PullPolicy;
 use image::store::images::Store;
 use sys::dirs::{Dirs, State};
-use sys::host::Host;
+use sys::host::{Host, Operation};
 
 /// Prepares a pod, and returns the line to print.
 pub(crate) fn run(dir: &Path, mut options: Options) -> Result<String> {
     let host = Host::observe();
-    host.require_privilege()?;
+    host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let how = std::mem::take(&mut options.fetch);

@@ -20,12 +20,12 @@ use pod::runtime::claim::PodDirectory;
 use pod::runtime::start::Runnable;
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
-use sys::host::Host;
+use sys::host::{Host, Operation};
 
 /// Runs a pod.
 pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outcome, StartError> {
     let host = Host::observe();
-    host.require_privilege()?;
+    host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let (mode, how) = (options.mode.clone(), std::mem::take(&mut options.fetch));
@@ -50,7 +50,7 @@ pub(crate) fn run_prepared(
     mode: &RunMode,
 ) -> std::result::Result<Outcome, StartError> {
     let host = Host::observe();
-    host.require_privilege()?;
+    host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
     let uuid = find::prepared(&dirs, uuid)?;
     let (directory, runnable) = match take(&dirs, uuid) {
@@ -94,7 +94,7 @@ pub(crate) fn run_plan(
     mode: &RunMode,
 ) -> std::result::Result<Outcome, StartError> {
     let host = Host::observe();
-    host.require_privilege()?;
+    host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
     let plan = read_plan(file)?;
     check_numbers(&host, &plan)?;

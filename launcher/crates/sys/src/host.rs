@@ -6,12 +6,13 @@
 use std::path::Path;
 
 use error::{Error, Kind, Result};
+use rustix::thread::CapabilitySet;
 
 /// Facts about the machine and the caller.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// The caller is root, or has at least root's capabilities.
-    pub privileged: bool,
+    /// The caller's effective capabilities.
+    pub capabilities: CapabilitySet,
     /// Major and minor number of the running kernel.
     pub kernel: (u32, u32),
     /// The kernel has overlayfs, or can load it.
@@ -38,7 +39,7 @@ impl Host {
             .into_owned();
         let filesystems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         Self {
-            privileged: rustix::process::geteuid().is_root(),
+            capabilities: capabilities(),
             kernel: version(&release).unwrap_or((0, 0)),
             overlay: has(&filesystems, "overlay") || load_overlay(),
             mqueue: has(&filesystems, "mqueue"),
@@ -53,14 +54,74 @@ impl Host {
         }
     }
 
-    /// Rejects callers who cannot create namespaces and mounts.
-    pub fn require_privilege(&self) -> Result<()> {
-        if self.privileged {
+    /// Checks that the caller has what a step needs.
+    ///
+    /// # Errors
+    ///
+    /// The first capability that is missing.
+    pub fn require(&self, operation: Operation) -> Result<()> {
+        let mut needs = operation.needs().iter();
+        let Some((name, _)) = needs.find(|(_, one)| !self.capabilities.contains(*one)) else {
             return Ok(());
-        }
-        Err(Error::new(Kind::Failed, "pods can only be run by root")
-            .hint("`launcher plan` shows without privileges what would be done"))
+        };
+        let what = format!("{}: the caller lacks {name}", operation.cannot());
+        Err(Error::new(Kind::Failed, what).hint(
+            "run it as root; `launcher plan` shows what would be done, and needs no privileges",
+        ))
     }
+}
+
+/// A step that the kernel only lets some callers do (capabilities(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Create the namespaces of a pod, mount in them, and become its users.
+    RunPods,
+    /// Join the namespaces of a pod.
+    EnterPods,
+}
+
+/// A capability and its name.
+type Named = (&'static str, CapabilitySet);
+
+impl Operation {
+    const fn cannot(self) -> &'static str {
+        match self {
+            Self::RunPods => "cannot run pods",
+            Self::EnterPods => "cannot enter pods",
+        }
+    }
+
+    const fn needs(self) -> &'static [Named] {
+        const ENTER: &[Named] = &[
+            ("CAP_SYS_ADMIN", CapabilitySet::SYS_ADMIN),
+            ("CAP_SYS_PTRACE", CapabilitySet::SYS_PTRACE),
+            ("CAP_SETUID", CapabilitySet::SETUID),
+            ("CAP_SETGID", CapabilitySet::SETGID),
+        ];
+        const RUN: &[Named] = &[
+            ("CAP_SYS_ADMIN", CapabilitySet::SYS_ADMIN),
+            ("CAP_SETUID", CapabilitySet::SETUID),
+            ("CAP_SETGID", CapabilitySet::SETGID),
+            ("CAP_SETPCAP", CapabilitySet::SETPCAP),
+            ("CAP_CHOWN", CapabilitySet::CHOWN),
+            ("CAP_MKNOD", CapabilitySet::MKNOD),
+            ("CAP_NET_ADMIN", CapabilitySet::NET_ADMIN),
+        ];
+        match self {
+            Self::RunPods => RUN,
+            Self::EnterPods => ENTER,
+        }
+    }
+}
+
+/// Returns the caller's effective capabilities; what cannot be read counts as none.
+fn capabilities() -> CapabilitySet {
+    rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
+}
+
+/// Tells whether the caller may create files of other owners, and devices.
+pub fn may_set_owners() -> bool {
+    capabilities().contains(CapabilitySet::CHOWN | CapabilitySet::MKNOD)
 }
 
 /// Tells whether a list in the format of /proc/filesystems contains a file
@@ -100,6 +161,28 @@ fn version(release: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_capability_that_a_step_lacks_is_named() {
+        let mut host = Host::observe();
+        let all = |operation: Operation| {
+            let needs = operation.needs().iter();
+            needs.fold(CapabilitySet::empty(), |all, (_, one)| all | *one)
+        };
+        for operation in [Operation::RunPods, Operation::EnterPods] {
+            host.capabilities = all(operation);
+            assert!(host.require(operation).is_ok());
+            for &(name, one) in operation.needs() {
+                host.capabilities = all(operation) - one;
+                let error = host.require(operation).err().map(|error| error.to_string());
+                let expected = format!("{}: the caller lacks {name}\n", operation.cannot());
+                assert!(
+                    error.is_some_and(|error| error.starts_with(&expected)),
+                    "{name}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn file_systems_are_found_by_their_whole_name() {

@@ -68,7 +68,7 @@ impl<'a> Extract<'a> {
         let listed = rustix::fs::fgetxattr(root, list, &mut [0_u8; 0][..]).is_ok();
         Ok(Self {
             root,
-            privileged: rustix::process::geteuid().is_root(),
+            privileged: sys::host::may_set_owners(),
             // New files may inherit the group of their directory, and so
             // may those in new directories, whose owner is only set at the
             // end.

@@ -57,7 +57,7 @@ seccomp 100                                     # PID 1: the default
 
 fn host() -> Host {
     Host {
-        privileged: true,
+        capabilities: rustix::thread::CapabilitySet::all(),
         kernel: (6, 1),
         overlay: true,
         mqueue: true,

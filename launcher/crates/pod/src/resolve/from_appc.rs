@@ -446,7 +446,7 @@ mod tests {
     /// Resolves an image whose parts are in these directories of the host.
     fn resolved(pod: &OsStr, layer: &OsStr, volume: &OsStr, request: &Request) -> PodSpec {
         let host = Host {
-            privileged: true,
+            capabilities: rustix::thread::CapabilitySet::all(),
             kernel: (6, 1),
             overlay: true,
             mqueue: true,

@@ -12,7 +12,7 @@ use appc::json;
 
 fn host() -> Host {
     Host {
-        privileged: true,
+        capabilities: rustix::thread::CapabilitySet::all(),
         kernel: (6, 1),
         overlay: true,
         mqueue: true,

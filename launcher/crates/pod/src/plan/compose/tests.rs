@@ -10,7 +10,7 @@ use appc::types::Uuid;
 
 fn host() -> Host {
     Host {
-        privileged: true,
+        capabilities: rustix::thread::CapabilitySet::all(),
         kernel: (6, 1),
         overlay: true,
         mqueue: true,
