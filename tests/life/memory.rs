@@ -11,7 +11,7 @@ use crate::host::{self, Ran, call, find_tool};
 /// memory. In it `$L` is the launcher, `$D` its directory, and `$P` and `$B`
 /// are the images of the probe and of busybox.
 #[track_caller]
-fn with_run(life: &Life, size: &str, script: &str) -> Ran {
+pub(super) fn with_run(life: &Life, size: &str, script: &str) -> Ran {
     let unshare = find_tool("unshare").expect("util-linux is installed");
     let mount = format!("set -e; mount -t tmpfs -o size={size} tmpfs /run\n{script}");
     let program = host::program().display().to_string();

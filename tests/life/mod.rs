@@ -10,6 +10,8 @@ pub(crate) mod enter;
 pub(crate) mod export;
 /// Processes that are killed, and records that lie.
 mod faults;
+/// Pods that are not remembered: in memory, and gone with their caller.
+mod forgotten;
 /// How pods are listed.
 mod listed;
 /// What apps write, and who reads it.
