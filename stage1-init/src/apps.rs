@@ -67,7 +67,6 @@ impl Pod<'_> {
     #[inline(never)]
     fn fork(&mut self, at: usize, phase: Phase, later: bool) -> Result<()> {
         let (failures, end) = sys::pipe()?;
-        let sender = sys::copy(end.as_fd(), stage1_init::GATE + 1)?;
         let (waits, gate) = sys::pipe()?;
         sys::shrink_pipe(gate.as_fd())?;
         sys::write(gate.as_fd(), b"1")?;
@@ -80,7 +79,7 @@ impl Pod<'_> {
             sys::close(gate);
             let waits = waits.as_fd();
             let gate = process::Gate { waits, later };
-            process::run(app, phase, &self.tree, self.origin, &sender, gate);
+            process::run(app, phase, &self.tree, self.origin, &end, gate);
         };
         sys::close(end);
         sys::close(waits);

@@ -65,9 +65,7 @@ impl Host {
             return Ok(());
         };
         let what = format!("{}: the caller lacks {name}", operation.cannot());
-        Err(Error::new(Kind::Failed, what).hint(
-            "run it as root; `launcher plan` shows what would be done, and needs no privileges",
-        ))
+        Err(Error::new(Kind::Failed, what).hint(operation.hint()))
     }
 }
 
@@ -88,6 +86,13 @@ impl Operation {
         match self {
             Self::RunPods => "cannot run pods",
             Self::EnterPods => "cannot enter pods",
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::RunPods => "run it as root; `launcher plan` shows the plan without privileges",
+            Self::EnterPods => "run it as root",
         }
     }
 
