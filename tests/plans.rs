@@ -163,15 +163,15 @@ fn compare(file: &str, format: &str, words: &[&str]) {
 /// of the image, how many processors have something to hide, and by what the
 /// kernel counts processes.
 fn anonymous(plan: &str, dir: &str) -> String {
-    let mut plan = plan.replace(dir, "/DIR");
-    while let Some(at) = plan.find("sha512-") {
-        let rest = &plan[at + "sha512-".len()..];
+    let mut text = plan.replace(dir, "/DIR");
+    while let Some(at) = text.find("sha512-") {
+        let rest = &text[at + "sha512-".len()..];
         let digits = rest
             .find(|c: char| !c.is_ascii_hexdigit())
             .unwrap_or(rest.len());
-        plan.replace_range(at..at + "sha512-".len() + digits, "IMAGE-ID");
+        text.replace_range(at..at + "sha512-".len() + digits, "IMAGE-ID");
     }
-    plan.lines()
+    text.lines()
         .filter(|line| !line.contains("thermal_throttle"))
         .filter(|line| !line.starts_with("cgroup ") && !line.starts_with("sysctl kernel.pid_max "))
         .map(|line| format!("{line}\n"))

@@ -79,7 +79,7 @@ fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
         let fault = format!("inject={name}:error={error}:when={hit}");
         let ran = with_fault(&strace, &store, &file, &fault).run().exits(125);
         let told = ran.naming("FILE", &file).told();
-        cases.add(format!("{error} of {name}"), &masked(&told));
+        cases.add(format!("{error} of call {hit} of {name}"), &masked(&told));
         assert_eq!(names(&store.dir().join("tmp")), [""; 0], "{fault}");
         assert_eq!(store.ids(), [""; 0], "{fault}");
         works(&store, &file, &fault);
