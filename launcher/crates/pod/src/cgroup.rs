@@ -1,24 +1,24 @@
-//! Groups of processes that have limits in common (cgroups(7)).
+//! Groups of processes that share limits (cgroups(7)).
 //!
 //! Only a pod that has limits gets any: joining a group waits for the kernel,
-//! often for milliseconds. In each hierarchy that has a controller of what is
-//! limited:
+//! often for milliseconds. In each hierarchy that has a controller the limits
+//! need:
 //!
 //! ```text
 //! BASE/nosecone-UUID          the pod: its limits, or those of its only app
 //! BASE/nosecone-UUID/APP      an app that has limits of its own
-//! BASE/nosecone-UUID/init.    version 2, if there are such: everything else,
-//!                             because a group whose children have controllers
-//!                             has no processes there
+//! BASE/nosecone-UUID/init.    version 2, if any app has its own group: everything
+//!                             else, because a group whose children have
+//!                             controllers may not contain processes
 //! ```
 //!
-//! There is no group around those of all pods: nobody could say when to remove
-//! it, and while it is there whoever made BASE cannot remove that.
+//! There is no parent group for all pods: nobody would know when to remove it,
+//! and as long as it exists, whoever made BASE cannot remove BASE.
 //!
-//! A pod that is paused has one, too: see [`crate::runtime::pause`].
+//! A paused pod has a group, too: see [`crate::runtime::pause`].
 //!
-//! A limit that was asked for and cannot be set stops the pod, with what the
-//! host lacks; nothing runs unlimited that should not.
+//! If a requested limit cannot be set, the pod does not start, and the error
+//! says what the host lacks. Nothing runs without the limits it was given.
 
 mod files;
 pub mod freezer;
@@ -50,8 +50,8 @@ use sys::bpf;
 
 pub use crate::cgroup::hierarchy::{Hierarchy, discover};
 
-/// What this host has for limits; looked at when it is first asked for, since most
-/// pods have none.
+/// What this host offers for limits. Discovered on first use, since most pods
+/// have no limits.
 #[derive(Debug, Default)]
 pub struct Cgroups {
     hierarchies: OnceCell<Vec<Hierarchy>>,
@@ -67,23 +67,24 @@ impl Cgroups {
         self.disks.get_or_init(settings::disks)
     }
 
-    /// Tells whether groups can count processes. `unasked`: without a change to
-    /// what is there already, and without a way to fail that has been foreseen.
+    /// Returns whether groups can count processes. With `unasked`, only if that
+    /// takes no change to existing groups and cannot be expected to fail.
     pub(crate) fn count_processes(&self, unasked: bool) -> bool {
         hierarchy::counts_processes(self.hierarchies(), unasked)
     }
 }
 
-/// How the names of our groups begin.
+/// The prefix of our groups' names.
 const OURS: &str = "nosecone-";
 
 /// The groups of a pod, as they will be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     steps: Vec<Step>,
-    /// What the pod's first process is put into: one of each hierarchy.
+    /// The groups that the pod's first process joins: one in each hierarchy.
     pub pod: Vec<PathBuf>,
-    /// What the processes of each app move to, in the order of the apps.
+    /// The groups that the processes of each app move to, in the order of the
+    /// apps.
     pub apps: Vec<Vec<PathBuf>>,
     tops: Vec<PathBuf>,
 }
@@ -92,16 +93,16 @@ pub struct Groups {
 enum Step {
     /// Make a directory.
     Make(PathBuf),
-    /// Let the children of a group of version 2 have controllers.
+    /// Enable controllers for the children of a version 2 group.
     Enable(PathBuf, Vec<Controller>),
-    /// Write into a file of a group.
+    /// Write to a file of a group.
     Write(PathBuf, Setting),
-    /// Let a group of version 2 use no other devices.
+    /// Restrict a version 2 group to these devices.
     Devices(PathBuf, Vec<Rule>),
 }
 
-/// Groups that exist. They are removed when this goes out of scope: whoever
-/// starts a pod never leaves that scope, so only a failure does.
+/// Groups that exist. Dropping this removes them. Starting a pod replaces the
+/// process without dropping it, so the groups are removed only on failure.
 pub struct Made<'a>(Vec<&'a Path>);
 
 impl Drop for Made<'_> {
@@ -113,12 +114,12 @@ impl Drop for Made<'_> {
     }
 }
 
-/// Decides which groups a pod gets. `apps` are their names and limits, each
+/// Decides which groups a pod gets. `apps` are the apps' names and limits, each
 /// within those of the pod.
 ///
 /// # Errors
 ///
-/// There is no hierarchy for what is limited, or it cannot be written.
+/// Fails if no hierarchy can enforce a limit, or the one that can is read-only.
 pub(crate) fn arrange(
     cgroups: &Cgroups,
     uuid: Uuid,
@@ -158,7 +159,7 @@ pub(crate) fn arrange(
     Ok(groups)
 }
 
-/// The limits of an app, and those of its pod where it has none.
+/// The limits of an app, with those of its pod where it has none.
 fn within(app: &Limits, pod: &Limits) -> Limits {
     Limits {
         cpu: app.cpu.or(pod.cpu),
@@ -198,7 +199,7 @@ fn usable(hierarchies: &[Hierarchy], controller: Controller) -> Result<&Hierarch
     Ok(found)
 }
 
-/// One hierarchy, and what of it is used.
+/// One hierarchy, and the controllers of it that are used.
 struct Place<'a> {
     hierarchy: &'a Hierarchy,
     controllers: &'a [Controller],
@@ -214,7 +215,8 @@ impl Place<'_> {
             .filter(|(_, (_, limits))| self.concerns(limits))
             .collect();
         let steps = &mut groups.steps;
-        // Devices are bounded by programs there, which need not be enabled.
+        // In version 2, devices are restricted by programs, which need no
+        // controller.
         let mut handed_down = self.controllers.to_vec();
         handed_down.retain(|&controller| controller != Controller::Devices);
         let enable = |steps: &mut Vec<Step>, group: &Path| {
@@ -226,7 +228,7 @@ impl Place<'_> {
         steps.push(Step::Make(top.clone()));
         if self.hierarchy.version == Version::One && self.controllers.contains(&Controller::Memory)
         {
-            // Before Linux 5.11 a group does not bound those below unless told to.
+            // Before Linux 5.11, a group limits those below it only if told to.
             steps.push(Step::Write(
                 top.clone(),
                 Setting {
@@ -285,7 +287,7 @@ impl Place<'_> {
     }
 }
 
-/// Finds the hierarchies whose groups can be frozen, the best first.
+/// Returns the hierarchies whose groups can be frozen, best first.
 pub(crate) fn freezing(hierarchies: &[Hierarchy]) -> impl Iterator<Item = &Hierarchy> {
     let of = |version| hierarchies.iter().filter(move |one| one.version == version);
     let all = of(Version::Two).chain(of(Version::One));
@@ -293,32 +295,32 @@ pub(crate) fn freezing(hierarchies: &[Hierarchy]) -> impl Iterator<Item = &Hiera
 }
 
 impl Groups {
-    /// Tells whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Returns the pod's own ones: all others are below these.
+    /// Returns the pod's own groups, which contain all others.
     pub(crate) fn tops(&self) -> &[PathBuf] {
         &self.tops
     }
 
-    /// Removes them.
+    /// Removes the groups.
     ///
     /// # Errors
     ///
-    /// As for [`remove`], after all were tried.
+    /// As for [`remove`], after trying all of them.
     pub fn remove(&self) -> Result<()> {
         let removed: Vec<_> = self.tops.iter().map(|top| remove(top)).collect();
         removed.into_iter().collect()
     }
 
-    /// Makes them.
+    /// Makes the groups.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals; a pod with this UUID has the groups already. What
-    /// was made until then is removed.
+    /// Fails if the kernel refuses, or if another pod with this UUID has the
+    /// groups. What was made up to then is removed.
     pub fn make(&self) -> Result<Made<'_>> {
         let mut made = Made(Vec::new());
         for step in &self.steps {
@@ -337,7 +339,7 @@ impl Groups {
     }
 }
 
-/// Returns where the group of a pod is in a hierarchy.
+/// Returns the path of a pod's group in a hierarchy.
 pub fn place(hierarchy: &Hierarchy, uuid: Uuid) -> PathBuf {
     hierarchy.base.join(name(uuid))
 }
@@ -346,12 +348,13 @@ fn name(uuid: Uuid) -> String {
     format!("{OURS}{uuid}")
 }
 
-/// Makes the group of a pod that runs, at its [`place`]. `known`: it may be
-/// there, and is this pod's.
+/// Makes the group of a running pod, at its [`place`]. `known`: the group may
+/// exist already and belongs to this pod.
 ///
 /// # Errors
 ///
-/// The kernel's refusals; another pod with this UUID has it.
+/// Fails if the kernel refuses, or if the group belongs to another pod with
+/// this UUID.
 pub(crate) fn make_one(group: &Path, known: bool) -> Result<()> {
     match known {
         true => make_if_not_there(group),
@@ -366,8 +369,9 @@ fn make_if_not_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes the group of a pod. What a pod of this UUID left behind whose host was
-/// killed gives way, if nothing runs in it.
+/// Makes the group of a pod. If a pod with this UUID was killed from outside
+/// and left its group behind, that group is removed first, unless a process
+/// runs in it.
 fn make_top(path: &Path) -> Result<()> {
     let what = || cannot_make(path);
     match std::fs::create_dir(path) {
@@ -401,7 +405,8 @@ fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
         )
     };
     match put(&path.join("cgroup.subtree_control"), &words.join(" ")) {
-        // A group with processes hands nothing down, unless it is the topmost of all.
+        // A group that contains processes cannot enable controllers for its
+        // children, unless it is the root.
         Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
             let error = Error::new(Kind::Failed, what()).because(error);
             Err(error.hint("it has processes of its own: the top of what is mounted is no root"))
@@ -439,14 +444,15 @@ fn bound_devices(group: &Path, rules: &[Rule]) -> Result<()> {
         .map_err(|error| error.hint("the kernel needs CONFIG_CGROUP_BPF"))
 }
 
-/// Opens what a process writes to in order to join a group.
+/// Opens the file that a process writes to in order to join a group.
 pub fn entrance(group: &Path) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     rustix::fs::open(group.join("cgroup.procs"), flags, Mode::empty())
         .context(|| format!("cannot open the cgroup `{}`", group.display()))
 }
 
-/// Finds the group of a pod above one of its processes'; `None` if it is not ours.
+/// Returns the pod's group that contains the group of one of its processes;
+/// `None` if that is not ours.
 pub fn top(group: &Path, uuid: Uuid) -> Option<&Path> {
     let name = name(uuid);
     group
@@ -454,20 +460,22 @@ pub fn top(group: &Path, uuid: Uuid) -> Option<&Path> {
         .find(|path| path.file_name() == Some(name.as_ref()))
 }
 
-/// How often, and how long between, it is tried again: the kernel takes a
-/// moment until a group has lost the last of its processes.
+/// How often removal is retried, and how long to wait in between: the kernel
+/// takes a moment to notice that a group's last process is gone.
 const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How often it is tried before what is still there is killed: who stays outside
-/// of a pod with a command in it ends with it, but may want to say something.
+/// How many attempts before the remaining processes are killed. A command that
+/// was run in the pod from outside ends with the pod, but gets time to print a
+/// message.
 const PATIENCE: usize = 10;
 
-/// Removes a group with all below it. Processes that do not leave it are killed.
+/// Removes a group and everything below it. Processes that do not leave it are
+/// killed.
 ///
 /// # Errors
 ///
-/// It still has processes; the kernel's refusals.
+/// Fails if it still contains processes, or the kernel refuses.
 pub fn remove(top: &Path) -> Result<()> {
     let what = || format!("cannot remove the cgroup `{}`", top.display());
     let mut last = Errno::BUSY;
@@ -480,12 +488,14 @@ pub fn remove(top: &Path) -> Result<()> {
                 break;
             }
         }
-        // Who is frozen in version 1 does not die, whoever kills it.
+        // In version 1, SIGKILL has no effect on a frozen process until it is
+        // thawed.
         if let Ok(Some(freezer)) = Freezer::of(top) {
             let _ = freezer.thaw();
         }
         if attempt >= PATIENCE && put(&top.join("cgroup.kill"), "1").is_err() {
-            // Before Linux 5.14, and in version 1. Who is not killed is still there.
+            // Version 1, or Linux before 5.14. If this fails, the processes are
+            // still there and the next attempt sees them.
             let _ = freezer::condemn(top);
         }
         std::thread::sleep(PAUSE);
@@ -512,7 +522,7 @@ fn remove_below(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
         result => result,
     };
     match unlink() {
-        // It has children, or processes.
+        // It has children, or contains processes.
         Err(Errno::BUSY) => {}
         result => return result,
     }

@@ -1,14 +1,15 @@
-//! What all of this knows of the kernel's files.
+//! How the kernel's cgroup files are written.
 
 use std::io;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-/// Where processes are that belong to no app with a group; no app is named so.
+/// The group of all processes that belong to no app with its own group. No app
+/// can have this name.
 pub(crate) const INIT: &str = "init.";
 
-/// Writes with a single call, as these files demand.
+/// Writes in a single call, as these files require.
 pub(crate) fn put(path: &Path, value: &str) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;

@@ -1,13 +1,14 @@
-//! A group that can be frozen: what the kernel has for that in both versions
+//! Freezing groups, with both versions of cgroups
 //! (Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
 //!
 //! | | version 1 | version 2, since Linux 5.2 |
 //! |---|---|---|
-//! | asks | `freezer.state` | `cgroup.freeze` |
-//! | tells | `freezer.state` | `cgroup.events`, which can be waited for |
-//! | SIGKILL | waits until the group is thawed | kills |
+//! | request | `freezer.state` | `cgroup.freeze` |
+//! | state | `freezer.state` | `cgroup.events`, which can be polled |
+//! | SIGKILL | takes effect when the group is thawed | kills at once |
 //!
-//! In both whoever joins a frozen group is frozen, and so are groups below it.
+//! In both versions, a process that joins a frozen group is frozen, and so are
+//! groups below it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -29,11 +30,11 @@ pub(crate) struct Freezer {
     version: Version,
 }
 
-/// How long to sleep between two looks where the kernel tells nobody.
+/// How long to sleep between two looks where the kernel gives no notification.
 const NAP: Duration = Duration::from_millis(5);
 
 impl Freezer {
-    /// Takes a group, if the kernel can freeze it.
+    /// Returns the group, if the kernel can freeze it.
     pub(crate) fn of(group: &Path) -> io::Result<Option<Self>> {
         let version = if group.join(STATE_2).try_exists()? {
             Version::Two
@@ -53,7 +54,7 @@ impl Freezer {
         &self.group
     }
 
-    /// Asks for it to be frozen.
+    /// Asks the kernel to freeze it.
     pub(crate) fn freeze(&self) -> io::Result<()> {
         match self.version {
             Version::One => put(&self.group.join(STATE_1), "FROZEN"),
@@ -61,7 +62,7 @@ impl Freezer {
         }
     }
 
-    /// Asks for it to be thawed.
+    /// Asks the kernel to thaw it.
     pub(crate) fn thaw(&self) -> io::Result<()> {
         match self.version {
             Version::One => put(&self.group.join(STATE_1), "THAWED"),
@@ -69,8 +70,7 @@ impl Freezer {
         }
     }
 
-    /// Tells whether somebody has asked for it to be frozen, and not yet for
-    /// it to be thawed.
+    /// Returns whether freezing was requested and has not been revoked.
     pub(crate) fn is_asked(&self) -> io::Result<bool> {
         let text = std::fs::read_to_string(match self.version {
             Version::One => self.group.join("freezer.self_freezing"),
@@ -79,7 +79,7 @@ impl Freezer {
         Ok(text.trim() == "1")
     }
 
-    /// Tells whether all its processes are frozen, whoever asked for that.
+    /// Returns whether all its processes are frozen, for whatever reason.
     pub(crate) fn is_frozen(&self) -> io::Result<bool> {
         let text = match self.version {
             Version::One => std::fs::read_to_string(self.group.join(STATE_1)),
@@ -88,7 +88,8 @@ impl Freezer {
         Ok(tells_frozen(self.version, &text))
     }
 
-    /// Waits until it is frozen, or is not; tells whether that was in time.
+    /// Waits until the group is frozen, or thawed; returns whether that
+    /// happened before the deadline.
     pub(crate) fn until(&self, frozen: bool, deadline: Instant) -> io::Result<bool> {
         let left = || {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -107,7 +108,8 @@ impl Freezer {
             Version::Two => {
                 let events = std::fs::File::open(self.group.join(EVENTS))?;
                 loop {
-                    // Whatever changes after this wakes.
+                    // Read before the state is checked: any later change wakes
+                    // the poll.
                     let mut text = [0; 256];
                     let length = events.read_at(&mut text, 0)?;
                     let text = String::from_utf8_lossy(&text[..length]);
@@ -123,15 +125,15 @@ impl Freezer {
         }
     }
 
-    /// Returns the processes in it, and in the groups below it.
+    /// Returns the processes in this group and in the groups below it.
     pub(crate) fn members(&self) -> io::Result<BTreeSet<u32>> {
         members(&self.group)
     }
 
-    /// Moves a process into it; it is no error if the process has ended.
+    /// Moves a process into the group; not an error if the process has ended.
     pub(crate) fn admit(&self, pid: u32) -> io::Result<()> {
-        // Where groups below have controllers, the processes of none of them
-        // are in the one that is for those.
+        // If groups below have controllers, processes that belong to none of
+        // them are in the group that exists for the rest.
         let rest = self.group.join(INIT);
         let group = if rest.try_exists()? {
             &rest
@@ -144,14 +146,14 @@ impl Freezer {
         }
     }
 
-    /// Sends SIGKILL to all its processes, so that none of them does anything
-    /// any more when it is thawed.
+    /// Sends SIGKILL to all its processes, so that none of them runs on when
+    /// thawed.
     pub(crate) fn condemn(&self) -> io::Result<()> {
         condemn(&self.group)
     }
 }
 
-/// Returns the processes in a group, and in the groups below it.
+/// Returns the processes in a group and in the groups below it.
 fn members(group: &Path) -> io::Result<BTreeSet<u32>> {
     let mut members = BTreeSet::new();
     let mut groups = vec![group.to_owned()];
@@ -168,7 +170,7 @@ fn members(group: &Path) -> io::Result<BTreeSet<u32>> {
     Ok(members)
 }
 
-/// Sends SIGKILL to the processes in a group, and in the groups below it.
+/// Sends SIGKILL to the processes in a group and in the groups below it.
 pub(crate) fn condemn(group: &Path) -> io::Result<()> {
     let open = |pid: &u32| {
         let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw)?;
@@ -176,7 +178,8 @@ pub(crate) fn condemn(group: &Path) -> io::Result<()> {
     };
     let found = members(group)?;
     let found: Vec<_> = found.iter().map(|pid| (*pid, open(pid))).collect();
-    // What still is in it now that its descriptor is open, that stands for.
+    // A process that is still listed now that its pidfd is open is the one that
+    // the pidfd refers to.
     let members = members(group)?;
     for (pid, process) in found {
         if let Some(process) = process.filter(|_| members.contains(&pid)) {
@@ -194,7 +197,7 @@ const STATE_2: &str = "cgroup.freeze";
 const EVENTS: &str = "cgroup.events";
 const PROCESSES: &str = "cgroup.procs";
 
-/// Reads `freezer.state`, or `cgroup.events`.
+/// Parses `freezer.state` or `cgroup.events`.
 fn tells_frozen(version: Version, text: &str) -> bool {
     match version {
         Version::One => text.trim() == "FROZEN",
@@ -202,8 +205,8 @@ fn tells_frozen(version: Version, text: &str) -> bool {
     }
 }
 
-/// Waits until a file of the kernel's has another content than when it was
-/// read last, or for so long.
+/// Waits until the content of a kernel file has changed since it was last read,
+/// or the time is over.
 fn change(file: &std::fs::File, time: Duration) -> io::Result<()> {
     let mut polled = [PollFd::new(file, PollFlags::PRI)];
     let timeout = Timespec {

@@ -1,5 +1,5 @@
-//! Which hierarchies of cgroups this machine has, and where: of version 2, of
-//! version 1 with its controllers, or of both (cgroups(7)).
+//! Finds the cgroup hierarchies of this machine: version 2, version 1 with its
+//! controllers, or both (cgroups(7)).
 
 use std::path::{Path, PathBuf};
 
@@ -8,29 +8,30 @@ use crate::cgroup::settings::{Controller, Version};
 /// A mounted hierarchy that has controllers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
-    /// Which kind.
+    /// Its version.
     pub version: Version,
-    /// What it controls, in the kernel's words.
+    /// Its controllers, by the kernel's names.
     pub controllers: Vec<String>,
     /// The directory below which groups are made.
     pub base: PathBuf,
-    /// It is mounted read-only.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
 }
 
-/// The controller of version 1 that freezes processes. In version 2 any group
+/// The version 1 controller that freezes processes. In version 2 every group
 /// can be frozen.
 const FREEZER: &str = "freezer";
 
 impl Hierarchy {
-    /// Tells whether its groups can be frozen, as far as it is known without
+    /// Returns whether its groups can be frozen, as far as can be told without
     /// making one.
     pub(crate) fn freezes(&self) -> bool {
         self.version == Version::Two || self.controllers.iter().any(|word| word == FREEZER)
     }
 }
 
-/// Looks for the hierarchies of this machine; those that cannot be read do not count.
+/// Discovers the hierarchies of this machine. One that cannot be read is
+/// ignored.
 pub fn discover() -> Vec<Hierarchy> {
     let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let mounts = text("/proc/self/mountinfo");
@@ -46,7 +47,7 @@ pub(crate) fn find(hierarchies: &[Hierarchy], controller: Controller) -> Option<
         let wanted = controller.word(hierarchy.version);
         hierarchy.controllers.iter().any(|word| word == wanted)
     };
-    // Any of version 2 takes a program that bounds devices.
+    // Every version 2 group can be given a program that restricts devices.
     let programs = |hierarchy: &&Hierarchy| {
         controller == Controller::Devices && hierarchy.version == Version::Two
     };
@@ -54,8 +55,8 @@ pub(crate) fn find(hierarchies: &[Hierarchy], controller: Controller) -> Option<
     found.or_else(|| hierarchies.iter().find(programs))
 }
 
-/// Tells whether groups can count processes. `unasked`: without a change to what
-/// is there already, and without a way to fail that has been foreseen.
+/// Returns whether groups can count processes. With `unasked`, only if that
+/// takes no change to existing groups and cannot be expected to fail.
 pub(super) fn counts_processes(hierarchies: &[Hierarchy], unasked: bool) -> bool {
     let Some(found) = find(hierarchies, Controller::Processes) else {
         return false;
@@ -69,12 +70,13 @@ pub(super) fn counts_processes(hierarchies: &[Hierarchy], unasked: bool) -> bool
     !found.read_only && (!unasked || writable() && handed_down())
 }
 
-/// Reads /proc/self/mountinfo and /proc/self/cgroup; `controllers` returns what
-/// is in a file of version 2 that has to be looked at.
+/// Parses /proc/self/mountinfo and /proc/self/cgroup; `controllers` reads a
+/// version 2 file that lists controllers.
 ///
-/// Groups of version 1 are made below the one that the launcher is in, so that
-/// a pod is bounded as its caller is. In version 2 that one has processes, and
-/// so its children can have no controllers: there it is the topmost.
+/// Version 1 groups are made below the launcher's own group, so that the limits
+/// of the caller apply to the pod. In version 2 the launcher's group contains
+/// processes, so its children cannot have controllers; groups are made below
+/// the root instead.
 pub(crate) fn read(
     mounts: &str,
     own: &str,
@@ -109,11 +111,11 @@ pub(crate) fn read(
                 }
             }
         };
-        // So that a line can hold it; see `record`.
+        // Such a path would not fit on a line of the record; see `record`.
         if hierarchy.base.to_string_lossy().contains(['\t', '\n']) {
             continue;
         }
-        // The same one may be mounted twice; the one that can be written is better.
+        // A hierarchy may be mounted twice; prefer the writable mount.
         match found.iter_mut().find(|other| {
             other.version == hierarchy.version && other.controllers == hierarchy.controllers
         }) {
@@ -129,17 +131,17 @@ pub(crate) fn read(
 pub(crate) struct Mount<'a> {
     /// Type of the file system.
     pub(crate) kind: &'a str,
-    /// The group that is shown as its root.
+    /// The group that is mounted there.
     pub(crate) root: &'a str,
-    /// Where.
+    /// Where it is mounted.
     pub(crate) target: PathBuf,
-    /// Nothing can be written there.
+    /// Whether the mount or the file system is read-only.
     pub(crate) read_only: bool,
     /// Options of the file system.
     pub(crate) options: &'a str,
 }
 
-/// Reads a line, if it is about cgroups.
+/// Parses a line, if it is about cgroups.
 pub(crate) fn mount(line: &str) -> Option<Mount<'_>> {
     let (front, back) = line.split_once(" - ")?;
     let mut back = back.split(' ');
@@ -157,7 +159,7 @@ pub(crate) fn mount(line: &str) -> Option<Mount<'_>> {
     })
 }
 
-/// Finds the launcher's own group in the hierarchy of a controller of version 1.
+/// Returns the launcher's own group in the version 1 hierarchy of a controller.
 fn own_group<'a>(own: &'a str, controller: &str) -> Option<&'a str> {
     own.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -172,7 +174,7 @@ fn words(text: &str, separator: char) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// Takes back what mountinfo does to blanks and backslashes: `\040`.
+/// Undoes the escapes of mountinfo, such as `\040` for a space.
 fn unescaped(text: &str) -> String {
     let mut pieces = text.split('\\');
     let mut plain = pieces.next().unwrap_or_default().to_owned();

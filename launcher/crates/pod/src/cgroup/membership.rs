@@ -1,22 +1,22 @@
-//! Which groups a process is in, and how another gets into the same ones.
+//! Which groups a process is in, and how another process joins them.
 
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::hierarchy::{Mount, mount};
 use error::{Context as _, Error, Kind, Result};
 
-/// Moves this process into the groups of another; `theirs` is the text of its
-/// /proc/PID/cgroup.
+/// Moves this process into the groups of another; `theirs` is the content of
+/// the other's /proc/PID/cgroup.
 ///
 /// # Errors
 ///
-/// One of them cannot be reached or entered. The process may be in some of
-/// them then.
+/// Fails if one of the groups cannot be found or joined. The process may then
+/// already be in some of them.
 pub fn join(theirs: &str) -> Result<()> {
     let read = |path: &str| std::fs::read_to_string(path).context(|| CANNOT);
     let own = read("/proc/self/cgroup")?;
     for group in moves(&read("/proc/self/mountinfo")?, &own, theirs)? {
-        // Each of them is where the kernel said that it is.
+        // The kernel's own paths, so nothing has to be checked.
         crate::cgroup::files::put(&group.join("cgroup.procs"), "0")
             .context(|| format!("cannot enter the cgroup `{}`", group.display()))?;
     }
@@ -25,8 +25,8 @@ pub fn join(theirs: &str) -> Result<()> {
 
 const CANNOT: &str = "cannot find out the cgroups of this process";
 
-/// Finds the directories of the groups that `theirs` is in and `own` is not,
-/// both as in /proc/PID/cgroup.
+/// Returns the directories of the groups that `theirs` is in and `own` is not;
+/// both are the content of /proc/PID/cgroup.
 fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
     let mut groups = Vec::new();
     for line in theirs.lines() {
@@ -49,22 +49,22 @@ fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
     Ok(groups)
 }
 
-/// Finds the directories of the groups that a process is in, as far as they can
-/// be seen from here; `theirs` is the text of its /proc/PID/cgroup.
+/// Returns the directories of the groups that a process is in, as far as they
+/// are visible from here; `theirs` is the content of its /proc/PID/cgroup.
 pub fn groups(mounts: &str, theirs: &str) -> Vec<PathBuf> {
     let entries = theirs.lines().filter_map(entry);
     let found = entries.filter_map(|(controllers, path)| directory(mounts, controllers, path));
     found.collect()
 }
 
-/// Takes a line apart: controllers of a hierarchy of version 1, or none, and
-/// the path of the group there.
+/// Splits a line into the controllers (empty for version 2) and the path of the
+/// group.
 fn entry(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.split_once(':')?;
     rest.split_once(':')
 }
 
-/// Finds where a group is, preferably where it can be written to.
+/// Finds the directory of a group, preferably on a writable mount.
 fn directory(mounts: &str, controllers: &str, path: &str) -> Option<PathBuf> {
     let shows = |mount: &Mount<'_>| match controllers {
         "" => mount.kind == "cgroup2",
@@ -76,7 +76,8 @@ fn directory(mounts: &str, controllers: &str, path: &str) -> Option<PathBuf> {
     };
     let place = |mount: Mount<'_>| {
         let below = Path::new(path).strip_prefix(mount.root).ok()?;
-        // What lies outside of what this process can see is shown by way of `..`.
+        // A group outside of this process's cgroup namespace is shown with
+        // `..`.
         let inside = below.components().all(|part| part.as_os_str() != "..");
         inside.then(|| (mount.read_only, mount.target.join(below)))
     };

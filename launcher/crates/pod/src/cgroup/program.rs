@@ -1,5 +1,4 @@
-//! Rules about devices as a program for the kernel, where cgroups are of
-//! version 2.
+//! Device rules as a BPF program, for version 2 of cgroups.
 //!
 //! ```text
 //! for each rule: another kind, major, minor, or more access? next rule : allow
@@ -20,21 +19,21 @@ const AND: u8 = 0x57;
 const JUMP_UNLESS: u8 = 0x55;
 const EXIT: u8 = 0x95;
 
-/// Registers: the answer, the argument (`struct bpf_cgroup_dev_ctx`), and
-/// what is taken out of that.
+/// Registers: the result, the argument (`struct bpf_cgroup_dev_ctx`), and its
+/// fields.
 const ANSWER: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
 const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
-/// The context again: it is not needed once it was read.
+/// Reuses the context register, which is not needed once the fields are read.
 const REST: u8 = CONTEXT;
 
-/// Compiles rules; what no rule allows is refused.
+/// Compiles rules into a program that refuses whatever no rule allows.
 pub(crate) fn compile(rules: &[Rule]) -> Vec<Instruction> {
     let mut program = vec![
-        // access_type: the access above, the kind below.
+        // access_type: access in the upper half, kind in the lower.
         instruction(LOAD, KIND, CONTEXT, 0, 0),
         instruction(COPY, ACCESS, KIND, 0, 0),
         instruction(SHIFT_RIGHT, ACCESS, 0, 0, 16),
@@ -63,7 +62,7 @@ fn one(rule: &Rule) -> Vec<Instruction> {
     let length = checks.len();
     for (at, check) in checks.iter_mut().enumerate() {
         if check.code == JUMP_UNLESS {
-            // Over the rest of this rule; it has a dozen instructions at most.
+            // Jumps over the rest of this rule, a dozen instructions at most.
             check.offset = i16::try_from(length - at - 1).unwrap_or(0);
         }
     }
@@ -81,7 +80,7 @@ fn answer(number: i32) -> [Instruction; 2] {
     ]
 }
 
-/// `BPF_DEVCG_DEV_...`
+/// Returns the kernel's `BPF_DEVCG_DEV_...`.
 fn kind(kind: NodeKind) -> i32 {
     match kind {
         NodeKind::Block => 1,
@@ -89,7 +88,7 @@ fn kind(kind: NodeKind) -> i32 {
     }
 }
 
-/// `BPF_DEVCG_ACC_...`
+/// Returns the kernel's `BPF_DEVCG_ACC_...`.
 fn access(access: Access) -> i32 {
     i32::from(access.make) | i32::from(access.read) << 1 | i32::from(access.write) << 2
 }
@@ -108,7 +107,7 @@ fn instruction(code: u8, target: u8, source: u8, offset: i16, number: i32) -> In
 mod tests {
     use super::*;
 
-    /// Executes a program for an access to a device: kind, numbers, access.
+    /// Runs a program for one access to a device: kind, numbers, access.
     fn run(program: &[Instruction], context: [i32; 4]) -> i32 {
         let [kind, major, minor, access] = context;
         let memory = [access << 16 | kind, major, minor];

@@ -1,15 +1,15 @@
-//! The groups of a pod as a file of its directory: what has to be made before
-//! its plan can be carried out, and removed afterwards.
+//! A pod's groups as a file in its directory: what to make before the plan
+//! runs, and what to remove afterwards.
 //!
 //! ```text
 //! make PATH
 //! enable PATH CONTROLLER...
-//! write PATH CONTROLLER FILE VALUE    `try` in its place: there may be no such file
+//! write PATH CONTROLLER FILE VALUE    or `try`, if the file may be missing
 //! devices PATH RULE...
 //! ```
 //!
-//! Between the words are tabs; a machine whose cgroups are mounted where there
-//! are tabs in the path has none for us.
+//! Words are separated by tabs, so a hierarchy with a tab in its path is not
+//! used.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,10 @@ use crate::spec::limits::Rule;
 use appc::types::Uuid;
 use error::{Error, Result};
 
-/// The file.
+/// The name of the file.
 pub(crate) const FILE: &str = "groups";
 
-/// Writes it.
+/// Formats the file.
 pub(crate) fn write(groups: &Groups) -> String {
     let mut text = String::new();
     let mut line = |words: &[&str]| {
@@ -57,11 +57,11 @@ pub(crate) fn write(groups: &Groups) -> String {
     text
 }
 
-/// Reads it: the groups of the pod with this UUID.
+/// Parses the file, which belongs to the pod with this UUID.
 ///
 /// # Errors
 ///
-/// A line that [`write()`] does not write.
+/// Fails on a line that [`write()`] would not have written.
 pub(crate) fn read(text: &str, uuid: Uuid) -> Result<Groups> {
     let mut groups = Groups::default();
     for (number, line) in (1..).zip(text.lines()) {

@@ -1,4 +1,4 @@
-//! Limits as the kernel's files take them, for both versions of cgroups
+//! Limits as the kernel's files expect them, for both versions of cgroups
 //! (Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst).
 
 use std::borrow::Cow;
@@ -8,24 +8,24 @@ use crate::spec::limits::Limits;
 /// The versions of cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// A hierarchy for each controller.
+    /// One hierarchy for each controller.
     One,
-    /// One hierarchy for all.
+    /// One hierarchy for all controllers.
     Two,
 }
 
-/// What controls a resource.
+/// A controller: what limits one kind of resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Controller {
-    /// Processors.
+    /// Processor time.
     Cpu,
     /// Memory.
     Memory,
     /// Block devices.
     Block,
-    /// How many processes there are.
+    /// The number of processes.
     Processes,
-    /// Which devices can be used. In version 2 it has no files.
+    /// Access to devices. In version 2 this controller has no files.
     Devices,
 }
 
@@ -39,7 +39,7 @@ impl Controller {
         Self::Devices,
     ];
 
-    /// Returns what the kernel calls it.
+    /// Returns the kernel's name for it.
     pub(crate) const fn word(self, version: Version) -> &'static str {
         match (self, version) {
             (Self::Cpu, _) => "cpu",
@@ -51,7 +51,7 @@ impl Controller {
         }
     }
 
-    /// Returns the options of the kernel that bring it.
+    /// Returns the kernel configuration options it needs.
     pub(crate) const fn options(self) -> &'static str {
         match self {
             Self::Cpu => "CONFIG_FAIR_GROUP_SCHED and CONFIG_CFS_BANDWIDTH",
@@ -62,7 +62,7 @@ impl Controller {
         }
     }
 
-    /// Returns what it bounds, in a user's words.
+    /// Returns what it limits, in the user's terms.
     pub(crate) const fn noun(self) -> &'static str {
         match self {
             Self::Cpu => "processor time",
@@ -74,20 +74,20 @@ impl Controller {
     }
 }
 
-/// Something to be written into a file of a group.
+/// A value to write into a file of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
-    /// Whose file it is.
+    /// The controller that the file belongs to.
     pub controller: Controller,
     /// Its name.
     pub file: Cow<'static, str>,
-    /// All that is written, in one go.
+    /// The content, written in a single call.
     pub value: String,
-    /// Where there is no such file, there is nothing to set.
+    /// Skipped if the file does not exist.
     pub optional: bool,
 }
 
-/// Which controllers the limits take.
+/// Returns the controllers that the limits need.
 pub(crate) fn controllers(limits: &Limits) -> impl Iterator<Item = Controller> {
     let cpu = limits.cpu.is_some() || limits.cpu_shares.is_some();
     let memory = limits.memory.is_some() || limits.memory_request.is_some();
@@ -103,8 +103,8 @@ pub(crate) fn controllers(limits: &Limits) -> impl Iterator<Item = Controller> {
     .filter_map(|(wanted, controller)| wanted.then_some(controller))
 }
 
-/// Returns what sets the limits of one controller. `disks` are the numbers of
-/// the block devices, such as `8:0`.
+/// Returns the settings that apply the limits of one controller. `disks` are
+/// the numbers of the block devices, such as `8:0`.
 pub(crate) fn settings(
     version: Version,
     controller: Controller,
@@ -144,7 +144,8 @@ pub(crate) fn settings(
         }
         (Controller::Memory, Version::One) => {
             set("memory.limit_in_bytes", text(limits.memory), false);
-            // Memory and swap together: what does not fit is not swapped out.
+            // Memory and swap together, so that an app cannot escape its limit
+            // by swapping.
             set("memory.memsw.limit_in_bytes", text(limits.memory), true);
             set(
                 "memory.soft_limit_in_bytes",
@@ -192,17 +193,17 @@ pub(crate) fn settings(
                 }
             }
         }
-        // Not by files.
+        // Set by a program, not by files.
         (Controller::Devices, Version::Two) => {}
     }
     settings
 }
 
-/// Least quota that the kernel takes, in microseconds.
+/// The smallest quota that the kernel accepts, in microseconds.
 const LEAST: u64 = 1000;
 
-/// How much processor time there is in each period, in microseconds: a tenth
-/// of a second, or, where the quota would be too small for the kernel, a whole one.
+/// Returns the quota and the period in microseconds. The period is a tenth of a
+/// second, or a whole one where the quota would be too small for the kernel.
 fn slice(millis: u64) -> (u64, u64) {
     const SHORT: u64 = 100_000;
     const LONG: u64 = 1_000_000;
@@ -213,13 +214,13 @@ fn slice(millis: u64) -> (u64, u64) {
     }
 }
 
-/// Makes a weight of version 2 from one of version 1: the same multiple of what
-/// a group has of which nothing is said, which is 100 there and 1024 here.
+/// Converts a version 1 weight to version 2. Both become the same multiple of
+/// the default, which is 1024 in version 1 and 100 in version 2.
 fn weight(shares: u64) -> u64 {
     (shares * 100 / 1024).clamp(1, 10_000)
 }
 
-/// The numbers of this machine's block devices that hold anything.
+/// Returns the numbers of this machine's non-empty block devices.
 pub(super) fn disks() -> Vec<String> {
     let entries = std::fs::read_dir("/sys/block").into_iter().flatten();
     let read = |path: std::path::PathBuf| std::fs::read_to_string(path).ok();

@@ -1,5 +1,5 @@
-//! Which groups a pod gets; and, on a machine whose cgroups can be written,
-//! that the kernel takes what is written into them.
+//! Which groups a pod gets; and, where cgroups are writable, that the kernel
+//! accepts what is written into them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "a skip must be seen")]
@@ -46,7 +46,7 @@ fn second() -> Vec<Hierarchy> {
     vec![hierarchy(Version::Two, &["cpu", "io", "memory"], "/cg")]
 }
 
-/// A host with these, and without disks.
+/// A host with these hierarchies and no disks.
 fn only(hierarchies: Vec<Hierarchy>) -> Cgroups {
     Cgroups {
         hierarchies: hierarchies.into(),
@@ -54,7 +54,7 @@ fn only(hierarchies: Vec<Hierarchy>) -> Cgroups {
     }
 }
 
-/// The steps as a shell would do them.
+/// The steps as shell commands.
 fn shown(groups: &Groups) -> Vec<String> {
     let short = |path: &Path| path.display().to_string().replace(UUID, "UUID");
     groups
@@ -301,7 +301,7 @@ fn a_record_that_nobody_wrote_is_refused() {
     }
 }
 
-/// Removes whatever is left in the end, however it comes.
+/// Removes whatever is left when the test ends, even if it fails.
 struct Residue(Vec<PathBuf>);
 
 impl Drop for Residue {
@@ -372,7 +372,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
         };
         let read = std::fs::read_to_string(path.join(&*setting.file));
         match read {
-            // A file of devices has a line for each.
+            // The device file has a line for each rule.
             Ok(read) => assert!(
                 read.lines().any(|line| line == setting.value),
                 "{path:?} {setting:?}: {read}"
@@ -386,7 +386,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
     drop(made);
     for top in &groups.tops {
         assert!(!top.exists(), "{top:?}");
-        // Removing what is gone is no error.
+        // Removing a group that does not exist is not an error.
         remove(top).unwrap();
     }
 }
@@ -429,7 +429,7 @@ fn a_running_pods_groups_are_not_taken_over_and_a_dead_ones_are() {
     assert!(inside.try_wait().unwrap().is_none(), "it was killed");
     drop(inside.stdin.take());
     inside.wait().unwrap();
-    // As if the host had been killed: nobody removes the groups.
+    // As if the launcher had been killed: nobody removes the groups.
     std::mem::forget(made);
     let again = groups.make().unwrap();
     drop(again);

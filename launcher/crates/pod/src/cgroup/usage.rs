@@ -1,31 +1,32 @@
-//! What the groups of a pod have used, in the kernel's files of both versions.
-//! What there is no file for, or no number in it, is not known.
+//! What a pod's groups have used, read from the files of both versions. A value
+//! whose file is missing or has no number in it is unknown.
 
 use std::path::{Path, PathBuf};
 
 use crate::runtime::procfs;
 
-/// How much was used.
+/// Resource usage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Processor time, in nanoseconds.
     pub cpu: Option<u64>,
-    /// Bytes of memory, with what is cached of files.
+    /// Bytes of memory, including the page cache.
     pub memory: Option<u64>,
-    /// How many there may be.
+    /// The limit of memory, in bytes.
     pub memory_limit: Option<u64>,
-    /// How many there were at most.
+    /// The highest memory usage so far, in bytes.
     pub memory_peak: Option<u64>,
-    /// Processes.
+    /// The number of processes.
     pub processes: Option<u64>,
-    /// Bytes that were read from block devices.
+    /// Bytes read from block devices.
     pub read: Option<u64>,
-    /// Bytes that were written to them.
+    /// Bytes written to block devices.
     pub written: Option<u64>,
 }
 
 impl Usage {
-    /// Reads what groups tell that stand for one thing in several hierarchies.
+    /// Reads the usage from the groups of one pod or app, one for each
+    /// hierarchy.
     pub fn of(groups: &[PathBuf]) -> Self {
         let of = |group: &PathBuf| Self::of_one(&|name| read(&group.join(name)));
         groups.iter().map(of).fold(Self::default(), Self::or)
@@ -53,7 +54,7 @@ impl Usage {
         }
     }
 
-    /// Takes from another what is not known here.
+    /// Fills in from another what is unknown here.
     pub fn or(self, other: Self) -> Self {
         Self {
             cpu: self.cpu.or(other.cpu),
@@ -71,20 +72,20 @@ fn read(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-/// Reads a file that is one number.
+/// Parses a file that consists of one number.
 fn whole(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Reads a limit. Without one there stands `max` in version 2, and in version 1
-/// the highest number that is a whole number of pages.
+/// Parses a limit. No limit is `max` in version 2, and in version 1 the largest
+/// multiple of the page size.
 fn bounded(text: &str) -> Option<u64> {
     const LARGEST_PAGE: u64 = 1 << 16;
     let unbounded = i64::MAX.cast_unsigned() - LARGEST_PAGE;
     whole(text).filter(|&limit| limit < unbounded)
 }
 
-/// Reads `cpu.stat` of version 2. That of version 1 says something else.
+/// Parses `cpu.stat` of version 2. That of version 1 has other contents.
 fn cpu(text: &str) -> Option<u64> {
     let line = text
         .lines()
@@ -92,7 +93,7 @@ fn cpu(text: &str) -> Option<u64> {
     whole(line?)?.checked_mul(1000)
 }
 
-/// Reads lines such as `8:0 Read 4096`; returns what was read and written.
+/// Parses lines such as `8:0 Read 4096`; returns the bytes read and written.
 fn throttle(text: &str) -> (u64, u64) {
     let sum = |kind: &str| {
         let number = |line: &str| {
@@ -104,7 +105,8 @@ fn throttle(text: &str) -> (u64, u64) {
     (sum("Read"), sum("Write"))
 }
 
-/// Reads lines such as `8:0 rbytes=4096 wbytes=0 rios=1`, likewise.
+/// Parses lines such as `8:0 rbytes=4096 wbytes=0 rios=1`; returns the bytes
+/// read and written.
 fn io(text: &str) -> (u64, u64) {
     let sum = |key: &str| {
         let words = text.split_ascii_whitespace();
@@ -114,9 +116,9 @@ fn io(text: &str) -> (u64, u64) {
     (sum("rbytes="), sum("wbytes="))
 }
 
-/// Adds up what processes use of themselves, where no group tells. `file`
-/// returns the content of a file of a process; `used` is their time, in
-/// hundredths of a second.
+/// Adds up the usage of single processes, where no group accounts for them.
+/// `file` returns the content of a file of a process; `used` is their processor
+/// time, in hundredths of a second.
 pub(crate) fn of_processes(pids: &[u32], used: u64, file: &dyn Fn(u32, &str) -> String) -> Usage {
     let sum = |figure: &dyn Fn(u32) -> Option<u64>| {
         let figures = pids.iter().filter_map(|&pid| figure(pid));
@@ -125,7 +127,8 @@ pub(crate) fn of_processes(pids: &[u32], used: u64, file: &dyn Fn(u32, &str) -> 
     let io = |key: &'static str| move |pid| procfs::number(&file(pid, "io"), key);
     Usage {
         cpu: (!pids.is_empty()).then_some(used.saturating_mul(10_000_000)),
-        // What several share counts once, where the kernel can tell.
+        // Shared memory counts once, where the kernel reports proportional
+        // sizes.
         memory: sum(&|pid| {
             let shared = procfs::size(&file(pid, "smaps_rollup"), "Pss");
             shared.or_else(|| procfs::size(&file(pid, "status"), "VmRSS"))
