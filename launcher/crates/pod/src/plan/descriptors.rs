@@ -1,28 +1,30 @@
-//! The descriptors that a plan names: its terminal and network, filters of system
-//! calls, cgroups that apps move to, pipes and directories of logs.
+//! The descriptors that a plan names: its terminal and network, system call
+//! filters, cgroups that apps move to, pipes and directories of logs.
 //!
-//! A label stands where a plan has the number of a descriptor, and is none: what
-//! the launcher opens for it gets whatever number is free, which takes the place
-//! of the label when the plan is handed over. So it does not matter what the
-//! caller has open, or how many descriptors it may have.
+//! A plan has labels in place of descriptor numbers. The launcher opens what
+//! each label stands for, gets whatever number is free, and replaces the labels
+//! when it hands over the plan. So it does not matter which descriptors the
+//! caller has open, or how many it may have.
 //!
-//! The terminal, the network and the default filter always have the same labels,
-//! so that a plan which somebody wrote down can name them; the others follow in
-//! the order of the apps. A number that is no label is that of a descriptor of
-//! the caller.
+//! The terminal, the network and the default filter always have the same
+//! labels, so that a plan written by hand can name them; the others follow in
+//! the order of the apps. A number that is not a label is a descriptor of the
+//! caller.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::seccomp::Program;
 
-/// The namespaces that a command joins: the first of some labels in a row.
+/// The namespaces that a command joins: the first of several consecutive
+/// labels.
 pub const NAMESPACES: u32 = 80;
 
-/// What is open as long as somebody is attached to the pod's terminal.
+/// The FIFO whose other end is open as long as a client is attached to the
+/// pod's terminal.
 pub(crate) const ATTACHED: u32 = 96;
 
-/// The side of the pod's terminal that is read by whoever is attached to it.
+/// The master side of the pod's terminal, which an attached client reads.
 pub const MASTER: u32 = 97;
 
 /// The pod's terminal.
@@ -34,7 +36,7 @@ pub const NETWORK: u32 = 99;
 /// The default filter.
 pub(crate) const DEFAULT_FILTER: u32 = 100;
 
-/// What has to be open for a plan, with the labels that it has for it.
+/// A descriptor that a plan needs, with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needed {
     /// A network namespace with a loopback interface: [`NETWORK`].
@@ -43,54 +45,55 @@ pub enum Needed {
     Terminal(Owner),
     /// A filter of system calls: an array of `struct sock_filter`.
     Filter(u32, Cow<'static, [u8]>),
-    /// The file by which processes enter a cgroup.
+    /// The file through which processes join a cgroup.
     Group(u32, PathBuf),
     /// The null device.
     Null(u32),
-    /// The directory of the log of an app.
+    /// The directory of an app's log.
     LogDirectory(u32, String),
-    /// A pipe, by the labels of its ends.
+    /// A pipe, with a label for each end.
     Pipe {
-        /// Where it is read.
+        /// The end that is read.
         read: u32,
-        /// Where an app writes.
+        /// The end that an app writes to.
         write: u32,
-        /// Whose pipe it is.
+        /// Its owner.
         owner: Owner,
     },
 }
 
-/// Who owns a pipe or a terminal of an app, in ids of the host: an app that opens
-/// /dev/stdout opens that once more, for which it needs the right.
+/// The owner of a pipe or terminal, in ids of the host: an app that opens
+/// /dev/stdout opens the pipe or terminal once more and needs the permission to
+/// do so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// The user, if the host has it.
+    /// The user, if the host has the id.
     pub uid: Option<u32>,
-    /// The group, if the host has it.
+    /// The group, if the host has the id.
     pub gid: Option<u32>,
 }
 
-/// Gives out labels.
+/// Assigns labels.
 pub(crate) struct Labels {
     last: u32,
 }
 
 impl Labels {
-    /// Begins after the fixed labels, and after the `highest` number that is
-    /// taken otherwise.
+    /// Starts after the fixed labels and after `highest`, the highest number
+    /// that is in use otherwise.
     pub(crate) fn after(highest: u32) -> Self {
         Self {
             last: highest.max(DEFAULT_FILTER),
         }
     }
 
-    /// Returns one that was not given before.
+    /// Returns a label that was not used before.
     pub(crate) fn next(&mut self) -> u32 {
         self.last = self.last.saturating_add(1);
         self.last
     }
 
-    /// Labels a filter: the default one is always called the same.
+    /// Returns the label of a filter; the default one always has the same.
     pub(crate) fn filter(&mut self, program: &Program) -> u32 {
         match program.is_default() {
             true => DEFAULT_FILTER,

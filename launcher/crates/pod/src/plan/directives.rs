@@ -8,10 +8,10 @@
 //! app web                                         # image example.com/web
 //! ```
 //!
-//! Three spellings, all of which [`Plan::read`] takes back: this text, for
-//! people; JSON, for programs; and the NUL-terminated words that
-//! travel. What the words mean and where they may stand is `stage1_init`'s
-//! business; which of them stand here, and in which order, that of `compose`.
+//! A plan has three formats, and [`Plan::read`] accepts them all: this text,
+//! for people; JSON, for programs; and NUL-terminated words, for stage1-init.
+//! `stage1_init` defines what the words mean and where they are allowed;
+//! `compose` decides which of them a plan has, and in which order.
 
 use std::ffi::CString;
 use std::fmt::Write as _;
@@ -28,23 +28,23 @@ use error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     steps: Vec<Step>,
-    /// How many apps have begun, and whether the last one is still at it.
+    /// How many apps have begun, and whether the last one is still open.
     apps: usize,
     in_app: bool,
 }
 
-/// One directive, and its origin.
+/// One directive and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its words, each with its NUL byte.
+    /// Its words, NUL-terminated.
     words: Vec<u8>,
-    /// Where it comes from: the image, an option, a default, a fallback.
+    /// Why it is there: an image, an option, a default, a fallback.
     reason: String,
-    /// Which app it belongs to.
+    /// The app it belongs to.
     app: Option<usize>,
 }
 
-/// Column at which reasons begin, where the directive is not longer.
+/// The column at which reasons start, unless the directive is longer.
 const REASON_COLUMN: usize = 47;
 
 impl Plan {
@@ -52,8 +52,8 @@ impl Plan {
     pub fn push(&mut self, directive: Directive<'_>, reason: impl Into<String>) {
         let mut words = Vec::new();
         directive.encode(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
-        // A reason can hold what an image says: in the text it must not become
-        // a line of its own, nor drive a terminal.
+        // A reason can contain text from an image, which must not start a line
+        // of its own or control a terminal.
         let reason = escaped(&reason.into());
         match directive {
             Directive::App { .. } => (self.apps, self.in_app) = (self.apps + 1, true),
@@ -73,7 +73,7 @@ impl Plan {
         self.steps.push(step);
     }
 
-    /// Returns the plan as it travels: NUL-terminated words.
+    /// Returns the plan as NUL-terminated words.
     pub fn words(&self) -> Vec<u8> {
         let mut words = Vec::new();
         stage1_init::encode_header(&mut |bytes: &[u8]| words.extend_from_slice(bytes));
@@ -83,8 +83,8 @@ impl Plan {
         words
     }
 
-    /// Returns the plan as it travels to who inherits what is open for it: with
-    /// the `number` of each descriptor in the place of its label.
+    /// Returns the plan as NUL-terminated words, with each label replaced by
+    /// the `number` of its descriptor.
     pub fn renumbered(&self, number: &dyn Fn(u32) -> u32) -> Vec<u8> {
         let mut words = Vec::new();
         let mut sink = |bytes: &[u8]| words.extend_from_slice(bytes);
@@ -95,13 +95,13 @@ impl Plan {
         words
     }
 
-    /// Returns the plan as text, one directive a line, with reasons.
+    /// Returns the plan as text: one directive per line, with its reason.
     pub fn text(&self) -> String {
         let mut text = format!("plan {}\n", stage1_init::VERSION);
         for step in &self.steps {
             let line: Vec<String> = step.words().map(quote).collect();
             let line = line.join(" ");
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             let _ = match step.reason.as_str() {
                 "" => writeln!(text, "{line}"),
                 reason => writeln!(text, "{line:<REASON_COLUMN$} # {reason}"),
@@ -110,7 +110,7 @@ impl Plan {
         text
     }
 
-    /// Returns the plan as one JSON object.
+    /// Returns the plan as a JSON object.
     pub fn json(&self) -> String {
         let directives = self.steps.iter().map(|step| {
             let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
@@ -126,8 +126,8 @@ impl Plan {
         format!("{plan:#}\n")
     }
 
-    /// Reads a plan in any of its spellings: words, JSON as [`Self::json`]
-    /// writes it, or text as [`Self::text`] does.
+    /// Reads a plan in any format: words, JSON as written by [`Self::json`], or
+    /// text as written by [`Self::text`].
     pub fn read(bytes: &[u8]) -> Result<Self> {
         if bytes.contains(&0) {
             return Self::from_words(bytes);
@@ -149,7 +149,7 @@ impl Plan {
         Self::from_lines(&lines)
     }
 
-    /// Takes words with the reasons beside them; the first line is the header.
+    /// Takes lines of words, each with its reason; the first is the header.
     fn from_lines(lines: &[Line]) -> Result<Self> {
         let mut words = Vec::new();
         for word in lines.iter().flat_map(|(words, _)| words) {
@@ -157,7 +157,8 @@ impl Plan {
             words.push(0);
         }
         let mut plan = Self::from_words(&words)?;
-        // One directive a line: then each line's reason is its directive's.
+        // If there is one directive per line, the reason of each line is that
+        // of its directive.
         if lines.len() == plan.steps.len() + 1 {
             for (step, (_, reason)) in plan.steps.iter_mut().zip(lines.iter().skip(1)) {
                 step.reason.clone_from(reason);
@@ -186,7 +187,7 @@ impl Plan {
         Ok(read)
     }
 
-    /// Returns a directive, which has this index in a report.
+    /// Returns the directive that has this index in a report.
     pub fn step(&self, index: u32) -> Option<&Step> {
         self.steps.get(usize::try_from(index).ok()?)
     }
@@ -198,17 +199,17 @@ impl Plan {
 }
 
 impl Step {
-    /// Returns what is done; never `None`, since only directives are pushed.
+    /// Returns the directive; never `None`, since only directives are pushed.
     pub fn directive(&self) -> Option<Directive<'_>> {
         Directive::decode(&self.words)
     }
 
-    /// Returns where it comes from.
+    /// Returns why it is there.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Returns which app it belongs to, by its place among the apps.
+    /// Returns the index of the app it belongs to.
     pub fn app(&self) -> Option<usize> {
         self.app
     }
@@ -219,12 +220,12 @@ impl Step {
     }
 }
 
-/// Makes a C string of an operand; the sentence names what it is for.
+/// Makes a C string of an operand; `what` names it in the error.
 pub fn operand(what: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
     CString::new(text).map_err(|_| Error::invalid(format!("{what} contains a NUL byte")))
 }
 
-/// A directory of root's, with those above it.
+/// Appends a directory owned by root, with its parents.
 pub(crate) fn directory(plan: &mut Plan, path: &CString, mode: u32, reason: &str) {
     plan.push(
         Directive::Dir {
@@ -242,8 +243,8 @@ pub(crate) fn path(path: &Path) -> Result<CString> {
     operand("a path", path.as_os_str().as_bytes())
 }
 
-/// Quotes a word so that a shell, and `split`, read it as one, and a terminal
-/// shows it.
+/// Quotes a word so that a shell and `split` read it as one word, and a
+/// terminal can show it.
 pub fn quote(word: impl AsRef<[u8]>) -> String {
     let word = word.as_ref();
     let fine = |c| c == '\t' || is_harmless(c);
@@ -251,13 +252,13 @@ pub fn quote(word: impl AsRef<[u8]>) -> String {
     if let Ok(text) = std::str::from_utf8(word)
         && text.chars().all(fine)
     {
-        // Within single quotes a shell changes nothing.
+        // A shell changes nothing within single quotes.
         return match !word.is_empty() && word.iter().all(plain) {
             true => text.to_owned(),
             false => format!("'{}'", text.replace('\'', r"'\''")),
         };
     }
-    // A line break is kept on one line, since a line is a directive.
+    // A directive has to stay on one line, so line breaks are escaped.
     let mut quoted = "$'".to_owned();
     for chunk in word.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -279,13 +280,13 @@ fn add_bytes(quoted: &mut String, bytes: &[u8]) {
     quoted.extend(bytes.iter().map(|byte| format!("\\x{byte:02x}")));
 }
 
-/// The words of a line, and the reason behind them.
+/// The words of a line and the reason that follows them.
 type Line = (Vec<Vec<u8>>, String);
 
-/// Takes the same out of JSON.
+/// Reads the same from JSON.
 fn json_lines(bytes: &[u8]) -> Result<Vec<Line>> {
     let text = |value: &Value| match value {
-        // A NUL byte would make two words of one.
+        // A NUL byte would split the word in two.
         Value::Text(text) if !text.contains('\0') => Some(text.clone()),
         _ => None,
     };
@@ -314,7 +315,7 @@ fn json_lines(bytes: &[u8]) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// Splits a line into its words and the comment behind them.
+/// Splits a line into its words and the comment that follows them.
 fn split(line: &str) -> std::result::Result<Line, &'static str> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
@@ -331,7 +332,7 @@ fn split(line: &str) -> std::result::Result<Line, &'static str> {
 
 const OPEN: &str = "has a quote that is not closed";
 
-/// Takes one word from the front: bare, quoted, or pieces of both.
+/// Reads one word: bare, quoted, or a mixture.
 fn first_word(text: &str) -> std::result::Result<(Vec<u8>, &str), &'static str> {
     let mut word = Vec::new();
     let mut rest = text;
@@ -356,7 +357,7 @@ fn first_word(text: &str) -> std::result::Result<(Vec<u8>, &str), &'static str> 
     }
 }
 
-/// Reads up to the closing quote of `$'...'`; returns what comes after it.
+/// Reads up to the closing quote of `$'...'`; returns what follows it.
 fn unescaped<'a>(text: &'a str, word: &mut Vec<u8>) -> std::result::Result<&'a str, &'static str> {
     let mut chars = text.chars();
     loop {
@@ -377,11 +378,11 @@ fn unescaped<'a>(text: &'a str, word: &mut Vec<u8>) -> std::result::Result<&'a s
     }
 }
 
-/// Reads a byte, of two digits; not NUL, which would make two words of one.
+/// Reads a byte of two digits; not NUL, which would split the word in two.
 fn byte(text: &str) -> Option<(u8, &str)> {
     let (digits, rest) = text.split_at_checked(2)?;
     let byte = u8::from_str_radix(digits, 16).ok()?;
-    // A sign would be taken, too.
+    // The parser would accept a sign.
     (byte != 0 && !digits.starts_with('+')).then_some((byte, rest))
 }
 

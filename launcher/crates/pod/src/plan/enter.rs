@@ -1,12 +1,12 @@
-//! Composes the plan of a command in a pod that runs: of the same spec as the
-//! pod's own, by the same functions, so that nothing that bounds the app can be
-//! forgotten for a command (CVE-2019-10144, CVE-2019-10145). What is left out is
-//! no bound:
+//! Composes the plan of a command that runs in an existing pod. It uses the
+//! same spec and the same functions as the pod's own plan, so that a command is
+//! never missing a restriction that the app has (CVE-2019-10144,
+//! CVE-2019-10145). Only these are left out, and none of them is a restriction:
 //!
-//! * the app's cgroups: the process is in them before anything else
+//! * the app's cgroups: the process joins them before anything else
 //!   (CVE-2019-10147);
-//! * its streams: they are the caller's, or a terminal of the command's own;
-//! * its handlers, which run once in its life.
+//! * its streams: a command has the caller's, or a terminal of its own;
+//! * its handlers, which run once in the life of an app.
 
 use std::ffi::CString;
 
@@ -23,29 +23,29 @@ use crate::spec::process::{ProcessSpec, SeccompPolicy, Sourced, Stdio};
 use error::{Error, Result};
 use sys::host::Host;
 
-/// What is wanted of a command in a pod.
+/// What to run in a pod, and how.
 #[derive(Debug)]
 pub struct EnterSpec {
-    /// The namespaces to be joined, in order: the first has the label
-    /// [`NAMESPACES`], and each the one after that of the one before.
+    /// The namespaces to join, in order: they have consecutive labels from
+    /// [`NAMESPACES`] on.
     pub namespaces: Vec<Namespaces>,
-    /// The command has a terminal of its own.
+    /// Whether the command has a terminal of its own.
     pub terminal: bool,
-    /// Whom it runs as, if not as the app.
+    /// The user to run as, if not the app's.
     pub uid: Option<u32>,
-    /// With which group, if not with the app's.
+    /// The group to run as, if not the app's.
     pub gid: Option<u32>,
-    /// Where it starts, if not where the app does.
+    /// The working directory, if not the app's.
     pub directory: Option<String>,
-    /// Variables, which count more than the app's.
+    /// Variables that override the app's.
     pub variables: Vec<Variable>,
-    /// Limits that the init of the pod has and the caller has not: which, what is
-    /// enforced, and how far that may be raised.
+    /// Resource limits that differ between the pod's init and the caller:
+    /// which, the soft limit, and the hard limit.
     pub limits: Vec<(Resource, Limit, Limit)>,
-    /// How readily the init of the pod is killed when memory runs out, if that is
-    /// not as for the caller.
+    /// The OOM score adjustment of the pod's init, if it differs from the
+    /// caller's.
     pub oom_score: Option<i32>,
-    /// Its words; at least one.
+    /// The words of the command; at least one.
     pub command: Vec<CString>,
 }
 
@@ -53,8 +53,8 @@ pub struct EnterSpec {
 ///
 /// # Errors
 ///
-/// An operand that cannot be one; an app whose plan bounds it by what a command
-/// cannot have.
+/// Fails if an operand is invalid, or the app is restricted by something that a
+/// command cannot copy.
 pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed> {
     let process = command(&app.process, enter)?;
     let mut plan = Plan::default();
@@ -78,7 +78,7 @@ pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed
     );
     needed.extend(default_filter(&needed));
     process::compose(&mut plan, &process, &given, None, host)?;
-    // The parent of the command is as worth attacking as PID 1.
+    // The parent of the command is as attractive a target as PID 1.
     plan.push(Directive::Init {}, "");
     bound_init(&mut plan, DEFAULT_FILTER);
     Ok(Composed {
@@ -88,7 +88,7 @@ pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed
     })
 }
 
-/// Makes of an app's processes that of a command.
+/// Derives the spec of the command's process from that of the app's.
 fn command(app: &ProcessSpec, enter: &EnterSpec) -> Result<ProcessSpec> {
     if let SeccompPolicy::Descriptor(fd) = app.rights.seccomp.value {
         return Err(Error::invalid(format!(

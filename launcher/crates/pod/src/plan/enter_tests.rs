@@ -1,4 +1,4 @@
-//! What of an app a command has, and what not.
+//! What a command inherits from its app, and what it does not.
 
 use super::*;
 use crate::cgroup::Cgroups;
@@ -12,7 +12,7 @@ use crate::spec::process::{Calls, CapabilityBound};
 use appc::types::Uuid;
 use stage1_init::Capabilities;
 
-/// A plan that somebody wrote, and kept with a pod.
+/// A plan written by hand, and kept with a pod.
 const STORED: &str = "plan 1
 cgroup /sys/fs/cgroup/pod
 unshare mnt,pid,ipc,uts,cgroup
@@ -68,7 +68,7 @@ fn host() -> Host {
     }
 }
 
-/// What a plan says of its pod.
+/// The spec that is read from a plan.
 fn spec(stored: &str) -> PodSpec {
     let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
     written::spec(&Plan::read(stored.as_bytes()).unwrap(), id, "/pod")
@@ -94,7 +94,7 @@ fn entrance() -> EnterSpec {
 
 fn lines(plan: &Plan) -> String {
     let text = plan.text();
-    // It can be carried out as it stands.
+    // It is a valid plan.
     Plan::read(text.as_bytes()).unwrap();
     let lines = text.lines().map(|line| line.split(" #").next().unwrap());
     lines.map(|line| format!("{}\n", line.trim_end())).collect()
@@ -177,7 +177,7 @@ fn who_becomes_another_has_the_rights_that_this_one_would_have_had() {
         );
         assert!(text.contains(&expected), "{text}");
     }
-    // Without a filter nothing more is needed.
+    // Without a filter, nothing more is needed.
     let stored = STORED.replacen("seccomp 100", "no-new-privs", 1);
     for (uid, capabilities) in [(0, "chown,kill"), (5, "''")] {
         enter.uid = Some(uid);
@@ -239,7 +239,7 @@ fn what_a_plan_does_not_say_is_done_all_the_same() {
             "no-new-privs\nseccomp 100\nmain 1 x",
             "bounding all\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nno-new-privs\nworkdir /tmp\nseccomp 100\n",
         ),
-        // What the terminal of the app is does not matter.
+        // The app's terminal does not matter.
         (
             "uid 1\nterminal 3\nmain 1 x",
             "bounding all\ngroups 0\ngid 6\nuid 5\ncapabilities ''\nworkdir /tmp\n",
@@ -260,7 +260,7 @@ fn what_a_plan_does_not_say_is_done_all_the_same() {
             );
         }
     }
-    // Where nothing bounds root, nothing does.
+    // If nothing restricts root in the app, nothing does in the command.
     let enter = EnterSpec {
         uid: Some(0),
         ..entrance()
@@ -296,8 +296,8 @@ fn who_is_bounded_by_what_a_command_cannot_have_is_not_entered() {
     }
 }
 
-/// By its capabilities an app may be allowed more calls than the default filter
-/// allows; not where a plan names that.
+/// An app's capabilities can allow it more calls than the default filter does;
+/// not if a written plan names that filter.
 #[test]
 fn a_command_has_the_very_filter_that_a_plan_names() {
     let filter = Needed::Filter(DEFAULT_FILTER, Program::default().bytes);
@@ -336,7 +336,7 @@ fn what_the_init_of_the_pod_has_comes_first() {
         text.contains(&format!("{limits}oom-score-adj -17\numask 0022\n")),
         "{text}"
     );
-    // How readily an app is killed its plan may say.
+    // A plan may set an app's OOM score.
     let text = composed(&app(STORED, "two"), &enter);
     assert!(
         text.contains(&format!("{limits}oom-score-adj 300\nattribute ")),

@@ -1,4 +1,4 @@
-//! From what runs to the directives that `stage1-init` executes.
+//! From a spec to the directives that `stage1-init` executes.
 
 pub mod compose;
 pub mod descriptors;

@@ -6,34 +6,35 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The kernel since which an overlay may be told not to sync.
+/// The first kernel with the option `volatile`, which turns syncing off.
 pub(crate) const VOLATILE_SINCE: (u32, u32) = (5, 10);
 
-/// The kernel since which an overlay may be told to be a [`Overlay::plain`] one.
+/// The first kernel with the options of a [`Overlay::plain`] overlay.
 pub(crate) const PLAIN_SINCE: (u32, u32) = (4, 19);
 
-/// What is switched off: notes that a directory has the content of another
-/// one, that a file has the content of one below, and that two files are one.
+/// These turn off the attributes that say that a directory has the content of
+/// another, that a file's content is in a layer below, and that two files are
+/// one.
 const PLAIN: [&[u8]; 3] = [b"redirect_dir=nofollow", b"metacopy=off", b"index=off"];
 
-/// What an overlay is made of. All paths are absolute.
+/// The parts of an overlay. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlay {
     /// Read-only directories, topmost first; at least one.
     pub layers: Vec<PathBuf>,
-    /// Where changes go.
+    /// The directory that changes are written to.
     pub upper: PathBuf,
-    /// Where the kernel prepares them; on the file system of `upper`.
+    /// The kernel's scratch directory, on the same file system as `upper`.
     pub work: PathBuf,
-    /// Changes need not survive a crash.
+    /// Whether changes may be lost in a crash.
     pub volatile: bool,
-    /// Its parts can be understood without it, by the names in them alone,
+    /// Whether the layers can be read without the overlay, by names alone,
     /// whatever the kernel's defaults are.
     pub plain: bool,
 }
 
 impl Overlay {
-    /// Returns the options as mount(2) takes them.
+    /// Returns the options in the form that mount(2) takes.
     pub fn options(&self) -> Vec<u8> {
         let mut options = b"lowerdir=".to_vec();
         for (index, layer) in self.layers.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! Where the streams of a pod's apps lead, as directives.
+//! Connects the standard streams of a pod's apps.
 //!
-//! An app that runs without its caller writes into pipes, one for its standard
-//! output and one for its standard error, whose other ends `stage1-init` reads:
+//! An app that runs detached writes into two pipes, one for its standard output
+//! and one for its standard error. `stage1-init` reads the other ends:
 //!
 //! ```text
 //! log 102 101 out 1048576
@@ -11,8 +11,8 @@
 //! stdio 0 103 105
 //! ```
 //!
-//! What it writes on the pod's terminal is read there, unless somebody is attached
-//! to that:
+//! It also reads what the app writes on the pod's terminal, except while a
+//! client is attached:
 //!
 //! ```text
 //! attended 96
@@ -30,10 +30,10 @@ use crate::spec::log::{Log, Place};
 use crate::spec::pod::PodSpec;
 use crate::spec::process::Stdio;
 
-/// Where the streams of a pod's apps lead.
+/// Where the streams of a pod's apps go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
-    /// To where those of the pod do.
+    /// To the streams of the pod.
     Inherited,
     /// Nowhere.
     Silent,
@@ -41,7 +41,7 @@ pub enum Streams {
     Logged(Log),
 }
 
-/// The streams of one app, as [`Directive::Stdio`] has them.
+/// The streams of one app, as in [`Directive::Stdio`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AppStreams {
     input: u32,
@@ -51,7 +51,7 @@ pub(crate) struct AppStreams {
 }
 
 impl AppStreams {
-    /// Appends the directive; it stands behind `process`.
+    /// Appends the directive; it follows `process`.
     pub(crate) fn push(self, plan: &mut Plan) {
         let Self {
             input,
@@ -68,8 +68,8 @@ impl AppStreams {
     }
 }
 
-/// Appends the lines that read what the apps write, and returns what each app's
-/// own streams are, in the order of the apps.
+/// Appends the directives that read what the apps write, and returns the
+/// streams of each app, in the order of the apps.
 pub(crate) fn compose(
     spec: &PodSpec,
     streams: Streams,
@@ -104,7 +104,7 @@ fn logged(
     plan: &mut Plan,
 ) -> Vec<Option<AppStreams>> {
     let kept = log.place != Place::Nowhere;
-    // Apps of one name have one log.
+    // Apps with the same name share a log.
     let mut directories = BTreeMap::new();
     let mut streams = Vec::new();
     for app in &spec.apps {
@@ -120,7 +120,8 @@ fn logged(
                 needed.push(Needed::LogDirectory(label, app.name.clone()));
                 label
             }),
-            // It must be read all the same; in what is no directory nothing is kept.
+            // The terminal must be read all the same. The label is not a
+            // directory, so nothing is kept.
             false => ATTACHED,
         };
         let mut lines = Lines {
@@ -152,7 +153,7 @@ fn logged(
     streams
 }
 
-/// What reads the streams of one app.
+/// Appends the directives that read the streams of one app.
 struct Lines<'a> {
     plan: &'a mut Plan,
     log: Log,
@@ -180,7 +181,7 @@ impl Lines<'_> {
     }
 }
 
-/// Says whom a pipe or a terminal is for that belongs to an app.
+/// Returns the owner of an app's pipes or terminal, in ids of the host.
 pub(crate) fn owner(spec: &PodSpec, uid: u32, gid: u32) -> Owner {
     let (uid, gid) = spec.user.on_host(uid, gid);
     Owner { uid, gid }

@@ -1,6 +1,6 @@
-//! Plans that somebody wrote: executed as they are, but for where the streams of
-//! their apps lead. What such a plan says of its pod is read once, when the pod is
-//! made, and kept as its spec like that of any other.
+//! Plans written by hand: executed as they are, except that the streams of
+//! their apps are connected like those of any other pod. What such a plan says
+//! about its pod is read once, when the pod is made, and kept as its spec.
 
 use std::ffi::CStr;
 
@@ -19,17 +19,17 @@ use crate::spec::pod::{AppSpec, IdMap, Namespace, PodSpec};
 use crate::spec::process::{CapabilityBound, ProcessSpec, Rights, SeccompPolicy, Sourced, Stdio};
 use appc::types::Uuid;
 
-/// Where everything comes from.
+/// The reason of everything that comes from such a plan.
 const REASON: &str = "the plan";
 
-/// Tells whether a plan sets the end of the numbers of processes.
+/// Returns whether a plan sets `kernel.pid_max`.
 pub fn sets_pid_max(plan: &Plan) -> bool {
     let mut directives = plan.steps().iter().filter_map(Step::directive);
     directives.any(|one| matches!(one, Directive::Sysctl { key, .. } if key == PID_MAX))
 }
 
-/// Returns the first root of a plan: for one that was composed for a pod, a path
-/// in that pod's directory.
+/// Returns the first root of a plan: in a composed plan, a path in the pod's
+/// directory.
 pub fn first_root(plan: &Plan) -> Option<String> {
     let mut directives = plan.steps().iter().filter_map(Step::directive);
     directives.find_map(|one| match one {
@@ -38,7 +38,7 @@ pub fn first_root(plan: &Plan) -> Option<String> {
     })
 }
 
-/// Reads what a plan says of the pod that it runs.
+/// Reads from a plan what is known of the pod that it runs.
 pub fn spec(plan: &Plan, id: Uuid, directory: impl Into<HostPath>) -> PodSpec {
     let mut spec = PodSpec::new(id, directory, Sourced::new(String::new(), REASON));
     spec.planned = true;
@@ -68,8 +68,9 @@ pub fn spec(plan: &Plan, id: Uuid, directory: impl Into<HostPath>) -> PodSpec {
             Directive::App { name } => {
                 (in_app, kept) = (true, None);
                 let name = name.as_c_str().to_string_lossy().into_owned();
-                // Nobody outside could read what apps write that share the host's
-                // processes, and no directory can have these names.
+                // If apps share the host's process numbers, nobody outside
+                // could read what they write; and no directory can have these
+                // names.
                 let readable = spec.processes != Namespace::Host && name != "." && name != "..";
                 spec.apps.push(app(name, readable));
             }
@@ -92,8 +93,8 @@ pub fn spec(plan: &Plan, id: Uuid, directory: impl Into<HostPath>) -> PodSpec {
     spec
 }
 
-/// Leads the streams of the apps to where they belong, and says what the plan
-/// needs from the launcher.
+/// Connects the streams of the apps, and determines what the plan needs from
+/// the launcher.
 pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
     let directives = || plan.steps().iter().filter_map(Step::directive);
     let highest = directives().flat_map(|one| one.descriptors()).max();
@@ -177,8 +178,8 @@ fn app(name: String, readable: bool) -> AppSpec {
 }
 
 impl ProcessSpec {
-    /// Takes what a directive does to each process. `outside`: somebody stays
-    /// outside of the pod who can read what is written on its terminal.
+    /// Records what a directive does to each process. `outside`: a process
+    /// outside of the pod can read what is written on its terminal.
     fn read(&mut self, directive: &Directive<'_>, outside: bool) {
         let rights = &mut self.rights;
         let score = |score| Some(Sourced::new(score, REASON));
@@ -205,7 +206,7 @@ impl ProcessSpec {
             Directive::Uid { uid } => self.uid.value = uid,
             Directive::Workdir { path } => self.directory.value = text(path),
             Directive::NoNewPrivs {} => rights.no_new_privileges = Some(REASON.to_owned()),
-            // A second filter counts beside the first.
+            // Two filters apply both; a spec has only one.
             Directive::Seccomp { .. } if rights.seccomp.value != SeccompPolicy::Unconfined => {
                 self.goes_beyond(directive);
             }
@@ -227,7 +228,7 @@ impl ProcessSpec {
             Directive::Main { argv } => {
                 self.argv.value = argv.0.iter().map(text).collect();
             }
-            // A command does these as every app does, or has no need of them.
+            // A command does these as every app does, or does not need them.
             Directive::Umask { .. }
             | Directive::Session {}
             | Directive::Foreground {}
@@ -240,8 +241,9 @@ impl ProcessSpec {
         }
     }
 
-    /// Looks at the capabilities that an app has `kept`: root that can gain no
-    /// rights has no others when it executes its program, whatever bounds it.
+    /// Checks the capabilities that an app has `kept`: when root executes a
+    /// program it gets back all that the bounding set leaves, unless it cannot
+    /// gain rights.
     fn check_kept(&mut self, kept: &Directive<'_>) {
         let bound = self.rights.capabilities.value;
         if let Directive::Capabilities { set } = *kept
@@ -253,7 +255,8 @@ impl ProcessSpec {
         }
     }
 
-    /// Remembers that a plan does to an app what no spec says.
+    /// Records a directive that restricts an app in a way that no spec can
+    /// express.
     fn goes_beyond(&mut self, directive: &Directive<'_>) {
         let mut line = Plan::default();
         line.push(*directive, "");
@@ -263,7 +266,7 @@ impl ProcessSpec {
     }
 }
 
-/// What is left of capabilities by a further bound.
+/// Returns the capabilities that both bounds leave.
 fn both(bound: CapabilityBound, set: CapabilitySet) -> CapabilityBound {
     match (bound, set) {
         (bound, CapabilitySet::All) => bound,

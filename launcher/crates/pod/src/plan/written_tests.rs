@@ -1,5 +1,5 @@
-//! What a written plan says of its apps, and where it is made to lead their
-//! streams.
+//! What is read from a written plan, and how the streams of its apps are
+//! connected.
 
 use super::*;
 use crate::plan::descriptors::Owner;
@@ -14,7 +14,7 @@ fn read(lines: &[&str]) -> PodSpec {
     let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();
     let spec = spec(&plan(lines), id, "/pod");
     assert!(spec.planned);
-    // It is kept with the pod.
+    // The spec survives being kept with the pod.
     assert_eq!(PodSpec::read(&spec.text().unwrap()).unwrap(), spec);
     spec
 }
@@ -27,7 +27,7 @@ fn app_of(process: &[&str]) -> AppSpec {
 
 fn composed(of: &[&str], streams: Streams) -> Composed {
     let composed = compose(&plan(of), &read(of), streams);
-    // It can be carried out as it stands.
+    // It is a valid plan.
     Plan::read(&composed.plan.words()).unwrap();
     composed
 }
@@ -52,7 +52,7 @@ fn lines(plan: &Plan) -> Vec<String> {
     text.lines().skip(1).map(line).collect()
 }
 
-/// The lines that a plan of these becomes.
+/// The lines that such a plan becomes.
 fn captured(of: &[&str]) -> Vec<String> {
     lines(&logged(of, Place::Disk).plan)
 }
@@ -97,7 +97,7 @@ fn each_app_has_two_pipes_and_a_directory_beyond_all_that_the_plan_names() {
         &TWO[10..],
     ];
     assert_eq!(lines(&composed.plan), expected.concat());
-    // What it names is what stage1-init gets, each once.
+    // stage1-init gets what the plan names, each once.
     let (one, two) = (owner(Some(7), Some(8)), owner(Some(0), Some(0)));
     assert_eq!(
         composed.needed,
@@ -184,7 +184,7 @@ fn nothing_is_captured_where_nobody_could_read_it() {
         assert_eq!(same, !is_read, "{first}");
         let own = read(&of).processes != Namespace::Host;
         assert_eq!(own, is_read, "{first}");
-        // Nor is the terminal the pod's.
+        // Nor is it the pod's terminal.
         let of = [first, "app a", "process", "terminal 98", "main 1 /a"];
         assert_eq!(read(&of).has_terminal(), is_read, "{first}");
     }
@@ -252,13 +252,13 @@ fn what_is_written_on_the_terminal_is_read_while_nobody_is_attached() {
     assert_eq!(lines(&composed.plan), expected);
     let directory = Needed::LogDirectory(101, "a".to_owned());
     assert_eq!(composed.needed, [Needed::Terminal(root), directory]);
-    // Somebody must read it, or the app would wait: in what is no directory
-    // nothing is kept.
+    // The terminal must be read, or the app would block. Label 96 is not a
+    // directory, so nothing is kept.
     let expected = [&["attended 96", "log 97 96 tty 1048576"][..], &of].concat();
     let nowhere = logged(&of, Place::Nowhere);
     assert_eq!(lines(&nowhere.plan), expected);
     assert_eq!(nowhere.needed, [Needed::Terminal(root)]);
-    // Another terminal is that of who wrote the plan.
+    // Any other terminal belongs to the author of the plan.
     let other = ["unshare pid", "app a", "process", "terminal 9", "main 1 /a"];
     assert_eq!(captured(&other), other);
     assert_eq!(logged(&other, Place::Disk).needed, []);
@@ -339,7 +339,7 @@ fn what_a_plan_says_of_an_app_is_in_its_spec() {
         "process",
         "main 1 /bin/b",
         "init",
-        // What the init does to itself is nothing of an app's.
+        // What the init does to itself does not concern the app.
         "bounding kill",
         "no-new-privs",
         "seccomp 100",
@@ -373,7 +373,7 @@ fn what_a_plan_says_of_an_app_is_in_its_spec() {
         }
     );
     assert_eq!(a.beyond, None);
-    // Nothing bounds whom the plan does not.
+    // The plan does not restrict the other app.
     let b = &spec.apps[1].process;
     assert_eq!((b.uid.value, b.gid.value), (0, 0));
     assert_eq!(b.rights.capabilities.value, CapabilityBound::All);
@@ -408,11 +408,11 @@ fn what_no_spec_can_hold_is_remembered() {
         (&["attribute current x"], Some("attribute current x")),
         (&["env A"], Some("env A")),
         (&["seccomp 5"], None),
-        // Both filters count.
+        // Both filters apply.
         (&["seccomp 5", "seccomp 100"], Some("seccomp 100")),
         (&["capabilities ''"], None),
-        // Root has all that is left to it once more when it executes a program;
-        // not where it can gain no rights.
+        // When root executes a program it gets back all that the bounding set
+        // leaves, unless it cannot gain rights.
         (
             &["no-new-privs", "capabilities ''"],
             Some("capabilities ''"),

@@ -1,27 +1,27 @@
-//! Composes the plan of a pod: one pure function that decides what is done,
-//! and in which order.
+//! Composes the plan of a pod: one pure function that decides what is done, and
+//! in which order.
 //!
-//! The order is most of the security of a runner, so it is written down once,
+//! Most of a runner's security is in this order, so it is defined in one place,
 //! here, and `launcher plan` shows it:
 //!
-//! 1. Namespaces, and the pod's host name and loopback interface.
+//! 1. Namespaces, the pod's host name, and its loopback interface.
 //! 2. The pod's empty volumes, in its directory on the host, and the memory
-//!    that several apps share.
-//! 3. For each app its root; then fresh kernel file systems of ours, before
-//!    anything of the image is looked at; then devices, masks, write
-//!    protection. Then the few files that an image may leave to us, and the
-//!    targets of volumes: all are made before the first volume is mounted, so
-//!    that no link of an image makes them appear in a volume, and so on the
-//!    host. Then the volumes; then the root is closed to writing, if it is to
-//!    be; then it becomes `/` and the host is out of reach.
-//! 4. What each process does to itself, from the harmless to the irrevocable:
-//!    capabilities can only be dropped by who still has them.
-//! 5. What PID 1 is left with before the first app runs, for an app that may
-//!    trace can do all that PID 1 can. Where apps have mounts of their own it
-//!    still has the host's, and gets an empty root.
+//!    that its apps share.
+//! 3. For each app, its root; then fresh kernel file systems, before anything
+//!    of the image is looked at; then devices, masks, and write protection.
+//!    Then the few files that an image may leave to us, and the mount points of
+//!    volumes: all are made before the first volume is mounted, so that no link
+//!    in an image can make them appear in a volume, and so on the host. Then
+//!    the volumes; then the root is made read-only, if it is to be; then it
+//!    becomes `/`, and the host is out of reach.
+//! 4. What each process does to itself, from the harmless to the irrevocable: a
+//!    process must still have a capability to drop others.
+//! 5. What PID 1 keeps when the first app starts, because an app that may trace
+//!    can do everything that PID 1 can. Where apps have their own mount
+//!    namespaces PID 1 still has the host's, and gets an empty root.
 //!
-//! Not here: what is on the host ([`Host`], [`Cgroups`]), what is in the image
-//! (`resolve`), and carrying it out (`stage1-init`).
+//! Not here: facts about the host ([`Host`], [`Cgroups`]), facts about the
+//! image (`resolve`), and execution (`stage1-init`).
 
 pub(crate) mod process;
 mod root;
@@ -48,37 +48,38 @@ use crate::spec::process::{CapabilityBound, ProcessSpec, SeccompPolicy, Sourced}
 use error::{Error, Result};
 use sys::host::Host;
 
-/// A plan, and what it takes to execute it.
+/// A plan, and what it needs to be executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Composed {
     /// The plan.
     pub plan: Plan,
-    /// What it names by labels.
+    /// The descriptors that it names by labels.
     pub needed: Vec<Needed>,
     /// The cgroups that it names.
     pub groups: Groups,
 }
 
-/// How long apps may take to end after one of them failed, in seconds.
+/// How long the other apps may take to end after one has failed, in seconds.
 const GRACE: u32 = 10;
 
-/// The end of the numbers of processes: of the pid namespace in which it is
+/// The upper limit of process numbers: of the PID namespace in which it is
 /// written, or, before [`OWN_PID_MAX_SINCE`], of the machine.
 pub(crate) const PID_MAX: &CStr = c"kernel.pid_max";
 
-/// Since this kernel each pid namespace has a `kernel.pid_max` of its own (commit
-/// 7863dcc72d0f); before, it is the host's.
+/// The first kernel in which each PID namespace has its own `kernel.pid_max`
+/// (commit 7863dcc72d0f); in earlier ones it is global.
 pub const OWN_PID_MAX_SINCE: (u32, u32) = (6, 14);
 
-/// The least that the kernel takes for it: numbers up to 300 are for daemons.
+/// The smallest value the kernel accepts for it: numbers up to 300 are reserved
+/// for daemons.
 const LEAST_PID_MAX: u64 = 301;
 
 /// Composes the plan.
 ///
 /// # Errors
 ///
-/// An operand that cannot be one: a NUL byte in a name or a word. A limit for
-/// which there is no cgroup.
+/// Fails if a name or word contains a NUL byte, or no cgroup can enforce a
+/// limit.
 pub fn compose(
     pod: &PodSpec,
     host: &Host,
@@ -139,10 +140,11 @@ pub fn compose(
     })
 }
 
-/// Decides what counts the processes of a pod: returns its limits, and what its
-/// pid namespace gets as the end of its numbers. Who only gets the default should
-/// not wait for it: joining a group takes milliseconds, and the numbers none. A
-/// limit that was asked for is a group's, which is exact.
+/// Decides how the pod's processes are limited: returns its limits, and the
+/// `kernel.pid_max` of its PID namespace. A pod with only the default limit
+/// should not have to wait for it: joining a group takes milliseconds, setting
+/// the maximum none. A limit that was asked for is set on a group, which is
+/// exact.
 fn processes(pod: &PodSpec, host: &Host, cgroups: &Cgroups) -> (Limits, Option<Sourced<u64>>) {
     let limits = |processes| Limits {
         processes,
@@ -161,12 +163,12 @@ fn processes(pod: &PodSpec, host: &Host, cgroups: &Cgroups) -> (Limits, Option<S
         true => (limits(Some(most)), None),
         false if own => numbered("fallback: there is no controller that counts processes"),
         false if by_default => (limits(None), None),
-        // It was asked for: that there is nothing for it is an error.
+        // It was asked for, so it is an error if nothing can enforce it.
         false => (limits(Some(most)), None),
     }
 }
 
-/// The groups of a pod with limits; none for one without.
+/// Returns the groups of a pod with limits; none for one without.
 fn groups(pod: &PodSpec, limits: &Limits, cgroups: &Cgroups) -> Result<Groups> {
     if limits.is_empty() && pod.apps.iter().all(|app| app.limits.is_empty()) {
         return Ok(Groups::default());
@@ -176,7 +178,7 @@ fn groups(pod: &PodSpec, limits: &Limits, cgroups: &Cgroups) -> Result<Groups> {
     cgroup::arrange(cgroups, pod.id, limits, &apps)
 }
 
-/// Labels what the processes of an app are given.
+/// Assigns labels to what the processes of an app are given.
 pub(crate) fn give<'g>(
     process: &ProcessSpec,
     groups: impl Iterator<Item = &'g PathBuf>,
@@ -203,7 +205,7 @@ pub(crate) fn give<'g>(
     let filter = filter.map(|program| {
         let label = labels.filter(&program);
         let one = Needed::Filter(label, program.bytes.clone());
-        // Apps with the default filter have one in common.
+        // All apps with the default filter share one.
         if !needed.contains(&one) {
             needed.push(one);
         }
@@ -222,7 +224,7 @@ pub(crate) fn give<'g>(
     })
 }
 
-/// PID 1 has the default filter, whatever the apps have.
+/// Returns the default filter for PID 1, unless an app needs it already.
 pub(crate) fn default_filter(needed: &[Needed]) -> Option<Needed> {
     let is_there = |one: &Needed| matches!(one, Needed::Filter(DEFAULT_FILTER, _));
     let program = Program::default();
@@ -299,7 +301,7 @@ fn begin(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
     Ok(())
 }
 
-/// PID 1 keeps nothing of the host in sight, either.
+/// Gives PID 1 an empty root, so that it sees nothing of the host either.
 fn empty_root(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     const REASON: &str = "the host's file systems go out of PID 1's reach";
     let place = path(&pod.directory.join("init"))?;
@@ -322,7 +324,7 @@ fn empty_root(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     Ok(())
 }
 
-/// PID 1 sends signals to the apps and does nothing else to anybody.
+/// Restricts PID 1 to sending signals to the apps.
 pub(crate) fn bound_init(plan: &mut Plan, filter: u32) {
     let set = CapabilitySet::Only(Capabilities::KILL);
     let reason = "PID 1 only sends signals to the apps";

@@ -15,21 +15,21 @@ use sys::host::Host;
 /// What the processes of an app are given, by labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Given {
-    /// The groups that they move to.
+    /// The groups they move to.
     pub groups: Vec<u32>,
     /// Their filter, if they have one.
     pub filter: Option<(u32, Program)>,
-    /// The words of a command that is run instead of the app's, each with its NUL
-    /// byte.
+    /// The command to run instead of the app's, as NUL-terminated words.
     pub command: Option<Vec<u8>>,
-    /// Limits of resources that they would not inherit.
+    /// Resource limits that they would not inherit.
     pub limits: Vec<(Resource, Limit, Limit)>,
 }
 
-/// Why a command has what the plan of its pod does not set.
+/// The reason of whatever a command copies from the pod's init rather than from
+/// the plan.
 pub(crate) const AS_INIT: &str = "as the init of the pod has it";
 
-/// What each process of the app does to itself.
+/// Appends what each process of the app does to itself.
 pub(crate) fn compose(
     plan: &mut Plan,
     process: &ProcessSpec,
@@ -112,10 +112,11 @@ pub(crate) fn compose(
     programs(plan, process)
 }
 
-/// Names the labels of security modules, which count when a program is executed.
+/// Sets the labels of security modules, which take effect when a program is
+/// executed.
 fn labels(plan: &mut Plan, rights: &Rights, host: &Host) -> Result<()> {
     if let Some(Sourced { value, reason }) = &rights.apparmor {
-        // Each module has a directory of its own since Linux 5.8.
+        // Since Linux 5.8 each module has its own directory.
         let file = match host.kernel >= (5, 8) {
             true => c"apparmor/exec",
             false => c"exec",
@@ -130,19 +131,19 @@ fn labels(plan: &mut Plan, rights: &Rights, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// What bounds the rights of a process, whoever it becomes.
+/// The limits of a process's rights, whatever user it becomes.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// The capabilities that it may have at most.
+    /// The most capabilities it may have.
     capabilities: CapabilitySet,
-    /// It will install a filter of system calls.
+    /// Whether it will install a system call filter.
     filtered: bool,
-    /// It will give up gaining rights by executing programs.
+    /// Whether it will set no_new_privs.
     no_new_privileges: bool,
 }
 
-/// The steps by which a process becomes somebody, in the order in which the
-/// later ones take away what the earlier ones need.
+/// Appends the steps that change a process's identity and drop its rights,
+/// ordered so that no step takes away what a later one needs.
 fn assume(plan: &mut Plan, process: &ProcessSpec, bounds: Bounds) {
     let gids: Vec<u8> = process
         .groups
@@ -159,9 +160,9 @@ fn assume(plan: &mut Plan, process: &ProcessSpec, bounds: Bounds) {
     capabilities(plan, uid, bounds);
 }
 
-/// A process that may still gain rights must have this capability to install a
-/// filter. What a program of root's has is decided by the bounding set when it
-/// is executed, and another's has none, so this one does not outlive that.
+/// A process that may still gain rights needs this capability to install a
+/// filter. It does not outlive the execution of the program: root then has what
+/// the bounding set leaves, and any other user has none.
 fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
     let kept = finally(uid, bounds.capabilities);
     let reason = match uid {
@@ -179,7 +180,7 @@ fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
     plan.push(Directive::Capabilities { set }, reason);
 }
 
-/// The capabilities of a process before it executes its program.
+/// Returns the capabilities of a process just before it executes its program.
 fn finally(uid: u32, bounds: CapabilitySet) -> CapabilitySet {
     match uid {
         0 => bounds,
@@ -187,7 +188,7 @@ fn finally(uid: u32, bounds: CapabilitySet) -> CapabilitySet {
     }
 }
 
-/// The environment, which is empty at first.
+/// Sets the environment, which is empty at first.
 fn variables(plan: &mut Plan, process: &ProcessSpec) -> Result<()> {
     for Sourced { value, reason } in &process.environment {
         let name = &value.name;
@@ -225,7 +226,7 @@ fn programs(plan: &mut Plan, process: &ProcessSpec) -> Result<()> {
     Ok(())
 }
 
-/// Terminates each word of a command.
+/// Terminates each word of a command with a NUL byte.
 fn words(what: &str, command: &[String]) -> Result<Vec<u8>> {
     if command.is_empty() {
         return Err(Error::invalid(format!("{what} has no words")));

@@ -1,5 +1,5 @@
-//! The root of an app: its image's files, the file systems of the kernel, and
-//! what the specification promises every app on Linux.
+//! The root of an app: its image's files, the kernel file systems, and what the
+//! specification promises every app on Linux.
 
 use std::path::Path;
 
@@ -17,13 +17,13 @@ use crate::spec::process::Stdio;
 use error::Result;
 use sys::host::Host;
 
-/// Why something is there that the specification promises.
+/// The reason of whatever the specification promises.
 const PROMISED: &str = "standard environment";
 
-/// Flags of the mount that is the root.
+/// Mount flags of the root.
 const FLAGS: MountFlags = MountFlags::NODEV;
 
-/// Mounts the app's root where the pod keeps it.
+/// Mounts the app's root in the pod's directory.
 pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result<()> {
     let Some(root) = &app.root else {
         return Ok(());
@@ -67,9 +67,10 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
                 .collect(),
             upper: place.join("upper"),
             work: place.join("work"),
-            // The pod is thrown away: nothing of it need reach the disk.
+            // The pod is thrown away, so nothing has to reach the disk.
             volatile: host.kernel >= overlay::VOLATILE_SINCE,
-            // When it is over it can be read, and exported, by who mounts nothing.
+            // After the pod has exited, its files can be read and exported
+            // without mounting the overlay.
             plain: host.kernel >= overlay::PLAIN_SINCE,
         };
         let data = operand("a path of the overlay", data.options())?;
@@ -123,8 +124,8 @@ pub(crate) fn furnish(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host
     Ok(())
 }
 
-/// Makes the file system of shared memory that all apps of a pod have as their
-/// /dev/shm: with one IPC namespace they expect to find each other there.
+/// Makes the shared memory file system that all apps of a pod have as /dev/shm:
+/// they share an IPC namespace and expect to find each other there.
 pub(crate) fn share_memory(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     let place = path(&pod.directory.join("shm"))?;
     let kind = operand("a file system", SHM.kind)?;
@@ -162,7 +163,8 @@ fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result
         );
     }
     if app.process.stdio == Stdio::Terminal {
-        // Programs look for the name of their terminal in /dev, and find this one.
+        // Programs look for the name of their terminal in /dev, and find this
+        // one.
         plan.push(
             Directive::Bind {
                 source: &operand("a descriptor", format!("fd:{TERMINAL}"))?,
@@ -242,7 +244,7 @@ fn fix(plan: &mut Plan, fixture: &Fixture, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Mounts a file system in memory that was asked for.
+/// Mounts a tmpfs that was asked for.
 fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
     let target = operand("a path", tmpfs.target.as_str())?;
     directory(plan, &target, 0o755, "option --tmpfs");
@@ -261,15 +263,15 @@ fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
 
 /// A file that is made in the root of an app.
 pub(crate) struct MadeFile {
-    /// Where, from the root of the app.
+    /// Its path in the root of the app.
     pub path: &'static str,
-    /// All that is in it.
+    /// Its content.
     pub content: String,
     reason: String,
 }
 
 /// Returns the files in /etc that an image may leave to its executor, and those
-/// that were asked for.
+/// that options ask for.
 pub(crate) fn made_files(pod: &PodSpec, app: &AppSpec) -> Vec<MadeFile> {
     let hostname = pod.hostname.value.as_str();
     let mut files = Vec::new();
@@ -286,8 +288,9 @@ pub(crate) fn made_files(pod: &PodSpec, app: &AppSpec) -> Vec<MadeFile> {
         }
     }
     if app.zone.is_some() {
-        // In most images it is a link into a table of zones, which must not be
-        // changed: a file takes its place, and the zone is mounted on that.
+        // In most images /etc/localtime is a link into the time zone database,
+        // which must not be changed: an empty file replaces it, and the zone is
+        // mounted on that file.
         files.push(MadeFile {
             path: ZONE,
             content: String::new(),
@@ -337,7 +340,8 @@ pub(crate) fn complete(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<
     Ok(())
 }
 
-/// Tells whether the image lacks an optional file of the standard environment.
+/// Returns whether the image lacks an optional file of the standard
+/// environment.
 fn lacks(app: &AppSpec, path: &str) -> bool {
     app.lacks.iter().any(|lacked| lacked == path)
 }
@@ -356,8 +360,8 @@ fn make(plan: &mut Plan, file: &MadeFile) -> Result<()> {
     Ok(())
 }
 
-/// Closes the root to writing, if it is to be. What is mounted below it is not
-/// concerned: /tmp and /dev/shm of ours, and volumes.
+/// Makes the root read-only, if it is to be. This does not affect what is
+/// mounted below it: our own /tmp and /dev/shm, and volumes.
 pub(crate) fn close(plan: &mut Plan, app: &AppSpec) {
     if let Some(reason) = app.root.as_ref().and_then(|root| root.read_only.as_deref()) {
         plan.push(

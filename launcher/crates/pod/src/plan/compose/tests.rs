@@ -1,4 +1,4 @@
-//! What a plan names by labels, and what it does first and last.
+//! Which labels a plan uses, and what it does first and last.
 
 use super::*;
 use crate::plan::descriptors::Owner;
@@ -85,7 +85,7 @@ fn own() -> SeccompPolicy {
 
 fn composed(pod: &PodSpec, streams: Streams) -> Composed {
     let composed = compose(pod, &host(), &Cgroups::default(), streams).unwrap();
-    // It can be carried out as it stands, and survives its text.
+    // It is valid, and survives the round trip through text.
     let text = composed.plan.text();
     assert_eq!(Plan::read(text.as_bytes()).unwrap(), composed.plan);
     composed
@@ -140,7 +140,7 @@ fn the_default_filter_has_one_label_and_all_else_its_own() {
             Needed::Group(104, "/c".into()),
         ]
     );
-    // It is there for PID 1 already.
+    // PID 1 has brought it already.
     assert_eq!(default_filter(&needed), None);
     assert_eq!(default_filter(&needed[1..]).as_ref(), needed.first());
 }
@@ -153,7 +153,7 @@ fn a_plan_names_what_its_apps_write_into_behind_their_filters() {
     assert_eq!(log.place, Place::Disk);
     let composed = composed(&pod, Streams::Logged(log));
     let lines = lines(&composed.plan);
-    // What reads is there before anything writes.
+    // Readers are started before anything writes.
     assert_eq!(
         lines[1..6],
         [

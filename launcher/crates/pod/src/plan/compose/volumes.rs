@@ -1,5 +1,5 @@
-//! The volumes of a pod: the empty ones are made once, on the host, and each
-//! app mounts what it was given.
+//! The volumes of a pod: empty ones are made once, on the host, and each app
+//! mounts the volumes it uses.
 
 use stage1_init::{Directive, Mode, MountFlags};
 
@@ -8,7 +8,7 @@ use crate::spec::mounts::Mounted;
 use crate::spec::pod::{AppSpec, PodSpec};
 use error::Result;
 
-/// Makes the empty volumes, in the pod's directory.
+/// Makes the empty volumes in the pod's directory.
 pub(crate) fn make(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     if pod.volumes.is_empty() {
         return Ok(());
@@ -29,14 +29,15 @@ pub(crate) fn make(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
     Ok(())
 }
 
-/// Mounts the volumes of an app: first all targets are made, where the image
-/// has none, then all are mounted.
+/// Mounts the volumes of an app: first makes all mount points that the image
+/// lacks, then mounts.
 pub(crate) fn mount(plan: &mut Plan, app: &AppSpec) -> Result<()> {
     for volume in &app.mounts {
         target(plan, volume)?;
     }
     for volume in &app.mounts {
-        // The app could make a node of any device in a volume, and open it.
+        // Otherwise the app could make a node of any device in a volume, and
+        // open it.
         let mut flags = MountFlags::NODEV;
         if !volume.ours {
             flags = flags.with(MountFlags::PINNED);
