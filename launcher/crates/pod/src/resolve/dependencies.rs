@@ -1,28 +1,28 @@
-//! The tree of an image's dependencies, flattened into layers. Pure: images
-//! are looked up by whoever calls.
+//! The tree of an image's dependencies, flattened into layers. Pure: the caller
+//! looks images up.
 //!
-//! The root of an app starts empty. Each dependency is unpacked into it in the
-//! order of the manifest, the dependencies of each before itself, and last the
-//! image; later files replace earlier ones (App Container Image, "Dependency
+//! The root of an app starts empty. The dependencies are unpacked into it in
+//! the order of the manifest, each after its own dependencies, and the image
+//! last; later files replace earlier ones (App Container Image, "Dependency
 //! Matching" and "Filesystem Setup"):
 //!
 //! ```text
 //! A needs B and C, both need D:      D B D C A      lowest first
 //! ```
 //!
-//! A path whitelist cuts the image that has it and everything below it on that
-//! branch: D of C is cut by the lists of D, C and A, D of B by those of D, B
-//! and A. The reference implementation asks only the image's own list and the
-//! topmost one, and applies a list to siblings of the image that has it; the
-//! specification says neither.
+//! A path whitelist filters the image that has it and everything below that
+//! image on the same branch: the D below C is filtered by the lists of D, C and
+//! A, the D below B by those of D, B and A. The reference implementation uses
+//! only the image's own list and the topmost one, and applies a list to
+//! siblings of the image that has it; the specification requires neither.
 //!
 //! # Invariants
 //!
-//! 1. The walk ends: no image is below itself, and depth and number of layers
+//! 1. The walk ends: no image depends on itself, and depth and number of layers
 //!    are bounded.
-//! 2. No layer follows from which an equal or wider one of the same image
-//!    comes later: it could add nothing, and overlayfs refuses a directory that
-//!    it is given twice.
+//! 2. No layer is followed by another layer of the same image that keeps the
+//!    same files or more: it could add nothing, and overlayfs refuses to mount
+//!    a directory twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -34,49 +34,50 @@ use appc::types::clean;
 use error::{Error, Result};
 use image::digest::Digest;
 
-/// How deep dependencies go at most. Images in the wild have three levels.
+/// The maximum depth of dependencies. Images in the wild have three levels.
 pub(crate) const MAX_DEPTH: usize = 32;
 
-/// How many images are visited at most, repeated ones counted each time: a
-/// chain of diamonds doubles the number with every level.
+/// The maximum number of visits, repeated ones included: in a chain of
+/// diamonds, every level doubles the number.
 pub(crate) const MAX_VISITS: usize = 256;
 
-/// Paths from the root, without it: `etc/passwd`.
+/// Paths relative to the root: `etc/passwd`.
 type Paths = Rc<BTreeSet<String>>;
 
-/// Where the walk asks for images.
+/// How the walk looks images up.
 pub trait Images {
-    /// Finds the image that a dependency means, where it does not say its ID.
+    /// Finds the image for a dependency that has no image ID.
     fn resolve(&self, dependency: &Dependency) -> Result<Digest>;
 
     /// Returns the manifest of an image.
     fn manifest(&self, id: &Digest) -> Result<ImageManifest>;
 }
 
-/// An image in its place, and what remains of it there.
+/// An image in one place of the tree, and what is kept of it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The image.
     pub image: Digest,
-    /// What remains of its files.
+    /// Which of its files are kept.
     pub keep: Keep,
 }
 
-/// What remains of a layer.
+/// What is kept of a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
-    /// Its files, links and devices; `None` is everything. Cut by its own list
-    /// and those of all images above it on the branch.
+    /// The files, links and devices to keep; `None` is everything. Filtered by
+    /// the image's own list and those of all images above it on the branch.
     files: Option<Paths>,
-    /// Its directories. Those above cut them too, its own list does not: what
-    /// it lists are files, and a directory of its own that is left empty stays.
+    /// The directories to keep. Filtered by the lists of the images above, but
+    /// not by its own: that lists files, and a directory that is left empty
+    /// stays.
     directories: Option<Paths>,
 }
 
 impl Keep {
-    /// Tells whether something with this clean path remains. The root does
-    /// always. A directory that does not remain is made, with default
-    /// attributes, if a file in it does.
+    /// Returns whether something with this normalized path is kept. The root
+    /// always is. If a directory is not kept but a file in it is, the directory
+    /// is made with default attributes.
     pub fn keeps(&self, path: impl AsRef<Path>, directory: bool) -> bool {
         let path = path.as_ref();
         let list = match directory {
@@ -88,7 +89,7 @@ impl Keep {
         path.as_os_str().is_empty() || list.as_ref().is_none_or(listed)
     }
 
-    /// Tells whether no list cuts.
+    /// Returns whether no list filters anything out.
     pub(crate) fn is_everything(&self) -> bool {
         self.files.is_none() && self.directories.is_none()
     }
@@ -98,7 +99,7 @@ impl Keep {
         [self.files.as_deref(), self.directories.as_deref()]
     }
 
-    /// Tells whether whatever remains of `other` remains here.
+    /// Returns whether everything that `other` keeps is kept here, too.
     fn covers(&self, other: &Self) -> bool {
         covers(&self.files, &other.files) && covers(&self.directories, &other.directories)
     }
@@ -116,8 +117,8 @@ fn covers(wide: &Option<Paths>, narrow: &Option<Paths>) -> bool {
 ///
 /// # Errors
 ///
-/// An image depends on itself; there are too many; a dependency is not what
-/// was asked for; what `images` says.
+/// Fails if an image depends on itself, there are too many dependencies, a
+/// dependency does not match what was asked for, or `images` fails.
 pub fn layers(top: &Digest, images: &dyn Images) -> Result<Vec<Layer>> {
     let mut walk = Walk {
         images,
@@ -129,18 +130,18 @@ pub fn layers(top: &Digest, images: &dyn Images) -> Result<Vec<Layer>> {
     Ok(without_repeats(walk.layers))
 }
 
-/// The walk, where it is.
+/// The state of the walk.
 struct Walk<'a> {
     images: &'a dyn Images,
     known: BTreeMap<Digest, Rc<ImageManifest>>,
-    /// The images from the top to here.
+    /// The images from the top down to the current one.
     branch: Vec<(Digest, String)>,
     layers: Vec<Layer>,
 }
 
 impl Walk<'_> {
-    /// Adds an image with all that is below it. `above` is what the lists of
-    /// the images above leave.
+    /// Adds an image and everything below it. `above` is what the lists of the
+    /// images above keep.
     fn visit(&mut self, id: &Digest, above: &Option<Paths>) -> Result<()> {
         let manifest = self.manifest(id)?;
         let name = manifest.name.to_string();
@@ -195,7 +196,7 @@ impl Walk<'_> {
         Ok(manifest)
     }
 
-    /// Finds a dependency's image, and checks that it is what was asked for.
+    /// Finds the image of a dependency, and checks that it matches.
     fn find(&mut self, dependency: &Dependency, by: &ImageManifest) -> Result<Digest> {
         let id = match dependency.image_id {
             Some(id) => id.into(),
@@ -225,7 +226,7 @@ impl Walk<'_> {
     }
 }
 
-/// The image's own list. An empty one says nothing.
+/// Returns the image's own list. An empty one means none.
 fn whitelist(manifest: &ImageManifest) -> Option<Paths> {
     let paths = &manifest.path_whitelist;
     (!paths.is_empty()).then(|| Rc::new(paths.iter().map(|path| clean(path)).collect()))
@@ -238,9 +239,9 @@ fn both(above: &Option<Paths>, own: &Option<Paths>) -> Option<Paths> {
     }
 }
 
-/// Leaves out what the same image in a later place covers. Whatever the
-/// earlier one brings, the later one brings again; whatever it takes away, by
-/// putting a file where a directory was, the later one takes away again.
+/// Removes layers that a later layer of the same image covers. Whatever the
+/// earlier one adds, the later one adds again; whatever it removes, by putting
+/// a file where a directory was, the later one removes again.
 fn without_repeats(layers: Vec<Layer>) -> Vec<Layer> {
     let mut kept: Vec<Layer> = Vec::new();
     for layer in layers.into_iter().rev() {

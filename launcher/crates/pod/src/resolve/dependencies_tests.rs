@@ -1,4 +1,4 @@
-//! Trees of images called by one letter each.
+//! Dependency trees of images with one-letter names.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,10 +6,10 @@ use super::*;
 use error::Kind;
 use image::digest::{Algorithm, Hasher};
 
-/// Images: a name, what it needs, and its whitelist.
+/// Images: name, dependencies, and whitelist.
 struct Sample(Vec<(String, Vec<String>, Vec<&'static str>)>);
 
-/// Reads `A:B,C B:D`; whitelists follow as pairs of name and paths.
+/// Parses `A:B,C B:D`; whitelists follow as pairs of name and paths.
 fn sample(needs: &str, lists: &[(&str, &[&'static str])]) -> Sample {
     let list = |name: &str| {
         let found = lists.iter().find(|(of, _)| *of == name);
@@ -67,7 +67,7 @@ impl Sample {
         names.join(" ")
     }
 
-    /// What remains of the first layer of an image, of some paths of files.
+    /// The given paths that the first layer of an image keeps.
     fn files(&self, name: &str, paths: &[&'static str]) -> Vec<&'static str> {
         let layers = layers(&id("a"), self).unwrap();
         let layer = layers.iter().find(|layer| layer.image == id(name)).unwrap();
@@ -92,7 +92,7 @@ fn an_image_below_itself_is_refused() {
     );
 }
 
-/// Images that each need the next, so many times.
+/// A chain of images, each of which depends on the next this many times.
 fn chain(length: usize, times: usize) -> Sample {
     let name = |number: usize| match number {
         0 => "a".to_owned(),
@@ -132,7 +132,7 @@ fn what_is_not_there_is_an_error() {
     assert_eq!(refused(&sample("a:b", &[])), "there is no such image");
 }
 
-/// Answers every question with the image `b`.
+/// Resolves every dependency to the image `b`.
 struct Deaf(Sample, &'static str);
 
 impl Images for Deaf {
@@ -204,12 +204,12 @@ fn dependencies_come_before_what_needs_them() {
 
 #[test]
 fn a_repeated_image_stays_where_a_later_one_has_less() {
-    // Of the d of c only x remains, so what the d of b brings is not brought again.
+    // The d of c keeps only x, so the d of b is not redundant.
     assert_eq!(
         sample("a:b,c b:d c:d d:", &[("c", &["/x"])]).order(),
         "d b d c a"
     );
-    // And the other way round it is.
+    // The other way round it is.
     assert_eq!(
         sample("a:b,c b:d c:d d:", &[("b", &["/x"])]).order(),
         "b d c a"
@@ -235,7 +235,7 @@ fn every_list_on_the_branch_cuts_and_no_other() {
     let images = sample("a:b b:c c:", &[("a", &["/x", "/y"]), ("b", &["/x", "/z"])]);
     assert_eq!(images.files("b", &all), ["x"]);
     assert_eq!(images.files("c", &all), ["x"]);
-    // The list of c does not concern its sibling b.
+    // The list of c does not affect its sibling b.
     let images = sample("a:b,c b: c:d d:", &[("c", &["/x"])]);
     assert_eq!(images.files("b", &all), all);
     assert_eq!(images.files("d", &all), ["x"]);
@@ -263,7 +263,7 @@ fn an_images_own_list_leaves_its_directories() {
     assert!(a.keep.keeps("e", true) && !a.keep.keeps("e", false));
     assert!(b.keep.keeps("d", true) && b.keep.keeps("z", true));
     assert!(!b.keep.keeps("e", true) && !b.keep.keeps("d/below", true));
-    // A listed directory does not bring what is in it.
+    // Listing a directory does not keep what is in it.
     assert!(!a.keep.keeps("d/file", false));
     assert!(b.keep.keeps("", true) && a.keep.keeps("", true));
 }

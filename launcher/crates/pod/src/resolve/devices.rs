@@ -1,8 +1,8 @@
-//! Devices of the host that an app gets besides those of every app.
+//! Devices of the host that an app gets in addition to the standard ones.
 //!
-//! A node that is not mounted on itself cannot be opened in a pod (`nodev`), so
-//! a device that may be used at all can be read and written. Where it may only
-//! be one of these, the kernel has to be told, by the controller of devices.
+//! A device node that is not a mount of its own cannot be opened in a pod
+//! (`nodev`), so any device that is mounted can be read and written. Where an
+//! app may do only one of these, the devices controller has to enforce it.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::spec::mounts::Device;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 
-/// A device, as an option names it.
+/// A device requested by an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its path, on the host and in the pod, below /dev.
+    /// Its path below /dev, on the host and in the pod.
     path: String,
     access: Access,
 }
@@ -29,11 +29,11 @@ const ALL: Access = Access {
     make: true,
 };
 
-/// Reads `/dev/NAME[:ACCESS]`, where the access is letters of `rwm`.
+/// Parses `/dev/NAME[:ACCESS]`, where the access consists of the letters `rwm`.
 ///
 /// # Errors
 ///
-/// It is no path below /dev; the pod has something of its own there.
+/// Fails if it is not a path below /dev, or every app has its own device there.
 pub fn parse(text: &str) -> Result<Wanted> {
     let (path, access) = match text.rsplit_once(':') {
         None => (text, ALL),
@@ -74,11 +74,11 @@ fn access(letters: &str) -> Result<Access> {
 }
 
 impl Wanted {
-    /// Looks at the device on the host.
+    /// Looks up the device on the host.
     ///
     /// # Errors
     ///
-    /// It is not there, or no device.
+    /// Fails if the path does not exist or is not a device.
     pub fn look(&self) -> Result<Device> {
         let what = || format!("cannot use the device `{}`", self.path);
         let found = rustix::fs::stat(Path::new(&self.path)).context(what)?;
@@ -100,8 +100,8 @@ impl Wanted {
     }
 }
 
-/// What the controller has to be told so that an app can use its devices, and
-/// no more of them: nothing, where it may read and write them all.
+/// Returns the rules with which the devices controller limits an app to its
+/// devices; `None` if the app may read and write all of them.
 pub(crate) fn rules(devices: &[Device]) -> Option<Vec<Rule>> {
     if devices
         .iter()
@@ -120,13 +120,13 @@ pub(crate) fn rules(devices: &[Device]) -> Option<Vec<Rule>> {
         write: false,
         make: true,
     };
-    // A node that is made can still not be opened.
+    // Making a node is harmless: it cannot be opened.
     let mut rules = vec![
         rule(NodeKind::Character, None, None, make),
         rule(NodeKind::Block, None, None, make),
     ];
     for (name, major, minor) in DEVICES {
-        // It is the null device once more.
+        // It is the null device again.
         if name != "console" {
             rules.push(rule(NodeKind::Character, Some(major), Some(minor), ALL));
         }

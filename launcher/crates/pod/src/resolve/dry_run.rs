@@ -1,5 +1,5 @@
-//! What the root of an image would be made of, without making it: for plans
-//! that are only shown.
+//! Works out what the root of an image would consist of, without making it: for
+//! plans that are only shown.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,13 @@ use image::store::layers;
 use image::store::rootfs::{Rootfs, Status};
 use image::store::rootfs_view::Stack;
 
-/// An image that need not be stored, and a store that need not be there.
+/// Images and a store, neither of which has to exist yet.
 pub struct Foresight<'a> {
-    /// Where the store is, or would be.
+    /// The directory of the store, even if it does not exist.
     pub dir: &'a Path,
     /// The store.
     pub store: Option<&'a Store<'a>>,
-    /// An archive that nobody has unpacked.
+    /// An archive that has not been unpacked.
     pub archive: Option<&'a Survey>,
 }
 
@@ -34,11 +34,11 @@ pub struct Foreseen<'a> {
 }
 
 impl<'a> Foresight<'a> {
-    /// Looks at an image, and at all that it depends on.
+    /// Looks up an image and everything it depends on.
     ///
     /// # Errors
     ///
-    /// Something that it depends on is not stored.
+    /// Fails if a dependency is not in the store.
     pub fn look(&self, id: &Digest) -> Result<Foreseen<'a>> {
         let layers = dependencies::layers(id, self)?;
         let ids: Vec<Digest> = layers.iter().map(|layer| layer.image).collect();
@@ -92,7 +92,7 @@ impl Images for Foresight<'_> {
     }
 }
 
-/// The archive is on top of what it depends on.
+/// The archive is on top of its dependencies.
 impl Rootfs for Foreseen<'_> {
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         if let Some(archive) = self.archive

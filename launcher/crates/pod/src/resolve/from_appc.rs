@@ -1,7 +1,7 @@
-//! Makes a spec of App Container images, a pod manifest and options: every app
-//! with its name, its command, its identity, its volumes and the layers of its
-//! root; and the pod manifest that says the same, which the metadata service and
-//! `launcher cat-manifest` show.
+//! Makes a spec from App Container images, a pod manifest and options: every
+//! app with its name, command, identity, volumes and root layers. Also makes
+//! the equivalent pod manifest, for the metadata service and `launcher
+//! cat-manifest`.
 
 use std::path::PathBuf;
 
@@ -29,42 +29,43 @@ use image::format::aci;
 use image::store::rootfs::{Rootfs, Status};
 use sys::host::Host;
 
-/// A pod, and what to say of it.
+/// A resolved pod, and what to tell the user about it.
 pub struct Resolved {
     /// What runs.
     pub spec: PodSpec,
-    /// The same as a pod manifest.
+    /// The equivalent pod manifest.
     pub manifest: PodManifest,
-    /// What became of each bound that was asked for.
+    /// What became of each isolator and limit that was asked for.
     pub report: Vec<Entry>,
-    /// What the caller should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
-/// An image, as far as a pod depends on it.
+/// What a pod needs to know of an image.
 pub struct Source<'a> {
-    /// Which it is.
+    /// Its ID.
     pub id: Digest,
     /// Its manifest.
     pub manifest: &'a ImageManifest,
-    /// A key signed it whose images may have whatever they ask for.
+    /// Whether it was signed by a key whose images may have whatever rights
+    /// they ask for.
     pub trusted: bool,
     /// Its files.
     pub rootfs: &'a dyn Rootfs,
-    /// Where they are on the host, topmost first.
+    /// Their directories on the host, topmost first.
     pub layers: Vec<PathBuf>,
 }
 
-/// Longest host name that sethostname(2) takes, in bytes.
+/// The longest host name that sethostname(2) accepts, in bytes.
 const MAX_HOSTNAME: usize = 64;
 
-/// Makes the pod. `sources` are the images of its apps, in the order of these;
+/// Resolves a pod. `sources` are the images of its apps, in the same order;
 /// `directory` is where the pod will be when it runs.
 ///
 /// # Errors
 ///
-/// An image without an app; names that clash; a user or group that the image
-/// does not have; a volume that cannot be mounted; a host name that cannot be one.
+/// Fails if an image has no app, names clash, the image does not have a user or
+/// group, a volume cannot be mounted, or the host name is invalid.
 pub fn resolve(
     uuid: Uuid,
     directory: PathBuf,
@@ -125,7 +126,7 @@ pub fn resolve(
     })
 }
 
-/// Says in a manifest what options have set.
+/// Appends the isolators that correspond to options, for the manifest.
 fn with_settings(mut isolators: Vec<Isolator>, settings: &[Setting]) -> Result<Vec<Isolator>> {
     for setting in settings {
         isolators.retain(|isolator| !setting.overrides(isolator));
@@ -134,7 +135,7 @@ fn with_settings(mut isolators: Vec<Isolator>, settings: &[Setting]) -> Result<V
     Ok(isolators)
 }
 
-/// Tells whether an app has programs that wait until it is their turn.
+/// Returns whether an app has programs that wait for their turn.
 fn waits(app: &App) -> bool {
     !app.event_handlers.is_empty()
 }
@@ -151,7 +152,7 @@ fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
     Ok(Sourced::new(name.clone(), "option --hostname"))
 }
 
-/// Names the apps, each as no other.
+/// Names the apps, each uniquely.
 fn names(request: &Request, sources: &[Source<'_>]) -> Result<Vec<AcName>> {
     if sources.is_empty() {
         return Err(Error::invalid("the pod has no app"));
@@ -177,19 +178,19 @@ fn names(request: &Request, sources: &[Source<'_>]) -> Result<Vec<AcName>> {
     Ok(names)
 }
 
-/// Derives the name of an app from its image's: the last part, with what
-/// cannot stand in an AC Name made into hyphens.
+/// Derives the name of an app from its image's: the last component, with
+/// invalid characters replaced by hyphens.
 fn derived(image: &str) -> Result<AcName> {
     let last = image.rsplit('/').next().unwrap_or(image);
     AcName::sanitize(last).map_or_else(|| AcName::parse("app"), Ok)
 }
 
-/// An app of which nothing is left open.
+/// An app that is fully resolved.
 struct Settled {
     spec: AppSpec,
     section: pod::PodApp,
     report: Vec<Entry>,
-    /// What to say of rights that only trust gives it.
+    /// A note about rights that it has only because its image is trusted.
     raised: Option<String>,
 }
 
@@ -298,7 +299,7 @@ fn app(
     })
 }
 
-/// Owner and mode of an image's root directory.
+/// Returns owner and mode of an image's root directory.
 fn top(rootfs: &dyn Rootfs) -> Result<(u32, u32, u32)> {
     let top = rootfs.status("")?.unwrap_or(Status {
         directory: true,
@@ -338,8 +339,9 @@ fn process(merged: Merged, (uid, gid): (u32, u32), rights: Rights, stdio: Stdio)
     }
 }
 
-/// Says it if an app has rights beyond the default only by trust in who signed
-/// its image: what became of its isolators would be another thing without.
+/// Returns a note if an app has rights beyond the default only because the
+/// signer of its image is trusted, that is, if its isolators would have had
+/// another effect otherwise.
 fn raised(
     name: &AcName,
     request: &Request,
@@ -400,7 +402,7 @@ mod tests {
         }
     }
 
-    /// The files of an image: no more than a root directory.
+    /// An image that consists of a root directory only.
     struct Bare;
 
     impl Rootfs for Bare {
@@ -504,7 +506,7 @@ mod tests {
         let paths = ["/pod", "/images/top", "/srv"].map(OsStr::new);
         let mut spec = resolved(paths[0], paths[1], paths[2], &request);
         let app = &spec.apps[0];
-        // It holds something of everything.
+        // It has at least one of everything.
         assert_eq!((app.mounts.len(), spec.volumes.len()), (2, 1));
         assert!(app.process.pre_start.is_some() && app.process.post_stop.is_some());
         assert!(app.process.rights.apparmor.is_some());

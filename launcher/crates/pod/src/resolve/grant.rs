@@ -1,20 +1,20 @@
-//! What an operator lets an image have beyond the default.
+//! Rights beyond the default that an operator grants to an image.
 //!
-//! An isolator bounds an app, but those of rights can also give it more than an
-//! app has of which nothing is said: another capability, a system call, a label.
-//! What an image asks for of that it gets only if somebody grants it who is not
-//! the image: by an option, or by the trust in a key that signed it. What the
-//! operator asks for, by an option or in a pod manifest, needs no grant.
+//! Most isolators restrict an app, but some can also give it more than it has
+//! by default: another capability, a system call, a label. If an image asks for
+//! such a right, it gets it only if somebody else grants it: the operator, by
+//! an option, or by trusting the key that signed the image. What the operator
+//! asks for, by an option or in a pod manifest, needs no grant.
 //!
-//! Weights and reservations of resources are no rights in this sense: the
-//! specification has images say what they need, and it is shared out of what
+//! CPU weights and memory reservations are not rights in this sense: the
+//! specification has images say what they need, and they only divide up what
 //! the pod has.
 
 use appc::manifest::isolator::Isolator;
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// The isolators by which an app can have more than the default.
+/// The isolators that can give an app more than the default.
 const RAISING: &[&str] = &[
     "os/linux/apparmor-profile",
     "os/linux/capabilities-retain-set",
@@ -23,10 +23,10 @@ const RAISING: &[&str] = &[
     "os/linux/selinux-context",
 ];
 
-/// How an image comes by what was kept back.
+/// How to allow what was withheld.
 pub(crate) const HOW: &str = "`--allow-isolators` grants it";
 
-/// Which isolators of an image may go beyond the default.
+/// Which isolators of an image may exceed the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Grant {
     /// None.
@@ -39,11 +39,11 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// Reads names of isolators with commas between them.
+    /// Parses names of isolators, separated by commas.
     ///
     /// # Errors
     ///
-    /// By an isolator of that name no image gets anything beyond the default.
+    /// Fails if an isolator of that name can never exceed the default.
     pub fn parse(text: &str) -> Result<Self> {
         let names = text.split(',').map(|name| {
             let known = RAISING.iter().find(|known| **known == name);
@@ -58,7 +58,7 @@ impl Grant {
         names.collect::<Result<_>>().map(Self::Only)
     }
 
-    /// Lifts the bounds of those of an image's isolators that are granted.
+    /// Lifts the restriction from the image's isolators that are granted.
     pub(crate) fn lift(&self, isolators: &mut [Isolator]) {
         for isolator in isolators {
             isolator.bounded &= match self {
@@ -70,7 +70,7 @@ impl Grant {
     }
 }
 
-/// Says of what an image asks for that it is kept back.
+/// Returns a sentence about what an image asked for and did not get.
 pub(crate) fn beyond(what: &[&str]) -> Option<String> {
     match what {
         [] => None,

@@ -1,13 +1,13 @@
-//! Makes of isolators what is enforced: limits of resources and rights of
-//! processes, and a report of what became of each isolator.
+//! Turns isolators into what is enforced: resource limits and the rights of
+//! processes, with a report of what became of each isolator.
 //!
-//! The specification lets an executor ignore what it does not know, but not
-//! silently, so nothing is dropped here without an entry in the report.
+//! The specification lets an executor ignore isolators it does not know, but
+//! not silently, so nothing is dropped here without an entry in the report.
 //!
 //! # Not here
 //!
 //! How limits are set ([`crate::cgroup`]) and filters are compiled
-//! ([`crate::seccomp`]); what the manifest's parser refuses.
+//! ([`crate::seccomp`]); what the manifest parser refuses.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use appc::types::Quantity;
 use error::Result;
 use sys::host::Host;
 
-/// The isolators of an app.
+/// What the isolators of an app amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppIsolation {
     /// Its limits.
@@ -36,32 +36,33 @@ pub struct AppIsolation {
     pub report: Vec<Entry>,
 }
 
-/// The isolators of a pod.
+/// What the isolators of a pod amount to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodIsolation {
     /// The limits of all its apps together.
     pub limits: Limits,
-    /// Nobody says how many processes there may be, so that it is the default.
+    /// Whether the limit of processes is the default rather than requested.
     pub processes_by_default: bool,
     /// Kernel parameters of its namespaces.
     pub parameters: BTreeMap<String, String>,
-    /// What security modules hold those apps to that say nothing themselves.
+    /// Security module labels for apps that have none of their own.
     pub labels: Labels,
     /// What became of each isolator.
     pub report: Vec<Entry>,
 }
 
-/// What security modules are told about an app.
+/// Security module labels of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// A profile of AppArmor.
+    /// An AppArmor profile.
     pub apparmor: Option<String>,
-    /// A context of SELinux.
+    /// An SELinux context.
     pub selinux: Option<String>,
 }
 
-/// Takes over what the pod has less of. Weights and requests stay. Returns the
-/// isolators whose limits are lowered, with the options that set the same.
+/// Lowers an app's limits to those of the pod, except weights and reservations.
+/// Returns the isolators whose limits were lowered, each with the corresponding
+/// option.
 fn bound_by(app: &mut Limits, pod: &Limits) -> Vec<[&'static str; 2]> {
     let mut bounded = Vec::new();
     for (names, own, outer) in [
@@ -93,8 +94,8 @@ fn bound_by(app: &mut Limits, pod: &Limits) -> Vec<[&'static str; 2]> {
     bounded
 }
 
-/// Reads the isolators of a pod, and what options set for it. `own_network`: it
-/// does not share the host's.
+/// Evaluates the isolators and options of a pod. `own_network`: the pod does
+/// not share the host's network.
 pub fn of_pod(
     isolators: &[Isolator],
     settings: &[Setting],
@@ -128,12 +129,12 @@ pub fn of_pod(
     pod
 }
 
-/// Reads the isolators of an app, and what options set for it, bounded by those
-/// of its pod. `waits`: it has programs that wait until it is their turn.
+/// Evaluates the isolators and options of an app, within the limits of its pod.
+/// `waits`: the app has programs that wait for their turn.
 ///
 /// # Errors
 ///
-/// There are no filters of system calls for this architecture.
+/// Fails if this architecture has no system call filters.
 pub fn of_app(
     name: &str,
     isolators: &[Isolator],
@@ -217,20 +218,21 @@ pub fn of_app(
     })
 }
 
-/// What is said of a right that was asked for and is more than the default.
+/// Added to the reason of a right that was asked for and reduced to the
+/// default.
 const WITHIN: &str = ", within the default";
 
-/// The bounds of an app, while they are read.
+/// The limits and rights of an app, as far as they have been read.
 struct Drafted {
     limits: Limits,
-    /// A weight that was asked for as such.
+    /// A weight that was requested as such.
     shares: Option<u64>,
     labels: Labels,
     rights: Rights,
 }
 
 impl Drafted {
-    /// Takes what an isolator says.
+    /// Applies an isolator.
     fn take(&mut self, isolator: &Isolator, host: &Host) -> Fate {
         match &isolator.bound {
             Bound::CpuShares(wanted) => self.shares = Some(u64::from(*wanted)),
@@ -250,7 +252,7 @@ impl Drafted {
         Fate::Enforced
     }
 
-    /// Takes what an option says.
+    /// Applies an option.
     fn set(&mut self, setting: &Setting) -> Fate {
         let reason = format!("option {}", setting.option());
         match setting {
@@ -288,7 +290,7 @@ impl Drafted {
     }
 }
 
-/// Why a filter is there that a manifest asks for.
+/// The reason of a filter that a manifest asks for.
 const BY_ISOLATOR: &str = "isolator of system calls";
 
 fn owned(calls: &isolator::Calls) -> Calls {
@@ -298,7 +300,7 @@ fn owned(calls: &isolator::Calls) -> Calls {
     }
 }
 
-/// Takes a limit that an option sets.
+/// Applies a limit that an option sets.
 fn set_limit(setting: &Setting, limits: &mut Limits) -> Fate {
     match setting {
         Setting::Cpu(quantity) => return cpu(Some(*quantity), Some(*quantity), limits),
@@ -307,21 +309,21 @@ fn set_limit(setting: &Setting, limits: &mut Limits) -> Fate {
             limits.memory_request = None;
         }
         Setting::Processes(most) => limits.processes = most.map(u64::from),
-        // The others are no limits.
+        // The others are not limits.
         _ => {}
     }
     Fate::Enforced
 }
 
-/// The isolators that count beside what options set: of several with one name
-/// the last.
+/// Returns the isolators that no option overrides; of several with the same
+/// name, the last.
 fn not_overridden<'a>(isolators: &'a [Isolator], settings: &[Setting]) -> Vec<&'a Isolator> {
     let overridden = |isolator: &Isolator| settings.iter().any(|one| one.overrides(isolator));
     let left = last_ones(isolators).filter(|isolator| !overridden(isolator));
     left.collect()
 }
 
-/// Of several with one name the last one counts.
+/// Returns the last isolator of each name.
 fn last_ones(isolators: &[Isolator]) -> impl Iterator<Item = &Isolator> {
     let last = move |at: usize, isolator: &Isolator| {
         let mut later = isolators.iter().skip(at + 1);
@@ -338,13 +340,13 @@ fn misplaced(isolator: &Isolator, here: &str) -> Fate {
     })
 }
 
-/// Takes a limit of resources.
+/// Applies a resource limit.
 fn limit(bound: &Bound, limits: &mut Limits) -> Fate {
     match bound {
         Bound::Cpu(wanted) => return cpu(wanted.request(), wanted.limit, limits),
         Bound::Memory(wanted) => {
             limits.memory = wanted.limit.map(units);
-            // What is set aside up to the limit is what the limit leaves.
+            // A reservation cannot exceed the limit.
             limits.memory_request = wanted
                 .request()
                 .filter(|request| Some(*request) != wanted.limit)
@@ -356,16 +358,16 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Fate {
         Bound::NetworkBandwidth(_) => {
             return Fate::Ignored("the speed of networks is not limited".to_owned());
         }
-        // The others are no limits.
+        // The others are not limits.
         _ => {}
     }
     Fate::Enforced
 }
 
-/// The weight of one core: the kernel's for a group of which nothing is said.
+/// The weight of one core: the kernel's default for a group.
 const SHARES_OF_A_CORE: u64 = 1024;
 
-/// Weights that cgroups of version 1 take.
+/// The weights that version 1 of cgroups accepts.
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
 fn cpu(request: Option<Quantity>, limit: Option<Quantity>, limits: &mut Limits) -> Fate {
@@ -386,7 +388,7 @@ fn units(quantity: Quantity) -> u64 {
     u64::try_from(quantity.units()).unwrap_or(0)
 }
 
-/// Takes a right, if the isolator is about one.
+/// Applies an isolator of rights, if it is one.
 fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> {
     Some(match &isolator.bound {
         Bound::RetainCapabilities(names) => {
@@ -434,7 +436,7 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> 
     })
 }
 
-/// Why an app has its capabilities where a manifest names them.
+/// The reason of capabilities that a manifest names.
 const BY_NAMES: &str = "isolator of capabilities";
 
 fn of_capabilities(set: Capabilities) -> String {
@@ -444,8 +446,9 @@ fn of_capabilities(set: Capabilities) -> String {
     }
 }
 
-/// Takes a label, if the isolator is one. A host without the module may ignore
-/// it; one that has it, and does not know the label, will not run the app.
+/// Applies a label, if the isolator is one. A host without the security module
+/// may ignore it; a host that has the module but does not know the label will
+/// not run the app.
 fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Fate> {
     let (module, active, label, value) = match &isolator.bound {
         Bound::Apparmor(profile) => (
@@ -465,7 +468,8 @@ fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Fate> 
     if !active {
         return Some(Fate::Ignored(format!("{module} is not active here")));
     }
-    // It may be a laxer one than that of whoever runs the pod, or none at all.
+    // The image's label could be less strict than that of whoever runs the pod,
+    // or unconfined.
     if isolator.bounded {
         return Some(Fate::Ignored(format!(
             "which label an app has is not for its image to say; {}",
@@ -476,7 +480,7 @@ fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Fate> 
     Some(Fate::Enforced)
 }
 
-/// Reads names like `CAP_CHOWN`; what is none of them is noted.
+/// Parses names like `CAP_CHOWN`; returns notes about unknown ones.
 fn capabilities(names: &[String]) -> (Capabilities, Vec<String>) {
     let mut set = Capabilities::EMPTY;
     let mut strangers = Vec::new();
@@ -509,7 +513,7 @@ fn modified(notes: &[String]) -> Fate {
     }
 }
 
-/// Keeps the parameters that a pod has of its own.
+/// Keeps the parameters that the pod can have for itself.
 fn parameters(
     wanted: &BTreeMap<String, String>,
     own_network: bool,
@@ -531,11 +535,12 @@ fn parameters(
     }
 }
 
-/// Says why a pod may not set a parameter: it would be set for the host
+/// Returns why a pod may not set a parameter: it would be set for the host
 /// (CVE-2022-0811 is about less).
 fn why_not(key: &str, own_network: bool) -> Option<&'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    // A slash stands for a dot in a name, as in `eth0/100`; `//` would lead up.
+    // A slash stands for a dot in a component, as in `eth0/100`; `//` would
+    // lead out of the directory.
     let part = |part: &str| {
         part.split('/')
             .all(|name| !name.is_empty() && name.chars().all(plain))

@@ -1,4 +1,4 @@
-//! What becomes of each isolator, and what is said of it.
+//! What becomes of each isolator, and what the report says.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -35,7 +35,7 @@ fn app(list: &[(&str, &str)]) -> AppIsolation {
     of_app("web", &list, &[], &PodIsolation::default(), &host(), false).unwrap()
 }
 
-/// The filter that comes of an app's policy of system calls.
+/// The filter that results from an app's system call policy.
 fn filter(app: &AppIsolation) -> Option<Program> {
     let rights = &app.rights;
     let CapabilityBound::Only(capabilities) = rights.capabilities.value else {
@@ -421,9 +421,9 @@ fn an_app_of_which_nothing_is_said_has_the_default_filter() {
     assert!(filter(&app(&[])).unwrap().is_default());
 }
 
-// --- what only an image asks for ---
+// --- isolators that only an image asks for ---
 
-/// As [`app`], on this host, of isolators that nobody granted.
+/// As [`app`], on this host, with isolators that nobody granted.
 fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
     let list: Vec<_> = list
         .iter()

@@ -1,6 +1,6 @@
-//! Merges what an image says of its app with what was asked for: the options
-//! of an app count more than its image, and a section of a pod manifest stands
-//! in the place of the image's as a whole.
+//! Merges what an image says about its app with what was requested: an app's
+//! options override its image, and an `app` section of a pod manifest replaces
+//! the image's as a whole.
 
 use crate::resolve::BY_MANIFEST;
 use crate::resolve::grant::Grant;
@@ -12,20 +12,20 @@ use appc::manifest::ImageManifest;
 use appc::manifest::app::{self, App};
 use error::{Error, Result};
 
-/// What an app runs, and where each part of that comes from.
+/// What an app runs, and the reason for each part.
 pub(super) struct Merged {
-    /// All of it.
+    /// The merged `app` section.
     pub app: App,
-    /// Why so.
+    /// Where its parts come from.
     pub reasons: Reasons,
     /// All variables that its programs see.
     pub variables: Vec<Sourced<Variable>>,
 }
 
-/// Where the parts of an app section come from, as the plan will say.
+/// Where the parts of an app section come from, as the plan shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reasons {
-    /// All that is not below.
+    /// Everything not listed below.
     pub section: String,
     /// The command.
     pub exec: String,
@@ -33,18 +33,18 @@ pub(super) struct Reasons {
     pub user: String,
     /// The primary group.
     pub group: String,
-    /// The other groups.
+    /// The supplementary groups.
     pub groups: String,
     /// The working directory.
     pub directory: String,
 }
 
-/// Merges. `name` is what the app is called in the pod; `trusted`: its image may
-/// have whatever it asks for.
+/// Merges. `name` is the app's name in the pod; `trusted`: its image may have
+/// whatever rights it asks for.
 ///
 /// # Errors
 ///
-/// There is nothing to run.
+/// Fails if there is no program to run.
 pub(super) fn merge(
     name: &str,
     pod: &Request,
@@ -95,7 +95,7 @@ pub(super) fn merge(
     if wanted.working_directory.is_some() {
         app.working_directory.clone_from(&wanted.working_directory);
     }
-    // What a pod manifest has instead of the image's section is the operator's.
+    // A section of a pod manifest comes from the operator.
     match trusted || wanted.section.is_some() {
         true => Grant::Everything.lift(&mut app.isolators),
         false => wanted.grant.lift(&mut app.isolators),
@@ -133,9 +133,9 @@ fn overwrite<T: Clone>(place: &mut T, wanted: &Option<T>) {
     }
 }
 
-/// The variables, those that count least first: the caller's, the image's,
-/// the options of the pod, those of the app. What Nose Cone says of the app
-/// nobody else can.
+/// Returns the variables, in order of increasing precedence: the caller's, the
+/// image's, the options of the pod, those of the app. Nobody can override what
+/// Nose Cone itself sets.
 fn variables(
     section: &str,
     app: &App,

@@ -1,7 +1,7 @@
-//! From images, manifests and options to what runs.
+//! From images, manifests and options to a spec.
 //!
-//! [`from_appc`] makes a [`PodSpec`](crate::spec::pod::PodSpec) of App Container
-//! images, a pod manifest and options.
+//! [`from_appc`] makes a [`PodSpec`](crate::spec::pod::PodSpec) from App
+//! Container images, a pod manifest and options.
 
 pub mod dependencies;
 pub mod devices;
@@ -17,5 +17,5 @@ pub mod tmpfs;
 pub mod users;
 pub mod volumes;
 
-/// Where something comes from that a pod manifest says.
+/// The reason of what comes from a pod manifest.
 pub(crate) const BY_MANIFEST: &str = "pod manifest";

@@ -1,4 +1,5 @@
-//! What became of each bound that was asked for: nothing is dropped silently.
+//! What became of each isolator and option that limits an app: nothing is
+//! dropped silently.
 
 use std::fmt;
 
@@ -6,21 +7,21 @@ use crate::resolve::settings::Setting;
 use appc::manifest::isolator::Isolator;
 use error::{Error, Result};
 
-/// What became of a bound that was asked for.
+/// What became of an isolator or option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What asks for it: "isolator `resource/cpu`".
+    /// Its name: "isolator `resource/cpu`".
     bound: String,
     subject: String,
     pub(crate) fate: Fate,
 }
 
-/// Whether a bound is in force.
+/// Whether an isolator or option is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// To the letter.
+    /// As requested.
     Enforced,
-    /// In another way, for this reason.
+    /// Differently, for this reason.
     Modified(String),
     /// Not at all, for this reason.
     Ignored(String),
@@ -43,13 +44,13 @@ impl Entry {
         }
     }
 
-    /// Tells whether it is of one of these isolators or options.
+    /// Returns whether it is about one of these isolators or options.
     pub(crate) fn is_of(&self, names: &[&str]) -> bool {
         let quoted = |name: &&str| self.bound.ends_with(&format!(" `{name}`"));
         names.iter().any(quoted)
     }
 
-    /// Tells whether the bound is in force as it was written.
+    /// Returns whether it is in force as requested.
     pub fn is_enforced(&self) -> bool {
         self.fate == Fate::Enforced
     }
@@ -66,11 +67,11 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Refuses a pod of which an isolator is not in force as it was written.
+/// Refuses a pod if an isolator is not in force as requested.
 ///
 /// # Errors
 ///
-/// The first entry that says so.
+/// Fails with the first such entry.
 pub fn require_all<'a>(report: impl IntoIterator<Item = &'a Entry>) -> Result<()> {
     match report.into_iter().find(|entry| !entry.is_enforced()) {
         None => Ok(()),

@@ -1,5 +1,5 @@
-//! What the caller wishes of a pod: from the command line, or from a pod
-//! manifest. Both say the same things, and are the same from here on.
+//! What the caller asks of a pod, on the command line or in a pod manifest.
+//! Both express the same things, and are treated alike from here on.
 
 use std::collections::BTreeMap;
 
@@ -19,88 +19,88 @@ use appc::types::{AcName, Annotations};
 use error::{Error, Result};
 use sys::timezone::Zone;
 
-/// What is wished of a pod.
+/// The requested pod.
 #[derive(Debug, Default)]
 pub struct Request {
     /// Its apps, in their order.
     pub apps: Vec<AppRequest>,
-    /// Host name of the pod, instead of its UUID.
+    /// The pod's host name, instead of its UUID.
     pub hostname: Option<String>,
-    /// The app takes over the terminal.
+    /// Whether the app takes over the terminal.
     pub interactive: bool,
-    /// The images' files are copied, even where overlayfs could lay them under.
+    /// Whether to copy the images' files even where an overlay is possible.
     pub no_overlay: bool,
-    /// What cannot be enforced is a reason not to run.
+    /// Whether to refuse to run if something cannot be enforced.
     pub strict: bool,
-    /// What the apps mount.
+    /// Volumes that the apps can mount.
     pub volumes: Vec<Requested>,
-    /// Variables of the caller: the images' own count more.
+    /// Variables of the caller, which the images' override.
     pub inherited: Vec<Sourced<Variable>>,
-    /// Variables that count more than the images', the later ones most.
+    /// Variables that override the images'; later ones take precedence.
     pub variables: Vec<Sourced<Variable>>,
     /// The time zone of the apps.
     pub zone: Option<Zone>,
-    /// What the pod says about itself.
+    /// Annotations of the pod.
     pub annotations: Annotations,
-    /// What bounds all of it, as a pod manifest says.
+    /// The pod's isolators, from a pod manifest.
     pub isolators: Vec<Isolator>,
-    /// What bounds all of it, as options say.
+    /// The pod's limits, from options.
     pub settings: Vec<Setting>,
-    /// Where the pod's metadata service is; empty if there is none.
+    /// The URL of the pod's metadata service; empty if there is none.
     pub metadata: String,
-    /// What is to be reachable from outside.
+    /// Ports to make reachable from outside.
     pub ports: Vec<ExposedPort>,
-    /// For people and their tools.
+    /// Annotations for people and their tools.
     pub user_annotations: BTreeMap<String, String>,
-    /// For people and their tools.
+    /// Labels for people and their tools.
     pub user_labels: BTreeMap<String, String>,
 }
 
-/// What is wished of an app. What is absent or empty is for its image to say.
+/// A requested app. Its image provides whatever is absent or empty.
 #[derive(Debug, Default)]
 pub struct AppRequest {
-    /// What it is called in the pod.
+    /// Its name in the pod.
     pub name: Option<AcName>,
-    /// Stands in the place of the image's `app`, as a whole.
+    /// Replaces the image's `app` section as a whole.
     pub section: Option<App>,
-    /// The program, instead of all words of the command.
+    /// A program that replaces the command and its arguments.
     pub exec: Option<String>,
-    /// Words that are appended to the command.
+    /// Arguments to append to the command.
     pub arguments: Vec<String>,
-    /// A name, a number, or a path whose owner it is.
+    /// A name, a number, or a path whose owner is used.
     pub user: Option<String>,
-    /// A name, a number, or a path whose group it is.
+    /// A name, a number, or a path whose group is used.
     pub group: Option<String>,
-    /// The only groups besides.
+    /// The supplementary groups.
     pub supplementary_gids: Option<Vec<u32>>,
-    /// Where it starts.
+    /// The working directory.
     pub working_directory: Option<String>,
-    /// Variables that count most.
+    /// Variables that override all others.
     pub environment: Vec<Variable>,
-    /// Bounds in the place of its image's.
+    /// Limits and rights that override its image's.
     pub settings: Vec<Setting>,
-    /// Which of the image's go beyond the default.
+    /// Which isolators of its image may exceed the default.
     pub grant: Grant,
     /// Devices of the host.
     pub devices: Vec<Wanted>,
-    /// File systems in memory.
+    /// Its tmpfs mounts.
     pub tmpfs: Vec<Tmpfs>,
-    /// Its root cannot be written to, and why not.
+    /// Whether its root is read-only, and why.
     pub read_only: Option<&'static str>,
-    /// What is mounted where.
+    /// Its mounts.
     pub mounts: Vec<Sourced<Mount>>,
-    /// Set over those of its image.
+    /// Annotations that override its image's.
     pub annotations: Annotations,
-    /// For people and their tools.
+    /// Annotations for people and their tools.
     pub user_annotations: BTreeMap<String, String>,
-    /// For people and their tools.
+    /// Labels for people and their tools.
     pub user_labels: BTreeMap<String, String>,
 }
 
-/// Variables that say of every app what is so.
+/// Variables that Nose Cone sets for every app.
 pub(crate) const OURS: [&str; 3] = ["AC_APP_NAME", "AC_METADATA_URL", "container"];
 
-/// Refuses a variable that the operator wants to set and nobody can.
+/// Refuses a variable that the operator may not set.
 pub fn check_variable(variable: &Variable) -> Result<()> {
     let name = &variable.name;
     match OURS.contains(&name.as_str()) {
@@ -112,8 +112,7 @@ pub fn check_variable(variable: &Variable) -> Result<()> {
 }
 
 impl Request {
-    /// Adds what a pod manifest says. Which images its apps run from is for
-    /// the caller to find out.
+    /// Adds what a pod manifest says. The caller finds the images of its apps.
     pub fn add_manifest(&mut self, manifest: PodManifest) {
         let volumes = manifest.volumes.into_iter();
         self.volumes.extend(volumes.map(Requested::by_manifest));

@@ -1,5 +1,5 @@
-//! Bounds that options set, in the place of what an image or a manifest says:
-//! `--cpu`, `--memory`, `--caps-retain` and their like.
+//! Limits and rights that options set, overriding an image or a manifest:
+//! `--cpu`, `--memory`, `--caps-retain` and so on.
 
 use appc::json::{Object, Value};
 use appc::manifest::isolator::{Isolator, PROCESSES};
@@ -13,7 +13,7 @@ use crate::spec::process::{Calls, SeccompPolicy};
 pub enum Setting {
     /// `--cpu`: processors.
     Cpu(Quantity),
-    /// `--cpu-shares`: a weight, as cgroups of version 1 count it.
+    /// `--cpu-shares`: a weight, in the units of version 1 of cgroups.
     CpuShares(u32),
     /// `--memory`: bytes.
     Memory(Quantity),
@@ -21,9 +21,9 @@ pub enum Setting {
     OomScore(i32),
     /// `--no-new-privileges`
     NoNewPrivileges(bool),
-    /// `--caps-retain`: `CAP_...`; no others remain.
+    /// `--caps-retain`: `CAP_...`; the only capabilities to keep.
     RetainCapabilities(Vec<String>),
-    /// `--caps-remove`: `CAP_...`, taken from the default.
+    /// `--caps-remove`: `CAP_...`, removed from the default set.
     RemoveCapabilities(Vec<String>),
     /// `--seccomp mode=retain`
     RetainCalls(Calls),
@@ -34,7 +34,7 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// Returns the option.
+    /// Returns the name of the option.
     pub(crate) fn option(&self) -> &'static str {
         match self {
             Self::Cpu(_) => "--cpu",
@@ -49,8 +49,7 @@ impl Setting {
         }
     }
 
-    /// Returns the isolator that says the same, and those that do not count any
-    /// more.
+    /// Returns the equivalent isolator, and the isolators that it overrides.
     fn isolators(&self) -> (&'static str, &'static [&'static str]) {
         const CAPABILITIES: &[&str] = &[
             "os/linux/capabilities-retain-set",
@@ -74,12 +73,12 @@ impl Setting {
         }
     }
 
-    /// Tells whether an isolator does not count beside it.
+    /// Returns whether it overrides an isolator.
     pub(crate) fn overrides(&self, isolator: &Isolator) -> bool {
         self.isolators().1.contains(&isolator.name.as_str())
     }
 
-    /// Says the same in a manifest.
+    /// Returns the equivalent isolator for a manifest.
     pub(crate) fn isolator(&self) -> Result<Isolator> {
         let limit = |limit: Value| Object::new().with("limit", limit).into();
         let set = |set: &[String]| -> Value { set.iter().map(String::as_str).collect() };
@@ -104,7 +103,7 @@ impl Setting {
         Isolator::new(self.isolators().0, value)
     }
 
-    /// Returns the policy of system calls, if it is about these.
+    /// Returns the system call policy, if it is one.
     pub(crate) fn seccomp(&self) -> Option<SeccompPolicy> {
         match self {
             Self::RetainCalls(calls) => Some(SeccompPolicy::Retain {

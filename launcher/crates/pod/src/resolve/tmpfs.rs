@@ -1,4 +1,4 @@
-//! File systems in memory that an operator gives an app (tmpfs(5)).
+//! tmpfs mounts that an operator gives an app (tmpfs(5)).
 
 use crate::resolve::volumes::is_in;
 use crate::spec::mounts::{Mounted, Size, Tmpfs};
@@ -6,11 +6,11 @@ use appc::types::{absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// Makes one; everybody may write to it, as to /tmp, if no mode says otherwise.
+/// Makes one. Like /tmp, it is writable by everybody unless a mode is given.
 ///
 /// # Errors
 ///
-/// The path is not absolute, or not the app's to mount on.
+/// Fails if the path is not absolute, or every app has its own mount there.
 pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
     absolute(path)?;
     let cleaned = clean(path);
@@ -31,7 +31,7 @@ pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
     })
 }
 
-/// Refuses those of an app that hide one another, or a volume.
+/// Refuses tmpfs mounts of an app that overlap each other or a volume.
 pub fn check(app: &str, all: &[Tmpfs], volumes: &[Mounted]) -> Result<()> {
     let volumes: Vec<String> = volumes.iter().map(|volume| clean(&volume.target)).collect();
     for (index, one) in all.iter().enumerate() {

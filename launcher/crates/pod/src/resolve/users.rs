@@ -1,15 +1,15 @@
 //! Resolves an app's user and group as the App Container specification says.
 //!
-//! In this order: a path takes the owner of that file in the image; a name is
-//! looked up in the image's own /etc/passwd or /etc/group; digits are an id.
-//! So a user *named* `1000` in the image wins over the number. Nothing of the
-//! host is consulted, and nothing that cannot be resolved ever becomes root
+//! In this order: a path means the owner of that file in the image; a name is
+//! looked up in the image's own /etc/passwd or /etc/group; digits are an id. So
+//! a user *named* `1000` in the image wins over the number. The host is never
+//! consulted, and a name that cannot be resolved never becomes root
 //! (CVE-2026-30892).
 
 use error::{Error, Result};
 use image::store::rootfs::{Rootfs, Status};
 
-/// Who an app runs as.
+/// The user and group of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user id.
@@ -26,17 +26,17 @@ pub fn resolve(user_name: &str, group_name: &str, rootfs: &dyn Rootfs) -> Result
     })
 }
 
-/// Resolves the name of a user.
+/// Resolves a user.
 pub fn user(name: &str, rootfs: &dyn Rootfs) -> Result<u32> {
     find(name, "user", "etc/passwd", |file| file.uid, rootfs)
 }
 
-/// Resolves the name of a group.
+/// Resolves a group.
 pub fn group(name: &str, rootfs: &dyn Rootfs) -> Result<u32> {
     find(name, "group", "etc/group", |file| file.gid, rootfs)
 }
 
-/// Longest passwd or group file that is looked at, in bytes.
+/// The most that is read of a passwd or group file, in bytes.
 const TABLE_LIMIT: usize = 4 << 20;
 
 fn find(
@@ -62,7 +62,7 @@ fn find(
     if let Some(id) = number(name) {
         return Ok(id);
     }
-    // Images without a table still mean the one account every system has.
+    // `root` exists on every system, even in an image without such a file.
     if name == "root" {
         return Ok(0);
     }
@@ -71,7 +71,7 @@ fn find(
     )))
 }
 
-/// Finds the id in `NAME:password:ID:...`; lines that are not so are passed over.
+/// Finds the id in `NAME:password:ID:...`; malformed lines are skipped.
 fn lookup(table: &[u8], name: &str) -> Option<u32> {
     table.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
@@ -82,8 +82,8 @@ fn lookup(table: &[u8], name: &str) -> Option<u32> {
     })
 }
 
-/// Reads digits only. The highest number is no id: chown(2) and setresuid(2)
-/// read it as "leave as it is".
+/// Parses an id, which consists of digits only. The highest number is not an
+/// id: chown(2) and setresuid(2) take it to mean "leave unchanged".
 fn number(text: &str) -> Option<u32> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -1,16 +1,17 @@
-//! Finds out what each app mounts where: mounts that were asked for and mount
-//! points of images are matched with the pod's volumes.
+//! Determines what each app mounts where: matches requested mounts and images'
+//! mount points with the pod's volumes.
 //!
-//! A mount stands for a path. A mount point whose path has none gets the pod's
-//! volume of its own name, and, where there is none either, an empty one: the
-//! specification leaves open whether such a pod can run, so it is done and said.
+//! A mount is for the mount point with the same path. A mount point without a
+//! mount gets the pod's volume of the same name or, if there is none, an empty
+//! one: the specification leaves open whether such a pod can run, so we run it
+//! and print a note.
 //!
 //! # Invariants
 //!
-//! 1. No target is that of another volume, the app's root, or of the kernel's
-//!    file systems, or below. (Where a link of the image leads one there all the
-//!    same, the app hides it from nobody but itself.)
-//! 2. A volume is read-only if anybody says so: the volume or the mount point.
+//! 1. No volume is mounted on, or below, the target of another volume, the
+//!    app's root, or the kernel's file systems. (If a link in the image leads
+//!    there all the same, the app hides those from nobody but itself.)
+//! 2. A volume is read-only if either the volume or the mount point says so.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,19 +27,19 @@ use error::{Error, Result};
 use image::store::rootfs::Rootfs;
 use sys::host_path::Source;
 
-/// A volume that was asked for.
+/// A requested volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requested {
     /// The volume.
     pub volume: Volume,
-    /// Links in the path of its source are followed.
+    /// Whether links in the path of its source are followed.
     pub follow_links: bool,
-    /// Where it comes from, as the plan will say.
+    /// Where it comes from, as the plan shows it.
     pub reason: &'static str,
 }
 
 impl Requested {
-    /// Takes a volume of a pod manifest.
+    /// Wraps a volume of a pod manifest.
     pub(crate) fn by_manifest(volume: Volume) -> Self {
         Self {
             volume,
@@ -48,55 +49,55 @@ impl Requested {
     }
 }
 
-/// An app, as far as its volumes depend on it.
+/// What is needed of an app to resolve its volumes.
 pub(crate) struct Mounting<'a> {
-    /// What it is called in the pod.
+    /// Its name in the pod.
     pub app: &'a str,
-    /// What was asked for, no path twice.
+    /// The requested mounts, each path once.
     pub mounts: &'a [Sourced<Mount>],
-    /// Where its image wants volumes.
+    /// The mount points of its image.
     pub points: &'a [MountPoint],
     /// Its root file system, without volumes.
     pub rootfs: &'a dyn Rootfs,
 }
 
-/// Looks at a path of the host; `None` if it leads over links that are not to
-/// be followed.
+/// Looks up a path of the host; `None` if it contains links that must not be
+/// followed.
 pub(crate) type Look<'a> = &'a dyn Fn(&Path, bool) -> Result<Option<Source>>;
 
-/// The volumes of a pod, while its apps are gone through.
+/// The volumes of a pod, while its apps are being resolved.
 pub(crate) struct Volumes<'a> {
     requested: Vec<Requested>,
     used: BTreeSet<AcName>,
-    /// Where empty ones are, on the host.
+    /// The directory of empty volumes, on the host.
     directory: PathBuf,
     look: Look<'a>,
     empty: Vec<EmptyVolume>,
     notes: Vec<String>,
 }
 
-/// What the volumes of a pod come to.
+/// The resolved volumes of a pod.
 pub struct Found {
-    /// All volumes, those included that nobody asked for.
+    /// All volumes, including those made for mount points.
     pub volumes: Vec<Volume>,
-    /// The directories that have to be made.
+    /// The directories to make.
     pub empty: Vec<EmptyVolume>,
-    /// What the caller should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
-/// One mount to be, before its volume has been looked for.
+/// A mount whose volume has not been looked up yet.
 struct Wish<'a> {
     mount: Sourced<Mount>,
     point: Option<&'a MountPoint>,
 }
 
 impl<'a> Volumes<'a> {
-    /// Begins with what was asked for. `pod` is the pod's directory.
+    /// Starts with the requested volumes. `pod` is the pod's directory.
     ///
     /// # Errors
     ///
-    /// A name that stands twice.
+    /// Fails if two volumes have the same name.
     pub(crate) fn new(requested: &[Requested], pod: &Path, look: Look<'a>) -> Result<Self> {
         for (index, one) in requested.iter().enumerate() {
             let name = &one.volume.name;
@@ -117,12 +118,12 @@ impl<'a> Volumes<'a> {
         })
     }
 
-    /// Returns what an app mounts, and the same as mounts of a manifest in
-    /// which nothing is left open.
+    /// Returns what an app mounts, and the same as the mounts of a fully
+    /// resolved manifest.
     ///
     /// # Errors
     ///
-    /// A volume that there is not; a source or a target that cannot be used.
+    /// Fails if a volume does not exist, or a source or target cannot be used.
     pub(crate) fn of(&mut self, app: &Mounting<'_>) -> Result<(Vec<Mounted>, Vec<Mount>)> {
         let mut wishes: Vec<Wish<'_>> = Vec::new();
         for mount in app.mounts {
@@ -146,7 +147,7 @@ impl<'a> Volumes<'a> {
         Ok((mounted, mounts.collect()))
     }
 
-    /// Finds the volume for a mount point that no mount is for, or makes it.
+    /// Finds or makes the volume for a mount point that has no mount.
     fn fulfil<'p>(&mut self, app: &str, point: &'p MountPoint) -> Wish<'p> {
         let (name, known) = match self.find(&point.name) {
             Some(_) => (point.name.clone(), true),
@@ -182,7 +183,7 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    /// Makes a name of both; a number tells it from others.
+    /// Makes a unique name from both, with a number if needed.
     fn unused_name(&self, app: &str, point: &AcName) -> AcName {
         let name = format!("{app}-{point}");
         let names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
@@ -203,7 +204,7 @@ impl<'a> Volumes<'a> {
         } = &wish.mount;
         let name = &mount.volume;
         let (requested, place) = match &mount.app_volume {
-            // Nobody else's, whatever it is called.
+            // It belongs to this mount alone, whatever its name.
             Some(volume) => (
                 Requested::by_manifest(volume.clone()),
                 format!("{}.{}", app.app, self.empty.len()),
@@ -237,7 +238,7 @@ impl<'a> Volumes<'a> {
         })
     }
 
-    /// Says where a volume is on the host.
+    /// Determines where a volume is on the host.
     fn source(&mut self, requested: &Requested, place: &str) -> Result<Source> {
         let volume = &requested.volume;
         match &volume.kind {
@@ -276,7 +277,7 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    /// Where links were followed, the volume is from now on what they led to.
+    /// If links were followed, fixes the volume to what they led to.
     fn settle(&mut self, requested: &Requested, found: &Source) {
         let same = |one: &&mut Requested| one.volume.name == requested.volume.name;
         if requested.follow_links
@@ -320,11 +321,12 @@ impl<'a> Volumes<'a> {
         Ok(())
     }
 
-    /// Ends it.
+    /// Returns the result.
     ///
     /// # Errors
     ///
-    /// A volume of the command line that nobody mounts: it is misspelt there.
+    /// Fails if no app mounts a volume of the command line: its name is
+    /// probably misspelt.
     pub(crate) fn finish(mut self) -> Result<Found> {
         for one in &self.requested {
             let name = &one.volume.name;
@@ -349,7 +351,8 @@ impl<'a> Volumes<'a> {
     }
 }
 
-/// Refuses targets that overlap, and those that are not the app's to hide.
+/// Refuses targets that overlap, and those that belong to the kernel's file
+/// systems.
 fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
     for (index, wish) in wishes.iter().enumerate() {
         let (name, path) = (&wish.mount.value.volume, &wish.mount.value.path);
@@ -374,7 +377,7 @@ fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Tells whether a path is the other, or below it.
+/// Returns whether a path is the same as the other or below it.
 pub(crate) fn is_in(path: &str, above: &str) -> bool {
     path.strip_prefix(above)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

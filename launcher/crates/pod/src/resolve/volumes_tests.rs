@@ -6,7 +6,7 @@ use super::*;
 use error::Kind;
 use image::store::rootfs::Status;
 
-/// Has the directories `full` and `bare`, and a file.
+/// An image with the directories `full` and `bare`, and a file.
 struct Sample;
 
 impl Rootfs for Sample {
@@ -33,7 +33,7 @@ impl Rootfs for Sample {
     }
 }
 
-/// The host has a directory, a file, and a link.
+/// A host with a directory, a file, and a link.
 fn look(path: &Path, follow_links: bool) -> Result<Option<Source>> {
     match path.to_str().unwrap() {
         "/dir" | "/file" => Ok(Some(Source {
@@ -50,7 +50,7 @@ fn name(text: &str) -> AcName {
     AcName::parse(text).unwrap()
 }
 
-/// Volumes by their name, and the source of those that the host has.
+/// Requested volumes: names and, for host volumes, sources.
 fn requested(list: &[(&str, &str)]) -> Vec<Requested> {
     let one = |&(text, source): &(&str, &str)| Requested {
         volume: Volume {

@@ -1,9 +1,9 @@
-//! What options set, in the place of isolators.
+//! Options that take the place of isolators.
 
 use super::*;
 use crate::resolve::report::require_all;
 
-/// What an app has by these options, of whose image nobody granted the isolators.
+/// What an app gets from these options if nobody granted its image's isolators.
 fn set(settings: &[Setting], list: &[(&str, &str)], pod: &PodIsolation) -> AppIsolation {
     let list: Vec<_> = list
         .iter()
@@ -31,10 +31,10 @@ fn calls(list: &[&str], errno: Option<&str>) -> Calls {
     }
 }
 
-/// An isolator, and its value.
+/// An isolator and its value.
 type Said = (&'static str, &'static str);
 
-/// Each option; what it is called; and isolators that say something else.
+/// Each option, its name, and isolators that contradict it.
 fn each() -> Vec<(Setting, &'static str, &'static [Said])> {
     const CAPABILITIES: &[Said] = &[
         (
@@ -113,13 +113,13 @@ fn an_option_stands_in_the_place_of_isolators_and_is_reported_as_itself() {
             sentences(&alone.report),
             [format!("option `{option}` of app `web` is enforced")]
         );
-        // They would have said something else.
+        // The isolators would have had another effect.
         for said in isolators {
             let without = set(&[], &[*said], &pod);
             let has = |app: &AppIsolation| (app.limits.clone(), values(&app.rights));
             assert_ne!(has(&without), has(&alone), "{setting:?} {said:?}");
         }
-        // What is about something else stays.
+        // Isolators that the option does not concern stay in force.
         let other = ("resource/block-iops", r#"{"default": true, "limit": 5}"#);
         let other = set(&[setting], &[other], &pod);
         assert_eq!(other.limits.block_operations, Some(5));
@@ -127,7 +127,7 @@ fn an_option_stands_in_the_place_of_isolators_and_is_reported_as_itself() {
     }
 }
 
-/// Rights, whoever says so.
+/// Rights, with their reasons removed.
 fn values(rights: &Rights) -> Rights {
     let mut rights = rights.clone();
     for reason in [&mut rights.capabilities.reason, &mut rights.seccomp.reason]
@@ -279,7 +279,8 @@ fn options_of_a_pod_stand_in_the_place_of_its_isolators() {
             "option `--pids-limit` of the pod is enforced",
         ]
     );
-    // Processes are counted unless somebody says how many there may be.
+    // The number of processes is limited by default unless another limit is
+    // requested.
     for (isolators, settings, processes, by_default) in [
         (&list[..0], &[][..], Some(PROCESSES_BY_DEFAULT), true),
         (&list[2..], &[], Some(3), false),
