@@ -1,4 +1,5 @@
-//! A pod that this process has: one that it makes, or is about to run.
+//! A pod directory that this process owns: one that it is making, or is about
+//! to run.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -16,20 +17,21 @@ use error::{Context as _, Error, Result};
 use image::store::staging;
 use sys::dirs::{Dirs, Part, State};
 
-/// The directory of a pod that is being made or about to run, and its lock. It
-/// is removed when it goes out of scope: whoever starts the pod is replaced by
-/// its init (execve(2)) and never leaves that scope, so only a failure does.
+/// The directory of a pod that is being made or about to run, with its lock.
+/// Dropping this removes the directory. Starting a pod replaces the process
+/// (execve(2)) without dropping it, so the directory is removed only on
+/// failure.
 pub struct PodDirectory<'a> {
     dirs: &'a Dirs,
     uuid: Uuid,
     state: State,
     fd: OwnedFd,
-    /// Where it writes, if that is not in its directory.
+    /// The directory that the pod writes to, if that is outside of its own.
     scratch: Option<OwnedFd>,
     kept: bool,
 }
 
-/// The file in what a pod writes to that names the layers below it.
+/// The file in a scratch directory that names the layers below it.
 const LAYERS: &str = "layers";
 
 /// The states in which a UUID is taken.
@@ -40,13 +42,13 @@ impl<'a> PodDirectory<'a> {
     ///
     /// # Errors
     ///
-    /// A pod with this UUID is there already, or one of this name that is not
-    /// over; the disk's refusals.
+    /// Fails if a pod has this UUID, or one that has not exited has this name;
+    /// or if the disk refuses.
     pub fn create(dirs: &'a Dirs, uuid: Uuid, state: State, name: Option<AcName>) -> Result<Self> {
         let what = || format!("cannot make the directory of pod `{uuid}`");
         let embryo = dirs.pods(State::Embryo)?;
         rustix::fs::flock(&embryo, FlockOperation::LockShared).context(what)?;
-        // Of two that want one name, the second looks when the first is done.
+        // If two want the same name, the second looks after the first is done.
         let all = dirs.names()?;
         if let Some(name) = &name {
             rustix::fs::flock(&all, FlockOperation::LockExclusive).context(what)?;
@@ -67,11 +69,13 @@ impl<'a> PodDirectory<'a> {
         }
     }
 
-    /// Takes a prepared pod to run it: of two who want it, one gets it.
+    /// Takes a prepared pod in order to run it. If several processes try, only
+    /// one succeeds.
     ///
     /// # Errors
     ///
-    /// It is not prepared, or somebody else takes it at this moment.
+    /// Fails if the pod is not prepared, or another process takes it at this
+    /// moment.
     pub fn take_prepared(dirs: &'a Dirs, uuid: Uuid) -> Result<Self> {
         let what = || format!("cannot run pod `{uuid}`");
         let name = uuid.to_string();
@@ -85,11 +89,12 @@ impl<'a> PodDirectory<'a> {
         Ok(Self::new(dirs, uuid, State::Run, fd))
     }
 
-    /// Takes over a pod that another process of ours has made to run, with its lock.
+    /// Takes over a pod, and its lock, from another process of ours that has
+    /// made it.
     ///
     /// # Errors
     ///
-    /// What was handed over is not the directory of that pod.
+    /// Fails if the descriptor is not the directory of that pod.
     pub fn adopt(dirs: &'a Dirs, uuid: Uuid, fd: OwnedFd) -> Result<Self> {
         let what = || format!("cannot take over pod `{uuid}`");
         let run = dirs.pods(State::Run)?;
@@ -99,17 +104,18 @@ impl<'a> PodDirectory<'a> {
         }
     }
 
-    /// Leaves the pod, and its lock, to the process that has taken it over.
+    /// Leaves the pod and its lock to the process that has taken it over.
     pub fn leave(mut self) {
         self.kept = true;
     }
 
-    /// Keeps a pod that was being prepared, for [`Self::take_prepared`].
+    /// Publishes a pod that was being prepared, for [`Self::take_prepared`].
     pub fn keep_prepared(mut self) -> Result<()> {
         let what = || format!("cannot keep pod `{}`", self.uuid);
         let name = self.uuid.to_string();
         let prepared = self.dirs.pods(State::Prepared)?;
-        // What is prepared outlives this process, and then perhaps the power.
+        // A prepared pod has to survive this process, and perhaps a power
+        // failure.
         rustix::fs::syncfs(&self.fd).context(what)?;
         rustix::fs::renameat_with(
             self.dirs.pods(State::Prepare)?,
@@ -128,12 +134,13 @@ impl<'a> PodDirectory<'a> {
         self.uuid
     }
 
-    /// Locks what the pod writes to, if that is not in its directory, and says there
-    /// which layers it is on: nothing of it is removed as long as this is open.
+    /// Locks the pod's scratch directory, if it has one, and records there
+    /// which layers are in use: gc removes none of it as long as the lock is
+    /// held.
     ///
     /// # Errors
     ///
-    /// What the disk refuses.
+    /// Fails if the disk refuses.
     pub fn hold_scratch(&mut self, spec: &PodSpec) -> Result<()> {
         if self.scratch.is_some() || !directory::is_scratch(self.dirs.path(), &spec.directory) {
             return Ok(());
@@ -156,12 +163,13 @@ impl<'a> PodDirectory<'a> {
         Ok(())
     }
 
-    /// Returns the descriptor that holds what the pod writes to.
+    /// Returns the descriptor that locks the scratch directory.
     pub fn scratch(&self) -> Option<BorrowedFd<'_>> {
         self.scratch.as_ref().map(|scratch| scratch.as_fd())
     }
 
-    /// Makes the directory of an app, for what is put there before the plan runs.
+    /// Makes the directory of an app, for files that have to be there before
+    /// the plan runs.
     pub fn make_app(&self, name: &str) -> Result<OwnedFd> {
         let what = || format!("cannot make the directory of app `{name}`");
         let files = self.scratch.as_ref().unwrap_or(&self.fd);
@@ -176,19 +184,20 @@ impl<'a> PodDirectory<'a> {
         Ok(directory)
     }
 
-    /// Writes a file into the directory.
+    /// Writes a file in the directory.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         std::fs::File::from(self.make(name)?)
             .write_all(content)
             .context(|| format!("cannot write `{name}` of pod `{}`", self.uuid))
     }
 
-    /// Makes a file in the directory, which must not be there.
+    /// Makes a file in the directory; it must not exist.
     fn make(&self, name: &str) -> Result<OwnedFd> {
         make(&self.fd, name).context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
     }
 
-    /// Opens a file of the directory, to append to it; makes it if it is not there.
+    /// Opens a file in the directory for appending; makes it if it does not
+    /// exist.
     pub fn append(&self, name: &str) -> Result<OwnedFd> {
         append(&self.fd, name).context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
     }
@@ -211,14 +220,14 @@ impl<'a> PodDirectory<'a> {
 impl Drop for PodDirectory<'_> {
     fn drop(&mut self) {
         if !self.kept {
-            // What cannot be removed now is collected later: nothing holds its lock.
+            // If this fails, gc collects the pod later: nobody holds its lock.
             let _ = teardown::remove(self.dirs, self.state, self.uuid);
         }
     }
 }
 
-/// Makes a directory in `pods/embryo`, which is locked, and moves it to where
-/// the pod's state is, locked as well.
+/// Makes a locked directory in `pods/embryo` and moves it, still locked, to the
+/// directory of the pod's state.
 fn publish(
     dirs: &Dirs,
     embryo: &OwnedFd,
@@ -235,7 +244,7 @@ fn publish(
         .flat_map(|place| TAKEN.map(|state| place.find(Part::Pods(state)).transpose()));
     let others: Vec<OwnedFd> = others.flatten().collect::<Result<_>>()?;
     let called = uuid.to_string();
-    // Whoever has made this directory is alone with the UUID.
+    // Whoever makes this directory owns the UUID.
     match rustix::fs::mkdirat(embryo, &called, PRIVATE) {
         Err(Errno::EXIST) => return Err(taken()),
         made => made.context(what)?,

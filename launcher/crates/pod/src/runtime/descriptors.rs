@@ -1,4 +1,4 @@
-//! Opens what a plan names by labels.
+//! Opens the descriptors that a plan names by labels.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -14,25 +14,25 @@ use crate::state::subdirectory;
 use error::{Context as _, Result};
 use sys::netns;
 
-/// What is open for a plan, by the labels that it has for them.
+/// The open descriptors of a plan, by label.
 pub type Named = BTreeMap<u32, OwnedFd>;
 
-/// What is at hand when a pod is started.
+/// What a pod brings along when it is started.
 pub struct Place<'a> {
     /// The directory of the pod.
     pub pod: BorrowedFd<'a>,
-    /// The directory of its log, if it is kept.
+    /// The directory of its log, if it has one.
     pub log: Option<OwnedFd>,
-    /// The master of the pod's terminal, if the caller has one already.
+    /// The master side of the pod's terminal, if the caller has opened it.
     pub master: Option<OwnedFd>,
 }
 
-/// Opens all of it. Returns the listener of the metadata service besides, if there
-/// is a network for it.
+/// Opens all descriptors. Also returns the listener of the metadata service, if
+/// the pod has a network for it.
 ///
 /// # Errors
 ///
-/// The kernel's refusals.
+/// Fails if the kernel refuses.
 pub fn open(needed: &[Needed], mut place: Place<'_>) -> Result<(Named, Option<OwnedFd>)> {
     let mut named = Named::new();
     let mut listener = None;
@@ -79,7 +79,7 @@ fn cannot_log(app: &str) -> String {
     format!("cannot make the log of app `{app}`")
 }
 
-/// Returns the number of the descriptor that a plan names by a label.
+/// Returns the descriptor number for a label.
 pub fn number_of(named: &Named, label: u32) -> u32 {
     match named.get(&label) {
         Some(fd) => fd.as_raw_fd().unsigned_abs(),
@@ -88,11 +88,11 @@ pub fn number_of(named: &Named, label: u32) -> u32 {
     }
 }
 
-/// The greatest number, which no descriptor can have.
+/// The highest number, which no descriptor can have.
 const NONE: u32 = i32::MAX.unsigned_abs();
 
-/// Tells whether a number is that of a descriptor which the launcher has for
-/// itself: the caller's are those that survive an execution.
+/// Returns whether the launcher has opened this descriptor for itself: those of
+/// the caller are not close-on-exec.
 fn is_ours(number: u32) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
     let info = info.unwrap_or_default();

@@ -1,31 +1,31 @@
-//! The keys with which somebody leaves a terminal, while what runs there goes on.
+//! The keys that detach from a terminal while the app keeps running.
 
 use error::{Error, Result};
 
-/// Some keys, one after another; none if nobody can leave so.
+/// A sequence of keys; empty if detaching is not possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys(Vec<u8>);
 
 impl Default for Keys {
-    /// Those that people know from other runners: Ctrl-P, Ctrl-Q.
+    /// The keys that other runners use: Ctrl-P, Ctrl-Q.
     fn default() -> Self {
         Self(vec![control(b'p'), control(b'q')])
     }
 }
 
-/// The byte that a terminal sends for a key that is pressed with Ctrl.
+/// Returns the byte that a terminal sends for Ctrl and a key.
 const fn control(key: u8) -> u8 {
     key & 0x1f
 }
 
 impl Keys {
-    /// No keys: nobody can leave so.
+    /// No keys: detaching is not possible.
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Reads `ctrl-p,ctrl-q`: with commas between them, characters and those
-    /// pressed with Ctrl; or `none`.
+    /// Parses `ctrl-p,ctrl-q`: plain characters and ctrl combinations,
+    /// separated by commas; or `none`.
     pub fn parse(text: &str) -> Result<Self> {
         if text == "none" {
             return Ok(Self::none());
@@ -50,14 +50,14 @@ impl Keys {
     }
 }
 
-/// How far somebody has come with the keys.
+/// How much of the sequence has been typed.
 pub(crate) struct Typed<'a> {
     keys: &'a [u8],
     matched: usize,
 }
 
 impl<'a> Typed<'a> {
-    /// Nothing was typed yet.
+    /// Starts with nothing typed.
     pub(crate) fn new(keys: &'a Keys) -> Self {
         Self {
             keys: &keys.0,
@@ -65,9 +65,10 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Takes what was typed, and appends to `through` what is to be passed on.
-    /// Keys that may be the first ones are kept back until it is clear.
-    /// Returns whether the last key was typed; what came behind it is dropped.
+    /// Takes what was typed, and appends what should be passed on to `through`.
+    /// Keys that may start the sequence are held back until it is clear whether
+    /// they do. Returns whether the sequence is complete; anything typed after
+    /// it is dropped.
     pub(crate) fn take(&mut self, typed: &[u8], through: &mut Vec<u8>) -> bool {
         if self.keys.is_empty() {
             through.extend_from_slice(typed);
@@ -89,8 +90,8 @@ impl<'a> Typed<'a> {
         false
     }
 
-    /// The first key that was kept back was not the first one: passes on as
-    /// few as it takes for what is left to be the beginning again.
+    /// Passes on as few of the held keys as needed for the rest to be a start
+    /// of the sequence again.
     fn give_back(&mut self, through: &mut Vec<u8>) {
         let held = &self.keys[..self.matched];
         let left = (1..=held.len()).find(|&from| self.keys.starts_with(&held[from..]));

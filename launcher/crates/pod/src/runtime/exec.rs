@@ -1,12 +1,12 @@
 //! Hands over to `stage1-init`: the launcher becomes it, by execve(2).
 //!
 //! The program runs from a sealed memfd(2), so there is no file that the pod
-//! could write through /proc/PID/exe (CVE-2019-5736), and nothing to install.
-//! It inherits a few descriptors besides the standard ones: the plan, the
-//! report, what is held for as long as it runs, such as the pod's lock, and the
-//! launcher itself, which it becomes again when all is over; and those that the
-//! plan names. It closes them all to the apps, and what is not named to it at
-//! once.
+//! could overwrite through /proc/PID/exe (CVE-2019-5736), and nothing to
+//! install. Besides the standard streams it inherits the descriptors that the
+//! plan names and a few others: the plan, the report, what has to stay open
+//! while it runs, such as the pod's lock, and the launcher, which it executes
+//! again in the end. It passes none of them to the apps, and closes at once
+//! whatever its options do not name.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -20,27 +20,28 @@ use rustix::io::FdFlags;
 
 use error::{Context as _, Error, Kind, Result};
 
-/// What `stage1-init` gets.
+/// What `stage1-init` is given.
 pub struct Handover<'a> {
-    /// The program itself.
+    /// The program.
     pub program: &'a [u8],
     /// The plan, as words.
     pub plan: BorrowedFd<'a>,
-    /// Where it writes its report.
+    /// The file that it writes its report to.
     pub report: BorrowedFd<'a>,
-    /// What its outer half keeps open, until the launcher is done that it
-    /// becomes in the end.
+    /// Kept open by its outer half, and then by the launcher that it executes
+    /// in the end.
     pub held: &'a [BorrowedFd<'a>],
-    /// What its inner half keeps open: nothing else of the host's.
+    /// Kept open by its inner half, which holds nothing else of the host.
     pub lock: Option<BorrowedFd<'a>>,
-    /// What the plan names.
+    /// The descriptors that the plan names.
     pub named: Vec<OwnedFd>,
-    /// The socket that the launcher serves when somebody connects to it.
+    /// A listening socket. The launcher is executed to serve it when a client
+    /// connects.
     pub demand: Option<OwnedFd>,
-    /// The standard streams are not the caller's, but empty and lead nowhere.
+    /// Whether to replace the caller's standard streams by the null device.
     pub detached: bool,
-    /// What the launcher is called with when the pod is over; the exit status
-    /// of the pod is appended.
+    /// The arguments of the launcher when the pod has exited; the pod's exit
+    /// status is appended.
     pub finally: &'a [OsString],
 }
 
@@ -55,8 +56,8 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
     .context(|| "cannot open `/proc/self/exe`")?;
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0("stage1-init");
-    // The caller's environment is not the pod's: PID 1 would show it to apps
-    // that are root, and keep a page or two of it in memory.
+    // PID 1 would show the caller's environment to apps that run as root, and
+    // keep a page or two of it in memory.
     command.env_clear();
     let mut options = vec![
         ("--report-fd", handover.report),
@@ -88,7 +89,7 @@ pub fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let fd = rustix::fs::memfd_create(name, flags).context(what)?;
     let mut file = std::fs::File::from(fd);
     file.write_all(content).context(what)?;
-    // Who inherits the descriptor inherits its place, too.
+    // Whoever inherits the descriptor inherits its position, too.
     file.rewind().context(what)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).context(what)?;

@@ -1,6 +1,6 @@
-//! Says in the user's words why a plan could not be carried out.
+//! Explains in the user's terms why a plan could not be executed.
 //!
-//! `stage1-init` knows a directive's number and the kernel's error; the
+//! `stage1-init` knows the number of the directive and the kernel's error; the
 //! launcher, which composed the plan, knows what the directive was for.
 
 use std::io;
@@ -14,10 +14,10 @@ use error::quote::{escaped, quoted};
 use error::{Error, Kind, Result};
 use image::store::rootfs::Rootfs;
 
-/// Makes the sentence for the directive that failed with this errno(3); `None` if
-/// nobody knows which it was.
+/// Explains why a directive failed with this errno(3); `None` if it is not
+/// known which directive it was.
 ///
-/// `rootfs` is the file system of its app's image, where it can still be looked at.
+/// `rootfs` is the file system of its app's image, if that is still accessible.
 pub fn explain(step: Option<&Step>, errno: u32, rootfs: Option<&dyn Rootfs>) -> Error {
     let cause = Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
     let Some((directive, reason)) = step.and_then(|step| Some((step.directive()?, step.reason())))
@@ -50,9 +50,9 @@ pub fn explain(step: Option<&Step>, errno: u32, rootfs: Option<&dyn Rootfs>) -> 
     error.because(io::Error::from(cause))
 }
 
-/// What could not be done, without the cause.
+/// Returns what could not be done, without the cause.
 fn sentence(directive: &Directive<'_>, reason: &str) -> String {
-    // Much of it is what an image says.
+    // Much of it comes from an image.
     let text = |word: &std::ffi::CStr| escaped(&word.to_string_lossy());
     match directive {
         Directive::Unshare { namespaces } => {
@@ -150,7 +150,7 @@ fn names(namespaces: Namespaces) -> String {
     names.join(", ")
 }
 
-/// What to do about it, where it is known.
+/// Returns what the user can do about it, if that is known.
 fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
     match (directive, cause) {
         (Directive::Unshare { .. }, Errno::INVAL) => Some(
@@ -206,7 +206,8 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
     }
 }
 
-/// Tells whether a program that "is not there" is, and its interpreter is not.
+/// Checks whether "No such file or directory" means that the interpreter is
+/// missing rather than the program.
 fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Error>> {
     let path = program.trim_start_matches('/');
     let Some(head) = rootfs.read(path, HEAD)? else {

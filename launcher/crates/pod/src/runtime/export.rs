@@ -1,13 +1,13 @@
-//! Packs the root of an app that is over into an image: what the app left of
-//! its image's files, and none of what was mounted there for it.
+//! Packs the root of an app that has exited into an image: the image's files as
+//! the app left them, without anything that was mounted there for it.
 //!
-//! Nothing is mounted for that: the spec says which layers the root was made
-//! of, and `overlay_reader` reads them.
+//! Nothing is mounted to do this: the spec lists the layers of the root, and
+//! `overlay_reader` reads them.
 //!
-//! Not in the image is what images do not have, of which `note` hears: sockets,
-//! and device 0:0, which would be a whiteout. Nor are files that the plan made
-//! and the app left as they were: they name the pod, or were made to mount
-//! something on.
+//! What images cannot contain is left out and reported to `note`: sockets, and
+//! device 0:0, which would be a whiteout. Files that the plan made are left out
+//! as well, unless the app changed them: they name the pod, or are mount
+//! points.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -29,8 +29,8 @@ use error::quote::quoted;
 use error::{Context as _, Error, Result};
 use image::format::pack::{Attributes, EntryKind, Pack, shown};
 
-/// Returns the manifest of the image that an app becomes: what it ran, as it
-/// ran, on files that need no others.
+/// Returns the manifest of the new image: it runs what the app ran, and has no
+/// dependencies.
 pub fn manifest(image: ImageManifest, app: &PodApp) -> Result<ImageManifest> {
     Ok(ImageManifest {
         ac_version: Version::parse(SPECIFICATION)?,
@@ -41,11 +41,13 @@ pub fn manifest(image: ImageManifest, app: &PodApp) -> Result<ImageManifest> {
     })
 }
 
-/// Opens the root of an app, of a pod that does not run and whose lock is held.
+/// Opens the root of an app. The pod must not be running, and its lock must be
+/// held.
 ///
 /// # Errors
 ///
-/// A part of it is not there; only a plan says what it was made of.
+/// Fails if part of the root is missing, or if the pod has a written plan, so
+/// that its layers are not known.
 pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
     let root = app.root.as_ref().ok_or_else(|| {
         Error::invalid("only its plan says what its root file system was made of")
@@ -68,7 +70,7 @@ pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
     }
     let mut layers = Vec::new();
     let mut files = BTreeMap::new();
-    // Before it ran for the first time there are no changes.
+    // Before it first runs there are no changes.
     if let Some(upper) = own("upper").context(|| "cannot open the changes to its files")? {
         layers.push(upper);
         files = made.collect();
@@ -85,11 +87,12 @@ fn relative(path: &str) -> PathBuf {
     path.trim_start_matches('/').into()
 }
 
-/// Packs a root. `note` is told of what is left out.
+/// Packs a root. `note` is told what is left out.
 ///
 /// # Errors
 ///
-/// A file cannot be read; the archive cannot be written, or holds too much.
+/// Fails if a file cannot be read, the archive cannot be written, or its limits
+/// are exceeded.
 pub fn pack(root: &Union, pack: &mut Pack<'_>, note: &mut dyn FnMut(String)) -> Result<()> {
     let mut packing = Packing {
         pack,
@@ -153,7 +156,7 @@ impl Packing<'_, '_> {
         mut extended: BTreeMap<OsString, Vec<u8>>,
     ) -> Attributes {
         extended.retain(|name, _| {
-            // In an archive a name ends with the first one.
+            // In an archive, `=` ends the name.
             let fits = !name.as_bytes().contains(&b'=');
             if !fits {
                 let (path, name) = (shown(path), quoted(&name.to_string_lossy()));
@@ -172,8 +175,8 @@ impl Packing<'_, '_> {
     }
 }
 
-/// Returns what a device or a fifo is in an image, or what it is that images
-/// do not have.
+/// Returns the kind of entry for a device or fifo, or what it is if images
+/// cannot contain it.
 fn node(kind: FileType, status: &Stat) -> std::result::Result<EntryKind, &'static str> {
     let (major, minor) = (
         rustix::fs::major(status.st_rdev),
@@ -197,7 +200,7 @@ mod tests {
     use crate::spec::pod::Root;
     use appc::types::Uuid;
 
-    /// The directory of a pod, with layers beside it.
+    /// The directory of a pod, and its layers.
     struct Sample(PathBuf);
 
     impl Sample {
@@ -213,8 +216,8 @@ mod tests {
             sample
         }
 
-        /// A pod with an app `one`, whose image has no /etc/hosts and whose layers
-        /// are `a` over `b`.
+        /// A pod with an app `one`, whose image has no /etc/hosts and whose
+        /// layers are `a` over `b`.
         fn spec(&self, copied: bool) -> PodSpec {
             let plan = b"plan 1\nhostname web\napp one\nprocess\nmain 1 /x\n";
             let plan = crate::plan::directives::Plan::read(plan).unwrap();
@@ -232,7 +235,7 @@ mod tests {
             spec
         }
 
-        /// The files that show, with what is in them.
+        /// The visible files, with their content.
         fn shown(&self, spec: &PodSpec) -> Result<Vec<String>> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let pod = rustix::fs::open(&self.0, flags, Mode::empty()).unwrap();
@@ -262,10 +265,10 @@ mod tests {
         let layers = [("a/file", "a"), ("b/file", "b"), ("b/other", "b")];
         let sample = Sample::new("layers", &layers);
         let spec = sample.spec(false);
-        // Before it ran there were no changes.
+        // Before it runs there are no changes.
         assert_eq!(sample.shown(&spec).unwrap(), ["file=a", "other=b"]);
         drop(sample);
-        // What was made for the app is left out as long as that is all that is there.
+        // Files made for the app are left out as long as they are unchanged.
         for (hosts, zone, shows) in [
             (HOSTS, "", &["new=c", "other=c"][..]),
             (

@@ -1,14 +1,13 @@
-//! What a process has from whoever started it, and the plan does not set: its
-//! limits, how readily it is killed, how nice it is, and its processors. Who
-//! enters a pod takes them over from the pod's init, which has them from
-//! whoever ran the pod.
+//! What a process inherits and the plan does not set: resource limits, OOM
+//! score, nice value, and processors. A command that enters a pod copies these
+//! from the pod's init, which has them from whoever ran the pod.
 
 use rustix::thread::CpuSet;
 use stage1_init::{Limit, Resource};
 
 use error::{Context as _, Error, Kind, Result};
 
-/// A limit of a resource: what is enforced, and how far that may be raised.
+/// Resource limits: for each, the soft and the hard limit.
 type Limits = [(Resource, Limit, Limit); 16];
 
 /// What was inherited.
@@ -20,7 +19,7 @@ pub struct Inherited {
     processors: Vec<usize>,
 }
 
-/// How /proc/PID/limits calls the resources, in its order.
+/// The resources in the order, and by the names, of /proc/PID/limits.
 const RESOURCES: [(&str, Resource); 16] = [
     ("Max cpu time", Resource::Cpu),
     ("Max file size", Resource::Fsize),
@@ -41,7 +40,7 @@ const RESOURCES: [(&str, Resource); 16] = [
 ];
 
 impl Inherited {
-    /// Reads what this process has.
+    /// Reads those of this process.
     pub fn own() -> Result<Self> {
         Self::read(|name| {
             let read = std::fs::read_to_string(format!("/proc/self/{name}"));
@@ -50,12 +49,12 @@ impl Inherited {
         .ok_or_else(|| Error::new(Kind::Failed, CANNOT))
     }
 
-    /// Reads what a process has; `file` returns the text of one of its files in
-    /// procfs. `None` if it is gone.
+    /// Reads those of a process; `file` returns the content of one of its files
+    /// in procfs. `None` if it has ended.
     ///
     /// # Errors
     ///
-    /// Those of `file`; a text that the kernel does not write.
+    /// Fails if `file` does, or a file cannot be parsed.
     pub fn read(file: impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
         let files = ["limits", "oom_score_adj", "stat", "status"].map(file);
         let [Some(limits), Some(score), Some(stat), Some(status)] = all(files)? else {
@@ -73,29 +72,30 @@ impl Inherited {
         parsed.map(Some)
     }
 
-    /// Returns the limits of it that a process with `own` does not have.
+    /// Returns the limits that differ from `own`.
     pub fn limits_beside(&self, own: &Self) -> Vec<(Resource, Limit, Limit)> {
         let pairs = self.limits.iter().zip(&own.limits);
         let others = pairs.filter(|(theirs, ours)| theirs != ours);
         others.map(|(&theirs, _)| theirs).collect()
     }
 
-    /// Returns how readily it is killed, if that is not as with `own`.
+    /// Returns the OOM score adjustment, if it differs from `own`.
     pub fn score_beside(&self, own: &Self) -> Option<i32> {
         (self.score != own.score).then_some(self.score)
     }
 
-    /// Takes over for this very process what no directive can set.
+    /// Applies to this process what no directive can set.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn adopt(&self, own: &Self) -> Result<()> {
         if self.nice != own.nice {
             rustix::process::setpriority_process(None, self.nice)
                 .context(|| format!("cannot become as nice as the pod is ({})", self.nice))?;
         }
-        // Processors that its cgroups leave it, it has in common with the pod by now.
+        // This process is in the pod's cgroups by now, so they allow both the
+        // same processors.
         let mut set = CpuSet::new();
         for &processor in &self.processors {
             if processor < CpuSet::MAX_CPU {
@@ -133,8 +133,8 @@ fn read_limits(text: &str) -> Option<Limits> {
     Some(limits)
 }
 
-/// Finds field 19 of /proc/PID/stat. The second is the program's name, in which
-/// anything may stand.
+/// Finds field 19 of /proc/PID/stat. Field 2 is the program's name, which may
+/// contain anything.
 fn nice(stat: &str) -> Option<i32> {
     let (_, behind) = stat.rsplit_once(')')?;
     behind.split_ascii_whitespace().nth(16)?.parse().ok()

@@ -1,7 +1,7 @@
-//! All processes of a pod, by one look at all of the host's.
+//! All processes of a pod, found in a snapshot of all processes of the host.
 //!
-//! What is one process of a pod, [`crate::runtime::members`] finds; here are the others,
-//! whoever started them.
+//! [`crate::runtime::members`] finds single processes: the init and the apps'
+//! main programs. This finds the others, whoever started them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,22 +10,23 @@ use crate::runtime::members::Member;
 use crate::runtime::procfs::Stat;
 use error::{Context as _, Result};
 
-/// All processes of the host, as they were when it was looked.
+/// A snapshot of all processes of the host.
 pub struct Processes(BTreeMap<u32, Stat>);
 
-/// A process of a pod. The time tells it from a later one of its number.
+/// A process of a pod. The start time distinguishes it from a later process
+/// with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Inside {
     /// Its number on the host.
     pub pid: u32,
-    /// When it began.
+    /// When it started.
     pub began: u64,
-    /// It has not ended; if it has, nobody has waited for it yet.
+    /// Whether it is alive; if not, its parent has not waited for it yet.
     pub alive: bool,
 }
 
 impl Processes {
-    /// Looks.
+    /// Takes a snapshot.
     pub fn look() -> Result<Self> {
         let what = || "cannot look at the processes of this host";
         let mut all = BTreeMap::new();
@@ -34,7 +35,7 @@ impl Processes {
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
-            // One that has ended meanwhile is none.
+            // A process that has ended in the meantime is skipped.
             all.extend(Stat::read(&file(pid, "stat")).map(|stat| (pid, stat)));
         }
         Ok(Self(all))
@@ -45,8 +46,8 @@ impl Processes {
         self.0.get(&pid)
     }
 
-    /// Finds all processes of the pod with this init, and that itself: those in
-    /// its pid namespace, and what is below them in namespaces of their own.
+    /// Returns all processes of the pod with this init, including the init:
+    /// those in its PID namespace, and in namespaces below that.
     pub fn of_pod(&self, init: &Member) -> BTreeSet<Inside> {
         let own = namespace(init.number());
         let inside = |pid: &u32| own.is_some() && namespace(*pid) == own;
@@ -64,12 +65,13 @@ impl Processes {
     /// Returns a process, its parent, the parent of that, and so on.
     pub fn line(&self, pid: u32) -> impl Iterator<Item = u32> {
         let parent = |&pid: &u32| self.get(pid).map(|stat| stat.parent);
-        // Parents change while it is looked, so there could be a circle.
+        // Parents change while the snapshot is taken, so there could be a
+        // cycle.
         std::iter::successors(Some(pid), parent).take(self.0.len() + 1)
     }
 }
 
-/// Reads a file of a process; of one that has ended there is nothing to read.
+/// Reads a file of a process; empty if the process has ended.
 pub fn file(pid: u32, name: &str) -> String {
     let content = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     String::from_utf8_lossy(&content).into_owned()

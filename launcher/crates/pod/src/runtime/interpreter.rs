@@ -1,6 +1,6 @@
-//! Finds out which other file a program needs to be executed: the `#!` line of
-//! a script, or the dynamic linker of an ELF file. Where that is missing the
-//! kernel says "No such file or directory" of a file that is there.
+//! Finds the other file that a program needs in order to run: the `#!` line of
+//! a script, or the dynamic linker of an ELF file. If that is missing, the
+//! kernel says "No such file or directory" about a program that exists.
 
 /// Returns the interpreter that a program names, given its first bytes.
 ///
@@ -16,11 +16,11 @@ pub(crate) fn interpreter(head: &[u8]) -> Option<String> {
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-/// How many bytes of a program [`interpreter`] wants to see: program headers
-/// and the interpreter's name stand in the first page of what linkers write.
+/// How many bytes [`interpreter`] needs: linkers put the program headers and
+/// the interpreter's name into the first page.
 pub(crate) const HEAD: usize = 4096;
 
-/// Little-endian files only: big-endian machines are none of our targets.
+/// Little-endian files only: no target of ours is big-endian.
 fn elf_interpreter(head: &[u8]) -> Option<&[u8]> {
     const PT_INTERP: u64 = 3;
     let wide = match head.get(..6)? {
@@ -100,7 +100,7 @@ mod tests {
     fn this_very_test_names_its_dynamic_linker() {
         let program = std::fs::read("/proc/self/exe").unwrap();
         let found = interpreter(&program[..HEAD]);
-        // A static build has none; a dynamic one has one that exists.
+        // A static build has none; that of a dynamic one exists.
         if let Some(name) = found {
             assert!(std::path::Path::new(&name).exists(), "{name}");
         }

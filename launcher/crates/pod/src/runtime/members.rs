@@ -1,9 +1,10 @@
-//! The processes of a running pod as the host sees them: its init, and the
-//! main process of an app.
+//! The processes of a running pod, as the host sees them: its init, and the
+//! main process of each app.
 //!
-//! A number can be another process's by the time it is used. So the directory
-//! of a process in procfs is opened once and all is read through that
-//! descriptor: it is this process's, or, when that is gone, nobody's (proc(5)).
+//! A process number can be reused before we use it. So the directory of a
+//! process in procfs is opened once, and everything is read through that
+//! descriptor: it refers to this process or, when it has ended, to none
+//! (proc(5)).
 
 use std::fs;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -25,11 +26,11 @@ pub struct Member {
     number: u32,
 }
 
-/// Finds the process that was recorded for a pod. `None` if it is gone.
+/// Finds the process that was recorded for a pod. `None` if it has ended.
 ///
 /// # Errors
 ///
-/// The kernel's refusals.
+/// Fails if the kernel refuses.
 pub fn outer(recorded: &Process) -> Result<Option<Member>> {
     let Some(outer) = Member::open(recorded.pid)? else {
         return Ok(None);
@@ -39,12 +40,12 @@ pub fn outer(recorded: &Process) -> Result<Option<Member>> {
     Ok(is.then_some(outer))
 }
 
-/// Finds the init of a pod in a pid namespace of its own: the child of the
-/// recorded process that is further in. `None` if it is gone.
+/// Finds the init of a pod that has its own PID namespace: the child of the
+/// recorded process that is in a deeper namespace. `None` if it has ended.
 ///
 /// # Errors
 ///
-/// The kernel's refusals.
+/// Fails if the kernel refuses.
 pub fn init(outer: &Member) -> Result<Option<Member>> {
     let Some(around) = outer.status()? else {
         return Ok(None);
@@ -53,17 +54,18 @@ pub fn init(outer: &Member) -> Result<Option<Member>> {
     outer.child(&|inner| inner.numbers.len() > around.numbers.len())
 }
 
-/// Finds the main process of an app by the number that its pod knows it by.
-/// `None` if it is gone.
+/// Finds the main process of an app by its number in the pod. `None` if it has
+/// ended.
 ///
 /// # Errors
 ///
-/// The kernel's refusals.
+/// Fails if the kernel refuses.
 pub fn main_process(init: &Member, number: u32) -> Result<Option<Member>> {
     let Some(above) = init.status()? else {
         return Ok(None);
     };
-    // Only the pod's own count says who it is: further in, an app counts as it likes.
+    // Only the number in the pod's own namespace identifies it: an app chooses
+    // the numbers in namespaces below.
     let Some(level) = above.numbers.len().checked_sub(1) else {
         return Ok(None);
     };
@@ -71,17 +73,16 @@ pub fn main_process(init: &Member, number: u32) -> Result<Option<Member>> {
 }
 
 impl Member {
-    /// Returns its number on the host. It can be another's by now.
+    /// Returns its number on the host, which may have been reused by now.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// Returns the names of the networks that it is in: those of its
-    /// interfaces, or `host`.
+    /// Returns the names of its network interfaces, or `host`.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn networks(&self) -> Result<Vec<String>> {
         let own = rustix::fs::stat("/proc/self/ns/net").ok();
         let theirs = self
@@ -94,20 +95,20 @@ impl Member {
         Ok(interfaces(&self.read("net/dev")?.unwrap_or_default()))
     }
 
-    /// Opens the directory of a process, if there is one.
+    /// Opens the directory of a process, if the process exists.
     fn open(number: u32) -> Result<Option<Self>> {
-        // Not only a path: it stands for the process where signals are sent, too.
+        // Not O_PATH: pidfd_send_signal(2) accepts this descriptor, too.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(format!("/proc/{number}"), flags, Mode::empty());
         let directory = there(opened).context(|| format!("cannot look at process {number}"))?;
         Ok(directory.map(|directory| Self { directory, number }))
     }
 
-    /// Reads one of its files; `None` if it is gone.
+    /// Reads one of its files; `None` if it has ended.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn read(&self, name: &str) -> Result<Option<String>> {
         let what = || format!("cannot read `{name}` of process {}", self.number);
         let Some(file) = there(self.file(name)).context(what)? else {
@@ -119,15 +120,15 @@ impl Member {
         }
     }
 
-    /// Opens one of its namespaces; `None` if it is gone, or the kernel has
-    /// none of this kind.
+    /// Opens one of its namespaces; `None` if it has ended, or the kernel does
+    /// not have this kind.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn namespace(&self, kind: &str) -> Result<Option<OwnedFd>> {
         let opened = there(self.file(&format!("ns/{kind}")));
-        // The kernel says this, too, of a process that is not there any more.
+        // The kernel returns this error for a process that has ended, too.
         if matches!(opened, Err(Errno::ACCESS)) && self.status()?.is_none() {
             return Ok(None);
         }
@@ -136,44 +137,46 @@ impl Member {
             .map_err(|error| error.hint("that takes CAP_SYS_PTRACE"))
     }
 
-    /// Opens its root directory, which is its own to fill.
+    /// Opens its root directory, whose content the process controls.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn root(&self) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(self.directory(), "root", flags, Mode::empty())
     }
 
-    /// Tells whether this process runs, as the child of another that does.
+    /// Returns whether both processes are alive, and this one is a child of the
+    /// other.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn is_child_of(&self, parent: &Self) -> Result<bool> {
         let ours = self.status()?;
-        // As long as the parent runs its number is no other's.
+        // As long as the parent is alive its number is not reused.
         let is = ours.is_some_and(|status| status.parent == parent.number);
         Ok(is && parent.status()?.is_some())
     }
 
-    /// Sends it a signal; it is no error if it has ended.
+    /// Sends it a signal; not an error if it has ended.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         there(rustix::process::pidfd_send_signal(&self.directory, signal))
             .context(|| format!("cannot send process {} a signal", self.number))
             .map(|_| ())
     }
 
-    /// Tells whether it ends, also while it still waits for others to end.
+    /// Returns whether it is exiting, even if it still waits for others to
+    /// exit.
     ///
     /// # Errors
     ///
-    /// The kernel's refusals.
+    /// Fails if the kernel refuses.
     pub fn is_ending(&self) -> Result<bool> {
         Ok(self.stat()?.is_none_or(|stat| stat.is_ending()))
     }
@@ -191,7 +194,8 @@ impl Member {
         self.directory.as_fd()
     }
 
-    /// Reads what it is; `None` if it has ended, also if nobody has noticed yet.
+    /// Reads its status; `None` if it has ended, even if nobody has waited for
+    /// it.
     fn status(&self) -> Result<Option<Status>> {
         let text = self.read("status")?;
         Ok(text
@@ -200,7 +204,7 @@ impl Member {
             .filter(|status| !status.dead))
     }
 
-    /// Finds the child that is meant.
+    /// Finds the first child that matches.
     fn child(&self, is_meant: &dyn Fn(&Status) -> bool) -> Result<Option<Self>> {
         for number in self.children()? {
             let Some(child) = Self::open(number)? else {
@@ -213,7 +217,7 @@ impl Member {
         Ok(None)
     }
 
-    /// Lists the numbers of its children, or, where the kernel does not
+    /// Lists the numbers of its children or, where the kernel cannot
     /// (`CONFIG_PROC_CHILDREN`), of all processes.
     fn children(&self) -> Result<Vec<u32>> {
         let number = self.number;
@@ -228,7 +232,7 @@ impl Member {
     }
 }
 
-/// Takes what is not there for what it is: a process that is gone.
+/// Turns the errors that mean that a process has ended into `None`.
 fn there<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
     match result {
         Err(Errno::NOENT | Errno::SRCH) => Ok(None),
@@ -236,14 +240,14 @@ fn there<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
     }
 }
 
-/// What /proc/PID/status says of a process (proc_pid_status(5)).
+/// The content of /proc/PID/status (proc_pid_status(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
-    /// It has ended, and nobody has asked how.
+    /// Whether it has ended.
     dead: bool,
     /// The number of its parent.
     parent: u32,
-    /// Its own numbers: ours, and those in the pid namespaces further in.
+    /// Its numbers: on the host, and in the PID namespaces below.
     numbers: Vec<u32>,
 }
 
@@ -260,18 +264,18 @@ fn status(text: &str) -> Option<Status> {
     })
 }
 
-/// What a report tells of the main program of an app.
+/// What a report says about the main program of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// It was not executed yet.
+    /// It has not been executed yet.
     Nothing,
-    /// It was, in the process that the pod knows by this number.
+    /// It is running, with this number in the pod.
     Started(u32),
     /// It has ended.
     Ended,
 }
 
-/// Takes from a report what became of an app.
+/// Finds out from a report what has become of an app.
 pub fn told(report: &[u8], app: &str) -> Told {
     let mut told = Told::Nothing;
     for line in report.split(|&byte| byte == b'\n') {
@@ -330,7 +334,7 @@ mod tests {
         assert!(main_process(&parent, shell.id()).unwrap().is_none());
         let child = main_process(&parent, number).unwrap().unwrap();
         assert!(child.is_child_of(&parent).unwrap() && !child.is_ending().unwrap());
-        // It ends, and nobody asks how.
+        // It exits, and nobody waits for it.
         drop(shell.stdin.take());
         while !child.is_ending().unwrap() {
             std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! What the metadata service of a pod answers.
+//! The responses of a pod's metadata service.
 //!
 //! ```text
 //! GET  /TOKEN/acMetadata/v1/pod/annotations          JSON
@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Source: the App Container specification, "App Container Metadata Service".
-//! Pure: a request becomes a response. The signature is an HMAC-SHA512 over
-//! the UUID and the content, with a key of the host: so a pod can have what
-//! another one signed verified, and can sign in nobody's name but its own.
+//! Pure: it turns a request into a response. The signature is an HMAC-SHA512
+//! over the UUID and the content, with a key of the host: so a pod can verify
+//! what another pod signed, but can sign only in its own name.
 //!
 //! The only file that knows base64.
 
@@ -24,24 +24,24 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use appc::types::Uuid;
 use image::digest::{Code, KEY};
 
-/// The port of the pod's loopback interface that the service is at.
+/// The port of the service, on the pod's loopback interface.
 pub const PORT: u16 = 18_112;
 
-/// What stands for the token of a pod where a plan is only shown.
+/// Shown in place of the token in a plan that is only printed.
 pub const HIDDEN: &str = "TOKEN";
 
-/// Returns the address of a pod's service, as its apps get it.
+/// Returns the URL of a pod's service, as its apps get it.
 pub fn url(token: &str) -> String {
     format!("http://127.0.0.1:{PORT}/{token}")
 }
 
 /// What the service knows.
 pub struct Metadata {
-    /// Who knows it may ask: the apps of the pod, from their environment.
+    /// Clients must know it. The apps have it in their environment.
     pub token: String,
-    /// UUID of the pod.
+    /// The pod's UUID.
     pub uuid: Uuid,
-    /// The reified manifest of the pod.
+    /// The pod's reified manifest.
     pub manifest: Vec<u8>,
     /// The pod's annotations, as JSON.
     pub annotations: Vec<u8>,
@@ -63,21 +63,21 @@ pub struct AppMetadata {
     pub image_id: String,
 }
 
-/// A request, as far as it matters.
+/// The parts of a request that matter.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// `GET`, for instance.
+    /// The method, such as `GET`.
     pub method: &'a str,
-    /// The path, from the slash on.
+    /// The path, starting with the slash.
     pub path: &'a str,
-    /// What was posted.
+    /// The body.
     pub body: &'a [u8],
 }
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Status code of HTTP.
+    /// The HTTP status code.
     pub status: u16,
     /// Its media type.
     pub media: &'static str,
@@ -89,7 +89,7 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=us-ascii";
 
 impl Response {
-    /// Says no.
+    /// Makes an error response.
     pub fn refusal(status: u16, why: &str) -> Self {
         Self {
             status,
@@ -194,7 +194,7 @@ impl Metadata {
     }
 }
 
-/// Compares in a time that does not depend on where the difference is.
+/// Compares in constant time.
 fn same(one: &[u8], other: &[u8]) -> bool {
     let mut difference = u8::from(one.len() != other.len());
     for (one, other) in one.iter().zip(other) {
@@ -203,7 +203,7 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     difference == 0
 }
 
-/// Takes a field out of a form, `application/x-www-form-urlencoded`.
+/// Extracts a field of a form, `application/x-www-form-urlencoded`.
 fn field(form: &[u8], name: &str) -> Option<Vec<u8>> {
     form.split(|&byte| byte == b'&').find_map(|pair| {
         let at = pair.iter().position(|&byte| byte == b'=')?;
@@ -211,7 +211,7 @@ fn field(form: &[u8], name: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// Undoes the encoding of a form; `None` if it is broken.
+/// Decodes the percent-encoding of a form; `None` if it is malformed.
 fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

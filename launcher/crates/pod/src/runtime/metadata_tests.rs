@@ -102,12 +102,12 @@ fn a_signature_holds_for_its_pod_and_its_content_only() {
     let signature = signature.replace('+', "%2B").replace('/', "%2F");
     let form =
         |content: &str, uuid: &str| format!("content={content}&uuid={uuid}&signature={signature}");
-    // Another pod of the host can tell.
+    // Another pod on the same host can verify it.
     let other = pod(OTHER);
     assert_eq!(verify(&other, &form("a b%26c", ONE)), 200);
     assert_eq!(verify(&other, &form("a b", ONE)), 403);
     assert_eq!(verify(&other, &form("a b%26c", OTHER)), 403);
-    // Another host cannot.
+    // A pod on another host cannot.
     let mut elsewhere = pod(ONE);
     elsewhere.key = [8; KEY];
     assert_eq!(verify(&elsewhere, &form("a b%26c", ONE)), 403);

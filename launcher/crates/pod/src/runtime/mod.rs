@@ -1,4 +1,4 @@
-//! Running pods: processes, groups, terminals, and what became of them.
+//! Running pods: processes, groups, terminals, and how they end.
 
 pub mod claim;
 pub mod descriptors;

@@ -1,21 +1,22 @@
-//! Reads what an overlay shows without mounting it: layers, and over them the
-//! changes of an app that is gone.
+//! Reads the content of an overlay without mounting it: layers, and above them
+//! the changes that an app has left.
 //!
-//! In a layer a character device 0:0 is a whiteout: nothing of that name shows,
-//! of this layer or those below. A directory over directories shows what is in
-//! all of them, down to the first one that is opaque or no directory; anything
-//! else stands for itself. Of a directory the topmost one says what it is like.
+//! In a layer, a character device 0:0 is a whiteout: it hides the name in this
+//! layer and those below. A directory above other directories shows the content
+//! of all of them, down to the first that is opaque or to something that is not
+//! a directory; anything else hides what is below it. The attributes of a
+//! directory are those of the topmost one.
 //!
-//! Source: the kernel's Documentation/filesystems/overlayfs.rst. What else the
-//! kernel can write into a layer, to find a directory or a content elsewhere,
-//! our mounts ask it not to; see [`crate::plan::overlay`].
+//! Source: the kernel's Documentation/filesystems/overlayfs.rst. Our mounts
+//! turn off the kernel's other annotations, which say that a directory or
+//! content is elsewhere; see [`crate::plan::overlay`].
 //!
 //! # Invariants
 //!
-//! 1. Only descriptors of directories and what is below them is used, and no
-//!    link at the end of a path is followed: whatever the app left there, or
-//!    somebody changes meanwhile, no file outside of the layers is read.
-//! 2. What is met in no layer by the rules above is an error, never a guess.
+//! 1. Only directory descriptors and paths below them are used, and a link at
+//!    the end of a path is never followed: whatever the app left there, or
+//!    someone changes in the meantime, no file outside of the layers is read.
+//! 2. What the rules above do not cover is an error, never a guess.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, OsString};
@@ -32,43 +33,44 @@ use error::{Context as _, Error, Result};
 use image::format::pack::{is_kept, shown};
 use sys::root_fd;
 
-/// The layers of a root, opened.
+/// The open layers of a root.
 pub struct Union {
     /// Topmost first.
     layers: Vec<OwnedFd>,
-    /// They were under an overlay, and may have what one writes.
+    /// Whether they were part of an overlay, and so may contain its
+    /// annotations.
     overlaid: bool,
-    /// Files of the topmost layer that do not show as long as they have this
-    /// content: whoever made them was not the app.
+    /// Files of the topmost layer that are hidden as long as they have this
+    /// content: the app did not make them.
     ignored: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// Something that shows.
+/// A visible file or directory.
 pub(crate) struct Found {
     /// Its path from the root; empty for the root itself.
     pub path: PathBuf,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// What it is like.
+    /// Its status.
     pub status: Stat,
-    /// Those of its extended attributes that images have.
+    /// Its extended attributes, as far as images have them.
     pub attributes: BTreeMap<OsString, Vec<u8>>,
 }
 
-/// What something is.
+/// The kind of a file.
 pub(crate) enum Kind {
     /// A directory.
     Directory,
     /// A regular file, opened.
     File(File),
-    /// A symbolic link, and where it leads.
+    /// A symbolic link and its target.
     Symlink(PathBuf),
     /// A device, a fifo or a socket.
     Node(FileType),
 }
 
 impl Union {
-    /// Takes layers, topmost first.
+    /// Opens a union of layers, topmost first.
     pub(crate) fn new(
         layers: Vec<OwnedFd>,
         overlaid: bool,
@@ -81,13 +83,13 @@ impl Union {
         }
     }
 
-    /// Visits everything that shows. A directory comes before what is in it,
-    /// and in it first all that are no directories, by their names.
+    /// Visits everything that is visible. A directory comes before its content,
+    /// of which everything except directories comes first, sorted by name.
     ///
     /// # Errors
     ///
-    /// What the file system says; what `visit` says; what is in a layer and
-    /// not understood.
+    /// Fails if the file system or `visit` does, or a layer contains something
+    /// unknown.
     pub(crate) fn walk(&self, visit: &mut dyn FnMut(Found) -> Result<()>) -> Result<()> {
         let all = (0..self.layers.len()).collect();
         let mut ahead: Vec<(PathBuf, Vec<usize>)> = vec![(PathBuf::new(), all)];
@@ -113,7 +115,7 @@ impl Union {
                     visit(self.other(parent, name, path.join(name))?)?;
                 }
             }
-            // The last one to be added is the first one to be visited.
+            // The last one pushed is the first one visited.
             for (name, shows) in merged.into_iter().rev() {
                 if let Shows::Directory { of, .. } = shows {
                     let layers = of.iter().map(|&at| directories[at].0);
@@ -150,7 +152,7 @@ impl Union {
         Ok(names)
     }
 
-    /// Finds out what a layer has under a name.
+    /// Determines what a layer has under a name.
     fn has(&self, fd: &OwnedFd, name: &CStr, kind: FileType) -> rustix::io::Result<Has> {
         let asked = || rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW);
         Ok(match kind {
@@ -169,7 +171,7 @@ impl Union {
         })
     }
 
-    /// Takes away what is to be ignored in a directory of the topmost layer.
+    /// Removes ignored files from a directory of the topmost layer.
     fn ignore(
         &self,
         fd: &OwnedFd,
@@ -188,7 +190,7 @@ impl Union {
         Ok(())
     }
 
-    /// Looks at anything but a directory.
+    /// Opens anything but a directory.
     fn other(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Found> {
         let what = || cannot_read(&path);
         let status = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
@@ -229,8 +231,8 @@ impl Union {
     ///
     /// # Errors
     ///
-    /// An overlay has noted what only an overlay understands: that the
-    /// content, or what is in the directory, is elsewhere.
+    /// Fails if an attribute says that the content or the directory is
+    /// elsewhere, which only an overlay can resolve.
     fn attributes(&self, fd: &OwnedFd, path: &Path) -> Result<Attributes> {
         let what = || cannot_read(path);
         let mut attributes = Attributes::default();
@@ -247,8 +249,9 @@ impl Union {
             match kind {
                 _ if !self.overlaid => {}
                 b"opaque" if value()? == b"y" => attributes.opaque = true,
-                // Where it was copied from, what is in it, flags that tars do
-                // not have; and what another overlay wrote that lay on this one.
+                // Where it was copied from, what is in it, flags that tar files
+                // do not have; and what another overlay, on top of this one,
+                // has written.
                 b"origin" | b"impure" | b"protattr" | b"uuid" => {}
                 kind if kind.starts_with(b"overlay.") => {}
                 _ => {
@@ -264,8 +267,8 @@ impl Union {
     }
 }
 
-/// How files are opened: what has the name by now may be another file, and
-/// without O_NONBLOCK a fifo would be waited for.
+/// How files are opened: the name may refer to another file by now, and opening
+/// a fifo without O_NONBLOCK would block.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
@@ -276,7 +279,7 @@ const FILE: OFlags = OFlags::RDONLY
 struct Attributes {
     /// Those that images have.
     kept: BTreeMap<OsString, Vec<u8>>,
-    /// It is an opaque directory.
+    /// Whether the directory is opaque.
     opaque: bool,
 }
 
@@ -300,7 +303,7 @@ fn changed(path: &Path) -> Error {
 /// A directory of a layer.
 struct Listing {
     names: BTreeMap<OsString, Has>,
-    /// Nothing of the same directory in the layers below shows.
+    /// Whether it hides the same directory in the layers below.
     opaque: bool,
 }
 
@@ -312,21 +315,22 @@ enum Has {
     Other,
 }
 
-/// What shows under a name. Places are those of listings, the topmost is 0.
+/// What is visible under a name. Indexes are those of listings; 0 is the
+/// topmost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shows {
     Nothing,
-    /// What is in this place.
+    /// A file in this layer.
     Other(usize),
-    /// What is in all directories in these places.
+    /// A directory, merged from these layers.
     Directory {
         of: Vec<usize>,
-        /// Those below join it as well.
+        /// Whether layers below are merged as well.
         open: bool,
     },
 }
 
-/// Merges the directories of layers that have one path, topmost first.
+/// Merges the directories that layers have under one path, topmost first.
 fn merge(listings: Vec<Listing>) -> BTreeMap<OsString, Shows> {
     let mut merged: BTreeMap<OsString, Shows> = BTreeMap::new();
     for (at, Listing { names, opaque }) in listings.into_iter().enumerate() {
@@ -357,7 +361,7 @@ fn merge(listings: Vec<Listing>) -> BTreeMap<OsString, Shows> {
     merged
 }
 
-/// Reads the beginning of a file; `None` if it is none.
+/// Reads the start of a file; `None` if it is not a regular file.
 fn read(parent: &OwnedFd, name: &OsStr, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let file = match rustix::fs::openat(parent, name, FILE, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -385,7 +389,7 @@ fn attribute_names(fd: &OwnedFd) -> io::Result<Vec<OsString>> {
 }
 
 fn attribute(fd: &OwnedFd, name: &OsStr) -> io::Result<Vec<u8>> {
-    // The longest one that Linux has.
+    // The largest value that Linux allows.
     let mut value = vec![0; 64 << 10];
     let length = rustix::fs::fgetxattr(fd, name, value.as_mut_slice())?;
     value.truncate(length);

@@ -1,5 +1,5 @@
-//! Layers as texts: `d/` is a directory, `w!` a whiteout, anything else another
-//! file; `.` before them says that the directory is opaque.
+//! Layers as text: `d/` is a directory, `w!` a whiteout, anything else a file;
+//! `.` in front means that the directory is opaque.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,8 +21,8 @@ fn listing(text: &str) -> Listing {
     }
 }
 
-/// What shows of layers, topmost first: `a=0`, or `d/01` for the directories
-/// of both.
+/// What is visible of layers, topmost first: `a=0`, or `d/01` if both
+/// directories are merged.
 fn merged(layers: &[&str]) -> String {
     let merged = merge(layers.iter().map(|text| listing(text)).collect());
     let words = merged.into_iter().filter_map(|(name, shows)| {
@@ -46,9 +46,9 @@ fn what_was_removed_does_not_show() {
         (&["d!", "d/", "d/"], ""),
         (&["a", "a!", "a"], "a=0"),
         (&["", "a!", "a"], ""),
-        // Removed above, and made again further above.
+        // Removed in the middle layer, and made again above.
         (&["d/", "d!", "d/"], "d/0"),
-        // Also where nothing was.
+        // A whiteout of a name that does not exist.
         (&["a! b", ""], "b=0"),
     ] {
         assert_eq!(merged(layers), shows, "{layers:?}");

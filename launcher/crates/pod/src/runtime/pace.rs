@@ -1,21 +1,21 @@
-//! Keeps a process from taking more than a small share of a processor, whatever
-//! others want of it.
+//! Keeps a process from using more than a small share of a processor, whatever
+//! is asked of it.
 //!
-//! The process is outside of the pod that it works for, and so of its limits;
-//! in the pod's groups it would be frozen with it, or be killed for what an app
-//! has taken of the memory.
+//! The process works for a pod but is outside of it, so the pod's limits do not
+//! apply to it; in the pod's groups it would be frozen with the pod, or be
+//! killed when an app has used up the memory.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How much it may take at once.
+/// How much processor time it may use at once.
 const BURST: Duration = Duration::from_millis(50);
 
-/// Beyond that, one part of so many of the time that passes.
+/// Beyond that, it may use one part in this many of the elapsed time.
 const SHARE: u32 = 20;
 
-/// How much it has taken, and not yet made up for by waiting.
+/// How much processor time was used and not yet made up for by waiting.
 pub(crate) struct Pace {
     owed: Duration,
     looked: Instant,
@@ -23,7 +23,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Begins now.
+    /// Starts now.
     pub(crate) fn begin() -> Self {
         Self {
             owed: Duration::ZERO,
@@ -32,7 +32,7 @@ impl Pace {
         }
     }
 
-    /// Waits as long as the process has taken too much.
+    /// Waits until the process is within its share again.
     pub(crate) fn keep(&mut self) {
         let rest = self.rest(Instant::now(), used());
         if !rest.is_zero() {
@@ -40,7 +40,8 @@ impl Pace {
         }
     }
 
-    /// Returns how long to wait, at a time at which so much has been used.
+    /// Returns how long to wait, given the time and the processor time used so
+    /// far.
     fn rest(&mut self, now: Instant, used: Duration) -> Duration {
         let passed = now.saturating_duration_since(self.looked);
         self.owed = self.owed.saturating_sub(passed / SHARE) + used.saturating_sub(self.used);
@@ -50,7 +51,7 @@ impl Pace {
     }
 }
 
-/// The time of all processors that this process has used.
+/// Returns the processor time that this process has used.
 fn used() -> Duration {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(used).unwrap_or_default()
@@ -66,7 +67,7 @@ mod tests {
     fn no_time_without_work_gives_more_than_one_burst() {
         let mut pace = Pace::begin();
         let (begun, before) = (pace.looked, pace.used);
-        // A day without work, and then all at once.
+        // A day without work, then all at once.
         let now = begun + Duration::from_secs(86_400);
         assert_eq!(pace.rest(now, before + 50 * MS), Duration::ZERO);
         assert_eq!(pace.rest(now, before + 60 * MS), 200 * MS);

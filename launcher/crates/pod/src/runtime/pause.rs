@@ -1,20 +1,20 @@
-//! Pods that are paused: all their processes are frozen, by a group that can be.
+//! Pausing pods: all their processes are in a group that is frozen.
 //!
-//! A pod with groups that can be frozen has its own. Another gets one when it
-//! is paused first, `BASE/nosecone/UUID`, and keeps it to its end: the record
-//! `freezer` names it before it is made, so that whoever ends the pod removes
-//! it, whoever was killed before. Groups of version 2 are taken where there are
-//! any, else those of the controller `freezer` of version 1.
+//! A pod whose own groups can be frozen uses those. Any other pod gets a group
+//! when it is first paused, and keeps it until the end. The record `freezer`
+//! names the group before it is made, so that whoever cleans up the pod removes
+//! it, no matter who was killed in between. A version 2 group is used if
+//! possible, otherwise one of the version 1 controller `freezer`.
 //!
 //! # Invariants
 //!
-//! 1. The group is frozen first, then the processes move into it, PID 1 before
-//!    all others, until nobody is outside: what is in it cannot fork any more,
-//!    and what PID 1 does not wait for any more does not vanish unseen.
-//! 2. Whether a pod is paused the kernel says, of the group in which PID 1 and
-//!    the apps are.
-//! 3. Who pauses, resumes or ends a pod has its `Turn`: no group is made of
-//!    which nobody knows who ends the pod.
+//! 1. The group is frozen first; then the processes move into it, PID 1 before
+//!    all others, until none is outside. A process in the group can no longer
+//!    fork, and a process that PID 1 no longer reaps does not vanish unseen.
+//! 2. Only the kernel knows whether a pod is paused, from the group that PID 1
+//!    and the apps are in.
+//! 3. Pausing, resuming and ending a pod each require its `Turn`, so that no
+//!    group is made that whoever ends the pod does not know of.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -37,25 +37,25 @@ use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, State};
 
-/// The record of groups that were made to pause a pod: their paths, a line each.
+/// The record of the groups that were made to pause a pod: one path per line.
 const RECORD: &str = "freezer";
 
-/// How long processes may take to freeze, or to thaw.
+/// How long processes may take to freeze or thaw.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What has become of a pod that was to be paused or resumed.
+/// The result of pausing or resuming a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// That.
+    /// The state was changed.
     Done,
-    /// It was so already.
+    /// The pod was in that state already.
     Already,
-    /// It is over.
+    /// The pod has exited.
     Over,
 }
 
-/// The right to freeze, to thaw or to end a pod in `pods/run`: a lock on the
-/// record of its start.
+/// The right to freeze, thaw or end a pod in `pods/run`: a lock on the record
+/// of its start.
 pub(crate) struct Turn {
     uuid: Uuid,
     pod: OwnedFd,
@@ -63,7 +63,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Takes it, when nobody else has it; `None` if the pod is not there any more.
+    /// Waits for the lock and takes it; `None` if the pod no longer exists.
     pub(crate) fn take(dirs: &Dirs, uuid: Uuid) -> Result<Option<Self>> {
         let what = || format!("cannot lock pod `{uuid}`");
         let Some(pod) = directory::open_in(dirs, State::Run, uuid)? else {
@@ -80,7 +80,7 @@ impl Turn {
                 }
                 Some(lock)
             }
-            // What was never started is never paused.
+            // A pod that never started is never paused.
             Err(Errno::NOENT) => None,
             Err(errno) => return Err(errno).context(what),
         };
@@ -92,8 +92,8 @@ impl Turn {
         }))
     }
 
-    /// Removes the groups of the pod, which is over. Whatever still runs in
-    /// them ends.
+    /// Removes the groups of the pod, which has exited. Processes that are
+    /// still in them are killed.
     pub(crate) fn give_groups_back(&self) -> Result<()> {
         for top in self.recorded()? {
             cgroup::remove(&top)?;
@@ -104,7 +104,7 @@ impl Turn {
         }
     }
 
-    /// The groups that the pod was started with.
+    /// Returns the groups that the pod was started with.
     fn groups(&self) -> Result<Option<cgroup::Groups>> {
         let what = || format!("cannot read the cgroups of `{}`", self.uuid);
         let text = read_in(&self.pod, record::FILE).context(what)?;
@@ -112,15 +112,15 @@ impl Turn {
         text.map(read).transpose()
     }
 
-    /// The groups that were made since. A line that was not written to its end
-    /// counts as not written: what it names was not made.
+    /// Returns the groups that were made since. An incomplete last line is
+    /// ignored: its group was not made.
     fn recorded(&self) -> Result<Vec<PathBuf>> {
         let what = || format!("cannot read the cgroups of `{}`", self.uuid);
         let text = read_in(&self.pod, RECORD).context(what)?;
         Ok(recorded(&text.unwrap_or_default(), self.uuid))
     }
 
-    /// All its groups, as far as they can be frozen.
+    /// Returns all its groups that can be frozen.
     fn freezers(&self) -> Result<Vec<Freezer>> {
         let own = self.groups()?;
         let own = own.iter().flat_map(cgroup::Groups::tops).cloned();
@@ -128,10 +128,10 @@ impl Turn {
         tops.filter_map(|top| look(&top).transpose()).collect()
     }
 
-    /// Finds the group to freeze, or makes it.
+    /// Finds or makes the group to freeze.
     fn freezer(&self, hierarchies: &[Hierarchy]) -> Result<Freezer> {
         let what = || format!("cannot pause pod `{}`", self.uuid);
-        // What is frozen by one group, another cannot freeze.
+        // If one group is frozen already, freezing another has no effect.
         let asked = |one: &Freezer| one.is_asked().unwrap_or(false);
         let found = self.freezers()?.into_iter();
         if let Some(found) = found.min_by_key(|one| !asked(one)) {
@@ -175,7 +175,7 @@ impl Turn {
             freezer.ok_or_else(|| Error::new(Kind::Failed, what).hint(hint))
         });
         if freezer.is_err() {
-            // It is of no use, and nobody is in it.
+            // It cannot be used, and is empty.
             let _ = cgroup::remove(&group);
         }
         freezer
@@ -197,16 +197,17 @@ fn recorded(text: &[u8], uuid: Uuid) -> Vec<PathBuf> {
     let text = String::from_utf8_lossy(text);
     let lines = text.split_inclusive('\n');
     let whole = lines.filter_map(|line| line.strip_suffix('\n').map(PathBuf::from));
-    // What is no group of this pod, nobody of us has written.
+    // A path that is not a group of this pod was not written by us.
     let ours = |path: &PathBuf| path.is_absolute() && cgroup::top(path, uuid) == Some(path);
     whole.filter(ours).collect()
 }
 
-/// Pauses a pod that runs: `outer` is the outer half of its init.
+/// Pauses a running pod; `outer` is the outer half of its init.
 ///
 /// # Errors
 ///
-/// Nothing on this host can freeze its processes, or they do not freeze.
+/// Fails if this host cannot freeze its processes, or they do not freeze in
+/// time.
 pub fn pause(dirs: &Dirs, uuid: Uuid, outer: &Process) -> Result<Outcome> {
     let Some(turn) = Turn::take(dirs, uuid)? else {
         return Ok(Outcome::Over);
@@ -215,7 +216,7 @@ pub fn pause(dirs: &Dirs, uuid: Uuid, outer: &Process) -> Result<Outcome> {
     let before = freezer.is_asked().unwrap_or(false);
     let paused = freeze(&freezer, outer, Instant::now() + PATIENCE);
     if !before && !matches!(paused, Ok(Outcome::Done)) {
-        // Half a pod does not stand still.
+        // A pod is never left half paused.
         let _ = freezer.thaw();
     }
     paused.map_err(|error| {
@@ -243,13 +244,13 @@ fn freeze(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Outco
     })
 }
 
-/// Moves all processes of a pod into a group that is frozen; tells whether any
-/// had to be moved. `None` if the pod is over.
+/// Moves all processes of a pod into a frozen group; returns whether any had to
+/// be moved. `None` if the pod has exited.
 ///
-/// One that is outside can have a child and be gone before it is looked at. Its
-/// parent then is PID 1, which waits for nobody any more: so it is still there,
-/// dead, and was not there at the look before. Two looks that find the same
-/// processes, and none of them outside, have found all.
+/// A process outside of the group can fork and exit before it is looked at. The
+/// child's parent is then PID 1, which is frozen and reaps nobody: so the child
+/// is still listed, dead or alive, and was not listed before. Two looks that
+/// find the same processes, none of them outside, have found all.
 fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Option<bool>> {
     let Some(outer) = members::outer(outer)? else {
         return Ok(None);
@@ -294,11 +295,11 @@ fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Optio
     }
 }
 
-/// Lets a pod go on.
+/// Resumes a pod.
 ///
 /// # Errors
 ///
-/// It is frozen from outside, by a group that is not its own.
+/// Fails if the pod is frozen from outside, by a group that is not its own.
 pub fn resume(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
     let Some(turn) = Turn::take(dirs, uuid)? else {
         return Ok(Outcome::Over);
@@ -313,7 +314,7 @@ pub fn resume(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Thaws a group; tells whether it was frozen.
+/// Thaws a group; returns whether it was frozen.
 fn thaw(freezer: &Freezer, deadline: Instant) -> Result<bool> {
     let group = freezer.group().display();
     let what = || format!("cannot thaw the cgroup `{group}`");
@@ -328,7 +329,7 @@ fn thaw(freezer: &Freezer, deadline: Instant) -> Result<bool> {
     }
 }
 
-/// Tells whether somebody has asked for a pod to be paused.
+/// Returns whether a pod was asked to pause.
 pub fn is_asked(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     let Some(turn) = Turn::take(dirs, uuid)? else {
         return Ok(false);
@@ -344,8 +345,8 @@ pub fn is_asked(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     Ok(false)
 }
 
-/// Kills all processes of a pod if it is paused, so that not one of them goes
-/// on before it dies. What is not frozen is left alone.
+/// Kills all processes of a pod if it is paused, so that none of them runs on
+/// before it dies. Does nothing if the pod is not frozen.
 pub fn kill(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     let Some(turn) = Turn::take(dirs, uuid)? else {
         return Ok(());
@@ -361,8 +362,9 @@ pub fn kill(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Lets a pod die whose outer half was killed while it was paused: in version 1
-/// what is frozen does not die. Tells whether there was something to be done.
+/// Thaws a pod that is being killed: its outer half was killed while it was
+/// paused, and in version 1 frozen processes do not die. Returns whether that
+/// was necessary.
 pub(crate) fn let_die(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     let Some(turn) = Turn::take(dirs, uuid)? else {
         return Ok(false);
@@ -380,7 +382,7 @@ pub(crate) fn let_die(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     Ok(thawed)
 }
 
-/// Tells whether a process is in a group that is frozen.
+/// Returns whether a process is in a frozen group.
 pub fn is_frozen(process: &Member) -> Result<bool> {
     let what = || "cannot read which file systems are mounted";
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
@@ -392,7 +394,8 @@ pub fn is_frozen(process: &Member) -> Result<bool> {
         match freezer.is_frozen() {
             Ok(true) => return Ok(true),
             Ok(false) => {}
-            // It was removed meanwhile, and so the process is not in it any more.
+            // The group was removed in the meantime, so the process is no
+            // longer in it.
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error).context(|| cannot_look(&group)),
         }
@@ -400,7 +403,7 @@ pub fn is_frozen(process: &Member) -> Result<bool> {
     Ok(false)
 }
 
-/// Takes a group, if it is there and can be frozen.
+/// Returns the group, if it exists and can be frozen.
 fn look(group: &Path) -> Result<Option<Freezer>> {
     Freezer::of(group).context(|| cannot_look(group))
 }
@@ -409,8 +412,8 @@ fn cannot_look(group: &Path) -> String {
     format!("cannot look at the cgroup `{}`", group.display())
 }
 
-/// Of what is open of a group that was removed the kernel says that there is no
-/// such device.
+/// Returns whether an error means that the group was removed: the kernel
+/// reports ENODEV for its open files.
 fn is_gone(error: &io::Error) -> bool {
     let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
     error

@@ -1,5 +1,5 @@
-//! What is said when processes cannot be frozen or thawed, of groups that are
-//! plain directories: there the kernel does nothing that it is asked for.
+//! What is reported when processes cannot be frozen or thawed. The groups are
+//! plain directories, where the kernel does nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stderr, reason = "a skip must be seen")]
@@ -16,7 +16,7 @@ fn uuid() -> Uuid {
     Uuid::parse(UUID).unwrap()
 }
 
-/// A directory with the files of a group of version 2, and what is in them.
+/// A directory with the files of a version 2 group.
 struct Plain(PathBuf);
 
 impl Plain {
@@ -39,7 +39,7 @@ impl Plain {
         Freezer::of(&self.0).unwrap().unwrap()
     }
 
-    /// A message about it, without its path.
+    /// An error message about it, without its path.
     fn message<T: std::fmt::Debug>(&self, result: Result<T>) -> String {
         let path = self.0.display().to_string();
         result.unwrap_err().to_string().replace(&path, "GROUP")
@@ -52,7 +52,7 @@ impl Drop for Plain {
     }
 }
 
-/// A process, killed when it goes out of scope.
+/// A process that is killed when this is dropped.
 struct Running(Child);
 
 impl Running {
@@ -79,7 +79,7 @@ impl Drop for Running {
     }
 }
 
-/// What looks like a pod: a process, and its child that is PID 1.
+/// A process that looks like a pod, and its child that is PID 1.
 fn pod() -> Option<(Running, Member)> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: needs root");
@@ -109,7 +109,7 @@ fn what_does_not_freeze_in_time_is_said() {
         group.message(freeze(&group.freezer(), &outer.process(), now())),
         "processes of it begin faster than they can be frozen"
     );
-    // It was to be moved into the group, which was to be frozen before.
+    // The group was frozen before the process was moved into it.
     let read = |name: &str| std::fs::read_to_string(group.0.join(name)).unwrap();
     assert_eq!(read("cgroup.freeze"), "1");
     assert_eq!(read("cgroup.procs"), init.number().to_string());

@@ -1,9 +1,9 @@
-//! The process that holds the lock of a pod: who it is, and signals to it.
+//! The process that holds the lock of a pod: its identity, and sending it
+//! signals.
 //!
-//! A number alone could be another process's by now. So a pidfd is opened
-//! first, and then it is checked that the process of that number began when
-//! the recorded one did, in the same run of the kernel: what the pidfd stands
-//! for can only be that one.
+//! A process number alone could have been reused. So a pidfd is opened first;
+//! then it is checked that the process with that number has the recorded start
+//! time and boot id. If so, the pidfd refers to the recorded process.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -14,7 +14,8 @@ use crate::runtime::procfs::Stat;
 use crate::state::records::Process;
 use error::{Context as _, Error, Kind, Result};
 
-/// Returns what identifies the calling process. It is the same after execve(2).
+/// Returns the identity of the calling process, which execve(2) does not
+/// change.
 pub fn own() -> Result<Process> {
     let stat = std::fs::read_to_string("/proc/self/stat").context(|| CANNOT)?;
     let stat = Stat::read(&stat).ok_or_else(|| Error::new(Kind::Failed, CANNOT))?;
@@ -27,7 +28,7 @@ pub fn own() -> Result<Process> {
 
 const CANNOT: &str = "cannot find out when this process began";
 
-/// Returns what this run of the kernel is told from others by.
+/// Returns the boot id of the kernel.
 pub(crate) fn boot() -> Result<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     Ok(id
@@ -40,7 +41,7 @@ pub(crate) fn boot() -> Result<String> {
 pub struct Target(OwnedFd);
 
 impl Target {
-    /// Finds a process, if there is still that one.
+    /// Finds a process, if it still exists.
     pub fn find(process: &Process) -> Result<Option<Self>> {
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
         let Some(pid) = pid.filter(|_| boot().is_ok_and(|boot| boot == process.boot)) else {
@@ -57,12 +58,12 @@ impl Target {
         Ok(same.then_some(Self(fd)))
     }
 
-    /// Returns what stands for the process (pidfd_open(2)).
+    /// Returns the pidfd (pidfd_open(2)).
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Sends a signal; it is no error if the process has ended.
+    /// Sends a signal; not an error if the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         match rustix::process::pidfd_send_signal(&self.0, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),

@@ -1,27 +1,26 @@
-//! What procfs tells of a process: readers of its files, which do no I/O. What
-//! is not as the kernel writes it counts as not said.
+//! Parses files of procfs that are about a process, without I/O. Malformed
+//! content is treated as missing.
 
-/// /proc/PID/stat, as far as anybody here wants to know (proc_pid_stat(5)).
+/// The fields of /proc/PID/stat that are used here (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// What it does, in a letter.
+    /// Its state, as a letter.
     pub state: u8,
-    /// Whose child it is.
+    /// The number of its parent.
     pub parent: u32,
-    /// Flags of the kernel's.
+    /// The kernel's flags.
     flags: u64,
-    /// How long it has used a processor, with the children that it has waited
-    /// for, in hundredths of a second: USER_HZ is 100 wherever we run.
+    /// The processor time used, including children that were waited for, in
+    /// hundredths of a second: USER_HZ is 100 on all our targets.
     pub used: u64,
-    /// How many threads it has.
+    /// The number of threads.
     pub threads: u64,
-    /// When it began, in the same unit since the kernel did.
+    /// When it started after boot, in the same unit.
     pub began: u64,
 }
 
 impl Stat {
-    /// Reads it. The second field is the program's name, in which anything may
-    /// stand.
+    /// Parses it. Field 2 is the program's name, which may contain anything.
     pub fn read(text: &str) -> Option<Self> {
         let (_, behind) = text.rsplit_once(')')?;
         let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
@@ -40,22 +39,23 @@ impl Stat {
         })
     }
 
-    /// Tells whether it ends, also while it still waits for others to end.
+    /// Returns whether it is exiting, even if it still waits for others to
+    /// exit.
     pub const fn is_ending(&self) -> bool {
         /// `PF_EXITING` of the kernel's linux/sched.h.
         const EXITING: u64 = 4;
         self.flags & EXITING != 0
     }
 
-    /// Tells whether any of its threads lives. The first can be over while
-    /// others go on.
+    /// Returns whether any of its threads is alive. The first can end before
+    /// the others.
     pub(crate) const fn is_alive(&self) -> bool {
         self.threads > 1 || !matches!(self.state, b'Z' | b'X' | b'x')
     }
 }
 
-/// Tells by /proc/PID/status whether a process is about to be killed and was
-/// not yet: SIGKILL, the ninth signal, is pending.
+/// Returns whether /proc/PID/status says that SIGKILL, the ninth signal, is
+/// pending.
 pub(crate) fn is_condemned(status: &str) -> bool {
     let pending = ["SigPnd", "ShdPnd"].map(|key| field(status, key));
     pending.into_iter().flatten().any(|mask| {
@@ -64,13 +64,13 @@ pub(crate) fn is_condemned(status: &str) -> bool {
     })
 }
 
-/// Reads a size out of lines such as `Pss:   345 kB`, in bytes.
+/// Parses a size in lines such as `Pss:   345 kB`, in bytes.
 pub(crate) fn size(text: &str, key: &str) -> Option<u64> {
     let kibibytes = field(text, key)?.strip_suffix("kB")?;
     kibibytes.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Reads a number out of lines such as `read_bytes: 345`.
+/// Parses a number in lines such as `read_bytes: 345`.
 pub(crate) fn number(text: &str, key: &str) -> Option<u64> {
     field(text, key)?.parse().ok()
 }
@@ -82,9 +82,9 @@ fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-/// Reads the names of the network interfaces out of /proc/PID/net/dev.
+/// Parses the names of the network interfaces in /proc/PID/net/dev.
 pub(crate) fn interfaces(text: &str) -> Vec<String> {
-    // Above them stand two lines of titles.
+    // The first two lines are headings.
     let lines = text.lines().skip(2);
     let names = lines.filter_map(|line| Some(line.rsplit_once(": ")?.0.trim().to_owned()));
     names.collect()

@@ -1,10 +1,9 @@
-//! Passes on what is typed at the caller's terminal to one of a pod's, and
-//! what is written there back to the caller.
+//! Connects the caller's terminal to that of a pod: passes input on, and output
+//! back.
 //!
-//! The caller's terminal passes each byte on as it is typed, so that the pod's
-//! own decides what a key means: Ctrl-C there interrupts the app, and here
-//! nobody. Whoever is in between sees only bytes, but for the keys with which
-//! somebody leaves.
+//! The caller's terminal is in raw mode, so that the pod's terminal decides
+//! what a key means: Ctrl-C interrupts the app, not the launcher. Everything in
+//! between sees only bytes, except for the detach keys.
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -23,27 +22,27 @@ use sys::signals::Signals;
 /// How a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nobody uses the pod's terminal any more; all that was written has come.
+    /// Nobody uses the pod's terminal any more, and all output was shown.
     Over,
-    /// The keys were typed.
+    /// The detach keys were typed.
     ByKeys,
-    /// The caller's terminal has gone.
+    /// The caller's terminal has hung up.
     HungUp,
 }
 
-/// What a relay does besides.
+/// The other inputs of a relay.
 pub struct Aside<'a> {
-    /// The keys with which somebody leaves.
+    /// The keys that detach.
     pub keys: &'a Keys,
-    /// Passes on signals that the caller gets from elsewhere.
+    /// Passes on signals that the caller receives.
     pub signal: &'a mut dyn FnMut(Signal),
-    /// What is let go when a process has ended, if we have started one.
+    /// What is released when a process that we have started ends.
     pub until: Option<Until>,
 }
 
-/// A process that brings a terminal to its programs, and the terminal, which is
-/// held until that has ended: before somebody has opened a terminal, or when it
-/// never was, its master does not say that nobody has.
+/// A process that opens a terminal for its programs, and the terminal, held
+/// open until the process has ended: while nobody has opened the other side of
+/// a terminal yet, or if nobody ever does, the master does not report a hangup.
 pub struct Until {
     process: OwnedFd,
     #[expect(dead_code, reason = "it is only held")]
@@ -51,7 +50,7 @@ pub struct Until {
 }
 
 impl Until {
-    /// Holds the terminal for a child that was not waited for yet.
+    /// Holds the terminal for a child that has not been waited for.
     pub fn ended(child: &Child, terminal: OwnedFd) -> Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let process = pid
@@ -62,13 +61,13 @@ impl Until {
     }
 }
 
-/// Ctrl-D: what ends the input of who reads from a terminal.
+/// Ctrl-D, which ends the input of a program that reads from a terminal.
 const END: u8 = 4;
 
-/// Most bytes that are read at a time.
+/// The most bytes that are read at once.
 const PIECE: usize = 16 << 10;
 
-/// Relays until somebody leaves, or nobody is left.
+/// Relays until the user detaches or nobody uses the pod's terminal any more.
 pub fn relay<'a>(master: BorrowedFd<'a>, aside: Aside<'a>) -> Result<Left> {
     let signals = Signals::take(&[
         Signal::WINCH,
@@ -80,7 +79,7 @@ pub fn relay<'a>(master: BorrowedFd<'a>, aside: Aside<'a>) -> Result<Left> {
         Signal::USR1,
         Signal::USR2,
     ])?;
-    // Who writes there must never wait while somebody writes to here.
+    // Writing must never block while the other side writes to us.
     let flags = rustix::fs::fcntl_getfl(master);
     flags
         .and_then(|flags| rustix::fs::fcntl_setfl(master, flags | OFlags::NONBLOCK))
@@ -106,11 +105,11 @@ struct Relay<'a> {
     typed: Typed<'a>,
     raw: Raw,
     signals: Signals,
-    /// What was typed and is not passed on yet.
+    /// Input that was not passed on yet.
     input: Vec<u8>,
-    /// More may be typed.
+    /// Whether there may be more input.
     open: bool,
-    /// Nothing was passed on since the last end of a line.
+    /// Whether nothing was passed on since the last end of a line.
     after_line: bool,
 }
 
@@ -169,7 +168,7 @@ impl Relay<'_> {
         })
     }
 
-    /// Where there is nothing to wait for, nothing is asked of something else.
+    /// Polls nothing if there is nothing to wait for.
     fn perhaps<'a>(&'a self, fd: Option<BorrowedFd<'a>>) -> PollFd<'a> {
         match fd {
             Some(fd) => PollFd::from_borrowed_fd(fd, PollFlags::IN),
@@ -191,7 +190,7 @@ impl Relay<'_> {
         None
     }
 
-    /// Stops as any program does, with the terminal as it was found.
+    /// Stops like any other program, with the terminal restored.
     fn stop(&self) {
         self.raw.pause();
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
@@ -199,7 +198,7 @@ impl Relay<'_> {
         pty::redraw(self.master);
     }
 
-    /// Shows what was written; tells whether there may be more.
+    /// Shows output; returns whether there may be more.
     fn show(&mut self) -> Result<bool> {
         let mut piece = [0; PIECE];
         let length = match rustix::io::read(self.master, &mut piece) {
@@ -209,7 +208,7 @@ impl Relay<'_> {
             Err(errno) => return Err(errno).context(|| "cannot read the pod's terminal"),
         };
         let written = &piece[..length];
-        // Where nobody looks any more, the pod goes on all the same.
+        // If the caller's output is closed, the pod keeps running all the same.
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(written).and_then(|()| stdout.flush());
         Ok(true)
@@ -222,7 +221,7 @@ impl Relay<'_> {
             Ok(length @ 1..) => &piece[..length],
             Err(error) if is_patience(&error) => return Ok(None),
             _ if self.raw.is_terminal() => return Ok(Some(Left::HungUp)),
-            // In the middle of a line the first one only ends that.
+            // In the middle of a line, the first Ctrl-D only ends the line.
             _ => {
                 self.open = false;
                 let ends: &[u8] = if self.after_line { &[END] } else { &[END, END] };
@@ -238,7 +237,7 @@ impl Relay<'_> {
         Ok(left.then_some(Left::ByKeys))
     }
 
-    /// Passes on as much as the pod's terminal takes now.
+    /// Passes on as much input as the pod's terminal takes now.
     fn pass_on(&mut self) -> Result<()> {
         while !self.input.is_empty() {
             match rustix::io::write(self.master, &self.input) {
@@ -254,13 +253,13 @@ impl Relay<'_> {
     }
 }
 
-/// Tells whether reading can simply be tried again.
+/// Returns whether reading can simply be retried.
 fn is_patience(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
-/// What can be done without waiting.
+/// What can be done without blocking.
 struct Ready {
     written: bool,
     room: bool,

@@ -1,16 +1,17 @@
-//! Makes the root of an app of the layers of its image and of those that this
-//! depends on: an overlay where the kernel can stack them as they are, else a
-//! layer of its own, rendered once and kept.
+//! Makes the root of an app from the layers of its image and its dependencies:
+//! an overlay where the kernel can stack them as they are, otherwise a layer of
+//! its own, which is rendered once and kept.
 //!
-//! The digest of a rendered layer is the SHA-512 of all that decides its tree:
-//! the images, their order, and what remains of each. So it never has to be
-//! checked for being out of date, and two images that need the same tree share it.
+//! The digest of a rendered layer is the SHA-512 of everything that determines
+//! its content: the images, their order, and what is kept of each. So it never
+//! gets out of date, and two images with the same content share it.
 //!
 //! # Invariants
 //!
-//! 1. An overlay shows what rendering would give. That is why a whitelist, or
-//!    a directory that an archive only implies, needs rendering: an overlay
-//!    hides nothing of a layer, and lets the upper directory's attributes win.
+//! 1. An overlay shows what rendering would produce. So a whitelist, or a
+//!    directory that an archive only implies, needs rendering: an overlay
+//!    cannot hide part of a layer, and uses the attributes of the uppermost
+//!    directory.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,19 +25,20 @@ use image::store::images::Store;
 use image::store::staging::Folder;
 use sys::root_fd::lay_over;
 
-/// Most layers of an overlay. Their paths have to fit into one page of mount
-/// options (mount(2)): 4096 bytes, and some 190 of them for a path.
+/// The most layers of an overlay. Their paths have to fit into one page of
+/// mount options (mount(2)): 4096 bytes, some 190 of them for each path.
 pub(crate) const MAX_OVERLAY: usize = 16;
 
-/// First in what is hashed to a key: another way to render needs another number.
+/// The start of what is hashed. A change in how layers are rendered requires a
+/// new number.
 const VERSION: &[u8] = b"nosecone layer 1\n";
 
 /// How a root is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Base {
-    /// Of these layers as they are, lowest first.
+    /// An overlay of these layers as they are, lowest first.
     Overlay(Vec<Digest>),
-    /// Of a layer that has to be rendered.
+    /// A layer that has to be rendered.
     Rendered(Rendering),
 }
 
@@ -47,24 +49,24 @@ pub(crate) struct Rendering {
     layers: Vec<Layer>,
 }
 
-/// What rendering has to know of an image's tree.
+/// What rendering needs to know of an image.
 pub struct Source {
-    /// Where it is.
+    /// The directory of its files.
     pub rootfs: PathBuf,
     /// The directories that its archive has no entry for.
     pub implicit: BTreeSet<PathBuf>,
 }
 
-/// Returns the directories that the root of an image is made of, topmost
-/// first. All its dependencies are in the store already.
+/// Returns the directories that make up the root of an image, topmost first.
+/// All its dependencies must be in the store.
 ///
 /// # Errors
 ///
-/// A dependency is not there, or the tree of them is refused; see
-/// [`dependencies::layers`]. What the disk refuses.
+/// Fails if a dependency is not in the store, the dependencies are invalid (see
+/// [`dependencies::layers`]), or the disk refuses.
 pub fn directories(store: &Store<'_>, id: &Digest) -> Result<Vec<PathBuf>> {
     let layers = dependencies::layers(id, store)?;
-    // An App Container image is one layer, under the same digest.
+    // An App Container image is one layer with the same digest.
     match decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))? {
         Base::Overlay(ids) => Ok(ids.iter().rev().map(|id| store.rootfs(id)).collect()),
         Base::Rendered(rendering) => {
@@ -103,15 +105,15 @@ impl Images for Store<'_> {
     }
 }
 
-/// Decides how the root of layers is made. `implies` tells whether an image has
-/// directories that its archive has no entry for.
+/// Decides how the root is made from layers. `implies` returns whether an image
+/// has directories that its archive has no entry for.
 pub(crate) fn decide(
     layers: Vec<Layer>,
     implies: &dyn Fn(&Digest) -> Result<bool>,
 ) -> Result<Base> {
     let whole = layers.iter().all(|layer| layer.keep.is_everything());
     let mut stacks = whole && layers.len() <= MAX_OVERLAY;
-    // Nothing is below the lowest one whose attributes it could hide.
+    // The lowest layer has none below it whose attributes it could hide.
     for layer in layers.iter().skip(1) {
         stacks = stacks && !implies(&layer.image)?;
     }
@@ -138,11 +140,11 @@ impl Rendering {
         hasher.finish()
     }
 
-    /// Renders the layer, unless it is there already, and returns where its tree is.
+    /// Renders the layer, unless it exists, and returns its directory.
     ///
     /// # Errors
     ///
-    /// What `source` says; the disk's refusals. Nothing is left behind.
+    /// Fails if `source` does or the disk refuses. Nothing is left behind.
     pub(crate) fn ensure(
         &self,
         store: &Store<'_>,
@@ -171,7 +173,8 @@ fn take(layer: &Layer, implicit: &BTreeSet<PathBuf>, path: &Path, directory: boo
     !implied && layer.keep.keeps(path, directory)
 }
 
-/// Hashes a list so that no two lists look alike: a path cannot hold a NUL.
+/// Hashes a list so that no two lists have the same input: a path cannot
+/// contain a NUL.
 fn hash_paths(hasher: &mut Hasher, paths: &BTreeSet<String>) {
     hasher.update(format!("{}\n", paths.len()).as_bytes());
     for path in paths {

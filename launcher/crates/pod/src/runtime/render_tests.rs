@@ -1,5 +1,5 @@
-//! The cases of the reference implementation's tests for rendering, on trees
-//! of real files. Runs as anybody: owners stay as they are.
+//! The cases of the reference implementation's rendering tests, with real
+//! files. Runs as any user: owners are left alone.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,8 +13,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
 use sys::dirs::Dirs;
 
-/// An image: its name, what it needs, its whitelist, and its entries:
-/// `PATH/ MODE`, `PATH -> TARGET`, or `PATH CONTENT`.
+/// An image: its name, its dependencies, its whitelist, and its entries: `PATH/
+/// MODE`, `PATH -> TARGET`, or `PATH CONTENT`.
 type Image = (
     &'static str,
     &'static [&'static str],
@@ -77,7 +77,8 @@ impl Sample {
         decide(layers, &|id| Ok(!self.source(id)?.implicit.is_empty())).unwrap()
     }
 
-    /// What rendering the image `a` gives, sorted; an overlay is rendered too.
+    /// What rendering the image `a` produces, sorted; overlays are rendered,
+    /// too.
     fn rendered(&self) -> Vec<String> {
         let rendering = Rendering {
             layers: layers(&id("a"), self).unwrap(),
@@ -166,13 +167,13 @@ fn later_layers_override_earlier_ones() {
             &["a/ 755", "a/b 10"],
             &["a/ 755", "a/b 10"],
         ),
-        // No entry for the link's path: it becomes a directory all the same.
+        // There is no entry for the link's path, so it becomes a directory.
         (
             &["l -> d", "d/ 700"],
             &["l/file 1"],
             &["d/ 700", "l/ 755", "l/file 1"],
         ),
-        // An implied directory leaves the attributes of the one below.
+        // An implied directory keeps the attributes of the one below.
         (
             &["d/ 700", "d/a 1"],
             &["d/b 2"],
@@ -222,7 +223,7 @@ fn a_parents_list_cuts_the_parent_only() {
             "c/ 700",
             "c/file02.txt 5",
             "d/ 700",
-            // Its own list leaves an image's directories.
+            // An image's own list does not filter its directories.
             "e/ 755",
         ]
     );

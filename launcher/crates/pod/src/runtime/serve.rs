@@ -1,12 +1,14 @@
-//! Serves the metadata of a pod to its apps: HTTP, as little of it as that takes.
+//! Serves the metadata of a pod to its apps, with as little of HTTP as that
+//! takes.
 //!
 //! The apps are not trusted. One thread holds a bounded number of connections,
-//! each with a bounded request and a deadline; who comes when all are taken
-//! drives out the oldest. So a slow client or a flood can keep nobody waiting,
-//! and costs no memory. A connection answers one request.
+//! each with a bounded request and a deadline; when all are taken, a new
+//! connection replaces the oldest. So a slow client or a flood can keep nobody
+//! waiting, and costs no memory. A connection answers one request.
 //!
-//! What this takes of the processors is not the pod's, which may have little of
-//! them: it is so little that it does not matter, and who wants more waits.
+//! The processor time this takes does not count towards the pod's limit. It is
+//! kept so small that this does not matter; clients that want more have to
+//! wait.
 //!
 //! The only file that knows httparse.
 
@@ -22,30 +24,30 @@ use crate::runtime::metadata::{Request, Response};
 use crate::runtime::pace::Pace;
 use error::{Context as _, Result};
 
-/// Most connections at a time.
+/// The most connections at a time.
 const CONNECTIONS: usize = 32;
 
-/// Longest head of a request, in bytes, and most header lines.
+/// The longest head of a request, in bytes, and the most header lines.
 const HEAD: usize = 8 << 10;
 const HEADERS: usize = 64;
 
-/// Longest body of a request, in bytes.
+/// The longest body of a request, in bytes.
 const BODY: usize = 64 << 10;
 
 /// How long a connection may take from its first byte to its last.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long the server stays when nobody asks.
+/// How long the server keeps running without requests.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// What makes a response of a request.
+/// Turns a request into a response.
 type Answer<'a> = &'a dyn Fn(Request<'_>) -> Response;
 
-/// Answers until nobody has asked for a while.
+/// Answers requests until there have been none for a while.
 ///
 /// # Errors
 ///
-/// The listening socket fails.
+/// Fails if the listening socket does.
 pub fn serve(listener: &TcpListener, answer: Answer<'_>) -> Result<()> {
     let mut pace = Pace::begin();
     serve_for(listener, answer, IDLE, &mut || pace.keep())
@@ -73,7 +75,7 @@ fn serve_for(
         if ready.next() == Some(true) && accept(listener, &mut connections) {
             busy = Instant::now();
         }
-        // Those that were accepted just now have not been waited for.
+        // Connections that were just accepted have not been polled.
         let mut going = Vec::with_capacity(connections.len());
         for mut connection in connections {
             if !ready.next().unwrap_or(false) || connection.goes_on(answer) {
@@ -84,7 +86,7 @@ fn serve_for(
     }
 }
 
-/// Waits for the listener or a connection, or for the next deadline; tells
+/// Waits for the listener or a connection, or for the next deadline; returns
 /// which are ready, the listener first.
 fn wait(
     listener: &TcpListener,
@@ -114,11 +116,12 @@ fn wait(
     Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect())
 }
 
-/// Takes the next connection; tells whether there was one. No error ends the
-/// server: it would be executed again for the next who comes.
+/// Accepts the next connection; returns whether there was one. No error ends
+/// the server: it would only be started again for the next client.
 fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> bool {
     let accepted = listener.accept();
-    // Where there is no room for another, there is when the oldest is gone.
+    // If the limit is reached, or the kernel has no room for another, closing
+    // the oldest connection makes room.
     let full = match &accepted {
         Ok(_) => connections.len() == CONNECTIONS,
         Err(error) => !is_patience(error),
@@ -140,17 +143,18 @@ fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> bool {
     true
 }
 
-/// A connection, and how far it is.
+/// A connection and its progress.
 struct Connection {
     stream: TcpStream,
     until: Instant,
     request: Vec<u8>,
-    /// What is still to be sent; nothing as long as the request is incomplete.
+    /// What is still to be sent; empty as long as the request is incomplete.
     answer: Vec<u8>,
 }
 
 impl Connection {
-    /// Does what can be done without waiting; tells whether there is more to do.
+    /// Does what can be done without blocking; returns whether there is more to
+    /// do.
     fn goes_on(&mut self, answer: Answer<'_>) -> bool {
         if self.answer.is_empty() {
             let mut buffer = [0; 4096];
@@ -179,8 +183,8 @@ fn is_patience(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Reads a request as far as it is there; returns the bytes of the answer when
-/// it is complete, or when it can never be.
+/// Parses a request, as far as it has arrived; returns the bytes of the
+/// response when it is complete or invalid.
 fn understand(bytes: &[u8], answer: Answer<'_>) -> Option<Vec<u8>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);

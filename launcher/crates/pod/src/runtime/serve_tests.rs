@@ -1,4 +1,4 @@
-//! Requests that are none, and clients that mean harm.
+//! Malformed requests, and malicious clients.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -27,7 +27,7 @@ fn answer(request: Request<'_>) -> Response {
     metadata().answer(request)
 }
 
-/// A server that ends soon after the last who asked.
+/// A server that ends soon after the last request.
 fn server() -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,6 +110,6 @@ fn a_long_answer_arrives_whole_and_a_head_without_its_body() {
     assert_eq!(body.len(), 1 << 20);
     let answer = ask(address, &format!("HEAD {path}"));
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
-    // Nobody asks any more, and so the server goes.
+    // There are no more requests, so the server ends.
     served.join().unwrap();
 }

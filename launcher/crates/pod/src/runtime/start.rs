@@ -1,4 +1,4 @@
-//! Starts a pod that is made: opens what its plan names, and becomes its init.
+//! Starts a pod: opens what its plan names, and becomes its init.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -26,23 +26,23 @@ use sys::host::Host;
 
 /// How a pod is started.
 pub struct Start<'a> {
-    /// The program that executes plans.
+    /// The stage1-init program.
     pub program: &'a [u8],
-    /// The pod is kept when it is over.
+    /// Whether to keep the pod when it has exited.
     pub keep: bool,
-    /// Where the streams of its apps lead.
+    /// Where the streams of its apps go.
     pub streams: Streams,
-    /// A terminal that somebody has made already.
+    /// A terminal that the caller has already made.
     pub master: Option<OwnedFd>,
 }
 
-/// What a pod runs: a spec, of which the plan is composed, or a plan that somebody
-/// wrote.
+/// What a pod runs: a spec, from which the plan is composed, or a plan written
+/// by hand.
 #[derive(Clone, Debug)]
 pub struct Runnable {
-    /// What runs.
+    /// The spec.
     pub spec: PodSpec,
-    /// The plan, if somebody wrote it.
+    /// The plan, if it was written by hand.
     pub written: Option<Plan>,
 }
 
@@ -51,7 +51,7 @@ impl Runnable {
     ///
     /// # Errors
     ///
-    /// A file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn read(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Self> {
         let spec = directory::spec(dirs, state, uuid)?;
         let written = spec.planned.then(|| {
@@ -62,7 +62,7 @@ impl Runnable {
         Ok(Self { spec, written })
     }
 
-    /// Returns the plan that is executed.
+    /// Returns the plan to execute.
     ///
     /// # Errors
     ///
@@ -75,11 +75,11 @@ impl Runnable {
     }
 }
 
-/// Becomes the init of a pod; returns only if that failed.
+/// Becomes the init of a pod; returns only on failure.
 ///
 /// # Errors
 ///
-/// The kernel's refusals.
+/// Fails if the kernel refuses.
 pub fn start(
     dirs: &Dirs,
     directory: &mut PodDirectory<'_>,
@@ -98,7 +98,7 @@ pub fn start(
         }
     };
     directory.hold_scratch(spec)?;
-    // Before it counts as started: then whoever looks finds the log.
+    // Before the pod counts as started, so that whoever looks finds the log.
     let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
     let place = Place {
         pod: directory.fd(),
@@ -133,14 +133,14 @@ pub fn start(
         held: &held,
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
         named: named.into_values().collect(),
-        // Of a plan that somebody wrote there is nothing to tell.
+        // A plan written by hand has no metadata to serve.
         demand: listener.filter(|_| !spec.planned),
         detached: log.is_some(),
         finally: &finally(dirs, spec.id),
     })
 }
 
-/// What the init becomes when the pod is over.
+/// Returns the command that the init executes when the pod has exited.
 fn finally(dirs: &Dirs, uuid: Uuid) -> [OsString; 5] {
     [
         OsString::from("launcher"),

@@ -1,5 +1,5 @@
-//! How much pods use: what their groups tell, where they have such, and else
-//! their processes.
+//! The resource usage of pods, from their groups if they have any, otherwise
+//! from their processes.
 
 use crate::cgroup::{Groups, record, usage};
 use crate::runtime::inside::{Processes, file};
@@ -12,25 +12,26 @@ use sys::dirs::{Dirs, State};
 
 pub use crate::cgroup::usage::Usage;
 
-/// What a pod uses.
+/// The resource usage of a pod.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Which it is.
+    /// Its UUID.
     pub uuid: Uuid,
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
-    /// All of it.
+    /// The usage of the whole pod.
     pub whole: Usage,
-    /// Its apps, in order: what they are called, and what they use. Of several
-    /// this is not all, as PID 1 and what apps left behind is nobody's.
+    /// The name and usage of each app, in order. With several apps this does
+    /// not add up to the whole: PID 1, and processes that apps left behind,
+    /// belong to none.
     pub apps: Vec<(String, Usage)>,
 }
 
-/// Measures a pod that runs; it was [observed](crate::runtime::status::observe).
+/// Measures a running pod that was [observed](crate::runtime::status::observe).
 ///
 /// # Errors
 ///
-/// The record of its groups cannot be read.
+/// Fails if the record of its groups cannot be read.
 pub fn measure(dirs: &Dirs, pod: &Status, processes: &Processes) -> Result<Measured> {
     let groups = groups(dirs, pod.uuid)?;
     let outer = pod.started.as_ref().map(|started| &started.process);
@@ -45,7 +46,7 @@ pub fn measure(dirs: &Dirs, pod: &Status, processes: &Processes) -> Result<Measu
     };
     let whole = Usage::of(groups.tops()).or(sum(&all, processes));
     let apps = match &pod.apps[..] {
-        // Who is alone in a pod is bounded by its groups.
+        // If a pod has only one app, the pod's groups are the app's.
         [only] => vec![(only.name.clone(), whole.clone())],
         several => {
             let app = |app: &App| {
@@ -68,7 +69,8 @@ pub fn measure(dirs: &Dirs, pod: &Status, processes: &Processes) -> Result<Measu
     })
 }
 
-/// The groups that a pod has had from its start: what others tell is not all.
+/// Returns the groups that the pod was started with. Groups made later, to
+/// pause it, do not account for all its usage.
 fn groups(dirs: &Dirs, uuid: Uuid) -> Result<Groups> {
     let what = || format!("cannot read the cgroups of `{uuid}`");
     let pod = directory::open_in(dirs, State::Run, uuid)?;
@@ -78,7 +80,7 @@ fn groups(dirs: &Dirs, uuid: Uuid) -> Result<Groups> {
     Ok(groups)
 }
 
-/// The main program of an app, and what descends from it.
+/// Returns the main process of an app and its descendants.
 fn of_app(app: &App, init: &Option<Member>, all: &[u32], processes: &Processes) -> Vec<u32> {
     let (Some(main), Some(init)) = (app.pid, init) else {
         return Vec::new();

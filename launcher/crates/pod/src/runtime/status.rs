@@ -1,5 +1,5 @@
-//! What is true of a pod: of the directory that it is in, its lock, what its
-//! files tell, and, while it runs, what the kernel says of its processes.
+//! The status of a pod: from the directory that it is in, its lock, its files,
+//! and, while it runs, what the kernel says about its processes.
 
 mod app;
 
@@ -15,29 +15,30 @@ use sys::dirs::{Dirs, State};
 
 pub use crate::runtime::status::app::{App, Ending};
 
-/// Where a pod is in its life.
+/// The phase of a pod's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Its directory is being made.
     Embryo,
     /// It is being filled, or about to run.
     Preparing,
-    /// Whoever filled it was killed.
+    /// The process that prepared it was killed.
     AbortedPrepare,
     /// It can be run.
     Prepared,
-    /// It runs.
+    /// It is running.
     Running,
-    /// It would run, and all of it is frozen: only [`observe`] tells.
+    /// It is running, and all its processes are frozen: only [`observe`] finds
+    /// out.
     Paused,
-    /// It is over.
+    /// It has exited.
     Exited,
-    /// It is over, and nobody could see how it ended: it was killed from
-    /// outside, or the power was cut.
+    /// It has ended, but nobody recorded how: it was killed from outside, or
+    /// the power failed.
     Aborted,
     /// It is being removed.
     Deleting,
-    /// Whoever removed it was killed.
+    /// The process that was removing it was killed.
     Garbage,
     /// It was removed.
     Gone,
@@ -61,7 +62,7 @@ impl Phase {
         }
     }
 
-    /// Tells whether the pod has run and does not any more.
+    /// Returns whether the pod has run and has ended.
     pub const fn is_over(self) -> bool {
         matches!(
             self,
@@ -70,41 +71,42 @@ impl Phase {
     }
 }
 
-/// What is known of a pod.
+/// The status of a pod.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Which it is.
+    /// Its UUID.
     pub uuid: Uuid,
-    /// Where it is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// How it came to be.
+    /// When it was made, and its name.
     pub created: Option<Created>,
     /// How it was started.
     pub started: Option<Started>,
     /// How it ended.
     pub ended: Option<Ended>,
-    /// All of its apps have been started.
+    /// Whether all of its apps have been started.
     pub ready: bool,
     /// Its apps, in order.
     pub apps: Vec<App>,
-    /// How much they may use together, as it was asked for.
+    /// The limits that were requested for the pod.
     pub limits: Limits,
     /// Its networks, while it runs.
     pub networks: Vec<String>,
 }
 
 impl Status {
-    /// Returns what the pod is called.
+    /// Returns the pod's name.
     pub fn name(&self) -> Option<&AcName> {
         self.created.as_ref()?.name.as_ref()
     }
 }
 
-/// Looks at a pod, which may move on meanwhile. `None` if it is not there.
+/// Reads the status of a pod, which may change state in the meantime. `None` if
+/// the pod does not exist.
 ///
 /// # Errors
 ///
-/// A file of it cannot be read.
+/// Fails if a file of the pod cannot be read.
 pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
     let what = || format!("cannot read the status of pod `{uuid}`");
     for state in State::ALL {
@@ -112,18 +114,18 @@ pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
             continue;
         };
         let read = |name| read_in(&pod, name).context(what);
-        // First, for what is written before a pod is let go of.
+        // First, because the files are written before the lock is released.
         let held = lock::is_held(&pod).context(what)?;
         let started = read(STARTED)?.and_then(|record| Started::read(&record));
         let ended = read(ENDED)?.and_then(|record| Ended::read(&record));
         let phase = phase(state, held, started.is_some(), ended.as_ref());
         let there = lock::is_there(dirs.pods(state)?, &uuid.to_string(), &pod);
         if !there.context(what)? {
-            // It has moved on; what was seen may belong to either.
+            // The pod has changed state; what was read may belong to either.
             continue;
         }
         let report = read("report")?.unwrap_or_default();
-        // An empty one is being written.
+        // An empty file is being written.
         let spec = read(SPEC)?.filter(|text| !text.is_empty());
         let spec = spec.map(|text| PodSpec::read(&text)).transpose();
         let spec = spec.context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"));
@@ -165,13 +167,13 @@ fn phase(state: State, held: bool, started: bool, ended: Option<&Ended>) -> Phas
     }
 }
 
-/// Tells whether a report says that all apps were started.
+/// Returns whether a report says that all apps were started.
 pub fn is_ready(report: &[u8]) -> bool {
     app::tell(report, &mut [])
 }
 
-/// Completes what is known of pods that run by what the kernel says of their
-/// processes now.
+/// Completes the status of running pods with what the kernel says about their
+/// processes.
 pub fn observe(pods: &mut [Status]) -> Result<()> {
     for pod in pods.iter_mut().filter(|pod| pod.phase == Phase::Running) {
         let outer = pod.started.as_ref().map(|started| &started.process);

@@ -1,5 +1,6 @@
-//! Makes apps the owners of the pipes and terminals that they write to: one that
-//! opens /dev/stdout opens that once more, for which it needs the right.
+//! Makes apps the owners of the pipes and terminals that they write to: an app
+//! that opens /dev/stdout opens the pipe or terminal once more and needs the
+//! permission to do so.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -9,17 +10,18 @@ use crate::plan::descriptors::Owner;
 use crate::spec::pod::PodSpec;
 use crate::spec::process::Stdio;
 
-/// Makes an app the owner of a pipe or a terminal. Without that, all else works.
+/// Changes the owner of a pipe or terminal to an app. If that fails, everything
+/// except opening it again still works.
 pub(crate) fn give(fd: BorrowedFd<'_>, owner: Owner) {
     let (uid, gid) = (owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw));
     let _ = rustix::fs::fchown(fd, uid, gid);
 }
 
-/// statfs(2), `f_type`: of pipes that have no name.
+/// The `f_type` that statfs(2) reports for a pipe without a name.
 const PIPE: rustix::fs::FsWord = 0x5049_5045;
 
-/// Gives the caller's pipes to the only app of a pod that writes into them. What
-/// has a name is the caller's, and stays so.
+/// Gives the caller's pipes to the only app of a pod, which writes into them. A
+/// named pipe stays the caller's.
 pub(crate) fn give_pipes(spec: &PodSpec) {
     let [app] = &spec.apps[..] else {
         return;

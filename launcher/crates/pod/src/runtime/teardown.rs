@@ -1,7 +1,7 @@
 //! The end of a pod: what is kept of it, and how it is removed.
 //!
-//! Whoever calls these holds the pod's lock, so that no two do it at a time.
-//! Everything that removes a pod does it by [`remove`].
+//! The caller holds the pod's lock, so that no two processes do this at once.
+//! All removal goes through [`remove`].
 
 use std::io::ErrorKind::PermissionDenied;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +21,8 @@ use error::{Context as _, Result};
 use sys::dirs::{Dirs, Part, State};
 use sys::root_fd;
 
-/// Takes the lock of a pod in a state, if it is there and nobody else has it.
+/// Takes the lock of a pod in a state; `None` if the pod does not exist or is
+/// locked.
 pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     let what = || format!("cannot lock pod `{uuid}`");
     let name = uuid.to_string();
@@ -33,7 +34,7 @@ pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     };
     let mut got = lock::take(&directory).context(what)?;
     if !got && state == State::Run && pause::let_die(dirs, uuid)? {
-        // Now that it is thawed it dies, and has the lock no longer.
+        // Now that the pod is thawed, it dies and releases the lock.
         let waiting = directory.try_clone().context(what)?;
         Release::of(waiting)?.until(Instant::now().checked_add(PATIENCE))?;
         got = lock::take(&directory).context(what)?;
@@ -42,7 +43,7 @@ pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     Ok(got.then_some(directory))
 }
 
-/// Ends a pod in `pods/run` as whoever started it wanted: keeps it, with a
+/// Ends a pod in `pods/run` as requested when it was started: keeps it, with a
 /// record of how it ended, or removes it.
 pub fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
     let keep = directory::open_in(dirs, State::Run, uuid)?
@@ -58,7 +59,7 @@ pub fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
     }
 }
 
-/// Keeps a pod in `pods/run` that is over, with a record of how it ended.
+/// Keeps a pod in `pods/run` that has ended, with a record of how it ended.
 pub fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
     let turn = Turn::take(dirs, uuid)?;
     turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
@@ -78,10 +79,11 @@ pub fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
         true => write_record(&pod, &ended).context(what),
         false => Ok(()),
     };
-    // A pod that ended well is never seen without its status; one that was
-    // found dead not for longer than needed where others run.
+    // If the status is known, it is recorded before the pod counts as exited. A
+    // pod that was found dead is moved first, so that it is not listed as
+    // running any longer than necessary.
     let early = write(status.is_some());
-    // Over it is all the same, also on a full disk.
+    // The pod has exited even if the disk is full.
     rustix::fs::renameat_with(&run, &name, &exited, &name, RenameFlags::NOREPLACE)
         .and_then(|()| rustix::fs::fsync(&exited))
         .context(what)?;
@@ -97,12 +99,14 @@ fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Removes a pod: first out of sight, by one rename, then file by file, and
-/// what it has elsewhere. A second call finishes what was interrupted.
+/// Removes a pod: one rename takes it out of sight, then its files are deleted,
+/// and then what it has elsewhere. After an interruption, a second call
+/// finishes the job.
 pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     let turn = match state {
         State::Run => Turn::take(dirs, uuid)?,
-        // In no other state are there groups, and they are named by the UUID alone.
+        // In other states a pod has no groups; any with its UUID would be
+        // another pod's.
         _ => None,
     };
     turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
@@ -127,7 +131,7 @@ pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     })
 }
 
-/// Takes a pod out of sight, to where only what is being removed is.
+/// Takes a pod out of sight by moving it to `pods/garbage`.
 pub fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot remove pod `{uuid}`");
     let name = uuid.to_string();
@@ -137,7 +141,7 @@ pub fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     }
     let mut moved = rustix::fs::renameat(&from, &name, &garbage, &name);
     if matches!(moved, Err(Errno::NOTEMPTY | Errno::EXIST)) {
-        // An earlier pod of this UUID is not quite removed.
+        // An earlier pod with this UUID was not completely removed.
         delete(&garbage, &name).context(what)?;
         moved = rustix::fs::renameat(&from, &name, &garbage, &name);
     }
@@ -147,7 +151,7 @@ pub fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     }
 }
 
-/// Deletes what is out of sight.
+/// Deletes a pod in `pods/garbage`.
 fn delete(garbage: impl AsFd, name: &str) -> std::io::Result<()> {
     root_fd::remove_tree(garbage.as_fd(), name)
 }

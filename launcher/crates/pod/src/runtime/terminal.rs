@@ -1,9 +1,9 @@
-//! The terminal of a pod, and who attends to it.
+//! The terminal of a pod, and the client that is attached to it.
 //!
-//! `stage1-init` holds the terminal, and keeps what is written there in the
-//! log. Who attends to it reads that instead, and has the pod's FIFO open
-//! meanwhile; the kernel closes it, however that ends. A lock on the FIFO sees
-//! to it that there is one at a time.
+//! `stage1-init` holds the terminal and copies what is written there to the
+//! log. An attached client reads the terminal instead, and keeps the pod's FIFO
+//! open meanwhile; the kernel closes the FIFO when the client ends, in whatever
+//! way. A lock on the FIFO ensures that there is only one client at a time.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,11 +19,11 @@ use sys::pty;
 /// The name of the FIFO in the directory of a pod.
 const NAME: &str = "attended";
 
-/// Somebody attends to the terminal of a pod, as long as this is open.
+/// An attachment to the terminal of a pod, which lasts as long as this is open.
 pub struct Attended(#[expect(dead_code, reason = "it is only held")] OwnedFd);
 
-/// Opens all that a plan names for a terminal, for a pod that is about to run; with
-/// the caller's master, if there is a caller who attends.
+/// Opens what a plan names for a terminal, for a pod that is about to run; with
+/// the caller's master, if the caller is attached.
 pub(crate) fn open(
     pod: BorrowedFd<'_>,
     owner: Owner,
@@ -46,19 +46,20 @@ pub fn make(pod: impl AsFd) -> Result<()> {
     }
 }
 
-/// Opens what tells `stage1-init` whether somebody attends.
+/// Opens the end that tells `stage1-init` whether a client is attached.
 fn watch(pod: impl AsFd) -> Result<OwnedFd> {
     open_fifo(pod, OFlags::RDONLY).context(|| "cannot watch the terminal of the pod")
 }
 
-/// Attends to the terminal of a pod.
+/// Attaches to the terminal of a pod.
 ///
 /// # Errors
 ///
-/// It has none; somebody else does.
+/// Fails if the pod has no terminal, or another client is attached.
 pub fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
     let what = || format!("cannot attend to the terminal of pod `{uuid}`");
-    // Not only for writing, which fails as long as nobody reads.
+    // Opened for reading as well: opening a FIFO only for writing fails while
+    // it has no reader.
     let fifo = match open_fifo(pod, OFlags::RDWR) {
         Err(Errno::NOENT) => return Err(none(uuid)),
         opened => opened.context(what)?,
@@ -70,7 +71,7 @@ pub fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
     }
 }
 
-/// Says that a pod has no terminal.
+/// Returns the error for a pod without a terminal.
 pub fn none(uuid: Uuid) -> Error {
     Error::new(Kind::NotFound, format!("pod `{uuid}` has no terminal")).hint(
         "`launcher run --interactive` makes one; `launcher logs --follow` shows what others write",

@@ -1,5 +1,5 @@
-//! What is known of an app of a pod: what its spec says that it is, and what the
-//! report says that has become of it.
+//! The status of an app: what its spec says, and what the report says has
+//! become of it.
 
 use stage1_init::Report;
 
@@ -7,36 +7,36 @@ use crate::spec::limits::Limits;
 use crate::spec::mounts::Mounted;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec};
 
-/// What is known of an app.
+/// The status of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct App {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The image it runs from.
     pub image: Option<ImageSource>,
-    /// As which process its main program was started, as the pod counts.
+    /// The number of its main process in the pod.
     pub(crate) number: Option<u32>,
-    /// Which process of the host that is, while it runs.
+    /// The number of its main process on the host, while it runs.
     pub pid: Option<u32>,
     /// How its main program ended, if it has.
     pub ending: Option<Ending>,
     /// Its volumes.
     pub mounts: Vec<Mounted>,
-    /// How much it may use.
+    /// The limits that were requested for it.
     pub limits: Limits,
 }
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(u8),
-    /// By the signal of this number.
+    /// It was killed by this signal.
     Killed(u8),
 }
 
 impl Ending {
-    /// Takes a status that wait(2) gives.
+    /// Decodes a status of wait(2).
     fn of(status: u32) -> Self {
         let [low, high, ..] = status.to_le_bytes();
         match low & 0x7f {
@@ -45,7 +45,7 @@ impl Ending {
         }
     }
 
-    /// Returns the exit code for it, as shells have it.
+    /// Returns the exit code, as shells report it.
     pub const fn code(self) -> u8 {
         match self {
             Self::Exited(code) => code,
@@ -54,7 +54,7 @@ impl Ending {
     }
 }
 
-/// Takes the apps of a spec.
+/// Returns the apps of a spec.
 pub(crate) fn of_spec(spec: &PodSpec) -> Vec<App> {
     let app = |app: &AppSpec| App {
         name: app.name.clone(),
@@ -66,7 +66,8 @@ pub(crate) fn of_spec(spec: &PodSpec) -> Vec<App> {
     spec.apps.iter().map(app).collect()
 }
 
-/// Takes from a report what has become of apps; tells whether all were started.
+/// Reads from a report what has become of the apps; returns whether all were
+/// started.
 pub(crate) fn tell(report: &[u8], apps: &mut [App]) -> bool {
     let mut ready = false;
     let find = |apps: &mut [App], name: &[u8], set: &dyn Fn(&mut App)| {
