@@ -1,25 +1,25 @@
 //! Which system calls an app may make (seccomp(2)).
 //!
-//! Without a word from the image it is the default filter, which the build
-//! script compiled into `DEFAULT`. A set of the image, or of the operator, is
-//! compiled when the plan is made:
+//! By default this is decided by the default filter, which the build script
+//! compiled into `DEFAULT`. If the image or the operator provides a set of
+//! calls, a filter is compiled from it when the plan is made:
 //!
-//! - *remove* takes calls away, besides those that the default takes away;
-//!   `@appc.io/empty` in it stands for the default alone;
-//! - *retain* leaves only its calls, and those without which no program begins
-//!   or ends; `@appc.io/all` in it stands for no filter at all.
+//! - *remove* blocks its calls in addition to those that the default blocks;
+//!   `@appc.io/empty` in the set means the default alone;
+//! - *retain* allows only its calls, and those without which no program can
+//!   start or end; `@appc.io/all` in the set means no filter.
 //!
-//! A set to retain that only an image asks for leaves no call that the default
-//! does not: of its calls, and of all, those remain that the default allows, and
-//! those that the default judges by an argument are judged as they are there.
+//! A retain set that only an image asks for allows nothing beyond the default:
+//! calls that the default blocks are dropped from it, and calls that the
+//! default decides by an argument are decided in the same way.
 //!
-//! A set may name our own groups: `@nosecone/default` is what the default
-//! filter allows, or, in a set of calls to remove, what it does not. The names
-//! by which rkt's users know such groups are understood as that.
+//! A set may contain groups of our own: `@nosecone/default` is what the default
+//! filter allows or, in a remove set, what it blocks. The names that rkt's
+//! users know for such groups mean the same.
 //!
 //! # Not here
 //!
-//! Programs of 32 bits on a machine of 64: their calls kill.
+//! 32-bit programs on a 64-bit machine: their calls kill them.
 
 mod calls;
 mod default;
@@ -39,29 +39,29 @@ use crate::spec::defaults::CAPABILITIES;
 use crate::spec::process::{Calls, SeccompPolicy};
 use error::{Error, Result};
 
-/// The default filter for this architecture, as [`Program::bytes`], where the
-/// app has the capabilities of the default set, or fewer that change nothing here,
-/// and the kernel is of this decade.
+/// The default filter for this architecture, as [`Program::bytes`]. It is for
+/// apps with the default capabilities, or with fewer where that makes no
+/// difference, on a kernel since [`TRACED_BEFORE_FILTERED`].
 static DEFAULT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default.bpf"));
 
-/// What it does, as [`Program::summary`].
+/// Its summary, as [`Program::summary`].
 static DEFAULT_SUMMARY: &str = include_str!(concat!(env!("OUT_DIR"), "/default.txt"));
 
-/// Since this kernel a tracer cannot change a call behind a filter's back
-/// (commit 93e35efb8de4).
+/// Since this kernel a tracer cannot change a call after the filter has checked
+/// it (commit 93e35efb8de4).
 const TRACED_BEFORE_FILTERED: (u32, u32) = (4, 8);
 
-/// A filter, ready for the kernel.
+/// A compiled filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// An array of `struct sock_filter`.
     pub bytes: Cow<'static, [u8]>,
-    /// What it does, in names of calls: one line.
+    /// What it does, in one line, with the names of calls.
     pub summary: Cow<'static, str>,
 }
 
 impl Program {
-    /// Returns the default filter, for an app with default capabilities.
+    /// Returns the default filter, for an app with the default capabilities.
     pub(crate) const fn default() -> Self {
         Self {
             bytes: Cow::Borrowed(DEFAULT),
@@ -69,34 +69,34 @@ impl Program {
         }
     }
 
-    /// Tells whether it is that one.
+    /// Returns whether it is that one.
     pub(crate) const fn is_default(&self) -> bool {
         matches!(self.bytes, Cow::Borrowed(_))
     }
 }
 
-/// What comes of a policy.
+/// The result of evaluating a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// `None`: no filter is made.
+    /// The filter; `None` for no filter.
     pub program: Option<Program>,
-    /// Sentences about what was understood differently, or not at all.
+    /// Notes about what was ignored or reinterpreted.
     pub notes: Vec<String>,
-    /// What a bounded set has beyond the default, and does not get.
+    /// The calls of a bounded set that exceed the default, and are not allowed.
     pub beyond: Vec<String>,
 }
 
-/// What a wildcard stands for.
+/// The meaning of a wildcard.
 enum Group {
     /// Everything: no filter.
     All,
-    /// Nothing but the default.
+    /// The default and nothing else.
     Empty,
-    /// What the default filter allows, or does not allow.
+    /// What the default filter allows or, in a remove set, blocks.
     Default,
 }
 
-/// Everything, in a set to retain.
+/// Allows everything, in a retain set.
 const ALL: &str = "@appc.io/all";
 
 const GROUPS: &[(&str, Group)] = &[
@@ -109,7 +109,8 @@ const GROUPS: &[(&str, Group)] = &[
     ("@docker/default-blacklist", Group::Default),
 ];
 
-/// The calls without which no program begins, returns from a signal, or ends.
+/// The calls without which no program can start, return from a signal handler,
+/// or end.
 const LIFE: &[&str] = &[
     "execve",
     "exit",
@@ -120,11 +121,12 @@ const LIFE: &[&str] = &[
 ];
 
 /// Makes the filter for an app with these capabilities on a kernel of this
-/// version. `waits`: programs of it wait for their turn under the filter.
+/// version. `waits`: the app has programs that wait for their turn under the
+/// filter.
 ///
 /// # Errors
 ///
-/// There is no table of calls for this architecture.
+/// Fails if there is no table of calls for this architecture.
 pub(crate) fn decide(
     policy: &SeccompPolicy,
     capabilities: Capabilities,
@@ -179,12 +181,12 @@ pub(crate) fn decide(
     })
 }
 
-/// The calls by which a program that waits under the filter for its turn gives
-/// up what it needed to install that.
+/// The calls by which a program that waits for its turn gives up the capability
+/// with which it installed the filter.
 const GIVING_UP: &[&str] = &["capget", "capset"];
 
-/// Lets an app's handlers, and what follows them, wait for their turn under its
-/// filter: at one descriptor, and without a right.
+/// Allows an app's handlers, and what follows them, to wait for their turn
+/// under its filter: by reading from one descriptor, without any capability.
 fn letting_wait(mut filter: Filter) -> Filter {
     for name in GIVING_UP {
         if let Some(number) = filter.arch.number(name) {
@@ -207,7 +209,7 @@ fn letting_wait(mut filter: Filter) -> Filter {
     filter
 }
 
-/// The members of a set that mean something.
+/// The valid members of a set.
 struct Members {
     groups: Vec<&'static Group>,
     numbers: Vec<u32>,
@@ -258,7 +260,7 @@ fn blocked(calls: &Calls, notes: &mut Vec<String>) -> Action {
     )
 }
 
-/// Nothing but these calls; `None` if they are all.
+/// Allows only these calls; `None` if they are all.
 fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Filter> {
     let members = members(default.arch, calls, notes);
     let mut otherwise = blocked(calls, notes);
@@ -272,7 +274,8 @@ fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Fi
                 notes.push("`@appc.io/empty` has no meaning in a set to retain".to_owned());
             }
             Group::Default => {
-                // With what is there goes how programs find out what is not.
+                // Programs that are given the calls of the default also get its
+                // way of reporting a missing one.
                 otherwise = default.otherwise;
                 let refused = Rule::Always(Action::Errno(EPERM));
                 let rules_of_it = default.rules.iter();
@@ -293,8 +296,9 @@ fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Fi
     })
 }
 
-/// As [`retain`], of these calls as much as the default leaves. What is `beyond`
-/// fails as it does there: a program that has it in its set can do without.
+/// As [`retain`], limited to what the default allows. A call `beyond` that
+/// fails as it does by default: a program that has it in its set can do
+/// without.
 fn retain_within<'a>(
     default: &Filter,
     calls: &'a Calls,
@@ -318,7 +322,7 @@ fn retain_within<'a>(
     filter
 }
 
-/// The default, without these calls.
+/// The default without these calls.
 fn remove(default: Filter, calls: &Calls, notes: &mut Vec<String>) -> Filter {
     let members = members(default.arch, calls, notes);
     let action = blocked(calls, notes);
@@ -329,7 +333,7 @@ fn remove(default: Filter, calls: &Calls, notes: &mut Vec<String>) -> Filter {
             Group::All => {
                 notes.push("`@appc.io/all` has no meaning in a set to remove".to_owned());
             }
-            // It is in force anyway.
+            // It applies anyway.
             Group::Default => {}
         }
     }

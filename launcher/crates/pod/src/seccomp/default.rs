@@ -1,40 +1,41 @@
-//! The filter that every app gets whose image does not say otherwise.
+//! The filter of every app whose image does not ask for another.
 //!
-//! It takes away what container runners of the field take away, and what has
-//! led out of containers since: calls that only administer the machine, those
-//! whose objects have no namespaces, and those whose code in the kernel has
-//! been broken again and again. Numbers that the table of calls does not have
-//! answer ENOSYS, so that a libc newer than this list falls back to what it
-//! did before; what is refused on purpose answers EPERM, or what a kernel
-//! answers that does not have it, where programs ask for it to find that out.
+//! It blocks what other container runners block, and what has led out of
+//! containers since: calls that only administer the machine, calls on objects
+//! that have no namespaces, and calls whose code in the kernel has been broken
+//! again and again. A number that the table of calls does not have returns
+//! ENOSYS, so that a libc newer than this table falls back to what it did
+//! before. A call that is blocked on purpose returns EPERM, or the error of a
+//! kernel that does not have it if programs use that to find out.
 //!
-//! An app that was given a capability gets the calls that are for it.
+//! An app that was given a capability also gets the calls that need it.
 
 use std::collections::BTreeMap;
 
 use super::calls::Arch;
 use super::program::{Action, Filter, Rule, Test};
 
-/// Operation not permitted: also programs that try calls out take it for a no.
+/// Operation not permitted: programs that probe for a call understand this as a
+/// refusal, too.
 pub(crate) const EPERM: u16 = 1;
 
 /// No such call: programs do without.
 pub(crate) const ENOSYS: u16 = 38;
 
-/// No such family of addresses: programs try another, or do without. What they
-/// would make of EPERM is that somebody has to be root.
+/// Address family not supported: programs try another, or do without. They
+/// would take EPERM to mean that they need root.
 const EAFNOSUPPORT: u16 = 97;
 
-/// Calls that are refused, and to whom.
+/// Calls that are blocked, and for whom.
 struct Refused {
-    /// Who has this capability may; an empty word is nobody's.
+    /// Apps with this capability may make them; nobody may if it is empty.
     unless: &'static str,
     calls: &'static [&'static str],
 }
 
 const REFUSED: &[Refused] = &[
-    // Mounts, namespaces, and what else the kernel asks its most general
-    // right for. A user namespace would give it to anybody (CVE-2022-0185).
+    // Mounts, namespaces, and whatever else the kernel requires CAP_SYS_ADMIN
+    // for. A user namespace would give that to anybody (CVE-2022-0185).
     Refused {
         unless: "sys_admin",
         calls: &[
@@ -96,7 +97,8 @@ const REFUSED: &[Refused] = &[
         unless: "sys_tty_config",
         calls: &["vhangup"],
     },
-    // Where memory lies tells about the machine, and moving it disturbs others.
+    // Where memory is located reveals facts about the machine, and moving it
+    // disturbs others.
     Refused {
         unless: "sys_nice",
         calls: &[
@@ -120,12 +122,12 @@ const REFUSED: &[Refused] = &[
         unless: "perfmon",
         calls: &["perf_event_open"],
     },
-    // By handle a file can be opened that no path leads to (CVE-2014-3519).
+    // A handle can open a file that no path leads to (CVE-2014-3519).
     Refused {
         unless: "dac_read_search",
         calls: &["open_by_handle_at"],
     },
-    // Keys have no namespaces. A ring does its calls out of a filter's sight.
+    // Keys have no namespaces. io_uring makes calls that a filter does not see.
     Refused {
         unless: "",
         calls: &[
@@ -137,7 +139,7 @@ const REFUSED: &[Refused] = &[
             "request_key",
         ],
     },
-    // What nobody has needed for decades, where it exists at all.
+    // Unused for decades, where it exists at all.
     Refused {
         unless: "",
         calls: &[
@@ -160,56 +162,55 @@ const REFUSED: &[Refused] = &[
     },
 ];
 
-/// Flags of clone(2) that make namespaces: all but `CLONE_NEWTIME`, which only
-/// unshare(2) and clone3(2) understand.
+/// The flags of clone(2) that make namespaces: all except `CLONE_NEWTIME`,
+/// which only unshare(2) and clone3(2) accept.
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
 
-/// Execution domains (personality(2)) that programs are known to need: Linux,
-/// Linux with its 32-bit limits, each also as an older release (`UNAME26`),
-/// and the question which it is. Others switch protections of memory off.
+/// The execution domains (personality(2)) that programs are known to need:
+/// Linux, and Linux with 32-bit limits, each also pretending to be an older
+/// release (`UNAME26`); and the query. Others turn off memory protections.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
 
-/// Newer ways to what every process has in /proc/self/attr, and to a list of the
-/// host's security modules that no file of a pod has. Whoever uses them does
-/// without where there are none.
+/// Newer interfaces to what every process has in /proc/self/attr, and to a list
+/// of the host's security modules that no file in a pod shows. Programs that
+/// use them do without where they are missing.
 const LABELS: &[&str] = &["lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr"];
 
-/// Address families of sockets, by linux/socket.h, that apps may have: those that
-/// everybody needs, and around them those that their capabilities are for. All
-/// others the kernel would load a module for, of which most are old, seldom read,
-/// and have led out of containers (CVE-2017-6074, CVE-2021-43267): what is not
-/// wanted by a capability is not there.
+/// The address families of sockets (linux/socket.h) that apps may have: those
+/// that every app needs, and around them those that need a capability. For any
+/// other, the kernel would load a module; most of these are old and rarely
+/// reviewed, and some have led out of containers (CVE-2017-6074,
+/// CVE-2021-43267).
 ///
-/// The administrator of a network also has keys of IPsec, PPPoE, CAN and XDP,
-/// which live in namespaces of networks. Nobody has `AF_ALG` (CVE-2026-31431) and
-/// `AF_VSOCK`, the line to the machine that this one is a guest of: they have no
-/// namespaces.
+/// With net_admin an app also gets keys of IPsec, PPPoE, CAN and XDP, which
+/// belong to network namespaces. No app gets `AF_ALG` (CVE-2026-31431) or
+/// `AF_VSOCK`, the connection to the hypervisor: they have no namespaces.
 const FAMILIES: &[u32] = &[
     15, 24, 29, 44, // AF_KEY, AF_PPPOX, AF_CAN, AF_XDP
     1, 2, 10, 16, // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
     17, // AF_PACKET
 ];
 
-/// Returns those for an app.
+/// Returns the families for an app.
 fn families(has: &dyn Fn(&str) -> bool) -> &'static [u32] {
     let from = if has("net_admin") { 0 } else { 4 };
     let to = if has(BY_DEFAULT) { 9 } else { 8 };
     FAMILIES.get(from..to).unwrap_or_default()
 }
 
-/// Requests that put input into a terminal which others read: `TIOCSTI`
-/// (CVE-2017-5226), and `TIOCLINUX`, whose selections can be pasted.
+/// Requests that inject input into a terminal that others read: `TIOCSTI`
+/// (CVE-2017-5226), and `TIOCLINUX`, which can paste a selection.
 const TERMINAL: &[u32] = &[0x5412, 0x541c];
 
-/// The only capability of the default set by which an app has more of this.
+/// The only capability in the default set that makes a difference here.
 pub(crate) const BY_DEFAULT: &str = "net_raw";
 
 /// What the filter depends on besides the architecture.
 pub(crate) struct Circumstances<'a> {
-    /// Tells whether the app has a capability, named as in a plan.
+    /// Returns whether the app has a capability, by its name in a plan.
     pub has: &'a dyn Fn(&str) -> bool,
-    /// A tracer cannot change a call that the filter has let pass, as it could
-    /// before Linux 4.8.
+    /// Whether to allow ptrace(2): since Linux 4.8 a tracer cannot change a
+    /// call that the filter has let pass.
     pub ptrace: bool,
 }
 
@@ -238,7 +239,8 @@ pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
     };
     if !(circumstances.has)("sys_admin") {
         set("clone", unless(0, Test::HasAny(NEW_NAMESPACES)));
-        // Its flags are in memory, where a filter cannot look. Libcs use clone(2) then.
+        // Its flags are in memory, where a filter cannot look. Libcs fall back
+        // to clone(2).
         set("clone3", Rule::Always(Action::Errno(ENOSYS)));
         for call in LABELS {
             set(call, Rule::Always(Action::Errno(ENOSYS)));

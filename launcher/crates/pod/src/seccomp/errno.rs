@@ -1,19 +1,19 @@
-//! Names of errors and their numbers: all of POSIX, C and Linux
-//! (asm-generic/errno.h, which the architectures we build for share).
+//! Names and numbers of errors: all of POSIX, C and Linux (asm-generic/errno.h,
+//! which our architectures share).
 
-/// Finds the number of an error by its name, such as `EPERM`.
+/// Returns the number of an error, given its name, such as `EPERM`.
 pub(crate) fn number(name: &str) -> Option<u16> {
     let found = ERRORS.iter().find(|(known, _)| *known == name);
     found.map(|&(_, number)| number)
 }
 
-/// Finds the first name of a number.
+/// Returns the first name for a number.
 pub(crate) fn name(number: u16) -> Option<&'static str> {
     let found = ERRORS.iter().find(|&&(_, known)| known == number);
     found.map(|&(name, _)| name)
 }
 
-/// In the order of the numbers.
+/// Sorted by number.
 #[rustfmt::skip]
 const ERRORS: &[(&str, u16)] = &[
     ("EPERM", 1), ("ENOENT", 2), ("ESRCH", 3), ("EINTR", 4), ("EIO", 5), ("ENXIO", 6),

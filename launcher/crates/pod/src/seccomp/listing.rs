@@ -1,5 +1,5 @@
-//! Says in names what a filter does: the shorter of what it allows and what
-//! it does not.
+//! Describes a filter by names of calls: lists what it allows or what it
+//! blocks, whichever is shorter.
 
 use std::collections::BTreeMap;
 

@@ -1,17 +1,17 @@
 //! Compiles a filter into the kernel's classic BPF (seccomp(2)).
 //!
 //! The numbers of system calls become a binary tree of ranges: eight
-//! comparisons instead of hundreds. The kernel runs a filter once for every
-//! number when it is installed, to remember which calls it always allows
-//! (Linux 5.11), so a list that is long to walk is slow to install.
+//! comparisons instead of hundreds. When a filter is installed, the kernel runs
+//! it once for every number, to remember which calls it always allows (Linux
+//! 5.11), so a long linear list is slow to install.
 //!
 //! ```text
 //! another architecture? ----> kill
-//! number >= 175?  ... >= 83? ... a leaf: an action, or a look at one argument
+//! number >= 175?  ... >= 83? ... a leaf: an action, or a test of one argument
 //! ```
 //!
-//! Arguments are compared by their lower 32 bits, because those are all that
-//! the kernel looks at in the calls concerned (CVE-2019-10063).
+//! Only the lower 32 bits of arguments are compared, because in the calls
+//! concerned the kernel uses no others (CVE-2019-10063).
 
 use std::collections::BTreeMap;
 
@@ -20,63 +20,63 @@ use super::calls::Arch;
 /// What the kernel does with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Action {
-    /// Carries it out.
+    /// Makes it.
     Allow,
-    /// Lets it fail with this errno(3).
+    /// Makes it fail with this errno(3).
     Errno(u16),
-    /// Ends the process as if by SIGSYS.
+    /// Kills the process as if by SIGSYS.
     Kill,
 }
 
-/// What becomes of one call.
+/// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// The same, whatever its arguments.
+    /// The same action, whatever its arguments.
     Always(Action),
-    /// One of two things.
+    /// One of two actions, depending on an argument.
     If {
-        /// Which argument is looked at, from 0.
+        /// The index of the argument.
         argument: u8,
-        /// What is asked about it.
+        /// The test.
         test: Test,
-        /// What is done if it is so.
+        /// The action if it succeeds.
         then: Action,
-        /// What is done if not.
+        /// The action if it does not.
         otherwise: Action,
     },
 }
 
-/// A question about the lower 32 bits of an argument.
+/// A test of the lower 32 bits of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     /// Is any of these bits set?
     HasAny(u32),
-    /// Is it one of these? No more than 200 of them.
+    /// Is it one of these values? No more than 200 of them.
     Among(&'static [u32]),
 }
 
 /// A filter for one architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// Calls of all others kill.
+    /// Calls of any other architecture kill.
     pub arch: Arch,
-    /// By number.
+    /// Rules by number.
     pub rules: BTreeMap<u32, Rule>,
-    /// For numbers that have no rule: also those of x32, which are the same
-    /// calls once more, with bit 30 set.
+    /// For numbers that have no rule, including those of x32, which are the
+    /// same calls with bit 30 set.
     pub otherwise: Action,
 }
 
 /// One instruction: `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instruction {
-    /// What it does.
+    /// The opcode.
     pub code: u16,
-    /// How many instructions a comparison that holds jumps over.
+    /// How many instructions to skip if a comparison holds.
     pub if_true: u8,
-    /// And one that does not.
+    /// How many instructions to skip if it does not.
     pub if_false: u8,
-    /// What it does that with.
+    /// The operand.
     pub operand: u32,
 }
 
@@ -88,15 +88,15 @@ const JUMP_IF_AT_LEAST: u16 = 0x35;
 const JUMP_IF_ANY_SET: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
-/// Places in `struct seccomp_data`; all our architectures are little-endian,
+/// Offsets in `struct seccomp_data`; all our architectures are little-endian,
 /// so the lower half of an argument comes first.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
 impl Action {
-    /// Returns what the filter returns, as linux/seccomp.h has it. Before Linux
-    /// 4.14 kills the thread instead of the process.
+    /// Returns what the filter returns (linux/seccomp.h). Before Linux 4.14,
+    /// kill ends the thread instead of the process.
     const fn value(self) -> u32 {
         match self {
             Self::Allow => 0x7fff_0000,
@@ -107,7 +107,7 @@ impl Action {
 }
 
 impl Arch {
-    /// Returns the architecture's `AUDIT_ARCH_...` of linux/audit.h.
+    /// Returns the architecture's `AUDIT_ARCH_...` (linux/audit.h).
     pub(crate) const fn audit(self) -> u32 {
         match self {
             Self::X86_64 => 0xc000_003e,
@@ -119,7 +119,7 @@ impl Arch {
 }
 
 impl Filter {
-    /// Compiles it.
+    /// Compiles the filter.
     pub(crate) fn compile(&self) -> Vec<Instruction> {
         let mut program = vec![
             load(ARCH),
@@ -131,12 +131,14 @@ impl Filter {
         program
     }
 
-    /// Compiles it to the bytes that the kernel takes: `struct sock_filter`s.
+    /// Compiles the filter to the bytes that the kernel takes: an array of
+    /// `struct sock_filter`.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.compile().iter().flat_map(Instruction::bytes).collect()
     }
 
-    /// Where each stretch of numbers with the same rule begins; the first is 0.
+    /// Returns the start of each range of numbers with the same rule; the first
+    /// is 0.
     fn ranges(&self) -> Vec<(u32, Rule)> {
         let otherwise = Rule::Always(self.otherwise);
         let mut ranges: Vec<(u32, Rule)> = vec![(0, otherwise)];
@@ -155,15 +157,15 @@ impl Filter {
                 begin(next, otherwise);
             }
         }
-        // What was begun after each number may have been replaced at once, and
-        // then equal its neighbour.
+        // A range that starts after a number can be replaced at once, and then
+        // equal its neighbour.
         ranges.dedup_by(|next, one| next.1 == one.1);
         ranges
     }
 }
 
 impl Instruction {
-    /// Returns it as it lies in memory on a little-endian machine.
+    /// Returns its bytes in memory on a little-endian machine.
     pub(crate) fn bytes(&self) -> [u8; 8] {
         let [a, b] = self.code.to_le_bytes();
         let [w, x, y, z] = self.operand.to_le_bytes();
@@ -171,7 +173,7 @@ impl Instruction {
     }
 }
 
-/// Decides between ranges; the number is loaded.
+/// Decides between ranges; the number has been loaded.
 fn tree(ranges: &[(u32, Rule)]) -> Vec<Instruction> {
     let (below, above) = ranges.split_at(ranges.len() / 2);
     let Some(&(start, rule)) = above.first() else {
@@ -208,7 +210,7 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
     match test {
         Test::HasAny(bits) => program.push(branch(JUMP_IF_ANY_SET, bits, 1, 0)),
         Test::Among(values) => {
-            // Over the questions that are left, and the answer no.
+            // Jumps over the remaining comparisons and the result "no".
             for (value, over) in values.iter().zip((1..=values.len()).rev()) {
                 let over = u8::try_from(over).unwrap_or(u8::MAX);
                 program.push(branch(JUMP_IF_EQUAL, *value, over, 0));

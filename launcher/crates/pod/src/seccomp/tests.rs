@@ -1,12 +1,12 @@
-//! Filters are judged by what they do: each is run, instruction by instruction,
-//! for every number that there is or could be.
+//! Filters are tested by what they do: each is run, instruction by instruction,
+//! for every number that exists or could exist.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
 use crate::seccomp::program::{Instruction, Test};
 
-/// What a filter looks at: `struct seccomp_data`.
+/// The input of a filter: `struct seccomp_data`.
 #[derive(Clone, Copy)]
 struct Call {
     arch: u32,
@@ -45,7 +45,7 @@ const EPERM: u32 = 0x0005_0001;
 const ENOSYS: u32 = 0x0005_0026;
 const EAFNOSUPPORT: u32 = 0x0005_0061;
 
-/// Executes a program as the kernel does, by the numbers of linux/bpf_common.h.
+/// Runs a program as the kernel does, with the opcodes of linux/bpf_common.h.
 fn run(program: &[Instruction], call: Call) -> u32 {
     let mut accumulator = 0;
     let mut at = 0;
@@ -77,7 +77,7 @@ fn run(program: &[Instruction], call: Call) -> u32 {
     panic!("the program does not end");
 }
 
-/// Says what a rule means, without compiling it.
+/// Evaluates a rule without compiling it.
 fn meant(filter: &Filter, call: Call) -> u32 {
     let value = |action: Action| match action {
         Action::Allow => ALLOW,
@@ -140,7 +140,8 @@ fn numbers() -> impl Iterator<Item = u32> {
         .chain([1023, 0x3fff_ffff, 0x7fff_ffff, 0x8000_0000, u32::MAX])
 }
 
-/// Arguments at which some rule turns, each also with a bit in its upper half.
+/// Arguments at which the result of some rule changes, each also with a bit set
+/// in its upper half.
 fn arguments() -> impl Iterator<Item = u64> {
     [
         0,
@@ -216,7 +217,8 @@ fn what_is_compiled_does_what_is_meant_for_every_number_and_argument() {
             &calls(&["read", "mount"], None),
             &mut notes,
         );
-        // A rule for every second number: far jumps, and as many leaves as can be.
+        // A rule for every second number: long jumps, and as many leaves as
+        // possible.
         let sparse = Filter {
             arch,
             rules: (0..500)
@@ -245,7 +247,8 @@ fn what_is_compiled_does_what_is_meant_for_every_number_and_argument() {
 
 #[test]
 fn what_others_refuse_is_refused() {
-    // What Docker's default profile keeps from an app with default capabilities.
+    // What Docker's default profile blocks for an app with default
+    // capabilities.
     const REFUSED: &str = "_sysctl acct add_key afs_syscall bpf clock_settime create_module \
         delete_module fanotify_init finit_module fsconfig fsmount fsopen fspick get_kernel_syms \
         get_mempolicy getpmsg init_module io_uring_enter io_uring_register io_uring_setup ioperm \
@@ -363,7 +366,8 @@ fn a_capability_brings_its_families_of_addresses() {
             CAPABILITIES.with(network),
             &[1, 2, 10, 15, 16, 17, 24, 29, 44],
         ),
-        // Also who may do nearly everything has none that has no namespaces.
+        // Even an app that may do nearly everything has no family without
+        // namespaces.
         (Capabilities::SYS_ADMIN, &[1, 2, 10, 16]),
     ] {
         for arch in architectures() {
@@ -401,7 +405,7 @@ fn the_depth_of_the_tree_is_that_of_a_tree() {
         let filter = default_filter(arch);
         let program = filter.compile();
         assert!(program.len() < 400, "{arch:?}: {}", program.len());
-        // The tree takes the logarithm; the rest is the start and one leaf.
+        // The tree takes the logarithm; the rest is the prologue and one leaf.
         for number in numbers() {
             let mut steps = 0;
             let mut at = 0;
@@ -431,7 +435,7 @@ fn the_depth_of_the_tree_is_that_of_a_tree() {
 #[path = "tests/sets.rs"]
 mod sets;
 
-/// The same, side by side with the default profiles of other runners.
+/// The default filter compared with the default profiles of other runners.
 #[path = "tests/profiles.rs"]
 mod profiles;
 
@@ -460,7 +464,7 @@ fn the_kernels_headers_agree() {
         (Arch::Aarch64, "/usr/include/asm-generic/unistd.h"),
     ] {
         let Ok(text) = std::fs::read_to_string(header) else {
-            // They are in Debian's linux-libc-dev.
+            // In Debian, linux-libc-dev has it.
             eprintln!("skipped: needs {header}");
             continue;
         };

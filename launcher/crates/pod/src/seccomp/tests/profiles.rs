@@ -1,6 +1,7 @@
-//! The default filter beside the default profiles of other runners, as Debian
-//! has them. Every difference has its reason in a file of `tests/golden/filters`;
-//! `cargo xtask filters` gets the profiles and prints what differs.
+//! The default filter compared with the default profiles of other runners, as
+//! Debian has them. Every difference has its reason in a file of
+//! `tests/golden/filters`; `cargo xtask filters` gets the profiles and prints
+//! what differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,18 +10,19 @@ use super::*;
 use appc::json::{self, Value};
 use image::digest::{Algorithm, Hasher};
 
-/// Calls that are judged by an argument, that argument, and values that matter.
+/// Calls that are decided by an argument, the index of that argument, and
+/// values that matter.
 const JUDGED: &[(&str, usize, &[u64])] = &[
     ("clone", 0, &[0x11, 0x0002_0011, 0x0200_0011, 0x1000_0011]),
     ("ioctl", 1, &[0x5401, 0x5412, 0x541c]),
     ("personality", 0, &[0, 8, 0x2_0000, 0x2_0008, 0x4_0000]),
 ];
 
-/// Calls that are judged by a family of addresses, of which there are so many.
+/// Calls that are decided by an address family, of which there are this many.
 const SOCKETS: [&str; 2] = ["socket", "socketpair"];
 const FAMILIES: u64 = 46;
 
-/// A profile of Docker's format, for an app with default capabilities.
+/// A profile in Docker's format, for an app with default capabilities.
 struct Profile(Vec<Value>);
 
 impl Profile {
@@ -31,7 +33,7 @@ impl Profile {
         Self(rules)
     }
 
-    /// Tells whether a call is allowed. What no rule is for is refused.
+    /// Returns whether a call is allowed. Without a matching rule it is not.
     fn allows(&self, name: &str, argument: usize, value: u64) -> bool {
         let allows = |rule: &&Value| rule.text("action").as_deref() == Some("SCMP_ACT_ALLOW");
         let about = |rule: &&Value| {
@@ -63,7 +65,8 @@ fn texts<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v str> {
     })
 }
 
-/// Tells whether a rule is for this architecture and the default capabilities.
+/// Returns whether a rule is for this architecture and the default
+/// capabilities.
 fn applies(rule: &Value) -> bool {
     let has = |name: &str| {
         let word = name.trim_start_matches("CAP_").to_lowercase();
@@ -80,7 +83,7 @@ fn applies(rule: &Value) -> bool {
         && !here(excludes)
 }
 
-/// Tells whether a test of an argument holds (seccomp_rule_add(3)).
+/// Returns whether a test of an argument holds (seccomp_rule_add(3)).
 fn holds(test: &Value, value: u64) -> bool {
     let wanted = test.number("value").unwrap();
     match test.text("op").unwrap().as_str() {
@@ -92,8 +95,8 @@ fn holds(test: &Value, value: u64) -> bool {
     }
 }
 
-/// Returns a line for each call that only one of both allows, with the values of
-/// its argument for which that is so, where it is not so for all.
+/// Returns a line for each call that only one of the two allows, with the
+/// values of the argument for which that is so, unless it is so for all.
 fn differences(profile: &Profile) -> BTreeSet<String> {
     let program = default_filter(Arch::X86_64).compile();
     let families: Vec<u64> = (0..FAMILIES).collect();
@@ -123,7 +126,7 @@ fn differences(profile: &Profile) -> BTreeSet<String> {
     lines
 }
 
-/// Compares with a profile, if it is the one that the reasons are about.
+/// Compares with a profile, if it is the version that the reasons are about.
 #[allow(clippy::print_stderr, reason = "differences and skips must be seen")]
 fn compare(runner: &str, path: &str) {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");

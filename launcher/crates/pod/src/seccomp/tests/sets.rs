@@ -1,4 +1,4 @@
-//! Sets of calls, judged by what the bytes do that are made of them.
+//! Sets of calls, tested by what the compiled bytes do.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn retain(calls: &Calls, bounded: bool) -> SeccompPolicy {
     }
 }
 
-/// What a decided filter does with a call of this architecture, by its bytes.
+/// What a filter does with a call of this architecture.
 fn does(verdict: &Verdict, name: &str) -> u32 {
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
     does_number(verdict, arch.number(name).unwrap())
@@ -95,7 +95,7 @@ fn our_group_is_the_default() {
         assert_eq!(does(&verdict, "read"), ALLOW);
         assert_eq!(does(&verdict, "mount"), ALLOW);
         assert_eq!(does(&verdict, "umount2"), KILL);
-        // How a libc finds out what it has to do without.
+        // This is how a libc finds out that it has to do without.
         assert_eq!(does(&verdict, "clone3"), ENOSYS);
         assert_eq!(does_number(&verdict, 599), ENOSYS);
     }
@@ -138,7 +138,7 @@ fn a_set_that_only_an_image_asks_for_stays_within_the_default() {
         ("write", ALLOW),
         ("mount", EPERM),
         ("bpf", EPERM),
-        // As a libc expects that does without.
+        // As expected by a libc that can do without.
         ("clone3", ENOSYS),
         ("read", KILL),
     ] {
