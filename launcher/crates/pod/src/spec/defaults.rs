@@ -1,20 +1,20 @@
-//! The environment that every app on Linux gets, whatever its image says: the
-//! file systems, devices, masks, capabilities and variables.
+//! The environment of every app on Linux, whatever its image says: file
+//! systems, devices, masks, capabilities and variables.
 //!
-//! What the App Container specification's OS-SPEC demands of Linux, and what
-//! the runners of the field hide and write-protect by default: the union of
+//! It is what the App Container specification's OS-SPEC requires for Linux,
+//! plus what other runners hide and write-protect by default: the union of
 //! their lists, since a path that one of them found dangerous is dangerous.
 
 use stage1_init::{Capabilities, MountFlags};
 
-/// Search path of programs, where the image sets none.
+/// The search path of programs, if the image sets none.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Value of the variable `container`, by which programs see where they are.
+/// The value of the variable `container`, by which programs see where they run.
 pub(crate) const CONTAINER: &str = "nosecone";
 
-/// Capabilities that an app may have at most where no isolator says otherwise:
-/// the specification's default for `os/linux/capabilities-remove-set`.
+/// The most capabilities of an app without an isolator for them: the
+/// specification's default for `os/linux/capabilities-remove-set`.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities::CHOWN
     .with(Capabilities::DAC_OVERRIDE)
     .with(Capabilities::FOWNER)
@@ -30,21 +30,21 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities::CHOWN
     .with(Capabilities::AUDIT_WRITE)
     .with(Capabilities::SETFCAP);
 
-/// Processes and threads that a pod may have where nobody says otherwise: more
-/// than servers have, and few enough for the host to go on.
+/// The default limit of processes and threads in a pod: more than servers need,
+/// and few enough for the host to keep working.
 pub(crate) const PROCESSES: u64 = 4096;
 
 /// A file system that is mounted for every app.
 pub(crate) struct Fixture {
-    /// Type, and source as /proc/self/mountinfo will show it.
+    /// Its type, and the source that /proc/self/mountinfo will show.
     pub kind: &'static str,
-    /// Where.
+    /// Where it is mounted.
     pub target: &'static str,
-    /// Flags of the mount.
+    /// Mount flags.
     pub flags: MountFlags,
     /// Options of the file system.
     pub data: &'static str,
-    /// Mode of the directory, where the image has none.
+    /// The mode of the directory, if the image does not have it.
     pub mode: u32,
 }
 
@@ -52,9 +52,9 @@ const SAFE: MountFlags = MountFlags::NOSUID
     .with(MountFlags::NODEV)
     .with(MountFlags::NOEXEC);
 
-/// No component of the target may be a link: an image whose /proc is a link
-/// would get the mount, and the masks of /proc, somewhere else (CVE-2019-16884,
-/// CVE-2023-27561).
+/// No component of the target may be a link: if an image's /proc were a link,
+/// the mount, and the masks of /proc, would end up somewhere else
+/// (CVE-2019-16884, CVE-2023-27561).
 const PINNED: MountFlags = SAFE.with(MountFlags::NOFOLLOW);
 
 /// Kernel file systems, mounted before anything of the image is touched.
@@ -75,9 +75,9 @@ pub(crate) const KERNEL: [Fixture; 2] = [
     },
 ];
 
-/// The directory of devices. Nodes that we make in it are mounts of their own,
-/// so it becomes `nodev` when they are made: an app that may make nodes cannot
-/// use one, even where no device cgroup is at hand.
+/// The directory of devices. Each node in it becomes a mount of its own, so
+/// /dev itself can be `nodev` once they are made: an app that can make nodes
+/// cannot use them, even without a device cgroup.
 pub(crate) const DEV: Fixture = Fixture {
     kind: "tmpfs",
     target: "/dev",
@@ -110,7 +110,7 @@ pub(crate) const SHM: Fixture = Fixture {
     mode: 0o1777,
 };
 
-/// POSIX message queues, where the kernel has them.
+/// POSIX message queues, if the kernel has them.
 const MQUEUE: Fixture = Fixture {
     kind: "mqueue",
     target: "/dev/mqueue",
@@ -119,8 +119,8 @@ const MQUEUE: Fixture = Fixture {
     mode: 0o755,
 };
 
-/// A temporary directory for images that bring none. Left alone the kernel would
-/// let it take half of the memory.
+/// A temporary directory for images without one. The kernel's default size
+/// would be half of the memory.
 pub(crate) const TMP: Fixture = Fixture {
     kind: "tmpfs",
     target: "/tmp",
@@ -129,19 +129,19 @@ pub(crate) const TMP: Fixture = Fixture {
     mode: 0o1777,
 };
 
-/// Where an image may have something of its own, which then stays as it is.
+/// What an image may have its own version of, which is then left alone.
 pub(crate) const OPTIONAL: [&str; 4] = ["/tmp", "/etc/hosts", "/etc/hostname", "/etc/mtab"];
 
-/// Where /etc/mtab leads, from which old programs read what is mounted.
+/// The target of /etc/mtab, where old programs look for mounts.
 pub(crate) const MTAB: &str = "../proc/self/mounts";
 
-/// Returns /etc/hosts of a pod: its network is loopback.
+/// Returns the /etc/hosts of a pod: its network is loopback.
 pub(crate) fn hosts(hostname: &str) -> String {
     format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")
 }
 
 /// Character devices: name, major and minor number (the kernel's devices.txt).
-/// The console is the null device: an app has no business on the host's.
+/// The console is the null device: the host's is none of an app's business.
 pub(crate) const DEVICES: [(&str, u32, u32); 7] = [
     ("null", 1, 3),
     ("zero", 1, 5),
@@ -152,7 +152,7 @@ pub(crate) const DEVICES: [(&str, u32, u32); 7] = [
     ("console", 1, 3),
 ];
 
-/// Links in /dev: where each leads, and its name.
+/// Links in /dev: target and name.
 pub(crate) const LINKS: [(&str, &str); 6] = [
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
@@ -162,8 +162,8 @@ pub(crate) const LINKS: [(&str, &str); 6] = [
     ("pts/ptmx", "/dev/ptmx"),
 ];
 
-/// What is hidden: kernel memory, keys and addresses, timers of other
-/// processes, firmware, power measurements, hardware controls.
+/// What is hidden: kernel memory, keys and addresses, other processes' timers,
+/// firmware, power measurements, hardware controls.
 pub(crate) const MASKED: [&str; 14] = [
     "/proc/acpi",
     "/proc/asound",

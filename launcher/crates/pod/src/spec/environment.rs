@@ -1,8 +1,8 @@
-//! Environment variables as people write them: `NAME=VALUE`, one on a command
-//! line, or one a line in a file.
+//! Parses environment variables: `NAME=VALUE`, one on a command line, or one
+//! per line of a file.
 //!
-//! In a file, blank lines and lines that begin with `#` or `;` say nothing.
-//! There are no quotes and no escapes: a value is what stands between the
+//! In a file, blank lines and lines that start with `#` or `;` are ignored.
+//! There are no quotes and no escapes: the value is everything between the
 //! first `=` and the end of the line.
 
 use appc::manifest::app::variable_name;
@@ -30,7 +30,7 @@ impl Variable {
     }
 }
 
-/// Reads `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<Variable> {
     let Some((name, value)) = text.split_once('=') else {
         return Err(Error::invalid(format!("{} has no `=`", quoted(text)))
@@ -48,12 +48,12 @@ pub fn pair(text: &str) -> Result<Variable> {
     })
 }
 
-/// Reads a file of variables.
+/// Parses a file of variables.
 ///
 /// # Errors
 ///
-/// A line that is none of the above, or sets what another line set: its number
-/// is named.
+/// Fails if a line is malformed, or sets a variable again; the error has the
+/// line number.
 pub fn file(bytes: &[u8]) -> Result<Vec<Variable>> {
     let mut variables: Vec<(usize, Variable)> = Vec::new();
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {

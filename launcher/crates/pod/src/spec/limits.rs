@@ -1,52 +1,52 @@
-//! How much of the machine an app or a pod may use (cgroups(7)).
+//! Limits of what an app or a pod may use (cgroups(7)).
 
 use serde::{Deserialize, Serialize};
 use stage1_init::NodeKind;
 
 use crate::spec::text;
 
-/// Limits. `None` is no limit.
+/// Limits. `None` means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Processor time per time, in thousandths of a core; at least 1.
+    /// Processor time, in thousandths of a core; at least 1.
     pub cpu: Option<u64>,
-    /// Weight among those who want the processors: 1024 is what everybody has.
+    /// The weight when several compete for the processors: 1024 is the default.
     pub cpu_shares: Option<u64>,
     /// Bytes of memory.
     pub memory: Option<u64>,
-    /// Bytes of memory that are not taken away as long as others have more
-    /// than they asked for.
+    /// Bytes of memory that are not reclaimed as long as others use more than
+    /// they have reserved.
     pub memory_request: Option<u64>,
-    /// Bytes per second that are read from, and written to, each block device.
+    /// Bytes per second read from, and written to, each block device.
     pub block_bandwidth: Option<u64>,
-    /// Operations per second, likewise.
+    /// Operations per second, for reading and for writing.
     pub block_operations: Option<u64>,
     /// Processes and threads.
     pub processes: Option<u64>,
-    /// The only devices that can be used.
+    /// The only devices that may be used.
     pub devices: Option<Vec<Rule>>,
 }
 
 impl Limits {
-    /// Tells whether there is no limit.
+    /// Returns whether there is no limit.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Devices that the controller lets through. `None` in a number is any.
+/// A rule that allows devices. `None` for a number means any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Character or block.
     #[serde(with = "text::node_kind")]
     pub kind: NodeKind,
-    /// Major number.
+    /// The major number.
     pub major: Option<u32>,
-    /// Minor number.
+    /// The minor number.
     pub minor: Option<u32>,
-    /// What may be done with them.
+    /// What is allowed.
     pub access: Access,
 }
 
@@ -54,16 +54,16 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Access {
-    /// It can be opened for reading.
+    /// Open it for reading.
     pub read: bool,
-    /// It can be opened for writing.
+    /// Open it for writing.
     pub write: bool,
-    /// Nodes of it can be made.
+    /// Make nodes of it.
     pub make: bool,
 }
 
 impl Access {
-    /// Reads letters of `rwm`; `None` if there are others, or none.
+    /// Parses letters of `rwm`; `None` if there are others, or none.
     pub(crate) fn parse(letters: &str) -> Option<Self> {
         let known = letters.chars().all(|letter| "rwm".contains(letter));
         (known && !letters.is_empty()).then(|| Self {
@@ -74,7 +74,7 @@ impl Access {
     }
 }
 
-/// As the files of cgroups of version 1 take it: `c 1:3 rwm`.
+/// In the format of the version 1 cgroup files: `c 1:3 rwm`.
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let number = |number: Option<u32>| number.map_or("*".to_owned(), |one| one.to_string());
@@ -91,7 +91,7 @@ impl std::fmt::Display for Rule {
 }
 
 impl Rule {
-    /// Reads it back.
+    /// Parses the same format.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let number = |text: &str| match text {
             "*" => Some(None),

@@ -1,5 +1,4 @@
-//! Where what the apps of a pod write is kept, when the pod runs without its
-//! caller.
+//! Where to keep the output of apps that run detached.
 
 use appc::types::Quantity;
 use error::quote::quoted;
@@ -8,28 +7,28 @@ use error::{Error, Result};
 /// How the log of a pod is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// Where.
+    /// Where it is kept.
     pub place: Place,
-    /// How large each of the two files of an app may become.
+    /// The maximum size of each of the two files of an app.
     pub size: Size,
 }
 
-/// Where it is kept.
+/// Where a log is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     /// In the directory of the pod.
     #[default]
     Disk,
-    /// Below /run, where nothing wears out and nothing outlives the host.
+    /// Below /run, where it wears out no flash and is gone after a reboot.
     Memory,
-    /// Nowhere: what the apps write is lost.
+    /// Nowhere: the output is lost.
     Nowhere,
 }
 
 impl Place {
     const ALL: [Self; 3] = [Self::Disk, Self::Memory, Self::Nowhere];
 
-    /// Returns the word for it.
+    /// Returns the name of the place.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Disk => "disk",
@@ -38,7 +37,7 @@ impl Place {
         }
     }
 
-    /// Reads the word for it.
+    /// Parses the name of a place.
     pub fn parse(word: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|place| place.word() == word);
         found.ok_or_else(|| {
@@ -50,15 +49,15 @@ impl Place {
     }
 }
 
-/// A number of bytes that a file of a log can have.
+/// The size of a log file, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(u32);
 
 impl Size {
-    /// In less there is no room for even four records of the longest kind.
+    /// A smaller file would not hold four records of the maximum length.
     const LEAST: u32 = 16 << 10;
 
-    /// Takes a number of bytes, unless it is too small.
+    /// Makes a size, unless it is too small.
     pub fn new(bytes: u32) -> Option<Self> {
         (bytes >= Self::LEAST).then_some(Self(bytes))
     }
@@ -68,7 +67,7 @@ impl Size {
         self.0
     }
 
-    /// Reads a quantity, such as `256Ki`.
+    /// Parses a quantity, such as `256Ki`.
     pub fn parse(text: &str) -> Result<Self> {
         let bytes = Quantity::parse(text)?.units();
         match u32::try_from(bytes) {

@@ -1,16 +1,16 @@
-//! What runs in a pod, with nothing left open and nothing of an image format
-//! in it. `resolve` makes it, `plan` composes directives from it, and the pod
-//! keeps it as the file `spec`, which every later verb reads.
+//! What runs in a pod, with everything decided and independent of image
+//! formats. `resolve` makes a spec, `plan` composes directives from it, and the
+//! pod keeps it in the file `spec`, which all other commands read.
 //!
 //! | | |
 //! |---|---|
 //! | [`pod`] | [`PodSpec`](pod::PodSpec) and [`AppSpec`](pod::AppSpec) |
 //! | [`process`] | who a program runs as, and what it may do |
-//! | [`limits`] | how much of the machine an app or a pod may use |
-//! | [`mounts`] | volumes, file systems in memory, devices |
-//! | [`log`] | where what the apps write is kept |
+//! | [`limits`] | what an app or a pod may use |
+//! | [`mounts`] | volumes, tmpfs mounts, devices |
+//! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
-//! | [`defaults`] | what every app gets |
+//! | `defaults` | what every app gets |
 
 pub(crate) mod defaults;
 pub mod environment;

@@ -1,5 +1,4 @@
-//! What an app finds mounted besides its root: volumes, file systems in memory,
-//! devices.
+//! What is mounted in an app besides its root: volumes, tmpfs mounts, devices.
 
 use serde::{Deserialize, Serialize};
 use stage1_init::NodeKind;
@@ -7,35 +6,35 @@ use stage1_init::NodeKind;
 use crate::spec::limits::Access;
 use crate::spec::text::{self, HostPath};
 
-/// A volume in its place.
+/// A volume, mounted in an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mounted {
-    /// What the volume is called.
+    /// The name of the volume.
     pub name: String,
-    /// Where it is on the host, without links.
+    /// Its path on the host, without links.
     pub source: HostPath,
-    /// It is a directory, not a file.
+    /// Whether it is a directory rather than a file.
     pub directory: bool,
-    /// It is in the pod's directory, which nobody else can change, and to which
-    /// the operator may have a link.
+    /// Whether it is in the pod's directory, which nobody else can change, and
+    /// whose path may contain links.
     pub ours: bool,
-    /// Where, from the root of the app; links in it are followed inside.
+    /// The mount point, relative to the root of the app; links in it are
+    /// followed inside.
     pub target: String,
-    /// The app only reads.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
-    /// What is mounted below the source comes along.
+    /// Whether mounts below the source are included.
     pub recursive: bool,
-    /// Which volume it is, and who asks for it, as the plan will say.
+    /// Which volume it is, and who asked for it, as the plan shows it.
     pub reason: String,
 }
 
-/// A volume that begins empty: a directory that is made with the pod, and
-/// removed with it.
+/// An empty volume: a directory that is made and removed with the pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyVolume {
-    /// Where it is on the host.
+    /// Its path on the host.
     pub path: HostPath,
     /// Its permissions.
     pub mode: u32,
@@ -43,33 +42,33 @@ pub struct EmptyVolume {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// Which volume it is, as the plan will say.
+    /// Which volume it is, as the plan shows it.
     pub reason: String,
 }
 
-/// A file system in memory (tmpfs(5)).
+/// A tmpfs mount (tmpfs(5)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tmpfs {
-    /// Where it is mounted: a path without detours.
+    /// The mount point, a normalized path.
     pub target: String,
     /// How much it can hold.
     pub size: Size,
-    /// The mode of its directory.
+    /// The mode of its root directory.
     pub mode: u32,
 }
 
-/// How much a file system in memory can hold.
+/// The size of a tmpfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Size {
-    /// So many bytes; none would be no limit.
+    /// In bytes; zero would mean no limit.
     Bytes(u64),
-    /// So many hundredths of the machine's memory.
+    /// In percent of the machine's memory.
     Percent(u8),
 }
 
-/// As the pod's own /tmp has it.
+/// The size of the pod's own /tmp.
 impl Default for Size {
     fn default() -> Self {
         Self::Percent(25)
@@ -77,7 +76,7 @@ impl Default for Size {
 }
 
 impl Tmpfs {
-    /// Returns the options of the file system.
+    /// Returns the mount options.
     pub fn data(&self) -> String {
         let size = match self.size {
             Size::Bytes(bytes) => bytes.to_string(),
@@ -87,18 +86,18 @@ impl Tmpfs {
     }
 }
 
-/// A device, as it is on the host.
+/// A device of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
-    /// Its path, on the host and in the pod, below /dev.
+    /// Its path below /dev, on the host and in the pod.
     pub path: String,
     /// Character or block.
     #[serde(with = "text::node_kind")]
     pub kind: NodeKind,
-    /// Major number.
+    /// The major number.
     pub major: u32,
-    /// Minor number.
+    /// The minor number.
     pub minor: u32,
     /// Permissions.
     pub mode: u32,

@@ -1,4 +1,4 @@
-//! The spec of a pod, and its file.
+//! The spec of a pod, and its file format.
 
 use std::collections::BTreeMap;
 
@@ -11,40 +11,40 @@ use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;
 use error::{Context as _, Error, Result};
 
-/// The version of the file. Another one is refused.
+/// The version of the format. Any other is refused.
 const VERSION: u32 = 1;
 
-/// A pod in which nothing is left open.
+/// A pod in which everything is decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PodSpec {
     /// [`VERSION`].
     version: u32,
-    /// UUID of the pod.
+    /// The pod's UUID.
     #[serde(with = "text::uuid")]
     pub id: Uuid,
-    /// Where the pod's directory is on the host when it runs, absolute.
+    /// The absolute path of the pod's directory when it runs.
     pub directory: HostPath,
     /// Its apps.
     pub apps: Vec<AppSpec>,
-    /// Host name of the pod.
+    /// Its host name.
     pub hostname: Sourced<String>,
-    /// How its processes are counted and numbered.
+    /// Its process numbers: a PID namespace.
     pub processes: Namespace,
     /// Its network.
     pub network: Namespace,
-    /// Ids of its user namespace, if it has one of its own.
+    /// The id mappings of its user namespace, if it has its own.
     pub user: IdMaps,
     /// Its empty volumes.
     pub volumes: Vec<EmptyVolume>,
-    /// How much all apps may use together.
+    /// The limits of all apps together.
     pub limits: Limits,
-    /// Nobody asked for the limit of processes: it is the default.
+    /// Whether the limit of processes is the default rather than requested.
     pub processes_by_default: bool,
-    /// Kernel parameters of its namespaces, and why each is set.
+    /// Kernel parameters of its namespaces, and the reason for each.
     pub parameters: BTreeMap<String, Sourced<String>>,
-    /// Directives that somebody wrote, which are executed as they are: what the
-    /// file `plan` of the pod has. Else the plan is composed from this.
+    /// Whether the pod has a plan written by hand, in its file `plan`, which is
+    /// executed as it is. Otherwise the plan is composed from this spec.
     pub planned: bool,
 }
 
@@ -54,13 +54,13 @@ pub struct PodSpec {
 pub enum Namespace {
     /// The pod's own, which the launcher makes.
     New,
-    /// The pod's own, made or joined by somebody who wrote the plan.
+    /// The pod's own, made or joined by a written plan.
     Planned,
     /// The host's.
     Host,
 }
 
-/// The ids of a user namespace; none where the pod has the host's.
+/// The id mappings of a user namespace; empty if the pod uses the host's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdMaps {
@@ -70,15 +70,15 @@ pub struct IdMaps {
     pub gids: Vec<IdMap>,
 }
 
-/// A range of ids of a user namespace.
+/// A range of ids in a user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdMap {
-    /// The first, inside.
+    /// The first id inside.
     pub inside: u32,
-    /// The first, outside.
+    /// The first id outside.
     pub outside: u32,
-    /// How many.
+    /// The number of ids.
     pub count: u32,
 }
 
@@ -88,26 +88,25 @@ pub struct IdMap {
 pub struct AppSpec {
     /// Its name in the pod.
     pub name: String,
-    /// Where it comes from, as the plan will say.
+    /// Where it comes from, as the plan shows it.
     pub reason: String,
     /// The image it runs from.
     pub image: Option<ImageSource>,
-    /// Its root file system; `None` where only a plan says what that is.
+    /// Its root file system; `None` if only a written plan determines it.
     pub root: Option<Root>,
     /// Its processes.
     pub process: ProcessSpec,
-    /// How much it may use.
+    /// Its limits.
     pub limits: Limits,
     /// Devices of the host that it may use.
     pub devices: Vec<Device>,
-    /// Its volumes, none over another.
+    /// Its volumes; none is mounted on another.
     pub mounts: Vec<Mounted>,
-    /// File systems in memory of its own.
+    /// Its tmpfs mounts.
     pub tmpfs: Vec<Tmpfs>,
-    /// Which of the optional files of the standard environment its image does
-    /// not have.
+    /// The optional files of the standard environment that its image lacks.
     pub lacks: Vec<String>,
-    /// The file of its time zone on the host.
+    /// The path of its time zone file on the host.
     pub zone: Option<HostPath>,
 }
 
@@ -115,28 +114,30 @@ pub struct AppSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSource {
-    /// Which it is, in the store.
+    /// Its ID in the store.
     pub id: String,
     /// What it is called.
     pub name: Option<String>,
 }
 
-/// How an app comes by a root file system that it can write.
+/// How the writable root file system of an app is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
     /// Root directories of the layers, topmost first.
     pub layers: Vec<HostPath>,
-    /// Owner and mode of the image's root directory, which the app sees as its /.
+    /// Owner and mode of the image's root directory, which become those of the
+    /// app's `/`.
     pub top: (u32, u32, u32),
-    /// The layers are copied into the pod, rather than laid over one another.
+    /// Whether the layers are copied into the pod instead of being mounted as
+    /// an overlay.
     pub copied: bool,
-    /// The app cannot write to it, and why not.
+    /// Whether it is read-only, and why.
     pub read_only: Option<String>,
 }
 
 impl PodSpec {
-    /// Makes a pod of which nothing is decided yet but what it is called.
+    /// Makes a pod with a name and nothing else.
     pub fn new(id: Uuid, directory: impl Into<HostPath>, hostname: Sourced<String>) -> Self {
         Self {
             version: VERSION,
@@ -155,22 +156,22 @@ impl PodSpec {
         }
     }
 
-    /// Returns the file.
+    /// Formats the file.
     ///
     /// # Errors
     ///
-    /// None that is known: every key is text.
+    /// None known: all keys are text.
     pub fn text(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Error::invalid(error.to_string()))
             .context(|| "cannot write down what the pod runs")
     }
 
-    /// Reads the file.
+    /// Parses the file.
     ///
     /// # Errors
     ///
-    /// It is damaged, or of another version.
+    /// Fails if it is damaged, or of another version.
     pub fn read(text: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -191,12 +192,12 @@ impl PodSpec {
         self.apps.iter().find(|app| app.name == name)
     }
 
-    /// Tells whether an app has the terminal that the launcher makes.
+    /// Returns whether an app has the terminal that the launcher makes.
     pub fn has_terminal(&self) -> bool {
         self.terminal_app().is_some()
     }
 
-    /// Finds the app that has it.
+    /// Returns the app that has that terminal.
     pub fn terminal_app(&self) -> Option<&AppSpec> {
         use crate::spec::process::Stdio;
         let mut apps = self.apps.iter();
@@ -205,8 +206,8 @@ impl PodSpec {
 }
 
 impl IdMaps {
-    /// Translates ids of the pod's into those of the host; `None` for what the
-    /// host does not have.
+    /// Translates ids of the pod to ids of the host; `None` if the host does
+    /// not have an id.
     pub fn on_host(&self, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
         (translate(&self.uids, uid), translate(&self.gids, gid))
     }

@@ -1,5 +1,4 @@
-//! What a program runs as: its words, its environment, who it is and what it may
-//! do.
+//! How a program runs: its command, environment, user, and rights.
 
 use serde::{Deserialize, Serialize};
 use stage1_init::Capabilities;
@@ -7,19 +6,19 @@ use stage1_init::Capabilities;
 use crate::spec::environment::Variable;
 use crate::spec::text;
 
-/// A value, and where it comes from, as the plan will say: an image, an option,
-/// a default, a fallback.
+/// A value and its reason, as the plan shows it: an image, an option, a
+/// default, a fallback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sourced<T> {
-    /// What.
+    /// The value.
     pub value: T,
-    /// Why.
+    /// Where it comes from.
     pub reason: String,
 }
 
 impl<T> Sourced<T> {
-    /// Puts both together.
+    /// Combines both.
     pub fn new(value: T, reason: impl Into<String>) -> Self {
         Self {
             value,
@@ -34,38 +33,39 @@ impl<T> Sourced<T> {
 pub struct ProcessSpec {
     /// The program and its arguments; at least one word.
     pub argv: Sourced<Vec<String>>,
-    /// What runs before the program, which waits for it.
+    /// What runs before the program is started.
     pub pre_start: Option<Sourced<Vec<String>>>,
-    /// What runs when the program has ended.
+    /// What runs after the program has ended.
     pub post_stop: Option<Sourced<Vec<String>>>,
-    /// All variables, no name twice.
+    /// All variables; each name occurs once.
     pub environment: Vec<Sourced<Variable>>,
-    /// Where it starts.
+    /// The working directory.
     pub directory: Sourced<String>,
     /// The user id.
     pub uid: Sourced<u32>,
     /// The primary group id.
     pub gid: Sourced<u32>,
-    /// The only other groups.
+    /// The supplementary groups.
     pub groups: Sourced<Vec<u32>>,
     /// What it may do.
     pub rights: Rights,
-    /// Where its streams lead.
+    /// Where its streams go.
     pub stdio: Stdio,
-    /// A directive of a plan that bounds the app and that nothing here says; with
-    /// one, no other process can become the same.
+    /// A directive of a written plan that restricts the app in a way that this
+    /// spec cannot express. If there is one, no command can run with the same
+    /// restrictions.
     pub beyond: Option<String>,
 }
 
-/// Where the streams of an app lead.
+/// Where the streams of an app go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stdio {
-    /// To where those of the pod do.
+    /// To those of the pod.
     Inherited,
     /// To a terminal of the pod's own.
     Terminal,
-    /// Elsewhere: somebody who wrote the plan decided on that.
+    /// Wherever a written plan leads them.
     Planned,
 }
 
@@ -73,25 +73,25 @@ pub enum Stdio {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rights {
-    /// The capabilities that it may have at most.
+    /// The most capabilities they may have.
     pub capabilities: Sourced<CapabilityBound>,
-    /// Why it gains no rights by executing programs, if that is so.
+    /// The reason why they gain no rights by executing programs, if so.
     pub no_new_privileges: Option<String>,
-    /// How readily it is killed when memory runs out: from -1000 to 1000.
+    /// The OOM score adjustment: from -1000 to 1000.
     pub oom_score: Option<Sourced<i32>>,
     /// Which system calls it may make.
     pub seccomp: Sourced<SeccompPolicy>,
-    /// A profile of AppArmor.
+    /// An AppArmor profile.
     pub apparmor: Option<Sourced<String>>,
-    /// A context of SELinux.
+    /// An SELinux context.
     pub selinux: Option<Sourced<String>>,
 }
 
-/// A bound of capabilities.
+/// A limit of capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CapabilityBound {
-    /// All that there are.
+    /// No limit.
     All,
     /// These at most.
     Only(#[serde(with = "text::capabilities")] Capabilities),
@@ -101,31 +101,34 @@ pub enum CapabilityBound {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeccompPolicy {
-    /// What every app may.
+    /// The default filter, with the calls that go with the app's capabilities.
     Default,
-    /// The same, whatever other capabilities it has: what a written plan names.
+    /// The default filter as it was built, whatever capabilities the app has:
+    /// what a written plan names.
     AsBuilt,
-    /// These; `bounded`: and none beyond the default.
+    /// Only these calls.
     Retain {
-        /// What remains.
+        /// The calls.
         calls: Calls,
-        /// Nothing beyond the default.
+        /// Whether nothing beyond the default is allowed.
         bounded: bool,
     },
-    /// The default, without these.
+    /// The default without these calls.
     Remove(Calls),
     /// No filter.
     Unconfined,
-    /// A filter that only whoever ran the pod had open, by this number.
+    /// A filter that a written plan names by this descriptor, which only the
+    /// caller had open.
     Descriptor(u32),
 }
 
-/// System calls, and what becomes of one that is not allowed.
+/// A set of system calls, and what happens to a call that is blocked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
     /// Names of system calls, and wildcards, which start with `@`. Never empty.
     pub set: Vec<String>,
-    /// The error that it returns, such as `EPERM`. Without, it kills.
+    /// The error that a blocked call returns, such as `EPERM`; if there is
+    /// none, the call kills.
     pub errno: Option<String>,
 }

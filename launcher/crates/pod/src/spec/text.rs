@@ -1,4 +1,4 @@
-//! Values that a spec holds as text.
+//! Values that a spec stores as text.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -11,8 +11,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stage1_init::{Capabilities, NodeKind};
 
-/// A path of the host: text, or where it is none, a list of texts and of the bytes
-/// between them. So the names of images in it can be read in any case.
+/// A path of the host: text, or if it is not UTF-8, a list of texts and of the bytes
+/// between them, so that image digests in it stay readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPath(pub PathBuf);
 
@@ -93,7 +93,7 @@ pub(super) mod uuid {
     }
 }
 
-/// Names of capabilities, as the plan has them: `chown,kill`.
+/// Names of capabilities, as in the plan: `chown,kill`.
 pub(super) mod capabilities {
     use super::*;
 
