@@ -1,27 +1,27 @@
-//! Every directory that Nose Cone owns, and where they are.
+//! All directories that Nose Cone owns, and where they are.
 //!
 //! ```text
 //! DIR/                      --dir, or $XDG_DATA_HOME/nosecone for ordinary users
-//! ├── version               the number of this format; any other is refused
-//! ├── downloads/            beginnings of archives, until the rest is fetched
+//! ├── version               the version of this format; any other is refused
+//! ├── downloads/            partial archives, until the rest is fetched
 //! ├── images/DIGEST/        manifest, image, record: complete if it exists
 //! ├── layers/DIGEST/        rootfs/, frame, record: complete if it exists
 //! ├── names/                indexes of images: by name, by file, by address
 //! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage
-//! ├── scratch/UUID/         what pods write that are not remembered; rubbish unless
-//! │                         it is locked
+//! ├── scratch/UUID/         what pods write that are not remembered; garbage if
+//! │                         not locked
 //! ├── trustedkeys/          who may sign images, by the name of the image
-//! └── tmp/                  staging; rubbish unless it is locked
+//! └── tmp/                  staging; garbage if not locked
 //! ```
 //!
-//! Pods that end with their caller are not remembered, and have their directories in
-//! memory: see `memory`. Where a host has no such place they are with the others.
+//! Pods that end with their caller are not remembered: their directories are in
+//! memory, see `memory`, or with the others if the host has no such place.
 //!
-//! All that clearing up needs is made together: on a disk that is full by then,
-//! nothing could be. Whoever only looks makes nothing.
+//! All directories that cleaning up needs are made in advance, because on a
+//! full disk they could not be made. Commands that only read make none.
 //!
-//! All of it belongs to one user and is closed to everybody else: images have
-//! set-user-ID programs in them that only pods shall see (CVE-2021-21284 is
+//! Everything belongs to one user and is inaccessible to all others: images
+//! contain set-user-ID programs that only pods should see (CVE-2021-21284 is
 //! about less).
 
 use std::env;
@@ -38,29 +38,29 @@ use crate::memory::{self, Folder, Missing};
 use crate::version;
 use error::{Context as _, Error, Kind, Result};
 
-/// Where root keeps images and pods.
+/// The directory for root.
 const SYSTEM: &str = "/var/lib/nosecone";
 
-/// States of a pod that are directories of pods.
+/// The states of a pod that have a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Being made.
     Embryo,
     /// Being filled, if it is locked.
     Prepare,
-    /// Ready to run.
+    /// Prepared, ready to run.
     Prepared,
     /// Running, if it is locked.
     Run,
-    /// Over, and kept.
+    /// Has exited, and is kept.
     Exited,
     /// Being removed.
     Garbage,
 }
 
 impl State {
-    /// All of them, in the order of a life: who looks into them in this order
-    /// does not miss a pod that moves on meanwhile.
+    /// All states, in the order of a pod's life: looking into them in this
+    /// order never misses a pod that moves on meanwhile.
     pub const ALL: [Self; 6] = [
         Self::Embryo,
         Self::Prepare,
@@ -83,29 +83,29 @@ impl State {
     }
 }
 
-/// A directory of ours.
+/// One of our directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Of images.
+    /// Images.
     Images,
-    /// Of indexes.
+    /// Indexes of images.
     Names,
-    /// Of unpacked layers.
+    /// Unpacked layers.
     Layers,
-    /// Of what pods write that are not remembered.
+    /// The scratch directories of pods that are not remembered.
     Scratch,
-    /// Of keys that may sign images.
+    /// Keys that may sign images.
     TrustedKeys,
-    /// For what is unfinished.
+    /// Unfinished files.
     Tmp,
-    /// Of all pods: in it are directories of states.
+    /// The parent of the directories of pods by state.
     AllPods,
-    /// Of pods in a state.
+    /// Pods in a state.
     Pods(State),
 }
 
 impl Part {
-    /// All of them, what another one is in before that.
+    /// All of them, parents first.
     const ALL: [Self; 13] = [
         Self::Images,
         Self::Names,
@@ -136,23 +136,25 @@ impl Part {
     }
 }
 
-/// The directories, opened; with the pods of one place: those that are remembered,
+/// The open directories, with the pods of one place: those that are remembered,
 /// or those that are not.
 #[derive(Clone, Debug)]
 pub struct Dirs {
     path: PathBuf,
-    /// What they are all in, if it is there.
+    /// The directory that contains all others, if it exists.
     root: Option<Rc<OwnedFd>>,
-    /// Where the pods are, if not there.
+    /// Where the pods are, if not in there.
     memory: Option<Rc<Folder>>,
 }
 
-/// Returns where the directories are: what the caller says, or the default.
-/// The path is absolute, because it outlives the working directory.
+/// Returns where the directories are: the caller's choice, or the default. The
+/// path is made absolute, so that it stays valid when the working directory
+/// changes.
 ///
 /// # Errors
 ///
-/// There is no default, for want of `HOME`; the working directory is gone.
+/// Fails if there is no default, because `HOME` is not set, or if the working
+/// directory does not exist.
 pub fn location(chosen: Option<PathBuf>) -> Result<PathBuf> {
     let path = match chosen {
         Some(path) => path,
@@ -162,7 +164,8 @@ pub fn location(chosen: Option<PathBuf>) -> Result<PathBuf> {
     std::path::absolute(&path).context(|| format!("cannot use `{}`", path.display()))
 }
 
-/// The XDG Base Directory Specification: a relative path is to be ignored.
+/// According to the XDG Base Directory Specification, a relative path is to be
+/// ignored.
 fn data_home() -> Result<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(env::var_os(name)?);
@@ -180,12 +183,13 @@ fn data_home() -> Result<PathBuf> {
 }
 
 impl Dirs {
-    /// Opens the directories; makes those that are not there.
+    /// Opens the directories; makes those that do not exist.
     ///
     /// # Errors
     ///
-    /// The path is no directory, belongs to somebody else, or others may write
-    /// to it; its format is another one; the disk's refusals.
+    /// Fails if the path is not a directory, belongs to another user, or is
+    /// writable by others; if its format is of another version; or if the disk
+    /// refuses.
     pub fn open(path: &Path) -> Result<Self> {
         let mut dirs = Self::look(path)?;
         if dirs.root.is_none() {
@@ -196,7 +200,7 @@ impl Dirs {
                 .context(|| cannot_use(path))?;
             dirs = Self::look(path)?;
         }
-        // Before anything that it is the version of.
+        // The version comes first, before anything in that format.
         version::write(dirs.root()?, path)?;
         for part in Part::ALL {
             let there = rustix::fs::accessat(
@@ -212,12 +216,12 @@ impl Dirs {
         Ok(dirs)
     }
 
-    /// Opens the directories if they are there, and makes none.
+    /// Opens the directories that exist, and makes none.
     ///
     /// # Errors
     ///
-    /// The path is no directory, belongs to somebody else, or others may write
-    /// to it; its format is another one.
+    /// Fails if the path is not a directory, belongs to another user, or is
+    /// writable by others; or if its format is of another version.
     pub fn look(path: &Path) -> Result<Self> {
         let what = || cannot_use(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -260,8 +264,8 @@ impl Dirs {
         &self.path
     }
 
-    /// Returns them once for each place of pods that there is: first with those that
-    /// are remembered, then with those that are not.
+    /// Returns these directories once for each place of pods that exists: first
+    /// that of remembered pods, then that of the others.
     pub fn places(&self) -> Vec<Self> {
         let remembered = Self {
             memory: None,
@@ -271,8 +275,9 @@ impl Dirs {
         std::iter::once(remembered).chain(memory).collect()
     }
 
-    /// Returns them with the pods that are not remembered, for which a folder in
-    /// memory is made; where the host has no place for that, with the others.
+    /// Returns these directories with the pods that are not remembered, and
+    /// makes their place in memory; if the host has no such place, they are
+    /// with the others.
     pub fn make_in_memory(&self) -> Self {
         self.with_memory(Missing::Make)
             .unwrap_or_else(|| self.clone())
@@ -286,23 +291,23 @@ impl Dirs {
         })
     }
 
-    /// Tells whether these are the pods that are not remembered.
+    /// Returns whether these are the pods that are not remembered.
     pub fn are_in_memory(&self) -> bool {
         self.memory.is_some()
     }
 
-    /// Tells whether pods that are not remembered would be in memory.
+    /// Returns whether pods that are not remembered would be in memory.
     pub fn would_be_in_memory() -> bool {
         memory::is_there()
     }
 
-    /// Returns where the directories of pods are.
+    /// Returns the path of the directories of pods.
     pub fn pods_path(&self) -> PathBuf {
         let base = self.memory.as_ref().map(|folder| &folder.path);
         base.unwrap_or(&self.path).join("pods")
     }
 
-    /// Returns what a part is in, if it is there.
+    /// Returns the parent of a part, if it exists.
     fn base(&self, part: Part) -> Option<BorrowedFd<'_>> {
         match (part, &self.memory) {
             (Part::AllPods | Part::Pods(_), Some(folder)) => Some(folder.fd.as_fd()),
@@ -310,18 +315,18 @@ impl Dirs {
         }
     }
 
-    /// Returns the directory that they are all in, opened.
+    /// Returns the open directory that contains all others.
     ///
     /// # Errors
     ///
-    /// It is not there.
+    /// Fails if it does not exist.
     pub fn root(&self) -> Result<BorrowedFd<'_>> {
         let root = self.root.as_ref().ok_or(Errno::NOENT);
         let root = root.context(|| cannot_use(&self.path))?;
         Ok(root.as_fd())
     }
 
-    /// Opens a directory, if it is there.
+    /// Opens a directory, if it exists.
     pub fn find(&self, part: Part) -> Result<Option<OwnedFd>> {
         let Some(base) = self.base(part) else {
             return Ok(None);
@@ -333,7 +338,8 @@ impl Dirs {
         }
     }
 
-    /// Opens a directory; makes it, closed to others, if it is not there.
+    /// Opens a directory; if it does not exist, makes it, inaccessible to
+    /// others.
     pub fn make(&self, part: Part) -> Result<OwnedFd> {
         if let Some(directory) = self.find(part)? {
             return Ok(directory);
@@ -356,12 +362,12 @@ impl Dirs {
         self.make(Part::Names)
     }
 
-    /// Opens the directory for what is unfinished.
+    /// Opens the directory of unfinished files.
     pub fn tmp(&self) -> Result<OwnedFd> {
         self.make(Part::Tmp)
     }
 
-    /// Opens the directory of all pods: in it are directories of states.
+    /// Opens the parent of the directories of pods by state.
     pub fn all_pods(&self) -> Result<OwnedFd> {
         self.make(Part::AllPods)
     }
@@ -376,7 +382,7 @@ fn cannot_use(path: &Path) -> String {
     format!("cannot use directory `{}`", path.display())
 }
 
-/// Opens what has this path, of at most two names of ours.
+/// Opens a path of one or two of our own names.
 fn open(parent: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, path, flags, Mode::empty())

@@ -1,6 +1,7 @@
-//! A place in memory for what need not outlive the host: `/run/nosecone`, or
-//! `$XDG_RUNTIME_DIR/nosecone` for an ordinary user. Each data directory has a
-//! folder there, named by its device and inode: however it is called, it is found.
+//! A place in memory for what need not survive a reboot: `/run/nosecone`, or
+//! `$XDG_RUNTIME_DIR/nosecone` for ordinary users. Each data directory has a
+//! folder there, named by its device and inode, so that it is found by whatever
+//! path the data directory is called.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -8,38 +9,39 @@ use std::path::PathBuf;
 use rustix::fs::{FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Where root has it: Filesystem Hierarchy Standard 3.0, section 3.15.
+/// The directory for root: Filesystem Hierarchy Standard 3.0, section 3.15.
 const SYSTEM: &str = "/run";
 
-/// The name of our directory there.
+/// The name of our directory in it.
 const OURS: &str = "nosecone";
 
-/// statfs(2), `f_type`: of tmpfs and of ramfs, which an initramfs can be.
+/// The `f_type` that statfs(2) reports for tmpfs, and for ramfs, which an
+/// initramfs can be.
 const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// A folder in memory.
+/// A data directory's folder in memory.
 #[derive(Debug)]
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     pub(crate) fd: OwnedFd,
 }
 
-/// What is done about a folder that is not there.
+/// What to do if a folder does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// It stays so.
+    /// Nothing.
     Ignore,
-    /// It is made.
+    /// Make it.
     Make,
 }
 
-/// Tells whether this host has such a place.
+/// Returns whether this host has such a place.
 pub(crate) fn is_there() -> bool {
     parent().is_some()
 }
 
-/// Opens the folder of a data directory; `None` where it is not there, or the host
-/// has no such place that belongs to the caller alone.
+/// Opens the folder of a data directory; `None` if it does not exist, or the
+/// host has no such place that belongs to the caller alone.
 pub(crate) fn folder(data: BorrowedFd<'_>, missing: Missing) -> Option<Folder> {
     let (path, parent) = parent()?;
     let ours = open(&parent, OURS, missing)?;

@@ -1,6 +1,6 @@
 //! The version of the data directory's format: one line in its file `version`.
 //!
-//! Only one version is understood. What another release made is refused, not
+//! Only one version is supported. A data directory of any other is refused, not
 //! converted: images can be fetched again.
 
 use std::io::Write as _;
@@ -15,17 +15,18 @@ use error::{Context as _, Error, Result};
 /// The version of this format.
 const VERSION: &str = "2";
 
-/// The file.
+/// The name of the file.
 const FILE: &str = "version";
 
-/// What only data directories of the first format have without a version.
+/// A directory that has no version file but contains this is of the first
+/// format.
 const FIRST: &str = "images";
 
-/// Refuses a data directory of another format. One that is still empty will do.
+/// Refuses a data directory of another version. An empty one is accepted.
 ///
 /// # Errors
 ///
-/// The format is another one; the version cannot be read.
+/// Fails if the version differs, or cannot be read.
 pub(crate) fn check(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
     let found = match read(root).context(|| cannot_use(path))? {
         Some(version) => version,
@@ -48,17 +49,17 @@ pub(crate) fn check(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
     ))
 }
 
-/// Writes the version, if it is not there.
+/// Writes the version, if there is none.
 ///
 /// # Errors
 ///
-/// The disk's refusals.
+/// Fails if the disk refuses.
 pub(crate) fn write(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
     let what = || cannot_use(path);
     if read(root).context(what)?.is_some() {
         return Ok(());
     }
-    // Whoever else is at it writes the same.
+    // Another process that does this at the same time writes the same.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(root, FILE, flags, Mode::RUSR | Mode::WUSR).context(what)?;
     let mut file = std::fs::File::from(file);
@@ -67,7 +68,8 @@ pub(crate) fn write(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
         .context(what)
 }
 
-/// Reads the version. An empty file is as good as none: whoever made it was killed.
+/// Reads the version. An empty file counts as missing: whoever made it was
+/// killed.
 fn read(root: BorrowedFd<'_>) -> rustix::io::Result<Option<String>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(root, FILE, flags, Mode::empty()) {
@@ -99,7 +101,7 @@ mod tests {
         for (files, found) in [
             (&["version", "pods/"][..], None),
             (&["other"], None),
-            // Its maker was killed.
+            // Whoever made it was killed.
             (&["version="], None),
             (&["images/"], Some("1")),
             (&["version=3", "images/"], Some("3")),

@@ -1,39 +1,40 @@
-//! A pod on disk: a directory, named by the pod's UUID, and its lock.
+//! A pod on disk: a directory named after the pod's UUID, and its lock.
 //!
-//! Which directory it is in and whether its lock is held is all the state a
-//! pod has, so none of it can be stale:
+//! A pod's state is the directory it is in and whether its lock is held;
+//! nothing can go stale:
 //!
 //! ```text
-//! pods/embryo/UUID     being made; without a lock, rubbish
-//! pods/prepare/UUID    locked: being prepared. Not locked: that was cut short
+//! pods/embryo/UUID     being made; garbage if not locked
+//! pods/prepare/UUID    locked: being prepared. Not locked: interrupted
 //! pods/prepared/UUID   can be run, once
 //! pods/run/UUID        locked: running. Not locked: its host or its init was killed
-//! pods/exited/UUID     over, and kept until somebody removes it
+//! pods/exited/UUID     has exited, and is kept until it is removed
 //! pods/garbage/UUID    being removed
 //! ```
 //!
 //! ```text
 //! UUID/spec            what runs; see `PodSpec`
-//! UUID/manifest        the same as a pod manifest, for the metadata service
-//! UUID/plan            the plan, if somebody wrote it; else it is composed
-//! UUID/groups          cgroups that are made, and removed in the end
-//! UUID/freezer         cgroups that were made to pause it, and removed in the end
-//! UUID/lock            empty; what PID 1 of the pod has locked, see `lock`
-//! UUID/report          what stage1-init said of it
+//! UUID/manifest        the equivalent pod manifest, for the metadata service
+//! UUID/plan            the plan, if written by hand; otherwise it is composed
+//! UUID/groups          cgroups, made at the start and removed in the end
+//! UUID/freezer         cgroups that were made to pause it, removed in the end
+//! UUID/lock            empty; PID 1 of the pod holds a lock on it, see `lock`
+//! UUID/report          the report of stage1-init
 //! UUID/created, UUID/started, UUID/ended
-//!                      when it was, and by whom: see `life`
-//! UUID/log/APP/        log and log.1: what an app wrote of a pod that goes on
-//!                      without its caller, if it is kept here; see `log`
+//!                      when that happened, and how; see `records`
+//! UUID/log/APP/        log and log.1: what an app of a detached pod wrote, if the
+//!                      log is kept here; see `log`
 //! UUID/apps/NAME/      rootfs (where it is mounted), upper (its changes), work
 //! UUID/volumes/NAME/   the pod's empty volumes
 //! ```
 //!
 //! The lock is a flock(2) on the directory itself. It moves with the directory,
-//! is inherited by `stage1-init`'s outer half and by what that becomes in the
-//! end, and the kernel releases it when they are gone, however that came about.
-//! The inner half holds a lock of its own; see `lock`.
-//! Who makes a pod also has a shared lock on `pods/embryo` until the pod has
-//! one of its own; what is there under an exclusive one is rubbish.
+//! is inherited by `stage1-init`'s outer half and by the launcher that this
+//! executes in the end, and the kernel releases it when they are gone, in
+//! whatever way. The inner half holds a lock of its own; see `lock`. A process
+//! that makes a pod also holds a shared lock on `pods/embryo` until it has
+//! locked the pod's directory; whoever gets an exclusive lock there may remove
+//! all that is in it.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,20 +49,20 @@ use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part, State};
 
-/// The file of what runs in a pod.
+/// The file with the pod's spec.
 pub const SPEC: &str = "spec";
 
-/// The file that says the same as a pod manifest.
+/// The file with the pod manifest.
 pub const MANIFEST: &str = "manifest";
 
-/// The file of a plan that somebody wrote.
+/// The file with a plan written by hand.
 pub const PLAN: &str = "plan";
 
-/// What may be in a directory: only its owner looks into it.
+/// The mode of our directories: only the owner has access.
 pub(crate) const PRIVATE: Mode = Mode::RWXU;
 
-/// Returns where the files are on the host that a running pod writes: in its own
-/// directory if it is remembered, else in that of its `scratch`.
+/// Returns the directory on the host that a running pod writes to: its own if
+/// it is remembered, otherwise its scratch directory.
 pub fn files(dir: &Path, uuid: Uuid, remembered: bool) -> PathBuf {
     let place = match remembered {
         true => "pods/run",
@@ -70,7 +71,7 @@ pub fn files(dir: &Path, uuid: Uuid, remembered: bool) -> PathBuf {
     dir.join(place).join(uuid.to_string())
 }
 
-/// Tells which pod's these files are.
+/// Returns the pod that writes to this directory.
 pub fn whose_files(dir: &Path, path: &Path) -> Option<Uuid> {
     let mut places = ["pods/run", SCRATCH].into_iter();
     let inside = places.find_map(|place| path.strip_prefix(dir.join(place)).ok())?;
@@ -78,15 +79,16 @@ pub fn whose_files(dir: &Path, path: &Path) -> Option<Uuid> {
     Uuid::parse(uuid).ok()
 }
 
-/// The directory of what pods write that are not remembered.
+/// The parent of the scratch directories, which pods that are not remembered
+/// write to.
 const SCRATCH: &str = "scratch";
 
-/// Tells whether a pod writes there.
+/// Returns whether this is a scratch directory.
 pub fn is_scratch(dir: &Path, files: &Path) -> bool {
     files.starts_with(dir.join(SCRATCH))
 }
 
-/// Reads a file of a pod that may not have it.
+/// Reads a file of a pod; `None` if the pod does not have it.
 pub fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
     let pod = open(dirs.pods(State::Run)?.as_fd(), &uuid.to_string());
     let there =
@@ -97,13 +99,13 @@ pub fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Reads what runs in a pod.
+/// Reads the spec of a pod.
 pub fn spec(dirs: &Dirs, state: State, uuid: Uuid) -> Result<PodSpec> {
     let text = read(dirs, state, uuid, SPEC)?;
     PodSpec::read(&text).context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"))
 }
 
-/// Opens the directory of a pod in a state, if it is there.
+/// Opens the directory of a pod in a state; `None` if it does not exist.
 pub fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     let Some(pods) = dirs.find(Part::Pods(state))? else {
         return Ok(None);
@@ -112,7 +114,7 @@ pub fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>>
         .context(|| format!("cannot open the directory of pod `{uuid}`"))
 }
 
-/// Reads a file in the directory of a pod; `None` if there is none.
+/// Reads a file in a pod's directory; `None` if it does not exist.
 pub fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(pod, name, flags, Mode::empty()) {
@@ -135,21 +137,21 @@ pub fn read(dirs: &Dirs, state: State, uuid: Uuid, name: &str) -> Result<Vec<u8>
     })
 }
 
-/// Makes a file in the directory of a pod, which must not be there.
+/// Makes a file in a pod's directory; it must not exist.
 pub(crate) fn make(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
-/// Opens a file in the directory of a pod, to append to it; makes it if it is
-/// not there.
+/// Opens a file in a pod's directory for appending; makes it if it does not
+/// exist.
 pub fn append(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND;
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
 }
 
-/// Opens a directory by its name.
+/// Opens a directory by name.
 pub(crate) fn open(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())

@@ -1,4 +1,4 @@
-//! Which pod somebody means: by the beginning of its UUID, or by its name.
+//! Finds a pod by a unique prefix of its UUID, or by its name.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part, State};
 
-/// The states in which a pod can be meant.
+/// The states of pods that can be found.
 const MEANT: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
 
-/// Returns all pods in these states, and the last of them in which each was seen.
+/// Returns all pods in these states, each with the last state in which it was
+/// seen.
 pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
     let what = || "cannot list the pods";
     let mut found = BTreeMap::new();
@@ -25,7 +26,7 @@ pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
         };
         for entry in Dir::new(pods).context(what)? {
             let entry = entry.context(what)?;
-            // What has another name is none of ours.
+            // Other names are not ours.
             let name = entry.file_name().to_str().ok();
             if let Some(uuid) = name.and_then(|name| Uuid::parse(name).ok()) {
                 found.insert(uuid, state);
@@ -39,7 +40,7 @@ pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
 ///
 /// # Errors
 ///
-/// Nothing is given; no pod is meant, or several are.
+/// Fails if the text is empty, or no pod or several pods match.
 pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
     let places = dirs.places();
     let mut found = BTreeMap::new();
@@ -58,8 +59,8 @@ pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
     Ok((places[at].clone(), uuid))
 }
 
-/// Finds the place in which a pod runs; where it does in none, that of those that
-/// are remembered.
+/// Returns the place in which a pod is running; if none, the place of
+/// remembered pods.
 pub fn running_place(dirs: &Dirs, uuid: Uuid) -> Dirs {
     let mut places = dirs.places().into_iter();
     let runs = |place: &Dirs| matches!(directory::open_in(place, State::Run, uuid), Ok(Some(_)));
@@ -78,11 +79,11 @@ pub fn prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
     choose(text, &found, &called, "prepared pod", none)
 }
 
-/// Refuses a name that a pod has that is not over.
+/// Refuses a name that is in use by a pod that has not exited.
 ///
 /// # Errors
 ///
-/// One has; a name that everybody would take for a UUID.
+/// Fails if a pod has this name, or the name looks like a UUID.
 pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     if Uuid::parse(name.as_str()).is_ok() {
         return Err(Error::invalid(format!("`{name}` is a UUID and no name")));
@@ -100,14 +101,14 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     Ok(())
 }
 
-/// What people call a pod, and whether it is over.
+/// The name of a pod, and whether the pod has ended.
 struct Called {
     name: Option<AcName>,
     over: bool,
 }
 
-/// Looks what a pod is called that was seen in this state and may have moved
-/// on. What cannot be read calls it nothing.
+/// Looks up the name of a pod that was seen in this state and may have moved
+/// on. If its record cannot be read, it has no name.
 fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Called {
     let states = MEANT.iter().skip_while(|&&state| state != seen);
     let mut found = states.filter_map(|&state| called_in(dirs, state, uuid).ok()?);
@@ -126,7 +127,7 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Ca
     let over = match state {
         State::Prepared => false,
         State::Exited => true,
-        // Whoever made or ran it was killed, or it has moved on just now.
+        // Whoever made or ran it was killed, or it has just moved on.
         _ => !lock::is_held(&pod)?,
     };
     let is_there = |parent| lock::is_there(parent, &uuid.to_string(), &pod);
@@ -143,9 +144,9 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Ca
     }))
 }
 
-/// Chooses the one pod that is meant: the one of that UUID, or else of that
-/// name, or else whose UUID alone begins so. Of pods with one name those count
-/// first that are not over.
+/// Chooses a pod: the one with that UUID, or with that name, or the only one
+/// whose UUID starts with the text. Of several pods with the same name, those
+/// that have not ended are preferred.
 fn choose<S: Copy>(
     text: &str,
     found: &BTreeMap<Uuid, S>,

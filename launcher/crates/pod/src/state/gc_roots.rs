@@ -1,12 +1,12 @@
-//! What pods need of the store: every image and every layer that a file of
-//! a pod names.
+//! What pods need from the store: every image and layer that is named in a file
+//! of a pod.
 //!
-//! Not only what a plan mounts: a pod that is prepared, or over and not yet
-//! removed, needs its images as well, whatever the files are that say so. A
-//! name too many keeps an image a little longer; one too few would take a
-//! running pod's files away. Pods in memory are not looked at, for the data
-//! directory may be seen where they are not: what such a pod needs is written in
-//! its `scratch`.
+//! Not only what plans mount: a pod that is prepared, or has exited and was not
+//! removed, needs its images as well, whichever of its files names them. A
+//! digest too many keeps an image a little longer; one too few would delete a
+//! running pod's files. Pods in memory are not looked at, because the data
+//! directory can be visible where they are not: what such a pod needs is
+//! recorded in its scratch directory.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -19,14 +19,15 @@ use error::{Context as _, Result};
 use image::store::gc::Needs;
 use sys::dirs::{Dirs, Part};
 
-/// Hexadecimal digits of digests: SHA-256, SHA-512.
+/// The lengths of digests in hexadecimal: SHA-256, SHA-512.
 const DIGITS: [usize; 2] = [64, 128];
 
-/// Looks at all pods, in whatever state they are.
+/// Collects what all pods need, whatever their state.
 ///
 /// # Errors
 ///
-/// A file of a pod cannot be read. Then nobody knows what it needs.
+/// Fails if a file of a pod cannot be read: then it is not known what the pod
+/// needs.
 pub fn read(dirs: &Dirs) -> Result<Needs> {
     let what = || "cannot find out what pods need";
     let mut needs = Needs::default();
@@ -45,7 +46,7 @@ pub fn read(dirs: &Dirs) -> Result<Needs> {
     Ok(needs)
 }
 
-/// Looks at the directories of pods in a directory.
+/// Looks at the pods in a directory.
 fn in_directory(pods: &OwnedFd, needs: &mut Needs) -> Result<()> {
     let what = || "cannot find out what pods need";
     for name in names(pods).context(what)? {
@@ -61,8 +62,8 @@ fn in_directory(pods: &OwnedFd, needs: &mut Needs) -> Result<()> {
     Ok(())
 }
 
-/// Reads the files of a pod's directory; what is in directories of it is the
-/// apps' and says nothing.
+/// Reads the files in a pod's directory, but not in its subdirectories, which
+/// belong to the apps.
 fn pod_needs(pod: &OwnedFd, uuid: Uuid, needs: &mut Needs) -> rustix::io::Result<()> {
     for name in names(pod)? {
         let Some(file) = open(pod.as_fd(), &name, OFlags::NONBLOCK)? else {
@@ -82,7 +83,7 @@ fn pod_needs(pod: &OwnedFd, uuid: Uuid, needs: &mut Needs) -> rustix::io::Result
     Ok(())
 }
 
-/// Finds the digits of digests in a text of any kind.
+/// Finds the hexadecimal digits of digests in any text.
 fn named(text: &[u8]) -> Vec<String> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     text.split(|byte| !is_digit(byte))
@@ -102,8 +103,8 @@ fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Opens what has this name, unless it is gone or a link: pods come and go
-/// while they are looked at.
+/// Opens a file, unless it is a link or no longer exists: pods come and go
+/// meanwhile.
 fn open(parent: BorrowedFd<'_>, name: &str, flags: OFlags) -> rustix::io::Result<Option<OwnedFd>> {
     let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(parent, name, flags, Mode::empty()) {

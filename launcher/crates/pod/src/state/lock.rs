@@ -1,13 +1,13 @@
-//! The locks of a pod: who has them, and how to wait for them.
+//! The locks of a pod, and how to wait for them.
 //!
-//! They are flock(2)s. The one on the directory is exclusive for whoever makes,
-//! runs or removes the pod. PID 1 of the pod cannot have that one, for with the
-//! directory open it would be worth attacking: it holds a file in the directory
-//! instead, through which nothing can be reached. A pod is held as long as
-//! either of them is.
+//! They are flock(2)s. Whoever makes, runs or removes the pod holds an
+//! exclusive lock on its directory. PID 1 of the pod cannot hold that one,
+//! because an open directory of the host would make it worth attacking: it
+//! locks a file in the directory instead, through which nothing else can be
+//! reached. A pod is locked as long as either lock is held.
 //!
-//! Those who only look take a lock shared and let go of it at once; for so
-//! short a time nobody is turned away.
+//! To test a lock, a process takes it shared and releases it at once. Others
+//! that find it taken for that reason retry.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -20,10 +20,10 @@ use rustix::io::Errno;
 use error::{Context as _, Result};
 use sys::readonly_file;
 
-/// The file that PID 1 of the pod holds, in the directory.
+/// The file in the directory that PID 1 of the pod locks.
 const INIT: &str = "lock";
 
-/// Makes the lock that PID 1 of a pod holds, and takes it.
+/// Makes the file that PID 1 of a pod locks, and locks it.
 pub fn of_init(directory: impl AsFd) -> Result<OwnedFd> {
     let what = || "cannot lock the pod";
     let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -33,7 +33,7 @@ pub fn of_init(directory: impl AsFd) -> Result<OwnedFd> {
     Ok(held)
 }
 
-/// Opens the file that PID 1 holds; none if there never was one.
+/// Opens the file that PID 1 locks; `None` if it was never made.
 fn init(directory: impl AsFd) -> rustix::io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(directory, INIT, flags, Mode::empty()) {
@@ -43,7 +43,7 @@ fn init(directory: impl AsFd) -> rustix::io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Tells whether somebody makes, runs or removes the pod.
+/// Returns whether a process is making, running or removing the pod.
 pub fn is_held(directory: impl AsFd) -> rustix::io::Result<bool> {
     Ok(is_locked(&directory)? || has_init(&directory)?)
 }
@@ -63,8 +63,8 @@ fn is_locked(file: impl AsFd) -> rustix::io::Result<bool> {
     }
 }
 
-/// Takes the lock, unless somebody makes, runs or removes the pod; tells
-/// whether it was got.
+/// Takes the lock, unless a process is making, running or removing the pod;
+/// returns whether it was taken.
 pub fn take(directory: impl AsFd) -> rustix::io::Result<bool> {
     loop {
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
@@ -76,14 +76,14 @@ pub fn take(directory: impl AsFd) -> rustix::io::Result<bool> {
             Err(Errno::WOULDBLOCK) => {}
             Err(errno) => return Err(errno),
         }
-        // Somebody may only have looked.
+        // The lock may only be taken for a moment, by a process that tests it.
         if is_locked(&directory)? {
             return Ok(false);
         }
     }
 }
 
-/// Tells whether an open directory still has this name.
+/// Returns whether an open directory still has this name.
 pub fn is_there(parent: impl AsFd, name: &str, directory: impl AsFd) -> rustix::io::Result<bool> {
     let here = rustix::fs::fstat(directory)?;
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -93,12 +93,12 @@ pub fn is_there(parent: impl AsFd, name: &str, directory: impl AsFd) -> rustix::
     }
 }
 
-/// Waits for the lock of a pod to be free. A thread does, because flock(2)
-/// knows no deadline; when it has seen the lock free, it closes a pipe.
+/// Waits until the lock of a pod is released. A thread does this, because
+/// flock(2) has no timeout; it closes a pipe when the lock is free.
 pub struct Release(std::io::PipeReader);
 
 impl Release {
-    /// Begins to wait.
+    /// Starts waiting.
     pub fn of(directory: OwnedFd) -> Result<Self> {
         let what = || "cannot wait for a pod";
         let (reader, writer) = std::io::pipe().context(what)?;
@@ -115,29 +115,30 @@ impl Release {
         Ok(Self(reader))
     }
 
-    /// Waits until the lock is free, or until then; tells whether it is free.
+    /// Waits until the lock is free or the deadline has passed; returns whether
+    /// the lock is free.
     pub fn until(&self, deadline: Option<Instant>) -> Result<bool> {
         Ok(first(&mut [readable(&self.0)], deadline)?.is_some())
     }
 }
 
-/// What becomes readable when the lock is free.
+/// Becomes readable when the lock is free.
 impl AsFd for Release {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// Tells of what happens to the files in the directory of a pod.
+/// Watches the files in pods' directories for changes.
 pub struct Changes(OwnedFd);
 
 impl Changes {
-    /// Begins to watch.
+    /// Starts watching a directory.
     pub fn of(directory: impl AsFd) -> Result<Self> {
         Self::of_all([directory])
     }
 
-    /// Begins to watch several.
+    /// Starts watching several directories.
     pub fn of_all(directories: impl IntoIterator<Item: AsFd>) -> Result<Self> {
         use std::os::fd::AsRawFd as _;
         let what = || "cannot watch the directory of a pod";
@@ -151,7 +152,7 @@ impl Changes {
     }
 
     /// Waits until something has changed, the other descriptor is readable, or
-    /// it is late; tells which.
+    /// the deadline has passed; returns which.
     pub fn or(&self, other: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Woken> {
         let woken = match first(&mut [readable(&self.0), readable(&other)], deadline)? {
             None => Woken::Late,
@@ -162,8 +163,8 @@ impl Changes {
         Ok(woken)
     }
 
-    /// Waits until something has changed, a lock is free, or nobody reads any
-    /// more what is written to one of these; tells whether that is so.
+    /// Waits until something has changed, the lock is free, or one of the
+    /// outputs has no reader any more; returns whether the last is so.
     pub fn or_gone(&self, release: &Release, written: [BorrowedFd<'_>; 2]) -> Result<bool> {
         let [one, other] = written.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
         let mut polled = [one, other, readable(&self.0), readable(&release.0)];
@@ -172,30 +173,30 @@ impl Changes {
         Ok(woken.is_some_and(|at| at < written.len()))
     }
 
-    /// What changed, who is woken looks up; here it is only forgotten.
+    /// Discards the events: the caller looks up what has changed.
     fn forget(&self) {
         while rustix::io::read(&self.0, &mut [0; 4096]).is_ok_and(|length| length > 0) {}
     }
 }
 
-/// Why a wait has ended.
+/// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
     /// Something has changed.
     Changed,
     /// The other descriptor is readable.
     Other,
-    /// It is late.
+    /// The deadline has passed.
     Late,
 }
 
-/// For [`first`]: can be read, or has no other end any more.
+/// For [`first`]: is readable, or its other end was closed.
 fn readable(fd: &impl AsFd) -> PollFd<'_> {
     PollFd::new(fd, PollFlags::IN)
 }
 
-/// Waits until one of the descriptors is as it is waited for, or until then;
-/// returns the first that is.
+/// Waits until one of the descriptors is ready or the deadline has passed;
+/// returns the index of the first that is ready.
 fn first(polled: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<Option<usize>> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -1,33 +1,33 @@
-//! What a pod's directory remembers of its life: three small records, each
-//! written once, when what it tells of happens.
+//! Three small records in a pod's directory, each written once, when what it
+//! describes happens.
 //!
 //! ```text
-//! UUID/created   when, and what people call the pod
-//! UUID/started   when, by which process, whether the pod is kept in the end, and
-//!                where its log is
+//! UUID/created   when, and the pod's name
+//! UUID/started   when, by which process, whether to keep the pod when it has
+//!                exited, and where its log is
 //! UUID/ended     when, and with which status
 //! ```
 //!
-//! None of them says what is: that a pod runs, its lock says alone. What
-//! cannot be read counts as not written, as after a power cut.
+//! They record history, not state: only the lock says whether a pod is running.
+//! An unreadable record counts as missing, as after a power failure.
 
 use crate::spec::log::{Log, Place, Size};
 use appc::json::{self, Object, Value};
 use appc::types::AcName;
 
-/// Names of the records in the directory of a pod.
+/// The names of the records in the directory of a pod.
 pub const CREATED: &str = "created";
 /// See [`CREATED`].
 pub const STARTED: &str = "started";
 /// See [`CREATED`].
 pub const ENDED: &str = "ended";
 
-/// How a pod came to be.
+/// When a pod was made, and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     /// When, in nanoseconds since 1970.
     pub time: u64,
-    /// What people call it.
+    /// The pod's name.
     pub name: Option<AcName>,
 }
 
@@ -36,41 +36,41 @@ pub struct Created {
 pub struct Started {
     /// When, in nanoseconds since 1970.
     pub time: u64,
-    /// It is kept when it is over.
+    /// Whether it is kept when it has exited.
     pub keep: bool,
-    /// How what its apps write is kept, if it goes on without its caller.
+    /// How its log is kept, if it runs detached.
     pub log: Option<Log>,
-    /// What its apps write goes nowhere.
+    /// Whether the output of its apps is discarded.
     pub silent: bool,
-    /// The number of the descriptor by which that process has the master of the
-    /// pod's terminal, if there is one.
+    /// That process's descriptor of the master side of the pod's terminal, if
+    /// there is one.
     pub terminal: Option<u32>,
-    /// The process that holds its lock, and waits for it.
+    /// The process that holds its lock and waits for it.
     pub process: Process,
 }
 
-/// A process that no other can be taken for.
+/// The identity of a process, which is never reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
-    /// When it began, in clock ticks since the kernel did.
+    /// When it started after boot, in clock ticks.
     pub ticks: u64,
-    /// Which run of the kernel that was: /proc/sys/kernel/random/boot_id.
+    /// The boot id: /proc/sys/kernel/random/boot_id.
     pub boot: String,
 }
 
 /// How a pod ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// When, in nanoseconds since 1970; where nobody saw it, when it was noticed.
+    /// When, in nanoseconds since 1970; if nobody saw it, when it was noticed.
     pub time: u64,
-    /// With which status, if anybody saw it.
+    /// The exit status, if it is known.
     pub status: Option<u8>,
 }
 
 impl Created {
-    /// Spells the record.
+    /// Formats the record.
     pub fn text(&self) -> String {
         let name = self.name.as_ref().map(AcName::as_str);
         spell(
@@ -80,7 +80,7 @@ impl Created {
         )
     }
 
-    /// Reads the record.
+    /// Parses the record.
     pub fn read(text: &[u8]) -> Option<Self> {
         let record = json::parse(text).ok()?;
         let name = match record.get("name") {
@@ -93,7 +93,7 @@ impl Created {
 }
 
 impl Started {
-    /// Spells the record.
+    /// Formats the record.
     pub fn text(&self) -> String {
         spell(
             Object::new()
@@ -109,7 +109,7 @@ impl Started {
         )
     }
 
-    /// Reads the record.
+    /// Parses the record.
     pub fn read(text: &[u8]) -> Option<Self> {
         let record = json::parse(text).ok()?;
         let process = Process {
@@ -135,7 +135,7 @@ impl Started {
 }
 
 impl Ended {
-    /// Spells the record.
+    /// Formats the record.
     pub fn text(&self) -> String {
         let status = self.status.map(u32::from);
         spell(
@@ -145,7 +145,7 @@ impl Ended {
         )
     }
 
-    /// Reads the record.
+    /// Parses the record.
     pub fn read(text: &[u8]) -> Option<Self> {
         let record = json::parse(text).ok()?;
         let status = match record.get("status") {
@@ -209,7 +209,7 @@ mod tests {
         };
         let whole = [created.text(), started.text(), ended.text()];
         for text in &whole {
-            // Without its newline a record is still whole.
+            // Without its newline a record is still complete.
             for length in 0..text.len() - 1 {
                 let part = &text.as_bytes()[..length];
                 assert_eq!(Created::read(part), None);

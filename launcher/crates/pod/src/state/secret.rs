@@ -1,11 +1,12 @@
-//! The secret of this host: with it pods sign, and know their tokens.
+//! The secret of this host, with which pods sign and from which their tokens
+//! are derived.
 //!
 //! ```text
 //! DIR/secret      128 random bytes, made when the first pod needs them
 //! ```
 //!
-//! It is the host's and not a pod's, so that one pod can have verified what
-//! another one signed, also when that is over.
+//! It belongs to the host rather than to a pod, so that a pod can verify what
+//! another has signed, even after that has exited.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -20,17 +21,17 @@ use image::digest::{Code, KEY, hexadecimal};
 use sys::dirs::Dirs;
 use sys::root_fd;
 
-/// Its name.
+/// The name of the file.
 const SECRET: &str = "secret";
 
-/// How often it is tried to make it, while others clear away what is unfinished.
+/// How often making it is retried, in case others clear unfinished files away.
 const TRIES: usize = 8;
 
-/// Returns the secret, and makes it if there is none.
+/// Returns the secret; makes it if there is none.
 ///
 /// # Errors
 ///
-/// The disk refuses; the file is not as it was made.
+/// Fails if the disk refuses, or the file does not have its original length.
 pub fn ensure(dirs: &Dirs) -> Result<[u8; KEY]> {
     for _ in 0..TRIES {
         if let Some(key) = read(dirs)? {
@@ -57,7 +58,8 @@ fn read(dirs: &Dirs) -> Result<Option<[u8; KEY]>> {
     Ok(Some(key))
 }
 
-/// Writes it aside, and gives it its name if nobody else did.
+/// Writes the secret to a temporary file, and links it to its name unless
+/// another process was faster.
 fn make(dirs: &Dirs) -> Result<()> {
     let what = || "cannot write it";
     let mut key = [0; KEY];
@@ -77,13 +79,13 @@ fn make(dirs: &Dirs) -> Result<()> {
     }
     match named {
         Ok(()) => rustix::fs::fsync(root).context(what),
-        // Somebody cleared it away, or was faster.
+        // It was cleared away, or another process was faster.
         Err(Errno::NOENT | Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno).context(what),
     }
 }
 
-/// Returns the token of a pod: who does not know the secret cannot guess it.
+/// Returns the token of a pod, which nobody can guess without the secret.
 pub fn token(key: &[u8; KEY], uuid: Uuid) -> String {
     let mut code = Code::new(key);
     code.update(b"token of pod ");

@@ -1,11 +1,11 @@
-//! Directories in the directory of a pod, or of pods.
+//! Subdirectories of the directories of pods.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Opens the directory of this name, if it is there.
+/// Opens a subdirectory; `None` if it does not exist.
 pub(crate) fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(parent, name, flags, Mode::empty()) {
@@ -15,7 +15,8 @@ pub(crate) fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<O
     }
 }
 
-/// Makes a directory that may be there, into which only its owner looks.
+/// Makes a subdirectory to which only the owner has access, or opens an
+/// existing one.
 pub(crate) fn make(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}

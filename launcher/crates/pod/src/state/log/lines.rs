@@ -1,37 +1,38 @@
-//! Lines of a log: what was written piece by piece, put together.
+//! Assembles the lines of a log from the pieces that were written.
 //!
-//! Each stream of each app has lines of its own: two that write at a time do
-//! not end up in one line.
+//! Each stream of each app has its own lines, so that two apps that write at
+//! the same time do not mix.
 
 use std::collections::BTreeMap;
 
 use crate::state::log::record::{Record, Stream};
 
-/// Longest line; a longer one is broken, so that no app can fill the memory of
-/// who reads its log.
+/// The longest line. Longer ones are broken, so that no app can fill the memory
+/// of whoever reads its log.
 pub const LONGEST: usize = 64 * 1024;
 
-/// A line.
+/// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// When its first byte was read, in nanoseconds since 1970.
     pub time: u64,
-    /// Which app wrote it, of several.
+    /// The index of the app that wrote it.
     pub app: usize,
-    /// Where to.
+    /// The stream it was written to.
     pub stream: Stream,
-    /// What, without the line break.
+    /// The text, without the line break.
     pub text: Vec<u8>,
-    /// There was a line break.
+    /// Whether there was a line break.
     pub ended: bool,
 }
 
-/// Lines that have not ended.
+/// Lines that are not complete yet.
 #[derive(Debug, Default)]
 pub struct Lines(BTreeMap<(usize, Stream), Line>);
 
 impl Lines {
-    /// Adds what an app wrote, and passes on the lines that end with it.
+    /// Adds what an app wrote, and passes each line that is now complete to
+    /// `each`.
     pub fn add(&mut self, app: usize, record: &Record<'_>, each: &mut dyn FnMut(Line)) {
         let Record { time, stream, data } = *record;
         for piece in data.split_inclusive(|&byte| byte == b'\n') {
@@ -63,7 +64,7 @@ impl Lines {
         }
     }
 
-    /// Returns what is left, in order of time.
+    /// Returns the incomplete lines, in order of time.
     pub fn rest(&mut self) -> Vec<Line> {
         let mut rest: Vec<Line> = std::mem::take(&mut self.0).into_values().collect();
         rest.sort_by_key(|line| line.time);

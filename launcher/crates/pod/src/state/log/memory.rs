@@ -1,13 +1,13 @@
-//! Logs in memory, of all directories of pods together:
+//! Logs in memory, for pods of all data directories:
 //!
 //! ```text
-//! /run/nosecone/log/UUID/dir    a link to the directory, as `--dir` says it
+//! /run/nosecone/log/UUID/dir    a link to the data directory, as in `--dir`
 //! /run/nosecone/log/UUID/log    see `place`
 //! ```
 //!
-//! None outlives its pod, but a pod can outlive its log: when the host is
-//! started again, /run is empty. Everything here is done under one lock, so
-//! that nobody collects what somebody else is making.
+//! No log outlives its pod, but a pod can outlive its log: /run is empty after
+//! a reboot. A lock protects everything here, so that no process collects what
+//! another is making.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -21,30 +21,33 @@ use error::{Context as _, Error, Result};
 use sys::dirs::{Dirs, State};
 use sys::root_fd;
 
-/// The file system that is in memory on every host that keeps to the Filesystem
+/// The file system that is in memory on every host that follows the Filesystem
 /// Hierarchy Standard.
 const MEMORY: &str = "/run";
 
-/// The directory of all logs there.
+/// The directory of all logs in it.
 const LOGS: [&str; 2] = ["nosecone", "log"];
 
-/// The link to the directory that the pod of a log is in.
+/// The link to the data directory of the pod.
 const OWNER: &str = "dir";
 
 /// The log itself.
 const LOG: &str = "log";
 
-/// statfs(2), `f_type`: of tmpfs and of ramfs, which an initramfs can be.
+/// The `f_type` that statfs(2) reports for tmpfs, and for ramfs, which an
+/// initramfs can be.
 const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// The states in which a pod has a log that is not being removed.
+/// The states of a pod in which its log is kept.
 const ALIVE: [State; 2] = [State::Run, State::Exited];
 
-/// Makes the log of a pod, instead of one that an earlier pod of its UUID left.
+/// Makes the log of a pod, replacing one that an earlier pod with this UUID
+/// left.
 ///
 /// # Errors
 ///
-/// /run is not in memory; a pod in another directory has this UUID.
+/// Fails if /run is not in memory, or a pod of another data directory has this
+/// UUID.
 pub(crate) fn make(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     let what = || format!("cannot use `{MEMORY}/{}`", LOGS.join("/"));
     let mut logs = memory().context(what)?;
@@ -70,7 +73,7 @@ pub(crate) fn make(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     subdirectory::make(entry.as_fd(), LOG).context(what)
 }
 
-/// Opens the log of a pod, if it is there.
+/// Opens the log of a pod, if it exists.
 pub fn open(dirs: &Dirs, uuid: Uuid) -> std::io::Result<Option<OwnedFd>> {
     let Some(logs) = all()? else {
         return Ok(None);
@@ -85,14 +88,14 @@ pub fn open(dirs: &Dirs, uuid: Uuid) -> std::io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Removes the log of a pod that is no more, if it has one.
+/// Removes the log of a pod that no longer exists.
 pub fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot remove the log of pod `{uuid}`");
     let name = uuid.to_string();
     let Some(logs) = all().context(what)? else {
         return Ok(());
     };
-    // First without the lock: few pods have one.
+    // Checked without the lock first: few pods have a log in memory.
     if subdirectory::open(&logs, &name).context(what)?.is_none() {
         return Ok(());
     }
@@ -103,7 +106,7 @@ pub fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     }
 }
 
-/// Returns the pods of which nothing is left but a log in memory.
+/// Returns the pods of which only a log in memory is left.
 pub fn left(dirs: &Dirs) -> Result<Vec<Uuid>> {
     let what = || "cannot list the logs in memory";
     let Some(logs) = all().context(what)? else {
@@ -124,7 +127,8 @@ pub fn left(dirs: &Dirs) -> Result<Vec<Uuid>> {
     Ok(left)
 }
 
-/// Tells whether a log belongs to no pod in one of these states. The lock is held.
+/// Returns whether no pod in one of these states has this log. The lock is
+/// held.
 fn is_left(dirs: &Dirs, logs: &OwnedFd, uuid: Uuid, states: &[State]) -> Result<bool> {
     let what = || format!("cannot look at the log of pod `{uuid}`");
     if !matches!(
@@ -141,17 +145,17 @@ fn is_left(dirs: &Dirs, logs: &OwnedFd, uuid: Uuid, states: &[State]) -> Result<
     Ok(true)
 }
 
-/// Whose pod a log is of.
+/// The owner of a log.
 enum Owner {
-    /// One in these directories.
+    /// A pod in this data directory.
     Us,
-    /// One elsewhere.
+    /// A pod in another data directory.
     Other,
-    /// Whoever made it was killed.
+    /// None: whoever made it was killed.
     Nobody,
 }
 
-/// Tells whose a log is, if it is there.
+/// Returns the owner of a log, if the log exists.
 fn owner(dirs: &Dirs, logs: &OwnedFd, name: &str) -> rustix::io::Result<Option<Owner>> {
     let Some(entry) = subdirectory::open(logs, name)? else {
         return Ok(None);
@@ -164,7 +168,7 @@ fn owner(dirs: &Dirs, logs: &OwnedFd, name: &str) -> rustix::io::Result<Option<O
     let Ok(root) = dirs.root() else {
         return Ok(Some(Owner::Other));
     };
-    // By whichever path it is called, it is the same directory.
+    // Compares the directories, not their paths.
     match (
         rustix::fs::statat(&entry, OWNER, AtFlags::empty()),
         rustix::fs::fstat(root)?,
@@ -176,7 +180,7 @@ fn owner(dirs: &Dirs, logs: &OwnedFd, name: &str) -> rustix::io::Result<Option<O
     }
 }
 
-/// Opens the directory of all logs, if it is there and ours.
+/// Opens the directory of all logs, if it exists and is ours.
 fn all() -> rustix::io::Result<Option<OwnedFd>> {
     let find = || {
         let mut logs = memory()?;
@@ -187,7 +191,7 @@ fn all() -> rustix::io::Result<Option<OwnedFd>> {
     };
     match find() {
         Ok(logs) => Ok(Some(logs)),
-        // Where it is closed to us, no log of ours is in it.
+        // If we have no access to it, none of our logs is in it.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
     }

@@ -1,4 +1,4 @@
-//! Where the log of a pod is: a directory with one for each app in it.
+//! Where the log of a pod is: a directory with a subdirectory for each app.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -10,7 +10,7 @@ use appc::types::Uuid;
 use error::{Context as _, Result};
 use sys::dirs::Dirs;
 
-/// The directory of the log in that of its pod.
+/// The directory of the log in the pod's directory.
 const LOG: &str = "log";
 
 /// Makes the log of a pod, without apps; `None` if nothing is kept.
@@ -23,8 +23,8 @@ pub fn make(dirs: &Dirs, pod: BorrowedFd<'_>, uuid: Uuid, place: Place) -> Resul
     }
 }
 
-/// Opens the logs of a pod's apps, in order of their names; `None` if they are
-/// not there any more.
+/// Opens the logs of a pod's apps, sorted by name; `None` if they no longer
+/// exist.
 pub fn open(
     dirs: &Dirs,
     pod: BorrowedFd<'_>,

@@ -5,41 +5,41 @@
 //! LENGTH bytes, as the app wrote them
 //! ```
 //!
-//! A disk that is full cuts a record, a power cut leaves zeros or nothing, and
-//! a flash that wears out changes bytes. So a length is believed only if what
-//! it leads to is the head of a record, or the end. If it is neither, the
-//! record ends where the next head stands; and what is no record at all is
-//! passed over, up to the next head. No damage hides more than it hit.
+//! A full disk truncates a record, a power failure leaves zeros or nothing, and
+//! worn-out flash changes bytes. So a length is trusted only if the head of
+//! another record, or the end, follows. Otherwise, the record ends at the next
+//! head; and whatever is not a record is skipped up to the next head. Damage
+//! never hides more than it hit.
 //!
 //! # Invariants
 //!
-//! 1. Any bytes are taken to their end, in steps of at least one, and nothing
-//!    panics.
-//! 2. Of a log that is whole no byte that an app wrote can be taken for a head.
+//! 1. Any input is consumed to its end, at least one byte at a time, without a
+//!    panic.
+//! 2. In an undamaged log, nothing that an app wrote can be taken for a head.
 
-/// Longest record: far more than one read(2) of stage1-init's brings.
+/// The longest record: far more than one read(2) of stage1-init returns.
 pub const LONGEST: usize = 64 * 1024;
 
-/// Longest head: `9999999999.999999999 out 65536` and a line break.
+/// The longest head: `9999999999.999999999 out 65536` and a line break.
 pub const HEAD: usize = 31;
 
-/// Last second that a record can be of: with a digit more, what is left of a
-/// number that was cut could stand before a whole one.
+/// The last second that a record can have. With one more digit, the rest of a
+/// truncated number could be joined to a complete one.
 const LAST: u64 = 9_999_999_999;
 
-/// How an app wrote.
+/// The stream that an app wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stream {
-    /// To its standard output.
+    /// Standard output.
     Out,
-    /// To its standard error.
+    /// Standard error.
     Err,
-    /// To its terminal.
+    /// The terminal.
     Terminal,
 }
 
 impl Stream {
-    /// Returns the word for it in a record.
+    /// Returns its tag in a record.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::Out => "out",
@@ -48,7 +48,7 @@ impl Stream {
         }
     }
 
-    /// Returns what people call it.
+    /// Returns its name for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Out => "stdout",
@@ -58,31 +58,31 @@ impl Stream {
     }
 }
 
-/// What an app wrote at a time.
+/// Something that an app wrote at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// When, in nanoseconds since 1970.
     pub time: u64,
-    /// Where to.
+    /// The stream.
     pub stream: Stream,
-    /// What; at least one byte.
+    /// The data; at least one byte.
     pub data: &'a [u8],
 }
 
-/// What stands at the beginning of some bytes.
+/// What was found at the start of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken<'a> {
-    /// A record, and the number of bytes that it takes.
+    /// A record, and its length in bytes.
     Record(Record<'a>, usize),
-    /// So many bytes that are none.
+    /// This many bytes that are not a record.
     Damage(usize),
-    /// Not enough to tell.
+    /// There are too few bytes to tell.
     More,
 }
 
-/// Takes what stands at the beginning of `bytes`; `last` says that none will
-/// follow them. For [`HEAD`] more bytes than the longest record has, and for
-/// the last ones, there is always an answer; for none, [`Taken::More`].
+/// Parses the start of `bytes`; `last` says that no more follow. With [`HEAD`]
+/// more bytes than the longest record, or with the last ones, the result is
+/// never [`Taken::More`]; with no bytes it always is.
 pub fn take(bytes: &[u8], last: bool) -> Taken<'_> {
     if bytes.is_empty() {
         return Taken::More;
@@ -100,13 +100,14 @@ fn take_data<'a>(bytes: &'a [u8], head: &Parsed, last: bool) -> Taken<'a> {
     };
     let length = match behind.get(head.length..) {
         None if !last => return Taken::More,
-        // Cut: by the end, or by other records that follow.
+        // Truncated: by the end, or by other records that follow.
         None => first_head(behind, behind.len()),
         Some(after) => match self::head(after) {
-            // With fewer digits it may be the end of one, which leads nowhere.
+            // With fewer digits it may be the tail of a head, and its length
+            // leads nowhere.
             Head::Whole(next) if next.digits >= head.digits => head.length,
             _ if after.is_empty() => head.length,
-            // A head could begin in what is there, and end in what is not.
+            // A head could start in these bytes and end in those to come.
             _ if after.len() < HEAD && !last => return Taken::More,
             _ => first_head(behind, head.length),
         },
@@ -129,22 +130,22 @@ fn take_data<'a>(bytes: &'a [u8], head: &Parsed, last: bool) -> Taken<'a> {
 /// The first line of a record.
 struct Parsed {
     time: u64,
-    /// How many its seconds have.
+    /// The number of digits of its seconds.
     digits: usize,
     stream: Stream,
     length: usize,
-    /// How many bytes it has itself.
+    /// Its own length in bytes.
     size: usize,
 }
 
 enum Head {
     Whole(Parsed),
-    /// What is there could become one.
+    /// Could become a head with more bytes.
     Partial,
     None,
 }
 
-/// Looks for a head at the beginning.
+/// Parses a head at the start.
 fn head(bytes: &[u8]) -> Head {
     let within = bytes.get(..HEAD).unwrap_or(bytes);
     if !within.first().is_some_and(u8::is_ascii_digit) {
@@ -177,7 +178,7 @@ fn parse(line: &[u8]) -> Option<Parsed> {
     })
 }
 
-/// Reads a number as it is written: with no more digits than it needs.
+/// Parses a number in its shortest form.
 fn number(text: &str) -> Option<u64> {
     match text {
         "0" => Some(0),
@@ -191,7 +192,7 @@ fn digits(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| all)
 }
 
-/// Tells whether bytes without a line break could become a head.
+/// Returns whether bytes without a line break could become a head.
 fn is_beginning(bytes: &[u8]) -> bool {
     let mut fields = bytes.split(|&byte| byte == b' ');
     let time = fields.next().unwrap_or_default();
@@ -208,8 +209,8 @@ fn is_beginning(bytes: &[u8]) -> bool {
     is_time && is_tag && is_length && fields.next().is_none()
 }
 
-/// Returns how many bytes stand before the next head, or before what could
-/// become one; at least one.
+/// Returns the number of bytes before the next head, or what could become one;
+/// at least one.
 fn until_head(bytes: &[u8], last: bool) -> usize {
     (1..bytes.len())
         .find(|&at| match head(&bytes[at..]) {
@@ -220,7 +221,8 @@ fn until_head(bytes: &[u8], last: bool) -> usize {
         .unwrap_or(bytes.len())
 }
 
-/// Returns how many bytes stand before the first head that begins in so many.
+/// Returns the number of bytes before the first head that starts within this
+/// many.
 fn first_head(bytes: &[u8], within: usize) -> usize {
     (0..within)
         .find(|&at| matches!(head(&bytes[at..]), Head::Whole(_)))

@@ -1,8 +1,8 @@
-//! Whatever became of a log, all of it that is whole is read.
+//! Whatever happened to a log, all of it that is undamaged is read.
 
 use super::*;
 
-/// A record of its own.
+/// An owned record.
 type Owned = (u64, Stream, Vec<u8>);
 
 fn spell((time, stream, data): &Owned) -> Vec<u8> {
@@ -13,7 +13,8 @@ fn spell((time, stream, data): &Owned) -> Vec<u8> {
     bytes
 }
 
-/// Takes all records, from windows that end at these steps and at the end.
+/// Reads all records, from windows that end at multiples of the step and at the
+/// end.
 fn read(bytes: &[u8], step: usize) -> Vec<Owned> {
     let mut records = Vec::new();
     let (mut start, mut end) = (0, step.min(bytes.len()));
@@ -42,7 +43,7 @@ fn read_whole(bytes: &[u8]) -> Vec<Owned> {
     read(bytes, bytes.len())
 }
 
-/// Numbers that are the same in each run: xorshift64.
+/// Reproducible random numbers: xorshift64.
 struct Numbers(u64);
 
 impl Numbers {
@@ -53,7 +54,7 @@ impl Numbers {
         usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
     }
 
-    /// A record of any bytes, which do not look like a head.
+    /// A record of random bytes that do not look like a head.
     fn record(&mut self, longest: usize) -> Owned {
         let stream = [Stream::Out, Stream::Err, Stream::Terminal][self.below(3)];
         let time = 1_700_000_000_000_000_000 + u64::try_from(self.below(1 << 50)).unwrap();
@@ -162,7 +163,7 @@ fn damage_hides_no_record_that_it_does_not_hit() {
             1 => bytes[start..end].fill_with(|| b"\xffab \n"[numbers.below(5)]),
             _ => drop(bytes.drain(start..end)),
         }
-        // A length that happens to lead to another head is believed.
+        // A length that happens to lead to another head is trusted.
         let moved = |place: &std::ops::Range<usize>| place.start.checked_sub(end - start);
         let leads = |hit: &std::ops::Range<usize>| {
             let heads = places.iter().filter(|place| place.start >= end);

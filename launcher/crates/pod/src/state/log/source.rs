@@ -1,15 +1,16 @@
 //! The two files of an app's log, read as one.
 //!
 //! ```text
-//! log.1   full; goes when `log` is full as well
+//! log.1   full; replaced when `log` is full as well
 //! log     appended to
 //! ```
 //!
-//! Who follows a log keeps its file open, so nothing of that is lost when it
-//! is renamed, and then removed. What comes next is found by looking which of
-//! the two files it is now; only who is slower than both are filled misses
-//! what is gone by then. A record that cannot be written as a whole is
-//! taken back, so what is there of one is forgotten between two looks.
+//! A reader that follows a log keeps its file open, so nothing is lost when
+//! that file is renamed and later removed. To find the next file, it checks
+//! which of the two its file is now; only a reader that is slower than both
+//! files are filled misses anything. A record that cannot be written completely
+//! is truncated away, so an incomplete record is forgotten before the next
+//! look.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,32 +24,32 @@ use rustix::io::Errno;
 
 use crate::state::log::record::{self, Record, Stream, Taken};
 
-/// What is read at a time; room for the longest record, and what must be seen
-/// behind it.
+/// How much is read at once: enough for the longest record, and for what must
+/// be seen after it.
 const BUFFER: usize = 2 * record::LONGEST;
 
-/// The log of an app.
+/// A reader of an app's log.
 pub struct Source {
-    /// What the app is called.
+    /// The name of the app.
     pub app: String,
     directory: OwnedFd,
-    /// What is to be read, the oldest first. The last one stays here when it is
-    /// read, so that no other file can be taken for it.
+    /// The files to be read, oldest first. The last one stays here after it was
+    /// read, so that no other file can be mistaken for it.
     files: VecDeque<File>,
-    /// How far the first one is read.
+    /// How far the first file has been read.
     offset: u64,
-    /// What was read behind that.
+    /// What was read after that.
     buffer: Vec<u8>,
-    /// How much of it was taken.
+    /// How much of the buffer has been taken.
     taken: usize,
-    /// There was no more.
+    /// Whether the end of the file was reached.
     at_end: bool,
-    /// The next record: time, stream, and how many bytes in all and of data.
+    /// The next record: time, stream, total length and length of the data.
     next: Option<(u64, Stream, usize, usize)>,
 }
 
 impl Source {
-    /// Takes the directory of an app's log.
+    /// Opens the log in the directory of an app.
     pub fn new(app: String, directory: OwnedFd) -> Self {
         Self {
             app,
@@ -62,12 +63,12 @@ impl Source {
         }
     }
 
-    /// Returns the directory, in which something changes when there is more.
+    /// Returns the directory, which changes when there is more.
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
 
-    /// Looks whether there is more than before.
+    /// Looks for more.
     pub fn look(&mut self) -> io::Result<()> {
         self.forget();
         let known = self.files.back().map(identity).transpose()?;
@@ -86,12 +87,12 @@ impl Source {
         Ok(())
     }
 
-    /// Finds the next record and tells of which time it is. `over` says that
-    /// nobody writes any more, and did not when [`Self::look`] was called last.
+    /// Finds the next record and returns its time. `over` says that nobody is
+    /// writing any more, nor was when [`Self::look`] was last called.
     pub fn time(&mut self, over: bool) -> io::Result<Option<u64>> {
         while self.next.is_none() {
             self.fill()?;
-            // Of a file that has a successor nothing is still to come.
+            // A file that has a successor is complete.
             let full = self.files.len() > 1;
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
             match record::take(rest, self.at_end && (full || over)) {
@@ -111,7 +112,7 @@ impl Source {
         Ok(self.next.map(|(time, ..)| time))
     }
 
-    /// Takes the record that [`Self::time`] found.
+    /// Takes the record that [`Self::time`] has found.
     pub fn take(&mut self) -> Option<Record<'_>> {
         let (time, stream, size, length) = self.next.take()?;
         let data = self
@@ -121,7 +122,7 @@ impl Source {
         Some(Record { time, stream, data })
     }
 
-    /// Reads, unless there is enough or no more.
+    /// Reads more, unless there is enough or no more.
     fn fill(&mut self) -> io::Result<()> {
         let Some(file) = self.files.front() else {
             self.at_end = true;
@@ -151,7 +152,7 @@ impl Source {
         Ok(())
     }
 
-    /// Forgets what was read and not taken.
+    /// Discards what was read and not taken.
     fn forget(&mut self) {
         self.offset += u64::try_from(self.taken).unwrap_or_default();
         self.buffer.clear();
@@ -161,7 +162,8 @@ impl Source {
     }
 }
 
-/// Opens both files, such that the second one came next after the first.
+/// Opens both files, making sure that the second one came right after the
+/// first.
 fn pair(directory: &OwnedFd) -> io::Result<[Option<File>; 2]> {
     loop {
         let pair = [open(directory, "log.1")?, open(directory, "log")?];
@@ -171,7 +173,7 @@ fn pair(directory: &OwnedFd) -> io::Result<[Option<File>; 2]> {
             Err(Errno::NOENT) => None,
             Err(errno) => return Err(errno.into()),
         };
-        // If not, `log` may have been renamed once more before it was opened.
+        // Otherwise `log` may have been renamed again before it was opened.
         if was == is {
             return Ok(pair);
         }
@@ -192,8 +194,8 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Takes the records of several apps in order of time, up to what is there, or
-/// until somebody has enough.
+/// Takes the records of several apps in order of time, until there are no more
+/// or the caller has enough.
 pub fn merge(
     sources: &mut [Source],
     over: bool,

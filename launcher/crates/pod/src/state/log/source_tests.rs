@@ -1,4 +1,4 @@
-//! Who reads while somebody writes gets each record once, in order.
+//! A reader gets each record once, in order, even while the log is written.
 
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::state::subdirectory;
 
-/// A directory in which a log is written as `stage1-init` writes it.
+/// A directory in which a log is written as `stage1-init` does.
 struct Writer {
     path: PathBuf,
     size: u64,
@@ -34,7 +34,7 @@ impl Writer {
         Source::new("app".to_owned(), parent.unwrap().unwrap())
     }
 
-    /// Writes a record of so many bytes: its data are its number, over and over.
+    /// Writes a record of this length: its data is its number, repeated.
     fn write(&mut self, length: usize) -> String {
         self.written += 1;
         let data = format!("{} ", self.written).repeat(length);
@@ -70,7 +70,7 @@ fn open_log(directory: &Path) -> File {
     log.open(directory.join("log")).unwrap()
 }
 
-/// Looks, and returns the data of all records that there are now.
+/// Looks, and returns the data of all records that exist now.
 fn read(source: &mut Source, over: bool) -> Vec<String> {
     let mut all = Vec::new();
     source.look().unwrap();
@@ -84,7 +84,7 @@ fn read(source: &mut Source, over: bool) -> Vec<String> {
 
 #[test]
 fn nothing_is_missed_or_repeated_as_long_as_it_is_there() {
-    // Between two looks one file more is filled than was, at most.
+    // Between two looks at most one more file is filled.
     for (size, length, count) in [
         (100, 10, 2),
         (100, 60, 1),
@@ -114,7 +114,7 @@ fn files_that_were_renamed_and_removed_meanwhile_are_read_to_their_end() {
     assert_eq!(read(&mut source, false), [""; 0]);
     let first = writer.write(50);
     assert_eq!(read(&mut source, false), [first]);
-    // What is known is renamed, then replaced; two more are there.
+    // The file being read is renamed, then replaced; two more exist.
     let more: Vec<String> = (0..3).map(|_| writer.write(50)).collect();
     assert_eq!(read(&mut source, false), more[1..]);
     let mut source = writer.source();
