@@ -1,5 +1,5 @@
-//! Compiles the default filter of system calls, which is embedded, so that no
-//! run has to compile it.
+//! Compiles the default filter of system calls and embeds it, so that no run
+//! has to compile it.
 
 use std::env;
 use std::path::PathBuf;
@@ -17,7 +17,8 @@ mod listing;
 #[allow(dead_code, reason = "here only the default filter is compiled")]
 mod program;
 
-/// Writes the default filter, and what it does, into files for `seccomp`.
+/// Writes the default filter and its summary into files that `seccomp`
+/// includes.
 fn main() {
     println!("cargo:rerun-if-changed=src/seccomp");
     let directory = PathBuf::from(variable("OUT_DIR"));
@@ -25,7 +26,7 @@ fn main() {
         has: &|word| word == default::BY_DEFAULT,
         ptrace: true,
     };
-    // Elsewhere there is no stage1-init to install it, either.
+    // On any other architecture there is no stage1-init to install it either.
     let filter = calls::Arch::named(&variable("CARGO_CFG_TARGET_ARCH"))
         .map(|arch| default::filter(arch, &circumstances));
     let bytes = filter.as_ref().map(program::Filter::bytes);

@@ -1,19 +1,20 @@
-//! Pods: what runs, the plan of it, pods on disk, and pods that run.
+//! Pods: what runs in them, the plan that starts them, their state on disk, and
+//! how they are run and observed.
 //!
 //! ```text
 //! images, options --resolve--> PodSpec --compose--> Plan --exec--> stage1-init
 //! ```
 //!
-//! A module uses those above it in this list, never one below:
+//! A module uses only modules above it in this list:
 //!
 //! | | |
 //! |---|---|
-//! | [`spec`] | what runs, with nothing left open |
-//! | [`seccomp`], [`cgroup`] | filters of system calls; groups with limits |
-//! | [`resolve`] | makes a spec of images, manifests and options |
+//! | [`spec`] | what runs, with everything decided |
+//! | [`seccomp`], [`cgroup`] | system call filters; groups with limits |
+//! | [`resolve`] | makes a spec from images, manifests and options |
 //! | [`plan`] | composes directives from a spec |
 //! | [`state`] | pods on disk: directories, locks, records, logs |
-//! | [`runtime`] | processes, terminals, and what became of a pod |
+//! | [`runtime`] | running pods: processes, terminals, how they end |
 
 pub mod cgroup;
 pub mod plan;
