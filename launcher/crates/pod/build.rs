@@ -22,13 +22,13 @@ mod program;
 fn main() {
     println!("cargo:rerun-if-changed=src/seccomp");
     let directory = PathBuf::from(variable("OUT_DIR"));
-    let circumstances = default::Circumstances {
+    let conditions = default::Conditions {
         has: &|word| word == default::BY_DEFAULT,
         ptrace: true,
     };
     // On any other architecture there is no stage1-init to install it either.
     let filter = calls::Arch::named(&variable("CARGO_CFG_TARGET_ARCH"))
-        .map(|arch| default::filter(arch, &circumstances));
+        .map(|arch| default::filter(arch, &conditions));
     let bytes = filter.as_ref().map(program::Filter::bytes);
     let summary = filter.as_ref().map(listing::listing);
     for (name, content) in [

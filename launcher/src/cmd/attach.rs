@@ -9,7 +9,7 @@ use appc::types::Uuid;
 use error::{Error, Result};
 use pod::runtime::detach_keys::Keys;
 use pod::runtime::process::Target;
-use pod::runtime::relay::{Aside, Left, relay};
+use pod::runtime::relay::{RelayEnd, RelayOptions, relay};
 use pod::runtime::{status, terminal};
 use pod::state::directory;
 use pod::state::lock::Release;
@@ -32,12 +32,12 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
     let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;
-    let attended = terminal::attend(&directory, uuid)?;
+    let attended = terminal::attach(&directory, uuid)?;
     let started = pod.started.ok_or_else(over)?;
     let master = started.terminal.ok_or_else(|| terminal::none(uuid))?;
     let target = Target::find(&started.process)?.ok_or_else(over)?;
     let master = pty::take(target.pidfd(), master)?;
-    let aside = Aside {
+    let aside = RelayOptions {
         keys: &attach.keys,
         // The pod is not ours: who ends this command only leaves.
         signal: &mut |_| {},
@@ -46,11 +46,11 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let left = relay(std::os::fd::AsFd::as_fd(&master), aside)?;
     drop((attended, master));
     match left {
-        Left::Over => {
+        RelayEnd::Closed => {
             Release::of(directory)?.until(None)?;
             Ok(status_of(&dirs, uuid))
         }
-        Left::ByKeys | Left::HungUp => {
+        RelayEnd::Detached | RelayEnd::HungUp => {
             tell_that_it_goes_on(uuid);
             Ok(0)
         }

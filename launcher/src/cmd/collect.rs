@@ -42,7 +42,7 @@ pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<
     for place in dirs.places() {
         collect.place(&place, done, &mut failures, out)?;
     }
-    let left = memory::left(&dirs);
+    let left = memory::orphans(&dirs);
     for &uuid in left.as_deref().unwrap_or_default() {
         let removed = match collect.dry {
             true => Ok(()),

@@ -23,7 +23,7 @@ use pod::runtime::claim::PodDirectory;
 use pod::runtime::start::{self, Runnable, Start};
 use pod::runtime::status::is_ready;
 use pod::spec::log::Log;
-use pod::state::lock::{Changes, Woken};
+use pod::state::lock::{Changes, Wake};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
@@ -81,7 +81,7 @@ fn until_ready(
     let pid = pid.ok_or_else(|| Error::new(Kind::Failed, WHAT))?;
     let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| WHAT)?;
     while !is_ready(&child::read(report)?) {
-        if changes.or(process.as_fd(), None)? == Woken::Other {
+        if changes.or(process.as_fd(), None)? == Wake::Readable {
             return child::wait(child).map(Some);
         }
     }

@@ -113,12 +113,12 @@ fn enter(
         gid,
         directory: options.directory.clone(),
         variables: variables(options),
-        limits: theirs.limits_beside(&own),
-        oom_score: theirs.score_beside(&own),
+        limits: theirs.limits_unlike(&own),
+        oom_score: theirs.score_unlike(&own),
         command: command(options)?,
     };
     let composed = enter::compose(app, &spec, &Host::observe()).context(|| pod.cannot())?;
-    let here = descriptors::Place {
+    let here = descriptors::Provided {
         pod: pod.directory.as_fd(),
         log: None,
         master: None,

@@ -15,7 +15,7 @@ use image::store::rootfs::Rootfs;
 use image::store::rootfs_view::Stack;
 use image::trust::privilege;
 use pod::resolve::dependencies::Images as _;
-use pod::resolve::dry_run::Foresight;
+use pod::resolve::dry_run::DryRun;
 use pod::resolve::from_appc::Source;
 use pod::runtime::render;
 use sys::dirs::Dirs;
@@ -154,7 +154,7 @@ impl Images for Looked<'_> {
 
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>> {
         let mut archives = self.archives.iter().map(|(_, archive)| archive);
-        let foresight = Foresight {
+        let foresight = DryRun {
             dir: self.dirs.path(),
             store: self.store,
             archive: archives.find(|archive| archive.id == *id),

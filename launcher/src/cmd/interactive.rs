@@ -13,7 +13,7 @@ use crate::cmd::mode::{Outcome, RunMode, StartError};
 use error::Context as _;
 use pod::plan::streams::Streams;
 use pod::runtime::claim::PodDirectory;
-use pod::runtime::relay::{Aside, Left, Until, relay};
+use pod::runtime::relay::{HeldTerminal, RelayEnd, RelayOptions, relay};
 use pod::runtime::start::Runnable;
 use pod::runtime::status::is_ready;
 use pod::runtime::terminal;
@@ -39,7 +39,7 @@ pub(super) fn start(
     let mut report = directory.report()?;
     terminal::make(directory.fd())?;
     // From the beginning, so that nothing goes past the caller.
-    let attended = terminal::attend(directory.fd(), uuid)?;
+    let attended = terminal::attach(directory.fd(), uuid)?;
     let master = pty::open()?;
     pty::fit(&master);
     let log = Log::default();
@@ -54,14 +54,14 @@ pub(super) fn start(
     let mut child = spawned.context(|| "cannot start the pod")?;
     // It has the pod now, and removes it if it cannot run it.
     directory.leave();
-    let aside = Aside {
+    let aside = RelayOptions {
         keys: &mode.keys,
         signal: &mut |signal| pass_on(&child, signal),
-        until: Some(Until::ended(&child, terminal)?),
+        until: Some(HeldTerminal::ended(&child, terminal)?),
     };
     let left = relay(master.as_fd(), aside)?;
     drop((attended, master));
-    if left != Left::Over {
+    if left != RelayEnd::Closed {
         tell_that_it_goes_on(uuid);
         return Ok(Outcome::Left);
     }

@@ -12,7 +12,7 @@ pub(super) fn pod(pod: &Status) -> Value {
     let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
     let started = pod.started.as_ref();
     let pid = started.filter(|_| runs).map(|record| record.process.pid);
-    let ended = pod.ended.as_ref().filter(|_| pod.phase.is_over());
+    let ended = pod.ended.as_ref().filter(|_| pod.phase.has_exited());
     let status = ended.and_then(|record| record.status).map(u32::from);
     let networks = pod.networks.iter();
     Object::new()
@@ -57,7 +57,7 @@ fn state(pod: &Status, app: &App) -> &'static str {
     match (app.ending, pod.phase) {
         (Some(_), _) => "exited",
         (None, phase @ (Phase::Running | Phase::Paused)) if pod.ready => phase.word(),
-        (None, phase) if phase.is_over() => "unknown",
+        (None, phase) if phase.has_exited() => "unknown",
         (None, _) => "created",
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Re
 pub(crate) fn resume(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
     let resume = |dirs: &Dirs, uuid| match running(dirs, uuid, "resume")? {
         Some(_) => pause::resume(dirs, uuid),
-        None => Ok(Outcome::Over),
+        None => Ok(Outcome::Exited),
     };
     each(dir, selector, out, &resume, "resumed", "is not paused")
 }
@@ -29,10 +29,10 @@ pub(crate) fn resume(dir: &Path, selector: &PodSelector, out: &mut dyn Write) ->
 fn pause(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
     let pod = running(dirs, uuid, "pause")?;
     let Some(started) = pod.and_then(|pod| pod.started) else {
-        return Ok(Outcome::Over);
+        return Ok(Outcome::Exited);
     };
     match pause::pause(dirs, uuid, &started.process)? {
-        Outcome::Over if running(dirs, uuid, "pause")?.is_some() => Err(Error::new(
+        Outcome::Exited if running(dirs, uuid, "pause")?.is_some() => Err(Error::new(
             Kind::Failed,
             format!("cannot pause pod `{uuid}`: its process cannot be seen from here"),
         )),
@@ -54,7 +54,7 @@ fn each(
         match change(&place, uuid) {
             Ok(Outcome::Done) => print(out, &format!("{done} {uuid}\n"))?,
             Ok(Outcome::Already) => say(&[format!("pod `{uuid}` {already}")]),
-            Ok(Outcome::Over) => {
+            Ok(Outcome::Exited) => {
                 failures.push(Error::invalid(format!("pod `{uuid}` is over already")));
             }
             Err(error) => failures.push(error),

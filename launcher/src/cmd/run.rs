@@ -142,7 +142,7 @@ fn files_of(dirs: &Dirs, plan: &Plan) -> Result<(Uuid, PathBuf)> {
     let root = written::first_root(plan).map(PathBuf::from);
     let whose = root
         .as_deref()
-        .and_then(|root| directory::whose_files(dirs.path(), root));
+        .and_then(|root| directory::owner_of_files(dirs.path(), root));
     let uuid = pipeline::uuid(whose)?;
     let scratch = root.is_some_and(|root| directory::is_scratch(dirs.path(), &root));
     Ok((uuid, directory::files(dirs.path(), uuid, !scratch)))

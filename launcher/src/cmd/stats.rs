@@ -9,7 +9,7 @@ use crate::cmd::table::{Format, columns, size};
 use crate::cmd::{last_of, print};
 use appc::json::{Object, Value};
 use error::{Error, Result};
-use pod::runtime::inside::Processes;
+use pod::runtime::snapshot::Snapshot;
 use pod::runtime::stats::{Measured, Usage, measure};
 use pod::runtime::status;
 use pod::state::find;
@@ -64,7 +64,7 @@ fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Resul
     }
     status::observe(&mut found)?;
     found.sort_by_key(|pod| pod.started.as_ref().map(|started| started.time));
-    let processes = Processes::look()?;
+    let processes = Snapshot::take()?;
     let mut measured = Vec::new();
     for pod in &found {
         match measure(dirs, pod, &processes) {

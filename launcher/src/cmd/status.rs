@@ -13,7 +13,7 @@ use error::quote::escaped;
 use error::{Error, Result};
 use pod::runtime::status::{self, App, Phase, Status};
 use pod::state::directory;
-use pod::state::lock::{Changes, Release, Woken};
+use pod::state::lock::{Changes, Release, Wake};
 use sys::dirs::{Dirs, State};
 
 /// What is to be waited for, and for how long at most.
@@ -89,7 +89,7 @@ impl Wait {
 /// Waits until a pod is over.
 fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
     let uuid = pod.uuid;
-    while !pod.phase.is_over() {
+    while !pod.phase.has_exited() {
         if let Some(directory) = busy(dirs, pod)?
             && !Release::of(directory)?.until(deadline)?
         {
@@ -104,7 +104,7 @@ fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resul
 fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
     let uuid = pod.uuid;
     while !pod.ready {
-        if pod.phase.is_over() {
+        if pod.phase.has_exited() {
             let what = format!("pod `{uuid}` is over, and not all of its apps were started");
             return Err(Error::invalid(what));
         }
@@ -112,11 +112,11 @@ fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resu
             let changes = Changes::of(&directory)?;
             let release = Release::of(directory)?;
             look_again(dirs, pod)?;
-            while !pod.ready && !pod.phase.is_over() {
+            while !pod.ready && !pod.phase.has_exited() {
                 match changes.or(release.as_fd(), deadline)? {
-                    Woken::Changed => look_again(dirs, pod)?,
-                    Woken::Other => break,
-                    Woken::Late => {
+                    Wake::Changed => look_again(dirs, pod)?,
+                    Wake::Readable => break,
+                    Wake::Timeout => {
                         let what = format!("not all apps of pod `{uuid}` have been started yet");
                         return Err(Error::invalid(what));
                     }
@@ -166,7 +166,7 @@ fn text(pod: &Status) -> String {
             lines.push(format!("{key}={}", spell_time(time / 1_000_000_000)));
         }
     };
-    let over = pod.phase.is_over();
+    let over = pod.phase.has_exited();
     let ended = pod.ended.as_ref().filter(|_| over);
     time("created", pod.created.as_ref().map(|record| record.time));
     time("started", pod.started.as_ref().map(|record| record.time));
@@ -232,7 +232,7 @@ pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Stat
     let pod = status::read(dirs, uuid)?;
     match pod {
         Some(pod) if pod.phase == Phase::Running => Ok(Some(pod)),
-        Some(pod) if !pod.phase.is_over() => Err(Error::invalid(format!(
+        Some(pod) if !pod.phase.has_exited() => Err(Error::invalid(format!(
             "cannot {what} pod `{uuid}`: it does not run, but is {}",
             pod.phase.word()
         ))),

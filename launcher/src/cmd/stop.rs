@@ -22,7 +22,7 @@ use crate::cmd::{last_of, print, say};
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use pod::runtime::process::Target;
-use pod::runtime::{members, pause, status, teardown};
+use pod::runtime::{pause, pod_process, status, teardown};
 use pod::spec::pod::Namespace;
 use pod::state::directory;
 use pod::state::lock::Release;
@@ -127,8 +127,8 @@ struct Asked {
 impl Asked {
     /// Kills the pod, with all that runs in it.
     fn kill(&self) -> Result<()> {
-        let outer = members::outer(&self.process)?;
-        let init = outer.as_ref().map(members::init).transpose()?.flatten();
+        let outer = pod_process::outer(&self.process)?;
+        let init = outer.as_ref().map(pod_process::init).transpose()?.flatten();
         match init {
             Some(init) => {
                 init.signal(Signal::KILL)?;

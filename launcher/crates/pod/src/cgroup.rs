@@ -445,7 +445,7 @@ fn bound_devices(group: &Path, rules: &[Rule]) -> Result<()> {
 }
 
 /// Opens the file that a process writes to in order to join a group.
-pub fn entrance(group: &Path) -> Result<OwnedFd> {
+pub fn open_procs(group: &Path) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
     rustix::fs::open(group.join("cgroup.procs"), flags, Mode::empty())
         .context(|| format!("cannot open the cgroup `{}`", group.display()))
@@ -496,7 +496,7 @@ pub fn remove(top: &Path) -> Result<()> {
         if attempt >= PATIENCE && put(&top.join("cgroup.kill"), "1").is_err() {
             // Version 1, or Linux before 5.14. If this fails, the processes are
             // still there and the next attempt sees them.
-            let _ = freezer::condemn(top);
+            let _ = freezer::kill(top);
         }
         std::thread::sleep(PAUSE);
     }

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use stage1_init::Capabilities;
 
 use crate::seccomp::calls::Arch;
-use crate::seccomp::default::{Circumstances, EPERM};
+use crate::seccomp::default::{Conditions, EPERM};
 use crate::seccomp::program::{Action, Filter, Rule, Test};
 use crate::spec::defaults::CAPABILITIES;
 use crate::spec::process::{Calls, SeccompPolicy};
@@ -153,7 +153,7 @@ pub(crate) fn decide(
             beyond: Vec::new(),
         });
     }
-    let default = default::filter(arch, &Circumstances { has: &has, ptrace });
+    let default = default::filter(arch, &Conditions { has: &has, ptrace });
     let mut notes = Vec::new();
     let mut beyond = Vec::new();
     let filter = match policy {

@@ -11,8 +11,8 @@ use crate::cmd::status::running;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::runtime::inherited::Inherited;
-use pod::runtime::members::{self, Member, Told};
 use pod::runtime::pause;
+use pod::runtime::pod_process::{self, MainProgram, PodProcess};
 use pod::spec::pod::{AppSpec, Namespace, PodSpec};
 use pod::state::directory::{self, read_in};
 use pod::state::lock;
@@ -32,8 +32,8 @@ pub(super) struct Running {
 
 /// Where an app is: its process, and the init of its pod.
 pub(super) struct Place {
-    init: Member,
-    process: Member,
+    init: PodProcess,
+    process: PodProcess,
 }
 
 impl Running {
@@ -64,8 +64,8 @@ impl Running {
     }
 
     /// Finds the init of the pod.
-    pub(super) fn init(&self) -> Result<Member> {
-        let outer = match members::outer(&self.process)? {
+    pub(super) fn init(&self) -> Result<PodProcess> {
+        let outer = match pod_process::outer(&self.process)? {
             Some(outer) => outer,
             None if lock::is_held(&self.directory).context(|| self.cannot())? => {
                 let unseen = format!("{}: its process cannot be seen from here", self.cannot());
@@ -74,7 +74,7 @@ impl Running {
             None => return Err(self.over()),
         };
         match self.spec.processes != Namespace::Host {
-            true => members::init(&outer)?.ok_or_else(|| self.over()),
+            true => pod_process::init(&outer)?.ok_or_else(|| self.over()),
             false => Ok(outer),
         }
     }
@@ -96,7 +96,7 @@ impl Running {
             return Err(Error::invalid(format!("{}: it is paused", self.cannot()))
                 .hint("`launcher resume` lets it go on"));
         }
-        match members::main_process(&init, number)? {
+        match pod_process::main_process(&init, number)? {
             Some(process) => Ok(Place { init, process }),
             None => Err(self.ended(app)),
         }
@@ -106,10 +106,10 @@ impl Running {
     fn told(&self, app: &str) -> Result<u32> {
         let what = || format!("cannot read `report` of pod `{}`", self.spec.id);
         let report = read_in(&self.directory, "report").context(what)?;
-        match members::told(&report.unwrap_or_default(), app) {
-            Told::Started(number) => Ok(number),
-            Told::Ended => Err(self.ended(app)),
-            Told::Nothing => Err(Error::invalid(format!(
+        match pod_process::main_program(&report.unwrap_or_default(), app) {
+            MainProgram::Running(number) => Ok(number),
+            MainProgram::Ended => Err(self.ended(app)),
+            MainProgram::NotStarted => Err(Error::invalid(format!(
                 "cannot enter app `{app}` of pod `{}`: it has not been started yet",
                 self.spec.id
             ))),

@@ -11,7 +11,7 @@ use crate::cmd::enter::place::{Place, Running};
 use crate::cmd::{ONCE_MORE, complain};
 use error::{Context as _, Result};
 use pod::runtime::detach_keys::Keys;
-use pod::runtime::relay::{Aside, Until, relay};
+use pod::runtime::relay::{HeldTerminal, RelayOptions, relay};
 use sys::pty;
 
 /// Makes the terminal, starts the process, and attends until that has ended;
@@ -22,10 +22,10 @@ pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
     let terminal = pty::peer(&master)?;
     pty::give(&terminal, owner);
     let mut child = begin(&terminal).context(|| pod.cannot())?;
-    let aside = Aside {
+    let aside = RelayOptions {
         keys: &Keys::none(),
         signal: &mut |signal| pass_on(&child, signal),
-        until: Some(Until::ended(&child, terminal)?),
+        until: Some(HeldTerminal::ended(&child, terminal)?),
     };
     relay(master.as_fd(), aside)?;
     // Who still reads there, or writes, finds that nobody attends any more.

@@ -148,8 +148,8 @@ impl Freezer {
 
     /// Sends SIGKILL to all its processes, so that none of them runs on when
     /// thawed.
-    pub(crate) fn condemn(&self) -> io::Result<()> {
-        condemn(&self.group)
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        kill(&self.group)
     }
 }
 
@@ -171,7 +171,7 @@ fn members(group: &Path) -> io::Result<BTreeSet<u32>> {
 }
 
 /// Sends SIGKILL to the processes in a group and in the groups below it.
-pub(crate) fn condemn(group: &Path) -> io::Result<()> {
+pub(crate) fn kill(group: &Path) -> io::Result<()> {
     let open = |pid: &u32| {
         let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw)?;
         rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()

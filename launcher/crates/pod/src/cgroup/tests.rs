@@ -381,7 +381,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
         }
     }
     for group in groups.pod.iter().chain(groups.apps.iter().flatten()) {
-        entrance(group).unwrap();
+        open_procs(group).unwrap();
     }
     drop(made);
     for top in &groups.tops {

@@ -38,10 +38,10 @@ pub(crate) const DEFAULT_FILTER: u32 = 100;
 
 /// A descriptor that a plan needs, with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Needed {
+pub enum NeededDescriptor {
     /// A network namespace with a loopback interface: [`NETWORK`].
     Network,
-    /// The pod's terminal: [`ATTACHED`], [`MASTER`] and [`TERMINAL`].
+    /// The pod's terminal: `ATTACHED`, [`MASTER`] and [`TERMINAL`].
     Terminal(Owner),
     /// A filter of system calls: an array of `struct sock_filter`.
     Filter(u32, Cow<'static, [u8]>),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cgroup::Cgroups;
 use crate::plan::compose as pod;
-use crate::plan::descriptors::Needed;
+use crate::plan::descriptors::NeededDescriptor;
 use crate::plan::streams::Streams;
 use crate::plan::written;
 use crate::seccomp::Program;
@@ -141,7 +141,7 @@ fn nothing_that_bounds_an_app_is_left_out_for_a_command() {
          no-new-privs\n\
          seccomp 100\n"
     );
-    let filter = Needed::Filter(DEFAULT_FILTER, Program::default().bytes);
+    let filter = NeededDescriptor::Filter(DEFAULT_FILTER, Program::default().bytes);
     assert_eq!(composed.needed, [filter]);
     assert!(composed.groups.is_empty());
 }
@@ -300,7 +300,7 @@ fn who_is_bounded_by_what_a_command_cannot_have_is_not_entered() {
 /// not if a written plan names that filter.
 #[test]
 fn a_command_has_the_very_filter_that_a_plan_names() {
-    let filter = Needed::Filter(DEFAULT_FILTER, Program::default().bytes);
+    let filter = NeededDescriptor::Filter(DEFAULT_FILTER, Program::default().bytes);
     for bounding in [
         "bounding all",
         "bounding kill",
@@ -366,13 +366,13 @@ fn process(plan: &Plan) -> String {
     process.split("main ").next().unwrap().to_owned()
 }
 
-fn filters(composed: &Composed) -> Vec<&Needed> {
+fn filters(composed: &Composed) -> Vec<&NeededDescriptor> {
     let mut filters: Vec<_> = composed
         .needed
         .iter()
-        .filter(|one| matches!(one, Needed::Filter(..)))
+        .filter(|one| matches!(one, NeededDescriptor::Filter(..)))
         .collect();
-    filters.sort_by_key(|one| matches!(one, Needed::Filter(DEFAULT_FILTER, _)));
+    filters.sort_by_key(|one| matches!(one, NeededDescriptor::Filter(DEFAULT_FILTER, _)));
     filters
 }
 

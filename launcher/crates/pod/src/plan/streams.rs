@@ -24,7 +24,7 @@ use std::ffi::CStr;
 
 use stage1_init::{AppName, Directive};
 
-use crate::plan::descriptors::{ATTACHED, Labels, MASTER, Needed, Owner};
+use crate::plan::descriptors::{ATTACHED, Labels, MASTER, NeededDescriptor, Owner};
 use crate::plan::directives::Plan;
 use crate::spec::log::{Log, Place};
 use crate::spec::pod::PodSpec;
@@ -74,14 +74,14 @@ pub(crate) fn compose(
     spec: &PodSpec,
     streams: Streams,
     labels: &mut Labels,
-    needed: &mut Vec<Needed>,
+    needed: &mut Vec<NeededDescriptor>,
     plan: &mut Plan,
 ) -> Vec<Option<AppStreams>> {
     match streams {
         Streams::Inherited => vec![None; spec.apps.len()],
         Streams::Silent => {
             let null = labels.next();
-            needed.push(Needed::Null(null));
+            needed.push(NeededDescriptor::Null(null));
             let silent = AppStreams {
                 input: null,
                 output: null,
@@ -100,7 +100,7 @@ fn logged(
     spec: &PodSpec,
     log: Log,
     labels: &mut Labels,
-    needed: &mut Vec<Needed>,
+    needed: &mut Vec<NeededDescriptor>,
     plan: &mut Plan,
 ) -> Vec<Option<AppStreams>> {
     let kept = log.place != Place::Nowhere;
@@ -117,7 +117,7 @@ fn logged(
         let directory = match kept {
             true => *directories.entry(&*app.name).or_insert_with(|| {
                 let label = labels.next();
-                needed.push(Needed::LogDirectory(label, app.name.clone()));
+                needed.push(NeededDescriptor::LogDirectory(label, app.name.clone()));
                 label
             }),
             // The terminal must be read all the same. The label is not a
@@ -139,7 +139,7 @@ fn logged(
         let owner = owner(spec, app.process.uid.value, app.process.gid.value);
         let mut pipe = |tag| {
             let (read, write) = (labels.next(), labels.next());
-            needed.push(Needed::Pipe { read, write, owner });
+            needed.push(NeededDescriptor::Pipe { read, write, owner });
             lines.read(read, tag, "option --detach");
             write
         };

@@ -8,7 +8,7 @@ use stage1_init::{CapabilitySet, Directive, Namespaces, Part};
 
 use crate::cgroup::Groups;
 use crate::plan::compose::{Composed, PID_MAX};
-use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, Needed, TERMINAL};
+use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, NeededDescriptor, TERMINAL};
 use crate::plan::directives::{Plan, Step};
 use crate::plan::streams::{self, Streams};
 use crate::seccomp::Program;
@@ -101,14 +101,17 @@ pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
     let mut labels = Labels::after(highest.unwrap_or(0));
     let mut needed = Vec::new();
     if spec.network == Namespace::New {
-        needed.push(Needed::Network);
+        needed.push(NeededDescriptor::Network);
     }
     if directives().any(|one| one == Directive::Seccomp { fd: DEFAULT_FILTER }) {
-        needed.push(Needed::Filter(DEFAULT_FILTER, Program::default().bytes));
+        needed.push(NeededDescriptor::Filter(
+            DEFAULT_FILTER,
+            Program::default().bytes,
+        ));
     }
     if let Some(app) = spec.terminal_app() {
         let (uid, gid) = (app.process.uid.value, app.process.gid.value);
-        needed.push(Needed::Terminal(streams::owner(spec, uid, gid)));
+        needed.push(NeededDescriptor::Terminal(streams::owner(spec, uid, gid)));
     }
     let mut led = Plan::default();
     let streams = streams::compose(spec, streams, &mut labels, &mut needed, &mut led);

@@ -61,8 +61,8 @@ fn owner(uid: Option<u32>, gid: Option<u32>) -> Owner {
     Owner { uid, gid }
 }
 
-fn pipe(read: u32, write: u32, owner: Owner) -> Needed {
-    Needed::Pipe { read, write, owner }
+fn pipe(read: u32, write: u32, owner: Owner) -> NeededDescriptor {
+    NeededDescriptor::Pipe { read, write, owner }
 }
 
 const TWO: [&str; 12] = [
@@ -102,11 +102,11 @@ fn each_app_has_two_pipes_and_a_directory_beyond_all_that_the_plan_names() {
     assert_eq!(
         composed.needed,
         [
-            Needed::Network,
-            Needed::LogDirectory(108, "one".to_owned()),
+            NeededDescriptor::Network,
+            NeededDescriptor::LogDirectory(108, "one".to_owned()),
             pipe(109, 110, one),
             pipe(111, 112, one),
-            Needed::LogDirectory(113, "two".to_owned()),
+            NeededDescriptor::LogDirectory(113, "two".to_owned()),
             pipe(114, 115, two),
             pipe(116, 117, two),
         ]
@@ -121,7 +121,7 @@ fn a_plan_whose_log_is_kept_nowhere_stays_as_it_is() {
         composed(&TWO, Streams::Inherited),
     ] {
         assert_eq!(composed.plan, plan(&TWO));
-        assert_eq!(composed.needed, [Needed::Network]);
+        assert_eq!(composed.needed, [NeededDescriptor::Network]);
     }
 }
 
@@ -205,7 +205,7 @@ fn no_app_has_the_directory_of_another() {
     assert_eq!(
         needed,
         [
-            Needed::LogDirectory(101, "a".to_owned()),
+            NeededDescriptor::LogDirectory(101, "a".to_owned()),
             pipe(102, 103, root),
             pipe(104, 105, root),
             pipe(106, 107, root),
@@ -234,7 +234,7 @@ fn users_are_those_of_the_host() {
     let needed = logged(&of("keyring"), Place::Disk).needed;
     assert_eq!(needed[1..], [pipe(102, 103, user), pipe(104, 105, user)]);
     let needed = composed(&of("terminal 98"), Streams::Inherited).needed;
-    assert_eq!(needed, [Needed::Terminal(user)]);
+    assert_eq!(needed, [NeededDescriptor::Terminal(user)]);
 }
 
 #[test]
@@ -250,14 +250,17 @@ fn what_is_written_on_the_terminal_is_read_while_nobody_is_attached() {
     let composed = logged(&of, Place::Disk);
     let expected = [&["attended 96", "log 97 101 tty 1048576"][..], &of].concat();
     assert_eq!(lines(&composed.plan), expected);
-    let directory = Needed::LogDirectory(101, "a".to_owned());
-    assert_eq!(composed.needed, [Needed::Terminal(root), directory]);
+    let directory = NeededDescriptor::LogDirectory(101, "a".to_owned());
+    assert_eq!(
+        composed.needed,
+        [NeededDescriptor::Terminal(root), directory]
+    );
     // The terminal must be read, or the app would block. Label 96 is not a
     // directory, so nothing is kept.
     let expected = [&["attended 96", "log 97 96 tty 1048576"][..], &of].concat();
     let nowhere = logged(&of, Place::Nowhere);
     assert_eq!(lines(&nowhere.plan), expected);
-    assert_eq!(nowhere.needed, [Needed::Terminal(root)]);
+    assert_eq!(nowhere.needed, [NeededDescriptor::Terminal(root)]);
     // Any other terminal belongs to the author of the plan.
     let other = ["unshare pid", "app a", "process", "terminal 9", "main 1 /a"];
     assert_eq!(captured(&other), other);
@@ -275,7 +278,10 @@ fn a_pod_that_nobody_hears_writes_nowhere() {
         &TWO[10..],
     ];
     assert_eq!(lines(&silent.plan), expected.concat());
-    assert_eq!(silent.needed, [Needed::Network, Needed::Null(108)]);
+    assert_eq!(
+        silent.needed,
+        [NeededDescriptor::Network, NeededDescriptor::Null(108)]
+    );
     let mut own = TWO.to_vec();
     own.insert(5, "stdio 0 5 6");
     let silent = lines(&composed(&own, Streams::Silent).plan);
@@ -285,7 +291,7 @@ fn a_pod_that_nobody_hears_writes_nowhere() {
 
 #[test]
 fn what_a_plan_names_by_the_labels_of_ours_is_given_to_it() {
-    let filter = Needed::Filter(100, Program::default().bytes);
+    let filter = NeededDescriptor::Filter(100, Program::default().bytes);
     for (line, needed) in [
         ("seccomp 100", &[filter][..]),
         ("seccomp 101", &[]),
@@ -306,7 +312,7 @@ fn what_a_plan_names_by_the_labels_of_ours_is_given_to_it() {
     ] {
         let of = [line, "app a", "process", "main 1 /a"];
         assert_eq!(read(&of).network, network, "{line}");
-        let given = composed(&of, Streams::Inherited).needed == [Needed::Network];
+        let given = composed(&of, Streams::Inherited).needed == [NeededDescriptor::Network];
         assert_eq!(given, network == Namespace::New, "{line}");
     }
 }

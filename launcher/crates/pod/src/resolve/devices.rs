@@ -17,7 +17,7 @@ use error::{Context as _, Error, Result};
 
 /// A device requested by an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct DeviceRequest {
     /// Its path below /dev, on the host and in the pod.
     path: String,
     access: Access,
@@ -34,7 +34,7 @@ const ALL: Access = Access {
 /// # Errors
 ///
 /// Fails if it is not a path below /dev, or every app has its own device there.
-pub fn parse(text: &str) -> Result<Wanted> {
+pub fn parse(text: &str) -> Result<DeviceRequest> {
     let (path, access) = match text.rsplit_once(':') {
         None => (text, ALL),
         Some((path, letters)) => (path, access(letters)?),
@@ -58,7 +58,7 @@ pub fn parse(text: &str) -> Result<Wanted> {
             "every app has a `/dev/{first}` of its own"
         )));
     }
-    Ok(Wanted {
+    Ok(DeviceRequest {
         path: path.to_owned(),
         access,
     })
@@ -73,7 +73,7 @@ fn access(letters: &str) -> Result<Access> {
     })
 }
 
-impl Wanted {
+impl DeviceRequest {
     /// Looks up the device on the host.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use image::store::rootfs::{Rootfs, Status};
 use image::store::rootfs_view::Stack;
 
 /// Images and a store, neither of which has to exist yet.
-pub struct Foresight<'a> {
+pub struct DryRun<'a> {
     /// The directory of the store, even if it does not exist.
     pub dir: &'a Path,
     /// The store.
@@ -26,20 +26,20 @@ pub struct Foresight<'a> {
 }
 
 /// A root file system as it would be.
-pub struct Foreseen<'a> {
+pub struct PlannedRoot<'a> {
     /// Its directories on the host, topmost first.
     pub layers: Vec<PathBuf>,
     archive: Option<&'a Survey>,
     stored: Stack,
 }
 
-impl<'a> Foresight<'a> {
+impl<'a> DryRun<'a> {
     /// Looks up an image and everything it depends on.
     ///
     /// # Errors
     ///
     /// Fails if a dependency is not in the store.
-    pub fn look(&self, id: &Digest) -> Result<Foreseen<'a>> {
+    pub fn look(&self, id: &Digest) -> Result<PlannedRoot<'a>> {
         let layers = dependencies::layers(id, self)?;
         let ids: Vec<Digest> = layers.iter().map(|layer| layer.image).collect();
         let directory = |id: &Digest| layers::rootfs(self.dir, id);
@@ -49,7 +49,7 @@ impl<'a> Foresight<'a> {
         };
         let stored = ids.iter().rev().filter(|id| !self.is_archive(id));
         let stored: Vec<PathBuf> = stored.map(directory).collect();
-        Ok(Foreseen {
+        Ok(PlannedRoot {
             layers,
             archive: self.archive,
             stored: Stack::open(&stored)?,
@@ -69,7 +69,7 @@ impl<'a> Foresight<'a> {
     }
 }
 
-impl Images for Foresight<'_> {
+impl Images for DryRun<'_> {
     fn resolve(&self, dependency: &Dependency) -> Result<Digest> {
         match self.store {
             Some(store) => store.resolve(dependency),
@@ -93,7 +93,7 @@ impl Images for Foresight<'_> {
 }
 
 /// The archive is on top of its dependencies.
-impl Rootfs for Foreseen<'_> {
+impl Rootfs for PlannedRoot<'_> {
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         if let Some(archive) = self.archive
             && archive.index.status(path)?.is_some()

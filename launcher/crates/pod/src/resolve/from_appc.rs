@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use crate::resolve::devices::{self, Wanted};
+use crate::resolve::devices::{self, DeviceRequest};
 use crate::resolve::isolators::{self, AppIsolation, PodIsolation};
 use crate::resolve::merge::{Merged, merge};
 use crate::resolve::report::Entry;
 use crate::resolve::request::{AppRequest, Request};
 use crate::resolve::settings::Setting;
-use crate::resolve::volumes::{Look, Mounting, Volumes};
+use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
 use crate::resolve::{tmpfs, users};
 use crate::spec::HostPath;
 use crate::spec::defaults;
@@ -72,7 +72,7 @@ pub fn resolve(
     host: &Host,
     request: &Request,
     sources: &[Source<'_>],
-    look: Look<'_>,
+    look: HostLookup<'_>,
 ) -> Result<Resolved> {
     let names = names(request, sources)?;
     if request.interactive && names.len() > 1 {
@@ -186,7 +186,7 @@ fn derived(image: &str) -> Result<AcName> {
 }
 
 /// An app that is fully resolved.
-struct Settled {
+struct ResolvedApp {
     spec: AppSpec,
     section: pod::PodApp,
     report: Vec<Entry>,
@@ -202,7 +202,7 @@ fn app(
     source: &Source<'_>,
     whole: &PodIsolation,
     volumes: &mut Volumes<'_>,
-) -> Result<Settled> {
+) -> Result<ResolvedApp> {
     let several = request.apps.len() > 1;
     let merged = merge(
         name.as_str(),
@@ -212,7 +212,7 @@ fn app(
         source.trusted,
     )?;
     let app = &merged.app;
-    let looked = wanted.devices.iter().map(Wanted::look);
+    let looked = wanted.devices.iter().map(DeviceRequest::look);
     let devices: Vec<Device> = looked.collect::<Result<_>>()?;
     let AppIsolation {
         mut limits,
@@ -291,7 +291,7 @@ fn app(
             .and_then(|zone| zone.file.clone())
             .map(HostPath),
     };
-    Ok(Settled {
+    Ok(ResolvedApp {
         spec,
         section,
         report,

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use stage1_init::Capabilities;
 
 use crate::resolve::grant;
-use crate::resolve::report::{Entry, Fate};
+use crate::resolve::report::{Entry, Outcome};
 use crate::resolve::settings::Setting;
 use crate::seccomp;
 use crate::spec::defaults::{CAPABILITIES, PROCESSES as PROCESSES_BY_DEFAULT};
@@ -105,20 +105,21 @@ pub fn of_pod(
     let mut pod = PodIsolation::default();
     let isolators = not_overridden(isolators, settings);
     for &isolator in &isolators {
-        let fate = match &isolator.bound {
+        let outcome = match &isolator.bound {
             _ if !isolator.belongs(Scope::Pod) => misplaced(isolator, "a pod"),
             Bound::Sysctl(wanted) => parameters(wanted, own_network, &mut pod.parameters),
             bound => match label(isolator, &mut pod.labels, host) {
-                Some(fate) => fate,
+                Some(outcome) => outcome,
                 None => limit(bound, &mut pod.limits),
             },
         };
-        let entry = Entry::of_isolator(isolator, "the pod", fate);
+        let entry = Entry::of_isolator(isolator, "the pod", outcome);
         pod.report.push(entry);
     }
     for setting in settings {
-        let fate = set_limit(setting, &mut pod.limits);
-        pod.report.push(Entry::of_option(setting, "the pod", fate));
+        let outcome = set_limit(setting, &mut pod.limits);
+        pod.report
+            .push(Entry::of_option(setting, "the pod", outcome));
     }
     let by_isolator = |isolator: &&Isolator| matches!(isolator.bound, Bound::Processes(_));
     let by_option = |setting: &Setting| matches!(setting, Setting::Processes(_));
@@ -144,7 +145,7 @@ pub fn of_app(
     waits: bool,
 ) -> Result<AppIsolation> {
     let subject = format!("app `{name}`");
-    let mut app = Drafted {
+    let mut app = Draft {
         limits: Limits::default(),
         shares: None,
         labels: pod.labels.clone(),
@@ -162,17 +163,17 @@ pub fn of_app(
     };
     let mut report: Vec<Entry> = Vec::new();
     for isolator in not_overridden(isolators, settings) {
-        let fate = match isolator.belongs(Scope::App) {
+        let outcome = match isolator.belongs(Scope::App) {
             true => app.take(isolator, host),
             false => misplaced(isolator, "an app"),
         };
-        report.push(Entry::of_isolator(isolator, &subject, fate));
+        report.push(Entry::of_isolator(isolator, &subject, outcome));
     }
     for setting in settings {
-        let fate = app.set(setting);
-        report.push(Entry::of_option(setting, &subject, fate));
+        let outcome = app.set(setting);
+        report.push(Entry::of_option(setting, &subject, outcome));
     }
-    let Drafted {
+    let Draft {
         mut limits,
         shares,
         labels,
@@ -186,7 +187,7 @@ pub fn of_app(
     rights.selinux = labelled(labels.selinux, "os/linux/selinux-context");
     let mut modify = |names: &[&str], reason: &str| {
         if let Some(entry) = report.iter_mut().find(|entry| entry.is_of(names)) {
-            entry.fate = Fate::Modified(reason.to_owned());
+            entry.outcome = Outcome::Modified(reason.to_owned());
         }
     };
     for bounded in bound_by(&mut limits, &pod.limits) {
@@ -223,7 +224,7 @@ pub fn of_app(
 const WITHIN: &str = ", within the default";
 
 /// The limits and rights of an app, as far as they have been read.
-struct Drafted {
+struct Draft {
     limits: Limits,
     /// A weight that was requested as such.
     shares: Option<u64>,
@@ -231,9 +232,9 @@ struct Drafted {
     rights: Rights,
 }
 
-impl Drafted {
+impl Draft {
     /// Applies an isolator.
-    fn take(&mut self, isolator: &Isolator, host: &Host) -> Fate {
+    fn take(&mut self, isolator: &Isolator, host: &Host) -> Outcome {
         match &isolator.bound {
             Bound::CpuShares(wanted) => self.shares = Some(u64::from(*wanted)),
             Bound::RetainCalls(calls) => {
@@ -249,11 +250,11 @@ impl Drafted {
                     .unwrap_or_else(|| limit(bound, &mut self.limits));
             }
         }
-        Fate::Enforced
+        Outcome::Enforced
     }
 
     /// Applies an option.
-    fn set(&mut self, setting: &Setting) -> Fate {
+    fn set(&mut self, setting: &Setting) -> Outcome {
         let reason = format!("option {}", setting.option());
         match setting {
             Setting::CpuShares(wanted) => self.shares = Some(u64::from(*wanted)),
@@ -282,7 +283,7 @@ impl Drafted {
             }
             setting => return set_limit(setting, &mut self.limits),
         }
-        Fate::Enforced
+        Outcome::Enforced
     }
 
     fn filter(&mut self, policy: SeccompPolicy, reason: &str) {
@@ -301,7 +302,7 @@ fn owned(calls: &isolator::Calls) -> Calls {
 }
 
 /// Applies a limit that an option sets.
-fn set_limit(setting: &Setting, limits: &mut Limits) -> Fate {
+fn set_limit(setting: &Setting, limits: &mut Limits) -> Outcome {
     match setting {
         Setting::Cpu(quantity) => return cpu(Some(*quantity), Some(*quantity), limits),
         Setting::Memory(quantity) => {
@@ -312,7 +313,7 @@ fn set_limit(setting: &Setting, limits: &mut Limits) -> Fate {
         // The others are not limits.
         _ => {}
     }
-    Fate::Enforced
+    Outcome::Enforced
 }
 
 /// Returns the isolators that no option overrides; of several with the same
@@ -333,15 +334,15 @@ fn last_ones(isolators: &[Isolator]) -> impl Iterator<Item = &Isolator> {
     numbered.filter_map(move |(at, isolator)| last(at, isolator).then_some(isolator))
 }
 
-fn misplaced(isolator: &Isolator, here: &str) -> Fate {
-    Fate::Ignored(match isolator.bound {
+fn misplaced(isolator: &Isolator, here: &str) -> Outcome {
+    Outcome::Ignored(match isolator.bound {
         Bound::Unknown => "it is unknown".to_owned(),
         _ => format!("it does not bound {here}"),
     })
 }
 
 /// Applies a resource limit.
-fn limit(bound: &Bound, limits: &mut Limits) -> Fate {
+fn limit(bound: &Bound, limits: &mut Limits) -> Outcome {
     match bound {
         Bound::Cpu(wanted) => return cpu(wanted.request(), wanted.limit, limits),
         Bound::Memory(wanted) => {
@@ -356,12 +357,12 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Fate {
         Bound::BlockIops(wanted) => limits.block_operations = wanted.map(units),
         Bound::Processes(wanted) => limits.processes = wanted.map(u64::from),
         Bound::NetworkBandwidth(_) => {
-            return Fate::Ignored("the speed of networks is not limited".to_owned());
+            return Outcome::Ignored("the speed of networks is not limited".to_owned());
         }
         // The others are not limits.
         _ => {}
     }
-    Fate::Enforced
+    Outcome::Enforced
 }
 
 /// The weight of one core: the kernel's default for a group.
@@ -370,7 +371,7 @@ const SHARES_OF_A_CORE: u64 = 1024;
 /// The weights that version 1 of cgroups accepts.
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
-fn cpu(request: Option<Quantity>, limit: Option<Quantity>, limits: &mut Limits) -> Fate {
+fn cpu(request: Option<Quantity>, limit: Option<Quantity>, limits: &mut Limits) -> Outcome {
     let millis = |quantity: Quantity| u64::try_from(quantity.millis()).unwrap_or(0);
     let limit = limit.map(millis);
     limits.cpu = limit.map(|limit| limit.max(1));
@@ -379,9 +380,9 @@ fn cpu(request: Option<Quantity>, limit: Option<Quantity>, limits: &mut Limits) 
         shares.clamp(*SHARES.start(), *SHARES.end())
     });
     if limit == Some(0) {
-        return Fate::Modified("the least that can be given is 1m".to_owned());
+        return Outcome::Modified("the least that can be given is 1m".to_owned());
     }
-    Fate::Enforced
+    Outcome::Enforced
 }
 
 fn units(quantity: Quantity) -> u64 {
@@ -389,7 +390,7 @@ fn units(quantity: Quantity) -> u64 {
 }
 
 /// Applies an isolator of rights, if it is one.
-fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> {
+fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Outcome> {
     Some(match &isolator.bound {
         Bound::RetainCapabilities(names) => {
             let (set, mut notes) = capabilities(names);
@@ -418,11 +419,11 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> 
         Bound::NoNewPrivileges(wanted) => {
             let reason = "isolator os/linux/no-new-privileges".to_owned();
             rights.no_new_privileges = wanted.then_some(reason);
-            Fate::Enforced
+            Outcome::Enforced
         }
         Bound::OomScoreAdj(score) if isolator.bounded && *score < host.oom_score => {
             let callers = host.oom_score;
-            Fate::Ignored(format!(
+            Outcome::Ignored(format!(
                 "{score} is less than the caller's {callers}; {}",
                 grant::HOW
             ))
@@ -430,7 +431,7 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Fate> 
         Bound::OomScoreAdj(score) => {
             let reason = "isolator os/linux/oom-score-adj";
             rights.oom_score = Some(Sourced::new(*score, reason));
-            Fate::Enforced
+            Outcome::Enforced
         }
         _ => return None,
     })
@@ -449,7 +450,7 @@ fn of_capabilities(set: Capabilities) -> String {
 /// Applies a label, if the isolator is one. A host without the security module
 /// may ignore it; a host that has the module but does not know the label will
 /// not run the app.
-fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Fate> {
+fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Outcome> {
     let (module, active, label, value) = match &isolator.bound {
         Bound::Apparmor(profile) => (
             "AppArmor",
@@ -466,18 +467,18 @@ fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Fate> 
         _ => return None,
     };
     if !active {
-        return Some(Fate::Ignored(format!("{module} is not active here")));
+        return Some(Outcome::Ignored(format!("{module} is not active here")));
     }
     // The image's label could be less strict than that of whoever runs the pod,
     // or unconfined.
     if isolator.bounded {
-        return Some(Fate::Ignored(format!(
+        return Some(Outcome::Ignored(format!(
             "which label an app has is not for its image to say; {}",
             grant::HOW
         )));
     }
     *label = Some(value);
-    Some(Fate::Enforced)
+    Some(Outcome::Enforced)
 }
 
 /// Parses names like `CAP_CHOWN`; returns notes about unknown ones.
@@ -506,10 +507,10 @@ fn member(name: &str) -> Option<Capabilities> {
     Capabilities::member(word.as_bytes())
 }
 
-fn modified(notes: &[String]) -> Fate {
+fn modified(notes: &[String]) -> Outcome {
     match notes {
-        [] => Fate::Enforced,
-        notes => Fate::Modified(notes.join("; ")),
+        [] => Outcome::Enforced,
+        notes => Outcome::Modified(notes.join("; ")),
     }
 }
 
@@ -518,7 +519,7 @@ fn parameters(
     wanted: &BTreeMap<String, String>,
     own_network: bool,
     kept: &mut BTreeMap<String, String>,
-) -> Fate {
+) -> Outcome {
     let mut reasons = Vec::new();
     for (key, value) in wanted {
         match why_not(key, own_network) {
@@ -529,9 +530,9 @@ fn parameters(
         }
     }
     match (reasons.is_empty(), kept.is_empty()) {
-        (true, _) => Fate::Enforced,
-        (_, true) => Fate::Ignored(reasons.join("; ")),
-        (_, false) => Fate::Modified(reasons.join("; ")),
+        (true, _) => Outcome::Enforced,
+        (_, true) => Outcome::Ignored(reasons.join("; ")),
+        (_, false) => Outcome::Modified(reasons.join("; ")),
     }
 }
 

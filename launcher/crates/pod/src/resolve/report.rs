@@ -13,12 +13,12 @@ pub struct Entry {
     /// Its name: "isolator `resource/cpu`".
     bound: String,
     subject: String,
-    pub(crate) fate: Fate,
+    pub(crate) outcome: Outcome,
 }
 
 /// Whether an isolator or option is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// As requested.
     Enforced,
     /// Differently, for this reason.
@@ -28,19 +28,19 @@ pub enum Fate {
 }
 
 impl Entry {
-    pub(crate) fn of_isolator(isolator: &Isolator, subject: &str, fate: Fate) -> Self {
+    pub(crate) fn of_isolator(isolator: &Isolator, subject: &str, outcome: Outcome) -> Self {
         Self {
             bound: format!("isolator `{}`", isolator.name),
             subject: subject.to_owned(),
-            fate,
+            outcome,
         }
     }
 
-    pub(crate) fn of_option(setting: &Setting, subject: &str, fate: Fate) -> Self {
+    pub(crate) fn of_option(setting: &Setting, subject: &str, outcome: Outcome) -> Self {
         Self {
             bound: format!("option `{}`", setting.option()),
             subject: subject.to_owned(),
-            fate,
+            outcome,
         }
     }
 
@@ -52,17 +52,17 @@ impl Entry {
 
     /// Returns whether it is in force as requested.
     pub fn is_enforced(&self) -> bool {
-        self.fate == Fate::Enforced
+        self.outcome == Outcome::Enforced
     }
 }
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} is ", self.bound, self.subject)?;
-        match &self.fate {
-            Fate::Enforced => f.write_str("enforced"),
-            Fate::Modified(reason) => write!(f, "modified: {reason}"),
-            Fate::Ignored(reason) => write!(f, "ignored: {reason}"),
+        match &self.outcome {
+            Outcome::Enforced => f.write_str("enforced"),
+            Outcome::Modified(reason) => write!(f, "modified: {reason}"),
+            Outcome::Ignored(reason) => write!(f, "ignored: {reason}"),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::resolve::BY_MANIFEST;
-use crate::resolve::devices::Wanted;
+use crate::resolve::devices::DeviceRequest;
 use crate::resolve::grant::Grant;
 use crate::resolve::settings::Setting;
 use crate::resolve::volumes::Requested;
@@ -82,7 +82,7 @@ pub struct AppRequest {
     /// Which isolators of its image may exceed the default.
     pub grant: Grant,
     /// Devices of the host.
-    pub devices: Vec<Wanted>,
+    pub devices: Vec<DeviceRequest>,
     /// Its tmpfs mounts.
     pub tmpfs: Vec<Tmpfs>,
     /// Whether its root is read-only, and why.

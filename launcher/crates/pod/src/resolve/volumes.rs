@@ -63,7 +63,7 @@ pub(crate) struct Mounting<'a> {
 
 /// Looks up a path of the host; `None` if it contains links that must not be
 /// followed.
-pub(crate) type Look<'a> = &'a dyn Fn(&Path, bool) -> Result<Option<Source>>;
+pub(crate) type HostLookup<'a> = &'a dyn Fn(&Path, bool) -> Result<Option<Source>>;
 
 /// The volumes of a pod, while its apps are being resolved.
 pub(crate) struct Volumes<'a> {
@@ -71,13 +71,13 @@ pub(crate) struct Volumes<'a> {
     used: BTreeSet<AcName>,
     /// The directory of empty volumes, on the host.
     directory: PathBuf,
-    look: Look<'a>,
+    look: HostLookup<'a>,
     empty: Vec<EmptyVolume>,
     notes: Vec<String>,
 }
 
 /// The resolved volumes of a pod.
-pub struct Found {
+pub struct ResolvedVolumes {
     /// All volumes, including those made for mount points.
     pub volumes: Vec<Volume>,
     /// The directories to make.
@@ -87,7 +87,7 @@ pub struct Found {
 }
 
 /// A mount whose volume has not been looked up yet.
-struct Wish<'a> {
+struct PendingMount<'a> {
     mount: Sourced<Mount>,
     point: Option<&'a MountPoint>,
 }
@@ -98,7 +98,7 @@ impl<'a> Volumes<'a> {
     /// # Errors
     ///
     /// Fails if two volumes have the same name.
-    pub(crate) fn new(requested: &[Requested], pod: &Path, look: Look<'a>) -> Result<Self> {
+    pub(crate) fn new(requested: &[Requested], pod: &Path, look: HostLookup<'a>) -> Result<Self> {
         for (index, one) in requested.iter().enumerate() {
             let name = &one.volume.name;
             if requested[..index]
@@ -125,30 +125,35 @@ impl<'a> Volumes<'a> {
     ///
     /// Fails if a volume does not exist, or a source or target cannot be used.
     pub(crate) fn of(&mut self, app: &Mounting<'_>) -> Result<(Vec<Mounted>, Vec<Mount>)> {
-        let mut wishes: Vec<Wish<'_>> = Vec::new();
+        let mut pending: Vec<PendingMount<'_>> = Vec::new();
         for mount in app.mounts {
             let here = |point: &&MountPoint| clean(&point.path) == clean(&mount.value.path);
-            wishes.push(Wish {
+            pending.push(PendingMount {
                 mount: mount.clone(),
                 point: app.points.iter().find(here),
             });
         }
         for point in app.points {
-            if !wishes.iter().any(|wish| wish.point == Some(point)) {
-                wishes.push(self.fulfil(app.app, point));
+            if !pending
+                .iter()
+                .any(|mount_request| mount_request.point == Some(point))
+            {
+                pending.push(self.fulfil(app.app, point));
             }
         }
-        check_targets(app.app, &wishes)?;
+        check_targets(app.app, &pending)?;
         let mut mounted = Vec::new();
-        for wish in &wishes {
-            mounted.push(self.mount(app, wish)?);
+        for mount_request in &pending {
+            mounted.push(self.mount(app, mount_request)?);
         }
-        let mounts = wishes.into_iter().map(|wish| wish.mount.value);
+        let mounts = pending
+            .into_iter()
+            .map(|mount_request| mount_request.mount.value);
         Ok((mounted, mounts.collect()))
     }
 
     /// Finds or makes the volume for a mount point that has no mount.
-    fn fulfil<'p>(&mut self, app: &str, point: &'p MountPoint) -> Wish<'p> {
+    fn fulfil<'p>(&mut self, app: &str, point: &'p MountPoint) -> PendingMount<'p> {
         let (name, known) = match self.find(&point.name) {
             Some(_) => (point.name.clone(), true),
             None => (self.unused_name(app, &point.name), false),
@@ -177,7 +182,7 @@ impl<'a> Volumes<'a> {
             path: point.path.clone(),
             app_volume: None,
         };
-        Wish {
+        PendingMount {
             mount: Sourced::new(mount, format!("app {app}")),
             point: Some(point),
         }
@@ -197,11 +202,11 @@ impl<'a> Volumes<'a> {
         self.requested.iter().find(|one| one.volume.name == *name)
     }
 
-    fn mount(&mut self, app: &Mounting<'_>, wish: &Wish<'_>) -> Result<Mounted> {
+    fn mount(&mut self, app: &Mounting<'_>, mount_request: &PendingMount<'_>) -> Result<Mounted> {
         let Sourced {
             value: mount,
             reason,
-        } = &wish.mount;
+        } = &mount_request.mount;
         let name = &mount.volume;
         let (requested, place) = match &mount.app_volume {
             // It belongs to this mount alone, whatever its name.
@@ -232,7 +237,7 @@ impl<'a> Volumes<'a> {
             ours: matches!(volume.kind, VolumeKind::Empty { .. }),
             target,
             read_only: volume.read_only == Some(true)
-                || wish.point.is_some_and(|point| point.read_only),
+                || mount_request.point.is_some_and(|point| point.read_only),
             recursive: matches!(&volume.kind, VolumeKind::Host { recursive, .. } if *recursive != Some(false)),
             reason: format!("volume {name}: {reason}"),
         })
@@ -327,7 +332,7 @@ impl<'a> Volumes<'a> {
     ///
     /// Fails if no app mounts a volume of the command line: its name is
     /// probably misspelt.
-    pub(crate) fn finish(mut self) -> Result<Found> {
+    pub(crate) fn finish(mut self) -> Result<ResolvedVolumes> {
         for one in &self.requested {
             let name = &one.volume.name;
             if self.used.contains(name) {
@@ -343,7 +348,7 @@ impl<'a> Volumes<'a> {
             self.notes.push(format!("no app mounts volume `{name}`"));
         }
         let volumes = self.requested.into_iter().map(|one| one.volume);
-        Ok(Found {
+        Ok(ResolvedVolumes {
             volumes: volumes.collect(),
             empty: self.empty,
             notes: self.notes,
@@ -353,9 +358,12 @@ impl<'a> Volumes<'a> {
 
 /// Refuses targets that overlap, and those that belong to the kernel's file
 /// systems.
-fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
-    for (index, wish) in wishes.iter().enumerate() {
-        let (name, path) = (&wish.mount.value.volume, &wish.mount.value.path);
+fn check_targets(app: &str, pending: &[PendingMount<'_>]) -> Result<()> {
+    for (index, mount_request) in pending.iter().enumerate() {
+        let (name, path) = (
+            &mount_request.mount.value.volume,
+            &mount_request.mount.value.path,
+        );
         let target = clean(path);
         if matches!(target.as_str(), "" | "proc" | "sys" | "dev") || target.starts_with("proc/") {
             return Err(Error::invalid(format!(
@@ -363,7 +371,7 @@ fn check_targets(app: &str, wishes: &[Wish<'_>]) -> Result<()> {
                 quoted(path)
             )));
         }
-        for other in &wishes[..index] {
+        for other in &pending[..index] {
             let (theirs, above) = (&other.mount.value.volume, clean(&other.mount.value.path));
             if is_in(&target, &above) || is_in(&above, &target) {
                 return Err(Error::invalid(format!(

@@ -102,7 +102,7 @@ fn mounted(
     volumes: &[Requested],
     wanted: List<'_>,
     wants: List<'_>,
-) -> Result<(Vec<Mounted>, Found)> {
+) -> Result<(Vec<Mounted>, ResolvedVolumes)> {
     let mut volumes = Volumes::new(volumes, Path::new("/pod"), &look)?;
     let (mounted, _) = volumes.of(&Mounting {
         app: "a",

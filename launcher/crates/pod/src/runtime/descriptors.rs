@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use crate::cgroup;
-use crate::plan::descriptors::{NETWORK, Needed};
+use crate::plan::descriptors::{NETWORK, NeededDescriptor};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
 use crate::runtime::{metadata, terminal};
@@ -18,7 +18,7 @@ use sys::netns;
 pub type Named = BTreeMap<u32, OwnedFd>;
 
 /// What a pod brings along when it is started.
-pub struct Place<'a> {
+pub struct Provided<'a> {
     /// The directory of the pod.
     pub pod: BorrowedFd<'a>,
     /// The directory of its log, if it has one.
@@ -33,38 +33,41 @@ pub struct Place<'a> {
 /// # Errors
 ///
 /// Fails if the kernel refuses.
-pub fn open(needed: &[Needed], mut place: Place<'_>) -> Result<(Named, Option<OwnedFd>)> {
+pub fn open(
+    needed: &[NeededDescriptor],
+    mut place: Provided<'_>,
+) -> Result<(Named, Option<OwnedFd>)> {
     let mut named = Named::new();
     let mut listener = None;
     for one in needed {
         match one {
-            Needed::Network => {
+            NeededDescriptor::Network => {
                 let network = netns::make(metadata::PORT)?;
                 named.insert(NETWORK, network.namespace);
                 listener = Some(network.listener.into());
             }
-            Needed::Terminal(owner) => {
+            NeededDescriptor::Terminal(owner) => {
                 named.extend(terminal::open(place.pod, *owner, place.master.take())?);
             }
-            Needed::Filter(label, program) => {
+            NeededDescriptor::Filter(label, program) => {
                 named.insert(*label, sealed("filter", program)?);
             }
-            Needed::Group(label, group) => {
-                named.insert(*label, cgroup::entrance(group)?);
+            NeededDescriptor::Group(label, group) => {
+                named.insert(*label, cgroup::open_procs(group)?);
             }
-            Needed::Null(label) => {
+            NeededDescriptor::Null(label) => {
                 let flags = OFlags::RDWR | OFlags::CLOEXEC;
                 let null = rustix::fs::open("/dev/null", flags, Mode::empty());
                 named.insert(*label, null.context(|| "cannot open `/dev/null`")?);
             }
-            Needed::LogDirectory(label, app) => {
+            NeededDescriptor::LogDirectory(label, app) => {
                 if let Some(log) = &place.log {
                     let directory = subdirectory::make(log.as_fd(), app);
                     let directory = directory.context(|| cannot_log(app))?;
                     named.insert(*label, directory);
                 }
             }
-            Needed::Pipe { read, write, owner } => {
+            NeededDescriptor::Pipe { read, write, owner } => {
                 let (reader, writer) = std::io::pipe().context(|| "cannot make a pipe")?;
                 give(writer.as_fd(), *owner);
                 named.insert(*read, reader.into());

@@ -19,7 +19,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::plan::compose::made_files;
-use crate::runtime::overlay_reader::{Found, Kind, Union};
+use crate::runtime::overlay_reader::{Kind, Union, Visible};
 use crate::spec::pod::{AppSpec, PodSpec};
 use crate::state::subdirectory;
 use appc::manifest::pod::PodApp;
@@ -110,8 +110,8 @@ struct Packing<'p, 'o> {
 }
 
 impl Packing<'_, '_> {
-    fn add(&mut self, found: Found) -> Result<()> {
-        let Found {
+    fn add(&mut self, found: Visible) -> Result<()> {
+        let Visible {
             path,
             kind,
             status,

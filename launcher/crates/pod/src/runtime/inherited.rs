@@ -73,14 +73,14 @@ impl Inherited {
     }
 
     /// Returns the limits that differ from `own`.
-    pub fn limits_beside(&self, own: &Self) -> Vec<(Resource, Limit, Limit)> {
+    pub fn limits_unlike(&self, own: &Self) -> Vec<(Resource, Limit, Limit)> {
         let pairs = self.limits.iter().zip(&own.limits);
         let others = pairs.filter(|(theirs, ours)| theirs != ours);
         others.map(|(&theirs, _)| theirs).collect()
     }
 
     /// Returns the OOM score adjustment, if it differs from `own`.
-    pub fn score_beside(&self, own: &Self) -> Option<i32> {
+    pub fn score_unlike(&self, own: &Self) -> Option<i32> {
         (self.score != own.score).then_some(self.score)
     }
 
@@ -219,19 +219,19 @@ Max realtime timeout      unlimited            unlimited            us
         let (theirs, mut own) = (sample(), sample());
         assert_eq!((theirs.score, theirs.nice), (-17, -5));
         assert_eq!(theirs.processors, [0, 1, 2, 7]);
-        assert_eq!(theirs.limits_beside(&own), []);
-        assert_eq!(theirs.score_beside(&own), None);
+        assert_eq!(theirs.limits_unlike(&own), []);
+        assert_eq!(theirs.score_unlike(&own), None);
         own.score = 0;
         own.limits = read_limits(&LIMITS.replace("8388608   ", "unlimited ")).unwrap();
         let (some, none) = (Limit(Some(8_388_608)), Limit(None));
         assert_eq!(
-            theirs.limits_beside(&own),
+            theirs.limits_unlike(&own),
             [
                 (Resource::Stack, some, none),
                 (Resource::Memlock, some, some)
             ]
         );
-        assert_eq!(theirs.score_beside(&own), Some(-17));
+        assert_eq!(theirs.score_unlike(&own), Some(-17));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Union {
 }
 
 /// A visible file or directory.
-pub(crate) struct Found {
+pub(crate) struct Visible {
     /// Its path from the root; empty for the root itself.
     pub path: PathBuf,
     /// Its kind.
@@ -90,7 +90,7 @@ impl Union {
     ///
     /// Fails if the file system or `visit` does, or a layer contains something
     /// unknown.
-    pub(crate) fn walk(&self, visit: &mut dyn FnMut(Found) -> Result<()>) -> Result<()> {
+    pub(crate) fn walk(&self, visit: &mut dyn FnMut(Visible) -> Result<()>) -> Result<()> {
         let all = (0..self.layers.len()).collect();
         let mut ahead: Vec<(PathBuf, Vec<usize>)> = vec![(PathBuf::new(), all)];
         while let Some((path, layers)) = ahead.pop() {
@@ -191,7 +191,7 @@ impl Union {
     }
 
     /// Opens anything but a directory.
-    fn other(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Found> {
+    fn other(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Visible> {
         let what = || cannot_read(&path);
         let status = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
         let kind = match FileType::from_raw_mode(status.st_mode) {
@@ -203,7 +203,7 @@ impl Union {
             }
             kind => Kind::Node(kind),
         };
-        Ok(Found {
+        Ok(Visible {
             path,
             kind,
             status,
@@ -211,7 +211,7 @@ impl Union {
         })
     }
 
-    fn file(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Found> {
+    fn file(&self, parent: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> Result<Visible> {
         let what = || cannot_read(&path);
         let fd = rustix::fs::openat(parent, name, FILE, Mode::empty()).context(what)?;
         let status = rustix::fs::fstat(&fd).context(what)?;
@@ -219,7 +219,7 @@ impl Union {
             return Err(changed(&path));
         }
         let attributes = self.attributes(&fd, &path)?.kept;
-        Ok(Found {
+        Ok(Visible {
             path,
             kind: Kind::File(fd.into()),
             status,
@@ -283,8 +283,8 @@ struct Attributes {
     opaque: bool,
 }
 
-fn directory(path: &Path, fd: &OwnedFd, attributes: Attributes) -> Result<Found> {
-    Ok(Found {
+fn directory(path: &Path, fd: &OwnedFd, attributes: Attributes) -> Result<Visible> {
+    Ok(Visible {
         path: path.to_owned(),
         kind: Kind::Directory,
         status: rustix::fs::fstat(fd).context(|| cannot_read(path))?,

@@ -13,7 +13,7 @@
 //!    fork, and a process that PID 1 no longer reaps does not vanish unseen.
 //! 2. Only the kernel knows whether a pod is paused, from the group that PID 1
 //!    and the apps are in.
-//! 3. Pausing, resuming and ending a pod each require its `Turn`, so that no
+//! 3. Pausing, resuming and ending a pod each require its `PauseLock`, so that no
 //!    group is made that whoever ends the pod does not know of.
 
 use std::collections::BTreeSet;
@@ -27,9 +27,9 @@ use rustix::io::Errno;
 
 use crate::cgroup::freezer::Freezer;
 use crate::cgroup::{self, Hierarchy, membership, record};
-use crate::runtime::inside::{self, Inside, Processes};
-use crate::runtime::members::{self, Member};
+use crate::runtime::pod_process::{self, PodProcess};
 use crate::runtime::procfs;
+use crate::runtime::snapshot::{self, Entry, Snapshot};
 use crate::state::directory::{self, read_in};
 use crate::state::lock;
 use crate::state::records::{Process, STARTED};
@@ -51,18 +51,18 @@ pub enum Outcome {
     /// The pod was in that state already.
     Already,
     /// The pod has exited.
-    Over,
+    Exited,
 }
 
 /// The right to freeze, thaw or end a pod in `pods/run`: a lock on the record
 /// of its start.
-pub(crate) struct Turn {
+pub(crate) struct PauseLock {
     uuid: Uuid,
     pod: OwnedFd,
     _lock: Option<OwnedFd>,
 }
 
-impl Turn {
+impl PauseLock {
     /// Waits for the lock and takes it; `None` if the pod no longer exists.
     pub(crate) fn take(dirs: &Dirs, uuid: Uuid) -> Result<Option<Self>> {
         let what = || format!("cannot lock pod `{uuid}`");
@@ -94,7 +94,7 @@ impl Turn {
 
     /// Removes the groups of the pod, which has exited. Processes that are
     /// still in them are killed.
-    pub(crate) fn give_groups_back(&self) -> Result<()> {
+    pub(crate) fn remove_groups(&self) -> Result<()> {
         for top in self.recorded()? {
             cgroup::remove(&top)?;
         }
@@ -209,8 +209,8 @@ fn recorded(text: &[u8], uuid: Uuid) -> Vec<PathBuf> {
 /// Fails if this host cannot freeze its processes, or they do not freeze in
 /// time.
 pub fn pause(dirs: &Dirs, uuid: Uuid, outer: &Process) -> Result<Outcome> {
-    let Some(turn) = Turn::take(dirs, uuid)? else {
-        return Ok(Outcome::Over);
+    let Some(turn) = PauseLock::take(dirs, uuid)? else {
+        return Ok(Outcome::Exited);
     };
     let freezer = turn.freezer(&cgroup::discover())?;
     let before = freezer.is_asked().unwrap_or(false);
@@ -231,7 +231,7 @@ fn freeze(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Outco
     freezer.freeze().context(what)?;
     let moved = match gather(freezer, outer, deadline)? {
         Some(moved) => moved,
-        None => return Ok(Outcome::Over),
+        None => return Ok(Outcome::Exited),
     };
     if !freezer.until(true, deadline).context(what)? {
         let hint = "a process that waits for a disk, or for a file system that does not \
@@ -252,18 +252,18 @@ fn freeze(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Outco
 /// is still listed, dead or alive, and was not listed before. Two looks that
 /// find the same processes, none of them outside, have found all.
 fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Option<bool>> {
-    let Some(outer) = members::outer(outer)? else {
+    let Some(outer) = pod_process::outer(outer)? else {
         return Ok(None);
     };
-    let Some(init) = members::init(&outer)? else {
+    let Some(init) = pod_process::init(&outer)? else {
         let what = "it has no PID 1 of its own";
         let hint = "it is about to begin or to end, or its plan makes no pid namespace";
         return Err(Error::new(Kind::Failed, what).hint(hint));
     };
     let mut moved = false;
-    let mut before: Option<BTreeSet<Inside>> = None;
+    let mut before: Option<BTreeSet<Entry>> = None;
     loop {
-        let processes = Processes::look()?;
+        let processes = Snapshot::take()?;
         let all = processes.of_pod(&init);
         if !init.is_child_of(&outer)? {
             return Ok(None);
@@ -301,8 +301,8 @@ fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Optio
 ///
 /// Fails if the pod is frozen from outside, by a group that is not its own.
 pub fn resume(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
-    let Some(turn) = Turn::take(dirs, uuid)? else {
-        return Ok(Outcome::Over);
+    let Some(turn) = PauseLock::take(dirs, uuid)? else {
+        return Ok(Outcome::Exited);
     };
     let mut outcome = Outcome::Already;
     for freezer in turn.freezers()? {
@@ -331,7 +331,7 @@ fn thaw(freezer: &Freezer, deadline: Instant) -> Result<bool> {
 
 /// Returns whether a pod was asked to pause.
 pub fn is_asked(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
-    let Some(turn) = Turn::take(dirs, uuid)? else {
+    let Some(turn) = PauseLock::take(dirs, uuid)? else {
         return Ok(false);
     };
     for freezer in turn.freezers()? {
@@ -348,13 +348,13 @@ pub fn is_asked(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 /// Kills all processes of a pod if it is paused, so that none of them runs on
 /// before it dies. Does nothing if the pod is not frozen.
 pub fn kill(dirs: &Dirs, uuid: Uuid) -> Result<()> {
-    let Some(turn) = Turn::take(dirs, uuid)? else {
+    let Some(turn) = PauseLock::take(dirs, uuid)? else {
         return Ok(());
     };
     for freezer in turn.freezers()? {
         if freezer.is_asked().unwrap_or(false) {
             freezer
-                .condemn()
+                .kill()
                 .and_then(|()| freezer.thaw())
                 .context(|| format!("cannot kill pod `{uuid}`, which is paused"))?;
         }
@@ -365,15 +365,15 @@ pub fn kill(dirs: &Dirs, uuid: Uuid) -> Result<()> {
 /// Thaws a pod that is being killed: its outer half was killed while it was
 /// paused, and in version 1 frozen processes do not die. Returns whether that
 /// was necessary.
-pub(crate) fn let_die(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
-    let Some(turn) = Turn::take(dirs, uuid)? else {
+pub(crate) fn thaw_dying(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    let Some(turn) = PauseLock::take(dirs, uuid)? else {
         return Ok(false);
     };
     let what = || format!("cannot thaw pod `{uuid}`, which is over");
-    let condemned = |pid: &u32| procfs::is_condemned(&inside::file(*pid, "status"));
+    let killed = |pid: &u32| procfs::is_being_killed(&snapshot::file(*pid, "status"));
     let mut thawed = false;
     for freezer in turn.freezers()? {
-        let dying = |members: BTreeSet<u32>| members.iter().any(condemned);
+        let dying = |members: BTreeSet<u32>| members.iter().any(killed);
         if freezer.is_asked().context(what)? && freezer.members().map(dying).context(what)? {
             freezer.thaw().context(what)?;
             thawed = true;
@@ -383,7 +383,7 @@ pub(crate) fn let_die(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 }
 
 /// Returns whether a process is in a frozen group.
-pub fn is_frozen(process: &Member) -> Result<bool> {
+pub fn is_frozen(process: &PodProcess) -> Result<bool> {
     let what = || "cannot read which file systems are mounted";
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
     let theirs = process.read("cgroup")?.unwrap_or_default();

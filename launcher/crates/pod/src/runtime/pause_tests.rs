@@ -80,7 +80,7 @@ impl Drop for Running {
 }
 
 /// A process that looks like a pod, and its child that is PID 1.
-fn pod() -> Option<(Running, Member)> {
+fn pod() -> Option<(Running, PodProcess)> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: needs root");
         return None;
@@ -88,8 +88,8 @@ fn pod() -> Option<(Running, Member)> {
     let words = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "600"];
     let outer = Running::start(&words);
     loop {
-        let found = members::outer(&outer.process()).unwrap().unwrap();
-        if let Some(init) = members::init(&found).unwrap() {
+        let found = pod_process::outer(&outer.process()).unwrap().unwrap();
+        if let Some(init) = pod_process::init(&found).unwrap() {
             return Some((outer, init));
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -136,16 +136,16 @@ fn who_has_no_pid_1_is_not_frozen() {
         ..other.process()
     };
     let outcome = freeze(&group.freezer(), &later, now()).unwrap();
-    assert_eq!(outcome, Outcome::Over);
+    assert_eq!(outcome, Outcome::Exited);
 }
 
 #[test]
 fn a_pod_is_its_init_and_what_is_below_that() {
     let Some((outer, init)) = pod() else { return };
-    let all = Processes::look().unwrap().of_pod(&init);
+    let all = Snapshot::take().unwrap().of_pod(&init);
     let all: Vec<_> = all.iter().map(|one| (one.pid, one.alive)).collect();
     assert_eq!(all, [(init.number(), true)]);
-    let line = Processes::look()
+    let line = Snapshot::take()
         .unwrap()
         .line(init.number())
         .take(2)

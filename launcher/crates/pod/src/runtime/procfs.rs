@@ -56,7 +56,7 @@ impl Stat {
 
 /// Returns whether /proc/PID/status says that SIGKILL, the ninth signal, is
 /// pending.
-pub(crate) fn is_condemned(status: &str) -> bool {
+pub(crate) fn is_being_killed(status: &str) -> bool {
     let pending = ["SigPnd", "ShdPnd"].map(|key| field(status, key));
     pending.into_iter().flatten().any(|mask| {
         let mask = u64::from_str_radix(mask, 16);
@@ -122,7 +122,7 @@ mod tests {
         for (from, to) in [(" 7 ", " -7 "), (" 4711 ", " x "), (" 11 ", " 1e9 ")] {
             assert_eq!(Stat::read(&whole.replacen(from, to, 1)), None, "{to}");
         }
-        assert!(!is_condemned("SigPnd:\t\nShdPnd:\tx00\n"));
+        assert!(!is_being_killed("SigPnd:\t\nShdPnd:\tx00\n"));
         for text in [
             "",
             "Pss: 3",
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn what_the_kernel_writes_is_read() {
         let status = "Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n";
-        assert!(is_condemned(status));
-        assert!(!is_condemned(&status.replace("100\n", "200\n")));
+        assert!(is_being_killed(status));
+        assert!(!is_being_killed(&status.replace("100\n", "200\n")));
         let rollup = "5591a9859000-7ffe25a1e000 ---p 0 00:00 0   [rollup]\nRss:  1692 kB\nPss:   345 kB\nPss_Dirty: 1 kB\n";
         assert_eq!(size(rollup, "Pss"), Some(345 * 1024));
         let io = "rchar: 6976\nread_bytes: 4096\nwrite_bytes: 0\ncancelled_write_bytes: 1\n";

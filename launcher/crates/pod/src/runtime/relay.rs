@@ -21,35 +21,35 @@ use sys::signals::Signals;
 
 /// How a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum RelayEnd {
     /// Nobody uses the pod's terminal any more, and all output was shown.
-    Over,
+    Closed,
     /// The detach keys were typed.
-    ByKeys,
+    Detached,
     /// The caller's terminal has hung up.
     HungUp,
 }
 
 /// The other inputs of a relay.
-pub struct Aside<'a> {
+pub struct RelayOptions<'a> {
     /// The keys that detach.
     pub keys: &'a Keys,
     /// Passes on signals that the caller receives.
     pub signal: &'a mut dyn FnMut(Signal),
     /// What is released when a process that we have started ends.
-    pub until: Option<Until>,
+    pub until: Option<HeldTerminal>,
 }
 
 /// A process that opens a terminal for its programs, and the terminal, held
 /// open until the process has ended: while nobody has opened the other side of
 /// a terminal yet, or if nobody ever does, the master does not report a hangup.
-pub struct Until {
+pub struct HeldTerminal {
     process: OwnedFd,
     #[expect(dead_code, reason = "it is only held")]
     terminal: OwnedFd,
 }
 
-impl Until {
+impl HeldTerminal {
     /// Holds the terminal for a child that has not been waited for.
     pub fn ended(child: &Child, terminal: OwnedFd) -> Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -68,7 +68,7 @@ const END: u8 = 4;
 const PIECE: usize = 16 << 10;
 
 /// Relays until the user detaches or nobody uses the pod's terminal any more.
-pub fn relay<'a>(master: BorrowedFd<'a>, aside: Aside<'a>) -> Result<Left> {
+pub fn relay<'a>(master: BorrowedFd<'a>, options: RelayOptions<'a>) -> Result<RelayEnd> {
     let signals = Signals::take(&[
         Signal::WINCH,
         Signal::TSTP,
@@ -88,8 +88,8 @@ pub fn relay<'a>(master: BorrowedFd<'a>, aside: Aside<'a>) -> Result<Left> {
     pty::redraw(master);
     let relay = Relay {
         master,
-        typed: Typed::new(aside.keys),
-        aside,
+        typed: Typed::new(options.keys),
+        options,
         raw,
         signals,
         input: Vec::new(),
@@ -101,7 +101,7 @@ pub fn relay<'a>(master: BorrowedFd<'a>, aside: Aside<'a>) -> Result<Left> {
 
 struct Relay<'a> {
     master: BorrowedFd<'a>,
-    aside: Aside<'a>,
+    options: RelayOptions<'a>,
     typed: Typed<'a>,
     raw: Raw,
     signals: Signals,
@@ -114,7 +114,7 @@ struct Relay<'a> {
 }
 
 impl Relay<'_> {
-    fn run(mut self) -> Result<Left> {
+    fn run(mut self) -> Result<RelayEnd> {
         loop {
             let ready = self.wait()?;
             if ready.signals
@@ -123,10 +123,10 @@ impl Relay<'_> {
                 return Ok(left);
             }
             if ready.ended {
-                self.aside.until = None;
+                self.options.until = None;
             }
             if ready.written && !self.show()? {
-                return Ok(Left::Over);
+                return Ok(RelayEnd::Closed);
             }
             if ready.typed
                 && let Some(left) = self.take_typed()?
@@ -143,7 +143,11 @@ impl Relay<'_> {
         let stdin = std::io::stdin();
         let waiting = !self.input.is_empty();
         let input = (self.open && !waiting).then_some(stdin.as_fd());
-        let process = self.aside.until.as_ref().map(|until| until.process.as_fd());
+        let process = self
+            .options
+            .until
+            .as_ref()
+            .map(|until| until.process.as_fd());
         let room = match waiting {
             true => PollFlags::OUT,
             false => PollFlags::empty(),
@@ -176,15 +180,15 @@ impl Relay<'_> {
         }
     }
 
-    fn take_signals(&mut self) -> Option<Left> {
+    fn take_signals(&mut self) -> Option<RelayEnd> {
         for signal in self.signals.next() {
             match signal {
                 Signal::WINCH => pty::fit(self.master),
                 Signal::TSTP => self.stop(),
-                other => (self.aside.signal)(other),
+                other => (self.options.signal)(other),
             }
             if signal == Signal::HUP && self.raw.is_terminal() {
-                return Some(Left::HungUp);
+                return Some(RelayEnd::HungUp);
             }
         }
         None
@@ -214,13 +218,13 @@ impl Relay<'_> {
         Ok(true)
     }
 
-    fn take_typed(&mut self) -> Result<Option<Left>> {
+    fn take_typed(&mut self) -> Result<Option<RelayEnd>> {
         let mut piece = [0; PIECE];
         let read = std::io::stdin().lock().read(&mut piece);
         let typed = match read {
             Ok(length @ 1..) => &piece[..length],
             Err(error) if is_patience(&error) => return Ok(None),
-            _ if self.raw.is_terminal() => return Ok(Some(Left::HungUp)),
+            _ if self.raw.is_terminal() => return Ok(Some(RelayEnd::HungUp)),
             // In the middle of a line, the first Ctrl-D only ends the line.
             _ => {
                 self.open = false;
@@ -234,7 +238,7 @@ impl Relay<'_> {
             self.after_line = matches!(last, b'\n' | b'\r');
         }
         self.pass_on()?;
-        Ok(left.then_some(Left::ByKeys))
+        Ok(left.then_some(RelayEnd::Detached))
     }
 
     /// Passes on as much input as the pod's terminal takes now.

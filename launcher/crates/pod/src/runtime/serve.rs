@@ -21,7 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::runtime::metadata::{Request, Response};
-use crate::runtime::pace::Pace;
+use crate::runtime::throttle::Throttle;
 use error::{Context as _, Result};
 
 /// The most connections at a time.
@@ -49,7 +49,7 @@ type Answer<'a> = &'a dyn Fn(Request<'_>) -> Response;
 ///
 /// Fails if the listening socket does.
 pub fn serve(listener: &TcpListener, answer: Answer<'_>) -> Result<()> {
-    let mut pace = Pace::begin();
+    let mut pace = Throttle::begin();
     serve_for(listener, answer, IDLE, &mut || pace.keep())
 }
 

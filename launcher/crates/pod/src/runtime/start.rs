@@ -11,7 +11,7 @@ use crate::plan::directives::Plan;
 use crate::plan::streams::Streams;
 use crate::plan::written;
 use crate::runtime::claim::PodDirectory;
-use crate::runtime::descriptors::{self, Place, number_of};
+use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
 use crate::runtime::{process, streams};
 use crate::spec::pod::PodSpec;
@@ -100,7 +100,7 @@ pub fn start(
     directory.hold_scratch(spec)?;
     // Before the pod counts as started, so that whoever looks finds the log.
     let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
-    let place = Place {
+    let place = Provided {
         pod: directory.fd(),
         log: kept.transpose()?.flatten(),
         master: start.master,

@@ -2,8 +2,8 @@
 //! from their processes.
 
 use crate::cgroup::{Groups, record, usage};
-use crate::runtime::inside::{Processes, file};
-use crate::runtime::members::{self, Member};
+use crate::runtime::pod_process::{self, PodProcess};
+use crate::runtime::snapshot::{Snapshot, file};
 use crate::runtime::status::{App, Status};
 use crate::state::directory::{self, read_in};
 use appc::types::Uuid;
@@ -32,11 +32,11 @@ pub struct Measured {
 /// # Errors
 ///
 /// Fails if the record of its groups cannot be read.
-pub fn measure(dirs: &Dirs, pod: &Status, processes: &Processes) -> Result<Measured> {
+pub fn measure(dirs: &Dirs, pod: &Status, processes: &Snapshot) -> Result<Measured> {
     let groups = groups(dirs, pod.uuid)?;
     let outer = pod.started.as_ref().map(|started| &started.process);
-    let outer = outer.map(members::outer).transpose()?.flatten();
-    let init = outer.as_ref().map(members::init).transpose()?.flatten();
+    let outer = outer.map(pod_process::outer).transpose()?.flatten();
+    let init = outer.as_ref().map(pod_process::init).transpose()?.flatten();
     let all: Vec<u32> = match &init {
         Some(init) => {
             let all = processes.of_pod(init).into_iter();
@@ -81,7 +81,7 @@ fn groups(dirs: &Dirs, uuid: Uuid) -> Result<Groups> {
 }
 
 /// Returns the main process of an app and its descendants.
-fn of_app(app: &App, init: &Option<Member>, all: &[u32], processes: &Processes) -> Vec<u32> {
+fn of_app(app: &App, init: &Option<PodProcess>, all: &[u32], processes: &Snapshot) -> Vec<u32> {
     let (Some(main), Some(init)) = (app.pid, init) else {
         return Vec::new();
     };
@@ -94,7 +94,7 @@ fn of_app(app: &App, init: &Option<Member>, all: &[u32], processes: &Processes) 
     all.iter().filter(below).copied().collect()
 }
 
-fn sum(pids: &[u32], processes: &Processes) -> Usage {
+fn sum(pids: &[u32], processes: &Snapshot) -> Usage {
     let used = pids.iter().filter_map(|&pid| processes.get(pid));
     let used = used.map(|stat| stat.used).fold(0, u64::saturating_add);
     usage::of_processes(pids, used, &file)

@@ -3,7 +3,7 @@
 
 mod app;
 
-use crate::runtime::{members, pause};
+use crate::runtime::{pause, pod_process};
 use crate::spec::limits::Limits;
 use crate::spec::pod::PodSpec;
 use crate::state::directory::{self, SPEC, read_in};
@@ -63,7 +63,7 @@ impl Phase {
     }
 
     /// Returns whether the pod has run and has ended.
-    pub const fn is_over(self) -> bool {
+    pub const fn has_exited(self) -> bool {
         matches!(
             self,
             Self::Exited | Self::Aborted | Self::Deleting | Self::Garbage | Self::Gone
@@ -177,15 +177,15 @@ pub fn is_ready(report: &[u8]) -> bool {
 pub fn observe(pods: &mut [Status]) -> Result<()> {
     for pod in pods.iter_mut().filter(|pod| pod.phase == Phase::Running) {
         let outer = pod.started.as_ref().map(|started| &started.process);
-        let outer = outer.map(members::outer).transpose()?.flatten();
-        let Some(init) = outer.as_ref().map(members::init).transpose()?.flatten() else {
+        let outer = outer.map(pod_process::outer).transpose()?.flatten();
+        let Some(init) = outer.as_ref().map(pod_process::init).transpose()?.flatten() else {
             continue;
         };
         let mut frozen = pause::is_frozen(&init)?;
         for app in pod.apps.iter_mut().filter(|app| app.ending.is_none()) {
             let main = app
                 .number
-                .map(|number| members::main_process(&init, number));
+                .map(|number| pod_process::main_process(&init, number));
             let main = main.transpose()?.flatten();
             frozen = frozen && main.as_ref().map_or(Ok(true), pause::is_frozen)?;
             app.pid = main.map(|main| main.number());

@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::runtime::pause::{self, PATIENCE, Turn};
+use crate::runtime::pause::{self, PATIENCE, PauseLock};
 use crate::state::directory::{self, read_in};
 use crate::state::lock::{self, Release};
 use crate::state::log::memory;
@@ -33,7 +33,7 @@ pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
         return Ok(None);
     };
     let mut got = lock::take(&directory).context(what)?;
-    if !got && state == State::Run && pause::let_die(dirs, uuid)? {
+    if !got && state == State::Run && pause::thaw_dying(dirs, uuid)? {
         // Now that the pod is thawed, it dies and releases the lock.
         let waiting = directory.try_clone().context(what)?;
         Release::of(waiting)?.until(Instant::now().checked_add(PATIENCE))?;
@@ -61,8 +61,8 @@ pub fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
 
 /// Keeps a pod in `pods/run` that has ended, with a record of how it ended.
 pub fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
-    let turn = Turn::take(dirs, uuid)?;
-    turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
+    let turn = PauseLock::take(dirs, uuid)?;
+    turn.as_ref().map_or(Ok(()), PauseLock::remove_groups)?;
     let what = || format!("cannot keep pod `{uuid}`");
     let name = uuid.to_string();
     let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
@@ -104,12 +104,12 @@ fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
 /// finishes the job.
 pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     let turn = match state {
-        State::Run => Turn::take(dirs, uuid)?,
+        State::Run => PauseLock::take(dirs, uuid)?,
         // In other states a pod has no groups; any with its UUID would be
         // another pod's.
         _ => None,
     };
-    turn.as_ref().map_or(Ok(()), Turn::give_groups_back)?;
+    turn.as_ref().map_or(Ok(()), PauseLock::remove_groups)?;
     hide(dirs, state, uuid)?;
     memory::remove(dirs, uuid)?;
     let name = uuid.to_string();

@@ -17,10 +17,10 @@ use error::{Context as _, Error, Kind, Result};
 use sys::pty;
 
 /// The name of the FIFO in the directory of a pod.
-const NAME: &str = "attended";
+const NAME: &str = "attached";
 
 /// An attachment to the terminal of a pod, which lasts as long as this is open.
-pub struct Attended(#[expect(dead_code, reason = "it is only held")] OwnedFd);
+pub struct Attachment(#[expect(dead_code, reason = "it is only held")] OwnedFd);
 
 /// Opens what a plan names for a terminal, for a pod that is about to run; with
 /// the caller's master, if the caller is attached.
@@ -56,7 +56,7 @@ fn watch(pod: impl AsFd) -> Result<OwnedFd> {
 /// # Errors
 ///
 /// Fails if the pod has no terminal, or another client is attached.
-pub fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
+pub fn attach(pod: impl AsFd, uuid: Uuid) -> Result<Attachment> {
     let what = || format!("cannot attend to the terminal of pod `{uuid}`");
     // Opened for reading as well: opening a FIFO only for writing fails while
     // it has no reader.
@@ -65,7 +65,7 @@ pub fn attend(pod: impl AsFd, uuid: Uuid) -> Result<Attended> {
         opened => opened.context(what)?,
     };
     match rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Attended(fifo)),
+        Ok(()) => Ok(Attachment(fifo)),
         Err(Errno::WOULDBLOCK) => Err(Error::invalid(format!("{}: somebody else does", what()))),
         Err(errno) => Err(errno).context(what),
     }

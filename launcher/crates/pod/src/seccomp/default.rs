@@ -206,7 +206,7 @@ const TERMINAL: &[u32] = &[0x5412, 0x541c];
 pub(crate) const BY_DEFAULT: &str = "net_raw";
 
 /// What the filter depends on besides the architecture.
-pub(crate) struct Circumstances<'a> {
+pub(crate) struct Conditions<'a> {
     /// Returns whether the app has a capability, by its name in a plan.
     pub has: &'a dyn Fn(&str) -> bool,
     /// Whether to allow ptrace(2): since Linux 4.8 a tracer cannot change a
@@ -215,7 +215,7 @@ pub(crate) struct Circumstances<'a> {
 }
 
 /// Makes the filter.
-pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
+pub(crate) fn filter(arch: Arch, conditions: &Conditions<'_>) -> Filter {
     let refuse = Action::Errno(EPERM);
     let allow = Rule::Always(Action::Allow);
     let mut rules: BTreeMap<u32, Rule> = arch.calls().map(|(_, number)| (number, allow)).collect();
@@ -225,7 +225,7 @@ pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
         }
     };
     for Refused { unless, calls } in REFUSED {
-        if unless.is_empty() || !(circumstances.has)(unless) {
+        if unless.is_empty() || !(conditions.has)(unless) {
             for call in *calls {
                 set(call, Rule::Always(refuse));
             }
@@ -237,7 +237,7 @@ pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
         then: refuse,
         otherwise: Action::Allow,
     };
-    if !(circumstances.has)("sys_admin") {
+    if !(conditions.has)("sys_admin") {
         set("clone", unless(0, Test::HasAny(NEW_NAMESPACES)));
         // Its flags are in memory, where a filter cannot look. Libcs fall back
         // to clone(2).
@@ -246,7 +246,7 @@ pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
             set(call, Rule::Always(Action::Errno(ENOSYS)));
         }
     }
-    if !circumstances.ptrace {
+    if !conditions.ptrace {
         for call in ["ptrace", "process_vm_readv", "process_vm_writev"] {
             set(call, Rule::Always(refuse));
         }
@@ -256,7 +256,7 @@ pub(crate) fn filter(arch: Arch, circumstances: &Circumstances<'_>) -> Filter {
             call,
             Rule::If {
                 argument: 0,
-                test: Test::Among(families(circumstances.has)),
+                test: Test::Among(families(conditions.has)),
                 then: Action::Allow,
                 otherwise: Action::Errno(EAFNOSUPPORT),
             },

@@ -114,7 +114,7 @@ fn default_of(arch: Arch, capabilities: Capabilities) -> Filter {
     };
     default::filter(
         arch,
-        &Circumstances {
+        &Conditions {
             has: &has,
             ptrace: true,
         },
@@ -384,8 +384,8 @@ fn a_capability_brings_its_families_of_addresses() {
 fn a_tracer_is_refused_where_it_could_change_what_was_let_pass() {
     let has = |_: &str| false;
     for (ptrace, expected) in [(true, ALLOW), (false, EPERM)] {
-        let circumstances = Circumstances { has: &has, ptrace };
-        let program = default::filter(Arch::X86_64, &circumstances).compile();
+        let conditions = Conditions { has: &has, ptrace };
+        let program = default::filter(Arch::X86_64, &conditions).compile();
         let number = Arch::X86_64.number("ptrace").unwrap();
         assert_eq!(run(&program, Call::of(Arch::X86_64, number)), expected);
     }

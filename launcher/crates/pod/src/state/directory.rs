@@ -72,7 +72,7 @@ pub fn files(dir: &Path, uuid: Uuid, remembered: bool) -> PathBuf {
 }
 
 /// Returns the pod that writes to this directory.
-pub fn whose_files(dir: &Path, path: &Path) -> Option<Uuid> {
+pub fn owner_of_files(dir: &Path, path: &Path) -> Option<Uuid> {
     let mut places = ["pods/run", SCRATCH].into_iter();
     let inside = places.find_map(|place| path.strip_prefix(dir.join(place)).ok())?;
     let uuid = inside.components().next()?.as_os_str().to_str()?;

@@ -13,7 +13,7 @@ use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part, State};
 
 /// The states of pods that can be found.
-const MEANT: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+const FINDABLE: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
 
 /// Returns all pods in these states, each with the last state in which it was
 /// seen.
@@ -45,7 +45,7 @@ pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
     let places = dirs.places();
     let mut found = BTreeMap::new();
     for (at, place) in places.iter().enumerate() {
-        let pods = all(place, &MEANT)?.into_iter();
+        let pods = all(place, &FINDABLE)?.into_iter();
         found.extend(pods.map(|(uuid, state)| (uuid, (at, state))));
     }
     let uuid = choose(
@@ -89,7 +89,7 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
         return Err(Error::invalid(format!("`{name}` is a UUID and no name")));
     }
     for place in dirs.places() {
-        for (uuid, state) in all(&place, &MEANT)? {
+        for (uuid, state) in all(&place, &FINDABLE)? {
             let called = called(&place, state, uuid);
             if !called.over && called.name.as_ref() == Some(name) {
                 return Err(Error::invalid(format!(
@@ -102,24 +102,24 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
 }
 
 /// The name of a pod, and whether the pod has ended.
-struct Called {
+struct Naming {
     name: Option<AcName>,
     over: bool,
 }
 
 /// Looks up the name of a pod that was seen in this state and may have moved
 /// on. If its record cannot be read, it has no name.
-fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Called {
-    let states = MEANT.iter().skip_while(|&&state| state != seen);
+fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Naming {
+    let states = FINDABLE.iter().skip_while(|&&state| state != seen);
     let mut found = states.filter_map(|&state| called_in(dirs, state, uuid).ok()?);
-    found.next().unwrap_or(Called {
+    found.next().unwrap_or(Naming {
         name: None,
         over: true,
     })
 }
 
 /// The same, if it is in this state.
-fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Called>> {
+fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Naming>> {
     let Ok(Some(pod)) = directory::open_in(dirs, state, uuid) else {
         return Ok(None);
     };
@@ -138,7 +138,7 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Ca
         return Ok(None);
     }
     let created = record.and_then(|record| Created::read(&record));
-    Ok(Some(Called {
+    Ok(Some(Naming {
         name: created.and_then(|created| created.name),
         over,
     }))
@@ -150,7 +150,7 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Ca
 fn choose<S: Copy>(
     text: &str,
     found: &BTreeMap<Uuid, S>,
-    called: &dyn Fn(Uuid, S) -> Called,
+    called: &dyn Fn(Uuid, S) -> Naming,
     noun: &str,
     none: &str,
 ) -> Result<Uuid> {
@@ -226,7 +226,7 @@ mod tests {
                 OVER => "web",
                 _ => "",
             };
-            Called {
+            Naming {
                 name: AcName::parse(name).ok(),
                 over: state == State::Exited,
             }

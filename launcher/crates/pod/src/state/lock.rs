@@ -153,11 +153,11 @@ impl Changes {
 
     /// Waits until something has changed, the other descriptor is readable, or
     /// the deadline has passed; returns which.
-    pub fn or(&self, other: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Woken> {
+    pub fn or(&self, other: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Wake> {
         let woken = match first(&mut [readable(&self.0), readable(&other)], deadline)? {
-            None => Woken::Late,
-            Some(0) => Woken::Changed,
-            Some(_) => Woken::Other,
+            None => Wake::Timeout,
+            Some(0) => Wake::Changed,
+            Some(_) => Wake::Readable,
         };
         self.forget();
         Ok(woken)
@@ -181,13 +181,13 @@ impl Changes {
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
+pub enum Wake {
     /// Something has changed.
     Changed,
     /// The other descriptor is readable.
-    Other,
+    Readable,
     /// The deadline has passed.
-    Late,
+    Timeout,
 }
 
 /// For [`first`]: is readable, or its other end was closed.

@@ -37,8 +37,8 @@ use stage1_init::{
 pub(crate) use crate::plan::compose::root::made_files;
 
 use crate::cgroup::{self, Cgroups, Groups};
-use crate::plan::compose::process::Given;
-use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, Needed};
+use crate::plan::compose::process::AppInputs;
+use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, NeededDescriptor};
 use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::streams::{self, Streams};
 use crate::seccomp::{self, Program};
@@ -54,7 +54,7 @@ pub struct Composed {
     /// The plan.
     pub plan: Plan,
     /// The descriptors that it names by labels.
-    pub needed: Vec<Needed>,
+    pub needed: Vec<NeededDescriptor>,
     /// The cgroups that it names.
     pub groups: Groups,
 }
@@ -87,18 +87,18 @@ pub fn compose(
     streams: Streams,
 ) -> Result<Composed> {
     let mut labels = Labels::after(0);
-    let mut needed = vec![Needed::Network];
+    let mut needed = vec![NeededDescriptor::Network];
     let (limits, highest_pid) = processes(pod, host, cgroups);
     let groups = groups(pod, &limits, cgroups)?;
     let given = pod.apps.iter().enumerate().map(|(at, app)| {
         let groups = groups.apps.get(at).into_iter().flatten();
         give(&app.process, groups, host, &mut labels, &mut needed)
     });
-    let given: Vec<Given> = given.collect::<Result<_>>()?;
+    let given: Vec<AppInputs> = given.collect::<Result<_>>()?;
     needed.extend(default_filter(&needed));
     if let Some(app) = pod.terminal_app() {
         let (uid, gid) = (app.process.uid.value, app.process.gid.value);
-        needed.push(Needed::Terminal(streams::owner(pod, uid, gid)));
+        needed.push(NeededDescriptor::Terminal(streams::owner(pod, uid, gid)));
     }
     let mut plan = Plan::default();
     let streams = streams::compose(pod, streams, &mut labels, &mut needed, &mut plan);
@@ -184,8 +184,8 @@ pub(crate) fn give<'g>(
     groups: impl Iterator<Item = &'g PathBuf>,
     host: &Host,
     labels: &mut Labels,
-    needed: &mut Vec<Needed>,
-) -> Result<Given> {
+    needed: &mut Vec<NeededDescriptor>,
+) -> Result<AppInputs> {
     let filter = match (
         &process.rights.seccomp.value,
         process.rights.capabilities.value,
@@ -204,7 +204,7 @@ pub(crate) fn give<'g>(
     };
     let filter = filter.map(|program| {
         let label = labels.filter(&program);
-        let one = Needed::Filter(label, program.bytes.clone());
+        let one = NeededDescriptor::Filter(label, program.bytes.clone());
         // All apps with the default filter share one.
         if !needed.contains(&one) {
             needed.push(one);
@@ -213,10 +213,10 @@ pub(crate) fn give<'g>(
     });
     let groups = groups.map(|group| {
         let label = labels.next();
-        needed.push(Needed::Group(label, group.clone()));
+        needed.push(NeededDescriptor::Group(label, group.clone()));
         label
     });
-    Ok(Given {
+    Ok(AppInputs {
         groups: groups.collect(),
         filter,
         command: None,
@@ -225,10 +225,12 @@ pub(crate) fn give<'g>(
 }
 
 /// Returns the default filter for PID 1, unless an app needs it already.
-pub(crate) fn default_filter(needed: &[Needed]) -> Option<Needed> {
-    let is_there = |one: &Needed| matches!(one, Needed::Filter(DEFAULT_FILTER, _));
+pub(crate) fn default_filter(needed: &[NeededDescriptor]) -> Option<NeededDescriptor> {
+    let is_there =
+        |one: &NeededDescriptor| matches!(one, NeededDescriptor::Filter(DEFAULT_FILTER, _));
     let program = Program::default();
-    (!needed.iter().any(is_there)).then_some(Needed::Filter(DEFAULT_FILTER, program.bytes))
+    (!needed.iter().any(is_there))
+        .then_some(NeededDescriptor::Filter(DEFAULT_FILTER, program.bytes))
 }
 
 fn namespaces(

@@ -14,7 +14,7 @@ use sys::host::Host;
 
 /// What the processes of an app are given, by labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Given {
+pub(crate) struct AppInputs {
     /// The groups they move to.
     pub groups: Vec<u32>,
     /// Their filter, if they have one.
@@ -33,7 +33,7 @@ pub(crate) const AS_INIT: &str = "as the init of the pod has it";
 pub(crate) fn compose(
     plan: &mut Plan,
     process: &ProcessSpec,
-    given: &Given,
+    given: &AppInputs,
     streams: Option<AppStreams>,
     host: &Host,
 ) -> Result<()> {

@@ -133,11 +133,11 @@ fn the_default_filter_has_one_label_and_all_else_its_own() {
     assert_eq!(
         needed,
         [
-            Needed::Filter(100, Program::default().bytes),
-            Needed::Filter(101, own.bytes),
-            Needed::Group(102, "/a".into()),
-            Needed::Group(103, "/b".into()),
-            Needed::Group(104, "/c".into()),
+            NeededDescriptor::Filter(100, Program::default().bytes),
+            NeededDescriptor::Filter(101, own.bytes),
+            NeededDescriptor::Group(102, "/a".into()),
+            NeededDescriptor::Group(103, "/b".into()),
+            NeededDescriptor::Group(104, "/c".into()),
         ]
     );
     // PID 1 has brought it already.
@@ -172,14 +172,14 @@ fn a_plan_names_what_its_apps_write_into_behind_their_filters() {
         uid: Some(7),
         gid: Some(8),
     };
-    let pipe = |read, write| Needed::Pipe { read, write, owner };
+    let pipe = |read, write| NeededDescriptor::Pipe { read, write, owner };
     assert_eq!(
         composed.needed[3..],
         [
-            Needed::LogDirectory(102, "one".to_owned()),
+            NeededDescriptor::LogDirectory(102, "one".to_owned()),
             pipe(103, 104),
             pipe(105, 106),
-            Needed::LogDirectory(107, "two".to_owned()),
+            NeededDescriptor::LogDirectory(107, "two".to_owned()),
             pipe(108, 109),
             pipe(110, 111),
         ]
@@ -191,13 +191,13 @@ fn a_pod_without_a_log_has_the_callers_streams_or_none() {
     let pod = pod(vec![app("one", SeccompPolicy::Default)]);
     let inherited = composed(&pod, Streams::Inherited);
     let always = [
-        Needed::Network,
-        Needed::Filter(100, Program::default().bytes),
+        NeededDescriptor::Network,
+        NeededDescriptor::Filter(100, Program::default().bytes),
     ];
     assert_eq!(inherited.needed, always);
     let silent = composed(&pod, Streams::Silent);
     assert_eq!(silent.needed[..2], always);
-    assert_eq!(silent.needed[2..], [Needed::Null(101)]);
+    assert_eq!(silent.needed[2..], [NeededDescriptor::Null(101)]);
     let mut expected = lines(&inherited.plan);
     let at = expected.iter().position(|line| line == "process").unwrap();
     expected.insert(at + 1, "stdio 101 101 101".to_owned());
@@ -217,8 +217,8 @@ fn a_terminal_belongs_to_its_app_and_is_read_while_nobody_is_attached() {
     assert_eq!(
         logged.needed[2..],
         [
-            Needed::Terminal(owner),
-            Needed::LogDirectory(101, "one".to_owned())
+            NeededDescriptor::Terminal(owner),
+            NeededDescriptor::LogDirectory(101, "one".to_owned())
         ]
     );
     let plan = lines(&logged.plan);
@@ -226,7 +226,7 @@ fn a_terminal_belongs_to_its_app_and_is_read_while_nobody_is_attached() {
     assert!(plan.iter().any(|line| line == "terminal 98"), "{plan:?}");
     for streams in [Streams::Inherited, Streams::Silent] {
         let composed = composed(&pod, streams);
-        assert_eq!(composed.needed[2], Needed::Terminal(owner));
+        assert_eq!(composed.needed[2], NeededDescriptor::Terminal(owner));
         assert!(!lines(&composed.plan).iter().any(|line| {
             line.starts_with("stdio ") || line.starts_with("log ") || line == "attended 96"
         }));

@@ -39,7 +39,7 @@ const LOG: &str = "log";
 const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// The states of a pod in which its log is kept.
-const ALIVE: [State; 2] = [State::Run, State::Exited];
+const WITH_LOG: [State; 2] = [State::Run, State::Exited];
 
 /// Makes the log of a pod, replacing one that an earlier pod with this UUID
 /// left.
@@ -100,14 +100,14 @@ pub fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
         return Ok(());
     }
     rustix::fs::flock(&logs, FlockOperation::LockExclusive).context(what)?;
-    match is_left(dirs, &logs, uuid, &ALIVE)? {
+    match is_orphan(dirs, &logs, uuid, &WITH_LOG)? {
         true => root_fd::remove_tree(logs.as_fd(), &name).context(what),
         false => Ok(()),
     }
 }
 
 /// Returns the pods of which only a log in memory is left.
-pub fn left(dirs: &Dirs) -> Result<Vec<Uuid>> {
+pub fn orphans(dirs: &Dirs) -> Result<Vec<Uuid>> {
     let what = || "cannot list the logs in memory";
     let Some(logs) = all().context(what)? else {
         return Ok(Vec::new());
@@ -118,7 +118,7 @@ pub fn left(dirs: &Dirs) -> Result<Vec<Uuid>> {
         let entry = entry.context(what)?;
         let name = entry.file_name().to_str().ok();
         if let Some(uuid) = name.and_then(|name| Uuid::parse(name).ok())
-            && is_left(dirs, &logs, uuid, &State::ALL)?
+            && is_orphan(dirs, &logs, uuid, &State::ALL)?
         {
             left.push(uuid);
         }
@@ -129,7 +129,7 @@ pub fn left(dirs: &Dirs) -> Result<Vec<Uuid>> {
 
 /// Returns whether no pod in one of these states has this log. The lock is
 /// held.
-fn is_left(dirs: &Dirs, logs: &OwnedFd, uuid: Uuid, states: &[State]) -> Result<bool> {
+fn is_orphan(dirs: &Dirs, logs: &OwnedFd, uuid: Uuid, states: &[State]) -> Result<bool> {
     let what = || format!("cannot look at the log of pod `{uuid}`");
     if !matches!(
         owner(dirs, logs, &uuid.to_string()).context(what)?,

@@ -21,7 +21,7 @@ use error::{Context as _, Result};
 
 /// A process of a pod.
 #[derive(Debug)]
-pub struct Member {
+pub struct PodProcess {
     directory: OwnedFd,
     number: u32,
 }
@@ -31,8 +31,8 @@ pub struct Member {
 /// # Errors
 ///
 /// Fails if the kernel refuses.
-pub fn outer(recorded: &Process) -> Result<Option<Member>> {
-    let Some(outer) = Member::open(recorded.pid)? else {
+pub fn outer(recorded: &Process) -> Result<Option<PodProcess>> {
+    let Some(outer) = PodProcess::open(recorded.pid)? else {
         return Ok(None);
     };
     let began = outer.stat()?.map(|stat| stat.began);
@@ -46,7 +46,7 @@ pub fn outer(recorded: &Process) -> Result<Option<Member>> {
 /// # Errors
 ///
 /// Fails if the kernel refuses.
-pub fn init(outer: &Member) -> Result<Option<Member>> {
+pub fn init(outer: &PodProcess) -> Result<Option<PodProcess>> {
     let Some(around) = outer.status()? else {
         return Ok(None);
     };
@@ -60,7 +60,7 @@ pub fn init(outer: &Member) -> Result<Option<Member>> {
 /// # Errors
 ///
 /// Fails if the kernel refuses.
-pub fn main_process(init: &Member, number: u32) -> Result<Option<Member>> {
+pub fn main_process(init: &PodProcess, number: u32) -> Result<Option<PodProcess>> {
     let Some(above) = init.status()? else {
         return Ok(None);
     };
@@ -72,7 +72,7 @@ pub fn main_process(init: &Member, number: u32) -> Result<Option<Member>> {
     init.child(&|child| child.numbers.get(level) == Some(&number))
 }
 
-impl Member {
+impl PodProcess {
     /// Returns its number on the host, which may have been reused by now.
     pub fn number(&self) -> u32 {
         self.number
@@ -266,30 +266,30 @@ fn status(text: &str) -> Option<Status> {
 
 /// What a report says about the main program of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum MainProgram {
     /// It has not been executed yet.
-    Nothing,
+    NotStarted,
     /// It is running, with this number in the pod.
-    Started(u32),
+    Running(u32),
     /// It has ended.
     Ended,
 }
 
 /// Finds out from a report what has become of an app.
-pub fn told(report: &[u8], app: &str) -> Told {
-    let mut told = Told::Nothing;
+pub fn main_program(report: &[u8], app: &str) -> MainProgram {
+    let mut program = MainProgram::NotStarted;
     for line in report.split(|&byte| byte == b'\n') {
         match Report::decode(line) {
             Some(Report::Started { app: name, pid }) if name == app.as_bytes() => {
-                told = Told::Started(pid);
+                program = MainProgram::Running(pid);
             }
             Some(Report::Exited { app: name, .. }) if name == app.as_bytes() => {
-                told = Told::Ended;
+                program = MainProgram::Ended;
             }
             _ => {}
         }
     }
-    told
+    program
 }
 
 #[cfg(test)]
@@ -372,13 +372,19 @@ mod tests {
     #[test]
     fn the_last_word_of_a_report_counts() {
         for (report, expected) in [
-            ("", Told::Nothing),
-            ("ready\nstarted web 3\nexited other 0", Told::Started(3)),
-            ("started other 2\nready\n", Told::Nothing),
-            ("started web 3\nready\nexited web 9\n", Told::Ended),
-            ("started web\nstarted web x\nfailed 1 2\n", Told::Nothing),
+            ("", MainProgram::NotStarted),
+            (
+                "ready\nstarted web 3\nexited other 0",
+                MainProgram::Running(3),
+            ),
+            ("started other 2\nready\n", MainProgram::NotStarted),
+            ("started web 3\nready\nexited web 9\n", MainProgram::Ended),
+            (
+                "started web\nstarted web x\nfailed 1 2\n",
+                MainProgram::NotStarted,
+            ),
         ] {
-            assert_eq!(told(report.as_bytes(), "web"), expected, "{report}");
+            assert_eq!(main_program(report.as_bytes(), "web"), expected, "{report}");
         }
     }
 }

@@ -16,13 +16,13 @@ const BURST: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
 
 /// How much processor time was used and not yet made up for by waiting.
-pub(crate) struct Pace {
+pub(crate) struct Throttle {
     owed: Duration,
     looked: Instant,
     used: Duration,
 }
 
-impl Pace {
+impl Throttle {
     /// Starts now.
     pub(crate) fn begin() -> Self {
         Self {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn no_time_without_work_gives_more_than_one_burst() {
-        let mut pace = Pace::begin();
+        let mut pace = Throttle::begin();
         let (begun, before) = (pace.looked, pace.used);
         // A day without work, then all at once.
         let now = begun + Duration::from_secs(86_400);
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn who_works_all_the_time_gets_a_twentieth() {
-        let mut pace = Pace::begin();
+        let mut pace = Throttle::begin();
         let (mut now, mut used) = (pace.looked, pace.used);
         let begun = (now, used);
         for _ in 0..1000 {

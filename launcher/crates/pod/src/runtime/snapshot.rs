@@ -1,22 +1,22 @@
 //! All processes of a pod, found in a snapshot of all processes of the host.
 //!
-//! [`crate::runtime::members`] finds single processes: the init and the apps'
+//! [`crate::runtime::pod_process`] finds single processes: the init and the apps'
 //! main programs. This finds the others, whoever started them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::runtime::members::Member;
+use crate::runtime::pod_process::PodProcess;
 use crate::runtime::procfs::Stat;
 use error::{Context as _, Result};
 
 /// A snapshot of all processes of the host.
-pub struct Processes(BTreeMap<u32, Stat>);
+pub struct Snapshot(BTreeMap<u32, Stat>);
 
 /// A process of a pod. The start time distinguishes it from a later process
 /// with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Inside {
+pub struct Entry {
     /// Its number on the host.
     pub pid: u32,
     /// When it started.
@@ -25,9 +25,9 @@ pub struct Inside {
     pub alive: bool,
 }
 
-impl Processes {
+impl Snapshot {
     /// Takes a snapshot.
-    pub fn look() -> Result<Self> {
+    pub fn take() -> Result<Self> {
         let what = || "cannot look at the processes of this host";
         let mut all = BTreeMap::new();
         for entry in std::fs::read_dir("/proc").context(what)? {
@@ -48,13 +48,13 @@ impl Processes {
 
     /// Returns all processes of the pod with this init, including the init:
     /// those in its PID namespace, and in namespaces below that.
-    pub fn of_pod(&self, init: &Member) -> BTreeSet<Inside> {
+    pub fn of_pod(&self, init: &PodProcess) -> BTreeSet<Entry> {
         let own = namespace(init.number());
         let inside = |pid: &u32| own.is_some() && namespace(*pid) == own;
         let inside: BTreeSet<u32> = self.0.keys().copied().filter(inside).collect();
         let below = |pid: u32| self.line(pid).any(|pid| inside.contains(&pid));
         let all = self.0.iter().filter(|&(&pid, _)| below(pid));
-        all.map(|(&pid, stat)| Inside {
+        all.map(|(&pid, stat)| Entry {
             pid,
             began: stat.began,
             alive: stat.is_alive(),
