@@ -389,7 +389,7 @@ fn make_top(path: &Path) -> Result<()> {
 }
 
 fn cannot_make(path: &Path) -> String {
-    format!("cannot make the cgroup `{}`", path.display())
+    format!("cannot create the cgroup `{}`", path.display())
 }
 
 fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
@@ -399,7 +399,7 @@ fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
         .collect();
     let what = || {
         format!(
-            "cannot hand the controllers {} down from the cgroup `{}`",
+            "cannot enable the controllers {} below the cgroup `{}`",
             words.join(" "),
             path.display()
         )
@@ -409,7 +409,8 @@ fn enable(path: &Path, controllers: &[Controller]) -> Result<()> {
         // children, unless it is the root.
         Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
             let error = Error::new(Kind::Failed, what()).because(error);
-            Err(error.hint("it has processes of its own: the top of what is mounted is no root"))
+            Err(error
+                .hint("it contains processes; only the root cgroup may have both, so mount that"))
         }
         result => result.context(what),
     }
@@ -436,7 +437,12 @@ fn write(group: &Path, setting: &Setting) -> Result<()> {
 }
 
 fn bound_devices(group: &Path, rules: &[Rule]) -> Result<()> {
-    let what = || format!("cannot limit devices of the cgroup `{}`", group.display());
+    let what = || {
+        format!(
+            "cannot restrict the devices of the cgroup `{}`",
+            group.display()
+        )
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(group, flags, Mode::empty()).context(what)?;
     bpf::bound_devices(directory.as_fd(), &program::compile(rules))

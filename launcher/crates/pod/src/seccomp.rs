@@ -135,7 +135,7 @@ pub(crate) fn decide(
 ) -> Result<Verdict> {
     let arch = Arch::named(std::env::consts::ARCH).ok_or_else(|| {
         Error::invalid(format!(
-            "there is no filter of system calls for {}",
+            "there is no system call filter for {}",
             std::env::consts::ARCH
         ))
     })?;
@@ -226,7 +226,7 @@ fn members(arch: Arch, calls: &Calls, notes: &mut Vec<String>) -> Members {
         match (group, arch.number(name)) {
             (Some((_, group)), _) => {
                 if name.starts_with("@rkt/") || name.starts_with("@docker/") {
-                    notes.push(format!("`{name}` is taken as `@nosecone/default`"));
+                    notes.push(format!("`{name}` is treated as `@nosecone/default`"));
                 }
                 members.groups.push(group);
             }
@@ -236,9 +236,11 @@ fn members(arch: Arch, calls: &Calls, notes: &mut Vec<String>) -> Members {
     }
     match strangers.as_slice() {
         [] => {}
-        [one] => notes.push(format!("{one} is no system call here and is passed over")),
+        [one] => notes.push(format!(
+            "{one} is not a system call on this architecture and was ignored"
+        )),
         many => notes.push(format!(
-            "{} are no system calls here and are passed over",
+            "{} are not system calls on this architecture and were ignored",
             many.join(", ")
         )),
     }
@@ -252,7 +254,7 @@ fn blocked(calls: &Calls, notes: &mut Vec<String>) -> Action {
     errno::number(name).map_or_else(
         || {
             notes.push(format!(
-                "`{name}` is no error here, so a call that is not allowed kills"
+                "`{name}` is not a valid error name, so blocked calls kill"
             ));
             Action::Kill
         },
@@ -271,7 +273,7 @@ fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Fi
         match group {
             Group::All => return None,
             Group::Empty => {
-                notes.push("`@appc.io/empty` has no meaning in a set to retain".to_owned());
+                notes.push("`@appc.io/empty` has no effect in a retain set".to_owned());
             }
             Group::Default => {
                 // Programs that are given the calls of the default also get its
@@ -331,7 +333,7 @@ fn remove(default: Filter, calls: &Calls, notes: &mut Vec<String>) -> Filter {
         match group {
             Group::Empty => return filter,
             Group::All => {
-                notes.push("`@appc.io/all` has no meaning in a set to remove".to_owned());
+                notes.push("`@appc.io/all` has no effect in a remove set".to_owned());
             }
             // It applies anyway.
             Group::Default => {}

@@ -178,7 +178,7 @@ fn data_home() -> Result<PathBuf> {
                 Kind::Failed,
                 "the environment has neither XDG_DATA_HOME nor HOME",
             )
-            .hint("`--dir DIRECTORY` says where images and pods are kept")
+            .hint("use `--dir DIRECTORY` to set where images and pods are stored")
         })
 }
 
@@ -247,8 +247,10 @@ impl Dirs {
         }
         if metadata.mode() & 0o022 != 0 {
             return Err(
-                Error::invalid(format!("{}: others may write to it", what()))
-                    .hint(format!("`chmod go-w {}`, if nobody did", path.display())),
+                Error::invalid(format!("{}: other users can write to it", what())).hint(format!(
+                    "if nobody has tampered with it, run `chmod go-w {}`",
+                    path.display()
+                )),
             );
         }
         version::check(root.as_fd(), path)?;

@@ -43,7 +43,8 @@ pub(crate) fn check(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
         return Ok(());
     }
     let what = cannot_use(path);
-    let why = format!("its format is version `{found}`, and this launcher needs `{VERSION}`");
+    let why =
+        format!("its format is version `{found}`, but this launcher requires version `{VERSION}`");
     Err(Error::invalid(format!("{what}: {why}")).hint(
         "choose another directory with `--dir`, or move this one away and fetch its images again",
     ))

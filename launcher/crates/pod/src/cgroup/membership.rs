@@ -18,12 +18,12 @@ pub fn join(theirs: &str) -> Result<()> {
     for group in moves(&read("/proc/self/mountinfo")?, &own, theirs)? {
         // The kernel's own paths, so nothing has to be checked.
         crate::cgroup::files::put(&group.join("cgroup.procs"), "0")
-            .context(|| format!("cannot enter the cgroup `{}`", group.display()))?;
+            .context(|| format!("cannot join the cgroup `{}`", group.display()))?;
     }
     Ok(())
 }
 
-const CANNOT: &str = "cannot find out the cgroups of this process";
+const CANNOT: &str = "cannot determine the cgroups of this process";
 
 /// Returns the directories of the groups that `theirs` is in and `own` is not;
 /// both are the content of /proc/PID/cgroup.
@@ -42,8 +42,8 @@ fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
                 "" => "version 2".to_owned(),
                 named => format!("`{named}`"),
             };
-            let what = format!("cannot enter the cgroup `{path}` of the hierarchy {name}");
-            Error::new(Kind::Failed, what).because(Error::invalid("it is mounted nowhere"))
+            let what = format!("cannot join the cgroup `{path}` of the hierarchy {name}");
+            Error::new(Kind::Failed, what).because(Error::invalid("it is not mounted"))
         })?);
     }
     Ok(groups)
@@ -113,27 +113,27 @@ mod tests {
         for (theirs, message) in [
             (
                 "4:memory:/elsewhere",
-                "cannot enter the cgroup `/elsewhere` of the hierarchy `memory`: it is mounted nowhere",
+                "cannot join the cgroup `/elsewhere` of the hierarchy `memory`: it is not mounted",
             ),
             (
                 "4:memory:/docker/x/../y",
-                "cannot enter the cgroup `/docker/x/../y` of the hierarchy `memory`: it is mounted nowhere",
+                "cannot join the cgroup `/docker/x/../y` of the hierarchy `memory`: it is not mounted",
             ),
             (
                 "4:memory:/docker/xy",
-                "cannot enter the cgroup `/docker/xy` of the hierarchy `memory`: it is mounted nowhere",
+                "cannot join the cgroup `/docker/xy` of the hierarchy `memory`: it is not mounted",
             ),
             (
                 "0::/../y",
-                "cannot enter the cgroup `/../y` of the hierarchy version 2: it is mounted nowhere",
+                "cannot join the cgroup `/../y` of the hierarchy version 2: it is not mounted",
             ),
             (
                 "2:freezer:/pod",
-                "cannot enter the cgroup `/pod` of the hierarchy `freezer`: it is mounted nowhere",
+                "cannot join the cgroup `/pod` of the hierarchy `freezer`: it is not mounted",
             ),
             (
                 "7:pids:/",
-                "cannot enter the cgroup `/` of the hierarchy `pids`: it is mounted nowhere",
+                "cannot join the cgroup `/` of the hierarchy `pids`: it is not mounted",
             ),
             ("x", "cannot read the cgroup `x`"),
         ] {

@@ -67,7 +67,9 @@ pub(crate) fn read(text: &str, uuid: Uuid) -> Result<Groups> {
     for (number, line) in (1..).zip(text.lines()) {
         let words: Vec<&str> = line.split('\t').collect();
         let step = one(&words).ok_or_else(|| {
-            Error::invalid(format!("line {number} of the pod's groups is damaged"))
+            Error::invalid(format!(
+                "line {number} of the pod's cgroup record is damaged"
+            ))
         })?;
         groups.steps.push(step);
     }

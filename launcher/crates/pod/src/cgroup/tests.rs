@@ -295,7 +295,7 @@ fn a_record_that_nobody_wrote_is_refused() {
         let error = record::read(&format!("make\t/a\n{line}\n"), uuid()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "line 2 of the pod's groups is damaged",
+            "line 2 of the pod's cgroup record is damaged",
             "{line}"
         );
     }
@@ -422,7 +422,7 @@ fn a_running_pods_groups_are_not_taken_over_and_a_dead_ones_are() {
     assert_eq!(
         error,
         format!(
-            "cannot make the cgroup `{}`: another pod with this UUID is running",
+            "cannot create the cgroup `{}`: another pod with this UUID is running",
             groups.tops[0].display()
         )
     );

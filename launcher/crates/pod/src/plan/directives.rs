@@ -136,7 +136,7 @@ impl Plan {
             return Self::from_lines(&json_lines(bytes)?);
         }
         let text = std::str::from_utf8(bytes)
-            .map_err(|_| Error::invalid("the plan is neither text nor words"))?;
+            .map_err(|_| Error::invalid("the plan is not text, JSON or NUL-terminated words"))?;
         let mut lines = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = split(line).map_err(|what| {
@@ -330,7 +330,7 @@ fn split(line: &str) -> std::result::Result<Line, &'static str> {
     Ok((words, String::new()))
 }
 
-const OPEN: &str = "has a quote that is not closed";
+const OPEN: &str = "has an unclosed quote";
 
 /// Reads one word: bare, quoted, or a mixture.
 fn first_word(text: &str) -> std::result::Result<(Vec<u8>, &str), &'static str> {
@@ -367,7 +367,7 @@ fn unescaped<'a>(text: &'a str, word: &mut Vec<u8>) -> std::result::Result<&'a s
                 'n' => word.push(b'\n'),
                 'r' => word.push(b'\r'),
                 'x' => {
-                    let (byte, rest) = byte(chars.as_str()).ok_or("has `\\x` without a byte")?;
+                    let (byte, rest) = byte(chars.as_str()).ok_or("has an invalid `\\x` escape")?;
                     word.push(byte);
                     chars = rest.chars();
                 }
@@ -453,7 +453,7 @@ mod tests {
         for wrong in ["", "1'", "ä'", "€'", "fg'", "+1'", "00'"] {
             let text = format!("plan 1\nhostname $'\\x{wrong}");
             let error = Plan::read(text.as_bytes()).unwrap_err().to_string();
-            assert_eq!(error, r"line 2 of the plan has `\x` without a byte");
+            assert_eq!(error, r"line 2 of the plan has an invalid `\x` escape");
         }
     }
 
@@ -504,7 +504,7 @@ mod tests {
             ),
             (
                 "plan 1\napp 'x\n",
-                "line 2 of the plan has a quote that is not closed",
+                "line 2 of the plan has an unclosed quote",
             ),
             (
                 "plan 1\napp \"x\"\n",

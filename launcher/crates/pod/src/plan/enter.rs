@@ -63,7 +63,7 @@ pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed
     }
     let name = operand("the name of an app", app.name.as_str())?;
     let name = AppName::new(&name)
-        .ok_or_else(|| Error::invalid(format!("`{}` cannot be the name of an app", app.name)))?;
+        .ok_or_else(|| Error::invalid(format!("`{}` is not a valid app name", app.name)))?;
     plan.push(Directive::App { name }, "");
     let mut needed = Vec::new();
     let mut labels = Labels::after(0);
@@ -92,12 +92,12 @@ pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed
 fn command(app: &ProcessSpec, enter: &EnterSpec) -> Result<ProcessSpec> {
     if let SeccompPolicy::Descriptor(fd) = app.rights.seccomp.value {
         return Err(Error::invalid(format!(
-            "its plan names the descriptor {fd}, which only whoever ran it had open"
+            "its plan uses descriptor {fd}, which only the process that ran the pod had open"
         )));
     }
     if let Some(directive) = &app.beyond {
         return Err(Error::invalid(format!(
-            "its plan bounds the app by `{directive}`, and no command can be bound so"
+            "its plan restricts the app with `{directive}`, which cannot be applied to a command"
         )));
     }
     let mut process = app.clone();

@@ -28,18 +28,18 @@ app two
 mount overlay overlay /two/rootfs nodev lowerdir=/images/c,upperdir=/two/upper,workdir=/two/work
 pivot
 process
-join-cgroup 103                                 # the limits of its isolators
+join-cgroup 103                                 # limits of the app
 oom-score-adj 300                               # isolator os/linux/oom-score-adj
 attribute exec 'exec profile'
 stdio 0 105 106
 umask 0022                                      # default
-session                                         # default: no hold on the caller's terminal
+session                                         # default: no access to the caller's terminal
 keyring
-bounding chown,kill                             # isolator of capabilities
+bounding chown,kill                             # capability isolator
 groups 2 7 8
 gid 1001
 uid 1000
-capabilities sys_admin                          # not root; sys_admin goes when it executes
+capabilities sys_admin                          # not root; sys_admin is dropped on execution
 workdir /srv                                    # option --working-dir
 seccomp 100                                     # the default
 env A=1
@@ -52,7 +52,7 @@ dir /init 0700 0 0
 bounding kill
 capabilities kill                               # PID 1 only sends signals to the apps
 no-new-privs
-seccomp 100                                     # PID 1: the default
+seccomp 100                                     # PID 1: the default filter
 ";
 
 fn host() -> Host {
@@ -274,7 +274,7 @@ fn a_filter_that_only_the_caller_had_is_missed() {
     let stored = STORED.replacen("seccomp 100", "seccomp 101", 1);
     assert_eq!(
         refused(&app(&stored, "two")),
-        "its plan names the descriptor 101, which only whoever ran it had open"
+        "its plan uses descriptor 101, which only the process that ran the pod had open"
     );
     compose(&app(&stored, "one"), &entrance(), &host()).unwrap();
 }
@@ -290,7 +290,9 @@ fn who_is_bounded_by_what_a_command_cannot_have_is_not_entered() {
         let stored = STORED.replacen("env A=1", &format!("{beyond}\nenv A=1"), 1);
         assert_eq!(
             refused(&app(&stored, "two")),
-            format!("its plan bounds the app by `{beyond}`, and no command can be bound so")
+            format!(
+                "its plan restricts the app with `{beyond}`, which cannot be applied to a command"
+            )
         );
         compose(&app(&stored, "one"), &entrance(), &host()).unwrap();
     }

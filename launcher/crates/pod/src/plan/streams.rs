@@ -147,7 +147,7 @@ fn logged(
             input: 0,
             output: pipe(c"out"),
             error: pipe(c"err"),
-            reason: "option --detach: into its log",
+            reason: "option --detach: output to the log",
         }));
     }
     streams
@@ -170,13 +170,13 @@ impl Lines<'_> {
                 tag,
                 size: self.log.size.bytes(),
             };
-            let reason = format!("{option}: what app `{}` writes", self.app);
+            let reason = format!("{option}: the output of app `{}`", self.app);
             self.plan.push(log, reason);
         }
     }
 
     fn attended(&mut self) {
-        let reason = "who is attached to the terminal reads it instead";
+        let reason = "an attached client reads it instead";
         self.plan.push(Directive::Attended { fd: ATTACHED }, reason);
     }
 }

@@ -138,11 +138,11 @@ fn the_reasons_stay_and_so_does_what_belongs_to_which_app() {
     let reasons = text.lines().filter_map(|line| line.split_once("# "));
     let reasons: Vec<_> = reasons.map(|(_, reason)| reason).collect();
     let expected = [
-        "option --detach: what app `a` writes",
-        "option --detach: what app `a` writes",
+        "option --detach: the output of app `a`",
+        "option --detach: the output of app `a`",
         "default",
         "image x",
-        "option --detach: into its log",
+        "option --detach: output to the log",
         "y",
     ];
     assert_eq!(reasons, expected);

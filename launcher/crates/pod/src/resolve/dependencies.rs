@@ -160,7 +160,7 @@ impl Walk<'_> {
         });
         if self.layers.len() > MAX_VISITS {
             return Err(Error::invalid(format!(
-                "the image has more than {MAX_VISITS} dependencies, repeated ones counted"
+                "the image has more than {MAX_VISITS} dependencies, including repeated ones"
             )));
         }
         Ok(())
@@ -214,7 +214,7 @@ impl Walk<'_> {
             let name = &label.name;
             let has = match found.labels.get(name.as_str()) {
                 Some(value) => format!("has `{value}`"),
-                None => "has no such label".into(),
+                None => "does not have that label".into(),
             };
             return Err(Error::invalid(format!(
                 "{asked} with label `{name}` `{}`, but image `{}` {has}",

@@ -40,7 +40,7 @@ impl Images for Sample {
 
     fn manifest(&self, wanted: &Digest) -> Result<ImageManifest> {
         let Some((name, needs, list)) = self.0.iter().find(|(name, ..)| id(name) == *wanted) else {
-            return Err(Error::new(Kind::NotFound, "there is no such image"));
+            return Err(Error::new(Kind::NotFound, "such image not found"));
         };
         let needs: Vec<String> = needs
             .iter()
@@ -123,13 +123,13 @@ fn trees_that_are_too_deep_or_too_wide_are_refused() {
     // 2^24 visits, if nobody counted.
     assert_eq!(
         refused(&chain(25, 2)),
-        "the image has more than 256 dependencies, repeated ones counted"
+        "the image has more than 256 dependencies, including repeated ones"
     );
 }
 
 #[test]
 fn what_is_not_there_is_an_error() {
-    assert_eq!(refused(&sample("a:b", &[])), "there is no such image");
+    assert_eq!(refused(&sample("a:b", &[])), "such image not found");
 }
 
 /// Resolves every dependency to the image `b`.
@@ -164,7 +164,7 @@ fn what_was_not_asked_for_is_refused() {
         ),
         (
             r#"{"imageName":"b","labels":[{"name":"os","value":"linux"}]}"#,
-            "image `a` needs `b` with label `os` `linux`, but image `SHORT` has no such label",
+            "image `a` needs `b` with label `os` `linux`, but image `SHORT` does not have that label",
         ),
     ] {
         let images = Deaf(sample("a:b b:", &[]), asked);

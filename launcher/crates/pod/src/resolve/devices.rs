@@ -43,7 +43,7 @@ pub fn parse(text: &str) -> Result<DeviceRequest> {
     let name = path.strip_prefix("/dev/").unwrap_or_default();
     if !name.split('/').all(plain) {
         return Err(Error::usage(format!(
-            "{} is no device: a path below `/dev` is wanted",
+            "{} is not a valid device: expected a path below `/dev`",
             quoted(path)
         )));
     }
@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<DeviceRequest> {
         .filter_map(|path| path.strip_prefix("/dev/"));
     if ours.any(|own| own == first) || DEVICES.iter().any(|&(own, ..)| own == first) {
         return Err(Error::usage(format!(
-            "every app has a `/dev/{first}` of its own"
+            "every app has its own `/dev/{first}`"
         )));
     }
     Ok(DeviceRequest {
@@ -67,7 +67,7 @@ pub fn parse(text: &str) -> Result<DeviceRequest> {
 fn access(letters: &str) -> Result<Access> {
     Access::parse(letters).ok_or_else(|| {
         Error::usage(format!(
-            "{} is no access: letters of `rwm` are wanted",
+            "{} is not a valid access mode: expected letters of `rwm`",
             quoted(letters)
         ))
     })
@@ -85,7 +85,7 @@ impl DeviceRequest {
         let kind = match FileType::from_raw_mode(found.st_mode) {
             FileType::CharacterDevice => NodeKind::Character,
             FileType::BlockDevice => NodeKind::Block,
-            _ => return Err(Error::invalid(what()).because(Error::invalid("it is no device"))),
+            _ => return Err(Error::invalid(what()).because(Error::invalid("it is not a device"))),
         };
         Ok(Device {
             path: self.path.clone(),
@@ -148,28 +148,34 @@ mod tests {
     #[test]
     fn what_is_no_device_is_refused() {
         for (text, message) in [
-            ("", "`` is no device: a path below `/dev` is wanted"),
-            ("null", "`null` is no device: a path below `/dev` is wanted"),
+            ("", "`` is not a valid device: expected a path below `/dev`"),
+            (
+                "null",
+                "`null` is not a valid device: expected a path below `/dev`",
+            ),
             (
                 "/dev/",
-                "`/dev/` is no device: a path below `/dev` is wanted",
+                "`/dev/` is not a valid device: expected a path below `/dev`",
             ),
             (
                 "/dev/../etc/x",
-                "`/dev/../etc/x` is no device: a path below `/dev` is wanted",
+                "`/dev/../etc/x` is not a valid device: expected a path below `/dev`",
             ),
             (
                 "/dev/a//b",
-                "`/dev/a//b` is no device: a path below `/dev` is wanted",
+                "`/dev/a//b` is not a valid device: expected a path below `/dev`",
             ),
-            ("/dev/kvm:", "`` is no access: letters of `rwm` are wanted"),
+            (
+                "/dev/kvm:",
+                "`` is not a valid access mode: expected letters of `rwm`",
+            ),
             (
                 "/dev/kvm:rx",
-                "`rx` is no access: letters of `rwm` are wanted",
+                "`rx` is not a valid access mode: expected letters of `rwm`",
             ),
-            ("/dev/null", "every app has a `/dev/null` of its own"),
-            ("/dev/pts/0:r", "every app has a `/dev/pts` of its own"),
-            ("/dev/fd", "every app has a `/dev/fd` of its own"),
+            ("/dev/null", "every app has its own `/dev/null`"),
+            ("/dev/pts/0:r", "every app has its own `/dev/pts`"),
+            ("/dev/fd", "every app has its own `/dev/fd`"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), message, "{text}");
         }

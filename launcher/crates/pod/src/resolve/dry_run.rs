@@ -75,7 +75,7 @@ impl Images for DryRun<'_> {
             Some(store) => store.resolve(dependency),
             None => Err(Error::new(
                 Kind::NotFound,
-                format!("image `{}` is not stored", dependency.image_name),
+                format!("image `{}` is not in the store", dependency.image_name),
             )),
         }
     }
@@ -86,7 +86,7 @@ impl Images for DryRun<'_> {
             (_, Some(store)) => Images::manifest(store, id),
             _ => Err(Error::new(
                 Kind::NotFound,
-                format!("image `{}` is not stored", id.short()),
+                format!("image `{}` is not in the store", id.short()),
             )),
         }
     }

@@ -77,7 +77,7 @@ pub fn resolve(
     let names = names(request, sources)?;
     if request.interactive && names.len() > 1 {
         return Err(Error::usage(
-            "`--interactive` gives the terminal to an app, and the pod has several",
+            "`--interactive` requires a pod with a single app: only one can use the terminal",
         ));
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
@@ -106,7 +106,7 @@ pub fn resolve(
     for port in &request.ports {
         let name = &port.name;
         notes.push(format!(
-            "port `{name}` cannot be reached from the host: the pod's network is its own"
+            "port `{name}` cannot be reached from the host: the pod has a private network"
         ));
     }
     Ok(Resolved {
@@ -146,8 +146,8 @@ fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
     };
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     if name.is_empty() || name.len() > MAX_HOSTNAME || !name.chars().all(fits) {
-        return Err(Error::usage(format!("`{name}` cannot be a host name"))
-            .hint("letters, digits, `-` and `.`, at most 64 of them"));
+        return Err(Error::usage(format!("`{name}` is not a valid host name"))
+            .hint("use letters, digits, `-` and `.`, at most 64 characters"));
     }
     Ok(Sourced::new(name.clone(), "option --hostname"))
 }
@@ -155,12 +155,12 @@ fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
 /// Names the apps, each uniquely.
 fn names(request: &Request, sources: &[Source<'_>]) -> Result<Vec<AcName>> {
     if sources.is_empty() {
-        return Err(Error::invalid("the pod has no app"));
+        return Err(Error::invalid("the pod has no apps"));
     }
     if sources.len() > stage1_init::MAX_APPS {
         let (count, most) = (sources.len(), stage1_init::MAX_APPS);
         return Err(Error::invalid(format!(
-            "the pod has {count} apps, and {most} is the most"
+            "the pod has {count} apps, and at most {most} are possible"
         )));
     }
     let mut names: Vec<AcName> = Vec::new();
@@ -170,8 +170,8 @@ fn names(request: &Request, sources: &[Source<'_>]) -> Result<Vec<AcName>> {
             None => derived(source.manifest.name.as_str())?,
         };
         if names.contains(&name) {
-            return Err(Error::usage(format!("two apps are called `{name}`"))
-                .hint("`--name NAME` behind an image calls its app something else"));
+            return Err(Error::usage(format!("duplicate app name `{name}`"))
+                .hint("`--name NAME` after an image gives its app another name"));
         }
         names.push(name);
     }
@@ -365,7 +365,7 @@ fn raised(
     )?;
     Ok((without.report != *report).then(|| {
         format!(
-            "app `{name}` has rights beyond the default, because of who signed image `{}`",
+            "app `{name}` has rights beyond the default: the key that signed image `{}` is trusted",
             source.manifest.name
         )
     }))

@@ -24,7 +24,7 @@ const RAISING: &[&str] = &[
 ];
 
 /// How to allow what was withheld.
-pub(crate) const HOW: &str = "`--allow-isolators` grants it";
+pub(crate) const HOW: &str = "allow it with `--allow-isolators`";
 
 /// Which isolators of an image may exceed the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,10 +49,13 @@ impl Grant {
             let known = RAISING.iter().find(|known| **known == name);
             known.copied().ok_or_else(|| {
                 Error::usage(format!(
-                    "no rights are given by an isolator {}",
+                    "isolator {} cannot be allowed: it grants no rights",
                     quoted(name)
                 ))
-                .hint(format!("there are `{}`", RAISING.join("`, `")))
+                .hint(format!(
+                    "isolators that can be allowed: `{}`",
+                    RAISING.join("`, `")
+                ))
             })
         });
         names.collect::<Result<_>>().map(Self::Only)
@@ -74,11 +77,8 @@ impl Grant {
 pub(crate) fn beyond(what: &[&str]) -> Option<String> {
     match what {
         [] => None,
-        [one] => Some(format!("`{one}` is beyond the default; {HOW}")),
-        many => Some(format!(
-            "`{}` are beyond the default; {HOW}",
-            many.join("`, `")
-        )),
+        [one] => Some(format!("`{one}` exceeds the default; {HOW}")),
+        many => Some(format!("`{}` exceed the default; {HOW}", many.join("`, `"))),
     }
 }
 

@@ -152,7 +152,7 @@ pub fn of_app(
         rights: Rights {
             capabilities: Sourced::new(
                 CapabilityBound::Only(CAPABILITIES),
-                "default of the specification",
+                "the specification's default",
             ),
             no_new_privileges: None,
             oom_score: None,
@@ -191,7 +191,7 @@ pub fn of_app(
         }
     };
     for bounded in bound_by(&mut limits, &pod.limits) {
-        modify(&bounded, "the pod has less");
+        modify(&bounded, "reduced to the limit of the pod");
     }
     let capabilities = match rights.capabilities.value {
         CapabilityBound::Only(set) => set,
@@ -292,7 +292,7 @@ impl Draft {
 }
 
 /// The reason of a filter that a manifest asks for.
-const BY_ISOLATOR: &str = "isolator of system calls";
+const BY_ISOLATOR: &str = "system call isolator";
 
 fn owned(calls: &isolator::Calls) -> Calls {
     Calls {
@@ -337,7 +337,7 @@ fn last_ones(isolators: &[Isolator]) -> impl Iterator<Item = &Isolator> {
 fn misplaced(isolator: &Isolator, here: &str) -> Outcome {
     Outcome::Ignored(match isolator.bound {
         Bound::Unknown => "it is unknown".to_owned(),
-        _ => format!("it does not bound {here}"),
+        _ => format!("it does not apply to {here}"),
     })
 }
 
@@ -357,7 +357,7 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Outcome {
         Bound::BlockIops(wanted) => limits.block_operations = wanted.map(units),
         Bound::Processes(wanted) => limits.processes = wanted.map(u64::from),
         Bound::NetworkBandwidth(_) => {
-            return Outcome::Ignored("the speed of networks is not limited".to_owned());
+            return Outcome::Ignored("network bandwidth cannot be limited".to_owned());
         }
         // The others are not limits.
         _ => {}
@@ -380,7 +380,7 @@ fn cpu(request: Option<Quantity>, limit: Option<Quantity>, limits: &mut Limits) 
         shares.clamp(*SHARES.start(), *SHARES.end())
     });
     if limit == Some(0) {
-        return Outcome::Modified("the least that can be given is 1m".to_owned());
+        return Outcome::Modified("raised to the minimum of 1m".to_owned());
     }
     Outcome::Enforced
 }
@@ -438,11 +438,11 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Outcom
 }
 
 /// The reason of capabilities that a manifest names.
-const BY_NAMES: &str = "isolator of capabilities";
+const BY_NAMES: &str = "capability isolator";
 
 fn of_capabilities(set: Capabilities) -> String {
     match set == CAPABILITIES {
-        true => "default of the specification".to_owned(),
+        true => "the specification's default".to_owned(),
         false => BY_NAMES.to_owned(),
     }
 }
@@ -467,13 +467,15 @@ fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Outcom
         _ => return None,
     };
     if !active {
-        return Some(Outcome::Ignored(format!("{module} is not active here")));
+        return Some(Outcome::Ignored(format!(
+            "{module} is not active on this host"
+        )));
     }
     // The image's label could be less strict than that of whoever runs the pod,
     // or unconfined.
     if isolator.bounded {
         return Some(Outcome::Ignored(format!(
-            "which label an app has is not for its image to say; {}",
+            "an image may not choose its own label; {}",
             grant::HOW
         )));
     }
@@ -493,9 +495,9 @@ fn capabilities(names: &[String]) -> (Capabilities, Vec<String>) {
     }
     let notes = match strangers.as_slice() {
         [] => None,
-        [one] => Some(format!("{one} is no capability and is passed over")),
+        [one] => Some(format!("{one} is not a capability and was ignored")),
         many => Some(format!(
-            "{} are no capabilities and are passed over",
+            "{} are not capabilities and were ignored",
             many.join(", ")
         )),
     };
@@ -551,13 +553,13 @@ fn why_not(key: &str, own_network: bool) -> Option<&'static str> {
     }
     match key.split_once('.').unwrap_or((key, "")) {
         ("net", _) if own_network => None,
-        ("net", _) => Some("would be set for the host, whose network the pod shares"),
-        ("kernel", "hostname") => Some("is set by the option --hostname"),
+        ("net", _) => Some("would affect the host, whose network the pod shares"),
+        ("kernel", "hostname") => Some("is set with `--hostname`"),
         ("kernel", "domainname") => Some("cannot be set"),
         ("kernel", "sem") => None,
         ("kernel", name) if name.starts_with("shm") || name.starts_with("msg") => None,
         ("fs", name) if name.starts_with("mqueue.") => None,
-        _ => Some("would be set for the whole host"),
+        _ => Some("would affect the whole host"),
     }
 }
 

@@ -55,7 +55,7 @@ fn sentences(report: &[Entry]) -> Vec<String> {
 
 #[test]
 fn parameters_of_the_host_are_not_for_pods() {
-    const HOSTS: &str = "would be set for the whole host";
+    const HOSTS: &str = "would affect the whole host";
     const NO_NAME: &str = "is not the name of a kernel parameter";
     for (key, reason) in [
         ("kernel.core_pattern", HOSTS),
@@ -72,7 +72,7 @@ fn parameters_of_the_host_are_not_for_pods() {
         ("kernel/../core_pattern", NO_NAME),
         ("kernel.shm_rmid_forced=1+kernel.core_pattern", NO_NAME),
         ("net.ipv4.ip_forward\nx", NO_NAME),
-        ("kernel.hostname", "is set by the option --hostname"),
+        ("kernel.hostname", "is set with `--hostname`"),
         ("kernel.domainname", "cannot be set"),
     ] {
         assert_eq!(why_not(key, true), Some(reason), "{key}");
@@ -90,7 +90,7 @@ fn parameters_of_the_host_are_not_for_pods() {
     }
     assert_eq!(
         why_not("net.core.somaxconn", false),
-        Some("would be set for the host, whose network the pod shares")
+        Some("would affect the host, whose network the pod shares")
     );
 }
 
@@ -104,8 +104,7 @@ fn parameters_that_may_be_set_are_and_the_others_are_told() {
     assert_eq!(
         sentences(&pod.report),
         [
-            "isolator `os/unix/sysctl` of the pod is modified: `kernel.core_pattern` would be set \
-             for the whole host"
+            "isolator `os/unix/sysctl` of the pod is modified: `kernel.core_pattern` would affect the whole host"
         ]
     );
     assert_eq!(pod.parameters.len(), 1);
@@ -133,14 +132,11 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
     assert_eq!(
         sentences(&read.report),
         [
-            "isolator `os/unix/sysctl` of app `web` is ignored: it does not bound an app",
+            "isolator `os/unix/sysctl` of app `web` is ignored: it does not apply to an app",
             "isolator `resource/network-ponies` of app `web` is ignored: it is unknown",
-            "isolator `resource/network-bandwidth` of app `web` is ignored: the speed of networks \
-             is not limited",
-            "isolator `os/linux/apparmor-profile` of app `web` is ignored: AppArmor is not active \
-             here",
-            "isolator `os/linux/selinux-context` of app `web` is ignored: SELinux is not active \
-             here",
+            "isolator `resource/network-bandwidth` of app `web` is ignored: network bandwidth cannot be limited",
+            "isolator `os/linux/apparmor-profile` of app `web` is ignored: AppArmor is not active on this host",
+            "isolator `os/linux/selinux-context` of app `web` is ignored: SELinux is not active on this host",
         ]
     );
     assert_eq!(read.limits, Limits::default());
@@ -153,7 +149,7 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
     );
     assert_eq!(
         sentences(&pod.report),
-        ["isolator `os/linux/no-new-privileges` of the pod is ignored: it does not bound a pod"]
+        ["isolator `os/linux/no-new-privileges` of the pod is ignored: it does not apply to a pod"]
     );
 }
 
@@ -201,7 +197,7 @@ fn strict_refuses_what_is_not_in_force_as_written() {
     assert_eq!(
         require_all(&read.report).unwrap_err().to_string(),
         "isolator `resource/network-ponies` of app `web` is ignored: it is unknown\n\
-         hint: without `--strict` the pod runs all the same"
+         hint: without `--strict` the pod runs anyway"
     );
     let read = app(&[("os/linux/no-new-privileges", "true")]);
     require_all(&read.report).unwrap();
@@ -293,7 +289,7 @@ fn no_processor_at_all_is_the_least_that_there_is() {
     assert_eq!(read.limits.cpu, Some(1));
     assert_eq!(
         sentences(&read.report),
-        ["isolator `resource/cpu` of app `web` is modified: the least that can be given is 1m"]
+        ["isolator `resource/cpu` of app `web` is modified: raised to the minimum of 1m"]
     );
 }
 
@@ -328,7 +324,7 @@ fn an_app_gets_no_more_than_its_pod_has() {
     assert_eq!(
         sentences(&read.report),
         [
-            "isolator `resource/memory` of app `web` is modified: the pod has less",
+            "isolator `resource/memory` of app `web` is modified: reduced to the limit of the pod",
             "isolator `resource/cpu` of app `web` is enforced",
         ]
     );
@@ -369,7 +365,7 @@ fn names_that_are_no_capabilities_are_told() {
         sentences(&read.report),
         [
             "isolator `os/linux/capabilities-retain-set` of app `web` is modified: `CAP_PONIES`, \
-             `chown` are no capabilities and are passed over"
+             `chown` are not capabilities and were ignored"
         ]
     );
 }
@@ -404,8 +400,7 @@ fn what_a_filter_does_not_understand_is_in_the_report() {
     assert_eq!(
         sentences(&read.report),
         [
-            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `ponies` is no \
-             system call here and is passed over"
+            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `ponies` is not a system call on this architecture and was ignored"
         ]
     );
     let all = app(&[(
@@ -466,16 +461,12 @@ fn an_image_raises_none_of_its_rights() {
         sentences(&read.report),
         [
             "isolator `os/linux/capabilities-retain-set` of app `web` is modified: `CAP_PONIES` \
-             is no capability and is passed over; `CAP_SYS_ADMIN`, `CAP_BPF` are beyond the \
-             default; `--allow-isolators` grants it",
-            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `@appc.io/all` is \
-             beyond the default; `--allow-isolators` grants it",
+             is not a capability and was ignored; `CAP_SYS_ADMIN`, `CAP_BPF` exceed the default; allow it with `--allow-isolators`",
+            "isolator `os/linux/seccomp-retain-set` of app `web` is modified: `@appc.io/all` exceeds the default; allow it with `--allow-isolators`",
             "isolator `os/linux/oom-score-adj` of app `web` is ignored: 99 is less than the \
-             caller's 100; `--allow-isolators` grants it",
-            "isolator `os/linux/apparmor-profile` of app `web` is ignored: which label an app has \
-             is not for its image to say; `--allow-isolators` grants it",
-            "isolator `os/linux/selinux-context` of app `web` is ignored: which label an app has \
-             is not for its image to say; `--allow-isolators` grants it",
+             caller's 100; allow it with `--allow-isolators`",
+            "isolator `os/linux/apparmor-profile` of app `web` is ignored: an image may not choose its own label; allow it with `--allow-isolators`",
+            "isolator `os/linux/selinux-context` of app `web` is ignored: an image may not choose its own label; allow it with `--allow-isolators`",
         ]
     );
     assert_eq!(

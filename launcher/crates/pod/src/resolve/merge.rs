@@ -60,7 +60,7 @@ pub(super) fn merge(
         (None, None) => {
             let name = &image.name;
             return Err(Error::invalid(format!("image `{name}` has no app to run"))
-                .hint("it is meant to be a dependency of other images"));
+                .hint("it is meant to be used as a dependency of other images"));
         }
     };
     let reason = |given: bool, option: &str| match given {
@@ -82,11 +82,10 @@ pub(super) fn merge(
         app.exec = vec![program.clone()];
     }
     if app.exec.is_empty() {
-        return Err(Error::invalid(format!(
-            "the app of image `{}` names no program",
-            image.name
-        ))
-        .hint("`--exec PROGRAM` behind the image does"));
+        return Err(
+            Error::invalid(format!("the app of image `{}` has no command", image.name))
+                .hint("set one with `--exec PROGRAM` after the image"),
+        );
     }
     app.exec.extend(wanted.arguments.iter().cloned());
     overwrite(&mut app.user, &wanted.user);

@@ -76,8 +76,7 @@ pub fn require_all<'a>(report: impl IntoIterator<Item = &'a Entry>) -> Result<()
     match report.into_iter().find(|entry| !entry.is_enforced()) {
         None => Ok(()),
         Some(entry) => {
-            Err(Error::invalid(entry.to_string())
-                .hint("without `--strict` the pod runs all the same"))
+            Err(Error::invalid(entry.to_string()).hint("without `--strict` the pod runs anyway"))
         }
     }
 }

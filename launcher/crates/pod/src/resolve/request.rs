@@ -105,7 +105,7 @@ pub fn check_variable(variable: &Variable) -> Result<()> {
     let name = &variable.name;
     match OURS.contains(&name.as_str()) {
         true => Err(Error::usage(format!(
-            "variable `{name}` cannot be set: Nose Cone says with it what is so"
+            "variable `{name}` cannot be set: Nose Cone sets it itself"
         ))),
         false => Ok(()),
     }

@@ -14,15 +14,15 @@ use error::{Error, Result};
 pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
     absolute(path)?;
     let cleaned = clean(path);
-    let refuse = |why| Error::usage(format!("cannot mount memory on {}: {why}", quoted(path)));
+    let refuse = |why| Error::usage(format!("cannot mount a tmpfs on {}: {why}", quoted(path)));
     if path.split('/').any(|name| name == "..") {
-        return Err(refuse("`..` leads elsewhere than it says"));
+        return Err(refuse("the path contains `..`"));
     }
     let kernels = ["proc", "sys", "dev"]
         .iter()
         .any(|own| is_in(&cleaned, own));
     if cleaned.is_empty() || kernels {
-        return Err(refuse("every app has its own there"));
+        return Err(refuse("every app has its own"));
     }
     Ok(Tmpfs {
         target: format!("/{cleaned}"),

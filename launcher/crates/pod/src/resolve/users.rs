@@ -50,7 +50,7 @@ fn find(
         return match rootfs.status(name.trim_start_matches('/'))? {
             Some(file) => Ok(side(file)),
             None => Err(Error::invalid(format!(
-                "cannot take the {noun} from `{name}`: the image has no such file"
+                "cannot take the {noun} from `{name}`: file not found in the image"
             ))),
         };
     }

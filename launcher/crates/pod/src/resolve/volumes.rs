@@ -105,7 +105,7 @@ impl<'a> Volumes<'a> {
                 .iter()
                 .any(|other| other.volume.name == *name)
             {
-                return Err(Error::usage(format!("there are two volumes `{name}`")));
+                return Err(Error::usage(format!("duplicate volume `{name}`")));
             }
         }
         Ok(Self {
@@ -161,7 +161,8 @@ impl<'a> Volumes<'a> {
         if !known {
             let (wanted, path) = (&point.name, quoted(&point.path));
             self.notes.push(format!(
-                "app `{app}` wants a volume `{wanted}` on {path} and gets an empty one, which is removed with the pod"
+                "app `{app}` has no volume for its mount point `{wanted}` on {path}: \
+                     using an empty one, which is removed with the pod"
             ));
             self.requested.push(Requested {
                 volume: Volume {
@@ -218,10 +219,10 @@ impl<'a> Volumes<'a> {
                 self.used.insert(name.clone());
                 let requested = self.find(name).cloned().ok_or_else(|| {
                     Error::usage(format!(
-                        "app `{}` mounts volume `{name}`, which there is not",
+                        "app `{}` mounts volume `{name}`, which is not defined",
                         app.app
                     ))
-                    .hint(format!("`--volume {name},kind=empty` makes an empty one"))
+                    .hint(format!("`--volume {name},kind=empty` adds an empty one"))
                 })?;
                 (requested, name.to_string())
             }
@@ -255,10 +256,10 @@ impl<'a> Volumes<'a> {
                     })?;
                 let found = found.ok_or_else(|| {
                     Error::invalid(format!(
-                        "volume `{name}`: a symbolic link is in the path {}",
+                        "volume `{name}`: the path {} contains a symbolic link",
                         quoted(source)
                     ))
-                    .hint("its target could be exchanged; `followSymlinks=true` allows it")
+                    .hint("a link can be redirected; `followSymlinks=true` follows it anyway")
                 })?;
                 self.settle(requested, &found);
                 Ok(found)
@@ -309,7 +310,7 @@ impl<'a> Volumes<'a> {
         let noun = |directory| if directory { "directory" } else { "file" };
         if there.directory != source.directory {
             return Err(Error::invalid(format!(
-                "cannot mount volume `{volume}` on {} of app `{}`: it is a {}, and the image has a {} there",
+                "cannot mount volume `{volume}` on {} of app `{}`: the volume is a {}, but the image has a {} there",
                 quoted(target),
                 app.app,
                 noun(source.directory),
@@ -318,7 +319,7 @@ impl<'a> Volumes<'a> {
         }
         if there.directory && !app.rootfs.is_empty(inside)? {
             self.notes.push(format!(
-                "volume `{volume}` hides what the image of app `{}` has in {}",
+                "volume `{volume}` hides files of app `{}`'s image in {}",
                 app.app,
                 quoted(target)
             ));
@@ -341,7 +342,7 @@ impl<'a> Volumes<'a> {
             if one.reason != BY_MANIFEST {
                 return Err(
                     Error::usage(format!("no app mounts volume `{name}`")).hint(format!(
-                        "`--mount volume={name},target=PATH` behind an image does"
+                        "mount it with `--mount volume={name},target=PATH` after an image"
                     )),
                 );
             }
@@ -367,7 +368,7 @@ fn check_targets(app: &str, pending: &[PendingMount<'_>]) -> Result<()> {
         let target = clean(path);
         if matches!(target.as_str(), "" | "proc" | "sys" | "dev") || target.starts_with("proc/") {
             return Err(Error::invalid(format!(
-                "cannot mount volume `{name}` on {} of app `{app}`: every app has its own there",
+                "cannot mount volume `{name}` on {} of app `{app}`: every app has its own",
                 quoted(path)
             )));
         }

@@ -121,19 +121,19 @@ fn what_cannot_be_mounted_is_refused_with_volume_app_and_path() {
             &[("v", ""), ("v", "/dir")][..],
             &[][..],
             &[][..],
-            "there are two volumes `v`",
+            "duplicate volume `v`",
         ),
         (
             &[],
             &[("v", "/x")],
             &[],
-            "app `a` mounts volume `v`, which there is not\nhint: `--volume v,kind=empty` makes an empty one",
+            "app `a` mounts volume `v`, which is not defined\nhint: `--volume v,kind=empty` adds an empty one",
         ),
         (
             &[("v", "")],
             &[],
             &[("w", "/x")],
-            "no app mounts volume `v`\nhint: `--mount volume=v,target=PATH` behind an image does",
+            "no app mounts volume `v`\nhint: mount it with `--mount volume=v,target=PATH` after an image",
         ),
         (
             &[("v", "/none")],
@@ -145,19 +145,19 @@ fn what_cannot_be_mounted_is_refused_with_volume_app_and_path() {
             &[("v", "/link")],
             &[("v", "/x")],
             &[],
-            "volume `v`: a symbolic link is in the path `/link`\nhint: its target could be exchanged; `followSymlinks=true` allows it",
+            "volume `v`: the path `/link` contains a symbolic link\nhint: a link can be redirected; `followSymlinks=true` follows it anyway",
         ),
         (
             &[("v", "/file")],
             &[("v", "/bare")],
             &[],
-            "cannot mount volume `v` on `/bare` of app `a`: it is a file, and the image has a directory there",
+            "cannot mount volume `v` on `/bare` of app `a`: the volume is a file, but the image has a directory there",
         ),
         (
             &[("v", "")],
             &[("v", "/file")],
             &[],
-            "cannot mount volume `v` on `/file` of app `a`: it is a directory, and the image has a file there",
+            "cannot mount volume `v` on `/file` of app `a`: the volume is a directory, but the image has a file there",
         ),
         (
             two,
@@ -199,7 +199,7 @@ fn the_kernels_file_systems_and_the_root_are_no_targets() {
             .unwrap();
         assert_eq!(
             error.to_string(),
-            format!("cannot mount volume `v` on `{path}` of app `a`: every app has its own there")
+            format!("cannot mount volume `v` on `{path}` of app `a`: every app has its own")
         );
     }
     assert!(mounted(&requested(&[("v", "")]), &[("v", "/process")], &[]).is_ok());
@@ -278,7 +278,9 @@ fn a_mount_point_gets_its_mount_then_its_namesake_then_an_empty_volume() {
     );
     assert_eq!(
         all.notes,
-        ["app `a` wants a volume `z` on `/s` and gets an empty one, which is removed with the pod"]
+        [
+            "app `a` has no volume for its mount point `z` on `/s`: using an empty one, which is removed with the pod"
+        ]
     );
     assert_eq!(all.empty[0].mode, 0o755);
     assert_eq!(all.volumes.len(), 4);
@@ -294,7 +296,7 @@ fn hiding_files_of_the_image_is_worth_a_note() {
     .unwrap();
     assert_eq!(
         all.notes,
-        ["volume `v` hides what the image of app `a` has in `/full`"]
+        ["volume `v` hides files of app `a`'s image in `/full`"]
     );
 }
 

@@ -45,7 +45,7 @@ impl<'a> PodDirectory<'a> {
     /// Fails if a pod has this UUID, or one that has not exited has this name;
     /// or if the disk refuses.
     pub fn create(dirs: &'a Dirs, uuid: Uuid, state: State, name: Option<AcName>) -> Result<Self> {
-        let what = || format!("cannot make the directory of pod `{uuid}`");
+        let what = || format!("cannot create the directory of pod `{uuid}`");
         let embryo = dirs.pods(State::Embryo)?;
         rustix::fs::flock(&embryo, FlockOperation::LockShared).context(what)?;
         // If two want the same name, the second looks after the first is done.
@@ -145,7 +145,7 @@ impl<'a> PodDirectory<'a> {
         if self.scratch.is_some() || !directory::is_scratch(self.dirs.path(), &spec.directory) {
             return Ok(());
         }
-        let what = || format!("cannot make the files of pod `{}`", self.uuid);
+        let what = || format!("cannot create the files of pod `{}`", self.uuid);
         let scratch = staging::scratch(self.dirs, &self.uuid.to_string()).context(what)?;
         let roots = spec.apps.iter().filter_map(|app| app.root.as_ref());
         let layers = roots.flat_map(|root| &root.layers);
@@ -171,7 +171,7 @@ impl<'a> PodDirectory<'a> {
     /// Makes the directory of an app, for files that have to be there before
     /// the plan runs.
     pub fn make_app(&self, name: &str) -> Result<OwnedFd> {
-        let what = || format!("cannot make the directory of app `{name}`");
+        let what = || format!("cannot create the directory of app `{name}`");
         let files = self.scratch.as_ref().unwrap_or(&self.fd);
         let mut directory = files.try_clone().context(what)?;
         for name in ["apps", name] {
@@ -193,18 +193,18 @@ impl<'a> PodDirectory<'a> {
 
     /// Makes a file in the directory; it must not exist.
     fn make(&self, name: &str) -> Result<OwnedFd> {
-        make(&self.fd, name).context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
+        make(&self.fd, name).context(|| format!("cannot create `{name}` of pod `{}`", self.uuid))
     }
 
     /// Opens a file in the directory for appending; makes it if it does not
     /// exist.
     pub fn append(&self, name: &str) -> Result<OwnedFd> {
-        append(&self.fd, name).context(|| format!("cannot make `{name}` of pod `{}`", self.uuid))
+        append(&self.fd, name).context(|| format!("cannot create `{name}` of pod `{}`", self.uuid))
     }
 
     /// Makes the file for the report, and opens it for reading.
     pub fn report(&self) -> Result<std::fs::File> {
-        let what = || format!("cannot make `report` of pod `{}`", self.uuid);
+        let what = || format!("cannot create `report` of pod `{}`", self.uuid);
         let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(&self.fd, "report", flags, mode).context(what)?;
@@ -235,8 +235,8 @@ fn publish(
     state: State,
     name: Option<AcName>,
 ) -> Result<OwnedFd> {
-    let what = || format!("cannot make the directory of pod `{uuid}`");
-    let taken = || Error::invalid(format!("pod `{uuid}` exists already"));
+    let what = || format!("cannot create the directory of pod `{uuid}`");
+    let taken = || Error::invalid(format!("pod `{uuid}` already exists"));
     let target = dirs.pods(state)?;
     let places = dirs.places();
     let others = places

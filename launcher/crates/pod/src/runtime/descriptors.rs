@@ -68,7 +68,7 @@ pub fn open(
                 }
             }
             NeededDescriptor::Pipe { read, write, owner } => {
-                let (reader, writer) = std::io::pipe().context(|| "cannot make a pipe")?;
+                let (reader, writer) = std::io::pipe().context(|| "cannot create a pipe")?;
                 give(writer.as_fd(), *owner);
                 named.insert(*read, reader.into());
                 named.insert(*write, writer.into());
@@ -79,7 +79,7 @@ pub fn open(
 }
 
 fn cannot_log(app: &str) -> String {
-    format!("cannot make the log of app `{app}`")
+    format!("cannot create the log of app `{app}`")
 }
 
 /// Returns the descriptor number for a label.

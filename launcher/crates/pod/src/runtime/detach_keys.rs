@@ -44,8 +44,11 @@ impl Keys {
         };
         let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
         keys.map(Self).ok_or_else(|| {
-            Error::invalid(format!("{} are no keys", error::quote::quoted(text)))
-                .hint("for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`")
+            Error::invalid(format!(
+                "{} is not a valid key sequence",
+                error::quote::quoted(text)
+            ))
+            .hint("for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`")
         })
     }
 }
@@ -120,7 +123,7 @@ mod tests {
             assert_eq!(
                 Keys::parse(text).unwrap_err().to_string(),
                 format!(
-                    "`{text}` are no keys\nhint: for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`"
+                    "`{text}` is not a valid key sequence\nhint: for instance `ctrl-p,ctrl-q`, `ctrl-],q`, or `none`"
                 )
             );
         }

@@ -84,7 +84,7 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
 
 /// Makes an anonymous file that nobody can change any more.
 pub fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
-    let what = || format!("cannot hold `{name}` in memory");
+    let what = || format!("cannot create the memory file `{name}`");
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = rustix::fs::memfd_create(name, flags).context(what)?;
     let mut file = std::fs::File::from(fd);

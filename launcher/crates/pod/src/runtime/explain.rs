@@ -30,7 +30,7 @@ pub fn explain(step: Option<&Step>, errno: u32, rootfs: Option<&dyn Rootfs>) -> 
             let program = escaped(&program(argv.0));
             return Error::new(
                 Kind::Failed,
-                format!("the pre-start handler `{program}` failed, and so its app was not started"),
+                format!("the pre-start handler `{program}` failed, so its app was not started"),
             );
         }
         Directive::Main { argv } | Directive::PreStart { argv } if cause == Errno::NOENT => {
@@ -56,9 +56,12 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
     let text = |word: &std::ffi::CStr| escaped(&word.to_string_lossy());
     match directive {
         Directive::Unshare { namespaces } => {
-            format!("cannot make the pod's namespaces ({})", names(*namespaces))
+            format!(
+                "cannot create the pod's namespaces ({})",
+                names(*namespaces)
+            )
         }
-        Directive::Cgroup { path } => format!("cannot enter the cgroup `{}`", text(path)),
+        Directive::Cgroup { path } => format!("cannot join the cgroup `{}`", text(path)),
         Directive::JoinCgroup { .. } => "cannot move an app into its cgroup".to_owned(),
         Directive::Attribute { text: label, .. } => {
             let label = text(label);
@@ -66,9 +69,9 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
             format!("cannot give the app the label `{label}`")
         }
         Directive::Sysctl { key, .. } => format!("cannot set the kernel parameter `{}`", text(key)),
-        Directive::Seccomp { .. } => "cannot install the filter of system calls".to_owned(),
+        Directive::Seccomp { .. } => "cannot install the system call filter".to_owned(),
         Directive::OomScoreAdj { score } => {
-            format!("cannot set how readily the app is killed to {score}")
+            format!("cannot set the OOM score adjustment to {score}")
         }
         Directive::Rlimit {
             resource,
@@ -81,16 +84,19 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
             };
             let (soft, hard) = (amount(*soft), amount(*hard));
             let name = resource.word();
-            format!("cannot set the limit `{name}` to {soft} and {hard}")
+            format!("cannot set the resource limit `{name}` to {soft} (soft) and {hard} (hard)")
         }
         Directive::Join { namespaces, .. } => {
-            format!("cannot join namespaces ({})", names(*namespaces))
+            format!("cannot join the pod's namespaces ({})", names(*namespaces))
         }
         Directive::Hostname { name } => format!("cannot set the host name `{}`", text(name)),
         Directive::Loopback {} => "cannot bring the loopback interface up".to_owned(),
         Directive::Root { path } => format!("cannot use `{}` as a root", text(path)),
         Directive::Mount { kind, target, .. } if kind.to_bytes() == b"overlay" => {
-            format!("cannot lay the image's files under `{}`", text(target))
+            format!(
+                "cannot mount the image's files on `{}` as an overlay",
+                text(target)
+            )
         }
         Directive::Mount { kind, target, .. } => {
             format!("cannot mount {} on `{}`", text(kind), text(target))
@@ -101,10 +107,10 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
         }
         Directive::Mask { target } => format!("cannot hide `{}`", text(target)),
         Directive::Readonly { target } => format!("cannot make `{}` read-only", text(target)),
-        Directive::Dir { path, .. } => format!("cannot make the directory `{}`", text(path)),
-        Directive::Node { path, .. } => format!("cannot make the device `{}`", text(path)),
+        Directive::Dir { path, .. } => format!("cannot create the directory `{}`", text(path)),
+        Directive::Node { path, .. } => format!("cannot create the device `{}`", text(path)),
         Directive::Pivot {} | Directive::MoveRoot {} => {
-            "cannot make the app's root file system its /".to_owned()
+            "cannot make the app's root file system its `/`".to_owned()
         }
         Directive::Workdir { path } => {
             format!("cannot use `{}` as the working directory", text(path))
@@ -158,13 +164,13 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
                 .to_owned(),
         ),
         (Directive::Unshare { .. }, Errno::NOSPC) => {
-            Some("the limits in /proc/sys/user/max_*_namespaces are reached".to_owned())
+            Some("a limit in `/proc/sys/user/max_*_namespaces` has been reached".to_owned())
         }
         (Directive::Unshare { .. }, Errno::PERM) => {
             Some("the caller needs CAP_SYS_ADMIN in its user namespace".to_owned())
         }
         (Directive::Attribute { .. }, Errno::NOENT | Errno::INVAL) => {
-            Some("the security module of the host does not know it".to_owned())
+            Some("the host's security module does not know it".to_owned())
         }
         (Directive::Seccomp { .. }, Errno::BADF) => {
             Some("the plan names a descriptor that is not open".to_owned())
@@ -173,13 +179,13 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
             Some("the kernel needs CONFIG_SECCOMP_FILTER".to_owned())
         }
         (Directive::OomScoreAdj { .. }, Errno::ACCESS | Errno::PERM) => {
-            Some("to be killed less readily takes CAP_SYS_RESOURCE".to_owned())
+            Some("lowering the OOM score requires CAP_SYS_RESOURCE".to_owned())
         }
         (Directive::Rlimit { .. }, Errno::PERM) => {
-            Some("to raise a limit takes CAP_SYS_RESOURCE".to_owned())
+            Some("raising a limit requires CAP_SYS_RESOURCE".to_owned())
         }
         (Directive::Cgroup { .. }, Errno::NOENT) => {
-            Some("`launcher run` makes the groups of a plan that it composes".to_owned())
+            Some("`launcher run` only creates cgroups for plans that it composes".to_owned())
         }
         (Directive::Mount { kind, .. }, Errno::NODEV) => {
             let option = match kind.to_bytes() {
@@ -193,14 +199,15 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
             Some(format!("the kernel needs {option}"))
         }
         (Directive::Mount { kind, .. }, Errno::INVAL) if kind.to_bytes() == b"overlay" => Some(
-            "the file system of the store may not serve as an overlay's; `--no-overlay` copies the image's files instead"
+            "overlays may not work on the data directory's file system; \
+             `--no-overlay` copies the image's files instead"
                 .to_owned(),
         ),
         (Directive::Mount { .. } | Directive::Dir { .. }, Errno::LOOP) => {
             Some("the image has a symbolic link there".to_owned())
         }
         (Directive::Bind { .. }, Errno::LOOP) => {
-            Some("a symbolic link came into the path of the source meanwhile".to_owned())
+            Some("the path of the source has changed and now contains a symbolic link".to_owned())
         }
         _ => None,
     }
@@ -225,6 +232,6 @@ fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Erro
             escaped(program),
             quoted(&name)
         ))
-        .hint("build the program statically, or add what it needs to the image"),
+        .hint("link the program statically, or add its interpreter to the image"),
     ))
 }

@@ -50,7 +50,7 @@ pub fn manifest(image: ImageManifest, app: &PodApp) -> Result<ImageManifest> {
 /// that its layers are not known.
 pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
     let root = app.root.as_ref().ok_or_else(|| {
-        Error::invalid("only its plan says what its root file system was made of")
+        Error::invalid("the pod ran from a written plan, so the layers of its root are not known")
     })?;
     let own = |name: &str| -> rustix::io::Result<Option<OwnedFd>> {
         let Some(apps) = subdirectory::open(pod, "apps")? else {
@@ -135,7 +135,7 @@ impl Packing<'_, '_> {
             Kind::Node(kind) => match node(kind, &status) {
                 Ok(kind) => kind,
                 Err(what) => {
-                    (self.note)(format!("{} is {what}, and left out", shown(&path)));
+                    (self.note)(format!("{} is {what} and was left out", shown(&path)));
                     return Ok(());
                 }
             },
@@ -160,7 +160,7 @@ impl Packing<'_, '_> {
             let fits = !name.as_bytes().contains(&b'=');
             if !fits {
                 let (path, name) = (shown(path), quoted(&name.to_string_lossy()));
-                (self.note)(format!("attribute {name} of {path} is left out"));
+                (self.note)(format!("attribute {name} of {path} was left out"));
             }
             fits
         });
@@ -314,7 +314,7 @@ mod tests {
         spec.apps[0].root = None;
         assert_eq!(
             sample.shown(&spec).unwrap_err().to_string(),
-            "only its plan says what its root file system was made of"
+            "the pod ran from a written plan, so the layers of its root are not known"
         );
     }
 }

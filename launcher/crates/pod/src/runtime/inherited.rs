@@ -92,7 +92,7 @@ impl Inherited {
     pub fn adopt(&self, own: &Self) -> Result<()> {
         if self.nice != own.nice {
             rustix::process::setpriority_process(None, self.nice)
-                .context(|| format!("cannot become as nice as the pod is ({})", self.nice))?;
+                .context(|| format!("cannot set the nice value of the pod ({})", self.nice))?;
         }
         // This process is in the pod's cgroups by now, so they allow both the
         // same processors.
@@ -103,11 +103,11 @@ impl Inherited {
             }
         }
         rustix::thread::sched_setaffinity(None, &set)
-            .context(|| "cannot use the processors of the pod")
+            .context(|| "cannot set the processor affinity of the pod")
     }
 }
 
-const CANNOT: &str = "cannot find out the limits of a process";
+const CANNOT: &str = "cannot read the resource limits of a process";
 
 fn all<T, const N: usize>(results: [Result<Option<T>>; N]) -> Result<[Option<T>; N]> {
     let mut values = [const { None }; N];

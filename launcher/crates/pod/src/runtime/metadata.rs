@@ -122,11 +122,11 @@ impl Metadata {
         let mut parts = path.strip_prefix('/').unwrap_or(path).splitn(2, '/');
         let token = parts.next().unwrap_or_default();
         if !same(token.as_bytes(), self.token.as_bytes()) {
-            return Response::refusal(401, "this token is not the pod's");
+            return Response::refusal(401, "the token is not valid for this pod");
         }
         let rest = parts.next().unwrap_or_default();
         let Some(rest) = rest.strip_prefix("acMetadata/v1/") else {
-            return Response::refusal(404, "there is nothing here");
+            return Response::refusal(404, "not found");
         };
         let words: Vec<&str> = rest.split('/').collect();
         match (request.method, words.as_slice()) {
@@ -139,20 +139,20 @@ impl Metadata {
             (
                 _,
                 ["pod", "annotations" | "manifest" | "uuid"] | ["pod", "hmac", "sign" | "verify"],
-            ) => Response::refusal(405, "this is asked in another way"),
-            _ => Response::refusal(404, "there is nothing here"),
+            ) => Response::refusal(405, "this method is not supported here"),
+            _ => Response::refusal(404, "not found"),
         }
     }
 
     fn app(&self, name: &str, what: &[&str]) -> Response {
         let Some(app) = self.apps.iter().find(|app| app.name == name) else {
-            return Response::refusal(404, "the pod has no such app");
+            return Response::refusal(404, "app not found");
         };
         match what {
             ["annotations"] => Response::json(&app.annotations),
             ["image", "manifest"] => Response::json(&app.image_manifest),
             ["image", "id"] => Response::text(app.image_id.as_str()),
-            _ => Response::refusal(404, "there is nothing here"),
+            _ => Response::refusal(404, "not found"),
         }
     }
 

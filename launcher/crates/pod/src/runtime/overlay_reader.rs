@@ -257,7 +257,7 @@ impl Union {
                 _ => {
                     let name = name.to_string_lossy();
                     return Err(Error::invalid(format!(
-                        "{}: by its attribute `{name}` it is not what it seems",
+                        "{}: its attribute `{name}` refers to content elsewhere",
                         what()
                     )));
                 }
@@ -297,7 +297,10 @@ fn cannot_read(path: &Path) -> String {
 }
 
 fn changed(path: &Path) -> Error {
-    Error::invalid(format!("{}: it changed meanwhile", cannot_read(path)))
+    Error::invalid(format!(
+        "{}: it was changed at the same time",
+        cannot_read(path)
+    ))
 }
 
 /// A directory of a layer.

@@ -159,8 +159,8 @@ fn what_is_no_file_any_more_when_it_is_opened_is_not_read() {
         said,
         [
             "cannot read `/link`: Too many levels of symbolic links",
-            "cannot read `/fifo`: it changed meanwhile",
-            "cannot read `/directory`: it changed meanwhile",
+            "cannot read `/fifo`: it was changed at the same time",
+            "cannot read `/directory`: it was changed at the same time",
             "cannot read `/nothing`: No such file or directory",
         ]
     );

@@ -106,7 +106,7 @@ impl PauseLock {
 
     /// Returns the groups that the pod was started with.
     fn groups(&self) -> Result<Option<cgroup::Groups>> {
-        let what = || format!("cannot read the cgroups of `{}`", self.uuid);
+        let what = || format!("cannot read the cgroups of pod `{}`", self.uuid);
         let text = read_in(&self.pod, record::FILE).context(what)?;
         let read = |text: Vec<u8>| record::read(&String::from_utf8_lossy(&text), self.uuid);
         text.map(read).transpose()
@@ -115,7 +115,7 @@ impl PauseLock {
     /// Returns the groups that were made since. An incomplete last line is
     /// ignored: its group was not made.
     fn recorded(&self) -> Result<Vec<PathBuf>> {
-        let what = || format!("cannot read the cgroups of `{}`", self.uuid);
+        let what = || format!("cannot read the cgroups of pod `{}`", self.uuid);
         let text = read_in(&self.pod, RECORD).context(what)?;
         Ok(recorded(&text.unwrap_or_default(), self.uuid))
     }
@@ -149,7 +149,7 @@ impl PauseLock {
             None => {
                 let lacks = "no mounted cgroup hierarchy can freeze processes";
                 Error::new(Kind::Failed, format!("{}: {lacks}", what())).hint(
-                    "mount one of version 2, or of version 1 with the controller `freezer`; \
+                    "mount version 2, or version 1 with the controller `freezer`, \
                      or use a kernel with CONFIG_CGROUP_FREEZER",
                 )
             }
@@ -171,7 +171,7 @@ impl PauseLock {
         let freezer = look(&group).and_then(|freezer| {
             let mount = hierarchy.base.display();
             let what = format!("groups below `{mount}` cannot be frozen");
-            let hint = "in version 2 that takes Linux 5.2";
+            let hint = "in version 2 this requires Linux 5.2";
             freezer.ok_or_else(|| Error::new(Kind::Failed, what).hint(hint))
         });
         if freezer.is_err() {
@@ -234,9 +234,9 @@ fn freeze(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Outco
         None => return Ok(Outcome::Exited),
     };
     if !freezer.until(true, deadline).context(what)? {
-        let hint = "a process that waits for a disk, or for a file system that does not \
-                    answer, cannot be frozen before it has its answer";
-        return Err(Error::new(Kind::Failed, "its processes do not freeze").hint(hint));
+        let hint = "a process that waits for a disk or a network file system cannot be \
+                    frozen until it gets an answer";
+        return Err(Error::new(Kind::Failed, "its processes did not freeze in time").hint(hint));
     }
     Ok(match before && !moved {
         true => Outcome::Already,
@@ -257,7 +257,7 @@ fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Optio
     };
     let Some(init) = pod_process::init(&outer)? else {
         let what = "it has no PID 1 of its own";
-        let hint = "it is about to begin or to end, or its plan makes no pid namespace";
+        let hint = "it is starting or ending, or its plan creates no PID namespace";
         return Err(Error::new(Kind::Failed, what).hint(hint));
     };
     let mut moved = false;
@@ -288,7 +288,7 @@ fn gather(freezer: &Freezer, outer: &Process, deadline: Instant) -> Result<Optio
             moved = true;
         }
         if Instant::now() >= deadline {
-            let what = "processes of it begin faster than they can be frozen";
+            let what = "it starts processes faster than they can be frozen";
             return Err(Error::new(Kind::Failed, what));
         }
         before = Some(all);
@@ -337,7 +337,7 @@ pub fn is_asked(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     for freezer in turn.freezers()? {
         if freezer
             .is_asked()
-            .context(|| format!("cannot find out whether pod `{uuid}` is paused"))?
+            .context(|| format!("cannot determine whether pod `{uuid}` is paused"))?
         {
             return Ok(true);
         }
@@ -356,7 +356,7 @@ pub fn kill(dirs: &Dirs, uuid: Uuid) -> Result<()> {
             freezer
                 .kill()
                 .and_then(|()| freezer.thaw())
-                .context(|| format!("cannot kill pod `{uuid}`, which is paused"))?;
+                .context(|| format!("cannot kill paused pod `{uuid}`"))?;
         }
     }
     Ok(())
@@ -369,7 +369,7 @@ pub(crate) fn thaw_dying(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     let Some(turn) = PauseLock::take(dirs, uuid)? else {
         return Ok(false);
     };
-    let what = || format!("cannot thaw pod `{uuid}`, which is over");
+    let what = || format!("cannot thaw pod `{uuid}`, which is ending");
     let killed = |pid: &u32| procfs::is_being_killed(&snapshot::file(*pid, "status"));
     let mut thawed = false;
     for freezer in turn.freezers()? {
@@ -384,7 +384,7 @@ pub(crate) fn thaw_dying(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 
 /// Returns whether a process is in a frozen group.
 pub fn is_frozen(process: &PodProcess) -> Result<bool> {
-    let what = || "cannot read which file systems are mounted";
+    let what = || "cannot read the mounted file systems";
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
     let theirs = process.read("cgroup")?.unwrap_or_default();
     for group in membership::groups(&mounts, &theirs) {
@@ -409,7 +409,7 @@ fn look(group: &Path) -> Result<Option<Freezer>> {
 }
 
 fn cannot_look(group: &Path) -> String {
-    format!("cannot look at the cgroup `{}`", group.display())
+    format!("cannot read the state of the cgroup `{}`", group.display())
 }
 
 /// Returns whether an error means that the group was removed: the kernel

@@ -107,7 +107,7 @@ fn what_does_not_freeze_in_time_is_said() {
     let group = Plain::new("busy", "0", "0");
     assert_eq!(
         group.message(freeze(&group.freezer(), &outer.process(), now())),
-        "processes of it begin faster than they can be frozen"
+        "it starts processes faster than they can be frozen"
     );
     // The group was frozen before the process was moved into it.
     let read = |name: &str| std::fs::read_to_string(group.0.join(name)).unwrap();
@@ -116,9 +116,9 @@ fn what_does_not_freeze_in_time_is_said() {
     let far = now() + Duration::from_secs(1);
     assert_eq!(
         group.message(freeze(&group.freezer(), &outer.process(), far)),
-        "its processes do not freeze\n\
-         hint: a process that waits for a disk, or for a file system that does not \
-         answer, cannot be frozen before it has its answer"
+        "its processes did not freeze in time\n\
+         hint: a process that waits for a disk or a network file system cannot be \
+         frozen until it gets an answer"
     );
 }
 
@@ -129,7 +129,7 @@ fn who_has_no_pid_1_is_not_frozen() {
     assert_eq!(
         group.message(freeze(&group.freezer(), &other.process(), now())),
         "it has no PID 1 of its own\n\
-         hint: it is about to begin or to end, or its plan makes no pid namespace"
+         hint: it is starting or ending, or its plan creates no PID namespace"
     );
     let later = Process {
         ticks: other.process().ticks + 1,

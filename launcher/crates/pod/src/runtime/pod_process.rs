@@ -100,7 +100,7 @@ impl PodProcess {
         // Not O_PATH: pidfd_send_signal(2) accepts this descriptor, too.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(format!("/proc/{number}"), flags, Mode::empty());
-        let directory = there(opened).context(|| format!("cannot look at process {number}"))?;
+        let directory = there(opened).context(|| format!("cannot open process {number}"))?;
         Ok(directory.map(|directory| Self { directory, number }))
     }
 
@@ -134,7 +134,7 @@ impl PodProcess {
         }
         opened
             .context(|| "cannot open its namespaces")
-            .map_err(|error| error.hint("that takes CAP_SYS_PTRACE"))
+            .map_err(|error| error.hint("this requires CAP_SYS_PTRACE"))
     }
 
     /// Opens its root directory, whose content the process controls.
@@ -167,7 +167,7 @@ impl PodProcess {
     /// Fails if the kernel refuses.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         there(rustix::process::pidfd_send_signal(&self.directory, signal))
-            .context(|| format!("cannot send process {} a signal", self.number))
+            .context(|| format!("cannot send a signal to process {}", self.number))
             .map(|_| ())
     }
 

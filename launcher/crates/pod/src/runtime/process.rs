@@ -26,13 +26,13 @@ pub fn own() -> Result<Process> {
     })
 }
 
-const CANNOT: &str = "cannot find out when this process began";
+const CANNOT: &str = "cannot determine the start time of this process";
 
 /// Returns the boot id of the kernel.
 pub(crate) fn boot() -> Result<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     Ok(id
-        .context(|| "cannot identify this run of the kernel")?
+        .context(|| "cannot read the boot id of the kernel")?
         .trim()
         .to_owned())
 }

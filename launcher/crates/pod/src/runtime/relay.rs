@@ -160,7 +160,7 @@ impl Relay<'_> {
         ];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).context(|| "cannot wait at the terminal"),
+            Err(errno) => return Err(errno).context(|| "cannot wait for the terminal"),
         }
         let [master, signals, typed, ended] = fds.map(|fd| fd.revents());
         Ok(Ready {

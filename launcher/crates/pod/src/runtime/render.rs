@@ -89,15 +89,12 @@ impl Images for Store<'_> {
             let labels: String = labels
                 .map(|label| format!(",{}={}", label.name, label.value))
                 .collect();
-            Error::new(
-                Kind::NotFound,
-                format!("there is no image `{name}{labels}`"),
-            )
+            Error::new(Kind::NotFound, format!("image `{name}{labels}` not found"))
         })
     }
 
     fn manifest(&self, id: &Digest) -> Result<ImageManifest> {
-        let absent = || Error::new(Kind::NotFound, format!("there is no image `{id}`"));
+        let absent = || Error::new(Kind::NotFound, format!("image `{id}` not found"));
         if !self.hold(id)? {
             return Err(absent());
         }

@@ -55,7 +55,7 @@ impl Sample {
 
     fn image(&self, wanted: &Digest) -> Result<&Image> {
         let found = self.images.iter().find(|(name, ..)| id(name) == *wanted);
-        found.ok_or_else(|| Error::new(Kind::NotFound, "there is no such image"))
+        found.ok_or_else(|| Error::new(Kind::NotFound, "such image not found"))
     }
 
     fn source(&self, wanted: &Digest) -> Result<Source> {

@@ -191,8 +191,18 @@ fn understand(bytes: &[u8], answer: Answer<'_>) -> Option<Vec<u8>> {
     let head = match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) if length <= HEAD => length,
         Ok(httparse::Status::Partial) if bytes.len() < HEAD => return None,
-        Ok(_) => return Some(spell(&Response::refusal(431, "the head is too long"), true)),
-        Err(_) => return Some(spell(&Response::refusal(400, "this is no request"), true)),
+        Ok(_) => {
+            return Some(spell(
+                &Response::refusal(431, "the request head is too long"),
+                true,
+            ));
+        }
+        Err(_) => {
+            return Some(spell(
+                &Response::refusal(400, "the request is malformed"),
+                true,
+            ));
+        }
     };
     let header = |name: &str| {
         let mut found = request.headers.iter();
@@ -200,14 +210,24 @@ fn understand(bytes: &[u8], answer: Answer<'_>) -> Option<Vec<u8>> {
         std::str::from_utf8(found.value).ok()
     };
     if header("Transfer-Encoding").is_some() {
-        let refusal = Response::refusal(411, "a body needs its length in front");
+        let refusal = Response::refusal(411, "`Content-Length` is required");
         return Some(spell(&refusal, true));
     }
     let length = match header("Content-Length").map(|length| length.trim().parse::<usize>()) {
         None => 0,
         Some(Ok(length)) if length <= BODY => length,
-        Some(Ok(_)) => return Some(spell(&Response::refusal(413, "the body is too long"), true)),
-        Some(Err(_)) => return Some(spell(&Response::refusal(400, "this is no length"), true)),
+        Some(Ok(_)) => {
+            return Some(spell(
+                &Response::refusal(413, "the request body is too long"),
+                true,
+            ));
+        }
+        Some(Err(_)) => {
+            return Some(spell(
+                &Response::refusal(400, "`Content-Length` is malformed"),
+                true,
+            ));
+        }
     };
     let body = bytes.get(head..head + length)?;
     let method = request.method.unwrap_or_default();

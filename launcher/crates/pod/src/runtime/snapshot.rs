@@ -28,7 +28,7 @@ pub struct Entry {
 impl Snapshot {
     /// Takes a snapshot.
     pub fn take() -> Result<Self> {
-        let what = || "cannot look at the processes of this host";
+        let what = || "cannot list the processes of the host";
         let mut all = BTreeMap::new();
         for entry in std::fs::read_dir("/proc").context(what)? {
             let name = entry.context(what)?.file_name();

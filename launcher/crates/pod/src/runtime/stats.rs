@@ -72,7 +72,7 @@ pub fn measure(dirs: &Dirs, pod: &Status, processes: &Snapshot) -> Result<Measur
 /// Returns the groups that the pod was started with. Groups made later, to
 /// pause it, do not account for all its usage.
 fn groups(dirs: &Dirs, uuid: Uuid) -> Result<Groups> {
-    let what = || format!("cannot read the cgroups of `{uuid}`");
+    let what = || format!("cannot read the cgroups of pod `{uuid}`");
     let pod = directory::open_in(dirs, State::Run, uuid)?;
     let text = pod.map(|pod| read_in(pod, record::FILE)).transpose();
     let text = text.context(what)?.flatten().unwrap_or_default();

@@ -49,7 +49,7 @@ pub fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
     let keep = directory::open_in(dirs, State::Run, uuid)?
         .map(|pod| read_in(&pod, STARTED))
         .transpose()
-        .context(|| format!("cannot find out whether pod `{uuid}` is kept"))?
+        .context(|| format!("cannot determine whether to keep pod `{uuid}`"))?
         .flatten()
         .and_then(|record| Started::read(&record))
         .is_some_and(|started| started.keep);
@@ -123,7 +123,7 @@ pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
         true => {
             let place = dirs.pods_path().join("garbage").join(name);
             error.hint(format!(
-                "`lsattr -R {}` shows what is immutable",
+                "`lsattr -R {}` shows which files are immutable",
                 place.display()
             ))
         }

@@ -42,7 +42,7 @@ pub fn make(pod: impl AsFd) -> Result<()> {
     let (kind, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
     match rustix::fs::mknodat(pod, NAME, kind, mode, 0) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno).context(|| "cannot make the terminal of the pod"),
+        Err(errno) => Err(errno).context(|| "cannot create the terminal of the pod"),
     }
 }
 
@@ -57,7 +57,7 @@ fn watch(pod: impl AsFd) -> Result<OwnedFd> {
 ///
 /// Fails if the pod has no terminal, or another client is attached.
 pub fn attach(pod: impl AsFd, uuid: Uuid) -> Result<Attachment> {
-    let what = || format!("cannot attend to the terminal of pod `{uuid}`");
+    let what = || format!("cannot attach to pod `{uuid}`");
     // Opened for reading as well: opening a FIFO only for writing fails while
     // it has no reader.
     let fifo = match open_fifo(pod, OFlags::RDWR) {
@@ -66,7 +66,10 @@ pub fn attach(pod: impl AsFd, uuid: Uuid) -> Result<Attachment> {
     };
     match rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Attachment(fifo)),
-        Err(Errno::WOULDBLOCK) => Err(Error::invalid(format!("{}: somebody else does", what()))),
+        Err(Errno::WOULDBLOCK) => Err(Error::invalid(format!(
+            "{}: another client is attached",
+            what()
+        ))),
         Err(errno) => Err(errno).context(what),
     }
 }
@@ -74,7 +77,7 @@ pub fn attach(pod: impl AsFd, uuid: Uuid) -> Result<Attachment> {
 /// Returns the error for a pod without a terminal.
 pub fn none(uuid: Uuid) -> Error {
     Error::new(Kind::NotFound, format!("pod `{uuid}` has no terminal")).hint(
-        "`launcher run --interactive` makes one; `launcher logs --follow` shows what others write",
+        "`launcher run --interactive` creates one; `launcher logs --follow` shows the output of detached pods",
     )
 }
 

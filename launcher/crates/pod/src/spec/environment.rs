@@ -33,12 +33,13 @@ impl Variable {
 /// Parses `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<Variable> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err(Error::invalid(format!("{} has no `=`", quoted(text)))
-            .hint("a variable is written `NAME=VALUE`"));
+        return Err(
+            Error::invalid(format!("{} has no `=`", quoted(text))).hint("expected `NAME=VALUE`")
+        );
     };
     if value.contains('\0') {
         return Err(Error::invalid(format!(
-            "the value of {} holds a NUL character",
+            "the value of {} contains a NUL character",
             quoted(name)
         )));
     }
@@ -67,7 +68,7 @@ pub fn file(bytes: &[u8]) -> Result<Vec<Variable>> {
         let earlier = |(_, earlier): &&(usize, Variable)| earlier.name == variable.name;
         if let Some((first, _)) = variables.iter().find(earlier) {
             return Err(Error::invalid(format!(
-                "line {number} sets {} again, after line {first}",
+                "line {number} sets {} again: it is already set in line {first}",
                 quoted(&variable.name)
             )));
         }
@@ -89,9 +90,12 @@ mod tests {
         for (text, message) in [
             (
                 &b"A=1\n\nB\n"[..],
-                "line 3: `B` has no `=`\nhint: a variable is written `NAME=VALUE`",
+                "line 3: `B` has no `=`\nhint: expected `NAME=VALUE`",
             ),
-            (b"A=1\n# A=2\nA=3", "line 3 sets `A` again, after line 1"),
+            (
+                b"A=1\n# A=2\nA=3",
+                "line 3 sets `A` again: it is already set in line 1",
+            ),
             (b"A=1\nB=\xff", "line 2 is not UTF-8 text"),
             (
                 b"=1",
@@ -101,7 +105,7 @@ mod tests {
                 b"export A=1",
                 "line 1: `export A` cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
             ),
-            (b"A=\0", "line 1: the value of `A` holds a NUL character"),
+            (b"A=\0", "line 1: the value of `A` contains a NUL character"),
         ] {
             assert_eq!(file(text).unwrap_err().to_string(), message);
         }

@@ -42,7 +42,7 @@ impl Place {
         let found = Self::ALL.into_iter().find(|place| place.word() == word);
         found.ok_or_else(|| {
             Error::usage(format!(
-                "{} is no place for a log; it is `disk`, `memory` or `none`",
+                "{} is not a valid place for a log: expected `disk`, `memory` or `none`",
                 quoted(word)
             ))
         })
@@ -71,9 +71,9 @@ impl Size {
     pub fn parse(text: &str) -> Result<Self> {
         let bytes = Quantity::parse(text)?.units();
         match u32::try_from(bytes) {
-            Ok(bytes) => Self::new(bytes).ok_or("less than `16Ki`, which is the least"),
-            Err(_) if bytes < 0 => Err("less than nothing"),
-            Err(_) => Err("more than a log can have: less than `4Gi`"),
+            Ok(bytes) => Self::new(bytes).ok_or("less than the minimum of `16Ki`"),
+            Err(_) if bytes < 0 => Err("negative"),
+            Err(_) => Err("too large for a log: the size must be less than `4Gi`"),
         }
         .map_err(|what| Error::usage(format!("{} is {what}", quoted(text))))
     }
@@ -93,10 +93,13 @@ mod tests {
     #[test]
     fn sizes_that_no_log_can_have_are_refused() {
         for (text, said) in [
-            ("0", "`0` is less than `16Ki`, which is the least"),
-            ("16383", "`16383` is less than `16Ki`, which is the least"),
-            ("-1Mi", "`-1Mi` is less than nothing"),
-            ("4Gi", "`4Gi` is more than a log can have: less than `4Gi`"),
+            ("0", "`0` is less than the minimum of `16Ki`"),
+            ("16383", "`16383` is less than the minimum of `16Ki`"),
+            ("-1Mi", "`-1Mi` is negative"),
+            (
+                "4Gi",
+                "`4Gi` is too large for a log: the size must be less than `4Gi`",
+            ),
             (
                 "big",
                 "`big` is not a quantity\nhint: a number and one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei",
@@ -116,7 +119,7 @@ mod tests {
         }
         assert_eq!(
             Place::parse("flash").unwrap_err().to_string(),
-            "`flash` is no place for a log; it is `disk`, `memory` or `none`"
+            "`flash` is not a valid place for a log: expected `disk`, `memory` or `none`"
         );
     }
 }

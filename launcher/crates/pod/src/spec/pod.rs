@@ -164,7 +164,7 @@ impl PodSpec {
     pub fn text(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|error| Error::invalid(error.to_string()))
-            .context(|| "cannot write down what the pod runs")
+            .context(|| "cannot format the spec of the pod")
     }
 
     /// Parses the file.
@@ -181,7 +181,7 @@ impl PodSpec {
         let Versioned { version } = serde_json::from_slice(text).map_err(damaged)?;
         if version != VERSION {
             return Err(Error::invalid(format!(
-                "it is of version {version}, and this launcher reads version {VERSION}"
+                "it has version {version}, but this launcher supports version {VERSION}"
             )));
         }
         serde_json::from_slice(text).map_err(damaged)
@@ -237,7 +237,7 @@ mod tests {
         for (wrong, message) in [
             (
                 "{\"version\":2}",
-                "it is of version 2, and this launcher reads version 1",
+                "it has version 2, but this launcher supports version 1",
             ),
             (
                 "{}",

@@ -53,7 +53,7 @@ pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
         &found,
         &|uuid, (at, state)| called(&places[at], state, uuid),
         "pod",
-        "`launcher list` lists all pods",
+        "`launcher list` shows all pods",
     )?;
     let at = found.get(&uuid).map_or(0, |&(at, _)| at);
     Ok((places[at].clone(), uuid))
@@ -74,7 +74,7 @@ pub fn running_place(dirs: &Dirs, uuid: Uuid) -> Dirs {
 /// As for [`pod`].
 pub fn prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
     let found = all(dirs, &[State::Prepared])?;
-    let none = "`launcher prepare` prints the UUID of the pod that it makes";
+    let none = "`launcher prepare` creates a pod and prints its UUID";
     let called = |uuid, state| called(dirs, state, uuid);
     choose(text, &found, &called, "prepared pod", none)
 }
@@ -86,14 +86,16 @@ pub fn prepared(dirs: &Dirs, text: &str) -> Result<Uuid> {
 /// Fails if a pod has this name, or the name looks like a UUID.
 pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     if Uuid::parse(name.as_str()).is_ok() {
-        return Err(Error::invalid(format!("`{name}` is a UUID and no name")));
+        return Err(Error::invalid(format!(
+            "`{name}` is not a valid pod name: it looks like a UUID"
+        )));
     }
     for place in dirs.places() {
         for (uuid, state) in all(&place, &FINDABLE)? {
             let called = called(&place, state, uuid);
             if !called.over && called.name.as_ref() == Some(name) {
                 return Err(Error::invalid(format!(
-                    "pod `{uuid}` is called `{name}` already"
+                    "the name `{name}` is in use by pod `{uuid}`"
                 )));
             }
         }
@@ -155,7 +157,7 @@ fn choose<S: Copy>(
     none: &str,
 ) -> Result<Uuid> {
     if text.is_empty() {
-        return Err(Error::usage("the UUID of a pod is empty"));
+        return Err(Error::usage("the name or UUID of the pod is empty"));
     }
     if let Ok(uuid) = Uuid::parse(text)
         && found.contains_key(&uuid)
@@ -178,8 +180,8 @@ fn choose<S: Copy>(
             ([], []) => {}
             _ => {
                 return Err(
-                    Error::invalid(format!("several {noun}s are called `{name}`"))
-                        .hint("give the UUID of one"),
+                    Error::invalid(format!("several {noun}s have the name `{name}`"))
+                        .hint("use a UUID instead"),
                 );
             }
         }
@@ -191,13 +193,14 @@ fn choose<S: Copy>(
     match meant[..] {
         [uuid] => Ok(*uuid),
         [] => {
-            let what = format!("there is no {noun} {}", quoted(text));
+            let what = format!("{noun} {} not found", quoted(text));
             Err(Error::new(Kind::NotFound, what).hint(none))
         }
-        _ => Err(
-            Error::invalid(format!("several {noun}s begin with {}", quoted(text)))
-                .hint("give more digits"),
-        ),
+        _ => Err(Error::invalid(format!(
+            "the UUIDs of several {noun}s begin with {}",
+            quoted(text)
+        ))
+        .hint("add more digits")),
     }
 }
 
@@ -239,14 +242,14 @@ mod tests {
     #[test]
     fn what_means_no_pod_or_several_is_refused() {
         for (text, expected) in [
-            ("", "the UUID of a pod is empty"),
-            ("-", "there is no pod `-`\nhint: so it is"),
-            ("3", "there is no pod `3`\nhint: so it is"),
-            ("we", "there is no pod `we`\nhint: so it is"),
-            ("a\u{1b}", "there is no pod `a\\u{1b}`\nhint: so it is"),
+            ("", "the name or UUID of the pod is empty"),
+            ("-", "pod `-` not found\nhint: so it is"),
+            ("3", "pod `3` not found\nhint: so it is"),
+            ("we", "pod `we` not found\nhint: so it is"),
+            ("a\u{1b}", "pod `a\\u{1b}` not found\nhint: so it is"),
             (
                 "abcd",
-                "several pods begin with `abcd`\nhint: give more digits",
+                "the UUIDs of several pods begin with `abcd`\nhint: add more digits",
             ),
         ] {
             assert_eq!(meant(text), Err(expected.to_owned()), "{text}");

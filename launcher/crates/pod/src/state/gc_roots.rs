@@ -29,7 +29,7 @@ const DIGITS: [usize; 2] = [64, 128];
 /// Fails if a file of a pod cannot be read: then it is not known what the pod
 /// needs.
 pub fn read(dirs: &Dirs) -> Result<Needs> {
-    let what = || "cannot find out what pods need";
+    let what = || "cannot determine which images pods need";
     let mut needs = Needs::default();
     if let Some(scratch) = dirs.find(Part::Scratch)? {
         in_directory(&scratch, &mut needs)?;
@@ -48,7 +48,7 @@ pub fn read(dirs: &Dirs) -> Result<Needs> {
 
 /// Looks at the pods in a directory.
 fn in_directory(pods: &OwnedFd, needs: &mut Needs) -> Result<()> {
-    let what = || "cannot find out what pods need";
+    let what = || "cannot determine which images pods need";
     for name in names(pods).context(what)? {
         let (Ok(uuid), Some(pod)) = (
             Uuid::parse(&name),
@@ -56,7 +56,7 @@ fn in_directory(pods: &OwnedFd, needs: &mut Needs) -> Result<()> {
         ) else {
             continue;
         };
-        let context = || format!("cannot find out what pod `{uuid}` needs");
+        let context = || format!("cannot determine which images pod `{uuid}` needs");
         pod_needs(&pod, uuid, needs).context(context)?;
     }
     Ok(())

@@ -37,23 +37,24 @@ pub fn ensure(dirs: &Dirs) -> Result<[u8; KEY]> {
         if let Some(key) = read(dirs)? {
             return Ok(key);
         }
-        make(dirs).context(|| "cannot make the secret of this host")?;
+        make(dirs)?;
     }
     Err(Error::new(
         Kind::Failed,
-        "cannot make the secret of this host: it does not stay",
+        "cannot create the host secret: another process keeps removing it",
     ))
 }
 
 fn read(dirs: &Dirs) -> Result<Option<[u8; KEY]>> {
-    let what = || "cannot read the secret of this host";
+    let what = || "cannot read the host secret";
     let bytes = root_fd::read(dirs.root()?, Path::new(SECRET), KEY + 1).context(what)?;
     let Some(bytes) = bytes else {
         return Ok(None);
     };
     let key = bytes.try_into().map_err(|bytes: Vec<u8>| {
         let error = format!("{}: it has {} bytes instead of {KEY}", what(), bytes.len());
-        Error::invalid(error).hint("removed, it is made anew; then old signatures count no more")
+        Error::invalid(error)
+            .hint("remove the file to create a new one; existing signatures become invalid")
     })?;
     Ok(Some(key))
 }
@@ -61,7 +62,7 @@ fn read(dirs: &Dirs) -> Result<Option<[u8; KEY]>> {
 /// Writes the secret to a temporary file, and links it to its name unless
 /// another process was faster.
 fn make(dirs: &Dirs) -> Result<()> {
-    let what = || "cannot write it";
+    let what = || "cannot create the host secret";
     let mut key = [0; KEY];
     rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
         .context(|| "cannot get random numbers from the kernel")?;

@@ -107,7 +107,7 @@ pub fn compose(
         let seconds = GRACE;
         plan.push(
             Directive::Grace { seconds },
-            "default: for the other apps, when one has failed",
+            "default: time for the other apps to end when one has failed",
         );
     }
     namespaces(&mut plan, pod, &groups, highest_pid)?;
@@ -124,7 +124,7 @@ pub fn compose(
         root::close(&mut plan, app);
         plan.push(
             Directive::Pivot {},
-            "the host's file systems go out of reach",
+            "puts the host's file systems out of reach",
         );
         process::compose(&mut plan, &app.process, given, streams, host)?;
     }
@@ -157,11 +157,11 @@ fn processes(pod: &PodSpec, host: &Host, cgroups: &Cgroups) -> (Limits, Option<S
     let by_default = pod.processes_by_default;
     let numbered = |reason| (limits(None), Some(Sourced::new(most, reason)));
     if own && by_default {
-        return numbered("default: a pod without end of processes would end the host");
+        return numbered("default: a pod without a process limit could exhaust the host");
     }
     match cgroups.count_processes(by_default) {
         true => (limits(Some(most)), None),
-        false if own => numbered("fallback: there is no controller that counts processes"),
+        false if own => numbered("fallback: no controller limits the number of processes"),
         false if by_default => (limits(None), None),
         // It was asked for, so it is an error if nothing can enforce it.
         false => (limits(Some(most)), None),
@@ -246,18 +246,18 @@ fn namespaces(
         .with(Namespaces::CGROUP);
     for group in &groups.pod {
         let path = &path(group)?;
-        plan.push(Directive::Cgroup { path }, "the limits of the isolators");
+        plan.push(Directive::Cgroup { path }, "limits of the pod");
     }
     plan.push(
         Directive::Unshare { namespaces },
-        "default: shared by the apps, apart from the host",
+        "default: shared by the apps, separate from the host",
     );
     plan.push(
         Directive::Join {
             namespaces: Namespaces::NET,
             fd: NETWORK,
         },
-        "default: a network of its own, in which the metadata service listens",
+        "default: private network, with the metadata service",
     );
     let name = operand("the host name", pod.hostname.value.as_str())?;
     plan.push(
@@ -282,7 +282,7 @@ fn namespaces(
             kind: Propagation::RecPrivate,
             target: c"/",
         },
-        "no mount of the pod reaches the host",
+        "mounts of the pod do not propagate to the host",
     );
     Ok(())
 }
@@ -290,7 +290,7 @@ fn namespaces(
 fn begin(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
     let name = operand("the name of an app", app.name.as_str())?;
     let word = AppName::new(&name)
-        .ok_or_else(|| Error::invalid(format!("`{}` cannot be the name of an app", app.name)))?;
+        .ok_or_else(|| Error::invalid(format!("`{}` is not a valid app name", app.name)))?;
     plan.push(Directive::App { name: word }, app.reason.as_str());
     if pod.apps.len() > 1 {
         plan.push(
@@ -305,7 +305,7 @@ fn begin(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
 
 /// Gives PID 1 an empty root, so that it sees nothing of the host either.
 fn empty_root(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
-    const REASON: &str = "the host's file systems go out of PID 1's reach";
+    const REASON: &str = "puts the host's file systems out of PID 1's reach";
     let place = path(&pod.directory.join("init"))?;
     directory(plan, &place, 0o700, "in the pod's directory");
     plan.push(
@@ -332,8 +332,11 @@ pub(crate) fn bound_init(plan: &mut Plan, filter: u32) {
     let reason = "PID 1 only sends signals to the apps";
     plan.push(Directive::Bounding { set }, reason);
     plan.push(Directive::Capabilities { set }, reason);
-    plan.push(Directive::NoNewPrivs {}, "PID 1 executes nothing");
-    plan.push(Directive::Seccomp { fd: filter }, "PID 1: the default");
+    plan.push(Directive::NoNewPrivs {}, "PID 1 executes no programs");
+    plan.push(
+        Directive::Seccomp { fd: filter },
+        "PID 1: the default filter",
+    );
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(crate) struct AppInputs {
 
 /// The reason of whatever a command copies from the pod's init rather than from
 /// the plan.
-pub(crate) const AS_INIT: &str = "as the init of the pod has it";
+pub(crate) const AS_INIT: &str = "as for the pod's init";
 
 /// Appends what each process of the app does to itself.
 pub(crate) fn compose(
@@ -51,7 +51,7 @@ pub(crate) fn compose(
         plan.push(limit, AS_INIT);
     }
     for &fd in &given.groups {
-        plan.push(Directive::JoinCgroup { fd }, "the limits of its isolators");
+        plan.push(Directive::JoinCgroup { fd }, "limits of the app");
     }
     if let Some(Sourced { value, reason }) = &rights.oom_score {
         plan.push(Directive::OomScoreAdj { score: *value }, reason.as_str());
@@ -63,12 +63,12 @@ pub(crate) fn compose(
     } else {
         plan.push(
             Directive::Session {},
-            "default: no hold on the caller's terminal",
+            "default: no access to the caller's terminal",
         );
     }
     plan.push(
         Directive::Keyring {},
-        "default: keyrings have no namespaces",
+        "default: keyrings are not namespaced",
     );
     let set = match rights.capabilities.value {
         CapabilityBound::All => CapabilitySet::All,
@@ -98,7 +98,7 @@ pub(crate) fn compose(
         let waits = process.pre_start.is_some() || process.post_stop.is_some();
         if waits && !bounds.no_new_privileges {
             let set = finally(process.uid.value, set);
-            let reason = "whoever waits for its turn keeps no right that was for the filter";
+            let reason = "drops the right to install a filter before waiting";
             plan.push(Directive::Capabilities { set }, reason);
         }
     }
@@ -166,14 +166,14 @@ fn assume(plan: &mut Plan, process: &ProcessSpec, bounds: Bounds) {
 fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
     let kept = finally(uid, bounds.capabilities);
     let reason = match uid {
-        0 => "root keeps what is left",
+        0 => "root keeps what the bounding set leaves",
         _ => "not root",
     };
     let needed = bounds.filtered && !bounds.no_new_privileges;
     let (set, reason) = match kept {
         CapabilitySet::Only(kept) if needed && !kept.contains(Capabilities::SYS_ADMIN) => (
             CapabilitySet::Only(kept.with(Capabilities::SYS_ADMIN)),
-            format!("{reason}; sys_admin goes when it executes"),
+            format!("{reason}; sys_admin is dropped on execution"),
         ),
         kept => (kept, reason.to_owned()),
     };
@@ -229,7 +229,7 @@ fn programs(plan: &mut Plan, process: &ProcessSpec) -> Result<()> {
 /// Terminates each word of a command with a NUL byte.
 fn words(what: &str, command: &[String]) -> Result<Vec<u8>> {
     if command.is_empty() {
-        return Err(Error::invalid(format!("{what} has no words")));
+        return Err(Error::invalid(format!("{what} is empty")));
     }
     let mut words = Vec::new();
     for word in command {

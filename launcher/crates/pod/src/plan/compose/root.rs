@@ -53,7 +53,7 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
                 target: &rootfs,
                 flags: FLAGS,
             },
-            "fallback: the image's files were copied here, for want of overlayfs",
+            "fallback: the image's files were copied, since overlayfs cannot be used",
         );
     } else {
         make("rootfs", 0o755, 0, 0)?;
@@ -82,12 +82,12 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
                 flags: FLAGS,
                 data: &data,
             },
-            "the image's files, with the pod's changes above them",
+            "the image's files, with the pod's changes on top",
         );
     }
     plan.push(
         Directive::Root { path: &rootfs },
-        "what follows is inside, wherever the image's links lead",
+        "resolves all further paths inside, whatever the image's links are",
     );
     Ok(())
 }
@@ -107,19 +107,19 @@ pub(crate) fn furnish(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host
     }
     plan.push(
         Directive::ReadonlyEntries { target: c"/proc" },
-        "what is the kernel's is so for the host, too",
+        "changes there would affect the host",
     );
     for target in MASKED {
         let target = &operand("a path", target)?;
         plan.push(
             Directive::Mask { target },
-            "tells about the host or harms it",
+            "reveals information about the host, or could harm it",
         );
     }
     for cpu in &host.throttles {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
         let target = &operand("a path", path)?;
-        plan.push(Directive::Mask { target }, "tells what other programs do");
+        plan.push(Directive::Mask { target }, "reveals what other programs do");
     }
     Ok(())
 }
@@ -138,7 +138,7 @@ pub(crate) fn share_memory(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
             flags: SHM.flags,
             data: &operand("mount options", SHM.data)?,
         },
-        "default: shared by the apps, apart from the host",
+        "default: shared by the apps, separate from the host",
     );
     Ok(())
 }
@@ -157,7 +157,7 @@ fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result
                 gid: 0,
             },
             match name {
-                "console" => "standard environment: the null device, not the host's console",
+                "console" => "standard environment: the null device instead of the host's console",
                 _ => PROMISED,
             },
         );
@@ -222,7 +222,7 @@ fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result
                 .with(MountFlags::NODEV)
                 .without(MountFlags::NOFOLLOW),
         },
-        "no device but those above can be opened",
+        "no other devices can be opened",
     );
     Ok(())
 }

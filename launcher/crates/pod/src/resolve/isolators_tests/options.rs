@@ -224,20 +224,18 @@ fn what_becomes_of_an_option_is_told_under_its_name() {
         [
             "option `--memory` of the pod is enforced",
             "option `--pids-limit` of the pod is enforced",
-            "option `--cpu` of the pod is modified: the least that can be given is 1m",
+            "option `--cpu` of the pod is modified: raised to the minimum of 1m",
         ]
     );
     let read = set(&settings, &[], &pod);
     assert_eq!(
         sentences(&read.report),
         [
-            "option `--cpu` of app `web` is modified: the least that can be given is 1m",
-            "option `--memory` of app `web` is modified: the pod has less",
-            "option `--caps-retain` of app `web` is modified: `ponies` is no capability and is \
-             passed over",
-            "option `--seccomp` of app `web` is modified: `ponies` is no system call here and is \
-             passed over",
-            "option `--pids-limit` of app `web` is modified: the pod has less",
+            "option `--cpu` of app `web` is modified: raised to the minimum of 1m",
+            "option `--memory` of app `web` is modified: reduced to the limit of the pod",
+            "option `--caps-retain` of app `web` is modified: `ponies` is not a capability and was ignored",
+            "option `--seccomp` of app `web` is modified: `ponies` is not a system call on this architecture and was ignored",
+            "option `--pids-limit` of app `web` is modified: reduced to the limit of the pod",
         ]
     );
     assert_eq!(
@@ -246,8 +244,8 @@ fn what_becomes_of_an_option_is_told_under_its_name() {
     );
     assert_eq!(
         require_all(&read.report[1..]).unwrap_err().to_string(),
-        "option `--memory` of app `web` is modified: the pod has less\n\
-         hint: without `--strict` the pod runs all the same"
+        "option `--memory` of app `web` is modified: reduced to the limit of the pod\n\
+         hint: without `--strict` the pod runs anyway"
     );
 }
 

@@ -108,8 +108,8 @@ fn what_is_not_understood_is_told() {
     assert_eq!(
         verdict.notes,
         [
-            "`ponies`, `@vendor/x` are no system calls here and are passed over",
-            "`EBOGUS` is no error here, so a call that is not allowed kills",
+            "`ponies`, `@vendor/x` are not system calls on this architecture and were ignored",
+            "`EBOGUS` is not a valid error name, so blocked calls kill",
         ]
     );
     assert_eq!(does(&verdict, "read"), KILL);
@@ -117,8 +117,8 @@ fn what_is_not_understood_is_told() {
     assert_eq!(
         decided(retain(&misplaced, false)).notes,
         [
-            "`@docker/default-whitelist` is taken as `@nosecone/default`",
-            "`@appc.io/empty` has no meaning in a set to retain",
+            "`@docker/default-whitelist` is treated as `@nosecone/default`",
+            "`@appc.io/empty` has no effect in a retain set",
         ]
     );
 }

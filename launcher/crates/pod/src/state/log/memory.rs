@@ -53,7 +53,7 @@ pub(crate) fn make(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     let mut logs = memory().context(what)?;
     if !IN_MEMORY.contains(&rustix::fs::fstatfs(&logs).context(what)?.f_type) {
         return Err(Error::invalid(format!("`{MEMORY}` is not in memory"))
-            .hint(format!("`mount -t tmpfs tmpfs {MEMORY}`")));
+            .hint(format!("mount a tmpfs: `mount -t tmpfs tmpfs {MEMORY}`")));
     }
     for name in LOGS {
         logs = subdirectory::make(logs.as_fd(), name).context(what)?;
@@ -62,7 +62,7 @@ pub(crate) fn make(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     let name = uuid.to_string();
     match owner(dirs, &logs, &name).context(what)? {
         Some(Owner::Other) => {
-            let taken = "a pod in another directory has the same UUID";
+            let taken = "a pod in another data directory has the same UUID";
             return Err(Error::invalid(taken));
         }
         Some(_) => root_fd::remove_tree(logs.as_fd(), &name).context(what)?,
@@ -130,7 +130,7 @@ pub fn orphans(dirs: &Dirs) -> Result<Vec<Uuid>> {
 /// Returns whether no pod in one of these states has this log. The lock is
 /// held.
 fn is_orphan(dirs: &Dirs, logs: &OwnedFd, uuid: Uuid, states: &[State]) -> Result<bool> {
-    let what = || format!("cannot look at the log of pod `{uuid}`");
+    let what = || format!("cannot read the owner of the log of pod `{uuid}`");
     if !matches!(
         owner(dirs, logs, &uuid.to_string()).context(what)?,
         Some(Owner::Us | Owner::Nobody)

@@ -15,7 +15,7 @@ const LOG: &str = "log";
 
 /// Makes the log of a pod, without apps; `None` if nothing is kept.
 pub fn make(dirs: &Dirs, pod: BorrowedFd<'_>, uuid: Uuid, place: Place) -> Result<Option<OwnedFd>> {
-    let what = || format!("cannot make the log of pod `{uuid}`");
+    let what = || format!("cannot create the log of pod `{uuid}`");
     match place {
         Place::Disk => subdirectory::make(pod, LOG).context(what).map(Some),
         Place::Memory => memory::make(dirs, uuid).context(what).map(Some),
