@@ -64,6 +64,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation,
         })
         .map(|(command, typed)| Invocation {
             dir: typed.dir,
+            verbose: typed.verbose,
             command,
         })
         .map_err(|error| Misuse {

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
 const FAILED: u8 = 1;
 
 fn execute(invocation: Invocation) -> ExitCode {
+    cmd::set_verbose(invocation.verbose);
     let dir = match dirs::location(invocation.dir) {
         Ok(dir) => dir,
         Err(error) => return fail(&error, FAILED),

@@ -150,14 +150,22 @@ fn is_global(option: &'static OptionSpec) -> bool {
     GLOBAL.options.iter().any(|known| known.name == option.name)
 }
 
-/// Takes an option of every command, if this is one. Tells whether help is asked for.
+fn is_true(value: Option<&std::ffi::OsStr>) -> bool {
+    value.is_none_or(|value| value == "true")
+}
+
+/// Takes a global option, if this is one. Returns whether it asks for help.
 ///
 /// # Errors
 ///
 /// The data directory is given twice.
 pub(super) fn global(given: &Given, typed: &mut Typed) -> Result<bool> {
     match (given.option.name, &given.value) {
-        ("--help", value) => Ok(value.as_deref().is_none_or(|value| value == "true")),
+        ("--help", value) => Ok(is_true(value.as_deref())),
+        ("--verbose", value) => {
+            typed.verbose = is_true(value.as_deref());
+            Ok(false)
+        }
         ("--dir", Some(_)) if typed.dir.is_some() => Err(Error::usage("`--dir` is given twice")),
         ("--dir", Some(dir)) => {
             typed.dir = Some(PathBuf::from(dir));

@@ -13,8 +13,10 @@ use error::Error;
 
 /// What was asked for.
 pub(crate) struct Invocation {
-    /// Where images and pods are, if the caller said it.
+    /// The data directory, if it was given.
     pub(crate) dir: Option<PathBuf>,
+    /// Whether errors are shown with all their causes.
+    pub(crate) verbose: bool,
     /// What to do.
     pub(crate) command: Command,
 }

@@ -51,9 +51,8 @@ pub(super) fn about(words: &[String], typed: &Typed) -> Result<String> {
 
 /// Returns the list of all commands.
 pub(super) fn overview() -> String {
-    let mut out = format!(
-        "{PURPOSE}\n\nUsage: launcher [--dir DIRECTORY] COMMAND [ARGUMENTS]\n\nCommands:\n"
-    );
+    let mut out =
+        format!("{PURPOSE}\n\nUsage: launcher [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n");
     for command in visible(COMMANDS) {
         columns(
             &mut out,

@@ -42,7 +42,7 @@ fn page_name(path: &str) -> String {
 fn overview() -> String {
     let mut out = header("launcher", "runs App Container images");
     section(&mut out, "Synopsis");
-    out.push_str("\\fBlauncher\\fR [\\fB\\-\\-dir\\fR DIRECTORY] COMMAND [ARGUMENTS]\n");
+    out.push_str("\\fBlauncher\\fR [OPTIONS] COMMAND [ARGUMENTS]\n");
     section(&mut out, "Description");
     line(&mut out, PURPOSE);
     section(&mut out, "Commands");

@@ -109,7 +109,7 @@ impl Options {
     }
 }
 
-/// Says which option a value is of that is wrong.
+/// Names the option whose value is wrong.
 fn named<T>(name: &str, read: Result<T>) -> Result<T> {
-    read.map_err(|error| Error::usage(format!("`{name}`")).because(error))
+    read.map_err(|error| error.at(format!("`{name}`")))
 }

@@ -32,6 +32,7 @@ fn read_all(words: Vec<OsString>, dir: Option<&str>) -> Result<PodArgs> {
     let typed = Typed {
         dir: dir.map(PathBuf::from),
         command: "run".to_owned(),
+        ..Typed::default()
     };
     PodArgs::read(words, &COMMAND, typed).map(|args| args.expect("no help is asked for"))
 }

@@ -15,7 +15,7 @@ use crate::cmd::plan::Format;
 use crate::cmd::request;
 use appc::manifest::pod::Mount;
 use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
-use error::{Context as _, Error, Result};
+use error::{Error, Result};
 use pod::resolve::devices;
 use pod::resolve::grant::Grant;
 use pod::resolve::request::{AppRequest, Request, check_variable};
@@ -315,7 +315,7 @@ fn annotations(options: &mut Options) -> Result<Annotations> {
         let name = AcIdentifier::parse(&name)?;
         Ok(Annotation { name, value })
     })?;
-    Annotations::new(list).context(|| "`--annotation`")
+    Annotations::new(list).map_err(|error| error.at("`--annotation`"))
 }
 
 /// Reads what `--allow-isolators` grants: names, or, as of an option that has no

@@ -57,7 +57,23 @@ fn wrong_usage_is_named_and_never_looks_like_an_apps_status() {
 }
 
 #[test]
-fn what_stands_behind_the_dashes_is_the_apps() {
+fn errors_are_verbose_only_if_asked_for() {
+    for (line, verbose) in [
+        ("list", false),
+        ("--verbose list", true),
+        ("list --verbose", true),
+        ("run --verbose a.aci", true),
+        ("run a.aci -- --verbose", false),
+        ("list --verbose=false", false),
+    ] {
+        let words = line.split(' ').map(OsString::from).collect();
+        let parsed = parse(words).map(|invocation| invocation.verbose);
+        assert_eq!(parsed.ok(), Some(verbose), "{line}");
+    }
+}
+
+#[test]
+fn what_follows_the_dashes_is_the_apps() {
     let Ok(Command::Run(options)) = parsed("run a.aci -- --dir x --help --") else {
         unreachable!("it is understood");
     };

@@ -11,6 +11,8 @@ use pod::plan::directives::quote;
 pub(super) struct Typed {
     /// The data directory, if it was given.
     pub(super) dir: Option<PathBuf>,
+    /// Whether errors are shown with all their causes.
+    pub(super) verbose: bool,
     /// The command, such as `image list`.
     pub(super) command: String,
 }
@@ -142,6 +144,7 @@ mod tests {
         let typed = Typed {
             dir: Some("/a b".into()),
             command: "image list".to_owned(),
+            ..Typed::default()
         };
         assert_eq!(typed.help(), "`launcher --dir '/a b' help image list`");
         assert_eq!(Typed::default().help(), "`launcher help`");

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
 
-use crate::cmd::OURS;
 use crate::cmd::failure::init_was_killed;
+use crate::cmd::{OURS, verbosity};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::spec::log::{Log, Place};
@@ -38,7 +38,10 @@ pub(super) fn spawn(
 ) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("launcher").arg("--dir").arg(dirs.path());
-    command.arg("begin").arg(begin.uuid.to_string());
+    command
+        .args(verbosity())
+        .arg("begin")
+        .arg(begin.uuid.to_string());
     command.args(begin.keep.then_some("--keep"));
     command.arg(format!("--log={}", begin.log.place.word()));
     if begin.log.place != Place::Nowhere {

@@ -39,6 +39,7 @@ pub(crate) mod version;
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use error::quote::{escaped_lines, shown};
 use error::{Context as _, Error, Result};
@@ -71,9 +72,26 @@ fn mark() {
     let _ = std::io::stderr().write_all(b"--- 8< ---\n");
 }
 
-/// Says a failure.
+/// Whether errors are printed with all their causes. It is a property of the
+/// process, like its standard error.
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether errors are printed with all their causes (`--verbose`).
+pub(crate) fn set_verbose(verbose: bool) {
+    VERBOSE.store(verbose, Ordering::Relaxed);
+}
+
+/// Prints an error: briefly, or with all its causes if that was asked for.
 pub(crate) fn complain(error: &Error) {
-    line(error);
+    match VERBOSE.load(Ordering::Relaxed) {
+        true => line(error),
+        false => line(&error.brief()),
+    }
+}
+
+/// Returns the option that makes another launcher print errors as this one does.
+fn verbosity() -> Option<&'static str> {
+    VERBOSE.load(Ordering::Relaxed).then_some("--verbose")
 }
 
 /// Says all failures but the last, which the caller gets to say.

@@ -173,7 +173,7 @@ fn label(name: &str, value: &str) -> Result<Label> {
         return Err(Error::usage("`name` is no label: the name stands in front"));
     }
     Ok(Label {
-        name: AcIdentifier::parse(name).context(|| "a label's name")?,
+        name: AcIdentifier::parse(name).map_err(|error| error.at("label name"))?,
         value: value.to_owned(),
     })
 }

@@ -2,7 +2,8 @@
 //! is known.
 //!
 //! Code that knows the noun adds it once, with [`Context`]; nothing adds "error
-//! while". Only the launcher's `main` prints errors.
+//! while". Only the launcher's `cmd::complain` prints errors: as [`Brief`], or
+//! whole with `--verbose`.
 
 pub mod quote;
 
@@ -80,36 +81,77 @@ impl Error {
         self
     }
 
+    /// Puts a place before the sentence: the line, field or option that is wrong.
+    /// It is part of the sentence, not a step of its own.
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.what = format!("{place}: {}", self.0.what);
+        self
+    }
+
+    /// Returns the error as people read it first: its sentence, the last cause
+    /// and the hint. [`Display`](fmt::Display) shows the steps between, too.
+    pub fn brief(&self) -> Brief<'_> {
+        Brief(self)
+    }
+
     /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 }
 
-/// `what: cause`, then a line `hint: ...` if there is one. Of several hints,
-/// the innermost is shown. Text from outside is escaped, so it cannot add
-/// lines.
+/// The whole error: its sentence and all causes, joined by `: `, then a line
+/// `hint: ...` if there is one. Of several hints, the innermost is shown. Text
+/// from outside is escaped, so it cannot add lines.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut hint = self.0.hint.as_deref();
+        self.write(f, |_| true)
+    }
+}
+
+/// An error without the steps between its sentence and its last cause.
+#[derive(Debug)]
+pub struct Brief<'a>(&'a Error);
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, |step| !step.tried.is_empty())
+    }
+}
+
+impl Error {
+    /// Writes the error, with those steps in the middle that `keep` chooses.
+    fn write(&self, f: &mut fmt::Formatter<'_>, keep: impl Fn(&Inner) -> bool) -> fmt::Result {
+        let mut steps = vec![&*self.0];
         let mut cause = self.0.cause.as_deref();
-        self.0.sentence(f)?;
-        while let Some(error) = cause {
-            if let Some(inner) = error.downcast_ref::<Self>() {
-                f.write_str(": ")?;
-                inner.0.sentence(f)?;
-                hint = inner.0.hint.as_deref().or(hint);
-                cause = inner.0.cause.as_deref();
-            } else {
-                write!(f, ": {}", shown(without_number(&error.to_string())))?;
-                break;
+        while let Some(inner) = cause.and_then(|cause| cause.downcast_ref::<Self>()) {
+            steps.push(&inner.0);
+            cause = inner.0.cause.as_deref();
+        }
+        // The kernel does not name what failed; the sentence around its words does.
+        let last = match cause.is_none_or(is_from_kernel) {
+            true => steps.len() - 1,
+            false => 0,
+        };
+        for (at, step) in steps.iter().enumerate() {
+            if at == 0 || at == last || keep(step) {
+                f.write_str(if at == 0 { "" } else { ": " })?;
+                step.sentence(f)?;
             }
         }
-        match hint {
+        if let Some(cause) = cause {
+            write!(f, ": {}", shown(without_number(&cause.to_string())))?;
+        }
+        match steps.iter().rev().find_map(|step| step.hint.as_deref()) {
             Some(hint) => write!(f, "\nhint: {}", shown(hint)),
             None => Ok(()),
         }
     }
+}
+
+fn is_from_kernel(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let cause = cause.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.raw_os_error().is_some())
 }
 
 impl Inner {
@@ -140,8 +182,8 @@ pub trait Context<T> {
 impl<T, E: Into<Cause>> Context<T> for std::result::Result<T, E> {
     fn context<W: Into<String>>(self, what: impl FnOnce() -> W) -> Result<T> {
         self.map_err(|error| {
-            let cause = error.into();
-            Error::new(cause.kind(), what()).because(cause.0)
+            let cause: Cause = error.into();
+            cause.into_error(what())
         })
     }
 }
@@ -150,6 +192,11 @@ impl<T, E: Into<Cause>> Context<T> for std::result::Result<T, E> {
 pub struct Cause(Box<dyn std::error::Error + Send + Sync>);
 
 impl Cause {
+    /// Makes it the cause of an error of its kind.
+    fn into_error(self, what: impl Into<String>) -> Error {
+        Error::new(self.kind(), what).because(self.0)
+    }
+
     /// The kind of an [`Error`] is kept.
     fn kind(&self) -> Kind {
         if let Some(error) = self.0.downcast_ref::<Error>() {
@@ -199,6 +246,51 @@ mod tests {
         );
     }
 
+    fn nested(cause: impl Into<Cause>) -> Error {
+        let error: Result<()> = Err(cause.into().into_error("cannot open `/x`"));
+        let error = error.context(|| "cannot unpack `x`");
+        let error = error.context(|| "cannot store image `a.aci`");
+        error.expect_err("it failed")
+    }
+
+    #[test]
+    fn a_brief_error_leaves_out_the_steps_between() {
+        let error = nested(Errno::NOENT);
+        assert_eq!(
+            error.brief().to_string(),
+            "cannot store image `a.aci`: cannot open `/x`: No such file or directory"
+        );
+        assert_eq!(
+            error.to_string(),
+            "cannot store image `a.aci`: cannot unpack `x`: cannot open `/x`: \
+             No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_brief_error_ends_in_a_cause_that_is_a_sentence_itself() {
+        let error = nested(io::Error::other("the server does not respond"));
+        assert_eq!(
+            error.brief().to_string(),
+            "cannot store image `a.aci`: the server does not respond"
+        );
+        let error = nested(Error::invalid("too large").hint("raise it"));
+        assert_eq!(
+            error.brief().to_string(),
+            "cannot store image `a.aci`: too large\nhint: raise it"
+        );
+    }
+
+    #[test]
+    fn a_brief_error_keeps_what_was_tried_and_where_it_is_wrong() {
+        let tried = Error::new(Kind::NotFound, "not found").tried(vec!["here".to_owned()]);
+        let error: Result<()> = Err(tried.because(Error::invalid("no name").at("line 3")));
+        let error = error.context(|| "cannot run").expect_err("it failed");
+        let said = "cannot run: not found\n  here: line 3: no name";
+        assert_eq!(error.brief().to_string(), said);
+        assert_eq!(error.to_string(), said);
+    }
+
     #[test]
     fn no_text_from_outside_drives_a_terminal_or_makes_a_line() {
         let cause = Error::new(Kind::NotFound, "\x1b[2J\nb").tried(vec!["c\n\u{9b}".to_owned()]);
@@ -211,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_stands_on_its_own_line_wherever_it_was_given() {
+    fn a_hint_is_on_a_line_of_its_own_wherever_it_was_given() {
         let inner = Error::invalid("too large").hint("raise it");
         let error: Result<()> = Err(inner).context(|| "cannot unpack");
         let error = error.expect_err("it failed");

@@ -1,6 +1,6 @@
 //! Completion in bash.
 
-use crate::cli::table::general::GLOBAL;
+use crate::cli::table::general::{self, GLOBAL};
 use crate::cli::table::spec::{CommandSpec, Operands, OptionSpec, Values};
 use crate::cli::table::{ALIASES, COMMANDS, all, visible};
 
@@ -111,9 +111,9 @@ fn arm(out: &mut String, command: &'static CommandSpec) {
         Operands::Commands if command.commands.is_empty() => names(COMMANDS),
         _ => names(command.commands),
     };
-    let options = spellings(command.visible());
+    let options = spellings(command.visible().chain(general::inside()));
     out.push_str(&format!(
-        "        kind={kind} words='{names}' options='{options} --dir --help'\n        case $prev in\n"
+        "        kind={kind} words='{names}' options='{options}'\n        case $prev in\n"
     ));
     for option in command.visible() {
         let names = option.spellings().collect::<Vec<_>>().join("|");

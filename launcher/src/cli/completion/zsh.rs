@@ -1,6 +1,6 @@
 //! Completion in zsh.
 
-use crate::cli::table::general::GLOBAL;
+use crate::cli::table::general::{self, GLOBAL};
 use crate::cli::table::spec::{CommandSpec, Operands, OptionSpec, Values};
 use crate::cli::table::{ALIASES, COMMANDS, all, visible};
 
@@ -109,7 +109,9 @@ fn arm(out: &mut String, command: &'static CommandSpec) {
     }
     out.push_str(") options=(");
     command.visible().for_each(|one| option(out, one));
-    out.push_str("'--dir:data directory' '--help:show help')\n        case $prev in\n");
+    let global = general::inside().into_iter();
+    global.for_each(|one| option(out, one));
+    out.push_str(")\n        case $prev in\n");
     for option in command.visible() {
         let spellings = option.spellings().collect::<Vec<_>>().join("|");
         match option.values() {

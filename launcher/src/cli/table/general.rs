@@ -14,6 +14,11 @@ pub(crate) static GLOBAL: Group = Group::new(
             "data directory (default: $NOSECONE_DIR, or /var/lib/nosecone; for ordinary users \
              $XDG_DATA_HOME/nosecone)",
         ),
+        OptionSpec::flag(
+            "--verbose",
+            &[],
+            "show all causes of an error, not only the first sentence and the last cause",
+        ),
         OptionSpec::flag("--help", &["-h"], "show help"),
         OptionSpec::flag("--version", &[], "show versions").only(&[""]),
     ],

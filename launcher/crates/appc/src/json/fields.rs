@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::json::Value;
 use error::quote::quoted;
-use error::{Context, Error, Result};
+use error::{Error, Result};
 
 /// Problems found while reading that do not make the document invalid.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl<'a> Node<'a> {
     /// Makes an error about this field.
     pub fn fault(&self, why: impl Into<String>) -> Error {
         match self.name() {
-            Some(name) => Error::invalid(name).because(Error::invalid(why)),
+            Some(name) => Error::invalid(why).at(name),
             None => Error::invalid(why),
         }
     }
@@ -125,7 +125,7 @@ impl<'a> Node<'a> {
     /// Adds this field to an error.
     pub(crate) fn attributed<T>(&self, result: Result<T>) -> Result<T> {
         match self.name() {
-            Some(name) => result.context(|| name),
+            Some(name) => result.map_err(|error| error.at(name)),
             None => result,
         }
     }

@@ -1,7 +1,7 @@
 //! Annotations: metadata of images and pods.
 
 use crate::types::{AcIdentifier, date, url};
-use error::{Context, Error, Result};
+use error::{Error, Result};
 
 /// One annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Annotations {
             if list[..index].iter().any(|earlier| earlier.name == *name) {
                 return Err(Error::invalid(format!("annotation `{name}` stands twice")));
             }
-            check(annotation).context(|| format!("annotation `{name}`"))?;
+            check(annotation).map_err(|error| error.at(format!("annotation `{name}`")))?;
         }
         Ok(Self(list))
     }
