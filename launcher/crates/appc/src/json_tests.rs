@@ -139,13 +139,13 @@ fn what_is_odd_is_noted_and_still_read() {
         (
             "{\"A\":7}",
             Some(7),
-            "field `A` is read as `a`: case matters in field names",
+            "field `A` is read as `a`; field names are case-sensitive",
         ),
         ("{\"b\":1}", None, "field `b` is unknown and ignored"),
         (
             "{\"a\":7,\"a\":8}",
             Some(8),
-            "field `a` stands more than once; the last one counts",
+            "field `a` is given more than once; the last one is used",
         ),
     ] {
         let (taken, warnings) = take(text);
@@ -165,5 +165,5 @@ fn a_nul_character_goes_nowhere() {
     let document = value(r#""a\u0000b""#);
     let warnings = Warnings::default();
     let error = Node::root(&document, &warnings).text().unwrap_err();
-    assert_eq!(error.to_string(), r"`a\u{0}b` holds a NUL character");
+    assert_eq!(error.to_string(), r"`a\u{0}b` contains a NUL character");
 }

@@ -83,7 +83,7 @@ impl Reference {
             return match more.first() {
                 None => Ok(reference),
                 Some(label) => Err(Error::usage(format!(
-                    "`{}` stands behind an image that is not given by name",
+                    "`{}` follows an image that is not given by name",
                     quoted(label)
                 ))),
             };
@@ -91,8 +91,8 @@ impl Reference {
         let mut labels: Vec<Label> = name.labels.iter().cloned().collect();
         for word in more {
             let (key, value) = word.split_once(':').ok_or_else(|| {
-                Error::usage(format!("{} is no label", quoted(word)))
-                    .hint("a label behind a name is spelled `version:1.0.0`; arguments of the app stand behind `--`")
+                Error::usage(format!("{} is not a valid label", quoted(word)))
+                    .hint("write labels after a name as `version:1.0.0`, and arguments of the app after `--`")
             })?;
             labels.push(label(key, value)?);
         }
@@ -109,8 +109,8 @@ impl Reference {
         }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(
-                Error::usage(format!("images are not fetched by {}", quoted(scheme)))
-                    .hint("`https:`, `http:` and `file:` are known"),
+                Error::usage(format!("images cannot be fetched with {}", quoted(scheme)))
+                    .hint("use `https:`, `http:` or `file:`"),
             );
         }
         if text.starts_with(['/', '.']) || text.ends_with(".aci") {
@@ -126,7 +126,7 @@ impl Reference {
 impl Name {
     /// Parses `name[:version][,label=value...]`.
     pub fn parse(text: &str) -> Result<Self> {
-        let what = || format!("{} is no image", quoted(text));
+        let what = || format!("{} is not a valid image reference", quoted(text));
         let mut parts = text.split(',');
         let first = parts.next().unwrap_or_default();
         let (name, version) = match first.split_once(':') {
@@ -144,8 +144,8 @@ impl Name {
         }
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| {
-                Error::usage(format!("{}: {} is no label", what(), quoted(part)))
-                    .hint("a label is spelled `name=value`")
+                Error::usage(format!("{}: {} is not a valid label", what(), quoted(part)))
+                    .hint("write a label as `name=value`")
             })?;
             labels.push(label(key, value)?);
         }
@@ -170,7 +170,7 @@ impl Name {
 
 fn label(name: &str, value: &str) -> Result<Label> {
     if name == "name" {
-        return Err(Error::usage("`name` is no label: the name stands in front"));
+        return Err(Error::usage("`name` is not a label: put the name first"));
     }
     Ok(Label {
         name: AcIdentifier::parse(name).map_err(|error| error.at("label name"))?,

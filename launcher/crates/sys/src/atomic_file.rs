@@ -34,7 +34,10 @@ impl AtomicFile {
     pub fn create(path: &Path, replace: bool) -> Result<Self> {
         let what = || cannot_write(path);
         let Some(name) = path.file_name() else {
-            return Err(Error::invalid(format!("{}: it has no name", what())));
+            return Err(Error::invalid(format!(
+                "{}: the path has no file name",
+                what()
+            )));
         };
         let above = match path.parent() {
             Some(above) if !above.as_os_str().is_empty() => above,
@@ -147,12 +150,15 @@ fn check(path: &Path, directory: &OwnedFd, name: &OsStr, replace: bool) -> Resul
         Ok(_) if !replace => Err(exists(path)),
         Ok(status) if FileType::from_raw_mode(status.st_mode).is_file() => Ok(()),
         // Nobody means to replace a device or a link.
-        Ok(_) => Err(Error::invalid(format!("{}: it is no regular file", what()))),
+        Ok(_) => Err(Error::invalid(format!(
+            "{}: it is not a regular file",
+            what()
+        ))),
     }
 }
 
 fn exists(path: &Path) -> Error {
-    let what = format!("{}: it exists already", cannot_write(path));
+    let what = format!("{}: it already exists", cannot_write(path));
     Error::invalid(what).hint("`--overwrite` replaces it")
 }
 

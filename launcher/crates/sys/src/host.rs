@@ -91,7 +91,7 @@ impl Operation {
 
     const fn hint(self) -> &'static str {
         match self {
-            Self::RunPods => "run it as root; `launcher plan` shows the plan without privileges",
+            Self::RunPods => "run it as root; `launcher plan` shows what would be done, without privileges",
             Self::EnterPods => "run it as root",
         }
     }

@@ -37,8 +37,8 @@ pub fn make(port: u16) -> Result<Netns> {
     let joined = made
         .context(|| "cannot start a thread")?
         .join()
-        .map_err(|_| Error::new(Kind::Failed, "cannot make a network namespace"))?;
-    joined.context(|| "cannot make a network namespace")
+        .map_err(|_| Error::new(Kind::Failed, "cannot create a network namespace"))?;
+    joined.context(|| "cannot create a network namespace")
 }
 
 fn make_here(port: u16) -> std::io::Result<Netns> {

@@ -20,7 +20,7 @@ const FLAGS: OpenptFlags = OpenptFlags::RDWR
 /// Opens a pseudo terminal; returns the master, from which the output of
 /// programs is read.
 pub fn open() -> Result<OwnedFd> {
-    let what = || "cannot make a terminal";
+    let what = || "cannot create a terminal";
     let master = rustix::pty::openpt(FLAGS).context(what)?;
     unlocked(master).context(what)
 }
@@ -161,7 +161,7 @@ pub fn take(process: impl AsFd, number: u32) -> Result<OwnedFd> {
         Err(Errno::NOSYS) => {
             return Err(Error::new(Kind::Failed, what())
                 .because(std::io::Error::from(Errno::NOSYS))
-                .hint("that takes Linux 5.6"));
+                .hint("this requires Linux 5.6"));
         }
         taken => taken.context(what)?,
     };

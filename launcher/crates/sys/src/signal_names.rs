@@ -46,14 +46,15 @@ pub fn signal(text: &str) -> Result<Signal> {
     let name = text.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
     if matches!(name, "STOP" | "19" | "CHLD" | "17") {
-        let what = format!("{} cannot be passed on to apps", quoted(text));
+        let what = format!("{} cannot be forwarded to apps", quoted(text));
         return Err(Error::usage(what).hint("`TSTP` stops apps, and `CONT` continues them"));
     }
     let is_it =
         |(known, signal): &&(&str, Signal)| *known == name || signal.as_raw().to_string() == name;
     let found = NAMES.iter().find(is_it).map(|(_, signal)| *signal);
     found.ok_or_else(|| {
-        Error::usage(format!("{} is no signal", quoted(text))).hint("for instance `TERM` or `15`")
+        Error::usage(format!("{} is not a signal", quoted(text)))
+            .hint("use a name or number such as `TERM` or `15`")
     })
 }
 
@@ -80,13 +81,15 @@ mod tests {
     #[test]
     fn what_is_no_signal_for_a_pod_is_refused() {
         for text in ["", "SIG", "FOO", "0", "-9", "9x", "65", "SIGSIGTERM"] {
-            let expected = format!("`{text}` is no signal\nhint: for instance `TERM` or `15`");
+            let expected = format!(
+                "`{text}` is not a signal\nhint: use a name or number such as `TERM` or `15`"
+            );
             let error = signal(text).err().map(|error| error.to_string());
             assert_eq!(error, Some(expected));
         }
         for text in ["STOP", "sigstop", "19", "CHLD"] {
             let expected = format!(
-                "`{text}` cannot be passed on to apps\n\
+                "`{text}` cannot be forwarded to apps\n\
                  hint: `TSTP` stops apps, and `CONT` continues them"
             );
             let error = signal(text).err().map(|error| error.to_string());

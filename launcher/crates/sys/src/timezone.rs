@@ -40,7 +40,7 @@ pub fn find(name: &str) -> Result<Zone> {
         "host" => PathBuf::from(OWN),
         name if is_name(name) => Path::new(ZONES).join(name),
         name => {
-            return Err(Error::usage(format!("`{name}` cannot be a time zone"))
+            return Err(Error::usage(format!("`{name}` is not a valid time zone"))
                 .hint("`host`, or a name like `Europe/Berlin`"));
         }
     };
@@ -63,7 +63,10 @@ pub fn find(name: &str) -> Result<Zone> {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, LIMIT), &mut bytes).context(what)?;
     if !bytes.starts_with(b"TZif") {
-        return Err(Error::invalid(format!("{}: it is none", what())));
+        return Err(Error::invalid(format!(
+            "{}: it is not a time zone file",
+            what()
+        )));
     }
     let rule = rule(&bytes);
     let file = Some(path);
@@ -106,7 +109,7 @@ mod tests {
             "posixrules\0",
         ] {
             let message = find(name).unwrap_err().to_string();
-            assert!(message.contains("cannot be a time zone"), "{message}");
+            assert!(message.contains("is not a valid time zone"), "{message}");
         }
     }
 

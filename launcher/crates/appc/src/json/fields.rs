@@ -102,7 +102,7 @@ impl<'a> Node<'a> {
     pub fn text(&self) -> Result<&'a str> {
         match self.value {
             Value::Text(text) if text.contains('\0') => {
-                Err(self.fault(format!("{} holds a NUL character", quoted(text))))
+                Err(self.fault(format!("{} contains a NUL character", quoted(text))))
             }
             Value::Text(text) => Ok(text),
             _ => Err(self.expected("text")),
@@ -176,7 +176,7 @@ impl<'a> Node<'a> {
         for (key, value) in entries {
             let node = self.field(value, key);
             if map.insert(key.clone(), node.text()?.to_owned()).is_some() {
-                node.warn_that_it("stands more than once; the last one counts");
+                node.warn_that_it("is given more than once; the last one is used");
             }
         }
         Ok(map)
@@ -218,11 +218,13 @@ impl<'a> Fields<'_, 'a> {
             }
             let node = self.node.field(value, key);
             if key != name {
-                node.warn_that_it(&format!("is read as `{name}`: case matters in field names"));
+                node.warn_that_it(&format!(
+                    "is read as `{name}`; field names are case-sensitive"
+                ));
             }
             count += 1;
             if count == 2 {
-                node.warn_that_it("stands more than once; the last one counts");
+                node.warn_that_it("is given more than once; the last one is used");
             }
             found = match value {
                 Value::Null => None,

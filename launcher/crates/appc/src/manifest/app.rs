@@ -214,7 +214,7 @@ fn handler_name(text: &str) -> Result<HandlerName> {
         "pre-start" => Ok(HandlerName::PreStart),
         "post-stop" => Ok(HandlerName::PostStop),
         _ => Err(Error::invalid(format!(
-            "{} is no event: `pre-start` or `post-stop` is wanted",
+            "{} is not a valid event: expected `pre-start` or `post-stop`",
             quoted(text)
         ))),
     }
@@ -242,7 +242,7 @@ pub fn variable_name(text: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     Err(Error::invalid(format!(
-        "{} cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
+        "{} is not a valid variable name: use letters, digits, `_`, `.` and `-`, starting with a letter or `_`",
         quoted(text)
     )))
 }
@@ -275,7 +275,7 @@ pub(crate) fn unique<T>(node: &Node<'_>, items: &[T], key: impl Fn(&T) -> String
     for item in items {
         let key = key(item);
         if seen.contains(&key) {
-            return Err(node.fault(format!("{} stands twice", quoted(&key))));
+            return Err(node.fault(format!("{} is given twice", quoted(&key))));
         }
         seen.insert(key);
     }

@@ -48,7 +48,7 @@ impl AcKind {
             "ImageManifest" => Ok(Self::Image),
             "PodManifest" => Ok(Self::Pod),
             _ => Err(Error::invalid(format!(
-                "{} is no kind of manifest: `ImageManifest` or `PodManifest` is wanted",
+                "{} is not a valid kind of manifest: expected `ImageManifest` or `PodManifest`",
                 quoted(text)
             ))),
         }
@@ -114,11 +114,13 @@ fn explain_age(document: &Value, error: Error) -> Error {
     let Some(sign) = sign_of_age(document) else {
         return error;
     };
-    Error::invalid(format!("this is a manifest of the 0.2 era ({sign})"))
-        .because(error)
-        .hint(format!(
-            "its form changed before version {SPECIFICATION} of the specification: build the image again with a current tool"
-        ))
+    Error::invalid(format!(
+        "this manifest is in the format of version 0.2 ({sign})"
+    ))
+    .because(error)
+    .hint(format!(
+        "the format has changed since: rebuild the image with a current tool"
+    ))
 }
 
 /// Returns what shows that a manifest is old.

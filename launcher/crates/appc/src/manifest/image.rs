@@ -114,7 +114,7 @@ fn path_whitelist(node: &Node<'_>) -> Result<Vec<String>> {
     let paths = texts(node)?;
     if let Some(path) = paths.iter().find(|path| !path.starts_with('/')) {
         node.warn(format!(
-            "{} does not start with `/` and is read as if it did",
+            "{} does not start with `/`; a leading `/` is assumed",
             error::quote::quoted(path)
         ));
     }

@@ -202,7 +202,7 @@ pub(crate) fn read(node: &Node<'_>, scope: Scope) -> Result<Vec<Isolator>> {
             };
             let name = &isolator.name;
             node.warn(format!(
-                "isolator `{name}` bounds {there}, not {here}, and is ignored"
+                "isolator `{name}` applies to {there}, not to {here}, and is ignored"
             ));
         }
         Ok(isolator)
@@ -257,7 +257,7 @@ fn check_together(node: &Node<'_>, list: &[&Isolator]) -> Result<()> {
     let count = |name: &str| list.iter().filter(|one| one.name.as_str() == name).count();
     for (left, right) in RIVALS {
         if count(left) > 0 && count(right) > 0 {
-            return Err(node.fault(format!("`{left}` and `{right}` exclude each other")));
+            return Err(node.fault(format!("`{left}` and `{right}` cannot be used together")));
         }
     }
     for (index, isolator) in list.iter().enumerate() {
@@ -272,7 +272,7 @@ fn check_together(node: &Node<'_>, list: &[&Isolator]) -> Result<()> {
             return Err(node.fault(format!("isolator `{name}` stands more than once")));
         }
         node.warn(format!(
-            "isolator `{name}` stands more than once; the last one counts"
+            "isolator `{name}` is given more than once; the last one is used"
         ));
     }
     Ok(())
@@ -336,7 +336,7 @@ fn reservation(node: &Node<'_>) -> Result<Reservation> {
     };
     fields.finish();
     match (bound.request, bound.limit) {
-        (None, None) => node.warn_that_it("has neither `request` nor `limit` and bounds nothing"),
+        (None, None) => node.warn_that_it("has neither `request` nor `limit`, so it has no effect"),
         (Some(request), Some(limit)) if request > limit => node.warn(format!(
             "`request` ({request}) is more than `limit` ({limit})"
         )),
@@ -358,7 +358,7 @@ fn default_limit(node: &Node<'_>) -> Result<Option<Quantity>> {
     let limit = limit(&mut fields)?;
     fields.finish();
     if limit.is_none() {
-        node.warn_that_it("has no `limit` and bounds nothing");
+        node.warn_that_it("has no `limit`, so it has no effect");
     }
     Ok(limit)
 }
@@ -367,7 +367,7 @@ fn limit(fields: &mut Fields<'_, '_>) -> Result<Option<Quantity>> {
     fields.optional("limit", |node| {
         let limit = quantity(node)?;
         if limit.is_zero() {
-            node.warn_that_it("is zero: nothing could be used");
+            node.warn_that_it("is zero, so nothing could be used");
         }
         Ok(limit)
     })
@@ -383,7 +383,7 @@ fn quantity(node: &Node<'_>) -> Result<Quantity> {
     };
     let quantity = node.attributed(Quantity::parse(&text))?;
     if quantity.is_negative() {
-        return Err(node.fault(format!("{} is less than nothing", quoted(&text))));
+        return Err(node.fault(format!("{} is negative", quoted(&text))));
     }
     Ok(quantity)
 }
@@ -440,7 +440,7 @@ pub fn errno(text: &str) -> Result<Option<String>> {
         _ if text.is_empty() => Ok(None),
         Some(rest) if !rest.is_empty() && rest.bytes().all(later) => Ok(Some(text.to_owned())),
         _ => Err(Error::invalid(format!(
-            "{} is not the name of an error, like `EPERM`",
+            "{} is not a valid errno name, such as `EPERM`",
             quoted(text)
         ))),
     }
@@ -448,7 +448,7 @@ pub fn errno(text: &str) -> Result<Option<String>> {
 
 fn selinux(node: &Node<'_>) -> Result<SelinuxContext> {
     let part = |node: &Node<'_>| match node.some_text()? {
-        text if text.contains(':') => Err(node.fault(format!("{} holds a colon", quoted(text)))),
+        text if text.contains(':') => Err(node.fault(format!("{} contains a colon", quoted(text)))),
         text => Ok(text.to_owned()),
     };
     let mut fields = node.fields()?;

@@ -361,17 +361,17 @@ fn what_is_odd_is_noted() {
         (
             Scope::App,
             &[("resource/memory", "{}")],
-            "field `[0].value` has neither `request` nor `limit` and bounds nothing",
+            "field `[0].value` has neither `request` nor `limit`, so it has no effect",
         ),
         (
             Scope::App,
             &[("resource/block-iops", r#"{"default":true}"#)],
-            "field `[0].value` has no `limit` and bounds nothing",
+            "field `[0].value` has no `limit`, so it has no effect",
         ),
         (
             Scope::App,
             &[("resource/memory", r#"{"limit":0}"#)],
-            "field `[0].value.limit` is zero: nothing could be used",
+            "field `[0].value.limit` is zero, so nothing could be used",
         ),
         (
             Scope::App,
@@ -379,17 +379,17 @@ fn what_is_odd_is_noted() {
                 ("resource/cpu", r#"{"limit":1}"#),
                 ("resource/cpu", r#"{"limit":2}"#),
             ],
-            "isolator `resource/cpu` stands more than once; the last one counts",
+            "isolator `resource/cpu` is given more than once; the last one is used",
         ),
         (
             Scope::App,
             &[("os/unix/sysctl", r#"{"kernel.hostname":"a"}"#)],
-            "field `[0]`: isolator `os/unix/sysctl` bounds a pod, not an app, and is ignored",
+            "field `[0]`: isolator `os/unix/sysctl` applies to a pod, not to an app, and is ignored",
         ),
         (
             Scope::Pod,
             &[("os/linux/cpu-shares", "2")],
-            "field `[0]`: isolator `os/linux/cpu-shares` bounds an app, not a pod, and is ignored",
+            "field `[0]`: isolator `os/linux/cpu-shares` applies to an app, not to a pod, and is ignored",
         ),
     ] {
         let (list, warnings) = list(scope, isolators);

@@ -50,7 +50,7 @@ fn what_is_neither_kind_of_manifest_is_refused() {
         assert_eq!(
             refused(&text),
             format!(
-                "field `acKind`: `{kind}` is no kind of manifest: `ImageManifest` or `PodManifest` is wanted"
+                "field `acKind`: `{kind}` is not a valid kind of manifest: expected `ImageManifest` or `PodManifest`"
             )
         );
     }
@@ -118,12 +118,12 @@ fn messages_name_the_field_and_the_value() {
     for (text, expected) in [
         (
             image("").replace("example.com/app", "Foo"),
-            "field `name`: `Foo` is not an AC Identifier: `F` is not allowed\nhint: `foo` would be one",
+            "field `name`: `Foo` is not an AC Identifier: `F` is not allowed\nhint: `foo` would be valid",
         ),
         (
             app(r#""environment":[{"name":"A"},{"name":"0B"}]"#),
-            "field `app.environment[1].name`: `0B` cannot name a variable: letters, digits, `_`, \
-             `.` and `-` can, a letter or `_` first",
+            "field `app.environment[1].name`: `0B` is not a valid variable name: use letters, \
+             digits, `_`, `.` and `-`, starting with a letter or `_`",
         ),
         (
             app(r#""exec":"/bin/sh""#),
@@ -234,7 +234,7 @@ fn relative_white_lists_are_noted() {
     let noted = warnings(&image(r#""pathWhitelist":["/a","etc/b"]"#));
     assert_eq!(
         noted,
-        ["field `pathWhitelist`: `etc/b` does not start with `/` and is read as if it did"]
+        ["field `pathWhitelist`: `etc/b` does not start with `/`; a leading `/` is assumed"]
     );
     refused(&image(r#""pathWhitelist":"/a""#));
 }
@@ -346,7 +346,7 @@ fn the_specifications_own_spelling_of_groups_is_read_with_a_warning() {
     assert_eq!(
         warnings(&text),
         [
-            "field `app.supplementaryGids` is read as `supplementaryGIDs`: case matters in field names"
+            "field `app.supplementaryGids` is read as `supplementaryGIDs`; field names are case-sensitive"
         ]
     );
     let app = read(&image(r#""App":{"Exec":["/a"],"User":"0","Group":"0"}"#)).app;
@@ -354,7 +354,7 @@ fn the_specifications_own_spelling_of_groups_is_read_with_a_warning() {
 }
 
 #[test]
-fn manifests_of_the_0_2_era_are_called_so() {
+fn manifests_in_the_format_of_version_0_2_are_named_as_such() {
     for (text, sign) in [
         (
             app(r#""environment":{"A":"b"}"#),
@@ -378,10 +378,10 @@ fn manifests_of_the_0_2_era_are_called_so() {
         ),
     ] {
         let error = refused(&text);
-        let expected = format!("this is a manifest of the 0.2 era ({sign}): field `");
+        let expected = format!("this manifest is in the format of version 0.2 ({sign}): field `");
         assert!(error.starts_with(&expected), "{error}");
         assert!(
-            error.ends_with("build the image again with a current tool"),
+            error.ends_with("rebuild the image with a current tool"),
             "{error}"
         );
     }

@@ -205,7 +205,7 @@ fn apps(node: &Node<'_>) -> Result<Vec<PodApp>> {
     let apps = node.items(PodApp::read)?;
     unique(node, &apps, |app| app.name.to_string())?;
     if apps.is_empty() {
-        node.warn_that_it("is empty: there is nothing to run");
+        node.warn_that_it("is empty, so there is nothing to run");
     }
     Ok(apps)
 }
@@ -333,7 +333,7 @@ impl VolumeKind {
         let uid = fields.optional("uid", id)?;
         let gid = fields.optional("gid", id)?;
         let foreign = |present: bool, field: &str| match present {
-            true => Err(node.fault(format!("a volume of kind `{kind}` has no `{field}`"))),
+            true => Err(node.fault(format!("a volume of kind `{kind}` cannot have `{field}`"))),
             false => Ok(()),
         };
         match kind.as_str() {
@@ -355,7 +355,7 @@ impl VolumeKind {
                 })
             }
             _ => Err(node.fault(format!(
-                "{} is no kind of volume: `host` or `empty` is wanted",
+                "{} is not a valid kind of volume: expected `host` or `empty`",
                 quoted(&kind)
             ))),
         }
@@ -368,7 +368,7 @@ pub fn mode(text: &str) -> Result<u32> {
     let mode = u32::from_str_radix(text, 8).ok();
     mode.filter(|&mode| octal && mode <= 0o7777).ok_or_else(|| {
         Error::invalid(format!(
-            "{} is no mode: octal digits up to `7777` are wanted",
+            "{} is not a valid mode: expected octal digits up to `7777`",
             quoted(text)
         ))
     })
@@ -406,7 +406,7 @@ fn host_ip(node: &Node<'_>) -> Result<IpAddr> {
         .map_err(|_| node.fault(format!("{} is not an IPv4 address", quoted(text))))?;
     if address.is_ipv6() {
         node.warn(format!(
-            "`{address}` is an IPv6 address, where the specification wants an IPv4 address"
+            "`{address}` is an IPv6 address; the specification requires an IPv4 address"
         ));
     }
     Ok(address)

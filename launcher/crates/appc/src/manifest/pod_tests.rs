@@ -53,18 +53,18 @@ fn pods_that_break_a_rule_are_refused() {
                 &[app("foo", ""), app("bar", ""), app("foo", "")].join(","),
                 "",
             ),
-            "field `apps`: `foo` stands twice",
+            "field `apps`: `foo` is given twice",
         ),
         (
             pod(
                 "",
                 r#""volumes":[{"name":"v","kind":"empty"},{"name":"v","kind":"host","source":"/a"}]"#,
             ),
-            "field `volumes`: `v` stands twice",
+            "field `volumes`: `v` is given twice",
         ),
         (
             pod("", r#""annotations":[{"name":"a"},{"name":"a"}]"#),
-            "field `annotations`: annotation `a` stands twice",
+            "field `annotations`: annotation `a` is given twice",
         ),
     ] {
         assert_eq!(refused(&text), expected);
@@ -153,7 +153,7 @@ fn an_ipv6_address_is_kept_and_noted() {
     assert_eq!(
         warnings(&text),
         [
-            "field `ports[0].hostIP`: `::1` is an IPv6 address, where the specification wants an IPv4 address"
+            "field `ports[0].hostIP`: `::1` is an IPv6 address; the specification requires an IPv4 address"
         ]
     );
 }

@@ -44,7 +44,7 @@ impl Port {
         fields.finish();
         if port.port.checked_add(port.count - 1).is_none() {
             return Err(node.fault(format!(
-                "{} ports from {} on end beyond 65535",
+                "{} ports starting at {} exceed 65535",
                 port.count, port.port
             )));
         }
@@ -96,7 +96,7 @@ pub(crate) fn annotations(node: &Node<'_>) -> Result<Annotations> {
     let list = node.items(|node| {
         let (name, value) = pair(node)?;
         if name.as_str() == NOTIFY && !matches!(&*value, "true" | "false") {
-            node.warn_that_it("is neither `true` nor `false` and counts as `false`");
+            node.warn_that_it("is neither `true` nor `false`; `false` is assumed");
         }
         Ok(Annotation { name, value })
     })?;

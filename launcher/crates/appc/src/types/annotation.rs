@@ -23,7 +23,9 @@ impl Annotations {
         for (index, annotation) in list.iter().enumerate() {
             let name = &annotation.name;
             if list[..index].iter().any(|earlier| earlier.name == *name) {
-                return Err(Error::invalid(format!("annotation `{name}` stands twice")));
+                return Err(Error::invalid(format!(
+                    "annotation `{name}` is given twice"
+                )));
             }
             check(annotation).map_err(|error| error.at(format!("annotation `{name}`")))?;
         }

@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Result<u64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok();
     let time = time.filter(|_| strict).ok_or_else(|| {
         Error::invalid(format!(
-            "{} is not a point in time in the form of RFC 3339, like `2004-05-14T23:11:14+00:00`",
+            "{} is not a valid RFC 3339 time such as `2004-05-14T23:11:14+00:00`",
             quoted(text)
         ))
     })?;

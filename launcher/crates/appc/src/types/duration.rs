@@ -16,7 +16,7 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)
 pub fn duration(text: &str) -> Result<Duration> {
     seconds(text).map(Duration::from_secs).ok_or_else(|| {
         Error::usage(format!(
-            "{} is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
+            "{} is not a duration such as `90s`, `30m`, `24h` or `1h30m`",
             quoted(text)
         ))
     })
@@ -58,7 +58,7 @@ mod tests {
             "1µ",
         ] {
             let expected = format!(
-                "{} is no span of time; it is for instance `90s`, `30m`, `24h` or `1h30m`",
+                "{} is not a duration such as `90s`, `30m`, `24h` or `1h30m`",
                 quoted(text)
             );
             let error = duration(text).err().map(|error| error.to_string());

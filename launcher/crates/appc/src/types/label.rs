@@ -75,11 +75,11 @@ impl Labels {
             let name = &label.name;
             if name.as_str() == "name" {
                 return Err(Error::invalid(
-                    "no label can be called `name`: the image has a name of its own",
+                    "a label cannot be called `name`: the image itself has a name",
                 ));
             }
             if list[..index].iter().any(|earlier| earlier.name == *name) {
-                return Err(Error::invalid(format!("label `{name}` stands twice")));
+                return Err(Error::invalid(format!("label `{name}` is given twice")));
             }
         }
         Ok(Self(list))

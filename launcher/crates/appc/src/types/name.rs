@@ -32,7 +32,7 @@ macro_rules! word_type {
                         let what = format!("{} is not an {}: {why}", quoted(text), $noun);
                         let error = Error::invalid(what);
                         Err(match Self::sanitize(text) {
-                            Some(like) => error.hint(format!("`{like}` would be one")),
+                            Some(like) => error.hint(format!("`{like}` would be valid")),
                             None => error,
                         })
                     }
@@ -88,9 +88,7 @@ fn fault(text: &str, separators: &str) -> Option<String> {
         }
         let home = last == Some('/') && character == '~';
         if separator && !home && !last.is_some_and(is_word) {
-            return Some(format!(
-                "`{character}` must stand between letters or digits"
-            ));
+            return Some(format!("`{character}` must be between letters or digits"));
         }
         last = Some(character);
     }
@@ -261,7 +259,7 @@ mod tests {
     fn the_message_names_the_character_and_a_way_out() {
         assert_eq!(
             AcIdentifier::parse("Foo").unwrap_err().to_string(),
-            "`Foo` is not an AC Identifier: `F` is not allowed\nhint: `foo` would be one"
+            "`Foo` is not an AC Identifier: `F` is not allowed\nhint: `foo` would be valid"
         );
         assert_eq!(
             AcName::parse("").unwrap_err().to_string(),

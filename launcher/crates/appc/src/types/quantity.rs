@@ -68,7 +68,7 @@ impl Quantity {
             match suggestion(text) {
                 Some(hint) => error.hint(hint),
                 None => error
-                    .hint("a number and one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei"),
+                    .hint("use a number, optionally followed by one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei"),
             }
         })
     }
@@ -250,13 +250,13 @@ fn shifted(number: i128, power: i64) -> i128 {
 fn suggestion(text: &str) -> Option<&'static str> {
     let trimmed = text.trim();
     if trimmed != text {
-        return Some("leave out the blanks");
+        return Some("remove the spaces");
     }
     let suffix = trimmed.trim_start_matches(|c: char| c.is_ascii_digit() || "+-.".contains(c));
     match suffix {
         "K" | "KB" | "kB" => Some("a thousand is a small `k`; 1024 is `Ki`"),
         "ki" | "KI" | "KiB" => Some("1024 is `Ki`"),
-        "B" | "MB" | "GB" | "TB" | "MiB" | "GiB" | "TiB" => Some("leave out the `B`"),
+        "B" | "MB" | "GB" | "TB" | "MiB" | "GiB" | "TiB" => Some("remove the `B`"),
         _ => None,
     }
 }

@@ -218,8 +218,8 @@ fn amounts_are_compared_and_not_spellings() {
 fn common_mistakes_get_a_hint() {
     for (text, hint) in [
         ("1K", "hint: a thousand is a small `k`; 1024 is `Ki`"),
-        ("1GB", "hint: leave out the `B`"),
-        (" 1G", "hint: leave out the blanks"),
+        ("1GB", "hint: remove the `B`"),
+        (" 1G", "hint: remove the spaces"),
     ] {
         let error = Quantity::parse(text).unwrap_err().to_string();
         assert_eq!(error, format!("`{text}` is not a quantity\n{hint}"));

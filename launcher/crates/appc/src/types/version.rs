@@ -21,7 +21,7 @@ impl Version {
             .map(Self)
             .ok_or_else(|| {
                 Error::invalid(format!(
-                    "{} is not a version: `MAJOR.MINOR.PATCH` is wanted, as in Semantic Versioning 2.0.0",
+                    "{} is not a valid version: expected `MAJOR.MINOR.PATCH` (Semantic Versioning 2.0.0)",
                     quoted(text)
                 ))
             })

@@ -35,12 +35,12 @@ pub(crate) fn decompress(input: impl Read + Send + 'static) -> io::Result<Box<dy
     }
     let what = match head.as_slice() {
         [] => "the file is empty",
-        [b'B', b'Z', b'h', ..] => "it is compressed by bzip2, which this build does not read",
+        [b'B', b'Z', b'h', ..] => "it is compressed with bzip2, which this build does not support",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            "it is compressed by xz, which this build does not read"
+            "it is compressed with xz, which this build does not support"
         }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "it is compressed by zstd, which images are not",
-        _ => "it is no image archive",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "it is compressed with zstd, which is not supported",
+        _ => "it is not an image archive",
     };
     Err(io::Error::new(io::ErrorKind::InvalidData, what))
 }

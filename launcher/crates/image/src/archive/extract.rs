@@ -59,7 +59,7 @@ impl<'a> Extract<'a> {
     ///
     /// The directory cannot be examined, or the thread cannot be started.
     pub fn new(root: BorrowedFd<'a>) -> Result<Self> {
-        let status = rustix::fs::fstat(root).context(|| "cannot look at the directory")?;
+        let status = rustix::fs::fstat(root).context(|| "cannot examine the directory")?;
         // The umask can only be read by setting it.
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(umask);
@@ -196,7 +196,7 @@ impl<'a> Extract<'a> {
         let attributes = self.attributes(&mut entry, Some(first & self.unmasked));
         match &mut self.fill {
             Some(fill) => fill.file(file, entry, attributes),
-            None => Err(Error::new(Kind::Failed, "unpacking has ended")),
+            None => Err(Error::new(Kind::Failed, "unpacking has already ended")),
         }
     }
 
@@ -214,7 +214,7 @@ impl<'a> Extract<'a> {
     /// Creates a hard link to a file of this image; if the target is itself
     /// a link, that is linked, not followed.
     fn link(&self, parent: BorrowedFd<'_>, name: &OsStr, target: &Path) -> Result<()> {
-        let missing = || format!("the hard link leads to `{}`", target.display());
+        let missing = || format!("the hard link points to `{}`", target.display());
         let above = target.parent().unwrap_or(Path::new(""));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let above = root_fd::open(self.root, above, flags).context(missing)?;
@@ -240,7 +240,9 @@ impl<'a> Extract<'a> {
         let what = || CANNOT_WRITE;
         if (kind, major, minor) == (FileType::CharacterDevice, 0, 0) {
             // In an overlay, it would hide files of other layers.
-            return Err(Error::invalid("it is a whiteout, which images do not have"));
+            return Err(Error::invalid(
+                "it is a whiteout, which is not allowed in images",
+            ));
         }
         if !self.privileged && kind != FileType::Fifo {
             return Ok(());
@@ -274,7 +276,7 @@ fn new<T>(made: rustix::io::Result<T>) -> Result<T> {
 }
 
 fn taken() -> Error {
-    Error::invalid("another entry has the same path, by way of a link")
+    Error::invalid("another entry has the same path through a link")
 }
 
 fn set_times(parent: BorrowedFd<'_>, name: &OsStr, mtime: (i64, u32)) -> io::Result<()> {

@@ -114,7 +114,7 @@ impl Fill {
         }
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(FILES));
         let sent = self.full.send(batch);
-        sent.map_err(|_| Error::new(Kind::Failed, "another one could not be written"))
+        sent.map_err(|_| Error::new(Kind::Failed, "another file could not be written"))
     }
 
     /// Waits until all files are finished.

@@ -50,7 +50,7 @@ impl<R: BufRead> Gunzip<R> {
         self.input.read_exact(&mut fixed)?;
         let flags = fixed[3];
         if fixed[..2] != MAGIC {
-            return Err(malformed("there are other bytes behind the gzip data"));
+            return Err(malformed("there is other data after the gzip data"));
         }
         if fixed[2] != 8 || flags & RESERVED != 0 {
             return Err(malformed("the gzip header is malformed"));
@@ -97,7 +97,7 @@ impl<R: BufRead> Gunzip<R> {
         if step.end {
             self.trailer()?;
         } else if at_end && written == 0 {
-            return Err(malformed("the compressed data ends too early"));
+            return Err(malformed("the compressed data is truncated"));
         }
         Ok(written)
     }
@@ -106,13 +106,13 @@ impl<R: BufRead> Gunzip<R> {
         let mut trailer = [0; 8];
         self.input
             .read_exact(&mut trailer)
-            .map_err(|_| malformed("the compressed data ends too early"))?;
+            .map_err(|_| malformed("the compressed data is truncated"))?;
         let [c0, c1, c2, c3, l0, l1, l2, l3] = trailer;
         let crc = u32::from_le_bytes([c0, c1, c2, c3]);
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
         if crc != self.crc.clone().finalize() || length != self.length {
             return Err(malformed(
-                "the compressed data is corrupt: its checksum differs",
+                "the compressed data is corrupt: its checksum is wrong",
             ));
         }
         self.place = match self.input.fill_buf()?.is_empty() {
@@ -209,10 +209,7 @@ mod tests {
         let mut packed = member(b"content");
         packed.extend_from_slice(b"and more, of no kind");
         let error = unpack(&packed).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "there are other bytes behind the gzip data"
-        );
+        assert_eq!(error.to_string(), "there is other data after the gzip data");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Pax {
                 let size = text("GNU.sparse.realsize").and_then(number);
                 Some(size.ok_or_else(|| malformed("it has no size"))?)
             }
-            _ => return Err(Error::invalid("it is sparse in a format that is not read")),
+            _ => return Err(Error::invalid("its sparse format is not supported")),
         };
         let mut attributes = BTreeMap::new();
         for (key, value) in &records {
@@ -55,7 +55,7 @@ impl Pax {
             }
         }
         let decimal = |key: &str| match text(key).map(number) {
-            Some(None) => Err(malformed(&format!("its `{key}` is no number"))),
+            Some(None) => Err(malformed(&format!("its `{key}` is not a number"))),
             found => Ok(found.flatten()),
         };
         // The name of a sparse file is separate, so that readers without
@@ -71,7 +71,7 @@ impl Pax {
             uid: decimal("uid")?,
             gid: decimal("gid")?,
             mtime: match text("mtime").map(time) {
-                Some(None) => return Err(malformed("its `mtime` is no time")),
+                Some(None) => return Err(malformed("its `mtime` is not a time")),
                 found => found.flatten(),
             },
             attributes,
@@ -106,7 +106,7 @@ fn records(mut bytes: &[u8]) -> Result<BTreeMap<&[u8], &[u8]>> {
             return Err(malformed(&format!("its `{name}` is empty")));
         }
         if records.insert(key, value).is_some() {
-            return Err(malformed(&format!("its `{name}` stands twice")));
+            return Err(malformed(&format!("its `{name}` is given twice")));
         }
     }
     Ok(records)
@@ -177,15 +177,18 @@ mod tests {
             (b"10 path=a ", "a record is broken"),
             (b"4 =\n", "a record is broken"),
             (b"99999999999999999999999 path=a\n", "a record is broken"),
-            (b"10 path=a\n9 path=b\n", "its `path` stands twice"),
+            (b"10 path=a\n9 path=b\n", "its `path` is given twice"),
             (b"8 path=\n", "its `path` is empty"),
             (b"10 path=ab\n", "a record is broken"),
-            (b"11 size=-1\n", "its `size` is no number"),
-            (b"12 size=0x1\n", "its `size` is no number"),
-            (b"11 size=+1\n", "its `size` is no number"),
-            (b"29 size=18446744073709551616\n", "its `size` is no number"),
-            (b"12 mtime=1e\n", "its `mtime` is no time"),
-            (b"13 mtime=1.-\n", "its `mtime` is no time"),
+            (b"11 size=-1\n", "its `size` is not a number"),
+            (b"12 size=0x1\n", "its `size` is not a number"),
+            (b"11 size=+1\n", "its `size` is not a number"),
+            (
+                b"29 size=18446744073709551616\n",
+                "its `size` is not a number",
+            ),
+            (b"12 mtime=1e\n", "its `mtime` is not a time"),
+            (b"13 mtime=1.-\n", "its `mtime` is not a time"),
         ] {
             let shown = String::from_utf8_lossy(header).into_owned();
             let error = Pax::parse(header).unwrap_err().to_string();

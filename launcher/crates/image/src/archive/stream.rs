@@ -155,7 +155,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 fn too_large() -> io::Error {
-    let what = format!("it becomes more than {RATIO} times larger when it is unpacked");
+    let what = format!("it is more than {RATIO} times larger when unpacked");
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 

@@ -108,13 +108,13 @@ impl<'a> Members<'a> {
             self.finish_member().map_err(unreadable)?;
             let Some(header) = self.header()? else {
                 if name.is_some() || link.is_some() || pax.is_some() {
-                    return Err(malformed("it ends behind an extended header"));
+                    return Err(malformed("it ends after an extended header"));
                 }
                 return Ok(None);
             };
             let twice = |said: bool| match said {
                 true => Err(malformed(
-                    "two extended headers of one kind, one after another",
+                    "two consecutive extended headers of the same kind",
                 )),
                 false => Ok(()),
             };
@@ -248,7 +248,7 @@ impl<'a> Members<'a> {
                 break;
             }
             if buffer.iter().any(|&byte| byte != 0) {
-                let what = "there are other bytes behind the archive's end";
+                let what = "there is data after the end of the archive";
                 return Err(Error::invalid(what));
             }
             let count = buffer.len();
@@ -299,7 +299,7 @@ impl<'a> Members<'a> {
             return Err(malformed("a size is too large"));
         }
         if stored > 0 && kind != MemberKind::File {
-            return Err(malformed("a member that is no file has content"));
+            return Err(malformed("an entry that is not a file has content"));
         }
         self.lies_ahead(stored);
         let mut full = stored;
@@ -310,7 +310,7 @@ impl<'a> Members<'a> {
             full = self.old_sparse(header, stored)?;
         } else if let Some(size) = pax.sparse {
             if kind != MemberKind::File {
-                return Err(malformed("a member that is no file is sparse"));
+                return Err(malformed("an entry that is not a file is sparse"));
             }
             self.new_sparse(stored, size)?;
             full = size;
@@ -344,7 +344,7 @@ impl<'a> Members<'a> {
     fn old_sparse(&mut self, header: &Header, stored: u64) -> Result<u64> {
         let gnu = header
             .as_gnu()
-            .ok_or_else(|| malformed("a file is sparse in a format that has none"))?;
+            .ok_or_else(|| malformed("a file is sparse in a format without sparse files"))?;
         let size = unsigned(&gnu.realsize)?;
         let mut map = Vec::new();
         let add = |map: &mut Vec<(u64, u64)>, sparse: &tar::GnuSparseHeader| {
@@ -455,7 +455,7 @@ fn kind(header: &Header, name: &[u8]) -> Result<MemberKind> {
         _ => {
             let name = String::from_utf8_lossy(name).escape_debug().to_string();
             return Err(Error::invalid(format!(
-                "entry `{name}` is of a kind that images do not have"
+                "entry `{name}` has a type that is not supported in images"
             )));
         }
     })
@@ -479,7 +479,7 @@ fn size(header: &Header) -> Result<u64> {
 /// other.
 fn either(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, header: &[u8]) -> Result<Vec<u8>> {
     match (gnu, pax) {
-        (Some(_), Some(_)) => Err(malformed("a long name is said in two ways")),
+        (Some(_), Some(_)) => Err(malformed("a long name is given twice")),
         (Some(name), None) | (None, Some(name)) => Ok(name),
         (None, None) => Ok(header.to_vec()),
     }
@@ -503,7 +503,7 @@ fn unsigned(field: &[u8]) -> Result<u64> {
 /// Reads a number: octal digits or, if the highest bit is set, two's
 /// complement. An empty field is zero.
 fn number(field: &[u8]) -> Result<i64> {
-    let broken = || malformed("a number in a header is broken");
+    let broken = || malformed("a number in a header is not valid");
     let first = field.first().copied().unwrap_or(0);
     if first & 0x80 != 0 {
         let sign = if first & 0x40 != 0 { !0x7f } else { 0 };
@@ -534,7 +534,7 @@ pub(crate) fn unreadable(error: io::Error) -> Error {
 }
 
 fn too_early() -> Error {
-    Error::invalid("the archive ends too early")
+    Error::invalid("the archive is truncated")
 }
 
 fn too_many_pieces() -> Error {

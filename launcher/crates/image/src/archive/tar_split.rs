@@ -218,7 +218,7 @@ fn file(
 ) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let changed = || {
-        let what = format!("`{}` is not as it was", path.display());
+        let what = format!("`{}` has changed", path.display());
         io::Error::new(io::ErrorKind::InvalidData, what)
     };
     let fd = root_fd::open(rootfs, path, flags).map_err(|_| changed())?;
@@ -358,7 +358,7 @@ mod tests {
 
         std::fs::write(path.join("small"), "some other content").unwrap();
         let error = restore(&frame, root.as_fd(), &mut io::sink()).unwrap_err();
-        assert_eq!(error.to_string(), "`small` is not as it was");
+        assert_eq!(error.to_string(), "`small` has changed");
         std::fs::remove_dir_all(path).unwrap();
     }
 

@@ -129,7 +129,7 @@ fn layer(directory: &Path) -> Result<BTreeMap<String, Header>> {
         };
         for (domain, header) in parse(&text).context(what)? {
             if found.insert(domain.clone(), header).is_some() {
-                let twice = format!("another file has credentials for {}, too", quoted(&domain));
+                let twice = format!("another file also has credentials for {}", quoted(&domain));
                 return Err(Error::invalid(twice)).context(what);
             }
         }
@@ -158,8 +158,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let mode = file.metadata().context(what)?.mode();
     if mode & 0o006 != 0 {
         return Err(
-            Error::invalid("everybody on this machine may read or change it").hint(format!(
-                "`chmod o-rw {}`, and a new password",
+            Error::invalid("every user on this machine can read or change it").hint(format!(
+                "run `chmod o-rw {}`, and change the password",
                 path.display()
             )),
         );
@@ -198,13 +198,13 @@ fn parse(text: &[u8]) -> Result<Vec<(String, Header)>> {
     for item in domains {
         let Value::Text(name) = item else {
             return Err(Error::invalid(
-                "field `domains` has something else than text in it",
+                "field `domains` contains something other than text",
             ));
         };
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
         if name.is_empty() || !name.chars().all(sound) {
             return Err(Error::invalid(format!(
-                "{} is no domain: it is `HOST` or `HOST:PORT`",
+                "{} is not a valid domain: expected `HOST` or `HOST:PORT`",
                 quoted(name)
             )));
         }
@@ -228,7 +228,7 @@ fn authorization(document: &Value) -> Result<String> {
         "basic" => {
             let user = secret(secrets, "user")?;
             if user.contains(':') {
-                return Err(Error::invalid("field `credentials.user` has a `:` in it"));
+                return Err(Error::invalid("field `credentials.user` contains a `:`"));
             }
             let login = format!("{user}:{}", secret(secrets, "password")?);
             Ok(format!("Basic {}", base64(login.as_bytes())))
@@ -264,7 +264,7 @@ fn secret<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
     let what = |why: &str| Error::invalid(format!("field `credentials.{name}` {why}"));
     match object.get(name) {
         Some(Value::Text(text)) if text.chars().any(char::is_control) => {
-            Err(what("has a control character in it"))
+            Err(what("contains a control character"))
         }
         Some(Value::Text(text)) => Ok(text),
         Some(_) => Err(what("is not text")),

@@ -56,8 +56,8 @@ fn what_everybody_may_read_is_not_used() {
         assert_eq!(
             error.to_string(),
             format!(
-                "cannot use credentials in `{file}`: everybody on this machine may read or change it\n\
-                 hint: `chmod o-rw {file}`, and a new password"
+                "cannot use credentials in `{file}`: every user on this machine can read or change it\n\
+                 hint: run `chmod o-rw {file}`, and change the password"
             )
         );
     }
@@ -87,11 +87,11 @@ fn no_message_shows_a_secret() {
         ),
         (
             r#"{"kind": "auth", "type": "basic", "credentials": {"user": "a:b", "password": "geheim"}}"#,
-            "field `credentials.user` has a `:` in it",
+            "field `credentials.user` contains a `:`",
         ),
         (
             r#"{"kind": "auth", "type": "oauth", "credentials": {"token": "geheim\r\nX: y"}}"#,
-            "field `credentials.token` has a control character in it",
+            "field `credentials.token` contains a control character",
         ),
         (
             r#"{"kind": "auth", "type": "oauth", "credentials": {"token": 4711}}"#,
@@ -103,7 +103,7 @@ fn no_message_shows_a_secret() {
         ),
         (
             &oauth("https://example.com", "geheim"),
-            "`https://example.com` is no domain: it is `HOST` or `HOST:PORT`",
+            "`https://example.com` is not a valid domain: expected `HOST` or `HOST:PORT`",
         ),
     ] {
         let error = parse(text.as_bytes()).expect_err(text);
@@ -147,7 +147,7 @@ fn a_domain_stands_once_in_a_directory() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot use credentials in `{}`: another file has credentials for `a`, too",
+            "cannot use credentials in `{}`: another file also has credentials for `a`",
             file.display()
         )
     );

@@ -108,7 +108,7 @@ fn walk<T>(
                     if !found.is_empty() {
                         return found;
                     }
-                    "the page says nothing of it".into()
+                    "the page does not mention it".into()
                 }
                 Err(why) => why,
             };
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             lines,
             "https://a.b/c/d?ac-discovery=1: 404 Not Found\
-             \nhttps://a.b/c?ac-discovery=1: the page says nothing of it\
+             \nhttps://a.b/c?ac-discovery=1: the page does not mention it\
              \nhttps://a.b?ac-discovery=1: 404 Not Found"
         );
     }

@@ -235,7 +235,7 @@ impl<'a> Fetch<'a> {
             attempts.add(
                 "the store",
                 match doubt {
-                    None => Why::from("not there"),
+                    None => Why::from("not found"),
                     Some(doubt) => Why {
                         text: doubt,
                         hint: Some(WAIVE.to_owned()),
@@ -249,7 +249,7 @@ impl<'a> Fetch<'a> {
             return self.store.ensure(file, &path, wanted.name);
         }
         for directory in self.directories() {
-            attempts.add(directory.display().to_string(), "not there");
+            attempts.add(directory.display().to_string(), "not found");
         }
         if self.policy == PullPolicy::Never {
             let error = nowhere(name, &attempts);
@@ -259,8 +259,9 @@ impl<'a> Fetch<'a> {
             });
         }
         if !stored {
-            self.talk
-                .say(&format!("Fetch failed: {name}: it is not on this host"));
+            self.talk.say(&format!(
+                "Fetch failed: {name}: it is not stored on this host"
+            ));
         }
         let simple = discovery::simple(name);
         if let Some(endpoint) = simple
@@ -415,9 +416,9 @@ impl<'a> Fetch<'a> {
         });
         let kept = resumable.finish();
         let id = taken.map_err(|error| match (kept, resumed) {
-            (true, _) => {
-                error.hint("what has come is kept for a day, and the next call goes on with it")
-            }
+            (true, _) => error.hint(
+                "the part that arrived is kept for a day, and the next call resumes from there",
+            ),
             (false, true) => {
                 error.hint("the part that was kept is removed; the next call fetches all of it")
             }
@@ -512,7 +513,7 @@ fn signature_of(url: &str) -> String {
 }
 
 fn nowhere(name: &Name, attempts: &Attempts) -> Error {
-    in_vain(format!("image `{name}` is nowhere"), attempts)
+    in_vain(format!("image `{name}` was not found"), attempts)
 }
 
 /// Says what was not found, with all that was tried, and what to do about it.

@@ -46,7 +46,7 @@ impl CacheEntry {
     /// Opens the entry of a URL, and waits until nobody else is fetching
     /// it.
     pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
-        let what = || format!("cannot look up what was fetched from `{url}`");
+        let what = || format!("cannot open the cache entry for `{url}`");
         let name = format!("url-{}", digest::file_name(url));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
@@ -65,7 +65,7 @@ impl CacheEntry {
         self.file
             .rewind()
             .and_then(|()| (&mut self.file).take(LIMIT).read_to_end(&mut text))
-            .context(|| format!("cannot read what was fetched from `{}`", self.url))?;
+            .context(|| format!("cannot read the cache entry for `{}`", self.url))?;
         Ok(parse(&text, &self.url))
     }
 
@@ -90,7 +90,7 @@ impl CacheEntry {
             .rewind()
             .and_then(|()| self.file.set_len(0))
             .and_then(|()| self.file.write_all(render(&copy, &self.url).as_bytes()))
-            .context(|| format!("cannot remember what was fetched from `{}`", self.url))
+            .context(|| format!("cannot write the cache entry for `{}`", self.url))
     }
 }
 

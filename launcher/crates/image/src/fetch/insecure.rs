@@ -39,10 +39,12 @@ impl Insecure {
                     };
                 }
                 other => {
-                    return Err(
-                        Error::usage(format!("there is no check `{other}` to give up"))
-                            .hint("`image`, `tls`, `http`, `pubkey`; `all-fetch` is all of them"),
-                    );
+                    return Err(Error::usage(format!(
+                        "`{other}` is not a check that can be disabled"
+                    ))
+                    .hint(
+                        "use `image`, `tls`, `http` or `pubkey`, or `all-fetch` for all of them",
+                    ));
                 }
             }
         }
@@ -66,8 +68,8 @@ mod tests {
     fn a_check_that_there_is_not_cannot_be_given_up() {
         assert_eq!(
             Insecure::parse("image,al").unwrap_err().to_string(),
-            "there is no check `al` to give up\n\
-             hint: `image`, `tls`, `http`, `pubkey`; `all-fetch` is all of them"
+            "`al` is not a check that can be disabled\n\
+             hint: use `image`, `tls`, `http` or `pubkey`, or `all-fetch` for all of them"
         );
     }
 }

@@ -31,7 +31,7 @@ pub fn keys(name: &Name, options: &Options) -> Result<Vec<String>> {
     let keys = discovery::keys(name, schemes, &get, &mut attempts);
     if keys.is_empty() {
         return Err(in_vain(
-            format!("no page names a key of `{name}`"),
+            format!("no page names a key for `{name}`"),
             &attempts,
         ));
     }

@@ -25,7 +25,7 @@ impl PullPolicy {
             "update" => Ok(Self::Update),
             "never" => Ok(Self::Never),
             other => Err(Error::usage(format!(
-                "`{other}` is no pull policy; it is `new`, `update` or `never`"
+                "`{other}` is not a valid pull policy: expected `new`, `update` or `never`"
             ))),
         }
     }

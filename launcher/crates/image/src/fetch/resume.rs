@@ -109,7 +109,7 @@ impl<'a> Resumable<'a> {
     ///
     /// The file cannot be read or written.
     pub(crate) fn read(&mut self, download: Download) -> Result<Box<dyn Read + Send>> {
-        let what = || format!("cannot go on with the download of `{}`", self.url);
+        let what = || format!("cannot resume the download of `{}`", self.url);
         let resumable = Arc::clone(&self.resumable);
         let saved = self.saved.take().filter(|_| download.at() > 0);
         let Some(saved) = saved else {
@@ -148,7 +148,7 @@ impl<'a> Resumable<'a> {
 ///
 /// The directory cannot be read, or a file cannot be removed.
 pub(crate) fn clear(root: impl AsFd, age: Duration) -> Result<()> {
-    let what = || "cannot clear away downloads that were interrupted";
+    let what = || "cannot remove interrupted downloads";
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let directory = match root_fd::open(root, Path::new(DIRECTORY), flags) {
         Err(error) if root_fd::is_absent(&error) => return Ok(()),
@@ -263,7 +263,7 @@ impl<R: Read> Read for Blocks<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.block.len() && self.left > 0 {
             if !read_block(&mut self.input, &mut self.block)? {
-                return Err(io::Error::other("what was kept of it has changed"));
+                return Err(io::Error::other("the part that was kept has changed"));
             }
             (self.taken, self.left) = (0, self.left - 1);
         }
@@ -366,7 +366,7 @@ impl Keeper {
 
     /// Creates the file, and removes those that are too old.
     fn create(&self) -> Result<File> {
-        let what = || "cannot keep a download";
+        let what = || "cannot keep a partial download";
         clear(&self.root, KEPT)?;
         match rustix::fs::mkdirat(&self.root, DIRECTORY, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}

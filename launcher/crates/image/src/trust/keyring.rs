@@ -187,7 +187,7 @@ impl Keyring {
         warn: &mut dyn FnMut(&Error),
     ) -> Result<Signer> {
         let keys = self.keys_for(name, warn)?;
-        let what = || format!("the signature of image `{name}` does not count");
+        let what = || format!("the signature of image `{name}` is not trusted");
         check.finish(&keys, clock::seconds()).map_err(|error| {
             let untrusted = error.kind() == Kind::NotFound;
             let error = Error::invalid(what()).because(error);
@@ -311,7 +311,7 @@ impl Keyring {
 
     /// Returns our place, to change it.
     fn ours(&self) -> Result<&Place> {
-        let missing = || Error::new(Kind::Failed, "there is no directory of trusted keys");
+        let missing = || Error::new(Kind::Failed, "the directory of trusted keys does not exist");
         self.ours.as_ref().ok_or_else(missing)
     }
 
@@ -417,7 +417,7 @@ impl Place {
         match key.fingerprint() == *fingerprint {
             true => Ok(Some(key)),
             false => Err(Error::invalid(format!(
-                "{}: in it is key `{}`",
+                "{}: it contains key `{}`",
                 what(),
                 key.fingerprint()
             ))),
@@ -444,7 +444,7 @@ fn guarded(fd: OwnedFd) -> Result<OwnedFd> {
         return Err(Error::invalid("it belongs to another user"));
     }
     if status.mode() & 0o002 != 0 {
-        return Err(Error::invalid("everybody may write to it"));
+        return Err(Error::invalid("other users can write to it"));
     }
     Ok(file.into())
 }
@@ -461,7 +461,7 @@ fn read(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>> {
     };
     let file = File::from(fd);
     if !file.metadata().is_ok_and(|status| status.is_file()) {
-        return Err(Error::invalid("it is no regular file"));
+        return Err(Error::invalid("it is not a regular file"));
     }
     let mut content = Vec::new();
     let limit = u64::try_from(KEY_LIMIT).unwrap_or(u64::MAX);
@@ -502,7 +502,7 @@ fn is_directory(parent: &OwnedFd, name: &str) -> bool {
 }
 
 fn make(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
-    let what = || format!("cannot make `{name}`");
+    let what = || format!("cannot create `{name}`");
     let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
     match rustix::fs::mkdirat(parent, name, mode) {
         Ok(()) | Err(Errno::EXIST) => {}

@@ -128,13 +128,13 @@ fn a_place_that_others_may_change_ends_everything() {
     let result = scratch.open().unwrap().keys_for(&image("a"), &mut |_| {});
     assert_eq!(
         scratch.shown(&result.unwrap_err()),
-        "cannot read `/local/root.d`: everybody may write to it"
+        "cannot read `/local/root.d`: other users can write to it"
     );
     mode(directory, 0o755);
     mode(directory.parent().unwrap(), 0o777);
     assert_eq!(
         scratch.shown(&scratch.open().unwrap_err()),
-        "cannot read `/local`: everybody may write to it"
+        "cannot read `/local`: other users can write to it"
     );
     mode(directory.parent().unwrap(), 0o755);
     mode(&key, 0o666);
@@ -143,7 +143,7 @@ fn a_place_that_others_may_change_ends_everything() {
     assert_eq!(
         warnings,
         [format!(
-            "key file `{ED_NAME}` in `/local` is ignored: everybody may write to it"
+            "key file `{ED_NAME}` in `/local` is ignored: other users can write to it"
         )]
     );
 }
@@ -165,11 +165,11 @@ fn a_bad_key_file_is_said_and_does_not_hide_the_others() {
     assert_eq!(
         warnings,
         [
-            format!("key file `{bad}` in `/local` is ignored: in it is key `{ED_NAME}`"),
+            format!("key file `{bad}` in `/local` is ignored: it contains key `{ED_NAME}`"),
             format!("key file `{link}` in `/local` is ignored: it is a symbolic link"),
             format!(
-                "key file `{ED_NAME}` in `/local` is ignored: the key has a broken ASCII armour, or \
-                 ends too early"
+                "key file `{ED_NAME}` in `/local` is ignored: the key has invalid ASCII armour \
+                 or is truncated"
             ),
         ]
     );
@@ -201,7 +201,7 @@ fn the_error_for_an_untrusted_signer_says_who_it_is_and_how_to_trust() {
     assert_eq!(
         error.unwrap_err().to_string(),
         format!(
-            "the signature of image `example.com/app` does not count: it is signed by key \
+            "the signature of image `example.com/app` is not trusted: it is signed by key \
              `{ED_NAME}`, which is not trusted\n\
              hint: `launcher trust --prefix=example.com/app KEYFILE` trusts a key"
         )

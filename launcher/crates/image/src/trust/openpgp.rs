@@ -74,7 +74,7 @@ impl Fingerprint {
             return Ok(Self(digits));
         }
         let error = Error::invalid(format!("{} is not the fingerprint of a key", quoted(text)));
-        Err(error.hint("it has 40 hexadecimal digits, or 64; `gpg --fingerprint` shows it"))
+        Err(error.hint("expected 40 or 64 hexadecimal digits, as `gpg --fingerprint` shows them"))
     }
 
     /// Returns the digits.

@@ -182,7 +182,7 @@ impl Download {
         match self.limit {
             Some(limit) if self.at > limit => Err(HttpError::new(
                 &self.url,
-                format!("it has more than {limit} bytes, which is the most that is accepted"),
+                format!("it is larger than the maximum of {limit} bytes"),
             )),
             _ if self.length.is_some_and(|length| self.at > length) => Err(self.changed()),
             _ => Ok(()),
@@ -308,7 +308,7 @@ impl Download {
 
     fn unresumed(&self) -> HttpError {
         let why = format!(
-            "the connection broke {}, and the server does not go on there",
+            "the connection broke {}, and the server cannot resume there",
             self.place()
         );
         HttpError::new(&self.url, why)

@@ -57,7 +57,7 @@ pub fn reexec_with_ca(ca_file: &Path) -> Option<Error> {
     if env::var_os(GUARD).is_some() {
         return Some(Error::new(
             Kind::Failed,
-            format!("`SSL_CERT_FILE` does not stay at `{}`", file.display()),
+            format!("`SSL_CERT_FILE` cannot be set to `{}`", file.display()),
         ));
     }
     let store = STORES.iter().map(Path::new).find(|store| store.is_dir());
@@ -109,13 +109,13 @@ fn hidden(variable: impl Fn(&str) -> Option<OsString>) -> Changes {
 
 /// Returns the absolute path of a file with certificates.
 fn certificates(path: &Path) -> Result<PathBuf> {
-    let what = || format!("cannot use `{}` as authorities", path.display());
+    let what = || format!("cannot use `{}` as certificate authorities", path.display());
     let path = std::path::absolute(path).context(what)?;
     let text = std::fs::read(&path).context(what)?;
     let mark: &[u8] = b"-----BEGIN CERTIFICATE-----";
     if !text.windows(mark.len()).any(|window| window == mark) {
         // The library would silently trust nobody.
-        return Err(Error::invalid(what()).because("there is no certificate in PEM format in it"));
+        return Err(Error::invalid(what()).because("it contains no certificate in PEM format"));
     }
     Ok(path)
 }
@@ -136,7 +136,7 @@ fn reexec(changes: Changes) -> Error {
     }
     Error::new(
         Kind::Failed,
-        "cannot start `launcher` anew in another environment",
+        "cannot restart `launcher` with another environment",
     )
     .because(command.exec())
 }
@@ -152,13 +152,13 @@ mod tests {
         let file = directory.join("key.pem");
         let message = |file: &Path| certificates(file).expect_err("refused").to_string();
         let missing = format!(
-            "cannot use `{}` as authorities: No such file or directory",
+            "cannot use `{}` as certificate authorities: No such file or directory",
             file.display()
         );
         assert_eq!(message(&file), missing);
         std::fs::write(&file, "-----BEGIN PRIVATE KEY-----\n").expect("a file");
         let wrong = format!(
-            "cannot use `{}` as authorities: there is no certificate in PEM format in it",
+            "cannot use `{}` as certificate authorities: it contains no certificate in PEM format",
             file.display()
         );
         assert_eq!(message(&file), wrong);

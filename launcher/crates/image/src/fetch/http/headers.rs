@@ -57,11 +57,11 @@ impl Headers {
             return Ok(None);
         };
         if lengths.any(|other| other != first) {
-            return Err("the answer has two lengths".to_owned());
+            return Err("the response has two different lengths".to_owned());
         }
         match number(first) {
             Some(length) => Ok(Some(length)),
-            None => Err("the length of the answer is no number".to_owned()),
+            None => Err("the length of the response is not a number".to_owned()),
         }
     }
 
@@ -188,12 +188,15 @@ mod tests {
     #[test]
     fn a_body_whose_end_is_in_doubt_is_refused() {
         let two = headers(&[("content-length", "5"), ("content-length", "6")]);
-        assert_eq!(two.length(), Err("the answer has two lengths".to_owned()));
+        assert_eq!(
+            two.length(),
+            Err("the response has two different lengths".to_owned())
+        );
         for wrong in ["+5", "-5", "5, 5", "", "0x5", "99999999999999999999"] {
             let answer = headers(&[("content-length", wrong)]);
             assert_eq!(
                 answer.length(),
-                Err("the length of the answer is no number".to_owned()),
+                Err("the length of the response is not a number".to_owned()),
                 "{wrong}"
             );
         }

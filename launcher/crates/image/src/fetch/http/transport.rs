@@ -69,7 +69,7 @@ impl Reply {
         let answer = quoted(format!("{} {}", head.status, head.reason).trim());
         let hint = match (head.status, self.authenticated) {
             (401 | 403, true) => Some(format!(
-                "it was given the credentials that `auth.d` has for `{}`",
+                "the credentials in `auth.d` were sent to `{}`",
                 url.host
             )),
             (401 | 403, false) if self.credentials_withheld => Some(format!(
@@ -86,7 +86,7 @@ impl Reply {
         HttpError::status_is(
             url,
             head.status,
-            format!("the server answered {answer}"),
+            format!("the server responded with {answer}"),
             hint,
         )
     }
@@ -144,8 +144,10 @@ impl Transport {
         conditions: &[(&'static str, String)],
     ) -> std::result::Result<(Reply, Option<String>), HttpError> {
         if !url.secure && !self.options.allow_http {
-            return Err(HttpError::new(&url, "it is not encrypted (plain HTTP)")
-                .hint("`--insecure-options=http` allows that"));
+            return Err(
+                HttpError::new(&url, "the connection would not be encrypted (plain HTTP)")
+                    .hint("`--insecure-options=http` allows that"),
+            );
         }
         let mut fields = vec![
             (
@@ -167,9 +169,9 @@ impl Transport {
         if unchecked && proxy.is_some() {
             return Err(HttpError::new(
                 &url,
-                "certificates can be left unchecked only without a proxy, and there is one",
+                "certificate checks cannot be disabled when a proxy is used",
             )
-            .hint(&format!("`no_proxy={}` goes without", url.host)));
+            .hint(&format!("set `no_proxy={}` to bypass it", url.host)));
         }
         // For a proxy, the loopback address is another machine.
         let private = url.secure || (url.is_loopback() && proxy.is_none());
@@ -253,14 +255,16 @@ pub(crate) fn redirected(
 ) -> std::result::Result<Url, HttpError> {
     let refused = |why: String| HttpError::new(from, why);
     let location =
-        location.ok_or_else(|| refused("the server redirects without saying where".to_owned()))?;
-    let to = from
-        .join(location)
-        .map_err(|why| refused(format!("the server redirects wrongly: {why}")))?;
+        location.ok_or_else(|| refused("the server redirects without a location".to_owned()))?;
+    let to = from.join(location).map_err(|why| {
+        refused(format!(
+            "the server redirects to an invalid location: {why}"
+        ))
+    })?;
     let shown = shown(&to.to_string());
     match (from.secure, to.secure) {
         (true, false) if carried => Err(refused(format!(
-            "the server redirects to {shown}, which is not encrypted, after it was given credentials"
+            "the server redirects to {shown}, which is not encrypted, although credentials were sent"
         ))),
         (_, false) if !allow_http => Err(refused(format!(
             "the server redirects to {shown}, which is not encrypted"

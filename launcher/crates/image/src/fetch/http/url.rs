@@ -47,10 +47,10 @@ impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             let shown = quoted(&without_login(text));
-            format!("{shown} is no URL that can be fetched: {why}")
+            format!("{shown} is not a URL that can be fetched: {why}")
         };
         if text.chars().any(char::is_control) {
-            return Err(wrong("it has a control character in it"));
+            return Err(wrong("it contains a control character"));
         }
         let (scheme, rest) = text
             .split_once("://")
@@ -64,12 +64,10 @@ impl Url {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         if authority.contains('@') {
-            return Err(wrong("credentials do not belong into a URL"));
+            return Err(wrong("a URL must not contain credentials"));
         }
         if authority.starts_with('[') {
-            return Err(wrong(
-                "addresses of IPv6 are not supported; a host name is needed",
-            ));
+            return Err(wrong("IPv6 addresses are not supported; use a host name"));
         }
         let (host, port) = match authority.split_once(':') {
             None | Some((_, "")) => (authority.trim_end_matches(':'), port_of(secure)),
@@ -80,7 +78,7 @@ impl Url {
         };
         let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if host.is_empty() || !host.bytes().all(sound) {
-            return Err(wrong("that is no host"));
+            return Err(wrong("the host is not valid"));
         }
         Ok(Self {
             secure,
@@ -214,11 +212,11 @@ mod tests {
         for (text, why) in [
             (
                 "https://user:password@example.com/",
-                "credentials do not belong into a URL",
+                "a URL must not contain credentials",
             ),
             (
                 "https://me:secret@example.com:0/",
-                "`https://...@example.com:0/` is no URL that can be fetched: credentials",
+                "`https://...@example.com:0/` is not a URL that can be fetched: a URL must not contain credentials",
             ),
             ("me:secret@example.com", "`...@example.com` is no URL"),
             ("https://example.com\\@evil.example/", "credentials"),
@@ -226,15 +224,15 @@ mod tests {
             ("https://example.com:+80/", "the port is not a number"),
             ("https://example.com:0/", "the port is not a number"),
             ("https://example.com:65536/", "the port is not a number"),
-            ("https://exam ple.com/", "that is no host"),
-            ("https:///x", "that is no host"),
-            ("https://b\u{fc}cher.example/", "that is no host"),
-            ("https://[::1]/", "addresses of IPv6 are not supported"),
+            ("https://exam ple.com/", "the host is not valid"),
+            ("https:///x", "the host is not valid"),
+            ("https://b\u{fc}cher.example/", "the host is not valid"),
+            ("https://[::1]/", "IPv6 addresses are not supported"),
             ("ftp://example.com/", "it is neither `https` nor `http`"),
             ("example.com/app", "it does not start with `https://`"),
             (
                 "https://example.com/\r\nHost: evil",
-                "it has a control character in it",
+                "it contains a control character",
             ),
         ] {
             let error = Url::parse(text).expect_err(text);

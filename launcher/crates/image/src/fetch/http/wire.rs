@@ -166,7 +166,7 @@ pub(crate) fn send(request: &Request<'_>, timeouts: Timeouts) -> Result<(Head, B
     match body.wait(timeouts.head)? {
         Event::Head(head) => Ok((head, body)),
         Event::Fault(fault) => Err(fault),
-        Event::Piece(_) | Event::End => Err(Fault::transient("there was no answer")),
+        Event::Piece(_) | Event::End => Err(Fault::transient("there was no response")),
     }
 }
 
@@ -217,9 +217,7 @@ impl Body {
 
     fn wait(&self, time: Duration) -> Result<Event, Fault> {
         self.pieces.recv_timeout(time).map_err(|error| match error {
-            RecvTimeoutError::Timeout => {
-                Fault::transient(format!("nothing came for {}", seconds(time)))
-            }
+            RecvTimeoutError::Timeout => Fault::transient(format!("no data for {}", seconds(time))),
             RecvTimeoutError::Disconnected => Fault::transient("the connection broke"),
         })
     }
@@ -245,10 +243,10 @@ fn fault(error: &minreq::Error, proxy: Option<&str>) -> Fault {
         Error::IoError(error) => io_fault(error),
         Error::RustlsCreateConnection(error) => tls_fault(&error.to_string()),
         Error::AddressNotFound => Fault::permanent("the host has no address"),
-        Error::BadProxy => Fault::permanent(format!("proxy `{proxy}` does not let us through")),
-        Error::ProxyConnect => Fault::transient(format!("proxy `{proxy}` does not answer")),
+        Error::BadProxy => Fault::permanent(format!("proxy `{proxy}` refused the connection")),
+        Error::ProxyConnect => Fault::transient(format!("proxy `{proxy}` does not respond")),
         Error::InvalidProxyCreds | Error::BadProxyCreds => {
-            Fault::permanent(format!("proxy `{proxy}` does not accept the credentials"))
+            Fault::permanent(format!("proxy `{proxy}` rejected the credentials"))
         }
         other => Fault::permanent(other.to_string()),
     }
@@ -260,7 +258,7 @@ fn io_fault(error: &std::io::Error) -> Fault {
     // Only the text of getaddrinfo(3) tells whether a host name does not
     // exist or could not be looked up.
     if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
-        let what = format!("the host's address cannot be found: {why}");
+        let what = format!("cannot resolve the host name: {why}");
         return match why.contains("emporary failure") {
             true => Fault::transient(what),
             false => Fault::permanent(what),
@@ -270,21 +268,24 @@ fn io_fault(error: &std::io::Error) -> Fault {
         // rustls reports bad certificates this way.
         ErrorKind::InvalidData => tls_fault(&text),
         ErrorKind::UnexpectedEof => Fault::transient("the connection broke"),
-        _ if text == "invalid dns name" => Fault::permanent("that is no host name"),
+        _ if text == "invalid dns name" => Fault::permanent("the host name is not valid"),
         _ => Fault::transient(text.split(" (os error ").next().unwrap_or_default()),
     }
 }
 
 fn tls_fault(text: &str) -> Fault {
-    let unknown = "`--ca-file FILE` adds the authority that signed for this server";
+    let unknown = "use `--ca-file FILE` to trust the authority that signed it";
     let (what, hint) = if text.contains("UnknownIssuer") {
-        let what = "no authority that we know signed the server's certificate";
+        let what = "the server's certificate was not signed by a trusted authority";
         (what.to_owned(), Some(unknown))
     } else if text.contains("No CA certificates were loaded") {
-        let what = "this machine has no certificates of authorities";
+        let what = "no certificate authorities are installed";
         (what.to_owned(), Some(unknown))
     } else if let Some(why) = text.strip_prefix("invalid peer certificate: ") {
-        (format!("the server's certificate is not good: {why}"), None)
+        (
+            format!("the server's certificate is not valid: {why}"),
+            None,
+        )
     } else if text.contains("InvalidContentType") {
         ("the server does not speak TLS".to_owned(), None)
     } else {
@@ -307,17 +308,17 @@ mod tests {
         for (text, what, hinted) in [
             (
                 "invalid peer certificate: UnknownIssuer",
-                "no authority that we know signed the server's certificate",
+                "the server's certificate was not signed by a trusted authority",
                 true,
             ),
             (
                 "unexpected error: No CA certificates were loaded from the system",
-                "this machine has no certificates of authorities",
+                "no certificate authorities are installed",
                 true,
             ),
             (
                 "invalid peer certificate: Expired",
-                "the server's certificate is not good: Expired",
+                "the server's certificate is not valid: Expired",
                 false,
             ),
             (
@@ -339,7 +340,7 @@ mod tests {
             let text = format!("failed to lookup address information: {why}");
             io_fault(&Error::other(text))
         };
-        let start = "the host's address cannot be found";
+        let start = "cannot resolve the host name";
         let unknown = Fault::permanent(format!("{start}: Name or service not known"));
         assert_eq!(fault("Name or service not known"), unknown);
         let later = "Temporary failure in name resolution";

@@ -60,7 +60,7 @@ fn a_document_beyond_the_limit_is_refused_before_it_is_read() {
 
 #[test]
 fn a_body_without_end_stops_at_the_limit() {
-    let why = "it has more than 1000000 bytes, which is the most that is accepted";
+    let why = "it is larger than the maximum of 1000000 bytes";
     let server = Server::new(vec![Act::Endless(format!("{OK}\r\n"))]);
     let refusal = web().document(&server.url("/a"), 1_000_000);
     assert_eq!(
@@ -103,7 +103,7 @@ fn a_file_that_changed_is_not_glued_together() {
 
 #[test]
 fn another_part_than_the_asked_one_is_not_taken() {
-    let why = "the connection broke after 5 of 10 bytes, and the server does not go on there";
+    let why = "the connection broke after 5 of 10 bytes, and the server cannot resume there";
     for second in [
         part("\"a\"", "4-9/10", "456789"),
         part("\"a\"", "6-9/10", "6789"),
@@ -152,7 +152,7 @@ fn a_server_that_falls_silent_is_asked_again() {
 fn a_server_that_falls_silent_for_good_is_left() {
     let untagged = Act::Hang(format!("{OK}Content-Length: 10\r\n\r\n012"));
     let server = Server::new(vec![untagged]);
-    let why = "nothing came for 0.5 seconds after 3 of 10 bytes";
+    let why = "no data for 0.5 seconds after 3 of 10 bytes";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -292,7 +292,7 @@ fn chunks_are_put_together() {
 fn what_is_read_in_two_ways_is_not_read() {
     let two = format!("{OK}Content-Length: 3\r\nContent-Length: 4\r\n\r\n0123");
     let server = Server::new(vec![say(two)]);
-    let why = "the answer has two lengths";
+    let why = "the response has two different lengths";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)

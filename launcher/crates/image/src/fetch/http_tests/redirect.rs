@@ -27,7 +27,7 @@ fn plain_http_is_refused_unless_it_was_allowed() {
     assert_eq!(
         Error::from(refusal).to_string(),
         format!(
-            "cannot fetch `{}`: it is not encrypted (plain HTTP)\n\
+            "cannot fetch `{}`: the connection would not be encrypted (plain HTTP)\n\
              hint: `--insecure-options=http` allows that",
             server.url("/a")
         )
@@ -50,8 +50,8 @@ fn certificates_are_not_left_unchecked_through_a_proxy() {
     let refusal = web.document("https://example.com/a", 10);
     assert_eq!(
         Error::from(refusal.expect_err("refused")).to_string(),
-        "cannot fetch `https://example.com/a`: certificates can be left unchecked only without a proxy, and there is one\n\
-         hint: `no_proxy=example.com` goes without"
+        "cannot fetch `https://example.com/a`: certificate checks cannot be disabled when a proxy is used\n\
+         hint: set `no_proxy=example.com` to bypass it"
     );
     assert!(proxy.seen().is_empty());
 }
@@ -86,7 +86,7 @@ fn no_redirect_leads_out_of_encryption() {
     };
     let start = "cannot fetch `https://example.com/a`: the server redirects to `http://example.com/b`, which is not encrypted";
     assert_eq!(refused(false, false), start);
-    let given = format!("{start}, after it was given credentials");
+    let given = format!("{start}, although credentials were sent");
     assert_eq!(refused(false, true), given);
     assert_eq!(refused(true, true), given);
     let ticket = Some("http://example.com/b?ticket=secret");
@@ -104,17 +104,17 @@ fn a_redirect_has_to_lead_somewhere() {
         refusal.expect_err("refused").to_string()
     };
     let start = "cannot fetch `https://example.com/a`: the server redirects";
-    assert_eq!(why(None), format!("{start} without saying where"));
+    assert_eq!(why(None), format!("{start} without a location"));
     assert_eq!(
         why(Some("file:///etc/shadow")),
         format!(
-            "{start} wrongly: `file:///etc/shadow` is no URL that can be fetched: it is neither `https` nor `http`"
+            "{start} wrongly: `file:///etc/shadow` is not a URL that can be fetched: it is neither `https` nor `http`"
         )
     );
     assert_eq!(
         why(Some("https://me:secret@example.com/")),
         format!(
-            "{start} wrongly: `https://...@example.com/` is no URL that can be fetched: credentials do not belong into a URL"
+            "{start} wrongly: `https://...@example.com/` is not a URL that can be fetched: a URL must not contain credentials"
         )
     );
 }
@@ -206,7 +206,7 @@ fn every_kind_of_redirect_is_followed() {
 fn other_statuses_of_that_kind_are_not_followed() {
     for status in ["300 Multiple Choices", "304 Not Modified", "305 Use Proxy"] {
         let server = Server::new(vec![moved(status, "/b")]);
-        let why = format!("the server answered `{status}`");
+        let why = format!("the server responded with `{status}`");
         assert_eq!(
             fetch(&web(), &server.url("/a")),
             refused(&server, "/a", &why)

@@ -14,7 +14,7 @@ fn done() -> Act {
 fn what_will_not_pass_is_not_tried_again() {
     for line in ["400 Bad Request", "403 Forbidden", "410 Gone", "501 No"] {
         let server = Server::new(vec![status(line), done()]);
-        let why = format!("the server answered `{line}`");
+        let why = format!("the server responded with `{line}`");
         assert_eq!(
             fetch(&web(), &server.url("/a")),
             refused(&server, "/a", &why)
@@ -91,7 +91,7 @@ fn what_is_not_http_is_no_answer() {
 #[test]
 fn a_server_that_never_answers_is_left() {
     let server = Server::new(vec![Act::Hang(String::new()); 3]);
-    let why = "nothing came for 0.6 seconds";
+    let why = "no data for 0.6 seconds";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -101,7 +101,7 @@ fn a_server_that_never_answers_is_left() {
 #[test]
 fn what_a_server_calls_its_failure_cannot_drive_a_terminal() {
     let server = Server::new(vec![status("404 \u{1b}[2J")]);
-    let why = "the server answered `404 \\u{1b}[2J`";
+    let why = "the server responded with `404 \\u{1b}[2J`";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -114,7 +114,7 @@ fn a_ticket_in_a_query_is_not_shown() {
     let refusal = web().document(&server.url("/a?ticket=secret"), 10);
     let error = Error::from(refusal.expect_err("refused"));
     let shown = format!(
-        "cannot fetch `{}`: the server answered `404 Not Found`",
+        "cannot fetch `{}`: the server responded with `404 Not Found`",
         server.url("/a")
     );
     assert_eq!(error.to_string(), shown);
@@ -140,7 +140,7 @@ fn who_is_not_known_learns_where_credentials_go() {
     let domain = format!("127.0.0.1:{}", server.port);
     assert_eq!(
         message(known_at("refused", &[domain])),
-        "it was given the credentials that `auth.d` has for `127.0.0.1`"
+        "the credentials in `auth.d` were sent to `127.0.0.1`"
     );
 }
 
@@ -170,7 +170,7 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
 #[test]
 fn a_proxy_that_refuses_is_named_without_its_password() {
     for (answer, why) in [
-        ("403 Forbidden", "does not let us through"),
+        ("403 Forbidden", "refused the connection"),
         ("407 Who", "does not accept the credentials"),
     ] {
         let proxy = Server::new(vec![status(answer)]);

@@ -51,7 +51,7 @@ impl Check {
         let mut candidates = Vec::new();
         for packet in packets::read("the signature", signature)? {
             let Packet::Signature(signature) = packet else {
-                return Err(Error::invalid("the signature is something else of OpenPGP")
+                return Err(Error::invalid("it is OpenPGP data, but not a signature")
                     .hint("`gpg --armor --detach-sign FILE` makes a signature"));
             };
             let hashing = hashing(&signature);
@@ -59,11 +59,11 @@ impl Check {
         }
         match candidates.len() {
             0 => Err(Error::invalid(
-                "the signature is in a version of OpenPGP that is not known",
+                "the signature uses an unsupported version of OpenPGP",
             )),
             1..=SIGNATURES => Ok(Self { candidates }),
             several => Err(Error::invalid(format!(
-                "the signature is {several} signatures; {SIGNATURES} are the most"
+                "there are {several} signatures; at most {SIGNATURES} are allowed"
             ))),
         }
     }
@@ -137,15 +137,15 @@ fn good(
         Err(error) => return Err(refuse(error.to_string())),
     };
     if !matches(signature, part, digest) {
-        return Err(refuse("is not of this file".into())
-            .hint("the file or the signature was changed, or is of another version"));
+        return Err(refuse("does not match this file".into())
+            .hint("the file or the signature was changed, or they are of different versions"));
     }
     let Some(made) = signature.created().map(|time| u64::from(time.as_secs())) else {
-        return Err(refuse("does not say when it was made".into()));
+        return Err(refuse("has no creation time".into()));
     };
     if made > now.saturating_add(SKEW) {
         let day = spell_day(made);
-        return Err(refuse(format!("is of {day}, which is in the future"))
+        return Err(refuse(format!("was made on {day}, which is in the future"))
             .hint("is the clock of this host right?"));
     }
     if made < part.created {
@@ -179,10 +179,10 @@ fn matches(signature: &Signature, part: &Part, digest: &[u8]) -> bool {
 ///
 /// Why the signature cannot count, as the end of a sentence about it.
 fn hashing(signature: &Signature) -> Result<Hashing> {
-    let unknown = || Error::invalid("is in a version of OpenPGP that is not known");
+    let unknown = || Error::invalid("uses an unsupported version of OpenPGP");
     let config: SignatureConfig = signature.config().ok_or_else(unknown)?.clone();
     if config.typ != SignatureType::Binary {
-        return Err(Error::invalid("is not over the bytes of a file"));
+        return Err(Error::invalid("is not a signature of a file"));
     }
     if is_weak(signature) {
         return Err(Error::invalid(format!(
@@ -205,7 +205,7 @@ fn hashing(signature: &Signature) -> Result<Hashing> {
             let end = config
                 .hash_signature_data(&mut hasher)
                 .and_then(|length| config.trailer(length))
-                .map_err(|_| Error::invalid("makes conditions that are not known"))?;
+                .map_err(|_| Error::invalid("has unsupported critical properties"))?;
             hasher.update(&end);
             return Ok(hasher.finalize_reset().into_vec());
         };

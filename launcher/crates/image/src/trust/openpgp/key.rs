@@ -60,10 +60,10 @@ impl Key {
         }
         let is_primary = |packet: &&Packet| matches!(packet, Packet::PublicKey(_));
         match packets.iter().filter(is_primary).count() {
-            0 => return Err(Error::invalid("there is no key in it")),
+            0 => return Err(Error::invalid("it contains no key")),
             1 => {}
             several => {
-                return Err(Error::invalid(format!("there are {several} keys in it"))
+                return Err(Error::invalid(format!("it contains {several} keys"))
                     .hint("`gpg --armor --export FINGERPRINT` writes one key"));
             }
         }
@@ -72,7 +72,7 @@ impl Key {
         let mut keys = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable());
         match keys.next() {
             Some(Ok(certificate)) => Self::of(certificate, &revocations),
-            _ => Err(Error::invalid("its packets are in no order that a key has")),
+            _ => Err(Error::invalid("its packets are not in a valid order")),
         }
     }
 
@@ -81,7 +81,7 @@ impl Key {
         let (users, selves) = selves(&certificate);
         if selves.is_empty() {
             return Err(Error::invalid(format!(
-                "key `{}` is not signed by its owner",
+                "key `{}` has no self-signature",
                 primary.fingerprint()
             )));
         }
@@ -196,7 +196,7 @@ impl Part {
         let unfit = weak_params(key.public_params()).or_else(|| match () {
             () if is_weak(binding) => Some(BOUND_BY_WEAK),
             () if !binding.key_flags().sign() => Some(SIGNS_NOTHING),
-            () if !back.is_some_and(agreed) => Some("has not agreed to be a subkey"),
+            () if !back.is_some_and(agreed) => Some("has no valid back signature"),
             () => None,
         });
         Some(Self {
@@ -260,14 +260,14 @@ impl Part {
                 "key `{key}` expired on {}",
                 spell_day(end)
             ))
-            .hint("its owner may have prolonged it: trust the new copy of the key")),
+            .hint("its owner may have extended it: trust the updated key")),
             _ => Ok(()),
         }
     }
 }
 
 const SIGNS_NOTHING: &str = "is not meant for signing files";
-const BOUND_BY_WEAK: &str = "is bound by a signature that can be forged, with an outdated hash";
+const BOUND_BY_WEAK: &str = "is bound by a signature with an outdated hash, which can be forged";
 
 /// Returns the user IDs with valid self-signatures, and the newest
 /// self-signature for each user ID and for the key itself.
@@ -354,8 +354,10 @@ pub(crate) fn is_weak(signature: &Signature) -> bool {
 /// Returns why the key material is too weak, if it is.
 fn weak_params(params: &PublicParams) -> Option<&'static str> {
     match params {
-        PublicParams::RSA(params) if rsa_bits(params) < RSA_BITS => Some("has less than 2048 bits"),
-        PublicParams::DSA(_) => Some("is of the outdated kind DSA"),
+        PublicParams::RSA(params) if rsa_bits(params) < RSA_BITS => {
+            Some("has fewer than 2048 bits")
+        }
+        PublicParams::DSA(_) => Some("uses the outdated algorithm DSA"),
         _ => None,
     }
 }

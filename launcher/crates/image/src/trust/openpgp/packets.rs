@@ -33,7 +33,7 @@ pub(crate) fn read(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
         packets.extend(parse(what, &unwrap(what, block)?)?);
     }
     match packets.is_empty() {
-        true => Err(Error::invalid(format!("{what} is no OpenPGP data"))),
+        true => Err(Error::invalid(format!("{what} is not OpenPGP data"))),
         false => Ok(packets),
     }
 }
@@ -52,11 +52,7 @@ fn blocks(text: &[u8]) -> Vec<&[u8]> {
 /// Decodes a block of armour.
 fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
     // The crate's own messages are for developers.
-    let broken = || {
-        Error::invalid(format!(
-            "{what} has a broken ASCII armour, or ends too early"
-        ))
-    };
+    let broken = || Error::invalid(format!("{what} has invalid ASCII armour or is truncated"));
     let mut dearmor = Dearmor::new(Cursor::new(block));
     dearmor.read_header().map_err(|_| broken())?;
     match dearmor.typ {
@@ -64,7 +60,7 @@ fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
         Some(BlockType::PrivateKey) => return Err(private(what)),
         _ => {
             return Err(Error::invalid(format!(
-                "{what} is something else of OpenPGP"
+                "{what} is another kind of OpenPGP data"
             )));
         }
     }
@@ -77,8 +73,9 @@ fn unwrap(what: &str, block: &[u8]) -> Result<Vec<u8>> {
 
 /// The error for a private key instead of a public one.
 pub(crate) fn private(what: &str) -> Error {
-    Error::invalid(format!("{what} is a private key"))
-        .hint("`gpg --armor --export FINGERPRINT` writes the public one; keep this to yourself")
+    Error::invalid(format!("{what} is a private key")).hint(
+        "`gpg --armor --export FINGERPRINT` writes the public key; keep the private key secret",
+    )
 }
 
 fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
@@ -92,9 +89,7 @@ fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Packet>> {
             // not support it.
             Err(fault) if is_unsupported(&fault) => {}
             Err(_) => {
-                return Err(Error::invalid(format!(
-                    "{what} is broken, or ends too early"
-                )));
+                return Err(Error::invalid(format!("{what} is broken or truncated")));
             }
         }
     }

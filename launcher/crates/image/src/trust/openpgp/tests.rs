@@ -63,8 +63,8 @@ fn unreadable(signature: &[u8], expected: &str) {
 #[test]
 fn a_changed_file_is_not_what_was_signed() {
     let expected = format!(
-        "the signature by key `{ED}` is not of this file\n\
-         hint: the file or the signature was changed, or is of another version"
+        "the signature by key `{ED}` does not match this file\n\
+         hint: the file or the signature was changed, or they are of different versions"
     );
     let (key, signature) = pair!("ed25519");
     for file in [
@@ -111,7 +111,7 @@ fn a_revoked_key_does_not_count_even_for_what_it_signed_before() {
 
 #[test]
 fn an_expired_key_does_not_count_even_for_what_it_signed_before() {
-    let hint = "hint: its owner may have prolonged it: trust the new copy of the key";
+    let hint = "hint: its owner may have extended it: trust the updated key";
     for (pair, key) in [
         (
             pair!("one-year"),
@@ -146,7 +146,7 @@ fn a_signature_counts_only_in_its_time() {
         &format!("{by} is older than the key"),
     );
     let future = format!(
-        "{by} is of 2024-06-01, which is in the future\nhint: is the clock of this host right?"
+        "{by} was made on 2024-06-01, which is in the future\nhint: is the clock of this host right?"
     );
     refused(pair!("ed25519"), 0, &future);
     refused(pair!("ed25519"), 1_717_200_000 - 301, &future);
@@ -178,13 +178,13 @@ fn weak_hashes_and_short_keys_do_not_count() {
     refused(
         pair!("rsa1024"),
         soon(),
-        "key `9af108ff4bdca1abcb46fedd7abbc030dbb39bff` has less than 2048 bits",
+        "key `9af108ff4bdca1abcb46fedd7abbc030dbb39bff` has fewer than 2048 bits",
     );
     refused(
         pair!("sha1-binding"),
         soon(),
-        "key `1ba0b8e534392f1148e7dfca98aa01e1ff9aa069` is bound by a signature that can be \
-         forged, with an outdated hash",
+        "key `1ba0b8e534392f1148e7dfca98aa01e1ff9aa069` is bound by a signature with an \
+         outdated hash, which can be forged",
     );
     // Revocations count even if they could be forged.
     let key = Key::parse(fixture!("sha1-revoked.key.asc")).unwrap();
@@ -196,7 +196,7 @@ fn a_signature_over_text_does_not_count() {
     refused(
         (fixture!("ed25519.key.asc"), fixture!("text.sig.asc")),
         soon(),
-        &format!("the signature by key `{ED}` is not over the bytes of a file"),
+        &format!("the signature by key `{ED}` is not a signature of a file"),
     );
 }
 
@@ -215,7 +215,7 @@ fn a_key_cannot_adopt_a_subkey_that_does_not_agree() {
     refused(
         (&alien, signature),
         soon(),
-        &format!("key `{SUB}` has not agreed to be a subkey"),
+        &format!("key `{SUB}` has no valid back signature"),
     );
 }
 
@@ -243,16 +243,16 @@ fn a_name_that_the_owner_has_not_signed_is_not_shown() {
     key.details.users = other.details.users;
     let bytes = key.to_armored_bytes(ArmorOptions::default()).unwrap();
     let error = Key::parse(&bytes).unwrap_err().to_string();
-    assert_eq!(error, format!("key `{ED}` is not signed by its owner"));
+    assert_eq!(error, format!("key `{ED}` has no self-signature"));
 }
 
 #[test]
 fn what_is_no_signature_is_refused() {
     unreadable(b"", "the signature is empty");
-    unreadable(b"<html>404</html>", "the signature is no OpenPGP data");
+    unreadable(b"<html>404</html>", "the signature is not OpenPGP data");
     unreadable(
         fixture!("ed25519.key.asc"),
-        "the signature is something else of OpenPGP\n\
+        "it is OpenPGP data, but not a signature\n\
          hint: `gpg --armor --detach-sign FILE` makes a signature",
     );
     unreadable(
@@ -260,7 +260,7 @@ fn what_is_no_signature_is_refused() {
         "the signature is larger than 64 KiB",
     );
     let many = fixture!("ed25519.sig").repeat(9);
-    unreadable(&many, "the signature is 9 signatures; 8 are the most");
+    unreadable(&many, "there are 9 signatures; at most 8 are allowed");
 }
 
 #[test]
@@ -290,16 +290,16 @@ fn no_flipped_bit_makes_a_signature_of_another_file_good() {
 fn what_is_no_single_public_key_is_refused() {
     for (bytes, expected) in [
         (&b""[..], "the key is empty"),
-        (b"hello", "the key is no OpenPGP data"),
-        (fixture!("ed25519.sig.asc"), "there is no key in it"),
+        (b"hello", "the key is not OpenPGP data"),
+        (fixture!("ed25519.sig.asc"), "it contains no key"),
         (
             fixture!("two.key.asc"),
-            "there are 2 keys in it\nhint: `gpg --armor --export FINGERPRINT` writes one key",
+            "it contains 2 keys\nhint: `gpg --armor --export FINGERPRINT` writes one key",
         ),
         (
             b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ==\n-----END PGP PRIVATE KEY BLOCK-----\n",
             "the key is a private key\nhint: `gpg --armor --export FINGERPRINT` writes the public \
-             one; keep this to yourself",
+             key; keep the private key secret",
         ),
     ] {
         assert_eq!(Key::parse(bytes).unwrap_err().to_string(), expected);

@@ -8,7 +8,7 @@ use error::{Error, Kind, Result};
 fn refused() -> Error {
     let error = "this launcher was built without OpenPGP, and cannot check signatures";
     Error::new(Kind::Failed, error)
-        .hint("build it with the feature `openpgp`, or say `--insecure-options=image`")
+        .hint("build it with the feature `openpgp`, or use `--insecure-options=image`")
 }
 
 /// A key; there are none.
