@@ -138,8 +138,8 @@ fn execute(invocation: Invocation) -> ExitCode {
 /// Why a program that its file lends rights to does nothing: it would do it
 /// for everybody.
 fn lent() -> Error {
-    let what = "this program was given more rights than its caller has, and does nothing so";
-    let hint = "its file is to have no set-user-ID bit, no set-group-ID bit and no capabilities";
+    let what = "refusing to run with more privileges than the caller has";
+    let hint = "remove the set-user-ID bit, the set-group-ID bit and the capabilities of its file";
     Error::new(Kind::Failed, what).hint(hint)
 }
 
@@ -161,7 +161,7 @@ fn ran(result: std::result::Result<Outcome, StartError>) -> ExitCode {
 fn say(bytes: &[u8]) -> Result<()> {
     match std::io::stdout().write_all(bytes) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context(|| "cannot write to the standard output")
+            Err(error).context(|| "cannot write to standard output")
         }
         _ => Ok(()),
     }

@@ -37,7 +37,7 @@ pub(super) fn about(words: &[String], typed: &Typed) -> Result<String> {
     for name in names {
         let known: Vec<_> = visible(commands).collect();
         if let (Some(command), true) = (found, known.is_empty()) {
-            let what = format!("command `{}` has no commands below it", command.name);
+            let what = format!("command `{}` has no subcommands", command.name);
             return Err(Error::usage(what).hint(format!("{} shows its options", typed.help())));
         }
         let command = find(commands, name);

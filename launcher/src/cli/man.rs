@@ -28,7 +28,7 @@ pub(super) fn page(name: Option<&str>) -> Result<String> {
         Some(wanted) => match all().find(|(name, ..)| name == wanted) {
             Some((name, path, command)) => Ok(of(&name, &path, command)),
             None => Err(
-                Error::new(Kind::NotFound, format!("there is no man page `{wanted}`"))
+                Error::new(Kind::NotFound, format!("man page `{wanted}` not found"))
                     .hint("`launcher man` prints the names of all pages"),
             ),
         },

@@ -42,7 +42,7 @@ impl Typed {
         let spellings = known.iter().filter(|option| !option.help.is_empty());
         let spellings = spellings.flat_map(|option| option.spellings());
         let lists = format!("{} lists all options", self.help());
-        Error::usage(format!("there is no option `{name}`")).hint(hint(name, spellings, &lists))
+        Error::usage(format!("unknown option `{name}`")).hint(hint(name, spellings, &lists))
     }
 
     /// The error for a command that none of these is.
@@ -52,7 +52,7 @@ impl Typed {
         let aliases = aliases.filter(|_| self.command.is_empty());
         let lists = format!("{} lists all commands", self.help());
         let separator = if self.command.is_empty() { "" } else { " " };
-        let what = format!("there is no command `{}{separator}{name}`", self.command);
+        let what = format!("unknown command `{}{separator}{name}`", self.command);
         Error::usage(what).hint(hint(name, names.chain(aliases), &lists))
     }
 }

@@ -251,10 +251,7 @@ pub(super) fn memory(text: &str) -> Result<Quantity> {
 pub(super) fn amount(text: &str) -> Result<Quantity> {
     let quantity = Quantity::parse(text)?;
     match quantity.is_negative() {
-        true => Err(Error::usage(format!(
-            "{} is less than nothing",
-            quoted(text)
-        ))),
+        true => Err(Error::usage(format!("{} is negative", quoted(text)))),
         false => Ok(quantity),
     }
 }

@@ -29,8 +29,8 @@ pub(crate) struct Attach {
 pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = attach.selector.find_one(&dirs)?;
-    let over = || Error::invalid(format!("cannot attend to pod `{uuid}`: it is over"));
-    let pod = running(&dirs, uuid, "attend to")?.ok_or_else(over)?;
+    let over = || Error::invalid(format!("cannot attach to pod `{uuid}`: it has exited"));
+    let pod = running(&dirs, uuid, "attach to")?.ok_or_else(over)?;
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;
     let attended = terminal::attach(&directory, uuid)?;
     let started = pod.started.ok_or_else(over)?;
@@ -51,16 +51,16 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
             Ok(status_of(&dirs, uuid))
         }
         RelayEnd::Detached | RelayEnd::HungUp => {
-            tell_that_it_goes_on(uuid);
+            say_how_to_return(uuid);
             Ok(0)
         }
     }
 }
 
 /// Says how to come back.
-pub(super) fn tell_that_it_goes_on(uuid: Uuid) {
+pub(super) fn say_how_to_return(uuid: Uuid) {
     say(&[format!(
-        "pod `{uuid}` goes on; `launcher attach` attends to it again"
+        "pod `{uuid}` is still running; `launcher attach` returns to it"
     )]);
 }
 

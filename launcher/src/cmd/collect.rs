@@ -81,7 +81,7 @@ impl Collect {
         if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
             // Whoever makes a pod has a shared lock on this one.
             rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
-                .context(|| "cannot lock the directory of pods that are being made")?;
+                .context(|| "cannot lock the directory of pods in preparation")?;
             for uuid in find::all(dirs, &[State::Embryo])?.into_keys() {
                 match self.dry {
                     true => print(out, &format!("{done} {uuid}\n"))?,
@@ -133,7 +133,7 @@ impl Collect {
             Ok(record.map(|ended| ended.time))
         };
         let changed = || -> Result<u64> {
-            let what = || format!("cannot look at pod `{uuid}`");
+            let what = || format!("cannot read the state of pod `{uuid}`");
             let status = rustix::fs::fstat(&pod).context(what)?;
             let seconds = u64::try_from(status.st_ctime).unwrap_or(0);
             Ok(seconds.saturating_mul(1_000_000_000))

@@ -172,7 +172,7 @@ fn become_init(
     let words = exec::sealed("plan", &words)?;
     let plan = exec::sealed("reasons", plan.text().as_bytes())?;
     let report = rustix::fs::memfd_create("report", MemfdFlags::CLOEXEC)
-        .context(|| "cannot hold `report` in memory")?;
+        .context(|| "cannot create `report` in memory")?;
     // The pod can read a command line before anybody could erase it.
     let whose = exec::sealed("pod", &spelled(dirs.path(), pod.spec.id, app))?;
     let mut finally = ["launcher", "entered"].map(OsString::from).to_vec();

@@ -40,8 +40,8 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
     let (dirs, uuid) = export.selector.find_one(&dirs)?;
     let to_stdout = export.file == Path::new("-");
     if to_stdout && rustix::termios::isatty(std::io::stdout()) {
-        return Err(Error::invalid("an image is nothing for a terminal")
-            .hint("name a file, or pass it on to another program"));
+        return Err(Error::invalid("an image cannot be written to a terminal")
+            .hint("give a file, or redirect standard output"));
     }
     // Until it is written, nobody runs the pod or removes it.
     let pod = claim(&dirs, uuid)?;
@@ -79,16 +79,15 @@ fn claim(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     }
     let what = || format!("cannot export pod `{uuid}`");
     Err(match phase {
-        Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
-            .hint("`launcher stop` ends it; it is kept if it was run with --keep or --detach"),
+        Some(Phase::Running) => Error::invalid(format!("{}: it is running", what()))
+            .hint("stop it with `launcher stop`; it is kept if it was run with --keep or --detach"),
         Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
         Some(Phase::AbortedPrepare) => {
-            Error::invalid(format!("{}: whoever prepared it was killed", what()))
+            Error::invalid(format!("{}: its preparation was interrupted", what()))
         }
-        None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
-            Kind::NotFound,
-            format!("pod `{uuid}` was removed meanwhile"),
-        ),
+        None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => {
+            Error::new(Kind::NotFound, format!("pod `{uuid}` has been removed"))
+        }
         Some(_) => Error::invalid(format!("{}: it is in use", what())),
     })
 }

@@ -94,7 +94,7 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
     for id in ids {
         let line = match store.verify(&id) {
             Ok(true) => format!("{id} OK\n"),
-            Ok(false) => format!("{id} NOT OK: its files have another ID\n"),
+            Ok(false) => format!("{id} NOT OK: its files do not match its ID\n"),
             Err(error) => format!("{id} NOT OK: {error}\n"),
         };
         bad += u32::from(!line.ends_with(" OK\n"));
@@ -102,9 +102,9 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
     }
     match bad {
         0 => Ok(()),
-        1 => Err(Error::invalid("one image is not as it was stored")),
+        1 => Err(Error::invalid("one image has changed since it was stored")),
         many => Err(Error::invalid(format!(
-            "{many} images are not as they were stored"
+            "{many} images have changed since they were stored"
         ))),
     }
 }
@@ -131,7 +131,7 @@ fn copy(layers: &[PathBuf], directory: &Path) -> Result<()> {
     let name = directory
         .file_name()
         .and_then(|name| name.to_str())
-        .ok_or_else(|| Error::usage(format!("{}: it has no name", what())))?;
+        .ok_or_else(|| Error::usage(format!("{}: the path has no file name", what())))?;
     let parent = std::fs::File::open(parent).context(what)?;
     root_fd::copy_layers(layers, parent.as_fd(), name).context(what)
 }

@@ -70,7 +70,9 @@ impl Images for Fetched<'_> {
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>> {
         let store = self.fetch.store();
         let image = store.aci(id)?.ok_or_else(|| {
-            Error::invalid(format!("image `{id}` was removed while it was stored"))
+            Error::invalid(format!(
+                "image `{id}` was removed while it was being stored"
+            ))
         })?;
         self.fetch.dependencies(id)?;
         let layers = render::directories(store, id)?;
@@ -147,8 +149,11 @@ impl Images for Looked<'_> {
             _ => None,
         };
         found.ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("image `{reference}` is not stored"))
-                .hint("`launcher fetch` fetches and stores it")
+            Error::new(
+                Kind::NotFound,
+                format!("image `{reference}` was not found in the store"),
+            )
+            .hint("`launcher fetch` downloads it")
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::os::fd::AsFd as _;
 
-use crate::cmd::attach::tell_that_it_goes_on;
+use crate::cmd::attach::say_how_to_return;
 use crate::cmd::child::{self, Begin, pass_on};
 use crate::cmd::failure::explained;
 use crate::cmd::mode::{Outcome, RunMode, StartError};
@@ -62,7 +62,7 @@ pub(super) fn start(
     let left = relay(master.as_fd(), aside)?;
     drop((attended, master));
     if left != RelayEnd::Closed {
-        tell_that_it_goes_on(uuid);
+        say_how_to_return(uuid);
         return Ok(Outcome::Left);
     }
     let status = child::wait(&mut child)?;

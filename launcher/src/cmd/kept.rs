@@ -35,6 +35,6 @@ pub(super) fn open(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
             return Ok(pod);
         }
     }
-    let what = format!("pod `{uuid}` was removed meanwhile");
+    let what = format!("pod `{uuid}` has been removed");
     Err(Error::new(Kind::NotFound, what))
 }

@@ -52,10 +52,8 @@ fn sources(dirs: &Dirs, pod: &OwnedFd, uuid: Uuid) -> Result<Vec<Source>> {
         Some(Place::Nowhere) => "it was run with `--log=none`",
         Some(place) => match place::open(dirs, pod.as_fd(), uuid, place).context(what)? {
             Some(sources) if !sources.is_empty() => return Ok(sources),
-            Some(_) => "its plan says itself where its apps write",
-            None if place == Place::Memory => {
-                "it was kept in memory, which is empty when the host has started"
-            }
+            Some(_) => "its plan sets the output of its apps",
+            None if place == Place::Memory => "it was kept in memory, and the host has restarted",
             None => "it was removed",
         },
     };
@@ -71,8 +69,8 @@ fn choose(sources: &mut Vec<Source>, app: &str, uuid: Uuid) -> Result<()> {
     sources.retain(|source| source.app == app);
     match sources[..] {
         [] => {
-            let what = format!("pod `{uuid}` has no log of an app {}", quoted(app));
-            let hint = format!("it has that of {}", names.join(", "));
+            let what = format!("pod `{uuid}` has no log of app {}", quoted(app));
+            let hint = format!("it has logs of {}", names.join(", "));
             Err(Error::new(Kind::NotFound, what).hint(hint))
         }
         _ => Ok(()),

@@ -103,7 +103,7 @@ fn last_of(mut failures: Vec<Error>) -> Result<()> {
     last.map_or(Ok(()), Err)
 }
 
-const CANNOT_PRINT: &str = "cannot write to the standard output";
+const CANNOT_PRINT: &str = "cannot write to standard output";
 
 /// Prints a result, which can drive no terminal whatever has got into it.
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {

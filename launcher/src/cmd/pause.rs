@@ -14,7 +14,7 @@ use sys::dirs::Dirs;
 /// Pauses pods, and prints their UUIDs. One that cannot be paused does not
 /// keep the others.
 pub(crate) fn run(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
-    each(dir, selector, out, &pause, "paused", "is paused already")
+    each(dir, selector, out, &pause, "paused", "is already paused")
 }
 
 /// Lets pods go on, likewise.
@@ -34,7 +34,7 @@ fn pause(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
     match pause::pause(dirs, uuid, &started.process)? {
         Outcome::Exited if running(dirs, uuid, "pause")?.is_some() => Err(Error::new(
             Kind::Failed,
-            format!("cannot pause pod `{uuid}`: its process cannot be seen from here"),
+            format!("cannot pause pod `{uuid}`: its process is not visible in this PID namespace"),
         )),
         outcome => Ok(outcome),
     }
@@ -55,7 +55,7 @@ fn each(
             Ok(Outcome::Done) => print(out, &format!("{done} {uuid}\n"))?,
             Ok(Outcome::Already) => say(&[format!("pod `{uuid}` {already}")]),
             Ok(Outcome::Exited) => {
-                failures.push(Error::invalid(format!("pod `{uuid}` is over already")));
+                failures.push(Error::invalid(format!("pod `{uuid}` has already exited")));
             }
             Err(error) => failures.push(error),
         }

@@ -39,7 +39,7 @@ const PASSED_ON: &[Signal] = &[
 ///
 /// The command cannot be started.
 pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
-    let what = || "cannot put pipes before the standard streams";
+    let what = || "cannot redirect the standard streams through pipes";
     let signals = Signals::take(PASSED_ON)?;
     let mut child = Command::new("/proc/self/exe")
         .arg0("launcher")

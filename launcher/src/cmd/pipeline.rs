@@ -43,7 +43,7 @@ pub(super) fn resolve(
         Some(file) => {
             let store = images.store().ok_or_else(|| {
                 let dir = dirs.path().display();
-                Error::new(Kind::NotFound, format!("there are no images in `{dir}`"))
+                Error::new(Kind::NotFound, format!("no images found in `{dir}`"))
             })?;
             request::add_manifest(&mut request, &file, store)?
         }

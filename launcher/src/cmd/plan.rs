@@ -30,8 +30,10 @@ pub(crate) enum Format {
 /// Returns the plan.
 pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8>> {
     if format == Format::Words && std::io::stdout().is_terminal() {
-        return Err(Error::invalid("words are nothing for a terminal")
-            .hint("`--format=text` is for people; words are passed on to another program"));
+        return Err(
+            Error::invalid("a plan in words cannot be written to a terminal")
+                .hint("use `--format=text`, or redirect standard output"),
+        );
     }
     let host = Host::observe();
     let log = options.mode.detached;

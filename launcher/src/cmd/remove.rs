@@ -54,12 +54,11 @@ fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
             }
             // It was not kept.
             None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) if killed => return Ok(()),
-            None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => Error::new(
-                Kind::NotFound,
-                format!("pod `{uuid}` was removed meanwhile"),
-            ),
-            Some(Phase::Running) => Error::invalid(format!("{}: it runs", what()))
-                .hint("`launcher stop` ends it, and `--force` kills it"),
+            None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => {
+                Error::new(Kind::NotFound, format!("pod `{uuid}` has been removed"))
+            }
+            Some(Phase::Running) => Error::invalid(format!("{}: it is running", what()))
+                .hint("stop it with `launcher stop`, or use `--force` to kill it"),
             Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
             Some(_) => Error::invalid(format!("{}: it is in use", what())),
         };

@@ -67,7 +67,7 @@ const VARIABLES_LIMIT: u64 = 1 << 20;
 pub(super) fn complete(options: Options) -> Result<Request> {
     let mut request = options.request;
     for file in &options.files {
-        let what = || format!("cannot read the variables of `{}`", file.display());
+        let what = || format!("cannot read variables from `{}`", file.display());
         let bytes = read(file, VARIABLES_LIMIT).context(what)?;
         for variable in environment::file(&bytes).context(what)? {
             check_variable(&variable).context(what)?;
@@ -100,11 +100,13 @@ pub(super) fn add_manifest(
         }
         let error = |what| Error::new(Kind::NotFound, what);
         Err(match store.doubt(name, labels)? {
-            Some(doubt) => error(format!("image `{name}` is in the store: {doubt}")).hint(WAIVE),
+            Some(doubt) => {
+                error(format!("image `{name}` cannot be used by name: {doubt}")).hint(WAIVE)
+            }
             None => error(format!(
-                "image `{name}` is not in the store, or not with all labels"
+                "no image `{name}` with these labels was found in the store"
             ))
-            .hint("`launcher image list` lists the images"),
+            .hint("`launcher image list` lists all images"),
         })
     })?;
     let ids = manifest.apps.iter().map(|app| {
@@ -115,9 +117,9 @@ pub(super) fn add_manifest(
             let called = called.map_or(String::new(), |called| format!(" (`{called}`)"));
             Error::new(
                 Kind::NotFound,
-                format!("app `{name}` runs from image `{id}`{called}, which is not in the store"),
+                format!("app `{name}` needs image `{id}`{called}, which is not in the store"),
             )
-            .hint("`launcher image list` lists the images")
+            .hint("`launcher image list` lists all images")
         })
     });
     let ids = ids.collect::<Result<_>>()?;
@@ -154,20 +156,21 @@ pub(super) fn save_uuid(path: &Path, uuid: Uuid) -> Result<()> {
 fn file_of_uuid(path: &Path) -> Result<File> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file = match rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::LOOP) => return Err(Error::invalid("it is a link")),
-        file => File::from(file.context(|| "it exists, and cannot be opened")?),
+        Err(Errno::LOOP) => return Err(Error::invalid("it is a symbolic link")),
+        file => File::from(file.context(|| "cannot open it")?),
     };
-    let status = file.metadata().context(|| "cannot look at it")?;
+    let status = file.metadata().context(|| "cannot examine it")?;
     let owner = rustix::process::geteuid().as_raw();
     if !status.is_file() || status.uid() != owner || status.nlink() > 1 {
-        let what = "it exists, and is no file of the caller's own with no other name";
+        let what =
+            "it exists, but is not a regular file that you own and that has no other hard links";
         return Err(Error::invalid(what));
     }
     let mut text = String::new();
     let read = (&mut file).take(UUID_LIMIT).read_to_string(&mut text);
     if read.is_err() || !(text.is_empty() || Uuid::parse(text.trim_end()).is_ok()) {
         return Err(Error::invalid(
-            "it exists, and something else than a UUID is in it",
+            "it exists, and contains something other than a UUID",
         ));
     }
     let emptied = file.set_len(0).and_then(|()| file.rewind());
@@ -200,7 +203,7 @@ fn read(file: &Path, limit: u64) -> Result<Vec<u8>> {
     std::io::Read::read_to_end(&mut std::io::Read::take(opened, limit + 1), &mut bytes)
         .context(|| "cannot read it")?;
     if bytes.len() as u64 > limit {
-        return Err(Error::invalid(format!("it has more than {limit} bytes")));
+        return Err(Error::invalid(format!("it is larger than {limit} bytes")));
     }
     Ok(bytes)
 }

@@ -58,7 +58,7 @@ pub(crate) fn run_prepared(
         Err(error) => match directory::open_in(&dirs, State::Prepared, uuid)? {
             Some(_) => return Err(error.into()),
             None => {
-                let what = format!("pod `{uuid}` was run or removed meanwhile");
+                let what = format!("pod `{uuid}` has already been run or removed");
                 return Err(Error::new(Kind::NotFound, what).into());
             }
         },
@@ -78,10 +78,10 @@ fn take(dirs: &Dirs, uuid: Uuid) -> Result<(PodDirectory<'_>, Runnable)> {
     let mut layers = overlays.flat_map(|root| &root.layers);
     if let Some(gone) = layers.find(|layer| !layer.is_dir()) {
         return Err(Error::invalid(format!(
-            "cannot run pod `{uuid}`: an image of it was removed (`{}`)",
+            "cannot run pod `{uuid}`: one of its images was removed (`{}`)",
             gone.display()
         ))
-        .hint("the same image has to be stored again; it will have the same place"));
+        .hint("store the same image again"));
     }
     Ok((PodDirectory::take_prepared(dirs, uuid)?, runnable))
 }
@@ -120,9 +120,9 @@ fn check_numbers(host: &Host, plan: &Plan) -> Result<()> {
     }
     let (major, minor) = OWN_PID_MAX_SINCE;
     Err(Error::invalid(format!(
-        "cannot execute the plan: before Linux {major}.{minor} it would set `kernel.pid_max` for the whole host"
+        "cannot execute the plan: on kernels older than Linux {major}.{minor} it would set `kernel.pid_max` for the whole host"
     ))
-    .hint("`launcher plan` makes one for this kernel"))
+    .hint("create a plan for this kernel with `launcher plan`"))
 }
 
 fn read_plan(file: &Path) -> Result<Plan> {

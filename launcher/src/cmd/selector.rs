@@ -51,7 +51,7 @@ impl PodSelector {
     pub(super) fn find_one(&self, dirs: &Dirs) -> Result<(Dirs, Uuid)> {
         match &self.find(dirs)?[..] {
             [one] => Ok(one.clone()),
-            _ => Err(Error::usage("one pod is wanted, and not several")),
+            _ => Err(Error::usage("expected one pod, found several")),
         }
     }
 }
@@ -68,17 +68,17 @@ pub(super) fn app(uuid: Uuid, apps: &[String], name: Option<&str>) -> Result<usi
         (None, [_]) => Ok(0),
         (None, _) => Err(
             Error::usage(format!("pod `{uuid}` has several apps: {all}"))
-                .hint("`--app=NAME` says which of them is meant"),
+                .hint("choose one with `--app=NAME`"),
         ),
         (Some(name), apps) => apps.iter().position(|app| app == name).ok_or_else(|| {
             let what = format!("pod `{uuid}` has no app {}", quoted(name));
-            Error::new(Kind::NotFound, what).hint(format!("it has {all}"))
+            Error::new(Kind::NotFound, what).hint(format!("its apps are {all}"))
         }),
     }
 }
 
 fn read(file: &Path) -> Result<String> {
-    let what = || format!("cannot read the UUID of `{}`", file.display());
+    let what = || format!("cannot read a UUID from `{}`", file.display());
     Ok(std::fs::read_to_string(file)
         .context(what)?
         .trim()

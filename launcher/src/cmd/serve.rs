@@ -43,7 +43,7 @@ fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     let metadata = metadata(dirs, uuid).inspect_err(complain).ok();
     let answer = |request: Request<'_>| match &metadata {
         Some(metadata) => metadata.answer(request),
-        None => Response::refusal(503, "the metadata of the pod cannot be read"),
+        None => Response::refusal(503, "cannot read the metadata of the pod"),
     };
     let input = std::io::stdin();
     let socket = input.as_fd().try_clone_to_owned();

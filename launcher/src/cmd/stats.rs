@@ -58,7 +58,7 @@ fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Resul
             Ok(Some(pod)) => found.push(pod),
             // Of all that run, one that does not is none.
             _ if all => {}
-            Ok(None) => failures.push(Error::invalid(format!("pod `{uuid}` is over already"))),
+            Ok(None) => failures.push(Error::invalid(format!("pod `{uuid}` has already exited"))),
             Err(error) => failures.push(error),
         }
     }

@@ -50,7 +50,7 @@ pub(crate) struct Options {
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
-    let gone = || Error::invalid(format!("pod `{uuid}` was removed meanwhile"));
+    let gone = || Error::invalid(format!("pod `{uuid}` has been removed"));
     let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
     let waited = wait(&dirs, &mut pod, options);
     status::observe(std::slice::from_mut(&mut pod))?;
@@ -93,7 +93,7 @@ fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resul
         if let Some(directory) = busy(dirs, pod)?
             && !Release::of(directory)?.until(deadline)?
         {
-            return Err(Error::invalid(format!("pod `{uuid}` is not over yet")));
+            return Err(Error::invalid(format!("pod `{uuid}` has not exited yet")));
         }
         look_again(dirs, pod)?;
     }
@@ -105,7 +105,7 @@ fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resu
     let uuid = pod.uuid;
     while !pod.ready {
         if pod.phase.has_exited() {
-            let what = format!("pod `{uuid}` is over, and not all of its apps were started");
+            let what = format!("pod `{uuid}` exited before all of its apps had started");
             return Err(Error::invalid(what));
         }
         if let Some(directory) = busy(dirs, pod)? {
@@ -117,7 +117,7 @@ fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resu
                     Wake::Changed => look_again(dirs, pod)?,
                     Wake::Readable => break,
                     Wake::Timeout => {
-                        let what = format!("not all apps of pod `{uuid}` have been started yet");
+                        let what = format!("not all apps of pod `{uuid}` have started yet");
                         return Err(Error::invalid(what));
                     }
                 }
@@ -141,7 +141,7 @@ fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
         _ => {
             let word = pod.phase.word();
             return Err(
-                Error::invalid(format!("pod `{uuid}` does not run: it is {word}"))
+                Error::invalid(format!("pod `{uuid}` is not running: it is {word}"))
                     .hint("`launcher run-prepared` runs a prepared pod"),
             );
         }
@@ -233,7 +233,7 @@ pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Stat
     match pod {
         Some(pod) if pod.phase == Phase::Running => Ok(Some(pod)),
         Some(pod) if !pod.phase.has_exited() => Err(Error::invalid(format!(
-            "cannot {what} pod `{uuid}`: it does not run, but is {}",
+            "cannot {what} pod `{uuid}`: it is not running, but {}",
             pod.phase.word()
         ))),
         _ => Ok(None),

@@ -50,7 +50,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     for (place, uuid) in stop.selector.find(&dirs)? {
         match ask(&place, uuid, Purpose::Stop, stop.signal) {
             Ok(Some(pod)) => asked.push(pod),
-            Ok(None) => say(&[format!("pod `{uuid}` is over already")]),
+            Ok(None) => say(&[format!("pod `{uuid}` has already exited")]),
             Err(error) => failures.push(error),
         }
     }
@@ -81,7 +81,7 @@ pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result
         };
         match sent {
             Ok(true) => {}
-            Ok(false) => failures.push(Error::invalid(format!("pod `{uuid}` is over already"))),
+            Ok(false) => failures.push(Error::invalid(format!("pod `{uuid}` has already exited"))),
             Err(error) => failures.push(error),
         }
     }
@@ -186,7 +186,9 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
             None => Ok(None),
             Some(_) => Err(Error::new(
                 Kind::Failed,
-                format!("cannot {what} pod `{uuid}`: its process cannot be seen from here"),
+                format!(
+                    "cannot {what} pod `{uuid}`: its process is not visible in this PID namespace"
+                ),
             )),
         };
     };
@@ -209,7 +211,7 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
             asked.target.signal(signal)?;
             if pause::is_asked(dirs, uuid)? {
                 say(&[format!(
-                    "pod `{uuid}` is paused: the signal waits until it goes on"
+                    "pod `{uuid}` is paused: the signal is delivered when it resumes"
                 )]);
             }
         }

@@ -66,7 +66,7 @@ pub(crate) enum Source {
     File(PathBuf),
     /// At an address.
     Url(String),
-    /// It is what comes on the standard input.
+    /// It is what comes on standard input.
     Input,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             let keyring = Keyring::open(&dirs)?;
             let done = match keyring.remove(&dirs, prefix.as_ref(), fingerprint)? {
                 Removed::Deleted => "removed",
-                Removed::Masked => "overruled",
+                Removed::Masked => "overridden",
             };
             let whose = whose(prefix.as_ref());
             print(out, &format!("{done} {fingerprint} for {whose}\n"))
@@ -157,7 +157,7 @@ fn name(source: &Source) -> String {
     match source {
         Source::File(path) => format!("`{}`", path.display()),
         Source::Url(url) => format!("`{url}`"),
-        Source::Input => "the standard input".to_owned(),
+        Source::Input => "standard input".to_owned(),
     }
 }
 
@@ -185,7 +185,7 @@ fn agree(consent: &Consent, key: &Key, what_for: &str) -> Result<()> {
         Consent::Given => Ok(()),
         Consent::If(expected) if *expected == key.fingerprint() => Ok(()),
         Consent::If(expected) => Err(Error::invalid(format!(
-            "it is another key: its fingerprint is `{}`, not `{expected}`",
+            "the fingerprint of the key is `{}`, not `{expected}`",
             key.fingerprint()
         ))),
         Consent::Asked => ask(key, what_for),
@@ -196,20 +196,22 @@ fn ask(key: &Key, what_for: &str) -> Result<()> {
     let fingerprint = key.fingerprint();
     let input = std::io::stdin();
     if !input.is_terminal() {
-        let error = format!("nobody is there to say that key `{fingerprint}` is the right one");
+        let error = format!(
+            "cannot ask whether to trust key `{fingerprint}`: standard input is not a terminal"
+        );
         return Err(Error::new(Kind::Failed, error).hint(format!(
-            "`--fingerprint={fingerprint}` says so, if it is what its owner told you"
+            "if its owner gave you this fingerprint, use `--fingerprint={fingerprint}`"
         )));
     }
     let question = format!(
-        "{}\nIs this the fingerprint that its owner told you, and shall it count for {what_for}? (yes/no) ",
+        "{}\nDid its owner give you this fingerprint, and do you trust the key for {what_for}? (yes/no) ",
         shown(key)
     );
     let mut terminal = std::io::stderr();
     terminal
         .write_all(question.as_bytes())
         .and_then(|()| terminal.flush())
-        .context(|| "cannot ask")?;
+        .context(|| "cannot ask for confirmation")?;
     let mut answer = String::new();
     input
         .lock()
@@ -218,7 +220,7 @@ fn ask(key: &Key, what_for: &str) -> Result<()> {
     match answer.trim().to_lowercase().as_str() {
         "yes" | "y" => Ok(()),
         _ => Err(Error::invalid(format!(
-            "key `{fingerprint}` is not trusted: you did not say yes"
+            "key `{fingerprint}` is not trusted: you did not confirm"
         ))),
     }
 }
@@ -283,7 +285,7 @@ fn cells(entry: &Entry, key: Option<&Key>) -> [String; 5] {
 fn state(entry: &Entry, key: Option<&Key>) -> &'static str {
     let now = clock::seconds();
     match key {
-        _ if entry.overruled => "overruled",
+        _ if entry.overridden => "overridden",
         None => "not trusted",
         Some(key) if key.is_revoked() => "revoked",
         Some(key) if key.expires().is_some_and(|end| end <= now) => "expired",

@@ -73,12 +73,12 @@ fn check(path: &Path) -> Result<Vec<String>> {
         Content::Archive => {
             let mut warnings = inspect::check(file)?.warnings;
             if path.extension().is_none_or(|extension| extension != "aci") {
-                warnings.push("its name does not end in `.aci`, as an image's should".into());
+                warnings.push("its name should end in `.aci`".into());
             }
             Ok(warnings)
         }
         Content::Encrypted => Err(Error::invalid(
-            "it is encrypted with OpenPGP, which Nose Cone does not decrypt",
+            "it is encrypted with OpenPGP, which Nose Cone does not support",
         )),
         Content::Text => Ok(manifest::check(&read(file)?)?.warnings),
     }
@@ -116,7 +116,7 @@ fn read(file: File) -> Result<Vec<u8>> {
         .context(|| "cannot read it")?;
     if text.len() as u64 > MANIFEST_LIMIT {
         return Err(Error::invalid(format!(
-            "it is longer than {MANIFEST_LIMIT} bytes, the most a manifest may have"
+            "it is larger than the maximum of {MANIFEST_LIMIT} bytes"
         )));
     }
     Ok(text)
@@ -132,13 +132,13 @@ fn layout(path: &Path) -> Result<Checked<ImageManifest>> {
         let kind = entry.file_type().context(what)?;
         match entry.file_name().to_str() {
             Some("manifest") if kind.is_file() => found[0] = true,
-            Some("manifest") => return Err(Error::invalid("its `manifest` is no regular file")),
+            Some("manifest") => return Err(Error::invalid("its `manifest` is not a regular file")),
             Some("rootfs") if kind.is_dir() => found[1] = true,
-            Some("rootfs") => return Err(Error::invalid("its `rootfs` is no directory")),
+            Some("rootfs") => return Err(Error::invalid("its `rootfs` is not a directory")),
             _ => {
                 let name = entry.file_name();
                 return Err(Error::invalid(format!(
-                    "{} does not belong in an image layout: only `manifest` and `rootfs` do",
+                    "an image layout cannot contain {}, only `manifest` and `rootfs`",
                     quoted(&name.to_string_lossy())
                 )));
             }

@@ -77,7 +77,7 @@ read from `trustedkeys` below /etc/nosecone, /usr/lib/nosecone, /etc/rkt and \
             name: "rm",
             summary: "stops trusting a key",
             usage: &["(--prefix PREFIX | --root) FINGERPRINT"],
-            about: "Stops trusting a key. A key of the system is overruled, not removed.",
+            about: "Stops trusting a key. A key of the system is overridden, not removed.",
             groups: &[&SCOPE],
             examples: &[(
                 "Stop trusting a key",

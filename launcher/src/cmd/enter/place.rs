@@ -38,7 +38,7 @@ pub(super) struct Place {
 
 impl Running {
     pub(super) fn find(dirs: &Dirs, uuid: Uuid) -> Result<Self> {
-        let over = || Error::invalid(format!("cannot enter pod `{uuid}`: it is over"));
+        let over = || Error::invalid(format!("cannot enter pod `{uuid}`: it has exited"));
         let status = running(dirs, uuid, "enter")?.ok_or_else(over)?;
         let directory = directory::open_in(dirs, State::Run, uuid)?.ok_or_else(over)?;
         Ok(Self {
@@ -53,7 +53,7 @@ impl Running {
     }
 
     fn over(&self) -> Error {
-        Error::invalid(format!("{}: it is over", self.cannot()))
+        Error::invalid(format!("{}: it has exited", self.cannot()))
     }
 
     /// Chooses an app by its name, or the only one.
@@ -68,7 +68,10 @@ impl Running {
         let outer = match pod_process::outer(&self.process)? {
             Some(outer) => outer,
             None if lock::is_held(&self.directory).context(|| self.cannot())? => {
-                let unseen = format!("{}: its process cannot be seen from here", self.cannot());
+                let unseen = format!(
+                    "{}: its process is not visible in this PID namespace",
+                    self.cannot()
+                );
                 return Err(Error::new(Kind::Failed, unseen));
             }
             None => return Err(self.over()),
@@ -94,7 +97,7 @@ impl Running {
         if pause::is_frozen(&init).context(|| self.cannot())? {
             // Who comes in would stand still as well, and its caller with it.
             return Err(Error::invalid(format!("{}: it is paused", self.cannot()))
-                .hint("`launcher resume` lets it go on"));
+                .hint("`launcher resume` resumes it"));
         }
         match pod_process::main_process(&init, number)? {
             Some(process) => Ok(Place { init, process }),
@@ -110,7 +113,7 @@ impl Running {
             MainProgram::Running(number) => Ok(number),
             MainProgram::Ended => Err(self.ended(app)),
             MainProgram::NotStarted => Err(Error::invalid(format!(
-                "cannot enter app `{app}` of pod `{}`: it has not been started yet",
+                "cannot enter app `{app}` of pod `{}`: it has not started yet",
                 self.spec.id
             ))),
         }
@@ -118,7 +121,7 @@ impl Running {
 
     fn ended(&self, app: &str) -> Error {
         Error::invalid(format!(
-            "cannot enter app `{app}` of pod `{}`: it has ended",
+            "cannot enter app `{app}` of pod `{}`: it has exited",
             self.spec.id
         ))
     }

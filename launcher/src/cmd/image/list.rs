@@ -57,7 +57,7 @@ impl Field {
         let is_it = |field: &&Self| field.name() == text;
         Self::ALL.iter().find(is_it).copied().ok_or_else(|| {
             Error::usage(format!(
-                "`{text}` is no field; it is `id`, `name`, `size`, `importtime` or `lastused`"
+                "`{text}` is not a field: use `id`, `name`, `size`, `importtime` or `lastused`"
             ))
         })
     }
@@ -143,7 +143,7 @@ fn row(store: &Store<'_>, id: Digest) -> Result<Option<Row>> {
     let Some(image) = store.aci(&id)? else {
         return match store.contains(&id)? {
             true => Err(Error::invalid(format!(
-                "image `{}` has lost its manifest",
+                "image `{}` has no manifest",
                 id.short()
             ))),
             false => Ok(None),

@@ -139,7 +139,7 @@ impl<'a> Printer<'a> {
         }
         let (to, what) = match stream {
             Stream::Out | Stream::Terminal => (&mut self.out, CANNOT_PRINT),
-            Stream::Err => (&mut self.err, "cannot write to the standard error"),
+            Stream::Err => (&mut self.err, "cannot write to standard error"),
         };
         let written = to.write_all(&bytes).and_then(|()| to.flush());
         self.stopped = match written {
@@ -304,7 +304,7 @@ mod tests {
             (io::ErrorKind::BrokenPipe, None),
             (
                 io::ErrorKind::StorageFull,
-                Some("cannot write to the standard output: no storage space"),
+                Some("cannot write to standard output: no storage space"),
             ),
         ] {
             let options = options(Style::Bare, None);

@@ -214,7 +214,7 @@ impl<'a> Fetch<'a> {
         }
         self.talk.say(&format!("Dependency: {by} requires {name}"));
         self.named(&name, &wanted)
-            .context(|| format!("image `{by}` needs `{name}`"))
+            .context(|| format!("cannot get `{name}`, which image `{by}` needs"))
     }
 
     /// Goes through all the places where a name can be.
@@ -255,7 +255,7 @@ impl<'a> Fetch<'a> {
             let error = nowhere(name, &attempts);
             return Err(match doubted {
                 true => error,
-                false => error.hint("with `--pull-policy=new`, servers would be asked as well"),
+                false => error.hint("use `--pull-policy=new` to ask servers as well"),
             });
         }
         if !stored {
@@ -365,8 +365,8 @@ impl<'a> Fetch<'a> {
         if self.policy == PullPolicy::Never {
             let error = |what| Error::new(Kind::NotFound, format!("image `{url}` is {what}"));
             return Err(match unchecked {
-                true => error("stored, but nobody has signed it").hint(WAIVE),
-                false => error("not stored").hint("with `--pull-policy=new` it would be fetched"),
+                true => error("stored, but not signed").hint(WAIVE),
+                false => error("not stored").hint("use `--pull-policy=new` to download it"),
             });
         }
         let mut resumable = Resumable::open(self.dirs, url);
@@ -388,7 +388,7 @@ impl<'a> Fetch<'a> {
             }
             (Response::NotModified(_), None) => {
                 return Err(Error::invalid(format!(
-                    "the server says that image `{url}` has not changed, but it was never fetched"
+                    "the server says that image `{url}` has not changed, but it was never downloaded"
                 )));
             }
         };
@@ -420,7 +420,7 @@ impl<'a> Fetch<'a> {
                 "the part that arrived is kept for a day, and the next call resumes from there",
             ),
             (false, true) => {
-                error.hint("the part that was kept is removed; the next call fetches all of it")
+                error.hint("the part that was kept is removed; the next call downloads all of it")
             }
             (false, false) => error,
         })?;
@@ -459,9 +459,10 @@ impl<'a> Fetch<'a> {
                 format!("cannot get the signature `{signature}`"),
             )
             .because(Error::from(refusal))
-            .hint("`--insecure-options=image` takes images that nobody has signed")
+            .hint("use `--insecure-options=image` to accept unsigned images")
         })?;
-        let check = Check::begin(&text).context(|| format!("signature `{signature}`"))?;
+        let check =
+            Check::begin(&text).context(|| format!("cannot use signature `{signature}`"))?;
         Ok(Box::new(Signed {
             check,
             keyring: Keyring::open(self.dirs)?,

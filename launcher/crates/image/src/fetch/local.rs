@@ -32,7 +32,7 @@ pub(crate) const DIRECTORIES: [&str; 2] = [
 /// A directory cannot be read; one that is not there is passed over.
 pub fn find(directories: &[PathBuf], name: &Name) -> Result<Option<(PathBuf, File)>> {
     for directory in directories {
-        let what = || format!("cannot look for images in `{}`", directory.display());
+        let what = || format!("cannot search for images in `{}`", directory.display());
         if let Some((path, file)) = find_in(directory, name).context(what)? {
             return Ok(Some((directory.join(path), file)));
         }

@@ -73,7 +73,7 @@ fn place(path: &Path) -> std::result::Result<Place<'_>, String> {
 pub(crate) fn check(asked: &Name, manifest: &ImageManifest) -> Result<()> {
     if manifest.name != asked.name {
         return Err(Error::invalid(format!(
-            "its manifest says that it is `{}`",
+            "its manifest gives its name as `{}`",
             manifest.name
         )));
     }
@@ -82,7 +82,7 @@ pub(crate) fn check(asked: &Name, manifest: &ImageManifest) -> Result<()> {
     };
     let name = &label.name;
     let says = match manifest.labels.get(name.as_str()) {
-        Some(value) => format!("its manifest says that label `{name}` is `{value}`"),
+        Some(value) => format!("label `{name}` in its manifest is `{value}`"),
         None => format!("its manifest has no label `{name}`"),
     };
     Err(Error::invalid(format!(

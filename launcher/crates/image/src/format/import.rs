@@ -37,8 +37,7 @@ impl Aci {
 }
 
 /// What to do about [`Store::doubt`].
-pub const WAIVE: &str =
-    "`--insecure-options=image` takes what is stored, and an ID takes just that image";
+pub const WAIVE: &str = "use its ID, or `--insecure-options=image` to use the stored image";
 
 impl Store<'_> {
     /// Returns a stored image of this format.
@@ -175,7 +174,7 @@ impl Store<'_> {
             return Ok(None);
         };
         let (id, from) = (id.short(), self.record(&id)?.from);
-        let what = "nobody has signed it or provided it under this name";
+        let what = "it was neither signed nor provided under this name";
         Ok(Some(format!("`{id}`, from `{from}`, but {what}")))
     }
 

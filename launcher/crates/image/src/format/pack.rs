@@ -163,7 +163,7 @@ impl<'a> Pack<'a> {
             && target.as_os_str().len() > self.limits.path
         {
             let (path, most) = (shown(path), self.limits.path);
-            let what = format!("{path} is a link that is longer than {most} bytes");
+            let what = format!("{path} is a link longer than {most} bytes");
             return Err(Error::invalid(what));
         }
         self.count(size)?;
@@ -174,7 +174,10 @@ impl<'a> Pack<'a> {
         }
         let headers = tar_header::headers(&name, kind, attributes, extent);
         if headers.len() as u64 > EXTENDED {
-            let what = format!("{} has more attributes than fit into an image", shown(path));
+            let what = format!(
+                "{} has too many extended attributes for an image",
+                shown(path)
+            );
             return Err(Error::invalid(what));
         }
         self.write(&headers)
@@ -243,7 +246,7 @@ pub fn shown(path: &Path) -> String {
 }
 
 fn changed(what: String) -> Error {
-    Error::invalid(format!("{what}: it changed meanwhile"))
+    Error::invalid(format!("{what}: it changed while it was being read"))
 }
 
 #[cfg(test)]

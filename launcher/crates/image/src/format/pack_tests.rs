@@ -106,7 +106,7 @@ fn what_an_image_cannot_have_is_refused() {
     let error = packed(|pack| pack.entry(Path::new("far"), &far, &attributes()));
     assert_eq!(
         error.unwrap_err().to_string(),
-        "`/far` is a link that is longer than 4000 bytes"
+        "`/far` is a link longer than 4000 bytes"
     );
     let large = empty();
     large.set_len(1 << 37).unwrap();
@@ -123,7 +123,7 @@ fn what_an_image_cannot_have_is_refused() {
     let error = packed(|pack| pack.entry(Path::new("x"), &EntryKind::Directory, &many));
     assert_eq!(
         error.unwrap_err().to_string(),
-        "`/x` has more attributes than fit into an image"
+        "`/x` has too many extended attributes for an image"
     );
 }
 
@@ -134,7 +134,7 @@ fn a_file_that_became_shorter_is_no_file_with_zeros() {
         let error = packed(|pack| pack.file(Path::new("x"), &attributes(), &file, size));
         assert_eq!(
             error.unwrap_err().to_string(),
-            "cannot read `/x`: it changed meanwhile"
+            "cannot read `/x`: it changed while it was being read"
         );
     }
 }

@@ -77,14 +77,16 @@ impl Collect<'_> {
         let what = || format!("cannot remove image `{}`", id.short());
         let Some(claim) = images.claim(id)? else {
             let fault = match images.contains(id)? {
-                true => format!("{}: a command uses it", what()),
+                true => format!("{}: it is in use by a command", what()),
                 false => format!("image `{}` was removed", id.short()),
             };
             return Err(Error::invalid(fault));
         };
         if let Some(pod) = (self.needs)()?.get(&id.hex()) {
-            return Err(Error::invalid(format!("{}: pod `{pod}` uses it", what()))
-                .hint("`launcher image gc` removes it when no pod does any more"));
+            return Err(
+                Error::invalid(format!("{}: it is in use by pod `{pod}`", what()))
+                    .hint("`launcher image gc` removes it when no pod uses it"),
+            );
         }
         let layers = self.layers_of(id)?;
         self.expire(&layers)?;

@@ -92,7 +92,7 @@ impl<'a> Store<'a> {
     /// No image, or several.
     pub fn named(&self, text: &str) -> Result<Digest> {
         if text.is_empty() {
-            return Err(Error::invalid("an image's name is not empty"));
+            return Err(Error::invalid("the name of the image is empty"));
         }
         let found = match self.beginning(text)? {
             None => names::find(self.dirs, text)?.pop(),
@@ -118,7 +118,7 @@ impl<'a> Store<'a> {
         let mut found = ids.filter(|id| prefix.matches(id));
         match (found.next(), found.next()) {
             (Some(_), Some(_)) => Err(Error::invalid(format!(
-                "several images begin with `{text}`"
+                "several image IDs begin with `{text}`"
             ))
             .hint("give more digits")),
             (found, _) => Ok(found),
@@ -236,6 +236,6 @@ fn parse(text: &[u8]) -> Result<(String, Vec<Digest>)> {
 }
 
 fn no_image(text: &str) -> Error {
-    Error::new(Kind::NotFound, format!("there is no image `{text}`"))
-        .hint("`launcher image list` lists the images")
+    Error::new(Kind::NotFound, format!("image `{text}` not found"))
+        .hint("`launcher image list` lists all images")
 }

@@ -19,10 +19,12 @@ pub(crate) struct Known(File);
 impl Known {
     /// Opens what is remembered about an archive, if it was stored before.
     pub(crate) fn of(dirs: &Dirs, file: &File, name: &str) -> Result<Self> {
-        let what = || format!("cannot look at image `{name}`");
+        let what = || format!("cannot examine image `{name}`");
         let status = file.metadata().context(what)?;
         if !status.is_file() {
-            return Err(Error::invalid(format!("image `{name}` is no regular file")));
+            return Err(Error::invalid(format!(
+                "image `{name}` is not a regular file"
+            )));
         }
         // Whoever changes a file changes its ctime, which nobody can set.
         let name = format!(
@@ -44,7 +46,8 @@ impl Known {
     /// Returns the ID, if it was written.
     pub(crate) fn read(&self) -> Result<Option<Digest>> {
         let mut text = [0; 256];
-        let count = rustix::io::pread(&self.0, &mut text, 0).context(|| "cannot read an index")?;
+        let count = rustix::io::pread(&self.0, &mut text, 0)
+            .context(|| "cannot read the index of archives")?;
         // What a crash left of it is as good as nothing.
         let text = std::str::from_utf8(&text[..count]).unwrap_or_default();
         Ok(text
@@ -55,13 +58,13 @@ impl Known {
     /// Waits until nobody else stores the archive.
     pub(crate) fn lock(&self) -> Result<()> {
         rustix::fs::flock(&self.0, FlockOperation::LockExclusive)
-            .context(|| "cannot wait for another process that stores the image")
+            .context(|| "cannot wait for another process that is storing the image")
     }
 
     /// Writes the ID.
     pub(crate) fn write(&self, id: &Digest) -> Result<()> {
         rustix::io::pwrite(&self.0, format!("{id}\n").as_bytes(), 0)
             .map(|_| ())
-            .context(|| "cannot write an index")
+            .context(|| "cannot write the index of archives")
     }
 }

@@ -64,7 +64,7 @@ impl Store<'_> {
     ///
     /// The tree is not as it was unpacked; what `out` says.
     pub fn restore(&self, id: &Digest, layer: &Digest, out: &mut dyn Write) -> Result<()> {
-        let what = || format!("cannot give image `{id}` back");
+        let what = || format!("cannot export image `{id}`");
         // Not removed meanwhile; but to look at a layer is not to use it.
         let _lease = self.layers.lease(layer)?;
         let frame = self.layers.read(layer, "frame", FRAME_LIMIT)?;

@@ -48,7 +48,7 @@ pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<Digest>> {
 
 /// Takes out what is not there any more, and removes what is then empty.
 pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&Digest) -> Result<bool>) -> Result<()> {
-    let what = || "cannot clear the indexes of images";
+    let what = || "cannot clean up the index of image names";
     let Some(names) = dirs.find(Part::Names)? else {
         return Ok(());
     };

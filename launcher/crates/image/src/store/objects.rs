@@ -57,7 +57,7 @@ impl<'a> Objects<'a> {
 
     /// As [`Self::find`], where there must be some.
     fn directory(&self) -> Result<OwnedFd> {
-        let absent = || Error::new(Kind::NotFound, format!("there are no {}s", self.noun));
+        let absent = || Error::new(Kind::NotFound, format!("no {}s found", self.noun));
         self.find()?.ok_or_else(absent)
     }
 
@@ -88,7 +88,7 @@ impl<'a> Objects<'a> {
             return Ok(None);
         };
         lease::last_used(directory, &id.to_string())
-            .context(|| format!("cannot look at {}", self.name(id)))
+            .context(|| format!("cannot examine {}", self.name(id)))
     }
 
     /// Reads a file of one.

@@ -31,11 +31,11 @@ impl Tree {
 impl Rootfs for Tree {
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         root_fd::read(&self.root, Path::new(path), limit)
-            .context(|| format!("cannot read `/{path}` of the image"))
+            .context(|| format!("cannot read `/{path}` in the image"))
     }
 
     fn status(&self, path: &str) -> Result<Option<Status>> {
-        let what = || format!("cannot look at `/{path}` of the image");
+        let what = || format!("cannot examine `/{path}` in the image");
         let fd = match root_fd::open(&self.root, Path::new(path), OFlags::PATH) {
             Ok(fd) => fd,
             Err(error) if root_fd::is_absent(&error) => return Ok(None),
@@ -55,12 +55,12 @@ impl Rootfs for Tree {
         match root_fd::open(&self.root, Path::new(path), flags) {
             Ok(_) => Ok(true),
             Err(error) if root_fd::is_absent(&error) => Ok(false),
-            Err(error) => Err(error).context(|| format!("cannot look at `/{path}` of the image")),
+            Err(error) => Err(error).context(|| format!("cannot examine `/{path}` in the image")),
         }
     }
 
     fn is_empty(&self, path: &str) -> Result<bool> {
-        let what = || format!("cannot list `/{path}` of the image");
+        let what = || format!("cannot list `/{path}` in the image");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let directory = match root_fd::open(&self.root, Path::new(path), flags) {
             Ok(directory) => directory,
@@ -106,7 +106,7 @@ impl Stack {
             let Some((tree, fd)) = self.topmost(&here)? else {
                 return Ok(None);
             };
-            let what = || format!("cannot look at `/{path}` of the image");
+            let what = || format!("cannot examine `/{path}` in the image");
             let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd).context(what)?.st_mode);
             found = Some(tree);
             if kind.is_symlink() {
@@ -139,7 +139,7 @@ impl Stack {
                 Ok(fd) => return Ok(Some((tree, fd))),
                 Err(error) if root_fd::is_absent(&error) => {}
                 Err(error) => {
-                    let what = || format!("cannot look at `/{}` of the image", path.display());
+                    let what = || format!("cannot examine `/{}` in the image", path.display());
                     return Err(error).context(what);
                 }
             }

@@ -41,7 +41,7 @@ pub fn scratch(dirs: &Dirs, id: &str) -> Result<OwnedFd> {
 
 /// Makes a directory and locks it; `clear`: what nobody has locked is removed before.
 fn make(parent: &OwnedFd, name: &str, clear: bool) -> Result<OwnedFd> {
-    let what = || "cannot make a directory for what is unfinished";
+    let what = || "cannot create a temporary directory";
     // Between making and locking a directory, nobody may take it for rubbish.
     rustix::fs::flock(parent, FlockOperation::LockExclusive).context(what)?;
     if clear {
@@ -69,7 +69,7 @@ pub struct Folder(OwnedFd);
 impl Folder {
     /// Makes a directory in it.
     pub fn directory(&self, name: &str) -> Result<Self> {
-        let what = || format!("cannot make `{name}`");
+        let what = || format!("cannot create `{name}`");
         rustix::fs::mkdirat(&self.0, name, Mode::RWXU).context(what)?;
         open(self.fd(), name).map(Self).context(what)
     }
@@ -126,7 +126,7 @@ pub(crate) fn hide(dirs: &Dirs, from: &OwnedFd, name: &str, aside: &str) -> Resu
     }
     hidden
         .and_then(|()| rustix::fs::fsync(from))
-        .context(|| "cannot take it out of sight")
+        .context(|| "cannot move it to `tmp`")
 }
 
 /// Removes what was taken out of sight.
@@ -150,7 +150,7 @@ pub fn clear(dirs: &Dirs) -> Result<()> {
     cleared
 }
 
-const UNCLEARED: &str = "cannot clear away what is unfinished";
+const UNCLEARED: &str = "cannot remove temporary files";
 
 fn remove(tmp: &OwnedFd, name: &str) -> Result<()> {
     root_fd::remove_tree(tmp.as_fd(), name).context(|| UNCLEARED)

@@ -77,7 +77,7 @@ pub struct Entry {
     /// The place that contains it.
     pub place: String,
     /// Whether a later place has a file of the same name.
-    pub overruled: bool,
+    pub overridden: bool,
     /// Whether images it signs may get more rights than the default.
     pub raises: bool,
     /// The key; `None` for an empty file, which revokes trust.
@@ -281,7 +281,7 @@ impl Keyring {
                             key: place.key(&directory, &fingerprint),
                             fingerprint,
                             place: place.path.clone(),
-                            overruled: false,
+                            overridden: false,
                         }),
                         // Other files are not followed.
                         None if path[0] == "prefix.d" && is_directory(&directory, &name) => {
@@ -298,7 +298,7 @@ impl Keyring {
         for entry in entries.iter_mut().rev() {
             let same =
                 |last: &Entry| last.prefix == entry.prefix && last.fingerprint == entry.fingerprint;
-            entry.overruled = last.is_some_and(same);
+            entry.overridden = last.is_some_and(same);
             last = Some(entry);
         }
         Ok(entries)

@@ -298,7 +298,7 @@ fn all_key_files_are_listed_with_where_they_are() {
     let entries = keyring.list().unwrap();
     let shown = entries.iter().map(|entry| {
         let place = entry.place.replace(&scratch.path.display().to_string(), "");
-        let key = matches!(entry.key, Ok(Some(_))) && !entry.overruled;
+        let key = matches!(entry.key, Ok(Some(_))) && !entry.overridden;
         (
             entry.prefix.as_deref(),
             entry.fingerprint.as_str(),

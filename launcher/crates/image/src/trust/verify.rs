@@ -249,7 +249,7 @@ impl Claim {
         if let Some(asked) = &self.asked {
             aci::check(asked, manifest)?;
         }
-        let voucher = voucher.ok_or_else(|| Error::invalid("nobody vouches for it"))?;
+        let voucher = voucher.ok_or_else(|| Error::invalid("it was not verified"))?;
         let grounds = voucher.grounds();
         let by = voucher.speak(&id, manifest)?;
         Ok(Verified {

@@ -218,7 +218,7 @@ mod tests {
                 "https://me:secret@example.com:0/",
                 "`https://...@example.com:0/` is not a URL that can be fetched: a URL must not contain credentials",
             ),
-            ("me:secret@example.com", "`...@example.com` is no URL"),
+            ("me:secret@example.com", "`...@example.com` is not a URL"),
             ("https://example.com\\@evil.example/", "credentials"),
             ("https://example.com:80a/", "the port is not a number"),
             ("https://example.com:+80/", "the port is not a number"),

@@ -108,13 +108,13 @@ fn a_redirect_has_to_lead_somewhere() {
     assert_eq!(
         why(Some("file:///etc/shadow")),
         format!(
-            "{start} wrongly: `file:///etc/shadow` is not a URL that can be fetched: it is neither `https` nor `http`"
+            "{start} to an invalid location: `file:///etc/shadow` is not a URL that can be fetched: it is neither `https` nor `http`"
         )
     );
     assert_eq!(
         why(Some("https://me:secret@example.com/")),
         format!(
-            "{start} wrongly: `https://...@example.com/` is not a URL that can be fetched: a URL must not contain credentials"
+            "{start} to an invalid location: `https://...@example.com/` is not a URL that can be fetched: a URL must not contain credentials"
         )
     );
 }

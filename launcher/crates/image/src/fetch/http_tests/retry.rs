@@ -171,7 +171,7 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
 fn a_proxy_that_refuses_is_named_without_its_password() {
     for (answer, why) in [
         ("403 Forbidden", "refused the connection"),
-        ("407 Who", "does not accept the credentials"),
+        ("407 Who", "rejected the credentials"),
     ] {
         let proxy = Server::new(vec![status(answer)]);
         let address = format!("http://me:secret@127.0.0.1:{}", proxy.port);
