@@ -21,9 +21,9 @@ pub(super) fn script(shell: Option<&str>) -> Result<String> {
         Some("fish") => Ok(fish::script()),
         Some("zsh") => Ok(zsh::script()),
         other => Err(match other {
-            Some(other) => Error::usage(format!("no completion script for `{other}`")),
+            Some(other) => Error::usage(format!("there is no completion script for `{other}`")),
             None => Error::usage("the name of a shell is missing"),
         }
-        .hint("use `bash`, `zsh` or `fish`")),
+        .hint("there are scripts for `bash`, `zsh` and `fish`")),
     }
 }
