@@ -1,4 +1,4 @@
-//! `launcher attach`: attends to the terminal of a pod that runs.
+//! `launcher attach`: attaches to the terminal of a running pod.
 
 use std::path::Path;
 
@@ -16,16 +16,16 @@ use pod::state::lock::Release;
 use sys::dirs::{Dirs, State};
 use sys::pty;
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) struct Attach {
     /// The pod.
     pub(crate) selector: PodSelector,
-    /// The keys with which somebody leaves.
+    /// The keys that detach.
     pub(crate) keys: Keys,
 }
 
-/// Attends, and returns the status to exit with.
+/// Attaches, and returns the status to exit with.
 pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = attach.selector.find_one(&dirs)?;
@@ -39,7 +39,7 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let master = pty::take(target.pidfd(), master)?;
     let aside = RelayOptions {
         keys: &attach.keys,
-        // The pod is not ours: who ends this command only leaves.
+        // The pod is not ours: ending this command only detaches.
         signal: &mut |_| {},
         until: None,
     };
@@ -57,14 +57,14 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     }
 }
 
-/// Says how to come back.
+/// Tells the caller how to attach again.
 pub(super) fn say_how_to_return(uuid: Uuid) {
     say(&[format!(
         "pod `{uuid}` is still running; `launcher attach` returns to it"
     )]);
 }
 
-/// Returns how a pod ended, as far as that is still to be known.
+/// Returns the exit status of a pod; 0 if it is no longer known.
 fn status_of(dirs: &Dirs, uuid: Uuid) -> u8 {
     let pod = status::read(dirs, uuid).ok().flatten();
     let ended = pod.and_then(|pod| pod.ended);

@@ -1,4 +1,5 @@
-//! The process that becomes the init of a pod, while another one waits for it.
+//! The child process that becomes the init of a pod, while its parent waits for
+//! it.
 
 use std::io::{Read as _, Seek as _};
 use std::os::fd::BorrowedFd;
@@ -14,23 +15,23 @@ use error::{Context as _, Error, Kind, Result};
 use pod::spec::log::{Log, Place};
 use sys::dirs::Dirs;
 
-/// What a caller says to the process that begins a pod.
+/// Arguments of `launcher begin`.
 pub(super) struct Begin<'a> {
     /// The pod.
     pub(super) uuid: Uuid,
-    /// It is kept when it is over.
+    /// Whether to keep the pod when it has exited.
     pub(super) keep: bool,
-    /// How its log is kept.
+    /// Where its log goes.
     pub(super) log: Log,
-    /// The master of its terminal, if the caller has that.
+    /// The master of its terminal, if the caller relays one.
     pub(super) terminal: Option<BorrowedFd<'a>>,
 }
 
-/// What is said of a pod that cannot be started.
+/// The message for a pod that cannot be started.
 pub(super) const WHAT: &str = "cannot start the pod";
 
-/// Starts `launcher begin` in a process of its own. The lock is its standard input,
-/// and the terminal, if there is one, its standard output.
+/// Starts `launcher begin` as a child process. The pod's lock is its standard
+/// input; the terminal, if there is one, its standard output.
 pub(super) fn spawn(
     dirs: &Dirs,
     begin: &Begin<'_>,
@@ -58,7 +59,7 @@ pub(super) fn spawn(
     command.spawn()
 }
 
-/// Waits for the end of the process, and returns its status.
+/// Waits for the process, and returns its status.
 pub(super) fn wait(child: &mut Child) -> Result<u8> {
     let status = child.wait().context(|| WHAT)?;
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
@@ -75,17 +76,17 @@ pub(super) fn read(report: &mut std::fs::File) -> Result<Vec<u8>> {
     Ok(told)
 }
 
-/// Returns what that said, which has ended.
+/// Returns the error that a child which has exited wrote to its standard error.
 pub(super) fn said(child: &mut Child) -> Error {
     let mut said = String::new();
     if let Some(mut stream) = child.stderr.take() {
-        // What cannot be read was not said.
+        // An unreadable message counts as no message.
         let _ = stream.read_to_string(&mut said);
     }
     said_again(&said).unwrap_or_else(init_was_killed)
 }
 
-/// Takes apart what a launcher said, if it said anything.
+/// Parses the error message of another launcher, if there is one.
 pub(super) fn said_again(text: &str) -> Option<Error> {
     let text = text.trim_end().trim_start_matches("launcher: ");
     match text.split_once("\nhint: ") {
@@ -95,9 +96,9 @@ pub(super) fn said_again(text: &str) -> Option<Error> {
     }
 }
 
-/// Sends a signal to the init that a child becomes, which passes it on.
+/// Sends a signal to the init that the child becomes, which forwards it.
 pub(super) fn pass_on(child: &Child, signal: Signal) {
-    // It is our child, and was not waited for: the number is still its own.
+    // We have not waited for the child yet, so its PID cannot have been reused.
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, signal);
     }

@@ -1,5 +1,5 @@
-//! `launcher gc`: removes what is left of pods. Safe beside everything else
-//! that runs: a pod is only touched under its lock.
+//! `launcher gc`: removes pods that have exited, and what interrupted commands
+//! left. Safe to run at any time: a pod is only touched under its lock.
 
 use std::io::Write;
 use std::path::Path;
@@ -18,19 +18,18 @@ use pod::state::log::memory;
 use pod::state::records::{self, CREATED, Created, ENDED, Ended};
 use sys::dirs::{Dirs, Part, State};
 
-/// What is to be removed.
+/// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Collect {
-    /// How long a pod is kept that is over.
+    /// How long to keep pods that have exited.
     pub(crate) grace: Duration,
-    /// How long a pod stays prepared.
+    /// How long to keep prepared pods.
     pub(crate) expire: Duration,
-    /// Only name it.
+    /// Only print what would be removed.
     pub(crate) dry: bool,
 }
 
-/// Collects, and prints what is gone. What cannot be removed does not keep
-/// the rest.
+/// Removes pods, and prints which. Continues if one cannot be removed.
 pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
@@ -70,7 +69,7 @@ const STATES: [State; 5] = [
 ];
 
 impl Collect {
-    /// Removes what is due of the pods of one place.
+    /// Removes the pods of one directory that are due.
     fn place(
         &self,
         dirs: &Dirs,
@@ -79,7 +78,7 @@ impl Collect {
         out: &mut dyn Write,
     ) -> Result<()> {
         if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
-            // Whoever makes a pod has a shared lock on this one.
+            // Commands that create a pod hold a shared lock on this directory.
             rustix::fs::flock(&embryos, FlockOperation::LockExclusive)
                 .context(|| "cannot lock the directory of pods in preparation")?;
             for uuid in find::all(dirs, &[State::Embryo])?.into_keys() {
@@ -99,9 +98,9 @@ impl Collect {
         Ok(())
     }
 
-    /// Removes a pod, if its time has come; tells whether it has.
+    /// Removes a pod if it is due, and returns whether it was.
     fn one(&self, dirs: &Dirs, uuid: Uuid, state: State) -> Result<bool> {
-        // First without the lock, which a pod about to be run needs.
+        // First check without the lock: a pod that is about to run needs it.
         if !self.is_due(dirs, uuid, state)? {
             return Ok(false);
         }
@@ -112,14 +111,14 @@ impl Collect {
             return Ok(state != State::Run || self.grace.is_zero() || was_seen(dirs, uuid)?);
         }
         if state == State::Run && !self.grace.is_zero() && !was_seen(dirs, uuid)? {
-            // Nobody knows since when it is over: since now.
+            // Its exit was not recorded: the grace period starts now.
             teardown::retire(dirs, uuid, None)?;
             return Ok(false);
         }
         teardown::remove(dirs, state, uuid).map(|()| true)
     }
 
-    /// Tells whether a pod that nobody has locked may go.
+    /// Returns whether an unlocked pod is due.
     fn is_due(&self, dirs: &Dirs, uuid: Uuid, state: State) -> Result<bool> {
         let Some(pod) = directory::open_in(dirs, state, uuid)? else {
             return Ok(false);
@@ -151,7 +150,7 @@ impl Collect {
     }
 }
 
-/// Tells whether somebody wrote down when a pod in `pods/run` ended.
+/// Returns whether the exit of a pod in `pods/run` was recorded.
 fn was_seen(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     let pod = directory::open_in(dirs, State::Run, uuid)?;
     let record = pod.map(|pod| read_in(&pod, ENDED)).transpose();

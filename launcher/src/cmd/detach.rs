@@ -1,9 +1,9 @@
-//! `launcher run --detach`: the pod runs without the caller.
+//! `launcher run --detach`: runs a pod in the background.
 //!
-//! The launcher starts itself once more, as a process that leaves the caller's
-//! session and then becomes `stage1-init`, and waits until that reports that
-//! the apps run, or why they do not. What the apps write goes into the pod's
-//! log.
+//! The launcher starts itself again, as a process that leaves the caller's
+//! session and then becomes `stage1-init`. It waits until that reports that the
+//! apps have started, or why they have not. The output of the apps goes to the
+//! pod's log.
 
 use std::convert::Infallible;
 use std::os::fd::AsFd as _;
@@ -27,11 +27,11 @@ use pod::state::lock::{Changes, Wake};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
-/// Runs a pod, and returns when its apps run.
+/// Runs a pod, and returns when its apps have started.
 ///
 /// # Errors
 ///
-/// Why they do not. Nothing is left of the pod then.
+/// The reason why they have not. The pod is removed in that case.
 pub(super) fn start(
     dirs: &Dirs,
     host: &Host,
@@ -42,7 +42,7 @@ pub(super) fn start(
 ) -> std::result::Result<Outcome, StartError> {
     let uuid = directory.uuid();
     let changes = Changes::of(directory.fd())?;
-    // Made here, so that it can be read even when all is over and removed.
+    // Opened here, so that it can be read even after the pod is removed.
     let mut report = directory.report()?;
     let begin = Begin {
         uuid,
@@ -52,14 +52,14 @@ pub(super) fn start(
     };
     let mut child = child::spawn(dirs, &begin, directory.fd()).context(|| WHAT)?;
     let status = until_ready(&mut child, &changes, &mut report).inspect_err(|_| {
-        // Nobody could tell what it does, in a directory that is removed.
+        // Its directory is about to be removed, so it must not keep running.
         let _ = child.kill().and_then(|()| child.wait());
     });
     let Some(status) = status? else {
         directory.leave();
         return Ok(Outcome::Detached(uuid));
     };
-    // It may have been over before anybody could look.
+    // The pod may have exited before we could look.
     let told = child::read(&mut report)?;
     if is_ready(&told) {
         directory.leave();
@@ -70,8 +70,8 @@ pub(super) fn start(
     Err(StartError { error, status })
 }
 
-/// Waits until the report says that the apps run; returns the status of the
-/// process if it ended before.
+/// Waits until the report says that the apps have started. Returns the status
+/// of the process if it exits first.
 fn until_ready(
     child: &mut Child,
     changes: &Changes,
@@ -89,7 +89,7 @@ fn until_ready(
 }
 
 /// Leaves the caller's session and runs a pod, whose lock is the standard
-/// input; returns only if that failed. Nobody types this command.
+/// input. Returns only on failure. This is an internal command.
 pub(crate) fn begin(
     dir: &Path,
     uuid: Uuid,

@@ -1,11 +1,12 @@
-//! `launcher enter`: runs a command in a pod that runs, as one more process of
-//! an app: with all that bounds the app, and nothing of the caller but its
-//! streams.
+//! `launcher enter`: runs a command in a running pod, as another process of an
+//! app: with all restrictions of the app, and nothing of the caller's but the
+//! standard streams.
 //!
-//! The launcher looks for the app's process, moves itself into the app's
-//! cgroups, and becomes `stage1-init`, as `run` does, with a plan that is composed
-//! of the pod's spec. That becomes the launcher again in the end, which says why, if the
-//! command was not executed. The pod's directory is only read.
+//! The launcher finds the app's process, moves itself into the app's cgroups,
+//! and becomes `stage1-init`, as `run` does, with a plan composed from the
+//! pod's spec. In the end, that becomes the launcher again, which explains the
+//! failure if the command could not be executed. The pod's directory is only
+//! read.
 
 mod place;
 pub(crate) mod terminal;
@@ -40,43 +41,43 @@ use pod::state::find;
 use sys::dirs::Dirs;
 use sys::host::{Host, Operation};
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
     pub(crate) selector: PodSelector,
-    /// The app, if that was said.
+    /// The app, if it was given.
     pub(crate) app: Option<String>,
     /// The user, if not the app's.
     pub(crate) user: Option<String>,
     /// The group, if not the app's.
     pub(crate) group: Option<String>,
-    /// Where to start, if not where the app does.
+    /// The working directory, if not the app's.
     pub(crate) directory: Option<String>,
-    /// Variables.
+    /// Environment variables to set.
     pub(crate) variables: Vec<Variable>,
-    /// The command; the default if there are no words.
+    /// The command; the default if it is empty.
     pub(crate) command: Vec<OsString>,
-    /// Whether it has a terminal of its own.
+    /// Whether the command gets a terminal.
     pub(crate) terminal: Terminal,
 }
 
-/// Whether a command has a terminal of its own.
+/// Whether the command gets a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terminal {
-    /// It has not.
+    /// No.
     None,
-    /// It is to have one.
+    /// Yes; it must still be created.
     Wanted,
-    /// The standard output is that.
+    /// Yes; it is the standard output.
     There,
 }
 
-/// What is run if nothing is said.
+/// The default command.
 const SHELL: &str = "/bin/sh";
 
-/// Becomes the init of a command in a pod; returns its status only if it has a
-/// terminal of its own, to which this process attends.
+/// Becomes the init of a command in a pod. Returns only if the command has a
+/// terminal, which this process relays: then with its status.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     Host::observe().require(Operation::EnterPods)?;
     let dirs = Dirs::look(dir)?;
@@ -89,12 +90,13 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
         let owner = ids.0.unwrap_or(app.process.uid.value);
         return terminal::attend(&pod, &place, owner);
     }
-    // If an app ends, the kernel has other words for everything that is asked of it.
+    // If the app exits meanwhile, every request fails with some unrelated
+    // error.
     let entered = enter(&dirs, &pod, app, &place, ids, options);
     match entered.map_err(|error| pod.check(&app.name, &place).err().unwrap_or(error))? {}
 }
 
-/// Becomes the init of a command of an app; returns only if that failed.
+/// Becomes the init of a command. Returns only on failure.
 fn enter(
     dirs: &Dirs,
     pod: &Running,
@@ -124,7 +126,7 @@ fn enter(
         master: None,
     };
     let (mut named, _) = descriptors::open(&composed.needed, here)?;
-    // All of it is of processes that were there until now.
+    // Everything so far was read from processes that still exist.
     pod.check(&app.name, place)?;
     membership::join(&place.groups(pod)?).context(|| pod.cannot())?;
     theirs.adopt(&own).context(|| pod.cannot())?;
@@ -134,7 +136,7 @@ fn enter(
     become_init(dirs, pod, &app.name, &composed.plan, named)
 }
 
-/// Takes the terminal of the command, if it is there already.
+/// Returns the terminal of the command, if it exists already.
 fn at_terminal(options: &Options) -> Result<Option<OwnedFd>> {
     match options.terminal {
         Terminal::There => std::io::stdout()
@@ -146,7 +148,7 @@ fn at_terminal(options: &Options) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// The variables that were asked for, and what kind of terminal the caller has.
+/// Returns the variables that were given, and the caller's TERM.
 fn variables(options: &Options) -> Vec<Variable> {
     const TERM: &str = "TERM";
     let mut variables = options.variables.clone();
@@ -160,7 +162,7 @@ fn variables(options: &Options) -> Vec<Variable> {
     variables
 }
 
-/// Hands over to `stage1-init`.
+/// Replaces this process with `stage1-init`.
 fn become_init(
     dirs: &Dirs,
     pod: &Running,
@@ -173,7 +175,7 @@ fn become_init(
     let plan = exec::sealed("reasons", plan.text().as_bytes())?;
     let report = rustix::fs::memfd_create("report", MemfdFlags::CLOEXEC)
         .context(|| "cannot create `report` in memory")?;
-    // The pod can read a command line before anybody could erase it.
+    // Not on the command line, which the pod could read before it is erased.
     let whose = exec::sealed("pod", &spelled(dirs.path(), pod.spec.id, app))?;
     let mut finally = ["launcher", "entered"].map(OsString::from).to_vec();
     for fd in [&plan, &report, &whose] {
@@ -192,8 +194,8 @@ fn become_init(
     })
 }
 
-/// Whom the command runs as: user and group, if they are not the app's. Names are
-/// the image's: what the app has made of its files counts for nothing.
+/// Returns the user and group of the command, if they are not the app's. Names
+/// are looked up in the image; changes by the app are ignored.
 fn ids(app: &AppSpec, options: &Options) -> Result<(Option<u32>, Option<u32>)> {
     if options.user.is_none() && options.group.is_none() {
         return Ok((None, None));
@@ -218,8 +220,9 @@ fn command(options: &Options) -> Result<Vec<CString>> {
     }
 }
 
-/// The namespaces of a pod that this process is not in, in the order in which
-/// they are joined: with the last one begins the process that the pod can see.
+/// Returns the namespaces of the pod that this process is not in, in the order
+/// in which to join them. The process is visible to the pod only after the last
+/// one.
 fn namespaces(pod: &Running, place: &Place) -> Result<Vec<(Namespaces, OwnedFd)>> {
     use Namespaces as N;
     let all = [
@@ -240,20 +243,20 @@ fn namespaces(pod: &Running, place: &Place) -> Result<Vec<(Namespaces, OwnedFd)>
     Ok(joined)
 }
 
-/// Spells which app of which pod it is, for [`finish`].
+/// Encodes which app of which pod this is, for [`finish`].
 fn spelled(dir: &Path, uuid: Uuid, app: &str) -> Vec<u8> {
     let mut text = format!("{uuid}\n{app}\n").into_bytes();
     text.extend_from_slice(dir.as_os_str().as_bytes());
     text
 }
 
-/// Says why a command in a pod was not executed, if it was not. The descriptors
-/// are of its plan with reasons, its report, and of which app it is. Nobody types
-/// this command.
+/// Explains why a command in a pod was not executed, if it was not. The
+/// descriptors hold its plan with reasons, its report, and the name of the app.
+/// This is an internal command.
 ///
 /// # Errors
 ///
-/// The sentence for the directive that failed.
+/// The explanation of the directive that failed.
 pub(crate) fn finish([plan, report, whose]: [u32; 3]) -> Result<()> {
     let Some((index, errno)) = failed(&read(report)?) else {
         return Ok(());
@@ -270,7 +273,7 @@ pub(crate) fn finish([plan, report, whose]: [u32; 3]) -> Result<()> {
     if step.is_some_and(joins_processes) && errno == NO_PROCESS {
         Running::find(&dirs, uuid)?.check_init()?;
     }
-    // What is only for a better sentence may be gone by now.
+    // This only improves the message, and may be gone by now.
     let pod = Running::find(&dirs, uuid).ok();
     let app = String::from_utf8_lossy(app);
     let app = pod.as_ref().and_then(|pod| pod.spec.app(&app));
@@ -282,7 +285,7 @@ fn joins_processes(step: &Step) -> bool {
     matches!(step.directive(), Some(Directive::Join { namespaces, .. }) if namespaces == pid)
 }
 
-/// What fork(2) says where PID 1 has ended, and for want of memory.
+/// The error of fork(2) when PID 1 has exited, and when memory runs out.
 const NO_PROCESS: u32 = Errno::NOMEM.raw_os_error().unsigned_abs();
 
 fn read(fd: u32) -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! `launcher export`: makes an image of what an app has made of its image.
+//! `launcher export`: creates an image from the root file system of an app.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -21,16 +21,16 @@ use pod::state::lock::Release;
 use sys::atomic_file::AtomicFile;
 use sys::dirs::{Dirs, State};
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) struct Export {
     /// The pod.
     pub(crate) selector: PodSelector,
-    /// The app, if that was said.
+    /// The app, if it was given.
     pub(crate) app: Option<String>,
-    /// Where the image is written to.
+    /// The file to write.
     pub(crate) file: PathBuf,
-    /// Another file may be there.
+    /// Whether to overwrite an existing file.
     pub(crate) overwrite: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
         return Err(Error::invalid("an image cannot be written to a terminal")
             .hint("give a file, or redirect standard output"));
     }
-    // Until it is written, nobody runs the pod or removes it.
+    // The lock keeps the pod from being run or removed meanwhile.
     let pod = claim(&dirs, uuid)?;
     let app = choose(&pod, uuid, export.app.as_deref())?;
     let write = |out: &mut dyn Write, cannot: &str| {
@@ -63,13 +63,13 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
     print(out, &format!("{id}\n"))
 }
 
-/// Takes the lock of a pod that does not run.
+/// Locks a pod that is not running.
 fn claim(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     if let Some(pod) = try_to_claim(dirs, uuid)? {
         return Ok(pod);
     }
     let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
-    // Who ran it may still be at writing down how it ended.
+    // The process that ran it may still be recording its exit.
     if matches!(phase, Some(Phase::Exited | Phase::Aborted))
         && let Some(pod) = directory::open_in(dirs, State::Exited, uuid)?
         && Release::of(pod)?.until(None)?
@@ -96,7 +96,8 @@ fn try_to_claim(dirs: &Dirs, uuid: Uuid) -> Result<Option<OwnedFd>> {
     for state in [State::Prepared, State::Run, State::Exited] {
         if let Some(pod) = teardown::claim(dirs, state, uuid)? {
             if state == State::Run {
-                // It was killed: with its lock held it would seem to run.
+                // Its init was killed; while we hold its lock, it would seem to
+                // run.
                 teardown::retire(dirs, uuid, None)?;
             }
             return Ok(Some(pod));
@@ -105,7 +106,7 @@ fn try_to_claim(dirs: &Dirs, uuid: Uuid) -> Result<Option<OwnedFd>> {
     Ok(None)
 }
 
-/// Finds the app that is meant.
+/// Finds the selected app.
 fn choose(pod: &OwnedFd, uuid: Uuid, wanted: Option<&str>) -> Result<PodApp> {
     let manifest =
         read_in(pod, MANIFEST).context(|| format!("cannot read `{MANIFEST}` of pod `{uuid}`"))?;
@@ -122,7 +123,7 @@ fn choose(pod: &OwnedFd, uuid: Uuid, wanted: Option<&str>) -> Result<PodApp> {
     Ok(apps.swap_remove(chosen))
 }
 
-/// Writes the image of an app. `cannot` is what is said if `out` fails.
+/// Writes the image of an app. `cannot` is the message if `out` fails.
 fn write(
     dirs: &Dirs,
     pod: &OwnedFd,
@@ -130,7 +131,7 @@ fn write(
     out: &mut dyn Write,
     cannot: &str,
 ) -> Result<Digest> {
-    // The pod names the image, so that it stays for as long as the pod does.
+    // The pod refers to the image, so the image cannot be removed before it.
     let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id.into())?)?;
     let manifest = export::manifest(image.value, app)?;
     let spec = read_in(pod, SPEC).context(|| "cannot read its spec")?;

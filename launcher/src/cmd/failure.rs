@@ -1,4 +1,5 @@
-//! Why a pod or a command in one was not executed, by what `stage1-init` reports.
+//! Explains from the report of `stage1-init` why a pod, or a command in one,
+//! was not executed.
 
 use error::{Error, Kind};
 use image::store::rootfs::Rootfs;
@@ -10,12 +11,12 @@ use pod::runtime::start::Runnable;
 use pod::spec::pod::AppSpec;
 use sys::host::Host;
 
-/// Says why a pod did not start of which there is no report.
+/// The error for a pod that failed without a report.
 pub(super) fn init_was_killed() -> Error {
     Error::new(Kind::Failed, "cannot start the pod: its init was killed")
 }
 
-/// Says why a plan could not be carried out, if a report says that it was not.
+/// Explains why a plan failed, if the report says that it did.
 pub(super) fn explained(
     runnable: &Runnable,
     host: &Host,
@@ -33,10 +34,10 @@ pub(super) fn explained(
     Some(of_step(step, errno, app))
 }
 
-/// Says why a directive failed that belongs to an app.
+/// Explains why a directive failed.
 pub(super) fn of_step(step: Option<&Step>, errno: u32, app: Option<&AppSpec>) -> Error {
-    // The mounts are gone with the pod, the image is not; what is only for a better
-    // sentence may be gone as well.
+    // The pod's mounts are gone; the image usually is not. It only improves the
+    // message, so it may be missing.
     let rootfs = app.and_then(|app| files(app).ok());
     explain(
         step,
@@ -45,8 +46,8 @@ pub(super) fn of_step(step: Option<&Step>, errno: u32, app: Option<&AppSpec>) ->
     )
 }
 
-/// Opens the files of an app's image: what the app has made of them counts for
-/// nothing. There are none where only a plan says what they are.
+/// Opens the files of an app's image, without the app's changes. There are none
+/// if the app comes from a hand-written plan.
 pub(super) fn files(app: &AppSpec) -> error::Result<Stack> {
     let layers = app.root.iter().flat_map(|root| &root.layers);
     let layers: Vec<_> = layers.map(|layer| layer.to_path_buf()).collect();

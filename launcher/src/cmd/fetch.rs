@@ -1,4 +1,4 @@
-//! `launcher fetch`: images into the store.
+//! `launcher fetch`: downloads images into the store.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,20 +11,20 @@ use image::fetch::options::{self, PullPolicy};
 use image::store::images::Store;
 use sys::dirs::Dirs;
 
-/// What was asked for.
+/// The options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Print whole IDs.
+    /// Print full IDs.
     pub(crate) full: bool,
-    /// Leave dependencies out.
+    /// Do not fetch dependencies.
     pub(crate) no_deps: bool,
-    /// How.
+    /// How to fetch.
     pub(crate) fetch: options::Options,
-    /// Which.
+    /// The images.
     pub(crate) images: Vec<Reference>,
 }
 
-/// Fetches, and prints the ID of each image as soon as it is there.
+/// Fetches images, and prints the ID of each as soon as it is stored.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;

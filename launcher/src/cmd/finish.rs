@@ -1,6 +1,5 @@
-//! What is left to do when a pod has exited. `stage1-init` becomes the launcher
-//! again for it, and still holds its lock; nobody types this command, so no help
-//! lists it.
+//! Cleans up when a pod has exited. `stage1-init` becomes the launcher again
+//! for this, and still holds the pod's lock. This is an internal command.
 
 use std::path::Path;
 
@@ -15,12 +14,12 @@ use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
-/// Keeps the pod or removes it, as it was started; if its plan could not be
-/// carried out, says why. A pod that never ran is not kept.
+/// Keeps or removes the pod, as its options say, and explains why if its plan
+/// failed. A pod that never ran is not kept.
 ///
 /// # Errors
 ///
-/// The sentence for the directive that failed: it is the pod's error, and the
+/// The explanation of the directive that failed. It is the pod's error; the
 /// caller exits with the pod's status all the same.
 pub(crate) fn run(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
     let dirs = &find::running_place(&Dirs::open(dir)?, uuid);
@@ -32,13 +31,13 @@ pub(crate) fn run(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
     };
     match told?.1 {
         Some(error) => Err(error),
-        // A failure of its own the init has reported, or said.
+        // The init has already reported or printed its own failures.
         None if !began && status > SIGNALLED => Err(init_was_killed()),
         None => concluded,
     }
 }
 
-/// Greater are the statuses of what a signal ended.
+/// Statuses above this one mean that a signal ended the app.
 const SIGNALLED: u8 = 128;
 
 /// Reads the report, and explains it if a directive failed.
@@ -52,8 +51,8 @@ fn told(dirs: &Dirs, uuid: Uuid) -> Result<(Vec<u8>, Option<Error>)> {
     Ok((report, error))
 }
 
-/// Returns where the streams of a pod lead: what leads them elsewhere has
-/// directives of its own.
+/// Returns where the output of a pod goes; the plan has extra directives for
+/// some destinations.
 fn streams(dirs: &Dirs, uuid: Uuid) -> Result<Streams> {
     let record = directory::find(dirs, uuid, STARTED)?;
     let started = record.and_then(|record| Started::read(&record));

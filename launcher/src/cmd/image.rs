@@ -1,4 +1,4 @@
-//! `launcher image`: what is in the store.
+//! `launcher image`: manages the images in the store.
 
 mod gc;
 mod list;
@@ -19,25 +19,25 @@ use sys::root_fd;
 
 pub(crate) use crate::cmd::image::list::{Field, Listing};
 
-/// What was asked for.
+/// The options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// List all images.
     List(Listing),
     /// Remove images.
     Remove(Vec<String>),
-    /// Remove what nobody has used for so long, or only name it.
+    /// Remove images that have not been used for a while.
     Collect {
-        /// How long nobody must have used it.
+        /// How long an image must have been unused.
         grace: Duration,
-        /// Only name it.
+        /// Only print what would be removed.
         dry: bool,
     },
-    /// Compute IDs again.
+    /// Recompute IDs.
     Verify(Vec<String>),
     /// Check a detached signature of an archive.
     VerifySignature(PathBuf, PathBuf),
-    /// Write an archive, also in the place of another file.
+    /// Write an archive, or overwrite one.
     Export(String, PathBuf, bool),
     /// Copy a root file system.
     Extract(String, PathBuf),
@@ -47,7 +47,7 @@ pub(crate) enum Verb {
     CatManifest(String),
 }
 
-/// Does it.
+/// Executes the command.
 pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let store = Store::open(&dirs)?;
@@ -69,7 +69,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         }
         Verb::Render(name, directory) => {
             let id = store.named(name)?;
-            // Nothing is run of it.
+            // It is only read, not run.
             store.waive();
             copy(&render::directories(&store, &id)?, directory)
         }
@@ -121,7 +121,7 @@ fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result
     target.publish()
 }
 
-/// Copies layers, topmost first, into a directory that is made for it.
+/// Copies layers, topmost first, into a new directory.
 fn copy(layers: &[PathBuf], directory: &Path) -> Result<()> {
     let what = || format!("cannot write `{}`", directory.display());
     let parent = match directory.parent() {

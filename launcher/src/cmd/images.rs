@@ -1,5 +1,5 @@
-//! Where the images of a pod come from: a store that is filled as it is needed, or
-//! one that is only looked at.
+//! Where the images of a pod come from: a store that is filled on demand
+//! (`run`), or one that is only read (`plan`).
 
 use std::path::PathBuf;
 
@@ -20,22 +20,22 @@ use pod::resolve::from_appc::Source;
 use pod::runtime::render;
 use sys::dirs::Dirs;
 
-/// Finds images, and opens them.
+/// Finds and opens images.
 pub(super) trait Images {
-    /// Finds the image that an argument means.
+    /// Finds the image for an argument.
     fn find(&self, reference: &Reference) -> Result<Digest>;
 
-    /// Opens an image with all that it depends on.
+    /// Opens an image with its dependencies.
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>>;
 
     /// Returns the store, if there is one.
     fn store(&self) -> Option<&Store<'_>>;
 
-    /// Says how far it is.
+    /// Reports progress.
     fn tell(&self, line: &str);
 }
 
-/// An image, as far as a pod depends on it.
+/// What a pod needs to know about an image.
 pub(super) struct Opened<'s> {
     id: Digest,
     manifest: ImageManifest,
@@ -56,7 +56,7 @@ impl Opened<'_> {
     }
 }
 
-/// Images that are fetched and stored where they are not there.
+/// Images that are fetched and stored if they are missing.
 pub(super) struct Fetched<'a> {
     pub(super) dirs: &'a Dirs,
     pub(super) fetch: &'a Fetch<'a>,
@@ -95,7 +95,7 @@ impl Images for Fetched<'_> {
     }
 }
 
-/// Images that are in a store, or in files that were named.
+/// Images in the store, or in files given as arguments.
 pub(super) struct Looked<'a> {
     dirs: &'a Dirs,
     store: Option<&'a Store<'a>>,

@@ -1,8 +1,8 @@
-//! `launcher run --interactive`: the app has a terminal of its own, to which
-//! the caller attends.
+//! `launcher run --interactive`: the app has a terminal, which this process
+//! relays to the caller's.
 //!
-//! The pod is started as one that goes on without its caller, for it may: who
-//! types the keys for that leaves it alone, and `launcher attach` comes back.
+//! The pod is started as a detached one, since it may become one: the detach
+//! keys leave it running, and `launcher attach` returns to it.
 
 use std::os::fd::AsFd as _;
 
@@ -22,11 +22,11 @@ use sys::dirs::Dirs;
 use sys::host::Host;
 use sys::pty;
 
-/// Runs a pod and attends to its terminal, until it is over or left alone.
+/// Runs a pod and relays its terminal, until it exits or the caller detaches.
 ///
 /// # Errors
 ///
-/// Why it does not run, or what of it could not be carried out.
+/// The reason why it was not started.
 pub(super) fn start(
     dirs: &Dirs,
     host: &Host,
@@ -35,10 +35,10 @@ pub(super) fn start(
     mode: &RunMode,
 ) -> std::result::Result<Outcome, StartError> {
     let uuid = directory.uuid();
-    // Made here, so that it can be read even when all is over and removed.
+    // Opened here, so that it can be read even after the pod is removed.
     let mut report = directory.report()?;
     terminal::make(directory.fd())?;
-    // From the beginning, so that nothing goes past the caller.
+    // Attached before the start, so that the caller misses nothing.
     let attended = terminal::attach(directory.fd(), uuid)?;
     let master = pty::open()?;
     pty::fit(&master);
@@ -52,7 +52,7 @@ pub(super) fn start(
     let terminal = pty::peer(&master)?;
     let spawned = child::spawn(dirs, &begin, directory.fd());
     let mut child = spawned.context(|| "cannot start the pod")?;
-    // It has the pod now, and removes it if it cannot run it.
+    // The child owns the pod now, and removes it if it cannot run it.
     directory.leave();
     let aside = RelayOptions {
         keys: &mode.keys,

@@ -1,5 +1,5 @@
-//! A pod as JSON, as `launcher list` and `launcher status` print it. Times are
-//! in nanoseconds since 1970, sizes in bytes; what is not known is left out.
+//! Pods as JSON, for `launcher list` and `launcher status`. Times are in
+//! nanoseconds since 1970, sizes in bytes; unknown values are left out.
 
 use appc::json::{Object, Value};
 use pod::runtime::status::{App, Ending, Phase, Status};
@@ -7,7 +7,7 @@ use pod::spec::limits::Limits;
 use pod::spec::mounts::Mounted;
 use sys::signal_names;
 
-/// Tells of a pod.
+/// Returns a pod as JSON.
 pub(super) fn pod(pod: &Status) -> Value {
     let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
     let started = pod.started.as_ref();
@@ -52,7 +52,7 @@ fn app(pod: &Status, app: &App) -> Object {
         .with_some("limits", limits(&app.limits))
 }
 
-/// The state of an app, in a word.
+/// Returns the state of an app as a word.
 fn state(pod: &Status, app: &App) -> &'static str {
     match (app.ending, pod.phase) {
         (Some(_), _) => "exited",
@@ -62,7 +62,7 @@ fn state(pod: &Status, app: &App) -> &'static str {
     }
 }
 
-/// The name of the signal that ended a program, if one did.
+/// Returns the name of the signal that ended a program, if one did.
 pub(super) fn killed_by(ending: Ending) -> Option<String> {
     match ending {
         Ending::Exited(_) => None,
@@ -84,7 +84,7 @@ fn mounted(mounted: &Mounted) -> Object {
         .with("read_only", mounted.read_only)
 }
 
-/// Returns the limits that there are, and what they are called.
+/// Returns the limits that are set, with their names.
 pub(super) fn named(limits: &Limits) -> impl Iterator<Item = (&'static str, u64)> {
     [
         ("cpu_millis", limits.cpu),

@@ -1,4 +1,4 @@
-//! `launcher cat-manifest`: a file of a pod, as it is.
+//! `launcher cat-manifest`: prints the manifest of a pod, byte for byte.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -28,7 +28,7 @@ fn read(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
     read_in(open(dirs, uuid)?, name).context(|| format!("cannot read `{name}` of pod `{uuid}`"))
 }
 
-/// Opens the directory of a pod, wherever it is.
+/// Opens the directory of a pod, whatever its state.
 pub(super) fn open(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     for state in State::ALL {
         if let Some(pod) = directory::open_in(dirs, state, uuid)? {

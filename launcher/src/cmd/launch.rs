@@ -1,5 +1,5 @@
-//! How a pod that is made begins to run: in this process, in one that goes on
-//! without the caller, or on a terminal that the caller is attached to.
+//! Starts a pod that has been created: in this process, in the background, or
+//! with a terminal that this process relays.
 
 use crate::cmd::mode::{Outcome, RunMode, Shown, StartError};
 use crate::cmd::{STAGE1_INIT, detach, interactive};
@@ -9,7 +9,7 @@ use pod::runtime::start::{Runnable, Start, start};
 use sys::dirs::Dirs;
 use sys::host::Host;
 
-/// Runs a pod, as somebody wants it run.
+/// Runs a pod in the given mode.
 pub(super) fn launch(
     dirs: &Dirs,
     host: &Host,

@@ -12,18 +12,18 @@ use pod::runtime::status::{self, App, Status};
 use pod::state::find;
 use sys::dirs::{Dirs, State};
 
-/// How pods are to be listed.
+/// The options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Listing {
-    /// Whole UUIDs, IDs of images, and exact times.
+    /// Show full UUIDs, image IDs and exact times.
     pub(crate) full: bool,
-    /// A line that names the columns.
+    /// Print the column titles.
     pub(crate) legend: bool,
-    /// As text or JSON.
+    /// Text or JSON.
     pub(crate) format: Format,
 }
 
-/// Lists. A pod that is damaged is said, and does not hide the others.
+/// Prints the list. Reports damaged pods, and continues with the others.
 pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<()> {
     let mut pods = Vec::new();
     let mut bad = 0;
@@ -76,7 +76,7 @@ fn table(pods: &[Status], listing: &Listing) -> String {
     columns(&lines)
 }
 
-/// A line of the table; what is the pod's stands in its first one.
+/// Formats a line of the table. Columns of the pod are only in its first line.
 fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
     let once = |text: String| if first { text } else { String::new() };
     let uuid = pod.uuid.to_string();

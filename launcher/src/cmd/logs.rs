@@ -1,4 +1,4 @@
-//! `launcher logs`: what the apps of a pod wrote, and what they write.
+//! `launcher logs`: prints the output of the apps of a pod.
 
 mod options;
 mod output;
@@ -42,7 +42,7 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
 ///
 /// # Errors
 ///
-/// Why there are none.
+/// The reason why there are none.
 fn sources(dirs: &Dirs, pod: &OwnedFd, uuid: Uuid) -> Result<Vec<Source>> {
     let what = || format!("cannot read the log of pod `{uuid}`");
     let started = read_in(pod, STARTED).context(what)?;
@@ -60,7 +60,7 @@ fn sources(dirs: &Dirs, pod: &OwnedFd, uuid: Uuid) -> Result<Vec<Source>> {
     Err(Error::invalid(format!("pod `{uuid}` has no log: {why}")))
 }
 
-/// Keeps the log of one app.
+/// Selects the log of one app.
 fn choose(sources: &mut Vec<Source>, app: &str, uuid: Uuid) -> Result<()> {
     let names: Vec<String> = sources
         .iter()
@@ -77,11 +77,11 @@ fn choose(sources: &mut Vec<Source>, app: &str, uuid: Uuid) -> Result<()> {
     }
 }
 
-/// Prints what is there, and follows what is not there yet.
+/// Prints the log, and with `--follow` what is added to it.
 fn print(pod: OwnedFd, mut sources: Vec<Source>, options: &Options, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot read the log of pod `{uuid}`");
     let held = lock::is_held(&pod).context(what)?;
-    // Before the first look, so that nothing happens between the two.
+    // Before the first read, so that no change is missed in between.
     let changes = Changes::of_all(sources.iter().map(Source::directory))?;
     let release = options.follow.then(|| Release::of(pod)).transpose()?;
     let (out, err) = (io::stdout(), io::stderr());
@@ -92,7 +92,7 @@ fn print(pod: OwnedFd, mut sources: Vec<Source>, options: &Options, uuid: Uuid) 
     let mut to_err = Output::new(&mut to_err, escapes[1]);
     let mut printer = Printer::new(apps, options, &mut to_out, &mut to_err);
     loop {
-        // First, for what was written before the pod was let go of.
+        // Checked first, so that everything written before the exit is read.
         let over = match &release {
             Some(release) => release.until(Some(Instant::now()))?,
             None => !held,

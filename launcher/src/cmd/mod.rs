@@ -1,4 +1,5 @@
-//! The verbs: each takes checked options, calls the pipeline, and gives its result.
+//! The commands: each takes checked options, calls the pipeline, and returns
+//! its result.
 
 pub(crate) mod attach;
 mod child;
@@ -44,17 +45,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use error::quote::{escaped_lines, shown};
 use error::{Context as _, Error, Result};
 
-/// The program that executes plans, as the build script embedded it.
+/// `stage1-init`, which executes plans, as embedded by the build script.
 static STAGE1_INIT: &[u8] = include_bytes!(env!("STAGE1_INIT"));
 
-/// Status of commands that exit with an app's status, when they fail themselves.
+/// Exit status for failures of Nose Cone in commands that exit with an app's
+/// status.
 pub(crate) const OURS: u8 = 125;
 
-/// The first word of a command line that this program executes once more, when
-/// the streams are as they were asked for. Nobody types it.
+/// The first argument when this program re-executes its own command line, with
+/// the standard streams in place. It is internal.
 pub(crate) const ONCE_MORE: &str = "--once-more";
 
-/// Says to the caller what is worth knowing and is no error.
+/// Prints notes to standard error.
 fn say(notes: &[String]) {
     for note in notes {
         line(&shown(note));
@@ -62,12 +64,12 @@ fn say(notes: &[String]) {
 }
 
 fn line(text: &dyn Display) {
-    // In one call, so that no line of an app gets into it. Where not even this
-    // can be written there is nobody to hear it.
+    // In one call, so that output of an app cannot get into the line. If this
+    // fails, nothing is left to report it to.
     let _ = std::io::stderr().write_all(format!("launcher: {text}\n").as_bytes());
 }
 
-/// Says that what follows is the app's, as the ancestor does.
+/// Marks the start of the app's output, as nscn does.
 fn mark() {
     let _ = std::io::stderr().write_all(b"--- 8< ---\n");
 }
@@ -94,7 +96,7 @@ fn verbosity() -> Option<&'static str> {
     VERBOSE.load(Ordering::Relaxed).then_some("--verbose")
 }
 
-/// Says all failures but the last, which the caller gets to say.
+/// Prints all errors but the last, which it returns.
 fn last_of(mut failures: Vec<Error>) -> Result<()> {
     let last = failures.pop();
     for error in failures {
@@ -105,14 +107,14 @@ fn last_of(mut failures: Vec<Error>) -> Result<()> {
 
 const CANNOT_PRINT: &str = "cannot write to standard output";
 
-/// Prints a result, which can drive no terminal whatever has got into it.
+/// Prints a result, escaped so that it cannot control a terminal.
 fn print(out: &mut dyn Write, text: &str) -> Result<()> {
     out.write_all(escaped_lines(text.as_bytes()).as_bytes())
         .context(|| CANNOT_PRINT)
 }
 
-/// Prints a JSON document on the standard output, byte for byte; to a terminal,
-/// with the same meaning, and nothing in it that could drive that.
+/// Prints a JSON document to standard output: byte for byte, or, for a
+/// terminal, escaped but with the same meaning.
 fn print_document(out: &mut dyn Write, document: &[u8]) -> Result<()> {
     match std::io::stdout().is_terminal() {
         true => print(

@@ -1,4 +1,4 @@
-//! How a pod is run, and what becomes of it.
+//! How to run a pod, and how that ended.
 
 use appc::types::Uuid;
 use error::Error;
@@ -7,49 +7,49 @@ use pod::spec::log::Log;
 
 use crate::cmd::OURS;
 
-/// How a pod is run.
+/// How to run a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RunMode {
-    /// Without the caller; then what its apps write is kept so.
+    /// In the background, with this log.
     pub(crate) detached: Option<Log>,
-    /// It is kept when it has exited.
+    /// Keep it when it has exited.
     pub(crate) keep: bool,
-    /// With which keys the caller leaves its terminal.
+    /// The keys that detach from its terminal.
     pub(crate) keys: Keys,
-    /// What the caller sees of what the apps write.
+    /// How much of the apps' output the caller sees.
     pub(crate) shown: Shown,
-    /// There are pipes between the apps and the caller's streams.
+    /// Put pipes between the apps and the caller's streams.
     pub(crate) piped: bool,
 }
 
-/// What a caller who stays sees of what the apps write.
+/// How much of the apps' output the caller sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// All of it, and nothing else.
+    /// All of it.
     #[default]
     Plainly,
-    /// The same, behind a line that says so.
+    /// All of it, after a mark.
     Marked,
-    /// Nothing.
+    /// None of it.
     Hidden,
 }
 
-/// What became of a pod that was started.
+/// What has become of a pod that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It runs without the caller.
+    /// It runs in the background.
     Detached(Uuid),
-    /// The caller has left its terminal.
+    /// The caller has detached from its terminal.
     Left,
-    /// It has exited, with this status.
+    /// It has exited with this status.
     Exited(u8),
 }
 
-/// Why a pod does not run, and the status to exit with.
+/// Why a pod was not started, and the status to exit with.
 pub(crate) struct StartError {
-    /// Why.
+    /// The reason.
     pub(crate) error: Error,
-    /// Ours, or the one that its init has for that.
+    /// Our status, or that of its init.
     pub(crate) status: u8,
 }
 

@@ -1,4 +1,4 @@
-//! `launcher pause` and `launcher resume`: pods stand still, and go on.
+//! `launcher pause` and `launcher resume`: pauses and resumes pods.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,13 +11,12 @@ use error::{Error, Kind, Result};
 use pod::runtime::pause::{self, Outcome};
 use sys::dirs::Dirs;
 
-/// Pauses pods, and prints their UUIDs. One that cannot be paused does not
-/// keep the others.
+/// Pauses pods, and prints their UUIDs. Continues if one cannot be paused.
 pub(crate) fn run(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
     each(dir, selector, out, &pause, "paused", "is already paused")
 }
 
-/// Lets pods go on, likewise.
+/// Resumes pods, likewise.
 pub(crate) fn resume(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
     let resume = |dirs: &Dirs, uuid| match running(dirs, uuid, "resume")? {
         Some(_) => pause::resume(dirs, uuid),

@@ -1,10 +1,10 @@
-//! `--pipe-output`: what the apps write goes through pipes, from which this
-//! process copies it to the caller's streams.
+//! `--pipe-output`: apps write to pipes, from which this process copies to the
+//! caller's streams.
 //!
-//! Without it an app has these streams themselves, and opens through
-//! /proc/self/fd once more what they lead to: a file also to read or to empty
-//! it. That costs nothing, and is what people expect of a terminal; this costs a
-//! launcher that stays.
+//! Without this option, an app has the streams themselves, and can reopen the
+//! files behind them through /proc/self/fd, to read or truncate them. That
+//! costs nothing, and is what people expect of a terminal; this option costs a
+//! launcher that stays in memory.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ use crate::cmd::{ONCE_MORE, OURS};
 use error::{Context as _, Result};
 use sys::signals::Signals;
 
-/// What ends a command, or means something to an app.
+/// Signals that end a command, or may mean something to an app.
 const PASSED_ON: &[Signal] = &[
     Signal::HUP,
     Signal::INT,
@@ -32,8 +32,8 @@ const PASSED_ON: &[Signal] = &[
     Signal::WINCH,
 ];
 
-/// Runs the same command once more, copies what it writes, and returns its
-/// status. `words` are those of the command line.
+/// Runs the same command again, copies its output, and returns its status.
+/// `words` are the arguments of this process.
 ///
 /// # Errors
 ///
@@ -45,7 +45,8 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
         .arg0("launcher")
         .arg(ONCE_MORE)
         .args(words)
-        // What a terminal sends is passed on, so that it does not come twice.
+        // In a process group of its own, so that signals of a terminal are
+        // forwarded by us and do not arrive twice.
         .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -79,8 +80,8 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
         .unwrap_or(OURS))
 }
 
-/// Copies all that there is, as it comes. Who writes learns it from the pipe if
-/// nobody reads any more.
+/// Copies everything as it arrives. If the reader goes away, the pipe tells the
+/// writer.
 fn copier(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
@@ -96,7 +97,7 @@ fn copier(
     })
 }
 
-/// Waits for a signal, or until nothing is copied any more; tells whether that is so.
+/// Waits for a signal, or until copying has ended; returns whether it has.
 fn is_over(signals: &Signals, over: &io::PipeReader) -> rustix::io::Result<bool> {
     let mut polled = [
         PollFd::from_borrowed_fd(over.as_fd(), PollFlags::IN),

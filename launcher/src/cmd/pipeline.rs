@@ -1,4 +1,4 @@
-//! The way from arguments to a pod, which `run`, `prepare` and `plan` share.
+//! The steps from arguments to a pod, which `run`, `prepare` and `plan` share.
 
 use std::os::fd::AsFd as _;
 
@@ -20,14 +20,14 @@ use sys::dirs::{Dirs, State};
 use sys::host::Host;
 use sys::{host_path, root_fd};
 
-/// Resolves what was asked for, and says what the caller should know of it.
-/// `metadata` gives the address of the pod's metadata service; it is asked when all
-/// images are there.
+/// Resolves the options to a pod, and prints notes and warnings. `metadata` gives
+/// the address of the pod's metadata service; it is called once all images are
+/// there.
 ///
 /// # Errors
 ///
 /// An image that is not found; what [`from_appc::resolve`] refuses. With
-/// `--strict`, the first bound that is not in force as it was written.
+/// `--strict`, the first isolator that cannot be enforced as written.
 pub(super) fn resolve(
     dirs: &Dirs,
     host: &Host,
@@ -65,8 +65,7 @@ pub(super) fn resolve(
     Ok(resolved)
 }
 
-/// Says what the caller should know, and which bounds are not in force as they
-/// were written.
+/// Prints notes, and warns of isolators that cannot be enforced as written.
 fn tell(resolved: &Resolved, strict: bool) -> Result<()> {
     say(&resolved.notes);
     if strict {
@@ -77,15 +76,15 @@ fn tell(resolved: &Resolved, strict: bool) -> Result<()> {
     Ok(())
 }
 
-/// Tells whether a pod is remembered. One that ends with its caller is not, and has
-/// its directory in memory, where the host has a place for that.
+/// Returns whether the pod must survive a reboot. One that ends with its caller
+/// need not: its directory is in memory, if the host has a place for it.
 pub(super) fn is_remembered(options: &Options) -> bool {
     let mode = &options.mode;
     let ends_with_caller = mode.detached.is_none() && !options.request.interactive;
     mode.keep || options.prepared || !ends_with_caller || !Dirs::would_be_in_memory()
 }
 
-/// Returns the directories with the place that a pod belongs to.
+/// Returns the directories in which a pod is stored.
 pub(super) fn place(dirs: &Dirs, remembered: bool) -> Dirs {
     match remembered {
         true => dirs.clone(),
@@ -93,11 +92,11 @@ pub(super) fn place(dirs: &Dirs, remembered: bool) -> Dirs {
     }
 }
 
-/// Keeps what was resolved in the directory of its pod.
+/// Writes a resolved pod to its directory.
 ///
 /// # Errors
 ///
-/// What the disk refuses.
+/// Errors of the disk.
 pub(super) fn keep(resolved: &Resolved, directory: &mut PodDirectory<'_>) -> Result<()> {
     let manifest = format!("{:#}\n", resolved.manifest.to_json());
     directory.write(MANIFEST, manifest.as_bytes())?;
@@ -105,7 +104,7 @@ pub(super) fn keep(resolved: &Resolved, directory: &mut PodDirectory<'_>) -> Res
     copy_roots(&resolved.spec, directory)
 }
 
-/// Keeps a plan that somebody wrote, with the spec that says what it runs.
+/// Writes the spec of a hand-written plan to the directory of its pod.
 ///
 /// # Errors
 ///
@@ -117,8 +116,8 @@ pub(super) fn keep_written(runnable: &Runnable, directory: &PodDirectory<'_>) ->
     directory.write(SPEC, &runnable.spec.text()?)
 }
 
-/// Copies the images' files to where the plan expects them, for apps whose
-/// root is no overlay.
+/// Copies the files of images to where the plan expects them, for apps without
+/// an overlay.
 fn copy_roots(spec: &PodSpec, directory: &mut PodDirectory<'_>) -> Result<()> {
     directory.hold_scratch(spec)?;
     for app in &spec.apps {
@@ -136,7 +135,7 @@ fn copy_roots(spec: &PodSpec, directory: &mut PodDirectory<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes a version 4 UUID, unless one was asked for.
+/// Creates a version 4 UUID, unless one is given.
 ///
 /// # Errors
 ///
@@ -151,11 +150,11 @@ pub(super) fn uuid(wanted: Option<Uuid>) -> Result<Uuid> {
     Ok(Uuid::from_random(bytes))
 }
 
-/// Makes a pod in a state, up to where only its plan has to be executed.
+/// Creates a pod in a state, ready for its plan to be executed.
 ///
 /// # Errors
 ///
-/// As for [`resolve`] and [`keep`]; a pod of this UUID or name is there.
+/// As for [`resolve`] and [`keep`]; a pod with this UUID or name exists.
 pub(super) fn make<'a>(
     place: &'a Dirs,
     host: &Host,

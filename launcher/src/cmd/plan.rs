@@ -1,4 +1,4 @@
-//! `launcher plan`: what `run` would do, without doing anything.
+//! `launcher plan`: prints the plan that `run` would execute.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use pod::spec::log::Log;
 use sys::dirs::Dirs;
 use sys::host::Host;
 
-/// How a plan is spelled.
+/// The format of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.

@@ -1,5 +1,4 @@
-//! `launcher prepare`: makes a pod, to be run later; and how to use
-//! `run-prepared`, which does that.
+//! `launcher prepare`: creates a pod to be run later by `run-prepared`.
 
 use std::path::Path;
 

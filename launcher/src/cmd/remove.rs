@@ -13,11 +13,11 @@ use pod::state::directory;
 use pod::state::lock::Release;
 use sys::dirs::{Dirs, State};
 
-/// The states out of which a pod can be removed, the last first: one that
-/// moves on meanwhile is met again.
+/// The states in which a pod can be removed, in the order of its life: one that
+/// changes state meanwhile is found in the next.
 const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
 
-/// Removes pods. One that cannot be removed does not keep the others.
+/// Removes pods. Continues if one cannot be removed.
 pub(crate) fn run(
     dir: &Path,
     selector: &PodSelector,
@@ -45,14 +45,14 @@ fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
                 killed = true;
                 continue;
             }
-            // Who ran it may still be at writing down how it ended.
+            // The process that ran it may still be recording its exit.
             Some(Phase::Exited | Phase::Aborted) => {
                 if let Some(pod) = directory::open_in(dirs, State::Exited, uuid)? {
                     Release::of(pod)?.until(None)?;
                 }
                 continue;
             }
-            // It was not kept.
+            // It was removed when it exited.
             None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) if killed => return Ok(()),
             None | Some(Phase::Deleting | Phase::Garbage | Phase::Gone) => {
                 Error::new(Kind::NotFound, format!("pod `{uuid}` has been removed"))
@@ -67,7 +67,7 @@ fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Removes a pod unless somebody has its lock; tells whether it did.
+/// Removes a pod unless it is locked; returns whether it did.
 fn claim(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     for state in STATES {
         if let Some(_claim) = teardown::claim(dirs, state, uuid)? {

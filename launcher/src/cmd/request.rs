@@ -1,4 +1,4 @@
-//! Completes what was asked for with what only the host knows: files of
+//! Completes the options with what must be read from the host: files of
 //! variables, the caller's environment, a pod manifest, a time zone.
 
 use std::fs::File;
@@ -26,30 +26,30 @@ use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
 use sys::timezone;
 
-/// What was asked for.
+/// The options of commands that create pods.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The images of the apps.
     pub(crate) images: Vec<Reference>,
-    /// How they are fetched.
+    /// How to fetch them.
     pub(crate) fetch: fetch::options::Options,
     /// A pod manifest, instead of images.
     pub(crate) manifest: Option<PathBuf>,
-    /// What people call the pod.
+    /// The name of the pod.
     pub(crate) name: Option<AcName>,
-    /// How it is run.
+    /// How to run it.
     pub(crate) mode: RunMode,
-    /// It is only made, to be run later.
+    /// Only create it, to be run later.
     pub(crate) prepared: bool,
-    /// UUID of the pod, if it is not to be random.
+    /// The UUID of the pod, if it should not be random.
     pub(crate) uuid: Option<Uuid>,
-    /// Where the UUID is written.
+    /// The file to write the UUID to.
     pub(crate) uuid_file: Option<PathBuf>,
-    /// The apps get the caller's environment.
+    /// Pass on the caller's environment.
     pub(crate) inherit: bool,
     /// Files of variables.
     pub(crate) files: Vec<PathBuf>,
-    /// Variables that count more than those of the files.
+    /// Variables that override those of the files.
     pub(crate) set: Vec<Variable>,
     /// The name of a time zone.
     pub(crate) timezone: Option<String>,
@@ -63,7 +63,7 @@ const MANIFEST_LIMIT: u64 = 4 << 20;
 /// Largest file of variables, in bytes.
 const VARIABLES_LIMIT: u64 = 1 << 20;
 
-/// Completes a request, but for a pod manifest.
+/// Completes a request, except for the pod manifest.
 pub(super) fn complete(options: Options) -> Result<Request> {
     let mut request = options.request;
     for file in &options.files {
@@ -127,7 +127,7 @@ pub(super) fn add_manifest(
     Ok(ids)
 }
 
-/// Reads a pod manifest, and says what is odd about it.
+/// Reads a pod manifest, and prints warnings.
 fn read_manifest(file: &Path, find: Find<'_>) -> Result<PodManifest> {
     let what = || format!("cannot read pod manifest `{}`", file.display());
     let bytes = read(file, MANIFEST_LIMIT).context(what)?;
@@ -136,8 +136,8 @@ fn read_manifest(file: &Path, find: Find<'_>) -> Result<PodManifest> {
     Ok(checked.value)
 }
 
-/// Writes the UUID of a pod for other programs, to a file that is made for it,
-/// or was made for that of an earlier pod.
+/// Writes the UUID of a pod to a file, for other programs. The file is new, or
+/// holds the UUID of an earlier pod.
 pub(super) fn save_uuid(path: &Path, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot write the UUID to `{}`", path.display());
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
@@ -149,10 +149,10 @@ pub(super) fn save_uuid(path: &Path, uuid: Uuid) -> Result<()> {
     file.write_all(format!("{uuid}\n").as_bytes()).context(what)
 }
 
-/// Opens a file in which there is nothing, or a UUID: that is what somebody
-/// gives who uses the option time and again. Anything else is not ours to
-/// write over, nor what somebody else has put there: a link leads to a file
-/// that the caller has not named.
+/// Opens a file that is empty or holds a UUID, as it does when the option is
+/// used repeatedly. Anything else must not be overwritten, nor a file that
+/// another user has put there: a link leads to a file that the caller did not
+/// name.
 fn file_of_uuid(path: &Path) -> Result<File> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file = match rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()) {
@@ -178,11 +178,11 @@ fn file_of_uuid(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Longer is no file with a UUID.
+/// The most that a file with a UUID can hold, in bytes.
 const UUID_LIMIT: u64 = 64;
 
-/// The caller's variables, those left out whose name or value no manifest
-/// could have; with a terminal at least the one that says what terminal it is.
+/// Returns the caller's variables, except those whose name or value is not
+/// valid in a manifest. With a terminal, this includes at least TERM.
 fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
     let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
         let name = variable_name(pair.0.to_str()?).ok()?;

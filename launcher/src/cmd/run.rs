@@ -1,4 +1,4 @@
-//! `launcher run`: the main job.
+//! `launcher run`: runs a pod.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outco
     let place = pipeline::place(&dirs, pipeline::is_remembered(&options));
     let (directory, runnable) = pipeline::make(&place, &host, &images, options, State::Run)?;
     if mode.detached.is_none() && !runnable.spec.has_terminal() {
-        // The process stays; stage1-init takes its place.
+        // stage1-init will have the same PID.
         fetch.tell(&format!("Container started, PID: {}", std::process::id()));
     }
     launch(&place, &host, directory, &runnable, &mode)
 }
 
-/// Runs a pod that was prepared.
+/// Runs a prepared pod.
 pub(crate) fn run_prepared(
     dir: &Path,
     uuid: &str,
@@ -66,7 +66,7 @@ pub(crate) fn run_prepared(
     launch(&dirs, &host, directory, &runnable, mode)
 }
 
-/// Takes a prepared pod, if it can be run.
+/// Takes a prepared pod, if it can still be run.
 fn take(dirs: &Dirs, uuid: Uuid) -> Result<(PodDirectory<'_>, Runnable)> {
     let runnable = Runnable::read(dirs, State::Prepared, uuid)?;
     let roots = runnable
@@ -86,7 +86,7 @@ fn take(dirs: &Dirs, uuid: Uuid) -> Result<(PodDirectory<'_>, Runnable)> {
     Ok((PodDirectory::take_prepared(dirs, uuid)?, runnable))
 }
 
-/// Executes a plan that somebody wrote.
+/// Executes a hand-written plan.
 pub(crate) fn run_plan(
     dir: &Path,
     file: &Path,
@@ -112,8 +112,8 @@ pub(crate) fn run_plan(
     launch(&place, &host, directory, &runnable, mode)
 }
 
-/// Checks that a plan that another kernel was meant to execute leaves the
-/// numbers of this machine's processes alone.
+/// Checks that a plan made for another kernel does not change the host's limit
+/// of PIDs.
 fn check_numbers(host: &Host, plan: &Plan) -> Result<()> {
     if host.kernel >= OWN_PID_MAX_SINCE || !written::sets_pid_max(plan) {
         return Ok(());
@@ -136,8 +136,8 @@ fn read_plan(file: &Path) -> Result<Plan> {
     Plan::read(&bytes).context(what)
 }
 
-/// Finds out which pod a plan is of, and where its files are: its roots are among
-/// them.
+/// Finds the pod that a plan belongs to, and its files, among which its roots
+/// are.
 fn files_of(dirs: &Dirs, plan: &Plan) -> Result<(Uuid, PathBuf)> {
     let root = written::first_root(plan).map(PathBuf::from);
     let whose = root

@@ -1,4 +1,4 @@
-//! Selects pods, and apps of a pod, by what was typed.
+//! Finds the pods, and the app of a pod, that were given on the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -8,26 +8,26 @@ use error::{Context as _, Error, Kind, Result};
 use pod::state::find;
 use sys::dirs::Dirs;
 
-/// The pods that were typed.
+/// The pods that were given.
 #[derive(Debug, Default)]
 pub(crate) struct PodSelector {
     /// Prefixes of UUIDs, and names.
     pub(crate) words: Vec<String>,
-    /// A file with one, as `--uuid-file-save` writes it.
+    /// A file with a UUID, as `--uuid-file-save` writes it.
     pub(crate) file: Option<PathBuf>,
 }
 
 impl PodSelector {
-    /// Tells whether no pod is named.
+    /// Returns whether no pod was given.
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty() && self.file.is_none()
     }
 
-    /// Finds all of them, each once, with the place that it is in.
+    /// Finds all of them, each once, with the directories that it is in.
     ///
     /// # Errors
     ///
-    /// One is not there, or several are meant by one word.
+    /// One is not found, or is ambiguous.
     pub(super) fn find(&self, dirs: &Dirs) -> Result<Vec<(Dirs, Uuid)>> {
         let mut words = self.words.clone();
         if let Some(file) = &self.file {
@@ -43,11 +43,11 @@ impl PodSelector {
         Ok(pods)
     }
 
-    /// Finds the only one.
+    /// Finds the one pod that was given.
     ///
     /// # Errors
     ///
-    /// As for [`Self::find`]; there are several.
+    /// As for [`Self::find`]; several were given.
     pub(super) fn find_one(&self, dirs: &Dirs) -> Result<(Dirs, Uuid)> {
         match &self.find(dirs)?[..] {
             [one] => Ok(one.clone()),
@@ -56,11 +56,11 @@ impl PodSelector {
     }
 }
 
-/// Chooses an app of a pod by its name, or the only one; returns its place.
+/// Chooses an app of a pod by name, or the only one; returns its index.
 ///
 /// # Errors
 ///
-/// There is none of that name; there are several, and none is named.
+/// It is not found; no name is given, and there are several.
 pub(super) fn app(uuid: Uuid, apps: &[String], name: Option<&str>) -> Result<usize> {
     let all: Vec<String> = apps.iter().map(|app| quoted(app)).collect();
     let all = all.join(", ");

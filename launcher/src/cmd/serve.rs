@@ -1,6 +1,6 @@
 //! Serves the metadata of a pod while its apps ask for it. `stage1-init`
-//! executes the launcher for this when somebody connects to the socket, which
-//! is then its standard input; nobody types this command, so no help lists it.
+//! executes the launcher for this when an app connects to the socket, which is
+//! then its standard input. This is an internal command.
 
 use std::net::TcpListener;
 use std::os::fd::AsFd as _;
@@ -23,8 +23,8 @@ use pod::state::directory::MANIFEST;
 use pod::state::{directory, find, secret};
 use sys::dirs::{Dirs, State};
 
-/// Answers until nobody has asked for a while. Where what the pod is made of
-/// cannot be read, says so, to the apps as well: they wait for an answer.
+/// Answers requests until there have been none for a while. If the metadata
+/// cannot be read, it reports that to the apps, too: they wait for an answer.
 ///
 /// # Errors
 ///
@@ -32,11 +32,11 @@ use sys::dirs::{Dirs, State};
 pub(crate) fn run(dir: &Path, uuid: Uuid) -> Result<()> {
     Dirs::open(dir)
         .and_then(|dirs| answer(&find::running_place(&dirs, uuid), uuid))
-        // Whoever asks next is the reason to execute this again.
+        // The next connection starts the service again.
         .inspect_err(|_| std::thread::sleep(PAUSE))
 }
 
-/// How long it takes at least from one failure to the next.
+/// The shortest time between two failures.
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
@@ -52,7 +52,7 @@ fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     serve(&listener, &answer)
 }
 
-/// Reads all that can be asked for.
+/// Reads all metadata.
 fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
     let what = || format!("cannot read the manifest of pod `{uuid}`");
     let text = directory::read(dirs, State::Run, uuid, MANIFEST)?;
@@ -60,7 +60,7 @@ fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
     let store = Store::open(dirs)?;
     let apps = pod.apps.iter().map(|app| of_app(&store, app));
     let annotations = json::parse(&text).context(what)?;
-    // As the manifest has them: where it has none, that is `null`.
+    // As in the manifest: `null` if it has none.
     let annotations = match annotations.get("annotations") {
         Some(value) => value.to_string(),
         None => Value::Null.to_string(),
@@ -98,12 +98,12 @@ fn of_app(store: &Store<'_>, app: &PodApp) -> Result<AppMetadata> {
     })
 }
 
-/// Nobody, by numbers.
+/// The user and group ID of `nobody`.
 const NOBODY: u32 = 65_534;
 
-/// From here on apps are listened to, and so this process can do nothing any
-/// more but that: it is nobody, gains nothing by executing, makes no process,
-/// writes no file, and has bounded memory.
+/// From here on this process listens to apps, so it gives up everything it does
+/// not need for that: it runs as `nobody`, gains nothing by executing a
+/// program, creates no process, writes no file, and has limited memory.
 fn give_up_everything() -> Result<()> {
     let what = || "cannot give up privileges";
     for (resource, wanted) in [
@@ -112,7 +112,7 @@ fn give_up_everything() -> Result<()> {
         (Resource::As, 256 << 20),
         (Resource::Nproc, 0),
     ] {
-        // Where the caller allows less, that is it.
+        // If the caller has a lower limit, that stays.
         let allowed = rustix::process::getrlimit(resource).maximum;
         let most = Some(allowed.map_or(wanted, |allowed| allowed.min(wanted)));
         let limit = Rlimit {

@@ -1,4 +1,4 @@
-//! `launcher image verify --signature`: whether a file may be trusted that is
+//! `launcher image verify --signature`: checks the signature of a file that is
 //! not in the store.
 
 use std::fs::File;
@@ -17,7 +17,7 @@ use sys::dirs::Dirs;
 ///
 /// # Errors
 ///
-/// It is no image, or no key that is trusted for its name has signed it.
+/// It is not an image, or no key that is trusted for its name has signed it.
 pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<String> {
     let what = || format!("cannot check `{}`", archive.display());
     let mut check = begin(signature)?;
@@ -29,7 +29,7 @@ pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<St
             length => check.update(&piece[..length]),
         }
     }
-    // What the image is called decides whose signature counts for it.
+    // The name of the image decides which keys may sign it.
     file.rewind().context(what)?;
     let name = inspect::check(file).context(what)?.value.name;
     let keyring = Keyring::open(dirs)?;
@@ -44,7 +44,7 @@ pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<St
     ))
 }
 
-/// Reads a signature, a byte more than there may be at most.
+/// Reads a signature, up to one byte more than allowed.
 fn begin(signature: &Path) -> Result<Check> {
     let what = || format!("cannot use signature `{}`", signature.display());
     let limit = u64::try_from(SIGNATURE_LIMIT)

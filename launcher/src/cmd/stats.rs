@@ -1,4 +1,4 @@
-//! `launcher stats`: how much pods use, as a table or as JSON.
+//! `launcher stats`: prints the resource usage of pods, as a table or as JSON.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,18 +15,18 @@ use pod::runtime::status;
 use pod::state::find;
 use sys::dirs::{Dirs, State};
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// The pods; all that run, if none is named.
+    /// The pods; all running ones if it is empty.
     pub(crate) selector: PodSelector,
-    /// A line that names the columns.
+    /// Print the column titles.
     pub(crate) legend: bool,
-    /// As text or JSON.
+    /// Text or JSON.
     pub(crate) format: Format,
 }
 
-/// Measures, and prints. A pod that cannot be measured does not hide the others.
+/// Prints the resource usage. Continues if a pod cannot be measured.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let mut failures = Vec::new();
     let pods = pods(&Dirs::look(dir)?, &options.selector, &mut failures)?;
@@ -56,7 +56,7 @@ fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Resul
     for (place, uuid) in pods {
         match running(&place, uuid, "measure") {
             Ok(Some(pod)) => found.push(pod),
-            // Of all that run, one that does not is none.
+            // Pods that have exited meanwhile are not listed.
             _ if all => {}
             Ok(None) => failures.push(Error::invalid(format!("pod `{uuid}` has already exited"))),
             Err(error) => failures.push(error),
@@ -125,7 +125,7 @@ fn unknown() -> String {
     "-".to_owned()
 }
 
-/// Spells a time for people, of nanoseconds.
+/// Formats nanoseconds for people.
 fn spell(nanoseconds: u64) -> String {
     let seconds = nanoseconds / 1_000_000_000;
     match (seconds / 3600, seconds / 60 % 60) {

@@ -1,4 +1,4 @@
-//! `launcher status`: what is known of a pod; waits for it, if wanted.
+//! `launcher status`: prints the status of a pod, and can wait for it.
 
 use std::io::Write;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -16,37 +16,37 @@ use pod::state::directory;
 use pod::state::lock::{Changes, Release, Wake};
 use sys::dirs::{Dirs, State};
 
-/// What is to be waited for, and for how long at most.
+/// Whether to wait, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Nothing.
+    /// Do not wait.
     #[default]
     No,
-    /// For as long as it takes.
+    /// Wait without limit.
     Ever,
-    /// So long.
+    /// Wait at most this long.
     For(Duration),
 }
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
     pub(crate) selector: PodSelector,
-    /// Wait until it is over.
+    /// Wait until it has exited.
     pub(crate) over: Wait,
-    /// Wait until its apps have been started.
+    /// Wait until its apps have started.
     pub(crate) ready: Wait,
-    /// As text or JSON.
+    /// Text or JSON.
     pub(crate) format: Format,
 }
 
-/// Tells of the pod.
+/// Prints the status of a pod.
 ///
 /// # Errors
 ///
-/// There is none; what was waited for has not come. What is known is printed
-/// all the same.
+/// It is not found, or the wait timed out. In the latter case the status is
+/// printed all the same.
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
@@ -86,7 +86,7 @@ impl Wait {
     }
 }
 
-/// Waits until a pod is over.
+/// Waits until a pod has exited.
 fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
     let uuid = pod.uuid;
     while !pod.phase.has_exited() {
@@ -100,7 +100,7 @@ fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resul
     Ok(())
 }
 
-/// Waits until all apps of a pod have been started.
+/// Waits until all apps of a pod have started.
 fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
     let uuid = pod.uuid;
     while !pod.ready {
@@ -128,8 +128,8 @@ fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Resu
     Ok(())
 }
 
-/// Opens the directory of a pod that somebody makes or runs; `None` if it has
-/// moved on.
+/// Opens the directory of a pod that is being prepared or running; `None` if
+/// its state has changed.
 fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
     let uuid = pod.uuid;
     let state = match pod.phase {
@@ -149,7 +149,8 @@ fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
     directory::open_in(dirs, state, uuid)
 }
 
-/// Looks again; of a pod that is gone, what was known before is kept.
+/// Reads the status again. If the pod has been removed, what was known before
+/// is kept.
 fn look_again(dirs: &Dirs, pod: &mut Status) -> Result<()> {
     match status::read(dirs, pod.uuid)? {
         Some(now) => *pod = now,
@@ -158,7 +159,7 @@ fn look_again(dirs: &Dirs, pod: &mut Status) -> Result<()> {
     Ok(())
 }
 
-/// Tells of a pod in lines, as the ancestor does.
+/// Formats the status as lines, as rkt does.
 fn text(pod: &Status) -> String {
     let mut lines = vec![format!("state={}", pod.phase.word())];
     let mut time = |key: &str, time: Option<u64>| {
@@ -195,7 +196,7 @@ fn text(pod: &Status) -> String {
     lines.join("\n")
 }
 
-/// Tells of an app. No name of an app has a dot in it.
+/// Formats the status of an app. App names contain no dots.
 fn of_app(app: &App, lines: &mut Vec<String>) {
     let name = &app.name;
     if let Some(ending) = app.ending {
@@ -223,11 +224,11 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
     }
 }
 
-/// Finds a pod that runs.
+/// Returns the status of a running pod; `None` if it has exited.
 ///
 /// # Errors
 ///
-/// It does not; the sentence begins with `what`. `None` if it is over.
+/// It has not started, or is paused: cannot `what` it.
 pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Status>> {
     let pod = status::read(dirs, uuid)?;
     match pod {

@@ -1,14 +1,14 @@
-//! `launcher stop` and `launcher kill`: ends pods, and sends them signals.
+//! `launcher stop` and `launcher kill`: stops pods, and sends them signals.
 //!
-//! A signal goes to the outer half of the pod's init, which passes it on to
-//! the apps. What kills goes to PID 1 of the pod instead: the kernel ends all
-//! that is in the pod before that is seen to have ended, and the outer half
-//! sees it, writes down how, and lets go of the lock. Were that killed, the lock
-//! would be free while apps still run, and nobody be left to write anything
-//! down; so that is only done where there is no PID 1, and whoever did it writes.
+//! A signal is sent to the outer process of the pod's init, which forwards it
+//! to the apps. SIGKILL is sent to PID 1 of the pod instead: the kernel then
+//! kills everything in the pod first, and the outer process records the exit
+//! and releases the lock. If the outer process were killed, the lock would be
+//! free while apps still run, and nothing would be recorded. So that is only
+//! done if there is no PID 1, and the command that did it records the exit.
 //!
-//! A pod that is paused hears nothing. It goes on before it is asked to end;
-//! what is killed is killed while it stands still.
+//! A paused pod does not see signals, so it is resumed before it is asked to
+//! stop. SIGKILL works while it is paused.
 
 use std::io::Write;
 use std::path::Path;
@@ -29,21 +29,21 @@ use pod::state::lock::Release;
 use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
 
-/// What `stop` was asked for.
+/// The options of `stop`.
 #[derive(Debug)]
 pub(crate) struct Stop {
     /// The pods.
     pub(crate) selector: PodSelector,
-    /// How long they may take.
+    /// How long they may take to stop.
     pub(crate) time: Duration,
-    /// What they are asked with.
+    /// The signal that asks them to stop.
     pub(crate) signal: Signal,
 }
 
-/// Status that a pod has that was killed: 128 and the number of the signal.
+/// The status of a pod that was killed: 128 plus the number of SIGKILL.
 const KILLED: u8 = 137;
 
-/// Stops pods, all at a time, and prints the UUIDs of those that ran.
+/// Stops pods, all at once, and prints the UUIDs of those that were running.
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (mut asked, mut failures) = (Vec::new(), Vec::new());
@@ -88,7 +88,7 @@ pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result
     last_of(failures)
 }
 
-/// Kills a pod, and waits for its end; tells whether it was running.
+/// Kills a pod, and waits until it has exited; returns whether it was running.
 pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     match ask(dirs, uuid, Purpose::Kill, Signal::KILL)? {
         Some(pod) => pod.bury().map(|()| true),
@@ -116,7 +116,7 @@ impl Purpose {
 
 /// A pod to whose init a signal was sent.
 struct Asked {
-    /// The place that it is in.
+    /// The directories that it is in.
     dirs: Dirs,
     uuid: Uuid,
     process: Process,
@@ -125,14 +125,14 @@ struct Asked {
 }
 
 impl Asked {
-    /// Kills the pod, with all that runs in it.
+    /// Kills the pod with everything in it.
     fn kill(&self) -> Result<()> {
         let outer = pod_process::outer(&self.process)?;
         let init = outer.as_ref().map(pod_process::init).transpose()?.flatten();
         match init {
             Some(init) => {
                 init.signal(Signal::KILL)?;
-                // If it was stopped, it would not see that.
+                // It may be stopped by a signal, and could not record the exit.
                 self.target.signal(Signal::CONT)?;
             }
             None if had_init(&self.dirs, self.uuid)? => {}
@@ -141,32 +141,31 @@ impl Asked {
         pause::kill(&self.dirs, self.uuid)
     }
 
-    /// Waits for the end of the pod, which was killed, and writes down how it
-    /// ended.
+    /// Waits until the pod, which was killed, has exited, and records that.
     fn bury(&self) -> Result<()> {
         self.release.until(None)?;
         match teardown::claim(&self.dirs, State::Run, self.uuid)? {
             Some(_claim) => teardown::conclude(&self.dirs, self.uuid, Some(KILLED)),
-            // It had ended by itself, or somebody else is at it.
+            // It had exited by itself, or another command is recording it.
             None => Ok(()),
         }
     }
 }
 
-/// Tells whether a pod has had a PID 1 of its own. Where there is none any
-/// more, the outer half is at writing down how it ended.
+/// Returns whether the pod has had a PID 1 of its own. If that no longer
+/// exists, the outer process is recording the exit.
 fn had_init(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     if !status::read(dirs, uuid)?.is_none_or(|pod| pod.ready) {
         return Ok(false);
     }
     match directory::open_in(dirs, State::Run, uuid)? {
         Some(_) => Ok(directory::spec(dirs, State::Run, uuid)?.processes != Namespace::Host),
-        // It has moved on.
+        // Its state has changed.
         None => Ok(true),
     }
 }
 
-/// Sends a signal to a pod; `None` if it is over.
+/// Sends a signal to a pod; `None` if it has exited.
 fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Option<Asked>> {
     let what = purpose.word();
     let Some(pod) = running(dirs, uuid, what)? else {
@@ -179,7 +178,7 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
     let target = process.as_ref().map(Target::find).transpose()?.flatten();
     let (Some(process), Some(target)) = (process, target) else {
         if let Some(_claim) = teardown::claim(dirs, State::Run, uuid)? {
-            // It was over all the same, however it was held up.
+            // It has exited, although this was not recorded.
             teardown::conclude(dirs, uuid, None)?;
         }
         return match running(dirs, uuid, what)? {
@@ -204,7 +203,8 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
         (signal, Purpose::Stop) => {
             pause::resume(dirs, uuid)?;
             asked.target.signal(signal)?;
-            // What was stopped, the init or an app, would not end before it goes on.
+            // If the init or an app was stopped by a signal, it must continue
+            // before it can exit.
             asked.target.signal(Signal::CONT)?;
         }
         (signal, _) => {

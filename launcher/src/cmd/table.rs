@@ -1,8 +1,8 @@
-//! Tables for people: columns as wide as they must be, and how long ago.
+//! Tables for people: aligned columns, ages and sizes.
 
 use error::quote::escaped;
 
-/// How a list is written.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.
@@ -13,7 +13,7 @@ pub(crate) enum Format {
     JsonPretty,
 }
 
-/// Lays lines of cells out in columns. No cell makes lines of its own.
+/// Formats lines of cells as aligned columns. Cells cannot add lines.
 pub(super) fn columns(lines: &[Vec<String>]) -> String {
     let lines = lines
         .iter()
@@ -38,7 +38,7 @@ pub(super) fn columns(lines: &[Vec<String>]) -> String {
     text
 }
 
-/// Spells for people how long ago something was, in seconds since 1970.
+/// Formats for people how long ago a time was, in seconds since 1970.
 pub(super) fn age(then: u64) -> String {
     let seconds = sys::clock::seconds().saturating_sub(then);
     for (unit, length) in [("day", 86_400), ("hour", 3600), ("minute", 60)] {
@@ -51,7 +51,7 @@ pub(super) fn age(then: u64) -> String {
     "just now".to_owned()
 }
 
-/// Spells a size for people.
+/// Formats a size for people.
 pub(super) fn size(bytes: u64) -> String {
     let mut unit = "B";
     let mut value = bytes;

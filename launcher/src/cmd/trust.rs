@@ -1,4 +1,4 @@
-//! `launcher trust`: whose signatures count.
+//! `launcher trust`: manages the keys that may sign images.
 
 use std::fs::File;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write};
@@ -18,44 +18,44 @@ use image::trust::openpgp::{Fingerprint, KEY_LIMIT, Key};
 use sys::clock;
 use sys::dirs::Dirs;
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) enum Verb {
     /// Trust keys.
     Add {
-        /// For which images; for all if there is none.
+        /// For images of this name and below; for all if it is `None`.
         prefix: Option<AcIdentifier>,
-        /// These may have more rights than the default.
+        /// Whether they may have more rights than the default.
         raises: bool,
-        /// Who says that the keys are right.
+        /// How the keys are confirmed.
         consent: Consent,
-        /// Where the keys are; if nowhere, a page is asked.
+        /// Where the keys are; if it is empty, ask the web page of the prefix.
         sources: Vec<Source>,
-        /// How they are fetched.
+        /// How to fetch them.
         fetch: Options,
     },
     /// List the keys.
     List {
-        /// JSON, for programs.
+        /// Whether to print JSON.
         json: bool,
     },
-    /// Trust a key no more.
+    /// Stop trusting a key.
     Remove {
         /// For which images; for all if there is none.
         prefix: Option<AcIdentifier>,
-        /// Which key.
+        /// The key.
         fingerprint: Fingerprint,
     },
 }
 
-/// Who says that a key is the right one.
+/// How a key is confirmed.
 #[derive(Debug)]
 pub(crate) enum Consent {
-    /// Somebody at the terminal, when it was shown.
+    /// By asking at the terminal, after showing it.
     Asked,
-    /// The caller, unseen.
+    /// By the caller, without looking at it.
     Given,
-    /// The caller, if this is its fingerprint.
+    /// By the caller, if it has this fingerprint.
     If(Fingerprint),
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum Source {
     Input,
 }
 
-/// Does it.
+/// Executes the command.
 pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     match verb {
         Verb::Add {
@@ -127,7 +127,7 @@ fn add(
     Ok(())
 }
 
-/// Gets all keys: all are looked at before one is trusted.
+/// Reads all keys: all are checked before any is trusted.
 fn found(sources: &[Source], prefix: Option<&AcIdentifier>, options: &Options) -> Result<Vec<Key>> {
     let discovered = match (sources, prefix) {
         ([], Some(prefix)) => {
@@ -144,7 +144,7 @@ fn found(sources: &[Source], prefix: Option<&AcIdentifier>, options: &Options) -
     sources.map(|source| key(&source, options)).collect()
 }
 
-/// Reads a key that can vouch for files.
+/// Reads a key that can sign files.
 fn key(source: &Source, options: &Options) -> Result<Key> {
     let what = || format!("cannot trust the key in {}", name(source));
     let bytes = read_key(source, options).context(what)?;
@@ -161,7 +161,7 @@ fn name(source: &Source) -> String {
     }
 }
 
-/// Fetches the bytes of a key, a byte more than there may be at most.
+/// Reads the bytes of a key, up to one byte more than allowed.
 fn read_key(source: &Source, options: &Options) -> Result<Vec<u8>> {
     let limit = u64::try_from(KEY_LIMIT)
         .unwrap_or(u64::MAX)
@@ -179,7 +179,7 @@ fn read_key(source: &Source, options: &Options) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Lets the caller say that it is the right key.
+/// Asks the caller to confirm a key, if they have not already.
 fn agree(consent: &Consent, key: &Key, what_for: &str) -> Result<()> {
     match consent {
         Consent::Given => Ok(()),
@@ -225,7 +225,7 @@ fn ask(key: &Key, what_for: &str) -> Result<()> {
     }
 }
 
-/// Shows a key, for somebody to recognise it.
+/// Formats a key, for people to recognise it.
 fn shown(key: &Key) -> String {
     let mut text = format!("fingerprint  {}\n", key.fingerprint().grouped());
     for user in key.users() {
@@ -237,7 +237,7 @@ fn shown(key: &Key) -> String {
     text
 }
 
-/// Writes the list; a file that cannot be understood is said.
+/// Formats the list. Reports key files that are not valid.
 fn listed(entries: &[Entry], json: bool) -> String {
     let mut rows = Vec::new();
     for entry in entries {
@@ -281,7 +281,7 @@ fn cells(entry: &Entry, key: Option<&Key>) -> [String; 5] {
     ]
 }
 
-/// What a key file does.
+/// Returns the state of a key.
 fn state(entry: &Entry, key: Option<&Key>) -> &'static str {
     let now = clock::seconds();
     match key {
@@ -294,7 +294,7 @@ fn state(entry: &Entry, key: Option<&Key>) -> &'static str {
     }
 }
 
-/// Lays rows out in columns, below their names.
+/// Formats rows as a table, with titles.
 fn table(rows: impl Iterator<Item = [String; 5]>) -> String {
     let head = ["PREFIX", "FINGERPRINT", "STATE", "OWNER", "PLACE"].map(str::to_owned);
     let rows = std::iter::once(head).chain(rows).map(Vec::from);

@@ -1,9 +1,9 @@
-//! `launcher validate`: says of files whether they follow the specification.
+//! `launcher validate`: checks whether files follow the specification.
 //!
-//! What a file is decides its content, not its name: a directory is an image
-//! layout, what starts like an archive is one, and everything else is text, so
-//! a manifest. Results go to the standard output, one line a file; warnings
-//! and hints to the standard error.
+//! The content of a file decides what it is, not its name: a directory is an
+//! image layout, a file that starts like an archive is one, and anything else
+//! is text, so a manifest. Results go to standard output, one line per file;
+//! warnings and hints go to standard error.
 
 use std::fs::File;
 use std::io::{Read as _, Write};
@@ -16,10 +16,10 @@ use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
 use image::format::inspect;
 
-/// Largest manifest that is read, in bytes; the largest one in an archive too.
+/// The largest manifest that is read, in bytes, also in an archive.
 const MANIFEST_LIMIT: u64 = 4 << 20;
 
-/// Checks all files; prints a line for each.
+/// Checks all files, and prints a line for each.
 pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
     let sound = report(files, &mut std::io::stdout(), &mut std::io::stderr())?;
     Ok(if sound {
@@ -29,7 +29,7 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
     })
 }
 
-/// Checks all files, and returns whether all are in order.
+/// Checks all files, and returns whether all are valid.
 fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
     for file in files {
@@ -48,7 +48,7 @@ fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result
         };
         print(out, &format!("{line}\n"))?;
         for remark in remarks {
-            // Where nobody listens, the result still counts.
+            // If warnings cannot be printed, the result still counts.
             let _ = print(err, &format!("launcher: {name}: {}\n", shown(&remark)));
         }
     }
@@ -58,7 +58,7 @@ fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result
 /// Checks one file; returns warnings.
 fn check(path: &Path) -> Result<Vec<String>> {
     let what = || "cannot read it";
-    // Asked before it is opened: opening a named pipe waits for its writer.
+    // Checked before opening: opening a named pipe waits for its writer.
     let kind = std::fs::metadata(path).context(what)?.file_type();
     if kind.is_dir() {
         return Ok(layout(path)?.warnings);
@@ -84,7 +84,7 @@ fn check(path: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// What a file is, by how it begins.
+/// What a file is, judged by its beginning.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Archive,
@@ -96,8 +96,9 @@ fn content(head: &[u8]) -> Content {
     if head.starts_with(b"-----BEGIN PGP MESSAGE-----") {
         return Content::Encrypted;
     }
-    // Archives hold NUL bytes or, compressed, bytes that are not UTF-8; both
-    // are rarely far. Text has neither. The last character may be cut off.
+    // Archives contain NUL bytes or, compressed, bytes that are not UTF-8,
+    // usually near the start. Text has neither. The last character may be cut
+    // off.
     let text = match std::str::from_utf8(head) {
         Ok(text) => !text.contains('\0'),
         Err(error) => error.error_len().is_none() && !head.contains(&0),
@@ -122,8 +123,8 @@ fn read(file: File) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Checks an image that was not packed yet: a directory with a regular file
-/// `manifest`, a directory `rootfs`, and nothing else.
+/// Checks an image layout: a directory with a regular file `manifest`, a
+/// directory `rootfs`, and nothing else.
 fn layout(path: &Path) -> Result<Checked<ImageManifest>> {
     let what = || "cannot read it";
     let mut found = [false; 2];

@@ -1,6 +1,6 @@
 //! `launcher version`.
 
-/// Returns the versions, a line each.
+/// Returns the versions, one per line.
 pub(crate) fn text() -> String {
     format!(
         "nosecone {}\nappc {}\nplan {}\n",

@@ -1,4 +1,5 @@
-//! Where a command goes: a pod that runs, an app of it, and their processes.
+//! The destination of a command: a running pod, one of its apps, and their
+//! processes.
 
 use std::os::fd::OwnedFd;
 
@@ -20,17 +21,17 @@ use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
 use sys::pty;
 
-/// A pod that runs, and what its directory says of it.
+/// A running pod, and what its directory says about it.
 pub(super) struct Running {
     /// Its directory.
     pub(super) directory: OwnedFd,
-    /// Which process holds its lock.
+    /// The process that holds its lock.
     process: Process,
     /// What runs in it.
     pub(super) spec: PodSpec,
 }
 
-/// Where an app is: its process, and the init of its pod.
+/// The processes of an app: its own, and the init of its pod.
 pub(super) struct Place {
     init: PodProcess,
     process: PodProcess,
@@ -56,7 +57,7 @@ impl Running {
         Error::invalid(format!("{}: it has exited", self.cannot()))
     }
 
-    /// Chooses an app by its name, or the only one.
+    /// Chooses an app by name, or the only one.
     pub(super) fn choose(&self, name: Option<&str>) -> Result<&AppSpec> {
         let apps = &self.spec.apps;
         let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
@@ -82,7 +83,7 @@ impl Running {
         }
     }
 
-    /// Checks that the pod does not end at this moment.
+    /// Checks that the pod is not exiting right now.
     pub(super) fn check_init(&self) -> Result<()> {
         match self.init()?.is_ending().context(|| self.cannot())? {
             true => Err(self.over()),
@@ -95,7 +96,8 @@ impl Running {
         let number = self.told(app)?;
         let init = self.init()?;
         if pause::is_frozen(&init).context(|| self.cannot())? {
-            // Who comes in would stand still as well, and its caller with it.
+            // The command would be frozen as well, and its caller would wait
+            // for it.
             return Err(Error::invalid(format!("{}: it is paused", self.cannot()))
                 .hint("`launcher resume` resumes it"));
         }
@@ -105,7 +107,7 @@ impl Running {
         }
     }
 
-    /// Reads by which number the pod knows the process of an app.
+    /// Reads the PID of an app in the pod's own PID namespace.
     fn told(&self, app: &str) -> Result<u32> {
         let what = || format!("cannot read `report` of pod `{}`", self.spec.id);
         let report = read_in(&self.directory, "report").context(what)?;
@@ -126,8 +128,8 @@ impl Running {
         ))
     }
 
-    /// Checks that an app still is in its place. A number that was free for
-    /// another is not believed then: the report says that its app has ended.
+    /// Checks that the app's process is still the same. If its PID may have
+    /// been reused, the report says that the app has exited.
     pub(super) fn check(&self, app: &str, place: &Place) -> Result<()> {
         self.told(app)?;
         match place.process.is_child_of(&place.init)? && !place.process.is_ending()? {
@@ -138,9 +140,9 @@ impl Running {
 }
 
 impl Place {
-    /// Opens a namespace, if this process is in another. What the app shares
-    /// with the other apps is the init's, which no app can move; that of the
-    /// processes is joined in any case, for a process that stays outside.
+    /// Opens a namespace, if this process is in another one. Those that the
+    /// apps share are taken from the init, which no app can move. The PID
+    /// namespace is joined in any case, for a process that stays outside.
     pub(super) fn namespace(
         &self,
         pod: &Running,
@@ -155,7 +157,7 @@ impl Place {
         let own = own_namespace(pod, name)?;
         let there = member.namespace(name).context(|| pod.cannot())?;
         match (there, own) {
-            // A kernel that has none of the kind.
+            // The kernel does not support this kind of namespace.
             (None, None) => Ok(None),
             (None, Some(_)) => Err(pod.over()),
             (Some(there), own) => {
@@ -165,9 +167,10 @@ impl Place {
         }
     }
 
-    /// Refuses an app that has made itself root of something: its mounts are
-    /// what it likes, and a command can have more rights than it has. There is
-    /// no way back for it, so that this is looked at when its mounts are open.
+    /// Refuses an app that has created a user namespace: it controls its
+    /// mounts, and a command could have more rights than it has. Leaving a user
+    /// namespace is impossible, so checking once, after its mounts are open, is
+    /// enough.
     fn check_user(&self, pod: &Running) -> Result<()> {
         let own = own_namespace(pod, "user")?;
         for (member, whose) in [(&self.init, "the pod"), (&self.process, "the app")] {
@@ -188,23 +191,23 @@ impl Place {
         Ok(())
     }
 
-    /// Makes a pair of terminals, of the app's own if it has such.
+    /// Creates a pseudoterminal, in the app's own devpts if it has one.
     pub(super) fn terminal(&self) -> Result<OwnedFd> {
         let root = self.process.root().map_err(std::io::Error::from);
         match root.and_then(pty::open_below) {
             Ok(master) => Ok(master),
-            // One of the host's has no name there, and is a terminal all the same.
+            // One of the host's has no name in the pod, but works all the same.
             Err(_) => pty::open(),
         }
     }
 
-    /// Reads what the init has from whoever ran the pod.
+    /// Reads what the init inherited from the command that ran the pod.
     pub(super) fn inherited(&self, pod: &Running) -> Result<Inherited> {
         let read = Inherited::read(|name| self.init.read(name)).context(|| pod.cannot())?;
         read.ok_or_else(|| pod.over())
     }
 
-    /// Reads which cgroups the app is in.
+    /// Reads the app's cgroups.
     pub(super) fn groups(&self, pod: &Running) -> Result<String> {
         let read = self.process.read("cgroup").context(|| pod.cannot())?;
         read.ok_or_else(|| pod.over())

@@ -1,5 +1,5 @@
-//! A command with a terminal of its own: another process of the launcher
-//! becomes its init, and this one attends.
+//! A command with a terminal: a child process becomes its init, and this
+//! process relays the terminal.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -14,7 +14,7 @@ use pod::runtime::detach_keys::Keys;
 use pod::runtime::relay::{HeldTerminal, RelayOptions, relay};
 use sys::pty;
 
-/// Makes the terminal, starts the process, and attends until that has ended;
+/// Creates the terminal, starts the process, relays until it has exited, and
 /// returns its status.
 pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
     let master = place.terminal()?;
@@ -28,14 +28,14 @@ pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
         until: Some(HeldTerminal::ended(&child, terminal)?),
     };
     relay(master.as_fd(), aside)?;
-    // Who still reads there, or writes, finds that nobody attends any more.
+    // Processes that still use the terminal now get a hangup.
     drop(master);
     let status = child::wait(&mut child)?;
     tell(&mut child);
     Ok(status)
 }
 
-/// Starts the launcher once more, with the same words.
+/// Starts the launcher again, with the same arguments.
 fn begin(terminal: &OwnedFd) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("launcher").arg(ONCE_MORE);
@@ -44,11 +44,11 @@ fn begin(terminal: &OwnedFd) -> std::io::Result<Child> {
     command.stderr(Stdio::piped()).spawn()
 }
 
-/// Says what the process said, which has ended.
+/// Prints the error of a process that has exited.
 fn tell(child: &mut Child) {
     let mut said = String::new();
     if let Some(mut stream) = child.stderr.take() {
-        // What cannot be read was not said.
+        // An unreadable message counts as no message.
         let _ = stream.read_to_string(&mut said);
     }
     if let Some(error) = child::said_again(&said) {

@@ -11,7 +11,7 @@ use image::store::images::Store;
 use pod::state::gc_roots;
 use sys::dirs::Dirs;
 
-/// Removes what nobody has used for so long, or only names it.
+/// Removes images that have not been used for a while, or only prints them.
 pub(super) fn run(
     dirs: &Dirs,
     store: &Store<'_>,
@@ -30,8 +30,8 @@ pub(super) fn run(
     collect.run(&mut |name| print(out, &format!("{done} {name}\n")))
 }
 
-/// Removes images by name. All are looked up before one is removed, and one
-/// that is in use does not keep the others.
+/// Removes images by name. All are looked up before any is removed. Continues
+/// if one is in use.
 pub(super) fn remove(
     dirs: &Dirs,
     store: &Store<'_>,

@@ -10,40 +10,40 @@ use error::{Error, Result};
 use image::digest::Digest;
 use image::store::images::Store;
 
-/// What is to be listed, and how.
+/// The options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Listing {
     /// The columns of a table.
     pub(crate) fields: Vec<Field>,
-    /// What the rows are in the order of.
+    /// The column to sort by.
     pub(crate) sort: Field,
-    /// The other way round.
+    /// Sort in descending order.
     pub(crate) descending: bool,
-    /// Whole IDs, and exact sizes and times.
+    /// Show full IDs, exact sizes and times.
     pub(crate) full: bool,
-    /// A line that names the columns.
+    /// Print the column titles.
     pub(crate) legend: bool,
-    /// As text or JSON.
+    /// Text or JSON.
     pub(crate) format: Format,
 }
 
-/// What is known of an image.
+/// A column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     /// Its ID.
     Id,
-    /// Its name, and its version behind a colon.
+    /// Its name, a colon and its version.
     Name,
     /// The size of its archive.
     Size,
     /// When it was stored.
     ImportTime,
-    /// When it was used last.
+    /// When it was last used.
     LastUsed,
 }
 
 impl Field {
-    /// All of them, in the order of a table.
+    /// All columns, in order.
     pub(crate) const ALL: [Self; 5] = [
         Self::Id,
         Self::Name,
@@ -52,7 +52,7 @@ impl Field {
         Self::LastUsed,
     ];
 
-    /// Reads a field as it stands on a command line.
+    /// Parses the name of a column.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let is_it = |field: &&Self| field.name() == text;
         Self::ALL.iter().find(is_it).copied().ok_or_else(|| {
@@ -83,7 +83,7 @@ impl Field {
     }
 }
 
-/// Lists.
+/// Prints the list.
 pub(super) fn run(store: &Store<'_>, listing: &Listing, out: &mut dyn Write) -> Result<()> {
     let (mut rows, bad) = rows(store)?;
     rows.sort_by(|a, b| match listing.sort {
@@ -110,7 +110,7 @@ pub(super) fn run(store: &Store<'_>, listing: &Listing, out: &mut dyn Write) -> 
     }
 }
 
-/// An image, as it is listed.
+/// A row: an image.
 struct Row {
     id: Digest,
     name: String,
@@ -120,15 +120,15 @@ struct Row {
     used: u64,
 }
 
-/// Looks at all images. One that is bad is said, and does not hide the others;
-/// how many are is returned.
+/// Reads all images. Reports damaged ones, continues with the others, and
+/// returns how many are damaged.
 fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
     let mut rows = Vec::new();
     let mut bad = 0;
     for id in store.ids()? {
         match row(store, id) {
             Ok(Some(row)) => rows.push(row),
-            // It was removed meanwhile.
+            // It was removed after it was listed.
             Ok(None) => {}
             Err(error) => {
                 complain(&error);
@@ -168,7 +168,7 @@ impl Row {
         }
     }
 
-    /// Sizes in bytes, times in nanoseconds since 1970, as the ancestor has them.
+    /// Sizes are in bytes, times in nanoseconds since 1970, as in rkt.
     fn json(&self) -> Value {
         let time = |seconds: u64| seconds.saturating_mul(1_000_000_000);
         Object::new()
@@ -199,7 +199,7 @@ impl Row {
     }
 }
 
-/// Lays rows out in columns.
+/// Formats rows as a table.
 fn table(rows: &[Row], listing: &Listing) -> String {
     let mut lines: Vec<Vec<String>> = Vec::new();
     if listing.legend {

@@ -1,33 +1,33 @@
-//! What `launcher logs` can be asked for.
+//! Options of `launcher logs`.
 
 use crate::cmd::selector::PodSelector;
 
-/// What was asked for.
+/// The options.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The pod.
     pub(crate) selector: PodSelector,
-    /// Go on until it is over.
+    /// Continue until the pod exits.
     pub(crate) follow: bool,
     /// Only this app.
     pub(crate) app: Option<String>,
-    /// Only what was written then or later, in nanoseconds since 1970.
+    /// Only output since this time, in nanoseconds since 1970.
     pub(crate) since: u64,
-    /// Only so many lines, the last ones.
+    /// Only this many last lines.
     pub(crate) tail: Option<usize>,
-    /// How it is shown.
+    /// How to print it.
     pub(crate) style: Style,
-    /// Even to a terminal, byte for byte.
+    /// Do not escape, even for a terminal.
     pub(crate) raw: bool,
 }
 
-/// How what was written is shown.
+/// How to print output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// As it is.
+    /// Unchanged.
     Bare,
     /// With time, app and stream before each line.
     Stamped,
-    /// As an object a line.
+    /// As one JSON object per line.
     Json,
 }

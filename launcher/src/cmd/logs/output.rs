@@ -1,21 +1,21 @@
-//! Where a log is printed: byte for byte, or escaped for a terminal. An app
-//! could drive that, or show something else than what it wrote, whenever
-//! somebody looks at its log.
+//! Where a log is printed: byte for byte, or escaped for a terminal. Otherwise
+//! an app could control the terminal, or disguise its output, whenever someone
+//! reads its log.
 
 use std::io::{Result, Write};
 
 use error::quote::escaped_lines;
 
-/// A stream that takes the bytes of apps.
+/// A stream that takes the output of apps.
 pub(super) struct Output<'a> {
     to: &'a mut dyn Write,
     escapes: bool,
-    /// The beginning of a character, or of a line break, whose end is to come.
+    /// The start of a character or line break whose end is still missing.
     begun: Vec<u8>,
 }
 
 impl<'a> Output<'a> {
-    /// Makes one that escapes what it is given, or leaves it as it is.
+    /// Creates an output that escapes what it is given, or not.
     pub(super) fn new(to: &'a mut dyn Write, escapes: bool) -> Self {
         Self {
             to,
@@ -44,12 +44,13 @@ impl Write for Output<'_> {
 
 impl Drop for Output<'_> {
     fn drop(&mut self) {
-        // Its end does not come any more. Who cannot be told has been before.
+        // The end is not coming. An earlier write has already reported any
+        // failure.
         let _ = self.to.write_all(escaped_lines(&self.begun).as_bytes());
     }
 }
 
-/// How many bytes at the end may mean something else when more follows.
+/// Returns how many bytes at the end may change their meaning when more follow.
 fn unfinished(bytes: &[u8]) -> usize {
     if bytes.ends_with(b"\r") {
         return 1;

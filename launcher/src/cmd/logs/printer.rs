@@ -1,4 +1,4 @@
-//! How records are shown: as they are, or line by line.
+//! Prints records: unchanged, or line by line.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,28 +12,28 @@ use error::{Context as _, Error, Result};
 use pod::state::log::lines::{Line, Lines};
 use pod::state::log::record::{Record, Stream};
 
-/// Most bytes that are put together before they are written.
+/// How many bytes to collect before writing.
 const BLOCK: usize = 64 * 1024;
 
-/// Shows the records that it is given.
+/// Prints records.
 pub(super) struct Printer<'a> {
     /// The names of the apps.
     apps: Vec<String>,
     options: &'a Options,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
-    /// Lines that have not ended.
+    /// Incomplete lines.
     lines: Lines,
-    /// The last lines so far, while it is not known which are the last.
+    /// The last lines so far, until the end is reached.
     tail: Option<VecDeque<Line>>,
-    /// What is not written yet, and where to.
+    /// Pending output, and its destination.
     pending: (Stream, Vec<u8>),
-    /// Why nothing is written any more: nobody reads it, or it failed.
+    /// Why output has stopped: the reader has gone, or writing failed.
     stopped: Option<Option<Error>>,
 }
 
 impl<'a> Printer<'a> {
-    /// Makes one that has shown nothing.
+    /// Creates a printer.
     pub(super) fn new(
         apps: Vec<String>,
         options: &'a Options,
@@ -52,7 +52,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Takes what an app wrote. Breaks off if nothing is written any more.
+    /// Adds a record of an app. Breaks if output has stopped.
     pub(super) fn add(&mut self, app: usize, record: &Record<'_>) -> ControlFlow<()> {
         if record.time < self.options.since {
         } else if self.options.style == Style::Bare && self.tail.is_none() {
@@ -70,10 +70,10 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// All records that there are were added: writes what is to be shown of
-    /// them. Lines that have not ended do so in time, if there is more to come.
+    /// Writes out the records added so far. Incomplete lines wait if there is
+    /// more to come.
     pub(super) fn settle(&mut self, more: bool) {
-        // What is shown as it is need not be whole.
+        // Unchanged output need not end in a complete line.
         let bare = self.options.style == Style::Bare && self.tail.is_some();
         if bare || !more {
             for line in self.lines.rest() {
@@ -86,12 +86,12 @@ impl<'a> Printer<'a> {
         self.flush();
     }
 
-    /// Tells whether nothing is written any more.
+    /// Returns whether output has stopped.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
 
-    /// Returns what has become of it. That nobody reads it any more is no error.
+    /// Returns the result. A reader that has gone is not an error.
     pub(super) fn result(self) -> Result<()> {
         self.stopped.flatten().map_or(Ok(()), Err)
     }
@@ -192,7 +192,7 @@ mod tests {
 
     type Records<'a> = &'a [(usize, Stream, &'a [u8])];
 
-    /// What is shown of records of one second each, and then of more.
+    /// Returns what is printed of records of one second each, and then of more.
     fn shown(
         style: Style,
         tail: Option<usize>,
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(err, "");
     }
 
-    /// Takes nothing.
+    /// A writer that fails.
     struct Refusing(io::ErrorKind);
 
     impl Write for Refusing {
