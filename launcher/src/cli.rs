@@ -1,8 +1,8 @@
-//! The command line: `argv` becomes an [`Invocation`] in which everything has
-//! been checked that can be checked without looking at the host.
+//! The command line: turns `argv` into an [`Invocation`], in which everything
+//! is checked that can be checked without looking at the host.
 //!
-//! What commands and options there are is in the [`table`]; how each family of
-//! commands takes its options is in a file of its own.
+//! The [`table`] lists all commands and options. Each family of commands has a
+//! file that takes its options.
 
 mod args;
 pub(crate) mod command;
@@ -41,10 +41,11 @@ use crate::cmd::{ONCE_MORE, OURS, version};
 use appc::types::Uuid;
 use error::{Error, Result};
 
-/// Status of wrong usage, where no app's status could be meant.
+/// Exit status for wrong usage, in commands that do not exit with an app's
+/// status.
 const USAGE: u8 = 2;
 
-/// Understands the arguments, without the program's name.
+/// Parses the arguments, without the program's name.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Misuse> {
     let mut words = arguments.into_iter();
     let once_more = words
@@ -73,14 +74,14 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation,
         })
 }
 
-/// What the front of a command line says: the command, or that there is none.
+/// The front of a command line: a text to print, or a command.
 enum Front {
     Say(String),
     Command(&'static CommandSpec),
 }
 
-/// Reads the options before the command, and its name. What an alias stands for
-/// takes its place.
+/// Reads the options before the command, and its name. Replaces an alias by
+/// what it stands for.
 fn front(words: &mut IntoIter<OsString>, typed: &mut Typed) -> Result<Front> {
     let all: Vec<_> = general::GLOBAL.options.iter().collect();
     let (mut wants_help, mut wants_version) = (false, false);
@@ -126,7 +127,7 @@ fn front(words: &mut IntoIter<OsString>, typed: &mut Typed) -> Result<Front> {
     })
 }
 
-/// Reads what stands behind the name of a command.
+/// Parses what follows the name of a command.
 fn command_of(
     spec: &'static CommandSpec,
     words: Vec<OsString>,
@@ -217,7 +218,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
                 }
             }
         }
-        // `image`, which only has commands below it.
+        // `image`, which only has subcommands.
         _ => {
             let below: Vec<_> = visible(spec.commands).collect();
             return Err(match args.word()? {

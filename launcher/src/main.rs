@@ -1,18 +1,18 @@
-//! Nose Cone's host side: finds images, unpacks them, composes the plan of a
-//! pod, and becomes `stage1-init`, which executes it.
+//! Nose Cone's launcher: fetches images, composes the plan of a pod, and
+//! becomes `stage1-init`, which executes it.
 //!
 //! ```text
 //! Reference --fetch--> archive --verify--> Verified --store--> Image
 //!     --resolve--> Pod --compose--> Plan --exec--> stage1-init
 //! ```
 //!
-//! Each arrow is a module with one public verb, and each noun a type that only
-//! its module can make: what was not verified cannot be stored, what was not
-//! resolved cannot be planned. Past the plan there are no names, no JSON and no
-//! decisions.
+//! Each arrow is a module with one public function, and each noun a type that
+//! only its module can create: an image that was not verified cannot be stored,
+//! and a pod that was not resolved cannot be planned. After the plan there are
+//! no names, no JSON and no decisions.
 //!
-//! The libraries are crates below this one, so that Cargo keeps dependencies
-//! one-way:
+//! The libraries are separate crates, so that Cargo enforces the direction of
+//! dependencies:
 //!
 //! | crate | what |
 //! |---|---|
@@ -25,9 +25,9 @@
 //! | [`cli`] | the command line |
 //!
 //! There is no daemon and no database. A pod's state is the directory it is in
-//! and whether its lock is held; nothing can go stale. Unsafe code is in a few
-//! files of [`sys`] only, and no path from an image is ever given to a call that
-//! takes paths.
+//! and whether its lock is held; nothing can go stale. Unsafe code is only in a
+//! few files of [`sys`]. A path from an image is never resolved on the host, only
+//! below a root that is already open.
 
 mod cli;
 mod cmd;
@@ -45,7 +45,8 @@ use sys::dirs::{self};
 use sys::secure;
 
 fn main() -> ExitCode {
-    // Before a word of the caller's counts, of the command line or the environment.
+    // Before the command line and the environment, which the caller controls,
+    // are read.
     if secure::is_secure() {
         return fail(&lent(), OURS);
     }
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Status of commands that failed, where no app's status could be meant.
+/// Exit status for failures, in commands that do not exit with an app's status.
 const FAILED: u8 = 1;
 
 fn execute(invocation: Invocation) -> ExitCode {
@@ -110,9 +111,11 @@ fn execute(invocation: Invocation) -> ExitCode {
         Command::Collect(collect) => {
             done(cmd::collect::run(&dir, &collect, &mut std::io::stdout()))
         }
-        Command::CatManifest(selector) => {
-            done(cmd::kept::manifest(&dir, &selector, &mut std::io::stdout()))
-        }
+        Command::CatManifest(selector) => done(cmd::cat_manifest::run(
+            &dir,
+            &selector,
+            &mut std::io::stdout(),
+        )),
         Command::Logs(options) => done(cmd::logs::run(&dir, &options)),
         Command::Enter(options) => match cmd::enter::run(&dir, &options) {
             Ok(status) => ExitCode::from(status),
@@ -135,8 +138,8 @@ fn execute(invocation: Invocation) -> ExitCode {
     }
 }
 
-/// Why a program that its file lends rights to does nothing: it would do it
-/// for everybody.
+/// The error for a launcher with more privileges than its caller: it would work
+/// as root for everyone.
 fn lent() -> Error {
     let what = "refusing to run with more privileges than the caller has";
     let hint = "remove the set-user-ID bit, the set-group-ID bit and the capabilities of its file";
@@ -147,7 +150,7 @@ fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
     cmd::finish::run(dir, uuid, status)
 }
 
-/// Prints the UUID of a pod that goes on without us, or says why it does not run.
+/// Prints the UUID of a detached pod, or the reason why a pod was not started.
 fn ran(result: std::result::Result<Outcome, StartError>) -> ExitCode {
     match result {
         Ok(Outcome::Detached(uuid)) => done(say(format!("{uuid}\n").as_bytes())),
@@ -157,7 +160,7 @@ fn ran(result: std::result::Result<Outcome, StartError>) -> ExitCode {
     }
 }
 
-/// Prints a result. A reader that went away is not worth a word.
+/// Prints a result. A reader that has gone is not an error.
 fn say(bytes: &[u8]) -> Result<()> {
     match std::io::stdout().write_all(bytes) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -179,7 +182,7 @@ fn fail(error: &Error, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Takes the error of what returns only if it fails.
+/// Returns the error of a function that returns only on failure.
 fn never(result: Result<std::convert::Infallible>) -> Error {
     match result {
         Err(error) => error,

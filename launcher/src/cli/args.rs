@@ -1,4 +1,4 @@
-//! The arguments of a command: options that the table knows, and words.
+//! The arguments of a command: options in the table, and words.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use crate::cli::table::spec::{CommandSpec, OptionSpec, Place};
 use crate::cli::typed::Typed;
 use error::{Error, Result};
 
-/// What a command was given.
+/// The arguments of a command.
 pub(super) struct Args {
     /// The options.
     pub(super) options: Options,
@@ -24,19 +24,19 @@ pub(super) struct Args {
 /// Where options end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// At `--`; what follows is a word, whatever it looks like.
+    /// At `--`; everything after it is a word.
     Dashes,
-    /// Behind the first word, or before it if this option takes its place; what
-    /// follows is not for this program.
+    /// After the first word, or before it if this option replaces it; the rest
+    /// is not for this program.
     Word(&'static str),
 }
 
 impl Args {
-    /// Reads the arguments of a command. Nothing comes of it if help is asked for.
+    /// Reads the arguments of a command. Returns `None` if help is asked for.
     ///
     /// # Errors
     ///
-    /// Options that the command does not have, or that are given wrongly.
+    /// Unknown options, or options that are used wrongly.
     pub(super) fn read(
         words: Vec<OsString>,
         command: &'static CommandSpec,
@@ -79,7 +79,7 @@ impl Args {
                 }
             }
         }
-        // Behind `--` nothing is an option any more.
+        // After `--`, nothing is an option.
         match until {
             Until::Dashes => taken.extend(words),
             Until::Word(_) => rest.extend(words),
@@ -112,12 +112,12 @@ impl Args {
         }
     }
 
-    /// Takes all words that are left, as text.
+    /// Takes all remaining words, as text.
     pub(super) fn all(&mut self) -> Result<Vec<String>> {
         self.words.drain(..).map(text).collect()
     }
 
-    /// Takes all words that are left, as paths.
+    /// Takes all remaining words, as paths.
     pub(super) fn files(&mut self) -> Vec<PathBuf> {
         self.words.drain(..).map(PathBuf::from).collect()
     }
@@ -127,11 +127,11 @@ impl Args {
         std::mem::take(&mut self.rest)
     }
 
-    /// Ends the command line.
+    /// Checks that the whole command line has been taken.
     ///
     /// # Errors
     ///
-    /// Something is left of it that nobody took.
+    /// An argument is left over.
     pub(super) fn finish(self) -> Result<()> {
         if let Some(option) = self.options.left() {
             return Err(self.typed.unknown_option(&option, &[]));

@@ -1,4 +1,4 @@
-//! What a command line asks for.
+//! The result of parsing a command line.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use ::pod::spec::log::Log;
 use appc::types::{AcName, Uuid};
 use error::Error;
 
-/// What was asked for.
+/// A parsed command line.
 pub(crate) struct Invocation {
     /// The data directory, if it was given.
     pub(crate) dir: Option<PathBuf>,
     /// Whether errors are shown with all their causes.
     pub(crate) verbose: bool,
-    /// What to do.
+    /// The command.
     pub(crate) command: Command,
 }
 
@@ -27,64 +27,64 @@ pub(crate) enum Command {
     Say(String),
     /// Run a pod.
     Run(request::Options),
-    /// Make a pod, to be run later.
+    /// Create a pod to be run later.
     Prepare(request::Options),
-    /// Run the prepared pod that this word means.
+    /// Run a prepared pod.
     RunPrepared(String, RunMode),
-    /// Execute a plan, in a pod that may have a name.
+    /// Execute a plan, in a pod with an optional name.
     RunPlan(PathBuf, Option<AcName>, RunMode),
-    /// Run a pod whose lock is the standard input, keep it in the end or not, and
-    /// its log so; its terminal can be the standard output.
+    /// Run a pod whose lock is standard input (internal): whether to keep it,
+    /// its log, and whether its terminal is standard output.
     Begin(Uuid, bool, Log, bool),
-    /// Attend to the terminal of a pod.
+    /// Attach to the terminal of a pod.
     Attach(crate::cmd::attach::Attach),
     /// Show the plan of a pod.
     Plan(request::Options, Format),
     /// Fetch images.
     Fetch(crate::cmd::fetch::Options),
-    /// Show or change the store.
+    /// Manage the store.
     Image(crate::cmd::image::Verb),
-    /// Say whose signatures count.
+    /// Manage the keys that may sign images.
     Trust(crate::cmd::trust::Verb),
     /// List pods.
     List(list::Listing),
-    /// Tell of a pod.
+    /// Show the status of a pod.
     Status(status::Options),
-    /// Tell how much pods use.
+    /// Show the resource usage of pods.
     Stats(stats::Options),
     /// Pause pods.
     Pause(PodSelector),
-    /// Let pods go on.
+    /// Resume pods.
     Resume(PodSelector),
     /// Stop pods.
     Stop(stop::Stop),
     /// Send a signal to pods.
     Kill(PodSelector, rustix::process::Signal),
-    /// Remove pods, also those that run.
+    /// Remove pods; if `true`, also running ones.
     Remove(PodSelector, bool),
-    /// Remove what is left of pods.
+    /// Remove exited pods.
     Collect(collect::Collect),
     /// Print the manifest of a pod.
     CatManifest(PodSelector),
-    /// Print what the apps of a pod have written.
+    /// Print the output of a pod.
     Logs(logs::Options),
     /// Run a command in a pod.
     Enter(crate::cmd::enter::Options),
-    /// Say why a command was not executed of which these are open, and which
-    /// has this status.
+    /// Explain why a command was not executed (internal): its descriptors and
+    /// its status.
     Entered([u32; 3], u8),
-    /// Make an image of an app of a pod.
+    /// Create an image from an app of a pod.
     Export(crate::cmd::export::Export),
     /// Check files.
     Validate(Vec<PathBuf>),
-    /// Clean up after a pod that ended with this status.
+    /// Clean up after a pod that exited with this status (internal).
     Finish(Uuid, u8),
-    /// Serve the metadata of a pod to who connected to the standard input.
+    /// Serve the metadata of a pod on standard input, a socket (internal).
     Serve(Uuid),
 }
 
 impl Command {
-    /// Tells whether pipes are wanted before the caller's streams.
+    /// Returns whether to put pipes before the caller's streams.
     pub(crate) fn is_piped(&self) -> bool {
         match self {
             Self::Run(options) => options.mode.piped,
@@ -93,7 +93,7 @@ impl Command {
         }
     }
 
-    /// Leaves the streams as they are: the pipes are there.
+    /// Leaves the streams as they are: the pipes already exist.
     pub(super) fn unpiped(&mut self) {
         match self {
             Self::Run(options) => options.mode.piped = false,
@@ -103,11 +103,11 @@ impl Command {
     }
 }
 
-/// A command line that is not understood: why, and the status to exit with.
+/// A command line that is not valid.
 pub(crate) struct Misuse {
-    /// Why.
+    /// The reason.
     pub(crate) error: Error,
-    /// Usage errors of commands that exit with an app's status must not look
-    /// like one.
+    /// The exit status. For commands that exit with an app's status, it must
+    /// not look like one.
     pub(crate) status: u8,
 }

@@ -1,8 +1,8 @@
-//! `launcher completion`: the table of commands, as scripts for shells.
+//! `launcher completion`: prints completion scripts, generated from the table
+//! of commands.
 //!
-//! Each script knows where on the line the command is, and from the table what
-//! may follow; pods and images it gets from `launcher list` and `launcher image
-//! list`.
+//! Each script finds the command on the line; the table says what may follow
+//! it. Pods and images come from `launcher list` and `launcher image list`.
 
 mod bash;
 mod fish;
@@ -14,7 +14,7 @@ use error::{Error, Result};
 ///
 /// # Errors
 ///
-/// There is none for it.
+/// There is no script for the shell.
 pub(super) fn script(shell: Option<&str>) -> Result<String> {
     match shell {
         Some("bash") => Ok(bash::script()),

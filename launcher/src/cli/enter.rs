@@ -1,5 +1,5 @@
-//! The command line of `launcher enter`: what stands behind the pod is the
-//! command's, whatever it looks like.
+//! The command line of `launcher enter`: everything after the pod belongs to
+//! the command.
 
 use std::ffi::OsString;
 
@@ -13,11 +13,11 @@ use error::{Error, Result};
 use pod::resolve::request::check_variable;
 use pod::spec::environment;
 
-/// The option that stands in the place of the pod.
+/// The option that replaces the pod.
 pub(super) const INSTEAD: &str = "--uuid-file";
 
-/// Takes the options, a pod and a command. The terminal of the command can be
-/// there already.
+/// Takes the options, a pod and a command. The terminal of the command may
+/// exist already.
 pub(super) fn enter(args: &mut Args, at_terminal: bool) -> Result<Command> {
     let options = &mut args.options;
     let variables = options.values("--set-env", |text| {
@@ -47,8 +47,8 @@ pub(super) fn enter(args: &mut Args, at_terminal: bool) -> Result<Command> {
     }))
 }
 
-/// Takes the words of the command. One that begins like an option is none, if
-/// nobody says so.
+/// Takes the words of the command. Refuses what looks like an option, unless it
+/// follows `--`.
 fn words(mut rest: Vec<OsString>) -> Result<Vec<OsString>> {
     let first = rest.first().map(|word| word.to_string_lossy().into_owned());
     match first.as_deref() {
@@ -76,7 +76,8 @@ fn path(text: &str) -> Result<String> {
     }
 }
 
-/// Reads the words of `entered`, which nobody types: descriptors and a status.
+/// Reads the arguments of `entered`, an internal command: descriptors and a
+/// status.
 pub(super) fn entered(args: &mut Args) -> Result<Command> {
     let missing = || Error::usage("an argument is missing");
     let mut number = || {

@@ -12,7 +12,7 @@ pub(super) fn export(args: &mut Args) -> Result<Command> {
     let app = args.options.value("--app", some)?;
     let overwrite = args.options.flag("--overwrite");
     let uuid_file = args.options.path("--uuid-file");
-    // In the place of the pod a file can say which it is.
+    // A file can name the pod instead.
     let uuid = match uuid_file {
         Some(_) => None,
         None => args.word()?,

@@ -40,7 +40,7 @@ pub(super) fn options(options: &mut options::Options) -> Result<Options> {
     })
 }
 
-/// Takes an image: a word, and the labels behind it.
+/// Takes an image: a word, and the labels after it.
 fn reference(args: &mut Args) -> Result<Option<Reference>> {
     let Some(image) = args.argument() else {
         return Ok(None);

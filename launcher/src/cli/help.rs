@@ -1,4 +1,4 @@
-//! `launcher help`: the table of commands, for people.
+//! `launcher help`: prints help, generated from the table of commands.
 
 use crate::cli::table::general::GLOBAL;
 use crate::cli::table::spec::{CommandSpec, OptionSpec, Takes};
@@ -7,17 +7,17 @@ use crate::cli::text::{columns, wrap};
 use crate::cli::typed::Typed;
 use error::{Error, Result};
 
-/// What the program is for.
+/// What the program does.
 pub(super) const PURPOSE: &str = "Nose Cone runs App Container images, without a daemon.";
 
-/// Where the explanations of options and words begin.
+/// The column in which explanations begin.
 const COLUMN: usize = 24;
 
-/// Returns help for the command that these words name, or for all.
+/// Returns help for a command, or the list of all commands.
 ///
 /// # Errors
 ///
-/// There is no such command.
+/// The command does not exist.
 pub(super) fn about(words: &[String], typed: &Typed) -> Result<String> {
     let Some((first, below)) = words.split_first() else {
         return Ok(overview());
@@ -127,7 +127,7 @@ pub(super) fn of(command: &'static CommandSpec) -> String {
 }
 
 fn show(out: &mut String, option: &OptionSpec) {
-    // Names stand below names, whether there is a letter before them or not.
+    // Aligns long names, with or without a short form before them.
     let has_letter = option
         .spellings()
         .next()
@@ -142,7 +142,7 @@ fn show(out: &mut String, option: &OptionSpec) {
     );
 }
 
-/// Returns how an option is written: `-v, --volume VOLUME`.
+/// Returns the spellings of an option: `-v, --volume VOLUME`.
 pub(super) fn signature(option: &OptionSpec) -> String {
     let names = option.spellings().collect::<Vec<_>>().join(", ");
     match option.takes {

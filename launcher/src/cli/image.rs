@@ -10,7 +10,7 @@ use crate::cmd::table::Format;
 use appc::types::duration;
 use error::{Error, Result};
 
-/// Takes what a command below `image` works on.
+/// Takes the arguments of a subcommand of `image`.
 pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
     let list = args.typed.launcher("image list");
     let missing = || Error::usage("an image is missing").hint(format!("{list} lists all images"));
@@ -44,7 +44,7 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
     })
 }
 
-/// How long an image is kept that nobody uses.
+/// How long to keep unused images.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
 fn listing(options: &mut Options) -> Result<Listing> {

@@ -1,4 +1,4 @@
-//! Images as they stand on a command line: a word, and the labels behind it.
+//! Images on a command line: a word, and the labels after it.
 
 use std::path::Path;
 
@@ -13,16 +13,16 @@ pub(super) fn is_label(word: &str) -> bool {
     })
 }
 
-/// Understands an image, and the labels behind it.
+/// Parses an image and the labels after it.
 pub(super) fn referenced(image: &Path, labels: &[String]) -> Result<Reference> {
-    // A path need not be text, and then it is nothing but a path.
+    // What is not text can only be a path.
     match image.to_str() {
         Some(text) => Reference::parse(text, labels),
         None => Ok(Reference::Path(image.to_owned())),
     }
 }
 
-/// The error for a line without an image.
+/// The error for a missing image.
 pub(super) fn missing_image() -> Error {
     Error::usage("an image is missing")
         .hint("give a file such as `hello.aci`, or a name such as `example.com/web:1.0.0`")

@@ -1,11 +1,11 @@
-//! The options that say how the log of a pod is kept.
+//! The options for the log of a pod.
 
 use crate::cli::options::Options;
 use crate::cli::spelling::excluded;
 use error::{Error, Result};
 use pod::spec::log::{Log, Place, Size};
 
-/// Takes them, for a pod that is run in the background or not.
+/// Takes the options, for a pod that runs in the background or not.
 pub(super) fn take(options: &mut Options, detached: bool) -> Result<Option<Log>> {
     let place = options.value("--log", Place::parse)?;
     let size = options.value("--log-size", Size::parse)?;

@@ -41,7 +41,7 @@ fn format(text: &str) -> Result<Style> {
     }
 }
 
-/// Reads since when: a span of time that ends now, or a point in time.
+/// Reads an age or a date.
 fn since(text: &str) -> Result<u64> {
     let span = duration(text).map(|span| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
     let then = span.map(|span| now().saturating_sub(span));

@@ -1,4 +1,4 @@
-//! `launcher man`: the table of commands, as man pages.
+//! `launcher man`: prints man pages, generated from the table of commands.
 
 use crate::cli::help::{PURPOSE, signature};
 use crate::cli::table::general::GLOBAL;
@@ -6,11 +6,11 @@ use crate::cli::table::spec::{CommandSpec, OptionSpec};
 use crate::cli::table::{ALIASES, COMMANDS, aliases_of, all, visible};
 use error::{Error, Kind, Result};
 
-/// Returns a page, as roff, or the names of all.
+/// Returns a page as roff, or the names of all pages.
 ///
 /// # Errors
 ///
-/// There is no such page.
+/// The page does not exist.
 pub(super) fn page(name: Option<&str>) -> Result<String> {
     let all = || {
         all()
@@ -158,7 +158,7 @@ fn bold(text: &str) -> String {
     format!("\\fB{}\\fR", escaped(text))
 }
 
-/// Writes text so that roff shows it as it is, but what is between backticks bold.
+/// Escapes text for roff, and makes words in backticks bold.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     let mut is_code = false;

@@ -1,6 +1,6 @@
-//! Options that were given, which commands take out one by one.
+//! The options that were given, which commands take one by one.
 //!
-//! The only file that knows pico-args.
+//! This is the only file that uses pico-args.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use pico_args::Arguments;
 use crate::cli::spelling::{Given, text};
 use error::{Error, Result};
 
-/// Options, each under its own name and with a value: `true` if it has no other.
+/// Options, each with its main name and a value, which is `true` for flags.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     left: Arguments,
@@ -20,11 +20,11 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Takes them as they were given.
+    /// Collects the options that were given.
     ///
     /// # Errors
     ///
-    /// One is given twice and cannot be.
+    /// An option is given twice that cannot be.
     pub(super) fn new(all: &[Given]) -> Result<Self> {
         let mut words = Vec::new();
         let mut given = Vec::new();
@@ -34,10 +34,10 @@ impl Options {
                 return Err(Error::usage(format!("`{name}` is given twice")));
             }
             given.push(name);
-            // To pico-args a long name has two dashes.
+            // For pico-args, a long name has two dashes.
             let is_short = name.len() == 2 || name.starts_with("--");
             let key = format!("{}{name}", if is_short { "" } else { "-" });
-            // With a mark before it no value looks like an option.
+            // With a mark before it, no value looks like an option.
             let mut marked = OsString::from("=");
             marked.push(value.as_deref().unwrap_or(OsStr::new("true")));
             words.extend([key.into(), marked]);
@@ -48,13 +48,13 @@ impl Options {
         })
     }
 
-    /// Returns the first of these options that was given, taken or not.
+    /// Returns the first of these options that was given, whether taken or not.
     pub(super) fn any_of(&self, names: &[&'static str]) -> Option<&'static str> {
         let mut given = self.given.iter().copied();
         given.find(|name| names.contains(name))
     }
 
-    /// Returns the name of an option that nobody took.
+    /// Returns the name of an option that has not been taken.
     pub(super) fn left(&self) -> Option<String> {
         let words = self.left.clone().finish();
         words
@@ -62,7 +62,7 @@ impl Options {
             .map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// Takes an option without a value; tells whether it was given.
+    /// Takes an option without a value; returns whether it was given.
     pub(super) fn flag(&mut self, name: &'static str) -> bool {
         self.word(name).is_some_and(|value| value == "true")
     }
@@ -77,7 +77,7 @@ impl Options {
         std::iter::from_fn(|| self.path(name)).collect()
     }
 
-    /// Takes an option, and reads its value.
+    /// Takes an option, and parses its value.
     pub(super) fn value<T>(
         &mut self,
         name: &'static str,
@@ -89,7 +89,7 @@ impl Options {
             .transpose()
     }
 
-    /// Takes all values of an option, and reads them.
+    /// Takes an option that may be repeated, and parses its values.
     pub(super) fn values<T>(
         &mut self,
         name: &'static str,
@@ -104,7 +104,7 @@ impl Options {
             let value = bytes.strip_prefix(b"=").unwrap_or(bytes);
             Ok::<_, Infallible>(OsStr::from_bytes(value).to_owned())
         };
-        // Each has a value, so that this cannot fail.
+        // Each has a value, so this cannot fail.
         self.left.opt_value_from_os_str(name, unmarked).ok()?
     }
 }

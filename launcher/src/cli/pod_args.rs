@@ -1,10 +1,11 @@
-//! The arguments of a pod, in which the place of an option says what it is about:
+//! The arguments of a pod. The position of an option decides what it applies
+//! to:
 //!
 //! ```text
 //! [POD OPTIONS] IMAGE [APP OPTIONS] [-- ARGUMENT...] [--- IMAGE ...]
 //! ```
 //!
-//! What stands between `--` and `---` is the app's, whatever it looks like.
+//! Everything between `--` and `---` belongs to the app.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,7 +22,7 @@ use error::quote::quoted;
 use error::{Error, Result};
 use pod::plan::directives::quote;
 
-/// The arguments of a pod, taken apart.
+/// The arguments of a pod.
 #[derive(Debug)]
 pub(super) struct PodArgs {
     /// The options of the pod.
@@ -32,26 +33,26 @@ pub(super) struct PodArgs {
     pub(super) typed: Typed,
 }
 
-/// The arguments that are about one app.
+/// The arguments of one app.
 #[derive(Debug)]
 pub(super) struct AppArgs {
     /// Its image.
     pub(super) image: PathBuf,
-    /// The labels behind the image's name.
+    /// The labels after the image's name.
     pub(super) labels: Vec<String>,
     /// Its options.
     pub(super) options: Options,
-    /// What is appended to its command; `None` without `--`.
+    /// Arguments to append to its command; `None` without `--`.
     pub(super) arguments: Option<Vec<OsString>>,
 }
 
 impl PodArgs {
-    /// Reads the arguments of a command that makes a pod. Nothing comes of it if
+    /// Reads the arguments of a command that creates a pod. Returns `None` if
     /// help is asked for.
     ///
     /// # Errors
     ///
-    /// Options that there are not, or that stand where they cannot; arguments too many.
+    /// Unknown or misplaced options; unexpected arguments.
     pub(super) fn read(
         words: Vec<OsString>,
         command: &'static CommandSpec,
@@ -79,18 +80,18 @@ impl PodArgs {
 struct Reader {
     pod: Vec<Given>,
     apps: Vec<Part>,
-    /// The first option that stands on the wrong side of an image.
+    /// The first option on the wrong side of an image.
     misplaced: Option<(&'static OptionSpec, Place)>,
     /// The options of the pod, and of apps.
     own: [Vec<&'static OptionSpec>; 2],
-    /// All options, those first that are meant before the first image.
+    /// All options, first those that apply before the first image.
     before_image: Vec<&'static OptionSpec>,
-    /// All options, those first that are meant behind it.
+    /// All options, first those that apply after it.
     behind_image: Vec<&'static OptionSpec>,
     typed: Typed,
 }
 
-/// An app, whose options are not yet checked.
+/// An app whose options have not been checked yet.
 struct Part {
     image: OsString,
     labels: Vec<String>,
@@ -110,9 +111,9 @@ impl Part {
 }
 
 impl Reader {
-    /// Reads all words; tells whether help is asked for.
+    /// Reads all words; returns whether help is asked for.
     fn read(&mut self, words: &mut impl Iterator<Item = OsString>) -> Result<bool> {
-        // Options of an app that stand before its image.
+        // Options of an app before its image.
         let mut early = Vec::new();
         while let Some(word) = words.next() {
             if word == "---" {
@@ -194,7 +195,7 @@ impl Reader {
         None
     }
 
-    /// Begins another app: behind `---` stands its image.
+    /// Begins another app: its image follows `---`.
     fn next_app(&mut self, words: &mut impl Iterator<Item = OsString>) -> Result<()> {
         if self.apps.is_empty() {
             return Err(missing_image());
@@ -209,7 +210,7 @@ impl Reader {
     }
 
     fn finish(self) -> Result<PodArgs> {
-        // What is given twice is wrong wherever it stands.
+        // An option given twice is wrong in any position.
         let pod = Options::new(&self.pod)?;
         let options: Vec<_> = self
             .apps
@@ -235,8 +236,8 @@ impl Reader {
         })
     }
 
-    /// The error for an option on the wrong side of an image, and how the line
-    /// would be right.
+    /// The error for an option on the wrong side of an image, with the
+    /// corrected line.
     fn misplaced(&self, name: &str, place: Place) -> Error {
         if self.apps.is_empty() {
             return missing_image();
@@ -251,7 +252,7 @@ impl Reader {
         Error::usage(what).hint(self.typed.launcher(&line))
     }
 
-    /// Puts the line together again.
+    /// Returns the corrected line.
     fn line(&self) -> String {
         let mut line = String::new();
         let mut add = |word: &str| {
@@ -298,7 +299,7 @@ fn surplus(word: &OsString) -> Error {
         .hint("arguments of the app go after `--`, another app goes after `---`")
 }
 
-/// Takes words up to `---`; tells whether there was one.
+/// Takes words up to `---`; returns whether there was one.
 fn until_next(words: &mut impl Iterator<Item = OsString>) -> (Vec<OsString>, bool) {
     let mut taken = Vec::new();
     for word in words {

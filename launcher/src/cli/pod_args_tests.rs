@@ -60,19 +60,19 @@ fn a_line_that_is_wrong_is_refused_with_the_word_and_the_remedy() {
         ),
         (
             "--what a",
-            "unknown option `--what`\nhint: `launcher help run` lists all options",
+            "there is no option `--what`\nhint: `launcher help run` lists all options",
         ),
         (
             "a -u",
-            "unknown option `-u`\nhint: `launcher help run` lists all options",
+            "there is no option `-u`\nhint: `launcher help run` lists all options",
         ),
         (
             "--no-such",
-            "unknown option `--no-such`\nhint: `launcher help run` lists all options",
+            "there is no option `--no-such`\nhint: `launcher help run` lists all options",
         ),
         (
             "--lood a",
-            "unknown option `--lood`\nhint: did you mean `--loud`? `launcher help run` lists all options",
+            "there is no option `--lood`\nhint: did you mean `--loud`? `launcher help run` lists all options",
         ),
         ("--host", "`--host` needs a value"),
         ("a --user", "`--user` needs a value"),

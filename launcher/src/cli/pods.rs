@@ -23,13 +23,13 @@ use error::Result;
 use pod::runtime::detach_keys::Keys;
 use sys::signal_names::signal;
 
-/// How long a pod may take to stop.
+/// How long pods may take to stop.
 const STOP: Duration = Duration::from_secs(10);
 
-/// How long a pod is kept that is over.
+/// How long to keep pods that have exited.
 const GRACE: Duration = Duration::from_secs(30 * 60);
 
-/// How long a pod stays prepared.
+/// How long to keep prepared pods.
 const EXPIRE: Duration = Duration::from_secs(24 * 3600);
 
 /// Takes the options of `list`.
@@ -111,10 +111,10 @@ pub(super) fn attach(args: &mut Args) -> Result<Command> {
     }))
 }
 
-/// Takes an option that can have a span of time: `--wait` or `--wait=10s`.
+/// Takes an option with an optional duration: `--wait` or `--wait=10s`.
 fn wait(options: &mut Options, name: &'static str) -> Result<Wait> {
     let wait = options.value(name, |text| match boolean(text) {
-        // A span of no time is none: `0` and `1` are truth values, too.
+        // `0` and `1` are booleans here, not durations.
         Some(true) => Ok(Wait::Ever),
         Some(false) => Ok(Wait::No),
         None => duration(text).map(Wait::For),

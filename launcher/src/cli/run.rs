@@ -1,5 +1,5 @@
-//! The command lines of the commands that make pods, or run those that are
-//! prepared: `launcher run`, `prepare`, `run-prepared` and `plan`.
+//! The command lines of the commands that create pods or run prepared ones:
+//! `launcher run`, `prepare`, `run-prepared` and `plan`.
 
 use crate::cli::args::Args;
 use crate::cli::command::Command;
@@ -25,7 +25,7 @@ use pod::runtime::detach_keys::Keys;
 use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
 
-/// Options that say again what a pod manifest says.
+/// Options that a pod manifest replaces.
 const MANIFESTS: &[&str] = &[
     "--annotation",
     "--inherit-env",
@@ -75,7 +75,7 @@ pub(super) fn run_prepared(args: &mut Args) -> Result<Command> {
     Ok(Command::RunPrepared(uuid, mode))
 }
 
-/// Takes the options that say how a pod runs.
+/// Takes the options for how to run a pod.
 fn mode(options: &mut Options) -> Result<RunMode> {
     let (detached, rm) = (options.flag("--detach"), options.flag("--rm"));
     let keep = options.flag("--keep");
@@ -93,7 +93,7 @@ fn mode(options: &mut Options) -> Result<RunMode> {
     })
 }
 
-/// Takes the option of who does not want apps to have the caller's streams.
+/// Takes the option that puts pipes before the caller's streams.
 fn piped(options: &mut Options) -> Result<bool> {
     let wanted = options.flag("--pipe-output");
     match options.any_of(&["--detach", "--interactive"]) {
@@ -102,7 +102,7 @@ fn piped(options: &mut Options) -> Result<bool> {
     }
 }
 
-/// Takes the options of nscn that say what its caller sees.
+/// Takes the options of nscn for what its caller sees.
 fn shown(options: &mut Options) -> Result<Shown> {
     let (given, shown) = match (options.flag("--stdout"), options.flag("--wait")) {
         (true, _) => ("-stdout", Shown::Marked),
@@ -115,8 +115,8 @@ fn shown(options: &mut Options) -> Result<Shown> {
     }
 }
 
-/// Takes the options that ask for a terminal: `-t`, and `-i`, which says only
-/// what is so. Without a terminal a detached pod has nobody who could type.
+/// Takes the options for a terminal: `-t`, and `-i`, which is always on. A
+/// detached pod without a terminal cannot have input.
 fn interactive(pod: &mut Options) -> Result<bool> {
     let (terminal, input) = (pod.flag("--interactive"), pod.flag("-i"));
     match pod.any_of(&["--detach"]) {
@@ -127,7 +127,7 @@ fn interactive(pod: &mut Options) -> Result<bool> {
     }
 }
 
-/// Takes the options that all share, and the apps.
+/// Takes the options that all these commands share, and the apps.
 fn options(mut args: PodArgs) -> Result<request::Options> {
     let pod = &mut args.pod;
     let manifest = pod.path("--pod-manifest");
@@ -190,8 +190,8 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
     })
 }
 
-/// Takes the volumes, and the mounts that all apps have of them, whose volumes
-/// get names here.
+/// Takes the volumes, and those mounts of them that all apps have. Volumes
+/// without a name get one here.
 fn volumes(pod: &mut Options) -> Result<(Vec<Requested>, Vec<Mount>)> {
     let all = pod.values("--volume", values::volume)?;
     let mut volumes = Vec::new();
@@ -254,7 +254,7 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
     }
 }
 
-/// Takes what bounds an app.
+/// Takes the options that restrict an app.
 fn bounds(options: &mut Options) -> Result<Vec<Setting>> {
     type Read = fn(&str) -> Result<Setting>;
     const OPTIONS: &[(&str, Read)] = &[
@@ -289,7 +289,7 @@ fn bounds(options: &mut Options) -> Result<Vec<Setting>> {
     Ok(all)
 }
 
-/// Reads variables, no name twice and none that is ours to set.
+/// Takes variables. None may be set twice, or be one that Nose Cone sets.
 fn settings(options: &mut Options, name: &'static str) -> Result<Vec<Variable>> {
     let variables = options.values(name, |text| {
         let variable = environment::pair(text)?;

@@ -1,4 +1,4 @@
-//! The pods that a command line selects.
+//! The pods on a command line.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub(super) fn several(args: &mut Args) -> Result<PodSelector> {
     select(args.all()?, file, &args.typed)
 }
 
-/// Takes pods, or none, which can mean all.
+/// Takes any number of pods; none means all.
 pub(super) fn some_or_all(args: &mut Args) -> Result<PodSelector> {
     let file = args.options.path("--uuid-file");
     match (args.all()?, file) {
@@ -30,7 +30,7 @@ pub(super) fn some_or_all(args: &mut Args) -> Result<PodSelector> {
     }
 }
 
-/// Selects pods by words, or by the UUID in a file.
+/// Selects pods by words, or by a UUID in a file.
 pub(super) fn select(
     words: Vec<String>,
     file: Option<PathBuf>,

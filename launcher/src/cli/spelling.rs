@@ -1,5 +1,5 @@
-//! How options are spelt: `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`,
-//! and several letters in one word, such as `-dit`.
+//! The spellings of options: `--name VALUE`, `--name=VALUE`, `-n VALUE`,
+//! `-nVALUE`, and several letters in one word, such as `-dit`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,27 +8,26 @@ use crate::cli::table::spec::{OptionSpec, Takes};
 use crate::cli::typed::Typed;
 use error::{Error, Result};
 
-/// An option as it was given.
+/// An option that was given.
 #[derive(Debug)]
 pub(super) struct Given {
-    /// Which.
+    /// The option.
     pub(super) option: &'static OptionSpec,
-    /// Its value, if it has one; of options without one, `true` or `false` if
-    /// that was said.
+    /// Its value, if it has one; for flags, `true` or `false` if it was given.
     pub(super) value: Option<OsString>,
 }
 
-/// Tells whether a word is an option. A lone dash stands for a standard stream.
+/// Returns whether a word is an option. A single dash means a standard stream.
 pub(super) fn is_option(word: &OsStr) -> bool {
     word.as_bytes().starts_with(b"-") && word != "-"
 }
 
-/// Reads the options that a word holds, and takes a value from the words that
-/// follow. Of several options with one spelling the first is meant.
+/// Reads the options in a word, and takes a value from the words that follow.
+/// If several options share a spelling, the first one applies.
 ///
 /// # Errors
 ///
-/// There is no such option; it lacks a value, or has one that it cannot have.
+/// The option is unknown, lacks a value, or cannot have one.
 pub(super) fn read(
     word: &OsStr,
     more: &mut dyn Iterator<Item = OsString>,
@@ -50,7 +49,7 @@ pub(super) fn read(
         };
         return Ok(vec![Given { option, value }]);
     }
-    // Letters, unless it is a long option that lacks a dash.
+    // Short options, unless it is a long one that lacks a dash.
     let mut given = Vec::new();
     let is_long = name.starts_with("--") || find(&format!("-{name}")).is_some();
     let mut letters = if is_long { &[] } else { &bytes[1..] };
@@ -94,8 +93,8 @@ fn truth(word: &OsStr, value: &OsStr) -> Result<&'static str> {
     }
 }
 
-/// Reads a truth value in the spellings that the reference implementation of
-/// the specification takes.
+/// Parses a boolean, in the spellings that the reference implementation of the
+/// specification accepts.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
@@ -104,7 +103,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Makes text of an argument.
+/// Converts an argument to text.
 pub(super) fn text(word: OsString) -> Result<String> {
     word.into_string().map_err(|word| {
         Error::usage(format!(
@@ -114,7 +113,7 @@ pub(super) fn text(word: OsString) -> Result<String> {
     })
 }
 
-/// The error for two options of which only one can be meant.
+/// The error for two options that exclude each other.
 pub(super) fn excluded(one: &str, other: &str) -> Error {
     Error::usage(format!("`{one}` and `{other}` cannot be used together"))
 }

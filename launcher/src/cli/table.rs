@@ -1,5 +1,5 @@
-//! The table of commands and options: the one place that says what there is.
-//! The parser, help, man pages and completion scripts all come from it.
+//! The table of commands and options. The parser, help, man pages and
+//! completion scripts all use it.
 
 mod app;
 pub(crate) mod general;
@@ -46,8 +46,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     general::ENTERED,
 ];
 
-/// Names by which users of podman and Docker know commands, and the words that
-/// they stand for.
+/// Names that podman and Docker have for commands, and what they stand for.
 pub(crate) static ALIASES: &[(&str, &[&str])] = &[
     ("exec", &["enter"]),
     ("images", &["image", "list"]),
@@ -70,14 +69,14 @@ pub(crate) fn find(commands: &'static [CommandSpec], name: &str) -> Option<&'sta
     commands.iter().find(|command| command.name == name)
 }
 
-/// Returns the commands of a list that people type.
+/// Returns the commands of a list, without internal ones.
 pub(crate) fn visible(
     commands: &'static [CommandSpec],
 ) -> impl Iterator<Item = &'static CommandSpec> {
     commands.iter().filter(|command| !command.hidden)
 }
 
-/// Returns the name of the command that a command is below.
+/// Returns the name of the command that has this subcommand.
 pub(crate) fn parent(command: &'static CommandSpec) -> Option<&'static str> {
     let is_below = |parent: &&CommandSpec| {
         let mut below = parent.commands.iter();
@@ -86,8 +85,8 @@ pub(crate) fn parent(command: &'static CommandSpec) -> Option<&'static str> {
     COMMANDS.iter().find(is_below).map(|parent| parent.name)
 }
 
-/// Returns all commands that people type, those below others too, each with its
-/// whole name.
+/// Returns all commands and subcommands with their full names, without internal
+/// ones.
 pub(crate) fn all() -> Vec<(String, &'static CommandSpec)> {
     let mut all = Vec::new();
     for command in visible(COMMANDS) {
@@ -98,7 +97,7 @@ pub(crate) fn all() -> Vec<(String, &'static CommandSpec)> {
     all
 }
 
-/// Returns the whole name of a command, such as `image list`.
+/// Returns the full name of a command, such as `image list`.
 pub(crate) fn path(command: &'static CommandSpec) -> String {
     match parent(command) {
         Some(parent) => format!("{parent} {}", command.name),

@@ -25,7 +25,7 @@ fn wrong_usage_is_named_and_never_looks_like_an_apps_status() {
     for (line, expected) in [
         (
             "fly",
-            "2 unknown command `fly`\nhint: `launcher help` lists all commands",
+            "2 there is no command `fly`\nhint: `launcher help` lists all commands",
         ),
         (
             "run",
@@ -33,7 +33,7 @@ fn wrong_usage_is_named_and_never_looks_like_an_apps_status() {
         ),
         (
             "run --fast a.aci",
-            "125 unknown option `--fast`\nhint: `launcher help run` lists all options",
+            "125 there is no option `--fast`\nhint: `launcher help run` lists all options",
         ),
         (
             "run a.aci b",
@@ -201,7 +201,7 @@ fn what_cannot_be_meant_is_refused() {
         ),
         (
             "prepare --log=none a.aci",
-            "2 unknown option `--log`\nhint: `launcher help prepare` lists all options",
+            "2 there is no option `--log`\nhint: `launcher help prepare` lists all options",
         ),
         (
             "logs --since=yesterday x",
@@ -265,7 +265,7 @@ fn wrong_usage_never_looks_like_the_status_of_a_command() {
         ),
         (
             "enter --fast web",
-            "unknown option `--fast`\n\
+            "there is no option `--fast`\n\
              hint: `launcher help enter` lists all options",
         ),
         (

@@ -1,10 +1,10 @@
-//! Lines of text that are no wider than a terminal.
+//! Wraps text to the width of a terminal.
 
-/// How wide the narrowest common terminal is.
+/// The width of the narrowest common terminal.
 const WIDTH: usize = 80;
 
-/// Appends text that stands in a column of its own, `indent` wide from the
-/// left; its first line begins at `at`.
+/// Appends text in a column that is indented by `indent`. Its first line begins
+/// at `at`.
 pub(super) fn wrap(out: &mut String, text: &str, indent: usize, at: usize) {
     let mut column = at;
     let mut first = true;
@@ -26,7 +26,7 @@ pub(super) fn wrap(out: &mut String, text: &str, indent: usize, at: usize) {
     out.push('\n');
 }
 
-/// Appends a line of two columns, the second of which is `indent` from the left.
+/// Appends two columns, the second indented by `indent`.
 pub(super) fn columns(out: &mut String, left: &str, right: &str, indent: usize) {
     out.push_str(left);
     let width = left.chars().count();

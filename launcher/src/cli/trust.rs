@@ -10,7 +10,7 @@ use appc::types::AcIdentifier;
 use error::{Error, Result};
 use image::trust::openpgp::Fingerprint;
 
-/// Takes what a command below `trust` works on.
+/// Takes the arguments of a subcommand of `trust`.
 pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
     match name {
         "list" => Ok(Verb::List {
@@ -26,7 +26,7 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
     }
 }
 
-/// Takes which keys are trusted for what.
+/// Takes the keys to trust, and for what.
 pub(super) fn add(args: &mut Args) -> Result<Verb> {
     let options = &mut args.options;
     let prefix = prefix(options)?;
@@ -66,7 +66,7 @@ fn source(path: PathBuf) -> Source {
     }
 }
 
-/// Takes for which images; for all of them only if that is said.
+/// Takes the prefix of image names; `--root` must be given to mean all images.
 fn prefix(options: &mut Options) -> Result<Option<AcIdentifier>> {
     let root = options.flag("--root");
     match options.value("--prefix", AcIdentifier::parse)? {
@@ -77,7 +77,7 @@ fn prefix(options: &mut Options) -> Result<Option<AcIdentifier>> {
     }
 }
 
-/// Reads the format of a list: is it JSON?
+/// Parses the format of a list; returns whether it is JSON.
 fn json(text: &str) -> Result<bool> {
     match text {
         "text" => Ok(false),

@@ -1,4 +1,4 @@
-//! What was typed so far, for hints that can be typed next.
+//! The beginning of the command line, for hints that can be typed as they are.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    /// Returns another command line of this program, quoted for a sentence.
+    /// Returns another command line of this program, in backticks.
     pub(super) fn launcher(&self, words: &str) -> String {
         match &self.dir {
             Some(dir) => {
@@ -29,7 +29,7 @@ impl Typed {
         }
     }
 
-    /// Returns the line that shows help for this command.
+    /// Returns the command line that shows help for this command.
     pub(super) fn help(&self) -> String {
         match &*self.command {
             "" => self.launcher("help"),
@@ -37,22 +37,22 @@ impl Typed {
         }
     }
 
-    /// The error for an option that none of these is.
+    /// The error for an option that is not among these.
     pub(super) fn unknown_option(&self, name: &str, known: &[&'static OptionSpec]) -> Error {
         let spellings = known.iter().filter(|option| !option.help.is_empty());
         let spellings = spellings.flat_map(|option| option.spellings());
         let lists = format!("{} lists all options", self.help());
-        Error::usage(format!("unknown option `{name}`")).hint(hint(name, spellings, &lists))
+        Error::usage(format!("there is no option `{name}`")).hint(hint(name, spellings, &lists))
     }
 
-    /// The error for a command that none of these is.
+    /// The error for a command that is not among these.
     pub(super) fn unknown_command(&self, name: &str, known: &[&'static CommandSpec]) -> Error {
         let names = known.iter().map(|command| command.name);
         let aliases = crate::cli::table::ALIASES.iter().map(|(alias, _)| *alias);
         let aliases = aliases.filter(|_| self.command.is_empty());
         let lists = format!("{} lists all commands", self.help());
         let separator = if self.command.is_empty() { "" } else { " " };
-        let what = format!("unknown command `{}{separator}{name}`", self.command);
+        let what = format!("there is no command `{}{separator}{name}`", self.command);
         Error::usage(what).hint(hint(name, names.chain(aliases), &lists))
     }
 }
@@ -64,8 +64,8 @@ fn hint(name: &str, known: impl Iterator<Item = &'static str>, lists: &str) -> S
     }
 }
 
-/// Returns the word that was probably meant: the only one that begins so, or
-/// else the nearest, if not more than a third of its letters are wrong.
+/// Returns the word that was probably meant: the only one with this prefix, or
+/// else the nearest, if at most a third of its letters are wrong.
 fn nearest(typed: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let letters = typed.trim_start_matches('-').chars().count();
     let is_letter = |word: &&str| word.len() == 2 && word.starts_with('-');
@@ -83,8 +83,8 @@ fn nearest(typed: &str, known: impl Iterator<Item = &'static str>) -> Option<&'s
     near.map(|(.., word)| word)
 }
 
-/// Counts the letters that must be put in, taken out, or replaced to make one
-/// word of another; two that changed places count once.
+/// Counts the letters that must be inserted, deleted or replaced to turn one
+/// word into another. Swapping two neighbours counts once.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut before = Vec::new();

@@ -1,8 +1,8 @@
-//! Values of options that have parts: volumes, mounts, system calls, and pairs
-//! of a name and a text.
+//! Parses the values of options: volumes, mounts, system calls, numbers, and
+//! pairs of a name and a text.
 //!
-//! Parts are separated by commas, so none can hold one; a path that does can
-//! still be written in a pod manifest.
+//! Parts are separated by commas, so they cannot contain any. Use a pod
+//! manifest for a path that does.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -22,11 +22,11 @@ use pod::resolve::volumes::Requested;
 use pod::spec::mounts::{Size, Tmpfs};
 use pod::spec::process::Calls;
 
-/// `KEY=VALUE` parts that are taken out one by one.
+/// `KEY=VALUE` parts, taken one by one.
 struct Parts<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Parts<'a> {
-    /// Reads parts, each of which has one of these keys, and none twice.
+    /// Parses parts. Each must have one of these keys, none twice.
     fn read(parts: impl Iterator<Item = &'a str>, keys: &[&str]) -> Result<Self> {
         let mut read: Vec<(&str, &str)> = Vec::new();
         for part in parts {
@@ -68,7 +68,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The highest number is no id: chown(2) leaves the owner as it is.
+    /// The highest number is not an ID: for chown(2), it means no change.
     fn id(&mut self, key: &str) -> Result<Option<u32>> {
         self.take(key).map(|value| id(value, key)).transpose()
     }
@@ -80,16 +80,16 @@ fn id(text: &str, noun: &str) -> Result<u32> {
     number.ok_or_else(|| Error::usage(format!("{} is not a {noun}", quoted(text))))
 }
 
-/// A volume of an option.
+/// The value of `--volume`.
 #[derive(Debug)]
 pub(super) struct OptionVolume {
     /// The volume.
     pub(super) requested: Requested,
-    /// Where all apps mount it, which then need not know its name.
+    /// Where all apps mount it, without using its name.
     pub(super) everywhere: Option<String>,
 }
 
-/// Reads a volume: `/HOST:/POD[:ro]`, or one with a name.
+/// Parses a volume: `/HOST:/POD[:ro]`, or one with a name.
 pub(super) fn volume(text: &str) -> Result<OptionVolume> {
     match text.split_once([':', ',']) {
         Some((host, _)) if host.starts_with('/') => bind(text),
@@ -100,7 +100,7 @@ pub(super) fn volume(text: &str) -> Result<OptionVolume> {
     }
 }
 
-/// Reads a path of the host and where it is mounted: `/HOST:/POD[:ro]`.
+/// Parses a path of the host and its mount point: `/HOST:/POD[:ro]`.
 fn bind(text: &str) -> Result<OptionVolume> {
     let wrong = |what: &str| {
         Error::usage(format!("{what} in {}", quoted(text)))
@@ -135,7 +135,8 @@ fn bind(text: &str) -> Result<OptionVolume> {
     })
 }
 
-/// Reads a volume: `NAME,kind=host,source=/PATH` or `NAME,kind=empty`, and more keys.
+/// Parses a volume: `NAME,kind=host,source=/PATH` or `NAME,kind=empty`, and
+/// more keys.
 fn named_volume(text: &str) -> Result<Requested> {
     const KEYS: &[&str] = &[
         "kind",
@@ -199,7 +200,8 @@ fn source(text: &str) -> Result<String> {
     }
 }
 
-/// Reads a mount: `volume=NAME,target=PATH`. A relative target is one from the root.
+/// Parses a mount: `volume=NAME,target=PATH`. A relative target is relative to
+/// the root.
 pub(super) fn mount(text: &str) -> Result<Mount> {
     let mut parts = Parts::read(text.split(','), &["volume", "target"])?;
     let volume = AcName::parse(parts.required("volume")?)?;
@@ -214,13 +216,13 @@ pub(super) fn mount(text: &str) -> Result<Mount> {
     })
 }
 
-/// Reads group ids: `1,2,3`. None at all is a list, too.
+/// Parses group IDs: `1,2,3`. The list may be empty.
 pub(super) fn group_ids(text: &str) -> Result<Vec<u32>> {
     let parts = text.split(',').filter(|_| !text.is_empty());
     parts.map(|part| id(part, "group id")).collect()
 }
 
-/// Reads `NAME=TEXT`.
+/// Parses `NAME=TEXT`.
 pub(super) fn pair(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -231,11 +233,11 @@ pub(super) fn pair(text: &str) -> Result<(String, String)> {
     }
 }
 
-/// The smallest amount of memory that kernels deal in, in bytes: less is none at
-/// all, and the app would be killed without a word.
+/// The size of a page, in bytes. With a smaller limit, the app would be killed
+/// at once.
 const PAGE: i64 = 4096;
 
-/// Reads an amount of memory: `--memory`.
+/// Parses an amount of memory: `--memory`.
 pub(super) fn memory(text: &str) -> Result<Quantity> {
     let bytes = amount(text)?;
     if bytes.units() < PAGE {
@@ -247,7 +249,7 @@ pub(super) fn memory(text: &str) -> Result<Quantity> {
     Ok(bytes)
 }
 
-/// Reads an amount of a resource: `--cpu`.
+/// Parses an amount of a resource: `--cpu`.
 pub(super) fn amount(text: &str) -> Result<Quantity> {
     let quantity = Quantity::parse(text)?;
     match quantity.is_negative() {
@@ -256,7 +258,7 @@ pub(super) fn amount(text: &str) -> Result<Quantity> {
     }
 }
 
-/// Reads a whole number within limits: `--cpu-shares`, `--oom-score-adj`.
+/// Parses a whole number in a range: `--cpu-shares`, `--oom-score-adj`.
 pub(super) fn number<T>(text: &str, within: RangeInclusive<T>) -> Result<T>
 where
     T: FromStr + PartialOrd + Display,
@@ -269,7 +271,7 @@ where
     })
 }
 
-/// Reads a number of processes: `--pids-limit`.
+/// Parses a number of processes: `--pids-limit`.
 pub(super) fn processes(text: &str) -> Result<Setting> {
     if text == "unlimited" {
         return Ok(Setting::Processes(None));
@@ -282,7 +284,7 @@ pub(super) fn processes(text: &str) -> Result<Setting> {
     Ok(Setting::Processes(Some(number.unsigned_abs())))
 }
 
-/// Reads a file system in memory: `/PATH[:size=SIZE,mode=MODE]`.
+/// Parses a file system in memory: `/PATH[:size=SIZE,mode=MODE]`.
 pub(super) fn tmpfs(text: &str) -> Result<Tmpfs> {
     let (path, keys) = text.split_once(':').unwrap_or((text, ""));
     let keys = keys.split(',').filter(|part| !part.is_empty());
@@ -292,7 +294,7 @@ pub(super) fn tmpfs(text: &str) -> Result<Tmpfs> {
     tmpfs::tmpfs(path, size, mode)
 }
 
-/// Reads a size: bytes, or hundredths of the memory.
+/// Parses a size: bytes, or a percentage of the memory.
 fn size(text: &str) -> Result<Size> {
     if let Some(number) = text.strip_suffix('%') {
         let part = number.parse().ok().filter(|part| (1..=100).contains(part));
@@ -311,7 +313,7 @@ fn size(text: &str) -> Result<Size> {
     Ok(Size::Bytes(bytes.units().unsigned_abs()))
 }
 
-/// Reads names: `CAP_CHOWN,CAP_KILL`.
+/// Parses names: `CAP_CHOWN,CAP_KILL`.
 pub(super) fn names(text: &str) -> Result<Vec<String>> {
     let names = text.split(',').filter(|one| !one.is_empty());
     let names: Vec<String> = names.map(str::to_owned).collect();
@@ -321,7 +323,7 @@ pub(super) fn names(text: &str) -> Result<Vec<String>> {
     }
 }
 
-/// Reads a set of system calls: `mode=retain|remove[,errno=NAME],CALL,...`.
+/// Parses a set of system calls: `mode=retain|remove[,errno=NAME],CALL,...`.
 pub(super) fn calls(text: &str) -> Result<Setting> {
     let keys = text.split(',').filter(|part| part.contains('='));
     let mut keys = Parts::read(keys, &["mode", "errno"])?;
@@ -342,7 +344,7 @@ pub(super) fn calls(text: &str) -> Result<Setting> {
     }))
 }
 
-/// Reads the name of a locale, such as `C.UTF-8` or `de_DE.UTF-8@euro`.
+/// Parses the name of a locale, such as `C.UTF-8` or `de_DE.UTF-8@euro`.
 pub(super) fn locale(text: &str) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
     match !text.is_empty() && text.bytes().all(allowed) {
@@ -352,14 +354,14 @@ pub(super) fn locale(text: &str) -> Result<String> {
     }
 }
 
-/// Returns the first text that stands twice.
+/// Returns the first duplicate.
 pub(super) fn repeated(texts: impl Iterator<Item = String>) -> Option<String> {
     let mut seen = std::collections::BTreeSet::new();
     let mut texts = texts;
     texts.find(|text| !seen.insert(text.clone()))
 }
 
-/// Takes a value that is not empty.
+/// Checks that a value is not empty.
 pub(super) fn some(text: &str) -> Result<String> {
     match text {
         "" => Err(Error::usage("the value is empty")),
@@ -367,7 +369,7 @@ pub(super) fn some(text: &str) -> Result<String> {
     }
 }
 
-/// Reads how a list is to be written.
+/// Parses the format of a list.
 pub(super) fn format(text: &str) -> Result<Format> {
     match text {
         "text" => Ok(Format::Text),
@@ -383,7 +385,7 @@ pub(super) fn format(text: &str) -> Result<Format> {
 pub(super) fn identity(options: &mut Options) -> Result<(Option<String>, Option<String>)> {
     let user = options.value("--user", some)?;
     let group = options.value("--group", some)?;
-    // A path can have a colon in it.
+    // A path may contain a colon.
     let both = user.as_deref().filter(|user| !user.starts_with('/'));
     match both.and_then(|user| user.split_once(':')) {
         Some((both, _)) if group.is_some() => Err(excluded(&format!("--user={both}:"), "--group")),

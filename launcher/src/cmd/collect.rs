@@ -160,8 +160,8 @@ fn was_seen(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
         .is_some_and(|record| Ended::read(&record).is_some()))
 }
 
-/// Tells whether a span of time has passed since then, in nanoseconds since
-/// 1970. For a time to come it has not: the clock was set back.
+/// Returns whether `span` has passed since `then`, in nanoseconds since 1970.
+/// For a time in the future it has not: the clock was set back.
 fn is_past(then: u64, span: Duration) -> bool {
     u128::from(records::now().saturating_sub(then)) >= span.as_nanos()
 }

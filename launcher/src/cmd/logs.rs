@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cmd::kept;
+use crate::cmd::cat_manifest;
 use crate::cmd::logs::output::Output;
 use crate::cmd::logs::printer::Printer;
 use appc::types::Uuid;
@@ -30,7 +30,7 @@ pub(crate) use crate::cmd::logs::options::{Options, Style};
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
-    let pod = kept::open(&dirs, uuid)?;
+    let pod = cat_manifest::open(&dirs, uuid)?;
     let mut sources = sources(&dirs, &pod, uuid)?;
     if let Some(app) = &options.app {
         choose(&mut sources, app, uuid)?;

@@ -2,6 +2,7 @@
 //! its result.
 
 pub(crate) mod attach;
+pub(crate) mod cat_manifest;
 mod child;
 pub(crate) mod collect;
 pub(crate) mod detach;
@@ -14,7 +15,6 @@ pub(crate) mod image;
 mod images;
 mod interactive;
 mod json;
-pub(crate) mod kept;
 mod launch;
 pub(crate) mod list;
 pub(crate) mod logs;

@@ -76,8 +76,8 @@ fn tell(resolved: &Resolved, strict: bool) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether the pod must survive a reboot. One that ends with its caller
-/// need not: its directory is in memory, if the host has a place for it.
+/// Returns whether a pod is kept on disk. One that ends with its caller is not:
+/// its directory is in memory, if the host has a place for it.
 pub(super) fn is_remembered(options: &Options) -> bool {
     let mode = &options.mode;
     let ends_with_caller = mode.detached.is_none() && !options.request.interactive;

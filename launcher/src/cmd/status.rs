@@ -228,7 +228,7 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
 ///
 /// # Errors
 ///
-/// It has not started, or is paused: cannot `what` it.
+/// It is not running; `what` is the verb of the message.
 pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Status>> {
     let pod = status::read(dirs, uuid)?;
     match pod {

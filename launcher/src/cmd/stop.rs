@@ -46,20 +46,20 @@ const KILLED: u8 = 137;
 /// Stops pods, all at once, and prints the UUIDs of those that were running.
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
-    let (mut asked, mut failures) = (Vec::new(), Vec::new());
+    let (mut signalled, mut failures) = (Vec::new(), Vec::new());
     for (place, uuid) in stop.selector.find(&dirs)? {
-        match ask(&place, uuid, Purpose::Stop, stop.signal) {
-            Ok(Some(pod)) => asked.push(pod),
+        match send(&place, uuid, Purpose::Stop, stop.signal) {
+            Ok(Some(pod)) => signalled.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` has already exited")]),
             Err(error) => failures.push(error),
         }
     }
     let deadline = Instant::now().checked_add(stop.time);
-    for pod in asked {
+    for pod in signalled {
         let uuid = pod.uuid;
         let stopped = match pod.release.until(deadline) {
             Ok(true) => Ok(()),
-            Ok(false) => pod.kill().and_then(|()| pod.bury()),
+            Ok(false) => pod.kill().and_then(|()| pod.wait_and_record()),
             Err(error) => Err(error),
         };
         match stopped {
@@ -77,7 +77,7 @@ pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result
     for (place, uuid) in selector.find(&dirs)? {
         let sent = match signal {
             Signal::KILL => kill_one(&place, uuid),
-            signal => ask(&place, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),
+            signal => send(&place, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),
         };
         match sent {
             Ok(true) => {}
@@ -90,8 +90,8 @@ pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result
 
 /// Kills a pod, and waits until it has exited; returns whether it was running.
 pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
-    match ask(dirs, uuid, Purpose::Kill, Signal::KILL)? {
-        Some(pod) => pod.bury().map(|()| true),
+    match send(dirs, uuid, Purpose::Kill, Signal::KILL)? {
+        Some(pod) => pod.wait_and_record().map(|()| true),
         None => Ok(false),
     }
 }
@@ -115,7 +115,7 @@ impl Purpose {
 }
 
 /// A pod to whose init a signal was sent.
-struct Asked {
+struct Signalled {
     /// The directories that it is in.
     dirs: Dirs,
     uuid: Uuid,
@@ -124,7 +124,7 @@ struct Asked {
     release: Release,
 }
 
-impl Asked {
+impl Signalled {
     /// Kills the pod with everything in it.
     fn kill(&self) -> Result<()> {
         let outer = pod_process::outer(&self.process)?;
@@ -142,7 +142,7 @@ impl Asked {
     }
 
     /// Waits until the pod, which was killed, has exited, and records that.
-    fn bury(&self) -> Result<()> {
+    fn wait_and_record(&self) -> Result<()> {
         self.release.until(None)?;
         match teardown::claim(&self.dirs, State::Run, self.uuid)? {
             Some(_claim) => teardown::conclude(&self.dirs, self.uuid, Some(KILLED)),
@@ -166,7 +166,7 @@ fn had_init(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 }
 
 /// Sends a signal to a pod; `None` if it has exited.
-fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Option<Asked>> {
+fn send(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Option<Signalled>> {
     let what = purpose.word();
     let Some(pod) = running(dirs, uuid, what)? else {
         return Ok(None);
@@ -191,7 +191,7 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
             )),
         };
     };
-    let asked = Asked {
+    let signalled = Signalled {
         dirs: dirs.clone(),
         uuid,
         process,
@@ -199,16 +199,16 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
         release: Release::of(directory)?,
     };
     match (signal, purpose) {
-        (Signal::KILL, _) => asked.kill()?,
+        (Signal::KILL, _) => signalled.kill()?,
         (signal, Purpose::Stop) => {
             pause::resume(dirs, uuid)?;
-            asked.target.signal(signal)?;
+            signalled.target.signal(signal)?;
             // If the init or an app was stopped by a signal, it must continue
             // before it can exit.
-            asked.target.signal(Signal::CONT)?;
+            signalled.target.signal(Signal::CONT)?;
         }
         (signal, _) => {
-            asked.target.signal(signal)?;
+            signalled.target.signal(signal)?;
             if pause::is_asked(dirs, uuid)? {
                 say(&[format!(
                     "pod `{uuid}` is paused: the signal is delivered when it resumes"
@@ -216,5 +216,5 @@ fn ask(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opti
             }
         }
     }
-    Ok(Some(asked))
+    Ok(Some(signalled))
 }

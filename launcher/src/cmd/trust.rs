@@ -66,7 +66,7 @@ pub(crate) enum Source {
     File(PathBuf),
     /// At an address.
     Url(String),
-    /// It is what comes on standard input.
+    /// On standard input.
     Input,
 }
 

@@ -4,7 +4,7 @@ use crate::cli::table::general::GLOBAL;
 use crate::cli::table::spec::{CommandSpec, Operands, OptionSpec, Values};
 use crate::cli::table::{ALIASES, COMMANDS, all, visible};
 
-/// What stands before the table.
+/// The script before the table.
 const BEGIN: &str = r#"# fish completion for launcher
 
 # The words of the line before the cursor, without options before the command.

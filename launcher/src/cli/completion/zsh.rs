@@ -4,7 +4,7 @@ use crate::cli::table::general::{self, GLOBAL};
 use crate::cli::table::spec::{CommandSpec, Operands, OptionSpec, Values};
 use crate::cli::table::{ALIASES, COMMANDS, all, visible};
 
-/// What stands before the table.
+/// The script before the table.
 const BEGIN: &str = r#"#compdef launcher
 # zsh completion for launcher
 
@@ -36,7 +36,7 @@ _launcher() {
     fi
 "#;
 
-/// What stands behind it.
+/// The script after the table.
 const END: &str = r#"    case $prev in
     (--dir) kind=files value=1 ;;
     esac
@@ -69,7 +69,7 @@ pub(super) fn script() -> String {
         out.push_str(&format!("    ({alias}) command={first} below={below} ;;\n"));
     }
     out.push_str("    esac\n    case $command/$below in\n");
-    // Longer names first: `image/*` would be `image/list`, too.
+    // Longer names first: `image/*` also matches `image/list`.
     let mut all = all();
     all.reverse();
     for (path, command) in all {
@@ -92,7 +92,7 @@ pub(super) fn script() -> String {
     out
 }
 
-/// Says what follows a command.
+/// Writes what may follow a command.
 fn arm(out: &mut String, command: &'static CommandSpec) {
     let kind = match command.operands {
         Operands::None => "none",

@@ -2,7 +2,7 @@
 
 use super::spec::{Group, OptionSpec};
 
-/// What runs, and as whom.
+/// What to run, and as which user.
 pub(super) const APP: Group = Group::of_app(
     "App (after its IMAGE)",
     &[

@@ -1,9 +1,8 @@
-//! Commands about the program itself, those that nobody types, and the options
-//! of all commands.
+//! Commands about the program itself, internal commands, and global options.
 
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 
-/// Options of every command.
+/// The global options.
 pub(crate) static GLOBAL: Group = Group::new(
     "Options of every command",
     &[
@@ -24,7 +23,7 @@ pub(crate) static GLOBAL: Group = Group::new(
     ],
 );
 
-/// Returns those that may also stand behind the command.
+/// Returns those that may also follow the command.
 pub(crate) fn inside() -> Vec<&'static OptionSpec> {
     let all = GLOBAL.options.iter();
     all.filter(|option| option.only.is_empty()).collect()

@@ -1,34 +1,34 @@
-//! What the table of commands is made of.
+//! The types of the table of commands.
 
-/// A command: how it is written, and what its help says.
+/// A command: its syntax and its help.
 #[derive(Debug)]
 pub(crate) struct CommandSpec {
     /// Its name.
     pub(crate) name: &'static str,
     /// What it does, in a few words, such as `runs images`.
     pub(crate) summary: &'static str,
-    /// What may follow the name, a line for each form.
+    /// What may follow the name, one line for each form.
     pub(crate) usage: &'static [&'static str],
     /// Paragraphs, with an empty line between them.
     pub(crate) about: &'static str,
-    /// Its options, but for those that every command has.
+    /// Its options, without the global ones.
     pub(crate) groups: &'static [&'static Group],
-    /// Explanations of words: a title, and each word with what it means.
+    /// Explanations of words: a title, and each word with its meaning.
     pub(crate) terms: &'static [(&'static str, &'static [(&'static str, &'static str)])],
-    /// What one may want, and the line that does it.
+    /// A purpose, and the command line for it.
     pub(crate) examples: &'static [(&'static str, &'static str)],
-    /// What stands behind its options.
+    /// What follows its options.
     pub(crate) operands: Operands,
-    /// Commands below this one.
+    /// Its subcommands.
     pub(crate) commands: &'static [CommandSpec],
-    /// Nobody types it: no list shows it.
+    /// It is internal: help does not list it.
     pub(crate) hidden: bool,
     /// It exits with the status of an app.
     pub(crate) runs: bool,
 }
 
 impl CommandSpec {
-    /// A command that takes nothing.
+    /// A command without arguments.
     pub(crate) const NEW: Self = Self {
         name: "",
         summary: "",
@@ -43,13 +43,13 @@ impl CommandSpec {
         runs: false,
     };
 
-    /// A command that nobody types.
+    /// An internal command.
     pub(crate) const HIDDEN: Self = Self {
         hidden: true,
         ..Self::NEW
     };
 
-    /// Returns its options in one place.
+    /// Returns its options for one position.
     pub(crate) fn options(&self, place: Place) -> impl Iterator<Item = &'static OptionSpec> {
         let groups = self.groups.iter().filter(move |group| group.place == place);
         groups.flat_map(|group| self.options_of(group))
@@ -65,14 +65,14 @@ impl CommandSpec {
         all.filter(move |option| option.only.is_empty() || option.only.contains(&name))
     }
 
-    /// Returns the options that people type, in all places.
+    /// Returns all its options, without internal ones.
     pub(crate) fn visible(&self) -> impl Iterator<Item = &'static OptionSpec> {
         let groups = self.groups.iter().filter(|group| !group.title.is_empty());
         groups.flat_map(|group| self.options_of(group))
     }
 }
 
-/// What stands behind the options of a command, as far as a shell can complete it.
+/// What follows the options of a command, as far as a shell can complete it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     /// Nothing.
@@ -92,16 +92,16 @@ pub(crate) enum Operands {
 /// Options that help shows together.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// What they are about; without a title they are not shown.
+    /// The title; without one, the options are internal.
     pub(crate) title: &'static str,
-    /// Where they stand.
+    /// Their position.
     pub(crate) place: Place,
     /// The options.
     pub(crate) options: &'static [OptionSpec],
 }
 
 impl Group {
-    /// Options that stand anywhere, or, of a pod, before its first image.
+    /// Options of a command. Those of a pod go before its first image.
     pub(crate) const fn new(title: &'static str, options: &'static [OptionSpec]) -> Self {
         Self {
             title,
@@ -110,7 +110,7 @@ impl Group {
         }
     }
 
-    /// Options of an app, which stand behind its image.
+    /// Options of an app, which go after its image.
     pub(crate) const fn of_app(title: &'static str, options: &'static [OptionSpec]) -> Self {
         Self {
             title,
@@ -120,7 +120,7 @@ impl Group {
     }
 }
 
-/// What an option is about, and so where it stands.
+/// What an option applies to, and so where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// The command, or the pod.
@@ -138,7 +138,7 @@ pub(crate) struct OptionSpec {
     pub(crate) also: &'static [&'static str],
     /// What it takes.
     pub(crate) takes: Takes,
-    /// It may be given several times.
+    /// Whether it may be given several times.
     pub(crate) repeats: bool,
     /// The commands that have it, if not all that have its group.
     pub(crate) only: &'static [&'static str],
@@ -146,15 +146,15 @@ pub(crate) struct OptionSpec {
     pub(crate) help: &'static str,
 }
 
-/// Whether an option has a value, and how help calls it. `a|b` are all values
-/// that there are.
+/// Whether an option has a value, and its name in help. `a|b` lists all
+/// possible values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
     /// No value, or `=true` or `=false`.
     Nothing,
     /// A value.
     Value(&'static str),
-    /// A value behind `=`, or none.
+    /// A value after `=`, or none.
     Perhaps(&'static str),
 }
 
@@ -187,7 +187,7 @@ impl OptionSpec {
         option
     }
 
-    /// An option that can have a value.
+    /// An option with an optional value.
     pub(crate) const fn perhaps(
         name: &'static str,
         value: &'static str,
@@ -198,13 +198,13 @@ impl OptionSpec {
         option
     }
 
-    /// The same, if it may be given several times.
+    /// Allows the option to be given several times.
     pub(crate) const fn repeated(mut self) -> Self {
         self.repeats = true;
         self
     }
 
-    /// The same, if only these commands have it.
+    /// Limits the option to these commands.
     pub(crate) const fn only(mut self, commands: &'static [&'static str]) -> Self {
         self.only = commands;
         self
@@ -218,11 +218,11 @@ impl OptionSpec {
         letters.chain(all().filter(move |name| !is_letter(name)))
     }
 
-    /// Tells whether it can be spelt so.
+    /// Returns whether this is one of its spellings.
     pub(crate) fn is_spelt(&self, name: &str) -> bool {
         self.name == name || self.also.contains(&name)
     }
-    /// Returns what a shell can complete its value with.
+    /// Returns how a shell can complete its value.
     pub(crate) fn values(&self) -> Values {
         match self.takes {
             Takes::Nothing | Takes::Perhaps(_) => Values::None,
@@ -235,14 +235,14 @@ impl OptionSpec {
     }
 }
 
-/// What a shell knows of the value of an option that is the next word.
+/// How a shell can complete the value of an option, if it is the next word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Values {
-    /// There is none: the next word is something else.
+    /// There is no such value: the next word is something else.
     None,
     /// It is a file.
     Files,
-    /// It is one of these words, with bars between them.
+    /// One of these words, separated by bars.
     Words(&'static str),
     /// Nothing.
     Any,

@@ -3,7 +3,7 @@
 /// A title, and words with what they mean.
 pub(crate) type Terms = (&'static str, &'static [(&'static str, &'static str)]);
 
-/// How commands exit that run a program.
+/// The exit status of commands that run a pod.
 pub(crate) const EXIT_STATUS: Terms = (
     "Exit status",
     &[
@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUS: Terms = (
     ],
 );
 
-/// How `enter` exits.
+/// The exit status of `enter`.
 pub(crate) const EXIT_STATUS_OF_COMMAND: Terms = (
     "Exit status",
     &[
@@ -31,7 +31,7 @@ pub(crate) const EXIT_STATUS_OF_COMMAND: Terms = (
     ],
 );
 
-/// What --volume takes.
+/// The forms of `--volume`.
 pub(crate) const VOLUMES: Terms = (
     "Volumes",
     &[
@@ -53,7 +53,7 @@ pub(crate) const VOLUMES: Terms = (
     ],
 );
 
-/// How a pod is named.
+/// How to name a pod.
 pub(crate) const POD: Terms = (
     "Pods",
     &[(

@@ -1,9 +1,9 @@
-//! The command of keys: `trust`.
+//! The command `trust`.
 
 use super::images::FETCHING;
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 
-/// Says whose signatures count.
+/// Manages the keys that may sign images.
 pub(crate) const TRUST: CommandSpec = CommandSpec {
     name: "trust",
     summary: "manages the keys that may sign images",

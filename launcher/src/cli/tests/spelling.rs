@@ -12,15 +12,15 @@ fn what_is_misspelt_gets_a_suggestion() {
     for (line, said) in [
         (
             "rum",
-            "2 unknown command `rum`\nhint: did you mean `run`? `launcher help` lists all commands",
+            "2 there is no command `rum`\nhint: did you mean `run`? `launcher help` lists all commands",
         ),
         (
             "--dir x rum",
-            "2 unknown command `rum`\nhint: did you mean `run`? `launcher --dir x help` lists all commands",
+            "2 there is no command `rum`\nhint: did you mean `run`? `launcher --dir x help` lists all commands",
         ),
         (
             "image lst",
-            "2 unknown command `image lst`\nhint: did you mean `list`? `launcher help image` lists all commands",
+            "2 there is no command `image lst`\nhint: did you mean `list`? `launcher help image` lists all commands",
         ),
         (
             "image",
@@ -28,7 +28,7 @@ fn what_is_misspelt_gets_a_suggestion() {
         ),
         (
             "help image lst",
-            "2 unknown command `image lst`\nhint: did you mean `list`? `launcher help image` lists all commands",
+            "2 there is no command `image lst`\nhint: did you mean `list`? `launcher help image` lists all commands",
         ),
         (
             "help run x",
@@ -36,19 +36,19 @@ fn what_is_misspelt_gets_a_suggestion() {
         ),
         (
             "--dir=/d run --detatch a.aci",
-            "125 unknown option `--detatch`\nhint: did you mean `--detach`? `launcher --dir /d help run` lists all options",
+            "125 there is no option `--detatch`\nhint: did you mean `--detach`? `launcher --dir /d help run` lists all options",
         ),
         (
             "run -detach a.aci",
-            "125 unknown option `-detach`\nhint: did you mean `--detach`? `launcher help run` lists all options",
+            "125 there is no option `-detach`\nhint: did you mean `--detach`? `launcher help run` lists all options",
         ),
         (
             "ps -q",
-            "2 unknown option `-q`\nhint: `launcher help ps` lists all options",
+            "2 there is no option `-q`\nhint: `launcher help ps` lists all options",
         ),
         (
             "images --ful",
-            "2 unknown option `--ful`\nhint: did you mean `--full`? `launcher help images` lists all options",
+            "2 there is no option `--ful`\nhint: did you mean `--full`? `launcher help images` lists all options",
         ),
         (
             "--dir x rm",
@@ -62,7 +62,7 @@ fn what_is_misspelt_gets_a_suggestion() {
         ("--dir x list --dir y", "2 `--dir` is given twice"),
         (
             "--frob",
-            "2 unknown option `--frob`\nhint: `launcher help` lists all options",
+            "2 there is no option `--frob`\nhint: `launcher help` lists all options",
         ),
     ] {
         assert_eq!(message(line), said, "{line}");
@@ -169,7 +169,7 @@ fn short_options_are_what_podman_means_by_them() {
         ("run -h", ""),
         (
             "run -dx a.aci",
-            "125 unknown option `-dx`\nhint: `launcher help run` lists all options",
+            "125 there is no option `-dx`\nhint: `launcher help run` lists all options",
         ),
         (
             "run a.aci -u 7:8 --group 9",

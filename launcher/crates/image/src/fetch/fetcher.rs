@@ -1,13 +1,13 @@
-//! From what a person typed to a stored image, with all that it depends on.
+//! Turns an image reference into a stored image, with its dependencies.
 //!
 //! ```text
 //! Name --stored, local directories, simple discovery, meta discovery--> archive --verify--> store
 //! ```
 //!
-//! Every archive streams: from the socket through the checks and the inflater
-//! onto the disk, in one pass. Nothing of it is visible in the store before
-//! all of it has been verified. What comes slowly is kept besides, as it came,
-//! for who has to go on with it: see `resume.rs`.
+//! Archives are streamed in one pass: from the socket through the checks and
+//! the decompressor to the disk. Nothing is published in the store before all
+//! of it has been verified. A slow download is also kept as received, so that
+//! it can be resumed: see `resume.rs`.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
@@ -40,13 +40,13 @@ use sys::progress::{Progress, ProgressBar};
 
 use crate::fetch::options::{Options, PullPolicy};
 
-/// Largest web page, key or signature, in bytes.
+/// The largest web page, key or signature, in bytes.
 pub(crate) const DOCUMENT: u64 = 1 << 20;
 
-/// How often a server that fails is asked.
+/// How often to ask a server that fails.
 const ATTEMPTS: u32 = 4;
 
-/// How long a server that makes a signature is waited for, each time.
+/// How long to wait, each time, for a server that is creating a signature.
 const SIGNING: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -54,10 +54,10 @@ const SIGNING: [Duration; 4] = [
     Duration::from_secs(8),
 ];
 
-/// Most images that one image brings with it.
+/// How many images one image may depend on.
 const MAX_IMAGES: usize = 256;
 
-/// The way from references to images.
+/// Fetches images.
 pub struct Fetch<'a> {
     dirs: &'a Dirs,
     store: &'a Store<'a>,
@@ -69,18 +69,18 @@ pub struct Fetch<'a> {
     fetched: Cell<bool>,
 }
 
-/// An archive that is wanted: what must be true of it.
+/// What must be true of an archive.
 struct Wanted<'w> {
     /// What its manifest must say.
     name: Option<&'w Name>,
-    /// How long it must be.
+    /// Its size.
     size: Option<u64>,
     /// Its ID, and the image that needs it.
     dependent: Option<(Digest, &'w str)>,
 }
 
 impl Wanted<'_> {
-    /// Nothing is known of it but its address.
+    /// Any archive.
     const ANY: Self = Self {
         name: None,
         size: None,
@@ -89,18 +89,18 @@ impl Wanted<'_> {
 }
 
 impl<'a> Fetch<'a> {
-    /// Prepares; no server is asked yet.
+    /// Prepares to fetch; does not use the network yet.
     ///
     /// # Errors
     ///
-    /// The certificates of further authorities cannot be used.
+    /// The additional certificate authorities cannot be used.
     pub fn new(
         dirs: &'a Dirs,
         store: &'a Store<'a>,
         options: &'a Options,
         policy: PullPolicy,
     ) -> Result<Self> {
-        // This begins the program anew, and so comes before anything is said.
+        // This may re-execute the program, so it comes before any output.
         let again = match &options.ca_file {
             Some(file) => http::reexec_with_ca(file),
             None => http::reexec_for_proxies(),
@@ -128,19 +128,19 @@ impl<'a> Fetch<'a> {
         self.store
     }
 
-    /// Says how it goes on, if something was fetched: who waited for that
-    /// wants to know, who runs what is stored does not.
+    /// Reports progress, but only if something was fetched: running a stored
+    /// image is silent.
     pub fn tell(&self, line: &str) {
         if self.fetched.get() {
             self.talk.say(line);
         }
     }
 
-    /// Returns the image that is meant, and sees to it that it is stored.
+    /// Returns an image, and stores it if it is missing.
     ///
     /// # Errors
     ///
-    /// It is nowhere; it is not what was asked for; nobody vouches for it.
+    /// It is not found, is not the one that was asked for, or is not trusted.
     pub fn image(&self, reference: &Reference) -> Result<Digest> {
         match reference {
             Reference::Path(path) => {
@@ -160,7 +160,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Sees to it that all is stored that an image needs.
+    /// Stores the missing dependencies of an image.
     ///
     /// # Errors
     ///
@@ -169,7 +169,8 @@ impl<'a> Fetch<'a> {
         let mut waiting = vec![*top];
         let mut seen = BTreeSet::new();
         while let Some(id) = waiting.pop() {
-            // An image that needs itself is refused when its tree is built.
+            // An image that depends on itself is refused when its tree is
+            // built.
             if !seen.insert(id) {
                 continue;
             }
@@ -217,7 +218,7 @@ impl<'a> Fetch<'a> {
             .context(|| format!("cannot get `{name}`, which image `{by}` needs"))
     }
 
-    /// Goes through all the places where a name can be.
+    /// Looks for a name in all places.
     fn named(&self, name: &Name, wanted: &Wanted<'_>) -> Result<Digest> {
         let mut attempts = Attempts::default();
         let by_name = wanted.dependent.is_none();
@@ -306,9 +307,9 @@ impl<'a> Fetch<'a> {
         Ok(self.web.get_or_init(|| web))
     }
 
-    /// Fetches from one of the places where an image may be; `None` if it is
-    /// not there. That it is there and wrong is an error: another place must
-    /// not hide it.
+    /// Fetches from one of the possible places; `None` if the image is not
+    /// there. If it is there but not valid, that is an error, which another
+    /// place must not hide.
     fn endpoint(
         &self,
         name: &Name,
@@ -340,9 +341,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Downloads an image, unless what is stored of it is still what the
-    /// server has. Within the answer is the refusal of a server that does not
-    /// have the image.
+    /// Downloads an image, unless the stored one is still current. The inner
+    /// error is the refusal of a server that does not have the image.
     fn download(
         &self,
         url: &str,
@@ -356,7 +356,7 @@ impl<'a> Fetch<'a> {
             None => (None, false),
         };
         if let Some(copy) = &copy {
-            // Somebody else has asked while we waited.
+            // Another process may have asked while we waited.
             let asked = copy.asked >= self.started || copy.fresh_until > clock::seconds();
             if asked || self.policy != PullPolicy::Update {
                 return Ok(Ok(copy.id));
@@ -431,7 +431,7 @@ impl<'a> Fetch<'a> {
         Ok(Ok(id))
     }
 
-    /// Tells whether what was fetched before would be taken if it came now.
+    /// Returns whether an image that was fetched before would be accepted now.
     fn suffices(&self, id: &Digest, wanted: &Wanted<'_>) -> Result<bool> {
         let Some(image) = self.store.aci(id)? else {
             return Ok(false);
@@ -444,7 +444,7 @@ impl<'a> Fetch<'a> {
             })
     }
 
-    /// Decides who has to vouch for what is fetched.
+    /// Decides who must vouch for a download.
     fn voucher(&self, signature: &str, wanted: &Wanted<'_>) -> Result<Box<dyn Voucher>> {
         if let Some((id, by)) = wanted.dependent {
             let by = by.to_owned();
@@ -470,7 +470,8 @@ impl<'a> Fetch<'a> {
         }))
     }
 
-    /// Gets a signature. A server that makes it just now says so, by 202.
+    /// Downloads a signature. A server that is still creating it answers with
+    /// 202.
     fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, HttpError>> {
         let web = self.web()?;
         let mut patience = SIGNING.iter();
@@ -493,7 +494,7 @@ pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
     }
 }
 
-/// Makes the way to servers, to such that prove nothing if that is `waived`.
+/// Creates an HTTP client; if `waived`, one that does not check certificates.
 pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
     Client::new(HttpOptions {
         ca_file: options.ca_file.clone(),
@@ -504,8 +505,8 @@ pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
     })
 }
 
-/// Returns where the signature of an image is: beside it, whatever is asked of
-/// the server behind a question mark.
+/// Returns the URL of an image's signature: beside the image, with the same
+/// query.
 fn signature_of(url: &str) -> String {
     match url.split_once('?') {
         Some((path, query)) => format!("{path}.asc?{query}"),
@@ -517,7 +518,8 @@ fn nowhere(name: &Name, attempts: &Attempts) -> Error {
     in_vain(format!("image `{name}` was not found"), attempts)
 }
 
-/// Says what was not found, with all that was tried, and what to do about it.
+/// The error for what was not found, with everything that was tried, and a
+/// hint.
 pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
     let error = Error::new(Kind::NotFound, what).tried(attempts.lines());
     match attempts.hint() {
@@ -542,7 +544,7 @@ impl From<&HttpError> for Why {
     }
 }
 
-/// A signature that a trusted key must have made.
+/// A signature that must be from a trusted key.
 struct Signed {
     check: Check,
     keyring: Keyring,
@@ -569,7 +571,7 @@ impl Voucher for Signed {
     }
 }
 
-/// An archive that a person watches come.
+/// An archive whose download is shown.
 struct Shown {
     input: Box<dyn Read + Send>,
     progress: Option<ProgressBar>,

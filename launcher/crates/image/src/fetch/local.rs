@@ -1,6 +1,6 @@
-//! Images that the host was provisioned with: archives in directories, named
-//! as simple discovery would name them. Who fills such a directory vouches for
-//! what is in it, and needs no network.
+//! Images that are provided with the host: archives in directories, named as in
+//! simple discovery. Whoever fills such a directory vouches for its contents.
+//! No network is needed.
 //!
 //! ```text
 //! DIRECTORY/example.com/web-1.2.0-linux-amd64.aci
@@ -18,18 +18,18 @@ use appc::types::Version;
 use error::{Context as _, Result};
 use sys::root_fd;
 
-/// Where vendors and operators of a host put archives.
+/// Where vendors and operators put archives.
 pub(crate) const DIRECTORIES: [&str; 2] = [
     "/usr/local/share/nosecone/images",
     "/usr/share/nosecone/images",
 ];
 
-/// Finds the archive of a name; the first directory that has one wins, and in
-/// it, where no version was asked for, the latest.
+/// Finds the archive for a name: from the first directory that has one, and,
+/// without a version, the latest.
 ///
 /// # Errors
 ///
-/// A directory cannot be read; one that is not there is passed over.
+/// A directory cannot be read. Missing directories are skipped.
 pub fn find(directories: &[PathBuf], name: &Name) -> Result<Option<(PathBuf, File)>> {
     for directory in directories {
         let what = || format!("cannot search for images in `{}`", directory.display());
@@ -48,7 +48,7 @@ fn find_in(directory: &Path, name: &Name) -> io::Result<Option<(PathBuf, File)>>
     else {
         return Ok(None);
     };
-    // A name has neither `..` nor an empty part, nor begins with a slash.
+    // A name has no `..`, no empty part and no leading slash.
     let whole = Path::new(name.name.as_str());
     let parent = whole.parent().unwrap_or(Path::new(""));
     let Some(folder) = present(root_fd::open(
@@ -77,13 +77,13 @@ fn present(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
 fn names(folder: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
-        // A name that is no text is none of ours.
+        // Names that are not text cannot match.
         names.extend(entry?.file_name().to_str().map(str::to_owned));
     }
     Ok(names)
 }
 
-/// Chooses the file with the latest version among those that fit.
+/// Chooses the matching file with the latest version.
 fn best(files: Vec<String>, name: &Name) -> Option<String> {
     let last = name.name.as_str().rsplit('/').next()?;
     let asked = name.labels.get("version").filter(|asked| !asked.is_empty());
@@ -97,8 +97,8 @@ fn best(files: Vec<String>, name: &Name) -> Option<String> {
             .into_iter()
             .find(|file| version(file).as_deref() == Some(asked));
     }
-    // `web-1.0.0` and `web-admin-1.0.0` begin alike: what is no version is
-    // the rest of another name.
+    // `web-1.0.0` and `web-admin-1.0.0` have the same prefix: if the rest is
+    // not a version, it is part of another name.
     let mut found: Vec<(Version, String)> = files
         .into_iter()
         .filter_map(|file| Some((Version::parse(&version(&file)?).ok()?, file)))

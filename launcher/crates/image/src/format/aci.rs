@@ -1,5 +1,5 @@
-//! What is known of App Container Images: an archive with exactly a `manifest`
-//! and a `rootfs`, whose ID is the SHA-512 of its uncompressed tar.
+//! App Container Images: an archive with exactly a `manifest` and a `rootfs`,
+//! whose ID is the SHA-512 of its uncompressed tar.
 //!
 //! Source: the App Container specification, "Image Layout" and "Image Archives".
 
@@ -16,7 +16,7 @@ use appc::manifest::ImageManifest;
 use appc::reference::Name;
 use error::{Error, Result};
 
-/// What the store calls this format.
+/// The name of this format in the store.
 pub const FORMAT: &str = "aci";
 
 /// The hash function of image IDs.
@@ -28,7 +28,7 @@ impl From<ImageId> for Digest {
     }
 }
 
-/// Returns an image's ID as manifests have it.
+/// Returns an image's ID as it is written in manifests.
 ///
 /// # Errors
 ///
@@ -37,12 +37,13 @@ pub fn image_id(digest: &Digest) -> Result<ImageId> {
     ImageId::parse(&digest.to_string())
 }
 
-/// Reads a whole archive, lets `recorder` see its bytes, calls `visit` for each
-/// entry of its root file system, and returns its manifest, byte for byte.
+/// Reads a whole archive, passes its bytes to `recorder`, calls `visit` for
+/// each entry of its root file system, and returns its manifest, byte for byte.
 ///
 /// # Errors
 ///
-/// Whatever breaks the layout or a limit, by name of the entry; what `visit` says.
+/// The layout is not valid, or a limit is exceeded; the message names the
+/// entry. Errors of `visit`.
 pub fn walk(
     input: &mut dyn BufRead,
     limits: &Limits,

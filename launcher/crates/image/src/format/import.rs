@@ -1,4 +1,4 @@
-//! App Container images into the store, and out of it again.
+//! Stores App Container images, and exports them again.
 
 use std::fs::File;
 use std::io::{Seek as _, Write};
@@ -6,8 +6,8 @@ use std::io::{Seek as _, Write};
 use crate::archive::walk::Limits;
 use crate::digest::Digest;
 use crate::format::aci::{self, FORMAT};
+use crate::store::archive_index::ArchiveEntry;
 use crate::store::images::{Image, Store};
-use crate::store::known::Known;
 use crate::store::layers;
 use crate::store::names;
 use crate::store::record::{Origin, Record};
@@ -36,7 +36,7 @@ impl Aci {
     }
 }
 
-/// What to do about [`Store::doubt`].
+/// The hint for [`Store::doubt`].
 pub const WAIVE: &str = "use its ID, or `--insecure-options=image` to use the stored image";
 
 impl Store<'_> {
@@ -44,7 +44,7 @@ impl Store<'_> {
     ///
     /// # Errors
     ///
-    /// It has another format; it is damaged.
+    /// It has another format, or is damaged.
     pub fn aci(&self, id: &Digest) -> Result<Option<Aci>> {
         let Some(image) = self.image(id)? else {
             return Ok(None);
@@ -59,23 +59,24 @@ impl Store<'_> {
         Ok(Some(Aci { id: *id, manifest }))
     }
 
-    /// Stores an archive file, unless it is stored already, and returns the ID of
-    /// the image. The operator named the file, and so trusts it.
+    /// Stores an archive file, unless it is already stored, and returns the ID
+    /// of the image. It is trusted, because the operator named the file.
     ///
     /// # Errors
     ///
-    /// The archive is not valid; the disk's refusals. Nothing is left behind.
+    /// The archive is not valid; errors of the disk. Nothing is left behind.
     pub fn ensure(&self, file: File, name: &str, asked: Option<&Name>) -> Result<Digest> {
-        let known = Known::of(self.dirs, &file, name)?;
-        let stored = || match known.read()? {
+        let entry = ArchiveEntry::of(self.dirs, &file, name)?;
+        let stored = || match entry.read()? {
             Some(id) => self.if_asked_for(id, name, asked),
             None => Ok(None),
         };
         if let Some(id) = stored()? {
             return Ok(id);
         }
-        // Whoever else stores this file waits here, and then finds it stored.
-        known.lock()?;
+        // Other processes that store this file wait here, and then find it
+        // stored.
+        entry.lock()?;
         if let Some(id) = stored()? {
             return Ok(id);
         }
@@ -84,11 +85,11 @@ impl Store<'_> {
         file.rewind().context(|| "cannot read it")?;
         let incoming = Incoming::by_operator(file, name.to_owned(), asked.cloned());
         let id = self.take(incoming)?;
-        known.write(&id)?;
+        entry.write(&id)?;
         Ok(id)
     }
 
-    /// Returns the ID again if it is stored, and what was asked for.
+    /// Returns the ID if the image is stored and is the one that was asked for.
     fn if_asked_for(&self, id: Digest, name: &str, asked: Option<&Name>) -> Result<Option<Digest>> {
         if !self.hold(&id)? {
             return Ok(None);
@@ -99,7 +100,7 @@ impl Store<'_> {
             };
             aci::check(asked, image.manifest())
                 .context(|| format!("image `{name}` is not valid"))?;
-            // It may have been stored as a mere file.
+            // It may have been stored as a file, without its name.
             if !self.record(&id)?.grounds.cover_its_name() {
                 return Ok(None);
             }
@@ -107,11 +108,12 @@ impl Store<'_> {
         Ok(Some(id))
     }
 
-    /// Stores an archive, and returns the ID of the image, which is held.
+    /// Stores an archive, and returns the ID of the image, on which it holds a
+    /// lease.
     ///
     /// # Errors
     ///
-    /// The archive is not valid or not trusted; the disk's refusals. Nothing is
+    /// The archive is not valid or not trusted; errors of the disk. Nothing is
     /// left behind.
     pub fn take(&self, incoming: Incoming) -> Result<Digest> {
         let name = incoming.name.clone();
@@ -126,7 +128,7 @@ impl Store<'_> {
         Ok(id)
     }
 
-    /// Unpacks aside, verifies, and publishes.
+    /// Unpacks to a temporary directory, verifies, and publishes.
     fn import(&self, incoming: Incoming) -> Result<(Digest, String)> {
         let from = incoming.name.clone();
         let staging = Staging::make(self.dirs)?;
@@ -155,20 +157,20 @@ impl Store<'_> {
     ///
     /// # Errors
     ///
-    /// The tree is not as it was stored; what `out` says.
+    /// The tree has changed since it was stored; errors of `out`.
     pub fn export(&self, id: &Digest, out: &mut dyn Write) -> Result<()> {
         let mut layers = self.layers(id)?.into_iter();
         layers.try_for_each(|layer| self.restore(id, &layer, out))
     }
 
-    /// Returns the latest image of a name that has all these labels, and is
-    /// trusted to have this name, unless that check was waived.
+    /// Returns the latest image with this name and all these labels. It must be
+    /// trusted to have this name, unless that check is turned off.
     pub fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<Digest>> {
         self.search(name, labels, &|id| self.answers(id))
     }
 
-    /// Returns why a stored image of a name is not trusted to have it, if there
-    /// is such an image.
+    /// If there is a stored image with this name that is not trusted to have
+    /// it, returns why.
     pub fn doubt(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<String>> {
         let Some(id) = self.search(name, labels, &|_| Ok(true))? else {
             return Ok(None);
@@ -195,7 +197,7 @@ impl Store<'_> {
                     return Ok(Some(*id));
                 }
                 Ok(_) => {}
-                // It does not keep the others from being found.
+                // It must not hide the others.
                 Err(error) => bad = Some(error),
             }
         }

@@ -1,5 +1,5 @@
-//! Reads an archive without unpacking it: what it is, and what a plan needs to
-//! know of its files. Changes nothing and needs no privileges.
+//! Reads an archive without unpacking it: its manifest, and what a plan needs
+//! to know about its files. Changes nothing and needs no privileges.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,26 +13,28 @@ use crate::store::rootfs::{Rootfs, Status};
 use appc::manifest::{Checked, ImageManifest};
 use error::{Context as _, Result};
 
-/// What an archive is.
+/// The contents of an archive.
 pub struct Survey {
     /// The hash of its tar.
     pub id: Digest,
-    /// Its manifest, and what is odd about it.
+    /// Its manifest, and warnings.
     pub manifest: Checked<ImageManifest>,
-    /// Its files, as far as they were remembered.
+    /// Its files.
     pub index: Index,
 }
 
-/// Reads a whole archive; `name` is what messages call it.
+/// Reads a whole archive; messages call it `name`.
 ///
 /// # Errors
 ///
-/// Everything that would keep it from being stored, except the disk's refusals.
+/// Everything that would prevent it from being stored, except errors of the
+/// disk.
 pub fn survey(file: File, name: &str) -> Result<Survey> {
     read(file).context(|| format!("image `{name}` is not valid"))
 }
 
-/// Reads a whole archive for its manifest alone; who calls it names the file.
+/// Reads a whole archive, and returns only its manifest. The caller names the
+/// file in messages.
 ///
 /// # Errors
 ///
@@ -54,8 +56,8 @@ fn read(file: File) -> Result<Survey> {
     })
 }
 
-/// The paths of an archive. Of its contents only the tables of users and
-/// groups are kept.
+/// The paths of an archive. Only the contents of the tables of users and groups
+/// are kept.
 #[derive(Default)]
 pub struct Index {
     nodes: BTreeMap<PathBuf, Node>,
@@ -67,11 +69,11 @@ struct Node {
     content: Option<Vec<u8>>,
 }
 
-/// Files whose content identities are resolved with, and their longest size.
+/// The files that users and groups are looked up in.
 const TABLES: [&str; 2] = ["passwd", "group"];
 const TABLE_LIMIT: u64 = 4 << 20;
 
-/// Most links on one way.
+/// How many links to follow for one path.
 const MAX_LINKS: usize = 40;
 
 impl Index {
@@ -96,7 +98,7 @@ impl Index {
         Ok(())
     }
 
-    /// Tells whether something is in a directory that has no entry of its own.
+    /// Returns whether some directory has no entry of its own.
     pub fn implies(&self) -> bool {
         let parents = self.nodes.keys().filter_map(|path| path.parent());
         parents
@@ -104,12 +106,13 @@ impl Index {
             .any(|parent| !self.nodes.contains_key(parent))
     }
 
-    /// Follows a path inside the tree, as the kernel would.
+    /// Resolves a path inside the tree, as the kernel would.
     fn find(&self, path: &str) -> Option<&Node> {
         self.nodes.get(&self.follow(path)?)
     }
 
-    /// Follows a path inside the tree, as the kernel would, to one without links.
+    /// Resolves a path inside the tree, as the kernel would, to one without
+    /// links.
     fn follow(&self, path: &str) -> Option<PathBuf> {
         let mut way = PathBuf::new();
         let mut ahead = parts(Path::new(path));
@@ -140,7 +143,7 @@ impl Index {
     }
 }
 
-/// Splits a path into its components, the first one last.
+/// Splits a path into its components, in reverse order.
 fn parts(path: &Path) -> Vec<PathBuf> {
     path.components()
         .rev()

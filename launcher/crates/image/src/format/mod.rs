@@ -1,4 +1,4 @@
-//! The formats of images; each becomes what the store keeps.
+//! The formats of images.
 
 pub mod aci;
 pub mod import;

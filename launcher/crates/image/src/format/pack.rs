@@ -1,11 +1,12 @@
-//! Packs an image archive: what [`crate::format::aci`] walks, written. A tar of a
-//! manifest and a root file system, compressed with gzip, in one pass and with
-//! bounded memory; the image's ID is computed on the way.
+//! Packs an image archive, which [`crate::format::aci`] can read: a tar of a
+//! manifest and a root file system, compressed with gzip. It takes one pass and
+//! bounded memory, and computes the image's ID on the way.
 //!
 //! # Invariants
 //!
-//! 1. Equal calls give equal bytes: no time, name or number of the host's gets in.
-//! 2. What nobody could unpack again, for a limit that it exceeds, is refused.
+//! 1. Equal calls give equal bytes: they contain no time, name or number of the
+//!    host.
+//! 2. An archive that exceeds the limits for unpacking is refused.
 
 use std::fs::File;
 use std::io::{Read as _, Write};
@@ -26,10 +27,10 @@ pub use crate::archive::file_writer::is_kept;
 pub use crate::archive::tar_header::Attributes;
 pub use crate::archive::walk::EntryKind;
 
-/// An archive in the making.
+/// An archive that is being written.
 pub struct Pack<'a> {
     packed: Gzip<&'a mut dyn Write>,
-    /// What is said when it cannot be written.
+    /// The message for when it cannot be written.
     cannot: &'a str,
     hasher: Hasher,
     limits: Limits,
@@ -37,18 +38,18 @@ pub struct Pack<'a> {
     bytes: u64,
 }
 
-/// Most bytes of a file that are read at once.
+/// How many bytes of a file to read at once.
 const MOST: usize = 64 << 10;
 
 impl<'a> Pack<'a> {
-    /// Begins with the manifest. `cannot` is what messages say when `out` fails.
+    /// Writes the manifest. `cannot` is the message if `out` fails.
     pub fn new(out: &'a mut dyn Write, cannot: &'a str, manifest: &[u8]) -> Result<Self> {
         let mut pack = Self {
             packed: Gzip::new(out).context(|| cannot)?,
             cannot,
             hasher: Hasher::new(aci::ALGORITHM),
             limits: Limits::default(),
-            // The manifest is one of them.
+            // The manifest is an entry, too.
             entries: 1,
             bytes: manifest.len() as u64,
         };
@@ -74,12 +75,12 @@ impl<'a> Pack<'a> {
         Ok(pack)
     }
 
-    /// Adds anything but a file with content; the path is that below the root,
-    /// which itself has the empty one.
+    /// Adds anything but a file with content. The path is relative to the root,
+    /// whose own path is empty.
     ///
     /// # Errors
     ///
-    /// A limit is reached; it cannot be written.
+    /// A limit is exceeded; the archive cannot be written.
     pub fn entry(&mut self, path: &Path, kind: &EntryKind, attributes: &Attributes) -> Result<()> {
         self.header(path, kind, attributes, Extent::default(), 0)
     }
@@ -88,7 +89,8 @@ impl<'a> Pack<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`Self::entry`]; it cannot be read, or has another size by now.
+    /// As for [`Self::entry`]; the file cannot be read, or its size has
+    /// changed.
     pub fn file(
         &mut self,
         path: &Path,
@@ -98,7 +100,7 @@ impl<'a> Pack<'a> {
     ) -> Result<()> {
         let what = || format!("cannot read {}", shown(path));
         self.count(size)?;
-        // Of a sparse file the name has to be text.
+        // The name of a sparse file must be text.
         let pieces = match path.to_str() {
             Some(_) => holes::pieces(file, size).context(what)?,
             None => holes::none(size),
@@ -133,7 +135,7 @@ impl<'a> Pack<'a> {
         Ok(self.hasher.finish())
     }
 
-    /// Counts what is to be added against the limits, before any of it is read.
+    /// Counts what will be added against the limits, before any of it is read.
     fn count(&mut self, size: u64) -> Result<()> {
         if self.bytes.saturating_add(size) > self.limits.bytes {
             return Err(too_many("bytes of content", self.limits.bytes));
@@ -219,14 +221,14 @@ impl<'a> Pack<'a> {
     }
 }
 
-/// Writes the map of a sparse file that stands before its content: decimal
-/// numbers, each on a line, and zeros up to the end of a block.
+/// Writes the map of a sparse file, which precedes its content: decimal
+/// numbers, one per line, padded with zeros to a whole block.
 fn map(pieces: &[Piece], size: u64) -> Vec<u8> {
     let mut places = Vec::new();
     let mut at = 0;
     for piece in pieces {
         at += piece.hole;
-        // Where a hole is last, its end is said by a piece of no length.
+        // A hole at the end is marked by an empty piece.
         if piece.data > 0 || at == size {
             places.push((at, piece.data));
         }
@@ -240,7 +242,7 @@ fn map(pieces: &[Piece], size: u64) -> Vec<u8> {
     map
 }
 
-/// Returns a path of the root file system as messages have it.
+/// Returns a path of the root file system for messages.
 pub fn shown(path: &Path) -> String {
     format!("`/{}`", escaped(&path.to_string_lossy()))
 }

@@ -1,11 +1,12 @@
-//! Removes what nobody has used for a while: images, layers that no image has,
-//! beginnings of downloads. Safe beside everything else that runs.
+//! Removes what has not been used for a while: images, layers without an image,
+//! partial downloads. Safe to run at any time.
 //!
-//! Nobody uses an image or a layer if nobody has a lease on it (see `lease`),
-//! and no pod names it. A command that starts a pod has leases on what the pod
-//! needs until the pod's directory names it, and one that stores an image has
-//! leases on its layers until the image names them. So whoever gets an exclusive
-//! lock first and looks at the pods and images then has seen all.
+//! An image or a layer is unused if no process has a lease on it (see `lease`),
+//! and no pod refers to it. A command that starts a pod holds leases on what
+//! the pod needs until the pod's directory refers to it. One that stores an
+//! image holds leases on its layers until the image refers to them. So a
+//! process that first gets an exclusive lock, and then reads the pods and
+//! images, has seen all references.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,36 +21,37 @@ use crate::store::staging;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::Dirs;
 
-/// What pods need: the hexadecimal digits of a digest, and one pod that names it.
+/// What pods need: the hexadecimal digits of a digest, and one pod that refers
+/// to it.
 pub type Needs = BTreeMap<String, String>;
 
-/// What is to be removed.
+/// A garbage collection.
 pub struct Collect<'a> {
     /// The directories.
     pub dirs: &'a Dirs,
     /// The images and layers.
     pub store: &'a Store<'a>,
-    /// How long nobody must have used it.
+    /// How long something must have been unused.
     pub grace: Duration,
-    /// Only say what would be removed.
+    /// Only report what would be removed.
     pub dry: bool,
-    /// Looks at the pods.
+    /// Returns what pods need.
     pub needs: &'a dyn Fn() -> Result<Needs>,
 }
 
-/// How many directories are locked at a time; each takes a descriptor.
+/// How many directories to lock at a time; each takes a descriptor.
 const BATCH: usize = 64;
 
 impl Collect<'_> {
-    /// Removes it, and tells `report` of every image that is gone.
+    /// Collects, and passes every removed image to `report`.
     ///
     /// # Errors
     ///
-    /// What the disk refuses first. What else can be removed is.
+    /// The first error of the disk. The rest is still collected.
     pub fn run(&self, report: &mut dyn FnMut(&Digest) -> Result<()>) -> Result<()> {
         let mut done = Ok(());
         if !self.dry {
-            // First, for the room that it takes.
+            // First, since it takes the most space.
             done = staging::clear(self.dirs);
         }
         let (images, layers) = (&self.store.images, &self.store.layers);
@@ -66,12 +68,12 @@ impl Collect<'_> {
         done.and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
-    /// Removes an image, unless somebody uses it, and those of its layers that
-    /// nobody else uses.
+    /// Removes an image, unless it is in use, and those of its layers that
+    /// nothing else uses.
     ///
     /// # Errors
     ///
-    /// Somebody does; the disk's refusals.
+    /// It is in use; errors of the disk.
     pub fn remove(&self, id: &Digest) -> Result<()> {
         let images = &self.store.images;
         let what = || format!("cannot remove image `{}`", id.short());
@@ -97,7 +99,8 @@ impl Collect<'_> {
             .and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
-    /// Removes what is old and not used, after `before`, and tells `gone` of it.
+    /// Removes what is old and unused. Calls `before` first, and `gone` for
+    /// each.
     fn collect(
         &self,
         objects: &Objects<'_>,
@@ -112,7 +115,7 @@ impl Collect<'_> {
             for id in ids {
                 if self.is_old(objects, id)?
                     && let Some(claim) = objects.claim(id)?
-                    // Somebody may have used it between the two.
+                    // It may have been used between the two checks.
                     && self.is_old(objects, id)?
                 {
                     claims.push((id, claim));
@@ -133,7 +136,8 @@ impl Collect<'_> {
             if !self.dry {
                 let hide = |id| before(id).and_then(|()| objects.hide(id));
                 ids.retain(|id| !refused(hide(id), id));
-                // Who waits for one of them need not wait until all are deleted.
+                // Releases the locks, so that others need not wait until all
+                // are deleted.
                 drop(claims);
                 ids.retain(|id| !refused(objects.discard(id), id));
             }
@@ -157,15 +161,15 @@ impl Collect<'_> {
         self.collect(layers, ids, &used, &|_| Ok(()), &mut |_| Ok(()))
     }
 
-    /// Lets layers go without delay: their image is about to. Where this command
-    /// is interrupted the next one removes them.
+    /// Ends the grace period of layers whose image is about to be removed. If
+    /// this command is interrupted, the next one removes them.
     fn expire(&self, layers: &[Digest]) -> Result<()> {
         layers
             .iter()
             .try_for_each(|id| self.store.layers.expire(id))
     }
 
-    /// Returns the layers of an image; of one that is damaged, or was removed, none.
+    /// Returns the layers of an image; none if it is damaged or was removed.
     fn layers_of(&self, id: &Digest) -> Result<Vec<Digest>> {
         match self.store.layers(id) {
             Err(error) if error.kind() == Kind::Invalid => Ok(Vec::new()),
@@ -192,7 +196,7 @@ mod tests {
         Digest::sha512([byte; 64])
     }
 
-    /// Publishes an image of these layers, as one that came in several archives.
+    /// Publishes an image of these layers, as if it came in several archives.
     fn publish(dirs: &Dirs, image: u8, layers: &[u8]) {
         let store = Store::open(dirs).unwrap();
         let staging = Staging::make(dirs).unwrap();
@@ -256,7 +260,7 @@ mod tests {
         assert_eq!(left(), (1, vec![11, 12, 13]));
         assert!(collect(long).remove(&digest(2)).is_err());
         pods.set(false);
-        // What the removal of its image left is removed without delay.
+        // Layers left by the removal of their image have no grace period.
         collect(long).run(&mut |_| Ok(())).unwrap();
         assert_eq!(left(), (1, vec![11, 12]));
         let lease = store.layers.lease(&digest(12)).unwrap();

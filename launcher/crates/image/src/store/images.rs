@@ -1,4 +1,4 @@
-//! The images and layers that are kept.
+//! The stored images and layers.
 //!
 //! ```text
 //! images/sha512-.../manifest    what describes it, byte for byte
@@ -9,8 +9,8 @@
 //! names/file-...                the image of an archive that was stored before
 //! ```
 //!
-//! An image is published after its layers, and removed before them. Only what
-//! was verified is published.
+//! An image is published after its layers, and removed before them. Only
+//! verified images are published.
 
 use std::cell::Cell;
 
@@ -25,36 +25,36 @@ use sys::dirs::{Dirs, Part};
 
 /// The store.
 pub struct Store<'a> {
-    /// The directories that it is in.
+    /// The directories of the store.
     pub(crate) dirs: &'a Dirs,
     /// The images.
     pub(crate) images: Objects<'a>,
-    /// What they are made of.
+    /// Their layers.
     pub(crate) layers: Objects<'a>,
-    /// Whether images are trusted to have their names is not checked.
+    /// Whether to skip the check that images are trusted to have their names.
     waived: Cell<bool>,
 }
 
 /// A stored image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// What names it.
+    /// Its ID.
     pub id: Digest,
     /// The format of its manifest.
     pub format: String,
-    /// What describes it, byte for byte.
+    /// Its manifest, byte for byte.
     pub manifest: Vec<u8>,
     /// Its own layers, topmost first.
     pub layers: Vec<Digest>,
 }
 
-/// What an image is staged as.
+/// The name under which an image is staged.
 const STAGED: &str = "image";
 
-/// Largest manifest that is read back, in bytes.
+/// The largest manifest that is read back, in bytes.
 const MANIFEST_LIMIT: usize = 4 << 20;
 
-/// Largest record or list of layers that is read back, in bytes.
+/// The largest record or list of layers that is read back, in bytes.
 const RECORD_LIMIT: usize = 64 << 10;
 
 impl<'a> Store<'a> {
@@ -68,28 +68,28 @@ impl<'a> Store<'a> {
         })
     }
 
-    /// Trusts every image to have the name that it says.
+    /// Trusts every image to have the name in its manifest.
     pub fn waive(&self) {
         self.waived.set(true);
     }
 
-    /// Tells whether an image is trusted to have its name, or to be what is at
-    /// the address that it came from.
+    /// Returns whether an image is trusted to have its name, or to be what its
+    /// URL has.
     pub fn answers(&self, id: &Digest) -> Result<bool> {
         Ok(self.waived.get() || self.record(id)?.grounds.cover_its_name())
     }
 
-    /// Returns the digests of all images, in their order.
+    /// Returns the digests of all images, sorted.
     pub fn ids(&self) -> Result<Vec<Digest>> {
         self.images.ids()
     }
 
-    /// Returns the image that a person means: a unique beginning of an ID,
-    /// with or without the algorithm, or a name.
+    /// Returns the image for an argument: a unique prefix of an ID, with or
+    /// without the algorithm, or a name.
     ///
     /// # Errors
     ///
-    /// No image, or several.
+    /// No image is found, or several are.
     pub fn named(&self, text: &str) -> Result<Digest> {
         if text.is_empty() {
             return Err(Error::invalid("the name of the image is empty"));
@@ -101,7 +101,8 @@ impl<'a> Store<'a> {
         found.ok_or_else(|| no_image(text))
     }
 
-    /// Returns the image whose ID begins so: no name, which any image can claim.
+    /// Returns the image with this prefix of an ID. Names, which any image can
+    /// claim, do not count.
     ///
     /// # Errors
     ///
@@ -125,7 +126,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Tells whether an image is there.
+    /// Returns whether an image is stored.
     pub fn contains(&self, id: &Digest) -> Result<bool> {
         self.images.contains(id)
     }
@@ -146,7 +147,7 @@ impl<'a> Store<'a> {
         }))
     }
 
-    /// Returns what describes an image, byte for byte.
+    /// Returns the manifest of an image, byte for byte.
     pub fn manifest(&self, id: &Digest) -> Result<Vec<u8>> {
         self.file(id, "manifest")
     }
@@ -163,21 +164,21 @@ impl<'a> Store<'a> {
             .ok_or_else(|| Error::invalid(format!("image `{id}` was removed")))
     }
 
-    /// Returns what is known of where an image came from.
+    /// Returns the record of where an image came from.
     pub fn record(&self, id: &Digest) -> Result<Record> {
         let text = self.images.read(id, "record", RECORD_LIMIT)?;
         Record::read(&text.unwrap_or_default())
             .context(|| format!("cannot read the record of image `{}`", id.short()))
     }
 
-    /// Returns when an image was used last, in seconds since 1970.
+    /// Returns when an image was last used, in seconds since 1970.
     pub fn last_used(&self, id: &Digest) -> Result<u64> {
         Ok(self.images.last_used(id)?.unwrap_or_default())
     }
 
-    /// Keeps an image, and with it its layers, from being removed for as long as
-    /// this process uses the store, and notes that it is used. Returns whether
-    /// all of it is there.
+    /// Holds a lease on an image and its layers for as long as this process
+    /// uses the store, and marks them as used. Returns whether they are all
+    /// stored.
     pub fn hold(&self, id: &Digest) -> Result<bool> {
         if !self.images.hold(id)? {
             return Ok(false);
@@ -189,7 +190,7 @@ impl<'a> Store<'a> {
         )
     }
 
-    /// Writes an image aside, to be published when that has reached the disk.
+    /// Stages an image, to be published when it has reached the disk.
     pub(crate) fn stage(&self, staging: &Staging, image: &Image, record: &Record) -> Result<()> {
         let folder = staging.directory(STAGED)?;
         folder.write("manifest", &image.manifest)?;
@@ -198,9 +199,8 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Makes an image visible that was staged, and whose layers are published.
-    /// The record of one that is there already is replaced by that of one on
-    /// better grounds.
+    /// Publishes a staged image whose layers are published. If it is already
+    /// stored, its record is replaced if the new one is on better grounds.
     pub(crate) fn publish(&self, staging: &Staging, verified: &Verified) -> Result<()> {
         let id = &verified.id;
         let (lease, is_new) = self.images.publish(staging, STAGED, id)?;
@@ -216,13 +216,13 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Spells the format and the layers of an image.
+/// Encodes the format and the layers of an image.
 fn text(image: &Image) -> String {
     let layers = image.layers.iter().map(|layer| format!("layer {layer}\n"));
     format!("format {}\n{}", image.format, layers.collect::<String>())
 }
 
-/// Reads the format and the layers of an image.
+/// Decodes the format and the layers of an image.
 fn parse(text: &[u8]) -> Result<(String, Vec<Digest>)> {
     let fault = || Error::invalid("its file `image` is damaged");
     let text = str::from_utf8(text).map_err(|_| fault())?;

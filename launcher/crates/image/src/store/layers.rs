@@ -1,4 +1,5 @@
-//! The layers that are kept: unpacked archives, and what was rendered of several.
+//! The stored layers: unpacked archives, and trees rendered from several
+//! layers.
 //!
 //! ```text
 //! layers/sha512-.../rootfs/     the unpacked tree
@@ -8,8 +9,8 @@
 //! layers/sha512-.../record      where it came from, and when
 //! ```
 //!
-//! The digest of a rendered layer, which has no frame, is that of all that it
-//! was rendered of.
+//! A rendered layer has no frame. Its digest is computed from the layers that
+//! it was rendered from.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -29,26 +30,26 @@ use crate::store::record::Origin;
 use crate::store::staging::{Folder, Staging, unwritten};
 use error::{Context as _, Error, Result};
 
-/// What a layer is staged as.
+/// The name under which a layer is staged.
 const STAGED: &str = "layer";
 
-/// Largest frame that is read back, in bytes.
+/// The largest frame that is read back, in bytes.
 const FRAME_LIMIT: usize = 256 << 20;
 
-/// Returns where the tree of a layer is, or would be.
+/// Returns the path of the tree of a layer, which need not exist.
 pub fn rootfs(dir: &Path, layer: &Digest) -> PathBuf {
     dir.join("layers").join(layer.to_string()).join("rootfs")
 }
 
 impl Store<'_> {
-    /// Returns where the tree of a layer is.
+    /// Returns the path of the tree of a layer.
     pub fn rootfs(&self, layer: &Digest) -> PathBuf {
         rootfs(self.dirs.path(), layer)
     }
 
     /// Returns the directories of a layer that its archive has no entry for.
-    /// They stand only for what is in them: where they meet a directory of
-    /// another layer, that one's attributes stay.
+    /// They only hold what is in them: if another layer has the same directory,
+    /// its attributes are used.
     pub fn implicit(&self, layer: &Digest) -> Result<BTreeSet<PathBuf>> {
         let list = self.layers.read(layer, "implicit", FRAME_LIMIT)?;
         let list = list.unwrap_or_default();
@@ -58,14 +59,16 @@ impl Store<'_> {
         Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
     }
 
-    /// Writes the tar that a layer of an image was unpacked from, byte for byte.
+    /// Writes the tar that a layer of an image was unpacked from, byte for
+    /// byte.
     ///
     /// # Errors
     ///
-    /// The tree is not as it was unpacked; what `out` says.
+    /// The tree has changed since it was unpacked; errors of `out`.
     pub fn restore(&self, id: &Digest, layer: &Digest, out: &mut dyn Write) -> Result<()> {
         let what = || format!("cannot export image `{id}`");
-        // Not removed meanwhile; but to look at a layer is not to use it.
+        // So that it is not removed meanwhile. Reading a layer does not count
+        // as using it.
         let _lease = self.layers.lease(layer)?;
         let frame = self.layers.read(layer, "frame", FRAME_LIMIT)?;
         let missing = || Error::invalid(format!("{}: its frame is missing", what()));
@@ -74,8 +77,8 @@ impl Store<'_> {
         tar_split::restore(&frame, rootfs.as_fd(), out).context(what)
     }
 
-    /// Computes the digests of an image's layers again from what is stored of
-    /// them. Returns whether they are what they were.
+    /// Recomputes the digests of an image's layers from what is stored. Returns
+    /// whether they are the same.
     pub fn verify(&self, id: &Digest) -> Result<bool> {
         for layer in self.layers(id)? {
             let mut hasher = Hasher::new(layer.algorithm());
@@ -87,9 +90,9 @@ impl Store<'_> {
         Ok(true)
     }
 
-    /// Returns where the tree of a rendered layer is, and keeps the layer for as
-    /// long as this process uses the store. If it is not there, `render` makes
-    /// its tree in the directory that it is given.
+    /// Returns the path of the tree of a rendered layer, and holds a lease on
+    /// it for as long as this process uses the store. If it does not exist,
+    /// `render` creates its tree in the directory that it is given.
     pub fn rendered(
         &self,
         id: &Digest,
@@ -109,7 +112,7 @@ impl Store<'_> {
     }
 }
 
-/// An archive that is unpacked aside.
+/// An archive that was unpacked to a temporary directory.
 pub(crate) struct Unpacked {
     /// The digest of its tar.
     pub(crate) id: Digest,
@@ -119,12 +122,12 @@ pub(crate) struct Unpacked {
     flush: Flush,
 }
 
-/// Unpacks an archive aside. `walk` reads its tar, lets a recorder see it, and
-/// passes its entries on.
+/// Unpacks an archive to a temporary directory. `walk` reads its tar, passes
+/// its bytes to a recorder, and its entries to a visitor.
 ///
 /// # Errors
 ///
-/// What `walk` says; what is wrong with the compression; the disk's refusals.
+/// Errors of `walk`; the compression is not valid; errors of the disk.
 pub(crate) fn unpack<T>(
     staging: &Staging,
     input: impl Read + Send + 'static,
@@ -146,7 +149,7 @@ pub(crate) fn unpack<T>(
         let walked = walk(&mut flush.pace(tar), &recorder, &mut |entry| {
             extract.entry(entry)
         });
-        // It knows the file that the walk was stopped for.
+        // This error names the file that stopped the walk.
         extract.settle()?;
         walked
     })?;
@@ -161,8 +164,8 @@ pub(crate) fn unpack<T>(
 }
 
 impl Unpacked {
-    /// Publishes the layer, after all that is staged has reached the disk. The
-    /// lease keeps it until an image names it.
+    /// Publishes the layer, when everything staged has reached the disk. The
+    /// lease keeps it until an image refers to it.
     pub(crate) fn publish(
         self,
         store: &Store<'_>,
@@ -180,7 +183,7 @@ impl Unpacked {
     }
 }
 
-/// Writes paths, each with a NUL byte behind it.
+/// Encodes paths, each followed by a NUL byte.
 fn listed(paths: &BTreeSet<PathBuf>) -> Vec<u8> {
     let mut list = Vec::new();
     for path in paths {

@@ -1,15 +1,15 @@
-//! Leases: locks on what is kept in a directory of its own, an image, a layer,
-//! what a pod writes.
+//! Leases: locks on things that have a directory of their own: an image, a
+//! layer, the files of a pod.
 //!
-//! Whoever uses one holds a shared flock(2) on its directory, and whoever
-//! removes one an exclusive lock, under which it is renamed out of sight. A
-//! lock that was got is worth nothing if the directory was renamed meanwhile,
-//! so that is checked behind it. What is published is held before it is
-//! visible. What a remembered pod needs is not locked for as long as the pod is
-//! there: its files name it.
+//! A process that uses one holds a shared flock(2) on its directory. A process
+//! that removes one holds an exclusive lock, under which it moves the directory
+//! to `tmp/`. A lock is useless if the directory was moved meanwhile, so that
+//! is checked after locking. New objects are locked before they are published.
+//! What a stored pod needs is not locked while the pod exists: its files refer
+//! to it.
 //!
-//! When something was used last is the time of its directory's last
-//! modification, since nobody writes to it.
+//! The modification time of the directory says when it was last used, since
+//! nothing writes to it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,8 +18,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Waits until nobody is about to remove what has this name, and keeps it from
-/// being removed for as long as the descriptor is open. `None` if it is not there.
+/// Takes a lease on the directory of this name, which keeps it from being
+/// removed while the descriptor is open. Waits for a process that is about to
+/// remove it. `None` if it does not exist.
 pub(crate) fn hold(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
     loop {
         let Some(fd) = open(&parent, name)? else {
@@ -32,8 +33,8 @@ pub(crate) fn hold(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<O
     }
 }
 
-/// Keeps everybody else from what has this name, or gives `None` if somebody
-/// holds it, or it is not there.
+/// Locks the directory of this name exclusively. `None` if it is in use or does
+/// not exist.
 pub(crate) fn claim(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
     let Some(fd) = open(&parent, name)? else {
         return Ok(None);
@@ -45,8 +46,8 @@ pub(crate) fn claim(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<
     }
 }
 
-/// Notes that what is held is used now. It is no failure if that cannot be
-/// noted, on a file system that is read-only, for instance.
+/// Marks a directory as used now. Failure is ignored, for instance on a
+/// read-only file system.
 pub(crate) fn touch(held: impl AsFd) {
     let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
     let now = Timestamps {
@@ -56,7 +57,7 @@ pub(crate) fn touch(held: impl AsFd) {
     let _ = rustix::fs::futimens(held, &now);
 }
 
-/// Notes that what has this name need not be kept for a while when nobody uses it.
+/// Marks the directory of this name as unused for a long time.
 pub(crate) fn expire(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
     let epoch = Timespec {
         tv_sec: 0,
@@ -72,8 +73,8 @@ pub(crate) fn expire(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
     }
 }
 
-/// Returns when what has this name was used last, in seconds since 1970;
-/// `None` if it is not there.
+/// Returns when the directory of this name was last used, in seconds since
+/// 1970; `None` if it does not exist.
 pub(crate) fn last_used(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<u64>> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(status) => Ok(Some(u64::try_from(status.st_mtime).unwrap_or(0))),
@@ -91,7 +92,7 @@ fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Tells whether what is open still has this name.
+/// Returns whether the open directory still has this name.
 fn is_there(parent: impl AsFd, name: &str, fd: &OwnedFd) -> rustix::io::Result<bool> {
     let here = rustix::fs::fstat(fd)?;
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {

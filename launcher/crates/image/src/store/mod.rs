@@ -1,8 +1,8 @@
-//! The store: images, their names, leases on them, and what removes them.
+//! The image store: images, layers, names, leases and garbage collection.
 
+pub(crate) mod archive_index;
 pub mod gc;
 pub mod images;
-pub(crate) mod known;
 pub mod layers;
 pub(crate) mod lease;
 pub(crate) mod names;

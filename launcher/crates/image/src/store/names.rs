@@ -1,12 +1,11 @@
-//! Which stored images have a name: small files, replaced by rename.
+//! The index of image names: small files, replaced by rename.
 //!
 //! ```text
 //! names/name-HASH      the name, then the image IDs, each on a line; the latest last
 //! ```
 //!
-//! An index is only a short way: what it says is checked against the
-//! manifests, and what a crash kept out of it is put in when the image is
-//! stored again.
+//! The index only speeds up lookups: it is checked against the manifests. If a
+//! crash leaves an image out, it is added when the image is stored again.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -20,13 +19,13 @@ use error::{Context as _, Result};
 use sys::dirs::{Dirs, Part};
 use sys::root_fd;
 
-/// Largest index that is read, in bytes: seven thousand images of one name.
+/// The largest file that is read, in bytes: seven thousand images of one name.
 const LIMIT: usize = 1 << 20;
 
-/// Where an index is written before it is renamed, under the lock.
+/// The temporary name of a file, under the lock.
 const UNFINISHED: &str = "unfinished";
 
-/// Puts an image behind all others of its name.
+/// Adds an image as the latest of its name.
 pub(crate) fn add(dirs: &Dirs, name: &str, id: &Digest) -> Result<()> {
     let names = dirs.names()?;
     // Released when `names` is closed.
@@ -46,14 +45,14 @@ pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<Digest>> {
     }
 }
 
-/// Takes out what is not there any more, and removes what is then empty.
+/// Removes images that are no longer stored, and files that are then empty.
 pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&Digest) -> Result<bool>) -> Result<()> {
     let what = || "cannot clean up the index of image names";
     let Some(names) = dirs.find(Part::Names)? else {
         return Ok(());
     };
-    // An image is published before its name is put in, so under the lock
-    // nothing is missed.
+    // An image is published before its name is added, so nothing is missed
+    // under the lock.
     rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
     match rustix::fs::unlinkat(&names, UNFINISHED, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
@@ -86,7 +85,7 @@ pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&Digest) -> Result<bool>) -> Re
     Ok(())
 }
 
-/// Removes an index, unless somebody is about to write it.
+/// Removes a file, unless another process is about to write it.
 fn forget(names: &OwnedFd, file: &str) -> rustix::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = match rustix::fs::openat(names, file, flags, Mode::empty()) {
@@ -99,14 +98,15 @@ fn forget(names: &OwnedFd, file: &str) -> rustix::io::Result<()> {
     }
 }
 
-/// Writes an index, under the lock.
+/// Writes a file, under the lock.
 fn write(names: &OwnedFd, name: &str, ids: &[Digest]) -> Result<()> {
     let what = || format!("cannot write the index of `{name}`");
     let mut text = format!("{name}\n");
     for id in ids {
         text.push_str(&format!("{id}\n"));
     }
-    // Under the lock nobody else writes it; what a crash left is written over.
+    // No other process writes it under the lock. Leftovers of a crash are
+    // overwritten.
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
@@ -130,7 +130,7 @@ fn read(names: &OwnedFd, name: &str) -> Result<Vec<Digest>> {
     Ok(lines.filter_map(|id| Digest::parse(id).ok()).collect())
 }
 
-/// A name can be longer than a file's may be, and has slashes.
+/// Hashed, since a name may contain slashes and be too long for a file name.
 fn file_name(name: &str) -> String {
     format!("name-{}", digest::file_name(name))
 }

@@ -1,12 +1,13 @@
-//! Directories that are named by digest: those of images, and those of layers.
-//! Each is complete if it exists, and nobody writes to it again.
+//! Directories named by digest: those of images, and those of layers. If one
+//! exists, it is complete and never written to again.
 //!
 //! # Invariants
 //!
-//! 1. One appears by one rename(2), after all of it has reached the disk.
-//!    Whatever is interrupted leaves nothing but rubbish in `tmp/`, which the
-//!    next command that makes something there clears away.
-//! 2. One is there once, however many processes want it at a time.
+//! 1. An object appears by a single rename(2), after all of it has reached the
+//!    disk. An interrupted command leaves only garbage in `tmp/`, which the
+//!    next command that creates something there removes.
+//! 2. An object is stored only once, even if many processes store it at the
+//!    same time.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,14 +28,14 @@ use sys::root_fd;
 pub(crate) struct Objects<'a> {
     dirs: &'a Dirs,
     part: Part,
-    /// What messages call one of them.
+    /// What messages call them.
     noun: &'static str,
-    /// What is in use; closed when this process ends or is replaced.
+    /// Leases; closed when this process exits or is replaced.
     held: RefCell<BTreeMap<Digest, OwnedFd>>,
 }
 
 impl<'a> Objects<'a> {
-    /// Those of a directory.
+    /// Creates a view of a directory.
     pub(crate) fn new(dirs: &'a Dirs, part: Part, noun: &'static str) -> Self {
         Self {
             dirs,
@@ -44,24 +45,24 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Returns what messages call one of them.
+    /// Returns what messages call an object.
     pub(crate) fn name(&self, id: &Digest) -> String {
         format!("{} `{id}`", self.noun)
     }
 
-    /// Opens the directory that they are in, if there ever were any. It is not
-    /// kept open: descriptors can be few.
+    /// Opens their directory, if it exists. It is not kept open, to save
+    /// descriptors.
     fn find(&self) -> Result<Option<OwnedFd>> {
         self.dirs.find(self.part)
     }
 
-    /// As [`Self::find`], where there must be some.
+    /// As [`Self::find`], but the directory must exist.
     fn directory(&self) -> Result<OwnedFd> {
         let absent = || Error::new(Kind::NotFound, format!("no {}s found", self.noun));
         self.find()?.ok_or_else(absent)
     }
 
-    /// Returns the digests of all, in their order.
+    /// Returns the digests of all objects, sorted.
     pub(crate) fn ids(&self) -> Result<Vec<Digest>> {
         let what = || format!("cannot list the {}s", self.noun);
         let mut ids = Vec::new();
@@ -77,12 +78,13 @@ impl<'a> Objects<'a> {
         Ok(ids)
     }
 
-    /// Tells whether one is there.
+    /// Returns whether an object exists.
     pub(crate) fn contains(&self, id: &Digest) -> Result<bool> {
         Ok(self.last_used(id)?.is_some())
     }
 
-    /// Returns when one was used last, in seconds since 1970; `None` if it is not there.
+    /// Returns when an object was last used, in seconds since 1970; `None` if
+    /// it does not exist.
     pub(crate) fn last_used(&self, id: &Digest) -> Result<Option<u64>> {
         let Some(directory) = self.find()? else {
             return Ok(None);
@@ -91,7 +93,7 @@ impl<'a> Objects<'a> {
             .context(|| format!("cannot examine {}", self.name(id)))
     }
 
-    /// Reads a file of one.
+    /// Reads a file of an object.
     pub(crate) fn read(&self, id: &Digest, file: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         let Some(directory) = self.find()? else {
             return Ok(None);
@@ -101,7 +103,8 @@ impl<'a> Objects<'a> {
             .context(|| format!("cannot read `{file}` of {}", self.name(id)))
     }
 
-    /// Opens a directory of one, or with the empty path itself.
+    /// Opens a directory in an object, or, with the empty path, the object
+    /// itself.
     pub(crate) fn open(&self, id: &Digest, path: &str) -> Result<OwnedFd> {
         let path = Path::new(&id.to_string()).join(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -109,8 +112,8 @@ impl<'a> Objects<'a> {
             .context(|| format!("cannot open {}", self.name(id)))
     }
 
-    /// Keeps one from being removed for as long as this process uses the store,
-    /// and notes that it is used. Returns whether it is there.
+    /// Holds a lease on an object for as long as this process uses the store,
+    /// and marks it as used. Returns whether it exists.
     pub(crate) fn hold(&self, id: &Digest) -> Result<bool> {
         if self.held.borrow().contains_key(id) {
             return Ok(true);
@@ -121,14 +124,14 @@ impl<'a> Objects<'a> {
         Ok(is_there)
     }
 
-    /// Keeps a lease on one for as long as this process uses the store, and notes
-    /// that it is used.
+    /// Keeps a lease on an object for as long as this process uses the store,
+    /// and marks it as used.
     pub(crate) fn keep(&self, id: &Digest, lease: OwnedFd) {
         lease::touch(&lease);
         self.held.borrow_mut().insert(*id, lease);
     }
 
-    /// Keeps one from being removed while it is only looked at.
+    /// Takes a lease on an object without marking it as used.
     pub(crate) fn lease(&self, id: &Digest) -> Result<Option<OwnedFd>> {
         let Some(directory) = self.find()? else {
             return Ok(None);
@@ -136,7 +139,7 @@ impl<'a> Objects<'a> {
         lease::hold(directory, &id.to_string()).context(|| format!("cannot use {}", self.name(id)))
     }
 
-    /// Keeps everybody else from one, or gives `None` if somebody uses it.
+    /// Locks an object exclusively; `None` if it is in use.
     pub(crate) fn claim(&self, id: &Digest) -> Result<Option<OwnedFd>> {
         let Some(directory) = self.find()? else {
             return Ok(None);
@@ -145,30 +148,32 @@ impl<'a> Objects<'a> {
             .context(|| format!("cannot remove {}", self.name(id)))
     }
 
-    /// Notes that one need not be kept for a while when nobody uses it.
+    /// Ends the grace period of an object.
     pub(crate) fn expire(&self, id: &Digest) -> Result<()> {
         lease::expire(self.directory()?, &id.to_string())
             .context(|| format!("cannot remove {}", self.name(id)))
     }
 
-    /// Takes one out of sight, by one rename, to be removed by `discard`.
+    /// Moves an object to `tmp/`, by a single rename, to be removed by
+    /// `discard`.
     pub(crate) fn hide(&self, id: &Digest) -> Result<()> {
         let from = self.directory()?;
         staging::hide(self.dirs, &from, &id.to_string(), &self.aside(id))
     }
 
-    /// Removes what was taken out of sight.
+    /// Removes what `hide` moved.
     pub(crate) fn discard(&self, id: &Digest) -> Result<()> {
         staging::discard(self.dirs, &self.aside(id))
     }
 
-    /// An image and its layer can have the same digest.
+    /// An image and its layer can have the same digest, so the name must
+    /// differ.
     fn aside(&self, id: &Digest) -> String {
         format!("{}-{id}", self.noun)
     }
 
-    /// Makes visible for good what was staged under a name and has reached the
-    /// disk, unless it is there already. Returns a lease, and whether it is new.
+    /// Publishes what was staged under a name and has reached the disk, unless
+    /// it is already published. Returns a lease, and whether it is new.
     pub(crate) fn publish(
         &self,
         staging: &Staging,
@@ -177,7 +182,7 @@ impl<'a> Objects<'a> {
     ) -> Result<(OwnedFd, bool)> {
         let what = || format!("cannot publish {}", self.name(id));
         let directory = self.directory()?;
-        // Before it is visible.
+        // Before it is published.
         let staged = staging.lease(name).context(what)?;
         loop {
             let (target, flags) = (id.to_string(), RenameFlags::NOREPLACE);
@@ -190,7 +195,7 @@ impl<'a> Objects<'a> {
                     return Ok((staged, true));
                 }
             }
-            // If it was removed meanwhile there is room for this one.
+            // If it was removed meanwhile, try again.
             if let Some(lease) = self.lease(id)? {
                 return Ok((lease, false));
             }

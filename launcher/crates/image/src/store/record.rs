@@ -1,5 +1,4 @@
-//! What is known of where an image came from and who vouched for it, and of
-//! where a layer came from.
+//! Records of where images and layers came from, and who vouched for them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,23 +7,23 @@ use crate::trust::verify::{Grounds, Verified};
 use appc::json::{self, Object, Value};
 use error::Result;
 
-/// What is known of where an image came from.
+/// Where an image came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// A path or an address.
+    /// A path or a URL.
     pub from: String,
-    /// On what grounds it was stored.
+    /// Why it was accepted.
     pub grounds: Grounds,
     /// Who vouched for it.
     pub by: String,
-    /// Size of the archive, as it came, in bytes.
+    /// The size of the archive as received, in bytes.
     pub size: u64,
     /// When it was stored, in seconds since 1970.
     pub stored: u64,
 }
 
 impl Record {
-    /// Makes the record of an image that is stored now.
+    /// Creates the record of an image that is being stored.
     pub(crate) fn of(from: String, verified: &Verified) -> Self {
         Self {
             from,
@@ -35,7 +34,7 @@ impl Record {
         }
     }
 
-    /// Spells it.
+    /// Encodes the record.
     pub(crate) fn text(&self) -> String {
         let record: Value = Object::new()
             .with("from", self.from.as_str())
@@ -47,7 +46,7 @@ impl Record {
         format!("{record:#}\n")
     }
 
-    /// Reads it. A field that is missing is unknown, and proves nothing.
+    /// Decodes a record. A missing field is unknown, and proves nothing.
     pub(crate) fn read(text: &[u8]) -> Result<Self> {
         let record = json::parse(text)?;
         let grounds = record.text("grounds");
@@ -64,14 +63,14 @@ impl Record {
 
 /// Where a layer came from.
 pub enum Origin<'a> {
-    /// An archive of so many bytes.
+    /// An archive, and its size in bytes.
     Archive(&'a str, u64),
-    /// Layers that it was rendered of, lowest first.
+    /// The layers that it was rendered from, lowest first.
     Layers(&'a [Digest]),
 }
 
 impl Origin<'_> {
-    /// Spells the record of a layer that is stored now.
+    /// Encodes the record of a layer that is being stored.
     pub fn text(&self) -> String {
         let record = match self {
             Self::Archive(from, size) => Object::new().with("from", *from).with("size", *size),
@@ -85,7 +84,7 @@ impl Origin<'_> {
     }
 }
 
-/// Returns the time, in seconds since 1970.
+/// Returns the current time, in seconds since 1970.
 pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |time| time.as_secs())

@@ -1,33 +1,33 @@
-//! What composing a plan asks of a root file system, wherever that is: in the
-//! store, or still in an archive that nobody has unpacked.
+//! What composing a plan needs to know about a root file system, whether it is
+//! in the store or in an archive that has not been unpacked.
 
 use error::Result;
 
-/// A root file system that can be asked, not changed. Paths are relative to
-/// the root; links in them are followed, and cannot lead out of it.
+/// A read-only view of a root file system. Paths are relative to the root;
+/// links in them are followed, and cannot lead out of it.
 pub trait Rootfs {
-    /// Returns the first bytes of a regular file, at most `limit`, or `None`
-    /// if there is none.
+    /// Returns the first bytes of a regular file, at most `limit`, or `None` if
+    /// it does not exist.
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>>;
 
-    /// Returns what is known of whatever has this path, or `None` if nothing
-    /// has. The empty path is the root itself.
+    /// Returns the status of a path, or `None` if it does not exist. The empty
+    /// path is the root itself.
     fn status(&self, path: &str) -> Result<Option<Status>>;
 
-    /// Tells whether something has this path, if only a link that leads nowhere.
+    /// Returns whether a path exists, even as a dangling link.
     fn has(&self, path: &str) -> Result<bool>;
 
-    /// Tells whether nothing is in the directory that has this path. What is
-    /// no directory, or not there, has nothing in it.
+    /// Returns whether a directory is empty; also true if it does not exist or
+    /// is not a directory.
     fn is_empty(&self, path: &str) -> Result<bool>;
 }
 
-/// What is known of a file.
+/// The status of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// It is a directory.
+    /// Whether it is a directory.
     pub directory: bool,
-    /// Its user.
+    /// Its owner.
     pub uid: u32,
     /// Its group.
     pub gid: u32,

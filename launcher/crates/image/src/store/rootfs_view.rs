@@ -1,5 +1,5 @@
-//! Root file systems that lie unpacked in directories: one, or several that an
-//! overlay will show as one.
+//! Root file systems that are unpacked in directories: one, or several that
+//! will be combined by an overlay.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -12,14 +12,14 @@ use crate::store::rootfs::{Rootfs, Status};
 use error::{Context as _, Result};
 use sys::root_fd;
 
-/// The tree, opened.
+/// An open tree.
 #[derive(Debug)]
 pub struct Tree {
     root: OwnedFd,
 }
 
 impl Tree {
-    /// Opens the tree in a directory of ours.
+    /// Opens a tree in a directory of ours.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())
@@ -76,11 +76,11 @@ impl Rootfs for Tree {
     }
 }
 
-/// Trees that lie over one another, topmost first.
+/// Trees stacked on one another, topmost first.
 #[derive(Debug)]
 pub struct Stack(Vec<Tree>);
 
-/// Most links on one way: as many as the kernel follows.
+/// How many links to follow for one path: as many as the kernel does.
 const MAX_LINKS: usize = 40;
 
 impl Stack {
@@ -90,8 +90,8 @@ impl Stack {
         Ok(Self(trees.collect::<Result<_>>()?))
     }
 
-    /// Finds the tree in which a path is, and its path there without links: a
-    /// link of one tree can lead into another.
+    /// Finds the tree that has a path, and resolves the path to one without
+    /// links: a link in one tree can lead into another.
     fn find(&self, path: &str) -> Result<Option<(&Tree, PathBuf)>> {
         let mut found = self.0.first();
         let mut way = PathBuf::new();
@@ -126,7 +126,7 @@ impl Stack {
                 return Ok(None);
             }
         }
-        // After `..` the topmost tree that has the directory counts.
+        // After `..`, the topmost tree with the directory is used.
         match self.topmost(&way)? {
             Some((tree, _)) => Ok(Some((tree, way))),
             None => Ok(found.map(|tree| (tree, way))),
@@ -148,7 +148,7 @@ impl Stack {
     }
 }
 
-/// Splits a path into its components, the first one last.
+/// Splits a path into its components, in reverse order.
 fn parts(path: &OsStr) -> Vec<OsString> {
     path.as_bytes()
         .split(|&byte| byte == b'/')

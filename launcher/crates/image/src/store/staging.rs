@@ -1,5 +1,5 @@
-//! A directory for something unfinished: locked by who makes it, removed when
-//! it goes out of scope, and rubbish if it is found without a lock.
+//! A temporary directory: locked by the process that creates it, removed when
+//! it goes out of scope, and garbage if it is not locked.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -21,7 +21,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Clears away what interrupted processes left, and makes a new directory.
+    /// Removes what interrupted processes left, and creates a new directory.
     pub fn make(dirs: &Dirs) -> Result<Self> {
         let tmp = dirs.tmp()?;
         let name = format!("{:x}", std::process::id());
@@ -30,22 +30,23 @@ impl Staging {
     }
 }
 
-/// Makes the directory for what a pod writes that is not remembered. It stays
-/// for as long as the descriptor is open, here or in whoever inherits it.
+/// Creates the directory for the files of a pod that is not stored on disk. It
+/// is kept while the descriptor is open, here or in a process that inherits it.
 pub fn scratch(dirs: &Dirs, id: &str) -> Result<OwnedFd> {
     let parent = dirs.make(Part::Scratch)?;
-    // What an earlier pod of this name left.
+    // An earlier pod of this name may have left its directory.
     let stale = rustix::fs::accessat(&parent, id, Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW);
     make(&parent, id, stale.is_ok())
 }
 
-/// Makes a directory and locks it; `clear`: what nobody has locked is removed before.
+/// Creates a directory and locks it. With `clear`, first removes what is not
+/// locked.
 fn make(parent: &OwnedFd, name: &str, clear: bool) -> Result<OwnedFd> {
     let what = || "cannot create a temporary directory";
-    // Between making and locking a directory, nobody may take it for rubbish.
+    // Until it is locked, no other process may take it for garbage.
     rustix::fs::flock(parent, FlockOperation::LockExclusive).context(what)?;
     if clear {
-        // What cannot be cleared away is in nobody's way.
+        // Garbage that cannot be removed does no harm.
         let _ = clear_in(parent);
     }
     rustix::fs::mkdirat(parent, name, Mode::RWXU).context(what)?;
@@ -63,18 +64,18 @@ impl Deref for Staging {
     }
 }
 
-/// A directory for something unfinished, or one in it.
+/// A temporary directory, or a directory in it.
 pub struct Folder(OwnedFd);
 
 impl Folder {
-    /// Makes a directory in it.
+    /// Creates a directory in it.
     pub fn directory(&self, name: &str) -> Result<Self> {
         let what = || format!("cannot create `{name}`");
         rustix::fs::mkdirat(&self.0, name, Mode::RWXU).context(what)?;
         open(self.fd(), name).map(Self).context(what)
     }
 
-    /// Makes a file in it.
+    /// Creates a file in it.
     pub fn create(&self, name: &str) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
@@ -89,7 +90,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Puts a shared lock on a directory in it.
+    /// Takes a shared lock on a directory in it.
     pub(crate) fn lease(&self, name: &str) -> rustix::io::Result<OwnedFd> {
         let fd = open(self.fd(), name)?;
         rustix::fs::flock(&fd, FlockOperation::LockShared)?;
@@ -104,23 +105,23 @@ impl Folder {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // What cannot be removed now is cleared away later.
+        // What cannot be removed now is removed later.
         let _ = root_fd::remove_tree(self.tmp.as_fd(), &self.name);
     }
 }
 
-/// What is said of a file that cannot be written.
+/// The message for a file that cannot be written.
 pub(crate) fn unwritten(name: &str) -> String {
     format!("cannot write `{name}`")
 }
 
-/// Takes a directory from elsewhere out of sight, to be removed by `discard`
-/// under the name `aside`. Nothing has to be made for that: the disk may be full.
+/// Moves a directory to `tmp/` under the name `aside`, to be removed by
+/// `discard`. This works even if the disk is full, since it creates nothing.
 pub(crate) fn hide(dirs: &Dirs, from: &OwnedFd, name: &str, aside: &str) -> Result<()> {
     let tmp = dirs.tmp()?;
     let mut hidden = rustix::fs::renameat(from, name, &tmp, aside);
     if matches!(hidden, Err(Errno::NOTEMPTY | Errno::EXIST)) {
-        // An earlier one of this name is not quite removed.
+        // An earlier one of this name has not been removed completely.
         remove(&tmp, aside)?;
         hidden = rustix::fs::renameat(from, name, &tmp, aside);
     }
@@ -129,16 +130,17 @@ pub(crate) fn hide(dirs: &Dirs, from: &OwnedFd, name: &str, aside: &str) -> Resu
         .context(|| "cannot move it to `tmp`")
 }
 
-/// Removes what was taken out of sight.
+/// Removes what `hide` moved.
 pub(crate) fn discard(dirs: &Dirs, aside: &str) -> Result<()> {
     remove(&dirs.tmp()?, aside)
 }
 
-/// Clears away what interrupted processes left, and what pods wrote that are gone.
+/// Removes what interrupted processes left, and the files of pods that no
+/// longer exist.
 ///
 /// # Errors
 ///
-/// Why something of it cannot be removed; the rest is.
+/// The first that cannot be removed; the rest is removed all the same.
 pub fn clear(dirs: &Dirs) -> Result<()> {
     let mut cleared = Ok(());
     for part in [Part::Tmp, Part::Scratch] {
@@ -156,7 +158,7 @@ fn remove(tmp: &OwnedFd, name: &str) -> Result<()> {
     root_fd::remove_tree(tmp.as_fd(), name).context(|| UNCLEARED)
 }
 
-/// Removes what nobody has locked.
+/// Removes what is not locked.
 fn clear_in(tmp: &OwnedFd) -> Result<()> {
     let what = || UNCLEARED;
     let mut cleared = Ok(());

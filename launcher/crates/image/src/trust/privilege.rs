@@ -1,6 +1,7 @@
 //! Whether an image may have more rights than the default because of who signed
-//! it: a key of which the operator said so, whose signature was checked when the
-//! image was stored, and which is still trusted so for the image's name.
+//! it. The operator must have said so for the key, its signature must have been
+//! checked when the image was stored, and the key must still be trusted for the
+//! image's name.
 
 use crate::digest::Digest;
 use crate::store::images::Store;
@@ -10,8 +11,8 @@ use appc::manifest::ImageManifest;
 use error::{Error, Result};
 use sys::dirs::Dirs;
 
-/// Tells whether an image may; it need not be stored. Most ask for nothing, and
-/// cost nothing.
+/// Returns whether an image may have more rights; it need not be stored. Images
+/// that ask for none are not looked up.
 ///
 /// # Errors
 ///
@@ -21,12 +22,12 @@ pub fn may(dirs: &Dirs, store: &Store<'_>, id: &Digest, manifest: &ImageManifest
     if !manifest.app.as_ref().is_some_and(asks) || !store.contains(id)? {
         return Ok(false);
     }
-    // Who vouched otherwise, the operator for instance, has no fingerprint.
+    // Other vouchers, such as the operator, have no fingerprint.
     let by = store.record(id)?.by;
     let Ok(signer) = Fingerprint::parse(by.split(' ').next().unwrap_or_default()) else {
         return Ok(false);
     };
-    // Whoever fetches or lists keys hears of those that cannot be understood.
+    // Keys that are not valid are reported when fetching or listing.
     let quiet = &mut |_: &Error| {};
     Keyring::open(dirs)?.may_raise(&manifest.name, &signer, quiet)
 }

@@ -1,10 +1,10 @@
-//! Proof that somebody vouches for an image.
+//! Proof that someone vouches for an image.
 //!
-//! An archive comes as an [`Incoming`], with a [`Voucher`] that sees every byte
-//! as it was distributed. Only when the last one has been seen, and the image
-//! ID and the manifest are known, does the voucher speak; if it is satisfied
-//! there is a `Verified`, and the store publishes nothing without one. Only
-//! this file makes them: an image that was not verified cannot be stored.
+//! An archive arrives as an [`Incoming`], with a [`Voucher`] that sees every
+//! byte as distributed. The voucher decides when it has seen the last byte, and
+//! the image ID and the manifest are known. If it accepts the image, the result
+//! is a `Verified`, without which the store publishes nothing. Only this file
+//! can create one, so an image that was not verified cannot be stored.
 
 use std::fmt;
 use std::fs::File;
@@ -17,7 +17,7 @@ use appc::manifest::ImageManifest;
 use appc::reference::Name;
 use error::{Error, Result};
 
-/// On what grounds an image is in the store, the weakest first.
+/// Why an image was accepted into the store, the weakest reason first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grounds {
     /// The operator named its file.
@@ -25,7 +25,7 @@ pub enum Grounds {
     File,
     /// The operator waived the check.
     Waived,
-    /// An image needs it by its ID.
+    /// Another image depends on it by its ID.
     Needed,
     /// It was provided under its name, in a directory of images.
     Provided,
@@ -58,31 +58,32 @@ impl Grounds {
         Self::ALL.into_iter().find(|grounds| grounds.word() == word)
     }
 
-    /// Tells whether somebody vouches that the image is what it calls itself.
-    /// Else only its ID can be relied on, or where it came from.
+    /// Returns whether someone vouches for the image's name. If not, only its
+    /// ID or its origin can be relied on.
     pub(crate) fn cover_its_name(self) -> bool {
         self >= Self::Provided
     }
 }
 
-/// Who vouches for an archive, and on what grounds.
+/// Someone who vouches for an archive.
 pub trait Voucher: Send {
     /// Returns the grounds.
     fn grounds(&self) -> Grounds;
 
-    /// Sees the next bytes of the archive, as it was distributed.
+    /// Sees the next bytes of the archive, as distributed.
     fn see(&mut self, bytes: &[u8]);
 
-    /// Speaks, when all has been seen: returns who vouches, for the record.
+    /// Decides, when all bytes have been seen: returns who vouches, for the
+    /// record.
     ///
     /// # Errors
     ///
-    /// Why nobody vouches.
+    /// The reason why it does not vouch for the archive.
     fn speak(self: Box<Self>, id: &Digest, manifest: &ImageManifest) -> Result<String>;
 }
 
-/// The operator, who named this very file on the command line, provided it in a
-/// directory, or waived the check of this image.
+/// The operator, who named this file on the command line, provided it in a
+/// directory, or turned the check off for this image.
 pub(crate) struct Operator(pub Grounds);
 
 impl Voucher for Operator {
@@ -102,7 +103,7 @@ impl Voucher for Operator {
     }
 }
 
-/// An image that somebody vouched for, and that needs this one by its ID.
+/// A trusted image that depends on this one by its ID.
 pub(crate) struct Dependent {
     /// The ID.
     pub id: Digest,
@@ -132,21 +133,21 @@ impl Voucher for Dependent {
 
 /// An archive on its way into the store.
 pub struct Incoming {
-    /// What messages call it: a path or an address.
+    /// What messages call it: a path or a URL.
     pub name: String,
-    /// Its bytes, as it was distributed.
+    /// Its bytes, as distributed.
     pub input: Box<dyn Read + Send>,
     /// Who vouches for it.
     pub voucher: Box<dyn Voucher>,
-    /// What its manifest must say of it, where it was looked up by name.
+    /// What its manifest must say, if it was looked up by name.
     pub asked: Option<Name>,
-    /// How many bytes it must have, where somebody said so.
+    /// The size that it must have, if it is known.
     pub size: Option<u64>,
 }
 
 impl Incoming {
-    /// The operator named this very file on the command line, and so vouches for
-    /// it; or has provided it under the name by which it is `asked` for.
+    /// A file that the operator vouches for, by naming it on the command line,
+    /// or by providing it under the name that it is `asked` for by.
     pub(crate) fn by_operator(file: File, name: String, asked: Option<Name>) -> Self {
         let grounds = match asked {
             Some(_) => Grounds::Provided,
@@ -161,7 +162,7 @@ impl Incoming {
         }
     }
 
-    /// Splits it into what is read, and what is asked when that has ended.
+    /// Splits it into the bytes to read, and the claim to check afterwards.
     pub fn open(self) -> (Seen, Claim) {
         let state = Arc::new(Mutex::new(State {
             voucher: Some(self.voucher),
@@ -191,7 +192,7 @@ struct State {
     count: u64,
 }
 
-/// The bytes of an archive, which its voucher sees as they pass.
+/// The bytes of an archive, which its voucher sees as they are read.
 pub struct Seen {
     input: Box<dyn Read + Send>,
     state: Arc<Mutex<State>>,
@@ -209,7 +210,7 @@ impl Read for Seen {
     }
 }
 
-/// What has to be true of an archive before its image may be published.
+/// What must be true of an archive before its image may be published.
 pub struct Claim {
     state: Arc<Mutex<State>>,
     asked: Option<Name>,
@@ -220,20 +221,20 @@ pub struct Claim {
 pub(crate) struct Verified {
     /// Its ID.
     pub(crate) id: Digest,
-    /// On what grounds.
+    /// Why it was accepted.
     pub(crate) grounds: Grounds,
     /// Who vouches for it.
     pub(crate) by: String,
-    /// Size of the archive it came in, in bytes.
+    /// The size of its archive, in bytes.
     pub(crate) size: u64,
 }
 
 impl Claim {
-    /// Checks all of it. The archive has been read to its end.
+    /// Checks the claim. The archive must have been read to its end.
     ///
     /// # Errors
     ///
-    /// What is not as it must be; nobody vouches for the image.
+    /// The part of the claim that is wrong; no one vouches for the image.
     pub(crate) fn verify(self, id: Digest, manifest: &ImageManifest) -> Result<Verified> {
         let (voucher, size) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

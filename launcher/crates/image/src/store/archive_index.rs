@@ -1,4 +1,5 @@
-//! Which archives were stored before: small files beside the names.
+//! The index of archive files: which image an archive became when it was
+//! stored.
 //!
 //! ```text
 //! names/file-...     the ID of an archive; what names it is what the file system says of it
@@ -13,11 +14,12 @@ use crate::digest::Digest;
 use error::{Context as _, Error, Result};
 use sys::dirs::Dirs;
 
-/// A file in `names/` that holds the ID of an archive, or nothing yet.
-pub(crate) struct Known(File);
+/// An entry of the index: a file in `names/` that holds the ID of an archive,
+/// or nothing yet.
+pub(crate) struct ArchiveEntry(File);
 
-impl Known {
-    /// Opens what is remembered about an archive, if it was stored before.
+impl ArchiveEntry {
+    /// Opens the entry of an archive.
     pub(crate) fn of(dirs: &Dirs, file: &File, name: &str) -> Result<Self> {
         let what = || format!("cannot examine image `{name}`");
         let status = file.metadata().context(what)?;
@@ -26,7 +28,7 @@ impl Known {
                 "image `{name}` is not a regular file"
             )));
         }
-        // Whoever changes a file changes its ctime, which nobody can set.
+        // Changing a file changes its ctime, which cannot be set.
         let name = format!(
             "file-{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
             status.dev(),
@@ -43,19 +45,19 @@ impl Known {
         Ok(Self(File::from(file)))
     }
 
-    /// Returns the ID, if it was written.
+    /// Returns the ID, if it has been written.
     pub(crate) fn read(&self) -> Result<Option<Digest>> {
         let mut text = [0; 256];
         let count = rustix::io::pread(&self.0, &mut text, 0)
             .context(|| "cannot read the index of archives")?;
-        // What a crash left of it is as good as nothing.
+        // If a crash left only part of it, it counts as empty.
         let text = std::str::from_utf8(&text[..count]).unwrap_or_default();
         Ok(text
             .strip_suffix('\n')
             .and_then(|id| Digest::parse(id).ok()))
     }
 
-    /// Waits until nobody else stores the archive.
+    /// Waits until no other process is storing the archive.
     pub(crate) fn lock(&self) -> Result<()> {
         rustix::fs::flock(&self.0, FlockOperation::LockExclusive)
             .context(|| "cannot wait for another process that is storing the image")

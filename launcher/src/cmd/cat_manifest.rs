@@ -13,7 +13,7 @@ use pod::state::directory::{self, read_in};
 use sys::dirs::{Dirs, State};
 
 /// Prints the manifest.
-pub(crate) fn manifest(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = selector.find_one(&dirs)?;
     match read(&dirs, uuid, MANIFEST)? {
