@@ -149,7 +149,7 @@ pub(crate) fn arrange(
         }
     }
     for (hierarchy, controllers) in used.values() {
-        let place = Place {
+        let place = Placement {
             hierarchy,
             controllers,
             disks: cgroups.disks(),
@@ -200,13 +200,13 @@ fn usable(hierarchies: &[Hierarchy], controller: Controller) -> Result<&Hierarch
 }
 
 /// One hierarchy, and the controllers of it that are used.
-struct Place<'a> {
+struct Placement<'a> {
     hierarchy: &'a Hierarchy,
     controllers: &'a [Controller],
     disks: &'a [String],
 }
 
-impl Place<'_> {
+impl Placement<'_> {
     fn arrange(&self, uuid: Uuid, whole: &Limits, parts: &[(&str, &Limits)], groups: &mut Groups) {
         let top = place(self.hierarchy, uuid);
         let parts: Vec<_> = parts

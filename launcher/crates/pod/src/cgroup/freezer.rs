@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_is_about_to_freeze_is_not_frozen() {
+    fn a_freezing_group_is_not_frozen() {
         for (version, text, expected) in [
             (Version::One, "FREEZING\n", false),
             (Version::One, "THAWED\n", false),

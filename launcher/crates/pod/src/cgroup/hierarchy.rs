@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_with_both_versions_has_each_controller_where_it_is() {
+    fn with_both_versions_each_controller_is_found() {
         let found = read(V1, OWN, |_| "hugetlb\n".to_owned());
         assert_eq!(
             found,
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_with_version_2_has_all_of_them_at_one_place() {
+    fn with_version_2_all_controllers_are_in_one_place() {
         let mounts = "24 1 0:21 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
         let found = read(mounts, "0::/user.slice/x.scope\n", |path| {
             assert_eq!(path, Path::new("/sys/fs/cgroup"));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_mounts_the_one_that_can_be_written_counts() {
+    fn writable_mounts_are_preferred() {
         let mounts = "\
 1 0 0:1 / /read ro - cgroup cgroup rw,memory
 2 0 0:1 / /odd\\040place\\134x rw - cgroup cgroup rw,memory

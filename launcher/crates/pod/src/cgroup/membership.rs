@@ -109,7 +109,7 @@ mod tests {
 ";
 
     #[test]
-    fn what_cannot_be_reached_is_not_passed_over() {
+    fn unreachable_groups_are_errors() {
         for (theirs, message) in [
             (
                 "4:memory:/elsewhere",
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_cannot_be_seen_are_left_out() {
+    fn invisible_groups_are_left_out() {
         let theirs = "4:memory:/docker/xy\n2:freezer:/pod\nx\n0::/pod\n7:pids:/\n0::/../y\n";
         assert_eq!(
             groups(MOUNTS, theirs),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_groups_that_differ_are_entered_each_where_it_is() {
+    fn only_groups_that_differ_are_joined() {
         assert!(moves(MOUNTS, OWN, OWN).unwrap().is_empty());
         let theirs = "\
 9:name=systemd:/

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_can_be_used_as_its_rule_says_and_no_other_at_all() {
+    fn only_devices_with_a_rule_can_be_used() {
         let rules = ["c *:* m", "c 1:3 rwm", "c 136:* rw", "b 8:1 r"];
         let rules: Vec<Rule> = rules
             .iter()

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_limited_is_not_written() {
+    fn no_limit_writes_nothing() {
         for version in [Version::One, Version::Two] {
             assert_eq!(lines(version, &Limits::default()), [""; 0]);
         }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_never_smaller_than_the_kernel_takes() {
+    fn a_quota_is_never_below_the_kernels_minimum() {
         for (millis, expected) in [
             (1, (1000, 1_000_000)),
             (9, (9000, 1_000_000)),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_stand_in_the_same_proportion_to_what_is_usual() {
+    fn weights_keep_their_ratio_to_the_default() {
         for (shares, expected) in [
             (2, 1),
             (512, 50),

@@ -78,7 +78,7 @@ fn shown(groups: &Groups) -> Vec<String> {
 }
 
 #[test]
-fn without_limits_there_are_no_groups_and_no_complaints() {
+fn without_limits_there_are_no_groups_and_no_errors() {
     let none = Limits::default();
     for hierarchies in [vec![], first(), second()] {
         let apps = [("a", &none), ("b", &none)];
@@ -90,7 +90,7 @@ fn without_limits_there_are_no_groups_and_no_complaints() {
 }
 
 #[test]
-fn a_limit_that_cannot_be_set_is_an_error_that_names_what_is_missing() {
+fn a_limit_that_cannot_be_set_names_what_is_missing() {
     let refused = |hierarchies, limits: &Limits| {
         let error = arrange(&only(hierarchies), uuid(), limits, &[]).unwrap_err();
         error.to_string()
@@ -119,7 +119,7 @@ fn a_limit_that_cannot_be_set_is_an_error_that_names_what_is_missing() {
 }
 
 #[test]
-fn the_only_app_of_a_pod_is_bounded_by_the_pods_groups() {
+fn the_only_app_of_a_pod_is_limited_by_the_pods_groups() {
     let groups = arrange(&only(first()), uuid(), &cpu(500), &[("web", &memory(4096))]).unwrap();
     assert_eq!(
         shown(&groups),
@@ -198,7 +198,7 @@ fn devices() -> Limits {
 }
 
 #[test]
-fn devices_are_bounded_by_files_or_else_by_a_program() {
+fn devices_are_restricted_by_files_or_by_a_program() {
     let mut both = vec![hierarchy(Version::One, &["devices"], "/cg/devices")];
     both.extend(second());
     let groups = arrange(&only(both), uuid(), &devices(), &[]).unwrap();
@@ -219,7 +219,7 @@ fn devices_are_bounded_by_files_or_else_by_a_program() {
 }
 
 #[test]
-fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
+fn the_kernel_accepts_and_enforces_the_program() {
     let unified = discover()
         .into_iter()
         .filter(|one| one.version == Version::Two);
@@ -248,7 +248,7 @@ fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
 }
 
 #[test]
-fn only_groups_of_ours_are_found_again() {
+fn only_our_groups_are_found() {
     let top_of = |path: &str| {
         let path = path.replace("UUID", UUID);
         let found = top(Path::new(&path), uuid()).map(|path| path.display().to_string());
@@ -263,7 +263,7 @@ fn only_groups_of_ours_are_found_again() {
 }
 
 #[test]
-fn the_record_of_groups_is_read_back_as_it_was_written() {
+fn the_record_of_groups_survives_its_text() {
     let (one, two) = (memory(1), cpu(5));
     for hierarchies in [first(), second()] {
         let apps = [("a", &one), ("b", &two)];
@@ -280,7 +280,7 @@ fn the_record_of_groups_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn a_record_that_nobody_wrote_is_refused() {
+fn a_malformed_record_is_refused() {
     for line in [
         "make",
         "make\trelative",
@@ -313,7 +313,7 @@ impl Drop for Residue {
 }
 
 #[test]
-fn processes_are_counted_unasked_only_where_nothing_has_to_change() {
+fn processes_are_counted_unasked_only_if_nothing_has_to_change() {
     let scratch = std::env::temp_dir().join(format!("nosecone-pids-{}", std::process::id()));
     std::fs::create_dir(&scratch).unwrap();
     let counts = |version, read_only, unasked| {
@@ -340,7 +340,7 @@ fn processes_are_counted_unasked_only_where_nothing_has_to_change() {
 }
 
 #[test]
-fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
+fn the_kernel_accepts_the_settings_and_groups_are_removed() {
     let pod = Limits {
         cpu: Some(1500),
         cpu_shares: Some(2048),
@@ -392,7 +392,7 @@ fn the_kernel_takes_what_is_written_and_groups_go_when_the_pod_is_over() {
 }
 
 #[test]
-fn a_running_pods_groups_are_not_taken_over_and_a_dead_ones_are() {
+fn groups_are_taken_over_only_from_dead_pods() {
     let Ok(groups) = arrange(
         &Cgroups::default(),
         Uuid::from_random(*b"running-elsewhr."),

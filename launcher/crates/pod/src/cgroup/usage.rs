@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_file_tells_is_not_known() {
+    fn missing_files_mean_unknown_values() {
         assert_eq!(usage(&[]), Usage::default());
         assert_eq!(
             usage(&[
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_tell_the_same() {
+    fn both_versions_report_the_same() {
         let first = usage(&[
             ("cpuacct.usage", "1500\n"),
             ("memory.usage_in_bytes", "4096\n"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_that_has_seen_nothing_says_nothing_and_not_that_it_knows_nothing() {
+    fn an_unused_controller_reports_zero_not_unknown() {
         let empty = usage(&[("io.stat", "")]);
         assert_eq!((empty.read, empty.written), (Some(0), Some(0)));
     }

@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_survives_its_text_with_bytes_that_are_no_characters() {
+    fn a_plan_survives_its_text_with_bytes_that_are_not_utf8() {
         let mut plan = sample();
         plan.steps.insert(
             0,
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_one_line_a_directive() {
+    fn the_text_has_one_directive_per_line() {
         let text = sample().text();
         assert_eq!(text.lines().count(), 9, "{text}");
         let fine = |c| matches!(c, '\n' | '\t') || is_harmless(c);
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plan_is_refused_with_its_place() {
+    fn errors_in_plans_name_their_position() {
         for (text, message) in [
             ("", "word 0 of the plan: the first word must be `plan`"),
             ("{\"plan\": 1}", "the plan has no list `directives`"),

@@ -110,7 +110,7 @@ fn refused(app: &AppSpec) -> String {
 }
 
 #[test]
-fn nothing_that_bounds_an_app_is_left_out_for_a_command() {
+fn a_command_has_every_restriction_of_its_app() {
     let two = app(STORED, "two");
     let composed = compose(&two, &entrance(), &host()).unwrap();
     assert_eq!(
@@ -166,7 +166,7 @@ fn an_old_kernel_has_one_file_for_the_labels_of_all_modules() {
 }
 
 #[test]
-fn who_becomes_another_has_the_rights_that_this_one_would_have_had() {
+fn another_user_has_the_rights_that_it_would_have_in_the_app() {
     let mut enter = entrance();
     enter.gid = Some(6);
     for (uid, capabilities) in [(0, "chown,kill,sys_admin"), (5, "sys_admin")] {
@@ -190,7 +190,7 @@ fn who_becomes_another_has_the_rights_that_this_one_would_have_had() {
 }
 
 #[test]
-fn who_becomes_another_in_part_stays_the_app_in_the_rest() {
+fn only_the_requested_ids_change() {
     for (uid, gid, ids) in [
         (Some(5), None, "groups 0\ngid 1001\nuid 5\n"),
         (None, Some(6), "groups 0\ngid 6\nuid 1000\n"),
@@ -221,7 +221,7 @@ fn who_becomes_another_in_part_stays_the_app_in_the_rest() {
 }
 
 #[test]
-fn what_a_plan_does_not_say_is_done_all_the_same() {
+fn a_command_is_restricted_even_where_the_plan_says_nothing() {
     let enter = EnterSpec {
         uid: Some(5),
         gid: Some(6),
@@ -270,7 +270,7 @@ fn what_a_plan_does_not_say_is_done_all_the_same() {
 }
 
 #[test]
-fn a_filter_that_only_the_caller_had_is_missed() {
+fn a_filter_that_only_the_caller_had_open_is_an_error() {
     let stored = STORED.replacen("seccomp 100", "seccomp 101", 1);
     assert_eq!(
         refused(&app(&stored, "two")),
@@ -280,7 +280,7 @@ fn a_filter_that_only_the_caller_had_is_missed() {
 }
 
 #[test]
-fn who_is_bounded_by_what_a_command_cannot_have_is_not_entered() {
+fn an_app_with_restrictions_that_cannot_be_copied_is_not_entered() {
     for beyond in [
         "rlimit nofile 1024 4096",
         "ambient chown",
@@ -301,7 +301,7 @@ fn who_is_bounded_by_what_a_command_cannot_have_is_not_entered() {
 /// An app's capabilities can allow it more calls than the default filter does;
 /// not if a written plan names that filter.
 #[test]
-fn a_command_has_the_very_filter_that_a_plan_names() {
+fn a_command_has_the_filter_that_the_plan_names() {
     let filter = NeededDescriptor::Filter(DEFAULT_FILTER, Program::default().bytes);
     for bounding in [
         "bounding all",
@@ -316,7 +316,7 @@ fn a_command_has_the_very_filter_that_a_plan_names() {
 }
 
 #[test]
-fn variables_stand_where_those_stood_whose_names_they_have() {
+fn variables_replace_those_with_the_same_name_in_place() {
     let mut enter = entrance();
     enter.variables = vec![Variable::new("C", "x=y"), Variable::new("A", "")];
     let text = composed(&app(STORED, "two"), &enter);
@@ -327,7 +327,7 @@ fn variables_stand_where_those_stood_whose_names_they_have() {
 }
 
 #[test]
-fn what_the_init_of_the_pod_has_comes_first() {
+fn values_of_the_pods_init_come_first() {
     let mut enter = entrance();
     let (some, none) = (Limit(Some(7)), Limit(None));
     enter.limits = vec![(Resource::Stack, some, none), (Resource::Core, some, some)];
@@ -348,7 +348,7 @@ fn what_the_init_of_the_pod_has_comes_first() {
 }
 
 #[test]
-fn each_app_has_its_user_and_its_pod_its_processes() {
+fn apps_have_users_and_pods_have_processes() {
     let stored = spec(STORED);
     for (name, uid, gid) in [("one", 1, 0), ("two", 1000, 1001)] {
         let process = &stored.app(name).unwrap().process;
@@ -379,7 +379,7 @@ fn filters(composed: &Composed) -> Vec<&NeededDescriptor> {
 }
 
 #[test]
-fn a_command_does_to_itself_what_the_app_did() {
+fn a_command_restricts_itself_like_the_app() {
     let mut spec = spec(STORED);
     spec.planned = false;
     let calls = |set: &str| Calls {

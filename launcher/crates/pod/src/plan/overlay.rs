@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_in_paths_separate_nothing() {
+    fn separators_in_paths_are_escaped() {
         assert_eq!(
             sample().options(),
             [

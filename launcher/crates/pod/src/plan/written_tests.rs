@@ -81,7 +81,7 @@ const TWO: [&str; 12] = [
 ];
 
 #[test]
-fn each_app_has_two_pipes_and_a_directory_beyond_all_that_the_plan_names() {
+fn each_app_has_two_pipes_and_a_directory_with_new_labels() {
     let composed = logged(&TWO, Place::Memory);
     let expected = [
         &[
@@ -115,7 +115,7 @@ fn each_app_has_two_pipes_and_a_directory_beyond_all_that_the_plan_names() {
 }
 
 #[test]
-fn a_plan_whose_log_is_kept_nowhere_stays_as_it_is() {
+fn a_plan_without_a_log_is_unchanged() {
     for composed in [
         logged(&TWO, Place::Nowhere),
         composed(&TWO, Streams::Inherited),
@@ -126,7 +126,7 @@ fn a_plan_whose_log_is_kept_nowhere_stays_as_it_is() {
 }
 
 #[test]
-fn the_reasons_stay_and_so_does_what_belongs_to_which_app() {
+fn reasons_and_apps_of_directives_are_kept() {
     let with = [
         "unshare pid # default",
         "app a # image x",
@@ -152,7 +152,7 @@ fn the_reasons_stay_and_so_does_what_belongs_to_which_app() {
 }
 
 #[test]
-fn where_a_plan_says_where_an_app_writes_it_does() {
+fn streams_that_a_plan_sets_are_kept() {
     for own in ["stdio 0 5 6", "terminal 5"] {
         let mut lines = TWO.to_vec();
         lines.insert(5, own);
@@ -172,7 +172,7 @@ fn where_a_plan_says_where_an_app_writes_it_does() {
 }
 
 #[test]
-fn nothing_is_captured_where_nobody_could_read_it() {
+fn output_that_could_not_be_read_is_not_captured() {
     for (first, is_read) in [
         ("unshare pid", true),
         ("join net,pid 5", true),
@@ -191,7 +191,7 @@ fn nothing_is_captured_where_nobody_could_read_it() {
 }
 
 #[test]
-fn no_app_has_the_directory_of_another() {
+fn apps_do_not_share_directories() {
     let app = |name: &'static str| [name, "process", "main 1 /a"];
     let of = [
         &["unshare pid"][..],
@@ -238,7 +238,7 @@ fn users_are_those_of_the_host() {
 }
 
 #[test]
-fn what_is_written_on_the_terminal_is_read_while_nobody_is_attached() {
+fn the_terminal_is_logged_while_nobody_is_attached() {
     let of = [
         "unshare pid",
         "app a",
@@ -268,7 +268,7 @@ fn what_is_written_on_the_terminal_is_read_while_nobody_is_attached() {
 }
 
 #[test]
-fn a_pod_that_nobody_hears_writes_nowhere() {
+fn the_output_of_a_silent_pod_is_discarded() {
     let silent = composed(&TWO, Streams::Silent);
     let expected = [
         &TWO[..4],
@@ -290,7 +290,7 @@ fn a_pod_that_nobody_hears_writes_nowhere() {
 }
 
 #[test]
-fn what_a_plan_names_by_the_labels_of_ours_is_given_to_it() {
+fn labels_in_a_plan_are_provided() {
     let filter = NeededDescriptor::Filter(100, Program::default().bytes);
     for (line, needed) in [
         ("seccomp 100", &[filter][..]),
@@ -318,7 +318,7 @@ fn what_a_plan_names_by_the_labels_of_ours_is_given_to_it() {
 }
 
 #[test]
-fn what_a_plan_says_of_an_app_is_in_its_spec() {
+fn a_plan_becomes_the_spec_of_its_apps() {
     let pod = [
         "unshare pid",
         "hostname web",
@@ -389,7 +389,7 @@ fn what_a_plan_says_of_an_app_is_in_its_spec() {
 }
 
 #[test]
-fn labels_of_security_modules_are_told_apart() {
+fn labels_of_security_modules_are_distinguished() {
     for (line, apparmor, selinux) in [
         ("attribute exec 'exec profile'", Some("profile"), None),
         (
@@ -407,7 +407,7 @@ fn labels_of_security_modules_are_told_apart() {
 }
 
 #[test]
-fn what_no_spec_can_hold_is_remembered() {
+fn restrictions_that_no_spec_can_express_are_recorded() {
     for (process, beyond) in [
         (&["rlimit nofile 1 2"][..], Some("rlimit nofile 1 2")),
         (&["ambient chown", "rlimit core 0 0"], Some("ambient chown")),
@@ -439,7 +439,7 @@ fn what_no_spec_can_hold_is_remembered() {
 }
 
 #[test]
-fn of_two_bounds_of_capabilities_what_both_leave_is_left() {
+fn two_capability_bounds_are_intersected() {
     let kill = CapabilityBound::Only(Capabilities::KILL);
     for (process, left) in [
         (&["bounding chown,kill", "bounding kill,mknod"][..], kill),
@@ -454,7 +454,7 @@ fn of_two_bounds_of_capabilities_what_both_leave_is_left() {
 }
 
 #[test]
-fn where_a_composed_plan_was_to_run_can_be_told() {
+fn the_directory_of_a_composed_plan_can_be_found() {
     let of = |line: &str| plan(&[line, "app a", "process", "main 1 /a"]);
     let rooted = plan(&[
         "app a",

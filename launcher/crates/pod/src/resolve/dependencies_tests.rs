@@ -81,7 +81,7 @@ fn refused(images: &Sample) -> String {
 }
 
 #[test]
-fn an_image_below_itself_is_refused() {
+fn circular_dependencies_are_refused() {
     assert_eq!(
         refused(&sample("a:a", &[])),
         "an image depends on itself: `a` needs `a`"
@@ -128,7 +128,7 @@ fn trees_that_are_too_deep_or_too_wide_are_refused() {
 }
 
 #[test]
-fn what_is_not_there_is_an_error() {
+fn missing_images_are_errors() {
     assert_eq!(refused(&sample("a:b", &[])), "such image not found");
 }
 
@@ -152,7 +152,7 @@ impl Images for Deaf {
 }
 
 #[test]
-fn what_was_not_asked_for_is_refused() {
+fn mismatched_images_are_refused() {
     for (asked, why) in [
         (
             r#"{"imageName":"c"}"#,
@@ -174,7 +174,7 @@ fn what_was_not_asked_for_is_refused() {
 }
 
 #[test]
-fn an_id_is_taken_at_its_word_and_the_name_is_still_checked() {
+fn an_id_selects_the_image_and_the_name_is_still_checked() {
     let asked = format!(r#"{{"imageName":"b","imageID":"{}"}}"#, id("c"));
     let images = Deaf(sample("a:b b: c:", &[]), asked.leak());
     let error = layers(&id("a"), &images).unwrap_err().to_string();
@@ -217,7 +217,7 @@ fn a_repeated_image_stays_where_a_later_one_has_less() {
 }
 
 #[test]
-fn a_list_cuts_its_image_and_all_below() {
+fn a_list_filters_its_image_and_everything_below() {
     let all = ["x", "y", "z"];
     let images = sample("a:b b:c c:", &[("a", &["/x", "/y/"])]);
     for name in ["a", "b", "c"] {
@@ -230,7 +230,7 @@ fn a_list_cuts_its_image_and_all_below() {
 }
 
 #[test]
-fn every_list_on_the_branch_cuts_and_no_other() {
+fn only_the_lists_on_the_branch_filter() {
     let all = ["x", "y", "z"];
     let images = sample("a:b b:c c:", &[("a", &["/x", "/y"]), ("b", &["/x", "/z"])]);
     assert_eq!(images.files("b", &all), ["x"]);
@@ -254,7 +254,7 @@ fn each_branch_has_its_own_lists() {
 }
 
 #[test]
-fn an_images_own_list_leaves_its_directories() {
+fn an_images_own_list_keeps_its_directories() {
     let images = sample("a:b b:", &[("a", &["/d", "/q/../z"])]);
     let layers = layers(&id("a"), &images).unwrap();
     let [b, a] = &layers[..] else {

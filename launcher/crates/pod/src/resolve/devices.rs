@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_device_is_refused() {
+    fn invalid_devices_are_refused() {
         for (text, message) in [
             ("", "`` is not a valid device: expected a path below `/dev`"),
             (
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_has_the_numbers_of_the_hosts() {
+    fn a_device_has_the_numbers_of_the_hosts_device() {
         let wanted = parse("/dev/kmsg:r").unwrap();
         assert_eq!(wanted.path, "/dev/kmsg");
         let Ok(device) = wanted.look() else {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_controller_is_told_only_what_nothing_else_can_see_to() {
+    fn rules_exist_only_where_nothing_else_restricts_access() {
         assert_eq!(rules(&[]), None);
         assert_eq!(rules(&[device("rwm"), device("rw")]), None);
         let rules = rules(&[device("r")]).unwrap();

@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_are_no_text_survive_the_file() {
+    fn paths_that_are_not_utf8_survive_the_file() {
         let paths = [&b"/pod-\xff"[..], b"/images/\xc3", b"/srv\n\xfe/\xe2\x82"];
         let [pod, layer, volume] = paths.map(OsStr::from_bytes);
         let mut request = request();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_granted_is_lifted() {
+    fn only_granted_isolators_are_unrestricted() {
         assert_eq!(bounded(&Grant::default()), [true, true]);
         let one = Grant::parse("os/linux/oom-score-adj").unwrap();
         assert_eq!(bounded(&one), [false, true]);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gives_no_rights_cannot_be_granted() {
+    fn isolators_that_give_no_rights_cannot_be_granted() {
         for text in [
             "",
             "oom-score-adj",

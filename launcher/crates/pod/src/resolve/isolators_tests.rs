@@ -95,7 +95,7 @@ fn parameters_of_the_host_are_not_for_pods() {
 }
 
 #[test]
-fn parameters_that_may_be_set_are_and_the_others_are_told() {
+fn valid_parameters_are_set_and_others_reported() {
     let list = [isolator(
         "os/unix/sysctl",
         r#"{"net.core.somaxconn": "512", "kernel.core_pattern": "|/x"}"#,
@@ -115,7 +115,7 @@ fn parameters_that_may_be_set_are_and_the_others_are_told() {
 }
 
 #[test]
-fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
+fn misplaced_isolators_are_ignored_and_reported() {
     let read = app(&[
         ("os/unix/sysctl", r#"{"net.core.somaxconn": "512"}"#),
         ("resource/network-ponies", "1"),
@@ -154,7 +154,7 @@ fn what_does_not_belong_where_it_stands_is_ignored_and_told() {
 }
 
 #[test]
-fn labels_of_an_app_stand_in_the_place_of_its_pods() {
+fn labels_of_an_app_override_its_pods() {
     let host = Host {
         apparmor: true,
         selinux: true,
@@ -189,7 +189,7 @@ fn labels_of_an_app_stand_in_the_place_of_its_pods() {
 }
 
 #[test]
-fn strict_refuses_what_is_not_in_force_as_written() {
+fn strict_refuses_whatever_is_not_in_force_as_written() {
     let read = app(&[
         ("os/linux/no-new-privileges", "true"),
         ("resource/network-ponies", "1"),
@@ -272,7 +272,7 @@ fn limits_are_read_in_the_kernels_units() {
 }
 
 #[test]
-fn shares_that_are_given_win_over_those_of_a_request() {
+fn explicit_shares_override_those_of_a_request() {
     for order in [[0, 1], [1, 0]] {
         let both = [
             ("resource/cpu", r#"{"request": 1}"#),
@@ -284,7 +284,7 @@ fn shares_that_are_given_win_over_those_of_a_request() {
 }
 
 #[test]
-fn no_processor_at_all_is_the_least_that_there_is() {
+fn zero_processors_become_the_minimum() {
     let read = app(&[("resource/cpu", r#"{"limit": 0}"#)]);
     assert_eq!(read.limits.cpu, Some(1));
     assert_eq!(
@@ -352,7 +352,7 @@ fn capabilities_are_retained_or_taken_from_the_default() {
 }
 
 #[test]
-fn names_that_are_no_capabilities_are_told() {
+fn unknown_capabilities_are_reported() {
     let read = app(&[(
         "os/linux/capabilities-retain-set",
         r#"{"set": ["CAP_KILL", "CAP_PONIES", "chown"]}"#,
@@ -392,7 +392,7 @@ fn the_other_rights_are_as_written() {
 }
 
 #[test]
-fn what_a_filter_does_not_understand_is_in_the_report() {
+fn unknown_calls_are_reported() {
     let read = app(&[(
         "os/linux/seccomp-retain-set",
         r#"{"set": ["read", "ponies"]}"#,
@@ -412,7 +412,7 @@ fn what_a_filter_does_not_understand_is_in_the_report() {
 }
 
 #[test]
-fn an_app_of_which_nothing_is_said_has_the_default_filter() {
+fn an_app_without_isolators_has_the_default_filter() {
     assert!(filter(&app(&[])).unwrap().is_default());
 }
 
@@ -433,7 +433,7 @@ fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
 }
 
 #[test]
-fn an_image_raises_none_of_its_rights() {
+fn an_image_cannot_raise_its_rights() {
     let host = Host {
         apparmor: true,
         selinux: true,
@@ -482,7 +482,7 @@ fn an_image_raises_none_of_its_rights() {
 }
 
 #[test]
-fn an_image_that_asks_only_for_what_is_beyond_the_default_has_nothing() {
+fn an_image_that_asks_only_for_more_than_the_default_gets_nothing() {
     let value = r#"{"set": ["CAP_SYS_ADMIN"]}"#;
     let read = of_image(&[("os/linux/capabilities-retain-set", value)], &host());
     assert_eq!(
@@ -492,7 +492,7 @@ fn an_image_that_asks_only_for_what_is_beyond_the_default_has_nothing() {
 }
 
 #[test]
-fn an_image_gives_up_rights_as_it_likes() {
+fn an_image_can_give_up_any_right() {
     let read = of_image(
         &[
             (

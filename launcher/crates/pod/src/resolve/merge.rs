@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_cannot_say_what_only_nose_cone_knows() {
+    fn an_image_cannot_override_reserved_variables() {
         let image = image(
             r#"{"exec":["/x"],"user":"0","group":"0","environment":[{"name":"container","value":"none"},{"name":"AC_APP_NAME","value":"b"},{"name":"AC_METADATA_URL","value":"http://b"}]}"#,
         );
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearer_to_the_app_a_variable_is_set_the_more_it_counts() {
+    fn variables_closer_to_the_app_take_precedence() {
         let section = |names: &str| {
             let list: Vec<_> = names
                 .chars()

@@ -22,7 +22,7 @@ pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
         .iter()
         .any(|own| is_in(&cleaned, own));
     if cleaned.is_empty() || kernels {
-        return Err(refuse("every app has its own"));
+        return Err(refuse("the path is reserved"));
     }
     Ok(Tmpfs {
         target: format!("/{cleaned}"),
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_mounted_on_nothing_that_is_not_the_apps() {
+    fn a_tmpfs_cannot_replace_standard_mounts() {
         for path in [
             "", "tmp", "/", "/proc", "/proc/x", "/sys//fs", "/dev/shm", "/./dev", "/a/../b",
         ] {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_mounted_over_another_thing() {
+    fn mounts_do_not_overlap() {
         let memory = |path| tmpfs(path, Size::default(), None).unwrap();
         let volume = |target: &str| Mounted {
             name: "v".to_owned(),

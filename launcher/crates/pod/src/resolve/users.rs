@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_user_is_refused_and_never_root() {
+    fn unknown_users_are_refused_and_never_root() {
         for name in [
             "",
             "nobody",

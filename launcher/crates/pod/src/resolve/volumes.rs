@@ -368,7 +368,7 @@ fn check_targets(app: &str, pending: &[PendingMount<'_>]) -> Result<()> {
         let target = clean(path);
         if matches!(target.as_str(), "" | "proc" | "sys" | "dev") || target.starts_with("proc/") {
             return Err(Error::invalid(format!(
-                "cannot mount volume `{name}` on {} of app `{app}`: every app has its own",
+                "cannot mount volume `{name}` on {} of app `{app}`: the path is reserved",
                 quoted(path)
             )));
         }

@@ -114,7 +114,7 @@ fn mounted(
 }
 
 #[test]
-fn what_cannot_be_mounted_is_refused_with_volume_app_and_path() {
+fn errors_name_volume_app_and_path() {
     let two: List<'_> = &[("v", ""), ("w", "")];
     for (volumes, wanted, wants, message) in [
         (
@@ -184,7 +184,7 @@ fn what_cannot_be_mounted_is_refused_with_volume_app_and_path() {
 }
 
 #[test]
-fn the_kernels_file_systems_and_the_root_are_no_targets() {
+fn the_kernels_file_systems_and_the_root_cannot_be_targets() {
     for path in [
         "/",
         "/..",
@@ -199,14 +199,14 @@ fn the_kernels_file_systems_and_the_root_are_no_targets() {
             .unwrap();
         assert_eq!(
             error.to_string(),
-            format!("cannot mount volume `v` on `{path}` of app `a`: every app has its own")
+            format!("cannot mount volume `v` on `{path}` of app `a`: the path is reserved")
         );
     }
     assert!(mounted(&requested(&[("v", "")]), &[("v", "/process")], &[]).is_ok());
 }
 
 #[test]
-fn a_volume_is_read_only_if_anybody_says_so() {
+fn a_volume_is_read_only_if_the_volume_or_the_mount_point_says_so() {
     for (volume, path, expected) in [
         (None, "/rw", false),
         (None, "/ro", true),
@@ -225,7 +225,7 @@ fn a_volume_is_read_only_if_anybody_says_so() {
 }
 
 #[test]
-fn who_only_reads_a_volume_is_said_by_the_volume_or_by_the_point() {
+fn read_only_comes_from_the_volume_or_the_mount_point() {
     let mut wanted = mounts(&[("data", "/a/"), ("data", "/b"), ("own", "/c")]);
     let mut own = requested(&[("own", "")]).remove(0).volume;
     own.read_only = Some(true);
@@ -287,7 +287,7 @@ fn a_mount_point_gets_its_mount_then_its_namesake_then_an_empty_volume() {
 }
 
 #[test]
-fn hiding_files_of_the_image_is_worth_a_note() {
+fn hiding_files_of_the_image_is_noted() {
     let (_, all) = mounted(
         &requested(&[("v", ""), ("w", "")]),
         &[("v", "/full"), ("w", "/bare")],
@@ -308,7 +308,7 @@ fn a_volume_of_a_manifest_that_nobody_mounts_is_only_noted() {
 }
 
 #[test]
-fn links_that_are_followed_are_followed_once() {
+fn links_are_followed_only_once() {
     let mut volumes = requested(&[("v", "/link")]);
     volumes[0].follow_links = true;
     let (found, all) = mounted(&volumes, &[("v", "/x")], &[]).unwrap();
@@ -320,7 +320,7 @@ fn links_that_are_followed_are_followed_once() {
 }
 
 #[test]
-fn an_apps_own_volume_is_nobody_elses() {
+fn an_apps_own_volume_is_not_shared() {
     let mut volumes = Volumes::new(&requested(&[("v", "")]), Path::new("/pod"), &look).unwrap();
     let mut own = mounts(&[("v", "/x")]);
     own[0].value.app_volume = Some(requested(&[("v", "")]).remove(0).volume);

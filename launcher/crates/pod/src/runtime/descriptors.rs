@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_number_of_a_plan_means_a_descriptor_of_the_launcher() {
+    fn a_plan_cannot_name_a_descriptor_of_the_launcher() {
         let (reader, writer) = std::io::pipe().unwrap();
         let (own, given) = (reader.as_raw_fd().unsigned_abs(), writer.into());
         let named = Named::from([(98, given)]);

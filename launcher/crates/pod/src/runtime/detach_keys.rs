@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_keys_are_refused() {
         for text in ["", "ctrl-", "ctrl-p,", "ctrl-P", "shift-p", "ctrl-1", "é"] {
             assert_eq!(
                 Keys::parse(text).unwrap_err().to_string(),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_sequence_leaves() {
+    fn only_the_whole_sequence_detaches() {
         let p = control(b'p');
         let q = control(b'q');
         for (pieces, through, left) in [

@@ -261,7 +261,7 @@ mod tests {
     const HOSTS: &str = "127.0.0.1\tlocalhost web\n::1\tlocalhost web\n";
 
     #[test]
-    fn a_spec_says_what_roots_are_made_of() {
+    fn a_spec_lists_the_layers_of_roots() {
         let layers = [("a/file", "a"), ("b/file", "b"), ("b/other", "b")];
         let sample = Sample::new("layers", &layers);
         let spec = sample.spec(false);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_plan_says_is_not_guessed() {
+    fn the_root_of_a_written_plan_is_not_guessed() {
         let sample = Sample::new("planned", &[("a/file", "a")]);
         let mut spec = sample.spec(false);
         spec.apps[0].root = None;

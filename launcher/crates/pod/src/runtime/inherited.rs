@@ -199,7 +199,7 @@ Max realtime timeout      unlimited            unlimited            us
     }
 
     #[test]
-    fn what_the_kernel_does_not_write_is_not_guessed() {
+    fn malformed_files_are_errors() {
         for (limits, score, stat, status) in [
             ("", "0", STAT, STATUS),
             (LIMITS, "", STAT, STATUS),
@@ -215,7 +215,7 @@ Max realtime timeout      unlimited            unlimited            us
     }
 
     #[test]
-    fn only_what_differs_is_set() {
+    fn only_differences_are_set() {
         let (theirs, mut own) = (sample(), sample());
         assert_eq!((theirs.score, theirs.nice), (-17, -5));
         assert_eq!(theirs.processors, [0, 1, 2, 7]);
@@ -235,7 +235,7 @@ Max realtime timeout      unlimited            unlimited            us
     }
 
     #[test]
-    fn what_this_process_has_can_be_read() {
+    fn the_own_values_can_be_read() {
         let own = Inherited::own().unwrap();
         assert!(!own.processors.is_empty());
         own.adopt(&own).unwrap();

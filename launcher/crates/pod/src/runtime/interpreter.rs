@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_name_no_interpreter_give_none() {
+    fn programs_without_an_interpreter_give_none() {
         let whole = elf();
         for length in 0..whole.len() {
             assert_eq!(interpreter(&whole[..length]), None, "{length} bytes");
@@ -90,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn scripts_and_dynamic_programs_name_theirs() {
+    fn scripts_and_dynamic_programs_name_their_interpreter() {
         assert_eq!(interpreter(b"#! /bin/sh -e\nexit\n").unwrap(), "/bin/sh");
         assert_eq!(interpreter(b"#!/usr/bin/env").unwrap(), "/usr/bin/env");
         assert_eq!(interpreter(&elf()).unwrap(), "/lib/x");
     }
 
     #[test]
-    fn this_very_test_names_its_dynamic_linker() {
+    fn this_test_names_its_dynamic_linker() {
         let program = std::fs::read("/proc/self/exe").unwrap();
         let found = interpreter(&program[..HEAD]);
         // A static build has none; that of a dynamic one exists.

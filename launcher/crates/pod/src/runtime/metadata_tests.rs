@@ -34,7 +34,7 @@ fn ask(method: &str, path: &str, body: &str) -> (u16, &'static str, String) {
 }
 
 #[test]
-fn who_does_not_know_the_token_learns_nothing() {
+fn without_the_token_nothing_is_revealed() {
     for path in [
         "/",
         "",
@@ -53,7 +53,7 @@ fn who_does_not_know_the_token_learns_nothing() {
 }
 
 #[test]
-fn what_there_is_not_and_what_is_asked_wrongly_is_refused() {
+fn unknown_paths_and_wrong_methods_are_refused() {
     for (method, path, status) in [
         ("GET", "/pod", 404),
         ("GET", "/pod/uuid/", 404),
@@ -96,7 +96,7 @@ fn verify(by: &Metadata, form: &str) -> u16 {
 }
 
 #[test]
-fn a_signature_holds_for_its_pod_and_its_content_only() {
+fn a_signature_is_valid_for_its_pod_and_content_only() {
     let (status, media, signature) = ask("POST", "/pod/hmac/sign", "content=a+b%26c");
     assert_eq!((status, media), (200, TEXT));
     let signature = signature.replace('+', "%2B").replace('/', "%2F");
@@ -114,7 +114,7 @@ fn a_signature_holds_for_its_pod_and_its_content_only() {
 }
 
 #[test]
-fn a_malformed_question_about_a_signature_is_none() {
+fn malformed_signature_requests_are_refused() {
     for form in [
         "",
         "content=a",

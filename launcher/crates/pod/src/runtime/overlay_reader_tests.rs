@@ -40,7 +40,7 @@ fn merged(layers: &[&str]) -> String {
 }
 
 #[test]
-fn what_was_removed_does_not_show() {
+fn removed_files_are_hidden() {
     for (layers, shows) in [
         (&["a!", "a b"][..], "b=1"),
         (&["d!", "d/", "d/"], ""),
@@ -56,7 +56,7 @@ fn what_was_removed_does_not_show() {
 }
 
 #[test]
-fn an_opaque_directory_shows_nothing_of_those_below() {
+fn an_opaque_directory_hides_those_below() {
     for (layers, shows) in [
         (&[".", "a d/"][..], ""),
         (&[". a", "a b", "c"], "a=0"),
@@ -68,7 +68,7 @@ fn an_opaque_directory_shows_nothing_of_those_below() {
 }
 
 #[test]
-fn directories_join_as_long_as_nothing_else_is_between() {
+fn directories_merge_unless_something_is_between() {
     for (layers, shows) in [
         (&["d/", "d/", "d/"][..], "d/012"),
         (&["", "d/", "", "d/"], "d/13"),
@@ -82,7 +82,7 @@ fn directories_join_as_long_as_nothing_else_is_between() {
 }
 
 #[test]
-fn what_shows_is_visited_in_order_and_links_lead_nowhere() {
+fn files_are_visited_in_order_and_links_are_not_followed() {
     use std::os::unix::fs::symlink;
     let name = format!("nosecone-union-{}", std::process::id());
     let root = std::env::temp_dir().join(name);
@@ -139,7 +139,7 @@ fn what_shows_is_visited_in_order_and_links_lead_nowhere() {
 }
 
 #[test]
-fn what_is_no_file_any_more_when_it_is_opened_is_not_read() {
+fn a_file_that_was_replaced_is_not_read() {
     use std::os::unix::fs::symlink;
     let name = format!("nosecone-union-changed-{}", std::process::id());
     let root = std::env::temp_dir().join(name);

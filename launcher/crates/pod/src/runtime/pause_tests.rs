@@ -102,7 +102,7 @@ fn now() -> Instant {
 }
 
 #[test]
-fn what_does_not_freeze_in_time_is_said() {
+fn a_group_that_does_not_freeze_in_time_is_an_error() {
     let Some((outer, init)) = pod() else { return };
     let group = Plain::new("busy", "0", "0");
     assert_eq!(
@@ -123,7 +123,7 @@ fn what_does_not_freeze_in_time_is_said() {
 }
 
 #[test]
-fn who_has_no_pid_1_is_not_frozen() {
+fn a_pod_without_pid_1_is_not_frozen() {
     let group = Plain::new("none", "0", "1");
     let other = Running::start(&["sleep", "600"]);
     assert_eq!(
@@ -140,7 +140,7 @@ fn who_has_no_pid_1_is_not_frozen() {
 }
 
 #[test]
-fn a_pod_is_its_init_and_what_is_below_that() {
+fn a_pod_is_its_init_and_its_descendants() {
     let Some((outer, init)) = pod() else { return };
     let all = Snapshot::take().unwrap().of_pod(&init);
     let all: Vec<_> = all.iter().map(|one| (one.pid, one.alive)).collect();
@@ -154,7 +154,7 @@ fn a_pod_is_its_init_and_what_is_below_that() {
 }
 
 #[test]
-fn what_is_frozen_from_above_is_not_thawed() {
+fn a_group_frozen_by_its_parent_is_not_thawed() {
     let group = Plain::new("above", "1", "1");
     assert_eq!(
         group.message(thaw(&group.freezer(), now())),
@@ -163,7 +163,7 @@ fn what_is_frozen_from_above_is_not_thawed() {
 }
 
 #[test]
-fn who_is_moved_goes_to_where_processes_may_be() {
+fn a_process_moves_to_a_group_that_may_contain_processes() {
     let group = Plain::new("rest", "1", "1");
     let rest = group.0.join("init.");
     std::fs::create_dir(&rest).unwrap();
@@ -178,7 +178,7 @@ fn who_is_moved_goes_to_where_processes_may_be() {
 }
 
 #[test]
-fn only_whole_lines_about_groups_of_the_pod_count() {
+fn only_complete_lines_about_the_pods_groups_are_read() {
     let text = format!(
         "/cg/nosecone-{UUID}\nrelative/nosecone-{UUID}\n/cg/nosecone-{UUID}/app\n\
          /cg/nosecone-x\n/etc\n\n/cut/nosecone-{UUID}"

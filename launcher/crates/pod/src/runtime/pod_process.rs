@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_else_is_taken_for_a_process_that_is_gone() {
+    fn an_ended_process_is_not_confused_with_another() {
         let mut shell = std::process::Command::new("sh")
             .args([
                 "-c",
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_a_process_is_none() {
+    fn a_malformed_status_is_none() {
         let text = "Name:\tPPid:\nState:\tS (sleeping)\nPPid:\t7\nNSpid:\t310\t2\n";
         assert_eq!(
             status(text),
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_of_a_report_counts() {
+    fn the_last_line_about_an_app_counts() {
         for (report, expected) in [
             ("", MainProgram::NotStarted),
             (

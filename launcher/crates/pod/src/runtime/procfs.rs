@@ -97,7 +97,7 @@ mod tests {
     const REST: &str = "S 7 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 18 4711 20";
 
     #[test]
-    fn no_name_of_a_program_moves_the_fields_behind_it() {
+    fn a_program_name_cannot_shift_the_fields() {
         for name in ["init", "a b", "x) R 1 (y", "", ") Z"] {
             let expected = Stat {
                 state: b'S',
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_short_or_is_no_number_was_not_said() {
+    fn truncated_or_malformed_values_are_missing() {
         let whole = format!("9 (init) {REST}");
         let enough = whole.rfind("1 20").unwrap_or_default();
         for length in 0..enough - 3 {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_lives_as_long_as_one_of_its_threads() {
+    fn a_process_is_alive_while_any_thread_is() {
         let stat = |state, threads| Stat {
             state,
             parent: 1,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_is_known_by_a_flag() {
+    fn an_exiting_process_has_a_flag() {
         let stat = |flags| Stat::read(&format!("1 (init) S 7 2 3 4 5 {flags}{}", &REST[15..]));
         let ends = |flags| stat(flags).map(|stat| stat.is_ending());
         assert_eq!(ends(4_194_560), Some(false));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_writes_is_read() {
+    fn the_kernels_format_is_parsed() {
         let status = "Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n";
         assert!(is_being_killed(status));
         assert!(!is_being_killed(&status.replace("100\n", "200\n")));

@@ -201,7 +201,7 @@ const PARENT: &[&str] = &[
 ];
 
 #[test]
-fn a_parents_list_cuts_the_parent_only() {
+fn a_parents_list_filters_the_parent_only() {
     let list = &[
         "/a/file01.txt",
         "/a/file02.txt",
@@ -230,7 +230,7 @@ fn a_parents_list_cuts_the_parent_only() {
 }
 
 #[test]
-fn an_images_list_cuts_its_parent_too() {
+fn an_images_list_filters_its_parent_too() {
     let list = &[
         "/a/file01.txt",
         "/a/file02.txt",
@@ -332,7 +332,7 @@ fn a_diamond_ends_with_its_later_branch() {
 }
 
 #[test]
-fn a_list_that_lists_nothing_that_is_there_leaves_the_root() {
+fn a_list_without_matches_leaves_the_root() {
     let sample = Sample::new(&[("a", &[], &["foo"], &["x 1"])]);
     assert_eq!(sample.rendered(), Vec::<String>::new());
 }
@@ -373,7 +373,7 @@ fn only_whole_layers_whose_directories_all_have_entries_are_stacked() {
 }
 
 #[test]
-fn what_decides_the_tree_decides_its_digest() {
+fn whatever_determines_the_tree_determines_its_digest() {
     let ids: BTreeSet<Digest> = [
         &[("a", &[][..], &["/x"][..], &[][..])][..],
         &[("a", &[], &["/x", "/y"], &[])],
@@ -396,7 +396,7 @@ fn what_decides_the_tree_decides_its_digest() {
 }
 
 #[test]
-fn a_rendered_layer_is_made_once_and_leaves_no_rubbish() {
+fn a_layer_is_rendered_once_and_leaves_no_garbage() {
     let sample = Sample::new(&[("a", &[], &["/x"], &["x 1", "y 1"])]);
     assert_eq!(sample.rendered(), ["x 1"]);
     fs::remove_dir_all(sample.root.join("sources")).unwrap();

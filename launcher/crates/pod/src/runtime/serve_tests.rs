@@ -48,7 +48,7 @@ fn ask(address: SocketAddr, request: &str) -> String {
 const WHO: &str = "GET /t/acMetadata/v1/pod/uuid HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn what_is_no_request_is_refused_and_hurts_nobody() {
+fn malformed_requests_are_refused_and_do_no_harm() {
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(HEAD));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(HEADERS + 1));
     for (request, status) in [
@@ -87,7 +87,7 @@ fn an_incomplete_request_is_waited_for() {
 }
 
 #[test]
-fn who_holds_all_connections_and_says_nothing_keeps_nobody_waiting() {
+fn idle_connections_keep_nobody_waiting() {
     let (address, served) = server();
     let silent: Vec<TcpStream> = (0..3 * CONNECTIONS)
         .map(|_| TcpStream::connect(address).unwrap())
@@ -98,7 +98,7 @@ fn who_holds_all_connections_and_says_nothing_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_long_answer_arrives_whole_and_a_head_without_its_body() {
+fn long_responses_are_complete_and_head_has_no_body() {
     let (address, served) = server();
     let path = "/t/acMetadata/v1/pod/manifest HTTP/1.0\r\n\r\n";
     let answer = ask(address, &format!("GET {path}"));

@@ -30,11 +30,11 @@ pub(crate) fn open(
     master: Option<OwnedFd>,
 ) -> Result<[(u32, OwnedFd); 3]> {
     make(pod)?;
-    let attended = watch(pod)?;
+    let attached = watch(pod)?;
     let master = master.map_or_else(pty::open, Ok)?;
     let terminal = pty::peer(&master)?;
     give(terminal.as_fd(), owner);
-    Ok([(ATTACHED, attended), (MASTER, master), (TERMINAL, terminal)])
+    Ok([(ATTACHED, attached), (MASTER, master), (TERMINAL, terminal)])
 }
 
 /// Makes the FIFO in the directory of a pod that is about to run.

@@ -64,7 +64,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn no_time_without_work_gives_more_than_one_burst() {
+    fn idle_time_earns_one_burst_at_most() {
         let mut pace = Throttle::begin();
         let (begun, before) = (pace.looked, pace.used);
         // A day without work, then all at once.
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn who_works_all_the_time_gets_a_twentieth() {
+    fn constant_work_gets_a_twentieth() {
         let mut pace = Throttle::begin();
         let (mut now, mut used) = (pace.looked, pace.used);
         let begun = (now, used);

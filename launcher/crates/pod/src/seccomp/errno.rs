@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_has_its_number_under_each_of_its_names() {
+    fn aliases_of_errors_have_the_same_number() {
         for (error, expected) in [
             ("EPERM", 1),
             ("EDOM", 33),

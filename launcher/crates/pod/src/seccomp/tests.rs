@@ -183,7 +183,7 @@ fn a_call_of_another_architecture_kills() {
 }
 
 #[test]
-fn the_calls_of_x32_are_not_there() {
+fn x32_calls_do_not_exist() {
     let program = default_filter(Arch::X86_64).compile();
     for number in 0..600 {
         let call = Call::of(Arch::X86_64, number | 0x4000_0000);
@@ -192,7 +192,7 @@ fn the_calls_of_x32_are_not_there() {
 }
 
 #[test]
-fn a_call_newer_than_the_table_is_not_there() {
+fn calls_newer_than_the_table_do_not_exist() {
     for arch in architectures() {
         let program = default_filter(arch).compile();
         for number in 470..600 {
@@ -206,7 +206,7 @@ fn a_call_newer_than_the_table_is_not_there() {
 }
 
 #[test]
-fn what_is_compiled_does_what_is_meant_for_every_number_and_argument() {
+fn compiled_filters_match_their_rules_for_every_number_and_argument() {
     for arch in architectures() {
         let default = default_filter(arch);
         let mut notes = Vec::new();
@@ -246,7 +246,7 @@ fn what_is_compiled_does_what_is_meant_for_every_number_and_argument() {
 }
 
 #[test]
-fn what_others_refuse_is_refused() {
+fn calls_that_others_block_are_blocked() {
     // What Docker's default profile blocks for an app with default
     // capabilities.
     const REFUSED: &str = "_sysctl acct add_key afs_syscall bpf clock_settime create_module \
@@ -275,7 +275,7 @@ fn what_others_refuse_is_refused() {
 }
 
 #[test]
-fn what_programs_live_by_is_allowed() {
+fn calls_that_programs_need_are_allowed() {
     const ALLOWED: &str = "read write openat close mmap mprotect brk rt_sigaction execve wait4 \
         exit_group futex getrandom epoll_pwait listmount statmount bind connect sendmsg recvmsg setuid \
         setgroups chroot mknodat ptrace faccessat2 openat2 close_range statx rseq copy_file_range \
@@ -295,7 +295,7 @@ fn what_programs_live_by_is_allowed() {
 }
 
 #[test]
-fn arguments_decide_by_their_lower_half() {
+fn only_the_lower_half_of_arguments_matters() {
     for arch in architectures() {
         let program = default_filter(arch).compile();
         for (name, argument, value, expected) in [
@@ -335,7 +335,7 @@ fn arguments_decide_by_their_lower_half() {
 }
 
 #[test]
-fn a_capability_brings_its_calls() {
+fn a_capability_allows_its_calls() {
     for (capability, name, without) in [
         (Capabilities::SYS_ADMIN, "mount", EPERM),
         (Capabilities::SYS_ADMIN, "clone3", ENOSYS),
@@ -355,7 +355,7 @@ fn a_capability_brings_its_calls() {
 }
 
 #[test]
-fn a_capability_brings_its_families_of_addresses() {
+fn a_capability_allows_its_address_families() {
     let none = Capabilities::EMPTY;
     let network = Capabilities::NET_ADMIN;
     for (capabilities, expected) in [
@@ -381,7 +381,7 @@ fn a_capability_brings_its_families_of_addresses() {
 }
 
 #[test]
-fn a_tracer_is_refused_where_it_could_change_what_was_let_pass() {
+fn ptrace_is_blocked_where_it_could_bypass_the_filter() {
     let has = |_: &str| false;
     for (ptrace, expected) in [(true, ALLOW), (false, EPERM)] {
         let conditions = Conditions { has: &has, ptrace };
@@ -392,7 +392,7 @@ fn a_tracer_is_refused_where_it_could_change_what_was_let_pass() {
 }
 
 #[test]
-fn what_the_build_script_compiled_is_what_would_be_compiled_now() {
+fn the_embedded_filter_is_up_to_date() {
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
     let filter = default_filter(arch);
     assert!(DEFAULT == filter.bytes());
@@ -400,7 +400,7 @@ fn what_the_build_script_compiled_is_what_would_be_compiled_now() {
 }
 
 #[test]
-fn the_depth_of_the_tree_is_that_of_a_tree() {
+fn the_tree_is_balanced() {
     for arch in architectures() {
         let filter = default_filter(arch);
         let program = filter.compile();
@@ -442,7 +442,7 @@ mod profiles;
 // --- the table ---
 
 #[test]
-fn the_table_is_sorted_and_no_number_stands_twice() {
+fn the_table_is_sorted_and_numbers_are_unique() {
     for arch in architectures() {
         let names: Vec<_> = arch.calls().map(|(name, _)| name).collect();
         assert!(names.is_sorted_by(|one, next| one < next));

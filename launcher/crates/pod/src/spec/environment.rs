@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_wrong_is_refused_with_the_line() {
+    fn errors_in_a_file_name_the_line() {
         for (text, message) in [
             (
                 &b"A=1\n\nB\n"[..],

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_that_no_log_can_have_are_refused() {
+    fn invalid_log_sizes_are_refused() {
         for (text, said) in [
             ("0", "`0` is less than the minimum of `16Ki`"),
             ("16383", "`16383` is less than the minimum of `16Ki`"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_named() {
+    fn places_are_parsed_by_name() {
         for place in Place::ALL {
             assert_eq!(Place::parse(place.word()).unwrap(), place);
         }

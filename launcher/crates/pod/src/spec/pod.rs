@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused_and_not_guessed_at() {
+    fn another_version_is_refused() {
         let text = String::from_utf8(sample().text().unwrap()).unwrap();
         for (wrong, message) in [
             (
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_of_the_host_where_there_is_no_map() {
+    fn without_mappings_ids_are_those_of_the_host() {
         let map = |inside, outside, count| IdMap {
             inside,
             outside,

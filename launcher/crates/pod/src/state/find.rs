@@ -53,7 +53,7 @@ pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
         &found,
         &|uuid, (at, state)| called(&places[at], state, uuid),
         "pod",
-        "`launcher list` shows all pods",
+        "`launcher list` lists all pods",
     )?;
     let at = found.get(&uuid).map_or(0, |&(at, _)| at);
     Ok((places[at].clone(), uuid))
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_no_pod_or_several_is_refused() {
+    fn unknown_and_ambiguous_pods_are_refused() {
         for (text, expected) in [
             ("", "the name or UUID of the pod is empty"),
             ("-", "pod `-` not found\nhint: so it is"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn uuids_count_before_names_and_names_before_beginnings() {
+    fn uuids_win_over_names_and_names_over_prefixes() {
         for (text, expected) in [
             (ONE, ONE),
             ("ABCDEF1200004000", ONE),

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_found_in_texts_of_every_kind() {
+    fn digests_are_found_in_any_text() {
         let key = "0123456789abcdef".repeat(8);
         let other = "f".repeat(64);
         let long = "a".repeat(129);

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_written_to_its_end_counts_as_not_written() {
+    fn incomplete_records_count_as_missing() {
         let created = Created {
             time: 1,
             name: Some(AcName::parse("web").unwrap()),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_count_as_not_written() {
+    fn malformed_numbers_count_as_missing() {
         for text in [
             "{\"time\":-1}",
             "{\"time\":1,\"status\":256}",

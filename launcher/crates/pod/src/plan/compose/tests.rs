@@ -98,7 +98,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn the_default_filter_has_one_label_and_all_else_its_own() {
+fn the_default_filter_has_a_fixed_label_and_others_their_own() {
     let apps = [
         (SeccompPolicy::Default, &[][..]),
         (own(), &["/a", "/b"]),
@@ -146,7 +146,7 @@ fn the_default_filter_has_one_label_and_all_else_its_own() {
 }
 
 #[test]
-fn a_plan_names_what_its_apps_write_into_behind_their_filters() {
+fn labels_of_pipes_follow_those_of_filters() {
     let one = app("one", SeccompPolicy::Default);
     let pod = pod(vec![one, app("two", own())]);
     let log = Log::default();
@@ -205,7 +205,7 @@ fn a_pod_without_a_log_has_the_callers_streams_or_none() {
 }
 
 #[test]
-fn a_terminal_belongs_to_its_app_and_is_read_while_nobody_is_attached() {
+fn a_terminal_belongs_to_its_app_and_is_logged_while_nobody_is_attached() {
     let mut one = app("one", SeccompPolicy::Default);
     one.process.stdio = Stdio::Terminal;
     let pod = pod(vec![one]);

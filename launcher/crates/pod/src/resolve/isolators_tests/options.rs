@@ -102,7 +102,7 @@ fn each() -> Vec<(Setting, &'static str, &'static [Said])> {
 }
 
 #[test]
-fn an_option_stands_in_the_place_of_isolators_and_is_reported_as_itself() {
+fn an_option_overrides_isolators_and_is_reported_by_its_name() {
     for (setting, option, isolators) in each() {
         let pod = PodIsolation::default();
         let settings = std::slice::from_ref(&setting);
@@ -180,7 +180,7 @@ fn an_option_sets_what_it_names() {
 }
 
 #[test]
-fn an_option_is_not_bounded_by_the_default() {
+fn an_option_may_exceed_the_default() {
     let host = Host {
         oom_score: 100,
         ..host()
@@ -205,7 +205,7 @@ fn an_option_is_not_bounded_by_the_default() {
 }
 
 #[test]
-fn what_becomes_of_an_option_is_told_under_its_name() {
+fn options_are_reported_by_their_names() {
     let settings = [
         Setting::Cpu(quantity("0")),
         Setting::Memory(quantity("2M")),
@@ -250,7 +250,7 @@ fn what_becomes_of_an_option_is_told_under_its_name() {
 }
 
 #[test]
-fn options_of_a_pod_stand_in_the_place_of_its_isolators() {
+fn options_of_a_pod_override_its_isolators() {
     let list = [
         isolator("resource/memory", r#"{"request": "1", "limit": 2}"#),
         isolator("resource/cpu", r#"{"limit": 2}"#),
@@ -295,7 +295,7 @@ fn options_of_a_pod_stand_in_the_place_of_its_isolators() {
 }
 
 #[test]
-fn an_isolator_says_the_same_as_an_option() {
+fn an_isolator_has_the_same_effect_as_its_option() {
     for (setting, option, others) in each() {
         let said = setting.isolator().unwrap();
         assert!(setting.overrides(&said), "{option}");

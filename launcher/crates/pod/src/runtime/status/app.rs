@@ -98,7 +98,7 @@ mod tests {
     use appc::types::Uuid;
 
     #[test]
-    fn a_report_tells_how_apps_began_and_ended() {
+    fn a_report_says_how_apps_started_and_ended() {
         let app = |name: &str| App {
             name: name.to_owned(),
             ..App::default()
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_says_what_apps_are() {
+    fn apps_are_read_from_a_spec() {
         let plan = b"plan 1\napp a\nprocess\nmain 1 /x\napp b\nprocess\nmain 1 /x\n";
         let plan = Plan::read(plan).unwrap();
         let id = Uuid::parse("6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10").unwrap();

@@ -191,7 +191,7 @@ fn every_difference_from_docker_has_a_reason() {
 }
 
 #[test]
-fn a_profile_is_read_as_its_rules_say() {
+fn profiles_are_evaluated_by_their_rules() {
     let profile = Profile::read(
         br#"{"syscalls": [
             {"names": ["read", "write"], "action": "SCMP_ACT_ALLOW"},

@@ -88,7 +88,7 @@ fn wildcards_mask_the_rest_of_their_set() {
 }
 
 #[test]
-fn our_group_is_the_default() {
+fn our_group_means_the_default() {
     for group in ["@nosecone/default", "@rkt/default-whitelist"] {
         let calls = calls(&[group, "mount"], None);
         let verdict = decided(retain(&calls, false));
@@ -102,7 +102,7 @@ fn our_group_is_the_default() {
 }
 
 #[test]
-fn what_is_not_understood_is_told() {
+fn unknown_names_are_reported() {
     let strange = calls(&["read", "ponies", "@vendor/x"], Some("EBOGUS"));
     let verdict = decided(SeccompPolicy::Remove(strange.clone()));
     assert_eq!(
@@ -177,7 +177,7 @@ fn an_app_with_fewer_capabilities_has_no_more_families() {
 }
 
 #[test]
-fn what_waits_under_a_filter_can_be_told_and_gives_up_what_it_has() {
+fn programs_can_wait_under_the_filter_and_drop_their_rights() {
     let none = Calls {
         errno: Some("EPERM".to_owned()),
         set: vec!["write".to_owned()],

@@ -88,7 +88,7 @@ fn records_are_read_as_they_were_written_however_they_arrive() {
 }
 
 #[test]
-fn what_an_app_writes_is_no_head_of_a_record() {
+fn the_output_of_an_app_is_never_a_head() {
     let forged = spell(&(5, Stream::Err, b"forged".to_vec()));
     let records = vec![
         (1, Stream::Out, forged.clone()),
@@ -103,7 +103,7 @@ fn what_an_app_writes_is_no_head_of_a_record() {
 }
 
 #[test]
-fn a_record_is_there_when_its_last_byte_is() {
+fn a_record_is_complete_with_its_last_byte() {
     let bytes = spell(&(1, Stream::Out, b"text".to_vec()));
     for end in 0..bytes.len() {
         assert_eq!(take(&bytes[..end], false), Taken::More, "{end}");
@@ -112,7 +112,7 @@ fn a_record_is_there_when_its_last_byte_is() {
 }
 
 #[test]
-fn what_is_cut_off_at_the_end_hides_nothing() {
+fn truncation_at_the_end_hides_nothing() {
     let records = Numbers(2).records(3);
     let bytes: Vec<u8> = records.iter().flat_map(spell).collect();
     let before = spell(&records[0]).len() + spell(&records[1]).len();
@@ -128,7 +128,7 @@ fn what_is_cut_off_at_the_end_hides_nothing() {
 }
 
 #[test]
-fn what_a_full_disk_cut_hides_no_record_behind_it() {
+fn a_truncated_record_hides_none_after_it() {
     let records = Numbers(3).records(6);
     let (before, cut, behind) = (&records[..2], &records[2], &records[3..]);
     let whole = spell(cut);
@@ -145,7 +145,7 @@ fn what_a_full_disk_cut_hides_no_record_behind_it() {
 }
 
 #[test]
-fn damage_hides_no_record_that_it_does_not_hit() {
+fn damage_hides_only_the_records_it_hits() {
     let mut numbers = Numbers(4);
     for round in 0..3000 {
         let records = numbers.records(8);
@@ -185,7 +185,7 @@ fn damage_hides_no_record_that_it_does_not_hit() {
 }
 
 #[test]
-fn any_bytes_are_read_to_their_end() {
+fn any_input_is_read_to_its_end() {
     let mut numbers = Numbers(5);
     const PIECES: [&[u8]; 9] = [
         b"1",
@@ -208,7 +208,7 @@ fn any_bytes_are_read_to_their_end() {
 }
 
 #[test]
-fn what_is_almost_a_head_is_none() {
+fn an_invalid_head_is_not_a_head() {
     for head in [
         "1.00000000 out 1\nx",
         "1.0000000000 out 1\nx",

@@ -83,7 +83,7 @@ fn read(source: &mut Source, over: bool) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_missed_or_repeated_as_long_as_it_is_there() {
+fn nothing_is_missed_or_repeated() {
     // Between two looks at most one more file is filled.
     for (size, length, count) in [
         (100, 10, 2),
@@ -108,7 +108,7 @@ fn nothing_is_missed_or_repeated_as_long_as_it_is_there() {
 }
 
 #[test]
-fn files_that_were_renamed_and_removed_meanwhile_are_read_to_their_end() {
+fn renamed_and_removed_files_are_read_to_their_end() {
     let mut writer = Writer::new(100);
     let mut source = writer.source();
     assert_eq!(read(&mut source, false), [""; 0]);
@@ -131,7 +131,7 @@ fn files_that_were_renamed_and_removed_meanwhile_are_read_to_their_end() {
 }
 
 #[test]
-fn a_part_of_a_record_that_is_taken_back_was_never_there() {
+fn a_partial_record_that_is_truncated_is_forgotten() {
     let mut writer = Writer::new(10_000);
     let mut source = writer.source();
     let (first, mut found) = (writer.write(20), Vec::new());
@@ -155,7 +155,7 @@ fn a_part_of_a_record_that_is_taken_back_was_never_there() {
 }
 
 #[test]
-fn what_was_cut_is_read_when_nothing_follows_it() {
+fn a_truncated_record_at_the_end_is_read() {
     let writer = Writer::new(10_000);
     let mut source = writer.source();
     writer.append(b"1764086400.000000000 out 9\nhalf");
@@ -165,7 +165,7 @@ fn what_was_cut_is_read_when_nothing_follows_it() {
 }
 
 #[test]
-fn several_are_merged_by_time_and_each_stays_in_its_order() {
+fn logs_are_merged_by_time_and_keep_their_order() {
     let (one, two) = (Writer::new(10_000), Writer::new(10_000));
     let record = |seconds: u32, data: &str| format!("{seconds}.000000000 err 1\n{data}");
     for (seconds, data) in [(1, "a"), (5, "d"), (2, "e")] {
