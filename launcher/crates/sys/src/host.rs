@@ -91,7 +91,9 @@ impl Operation {
 
     const fn hint(self) -> &'static str {
         match self {
-            Self::RunPods => "run it as root; `launcher plan` shows what would be done, without privileges",
+            Self::RunPods => {
+                "run it as root; `launcher plan` shows what would be done, without privileges"
+            }
             Self::EnterPods => "run it as root",
         }
     }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod dirs;
 pub mod host;
 pub mod host_path;
+pub mod links;
 mod memory;
 pub mod netns;
 pub mod progress;

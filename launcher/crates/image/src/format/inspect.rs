@@ -2,8 +2,9 @@
 //! to know about its files. Changes nothing and needs no privileges.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::archive::stream;
 use crate::archive::walk::{Entry, EntryKind, Limits};
@@ -12,6 +13,7 @@ use crate::format::aci;
 use crate::store::rootfs::{Rootfs, Status};
 use appc::manifest::{Checked, ImageManifest};
 use error::{Context as _, Result};
+use sys::links::{self, Step};
 
 /// The contents of an archive.
 pub struct Survey {
@@ -73,9 +75,6 @@ struct Node {
 const TABLES: [&str; 2] = ["passwd", "group"];
 const TABLE_LIMIT: u64 = 4 << 20;
 
-/// How many links to follow for one path.
-const MAX_LINKS: usize = 40;
-
 impl Index {
     fn add(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
         let is_table = TABLES.iter().any(|table| entry.path.ends_with(table));
@@ -114,42 +113,22 @@ impl Index {
     /// Resolves a path inside the tree, as the kernel would, to one without
     /// links.
     fn follow(&self, path: &str) -> Option<PathBuf> {
-        let mut way = PathBuf::new();
-        let mut ahead = parts(Path::new(path));
-        let mut links = 0;
-        while let Some(part) = ahead.pop() {
-            if part == Path::new("..") {
-                way.pop();
-                continue;
+        let found = links::follow(OsStr::new(path), (), |way: &[PathBuf], name, last| {
+            let mut here = way.last().cloned().unwrap_or_default();
+            if name == "." {
+                return Ok(Step::To(here));
             }
-            way.push(&part);
-            match &self.nodes.get(&way)?.kind {
-                EntryKind::Symlink(target) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return None;
-                    }
-                    way.pop();
-                    if target.is_absolute() {
-                        way = PathBuf::new();
-                    }
-                    ahead.extend(parts(target));
-                }
-                EntryKind::HardLink(target) => way.clone_from(target),
-                _ => {}
+            here.push(name);
+            match &self.nodes.get(&here).ok_or(())?.kind {
+                EntryKind::Symlink(target) => Ok(Step::Link(target.into())),
+                EntryKind::HardLink(target) if last => Ok(Step::To(target.clone())),
+                EntryKind::Directory => Ok(Step::To(here)),
+                _ if last => Ok(Step::To(here)),
+                _ => Err(()),
             }
-        }
-        Some(way)
+        });
+        found.ok()
     }
-}
-
-/// Splits a path into its components, in reverse order.
-fn parts(path: &Path) -> Vec<PathBuf> {
-    path.components()
-        .rev()
-        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
-        .map(|part| PathBuf::from(part.as_os_str()))
-        .collect()
 }
 
 impl Rootfs for Index {

@@ -3,13 +3,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::store::rootfs::{Rootfs, Status};
 use error::{Context as _, Result};
+use sys::links::{self, Step};
 use sys::root_fd;
 
 /// An open tree.
@@ -80,9 +81,6 @@ impl Rootfs for Tree {
 #[derive(Debug)]
 pub struct Stack(Vec<Tree>);
 
-/// How many links to follow for one path: as many as the kernel does.
-const MAX_LINKS: usize = 40;
-
 impl Stack {
     /// Opens trees in directories of ours, topmost first.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
@@ -93,43 +91,34 @@ impl Stack {
     /// Finds the tree that has a path, and resolves the path to one without
     /// links: a link in one tree can lead into another.
     fn find(&self, path: &str) -> Result<Option<(&Tree, PathBuf)>> {
-        let mut found = self.0.first();
-        let mut way = PathBuf::new();
-        let mut ahead = parts(OsStr::new(path));
-        let mut links = 0;
-        while let Some(part) = ahead.pop() {
-            if part == ".." {
-                way.pop();
-                continue;
-            }
-            let here = way.join(&part);
-            let Some((tree, fd)) = self.topmost(&here)? else {
-                return Ok(None);
-            };
-            let what = || format!("cannot examine `/{path}` in the image");
-            let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd).context(what)?.st_mode);
-            found = Some(tree);
-            if kind.is_symlink() {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Ok(None);
+        let what = || format!("cannot examine `/{path}` in the image");
+        // Without an error, there is nothing.
+        let found = links::follow(
+            OsStr::new(path),
+            None,
+            |way: &[(_, PathBuf)], name, last| {
+                let mut here = way.last().map_or(PathBuf::new(), |(_, here)| here.clone());
+                if name != "." {
+                    here.push(name);
                 }
-                let target = rustix::fs::readlinkat(&fd, c"", Vec::new()).context(what)?;
-                let target = OsString::from_vec(target.into_bytes());
-                if target.as_bytes().starts_with(b"/") {
-                    way = PathBuf::new();
+                let (tree, fd) = self.topmost(&here).map_err(Some)?.ok_or(None)?;
+                let status = rustix::fs::fstat(&fd).context(what).map_err(Some)?;
+                let kind = FileType::from_raw_mode(status.st_mode);
+                if kind.is_symlink() {
+                    let target = rustix::fs::readlinkat(&fd, c"", Vec::new());
+                    let target = target.context(what).map_err(Some)?;
+                    return Ok(Step::Link(OsString::from_vec(target.into_bytes())));
                 }
-                ahead.extend(parts(&target));
-            } else if kind.is_dir() || ahead.is_empty() {
-                way = here;
-            } else {
-                return Ok(None);
-            }
-        }
-        // After `..`, the topmost tree with the directory is used.
-        match self.topmost(&way)? {
-            Some((tree, _)) => Ok(Some((tree, way))),
-            None => Ok(found.map(|tree| (tree, way))),
+                match last || kind.is_dir() {
+                    true => Ok(Step::To((tree, here))),
+                    false => Err(None),
+                }
+            },
+        );
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
         }
     }
 
@@ -146,16 +135,6 @@ impl Stack {
         }
         Ok(None)
     }
-}
-
-/// Splits a path into its components, in reverse order.
-fn parts(path: &OsStr) -> Vec<OsString> {
-    path.as_bytes()
-        .split(|&byte| byte == b'/')
-        .rev()
-        .filter(|part| !part.is_empty() && part != b".")
-        .map(|part| OsStr::from_bytes(part).to_owned())
-        .collect()
 }
 
 impl Rootfs for Stack {
