@@ -9,6 +9,7 @@ mod aci;
 mod attack;
 mod bench;
 mod build;
+mod calls;
 mod cross;
 mod debian;
 mod demo;
@@ -46,6 +47,8 @@ The tasks of Nose Cone: cargo xtask TASK
   setup     install what the fuller tests want (as root on Debian), or say what lacks;
             --cross adds what `cross` wants, most of a gigabyte
   build     build the launcher, with stage1-init in it
+  calls     write the table of system calls from the crate that has the kernel's
+            numbers; `tidy` compares
   images    build images/ into target/images; --into DIR puts them elsewhere,
             --programs leaves out those that need Debian's tools
   dist      build both programs static, check that they are, and pack them with
@@ -90,6 +93,7 @@ enum Task {
     BenchRun { rounds: Option<usize> },
     BenchUnpack { rounds: Option<usize> },
     Build,
+    Calls,
     Cross { strict: bool },
     Demo { discovery: bool },
     Dist { target: Option<String> },
@@ -114,6 +118,7 @@ fn run(task: Task) -> Result<()> {
         Task::BenchRun { rounds } => bench::run(rounds.unwrap_or(30)),
         Task::BenchUnpack { rounds } => bench::unpack(rounds.unwrap_or(5)),
         Task::Build => build::task(),
+        Task::Calls => calls::calls(),
         Task::Cross { strict } => cross::cross(strict),
         Task::Demo { discovery: true } => demo::discovery(),
         Task::Demo { .. } => demo::demo(),
@@ -154,6 +159,7 @@ fn parse() -> Result<Task> {
         },
         Some("bench") => bench_task(&mut words)?,
         Some("build") => Task::Build,
+        Some("calls") => Task::Calls,
         Some("cross") => Task::Cross {
             strict: words.contains("--strict"),
         },

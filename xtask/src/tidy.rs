@@ -6,8 +6,8 @@ use std::fs;
 use stage1_init::VOCABULARY;
 
 use crate::cmd::{Result, root, say};
-use crate::imports;
 use crate::source::{Source, code, files};
+use crate::{calls, imports};
 
 /// The launcher's own crates. Cargo keeps their dependencies one-way.
 const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
@@ -115,6 +115,7 @@ pub(crate) fn tidy() -> Result<()> {
     findings.extend(imports::circles(&files));
     dependencies(&files, &mut findings);
     vocabulary(&mut findings);
+    calls::check(&mut findings)?;
     for finding in &findings {
         say(finding);
     }

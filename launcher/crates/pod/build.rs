@@ -13,6 +13,8 @@ mod default;
 mod errno;
 #[path = "src/seccomp/listing.rs"]
 mod listing;
+#[path = "src/seccomp/numbers.rs"]
+mod numbers;
 #[path = "src/seccomp/program.rs"]
 #[allow(dead_code, reason = "here only the default filter is compiled")]
 mod program;

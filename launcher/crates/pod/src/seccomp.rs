@@ -25,6 +25,7 @@ mod calls;
 mod default;
 mod errno;
 mod listing;
+mod numbers;
 mod program;
 
 use std::borrow::Cow;
