@@ -5,7 +5,7 @@ use std::fs;
 
 use stage1_init::VOCABULARY;
 
-use crate::cmd::{Result, root, say};
+use crate::cmd::{Result, cmd, root, say};
 use crate::source::{Source, code, files};
 use crate::{calls, imports};
 
@@ -116,6 +116,8 @@ pub(crate) fn tidy() -> Result<()> {
     dependencies(&files, &mut findings);
     vocabulary(&mut findings);
     calls::check(&mut findings)?;
+    let compiler = cmd("rustc").arg("--version").quiet().read()?;
+    rust_version(&files, &compiler, &mut findings);
     for finding in &findings {
         say(finding);
     }
@@ -304,6 +306,36 @@ fn lints(file: &Source, findings: &mut Findings) {
     }
 }
 
+/// The oldest Rust that is promised has been tried, and is the same everywhere.
+fn rust_version(files: &[Source], compiler: &str, findings: &mut Findings) {
+    let text = |path: &str| {
+        let file = files.iter().find(|file| file.path == path);
+        file.map_or("", |file| file.text.as_str())
+    };
+    let manifest = text("Cargo.toml");
+    let promised = manifest.split("\nrust-version = \"").nth(1);
+    let Some(promised) = promised.and_then(|rest| rest.split('"').next()) else {
+        findings.push("Cargo.toml: say with `rust-version` which Rust it takes".to_owned());
+        return;
+    };
+    let tried = words(compiler).filter_map(|word| word.parse().ok());
+    let numbers = words(promised).filter_map(|word| word.parse().ok());
+    let (tried, numbers): (Vec<u32>, Vec<u32>) = (tried.collect(), numbers.collect());
+    if tried < numbers {
+        findings.push(format!(
+            "Cargo.toml: Rust {promised} is later than what builds here, {}",
+            compiler.trim_end()
+        ));
+    }
+    for path in ["README.md", "CONTRIBUTING.md"] {
+        if !text(path).contains(&format!("{promised} or later")) {
+            findings.push(format!(
+                "{path}: say that Rust has to be `{promised} or later`, as in Cargo.toml"
+            ));
+        }
+    }
+}
+
 /// Every directive is documented for people who write plans by hand.
 fn vocabulary(findings: &mut Findings) {
     let path = "stage1-init/README.md";
@@ -422,6 +454,50 @@ mod tests {
         let manifest =
             "[package]\nname = \"x\"\n[dependencies]\na-b = \"1\"\n# c = \"1\"\n\n[lints]\nd = 1\n";
         assert_eq!(dependency_names(manifest), ["a_b"]);
+    }
+
+    #[test]
+    fn a_rust_that_nobody_tried_is_not_promised() {
+        for (manifest, readme, compiler, expected) in [
+            (
+                "\nrust-version = \"1.90\"",
+                "Rust 1.90 or later",
+                "rustc 1.90.0 (a 2)",
+                0,
+            ),
+            (
+                "\nrust-version = \"1.90\"",
+                "Rust 1.90 or later",
+                "rustc 1.91.1 (a 2)",
+                0,
+            ),
+            (
+                "\nrust-version = \"1.90\"",
+                "Rust 1.90 or later",
+                "rustc 1.89.0 (a 2)",
+                1,
+            ),
+            (
+                "\nrust-version = \"1.90\"",
+                "Rust 1.88 or later",
+                "rustc 1.90.0 (a 2)",
+                2,
+            ),
+            ("", "", "rustc 1.90.0", 1),
+        ] {
+            let files = [
+                file("Cargo.toml", manifest),
+                file("README.md", readme),
+                file("CONTRIBUTING.md", readme),
+            ];
+            let mut found = Vec::new();
+            rust_version(&files, compiler, &mut found);
+            assert_eq!(
+                found.len(),
+                expected,
+                "{manifest} {readme} {compiler}: {found:?}"
+            );
+        }
     }
 
     #[test]
