@@ -5,6 +5,9 @@ use crate::cmd::{Cmd, Result, cargo, images_dir, is_root};
 use crate::leftovers::Place;
 use crate::{build, images, setup, size, tidy};
 
+/// What the launcher can be built with, besides all of it.
+const FEATURES: [&str; 3] = ["", "openpgp", "zlib-rs"];
+
 /// `cargo xtask test`.
 pub(crate) fn test(strict: bool) -> Result<()> {
     let complete = setup::setup(false)?;
@@ -84,6 +87,13 @@ fn lint(built: &build::Built) -> Result<()> {
     )
     .args(deny)
     .run()?;
+    for features in FEATURES {
+        with_stage1(built, &["clippy", "--quiet", "--all-targets"])
+            .args(["--package", "launcher", "--package", "image"])
+            .args(["--no-default-features", "--features", features])
+            .args(deny)
+            .run()?;
+    }
     // Not part of the workspace's build: it links no std.
     cargo()
         .args(["clippy", "--quiet", "--package", "stage1-init"])
