@@ -6,8 +6,7 @@
 //!
 //! Archives are streamed in one pass: from the socket through the checks and
 //! the decompressor to the disk. Nothing is published in the store before all
-//! of it has been verified. A slow download is also kept as received, so that
-//! it can be resumed: see `resume.rs`.
+//! of it has been verified. A slow download is kept, so that it can be resumed.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;

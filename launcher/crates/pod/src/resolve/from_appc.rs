@@ -23,7 +23,7 @@ use appc::manifest::isolator::Isolator;
 use appc::manifest::pod::{self, PodImage};
 use appc::manifest::{ImageManifest, PodManifest, SPECIFICATION};
 use appc::types::{AcName, Uuid, Version};
-use error::{Context as _, Error, Result};
+use error::{Error, Result};
 use image::digest::Digest;
 use image::format::aci;
 use image::store::rootfs::{Rootfs, Status};
@@ -231,7 +231,7 @@ fn app(
     let ids = users::user(&app.user, source.rootfs)
         .and_then(|uid| Ok((uid, users::group(&app.group, source.rootfs)?)));
     let ids = match several {
-        true => ids.context(|| format!("app `{name}`"))?,
+        true => ids.map_err(|error| error.at(format!("app `{name}`")))?,
         false => ids?,
     };
     let (mounts, in_manifest) = volumes.of(&Mounting {

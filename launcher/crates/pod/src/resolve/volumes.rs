@@ -250,10 +250,8 @@ impl<'a> Volumes<'a> {
         match &volume.kind {
             VolumeKind::Host { source, .. } => {
                 let name = &volume.name;
-                let found =
-                    (self.look)(Path::new(source), requested.follow_links).map_err(|error| {
-                        Error::new(error.kind(), format!("volume `{name}`")).because(error)
-                    })?;
+                let found = (self.look)(Path::new(source), requested.follow_links)
+                    .map_err(|error| error.at(format!("volume `{name}`")))?;
                 let found = found.ok_or_else(|| {
                     Error::invalid(format!(
                         "volume `{name}`: the path {} contains a symbolic link",

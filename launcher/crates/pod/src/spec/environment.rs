@@ -7,7 +7,7 @@
 
 use appc::manifest::app::variable_name;
 use error::quote::quoted;
-use error::{Context as _, Error, Result};
+use error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// An environment variable. Its value is taken literally.
@@ -64,7 +64,7 @@ pub fn file(bytes: &[u8]) -> Result<Vec<Variable>> {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        let variable = pair(line).context(|| format!("line {number}"))?;
+        let variable = pair(line).map_err(|error| error.at(format!("line {number}")))?;
         let earlier = |(_, earlier): &&(usize, Variable)| earlier.name == variable.name;
         if let Some((first, _)) = variables.iter().find(earlier) {
             return Err(Error::invalid(format!(
