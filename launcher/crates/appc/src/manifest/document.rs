@@ -114,13 +114,10 @@ fn explain_age(document: &Value, error: Error) -> Error {
     let Some(sign) = sign_of_age(document) else {
         return error;
     };
-    Error::invalid(format!(
-        "this manifest is in the format of version 0.2 ({sign})"
-    ))
-    .because(error)
-    .hint(format!(
-        "the format has changed since: rebuild the image with a current tool"
-    ))
+    let age = format!("this manifest is in the format of version 0.2 ({sign})");
+    error
+        .at(age)
+        .hint("the format has changed since: rebuild the image with a current tool")
 }
 
 /// Returns what shows that a manifest is old.
