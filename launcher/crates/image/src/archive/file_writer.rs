@@ -134,9 +134,9 @@ impl Fill {
 fn finish(batches: &Receiver<Vec<Filled>>) -> Result<()> {
     for filled in batches.iter().flatten() {
         let set = filled.attributes.set(filled.file.as_fd());
-        set.context(|| {
+        set.map_err(|error| {
             let path = filled.path.to_string_lossy().escape_debug().to_string();
-            format!("cannot unpack entry `rootfs/{path}`")
+            error.at(format!("entry `rootfs/{path}`"))
         })?;
     }
     Ok(())

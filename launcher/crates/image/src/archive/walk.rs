@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::archive::tar_reader::{self, Chunk, Member, MemberKind, Members};
 use crate::archive::tar_split::Recorder;
-use error::{Context as _, Error, Result};
+use error::{Error, Result};
 
 /// How much an archive may hold. Reaching a bound is an error that names it.
 #[derive(Clone, Debug)]
@@ -155,21 +155,21 @@ pub(crate) fn walk(
         }
         match layout(&whole).map_err(fault)? {
             Place::Top if member.kind == MemberKind::Directory => {}
-            Place::Top => return Err(fault("has no name, and is no directory".to_owned())),
+            Place::Top => return Err(fault("has no name, and is not a directory".to_owned())),
             Place::Document => {
                 walked.document = Some(document(&mut members, &member, &whole, limits)?);
             }
             Place::Rootfs(path) => {
-                let what = || format!("cannot unpack {}", shown(&name));
+                let place = |error: Error| error.at(shown(&name));
                 let is_root = path.as_os_str().is_empty();
                 if is_root && member.kind != MemberKind::Directory {
-                    let fault = format!("`{}` is no directory", whole.display());
-                    return Err(Error::invalid(fault)).context(what);
+                    return Err(place(Error::invalid("it is not a directory")));
                 }
                 walked.rootfs |= is_root;
                 let path = path.to_owned();
-                let entry = understand(member, path, limits, layout, &mut members).context(what)?;
-                visit(entry).context(what)?;
+                let entry =
+                    understand(member, path, limits, layout, &mut members).map_err(place)?;
+                visit(entry).map_err(place)?;
             }
         }
     }

@@ -419,7 +419,7 @@ impl<'a> Fetch<'a> {
                 "the part that arrived is kept for a day, and the next call resumes from there",
             ),
             (false, true) => {
-                error.hint("the part that was kept is removed; the next call downloads all of it")
+                error.hint("the part that was kept is removed; the next call fetches all of it")
             }
             (false, false) => error,
         })?;
