@@ -504,8 +504,7 @@ pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
     })
 }
 
-/// Returns the URL of an image's signature: beside the image, with the same
-/// query.
+/// Returns the URL of an image's signature, with the same query as the image.
 fn signature_of(url: &str) -> String {
     match url.split_once('?') {
         Some((path, query)) => format!("{path}.asc?{query}"),
@@ -517,8 +516,7 @@ fn nowhere(name: &Name, attempts: &Attempts) -> Error {
     in_vain(format!("image `{name}` was not found"), attempts)
 }
 
-/// The error for what was not found, with everything that was tried, and a
-/// hint.
+/// The error for what was not found, with everything that was tried.
 pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
     let error = Error::new(Kind::NotFound, what).tried(attempts.lines());
     match attempts.hint() {
