@@ -16,6 +16,7 @@ mod demo;
 mod dist;
 mod elf;
 mod filters;
+mod fuzz;
 mod guest;
 mod image;
 mod images;
@@ -66,6 +67,8 @@ The tasks of Nose Cone: cargo xtask TASK
   filters   compare the default filter of system calls with the default profiles of
             podman and Docker, got from Debian's packages; each difference must
             have its reason in tests/golden/filters
+  fuzz      give the parsers of what strangers send bytes that nobody would send;
+            fuzz [TARGET] [--seconds N], a minute for each by default
   sweep     kill every command at each of its system calls, and let each call
             fail; --only WORD takes the commands that have it, --sample a few
             calls of each; --deny refuses each call of `run` and `enter` instead,
@@ -98,6 +101,7 @@ enum Task {
     Demo { discovery: bool },
     Dist { target: Option<String> },
     Filters,
+    Fuzz(Option<String>, u32),
     Guest { strict: bool },
     Help,
     Images { into: PathBuf, programs_only: bool },
@@ -125,6 +129,7 @@ fn run(task: Task) -> Result<()> {
         Task::Deny { only } => sweep::deny(only),
         Task::Dist { target } => dist::dist(target),
         Task::Filters => filters::filters(),
+        Task::Fuzz(target, seconds) => fuzz::fuzz(target.as_deref(), seconds),
         Task::Guest { strict } => test::guest(strict),
         Task::Help => {
             cmd::show(HELP);
@@ -170,6 +175,11 @@ fn parse() -> Result<Task> {
             target: option(&mut words, "--target")?,
         },
         Some("filters") => Task::Filters,
+        Some("fuzz") => {
+            let seconds = option(&mut words, "--seconds")?.unwrap_or(60);
+            let target = words.subcommand().map_err(|error| error.to_string())?;
+            Task::Fuzz(target, seconds)
+        }
         Some("guest") => Task::Guest {
             strict: words.contains("--strict"),
         },

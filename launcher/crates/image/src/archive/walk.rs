@@ -11,9 +11,11 @@ use std::io::BufRead;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use crate::archive::tar_reader::{self, Chunk, Member, MemberKind, Members};
+use crate::archive::tar_reader::{self, Member, MemberKind, Members};
 use crate::archive::tar_split::Recorder;
 use error::{Error, Result};
+
+pub use crate::archive::tar_reader::Chunk;
 
 /// How much an archive may hold. Reaching a bound is an error that names it.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@
 mod client;
 mod download;
 mod environment;
+pub mod fuzz;
 mod headers;
 mod http_error;
 mod proxy;
