@@ -13,6 +13,7 @@ mod calls;
 mod cross;
 mod debian;
 mod demo;
+mod deny;
 mod dist;
 mod elf;
 mod filters;
@@ -78,6 +79,8 @@ The tasks of Nose Cone: cargo xtask TASK
             left of them (as root)
   tidy      check layers, circles of imports, addresses of unsafe code and of foreign
             crates, documents
+  deny      check the licences, sources and versions of all crates that we depend on,
+            and which of them have known faults
   help      this text
 ";
 
@@ -98,6 +101,7 @@ enum Task {
     Build,
     Calls,
     Cross { strict: bool },
+    Dependencies,
     Demo { discovery: bool },
     Dist { target: Option<String> },
     Filters,
@@ -126,6 +130,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cross { strict } => cross::cross(strict),
         Task::Demo { discovery: true } => demo::discovery(),
         Task::Demo { .. } => demo::demo(),
+        Task::Dependencies => deny::deny(),
         Task::Deny { only } => sweep::deny(only),
         Task::Dist { target } => dist::dist(target),
         Task::Filters => filters::filters(),
@@ -171,6 +176,7 @@ fn parse() -> Result<Task> {
         Some("demo") => Task::Demo {
             discovery: words.contains("--discovery"),
         },
+        Some("deny") => Task::Dependencies,
         Some("dist") => Task::Dist {
             target: option(&mut words, "--target")?,
         },

@@ -3,7 +3,7 @@
 
 use crate::cmd::{Cmd, Result, cargo, images_dir, is_root};
 use crate::leftovers::Place;
-use crate::{build, images, setup, size, tidy};
+use crate::{build, deny, images, setup, size, tidy};
 
 /// What the launcher can be built with, besides all of it.
 const FEATURES: [&str; 3] = ["", "openpgp", "zlib-rs"];
@@ -13,6 +13,7 @@ pub(crate) fn test(strict: bool) -> Result<()> {
     let complete = setup::setup(false)?;
     cargo().args(["fmt", "--all", "--check"]).run()?;
     tidy::tidy()?;
+    deny::deny()?;
     let built = build::release()?;
     lint(&built)?;
     // The init is built once; every other build of the launcher takes that one.
