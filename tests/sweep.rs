@@ -61,7 +61,8 @@ impl Command {
         self
     }
 
-    /// Lets it say one of the lines that stand under a title.
+    /// Lets it say one of the lines that stand under a title, where IT is what
+    /// the command was given.
     #[track_caller]
     fn may_say(mut self, title: &str) -> Self {
         self.done = golden::lines_written(title);

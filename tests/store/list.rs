@@ -215,15 +215,12 @@ fn a_directory_of_another_format_is_refused() {
             "version" => fs::write(path, "3\n").unwrap(),
             _ => fs::create_dir_all(path).unwrap(),
         }
-        let refusal = format!(
-            "launcher: cannot use directory `{}`: its format is version `{found}`, and this \
-             launcher needs `2`\nhint: choose another directory with `--dir`, or move this one \
-             away and fetch its images again\n",
-            store.dir().display()
-        );
-        store.image(&["list"]).run().exits(1).complains(&refusal);
-        let fetch = launcher(&store.dir()).args(["fetch", "x.aci"]);
-        fetch.run().exits(1).complains(&refusal);
+        for words in [&["image", "list"][..], &["fetch", "x.aci"]] {
+            let ran = launcher(&store.dir()).args(words).run().exits(1);
+            ran.naming("DIR", store.dir())
+                .naming("version `FOUND`", format!("version `{found}`"))
+                .complains_as("a directory of another format");
+        }
         let left = names(&store.dir());
         assert!(!left.contains(&"layers".to_owned()), "{left:?}");
     }

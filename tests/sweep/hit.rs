@@ -268,7 +268,7 @@ impl<'a> Sweep<'a> {
             .command
             .done
             .iter()
-            .any(|done| again.stderr.contains(done));
+            .any(|done| again.stderr.contains(&done.replace("IT", it)));
         if !again.succeeded() && !done {
             return Err(format!("the same again does not work: {again:?}"));
         }
