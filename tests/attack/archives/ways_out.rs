@@ -60,7 +60,7 @@ fn nothing_takes_the_place_of_a_link() {
                     .link("rootfs/x", &victim)
                     .entry(second, "rootfs/x", 0o777, "", b"");
                 let ran = target.refuses(&image.bytes());
-                ran.complains_as("a name that stands twice");
+                ran.complains_as("a name that appears twice");
             }
             // The same file under two names.
             let image = new()

@@ -183,7 +183,7 @@ fn who_cannot_enter_the_cgroups_of_an_app_does_not_enter_it() {
         .exits(125)
         .says("");
     // Which of them it is, depends on the host.
-    let (front, _) = ran.stderr.rsplit_once(": ").unwrap();
+    let (front, _) = ran.stderr.rsplit_once(" is not").unwrap();
     let group = front.split('`').nth(3).unwrap().to_owned();
     let hierarchy = match front.strip_suffix('`') {
         Some(front) => format!("`{}`", front.rsplit('`').next().unwrap()),

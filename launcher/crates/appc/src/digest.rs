@@ -79,7 +79,7 @@ impl fmt::Debug for ImageId {
 }
 
 /// Returns the value of a lower-case hexadecimal digit.
-fn nibble(digit: u8) -> Option<u8> {
+pub fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

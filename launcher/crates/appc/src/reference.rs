@@ -5,7 +5,7 @@
 //! file:///srv/hello.aci  https://example.com/a  a URL
 //! sha512-0c6d3a2d                               the beginning of an image ID
 //! example.com/web:1.2,channel=beta              a name, a version, labels
-//! example.com/web version:1.2 channel:beta      the same, as the ancestor had it
+//! example.com/web version:1.2 channel:beta      the same, as nscn spelled it
 //! ```
 //!
 //! Paths, URLs and IDs are recognised first, in this order; everything else is

@@ -8,6 +8,7 @@ use std::fmt;
 use hmac::{KeyInit as _, Mac as _};
 use sha2::Digest as _;
 
+use appc::digest::nibble;
 use error::quote::quoted;
 use error::{Error, Result};
 
@@ -250,15 +251,6 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(digit).collect()
-}
-
-/// Returns the value of a lower-case hexadecimal digit.
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::cli::table::general::{self, GLOBAL};
 use crate::cli::table::spec::{CommandSpec, Operands, OptionSpec, Values};
-use crate::cli::table::{ALIASES, COMMANDS, all, visible};
+use crate::cli::table::{ALIASES, COMMANDS, visible};
 
 /// The script before the table.
 const BEGIN: &str = r#"# bash completion for launcher
@@ -65,20 +65,13 @@ complete -F _launcher launcher
 pub(super) fn script() -> String {
     let mut out = BEGIN.to_owned();
     out.push_str("    case $command in\n");
-    for (alias, words) in ALIASES {
-        let command: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-        let (first, below) = (command[0], command.get(1).unwrap_or(&&"$below"));
-        out.push_str(&format!("    {alias}) command={first} below={below} ;;\n"));
+    for (alias, command, below) in super::aliases() {
+        out.push_str(&format!(
+            "    {alias}) command={command} below={below} ;;\n"
+        ));
     }
     out.push_str("    esac\n    case $command/$below in\n");
-    // Longer names first: `image/*` also matches `image/list`.
-    let mut all = all();
-    all.reverse();
-    for (path, command) in all {
-        let pattern = match path.split_once(' ') {
-            Some((first, below)) => format!("{first}/{below}"),
-            None => format!("{path}/*"),
-        };
+    for (pattern, command) in super::patterns() {
         out.push_str(&format!("    {pattern})\n"));
         arm(&mut out, command);
     }

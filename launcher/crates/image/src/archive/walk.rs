@@ -197,7 +197,7 @@ impl Seen {
     fn add(&mut self, path: &Path) -> std::result::Result<(), String> {
         match self.hashes.insert(self.key.hash_one(path.as_os_str())) {
             true => Ok(()),
-            false => Err("stands twice".to_owned()),
+            false => Err("appears twice".to_owned()),
         }
     }
 

@@ -42,8 +42,9 @@ fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
                 "" => "version 2".to_owned(),
                 named => format!("`{named}`"),
             };
-            let what = format!("cannot join the cgroup `{path}` of the hierarchy {name}");
-            Error::new(Kind::Failed, what).because(Error::invalid("it is not mounted"))
+            Error::invalid(format!(
+                "the cgroup `{path}` of the hierarchy {name} is not mounted"
+            ))
         })?);
     }
     Ok(groups)
@@ -113,27 +114,27 @@ mod tests {
         for (theirs, message) in [
             (
                 "4:memory:/elsewhere",
-                "cannot join the cgroup `/elsewhere` of the hierarchy `memory`: it is not mounted",
+                "the cgroup `/elsewhere` of the hierarchy `memory` is not mounted",
             ),
             (
                 "4:memory:/docker/x/../y",
-                "cannot join the cgroup `/docker/x/../y` of the hierarchy `memory`: it is not mounted",
+                "the cgroup `/docker/x/../y` of the hierarchy `memory` is not mounted",
             ),
             (
                 "4:memory:/docker/xy",
-                "cannot join the cgroup `/docker/xy` of the hierarchy `memory`: it is not mounted",
+                "the cgroup `/docker/xy` of the hierarchy `memory` is not mounted",
             ),
             (
                 "0::/../y",
-                "cannot join the cgroup `/../y` of the hierarchy version 2: it is not mounted",
+                "the cgroup `/../y` of the hierarchy version 2 is not mounted",
             ),
             (
                 "2:freezer:/pod",
-                "cannot join the cgroup `/pod` of the hierarchy `freezer`: it is not mounted",
+                "the cgroup `/pod` of the hierarchy `freezer` is not mounted",
             ),
             (
                 "7:pids:/",
-                "cannot join the cgroup `/` of the hierarchy `pids`: it is not mounted",
+                "the cgroup `/` of the hierarchy `pids` is not mounted",
             ),
             ("x", "cannot read the cgroup `x`"),
         ] {
