@@ -185,15 +185,15 @@ fn what_cannot_be_meant_is_refused() {
         ),
         (
             "run --detach --log=flash a.aci",
-            "125 `--log`: `flash` is no place for a log; it is `disk`, `memory` or `none`",
+            "125 `--log`: `flash` is not a valid place for a log: expected `disk`, `memory` or `none`",
         ),
         (
             "run-prepared --detach --log=flash x",
-            "125 `--log`: `flash` is no place for a log; it is `disk`, `memory` or `none`",
+            "125 `--log`: `flash` is not a valid place for a log: expected `disk`, `memory` or `none`",
         ),
         (
             "run --detach --log-size=1k --plan p",
-            "125 `--log-size`: `1k` is less than `16Ki`, which is the least",
+            "125 `--log-size`: `1k` is less than the minimum of `16Ki`",
         ),
         (
             "run --detach --log=none --log-size=1Mi a.aci",
@@ -279,11 +279,11 @@ fn wrong_usage_never_looks_like_the_status_of_a_command() {
         ),
         (
             "enter --set-env A web",
-            "`--set-env`: `A` has no `=`\nhint: a variable is written `NAME=VALUE`",
+            "`--set-env`: `A` has no `=`\nhint: expected `NAME=VALUE`",
         ),
         (
             "enter --set-env container=x web",
-            "`--set-env`: variable `container` cannot be set: Nose Cone says with it what is so",
+            "`--set-env`: variable `container` cannot be set: Nose Cone sets it itself",
         ),
     ] {
         assert_eq!(parsed(line).err(), Some(format!("125 {message}")), "{line}");

@@ -99,11 +99,11 @@ mod tests {
             (b"A=1\nB=\xff", "line 2 is not UTF-8 text"),
             (
                 b"=1",
-                "line 1: `` cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
+                "line 1: `` is not a valid variable name: use letters, digits, `_`, `.` and `-`, starting with a letter or `_`",
             ),
             (
                 b"export A=1",
-                "line 1: `export A` cannot name a variable: letters, digits, `_`, `.` and `-` can, a letter or `_` first",
+                "line 1: `export A` is not a valid variable name: use letters, digits, `_`, `.` and `-`, starting with a letter or `_`",
             ),
             (b"A=\0", "line 1: the value of `A` contains a NUL character"),
         ] {

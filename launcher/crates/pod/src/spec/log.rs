@@ -102,7 +102,7 @@ mod tests {
             ),
             (
                 "big",
-                "`big` is not a quantity\nhint: a number and one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei",
+                "`big` is not a quantity\nhint: use a number, optionally followed by one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei",
             ),
         ] {
             assert_eq!(Size::parse(text).unwrap_err().to_string(), said);
