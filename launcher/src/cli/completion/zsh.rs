@@ -63,13 +63,13 @@ fi
 pub(super) fn script() -> String {
     let mut out = BEGIN.to_owned();
     out.push_str("    case $command in\n");
-    for (alias, command, below) in super::aliases() {
+    for (alias, command, below) in super::arms::aliases() {
         out.push_str(&format!(
             "    ({alias}) command={command} below={below} ;;\n"
         ));
     }
     out.push_str("    esac\n    case $command/$below in\n");
-    for (pattern, command) in super::patterns() {
+    for (pattern, command) in super::arms::patterns() {
         out.push_str(&format!("    ({pattern})\n"));
         arm(&mut out, command);
     }
