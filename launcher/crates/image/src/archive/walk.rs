@@ -245,7 +245,9 @@ fn document(
 ) -> Result<Vec<u8>> {
     let name = path.display();
     if member.kind != MemberKind::File {
-        return Err(Error::invalid(format!("its `{name}` is no regular file")));
+        return Err(Error::invalid(format!(
+            "its `{name}` is not a regular file"
+        )));
     }
     if member.size > limits.document {
         return Err(too_many(&format!("bytes of {name}"), limits.document));
@@ -287,7 +289,7 @@ fn kind(member: &Member, limits: &Limits, layout: Layout) -> Result<EntryKind> {
         Ok((number(member.device.0)?, number(member.device.1)?))
     };
     let link = || match member.link.as_slice() {
-        [] => Err(Error::invalid("the link leads nowhere")),
+        [] => Err(Error::invalid("the link has no target")),
         link if link.contains(&0) => Err(Error::invalid("the link has a NUL byte")),
         link if link.len() > limits.path => Err(Error::invalid(format!(
             "the link is longer than {} bytes",
