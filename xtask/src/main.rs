@@ -42,46 +42,46 @@ use pico_args::Arguments;
 const HELP: &str = "\
 The tasks of Nose Cone: cargo xtask TASK
 
-  demo      build everything and run the hello image (as root); with --discovery
-            an image that is found by its name, fetched and verified over HTTPS
-  test      everything that a change must pass, from formatting to running pods;
-            --strict turns tests that cannot run on this host into failures
-  setup     install what the fuller tests want (as root on Debian), or say what lacks;
-            --cross adds what `cross` wants, most of a gigabyte
-  build     build the launcher, with stage1-init in it
-  calls     write the table of system calls from the crate that has the kernel's
-            numbers; `tidy` compares
-  images    build images/ into target/images; --into DIR puts them elsewhere,
-            --programs leaves out those that need Debian's tools
-  dist      build both programs static, check that they are, and pack them with
+  demo      build everything and run the hello image (as root); with --discovery,
+            an image that is found by name, downloaded and verified over HTTPS
+  test      run all checks that a change must pass, from formatting to running pods;
+            --strict turns skipped tests into failures
+  setup     install what the tests need (as root on Debian), or list what is missing;
+            --cross adds the compilers for `cross`, almost a gigabyte
+  build     build the launcher, with stage1-init embedded
+  calls     generate the table of system calls from the crate that has the kernel's
+            numbers; `tidy` checks that it is up to date
+  images    build images/ into target/images; --into DIR writes them to DIR,
+            --programs skips those that need Debian's tools
+  dist      build both programs statically linked, check them, and pack them with
             licence and checksums; --target TRIPLE chooses the target
   man       write the man pages of the launcher to target/man
-  attack    try on this host what containers were broken out of with, races in
-            many rounds [--rounds N], and print which cases held (as root)
-  guest     run the tests that want another kernel than this host's, in a virtual
-            machine; --strict fails where this host cannot
-  size      weigh stage1-init on disk, and a pod in memory, against their budgets
-  bench     compare with the peers that are installed: bench run|unpack
+  attack    try known attacks on containers on this host, with many rounds of each
+            race [--rounds N], and print which were prevented (as root)
+  guest     run the tests that need another kernel, in virtual machines; --strict
+            fails if this host cannot run them
+  size      check stage1-init on disk, and a pod in memory, against their budgets
+  bench     compare with the other runners that are installed: bench run|unpack
             [--rounds N]
-  cross     build stage1-init for the other machines that its sources know, weigh
-            it, and start it in emulators; --strict fails where this host cannot
-  filters   compare the default filter of system calls with the default profiles of
-            podman and Docker, got from Debian's packages; each difference must
-            have its reason in tests/golden/filters
-  fuzz      give the parsers of what strangers send bytes that nobody would send;
-            fuzz [TARGET] [--seconds N], a minute for each by default
-  sweep     kill every command at each of its system calls, and let each call
-            fail; --only WORD takes the commands that have it, --sample a few
-            calls of each; --deny refuses each call of `run` and `enter` instead,
-            always; --races runs commands beside each other, in many rounds
-            [--rounds N] (as root; half an hour, a quarter, and a quarter)
-  soak      run hundreds of pods, at once and in sequence, and look for what is
-            left of them (as root)
-  tidy      check layers, circles of imports, addresses of unsafe code and of foreign
-            crates, documents
-  deny      check the licences, sources and versions of all crates that we depend on,
-            and which of them have known faults
-  help      this text
+  cross     build stage1-init for all supported machines, check its size, and start
+            it in emulators; --strict fails if this host cannot
+  filters   compare the default system call filter with those of podman and Docker,
+            downloaded from Debian; each difference needs a reason in
+            tests/golden/filters
+  fuzz      feed random input to the parsers of foreign data:
+            fuzz [TARGET] [--seconds N], a minute each by default
+  sweep     kill every command at each of its system calls, and make each call fail;
+            --only WORD selects commands, --sample tries a few calls of each;
+            --deny refuses each call of `run` and `enter` every time; --races runs
+            commands concurrently, in many rounds [--rounds N] (as root; half an
+            hour, a quarter, and a quarter)
+  soak      run hundreds of pods, concurrently and in sequence, and check that
+            nothing is left of them (as root)
+  tidy      check layers, import cycles, where unsafe code and foreign crates are
+            used, and documents
+  deny      check the licences, sources, versions and known vulnerabilities of
+            all dependencies
+  help      show this text
 ";
 
 fn main() -> ExitCode {

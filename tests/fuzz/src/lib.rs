@@ -1,4 +1,4 @@
-//! What parses the input of strangers, given bytes that nobody would send.
+//! Fuzz targets: the parsers of foreign data, with random input.
 //!
 //! A target takes any bytes and panics if a parser does, or breaks what it
 //! promises of what it has read. `cargo xtask fuzz` runs the targets in
