@@ -58,8 +58,8 @@ impl<'fd> Line<'fd> {
         self.bytes.get(..self.length).unwrap_or(&[])
     }
 
-    /// Writes what was collected. An error is ignored: there is nowhere left to
-    /// report it.
+    /// Writes what was collected. Errors are ignored, since they cannot be
+    /// reported anywhere else.
     pub(crate) fn flush(&mut self) {
         let _ = sys::write_all(self.to, self.as_bytes());
         self.length = 0;
