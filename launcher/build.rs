@@ -9,6 +9,8 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
+include!("../stage1-init/flags.rs");
+
 /// Names a stage1-init built elsewhere, for distributors who build it themselves.
 const PREBUILT: &str = "NOSE_STAGE1";
 
@@ -31,6 +33,7 @@ fn build() -> PathBuf {
         "src",
         "Cargo.toml",
         "build.rs",
+        "flags.rs",
         "../Cargo.toml",
         "../Cargo.lock",
     ] {
@@ -59,7 +62,10 @@ fn build() -> PathBuf {
         .arg(&directory)
         // Set, it overrides the flags of every configuration file and of the
         // outer build: crt-static, coverage or a CPU are not for the init.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags());
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            flags(&variable("CARGO_CFG_TARGET_ARCH")),
+        );
     for unwanted in [
         "RUSTFLAGS",
         "RUSTC_WRAPPER",
@@ -77,15 +83,6 @@ fn build() -> PathBuf {
         "stage1-init does not build; see the messages above"
     );
     directory.join(target).join("stage1/stage1-init")
-}
-
-/// 32-bit ARM has two sets of instructions. In the one that compilers choose
-/// the init would be a third larger.
-fn flags() -> &'static str {
-    match variable("CARGO_CFG_TARGET_ARCH").as_str() {
-        "arm" => "-Ctarget-feature=+thumb-mode",
-        _ => "",
-    }
 }
 
 fn variable(name: &str) -> String {

@@ -3,7 +3,7 @@
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{OFlags, StatVfsMountFlags};
+use rustix::fs::{CWD, OFlags, StatVfsMountFlags};
 use stage1_init::MountFlags;
 
 use crate::beneath::{self, Links, Path};
@@ -90,7 +90,7 @@ impl Tree<'_> {
             }
             // A mount point that is covered by another cannot be reached, and
             // need not be.
-            if let Ok(below) = beneath::open(None, path.as_c_str(), Links::Refuse) {
+            if let Ok(below) = beneath::open(CWD, path.as_c_str(), Links::Refuse) {
                 match self.remount_one(below.as_fd(), flags, exactly) {
                     Ok(()) | Err(Errno::INVAL) => {}
                     Err(errno) => return Err(errno),

@@ -12,7 +12,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{CWD, FileType, OFlags};
 
 use crate::say;
@@ -28,21 +28,21 @@ pub(crate) enum Links {
 
 const FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// Opens a path inside `root`, or on the host without one.
-pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
+/// Opens a path inside `root`; on the host if that is [`CWD`].
+#[inline(never)]
+pub(crate) fn open(root: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd> {
     let mut resolve = 0;
-    if root.is_some() {
+    if !is_host(root) {
         resolve |= raw::RESOLVE_IN_ROOT;
     }
     if links == Links::Refuse {
         resolve |= raw::RESOLVE_NO_SYMLINKS;
     }
-    let within = root.unwrap_or(CWD);
     if resolve == 0 {
-        return sys::open(within, path, FLAGS);
+        return sys::open(root, path, FLAGS);
     }
     for _ in 0..RACES {
-        match sys::open_resolved(within, path, FLAGS.bits(), resolve) {
+        match sys::open_resolved(root, path, FLAGS.bits(), resolve) {
             // Something was renamed in the meantime, and `..` cannot be
             // trusted.
             Err(Errno::AGAIN) => {}
@@ -55,12 +55,13 @@ pub(crate) fn open(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> R
 
 const RACES: u32 = 32;
 
+fn is_host(root: BorrowedFd<'_>) -> bool {
+    root.as_raw_fd() == CWD.as_raw_fd()
+}
+
 /// Opens the directory of a path's last component, and returns that component,
 /// which need not exist. It cannot be `.` or `..`.
-pub(crate) fn open_parent<'a>(
-    root: Option<BorrowedFd<'_>>,
-    path: &'a CStr,
-) -> Result<(OwnedFd, &'a CStr)> {
+pub(crate) fn open_parent<'a>(root: BorrowedFd<'_>, path: &'a CStr) -> Result<(OwnedFd, &'a CStr)> {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/');
     let first = slash.map_or(0, |slash| slash + 1);
@@ -99,7 +100,8 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) const fn new() -> Self {
+    #[inline(never)]
+    pub(crate) fn new() -> Self {
         Self {
             bytes: [0; 4096],
             length: 0,
@@ -119,6 +121,12 @@ impl Path {
         }
         self.length = end;
         Ok(())
+    }
+
+    /// Appends all parts.
+    #[inline(never)]
+    pub(crate) fn append(&mut self, parts: &[&[u8]]) -> Result<()> {
+        parts.iter().try_for_each(|part| self.push(part))
     }
 
     #[inline(never)]
@@ -163,15 +171,14 @@ const MAX_LINKS: u32 = 40;
 /// Resolves a path by hand. `done` is what has been resolved, from the root and
 /// without links; the remaining path starts at `at` in `rest`.
 #[inline(never)]
-fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<OwnedFd> {
+fn walk(root: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd> {
     let slash;
-    let root = match (root, path.to_bytes().first()) {
-        (Some(root), _) => root,
-        (None, Some(b'/')) => {
+    let root = match path.to_bytes().first() {
+        Some(b'/') if is_host(root) => {
             slash = sys::open(CWD, c"/", FLAGS)?;
             slash.as_fd()
         }
-        (None, _) => CWD,
+        _ => root,
     };
     let (mut done, mut one, mut other) = (Path::new(), Path::new(), Path::new());
     let (mut rest, mut link) = (&mut one, &mut other);
@@ -186,8 +193,7 @@ fn walk(root: Option<BorrowedFd<'_>>, path: &CStr, links: Links) -> Result<Owned
             b"" | b"." => {}
             b".." => done.pop(),
             _ => {
-                done.push(b"/")?;
-                done.push(name)?;
+                done.append(&[b"/", name])?;
             }
         }
         let here = descend(root, done.as_bytes())?;

@@ -1,5 +1,7 @@
 //! What can be wrong with a plan, and the message for it.
 
+use crate::packed::{self, packed};
+
 /// Why some bytes are not a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -9,57 +11,55 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// What can be wrong with a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// There are more than [`crate::MAX_PLAN`] bytes.
-    TooLong,
-    /// The first word is not `plan`.
-    NotAPlan,
-    /// The second word is not [`crate::VERSION`].
-    WrongVersion,
-    /// The last word has no NUL byte.
-    Unterminated,
-    /// No directive has this name.
-    UnknownDirective,
-    /// The plan ends before the directive has all its operands.
-    MissingOperand,
-    /// An operand should be a number, but is not, or is out of range.
-    NotANumber,
-    /// An operand is none of the words allowed there.
-    UnknownWord,
-    /// A command has no words.
-    EmptyCommand,
-    /// The directive is not allowed here.
-    Misplaced,
-    /// The directive is given a second time, and is allowed once.
-    Repeated,
-    /// There are more than [`crate::MAX_APPS`] apps.
-    TooManyApps,
-    /// The plan has no app.
-    NoApp,
-    /// An app has no `main`.
-    NoMain,
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident: $message:literal,)*) => {
+        /// What can be wrong with a plan.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum FaultKind { $($(#[$doc])* $name,)* }
+
+        packed!(MESSAGES: $($message),*);
+
+        impl FaultKind {
+            /// Returns a message for the user.
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$name => $message,)* }
+            }
+
+            /// Returns the same, from a smaller table.
+            pub fn text(self) -> &'static [u8] {
+                packed::words(MESSAGES).nth(self as usize).unwrap_or_default()
+            }
+        }
+    };
 }
 
-impl FaultKind {
-    /// Returns a message for the user.
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::TooLong => "the plan is longer than 4 MiB",
-            Self::NotAPlan => "the first word must be `plan`",
-            Self::WrongVersion => "the version must be 1",
-            Self::Unterminated => "the word is not terminated",
-            Self::UnknownDirective => "no such directive",
-            Self::MissingOperand => "an operand is missing",
-            Self::NotANumber => "not a number that can stand here",
-            Self::UnknownWord => "not a word that can stand here",
-            Self::EmptyCommand => "a command needs at least one word",
-            Self::Misplaced => "the directive cannot stand here",
-            Self::Repeated => "the directive is repeated",
-            Self::TooManyApps => "there are more than 64 apps",
-            Self::NoApp => "there is no `app`",
-            Self::NoMain => "the app has no `main`",
-        }
-    }
+kinds! {
+    /// There are more than [`crate::MAX_PLAN`] bytes.
+    TooLong: "the plan is longer than 4 MiB",
+    /// The first word is not `plan`.
+    NotAPlan: "the first word must be `plan`",
+    /// The second word is not [`crate::VERSION`].
+    WrongVersion: "the version must be 1",
+    /// The last word has no NUL byte.
+    Unterminated: "the word is not terminated",
+    /// No directive has this name.
+    UnknownDirective: "no such directive",
+    /// The plan ends before the directive has all its operands.
+    MissingOperand: "an operand is missing",
+    /// An operand should be a number, but is not, or is out of range.
+    NotANumber: "not a number that can stand here",
+    /// An operand is none of the words allowed there.
+    UnknownWord: "not a word that can stand here",
+    /// A command has no words.
+    EmptyCommand: "a command needs at least one word",
+    /// The directive is not allowed here.
+    Misplaced: "the directive cannot stand here",
+    /// The directive is given a second time, and is allowed once.
+    Repeated: "the directive is repeated",
+    /// There are more than [`crate::MAX_APPS`] apps.
+    TooManyApps: "there are more than 64 apps",
+    /// The plan has no app.
+    NoApp: "there is no `app`",
+    /// An app has no `main`.
+    NoMain: "the app has no `main`",
 }

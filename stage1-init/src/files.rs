@@ -115,8 +115,7 @@ impl Tree<'_> {
             Err(Errno::PERM) => {
                 create(parent, name, owned)?;
                 let mut host = Path::new();
-                host.push(b"/dev/")?;
-                host.push(name.to_bytes())?;
+                host.append(&[b"/dev/", name.to_bytes()])?;
                 let of_that_name = open_node(host.as_c_str(), kind, device);
                 // A node of another name may be the null device, too.
                 Some(of_that_name.or_else(|_| open_node(c"/dev/null", kind, device))?)

@@ -28,7 +28,7 @@ impl Tree<'_> {
         if data.to_bytes().len() >= PAGE {
             return Err(Errno::TOOBIG);
         }
-        if self.proc().is_err() && self.root().is_none() {
+        if self.proc().is_err() && !self.has_root() {
             // Early in a boot: this may be the procfs that all other mounts
             // need.
             sys::mount(source, target, kind, per_mount(flags), Some(data))?;
@@ -93,7 +93,7 @@ impl Tree<'_> {
             } else {
                 Links::Follow
             };
-            return beneath::open(None, source, links);
+            return beneath::open(CWD, source, links);
         };
         let inherited = sys::inherited(stage1_init::read_number(number).ok_or(Errno::BADF)?)?;
         let name = fd_path(inherited);
@@ -194,12 +194,20 @@ impl Tree<'_> {
         self.mount_at(Source::Word(c""), place.as_fd(), c"", flags, None)
     }
 
+    #[inline(never)]
+    fn enter_root(&self) -> Result<()> {
+        if !self.has_root() {
+            return Err(Errno::NOENT);
+        }
+        sys::fchdir(self.root())
+    }
+
     /// `pivot`: makes the root `/` of the mount namespace, and detaches the old
     /// one. Both arguments are the new root: the old one ends up on top of it,
     /// and is detached from there (pivot_root(2), NOTES).
     #[inline(never)]
     pub(crate) fn pivot(&mut self) -> Result<()> {
-        sys::fchdir(self.root().ok_or(Errno::NOENT)?)?;
+        self.enter_root()?;
         sys::pivot_root(c".", c".")?;
         sys::umount(c".", raw::MNT_DETACH)?;
         sys::chdir(c"/")?;
@@ -209,7 +217,7 @@ impl Tree<'_> {
     /// `move-root`: moves the root's mount over `/`, which cannot be detached
     /// if it is the kernel's own rootfs (switch_root(8)).
     pub(crate) fn move_root(&mut self) -> Result<()> {
-        sys::fchdir(self.root().ok_or(Errno::NOENT)?)?;
+        self.enter_root()?;
         sys::mount(c".", c"/", c"", raw::MS_MOVE, None)?;
         sys::chroot(c".")?;
         sys::chdir(c"/")?;

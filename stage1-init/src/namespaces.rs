@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::CWD;
 use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
 
+use crate::beneath::Path;
 use crate::exit_code;
 use crate::pod::{Child, Pod};
 use crate::say::{Decimal, Line};
@@ -342,7 +343,7 @@ fn write_map(
     of_users: bool,
     at: &mut u32,
 ) -> Result<()> {
-    let mut text = sys::Array::new(MAX_MAP)?;
+    let mut text = Path::new();
     for (index, directive) in settings.0 {
         let [inside, outside, count] = match directive {
             Directive::UidMap {
@@ -358,26 +359,19 @@ fn write_map(
             _ => continue,
         };
         *at = index;
-        append_number(&mut text, inside, b" ")?;
-        append_number(&mut text, outside, b" ")?;
-        append_number(&mut text, count, b"\n")?;
+        for (number, end) in [(inside, b" "), (outside, b" "), (count, b"\n")] {
+            // As long as a path may be, which is a page, is also all that the
+            // kernel accepts: 340 lines.
+            let fits = text.append(&[Decimal::new(number).as_bytes(), end]);
+            fits.map_err(|_| Errno::TOOBIG)?;
+        }
     }
     let file = if of_users { c"uid_map" } else { c"gid_map" };
-    if text.as_slice().is_empty() {
+    if text.as_bytes().is_empty() {
         return Ok(());
     }
-    write_at(process, file, text.as_slice())
+    write_at(process, file, text.as_bytes())
 }
-
-#[inline(never)]
-fn append_number(text: &mut sys::Array<u8>, number: u32, end: &[u8]) -> Result<()> {
-    text.append(Decimal::new(number).as_bytes())?;
-    text.append(end)
-}
-
-/// The maximum length of a map: the kernel accepts 340 lines of three numbers,
-/// in one page.
-const MAX_MAP: usize = 4096;
 
 fn clone_flags(namespaces: Namespaces) -> u32 {
     [

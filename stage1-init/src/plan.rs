@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
         // The header was checked when the plan was decoded.
         let _ = read_header(&mut words);
         Directives {
-            words,
+            rest: words.rest(),
             index: 0,
             end: u32::MAX,
         }
@@ -112,7 +112,7 @@ fn read_header(words: &mut Words<'_>) -> Result<(), Fault> {
 /// An iterator over the directives of a plan; a copy remembers its place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Directives<'a> {
-    words: Words<'a>,
+    rest: &'a [u8],
     index: u32,
     end: u32,
 }
@@ -133,8 +133,7 @@ impl<'a> Directives<'a> {
 
     /// Returns the first word of the next directive.
     pub fn word(&self) -> Option<&'a CStr> {
-        let mut words = self.words;
-        words.next()
+        Words::new(self.rest).next()
     }
 }
 
@@ -142,11 +141,13 @@ impl<'a> Iterator for Directives<'a> {
     type Item = (u32, Directive<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.words.is_empty() || self.index >= self.end {
+        if self.rest.is_empty() || self.index >= self.end {
             return None;
         }
+        let mut words = Words::new(self.rest);
         // The same bytes were decoded before.
-        let directive = Directive::read(&mut self.words).ok()?;
+        let directive = Directive::read(&mut words).ok()?;
+        self.rest = words.rest();
         let index = self.index;
         self.index = index.saturating_add(1);
         Some((index, directive))

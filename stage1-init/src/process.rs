@@ -157,6 +157,7 @@ pub(crate) fn foreground_group() -> Option<Pid> {
 
 /// Puts a group into the foreground of the terminal on standard input, if there
 /// is one. All signals must be blocked, or SIGTTOU would stop this process.
+#[inline(never)]
 pub(crate) fn take_terminal(group: Pid) {
     let _ = rustix::termios::tcsetpgrp(sys::STDIN, group);
 }
@@ -177,8 +178,7 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
         D::OomScoreAdj { score } => set_oom_score(tree, score)?,
         D::Attribute { file, text } => {
             let mut path = Path::new();
-            path.push(b"self/attr/")?;
-            path.push(file.to_bytes())?;
+            path.append(&[b"self/attr/", file.to_bytes()])?;
             write_at(tree.proc()?, path.as_c_str(), text.to_bytes())?;
         }
         D::Session {} => sys::setsid()?,

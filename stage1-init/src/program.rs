@@ -64,8 +64,8 @@ fn search(file: &CStr, path: &[u8], argv: Vector<'_>, environment: Vector<'_>) -
     for directory in path.split(|&byte| byte == b':') {
         let mut candidate = Path::new();
         let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-        let mut parts = [directory, separator, file.to_bytes()].into_iter();
-        if parts.try_for_each(|part| candidate.push(part)).is_err() {
+        let parts = [directory, separator, file.to_bytes()];
+        if candidate.append(&parts).is_err() {
             continue;
         }
         match sys::execve(candidate.as_c_str(), argv, environment) {

@@ -162,12 +162,7 @@ pub(crate) fn directive_failed(index: u32, mut from_there: Directives<'_>, errno
 /// Prints which word of a plan is invalid.
 pub(crate) fn fault(word: usize, kind: FaultKind) {
     let word = Decimal::new(u32::try_from(word).unwrap_or(u32::MAX));
-    line(&[
-        b"word ",
-        word.as_bytes(),
-        b" of the plan: ",
-        kind.message().as_bytes(),
-    ]);
+    line(&[b"word ", word.as_bytes(), b" of the plan: ", kind.text()]);
 }
 
 /// Writes a line of the report.

@@ -67,8 +67,14 @@ impl<'a> Tree<'a> {
         path.map_or(Ok(()), |path| self.set_root(path))
     }
 
-    pub(crate) fn root(&self) -> Option<BorrowedFd<'_>> {
-        self.root.as_ref().map(|(root, _)| root.as_fd())
+    /// Returns where targets are resolved: [`CWD`] stands for the host.
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_ref().map_or(CWD, |(root, _)| root.as_fd())
+    }
+
+    /// Tells whether targets are resolved in a root.
+    pub(crate) fn has_root(&self) -> bool {
+        self.root.is_some()
     }
 
     /// Opens a target; returns `None` if it does not exist and is optional.

@@ -28,6 +28,11 @@ impl<'a> Words<'a> {
         self.taken
     }
 
+    /// Returns the bytes that are left.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Tells whether no bytes are left.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()

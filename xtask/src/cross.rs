@@ -12,34 +12,36 @@ use std::process::Output;
 use crate::cmd::{Cmd, Result, cargo, cmd, find, host_target, say, target_dir};
 use crate::{dist, size};
 
-/// A machine: the compiler's name for it, that of its emulator, and flags as
-/// `launcher/build.rs` gives them.
+include!("../../stage1-init/flags.rs");
+
+/// A machine: the compiler's names for the target and the processor, and that
+/// of its emulator.
 struct Machine {
     target: &'static str,
+    arch: &'static str,
     emulator: &'static str,
-    flags: &'static str,
 }
 
 const MACHINES: &[Machine] = &[
     Machine {
         target: "aarch64-unknown-linux-gnu",
+        arch: "aarch64",
         emulator: "qemu-aarch64",
-        flags: "",
     },
     Machine {
         target: "armv7-unknown-linux-gnueabihf",
+        arch: "arm",
         emulator: "qemu-arm",
-        flags: "-Ctarget-feature=+thumb-mode",
     },
     Machine {
         target: "riscv64gc-unknown-linux-gnu",
+        arch: "riscv64",
         emulator: "qemu-riscv64",
-        flags: "",
     },
     Machine {
         target: "x86_64-unknown-linux-gnu",
+        arch: "x86_64",
         emulator: "qemu-x86_64",
-        flags: "",
     },
 ];
 
@@ -143,7 +145,7 @@ impl Compiler {
             .arg("-Zbuild-std=core,compiler_builtins")
             .arg("-Zbuild-std-features=compiler-builtins-mem")
             .env(&format!("CARGO_TARGET_{variable}_LINKER"), &self.linker)
-            .env("CARGO_ENCODED_RUSTFLAGS", machine.flags)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(machine.arch))
             .env("RUSTC", Self::RUSTC)
             .env("RUSTC_BOOTSTRAP", "1")
             .run()?;

@@ -39,53 +39,64 @@ pub(super) mod nr {
 /// Makes a system call: `call!(__NR_close, number)`.
 macro_rules! call {
     ($number:ident $(, $argument:expr)*) => {
-        call!(@ $crate::sys::call::nr::$number, [$($argument as usize),*])
+        call!(@ call3 call5 $number, [$($argument as usize),*])
     };
     // The kernel ignores the arguments that a call does not have.
-    (@ $number:expr, []) => { call!(@ $number, [0, 0, 0]) };
-    (@ $number:expr, [$a:expr]) => { call!(@ $number, [$a, 0, 0]) };
-    (@ $number:expr, [$a:expr, $b:expr]) => { call!(@ $number, [$a, $b, 0]) };
-    (@ $number:expr, [$a:expr, $b:expr, $c:expr]) => {
-        // SAFETY: see the head of `sys/call.rs`.
-        unsafe { $crate::sys::call::call3($a, $b, $c, $number) }
+    (@ $three:ident $five:ident $number:ident, []) => {
+        call!(@ $three $five $number, [0, 0, 0])
     };
-    (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr]) => {
-        call!(@ $number, [$a, $b, $c, $d, 0])
+    (@ $three:ident $five:ident $number:ident, [$a:expr]) => {
+        call!(@ $three $five $number, [$a, 0, 0])
     };
-    (@ $number:expr, [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr]) => {
+    (@ $three:ident $five:ident $number:ident, [$a:expr, $b:expr]) => {
+        call!(@ $three $five $number, [$a, $b, 0])
+    };
+    (@ $three:ident $five:ident $number:ident, [$a:expr, $b:expr, $c:expr]) => {
         // SAFETY: see the head of `sys/call.rs`.
-        unsafe { $crate::sys::call::call5($a, $b, $c, $d, $e, $number) }
+        unsafe { $crate::sys::call::$three($a, $b, $c, $crate::sys::call::nr::$number) }
+    };
+    (@ $three:ident $five:ident $number:ident, [$a:expr, $b:expr, $c:expr, $d:expr]) => {
+        call!(@ $three $five $number, [$a, $b, $c, $d, 0])
+    };
+    (@ $three:ident $five:ident $number:ident, [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr]) => {
+        // SAFETY: see the head of `sys/call.rs`.
+        unsafe { $crate::sys::call::$five($a, $b, $c, $d, $e, $crate::sys::call::nr::$number) }
     };
 }
 
-/// Calls the kernel. The number is the last argument, as the others are in
-/// their registers then. No call made here returns more than 32 bits.
-///
-/// # Safety
-///
-/// As for [`arch::syscall`].
-#[inline(never)]
-pub(super) unsafe fn call3(a: usize, b: usize, c: usize, number: u32) -> Result<u32> {
-    // SAFETY: the caller guarantees the same.
-    returned(unsafe { arch::syscall(number, [a, b, c, 0, 0, 0]) })
+/// Makes a system call that returns nothing but success. The result is in one
+/// register.
+macro_rules! done {
+    ($number:ident $(, $argument:expr)*) => {
+        call!(@ done3 done5 $number, [$($argument as usize),*])
+    };
 }
 
-/// The same with five arguments.
-///
-/// # Safety
-///
-/// As for [`arch::syscall`].
-#[inline(never)]
-pub(super) unsafe fn call5(
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    number: u32,
-) -> Result<u32> {
-    // SAFETY: the caller guarantees the same.
-    returned(unsafe { arch::syscall(number, [a, b, c, d, e, 0]) })
+macro_rules! callers {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident),*; $($zero:literal)*) -> $result:ty, $returned:ident;)*) => {
+        $($(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// As for [`arch::syscall`].
+        #[inline(never)]
+        pub(super) unsafe fn $name($($argument: usize,)* number: u32) -> $result {
+            // SAFETY: the caller guarantees the same.
+            $returned(unsafe { arch::syscall(number, [$($argument,)* $($zero),*]) })
+        })*
+    };
+}
+
+callers! {
+    /// Calls the kernel. The number is the last argument, as the others are in
+    /// their registers then. No call made here returns more than 32 bits.
+    call3(a, b, c; 0 0 0) -> Result<u32>, returned;
+    /// The same with five arguments.
+    call5(a, b, c, d, e; 0) -> Result<u32>, returned;
+    /// The same as `call3` for a call that returns nothing.
+    done3(a, b, c; 0 0 0) -> Result<()>, done;
+    /// The same with five arguments.
+    done5(a, b, c, d, e; 0) -> Result<()>, done;
 }
 
 fn returned(value: isize) -> Result<u32> {
@@ -93,5 +104,13 @@ fn returned(value: isize) -> Result<u32> {
         Err(Errno::new(value.unsigned_abs() as u32))
     } else {
         Ok(value as u32)
+    }
+}
+
+fn done(value: isize) -> Result<()> {
+    if value as usize > -4096_isize as usize {
+        Err(Errno::new(value.unsigned_abs() as u32))
+    } else {
+        Ok(())
     }
 }

@@ -55,7 +55,7 @@ impl Argument for Pid {
 macro_rules! calls {
     ($($name:ident = $number:ident($($argument:ident: $kind:ty),*);)*) => {
         $(pub(crate) fn $name($($argument: $kind),*) -> Result<()> {
-            call!($number $(, $argument.register())*).map(drop)
+            done!($number $(, $argument.register())*)
         })*
     };
 }

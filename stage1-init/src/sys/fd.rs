@@ -18,6 +18,7 @@
 
 use core::ffi::{CStr, c_int};
 use core::mem::ManuallyDrop;
+use core::num::NonZeroU32;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use stage1_init::GATE;
@@ -28,36 +29,49 @@ use super::result::{Errno, Result};
 /// A descriptor that the program opened itself. It is closed when this is
 /// dropped.
 ///
-/// rustix's own type checks the number again with each use.
-pub(crate) struct OwnedFd(BorrowedFd<'static>);
+/// Its number is never 0, so that an `Option` of it takes no more room.
+pub(crate) struct OwnedFd(NonZeroU32);
 
 impl OwnedFd {
     /// # Safety
     ///
     /// The descriptor must be open, and nobody else may close it.
     pub(super) unsafe fn new(number: u32) -> Self {
-        // SAFETY: it is open until this is dropped.
-        Self(unsafe { BorrowedFd::borrow_raw(number.cast_signed()) })
+        // SAFETY: 0 is open from `main`'s first lines on, and never closed, so
+        // the kernel gives that number to nobody else.
+        Self(unsafe { NonZeroU32::new_unchecked(number) })
     }
 }
 
 impl AsFd for OwnedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0
+        // SAFETY: it is open until this is dropped.
+        unsafe { borrow(self.0.get()) }
     }
 }
 
 impl AsRawFd for OwnedFd {
     fn as_raw_fd(&self) -> i32 {
-        self.0.as_raw_fd()
+        self.0.get().cast_signed()
     }
 }
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
         // SAFETY: nobody else may close it, and whoever borrowed it is done.
-        unsafe { close_number(self.0.as_raw_fd().cast_unsigned()) };
+        unsafe { close_number(self.0.get()) };
     }
+}
+
+/// # Safety
+///
+/// The descriptor must be open for as long as it is borrowed.
+const unsafe fn borrow<'a>(number: u32) -> BorrowedFd<'a> {
+    // SAFETY: no open descriptor has the highest number. Otherwise, rustix
+    // would check it with each use.
+    unsafe { core::hint::assert_unchecked(number != u32::MAX) };
+    // SAFETY: the caller guarantees that it is open.
+    unsafe { BorrowedFd::borrow_raw(number.cast_signed()) }
 }
 
 /// Makes a system call that opens a descriptor, and returns it as an
@@ -86,7 +100,7 @@ pub(crate) enum Standard {
 impl Standard {
     const fn fd(self) -> BorrowedFd<'static> {
         // SAFETY: the three are open from `main`'s first lines on, and never closed.
-        unsafe { BorrowedFd::borrow_raw(self as c_int) }
+        unsafe { borrow(self as u32) }
     }
 }
 
@@ -128,17 +142,19 @@ unsafe fn place(fd: BorrowedFd<'_>, number: u32, flags: u32) -> Result<()> {
 
 /// Opens a path at the lowest free number, for the rest of the process's life.
 pub(crate) fn open_lowest(path: &CStr) -> Result<()> {
-    call!(__NR_openat, nr::AT_FDCWD, path.as_ptr(), nr::O_RDWR, 0).map(drop)
+    done!(__NR_openat, nr::AT_FDCWD, path.as_ptr(), nr::O_RDWR, 0)
 }
 
 /// Returns an inherited descriptor that a plan or an option names, if it is
 /// open.
 pub(crate) fn inherited(number: u32) -> Result<BorrowedFd<'static>> {
-    let number = c_int::try_from(number).map_err(|_| Errno::BADF)?;
+    if number > c_int::MAX.unsigned_abs() {
+        return Err(Errno::BADF);
+    }
     // SAFETY: the author of the plan or the option claims that this number was
     // inherited. Such a descriptor belongs to no `OwnedFd`, and stays open
     // until `close_all_but`, whose callers no longer use what it closes.
-    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    let fd = unsafe { borrow(number) };
     descriptor_flags(fd)?;
     Ok(fd)
 }
@@ -213,7 +229,7 @@ pub(crate) fn descriptor_flags(fd: BorrowedFd<'_>) -> Result<u32> {
 
 /// Sets the flags of an open file.
 pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
-    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFL, flags).map(drop)
+    done!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETFL, flags)
 }
 
 /// Copies a descriptor to the lowest free number from `least` on.
@@ -246,5 +262,5 @@ pub(crate) fn close(end: End) {
 
 /// Gives a pipe the smallest capacity that the kernel allows: one page.
 pub(crate) fn shrink_pipe(fd: BorrowedFd<'_>) -> Result<()> {
-    call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETPIPE_SZ, 1).map(drop)
+    done!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETPIPE_SZ, 1)
 }

@@ -103,7 +103,7 @@ pub(crate) fn mount_setattr(
     };
     let flags = nr::AT_EMPTY_PATH | if recursive { nr::AT_RECURSIVE } else { 0 };
     let (attributes, size) = (&raw const attributes, size_of::<nr::mount_attr>());
-    call!(
+    done!(
         __NR_mount_setattr,
         fd.as_raw_fd(),
         c"".as_ptr(),
@@ -111,7 +111,6 @@ pub(crate) fn mount_setattr(
         attributes,
         size
     )
-    .map(drop)
 }
 
 /// Reads the target of a link, which must be shorter than the buffer.

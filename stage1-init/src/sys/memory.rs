@@ -79,11 +79,6 @@ impl<T> Array<T> {
 }
 
 impl Array<u8> {
-    /// Appends bytes.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        bytes.iter().try_for_each(|&byte| self.push(byte))
-    }
-
     /// Appends what can be read from a descriptor, up to its end or the
     /// capacity.
     pub(crate) fn read_all(&mut self, fd: BorrowedFd<'_>) -> Result<()> {

@@ -116,53 +116,53 @@ pub(crate) fn fexecve(fd: BorrowedFd<'_>, argv: Vector<'_>, environment: Vector<
 
 /// Sets the host name.
 pub(crate) fn sethostname(name: &CStr) -> Result<()> {
-    call!(__NR_sethostname, name.as_ptr(), name.count_bytes()).map(drop)
+    done!(__NR_sethostname, name.as_ptr(), name.count_bytes())
 }
 
 /// Sets the NIS domain name.
 pub(crate) fn setdomainname(name: &CStr) -> Result<()> {
-    call!(__NR_setdomainname, name.as_ptr(), name.count_bytes()).map(drop)
+    done!(__NR_setdomainname, name.as_ptr(), name.count_bytes())
 }
 
 /// Makes the kernel kill this process when its parent dies.
 pub(crate) fn die_with_parent() -> Result<()> {
-    prctl(ctl::PR_SET_PDEATHSIG, nr::SIGKILL).map(drop)
+    prctl(ctl::PR_SET_PDEATHSIG, nr::SIGKILL)
 }
 
 /// Keeps other processes of the same user from tracing this one, and from
 /// opening its files in procfs.
 pub(crate) fn hide() -> Result<()> {
-    prctl(ctl::PR_SET_DUMPABLE, 0).map(drop)
+    prctl(ctl::PR_SET_DUMPABLE, 0)
 }
 
 /// Undoes [`hide`]: the process's files in procfs belong to its user again.
 pub(crate) fn unhide() -> Result<()> {
-    prctl(ctl::PR_SET_DUMPABLE, 1).map(drop)
+    prctl(ctl::PR_SET_DUMPABLE, 1)
 }
 
 /// Makes orphans among the descendants of this process its children.
 pub(crate) fn become_subreaper() -> Result<()> {
-    prctl(ctl::PR_SET_CHILD_SUBREAPER, 1).map(drop)
+    prctl(ctl::PR_SET_CHILD_SUBREAPER, 1)
 }
 
 /// Keeps the permitted capabilities when the uid changes.
 pub(crate) fn keep_capabilities() -> Result<()> {
-    prctl(ctl::PR_SET_KEEPCAPS, 1).map(drop)
+    prctl(ctl::PR_SET_KEEPCAPS, 1)
 }
 
 /// Keeps programs from gaining privileges when they are executed.
 pub(crate) fn set_no_new_privs() -> Result<()> {
-    prctl(ctl::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+    prctl(ctl::PR_SET_NO_NEW_PRIVS, 1)
 }
 
 /// Checks that the kernel knows a capability.
 pub(crate) fn check_capability(capability: u32) -> Result<()> {
-    prctl(ctl::PR_CAPBSET_READ, capability).map(drop)
+    prctl(ctl::PR_CAPBSET_READ, capability)
 }
 
 /// Drops a capability from the bounding set.
 pub(crate) fn drop_bounding(capability: u32) -> Result<()> {
-    prctl(ctl::PR_CAPBSET_DROP, capability).map(drop)
+    prctl(ctl::PR_CAPBSET_DROP, capability)
 }
 
 /// Empties the ambient set.
@@ -176,12 +176,12 @@ pub(crate) fn raise_ambient(capability: u32) -> Result<()> {
 }
 
 /// Calls prctl(2), for options whose argument is a number.
-fn prctl(option: u32, argument: u32) -> Result<u32> {
-    call!(__NR_prctl, option, argument, 0, 0, 0)
+fn prctl(option: u32, argument: u32) -> Result<()> {
+    done!(__NR_prctl, option, argument, 0, 0, 0)
 }
 
 fn prctl_ambient(what: u32, capability: u32) -> Result<()> {
-    call!(__NR_prctl, ctl::PR_CAP_AMBIENT, what, capability, 0, 0).map(drop)
+    done!(__NR_prctl, ctl::PR_CAP_AMBIENT, what, capability, 0, 0)
 }
 
 /// The capability sets of a process: bit 0 is `CAP_CHOWN`.
@@ -215,18 +215,18 @@ pub(crate) fn set_capabilities(sets: &Capabilities) -> Result<()> {
         sets.map(|set| set as u32),
         sets.map(|set| (set >> 32) as u32),
     ];
-    call!(__NR_capset, OWN_CAPABILITIES.as_ptr(), halves.as_ptr()).map(drop)
+    done!(__NR_capset, OWN_CAPABILITIES.as_ptr(), halves.as_ptr())
 }
 
 /// Makes a terminal the controlling one of this process's session.
 pub(crate) fn set_controlling_terminal(fd: BorrowedFd<'_>) -> Result<()> {
-    call!(__NR_ioctl, fd.as_raw_fd(), ioctl::TIOCSCTTY, 0_usize).map(drop)
+    done!(__NR_ioctl, fd.as_raw_fd(), ioctl::TIOCSCTTY, 0_usize)
 }
 
 /// Joins a new, anonymous session keyring.
 pub(crate) fn join_session_keyring() -> Result<()> {
     const JOIN_SESSION_KEYRING: usize = 1;
-    call!(__NR_keyctl, JOIN_SESSION_KEYRING, 0_usize).map(drop)
+    done!(__NR_keyctl, JOIN_SESSION_KEYRING, 0_usize)
 }
 
 /// Installs a seccomp filter, whose instructions have eight bytes each.
@@ -243,17 +243,17 @@ pub(crate) fn seccomp(program: &Array<u64>) -> Result<()> {
         length,
         filter: instructions.as_ptr(),
     };
-    call!(__NR_seccomp, SET_MODE_FILTER, 0_usize, &raw const program).map(drop)
+    done!(__NR_seccomp, SET_MODE_FILTER, 0_usize, &raw const program)
 }
 
 /// Sets the supplementary groups.
 pub(crate) fn setgroups(groups: &[u32]) -> Result<()> {
-    call!(__NR_setgroups, groups.len(), groups.as_ptr()).map(drop)
+    done!(__NR_setgroups, groups.len(), groups.as_ptr())
 }
 
 /// Sets a limit of this process: the soft one, and the hard one.
 pub(crate) fn set_limit(resource: u32, limits: [u64; 2]) -> Result<()> {
-    call!(__NR_prlimit64, 0, resource, limits.as_ptr(), 0).map(drop)
+    done!(__NR_prlimit64, 0, resource, limits.as_ptr(), 0)
 }
 
 /// Brings up the loopback interface (netdevice(7)).
@@ -277,11 +277,10 @@ pub(crate) fn loopback_up() -> Result<()> {
         rest: [0; 22],
     };
     let _ = request.rest;
-    call!(
+    done!(
         __NR_ioctl,
         socket.as_raw_fd(),
         ioctl::SIOCSIFFLAGS,
         &raw const request
     )
-    .map(drop)
 }

@@ -1,5 +1,7 @@
 //! The result of a system call.
 
+use core::num::NonZeroU32;
+
 use linux_raw_sys::errno as nr;
 
 /// The result of a system call.
@@ -10,12 +12,12 @@ pub(crate) type Result<T> = core::result::Result<T, Errno>;
 /// It is as wide as a descriptor or a length, so that the results of all calls
 /// use the same two registers, and an error is passed on unchanged.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Errno(u32);
+pub(crate) struct Errno(NonZeroU32);
 
 macro_rules! errnos {
     ($($name:ident = $number:ident,)*) => {
         impl Errno {
-            $(pub(crate) const $name: Self = Self(nr::$number);)*
+            $(pub(crate) const $name: Self = Self::new(nr::$number);)*
         }
     };
 }
@@ -48,17 +50,21 @@ errnos! {
 }
 
 impl Errno {
+    /// Returns the error of this number, which is not 0.
     pub(crate) const fn new(number: u32) -> Self {
-        Self(number)
+        match NonZeroU32::new(number) {
+            Some(number) => Self(number),
+            None => Self(NonZeroU32::MAX),
+        }
     }
 
     pub(crate) const fn number(self) -> u32 {
-        self.0
+        self.0.get()
     }
 }
 
 impl From<rustix::io::Errno> for Errno {
     fn from(errno: rustix::io::Errno) -> Self {
-        Self(errno.raw_os_error().cast_unsigned())
+        Self::new(errno.raw_os_error().cast_unsigned())
     }
 }

@@ -26,14 +26,13 @@ pub(crate) type Signals = u64;
 /// Blocks these signals and no others.
 pub(crate) fn block(signals: Signals) -> Result<()> {
     let set = &raw const signals;
-    call!(
+    done!(
         __NR_rt_sigprocmask,
         nr::SIG_SETMASK,
         set,
         0_usize,
         size_of::<Signals>()
     )
-    .map(drop)
 }
 
 /// Blocks no signals. It cannot fail, as blocking them did not.

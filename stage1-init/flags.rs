@@ -1,0 +1,19 @@
+/// Returns the flags for the compiler that make stage1-init smaller, separated
+/// as `CARGO_ENCODED_RUSTFLAGS` wants them. `arch` is the machine's name in the
+/// compiler's `target_arch`.
+fn flags(arch: &str) -> String {
+    let mut flags = vec![
+        // It is linked to one address, and needs no detours to find itself.
+        "-Crelocation-model=static",
+        // Then a table of addresses is larger than comparisons.
+        "-Cjump-tables=no",
+        // Found by trying: more is larger, and less is, too.
+        "-Cllvm-args=-inline-threshold=10",
+    ];
+    // 32-bit ARM has two sets of instructions. In the one that compilers choose
+    // the init would be a third larger.
+    if arch == "arm" {
+        flags.push("-Ctarget-feature=+thumb-mode");
+    }
+    flags.join("\u{1f}")
+}
