@@ -44,6 +44,8 @@ mod messages;
 mod acceptance;
 /// The specification's own conformance program, and what it finds.
 mod ace;
+/// Images of directories and tars.
+mod build;
 /// The command line itself: help, suggestions, completion, man pages.
 mod cli;
 /// From a name to a running app: discovery, signatures, dependencies.

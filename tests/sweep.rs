@@ -385,6 +385,30 @@ fn trust_can_be_cut_short() {
         .sweep();
 }
 
+/// A directory to build an image of.
+fn tree(ground: &Ground) -> String {
+    ground.tree()
+}
+
+#[test]
+fn an_image_that_is_built_can_be_cut_short() {
+    require_root!();
+    command("image build --name=example.com/sample IT -- /bin/program")
+        .after(tree)
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .sweep();
+}
+
+#[test]
+fn an_image_that_is_built_into_a_file_can_be_cut_short() {
+    require_root!();
+    command("image build --name=a --overwrite -o OUT IT -- /bin/program")
+        .after(tree)
+        .promises(|ground, _, _| ground.clean("validate OUT").is_ok())
+        .sweep();
+}
+
 #[test]
 fn a_run_of_what_is_not_stored_can_be_cut_short() {
     require_root!();

@@ -5,6 +5,7 @@
 //! file that takes its options.
 
 mod args;
+mod build;
 pub(crate) mod command;
 mod completion;
 mod enter;
@@ -153,6 +154,7 @@ fn command_of(
     }
     let until = match spec.name {
         "enter" => Until::Word(enter::INSTEAD),
+        "build" => Until::Command,
         _ => Until::Dashes,
     };
     let Some(mut args) = Args::read(words, spec, until, typed.clone())? else {
@@ -160,6 +162,7 @@ fn command_of(
     };
     let typed = args.typed.clone();
     let command = match parent {
+        Some("image") if spec.name == "build" => Command::Build(build::build(&mut args)?),
         Some("image") => Command::Image(image::verb(spec.name, &mut args)?),
         Some(_) => Command::Trust(trust::verb(spec.name, &mut args)?),
         None => simple(spec, &mut args, once_more)?,

@@ -91,6 +91,7 @@ fn execute(invocation: Invocation) -> ExitCode {
             done(cmd::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
         Command::Fetch(options) => done(cmd::fetch::run(&dir, &options, &mut std::io::stdout())),
+        Command::Build(build) => done(cmd::build::run(&dir, &build, &mut std::io::stdout())),
         Command::Image(verb) => done(cmd::image::run(&dir, &verb, &mut std::io::stdout())),
         Command::Trust(verb) => done(cmd::trust::run(&dir, &verb, &mut std::io::stdout())),
         Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut std::io::stdout())),

@@ -46,6 +46,19 @@ impl Ground {
         self.scratch.join("dir")
     }
 
+    /// A directory to build an image of: each time the same one.
+    pub(super) fn tree(&self) -> String {
+        let root = self.scratch.join("root");
+        std::fs::create_dir_all(root.join("bin")).unwrap();
+        std::fs::write(root.join("bin/program"), "program").unwrap();
+        std::fs::write(root.join("sparse"), vec![0; 2 << 20]).unwrap();
+        for name in ["bin/program", "bin", "sparse", ""] {
+            let file = std::fs::File::open(root.join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        root.display().to_string()
+    }
+
     /// `launcher WORDS`, to its end.
     pub(super) fn run(&self, words: &str) -> Ran {
         launcher(&self.dir()).args(self.words(words, "")).run()

@@ -26,6 +26,8 @@ pub(super) struct Args {
 pub(super) enum Until {
     /// At `--`; everything after it is a word.
     Dashes,
+    /// At `--`; everything after it is not for this program.
+    Command,
     /// After the first word, or before it if this option replaces it; the rest
     /// is not for this program.
     Word(&'static str),
@@ -53,7 +55,7 @@ impl Args {
         let mut rest = Vec::new();
         while let Some(word) = words.next() {
             if word == "--" {
-                if until != Until::Dashes {
+                if let Until::Word(_) = until {
                     rest.push(word);
                 }
                 break;
@@ -68,7 +70,7 @@ impl Args {
                 continue;
             }
             match until {
-                Until::Dashes => taken.push_back(word),
+                Until::Dashes | Until::Command => taken.push_back(word),
                 Until::Word(instead) => {
                     let is_instead = |given: &Given| given.option.name == instead;
                     match given.iter().any(is_instead) {
@@ -82,7 +84,7 @@ impl Args {
         // After `--`, nothing is an option.
         match until {
             Until::Dashes => taken.extend(words),
-            Until::Word(_) => rest.extend(words),
+            Until::Command | Until::Word(_) => rest.extend(words),
         }
         given.retain(|one| !is_global(one.option));
         Ok(Some(Self {

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Plan(request::Options, Format),
     /// Fetch images.
     Fetch(crate::cmd::fetch::Options),
+    /// Build an image.
+    Build(crate::cmd::build::Build),
     /// Manage the store.
     Image(crate::cmd::image::Verb),
     /// Manage the keys that may sign images.

@@ -74,7 +74,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn id(text: &str, noun: &str) -> Result<u32> {
+/// Parses the number of a user or group.
+pub(super) fn id(text: &str, noun: &str) -> Result<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|&id| digits && id != u32::MAX);
     number.ok_or_else(|| Error::usage(format!("{} is not a {noun}", quoted(text))))

@@ -11,7 +11,7 @@ use appc::manifest::{ImageManifest, PodManifest};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
-use image::format::pack::Pack;
+use image::format::pack::{Instead, Pack};
 use image::store::images::Store;
 use pod::runtime::status::{self, Phase};
 use pod::runtime::{export, teardown};
@@ -142,7 +142,7 @@ fn write(
         .ok_or_else(|| Error::invalid(format!("its spec has no app `{}`", app.name)))?;
     let root = export::open(pod, &spec, in_spec)?;
     let manifest = format!("{:#}\n", manifest.to_json());
-    let mut pack = Pack::new(out, cannot, manifest.as_bytes())?;
+    let mut pack = Pack::new(out, cannot, manifest.as_bytes(), Instead::default())?;
     export::pack(&root, &mut pack, &mut |note| say(&[note]))?;
     pack.finish()
 }

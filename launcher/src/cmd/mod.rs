@@ -2,6 +2,7 @@
 //! its result.
 
 pub(crate) mod attach;
+pub(crate) mod build;
 pub(crate) mod cat_manifest;
 mod child;
 pub(crate) mod collect;

@@ -110,7 +110,8 @@ fn content(head: &[u8]) -> Content {
     }
 }
 
-fn read(file: File) -> Result<Vec<u8>> {
+/// Reads a manifest, unless it is larger than any may be.
+pub(crate) fn read(file: File) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(MANIFEST_LIMIT + 1)
         .read_to_end(&mut text)

@@ -57,7 +57,7 @@ impl AtomicFile {
         })
     }
 
-    /// Returns the file, to write to.
+    /// Returns the file, to write to and read back.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -121,9 +121,22 @@ impl Drop for AtomicFile {
     }
 }
 
+/// Creates a file that has no name and is gone when it is closed.
+///
+/// # Errors
+///
+/// The directory cannot be written to.
+pub fn unnamed(directory: &OwnedFd) -> rustix::io::Result<File> {
+    let (file, name) = make(directory)?;
+    if let Some(name) = name {
+        rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
+    }
+    Ok(file)
+}
+
 /// Creates a file without a name, or with a random one.
 fn make(directory: &OwnedFd) -> rustix::io::Result<(File, Option<OsString>)> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o644);
     match rustix::fs::openat(directory, ".", flags | OFlags::TMPFILE, mode) {
         Err(Errno::OPNOTSUPP | Errno::ISDIR) => {}

@@ -86,8 +86,9 @@ pub(crate) const IMAGE: CommandSpec = CommandSpec {
     name: "image",
     summary: "manages the images in the store",
     usage: &["COMMAND [ARGUMENTS]"],
-    about: "Lists, checks, exports and removes the images in the store.",
+    about: "Builds images, and lists, checks, exports and removes those in the store.",
     commands: &[
+        BUILD,
         CommandSpec {
             name: "list",
             summary: "lists images",
@@ -237,6 +238,104 @@ app would see it.",
         },
     ],
     operands: Operands::Commands,
+    ..CommandSpec::NEW
+};
+
+/// Makes an image.
+const BUILD: CommandSpec = CommandSpec {
+    name: "build",
+    summary: "makes an image from a directory or a tar",
+    usage: &[
+        "--name=NAME [OPTIONS] DIRECTORY|TAR -- COMMAND [ARGUMENT...]",
+        "--manifest=FILE [OPTIONS] DIRECTORY|TAR",
+    ],
+    about: "\
+Makes an image whose root file system is a directory, or the contents of a tar (also \
+compressed, as fetch accepts it; `-` is standard input). Stores the image, or writes it to a \
+file, and prints its ID.
+
+An image is complete or not there at all, and is checked as by validate before it is. The \
+same files give the same image, byte for byte. Sockets are left out, and so is what is \
+mounted below the directory.
+
+The image gets the labels `os` and `arch` of this host, unless its name says otherwise. What \
+has no option, such as ports, mount points and isolators, can be in a manifest.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::value(
+                "--name",
+                &[],
+                "NAME[:VERSION][,LABEL=VALUE...]",
+                "the image's name, version and other labels",
+            ),
+            OptionSpec::value(
+                "--manifest",
+                &[],
+                "FILE",
+                "use this image manifest instead of a name, a command and their options",
+            ),
+            OptionSpec::value(
+                "--output",
+                &["-o"],
+                "FILE",
+                "write the image to this file (gzip) instead of storing it",
+            ),
+            OVERWRITE,
+            OptionSpec::value(
+                "--user",
+                &["-u"],
+                "USER[:GROUP]",
+                "the app's user: a name or number in the image, or a path whose owner it is \
+                 (default: 0)",
+            ),
+            OptionSpec::value(
+                "--group",
+                &[],
+                "GROUP",
+                "the app's group (default: what --user says, or 0)",
+            ),
+            OptionSpec::value(
+                "--working-dir",
+                &["-w"],
+                "PATH",
+                "the app's working directory (default: /)",
+            ),
+            OptionSpec::value(
+                "--environment",
+                &["-e"],
+                "NAME=VALUE",
+                "set a variable of the app",
+            )
+            .repeated(),
+            OptionSpec::value(
+                "--owner",
+                &[],
+                "UID:GID",
+                "let all files belong to this user and group (default: their owners)",
+            ),
+        ],
+    )],
+    terms: &[(
+        "Environment",
+        &[(
+            "SOURCE_DATE_EPOCH",
+            "seconds since 1970; files that were modified later count as modified then",
+        )],
+    )],
+    examples: &[
+        (
+            "Store an image of a directory, and run it",
+            "launcher image build --name=example.com/web:1.0.0 ./root -- /bin/web --port=80\n\
+             launcher run example.com/web",
+        ),
+        (
+            "Write an image of what another tool exports",
+            "docker export web | launcher image build --name=example.com/web -o web.aci - -- \
+             /bin/web",
+        ),
+    ],
+    operands: Operands::Files,
     ..CommandSpec::NEW
 };
 

@@ -17,7 +17,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::archive::tar_reader::BLOCK;
 use crate::archive::walk::EntryKind;
 
-/// The path and metadata of an entry, without its type.
+/// The metadata of an entry, without its type.
+#[derive(Clone, Debug)]
 pub struct Attributes {
     /// User.
     pub uid: u32,

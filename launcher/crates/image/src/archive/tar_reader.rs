@@ -152,6 +152,11 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Returns the pieces of the content that were not read yet.
+    pub(crate) fn pieces(&self) -> Vec<Piece> {
+        self.pieces.iter().copied().collect()
+    }
+
     /// Returns the next part of the content; `None` at its end.
     pub(crate) fn content(&mut self) -> io::Result<Option<Chunk<'_>>> {
         self.input.consume(std::mem::take(&mut self.given));

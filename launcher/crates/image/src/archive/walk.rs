@@ -11,6 +11,7 @@ use std::io::BufRead;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use crate::archive::holes::Piece;
 use crate::archive::tar_reader::{self, Member, MemberKind, Members};
 use crate::archive::tar_split::Recorder;
 use error::{Error, Result};
@@ -73,6 +74,11 @@ impl Entry<'_, '_> {
     /// Returns the next part of a file's content, or `None` at its end.
     pub fn content(&mut self) -> Result<Option<Chunk<'_>>> {
         self.members.content().map_err(tar_reader::unreadable)
+    }
+
+    /// Returns the pieces of a file whose content has not been read yet.
+    pub(crate) fn pieces(&self) -> Vec<Piece> {
+        self.members.pieces()
     }
 
     /// Reads a file's whole content.

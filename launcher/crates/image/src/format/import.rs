@@ -89,6 +89,16 @@ impl Store<'_> {
         Ok(id)
     }
 
+    /// Stores an image that the operator has built, and returns its ID. It is
+    /// trusted to have its name; messages say that it is `from` there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::take`].
+    pub fn built(&self, file: File, from: String) -> Result<Digest> {
+        self.take(Incoming::built(file, from))
+    }
+
     /// Returns the ID if the image is stored and is the one that was asked for.
     fn if_asked_for(&self, id: Digest, name: &str, asked: Option<&Name>) -> Result<Option<Digest>> {
         if !self.hold(&id)? {

@@ -4,3 +4,4 @@ pub mod aci;
 pub mod import;
 pub mod inspect;
 pub mod pack;
+pub mod repack;

@@ -17,7 +17,7 @@ use crate::archive::deflate::Gzip;
 use crate::archive::holes::{self, Piece};
 use crate::archive::tar_header::{self, Extent, ROOTFS};
 use crate::archive::tar_reader::{BLOCK, EXTENDED};
-use crate::archive::walk::{Limits, clean, too_many};
+use crate::archive::walk::{Chunk, Entry, Limits, clean, too_many};
 use crate::digest::{Digest, Hasher};
 use crate::format::aci;
 use error::quote::escaped;
@@ -27,11 +27,35 @@ pub use crate::archive::file_writer::is_kept;
 pub use crate::archive::tar_header::Attributes;
 pub use crate::archive::walk::EntryKind;
 
+/// What is written in place of what files have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Instead {
+    /// The user and group of all files.
+    pub owner: Option<(u32, u32)>,
+    /// The time of all files that were modified later, in seconds since 1970.
+    pub latest: Option<i64>,
+}
+
+impl Instead {
+    /// Returns the attributes to write.
+    fn of(self, attributes: &Attributes) -> Attributes {
+        let (uid, gid) = self.owner.unwrap_or((attributes.uid, attributes.gid));
+        let latest = self.latest.map_or(attributes.mtime, |latest| (latest, 0));
+        Attributes {
+            uid,
+            gid,
+            mtime: attributes.mtime.min(latest),
+            ..attributes.clone()
+        }
+    }
+}
+
 /// An archive that is being written.
 pub struct Pack<'a> {
     packed: Gzip<&'a mut dyn Write>,
     /// The message for when it cannot be written.
     cannot: &'a str,
+    instead: Instead,
     hasher: Hasher,
     limits: Limits,
     entries: u64,
@@ -43,10 +67,16 @@ const MOST: usize = 64 << 10;
 
 impl<'a> Pack<'a> {
     /// Writes the manifest. `cannot` is the message if `out` fails.
-    pub fn new(out: &'a mut dyn Write, cannot: &'a str, manifest: &[u8]) -> Result<Self> {
+    pub fn new(
+        out: &'a mut dyn Write,
+        cannot: &'a str,
+        manifest: &[u8],
+        instead: Instead,
+    ) -> Result<Self> {
         let mut pack = Self {
             packed: Gzip::new(out).context(|| cannot)?,
             cannot,
+            instead,
             hasher: Hasher::new(aci::ALGORITHM),
             limits: Limits::default(),
             // The manifest is an entry, too.
@@ -105,17 +135,7 @@ impl<'a> Pack<'a> {
             Some(_) => holes::pieces(file, size).context(what)?,
             None => holes::none(size),
         };
-        let map = match pieces[..] {
-            [Piece { hole: 0, .. }] => Vec::new(),
-            _ => map(&pieces, size),
-        };
-        let stored = pieces.iter().map(|piece| piece.data).sum::<u64>();
-        let extent = Extent {
-            stored: stored + map.len() as u64,
-            sparse: (!map.is_empty()).then_some(size),
-        };
-        self.header(path, &EntryKind::File, attributes, extent, size)?;
-        self.write(&map)?;
+        let stored = self.start(path, attributes, &pieces, size)?;
         let mut at = 0;
         for piece in pieces {
             at += piece.hole;
@@ -125,7 +145,59 @@ impl<'a> Pack<'a> {
         if at != size || file.metadata().context(what)?.len() != size {
             return Err(changed(what()));
         }
-        self.pad(extent.stored)
+        self.pad(stored)
+    }
+
+    /// Adds a file of another archive.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::entry`]; the other archive cannot be read.
+    pub(crate) fn copy(
+        &mut self,
+        path: &Path,
+        attributes: &Attributes,
+        content: &mut Entry<'_, '_>,
+    ) -> Result<()> {
+        let size = content.size;
+        // The name of a sparse file must be text.
+        let pieces = match path.to_str() {
+            Some(_) => content.pieces(),
+            None => holes::none(size),
+        };
+        let stored = self.start(path, attributes, &pieces, size)?;
+        let sparse = path.to_str().is_some();
+        while let Some(chunk) = content.content()? {
+            match chunk {
+                Chunk::Bytes(bytes) => self.write(bytes)?,
+                Chunk::Hole(_) if sparse => {}
+                Chunk::Hole(zeros) => self.zeros(zeros)?,
+            }
+        }
+        self.pad(stored)
+    }
+
+    /// Starts a file of these pieces; returns the size of what has to follow in
+    /// the tar, with the map of its holes, which is written here.
+    fn start(
+        &mut self,
+        path: &Path,
+        attributes: &Attributes,
+        pieces: &[Piece],
+        size: u64,
+    ) -> Result<u64> {
+        let map = match pieces {
+            [Piece { hole: 0, .. }] => Vec::new(),
+            _ => map(pieces, size),
+        };
+        let stored = pieces.iter().map(|piece| piece.data).sum::<u64>();
+        let extent = Extent {
+            stored: stored + map.len() as u64,
+            sparse: (!map.is_empty()).then_some(size),
+        };
+        self.header(path, &EntryKind::File, attributes, extent, size)?;
+        self.write(&map)?;
+        Ok(extent.stored)
     }
 
     /// Ends the archive, and returns the ID of the image.
@@ -174,7 +246,8 @@ impl<'a> Pack<'a> {
         if self.entries > self.limits.entries {
             return Err(too_many("entries", self.limits.entries));
         }
-        let headers = tar_header::headers(&name, kind, attributes, extent);
+        let attributes = self.instead.of(attributes);
+        let headers = tar_header::headers(&name, kind, &attributes, extent);
         if headers.len() as u64 > EXTENDED {
             let what = format!(
                 "{} has too many extended attributes for an image",
@@ -207,6 +280,16 @@ impl<'a> Pack<'a> {
             }
             self.write(&buffer[..count])?;
             left -= count as u64;
+        }
+        Ok(())
+    }
+
+    fn zeros(&mut self, mut count: u64) -> Result<()> {
+        let buffer = vec![0; MOST];
+        while count > 0 {
+            let most = usize::try_from(count).unwrap_or(MOST).min(MOST);
+            self.write(&buffer[..most])?;
+            count -= most as u64;
         }
         Ok(())
     }

@@ -41,7 +41,12 @@ fn empty() -> File {
 /// Packs what `add` adds; gives the tar, and the ID that was computed.
 fn packed(add: impl FnOnce(&mut Pack<'_>) -> Result<()>) -> Result<(Vec<u8>, Digest)> {
     let mut out = Vec::new();
-    let mut pack = Pack::new(&mut out, "cannot write", b"the manifest")?;
+    let mut pack = Pack::new(
+        &mut out,
+        "cannot write",
+        b"the manifest",
+        Instead::default(),
+    )?;
     pack.entry(Path::new(""), &EntryKind::Directory, &attributes())?;
     add(&mut pack)?;
     let id = pack.finish()?;
@@ -164,10 +169,12 @@ fn what_cannot_be_written_is_said_wherever_it_stops() {
     let file = file(&noise);
     for room in [0, 70_000, 200_000] {
         let mut full = Full(room);
-        let written = Pack::new(&mut full, "cannot write `x`", b"{}").and_then(|mut pack| {
-            pack.file(Path::new("x"), &attributes(), &file, noise.len() as u64)?;
-            pack.finish()
-        });
+        let written = Pack::new(&mut full, "cannot write `x`", b"{}", Instead::default()).and_then(
+            |mut pack| {
+                pack.file(Path::new("x"), &attributes(), &file, noise.len() as u64)?;
+                pack.finish()
+            },
+        );
         let error = written.unwrap_err().to_string();
         assert_eq!(error, "cannot write `x`: no storage space", "{room}");
     }

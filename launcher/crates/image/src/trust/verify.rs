@@ -29,16 +29,19 @@ pub enum Grounds {
     Needed,
     /// It was provided under its name, in a directory of images.
     Provided,
+    /// The operator built it under its name.
+    Built,
     /// A key that is trusted for its name has signed it.
     Signed,
 }
 
 impl Grounds {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::File,
         Self::Waived,
         Self::Needed,
         Self::Provided,
+        Self::Built,
         Self::Signed,
     ];
 
@@ -49,6 +52,7 @@ impl Grounds {
             Self::Waived => "waived",
             Self::Needed => "needed",
             Self::Provided => "provided",
+            Self::Built => "built",
             Self::Signed => "signed",
         }
     }
@@ -83,7 +87,7 @@ pub trait Voucher: Send {
 }
 
 /// The operator, who named this file on the command line, provided it in a
-/// directory, or turned the check off for this image.
+/// directory, built it, or turned the check off for this image.
 pub(crate) struct Operator(pub Grounds);
 
 impl Voucher for Operator {
@@ -97,6 +101,7 @@ impl Voucher for Operator {
         let by = match self.0 {
             Grounds::Waived => "nobody: --insecure-options=image",
             Grounds::Provided => "the operator, in a directory of images",
+            Grounds::Built => "the operator, who built it",
             _ => "the operator, as a file",
         };
         Ok(by.to_owned())
@@ -154,10 +159,22 @@ impl Incoming {
             None => Grounds::File,
         };
         Self {
+            asked,
+            ..Self::of(file, name, grounds)
+        }
+    }
+
+    /// An image that the operator has just built.
+    pub(crate) fn built(file: File, name: String) -> Self {
+        Self::of(file, name, Grounds::Built)
+    }
+
+    fn of(file: File, name: String, grounds: Grounds) -> Self {
+        Self {
             name,
             input: Box::new(file),
             voucher: Box::new(Operator(grounds)),
-            asked,
+            asked: None,
             size: None,
         }
     }

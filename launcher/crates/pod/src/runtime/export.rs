@@ -1,5 +1,6 @@
 //! Packs the root of an app that has exited into an image: the image's files as
-//! the app left them, without anything that was mounted there for it.
+//! the app left them, without anything that was mounted there for it. Any other
+//! directory can be packed as well.
 //!
 //! Nothing is mounted to do this: the spec lists the layers of the root, and
 //! `overlay_reader` reads them.
@@ -83,6 +84,17 @@ pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
     Ok(Union::new(layers, true, files))
 }
 
+/// Opens a directory of the host as a root.
+///
+/// # Errors
+///
+/// Fails if it cannot be opened.
+pub fn directory(path: &Path) -> std::io::Result<Union> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok(Union::new(vec![fd], false, BTreeMap::new()))
+}
+
 fn relative(path: &str) -> PathBuf {
     path.trim_start_matches('/').into()
 }
@@ -116,7 +128,14 @@ impl Packing<'_, '_> {
             kind,
             status,
             attributes,
+            mounted,
         } = found;
+        if mounted {
+            let path = shown(&path);
+            (self.note)(format!(
+                "{path} is a mount point, and what is there was left out"
+            ));
+        }
         let attributes = self.attributes(&path, &status, attributes);
         let inode = (status.st_dev, status.st_ino);
         let several = status.st_nlink > 1 && !matches!(kind, Kind::Directory);

@@ -55,6 +55,9 @@ pub(crate) struct Visible {
     pub status: Stat,
     /// Its extended attributes, as far as images have them.
     pub attributes: BTreeMap<OsString, Vec<u8>>,
+    /// Whether it is a directory on which something is mounted, which is not
+    /// visited.
+    pub mounted: bool,
 }
 
 /// The kind of a file.
@@ -98,13 +101,20 @@ impl Union {
             let mut listings = Vec::new();
             for layer in layers {
                 let (fd, attributes) = self.open(layer, &path)?;
-                let listing = self.list(layer, &fd, &path);
-                listings.push(Listing {
-                    names: listing.context(|| cannot_read(&path))?,
-                    opaque: attributes.opaque,
-                });
+                let opaque = attributes.opaque;
+                let mut found = directory(&path, &fd, attributes)?;
+                let top = rustix::fs::fstat(&self.layers[layer]).context(|| cannot_read(&path))?;
+                found.mounted = found.status.st_dev != top.st_dev;
+                let names = match found.mounted {
+                    true => BTreeMap::new(),
+                    false => {
+                        let listing = self.list(layer, &fd, &path);
+                        listing.context(|| cannot_read(&path))?
+                    }
+                };
+                listings.push(Listing { names, opaque });
                 if directories.is_empty() {
-                    visit(directory(&path, &fd, attributes)?)?;
+                    visit(found)?;
                 }
                 directories.push((layer, fd));
             }
@@ -208,6 +218,7 @@ impl Union {
             kind,
             status,
             attributes: BTreeMap::new(),
+            mounted: false,
         })
     }
 
@@ -224,6 +235,7 @@ impl Union {
             kind: Kind::File(fd.into()),
             status,
             attributes,
+            mounted: false,
         })
     }
 
@@ -289,6 +301,7 @@ fn directory(path: &Path, fd: &OwnedFd, attributes: Attributes) -> Result<Visibl
         kind: Kind::Directory,
         status: rustix::fs::fstat(fd).context(|| cannot_read(path))?,
         attributes: attributes.kept,
+        mounted: false,
     })
 }
 
