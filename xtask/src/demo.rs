@@ -5,15 +5,26 @@ use std::fs;
 use crate::cmd::{Result, cmd, failed, images_dir, is_root, root, say, target_dir};
 use crate::{build, images, setup};
 
+/// The packages that it needs: a userland for the image, and what a site is
+/// made of.
+const TOOLS: &[&str] = &[
+    "busybox-static",
+    "ca-certificates",
+    "gpg",
+    "openssl",
+    "stunnel4",
+    "util-linux",
+];
+
 /// `cargo xtask demo --discovery`: the image of a name, found, fetched and
 /// verified over HTTPS, with the image that it needs, and run.
 pub(crate) fn discovery() -> Result<()> {
     if !is_root() {
         return Err("namespaces in which nosecone.net is this host need root".to_owned());
     }
-    setup::setup(false)?;
+    setup::only(TOOLS)?;
     let built = build::release()?;
-    images::all(&images_dir())?;
+    images::discovery(&images_dir())?;
     let site = images_dir().join("site");
     if !site.exists() {
         return Err("the site could not be built; see above".to_owned());

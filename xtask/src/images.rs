@@ -12,15 +12,19 @@ use crate::{ace, debian, guest, site};
 /// `cargo xtask images`: all that this host can build.
 pub(crate) fn all(into: &Path) -> Result<()> {
     programs(into)?;
-    if Path::new(BUSYBOX).exists() {
-        base(into)?;
-    } else {
-        say("left out: nosecone-base.aci, busybox.aci (needs busybox-static)");
-    }
+    base(into)?;
     site::build(into)?;
     ace::build(into)?;
     guest::build(into)?;
     debian::all(into)
+}
+
+/// What the demonstration of discovery shows, and nothing else.
+pub(crate) fn discovery(into: &Path) -> Result<()> {
+    fs::create_dir_all(into).map_err(failed("make", into))?;
+    script(into)?;
+    base(into)?;
+    site::build(into)
 }
 
 /// The images whose programs are ours: `hello`, `probe`, and `nosecone-test`,
@@ -34,6 +38,11 @@ pub(crate) fn programs(into: &Path) -> Result<()> {
         tree.program(name, content);
         write(into, name, &tree)?;
     }
+    script(into)
+}
+
+/// An image that is a script, and needs the userland below.
+fn script(into: &Path) -> Result<()> {
     let mut tree = Tree::default();
     tree.add(&root().join("images/nosecone-test/rootfs"), "")?;
     write(into, "nosecone-test", &tree)
@@ -41,6 +50,10 @@ pub(crate) fn programs(into: &Path) -> Result<()> {
 
 /// A userland: busybox under all its names.
 fn base(into: &Path) -> Result<()> {
+    if !Path::new(BUSYBOX).exists() {
+        say("left out: nosecone-base.aci, busybox.aci (needs busybox-static)");
+        return Ok(());
+    }
     write(into, "nosecone-base", &busybox()?)
 }
 

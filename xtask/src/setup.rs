@@ -100,6 +100,16 @@ const CROSS: &[Package] = &[
 /// Tells whether all is there in the end.
 pub(crate) fn setup(cross: bool) -> Result<bool> {
     let wanted = PACKAGES.iter().chain(if cross { CROSS } else { &[] });
+    install(wanted)
+}
+
+/// Installs these packages and no others, or says which of them lack. Tells
+/// whether all are there in the end.
+pub(crate) fn only(names: &[&str]) -> Result<bool> {
+    install(PACKAGES.iter().filter(|package| names.contains(&package.0)))
+}
+
+fn install<'a>(wanted: impl Iterator<Item = &'a Package>) -> Result<bool> {
     let missing: Vec<_> = wanted.filter(|package| !package.is_here()).collect();
     if missing.is_empty() {
         return Ok(true);
