@@ -322,6 +322,16 @@ fn both_accept_manifests_that_keep_the_specification() {
             ),
             ("relative white list", image(r#""pathWhitelist": ["a"]"#)),
             (
+                "separators in a row",
+                image("").replace("com/app", "com/some--app..old"),
+            ),
+            (
+                "separators in a row, of an app",
+                app(
+                    r#""mountPoints": [{"name": "a--b", "path": "/a"}], "ports": [{"name": "c---d", "protocol": "tcp", "port": 80}]"#,
+                ),
+            ),
+            (
                 "dependency",
                 image(r#""dependencies": [{"imageName": "a", "size": 1}]"#),
             ),

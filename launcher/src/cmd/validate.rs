@@ -97,11 +97,13 @@ fn content(head: &[u8]) -> Content {
         return Content::Encrypted;
     }
     // Archives contain NUL bytes or, compressed, bytes that are not UTF-8,
-    // usually near the start. Text has neither. The last character may be cut
-    // off.
+    // usually near the start. Text has neither, unless it is in another
+    // encoding. The last character may be cut off.
+    let document = head.trim_ascii_start().starts_with(b"{");
+    let wide = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
     let text = match std::str::from_utf8(head) {
-        Ok(text) => !text.contains('\0'),
-        Err(error) => error.error_len().is_none() && !head.contains(&0),
+        Ok(text) => !text.contains('\0') && !text.starts_with("BZh"),
+        Err(error) => wide || ((document || error.error_len().is_none()) && !head.contains(&0)),
     };
     if text && !head.is_empty() {
         Content::Text
@@ -174,6 +176,10 @@ mod tests {
             ("\u{feff}{}".as_bytes(), Content::Text),
             // Cut within a character.
             (&"{\"é".as_bytes()[..3], Content::Text),
+            // In Latin-1, and in UTF-16.
+            (b"{\"caf\xe9\"}", Content::Text),
+            (b"\xff\xfe{\0}\0", Content::Text),
+            (b"BZh91", Content::Archive),
             (b"-----BEGIN PGP MESSAGE-----\n\nowE", Content::Encrypted),
         ] {
             assert_eq!(content(head), expected, "{head:?}");

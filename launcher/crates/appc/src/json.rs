@@ -55,7 +55,31 @@ pub fn parse(text: &[u8]) -> Result<Value> {
             "line 1, column 1 is not JSON: the text starts with a byte order mark",
         ));
     }
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = text {
+        return Err(Error::invalid("the text is UTF-16, but JSON is UTF-8")
+            .hint("`iconv -f UTF-16 -t UTF-8` converts it"));
+    }
+    if text.trim_ascii().is_empty() {
+        return Err(Error::invalid("the text is empty"));
+    }
+    if let Err(error) = std::str::from_utf8(text) {
+        return Err(not_utf8(text, error.valid_up_to()));
+    }
     serde_json::from_slice(text).map_err(|error| not_json(text, &error))
+}
+
+/// Describes the first byte that is not UTF-8, and shows its line.
+fn not_utf8(text: &[u8], at: usize) -> Error {
+    let (before, rest) = text.split_at(at);
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let start = before.iter().rposition(|&byte| byte == b'\n');
+    let column = at - start.map_or(0, |start| start + 1) + 1;
+    let byte = rest.first().copied().unwrap_or_default();
+    not_text(
+        text,
+        (line, column),
+        &format!("the byte 0x{byte:02x} is not UTF-8"),
+    )
 }
 
 /// Describes where the text is not valid JSON, and shows that line.
@@ -64,6 +88,14 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
     let message = error.to_string();
     let position = format!(" at line {line} column {column}");
     let what = message.strip_suffix(&position).unwrap_or(&message);
+    let what = match what.strip_prefix("EOF while parsing ") {
+        Some(what) => format!("the text ends in the middle of {what}"),
+        None => what.to_owned(),
+    };
+    not_text(text, (line, column), &what)
+}
+
+fn not_text(text: &[u8], (line, column): (usize, usize), what: &str) -> Error {
     let shown = text
         .split(|&byte| byte == b'\n')
         .nth(line.saturating_sub(1));

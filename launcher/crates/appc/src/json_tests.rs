@@ -11,9 +11,12 @@ fn value(text: &str) -> Value {
 #[test]
 fn what_is_no_json_is_refused_with_its_position() {
     for (text, expected) in [
+        ("", "the text is empty"),
+        (" \n", "the text is empty"),
         (
-            "",
-            "line 1, column 0 is not JSON: EOF while parsing a value, in ``",
+            "{\"name\": \"ab",
+            "line 1, column 12 is not JSON: the text ends in the middle of a string, in \
+             `{\"name\": \"ab`",
         ),
         (
             "{\n  \"name\": \"a\"\n  \"b\": 1\n}",
@@ -53,7 +56,27 @@ fn what_is_no_json_is_refused_with_its_position() {
     ] {
         assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
-    assert!(parse(b"\"\xff\"").is_err());
+}
+
+#[test]
+fn what_is_not_utf_8_is_refused_with_its_position() {
+    for (text, expected) in [
+        (
+            &b"\"\xff\""[..],
+            "line 1, column 2 is not JSON: the byte 0xff is not UTF-8, in `\"\u{fffd}\"`",
+        ),
+        (
+            b"{\n\"a\": \"caf\xe9\"}",
+            "line 2, column 10 is not JSON: the byte 0xe9 is not UTF-8, in `\"a\": \"caf\u{fffd}\"}`",
+        ),
+        (
+            b"\xff\xfe{\0}\0",
+            "the text is UTF-16, but JSON is UTF-8\n\
+             hint: `iconv -f UTF-16 -t UTF-8` converts it",
+        ),
+    ] {
+        assert_eq!(parse(text).unwrap_err().to_string(), expected);
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Port {
     pub(crate) fn read(node: &Node<'_>) -> Result<Self> {
         let mut fields = node.fields()?;
         let port = Self {
-            name: fields.required("name", |node| node.parsed(AcName::parse))?,
+            name: fields.required("name", name)?,
             protocol: fields.required("protocol", |node| node.some_text().map(str::to_owned))?,
             port: fields.required("port", |node| node.integer(1, u16::MAX))?,
             // Zero is an old way to write one.
@@ -63,11 +63,21 @@ impl Port {
 }
 
 pub(crate) fn identifier(node: &Node<'_>) -> Result<AcIdentifier> {
-    node.parsed(AcIdentifier::parse)
+    let identifier = node.parsed(AcIdentifier::parse)?;
+    warn_if(identifier.has_doubled_separators(), node);
+    Ok(identifier)
 }
 
 pub(crate) fn name(node: &Node<'_>) -> Result<AcName> {
-    node.parsed(AcName::parse)
+    let name = node.parsed(AcName::parse)?;
+    warn_if(name.has_doubled_separators(), node);
+    Ok(name)
+}
+
+fn warn_if(doubled: bool, node: &Node<'_>) {
+    if doubled {
+        node.warn_that_it("has separators in a row, which the specification does not allow");
+    }
 }
 
 pub(crate) fn image_id(node: &Node<'_>) -> Result<ImageId> {
