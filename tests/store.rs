@@ -1,5 +1,7 @@
 //! The store: what it lists, keeps and removes, and what no fault breaks.
 
+/// Images that need others.
+mod chains;
 /// Whatever is killed or refused halfway, the next command works.
 mod faults;
 /// Images that nobody uses go; those that somebody uses stay.

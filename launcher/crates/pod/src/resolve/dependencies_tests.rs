@@ -112,13 +112,11 @@ fn chain(length: usize, times: usize) -> Sample {
 
 #[test]
 fn trees_that_are_too_deep_or_too_wide_are_refused() {
+    let whole = layers(&id("a"), &chain(MAX_VISITS, 1)).unwrap();
+    assert_eq!(whole.len(), MAX_VISITS);
     assert_eq!(
-        layers(&id("a"), &chain(MAX_DEPTH, 1)).unwrap().len(),
-        MAX_DEPTH
-    );
-    assert_eq!(
-        refused(&chain(MAX_DEPTH + 1, 1)),
-        "the image has dependencies more than 32 levels deep"
+        refused(&chain(MAX_VISITS + 1, 1)),
+        "the image has more than 256 dependencies, including repeated ones"
     );
     // 2^24 visits, if nobody counted.
     assert_eq!(
