@@ -9,6 +9,8 @@ mod entries;
 mod faithful;
 /// Bounds on what an archive may hold, and on the memory that reading it takes.
 mod quotas;
+/// What other programs write and read, and what of that is refused on purpose.
+mod readers;
 /// Streams that mean different things to different readers.
 mod streams;
 /// Paths and links that lead out.

@@ -50,7 +50,6 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("sha2", &["image/digest"]),
     ("signal_hook", &["sys/signals"]),
     ("stage1_init", &["*"]),
-    ("tar", &["image/archive/tar_reader"]),
     ("time", &["appc/types/date", "image/fetch/http/headers"]),
     ("uuid", &["appc/types/uuid"]),
     ("zlib_rs", &["image/archive/inflate"]),

@@ -140,20 +140,31 @@ fn numbers_that_are_none_are_refused() {
     });
 }
 
-// Readers differ in whether the content of a link is passed over.
+// Readers differ in whether the content of what is no file is passed over.
 #[test]
 fn only_files_have_content() {
     require_root!();
     case("T6e", "members that are no files have no content", || {
+        let hidden = Aci::empty().file("rootfs/hidden", 0o644, "").bytes();
+        let hidden = &hidden[..512];
         for kind in [
             EntryType::Directory,
             EntryType::Symlink,
             EntryType::Link,
             EntryType::Fifo,
         ] {
-            let image = new().entry(kind, "rootfs/x", 0o644, "y", &[b'x'; 512]);
+            let image = new().pax([("size", &b"512"[..])]);
+            let image = image.odd(kind, "rootfs/x", hidden, |header| header.set_size(0));
             refused(image).complains_as("content of what is no file");
+            // Content behind a header that says so is no member.
+            let image = new().entry(kind, "rootfs/x", 0o644, "y", &[b'x'; 512]);
+            refused(image).complains_as("a damaged header");
         }
+        let link = |image: Aci| image.entry(EntryType::Link, "rootfs/x", 0o644, "y", hidden);
+        let image = link(new().pax([("mtime", &b"1.5"[..])]));
+        refused(image).complains_as("content of what is no file");
+        let image = extended(EntryType::XGlobalHeader, new(), b"13 comment=x\n");
+        refused(link(image)).complains_as("content of what is no file");
         let image = new().entry(EntryType::Regular, "rootfs/x/", 0o644, "", b"x");
         refused(image).complains_as("content of what is no file");
     });
@@ -177,11 +188,9 @@ fn damaged_and_cut_archives_are_refused() {
         "of a damaged or cut archive nothing is stored",
         || {
             let sound = new().file("rootfs/x", 0o644, [7; 3000]).bytes();
-            let early = "a cut between members, or in a header";
+            let early = "a cut in a header, or in padding";
             let middle = "a cut in content";
             for (length, title) in [
-                (sound.len() - 512, early),
-                (sound.len() - 1024, early),
                 (sound.len() - 1025, early),
                 (sound.len() - 1024 - 3072 + 100, middle),
                 (sound.len() - 1024 - 3072 - 100, early),
@@ -263,8 +272,23 @@ fn broken_maps_of_sparse_files_are_refused() {
         }
         let image = new_format(b"9999999\n", "10");
         refused(image).complains_as("a map of too many pieces");
-        let image = new().pax([("GNU.sparse.map", &b"0,0"[..])]);
-        refused(image.file("rootfs/x", 0o644, "")).complains_as("a map of an older format");
+        for (records, title) in [
+            (
+                &[("GNU.sparse.map", &b"0,0"[..])][..],
+                "a map without a size",
+            ),
+            (
+                &[("GNU.sparse.map", b"0,0"), ("GNU.sparse.size", b"0")],
+                broken,
+            ),
+            (
+                &[("GNU.sparse.major", b"2"), ("GNU.sparse.minor", b"0")],
+                "a map of a newer format",
+            ),
+        ] {
+            let image = new().pax(records.iter().copied());
+            refused(image.file("rootfs/x", 0o644, "")).complains_as(title);
+        }
     });
 }
 

@@ -1,9 +1,10 @@
 //! Reads gzip (RFC 1952): any number of consecutive members, each checked
 //! against its CRC and length.
 //!
-//! Anything after the last member is an error: bytes that nobody hashes or
-//! checks have no place in an image.
+//! Anything but zeros after the last member is an error: bytes that nobody hashes
+//! or checks have no place in an image. Zeros are what `tar` pads its output with.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use crc32fast::Hasher as Crc;
@@ -50,7 +51,7 @@ impl<R: BufRead> Gunzip<R> {
         self.input.read_exact(&mut fixed)?;
         let flags = fixed[3];
         if fixed[..2] != MAGIC {
-            return Err(malformed("there is other data after the gzip data"));
+            return Err(behind());
         }
         if fixed[2] != 8 || flags & RESERVED != 0 {
             return Err(malformed("the gzip header is malformed"));
@@ -115,9 +116,9 @@ impl<R: BufRead> Gunzip<R> {
                 "the compressed data is corrupt: its checksum is wrong",
             ));
         }
-        self.place = match self.input.fill_buf()?.is_empty() {
-            true => Place::End,
-            false => Place::Header,
+        self.place = match another(&mut self.input, MAGIC[0])? {
+            true => Place::Header,
+            false => Place::End,
         };
         Ok(())
     }
@@ -141,8 +142,53 @@ impl<R: BufRead> Read for Gunzip<R> {
     }
 }
 
+/// Returns whether another stream follows the end of one, whose first byte is
+/// this. Otherwise, zeros are passed over.
+///
+/// # Errors
+///
+/// Something else follows, or something follows the zeros.
+pub(crate) fn another(input: &mut impl BufRead, first: u8) -> io::Result<bool> {
+    match input.fill_buf()?.first() {
+        None => return Ok(false),
+        Some(byte) if *byte == first => return Ok(true),
+        Some(_) => {}
+    }
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.iter().any(|&byte| byte != 0) {
+            return Err(behind());
+        }
+        match buffer.len() {
+            0 => return Ok(false),
+            count => input.consume(count),
+        }
+    }
+}
+
+/// Returns whether an error is one of this module's, whose words are for users.
+pub(crate) fn is_plain(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Malformed>())
+}
+
+/// What is wrong with the data.
+#[derive(Debug)]
+struct Malformed(&'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+fn behind() -> io::Error {
+    malformed("there is other data after the compressed data")
+}
+
 fn malformed(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+    io::Error::new(io::ErrorKind::InvalidData, Malformed(what))
 }
 
 #[cfg(test)]
@@ -207,9 +253,29 @@ mod tests {
     #[test]
     fn garbage_behind_the_data_is_refused() {
         let mut packed = member(b"content");
-        packed.extend_from_slice(b"and more, of no kind");
-        let error = unpack(&packed).unwrap_err();
-        assert_eq!(error.to_string(), "there is other data after the gzip data");
+        let end = packed.len();
+        for behind in [
+            &b"and more, of no kind"[..],
+            b"?",
+            b"\0\0\0?",
+            b"\0\x1f\x8b\x08",
+            b"\x1f and more, of no kind",
+        ] {
+            packed.truncate(end);
+            packed.extend_from_slice(behind);
+            let error = unpack(&packed).unwrap_err();
+            let expected = "there is other data after the compressed data";
+            assert_eq!(error.to_string(), expected, "{behind:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_behind_the_data_are_padding() {
+        for count in [1, 7, 8, 10_240] {
+            let mut packed = member(b"content");
+            packed.resize(packed.len() + count, 0);
+            assert_eq!(unpack(&packed).unwrap(), b"content", "{count}");
+        }
     }
 
     #[test]

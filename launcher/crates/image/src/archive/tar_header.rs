@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::archive::tar_reader::BLOCK;
+use crate::archive::fixed_header::BLOCK;
 use crate::archive::walk::EntryKind;
 
 /// The metadata of an entry, without its type.

@@ -1,9 +1,24 @@
 //! Reads the members of a tar archive in order: headers, extended headers, and
 //! contents with holes.
 //!
-//! The only file that knows the tar crate, of which only the header layout is
-//! used. The stream itself is read here, because it must be read strictly:
-//! where tar readers disagree, nothing is guessed, and the archive is rejected.
+//! What GNU tar, libarchive and the reference implementation all read is read
+//! here, as they read it. Where readers disagree, nothing is guessed, and the
+//! archive is rejected: a scanner must not see other files than are unpacked.
+//! Rejected are, with that as the reason:
+//!
+//! | what                                         | how readers differ               |
+//! |----------------------------------------------|----------------------------------|
+//! | data behind the end, also behind one zero    | passed over, or members          |
+//! | a size, in a PAX record, of what is no file  | content is passed over, or not   |
+//! | a size of a hard link in a PAX archive       | the same                         |
+//! | a size of a directory that is marked by `/`  | the same                         |
+//! | digits behind a NUL byte, letters in numbers | another number, zero, or refused |
+//! | a name in both a GNU and a PAX header        | the one or the other             |
+//! | two extended headers of a kind in a row      | the last, or both                |
+//! | a PAX record that is empty or given twice    | the last, the first, or none     |
+//! | the same in a global header                  | for all members, or for none     |
+//! | members of other types                       | skipped, or unpacked as files    |
+//!
 //! Contents are borrowed from the input's buffer.
 //!
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format"; the GNU tar manual,
@@ -13,15 +28,12 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use tar::{EntryType, GnuExtSparseHeader, Header};
-
+use crate::archive::fixed_header::{BLOCK, FixedHeader, malformed};
 use crate::archive::holes::{PIECES, Piece};
 use crate::archive::pax::Pax;
+use crate::archive::sparse::{self, Sparse, TextMap};
 use crate::archive::tar_split::Recorder;
 use error::{Error, Kind, Result};
-
-/// The block size of a tar.
-pub(crate) const BLOCK: usize = 512;
 
 /// Largest extended header, in bytes: room for several attributes of 64 KiB,
 /// the maximum on Linux.
@@ -76,6 +88,14 @@ pub(crate) struct Members<'a> {
     given: usize,
     /// Whether the content is in a file and need not be recorded.
     kept: bool,
+    /// The bytes that were read, without what was lent out.
+    read: u64,
+    /// Where the last member starts.
+    start: u64,
+    /// Whether it is known where the next member starts.
+    follows: bool,
+    /// Whether there was a PAX header.
+    pax: bool,
 }
 
 /// A part of a member's content.
@@ -97,13 +117,32 @@ impl<'a> Members<'a> {
             padding: 0,
             given: 0,
             kept: false,
+            read: 0,
+            start: 0,
+            follows: true,
+            pax: false,
         }
+    }
+
+    /// Returns where the last member starts, with its extended headers: an
+    /// offset in the uncompressed tar.
+    pub(crate) fn position(&self) -> u64 {
+        self.start
+    }
+
+    /// Returns whether an error concerns the last member only, so that the
+    /// next one can be read.
+    pub(crate) fn can_go_on(&self) -> bool {
+        self.follows
     }
 
     /// Returns the next member; `None` after the last, when the whole input
     /// was read.
     pub(crate) fn next(&mut self) -> Result<Option<Member>> {
         let (mut name, mut link, mut pax) = (None, None, None);
+        self.follows = false;
+        self.finish_member().map_err(unreadable)?;
+        self.start = self.read;
         loop {
             self.finish_member().map_err(unreadable)?;
             let Some(header) = self.header()? else {
@@ -118,25 +157,28 @@ impl<'a> Members<'a> {
                 )),
                 false => Ok(()),
             };
-            match header.entry_type() {
-                EntryType::GNULongName => {
+            match header.kind() {
+                b'L' => {
                     twice(name.is_some())?;
                     name = Some(long(self.extended(&header)?)?);
                 }
-                EntryType::GNULongLink => {
+                b'K' => {
                     twice(link.is_some())?;
                     link = Some(long(self.extended(&header)?)?);
                 }
-                EntryType::XHeader => {
+                b'x' => {
                     twice(pax.is_some())?;
+                    self.pax = true;
                     pax = Some(Pax::parse(&self.extended(&header)?)?);
                 }
-                EntryType::XGlobalHeader => Pax::check_global(&self.extended(&header)?)?,
+                b'g' => {
+                    self.pax = true;
+                    Pax::check_global(&self.extended(&header)?)?;
+                }
                 _ => {
                     let mut pax = pax.unwrap_or_default();
-                    let name = either(name, pax.path.take(), &header.path_bytes())?;
-                    let in_header = header.link_name_bytes().unwrap_or_default();
-                    let link = either(link, pax.link.take(), &in_header)?;
+                    let name = either(name, pax.path.take(), || header.name())?;
+                    let link = either(link, pax.link.take(), || header.link().to_vec())?;
                     return self.member(&header, name, link, pax).map(Some);
                 }
             }
@@ -159,16 +201,20 @@ impl<'a> Members<'a> {
 
     /// Returns the next part of the content; `None` at its end.
     pub(crate) fn content(&mut self) -> io::Result<Option<Chunk<'_>>> {
-        self.input.consume(std::mem::take(&mut self.given));
+        let given = std::mem::take(&mut self.given);
+        self.consume(given);
         while let Some(piece) = self.pieces.front_mut() {
             if piece.hole > 0 {
                 return Ok(Some(Chunk::Hole(std::mem::take(&mut piece.hole))));
             }
             if piece.data > 0 {
+                // Until there is some, the next member cannot be found.
+                let follows = std::mem::take(&mut self.follows);
                 let buffer = self.input.fill_buf()?;
                 if buffer.is_empty() {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                self.follows = follows;
                 let count = at_most(buffer.len(), piece.data);
                 piece.data -= count as u64;
                 self.given = count;
@@ -212,45 +258,50 @@ impl<'a> Members<'a> {
             if let Some(recorder) = self.recorder {
                 recorder.bytes(&buffer[..count]);
             }
-            self.input.consume(count);
+            self.consume(count);
             left -= count as u64;
         }
         Ok(())
     }
 
-    fn block(&mut self, block: &mut [u8]) -> Result<()> {
-        self.input.read_exact(block).map_err(unreadable)?;
-        if let Some(recorder) = self.recorder {
-            recorder.bytes(block);
-        }
-        Ok(())
+    fn consume(&mut self, count: usize) {
+        self.input.consume(count);
+        self.read += count as u64;
     }
 
-    /// Reads a header; after the last one, reads to the end.
-    fn header(&mut self) -> Result<Option<Header>> {
-        let mut header = Header::new_old();
-        self.block(header.as_mut_bytes())?;
-        let bytes = header.as_bytes();
-        if bytes.iter().all(|&byte| byte == 0) {
+    fn block(&mut self) -> Result<[u8; BLOCK]> {
+        let mut block = [0; BLOCK];
+        self.input.read_exact(&mut block).map_err(unreadable)?;
+        self.read += BLOCK as u64;
+        if let Some(recorder) = self.recorder {
+            recorder.bytes(&block);
+        }
+        Ok(block)
+    }
+
+    /// Reads a header; after the last one, reads to the end: two blocks of
+    /// zeros, one, or none, as programs write it.
+    fn header(&mut self) -> Result<Option<FixedHeader>> {
+        if self.input.fill_buf().map_err(unreadable)?.is_empty() {
+            return Ok(None);
+        }
+        let header = FixedHeader::new(self.block()?);
+        if header.is_zero() {
             return self.end().map(|()| None);
         }
-        // The checksum field itself counts as blanks.
-        let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
-        let sum = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
-        if number(&bytes[148..156])? != i64::from(sum) {
-            return Err(malformed("the checksum of a header is wrong"));
+        match header.is_sound() {
+            true => Ok(Some(header)),
+            false => Err(malformed("the checksum of a header is wrong")),
         }
-        Ok(Some(header))
     }
 
-    /// Reads to the end. A tar ends with two blocks of zeros, and nothing
-    /// may follow: bytes that nobody checks have no place in an image.
+    /// Reads to the end. Only zeros may follow: bytes that nobody checks have
+    /// no place in an image.
     fn end(&mut self) -> Result<()> {
-        let mut zeros = BLOCK;
         loop {
             let buffer = self.input.fill_buf().map_err(unreadable)?;
             if buffer.is_empty() {
-                break;
+                return Ok(());
             }
             if buffer.iter().any(|&byte| byte != 0) {
                 let what = "there is data after the end of the archive";
@@ -260,18 +311,13 @@ impl<'a> Members<'a> {
             if let Some(recorder) = self.recorder {
                 recorder.bytes(buffer);
             }
-            zeros = zeros.saturating_add(count);
-            self.input.consume(count);
-        }
-        match zeros >= 2 * BLOCK {
-            true => Ok(()),
-            false => Err(too_early()),
+            self.consume(count);
         }
     }
 
     /// Reads an extended header.
-    fn extended(&mut self, header: &Header) -> Result<Vec<u8>> {
-        let size = size(header)?;
+    fn extended(&mut self, header: &FixedHeader) -> Result<Vec<u8>> {
+        let size = header.size()?;
         if size > EXTENDED {
             let what = format!("an extended header is longer than {EXTENDED} bytes");
             return Err(malformed(&what));
@@ -291,202 +337,142 @@ impl<'a> Members<'a> {
 
     fn member(
         &mut self,
-        header: &Header,
+        header: &FixedHeader,
         name: Vec<u8>,
         link: Vec<u8>,
         pax: Pax,
     ) -> Result<Member> {
         // The code below relies on all other pieces being multiples of a block.
         const MOST: u64 = u64::MAX >> 1;
-        let stored = pax.size.map_or_else(|| size(header), Ok)?;
-        let kind = kind(header, &name)?;
+        let kind = kind(header.kind(), &name);
+        let stored = match kind {
+            Some(MemberKind::File) | None => pax.size.map_or_else(|| header.size(), Ok)?,
+            Some(kind) => self.no_content(header, kind, &pax)?,
+        };
         if stored > MOST {
             return Err(malformed("a size is too large"));
         }
-        if stored > 0 && kind != MemberKind::File {
-            return Err(malformed("an entry that is not a file has content"));
-        }
         self.lies_ahead(stored);
-        let mut full = stored;
-        if header.entry_type() == EntryType::GNUSparse {
-            if pax.sparse.is_some() {
-                return Err(malformed("a file is sparse in two ways"));
-            }
-            full = self.old_sparse(header, stored)?;
-        } else if let Some(size) = pax.sparse {
-            if kind != MemberKind::File {
+        let full = match (&pax.sparse, header.kind()) {
+            (None, b'S') => self.old_sparse(header, stored)?,
+            (Some(_), b'S') => return Err(malformed("a file is sparse in two ways")),
+            (Some(_), _) if kind != Some(MemberKind::File) => {
                 return Err(malformed("an entry that is not a file is sparse"));
             }
-            self.new_sparse(stored, size)?;
-            full = size;
-        }
-        let fields = header.as_old();
-        let mtime = (number(&fields.mtime)?, 0);
+            (Some(sparse), _) => self.new_sparse(stored, sparse)?,
+            (None, _) => stored,
+        };
+        // Whatever is wrong now concerns this member alone.
+        self.follows = true;
+        let kind = kind.ok_or_else(|| {
+            let name = String::from_utf8_lossy(&name).escape_debug().to_string();
+            Error::invalid(format!(
+                "entry `{name}` has a type that is not supported in images"
+            ))
+        })?;
         let device = match kind {
-            MemberKind::Character | MemberKind::Block => device(header)?,
+            MemberKind::Character | MemberKind::Block => header.device()?,
             _ => (0, 0),
         };
         let id = |said: Option<u64>, field| match said {
             Some(id) => Ok(i64::try_from(id).unwrap_or(i64::MAX)),
-            None => number(field),
+            None => field,
         };
+        let mtime = header.mtime()?;
         Ok(Member {
             name,
             kind,
             link,
             device,
-            uid: id(pax.uid, &fields.uid)?,
-            gid: id(pax.gid, &fields.gid)?,
-            mode: number(&fields.mode)?,
+            uid: id(pax.uid, header.uid())?,
+            gid: id(pax.gid, header.gid())?,
+            mode: header.mode()?,
             size: full,
-            mtime: pax.mtime.unwrap_or(mtime),
+            mtime: pax.mtime.unwrap_or((mtime, 0)),
             pax,
         })
     }
 
+    /// Returns the size of the content of what is not a file: there is none,
+    /// whatever size its fixed header has. Some programs write the length of
+    /// a link there, or the size of the file that a hard link leads to.
+    fn no_content(&self, header: &FixedHeader, kind: MemberKind, pax: &Pax) -> Result<u64> {
+        let size = header.size()?;
+        let doubtful = match kind {
+            MemberKind::HardLink => self.pax,
+            MemberKind::Directory => header.kind() != b'5',
+            _ => false,
+        };
+        match pax.size.is_some_and(|size| size > 0) || (doubtful && size > 0) {
+            true => Err(malformed("an entry that is not a file has content")),
+            false => Ok(0),
+        }
+    }
+
     /// Reads the map of a sparse file from its headers, and returns the
     /// size of the file.
-    fn old_sparse(&mut self, header: &Header, stored: u64) -> Result<u64> {
-        let gnu = header
-            .as_gnu()
-            .ok_or_else(|| malformed("a file is sparse in a format without sparse files"))?;
-        let size = unsigned(&gnu.realsize)?;
+    fn old_sparse(&mut self, header: &FixedHeader, stored: u64) -> Result<u64> {
+        let size = header.sparse_size()?;
         let mut map = Vec::new();
-        let add = |map: &mut Vec<(u64, u64)>, sparse: &tar::GnuSparseHeader| {
-            // Unused entries are NUL bytes.
-            if sparse.offset[0] != 0 {
-                map.push((unsigned(&sparse.offset)?, unsigned(&sparse.numbytes)?));
-            }
-            match map.len() <= PIECES {
-                true => Ok(()),
-                false => Err(too_many_pieces()),
-            }
-        };
-        for sparse in &gnu.sparse {
-            add(&mut map, sparse)?;
-        }
-        let mut more = gnu.is_extended();
+        let mut more = header.sparse_map(&mut map)?;
         while more {
-            let mut extension = GnuExtSparseHeader::new();
-            self.block(extension.as_mut_bytes())?;
-            for sparse in &extension.sparse {
-                add(&mut map, sparse)?;
+            more = FixedHeader::new(self.block()?).more_of_map(&mut map)?;
+            if map.len() > PIECES {
+                return Err(sparse::too_many());
             }
-            more = extension.is_extended();
         }
-        self.pieces = pieces(&map, stored, size)?;
+        self.pieces = sparse::pieces(&map, stored, size)?;
         Ok(size)
     }
 
-    /// Reads the map of a sparse file from the start of its content:
-    /// decimal numbers, one on each line, padded with zeros to a block.
-    fn new_sparse(&mut self, stored: u64, size: u64) -> Result<()> {
-        let mut text = Vec::new();
-        let mut numbers = Vec::new();
-        let mut count = None;
-        let mut start = 0;
-        while count.is_none_or(|count| numbers.len() < count) {
-            let Some(end) = text[start..].iter().position(|&byte| byte == b'\n') else {
-                let mut block = [0; BLOCK];
-                if (text.len() + BLOCK) as u64 > stored || text.len() - start > 20 {
-                    return Err(malformed("the map of a sparse file is broken"));
-                }
-                self.block(&mut block)?;
-                text.extend_from_slice(&block);
-                continue;
-            };
-            let digits = &text[start..start + end];
-            let number: u64 = std::str::from_utf8(digits)
-                .ok()
-                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| malformed("the map of a sparse file is broken"))?;
-            start += end + 1;
-            match count {
-                Some(_) => numbers.push(number),
-                None => count = usize::try_from(number).ok().and_then(|n| n.checked_mul(2)),
-            }
-            if count.is_none_or(|count| count > 2 * PIECES) {
-                return Err(too_many_pieces());
-            }
+    /// Reads the map of a sparse file from its PAX header or the start of its
+    /// content, and returns the size of the file.
+    fn new_sparse(&mut self, stored: u64, sparse: &Sparse) -> Result<u64> {
+        if let Some(map) = &sparse.map {
+            self.pieces = sparse::pieces(map, stored, sparse.size)?;
+            return Ok(sparse.size);
         }
-        let map: Vec<_> = numbers
-            .chunks_exact(2)
-            .map(|pair| (pair[0], pair[1]))
-            .collect();
-        let data = stored - text.len() as u64;
-        self.pieces = pieces(&map, data, size)?;
-        Ok(())
+        let mut text = TextMap::default();
+        while !text.is_complete()? {
+            if text.length() + BLOCK as u64 > stored {
+                return Err(sparse::broken());
+            }
+            text.add(&self.block()?);
+        }
+        let data = stored - text.length();
+        self.pieces = sparse::pieces(&text.pairs(), data, sparse.size)?;
+        Ok(sparse.size)
     }
 }
 
-/// Makes pieces from a map of offsets and lengths, which must match the size of
-/// the file and of the data in the tar.
-fn pieces(map: &[(u64, u64)], stored: u64, size: u64) -> Result<VecDeque<Piece>> {
-    let broken = || malformed("the map of a sparse file is broken");
-    let mut pieces = VecDeque::new();
-    let (mut offset, mut data) = (0_u64, 0_u64);
-    for &(start, length) in map {
-        // Every piece starts at a block: only the last one may be uneven.
-        let even = data.is_multiple_of(BLOCK as u64) || length == 0;
-        let hole = start.checked_sub(offset).filter(|_| even);
-        pieces.push_back(Piece {
-            hole: hole.ok_or_else(broken)?,
-            data: length,
-        });
-        offset = start.checked_add(length).ok_or_else(broken)?;
-        data = data.checked_add(length).ok_or_else(broken)?;
-    }
-    let end = size.checked_sub(offset).filter(|_| data == stored);
-    pieces.push_back(Piece {
-        hole: end.ok_or_else(broken)?,
-        data: 0,
-    });
-    Ok(pieces)
-}
-
-fn kind(header: &Header, name: &[u8]) -> Result<MemberKind> {
-    Ok(match header.entry_type() {
+/// Returns the type of a member; `None` if images have no such members.
+fn kind(letter: u8, name: &[u8]) -> Option<MemberKind> {
+    Some(match letter {
         // The oldest tar formats mark directories only by the end of their
         // name.
-        EntryType::Regular if name.ends_with(b"/") => MemberKind::Directory,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => MemberKind::File,
-        EntryType::Directory => MemberKind::Directory,
-        EntryType::Symlink => MemberKind::Symlink,
-        EntryType::Link => MemberKind::HardLink,
-        EntryType::Char => MemberKind::Character,
-        EntryType::Block => MemberKind::Block,
-        EntryType::Fifo => MemberKind::Fifo,
-        _ => {
-            let name = String::from_utf8_lossy(name).escape_debug().to_string();
-            return Err(Error::invalid(format!(
-                "entry `{name}` has a type that is not supported in images"
-            )));
-        }
+        b'0' | b'\0' if name.ends_with(b"/") => MemberKind::Directory,
+        b'0' | b'\0' | b'7' | b'S' => MemberKind::File,
+        b'1' => MemberKind::HardLink,
+        b'2' => MemberKind::Symlink,
+        b'3' => MemberKind::Character,
+        b'4' => MemberKind::Block,
+        b'5' => MemberKind::Directory,
+        b'6' => MemberKind::Fifo,
+        _ => return None,
     })
-}
-
-fn device(header: &Header) -> Result<(i64, i64)> {
-    if let Some(fields) = header.as_gnu() {
-        return Ok((number(&fields.dev_major)?, number(&fields.dev_minor)?));
-    }
-    match header.as_ustar() {
-        Some(fields) => Ok((number(&fields.dev_major)?, number(&fields.dev_minor)?)),
-        None => Ok((0, 0)),
-    }
-}
-
-fn size(header: &Header) -> Result<u64> {
-    unsigned(&header.as_old().size)
 }
 
 /// Returns the value that one of three places has; two of them exclude each
 /// other.
-fn either(gnu: Option<Vec<u8>>, pax: Option<Vec<u8>>, header: &[u8]) -> Result<Vec<u8>> {
+fn either(
+    gnu: Option<Vec<u8>>,
+    pax: Option<Vec<u8>>,
+    header: impl Fn() -> Vec<u8>,
+) -> Result<Vec<u8>> {
     match (gnu, pax) {
         (Some(_), Some(_)) => Err(malformed("a long name is given twice")),
         (Some(name), None) | (None, Some(name)) => Ok(name),
-        (None, None) => Ok(header.to_vec()),
+        (None, None) => Ok(header()),
     }
 }
 
@@ -499,30 +485,6 @@ fn long(mut name: Vec<u8>) -> Result<Vec<u8>> {
         true => Err(malformed("a long name is empty")),
         false => Ok(name),
     }
-}
-
-fn unsigned(field: &[u8]) -> Result<u64> {
-    u64::try_from(number(field)?).map_err(|_| malformed("a number is negative"))
-}
-
-/// Reads a number: octal digits or, if the highest bit is set, two's
-/// complement. An empty field is zero.
-fn number(field: &[u8]) -> Result<i64> {
-    let broken = || malformed("a number in a header is not valid");
-    let first = field.first().copied().unwrap_or(0);
-    if first & 0x80 != 0 {
-        let sign = if first & 0x40 != 0 { !0x7f } else { 0 };
-        let start = i128::from(first & 0x7f) | sign;
-        let rest = field.iter().skip(1);
-        let value = rest.fold(start, |value, &byte| value << 8 | i128::from(byte));
-        return i64::try_from(value).map_err(|_| broken());
-    }
-    let end = field.iter().position(|&byte| byte == 0);
-    let text = field[..end.unwrap_or(field.len())].trim_ascii();
-    text.iter().try_fold(0_i64, |value, &byte| match byte {
-        b'0'..=b'7' => Ok(value << 3 | i64::from(byte - b'0')),
-        _ => Err(broken()),
-    })
 }
 
 fn at_most(length: usize, limit: u64) -> usize {
@@ -540,12 +502,4 @@ pub(crate) fn unreadable(error: io::Error) -> Error {
 
 fn too_early() -> Error {
     Error::invalid("the archive is truncated")
-}
-
-fn too_many_pieces() -> Error {
-    malformed(&format!("a sparse file has more than {PIECES} pieces"))
-}
-
-fn malformed(what: &str) -> Error {
-    Error::invalid(format!("its tar is malformed: {what}"))
 }

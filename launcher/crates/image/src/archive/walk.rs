@@ -308,7 +308,11 @@ fn kind(member: &Member, limits: &Limits, layout: Layout) -> Result<EntryKind> {
         MemberKind::Directory => EntryKind::Directory,
         MemberKind::Symlink => EntryKind::Symlink(link()?.into()),
         MemberKind::HardLink => {
-            let target = clean(link()?.as_bytes(), limits);
+            // Absolute or not, it is below the directory that is unpacked to.
+            let target = link()?;
+            let target = target.as_bytes();
+            let slashes = target.iter().take_while(|&&byte| byte == b'/').count();
+            let target = clean(&target[slashes..], limits);
             match target.as_deref().map(layout) {
                 Ok(Ok(Place::Rootfs(path))) if !path.as_os_str().is_empty() => {
                     EntryKind::HardLink(path.to_owned())

@@ -14,9 +14,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::archive::deflate::Gzip;
+use crate::archive::fixed_header::BLOCK;
 use crate::archive::holes::{self, Piece};
 use crate::archive::tar_header::{self, Extent, ROOTFS};
-use crate::archive::tar_reader::{BLOCK, EXTENDED};
+use crate::archive::tar_reader::EXTENDED;
 use crate::archive::walk::{Chunk, Entry, Limits, clean, too_many};
 use crate::digest::{Digest, Hasher};
 use crate::format::aci;
