@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::host::{Call, Scratch, call, image, launcher, program};
+use crate::host::{Call, Scratch, call, image, launcher, program, project};
 
 // --- help and suggestions ---
 
@@ -46,6 +46,49 @@ fn help_of_a_command_below_another_is_there() {
         &["--help", "image", "list"],
     ] {
         assert_eq!(said(&scratch, words), help, "{words:?}");
+    }
+}
+
+#[test]
+fn the_commands_and_options_of_the_readme_are_there() {
+    let readme = fs::read_to_string(project().join("README.md")).unwrap();
+    let scratch = Scratch::new();
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '-';
+    let word = |text: &str| text.split(|c| !is_word(c)).next().unwrap().to_owned();
+    let typed = ["`launcher ", "# launcher ", "$ launcher ", "\nlauncher "];
+    let typed = typed.iter().flat_map(|typed| readme.split(typed).skip(1));
+    // In the table of commands, those that belong together share a cell.
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| `launcher "));
+    let cells = rows.flat_map(|row| row.split('|').nth(1));
+    let listed = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let commands = typed.chain(listed.filter(|name| !name.starts_with("launcher")));
+    let mut commands: Vec<String> = commands.map(word).filter(|word| !word.is_empty()).collect();
+    commands.sort();
+    commands.dedup();
+    for command in ["run", "stats", "kill", "gc", "validate"] {
+        assert!(
+            commands.iter().any(|known| known == command),
+            "{commands:?}"
+        );
+    }
+    let mut helps = said(&scratch, &["help", "image", "build"]);
+    for command in &commands {
+        helps.push_str(&said(&scratch, &["help", command]));
+    }
+    // Those of cargo are not ours, nor are arrows.
+    let lines = readme
+        .lines()
+        .filter(|line| !line.contains("cargo") && !line.contains("-->"));
+    for line in lines {
+        for option in line.split("--").skip(1).map(word) {
+            let named = helps.contains(&format!("--{option}"));
+            assert!(
+                named || option.is_empty() || option.starts_with('-'),
+                "--{option}"
+            );
+        }
     }
 }
 

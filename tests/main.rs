@@ -44,6 +44,8 @@ mod messages;
 mod acceptance;
 /// The specification's own conformance program, and what it finds.
 mod ace;
+/// Pods that are run from boot to shutdown.
+mod boot;
 /// Images of directories and tars.
 mod build;
 /// The command line itself: help, suggestions, completion, man pages.

@@ -76,6 +76,11 @@ const PACKAGES: &[Package] = &[
         "qemu-system-x86_64",
         "tests in virtual machines",
     ),
+    Package(
+        "systemd",
+        "systemd-analyze",
+        "tests of the examples for systemd",
+    ),
     Package("cpio", "cpio", "tests in virtual machines"),
     Package("kmod", "depmod", "tests in virtual machines"),
     Package("e2fsprogs", "mke2fs", "tests in virtual machines"),
