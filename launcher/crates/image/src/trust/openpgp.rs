@@ -20,10 +20,14 @@
 //! - those by a key that is neither revoked nor expired *now*: the time of a
 //!   signature is only its maker's claim;
 //! - none by RSA keys of less than 2048 bits or DSA keys, and no
-//!   self-signatures with a weak hash. Revocations count with any hash.
+//!   self-signatures with a weak hash. Revocations count with any hash;
+//! - none with a critical property that is not known here, nor by keys that are
+//!   bound by such a self-signature.
 
 #[cfg(feature = "openpgp")]
 mod check;
+#[cfg(feature = "openpgp")]
+mod critical;
 #[cfg(feature = "openpgp")]
 mod key;
 #[cfg(feature = "openpgp")]

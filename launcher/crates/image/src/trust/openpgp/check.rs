@@ -4,6 +4,7 @@ use std::fmt;
 
 use pgp::packet::{Packet, Signature, SignatureConfig, SignatureType, SignatureVersionSpecific};
 
+use crate::trust::openpgp::critical::unknown_critical;
 use crate::trust::openpgp::key::{Key, Part, is_weak};
 use crate::trust::openpgp::{SIGNATURE_LIMIT, Signer, packets};
 use appc::types::spell_day;
@@ -190,6 +191,10 @@ fn hashing(signature: &Signature) -> Result<Hashing> {
             config.hash_alg
         )));
     }
+    if let Some(what) = unknown_critical(signature) {
+        let why = format!("has a critical property that is not known here: {what}");
+        return Err(Error::invalid(why));
+    }
     let mut hasher = config.hash_alg.new_hasher().map_err(|_| unknown())?;
     match &config.version_specific {
         SignatureVersionSpecific::V4 => {}
@@ -205,7 +210,7 @@ fn hashing(signature: &Signature) -> Result<Hashing> {
             let end = config
                 .hash_signature_data(&mut hasher)
                 .and_then(|length| config.trailer(length))
-                .map_err(|_| Error::invalid("has unsupported critical properties"))?;
+                .map_err(|_| Error::invalid("has properties that are not valid"))?;
             hasher.update(&end);
             return Ok(hasher.finalize_reset().into_vec());
         };

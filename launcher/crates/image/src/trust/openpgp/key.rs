@@ -8,6 +8,7 @@ use pgp::types::{
     KeyDetails, KeyVersion, PublicParams, RsaPublicParams, SignatureBytes, Tag, VerifyingKey,
 };
 
+use crate::trust::openpgp::critical::unknown_critical;
 use crate::trust::openpgp::{Fingerprint, KEY_LIMIT, packets};
 use appc::types::spell_day;
 use error::{Error, Result};
@@ -190,11 +191,14 @@ impl Part {
         };
         let binding = newest(of(SignatureType::SubkeyBinding))?;
         let agreed = |back: &Signature| {
-            !is_weak(back) && back.verify_primary_key_binding(key, primary).is_ok()
+            !is_weak(back)
+                && unknown_critical(back).is_none()
+                && back.verify_primary_key_binding(key, primary).is_ok()
         };
         let back = binding.embedded_signature();
         let unfit = weak_params(key.public_params()).or_else(|| match () {
             () if is_weak(binding) => Some(BOUND_BY_WEAK),
+            () if unknown_critical(binding).is_some() => Some(BOUND_BY_UNKNOWN),
             () if !binding.key_flags().sign() => Some(SIGNS_NOTHING),
             () if !back.is_some_and(agreed) => Some("has no valid back signature"),
             () => None,
@@ -267,6 +271,8 @@ impl Part {
 }
 
 const SIGNS_NOTHING: &str = "is not meant for signing files";
+const BOUND_BY_UNKNOWN: &str =
+    "is bound by a signature with a critical property that is not known here";
 const BOUND_BY_WEAK: &str = "is bound by a signature with an outdated hash, which can be forged";
 
 /// Returns the user IDs with valid self-signatures, and the newest
@@ -314,6 +320,13 @@ fn unfit(selves: &[&Signature]) -> Option<&'static str> {
     // A weak self-signature could be forged.
     if selves.iter().any(|signature| is_weak(signature)) {
         return Some(BOUND_BY_WEAK);
+    }
+    // An older one would count for more than the owner wants.
+    if selves
+        .iter()
+        .any(|signature| unknown_critical(signature).is_some())
+    {
+        return Some(BOUND_BY_UNKNOWN);
     }
     let forbids = |signature: &&&Signature| has_flags(signature) && !signature.key_flags().sign();
     let forbidden = selves.iter().any(|signature| forbids(&signature));

@@ -110,6 +110,60 @@ fn a_revoked_key_does_not_count_even_for_what_it_signed_before() {
 }
 
 #[test]
+fn a_critical_property_that_is_not_known_spoils_a_signature() {
+    const NOTE: &str = "d6007b6473531d133435268dc88cf2f6f1d49af9";
+    let key = fixture!("notation.key.asc");
+    refused(
+        (key, fixture!("critical-notation.sig.asc")),
+        soon(),
+        &format!(
+            "the signature by key `{NOTE}` has a critical property that is not known here: \
+             the notation `a@example.com`"
+        ),
+    );
+    check(&[key], fixture!("notation.sig.asc"), FILE, soon()).unwrap();
+    // Its other property is the time; whoever makes it critical changes it.
+    let signature = fixture!("ed25519.sig");
+    for (number, why) in [
+        (40, "a critical property that is not known here: number 40"),
+        (
+            105,
+            "a critical property that is not known here: number 105",
+        ),
+    ] {
+        let at = signature
+            .windows(2)
+            .position(|pair| pair == [5, 2])
+            .unwrap()
+            + 1;
+        let mut changed = signature.to_vec();
+        changed[at] = 0x80 | number;
+        let key = (fixture!("ed25519.key.asc"), &*changed);
+        let why = format!("the signature by key `{ED}` has {why}");
+        refused(key, soon(), &why);
+    }
+}
+
+#[test]
+fn a_critical_property_that_is_not_known_spoils_what_binds_a_key() {
+    for (pair, key) in [
+        (
+            pair!("critical-self"),
+            "0e872c377af43ee3a8a8e4266c3fcbb8e67f5aa6",
+        ),
+        (
+            pair!("critical-binding"),
+            "cd99aa4b6b621b27e10f5ac6016185a910d2aa02",
+        ),
+    ] {
+        let why = format!(
+            "key `{key}` is bound by a signature with a critical property that is not known here"
+        );
+        refused(pair, soon(), &why);
+    }
+}
+
+#[test]
 fn an_expired_key_does_not_count_even_for_what_it_signed_before() {
     let hint = "hint: its owner may have extended it: trust the updated key";
     for (pair, key) in [
