@@ -19,7 +19,10 @@ macro_rules! site {
     }};
 }
 
+mod pinned;
 mod resume;
+mod secrets;
+mod servers;
 mod transfer;
 
 const TEST: &str = "nosecone.net/example/test";

@@ -373,6 +373,7 @@ fn a_download_that_broke_goes_on_with_the_next_call_and_the_one_after_that() {
         let ran = far.fetch().run().exits(1);
         ran.at_last()
             .naming("URL", &far.url)
+            .naming(" AT ", format!(" {at} "))
             .complains_as("a connection that broke");
         assert!(far.kept().is_some());
         from = at;

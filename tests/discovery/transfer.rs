@@ -5,14 +5,14 @@ use super::*;
 use crate::aci::{Aci, manifest};
 
 /// Where [`Site::put`] puts images.
-const IMAGE: &str = "https://nosecone.net/a.aci";
+pub(super) const IMAGE: &str = "https://nosecone.net/a.aci";
 
-const UNSIGNED: &str = "--insecure-options=image";
+pub(super) const UNSIGNED: &str = "--insecure-options=image";
 
 impl Site {
     /// Leaves answering to a script. It has the request in `$header` and its
     /// path in `$path`; `serve` answers as the server would.
-    fn answering(self, script: &str) -> Self {
+    pub(super) fn answering(self, script: &str) -> Self {
         let file = self.scratch.join("answer.sh");
         let [log, home] = [self.scratch.join("log"), self.file(self.kind)];
         let text = format!(
@@ -43,7 +43,7 @@ impl Site {
     }
 
     /// The requests so far that get this path, with all their fields.
-    fn requests(&self, path: &str) -> Vec<String> {
+    pub(super) fn requests(&self, path: &str) -> Vec<String> {
         let log = fs::read_to_string(self.scratch.join("log")).unwrap_or_default();
         let start = format!("{path} HTTP/1.1\r\n");
         let requests = log.split("GET ").filter(|text| text.starts_with(&start));
@@ -51,12 +51,12 @@ impl Site {
     }
 
     /// Puts an image with this content where [`IMAGE`] is.
-    fn put(&self, content: &str) {
+    pub(super) fn put(&self, content: &str) {
         fs::write(self.file(self.kind).join("a.aci"), archive(content)).unwrap();
     }
 
     /// A directory of configuration with credentials in it.
-    fn knowing(&self, password: &str) -> PathBuf {
+    pub(super) fn knowing(&self, password: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let config = self.scratch.join("config");
         fs::create_dir_all(config.join("nosecone/auth.d")).unwrap();
@@ -79,14 +79,14 @@ impl Site {
     }
 
     /// The launcher without the site's authority.
-    fn unaware(&self, words: &[&str]) -> Call {
+    pub(super) fn unaware(&self, words: &[&str]) -> Call {
         let launcher = self.beside(&host::program()).arg("--dir").arg(self.dir());
         launcher.args(words)
     }
 }
 
 /// An image with this content.
-fn archive(content: &str) -> Vec<u8> {
+pub(super) fn archive(content: &str) -> Vec<u8> {
     let manifest = manifest(r#"{"exec": ["/a"], "user": "0", "group": "0"}"#);
     Aci::new(&manifest).file("rootfs/a", 0o755, content).bytes()
 }
@@ -249,22 +249,36 @@ fn an_archive_of_which_chunks_are_missing_leaves_nothing() {
     site.put("");
     let whole = archive(&"a".repeat(10_000));
     let fetch = || site.launcher(&["fetch", UNSIGNED, IMAGE]).run();
-    // Both blocks of zeros at the end; one of them; content; all but the manifest.
-    for missing in [1024, 512, 5000, whole.len() - 2048, whole.len()] {
+    // Of the connection, the last chunk: it is asked for again, in vain.
+    for (missing, more, end) in [
+        // Both blocks of zeros at the end; content; all of it.
+        (1024, 1024, ""),
+        (5000, 0, "\r\n"),
+        (whole.len(), whole.len(), ""),
+    ] {
+        let before = site.requests("/a.aci").len();
+        site.sends("a.aci", &whole[..whole.len() - missing], more, end);
+        let ran = fetch().exits(1);
+        ran.at_last()
+            .naming("AT", (whole.len() - missing).to_string())
+            .complains_with("an archive of which chunks are missing");
+        assert_eq!(site.requests("/a.aci").len() - before, 4);
+        site.is_empty();
+    }
+    // Of the archive.
+    for missing in [5000, whole.len() - 2048, whole.len()] {
         let sent = &whole[..whole.len() - missing];
-        for (more, end) in [(missing, ""), (0, ""), (0, "\r\n"), (0, "\r\n0\r\n\r\n")] {
-            // Without a byte, this is no chunk but the last.
-            if sent.is_empty() && more == 0 && !end.is_empty() {
-                continue;
-            }
-            site.sends("a.aci", sent, more, end);
-            let ran = fetch().exits(1);
-            ran.complains_with(match sent {
-                [] => "an archive of which nothing came",
-                _ => "an archive of which not all came",
-            });
-            site.is_empty();
-        }
+        let end = match sent {
+            [] => "\r\n",
+            _ => "\r\n0\r\n\r\n",
+        };
+        site.sends("a.aci", sent, 0, end);
+        let ran = fetch().exits(1);
+        ran.complains_with(match sent {
+            [] => "an archive of which nothing came",
+            _ => "an archive of which not all came",
+        });
+        site.is_empty();
     }
     site.sends("a.aci", &whole, 0, "\r\n0\r\n\r\n");
     fetch().exits(0);

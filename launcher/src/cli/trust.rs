@@ -6,6 +6,7 @@ use crate::cli::args::Args;
 use crate::cli::options::Options;
 use crate::cli::spelling::excluded;
 use crate::cmd::trust::{Consent, Source, Verb};
+use appc::address::Location;
 use appc::types::AcIdentifier;
 use error::{Error, Result};
 use image::trust::openpgp::Fingerprint;
@@ -39,7 +40,8 @@ pub(super) fn add(args: &mut Args) -> Result<Verb> {
         None if yes => Consent::Given,
         None => Consent::Asked,
     };
-    let sources: Vec<Source> = args.files().into_iter().map(source).collect();
+    let sources = args.files().into_iter().map(source);
+    let sources = sources.collect::<Result<Vec<Source>>>()?;
     match (sources.len(), &consent) {
         (0, _) if prefix.is_none() => Err(Error::usage("a key is missing")
             .hint("give a file with a public key, the address of one, or `-` for standard input")),
@@ -56,14 +58,16 @@ pub(super) fn add(args: &mut Args) -> Result<Verb> {
     }
 }
 
-fn source(path: PathBuf) -> Source {
-    match path.to_str() {
-        Some("-") => Source::Input,
-        Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
-            Source::Url(url.to_owned())
-        }
-        _ => Source::File(path),
-    }
+fn source(path: PathBuf) -> Result<Source> {
+    let location = match path.to_str() {
+        Some("-") => return Ok(Source::Input),
+        text => text.map(Location::parse).transpose()?.flatten(),
+    };
+    Ok(match location {
+        Some(Location::Web(address)) => Source::Url(address),
+        Some(Location::File(path)) => Source::File(path),
+        None => Source::File(path),
+    })
 }
 
 /// Takes the prefix of image names; `--root` must be given to mean all images.

@@ -136,6 +136,10 @@ impl Images for Looked<'_> {
                 archive.map(|(_, archive)| archive.id)
             }
             (Reference::Id(prefix), Some(store)) => return store.identified(prefix),
+            (Reference::Pinned { id, .. }, Some(store)) => {
+                let id = Digest::from(*id);
+                store.contains(&id)?.then_some(id)
+            }
             (Reference::Name(name), Some(store)) => {
                 let found = store.find(&name.name, &name.labels)?;
                 if found.is_none()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::table::columns;
 use crate::cmd::{complain, print};
+use appc::address::Address;
 use appc::json::{Object, Value};
 use appc::reference::Name;
 use appc::types::{AcIdentifier, Labels, spell_day};
@@ -65,7 +66,7 @@ pub(crate) enum Source {
     /// In a file.
     File(PathBuf),
     /// At an address.
-    Url(String),
+    Url(Address),
     /// On standard input.
     Input,
 }

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! ./hello.aci  /srv/hello.aci  hello.aci        a path
-//! file:///srv/hello.aci  https://example.com/a  a URL
+//! file:///srv/hello.aci  https://example.com/a  a URL, in any spelling of it
 //! sha512-0c6d3a2d                               the beginning of an image ID
 //! example.com/web:1.2,channel=beta              a name, a version, labels
 //! example.com/web version:1.2 channel:beta      the same, as nscn spelled it
 //! ```
 //!
-//! Paths, URLs and IDs are recognised first, in this order; everything else is
-//! a name. Nothing is looked up for this, so a reference always means the same.
+//! A URL or a name can be followed by `@` and a whole image ID: then the image
+//! must have this ID. Paths, URLs and IDs are recognised first, in this order;
+//! everything else is a name. Nothing is looked up for this, so a reference always means the same.
 
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::address::{Address, Location};
 use crate::digest::ImageId;
 use crate::types::{AcIdentifier, Label, Labels};
 use error::quote::quoted;
@@ -25,10 +27,26 @@ pub enum Reference {
     /// A file on the host.
     Path(PathBuf),
     /// An `http:` or `https:` URL to fetch.
-    Url(String),
+    Url(Address),
     /// A stored image, by the start of its ID.
     Id(String),
     /// An image by its name.
+    Name(Name),
+    /// An image with this ID, from this place.
+    Pinned {
+        /// Where it is.
+        of: Place,
+        /// Its ID.
+        id: ImageId,
+    },
+}
+
+/// Where an image may be whose ID is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At a URL.
+    Url(Address),
+    /// Where discovery finds the name.
     Name(Name),
 }
 
@@ -59,13 +77,18 @@ impl fmt::Display for Name {
     }
 }
 
-/// As it can be typed.
+/// As it can be typed, but without the secrets of a URL.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Url(text) | Self::Id(text) => f.write_str(text),
+            Self::Url(address) => write!(f, "{address}"),
+            Self::Id(text) => f.write_str(text),
             Self::Name(name) => write!(f, "{name}"),
+            Self::Pinned { of, id } => match of {
+                Place::Url(address) => write!(f, "{address}@{id}"),
+                Place::Name(name) => write!(f, "{name}@{id}"),
+            },
         }
     }
 }
@@ -78,6 +101,20 @@ impl Reference {
     /// The name is not valid; a label occurs twice; there are labels
     /// without a name.
     pub fn parse(text: &str, more: &[String]) -> Result<Self> {
+        if let Some((place, id)) = text.rsplit_once('@')
+            && id.starts_with("sha512-")
+        {
+            let id = ImageId::parse(id)?;
+            let of = match Self::parse(place, more)? {
+                Self::Url(address) => Place::Url(address),
+                Self::Name(name) => Place::Name(name),
+                other => {
+                    let what = format!("an ID cannot be asked of {}", quoted(&other.to_string()));
+                    return Err(Error::usage(what).hint("it can follow a URL or a name"));
+                }
+            };
+            return Ok(Self::Pinned { of, id });
+        }
         let reference = Self::without_labels(text)?;
         let Self::Name(mut name) = reference else {
             return match more.first() {
@@ -101,17 +138,10 @@ impl Reference {
     }
 
     fn without_labels(text: &str) -> Result<Self> {
-        if let Some(path) = text.strip_prefix("file://") {
-            return Ok(Self::Path(path.into()));
-        }
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Ok(Self::Url(text.to_owned()));
-        }
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(
-                Error::usage(format!("images cannot be fetched with {}", quoted(scheme)))
-                    .hint("use `https:`, `http:` or `file:`"),
-            );
+        match Location::parse(text)? {
+            Some(Location::File(path)) => return Ok(Self::Path(path)),
+            Some(Location::Web(address)) => return Ok(Self::Url(address)),
+            None => {}
         }
         if text.starts_with(['/', '.']) || text.ends_with(".aci") {
             return Ok(Self::Path(text.into()));
@@ -250,12 +280,40 @@ mod tests {
         assert_eq!(parse("file:///a/b"), Reference::Path("/a/b".into()));
         assert_eq!(
             parse("https://x/a.aci"),
-            Reference::Url("https://x/a.aci".to_owned())
+            Reference::Url(Address::new("https://x/a.aci"))
         );
         assert_eq!(
             parse("sha512-0c6d"),
             Reference::Id("sha512-0c6d".to_owned())
         );
+    }
+
+    #[test]
+    fn an_id_follows_a_url_or_a_name() {
+        let id = format!("sha512-{}", "0c".repeat(64));
+        for text in ["https://x/a.aci?b@c", "example.com/app:1,os=linux"] {
+            let reference = Reference::parse(&format!("{text}@{id}"), &[]).unwrap();
+            let of = match Reference::parse(text, &[]).unwrap() {
+                Reference::Url(address) => Place::Url(address),
+                Reference::Name(name) => Place::Name(name),
+                other => unreachable!("{other}"),
+            };
+            let id = ImageId::parse(&id).unwrap();
+            assert_eq!(reference, Reference::Pinned { of, id });
+        }
+        let more = ["version:1".to_owned()];
+        let labelled = Reference::parse(&format!("a@{id}"), &more).unwrap();
+        assert_eq!(labelled.to_string(), format!("a:1@{id}"));
+        // A part of an ID is not enough, and a file has no other ID than its own.
+        for text in [
+            "a@sha512-0c",
+            "https://x/a@sha512-",
+            &format!("./a.aci@{id}"),
+            &format!("{id}@{id}"),
+            &format!("a@{id}@{id}"),
+        ] {
+            assert!(Reference::parse(text, &[]).is_err(), "{text}");
+        }
     }
 
     #[test]

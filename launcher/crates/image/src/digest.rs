@@ -155,10 +155,10 @@ impl Prefix {
 }
 
 /// Hashes a stream into a [`Digest`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Hasher(State);
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum State {
     Sha256(sha2::Sha256),
     Sha512(sha2::Sha512),

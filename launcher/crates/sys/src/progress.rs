@@ -51,6 +51,14 @@ impl Progress {
         }
     }
 
+    /// Prints a line while a bar may be shown, which is drawn again below it.
+    pub fn notice(self, line: &str) {
+        if self.mode == Mode::Terminal {
+            write("\r\x1b[K");
+        }
+        self.say(line);
+    }
+
     /// Prints a warning: something failed that does not stop the command.
     pub fn warn(self, error: &Error) {
         if self.mode != Mode::Quiet {

@@ -40,6 +40,11 @@ day.",
             ("./web.aci, file:///srv/web.aci", "an archive in a file"),
             ("https://example.com/web.aci", "the address of an archive"),
             (
+                "https://example.com/web.aci@sha512-...",
+                "the image with this whole ID only, which needs no signature; a name can be \
+                 followed by an ID, too",
+            ),
+            (
                 "sha512-0c6d3a2d",
                 "any unique prefix of a stored image's ID",
             ),

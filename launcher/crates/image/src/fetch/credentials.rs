@@ -18,6 +18,10 @@
 //! [`directories`] override earlier ones, domain by domain; within a directory,
 //! a domain may occur only once.
 //!
+//! Files of another kind or version, such as rkt's `dockerAuth`, are not for us,
+//! and are skipped. A file for us with a fault stops only what it concerns:
+//! requests to its domains. If even these cannot be read, there is a warning.
+//!
 //! # Invariants
 //!
 //! 1. A file that everybody can read is rejected.
@@ -25,7 +29,6 @@
 //!    about these files show only names of fields and domains.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -34,6 +37,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::fetch::secret::Secret;
 use appc::json::{self, Value};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
@@ -42,27 +46,36 @@ use error::{Context as _, Error, Result};
 const LIMIT: u64 = 1 << 20;
 
 /// The header field to send to each host.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials(BTreeMap<String, Header>);
-
-/// A header field with credentials.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Its name.
-    pub name: &'static str,
-    /// Its value, which is secret.
-    pub value: String,
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    domains: BTreeMap<String, Usable>,
+    /// Faults of files whose domains cannot be read.
+    unclear: Vec<Error>,
 }
 
-/// Without the secret.
-impl fmt::Debug for Header {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ...", self.name)
-    }
+/// The field for a domain, or why it is not used.
+type Usable = std::result::Result<Header, Fault>;
+
+/// What is wrong with a file, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The sentence.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+/// A header field with credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its value.
+    pub(crate) value: Secret,
 }
 
 /// Returns the directories with credentials; later ones override earlier ones.
-pub fn directories() -> Vec<PathBuf> {
+pub(crate) fn directories() -> Vec<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)
@@ -82,30 +95,44 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// A file is not valid, or everybody can read it.
+    /// A directory cannot be read.
     pub(crate) fn load(directories: &[PathBuf]) -> Result<Self> {
-        let mut all = BTreeMap::new();
+        let mut all = Self::default();
         for directory in directories {
-            all.extend(layer(directory)?);
+            let domains = layer(directory, &mut all.unclear)?;
+            all.domains.extend(domains);
         }
-        Ok(Self(all))
+        Ok(all)
     }
 
-    /// Returns the field to send to a host.
-    pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<Header> {
+    /// Returns the faults of files of which nobody knows what they are for.
+    pub(crate) fn unclear(&self) -> &[Error] {
+        &self.unclear
+    }
+
+    /// Returns the field to send to a host; an IPv6 address is in brackets.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file that has it.
+    pub(crate) fn for_host(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> std::result::Result<Option<&Header>, &Fault> {
         let host = host.to_ascii_lowercase();
-        let exact = self.0.get(&format!("{host}:{port}"));
+        let exact = self.domains.get(&format!("{host}:{port}"));
         let plain = || {
             matches!(port, 443 | 80)
-                .then(|| self.0.get(&host))
+                .then(|| self.domains.get(&host))
                 .flatten()
         };
-        exact.or_else(plain).cloned()
+        exact.or_else(plain).map(Usable::as_ref).transpose()
     }
 }
 
 /// Reads one directory.
-fn layer(directory: &Path) -> Result<BTreeMap<String, Header>> {
+fn layer(directory: &Path, unclear: &mut Vec<Error>) -> Result<BTreeMap<String, Usable>> {
     let mut found = BTreeMap::new();
     let what = || format!("cannot read credentials in `{}`", directory.display());
     let entries = match std::fs::read_dir(directory) {
@@ -124,14 +151,41 @@ fn layer(directory: &Path) -> Result<BTreeMap<String, Header>> {
     files.sort();
     for path in files {
         let what = || format!("cannot use credentials in `{}`", path.display());
-        let Some(text) = read(&path).context(what)? else {
-            continue;
-        };
-        for (domain, header) in parse(&text).context(what)? {
-            if found.insert(domain.clone(), header).is_some() {
-                let twice = format!("another file also has credentials for {}", quoted(&domain));
-                return Err(Error::invalid(twice)).context(what);
+        let file = read(&path).and_then(|file| match file {
+            Some((text, open)) => Ok(parse(&text)?.map(|file| (file, open))),
+            None => Ok(None),
+        });
+        let ((domains, header), open) = match file.context(what) {
+            Ok(Some(file)) => file,
+            Ok(None) => continue,
+            Err(error) => {
+                unclear.push(error);
+                continue;
             }
+        };
+        let header = match open {
+            false => header,
+            true => Err(Fault {
+                what: "every user on this machine can read or change it".to_owned(),
+                hint: Some(format!(
+                    "run `chmod o-rw {}`, and change the password",
+                    path.display()
+                )),
+            }),
+        };
+        for domain in domains {
+            let header = match found.contains_key(&domain) {
+                true => Err(Fault {
+                    what: format!("{} has credentials twice", quoted(&domain)),
+                    hint: None,
+                }),
+                false => header.clone(),
+            };
+            let header = header.map_err(|fault| Fault {
+                what: format!("{}: {}", what(), fault.what),
+                ..fault
+            });
+            found.insert(domain, header);
         }
     }
     Ok(found)
@@ -147,81 +201,100 @@ fn passed_over(error: &std::io::Error) -> bool {
     }
 }
 
-/// Reads a file that others cannot read.
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+/// Reads a file, and tells whether everybody can; `None` if it is not for us to
+/// read.
+fn read(path: &Path) -> Result<Option<(Vec<u8>, bool)>> {
     let what = || "it cannot be read";
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if passed_over(&error) => return Ok(None),
         Err(error) => return Err(error).context(what),
     };
-    let mode = file.metadata().context(what)?.mode();
-    if mode & 0o006 != 0 {
-        return Err(
-            Error::invalid("every user on this machine can read or change it").hint(format!(
-                "run `chmod o-rw {}`, and change the password",
-                path.display()
-            )),
-        );
-    }
+    let open = file.metadata().context(what)?.mode() & 0o006 != 0;
     let mut text = Vec::new();
     let length = file.take(LIMIT + 1).read_to_end(&mut text).context(what)?;
     if u64::try_from(length).is_ok_and(|length| length > LIMIT) {
         return Err(Error::invalid(format!("it has more than {LIMIT} bytes")));
     }
-    Ok(Some(text))
+    Ok(Some((text, open)))
 }
 
-/// Parses a file: domains, and the field to send to them.
-fn parse(text: &[u8]) -> Result<Vec<(String, Header)>> {
+/// Parses a file: domains, and the field to send to them. `None` if it is not
+/// for us.
+///
+/// # Errors
+///
+/// It is not known for which domains the file is.
+fn parse(text: &[u8]) -> Result<Option<(Vec<String>, Usable)>> {
     let Ok(document) = json::parse(text) else {
         // The parser's message would contain a line of the file.
         return Err(Error::invalid("it is not JSON"));
     };
-    if document.get("rktKind").is_some() {
-        constant(&document, "rktKind", "auth")?;
-        constant(&document, "rktVersion", "v1")?;
-    } else {
-        constant(&document, "kind", "auth")?;
+    if !is_ours(&document)? {
+        return Ok(None);
     }
-    let header = Header {
-        name: "Authorization",
-        value: authorization(&document)?,
-    };
-    let Some(Value::List(domains)) = document.get("domains") else {
+    let Some(Value::List(names)) = document.get("domains") else {
         return Err(Error::invalid("field `domains` is not a list"));
     };
+    let mut domains = Vec::new();
+    let mut fault = None;
+    for name in names {
+        match domain(name) {
+            Ok(name) if domains.contains(&name) => {
+                let twice = format!("field `domains` has {} twice", quoted(&name));
+                fault = fault.or(Some(Error::invalid(twice)));
+            }
+            Ok(name) => domains.push(name),
+            Err(error) => fault = fault.or(Some(error)),
+        }
+    }
     if domains.is_empty() {
-        return Err(Error::invalid("field `domains` is empty"));
+        return Err(fault.unwrap_or_else(|| Error::invalid("field `domains` is empty")));
     }
-    let mut found = Vec::new();
-    for item in domains {
-        let Value::Text(name) = item else {
-            return Err(Error::invalid(
-                "field `domains` contains something other than text",
-            ));
-        };
-        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        if name.is_empty() || !name.chars().all(sound) {
-            return Err(Error::invalid(format!(
-                "{} is not a valid domain: expected `HOST` or `HOST:PORT`",
-                quoted(name)
-            )));
-        }
-        let name = name.to_ascii_lowercase();
-        if found.iter().any(|(other, _)| *other == name) {
-            return Err(Error::invalid(format!(
-                "field `domains` has {} twice",
-                quoted(&name)
-            )));
-        }
-        found.push((name, header.clone()));
+    let header = match fault {
+        Some(fault) => Err(fault),
+        None => authorization(&document),
+    };
+    let header = header.map(|value| Header {
+        name: "Authorization",
+        value,
+    });
+    let header = header.map_err(|error| Fault {
+        what: error.to_string(),
+        hint: None,
+    });
+    Ok(Some((domains, header)))
+}
+
+/// Tells whether a file has credentials for us.
+fn is_ours(document: &Value) -> Result<bool> {
+    if document.get("rktKind").is_some() {
+        let version = document.text("rktVersion");
+        return Ok(text(document, "rktKind")? == "auth" && version.as_deref() == Some("v1"));
     }
-    Ok(found)
+    Ok(text(document, "kind")? == "auth")
+}
+
+/// Reads the name of a domain.
+fn domain(item: &Value) -> Result<String> {
+    let Value::Text(name) = item else {
+        return Err(Error::invalid(
+            "field `domains` contains something other than text",
+        ));
+    };
+    let sound =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    if name.is_empty() || !name.chars().all(sound) {
+        return Err(Error::invalid(format!(
+            "{} is not a valid domain: expected `HOST` or `HOST:PORT`",
+            quoted(name)
+        )));
+    }
+    Ok(name.to_ascii_lowercase())
 }
 
 /// Returns the value of the field `Authorization` (RFC 7617, RFC 6750).
-fn authorization(document: &Value) -> Result<String> {
+fn authorization(document: &Value) -> Result<Secret> {
     let nothing = Value::Null;
     let secrets = document.get("credentials").unwrap_or(&nothing);
     match text(document, "type")? {
@@ -231,22 +304,12 @@ fn authorization(document: &Value) -> Result<String> {
                 return Err(Error::invalid("field `credentials.user` contains a `:`"));
             }
             let login = format!("{user}:{}", secret(secrets, "password")?);
-            Ok(format!("Basic {}", base64(login.as_bytes())))
+            Ok(Secret::new(format!("Basic {}", base64(login.as_bytes()))))
         }
-        "oauth" => Ok(format!("Bearer {}", secret(secrets, "token")?)),
+        "oauth" => Ok(Secret::new(format!("Bearer {}", secret(secrets, "token")?))),
         other => Err(Error::invalid(format!(
             "field `type` is {}; supported are `basic` and `oauth`",
             quoted(other)
-        ))),
-    }
-}
-
-fn constant(object: &Value, name: &str, expected: &str) -> Result<()> {
-    match text(object, name)? {
-        text if text == expected => Ok(()),
-        text => Err(Error::invalid(format!(
-            "field `{name}` is {}, not `{expected}`",
-            quoted(text)
         ))),
     }
 }

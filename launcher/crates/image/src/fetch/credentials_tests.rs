@@ -42,8 +42,14 @@ fn oauth(domain: &str, token: &str) -> String {
 }
 
 fn of(credentials: &Credentials, host: &str, port: u16) -> Option<String> {
-    let header = credentials.for_host(host, port)?;
-    Some(format!("{}: {}", header.name, header.value))
+    let header = credentials.for_host(host, port).expect("no fault")?;
+    Some(format!("{}: {}", header.name, header.value.reveal()))
+}
+
+/// The sentence and the hint for a host whose credentials have a fault.
+fn fault(credentials: &Credentials, host: &str) -> (String, Option<String>) {
+    let fault = credentials.for_host(host, 443).expect_err("a fault");
+    (fault.what.clone(), fault.hint.clone())
 }
 
 #[test]
@@ -52,14 +58,13 @@ fn what_everybody_may_read_is_not_used() {
         let path = directory("open", &[("a.json", mode, BASIC)]);
         let file = path.0.join("a.json");
         let file = file.display();
-        let error = path.load().expect_err("refused");
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "cannot use credentials in `{file}`: every user on this machine can read or change it\n\
-                 hint: run `chmod o-rw {file}`, and change the password"
-            )
+        let credentials = path.load().expect("credentials");
+        let what = format!(
+            "cannot use credentials in `{file}`: every user on this machine can read or change it"
         );
+        let hint = format!("run `chmod o-rw {file}`, and change the password");
+        assert_eq!(fault(&credentials, "example.com"), (what, Some(hint)));
+        assert_eq!(of(&credentials, "example.org", 443), None);
     }
 }
 
@@ -68,38 +73,11 @@ fn no_message_shows_a_secret() {
     for (text, message) in [
         (r#"{"password": "geheim""#, "it is not JSON"),
         ("[]", "field `kind` is missing"),
+        (r#"{"kind": 1}"#, "field `kind` is not text"),
+        (r#"{"kind": "auth"}"#, "field `domains` is not a list"),
         (
-            r#"{"kind": "paths"}"#,
-            "field `kind` is `paths`, not `auth`",
-        ),
-        (
-            r#"{"rktKind": "auth", "rktVersion": "v2"}"#,
-            "field `rktVersion` is `v2`, not `v1`",
-        ),
-        (r#"{"kind": "auth"}"#, "field `type` is missing"),
-        (
-            r#"{"kind": "auth", "type": "aws"}"#,
-            "field `type` is `aws`; supported are `basic` and `oauth`",
-        ),
-        (
-            r#"{"kind": "auth", "type": "basic"}"#,
-            "field `credentials.user` is missing",
-        ),
-        (
-            r#"{"kind": "auth", "type": "basic", "credentials": {"user": "a:b", "password": "geheim"}}"#,
-            "field `credentials.user` contains a `:`",
-        ),
-        (
-            r#"{"kind": "auth", "type": "oauth", "credentials": {"token": "geheim\r\nX: y"}}"#,
-            "field `credentials.token` contains a control character",
-        ),
-        (
-            r#"{"kind": "auth", "type": "oauth", "credentials": {"token": 4711}}"#,
-            "field `credentials.token` is not text",
-        ),
-        (
-            r#"{"kind": "auth", "type": "oauth", "credentials": {"token": "geheim"}}"#,
-            "field `domains` is not a list",
+            r#"{"kind": "auth", "domains": []}"#,
+            "field `domains` is empty",
         ),
         (
             &oauth("https://example.com", "geheim"),
@@ -108,6 +86,32 @@ fn no_message_shows_a_secret() {
     ] {
         let error = parse(text.as_bytes()).expect_err(text);
         assert_eq!(error.to_string(), message);
+    }
+    let own = r#"{"kind": "auth", "domains": ["a"], "#;
+    for (text, message) in [
+        (r#""b": 1}"#, "field `type` is missing"),
+        (
+            r#""type": "aws"}"#,
+            "field `type` is `aws`; supported are `basic` and `oauth`",
+        ),
+        (r#""type": "basic"}"#, "field `credentials.user` is missing"),
+        (
+            r#""type": "basic", "credentials": {"user": "a:b", "password": "geheim"}}"#,
+            "field `credentials.user` contains a `:`",
+        ),
+        (
+            r#""type": "oauth", "credentials": {"token": "geheim\r\nX: y"}}"#,
+            "field `credentials.token` contains a control character",
+        ),
+        (
+            r#""type": "oauth", "credentials": {"token": 4711}}"#,
+            "field `credentials.token` is not text",
+        ),
+    ] {
+        let file = parse(format!("{own}{text}").as_bytes()).expect("domains");
+        let (domains, header) = file.expect("a file for us");
+        assert_eq!(domains, ["a"]);
+        assert_eq!(header.expect_err(text).what, message);
     }
     let shown = format!("{:?}", parse(BASIC.as_bytes()).expect("credentials"));
     assert!(
@@ -143,13 +147,60 @@ fn a_domain_stands_once_in_a_directory() {
     ];
     let path = directory("twice", &files);
     let file = path.0.join("b.json");
-    let error = path.load().expect_err("refused");
+    let credentials = path.load().expect("credentials");
+    let what = format!(
+        "cannot use credentials in `{}`: `a` has credentials twice",
+        file.display()
+    );
+    assert_eq!(fault(&credentials, "a"), (what, None));
+}
+
+#[test]
+fn a_file_that_is_not_for_us_or_for_another_host_is_in_nobodys_way() {
+    let docker = r#"{"rktKind": "dockerAuth", "rktVersion": "v1", "registries": ["a"],
+        "credentials": {"user": "me", "password": "geheim"}}"#;
+    let path = directory(
+        "kinds",
+        &[
+            ("docker.json", 0o644, docker),
+            (
+                "paths.json",
+                0o644,
+                r#"{"rktKind": "paths", "rktVersion": "v1"}"#,
+            ),
+            (
+                "later.json",
+                0o600,
+                r#"{"rktKind": "auth", "rktVersion": "v2"}"#,
+            ),
+            ("none.json", 0o600, r#"{"rktKind": "auth"}"#),
+            ("own.json", 0o600, r#"{"kind": "paths"}"#),
+            (
+                "broken.json",
+                0o600,
+                r#"{"kind": "auth", "domains": ["b"]}"#,
+            ),
+            ("half.json", 0o600, "{"),
+            ("z.json", 0o600, &*oauth("a", "1")),
+        ],
+    );
+    let credentials = path.load().expect("credentials");
+    let bearer = Some("Authorization: Bearer 1".to_owned());
+    assert_eq!(of(&credentials, "a", 443), bearer);
+    assert_eq!(of(&credentials, "c", 443), None);
+    let file = |name| path.0.join(name).display().to_string();
+    let what = format!(
+        "cannot use credentials in `{}`: field `type` is missing",
+        file("broken.json")
+    );
+    assert_eq!(fault(&credentials, "b"), (what, None));
+    let unclear: Vec<String> = credentials.unclear().iter().map(Error::to_string).collect();
+    let half = file("half.json");
     assert_eq!(
-        error.to_string(),
-        format!(
-            "cannot use credentials in `{}`: another file also has credentials for `a`",
-            file.display()
-        )
+        unclear,
+        [format!(
+            "cannot use credentials in `{half}`: it is not JSON"
+        )]
     );
 }
 

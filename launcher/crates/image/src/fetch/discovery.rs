@@ -8,6 +8,7 @@
 //! network.
 
 use crate::fetch::meta_tags::{self, Endpoint, Page};
+use appc::address::Address;
 use appc::reference::Name;
 
 /// Template of simple discovery.
@@ -59,8 +60,8 @@ impl Attempts {
 /// name for the host's processor.
 pub(crate) fn simple(name: &Name) -> Option<Endpoint> {
     Some(Endpoint {
-        image: meta_tags::render(SIMPLE, name, "aci")?,
-        signature: meta_tags::render(SIMPLE, name, "aci.asc")?,
+        image: Address::new(meta_tags::render(SIMPLE, name, "aci")?),
+        signature: Address::new(meta_tags::render(SIMPLE, name, "aci.asc")?),
     })
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn keys(
     schemes: &[&str],
     get: Get<'_>,
     attempts: &mut Attempts,
-) -> Vec<String> {
+) -> Vec<Address> {
     walk(name, schemes, get, &|page| page.keys(name), attempts)
 }
 
@@ -145,9 +146,15 @@ mod tests {
         let name = name(text);
         let mut attempts = Attempts::default();
         let endpoints = endpoints(&name, &["https"], &get, &mut attempts);
-        let images = endpoints.into_iter().map(|endpoint| endpoint.image);
+        let text = |address: Address| address.reveal().to_owned();
+        let images = endpoints.into_iter().map(|endpoint| text(endpoint.image));
         let keys = keys(&name, &["https"], &get, &mut Attempts::default());
-        (images.collect(), keys, attempts.lines().join("\n"))
+        let keys = keys.into_iter().map(text);
+        (
+            images.collect(),
+            keys.collect(),
+            attempts.lines().join("\n"),
+        )
     }
 
     #[test]
@@ -201,10 +208,8 @@ mod tests {
     #[test]
     fn simple_discovery_asks_for_the_latest_version_for_this_host() {
         let endpoint = simple(&name("a.b/c,os=linux,arch=amd64")).unwrap();
-        assert_eq!(endpoint.image, "https://a.b/c-latest-linux-amd64.aci");
-        assert_eq!(
-            endpoint.signature,
-            "https://a.b/c-latest-linux-amd64.aci.asc"
-        );
+        let image = "https://a.b/c-latest-linux-amd64.aci";
+        assert_eq!(endpoint.image.reveal(), image);
+        assert_eq!(endpoint.signature.reveal(), format!("{image}.asc"));
     }
 }

@@ -16,34 +16,30 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::Digest;
-use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{self, Attempts, Why};
-use crate::fetch::http::{self, Client, Conditions, HttpError, Options as HttpOptions, Response};
+use crate::fetch::http::{Client, Conditions, HttpError, Response};
 use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
-use crate::fetch::resume::Resumable;
+use crate::fetch::resume::{Broken, Resumable};
+use crate::fetch::signed::Signed;
+use crate::fetch::web::{DOCUMENT, in_vain, page, schemes, web};
 use crate::format::aci;
 use crate::format::import::WAIVE;
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
-use crate::trust::verify::{Dependent, Grounds, Incoming, Operator, Voucher};
+use crate::trust::verify::{ById, Grounds, Incoming, Operator, Voucher};
+use appc::address::Address;
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
-use appc::reference::{Name, Reference};
+use appc::reference::{Name, Place, Reference};
 use error::{Context as _, Error, Kind, Result};
 use sys::clock;
 use sys::dirs::Dirs;
 use sys::progress::{Progress, ProgressBar};
 
 use crate::fetch::options::{Options, PullPolicy};
-
-/// The largest web page, key or signature, in bytes.
-pub(crate) const DOCUMENT: u64 = 1 << 20;
-
-/// How often to ask a server that fails.
-const ATTEMPTS: u32 = 4;
 
 /// How long to wait, each time, for a server that is creating a signature.
 const SIGNING: [Duration; 4] = [
@@ -52,6 +48,10 @@ const SIGNING: [Duration; 4] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
+
+/// Hints for a download that broke, and for one that was resumed in vain.
+const KEPT: &str = "the part that arrived is kept for a day, and the next call resumes from there";
+const REMOVED: &str = "the part that was kept is removed; the next call fetches all of it";
 
 /// How many images one image may depend on.
 const MAX_IMAGES: usize = 256;
@@ -74,8 +74,8 @@ struct Wanted<'w> {
     name: Option<&'w Name>,
     /// Its size.
     size: Option<u64>,
-    /// Its ID, and the image that needs it.
-    dependent: Option<(Digest, &'w str)>,
+    /// Its ID, and the image that needs it; `None` if the operator said so.
+    id: Option<(Digest, Option<&'w str>)>,
 }
 
 impl Wanted<'_> {
@@ -83,34 +83,22 @@ impl Wanted<'_> {
     const ANY: Self = Self {
         name: None,
         size: None,
-        dependent: None,
+        id: None,
     };
 }
 
 impl<'a> Fetch<'a> {
     /// Prepares to fetch; does not use the network yet.
-    ///
-    /// # Errors
-    ///
-    /// The additional certificate authorities cannot be used.
     pub fn new(
         dirs: &'a Dirs,
         store: &'a Store<'a>,
         options: &'a Options,
         policy: PullPolicy,
-    ) -> Result<Self> {
-        // This may re-execute the program, so it comes before any output.
-        let again = match &options.ca_file {
-            Some(file) => http::reexec_with_ca(file),
-            None => http::reexec_for_proxies(),
-        };
-        if let Some(error) = again {
-            return Err(error);
-        }
+    ) -> Self {
         if options.insecure.image {
             store.waive();
         }
-        Ok(Self {
+        Self {
             dirs,
             store,
             options,
@@ -119,7 +107,7 @@ impl<'a> Fetch<'a> {
             web: OnceCell::new(),
             started: clock::nanoseconds(),
             fetched: Cell::new(false),
-        })
+        }
     }
 
     /// Returns the store that it fills.
@@ -147,8 +135,9 @@ impl<'a> Fetch<'a> {
                 let file = File::open(path).context(|| format!("cannot open image `{name}`"))?;
                 self.store.ensure(file, &name, None)
             }
-            Reference::Url(url) => self.url(url),
+            Reference::Url(url) => self.url(url, &Wanted::ANY),
             Reference::Id(prefix) => self.store.identified(prefix),
+            Reference::Pinned { of, id } => self.pinned(of, Digest::from(*id)),
             Reference::Name(name) => {
                 let wanted = Wanted {
                     name: Some(name),
@@ -156,6 +145,27 @@ impl<'a> Fetch<'a> {
                 };
                 self.named(name, &wanted)
             }
+        }
+    }
+
+    /// Returns an image that must have this ID, which is why nobody else has to
+    /// vouch for it.
+    fn pinned(&self, of: &Place, id: Digest) -> Result<Digest> {
+        let name = match of {
+            Place::Name(name) => Some(name),
+            Place::Url(_) => None,
+        };
+        let wanted = Wanted {
+            name,
+            id: Some((id, None)),
+            ..Wanted::ANY
+        };
+        if self.suffices(&id, &wanted)? {
+            return Ok(id);
+        }
+        match of {
+            Place::Name(name) => self.named(name, &wanted),
+            Place::Url(url) => self.url(url, &wanted),
         }
     }
 
@@ -199,7 +209,7 @@ impl<'a> Fetch<'a> {
         let wanted = Wanted {
             name: Some(&name),
             size: dependency.size.filter(|size| *size > 0),
-            dependent: needed.map(|id| (id, by)),
+            id: needed.map(|id| (id, Some(by))),
         };
         if let Some(id) = needed
             && self.store.contains(&id)?
@@ -220,7 +230,7 @@ impl<'a> Fetch<'a> {
     /// Looks for a name in all places.
     fn named(&self, name: &Name, wanted: &Wanted<'_>) -> Result<Digest> {
         let mut attempts = Attempts::default();
-        let by_name = wanted.dependent.is_none();
+        let by_name = wanted.id.is_none();
         if by_name
             && self.policy != PullPolicy::Update
             && let Some(id) = self.stored(name)?
@@ -246,7 +256,13 @@ impl<'a> Fetch<'a> {
         if let Some((path, file)) = local::find(&self.directories(), name)? {
             let path = path.display().to_string();
             self.talk.say(&format!("Resolved: {name} -> {path}"));
-            return self.store.ensure(file, &path, wanted.name);
+            let id = self.store.ensure(file, &path, wanted.name)?;
+            match wanted.id {
+                Some((needed, _)) if needed != id => {
+                    attempts.add(path, Why::from(&*format!("its ID is `{}`", id.short())));
+                }
+                _ => return Ok(id),
+            }
         }
         for directory in self.directories() {
             attempts.add(directory.display().to_string(), "not found");
@@ -324,15 +340,15 @@ impl<'a> Fetch<'a> {
                 let why = Why::from(&refusal);
                 self.talk
                     .say(&format!("Fetch failed: {address}: {}", why.text));
-                attempts.add(address.as_str(), why);
+                attempts.add(address.to_string(), why);
                 Ok(None)
             }
         }
     }
 
-    fn url(&self, url: &str) -> Result<Digest> {
+    fn url(&self, url: &Address, wanted: &Wanted<'_>) -> Result<Digest> {
         let signature = signature_of(url);
-        match self.download(url, &signature, &Wanted::ANY)? {
+        match self.download(url, &signature, wanted)? {
             Ok(id) => Ok(id),
             Err(refusal) => {
                 Err(Error::from(refusal)).context(|| format!("cannot fetch image `{url}`"))
@@ -344,8 +360,8 @@ impl<'a> Fetch<'a> {
     /// error is the refusal of a server that does not have the image.
     fn download(
         &self,
-        url: &str,
-        signature: &str,
+        url: &Address,
+        signature: &Address,
         wanted: &Wanted<'_>,
     ) -> Result<std::result::Result<Digest, HttpError>> {
         let mut remembered = CacheEntry::lock(self.dirs, url)?;
@@ -374,7 +390,7 @@ impl<'a> Fetch<'a> {
             partial: resumable.partial(),
         };
         let web = self.web()?;
-        let answer = match web.open(url, wanted.size, conditions) {
+        let answer = match web.open(url.reveal(), wanted.size, conditions) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -391,9 +407,8 @@ impl<'a> Fetch<'a> {
                 )));
             }
         };
-        if download.url() != url {
-            self.talk
-                .say(&format!("Redirected: {url} -> {}", download.url()));
+        if let Some(target) = download.redirected() {
+            self.talk.say(&format!("Redirected: {url} -> {target}"));
         }
         let resumed = download.at() > 0;
         if resumed {
@@ -402,9 +417,10 @@ impl<'a> Fetch<'a> {
         }
         let voucher = self.voucher(signature, wanted)?;
         let (validators, fresh) = (download.validators().clone(), download.freshness());
-        let progress = self.talk.bar(url, download.length());
+        let shown = url.to_string();
+        let progress = self.talk.bar(&shown, download.length());
         let taken = self.store.take(Incoming {
-            name: url.to_owned(),
+            name: shown.clone(),
             input: Box::new(Shown {
                 input: resumable.read(download)?,
                 progress: Some(progress),
@@ -413,18 +429,24 @@ impl<'a> Fetch<'a> {
             asked: wanted.name.cloned(),
             size: wanted.size,
         });
-        let kept = resumable.finish();
-        let id = taken.map_err(|error| match (kept, resumed) {
-            (true, _) => error.hint(
-                "the part that arrived is kept for a day, and the next call resumes from there",
-            ),
-            (false, true) => {
-                error.hint("the part that was kept is removed; the next call fetches all of it")
+        let broken = resumable.finish();
+        let id = taken.map_err(|error| match broken {
+            // Where the archive was cut is of no interest.
+            Some(Broken { why, kept }) => {
+                let (why, hint) = why.reason();
+                let error = Error::new(Kind::Failed, format!("cannot fetch image `{url}`"));
+                let error = error.because(why.to_owned());
+                match (kept, hint) {
+                    (true, _) => error.hint(KEPT),
+                    (false, Some(hint)) => error.hint(hint),
+                    (false, None) => error,
+                }
             }
-            (false, false) => error,
+            None if resumed => error.hint(REMOVED),
+            None => error,
         })?;
         self.fetched.set(true);
-        let file = url.rsplit('/').next().unwrap_or(url);
+        let file = shown.rsplit('/').next().unwrap_or(&shown);
         self.talk.say(&format!("Validated: {file} OK"));
         remembered.write(&id, &validators, fresh)?;
         Ok(Ok(id))
@@ -437,17 +459,17 @@ impl<'a> Fetch<'a> {
         };
         let is_wanted = |name| aci::check(name, image.manifest()).is_ok();
         Ok(wanted.name.is_none_or(is_wanted)
-            && match wanted.dependent {
+            && match wanted.id {
                 Some((needed, _)) => needed == *id,
                 None => self.store.answers(id)?,
             })
     }
 
     /// Decides who must vouch for a download.
-    fn voucher(&self, signature: &str, wanted: &Wanted<'_>) -> Result<Box<dyn Voucher>> {
-        if let Some((id, by)) = wanted.dependent {
-            let by = by.to_owned();
-            return Ok(Box::new(Dependent { id, by }));
+    fn voucher(&self, signature: &Address, wanted: &Wanted<'_>) -> Result<Box<dyn Voucher>> {
+        if let Some((id, by)) = wanted.id {
+            let by = by.map(str::to_owned);
+            return Ok(Box::new(ById { id, by }));
         }
         if self.options.insecure.image {
             return Ok(Box::new(Operator(Grounds::Waived)));
@@ -458,24 +480,24 @@ impl<'a> Fetch<'a> {
                 format!("cannot get the signature `{signature}`"),
             )
             .because(Error::from(refusal))
-            .hint("use `--insecure-options=image` to accept unsigned images")
+            .hint(
+                "use `IMAGE@sha512-...` to accept the image with this ID only, \
+                 or `--insecure-options=image` to accept unsigned images",
+            )
         })?;
         let check =
             Check::begin(&text).context(|| format!("cannot use signature `{signature}`"))?;
-        Ok(Box::new(Signed {
-            check,
-            keyring: Keyring::open(self.dirs)?,
-            talk: self.talk,
-        }))
+        let keyring = Keyring::open(self.dirs)?;
+        Ok(Box::new(Signed::new(check, keyring, self.talk)))
     }
 
     /// Downloads a signature. A server that is still creating it answers with
     /// 202.
-    fn signature(&self, url: &str) -> Result<std::result::Result<Vec<u8>, HttpError>> {
+    fn signature(&self, url: &Address) -> Result<std::result::Result<Vec<u8>, HttpError>> {
         let web = self.web()?;
         let mut patience = SIGNING.iter();
         loop {
-            match (web.document(url, DOCUMENT), patience.next()) {
+            match (web.document(url.reveal(), DOCUMENT), patience.next()) {
                 (Err(refusal), Some(pause)) if refusal.status() == Some(202) => {
                     self.talk.say(&format!("Waiting: {url} is not signed yet"));
                     std::thread::sleep(*pause);
@@ -486,86 +508,17 @@ impl<'a> Fetch<'a> {
     }
 }
 
-pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
-    match http {
-        true => &["https", "http"],
-        false => &["https"],
-    }
-}
-
-/// Creates an HTTP client; if `waived`, one that does not check certificates.
-pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
-    Client::new(HttpOptions {
-        ca_file: options.ca_file.clone(),
-        insecure_tls: waived || options.insecure.tls,
-        allow_http: waived || options.insecure.http,
-        credentials: Credentials::load(&credentials::directories())?,
-        attempts: ATTEMPTS,
-    })
-}
-
 /// Returns the URL of an image's signature, with the same query as the image.
-fn signature_of(url: &str) -> String {
-    match url.split_once('?') {
+fn signature_of(url: &Address) -> Address {
+    let text = url.reveal();
+    Address::new(match text.split_once('?') {
         Some((path, query)) => format!("{path}.asc?{query}"),
-        None => format!("{url}.asc"),
-    }
+        None => format!("{text}.asc"),
+    })
 }
 
 fn nowhere(name: &Name, attempts: &Attempts) -> Error {
     in_vain(format!("image `{name}` was not found"), attempts)
-}
-
-/// The error for what was not found, with everything that was tried.
-pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
-    let error = Error::new(Kind::NotFound, what).tried(attempts.lines());
-    match attempts.hint() {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
-}
-
-/// Downloads a page, for discovery.
-pub(crate) fn page(web: &Client, address: &str) -> std::result::Result<Vec<u8>, Why> {
-    web.document(address, DOCUMENT)
-        .map_err(|refusal| Why::from(&refusal))
-}
-
-impl From<&HttpError> for Why {
-    fn from(refusal: &HttpError) -> Self {
-        let (text, hint) = refusal.reason();
-        Self {
-            text: text.to_owned(),
-            hint: hint.map(str::to_owned),
-        }
-    }
-}
-
-/// A signature that must be from a trusted key.
-struct Signed {
-    check: Check,
-    keyring: Keyring,
-    talk: Progress,
-}
-
-impl Voucher for Signed {
-    fn grounds(&self) -> Grounds {
-        Grounds::Signed
-    }
-
-    fn see(&mut self, bytes: &[u8]) {
-        self.check.update(bytes);
-    }
-
-    fn speak(self: Box<Self>, _: &Digest, manifest: &ImageManifest) -> Result<String> {
-        let talk = self.talk;
-        let warn = &mut |error: &Error| talk.warn(error);
-        let signer = self.keyring.verify(self.check, &manifest.name, warn)?;
-        Ok(match signer.user {
-            Some(user) => format!("{} {user}", signer.fingerprint),
-            None => signer.fingerprint.to_string(),
-        })
-    }
 }
 
 /// An archive whose download is shown.
@@ -592,7 +545,11 @@ mod tests {
 
     #[test]
     fn a_signature_is_beside_its_image() {
-        assert_eq!(signature_of("https://a/b.aci"), "https://a/b.aci.asc");
-        assert_eq!(signature_of("https://a/b?v=1"), "https://a/b.asc?v=1");
+        for (image, signature) in [
+            ("https://a/b.aci", "https://a/b.aci.asc"),
+            ("https://a/b?v=1", "https://a/b.asc?v=1"),
+        ] {
+            assert_eq!(signature_of(&Address::new(image)), Address::new(signature));
+        }
     }
 }

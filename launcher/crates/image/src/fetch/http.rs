@@ -2,8 +2,8 @@
 //!
 //! `Client` follows redirects by its own rules, retries, and returns a
 //! `Download`, which reads like a file and resumes by itself if the
-//! connection breaks. What the HTTP library does and does not do is described
-//! in `wire.rs`.
+//! connection breaks. A request goes one way: `client`, `transport`, `wire`,
+//! `connect` and `message`, or, within this machine, `plain`.
 //!
 //! # Invariants
 //!
@@ -11,25 +11,27 @@
 //!    or within this machine, whatever a server answers.
 //! 2. Memory is bounded: the header and the queue. Waiting is bounded, too, but
 //!    a slow download may take any time.
-//! 3. A body that ends before its announced length is an error.
+//! 3. A body that was cut is an error, wherever HTTP or TLS can tell.
 //! 4. If certificates are not verified, no credentials are sent, because nobody
 //!    knows who would get them. Plain HTTP within this machine is exempt.
 
 mod client;
+mod connect;
 mod download;
-mod environment;
+mod fault;
 pub mod fuzz;
 mod headers;
 mod http_error;
+mod message;
+mod plain;
 mod proxy;
+mod tls;
 mod transport;
-mod unchecked;
 mod url;
 mod wire;
 
 pub(crate) use crate::fetch::http::client::{Client, Conditions, Response};
 pub(crate) use crate::fetch::http::download::{Download, Partial};
-pub use crate::fetch::http::environment::{reexec_for_proxies, reexec_with_ca};
 pub(crate) use crate::fetch::http::headers::{Freshness, Validators};
 pub(crate) use crate::fetch::http::http_error::HttpError;
 pub(crate) use crate::fetch::http::transport::Options;

@@ -1,8 +1,8 @@
 //! A cache of what was fetched from each URL, in small files beside the names.
 //!
 //! ```text
-//! names/url-HASH     JSON: the URL, the image ID, and the validators and
-//!                    freshness of the server's answer
+//! names/url-HASH     JSON: the URL without its secrets, the image ID, and the
+//!                    validators and freshness of the server's answer
 //! ```
 //!
 //! The file is also the lock for fetching its URL: whoever wants the same image
@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::digest::{self, Digest};
 use crate::fetch::http::{Freshness, Validators};
+use appc::address::Address;
 use appc::json::{self, Object, Value};
 use error::{Context as _, Result};
 use sys::clock;
@@ -45,15 +46,17 @@ pub(crate) struct Cached {
 impl CacheEntry {
     /// Opens the entry of a URL, and waits until nobody else is fetching
     /// it.
-    pub(crate) fn lock(dirs: &Dirs, url: &str) -> Result<Self> {
-        let what = || format!("cannot open the cache entry for `{url}`");
-        let name = format!("url-{}", digest::file_name(url));
+    pub(crate) fn lock(dirs: &Dirs, address: &Address) -> Result<Self> {
+        let what = || format!("cannot open the cache entry for `{address}`");
+        // What distinguishes addresses but is not shown of them counts in the
+        // name of the file only.
+        let name = format!("url-{}", digest::file_name(address.reveal()));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(dirs.names()?, &name, flags, mode).context(what)?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive).context(what)?;
         Ok(Self {
-            url: url.to_owned(),
+            url: address.to_string(),
             file: File::from(file),
         })
     }

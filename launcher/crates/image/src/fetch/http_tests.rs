@@ -13,6 +13,7 @@ use crate::fetch::http::transport::{pause, redirected};
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::Timeouts;
 use error::{Error, Kind};
+use sys::progress::Progress;
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
@@ -83,7 +84,14 @@ impl Server {
         Self { port, seen }
     }
 
+    /// A URL of this server. Its address is one of this machine that looks like
+    /// another, so that requests go the usual way.
     fn url(&self, path: &str) -> String {
+        format!("http://0.0.0.0:{}{path}", self.port)
+    }
+
+    /// A URL that shows that the server is on this machine.
+    fn near(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
@@ -125,6 +133,7 @@ fn options() -> Options {
         allow_http: true,
         credentials: Credentials::default(),
         attempts: 3,
+        talk: Progress::new(true),
     }
 }
 
@@ -134,7 +143,7 @@ fn impatient(options: Options, proxies: Proxies) -> Client {
         head: Duration::from_millis(600),
         idle: Duration::from_millis(500),
     };
-    Client::with(options, proxies, timeouts, Duration::from_millis(1))
+    Client::with(options, proxies, timeouts, Duration::from_millis(1)).expect("a client")
 }
 
 fn hasty(options: Options) -> Client {

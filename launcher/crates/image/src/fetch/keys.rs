@@ -2,8 +2,9 @@
 //! elsewhere.
 
 use crate::fetch::discovery::{self, Attempts};
-use crate::fetch::fetcher::{DOCUMENT, in_vain, page, schemes, web};
 use crate::fetch::options::Options;
+use crate::fetch::web::{DOCUMENT, in_vain, page, schemes, web};
+use appc::address::Address;
 use appc::reference::Name;
 use error::Result;
 
@@ -13,9 +14,9 @@ use error::Result;
 ///
 /// The server refuses, or the connection is not secure and that was not
 /// allowed.
-pub fn key(url: &str, options: &Options) -> Result<Vec<u8>> {
+pub fn key(address: &Address, options: &Options) -> Result<Vec<u8>> {
     let web = web(options, options.insecure.pubkey)?;
-    Ok(web.document(url, DOCUMENT)?)
+    Ok(web.document(address.reveal(), DOCUMENT)?)
 }
 
 /// Discovers where the keys are that sign the images of a name.
@@ -23,7 +24,7 @@ pub fn key(url: &str, options: &Options) -> Result<Vec<u8>> {
 /// # Errors
 ///
 /// No page names a key.
-pub fn keys(name: &Name, options: &Options) -> Result<Vec<String>> {
+pub fn keys(name: &Name, options: &Options) -> Result<Vec<Address>> {
     let web = web(options, options.insecure.pubkey)?;
     let schemes = schemes(options.insecure.pubkey || options.insecure.http);
     let get = |address: &str| page(&web, address);

@@ -12,6 +12,7 @@
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Token, Tokenizer};
 
+use appc::address::Address;
 use appc::reference::Name;
 
 /// What a page says about names with certain prefixes.
@@ -27,9 +28,9 @@ pub(crate) struct Page {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// The URL of the image.
-    pub image: String,
+    pub image: Address,
     /// The URL of its signature.
-    pub signature: String,
+    pub signature: Address,
 }
 
 impl Page {
@@ -78,16 +79,16 @@ impl Page {
                     return None;
                 }
                 Some(Endpoint {
-                    image: render(template, name, "aci")?,
-                    signature: render(template, name, "aci.asc")?,
+                    image: Address::new(render(template, name, "aci")?),
+                    signature: Address::new(render(template, name, "aci.asc")?),
                 })
             })
             .collect()
     }
 
     /// Returns the URLs of the keys, in the order of the page.
-    pub(crate) fn keys(&self, name: &Name) -> Vec<String> {
-        matching(&self.keys, name).map(str::to_owned).collect()
+    pub(crate) fn keys(&self, name: &Name) -> Vec<Address> {
+        matching(&self.keys, name).map(Address::new).collect()
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
         let endpoints = Page::read(html).endpoints(&name(text));
         endpoints
             .into_iter()
-            .map(|endpoint| endpoint.image)
+            .map(|endpoint| endpoint.image.reveal().to_owned())
             .collect()
     }
 
@@ -191,7 +192,7 @@ mod tests {
             "https://1/a.b/c-1-x.aci"
         );
         let endpoint = &Page::read(html).endpoints(&name("a.b/c:2"))[0];
-        assert_eq!(endpoint.signature, "https://2/2-linux.aci.asc");
+        assert_eq!(endpoint.signature.reveal(), "https://2/2-linux.aci.asc");
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
         let html = "<meta name=ac-discovery-pubkeys content='a.b https://k/1'>\
                     <meta name=ac-discovery-pubkeys content='x.y https://k/2'>";
         let page = Page::read(html);
-        assert_eq!(page.keys(&name("a.b/c")), ["https://k/1"]);
+        assert_eq!(page.keys(&name("a.b/c")), [Address::new("https://k/1")]);
         assert!(page.endpoints(&name("a.b/c")).is_empty());
     }
 }

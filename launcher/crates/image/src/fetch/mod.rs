@@ -1,6 +1,6 @@
 //! Fetches images: HTTP, discovery, credentials, resumed downloads.
 
-pub mod credentials;
+pub(crate) mod credentials;
 pub(crate) mod discovery;
 pub mod fetcher;
 pub mod http;
@@ -11,3 +11,6 @@ pub mod local;
 pub(crate) mod meta_tags;
 pub mod options;
 pub(crate) mod resume;
+pub(crate) mod secret;
+pub(crate) mod signed;
+pub(crate) mod web;

@@ -19,8 +19,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
@@ -28,6 +27,7 @@ use rustix::io::Errno;
 
 use crate::digest;
 use crate::fetch::http::{Download, HttpError, Partial, Validators};
+use appc::address::Address;
 use appc::json::{self, Object, Value};
 use error::{Context as _, Result};
 use sys::clock;
@@ -64,8 +64,18 @@ pub(crate) struct Resumable<'a> {
     url: String,
     name: String,
     saved: Option<Saved>,
-    /// Whether the download broke off and can be resumed.
-    resumable: Arc<AtomicBool>,
+    broken: Shared,
+}
+
+/// How the download broke off, as its reader learns it.
+type Shared = Arc<Mutex<Option<Broken>>>;
+
+/// A download that broke off.
+pub(crate) struct Broken {
+    /// Why.
+    pub(crate) why: HttpError,
+    /// Whether the part that arrived is kept, and can be resumed.
+    pub(crate) kept: bool,
 }
 
 /// A file with at least one valid block.
@@ -81,19 +91,22 @@ struct Saved {
 impl<'a> Resumable<'a> {
     /// Looks for an earlier download of this address. A file that cannot be
     /// used counts as missing.
-    pub(crate) fn open(dirs: &'a Dirs, url: &str) -> Self {
-        let name = digest::file_name(url);
+    pub(crate) fn open(dirs: &'a Dirs, address: &Address) -> Self {
+        // What distinguishes addresses but is not shown of them counts in the
+        // name of the file only.
+        let name = digest::file_name(address.reveal());
+        let url = address.to_string();
         let path = Path::new(DIRECTORY).join(&name);
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let file = dirs.root().map_err(io::Error::other);
         let file = file.and_then(|root| root_fd::open(root, &path, flags));
-        let saved = file.and_then(|file| Saved::read(File::from(file), url));
+        let saved = file.and_then(|file| Saved::read(File::from(file), &url));
         Self {
             dirs,
-            url: url.to_owned(),
+            url,
             name,
             saved: saved.ok().flatten(),
-            resumable: Arc::default(),
+            broken: Shared::default(),
         }
     }
 
@@ -110,35 +123,37 @@ impl<'a> Resumable<'a> {
     /// The file cannot be read or written.
     pub(crate) fn read(&mut self, download: Download) -> Result<Box<dyn Read + Send>> {
         let what = || format!("cannot resume the download of `{}`", self.url);
-        let resumable = Arc::clone(&self.resumable);
+        let broken = Arc::clone(&self.broken);
         let saved = self.saved.take().filter(|_| download.at() > 0);
         let Some(saved) = saved else {
             let keeper = Keeper::new(&download, self).context(what)?;
             return Ok(Box::new(Keeping {
                 download,
                 keeper,
-                resumable,
+                broken,
             }));
         };
         let (before, keeper) = saved.resume(self).context(what)?;
         Ok(Box::new(before.chain(Keeping {
             download,
             keeper: Some(keeper),
-            resumable,
+            broken,
         })))
     }
 
-    /// Removes the file unless the download can be resumed; returns whether it can.
-    pub(crate) fn finish(self) -> bool {
-        if self.resumable.load(Ordering::Relaxed) {
-            return true;
+    /// Removes the file unless the download can be resumed; returns how it
+    /// broke off, if it did.
+    pub(crate) fn finish(self) -> Option<Broken> {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let broken = broken.take();
+        if broken.as_ref().is_none_or(|broken| !broken.kept) {
+            let path = Path::new(DIRECTORY).join(&self.name);
+            // If this fails, the file is removed when it is too old.
+            if let Ok(root) = self.dirs.root() {
+                let _ = rustix::fs::unlinkat(root, path, AtFlags::empty());
+            }
         }
-        let path = Path::new(DIRECTORY).join(&self.name);
-        // If this fails, the file is removed when it is too old.
-        if let Ok(root) = self.dirs.root() {
-            let _ = rustix::fs::unlinkat(root, path, AtFlags::empty());
-        }
-        false
+        broken
     }
 }
 
@@ -277,7 +292,7 @@ impl<R: Read> Read for Blocks<R> {
 struct Keeping {
     download: Download,
     keeper: Option<Keeper>,
-    resumable: Arc<AtomicBool>,
+    broken: Shared,
 }
 
 impl Read for Keeping {
@@ -289,9 +304,11 @@ impl Read for Keeping {
             }
             Err(error) => {
                 let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
-                let kept = self.keeper.as_ref().is_some_and(|it| it.file.is_some());
-                if kept && cause.is_some_and(HttpError::is_transient) {
-                    self.resumable.store(true, Ordering::Relaxed);
+                if let Some(why) = cause.cloned() {
+                    let kept = self.keeper.as_ref().is_some_and(|it| it.file.is_some());
+                    let kept = kept && HttpError::is_transient(&why);
+                    let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                    *broken = Some(Broken { why, kept });
                 }
                 Err(error)
             }

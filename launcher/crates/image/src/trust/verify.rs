@@ -27,6 +27,8 @@ pub enum Grounds {
     Waived,
     /// Another image depends on it by its ID.
     Needed,
+    /// The operator asked for it by its ID.
+    Pinned,
     /// It was provided under its name, in a directory of images.
     Provided,
     /// The operator built it under its name.
@@ -36,10 +38,11 @@ pub enum Grounds {
 }
 
 impl Grounds {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::File,
         Self::Waived,
         Self::Needed,
+        Self::Pinned,
         Self::Provided,
         Self::Built,
         Self::Signed,
@@ -51,6 +54,7 @@ impl Grounds {
             Self::File => "file",
             Self::Waived => "waived",
             Self::Needed => "needed",
+            Self::Pinned => "pinned",
             Self::Provided => "provided",
             Self::Built => "built",
             Self::Signed => "signed",
@@ -108,31 +112,38 @@ impl Voucher for Operator {
     }
 }
 
-/// A trusted image that depends on this one by its ID.
-pub(crate) struct Dependent {
+/// A trusted image that depends on this one by its ID, or the operator, who
+/// asked for it by its ID. That is as good as a signature, but says nothing
+/// about the name.
+pub(crate) struct ById {
     /// The ID.
     pub id: Digest,
-    /// The image that needs it.
-    pub by: String,
+    /// The image that needs it; `None` for the operator.
+    pub by: Option<String>,
 }
 
-impl Voucher for Dependent {
+impl Voucher for ById {
     fn grounds(&self) -> Grounds {
-        Grounds::Needed
+        match self.by {
+            Some(_) => Grounds::Needed,
+            None => Grounds::Pinned,
+        }
     }
 
     fn see(&mut self, _: &[u8]) {}
 
     fn speak(self: Box<Self>, id: &Digest, _: &ImageManifest) -> Result<String> {
-        if *id == self.id {
-            return Ok(format!("image {}, by ID", self.by));
+        let (found, expected) = (id.short(), self.id.short());
+        match (*id == self.id, &self.by) {
+            (true, Some(by)) => Ok(format!("image {by}, by ID")),
+            (true, None) => Ok("the operator, by ID".to_owned()),
+            (false, Some(by)) => Err(Error::invalid(format!(
+                "its ID is `{found}`, but image `{by}` needs `{expected}`"
+            ))),
+            (false, None) => Err(Error::invalid(format!(
+                "its ID is `{found}`, but `{expected}` was asked for"
+            ))),
         }
-        Err(Error::invalid(format!(
-            "its ID is `{}`, but image `{}` needs `{}`",
-            id.short(),
-            self.by,
-            self.id.short()
-        )))
     }
 }
 

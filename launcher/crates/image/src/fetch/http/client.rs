@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fetch::http::download::{self, Download, Partial};
-use crate::fetch::http::environment::{self, reexec_for_proxies, reexec_with_ca};
 use crate::fetch::http::headers::{Freshness, Validators};
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::tls::Tls;
 use crate::fetch::http::transport::{Options, Transport};
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::Timeouts;
@@ -43,43 +43,43 @@ pub(crate) struct Conditions<'a> {
 impl Client {
     /// Makes a client.
     ///
-    /// If `options` or the environment require other environment variables,
-    /// the program executes itself again. Calling [`reexec_with_ca`] or
-    /// [`reexec_for_proxies`] early avoids repeating work.
-    ///
     /// # Errors
     ///
     /// The file of authorities cannot be used.
     pub(crate) fn new(options: Options) -> Result<Self> {
-        let again = match &options.ca_file {
-            Some(file) => reexec_with_ca(file),
-            None => reexec_for_proxies(),
-        };
-        if let Some(error) = again {
-            return Err(error);
-        }
         let timeouts = Timeouts {
             head: Duration::from_secs(20 + 30),
             idle: Duration::from_secs(30),
         };
-        let proxies = Proxies::read(environment::variable);
+        let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+        let proxies = Proxies::read(|name| std::env::var_os(name).map(text));
         let pause = Duration::from_millis(500);
-        Ok(Self::with(options, proxies, timeouts, pause))
+        Self::with(options, proxies, timeouts, pause)
     }
 
     /// Makes a client with these timeouts and this first pause.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::new`].
     pub(crate) fn with(
         options: Options,
         proxies: Proxies,
         timeouts: Timeouts,
         pause: Duration,
-    ) -> Self {
-        Self(Arc::new(Transport {
+    ) -> Result<Self> {
+        let checked = Tls::checking(options.ca_file.as_deref())?;
+        let tls = match options.insecure_tls {
+            true => Tls::unchecked(),
+            false => checked,
+        };
+        Ok(Self(Arc::new(Transport {
             options,
+            tls: Arc::new(tls),
             proxies,
             timeouts,
             first_pause: pause,
-        }))
+        })))
     }
 
     /// Fetches a small document of at most `limit` bytes.

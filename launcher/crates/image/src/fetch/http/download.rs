@@ -1,14 +1,22 @@
 //! A download that reads like a file, and resumes by itself if the connection
 //! breaks.
+//!
+//! Where the server can, only the rest is asked for. Where it cannot, or does
+//! not, the document comes once more, and what is there already is passed over:
+//! if a strong validator says that it is the same version, or if its hash does.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::fetch::http::fault::Fault;
 use crate::fetch::http::headers::{Freshness, Headers, Validators};
 use crate::fetch::http::http_error::HttpError;
+use crate::fetch::http::message::Head;
 use crate::fetch::http::transport::{Reply, Transport};
 use crate::fetch::http::url::Url;
-use crate::fetch::http::wire::{Body, Fault, Head};
+use crate::fetch::http::wire::Body;
+use error::quote::quoted;
 
 /// After this many bytes, failures are counted anew.
 const PROGRESS: u64 = 1 << 20;
@@ -31,6 +39,10 @@ pub(crate) struct Download {
     /// Where to resume. The target of a redirect may no longer work.
     start: Url,
     url: String,
+    /// Whether that is another URL.
+    moved: bool,
+    /// How the body is encoded, which we have not asked for.
+    encoding: Option<String>,
     length: Option<u64>,
     limit: Option<u64>,
     validators: Validators,
@@ -41,11 +53,26 @@ pub(crate) struct Download {
     framed: bool,
     /// How many bytes have arrived.
     at: u64,
+    /// The hash of what has arrived, where no strong validator identifies it.
+    hash: Option<Hasher>,
+    /// What the body repeats of that.
+    repeated: Option<Repeated>,
+    /// Whether the server may be asked for the rest only.
+    ranges: bool,
     failures: u32,
     failed_at: u64,
     piece: Vec<u8>,
     taken: usize,
     ended: bool,
+}
+
+/// The part of a body that has arrived already.
+#[derive(Debug)]
+struct Repeated {
+    /// How many bytes of it are left.
+    left: u64,
+    /// The hash so far, and what it must be in the end.
+    hash: Option<(Hasher, Digest)>,
 }
 
 impl Download {
@@ -65,17 +92,28 @@ impl Download {
                 "it has {length} bytes, and at most {limit} are accepted"
             )));
         }
+        let validators = headers.validators();
+        let hash = match validators.strong() {
+            Some(_) => None,
+            None => Some(Hasher::new(Algorithm::Sha512)),
+        };
+        let encoding = headers.get("content-encoding").map(str::to_owned);
         Ok(Self {
+            moved: start != reply.url,
+            encoding: encoding.filter(|coding| !coding.eq_ignore_ascii_case("identity")),
             transport,
             start,
             length,
             limit,
-            validators: headers.validators(),
+            validators,
             freshness: headers.freshness(),
             framed: headers.is_framed(),
             url: reply.url.to_string(),
             body: reply.body,
             at: 0,
+            hash,
+            repeated: None,
+            ranges: true,
             failures: 0,
             failed_at: 0,
             piece: Vec::new(),
@@ -94,6 +132,8 @@ impl Download {
     ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
         let mut rest = Self {
+            moved: start != reply.url,
+            encoding: None,
             transport,
             start,
             length: Some(part.length),
@@ -104,13 +144,19 @@ impl Download {
             url: reply.url.to_string(),
             body: reply.body,
             at: part.at,
+            hash: None,
+            repeated: None,
+            ranges: true,
             failures: 0,
             failed_at: part.at,
             piece: Vec::new(),
             taken: 0,
             ended: false,
         };
-        rest.agree(&reply.head)?;
+        // A document that begins anew is not the rest.
+        if reply.head.status == 200 || !rest.agree(&reply.head)? {
+            return Err(rest.unresumed());
+        }
         rest.count(0)?;
         Ok(rest)
     }
@@ -135,13 +181,20 @@ impl Download {
         self.freshness
     }
 
-    /// Returns the URL after redirects.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Returns the URL after redirects, as it is displayed; `None` if there was
+    /// none.
+    pub(crate) fn redirected(&self) -> Option<&str> {
+        self.moved.then_some(&self.url)
     }
 
     /// Reads the whole document into memory. It should have a limit.
     pub(crate) fn whole(mut self) -> Result<Vec<u8>, HttpError> {
+        // Archives are recognised by their content.
+        if let Some(coding) = &self.encoding {
+            let coding = quoted(coding);
+            let why = format!("the response is encoded with {coding}, which was not asked for");
+            return Err(HttpError::new(&self.url, why));
+        }
         let mut whole = Vec::new();
         while let Some(piece) = self.advance()? {
             whole.extend_from_slice(&piece);
@@ -157,21 +210,48 @@ impl Download {
         loop {
             let fault = match self.body.next() {
                 Ok(Some(piece)) => {
-                    self.count(piece.len())?;
-                    return Ok(Some(piece));
+                    let new = self.pass_over(&piece)?;
+                    if new.is_empty() {
+                        continue;
+                    }
+                    self.count(new.len())?;
+                    if let Some(hash) = &mut self.hash {
+                        hash.update(new);
+                    }
+                    return Ok(Some(match new.len() == piece.len() {
+                        true => piece,
+                        false => new.to_vec(),
+                    }));
                 }
                 Ok(None) if self.is_complete() => {
                     self.ended = true;
                     return Ok(None);
                 }
-                Ok(None) => Fault {
-                    what: "it ended".to_owned(),
-                    hint: None,
-                    transient: true,
-                },
+                Ok(None) => Fault::broke(),
                 Err(fault) => fault,
             };
             self.resume(fault)?;
+        }
+    }
+
+    /// Returns what is new in a piece of the body.
+    fn pass_over<'a>(&mut self, piece: &'a [u8]) -> Result<&'a [u8], HttpError> {
+        let Some(repeated) = &mut self.repeated else {
+            return Ok(piece);
+        };
+        let left = usize::try_from(repeated.left).unwrap_or(usize::MAX);
+        let (old, new) = piece.split_at(piece.len().min(left));
+        repeated.left -= old.len() as u64;
+        if let Some((hash, _)) = &mut repeated.hash {
+            hash.update(old);
+        }
+        if repeated.left > 0 {
+            return Ok(new);
+        }
+        let hash = self.repeated.take().and_then(|repeated| repeated.hash);
+        match hash.is_none_or(|(hash, expected)| hash.finish() == expected) {
+            true => Ok(new),
+            false => Err(self.changed()),
         }
     }
 
@@ -191,6 +271,7 @@ impl Download {
 
     fn is_complete(&self) -> bool {
         match self.length {
+            _ if self.repeated.is_some() => false,
             Some(length) => self.at == length,
             // An answer that was cut off in its header has neither length
             // nor body.
@@ -201,81 +282,101 @@ impl Download {
     /// Reconnects and continues, if attempts are left.
     fn resume(&mut self, fault: Fault) -> Result<(), HttpError> {
         let permanent = !fault.transient;
-        let mut error = self.interrupted(fault);
+        let first = self.interrupted(fault);
         if self.at - self.failed_at >= PROGRESS {
             self.failures = 0;
         }
         self.failed_at = self.at;
-        let mut conditions = Vec::new();
-        if self.at > 0 {
-            // Without a validator, the rest could be from another version.
-            let Some(validator) = self.validators.strong() else {
-                return Err(error);
-            };
-            conditions.extend(behind(self.at, validator));
-        }
         if permanent {
-            return Err(error);
+            return Err(first);
         }
+        let mut error = first.clone();
         loop {
             self.failures += 1;
             if self.failures >= self.transport.options.attempts {
                 return Err(error);
             }
-            self.transport.pause(self.failures, error.retry_after);
+            self.transport.pause(self.failures, &error);
+            let rest = self
+                .validators
+                .strong()
+                .filter(|_| self.ranges && self.at > 0);
+            let conditions = rest.map(|validator| behind(self.at, validator));
+            let conditions = conditions.iter().flatten().cloned().collect::<Vec<_>>();
             match self.transport.get(&self.start, &conditions) {
                 Ok(reply) if !matches!(reply.head.status, 200 | 206 | 412 | 416) => {
                     return Err(reply.unexpected());
                 }
-                Ok(reply) => {
-                    self.agree(&reply.head)?;
-                    self.body = reply.body;
-                    return Ok(());
-                }
-                Err(next) if next.transient => error = next,
+                Ok(reply) => match self.agree(&reply.head)? {
+                    true => {
+                        let line = format!("Resuming: {}: {}", self.url, error.reason().0);
+                        self.transport.options.talk.notice(&line);
+                        self.body = reply.body;
+                        return Ok(());
+                    }
+                    // The whole document may be there.
+                    false => self.ranges = false,
+                },
+                Err(next) if next.transient => error = first.and_then(next),
                 Err(next) => return Err(next),
             }
         }
     }
 
-    /// Checks that an answer has the rest of this document.
-    fn agree(&mut self, head: &Head) -> Result<(), HttpError> {
+    /// Checks that an answer has the rest of this document, perhaps behind what
+    /// is there already; returns false if it has another part.
+    fn agree(&mut self, head: &Head) -> Result<bool, HttpError> {
         let headers = &head.headers;
         let length = headers.length();
         let length = length.map_err(|why| HttpError::new(&self.url, why))?;
-        match head.status {
-            200 if self.at == 0 => {
-                if !self.is_same(headers) || length != self.length {
+        let first = match head.status {
+            200 => {
+                if !self.is_same(head.status, headers) || length != self.length {
                     return Err(self.changed());
                 }
-                self.framed = headers.is_framed();
+                0
             }
-            206 if self.at > 0 => {
-                let range = headers.range().ok_or_else(|| self.unresumed())?;
-                let part = range.last - range.first + 1;
-                if range.first != self.at || length.is_some_and(|length| length != part) {
-                    return Err(self.unresumed());
-                }
+            206 if self.ranges && self.at > 0 => {
+                let Some(range) = headers.range() else {
+                    return Ok(false);
+                };
                 let total = range.total;
                 let other = self.length.is_some() && total.is_some() && total != self.length;
-                if other || !self.is_same(headers) {
+                if other || !self.is_same(head.status, headers) {
                     return Err(self.changed());
+                }
+                let part = range.last - range.first + 1;
+                let fits = range.first <= self.at && self.at <= range.last;
+                if !fits || length.is_some_and(|length| length != part) {
+                    return Ok(false);
                 }
                 // If the length was unknown, the end of this part is
                 // taken for it.
                 self.length = self.length.or(total).or(Some(range.last + 1));
+                range.first
             }
-            200 if self.is_same(headers) => return Err(self.unresumed()),
             206 => return Err(self.unresumed()),
             _ => return Err(self.changed()),
-        }
-        Ok(())
+        };
+        self.framed = headers.is_framed();
+        self.repeated = (first < self.at).then(|| Repeated {
+            left: self.at - first,
+            hash: self.hash.clone().map(|hash| {
+                let expected = hash.finish();
+                (Hasher::new(Algorithm::Sha512), expected)
+            }),
+        });
+        Ok(true)
     }
 
     /// Tells whether an answer is about the same version. A partial answer
-    /// may omit fields that have not changed.
-    fn is_same(&self, headers: &Headers) -> bool {
+    /// may omit fields that have not changed. A whole one may not: what is
+    /// there of it will not be compared.
+    fn is_same(&self, status: u16, headers: &Headers) -> bool {
         let new = headers.validators();
+        if let (200, 1.., Some(strong)) = (status, self.at, self.validators.strong()) {
+            return Some(strong) == new.strong();
+        }
         match (&self.validators.etag, &new.etag) {
             (Some(old), Some(new)) => old == new,
             _ => {
@@ -308,7 +409,7 @@ impl Download {
 
     fn unresumed(&self) -> HttpError {
         let why = format!(
-            "the connection broke {}, and the server cannot resume there",
+            "the connection broke {}, and the server does not send the rest",
             self.place()
         );
         HttpError::new(&self.url, why)

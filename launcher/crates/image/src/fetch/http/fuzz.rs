@@ -2,6 +2,7 @@
 //! servers, and the promises that they check. Nothing else comes in here.
 
 use crate::fetch::http::headers::Headers;
+use crate::fetch::http::message::{self, BodyReader};
 use crate::fetch::http::url::Url;
 use crate::fetch::meta_tags::Page;
 
@@ -40,10 +41,23 @@ pub fn url(base: &str, location: &str) {
         return;
     };
     for url in [base.join(location), Ok(base)].into_iter().flatten() {
-        let text = url.to_string();
+        let text = url.reveal();
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
         assert_eq!(Url::parse(&text), Ok(url));
     }
+}
+
+/// Reads an answer to its end.
+pub fn answer(bytes: &[u8]) {
+    let mut input = bytes;
+    let Ok(head) = message::read_head(&mut input) else {
+        return;
+    };
+    let Ok(mut body) = BodyReader::new(input, &head) else {
+        return;
+    };
+    let mut piece = [0; 4096];
+    while body.read(&mut piece).is_ok_and(|count| count > 0) {}
 }
 
 /// Reads the meta tags of a web page.

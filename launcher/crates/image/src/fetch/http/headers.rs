@@ -73,8 +73,10 @@ impl Headers {
 
     /// Returns the validators.
     pub(crate) fn validators(&self) -> Validators {
-        // They will be sent back, so they must be valid in a request.
-        let sound = |text: &&str| !text.is_empty() && !text.chars().any(char::is_control);
+        // They will be sent back, so they must be valid in a request, and as
+        // they came.
+        let odd = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+        let sound = |text: &&str| !text.is_empty() && !text.contains(odd);
         Validators {
             etag: self.get("etag").filter(sound).map(str::to_owned),
             last_modified: self.get("last-modified").filter(sound).map(str::to_owned),

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::fetch::http::wire::Fault;
+use crate::fetch::http::fault::Fault;
 use error::quote::quoted;
 use error::{Error, Kind};
 
 /// Why a document could not be fetched, as one sentence.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HttpError {
     /// The URL, unless it is in the sentence.
     url: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct HttpError {
 }
 
 impl HttpError {
-    /// Makes an error about a URL from its cause.
+    /// Makes an error about a URL, as it is displayed, from its cause.
     pub(crate) fn new(url: impl ToString, why: impl Into<String>) -> Self {
         Self {
             url: Some(url.to_string()),
@@ -70,6 +70,12 @@ impl HttpError {
         self
     }
 
+    /// Returns the error of an attempt to go on after this one, with both.
+    pub(crate) fn and_then(&self, next: Self) -> Self {
+        let why = format!("{}, and could not be resumed: {}", self.why, next.why);
+        Self { why, ..next }
+    }
+
     /// Tells whether another attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         self.transient
@@ -87,13 +93,8 @@ impl HttpError {
 
     fn subject(&self) -> Option<String> {
         let url = self.url.as_deref()?;
-        Some(format!("cannot fetch {}", shown(url)))
+        Some(format!("cannot fetch {}", quoted(url)))
     }
-}
-
-/// Shows a URL without its query, which may contain credentials.
-pub(crate) fn shown(url: &str) -> String {
-    quoted(url.split('?').next().unwrap_or_default())
 }
 
 /// The sentence without the hint.

@@ -5,13 +5,18 @@
 //! takes precedence. A name in `no_proxy` includes its subdomains; networks
 //! (`10.0.0.0/8`) are not supported.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use crate::fetch::http::url::Url;
+use crate::fetch::secret::Secret;
+use appc::address::decoded;
 
 /// The proxies from the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
-    secure: Option<String>,
-    plain: Option<String>,
+    secure: Option<Secret>,
+    plain: Option<Secret>,
     except: Vec<String>,
 }
 
@@ -31,9 +36,10 @@ impl Proxies {
         let all = either("all_proxy");
         let separator = |c: char| c == ',' || c.is_whitespace();
         let except = either("no_proxy").unwrap_or_default();
+        let secure = either("https_proxy").or_else(|| all.clone());
         Self {
-            secure: either("https_proxy").or_else(|| all.clone()),
-            plain: plain.or(all),
+            secure: secure.map(Secret::new),
+            plain: plain.or(all).map(Secret::new),
             except: except
                 .split(separator)
                 .filter(|entry| !entry.is_empty())
@@ -54,7 +60,7 @@ impl Proxies {
         };
         match text {
             Some(text) if !self.except.iter().any(|entry| covers(entry, url)) => {
-                Proxy::parse(text).map(Some)
+                Proxy::parse(text.reveal()).map(Some)
             }
             _ => Ok(None),
         }
@@ -66,13 +72,24 @@ fn covers(entry: &str, url: &Url) -> bool {
     if entry == "*" {
         return true;
     }
-    let (name, port) = entry.split_once(':').unwrap_or((entry, ""));
+    // The colons of an IPv6 address without brackets are not before a port.
+    let (name, port) = match entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((name, port)) => (name, port.strip_prefix(':').unwrap_or_default()),
+        None if entry.matches(':').count() > 1 => (entry, ""),
+        None => entry.split_once(':').unwrap_or((entry, "")),
+    };
     if !port.is_empty() && port != url.port.to_string() {
         return false;
     }
     let name = name.trim_start_matches('.').trim_end_matches('.');
     let host = url.host.trim_end_matches('.');
-    let address: Result<std::net::Ipv4Addr, _> = host.parse();
+    let address: Result<IpAddr, _> = host.parse();
+    if let (Ok(address), Ok(entry)) = (&address, name.parse::<IpAddr>()) {
+        return *address == entry;
+    }
     match host.strip_suffix(name) {
         Some("") => !name.is_empty(),
         // 4.10.0.0.1 is not below 10.0.0.1.
@@ -81,21 +98,24 @@ fn covers(entry: &str, url: &Url) -> bool {
     }
 }
 
-/// An HTTP proxy that supports `CONNECT`.
-#[derive(Clone, PartialEq, Eq)]
+/// An HTTP proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proxy {
-    /// The host name or IPv4 address.
+    /// The host name or IP address, without brackets.
     pub(crate) host: String,
     /// The port; 1080 by default, as for curl.
     pub(crate) port: u16,
     /// `USER:PASSWORD`, decoded.
-    pub(crate) login: Option<String>,
+    pub(crate) login: Option<Secret>,
 }
 
-/// Without the password.
-impl std::fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+/// `HOST:PORT`, without the login.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }
 
@@ -117,38 +137,29 @@ impl Proxy {
             Some((login, address)) => (Some(decoded(login)), address),
             None => (None, rest),
         };
+        let login = login.map(|login| String::from_utf8_lossy(&login).into_owned());
         let wrong = || "the environment names a proxy that is not `http://HOST:PORT`".to_owned();
-        // The host and port follow the same rules as in a URL.
-        let (host, port) = address.split_once(':').unwrap_or((address, "1080"));
-        let url = Url::parse(&format!("http://{host}:{port}/")).map_err(|_| wrong())?;
+        // The host and port follow the same rules as in a URL, but for the
+        // default port.
+        let port = match address
+            .rsplit_once(']')
+            .unwrap_or(("", address))
+            .1
+            .contains(':')
+        {
+            true => "",
+            false => ":1080",
+        };
+        let url = Url::parse(&format!("http://{address}{port}/")).map_err(|_| wrong())?;
         if address.contains('/') || login.as_ref().is_some_and(|login| login.contains('\n')) {
             return Err(wrong());
         }
         Ok(Self {
             host: url.host,
             port: url.port,
-            login,
+            login: login.map(Secret::new),
         })
     }
-}
-
-/// Decodes percent-encoding; invalid codes stay as they are.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-        let code = match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
-            _ => None,
-        };
-        bytes.push(code.unwrap_or(first));
-        rest = match code {
-            Some(_) => after.get(2..).unwrap_or_default(),
-            None => after,
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -165,7 +176,7 @@ mod tests {
     fn way(variables: &[(&str, &str)], url: &str) -> String {
         let url = Url::parse(url).expect("a URL");
         match proxies(variables).choose(&url) {
-            Ok(Some(proxy)) => format!("{proxy:?}"),
+            Ok(Some(proxy)) => proxy.to_string(),
             Ok(None) => "direct".to_owned(),
             Err(error) => error,
         }
@@ -179,7 +190,7 @@ mod tests {
             ("socks5h://p:1", socks),
             ("p:x", none),
             ("p:99999", none),
-            ("http://[::1]:3128", none),
+            ("http://[::1", none),
             ("http://p:1/x", none),
             ("http://u:secret%0aX: y@p:1", none),
         ] {
@@ -205,6 +216,11 @@ mod tests {
             ("a.b example.com", "example.com", true),
             ("127.0.0.1", "127.0.0.1", true),
             ("*", "example.com", true),
+            ("::1", "[::1]", true),
+            ("[0::1]", "[::1]", true),
+            ("[::1]:443", "[::1]", true),
+            ("[::1]:80", "[::1]", false),
+            ("::2", "[::1]", false),
         ] {
             let variables = [("https_proxy", "http://p:3128"), ("no_proxy", except)];
             let way = way(&variables, &format!("https://{host}/"));
@@ -237,12 +253,24 @@ mod tests {
             way(&[("https_proxy", "p")], "https://example.com/"),
             "p:1080"
         );
+        for (value, proxy) in [
+            ("http://[::1]:3128/", "[::1]:3128"),
+            ("[::1]", "[::1]:1080"),
+        ] {
+            let way = way(&[("https_proxy", value)], "https://example.com/");
+            assert_eq!(way, proxy);
+        }
     }
 
     #[test]
     fn a_login_is_decoded_and_never_shown() {
         let proxy = Proxy::parse("http://me:p%40ss%zz@p:3128/").expect("a proxy");
-        assert_eq!(proxy.login.as_deref(), Some("me:p@ss%zz"));
-        assert_eq!(format!("{proxy:?}"), "p:3128");
+        let login = proxy.login.as_ref().map(Secret::reveal);
+        assert_eq!(login, Some("me:p@ss%zz"));
+        assert_eq!(proxy.to_string(), "p:3128");
+        let variables = [("https_proxy", "http://me:p%40ss@p:3128/")];
+        for shown in [format!("{proxy:?}"), format!("{:?}", proxies(&variables))] {
+            assert!(!shown.contains("ss"), "{shown}");
+        }
     }
 }

@@ -2,15 +2,19 @@
 //! and pauses between attempts.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fetch::credentials::Credentials;
-use crate::fetch::http::http_error::{HttpError, shown};
+use crate::fetch::http::http_error::HttpError;
+use crate::fetch::http::message::Head;
 use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
-use crate::fetch::http::wire::{self, Body, Head, Request, Timeouts};
+use crate::fetch::http::wire::{self, Body, Request, Timeouts};
 use error::quote::quoted;
 use sys::clock;
+use sys::progress::Progress;
 
 /// How documents are fetched.
 #[derive(Debug)]
@@ -26,10 +30,16 @@ pub(crate) struct Options {
     pub credentials: Credentials,
     /// Number of attempts in a row without progress.
     pub attempts: u32,
+    /// Where it is told what is waited for.
+    pub talk: Progress,
 }
 
-/// Longest pause that a server can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Longest pause that a server can ask for. If it asks for more, there is no
+/// other attempt: to come earlier would be in vain.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Shortest pause of which it is told.
+const NOTICED: Duration = Duration::from_secs(1);
 
 /// Longest pause otherwise.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
@@ -44,6 +54,7 @@ const TRANSIENT: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) options: Options,
+    pub(crate) tls: Arc<Tls>,
     pub(crate) proxies: Proxies,
     pub(crate) timeouts: Timeouts,
     /// The pause after the first failure. It doubles with each further one.
@@ -104,7 +115,7 @@ impl Transport {
             match self.get(start, headers) {
                 Err(error) if error.transient && failures + 1 < self.options.attempts => {
                     failures += 1;
-                    self.pause(failures, error.retry_after);
+                    self.pause(failures, &error);
                 }
                 other => return other,
             }
@@ -166,36 +177,34 @@ impl Transport {
         let proxy = self.proxies.choose(&url);
         let proxy = proxy.map_err(|why| HttpError::new(&url, why))?;
         let unchecked = url.secure && self.options.insecure_tls;
-        if unchecked && proxy.is_some() {
-            return Err(HttpError::new(
-                &url,
-                "certificate checks cannot be disabled when a proxy is used",
-            )
-            .hint(&format!("set `no_proxy={}` to bypass it", url.host)));
-        }
         // For a proxy, the loopback address is another machine.
         let private = url.secure || (url.is_loopback() && proxy.is_none());
-        let header = match private {
-            true => self.options.credentials.for_host(&url.host, url.port),
-            false => None,
+        let credentials = match private {
+            true => self
+                .options
+                .credentials
+                .for_host(&url.bracketed(), url.port),
+            false => Ok(None),
         };
-        let credentials_withheld = unchecked && header.is_some();
-        let header = header.filter(|_| !unchecked);
-        let authenticated = header.is_some();
-        fields.extend(header.map(|header| (header.name, header.value)));
+        let credentials = credentials.map_err(|fault| {
+            let error = HttpError::new(&url, &*fault.what);
+            match &fault.hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
+        let credentials_withheld = unchecked && credentials.is_some();
+        let credentials = credentials.filter(|_| !unchecked).cloned();
+        let authenticated = credentials.is_some();
         let request = Request {
-            url: &url,
+            url: url.clone(),
             fields,
+            credentials,
             proxy,
-            unchecked,
+            tls: Arc::clone(&self.tls),
         };
-        let (head, body) =
-            wire::send(&request, self.timeouts).map_err(|fault| HttpError::broken(&url, fault))?;
-        if head.reason == wire::NO_ANSWER {
-            let mut error = HttpError::new(&url, "the connection broke before an answer");
-            error.transient = true;
-            return Err(error);
-        }
+        let sent = wire::send(request, self.timeouts);
+        let (head, body) = sent.map_err(|fault| HttpError::broken(&url, fault))?;
         let location = head.headers.get("location").map(str::to_owned);
         let reply = Reply {
             url,
@@ -206,18 +215,30 @@ impl Transport {
         };
         if TRANSIENT.contains(&reply.head.status) {
             let mut error = reply.unexpected();
-            error.transient = true;
             error.retry_after = reply.head.headers.retry_after(clock::seconds());
-            return Err(error);
+            error.transient = error.retry_after.is_none_or(|asked| asked <= LONGEST_PAUSE);
+            return Err(match error.retry_after {
+                Some(asked) if !error.transient => {
+                    let asked = wire::spelled(asked);
+                    error.hint(&format!("the server asks to be left alone for {asked}"))
+                }
+                _ => error,
+            });
         }
         Ok((reply, location))
     }
 
-    /// Waits before the next attempt: as long as the server asks, or longer
-    /// after each failure and with some randomness, so that clients do not
-    /// retry in step.
-    pub(crate) fn pause(&self, failures: u32, asked: Option<Duration>) {
-        std::thread::sleep(pause(self.first_pause, failures, asked, chance()));
+    /// Waits before the next attempt, and tells so: as long as the server asks,
+    /// or longer after each failure and with some randomness, so that clients
+    /// do not retry in step.
+    pub(crate) fn pause(&self, failures: u32, error: &HttpError) {
+        let time = pause(self.first_pause, failures, error.retry_after, chance());
+        if time >= NOTICED {
+            let whole = wire::spelled(Duration::from_secs(time.as_secs()));
+            let line = format!("Waiting: {error}; next attempt in {whole}");
+            self.options.talk.notice(&line);
+        }
+        std::thread::sleep(time);
     }
 }
 
@@ -261,7 +282,7 @@ pub(crate) fn redirected(
             "the server redirects to an invalid location: {why}"
         ))
     })?;
-    let shown = shown(&to.to_string());
+    let shown = quoted(&to.to_string());
     match (from.secure, to.secure) {
         (true, false) if carried => Err(refused(format!(
             "the server redirects to {shown}, which is not encrypted, although credentials were sent"

@@ -6,15 +6,17 @@
 //! before the host, a backslash) is rejected.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
+use appc::address::Address;
 use error::quote::quoted;
 
 /// A parsed URL. The fragment is dropped, because it is not sent to the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Url {
     /// Whether the scheme is `https` rather than `http`.
     pub(crate) secure: bool,
-    /// A name or an IPv4 address, in lower case.
+    /// A name or an IP address, in lower case and without brackets.
     pub(crate) host: String,
     /// The port, even if it is the default one.
     pub(crate) port: u16,
@@ -22,15 +24,17 @@ pub(crate) struct Url {
     target: String,
 }
 
-/// An absolute URL, without the default port.
+/// Without the query, which may be a secret.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.host)?;
-        if self.port != port_of(self.secure) {
-            write!(f, ":{}", self.port)?;
-        }
-        f.write_str(&self.target)
+        write!(f, "{}", Address::new(self.reveal()))
+    }
+}
+
+/// As it is displayed.
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
@@ -46,7 +50,7 @@ impl Url {
     /// The sentence to show, with the text in it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
-            let shown = quoted(&without_login(text));
+            let shown = quoted(&Address::new(text).to_string());
             format!("{shown} is not a URL that can be fetched: {why}")
         };
         if text.chars().any(char::is_control) {
@@ -66,23 +70,35 @@ impl Url {
         if authority.contains('@') {
             return Err(wrong("a URL must not contain credentials"));
         }
-        if authority.starts_with('[') {
-            return Err(wrong("IPv6 addresses are not supported; use a host name"));
-        }
-        let (host, port) = match authority.split_once(':') {
-            None | Some((_, "")) => (authority.trim_end_matches(':'), port_of(secure)),
-            Some((host, port)) => match number(port) {
-                Some(port) if port > 0 => (host, port),
-                _ => return Err(wrong("the port is not a number from 1 to 65535")),
-            },
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let bracketed = rest.split_once(']').and_then(|(address, port)| {
+                    let address: Ipv6Addr = address.parse().ok()?;
+                    Some((address.to_string(), port))
+                });
+                bracketed.ok_or_else(|| wrong("the IPv6 address is not valid"))?
+            }
+            None => {
+                let (host, port) =
+                    authority.split_at(authority.find(':').unwrap_or(authority.len()));
+                let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+                if host.is_empty() || !host.bytes().all(sound) {
+                    return Err(wrong("the host is not valid"));
+                }
+                (host.to_ascii_lowercase(), port)
+            }
         };
-        let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if host.is_empty() || !host.bytes().all(sound) {
-            return Err(wrong("the host is not valid"));
-        }
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => port_of(secure),
+            Some("") => port_of(secure),
+            port => port
+                .and_then(number)
+                .filter(|port| *port > 0)
+                .ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?,
+        };
         Ok(Self {
             secure,
-            host: host.to_ascii_lowercase(),
+            host,
             port,
             target: encoded(target),
         })
@@ -131,20 +147,39 @@ impl Url {
             ..self.clone()
         })
     }
+
+    /// Returns the absolute URL, without the default port but with its query:
+    /// for the server only.
+    pub(crate) fn reveal(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority(), self.target)
+    }
+
+    /// Returns path and query, as for the server.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Returns the host, an IPv6 address in brackets.
+    pub(crate) fn bracketed(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        }
+    }
+
+    /// Returns the host, and the port unless it is the default one.
+    pub(crate) fn authority(&self) -> String {
+        match self.port == port_of(self.secure) {
+            true => self.bracketed(),
+            false => format!("{}:{}", self.bracketed(), self.port),
+        }
+    }
+
     /// Tells whether the host is this machine.
     pub(crate) fn is_loopback(&self) -> bool {
-        let address: Result<std::net::Ipv4Addr, _> = self.host.parse();
+        let address: Result<IpAddr, _> = self.host.parse();
         self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-    }
-}
-
-/// Removes a login from what may be a URL, for messages.
-fn without_login(text: &str) -> String {
-    let start = text.find("://").map_or(0, |colon| colon + 3);
-    let (scheme, rest) = text.split_at(start);
-    match rest.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}...@{host}"),
-        None => text.to_owned(),
     }
 }
 
@@ -227,7 +262,10 @@ mod tests {
             ("https://exam ple.com/", "the host is not valid"),
             ("https:///x", "the host is not valid"),
             ("https://b\u{fc}cher.example/", "the host is not valid"),
-            ("https://[::1]/", "IPv6 addresses are not supported"),
+            ("https://[::1/", "the IPv6 address is not valid"),
+            ("https://[127.0.0.1]/", "the IPv6 address is not valid"),
+            ("https://[fe80::1%25eth0]/", "the IPv6 address is not valid"),
+            ("https://[::1]80/", "the port is not a number"),
             ("ftp://example.com/", "it is neither `https` nor `http`"),
             ("example.com/app", "it does not start with `https://`"),
             (
@@ -251,7 +289,7 @@ mod tests {
             }
         }
         assert_eq!(
-            base.join("/a b\u{e9}\"").expect("a URL").to_string(),
+            base.join("/a b\u{e9}\"").expect("a URL").reveal(),
             "https://example.com/a%20b%C3%A9%22"
         );
     }
@@ -278,7 +316,7 @@ mod tests {
             ("https://h:8443/x", "https://h:8443/x"),
         ] {
             assert_eq!(
-                base.join(location).expect(location).to_string(),
+                base.join(location).expect(location).reveal(),
                 resolved,
                 "{location}"
             );
@@ -292,8 +330,10 @@ mod tests {
             ("https://example.com:443/a", "https://example.com/a"),
             ("http://example.com:?a=1#b", "http://example.com/?a=1"),
             ("http://example.com:443/", "http://example.com:443/"),
+            ("http://[::FFFF:0:1]:80/a", "http://[::ffff:0.0.0.1]/a"),
+            ("http://[0:0::1]:8080", "http://[::1]:8080/"),
         ] {
-            assert_eq!(url(text).to_string(), written);
+            assert_eq!(url(text).reveal(), written);
         }
     }
 
@@ -311,6 +351,7 @@ mod tests {
             "http://localhost/",
             "http://127.0.0.1/",
             "http://127.1.2.3/",
+            "http://[::1]/",
         ] {
             assert!(url(own).is_loopback(), "{own}");
         }

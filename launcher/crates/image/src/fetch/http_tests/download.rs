@@ -15,27 +15,79 @@ fn part(etag: &str, range: &str, body: &str) -> Act {
 
 #[test]
 fn a_body_that_ends_early_is_an_error() {
-    // Without a tag, it cannot be resumed, and there is no other attempt.
-    let short = say(format!("{OK}Content-Length: 10\r\n\r\n01234"));
-    let server = Server::new(vec![short.clone(), short]);
-    let why = "it ended after 5 of 10 bytes";
-    assert_eq!(
-        fetch(&web(), &server.url("/a")),
-        refused(&server, "/a", why)
-    );
-    assert_eq!(server.seen().len(), 1);
-    assert_eq!(
-        web()
-            .document(&server.url("/a"), 100)
-            .map_err(|refusal| refusal.to_string()),
-        refused(&server, "/a", why)
-    );
+    let chunked = "Transfer-Encoding: chunked\r\n\r\na\r\n01234";
+    for (answer, of) in [
+        (format!("{OK}Content-Length: 10\r\n\r\n01234"), " of 10"),
+        (format!("{OK}{chunked}"), ""),
+    ] {
+        let server = Server::new(vec![say(&*answer); 3]);
+        let why = format!("the connection broke after 5{of} bytes");
+        assert_eq!(
+            fetch(&web(), &server.url("/a")),
+            refused(&server, "/a", &why)
+        );
+        assert_eq!(server.seen().len(), 3);
+        let server = Server::new(vec![say(&*answer); 3]);
+        assert_eq!(
+            web()
+                .document(&server.url("/a"), 100)
+                .map_err(|refusal| refusal.to_string()),
+            refused(&server, "/a", &why)
+        );
+    }
 }
 
 #[test]
 fn an_answer_cut_in_its_header_is_no_empty_document() {
     let server = Server::new(vec![say("HTTP/1.1 200 OK\r\nServer: x\r\nConte"); 3]);
-    let why = "it ended after 0 bytes";
+    let why = "the connection broke before an answer";
+    assert_eq!(
+        fetch(&web(), &server.url("/a")),
+        refused(&server, "/a", why)
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_for_in_part_comes_once_more() {
+    let chunks = |body: &str| {
+        let length = body.len();
+        format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n")
+    };
+    let whole = format!("{OK}{}0\r\n\r\n", chunks("0123456789"));
+    let of_ten = format!("{OK}Content-Length: 10\r\n\r\n");
+    let weak = format!("{OK}ETag: W/\"a\"\r\nContent-Length: 10\r\n\r\n");
+    for script in [
+        // Without a validator; with a weak one; cut twice.
+        vec![format!("{of_ten}01234"), format!("{of_ten}0123456789")],
+        vec![format!("{OK}{}", chunks("01234")), whole.clone()],
+        vec![format!("{weak}0"), format!("{weak}0123456789")],
+        vec![
+            format!("{of_ten}012345"),
+            format!("{of_ten}012"),
+            format!("{of_ten}0123456789"),
+        ],
+        // A server without ranges.
+        vec![format!("{TEN}01234"), format!("{TEN}0123456789")],
+    ] {
+        let count = script.len();
+        let server = Server::new(script.into_iter().map(say).collect());
+        assert_eq!(
+            fetch(&web(), &server.url("/a")),
+            Ok("0123456789".to_owned())
+        );
+        assert_eq!(server.seen().len(), count);
+    }
+}
+
+#[test]
+fn what_comes_once_more_is_not_glued_to_what_it_is_not() {
+    let of_ten = format!("{OK}Content-Length: 10\r\n\r\n");
+    let server = Server::new(vec![
+        say(format!("{of_ten}01234")),
+        say(format!("{of_ten}x123456789")),
+    ]);
+    let why =
+        "the connection broke after 5 of 10 bytes, and the file has changed on the server since";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -102,27 +154,41 @@ fn a_file_that_changed_is_not_glued_together() {
 }
 
 #[test]
-fn another_part_than_the_asked_one_is_not_taken() {
-    let why = "the connection broke after 5 of 10 bytes, and the server cannot resume there";
+fn a_part_that_begins_earlier_is_passed_over_so_far() {
     for second in [
         part("\"a\"", "4-9/10", "456789"),
-        part("\"a\"", "6-9/10", "6789"),
-        part("\"a\"", "5-9/10", "5678"),
-        part("\"a\"", "9-5/10", "56789"),
-        say("HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\n56789"),
-        say(format!("{TEN}0123456789")),
+        part("\"a\"", "0-9/10", "0123456789"),
     ] {
         let server = Server::new(vec![say(format!("{TEN}01234")), second]);
         assert_eq!(
             fetch(&web(), &server.url("/a")),
-            refused(&server, "/a", why)
+            Ok("0123456789".to_owned())
         );
     }
 }
 
 #[test]
+fn after_another_part_than_the_asked_one_the_whole_is_asked_for() {
+    for second in [
+        part("\"a\"", "6-9/10", "6789"),
+        part("\"a\"", "5-9/10", "5678"),
+        part("\"a\"", "9-5/10", "56789"),
+        part("\"a\"", "0-4/10", "01234"),
+        say("HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\n56789"),
+    ] {
+        let whole = say(format!("{TEN}0123456789"));
+        let server = Server::new(vec![say(format!("{TEN}01234")), second, whole]);
+        assert_eq!(
+            fetch(&web(), &server.url("/a")),
+            Ok("0123456789".to_owned())
+        );
+        assert_eq!(server.field("Range"), ["-", "bytes=5-", "-"]);
+    }
+}
+
+#[test]
 fn a_server_that_gives_nothing_more_is_left() {
-    let why = "it ended after 5 of 10 bytes";
+    let why = "the connection broke after 5 of 10 bytes";
     let nothing = say(
         "HTTP/1.1 206 Partial Content\r\nETag: \"a\"\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n",
     );
@@ -150,9 +216,20 @@ fn a_server_that_falls_silent_is_asked_again() {
 
 #[test]
 fn a_server_that_falls_silent_for_good_is_left() {
-    let untagged = Act::Hang(format!("{OK}Content-Length: 10\r\n\r\n012"));
-    let server = Server::new(vec![untagged]);
-    let why = "no data for 0.5 seconds after 3 of 10 bytes";
+    let silent = Act::Hang(format!("{TEN}012"));
+    let server = Server::new(vec![silent.clone(), silent.clone(), silent]);
+    let why = "the transfer stalled for 0.5 seconds after 3 of 10 bytes";
+    assert_eq!(
+        fetch(&web(), &server.url("/a")),
+        refused(&server, "/a", why)
+    );
+}
+
+#[test]
+fn what_could_not_be_resumed_says_why_it_had_to_be() {
+    let server = Server::new(vec![say(format!("{TEN}012")), say(""), say("")]);
+    let why = "the connection broke after 3 of 10 bytes, and could not be resumed: \
+               the connection broke before an answer";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -228,9 +305,12 @@ fn a_part_of_another_version_is_not_gone_on_with() {
     let unwilling = [
         say("HTTP/1.1 416 Too Far\r\nContent-Length: 0\r\n\r\n"),
         part("\"b\"", "3-9/10", "3456789"),
-        part("\"a\"", "2-9/10", "23456789"),
+        part("\"a\"", "4-9/10", "456789"),
         part("\"a\"", "3-9/11", "3456789"),
     ];
+    // What it repeats is passed over.
+    let server = Server::new(vec![part("\"a\"", "2-9/10", "23456789")]);
+    assert_eq!(rest(&server), Ok((3, "3456789".to_owned())));
     // As the protocol has it, it comes at once.
     let server = Server::new(vec![say(&*other)]);
     assert_eq!(rest(&server), Ok((0, "other".to_owned())));

@@ -81,17 +81,25 @@ fn a_port_where_nobody_listens_is_an_error() {
 #[test]
 fn what_is_not_http_is_no_answer() {
     let server = Server::new(vec![say("SSH-2.0-x\r\n"); 3]);
+    let why = "the server does not speak HTTP";
+    assert_eq!(
+        fetch(&web(), &server.url("/a")),
+        refused(&server, "/a", why)
+    );
+    assert_eq!(server.seen().len(), 1);
+    let server = Server::new(vec![say(""); 3]);
     let why = "the connection broke before an answer";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
     );
+    assert_eq!(server.seen().len(), 3);
 }
 
 #[test]
 fn a_server_that_never_answers_is_left() {
     let server = Server::new(vec![Act::Hang(String::new()); 3]);
-    let why = "no data for 0.6 seconds";
+    let why = "the server did not respond within 0.6 seconds";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -101,7 +109,7 @@ fn a_server_that_never_answers_is_left() {
 #[test]
 fn what_a_server_calls_its_failure_cannot_drive_a_terminal() {
     let server = Server::new(vec![status("404 \u{1b}[2J")]);
-    let why = "the server responded with `404 \\u{1b}[2J`";
+    let why = "the response is not valid HTTP";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -115,7 +123,7 @@ fn a_ticket_in_a_query_is_not_shown() {
     let error = Error::from(refusal.expect_err("refused"));
     let shown = format!(
         "cannot fetch `{}`: the server responded with `404 Not Found`",
-        server.url("/a")
+        server.url("/a?...")
     );
     assert_eq!(error.to_string(), shown);
     assert_eq!(error.kind(), Kind::NotFound);
@@ -129,7 +137,7 @@ fn who_is_not_known_learns_where_credentials_go() {
             credentials,
             ..options()
         });
-        let refusal = web.document(&server.url("/a"), 10).expect_err("refused");
+        let refusal = web.document(&server.near("/a"), 10).expect_err("refused");
         let text = Error::from(refusal).to_string();
         text.split_once("hint: ").expect("a hint").1.to_owned()
     };
@@ -169,19 +177,80 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
 
 #[test]
 fn a_proxy_that_refuses_is_named_without_its_password() {
-    for (answer, why) in [
-        ("403 Forbidden", "refused the connection"),
-        ("407 Who", "rejected the credentials"),
+    let forwarded = "http://example.com/a";
+    for (url, answer, why) in [
+        (
+            "https://example.com/a",
+            "403 Forbidden",
+            "refused the connection (status 403)",
+        ),
+        (
+            "https://example.com/a",
+            "407 Who",
+            "rejected the credentials",
+        ),
+        (forwarded, "407 Who", "rejected the credentials"),
     ] {
         let proxy = Server::new(vec![status(answer)]);
         let address = format!("http://me:secret@127.0.0.1:{}", proxy.port);
+        let proxies = Proxies::read(|name| name.ends_with("_proxy").then(|| address.clone()));
+        let proxies = impatient(options(), proxies);
         assert_eq!(
-            fetch(&behind(&address, options()), "http://example.com/a"),
+            fetch(&proxies, url),
             Err(format!(
-                "cannot fetch `http://example.com/a`: proxy `127.0.0.1:{}` {why}",
+                "cannot fetch `{url}`: proxy `127.0.0.1:{}` {why}",
                 proxy.port
             ))
         );
-        assert!(proxy.seen()[0].starts_with("CONNECT example.com:80 HTTP/1.1\n"));
+        let start = match url == forwarded {
+            true => "GET http://example.com/a HTTP/1.1\n",
+            false => "CONNECT example.com:443 HTTP/1.1\n",
+        };
+        assert!(proxy.seen()[0].starts_with(start), "{}", proxy.seen()[0]);
     }
+}
+
+#[test]
+fn who_asks_for_more_patience_than_there_is_is_left_at_once() {
+    let busy = say("HTTP/1.1 429 Slow\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n");
+    let server = Server::new(vec![busy, done()]);
+    let refusal = web().document(&server.url("/a"), 10).expect_err("refused");
+    assert_eq!(
+        Error::from(refusal).to_string(),
+        format!(
+            "cannot fetch `{}`: the server responded with `429 Slow`\n\
+             hint: the server asks to be left alone for 60 minutes",
+            server.url("/a")
+        )
+    );
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn an_answer_that_the_short_way_does_not_convey_is_asked_for_again() {
+    let chunked = format!("{OK}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+    let early = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let odd = format!("{OK}X: a\r\nContent-Length: 2\r\n\r\nok");
+    for (answer, whole) in [
+        (format!("{chunked}0\r\n\r\n"), true),
+        (chunked, false),
+        (format!("{early}{odd}"), true),
+        (format!("{OK}\r\nok"), true),
+    ] {
+        let server = Server::new(vec![say(&*answer); 6]);
+        let got = fetch(&web(), &server.near("/a"));
+        assert_eq!(got.is_ok(), whole, "{answer}: {got:?}");
+        assert_eq!(got.unwrap_or_else(|_| "ok".to_owned()), "ok");
+        if whole {
+            assert_eq!(server.seen().len(), 2, "{answer}");
+        }
+    }
+}
+
+#[test]
+fn the_short_way_does_not_take_a_part_for_the_whole() {
+    let half = format!("{OK}Content-Length: 4\r\n\r\n01");
+    let whole = format!("{OK}Content-Length: 4\r\n\r\n0123");
+    let server = Server::new(vec![say(half), say(whole)]);
+    assert_eq!(fetch(&web(), &server.near("/a")), Ok("0123".to_owned()));
 }
