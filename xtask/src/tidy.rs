@@ -54,6 +54,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("sha2", &["image/digest"]),
     ("signal_hook", &["sys/signals"]),
     ("stage1_init", &["*"]),
+    ("tar", &["image/archive/fixed_header"]),
     ("time", &["appc/types/date", "image/fetch/http/headers"]),
     ("uuid", &["appc/types/uuid"]),
     ("zlib_rs", &["image/archive/inflate"]),

@@ -5,58 +5,63 @@
 //! first one (Unix V7), the rest of a long name in POSIX and star, a map of
 //! holes in GNU tar.
 //!
+//! The only file that knows the tar crate, of which the layouts of headers are
+//! used: its readers of numbers know no sign, and take letters for zero.
+//!
 //! Source: POSIX.1-2017, pax, "ustar Interchange Format"; the GNU tar manual,
 //! "Basic Tar Format"; tar(5) of libarchive.
 
 use error::{Error, Result};
+use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
 /// The block size of a tar.
 pub(crate) const BLOCK: usize = 512;
 
-/// Pieces of a sparse file that have room in one block, and in each that
-/// follows it.
-const MAP: (usize, usize) = (4, 21);
-
 /// A fixed header, or a block of zeros, which is the end of a tar.
 #[derive(Clone)]
-pub(crate) struct FixedHeader([u8; BLOCK]);
+pub(crate) struct FixedHeader(Header);
 
 impl FixedHeader {
     /// Takes a block as it is; see [`FixedHeader::is_sound`].
-    pub(crate) const fn new(block: [u8; BLOCK]) -> Self {
-        Self(block)
+    pub(crate) fn new(block: [u8; BLOCK]) -> Self {
+        let mut header = Header::new_old();
+        *header.as_mut_bytes() = block;
+        Self(header)
     }
 
     /// Whether the block is no header, but part of the end.
     pub(crate) fn is_zero(&self) -> bool {
-        self.0.iter().all(|&byte| byte == 0)
+        self.0.as_bytes().iter().all(|&byte| byte == 0)
     }
 
     /// Whether the checksum is right. Old programs added signed bytes.
     pub(crate) fn is_sound(&self) -> bool {
         // The field itself counts as blanks.
-        let bytes = || self.0[..148].iter().chain(&self.0[156..]);
+        let block = self.0.as_bytes();
+        let bytes = || block[..148].iter().chain(&block[156..]);
         let blanks = 8 * i64::from(b' ');
         let unsigned = bytes().map(|&byte| i64::from(byte)).sum::<i64>() + blanks;
         let signed = bytes()
             .map(|&byte| i64::from(byte.cast_signed()))
             .sum::<i64>()
             + blanks;
-        number(&self.0[148..156]).is_ok_and(|sum| sum == unsigned || sum == signed)
+        number(&self.0.as_old().cksum).is_ok_and(|sum| sum == unsigned || sum == signed)
     }
 
     /// The type of the member, as a letter or digit.
-    pub(crate) const fn kind(&self) -> u8 {
-        self.0[156]
+    pub(crate) fn kind(&self) -> u8 {
+        self.0.as_old().linkflag[0]
     }
 
     /// The name, in which POSIX allows one more slash than there is room for.
     pub(crate) fn name(&self) -> Vec<u8> {
-        let name = text(&self.0[..100]);
-        let prefix = match (&self.0[257..263], &self.0[508..]) {
-            (b"ustar\0", b"tar\0") => text(&self.0[345..476]),
-            (b"ustar\0", _) => text(&self.0[345..500]),
-            _ => b"",
+        let name = text(&self.0.as_old().name);
+        let header = self.of_one_version();
+        let prefix = match header.as_ustar() {
+            // In the format of star, times follow.
+            Some(fields) if fields.pad.ends_with(b"tar\0") => text(&fields.prefix[..131]),
+            Some(fields) => text(&fields.prefix),
+            None => b"",
         };
         match prefix {
             b"" => name.to_vec(),
@@ -66,74 +71,93 @@ impl FixedHeader {
 
     /// The target of a link.
     pub(crate) fn link(&self) -> &[u8] {
-        text(&self.0[157..257])
+        text(&self.0.as_old().linkname)
     }
 
     /// The permission bits.
     pub(crate) fn mode(&self) -> Result<i64> {
-        number(&self.0[100..108])
+        number(&self.0.as_old().mode)
     }
 
     /// The user.
     pub(crate) fn uid(&self) -> Result<i64> {
-        number(&self.0[108..116])
+        number(&self.0.as_old().uid)
     }
 
     /// The group.
     pub(crate) fn gid(&self) -> Result<i64> {
-        number(&self.0[116..124])
+        number(&self.0.as_old().gid)
     }
 
     /// The size of the content, in bytes.
     pub(crate) fn size(&self) -> Result<u64> {
-        unsigned(&self.0[124..136])
+        unsigned(&self.0.as_old().size)
     }
 
     /// The modification time, in seconds since 1970.
     pub(crate) fn mtime(&self) -> Result<i64> {
-        number(&self.0[136..148])
+        number(&self.0.as_old().mtime)
     }
 
     /// Major and minor number of a device; the first format has none.
     pub(crate) fn device(&self) -> Result<(i64, i64)> {
-        match &self.0[257..262] {
-            b"ustar" => Ok((number(&self.0[329..337])?, number(&self.0[337..345])?)),
-            _ => Ok((0, 0)),
+        let header = self.of_one_version();
+        let fields = header
+            .as_ustar()
+            .map(|fields| (&fields.dev_major, &fields.dev_minor));
+        let in_gnu = || {
+            let fields = header.as_gnu()?;
+            Some((&fields.dev_major, &fields.dev_minor))
+        };
+        match fields.or_else(in_gnu) {
+            Some((major, minor)) => Ok((number(major)?, number(minor)?)),
+            None => Ok((0, 0)),
         }
     }
 
     /// The size of a sparse file in the format of GNU tar, with its holes.
     pub(crate) fn sparse_size(&self) -> Result<u64> {
-        match &self.0[257..265] {
-            b"ustar  \0" => unsigned(&self.0[483..495]),
-            _ => Err(malformed(
-                "a file is sparse in a format without sparse files",
-            )),
-        }
+        let what = "a file is sparse in a format without sparse files";
+        let fields = self.0.as_gnu().ok_or_else(|| malformed(what))?;
+        unsigned(&fields.realsize)
     }
 
     /// Adds the start of the map of a sparse file; returns whether it goes on
     /// in the next block.
     pub(crate) fn sparse_map(&self, map: &mut Vec<(u64, u64)>) -> Result<bool> {
-        add(&self.0[386..], MAP.0, map)?;
-        Ok(self.0[482] != 0)
+        let Some(fields) = self.0.as_gnu() else {
+            return Ok(false);
+        };
+        add(&fields.sparse, map)?;
+        Ok(fields.isextended[0] != 0)
     }
 
-    /// Does the same for a block that continues a map.
-    pub(crate) fn more_of_map(&self, map: &mut Vec<(u64, u64)>) -> Result<bool> {
-        add(&self.0, MAP.1, map)?;
-        Ok(self.0[504] != 0)
+    /// Returns the header as if it were of the one version of POSIX that there
+    /// is: some programs write another.
+    fn of_one_version(&self) -> Header {
+        let mut header = self.0.clone();
+        let bytes = header.as_mut_bytes();
+        if bytes[257..].starts_with(b"ustar\0") {
+            bytes[263..265].copy_from_slice(b"00");
+        }
+        header
     }
 }
 
-/// Adds pairs of an offset and a length.
-fn add(fields: &[u8], count: usize, map: &mut Vec<(u64, u64)>) -> Result<()> {
-    for pair in fields.chunks_exact(24).take(count) {
-        let (offset, length) = pair.split_at(12);
-        // Unused ones are NUL bytes.
-        if offset[0] != 0 {
-            map.push((unsigned(offset)?, unsigned(length)?));
-        }
+/// Adds a block that continues the map of a sparse file; returns whether it
+/// goes on in the next one.
+pub(crate) fn more_of_map(block: &[u8; BLOCK], map: &mut Vec<(u64, u64)>) -> Result<bool> {
+    let mut more = GnuExtSparseHeader::new();
+    *more.as_mut_bytes() = *block;
+    add(&more.sparse, map)?;
+    Ok(more.isextended[0] != 0)
+}
+
+/// Adds pieces of an offset and a length.
+fn add(pieces: &[GnuSparseHeader], map: &mut Vec<(u64, u64)>) -> Result<()> {
+    // Unused ones are NUL bytes.
+    for piece in pieces.iter().filter(|piece| piece.offset[0] != 0) {
+        map.push((unsigned(&piece.offset)?, unsigned(&piece.numbytes)?));
     }
     Ok(())
 }
@@ -206,7 +230,7 @@ mod tests {
         for signed in [false, true] {
             let mut header = header(&[(0..100, name)], signed);
             assert!(header.is_sound());
-            header.0[5] ^= 1;
+            header.0.as_mut_bytes()[5] ^= 1;
             assert!(!header.is_sound());
         }
     }

@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use crate::archive::fixed_header::{BLOCK, FixedHeader, malformed};
+use crate::archive::fixed_header::{self, BLOCK, FixedHeader, malformed};
 use crate::archive::holes::{PIECES, Piece};
 use crate::archive::pax::Pax;
 use crate::archive::sparse::{self, Sparse, TextMap};
@@ -416,7 +416,7 @@ impl<'a> Members<'a> {
         let mut map = Vec::new();
         let mut more = header.sparse_map(&mut map)?;
         while more {
-            more = FixedHeader::new(self.block()?).more_of_map(&mut map)?;
+            more = fixed_header::more_of_map(&self.block()?, &mut map)?;
             if map.len() > PIECES {
                 return Err(sparse::too_many());
             }
