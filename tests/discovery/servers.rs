@@ -82,6 +82,43 @@ impl Site {
         self
     }
 
+    /// Lets the server have a certificate by the site's authority that is good
+    /// from one time to another.
+    fn certified_for(self, from: &str, to: &str) -> Self {
+        let config = format!(
+            "[ca]\ndefault_ca = site\n[site]\ndatabase = {0}/index\nnew_certs_dir = {0}\n\
+             default_md = sha256\npolicy = any\nrand_serial = yes\nunique_subject = no\n\
+             x509_extensions = names\n[any]\ncommonName = supplied\n\
+             [names]\nsubjectAltName = DNS:nosecone.net\n",
+            self.scratch.path().display()
+        );
+        let config = self.scratch.write("ca.conf", config);
+        self.scratch.write("index", "");
+        let request = self.scratch.join("server.csr");
+        call(Path::new("openssl"))
+            .args(["req", "-new", "-subj", "/CN=nosecone.net", "-key"])
+            .arg(self.file("server.key"))
+            .arg("-out")
+            .arg(&request)
+            .run()
+            .exits(0);
+        call(Path::new("openssl"))
+            .args(["ca", "-batch", "-startdate", from, "-enddate", to])
+            .arg("-config")
+            .arg(config)
+            .arg("-cert")
+            .arg(self.file("ca.pem"))
+            .arg("-keyfile")
+            .arg(self.file("ca.key"))
+            .arg("-in")
+            .arg(request)
+            .arg("-out")
+            .arg(self.file("server.pem"))
+            .run()
+            .exits(0);
+        self
+    }
+
     fn fetching(&self, certificates: &str) -> Ran {
         self.unaware(&["fetch", "--quiet", UNSIGNED, "--ca-file"])
             .arg(self.file(certificates))
@@ -102,6 +139,27 @@ fn a_certificate_that_the_operator_gives_is_believed_for_its_host() {
     let ran = site.fetching("server.pem").exits(1);
     ran.complains_as("a certificate for another host");
     site.is_empty();
+}
+
+#[test]
+fn the_days_of_a_certificate_are_said_as_days() {
+    for (from, to, title) in [
+        (
+            "20200101000000Z",
+            "20210203000000Z",
+            "a certificate that has expired",
+        ),
+        (
+            "21000102000000Z",
+            "21010101000000Z",
+            "a certificate that is not valid yet",
+        ),
+    ] {
+        let site = site!("simple").certified_for(from, to);
+        site.put("a");
+        site.fetching("ca.pem").exits(1).complains_as(title);
+        site.is_empty();
+    }
 }
 
 #[test]
@@ -137,7 +195,7 @@ fn credentials_for_other_programs_and_hosts_are_in_nobodys_way() {
     );
     assert_eq!(warnings, [warning]);
     write(
-        "own.json",
+        "site.json",
         r#"{"kind": "auth", "domains": ["nosecone.net"]}"#,
     );
     let ran = fetch().exits(1);

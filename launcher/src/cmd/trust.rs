@@ -9,7 +9,7 @@ use crate::cmd::{complain, print};
 use appc::address::Address;
 use appc::json::{Object, Value};
 use appc::reference::Name;
-use appc::types::{AcIdentifier, Labels, spell_day};
+use appc::types::{AcIdentifier, Labels, spell_day, spell_time};
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
 use image::fetch::keys;
@@ -263,8 +263,8 @@ fn object(entry: &Entry, key: Option<&Key>) -> Value {
         .with("state", state(entry, key))
         .with("allowIsolators", entry.raises)
         .with("users", Value::List(users.collect()))
-        .with_some("created", key.map(Key::created))
-        .with_some("expires", key.and_then(Key::expires));
+        .with_some("created", key.map(Key::created).map(spell_time))
+        .with_some("expires", key.and_then(Key::expires).map(spell_time));
     row.with("place", entry.place.as_str()).into()
 }
 
@@ -320,6 +320,26 @@ mod tests {
              made         2024-01-01\n\
              expires      never\n"
         );
+    }
+
+    #[test]
+    fn the_times_of_a_key_are_text() {
+        let key = Key::parse(include_bytes!(
+            "../../crates/image/src/trust/openpgp_fixtures/one-year.key.asc"
+        ))
+        .unwrap();
+        let entry = Entry {
+            prefix: None,
+            fingerprint: key.fingerprint(),
+            place: "/etc".to_owned(),
+            overridden: false,
+            raises: false,
+            key: Ok(None),
+        };
+        let object = object(&entry, Some(&key));
+        let time = |name| object.text(name);
+        assert_eq!(time("created").as_deref(), Some("2024-01-01T00:00:00Z"));
+        assert_eq!(time("expires").as_deref(), Some("2024-12-31T00:00:00Z"));
     }
 
     #[test]

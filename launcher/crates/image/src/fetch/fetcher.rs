@@ -43,7 +43,7 @@ use crate::fetch::options::{Options, PullPolicy};
 
 /// How long to wait, each time, for a server that is creating a signature.
 const SIGNING: [Duration; 4] = [
-    Duration::from_secs(1),
+    Duration::from_secs(2),
     Duration::from_secs(2),
     Duration::from_secs(4),
     Duration::from_secs(8),
@@ -499,7 +499,10 @@ impl<'a> Fetch<'a> {
         loop {
             match (web.document(url.reveal(), DOCUMENT), patience.next()) {
                 (Err(refusal), Some(pause)) if refusal.status() == Some(202) => {
-                    self.talk.say(&format!("Waiting: {url} is not signed yet"));
+                    let seconds = pause.as_secs();
+                    let next = format!("next attempt in {seconds} seconds");
+                    let line = format!("Waiting: {url} is not signed yet; {next}");
+                    self.talk.say(&line);
                     std::thread::sleep(*pause);
                 }
                 (document, _) => return Ok(document),
