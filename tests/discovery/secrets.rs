@@ -61,6 +61,8 @@ fn the_secrets_of_an_address_are_in_no_message_and_no_file() {
             &["plan", &*address][..],
             &["fetch", "--pull-policy=never", &address],
             &["trust", "--prefix=a.b", &address],
+            &["image", "verify", &address],
+            &["image", "rm", &address],
         ] {
             let ran = launcher(&site.dir()).args(words).run();
             site.tells_nobody(&ran);

@@ -142,6 +142,18 @@ fn a_certificate_that_the_operator_gives_is_believed_for_its_host() {
 }
 
 #[test]
+fn a_file_without_certificates_is_refused_even_where_nothing_is_fetched() {
+    let scratch = Scratch::new();
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let key = scratch.write("key.pem", key);
+    let image = scratch.write("a.aci", archive("a"));
+    let call = launcher(&scratch.join("dir")).args(["fetch", "--ca-file"]);
+    let ran = call.arg(&key).arg(image).run().exits(1);
+    ran.naming("FILE", key)
+        .complains_as("a file of authorities without any");
+}
+
+#[test]
 fn the_days_of_a_certificate_are_said_as_days() {
     for (from, to, title) in [
         (

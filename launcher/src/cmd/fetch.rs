@@ -28,7 +28,7 @@ pub(crate) struct Options {
 pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
-    let fetch = Fetch::new(&dirs, &store, &options.fetch, PullPolicy::Update);
+    let fetch = Fetch::new(&dirs, &store, &options.fetch, PullPolicy::Update)?;
     for reference in &options.images {
         let id = fetch.image(reference)?;
         if !options.no_deps {

@@ -20,7 +20,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> Result<String> {
     let store = Store::open(&dirs)?;
     let how = std::mem::take(&mut options.fetch);
     options.prepared = true;
-    let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New);
+    let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
     let images = Fetched {
         dirs: &dirs,
         fetch: &fetch,

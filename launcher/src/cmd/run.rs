@@ -29,7 +29,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outco
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let (mode, how) = (options.mode.clone(), std::mem::take(&mut options.fetch));
-    let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New);
+    let fetch = Fetch::new(&dirs, &store, &how, PullPolicy::New)?;
     let images = Fetched {
         dirs: &dirs,
         fetch: &fetch,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::fetch::discovery::{self, Attempts, Why};
-use crate::fetch::http::{Client, Conditions, HttpError, Response};
+use crate::fetch::http::{Client, Conditions, HttpError, Response, check_authorities};
 use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
@@ -89,16 +89,25 @@ impl Wanted<'_> {
 
 impl<'a> Fetch<'a> {
     /// Prepares to fetch; does not use the network yet.
+    ///
+    /// # Errors
+    ///
+    /// The additional certificate authorities cannot be used, even if nothing
+    /// is fetched in the end.
     pub fn new(
         dirs: &'a Dirs,
         store: &'a Store<'a>,
         options: &'a Options,
         policy: PullPolicy,
-    ) -> Self {
+    ) -> Result<Self> {
+        options
+            .ca_file
+            .as_deref()
+            .map_or(Ok(()), check_authorities)?;
         if options.insecure.image {
             store.waive();
         }
-        Self {
+        Ok(Self {
             dirs,
             store,
             options,
@@ -107,7 +116,7 @@ impl<'a> Fetch<'a> {
             web: OnceCell::new(),
             started: clock::nanoseconds(),
             fetched: Cell::new(false),
-        }
+        })
     }
 
     /// Returns the store that it fills.

@@ -34,6 +34,7 @@ pub(crate) use crate::fetch::http::client::{Client, Conditions, Response};
 pub(crate) use crate::fetch::http::download::{Download, Partial};
 pub(crate) use crate::fetch::http::headers::{Freshness, Validators};
 pub(crate) use crate::fetch::http::http_error::HttpError;
+pub(crate) use crate::fetch::http::tls::check_authorities;
 pub(crate) use crate::fetch::http::transport::Options;
 
 #[cfg(test)]

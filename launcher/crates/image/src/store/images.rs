@@ -20,6 +20,7 @@ use crate::store::objects::Objects;
 use crate::store::record::Record;
 use crate::store::staging::Staging;
 use crate::trust::verify::Verified;
+use appc::address::Location;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part};
 
@@ -236,6 +237,11 @@ fn parse(text: &[u8]) -> Result<(String, Vec<Digest>)> {
 }
 
 fn no_image(text: &str) -> Error {
-    Error::new(Kind::NotFound, format!("image `{text}` not found"))
-        .hint("`launcher image list` lists all images")
+    let error = |name: &str| Error::new(Kind::NotFound, format!("image `{name}` not found"));
+    match Location::parse(text) {
+        // It may contain secrets.
+        Ok(Some(Location::Web(address))) => error(&address.to_string())
+            .hint("a stored image is given by its ID or name, as `launcher image list` shows them"),
+        _ => error(text).hint("`launcher image list` lists all images"),
+    }
 }

@@ -112,6 +112,15 @@ impl Tls {
     }
 }
 
+/// Checks that a file of authorities can be used.
+///
+/// # Errors
+///
+/// It cannot be read, or has no certificate or one that is not valid.
+pub(crate) fn check_authorities(file: &Path) -> Result<()> {
+    certificates(file).map(drop)
+}
+
 /// Reads a file of certificates.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let what = || format!("cannot use `{}` as certificate authorities", path.display());
