@@ -11,6 +11,9 @@ use crate::host::{self, Ran, Scratch, call, launcher};
 mod apparmor;
 /// What an app may use of the machine.
 pub(crate) mod limits;
+/// What a filter means for a program of 32 bits.
+#[cfg(target_arch = "x86_64")]
+mod second;
 /// What SELinux holds an app to.
 mod selinux;
 

@@ -14,7 +14,7 @@ const PATH: &str = "launcher/crates/pod/src/seccomp/numbers.rs";
 const SOURCE: &str = "linux-raw-sys";
 
 /// The architectures, as the crate names them, in the order of the columns.
-const COLUMNS: [&str; 4] = ["x86_64", "aarch64", "arm", "riscv64"];
+const COLUMNS: [&str; 5] = ["x86_64", "aarch64", "arm", "riscv64", "x86"];
 
 /// How constants with numbers of calls begin; the second are private calls of arm.
 const PREFIXES: [&str; 2] = ["pub const __NR_", "pub const __ARM_NR_"];

@@ -18,6 +18,9 @@ mod numbers;
 #[path = "src/seccomp/program.rs"]
 #[allow(dead_code, reason = "here only the default filter is compiled")]
 mod program;
+#[path = "src/seccomp/second.rs"]
+#[allow(dead_code, reason = "here only the default filter is compiled")]
+mod second;
 
 /// Writes the default filter and its summary into files that `seccomp`
 /// includes.
@@ -29,10 +32,13 @@ fn main() {
         ptrace: true,
     };
     // On any other architecture there is no stage1-init to install it either.
-    let filter = calls::Arch::named(&variable("CARGO_CFG_TARGET_ARCH"))
-        .map(|arch| default::filter(arch, &conditions));
-    let bytes = filter.as_ref().map(program::Filter::bytes);
-    let summary = filter.as_ref().map(listing::listing);
+    let filters = calls::Arch::named(&variable("CARGO_CFG_TARGET_ARCH"))
+        .map(|arch| second::filters(arch, &conditions));
+    let bytes = filters.as_ref().map(program::bytes);
+    let summary = filters
+        .as_ref()
+        .and_then(|all| all.first())
+        .map(listing::listing);
     for (name, content) in [
         ("default.bpf", bytes.unwrap_or_default()),
         ("default.txt", summary.unwrap_or_default().into_bytes()),

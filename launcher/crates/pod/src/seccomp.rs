@@ -17,9 +17,8 @@
 //! filter allows or, in a remove set, what it blocks. The names that rkt's
 //! users know for such groups mean the same.
 //!
-//! # Not here
-//!
-//! 32-bit programs on a 64-bit machine: their calls kill them.
+//! A filter holds for 32-bit programs on a 64-bit machine, too: the same calls
+//! are blocked for both (`second`).
 
 mod calls;
 mod default;
@@ -27,6 +26,7 @@ mod errno;
 mod listing;
 mod numbers;
 mod program;
+mod second;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -154,26 +154,42 @@ pub(crate) fn decide(
             beyond: Vec::new(),
         });
     }
-    let default = default::filter(arch, &Conditions { has: &has, ptrace });
+    let conditions = Conditions { has: &has, ptrace };
     let mut notes = Vec::new();
     let mut beyond = Vec::new();
-    let filter = match policy {
-        SeccompPolicy::Default | SeccompPolicy::AsBuilt => Some(default),
-        SeccompPolicy::Retain {
-            calls,
-            bounded: true,
-        } => Some(retain_within(&default, calls, &mut beyond, &mut notes)),
-        SeccompPolicy::Retain { calls, .. } => retain(&default, calls, &mut notes),
-        SeccompPolicy::Remove(calls) => Some(remove(default, calls, &mut notes)),
-        SeccompPolicy::Unconfined | SeccompPolicy::Descriptor(_) => None,
-    };
-    let filter = filter.map(|filter| match waits {
-        true => letting_wait(filter),
-        false => filter,
-    });
-    let program = filter.map(|filter| Program {
-        bytes: Cow::Owned(filter.bytes()),
-        summary: Cow::Owned(listing::listing(&filter)),
+    let mut filters = Vec::new();
+    let defaults = second::filters(arch, &conditions);
+    for (at, default) in defaults.into_iter().enumerate() {
+        // What is to be said was said of the first.
+        let notes = if at == 0 { &mut notes } else { &mut Vec::new() };
+        let filter = match policy {
+            SeccompPolicy::Default | SeccompPolicy::AsBuilt => Some(default),
+            SeccompPolicy::Retain {
+                calls,
+                bounded: true,
+            } => Some(retain_within(&default, calls, &mut beyond, notes)),
+            SeccompPolicy::Retain { calls, .. } => retain(&default, calls, notes),
+            SeccompPolicy::Remove(calls) => Some(remove(default, calls, notes)),
+            SeccompPolicy::Unconfined | SeccompPolicy::Descriptor(_) => None,
+        };
+        filters.extend(filter);
+    }
+    if let [first, second] = filters.as_mut_slice() {
+        let named = |name: &str| match policy {
+            SeccompPolicy::Retain { calls, .. } | SeccompPolicy::Remove(calls) => {
+                calls.set.iter().any(|one| one == name)
+            }
+            _ => false,
+        };
+        second::agree(second, first, &named);
+    }
+    // Only stage1-init waits, which is of the first architecture.
+    if waits && let Some(first) = filters.first_mut() {
+        let_wait(first);
+    }
+    let program = filters.first().map(|first| Program {
+        bytes: Cow::Owned(program::bytes(&filters)),
+        summary: Cow::Owned(listing::listing(first)),
     });
     Ok(Verdict {
         program,
@@ -188,7 +204,7 @@ const GIVING_UP: &[&str] = &["capget", "capset"];
 
 /// Allows an app's handlers, and what follows them, to wait for their turn
 /// under its filter: by reading from one descriptor, without any capability.
-fn letting_wait(mut filter: Filter) -> Filter {
+fn let_wait(filter: &mut Filter) {
     for name in GIVING_UP {
         if let Some(number) = filter.arch.number(name) {
             filter.rules.insert(number, Rule::Always(Action::Allow));
@@ -207,7 +223,6 @@ fn letting_wait(mut filter: Filter) -> Filter {
         };
         filter.rules.extend(read.map(|number| (number, rule)));
     }
-    filter
 }
 
 /// The valid members of a set.
@@ -216,7 +231,7 @@ struct Members {
     numbers: Vec<u32>,
 }
 
-fn members(arch: Arch, calls: &Calls, notes: &mut Vec<String>) -> Members {
+fn members(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Members {
     let mut members = Members {
         groups: Vec::new(),
         numbers: Vec::new(),
@@ -224,15 +239,22 @@ fn members(arch: Arch, calls: &Calls, notes: &mut Vec<String>) -> Members {
     let mut strangers = Vec::new();
     for name in &calls.set {
         let group = GROUPS.iter().find(|(known, _)| known == name);
-        match (group, arch.number(name)) {
+        let numbers = second::numbers(default, name);
+        match (group, numbers.as_slice()) {
             (Some((_, group)), _) => {
                 if name.starts_with("@rkt/") || name.starts_with("@docker/") {
                     notes.push(format!("`{name}` is treated as `@nosecone/default`"));
                 }
                 members.groups.push(group);
             }
-            (None, Some(number)) => members.numbers.push(number),
-            (None, None) => strangers.push(format!("`{name}`")),
+            (None, []) => {
+                // Programs of 32 bits may have it.
+                let second = default.arch.second();
+                if second.is_none_or(|second| second.number(name).is_none()) {
+                    strangers.push(format!("`{name}`"));
+                }
+            }
+            (None, numbers) => members.numbers.extend(numbers),
         }
     }
     match strangers.as_slice() {
@@ -265,7 +287,7 @@ fn blocked(calls: &Calls, notes: &mut Vec<String>) -> Action {
 
 /// Allows only these calls; `None` if they are all.
 fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Filter> {
-    let members = members(default.arch, calls, notes);
+    let members = members(default, calls, notes);
     let mut otherwise = blocked(calls, notes);
     let blocked = Rule::Always(otherwise);
     let known = default.arch.calls().map(|(_, number)| (number, blocked));
@@ -293,9 +315,9 @@ fn retain(default: &Filter, calls: &Calls, notes: &mut Vec<String>) -> Option<Fi
         rules.insert(number, allow);
     }
     Some(Filter {
-        arch: default.arch,
         rules,
         otherwise,
+        ..*default
     })
 }
 
@@ -309,25 +331,32 @@ fn retain_within<'a>(
     notes: &mut Vec<String>,
 ) -> Filter {
     let Some(mut filter) = retain(default, calls, notes) else {
-        beyond.push(ALL);
+        exceed(beyond, ALL);
         return default.clone();
     };
     for name in &calls.set {
-        if let Some(number) = default.arch.number(name)
-            && let Some(&rule) = default.rules.get(&number)
-        {
-            if matches!(rule, Rule::Always(Action::Errno(_))) {
-                beyond.push(name);
+        for number in second::numbers(default, name) {
+            if let Some(&rule) = default.rules.get(&number) {
+                if matches!(rule, Rule::Always(Action::Errno(_))) {
+                    exceed(beyond, name);
+                }
+                filter.rules.insert(number, rule);
             }
-            filter.rules.insert(number, rule);
         }
     }
     filter
 }
 
+/// Notes a call that exceeds the default, once for both architectures.
+fn exceed<'a>(beyond: &mut Vec<&'a str>, name: &'a str) {
+    if !beyond.contains(&name) {
+        beyond.push(name);
+    }
+}
+
 /// The default without these calls.
 fn remove(default: Filter, calls: &Calls, notes: &mut Vec<String>) -> Filter {
-    let members = members(default.arch, calls, notes);
+    let members = members(&default, calls, notes);
     let action = blocked(calls, notes);
     let mut filter = default;
     for group in members.groups {

@@ -16,21 +16,34 @@ pub(crate) enum Arch {
     Arm,
     /// `riscv64`
     Riscv64,
+    /// `x86`, of 32 bits
+    X86,
 }
 
 impl Arch {
     /// Every one, with the name that Rust gives it, in the order of the columns.
-    pub(crate) const ALL: [(&'static str, Self); 4] = [
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
         ("x86_64", Self::X86_64),
         ("aarch64", Self::Aarch64),
         ("arm", Self::Arm),
         ("riscv64", Self::Riscv64),
+        ("x86", Self::X86),
     ];
 
     /// Finds an architecture by the name that Rust gives it.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(known, _)| *known == name);
         found.map(|&(_, arch)| arch)
+    }
+
+    /// Returns the architecture of 32 bits whose programs a kernel of this one
+    /// also executes.
+    pub(crate) const fn second(self) -> Option<Self> {
+        match self {
+            Self::X86_64 => Some(Self::X86),
+            Self::Aarch64 => Some(Self::Arm),
+            Self::Arm | Self::Riscv64 | Self::X86 => None,
+        }
     }
 
     /// Returns every call that the architecture has, in the order of the names.

@@ -157,6 +157,8 @@ const REFUSED: &[Refused] = &[
             "tuxcall",
             "uselib",
             "ustat",
+            "vm86",
+            "vm86old",
             "vserver",
         ],
     },
@@ -274,6 +276,7 @@ pub(crate) fn filter(arch: Arch, conditions: &Conditions<'_>) -> Filter {
     );
     Filter {
         arch,
+        second: false,
         rules,
         otherwise: Action::Errno(ENOSYS),
     }

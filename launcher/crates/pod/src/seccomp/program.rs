@@ -6,7 +6,7 @@
 //! 5.11), so a long linear list is slow to install.
 //!
 //! ```text
-//! another architecture? ----> kill
+//! the first architecture? ... the second? ... another? ----> kill
 //! number >= 175?  ... >= 83? ... a leaf: an action, or a test of one argument
 //! ```
 //!
@@ -53,13 +53,17 @@ pub(crate) enum Test {
     HasAny(u32),
     /// Is it one of these values? No more than 200 of them.
     Among(&'static [u32]),
+    /// Is it the number of a bit that is set here?
+    Bit(u64),
 }
 
 /// A filter for one architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// Calls of any other architecture kill.
+    /// The architecture.
     pub arch: Arch,
+    /// Whether it is the second one of another.
+    pub second: bool,
     /// Rules by number.
     pub rules: BTreeMap<u32, Rule>,
     /// For numbers that have no rule, including those of x32, which are the
@@ -114,29 +118,35 @@ impl Arch {
             Self::Aarch64 => 0xc000_00b7,
             Self::Arm => 0x4000_0028,
             Self::Riscv64 => 0xc000_00f3,
+            Self::X86 => 0x4000_0003,
         }
     }
 }
 
+/// Compiles filters for several architectures into one program: calls of any
+/// other architecture kill.
+pub(crate) fn compile<'f>(filters: impl IntoIterator<Item = &'f Filter>) -> Vec<Instruction> {
+    let mut program = vec![load(ARCH)];
+    for filter in filters {
+        let mut body = vec![load(NUMBER)];
+        body.extend(tree(&filter.ranges()));
+        let over = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        program.push(branch(JUMP_IF_EQUAL, filter.arch.audit(), 1, 0));
+        program.push(branch(JUMP, over, 0, 0));
+        program.extend(body);
+    }
+    program.push(give(Action::Kill));
+    program
+}
+
+/// Compiles them to the bytes that the kernel takes: an array of `struct
+/// sock_filter`.
+pub(crate) fn bytes<'f>(filters: impl IntoIterator<Item = &'f Filter>) -> Vec<u8> {
+    let program = compile(filters);
+    program.iter().flat_map(Instruction::bytes).collect()
+}
+
 impl Filter {
-    /// Compiles the filter.
-    pub(crate) fn compile(&self) -> Vec<Instruction> {
-        let mut program = vec![
-            load(ARCH),
-            branch(JUMP_IF_EQUAL, self.arch.audit(), 1, 0),
-            give(Action::Kill),
-            load(NUMBER),
-        ];
-        program.extend(tree(&self.ranges()));
-        program
-    }
-
-    /// Compiles the filter to the bytes that the kernel takes: an array of
-    /// `struct sock_filter`.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.compile().iter().flat_map(Instruction::bytes).collect()
-    }
-
     /// Returns the start of each range of numbers with the same rule; the first
     /// is 0.
     fn ranges(&self) -> Vec<(u32, Rule)> {
@@ -209,16 +219,23 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
     let mut program = vec![load(ARGUMENTS + 8 * u32::from(argument))];
     match test {
         Test::HasAny(bits) => program.push(branch(JUMP_IF_ANY_SET, bits, 1, 0)),
-        Test::Among(values) => {
-            // Jumps over the remaining comparisons and the result "no".
-            for (value, over) in values.iter().zip((1..=values.len()).rev()) {
-                let over = u8::try_from(over).unwrap_or(u8::MAX);
-                program.push(branch(JUMP_IF_EQUAL, *value, over, 0));
-            }
+        Test::Among(values) => program.extend(among(values)),
+        Test::Bit(bits) => {
+            let values: Vec<u32> = (0..64).filter(|bit| bits >> bit & 1 == 1).collect();
+            program.extend(among(&values));
         }
     }
     program.extend([give(otherwise), give(then)]);
     program
+}
+
+/// Jumps over the remaining comparisons and the result "no".
+fn among(values: &[u32]) -> impl Iterator<Item = Instruction> {
+    let distances = (1..=values.len()).rev();
+    values.iter().zip(distances).map(|(value, over)| {
+        let over = u8::try_from(over).unwrap_or(u8::MAX);
+        branch(JUMP_IF_EQUAL, *value, over, 0)
+    })
 }
 
 fn load(operand: u32) -> Instruction {

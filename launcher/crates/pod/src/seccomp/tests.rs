@@ -97,6 +97,7 @@ fn meant(filter: &Filter, call: Call) -> u32 {
             let so = match test {
                 Test::HasAny(bits) => low & u64::from(bits) != 0,
                 Test::Among(values) => values.iter().any(|&value| u64::from(value) == low),
+                Test::Bit(bits) => low < 64 && bits >> low & 1 == 1,
             };
             if so { then } else { otherwise }
         }
@@ -123,6 +124,20 @@ fn default_of(arch: Arch, capabilities: Capabilities) -> Filter {
 
 fn default_filter(arch: Arch) -> Filter {
     default_of(arch, CAPABILITIES)
+}
+
+fn default_filters(arch: Arch) -> Vec<Filter> {
+    let has = |word: &str| CAPABILITIES.contains(Capabilities::member(word.as_bytes()).unwrap());
+    let conditions = Conditions {
+        has: &has,
+        ptrace: true,
+    };
+    second::filters(arch, &conditions)
+}
+
+/// Compiles a filter for one architecture alone.
+fn compiled(filter: &Filter) -> Vec<Instruction> {
+    program::compile([filter])
 }
 
 fn calls(set: &[&str], errno: Option<&str>) -> Calls {
@@ -170,21 +185,22 @@ fn arguments() -> impl Iterator<Item = u64> {
 #[test]
 fn a_call_of_another_architecture_kills() {
     for arch in architectures() {
-        let program = default_filter(arch).compile();
-        for other in architectures().filter(|other| *other != arch) {
-            assert_eq!(run(&program, Call::of(other, 0)), KILL, "{arch:?}");
+        let program = program::compile(&default_filters(arch));
+        let known = [Some(arch), arch.second()];
+        for other in architectures() {
+            let result = run(&program, Call::of(other, other.number("read").unwrap()));
+            let expected = match known.contains(&Some(other)) {
+                true => ALLOW,
+                false => KILL,
+            };
+            assert_eq!(result, expected, "{arch:?} {other:?}");
         }
-        let i386 = Call {
-            arch: 0x4000_0003,
-            ..Call::of(arch, 0)
-        };
-        assert_eq!(run(&program, i386), KILL, "{arch:?}");
     }
 }
 
 #[test]
 fn x32_calls_do_not_exist() {
-    let program = default_filter(Arch::X86_64).compile();
+    let program = compiled(&default_filter(Arch::X86_64));
     for number in 0..600 {
         let call = Call::of(Arch::X86_64, number | 0x4000_0000);
         assert_eq!(run(&program, call), ENOSYS, "{number}");
@@ -194,7 +210,7 @@ fn x32_calls_do_not_exist() {
 #[test]
 fn calls_newer_than_the_table_do_not_exist() {
     for arch in architectures() {
-        let program = default_filter(arch).compile();
+        let program = compiled(&default_filter(arch));
         for number in 470..600 {
             assert_eq!(
                 run(&program, Call::of(arch, number)),
@@ -221,13 +237,14 @@ fn compiled_filters_match_their_rules_for_every_number_and_argument() {
         // possible.
         let sparse = Filter {
             arch,
+            second: false,
             rules: (0..500)
                 .map(|number| (2 * number, Rule::Always(Action::Errno(7))))
                 .collect(),
             otherwise: Action::Allow,
         };
         for filter in [default, retained, removed, sparse] {
-            let program = filter.compile();
+            let program = compiled(&filter);
             assert!(program.len() <= 4096);
             for number in numbers() {
                 for value in arguments() {
@@ -259,7 +276,7 @@ fn calls_that_others_block_are_blocked() {
         setdomainname sethostname setns settimeofday swapoff swapon sysfs syslog tuxcall umount2 \
         unshare uselib userfaultfd ustat vhangup vserver";
     for arch in architectures() {
-        let program = default_filter(arch).compile();
+        let program = compiled(&default_filter(arch));
         for name in REFUSED.split_whitespace() {
             if let Some(number) = arch.number(name) {
                 assert_eq!(
@@ -281,7 +298,7 @@ fn calls_that_programs_need_are_allowed() {
         setgroups chroot mknodat ptrace faccessat2 openat2 close_range statx rseq copy_file_range \
         landlock_create_ruleset memfd_create seccomp prctl unlinkat renameat2 chown fchownat";
     for arch in architectures() {
-        let program = default_filter(arch).compile();
+        let program = compiled(&default_filter(arch));
         for name in ALLOWED.split_whitespace() {
             if let Some(number) = arch.number(name) {
                 assert_eq!(
@@ -297,7 +314,7 @@ fn calls_that_programs_need_are_allowed() {
 #[test]
 fn only_the_lower_half_of_arguments_matters() {
     for arch in architectures() {
-        let program = default_filter(arch).compile();
+        let program = compiled(&default_filter(arch));
         for (name, argument, value, expected) in [
             ("clone", 0, 0x11, ALLOW),
             ("clone", 0, 0x003d_0f00, ALLOW),
@@ -346,9 +363,9 @@ fn a_capability_allows_its_calls() {
     ] {
         for arch in architectures() {
             let call = Call::of(arch, arch.number(name).unwrap());
-            let program = default_filter(arch).compile();
+            let program = compiled(&default_filter(arch));
             assert_eq!(run(&program, call), without, "{name}");
-            let program = default_of(arch, CAPABILITIES.with(capability)).compile();
+            let program = compiled(&default_of(arch, CAPABILITIES.with(capability)));
             assert_eq!(run(&program, call), ALLOW, "{name}");
         }
     }
@@ -371,7 +388,7 @@ fn a_capability_allows_its_address_families() {
         (Capabilities::SYS_ADMIN, &[1, 2, 10, 16]),
     ] {
         for arch in architectures() {
-            let program = default_of(arch, capabilities).compile();
+            let program = compiled(&default_of(arch, capabilities));
             let call = Call::of(arch, arch.number("socket").unwrap());
             let allowed = |family: &u32| run(&program, call.with(0, (*family).into())) == ALLOW;
             let found: Vec<u32> = (0..100).filter(allowed).collect();
@@ -385,7 +402,7 @@ fn ptrace_is_blocked_where_it_could_bypass_the_filter() {
     let has = |_: &str| false;
     for (ptrace, expected) in [(true, ALLOW), (false, EPERM)] {
         let conditions = Conditions { has: &has, ptrace };
-        let program = default::filter(Arch::X86_64, &conditions).compile();
+        let program = compiled(&default::filter(Arch::X86_64, &conditions));
         let number = Arch::X86_64.number("ptrace").unwrap();
         assert_eq!(run(&program, Call::of(Arch::X86_64, number)), expected);
     }
@@ -394,16 +411,16 @@ fn ptrace_is_blocked_where_it_could_bypass_the_filter() {
 #[test]
 fn the_embedded_filter_is_up_to_date() {
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
-    let filter = default_filter(arch);
-    assert!(DEFAULT == filter.bytes());
-    assert_eq!(DEFAULT_SUMMARY, listing::listing(&filter));
+    let filters = default_filters(arch);
+    assert!(DEFAULT == program::bytes(&filters));
+    assert_eq!(DEFAULT_SUMMARY, listing::listing(&filters[0]));
 }
 
 #[test]
 fn the_tree_is_balanced() {
     for arch in architectures() {
         let filter = default_filter(arch);
-        let program = filter.compile();
+        let program = compiled(&filter);
         assert!(program.len() < 400, "{arch:?}: {}", program.len());
         // The tree takes the logarithm; the rest is the prologue and one leaf.
         for number in numbers() {
@@ -435,6 +452,10 @@ fn the_tree_is_balanced() {
 #[path = "tests/sets.rs"]
 mod sets;
 
+/// The second architecture of a kernel.
+#[path = "tests/second.rs"]
+mod second_tests;
+
 /// The default filter compared with the default profiles of other runners.
 #[path = "tests/profiles.rs"]
 mod profiles;
@@ -461,6 +482,7 @@ fn the_kernels_headers_agree() {
             Arch::X86_64,
             "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
         ),
+        (Arch::X86, "/usr/include/x86_64-linux-gnu/asm/unistd_32.h"),
         (Arch::Aarch64, "/usr/include/asm-generic/unistd.h"),
     ] {
         let Ok(text) = std::fs::read_to_string(header) else {

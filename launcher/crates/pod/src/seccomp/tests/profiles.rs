@@ -98,7 +98,7 @@ fn holds(test: &Value, value: u64) -> bool {
 /// Returns a line for each call that only one of the two allows, with the
 /// values of the argument for which that is so, unless it is so for all.
 fn differences(profile: &Profile) -> BTreeSet<String> {
-    let program = default_filter(Arch::X86_64).compile();
+    let program = compiled(&default_filter(Arch::X86_64));
     let families: Vec<u64> = (0..FAMILIES).collect();
     let mut lines = BTreeSet::new();
     for (name, number) in Arch::X86_64.calls() {

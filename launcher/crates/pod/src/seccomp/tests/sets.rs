@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn decided(policy: SeccompPolicy) -> Verdict {
+pub(super) fn decided(policy: SeccompPolicy) -> Verdict {
     decide(&policy, CAPABILITIES, (6, 1), false).unwrap()
 }
 
-fn retain(calls: &Calls, bounded: bool) -> SeccompPolicy {
+pub(super) fn retain(calls: &Calls, bounded: bool) -> SeccompPolicy {
     SeccompPolicy::Retain {
         calls: calls.clone(),
         bounded,
@@ -21,10 +21,10 @@ fn does(verdict: &Verdict, name: &str) -> u32 {
 
 fn does_number(verdict: &Verdict, number: u32) -> u32 {
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
-    run(&compiled(verdict), Call::of(arch, number))
+    run(&instructions(verdict), Call::of(arch, number))
 }
 
-fn compiled(verdict: &Verdict) -> Vec<Instruction> {
+pub(super) fn instructions(verdict: &Verdict) -> Vec<Instruction> {
     let bytes = &verdict.program.as_ref().unwrap().bytes;
     bytes
         .chunks(8)
@@ -151,7 +151,7 @@ fn a_set_that_only_an_image_asks_for_stays_within_the_default() {
             .iter()
             .any(|name| arch.number(name) == Some(*number))
     });
-    let program = compiled(&single);
+    let program = instructions(&single);
     for &number in default.rules.keys() {
         for value in arguments() {
             let call = Call::of(arch, number).with(0, value);
@@ -169,7 +169,7 @@ fn a_set_that_only_an_image_asks_for_stays_within_the_default() {
 #[test]
 fn an_app_with_fewer_capabilities_has_no_more_families() {
     let verdict = decide(&SeccompPolicy::Default, Capabilities::KILL, (6, 1), false).unwrap();
-    let program = compiled(&verdict);
+    let program = instructions(&verdict);
     let arch = Arch::named(std::env::consts::ARCH).unwrap();
     let socket = Call::of(arch, arch.number("socket").unwrap());
     assert_eq!(run(&program, socket.with(0, 17)), EAFNOSUPPORT);
