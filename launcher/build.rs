@@ -9,7 +9,8 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-include!("../stage1-init/flags.rs");
+#[path = "../stage1-init/flags.rs"]
+mod flags;
 
 /// Names a stage1-init built elsewhere, for distributors who build it themselves.
 const PREBUILT: &str = "NOSE_STAGE1";
@@ -64,7 +65,7 @@ fn build() -> PathBuf {
         // outer build: crt-static, coverage or a CPU are not for the init.
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
-            flags(&variable("CARGO_CFG_TARGET_ARCH")),
+            flags::flags(&variable("CARGO_CFG_TARGET_ARCH")),
         );
     for unwanted in [
         "RUSTFLAGS",

@@ -1,7 +1,9 @@
+//! How to compile stage1-init, for whoever starts the compiler.
+
 /// Returns the flags for the compiler that make stage1-init smaller, separated
 /// as `CARGO_ENCODED_RUSTFLAGS` wants them. `arch` is the machine's name in the
 /// compiler's `target_arch`.
-fn flags(arch: &str) -> String {
+pub(crate) fn flags(arch: &str) -> String {
     let mut flags = vec![
         // It is linked to one address, and needs no detours to find itself.
         "-Crelocation-model=static",

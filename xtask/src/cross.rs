@@ -12,7 +12,8 @@ use std::process::Output;
 use crate::cmd::{Cmd, Result, cargo, cmd, find, host_target, say, target_dir};
 use crate::{dist, size};
 
-include!("../../stage1-init/flags.rs");
+#[path = "../../stage1-init/flags.rs"]
+mod flags;
 
 /// A machine: the compiler's names for the target and the processor, and that
 /// of its emulator.
@@ -145,7 +146,7 @@ impl Compiler {
             .arg("-Zbuild-std=core,compiler_builtins")
             .arg("-Zbuild-std-features=compiler-builtins-mem")
             .env(&format!("CARGO_TARGET_{variable}_LINKER"), &self.linker)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags(machine.arch))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags::flags(machine.arch))
             .env("RUSTC", Self::RUSTC)
             .env("RUSTC_BOOTSTRAP", "1")
             .run()?;
