@@ -13,13 +13,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::golden;
-use crate::host::{self, Scratch, call, find_tool};
+use crate::host::{self, Call, Scratch, call, find_tool};
 
 /// A machine that is emulated, on a host that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// PID 1 of a guest.
 const INIT: &str = include_str!("guest/init.sh");
+
+/// PID 1 of a guest without a disk.
+const INITRAMFS: &str = include_str!("guest/initramfs.sh");
 
 /// A policy of SELinux.
 const POLICY: &str = include_str!("guest/policy.conf");
@@ -71,6 +74,28 @@ fn contexts_hold_where_the_kernel_has_a_policy() {
     );
 }
 
+#[test]
+fn pods_run_on_the_kernels_first_file_system() {
+    let cpio = tool!("cpio");
+    let scratch = Scratch::new();
+    let tools = match Tools::find() {
+        Ok(tools) => tools,
+        Err(lacking) => skip!("{lacking}"),
+    };
+    let disk = Disk::new(&scratch, &tools).text("init", INITRAMFS);
+    fs::remove_file(disk.root.join("tests")).unwrap();
+    let said = disk.boot_in_memory(&cpio);
+    let inside = "inside\nls: /images: No such file or directory\n\
+                  ls: /launcher: No such file or directory\nexit: 1\n";
+    let reason = "the host's root is an initramfs, which cannot be detached";
+    assert!(said.contains(inside), "{said}");
+    assert!(said.contains("both\nexit: 0\n"), "{said}");
+    assert!(said.contains("\nmove-root "), "{said}");
+    assert!(said.contains(reason) && !said.contains("\npivot"), "{said}");
+    let entered = "entered\nls: /images: No such file or directory\n";
+    assert!(said.contains(entered), "{said}");
+}
+
 /// What is used on the host, and of the host inside.
 struct Tools {
     qemu: PathBuf,
@@ -103,6 +128,25 @@ impl Tools {
             image: image.ok_or_else(|| lacking("busybox.aci"))?,
             guest: built.ok_or_else(|| lacking("the kernel of a guest"))?,
         })
+    }
+}
+
+impl Tools {
+    /// A machine that unpacks this file system, and says what counts on its
+    /// second serial line.
+    fn machine(&self, initramfs: &Path, console: &Path, parameters: &str) -> Call {
+        call(&self.qemu)
+            .args(["-accel", "tcg", "-smp", "2", "-m", "512", "-no-reboot"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none"])
+            .arg("-kernel")
+            .arg(self.guest.join("kernel"))
+            .arg("-initrd")
+            .arg(initramfs)
+            .arg("-append")
+            .arg(format!("console=ttyS0 quiet panic=-1 {parameters}"))
+            .args(["-serial", &format!("file:{}", console.display())])
+            .args(["-serial", "stdio"])
+            .within(PATIENCE)
     }
 }
 
@@ -181,6 +225,35 @@ impl<'a> Disk<'a> {
             .fold(self, |disk, path| disk.file(path, Path::new(path)))
     }
 
+    /// Boots with all files in memory; returns what is said. The kernel unpacks
+    /// both archives, one after the other.
+    #[track_caller]
+    fn boot_in_memory(self, cpio: &Path) -> String {
+        let archive = self.scratch.join("archive");
+        let script = "find . | \"$0\" --quiet -R 0:0 -o -H newc > \"$1\"";
+        call(Path::new("sh"))
+            .args(["-c", script])
+            .args([cpio, &archive])
+            .dir(&self.root)
+            .run()
+            .exits(0);
+        let mut both = fs::read(self.tools.guest.join("initramfs")).unwrap();
+        both.extend(fs::read(archive).unwrap());
+        let both = self.scratch.write("both", both);
+        let console = self.scratch.join("console");
+        let said = self
+            .tools
+            .machine(&both, &console, "")
+            .run()
+            .exits(0)
+            .stdout;
+        show(&said);
+        let kernel = fs::read_to_string(console).unwrap();
+        let done = said.ends_with("\nthe guest is done: 0\n");
+        assert!(done, "{said}\n--- the kernel ---\n{kernel}");
+        said
+    }
+
     /// Runs the tests whose names begin so, on a kernel that gets these
     /// parameters; none of them may be skipped for reasons with these words.
     #[track_caller]
@@ -198,19 +271,10 @@ impl<'a> Disk<'a> {
             .arg("256M")
             .run()
             .exits(0);
-        let said = call(&tools.qemu)
-            .args(["-accel", "tcg", "-smp", "2", "-m", "512", "-no-reboot"])
-            .args(["-nodefaults", "-no-user-config", "-display", "none"])
-            .arg("-kernel")
-            .arg(tools.guest.join("kernel"))
-            .arg("-initrd")
-            .arg(tools.guest.join("initramfs"))
-            .arg("-append")
-            .arg(format!("console=ttyS0 quiet panic=-1 {parameters}"))
-            .args(["-serial", &format!("file:{}", console.display())])
-            .args(["-serial", "stdio", "-drive"])
+        let said = tools
+            .machine(&tools.guest.join("initramfs"), &console, parameters)
+            .arg("-drive")
             .arg(format!("if=virtio,format=raw,file={}", disk.display()))
-            .within(PATIENCE)
             .run()
             .exits(0)
             .stdout;

@@ -494,6 +494,34 @@ fn a_shell_of_debian_runs_pipelines_as_an_ordinary_user() {
     );
 }
 
+#[test]
+fn a_root_that_is_no_mount_is_told_and_one_that_was_made_a_mount_will_do() {
+    require_root!();
+    let unshare = tool!("unshare");
+    let scratch = Scratch::new();
+    let jail = scratch.join("jail");
+    // What is on the host, except that the root is a directory.
+    let chroot = |prepare: &str| {
+        let script = format!(
+            "mkdir -p {jail}; cd {jail} && mkdir -p proc sys dev run tmp store && {prepare} \
+             for name in usr bin lib lib64 etc; do [ ! -e /$name ] || {{ mkdir -p $name; mount --rbind /$name $name; }}; done
+             mount --rbind /proc proc; mount --rbind /sys sys; mount --rbind /dev dev
+             cp {launcher} launcher; cp {image} image.aci
+             exec chroot . /launcher --dir /store run /image.aci -- --stdout inside",
+            jail = jail.display(),
+            launcher = host::program().display(),
+            image = host::image("probe").display(),
+        );
+        call(&unshare).args(["--mount", "sh", "-c", &script]).run()
+    };
+    chroot("")
+        .exits(125)
+        .says("")
+        .complains_as("a root that is no mount");
+    let ran = chroot("mount --rbind . . && cd . && cd $PWD &&");
+    ran.exits(0).says("inside\n").complains("");
+}
+
 /// Fails unless so many images are all that is in the directory.
 #[track_caller]
 fn assert_only_images(dir: &Path, count: usize) {

@@ -81,6 +81,23 @@ pub(crate) fn open_parent<'a>(root: BorrowedFd<'_>, path: &'a CStr) -> Result<(O
     Ok((directory, name))
 }
 
+/// Finds out what a link at the end of a path, in this directory, leads to.
+/// That need not exist. Fails if it is no link.
+#[inline(never)]
+pub(crate) fn behind(
+    path: &CStr,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    behind: &mut Path,
+) -> Result<()> {
+    let mut target = Path::new();
+    target.read_link(directory, name)?;
+    let target = target.as_bytes();
+    let above = path.to_bytes().strip_suffix(name.to_bytes());
+    let above = above.filter(|_| target.first() != Some(&b'/'));
+    behind.append(&[above.unwrap_or(b""), target])
+}
+
 /// Returns the file type of a descriptor.
 pub(crate) fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))

@@ -346,7 +346,8 @@ directives! {
         /// Which; no component may be a symbolic link.
         target: &'a CStr,
     } "TARGET",
-    /// Creates a directory and its parents, where they do not exist.
+    /// Creates a directory and its parents, where they do not exist. Where a
+    /// link leads to something that does not exist, that is created.
     "dir" Setup Dir {
         /// Which.
         path: &'a CStr,
@@ -357,7 +358,8 @@ directives! {
         /// Its group.
         gid: u32,
     } "PATH MODE UID GID",
-    /// Creates an empty file unless something exists there.
+    /// Creates an empty file unless something exists there. What a link leads
+    /// to is created likewise, with the directories above it.
     "touch" Setup Touch {
         /// Which; its directory must exist.
         path: &'a CStr,

@@ -32,11 +32,16 @@ impl Owned {
 }
 
 impl Tree<'_> {
-    /// `dir`: creates a directory and its parents, where they do not exist.
-    #[inline(never)]
+    /// `dir`: creates a directory and its parents, where they do not exist. If
+    /// one is a link to something that does not exist, that is created.
     pub(crate) fn make_directories(&self, path: &CStr, owned: Owned) -> Result<()> {
+        self.make_each(path.to_bytes(), owned)
+    }
+
+    #[inline(never)]
+    fn make_each(&self, path: &[u8], owned: Owned) -> Result<()> {
         let mut above = Path::new();
-        for part in path.to_bytes().split(|&byte| byte == b'/') {
+        for part in path.split(|&byte| byte == b'/') {
             above.push(part)?;
             if !part.is_empty() {
                 self.make_directory(above.as_c_str(), owned)?;
@@ -57,19 +62,41 @@ impl Tree<'_> {
         }
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
-        sys::mkdirat(parent, name, owned.mode.0)?;
+        match sys::mkdirat(parent, name, owned.mode.0) {
+            Err(Errno::EXIST) => {
+                let mut target = Path::new();
+                beneath::behind(path, parent, name, &mut target)?;
+                return self.make_each(target.as_bytes(), owned);
+            }
+            result => result?,
+        }
         let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
         owned.give(made.as_fd())
     }
 
-    /// `touch`: creates an empty file unless something is there.
+    /// `touch`: creates an empty file unless something is there. If that is a
+    /// link to something that does not exist, that is created, and the
+    /// directories above it.
+    #[inline(never)]
     pub(crate) fn touch(&self, path: &CStr, owned: Owned) -> Result<()> {
         let (parent, name) = beneath::open_parent(self.root(), path)?;
         let parent = parent.as_fd();
-        match create(parent, name, owned) {
-            Ok(_) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => exists(parent, name).map_err(|_| errno),
+        let Err(errno) = create(parent, name, owned) else {
+            return Ok(());
+        };
+        match beneath::open(self.root(), path, Links::Follow) {
+            Err(Errno::NOENT) => {}
+            result => return result.map(drop),
         }
+        let mut target = Path::new();
+        if beneath::behind(path, parent, name, &mut target).is_err() {
+            return Err(errno);
+        }
+        let above = target.as_bytes().iter().rposition(|&byte| byte == b'/');
+        let mode = stage1_init::Mode(0o755);
+        let directories = target.as_bytes().get(..above.unwrap_or(0));
+        self.make_each(directories.unwrap_or(b""), Owned { mode, ..owned })?;
+        self.touch(target.as_c_str(), owned)
     }
 
     /// `file`: creates a file with this content, replacing what is there.
@@ -136,10 +163,6 @@ fn create(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<OwnedFd> 
     let file = sys::create(parent, name, flags, Mode::RUSR)?;
     owned.give(file.as_fd())?;
     Ok(file)
-}
-
-fn exists(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    open(parent, name, AS_IT_IS).map(drop)
 }
 
 /// Removes a file or a link; fails on a directory.

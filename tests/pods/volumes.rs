@@ -145,12 +145,14 @@ fn no_link_of_an_image_makes_anything_appear_in_a_volume() {
     let pods = Pods::new();
     app(&pods, "");
     pods.make(&[("v/", "")]);
-    for order in [
-        ["v,target=/data", "w,target=/into"],
-        ["w,target=/into", "v,target=/data"],
+    // The link is resolved when its volume is mounted: in the other one, where
+    // its target is missing, or before that hides its target.
+    for (order, code) in [
+        (["v,target=/data", "w,target=/into"], 125),
+        (["w,target=/into", "v,target=/data"], 0),
     ] {
         let [first, second] = order.map(|mount| format!("volume={mount}"));
-        pods.run(&[
+        let ran = pods.run(&[
             "--volume",
             &volume(""),
             "--volume",
@@ -160,10 +162,10 @@ fn no_link_of_an_image_makes_anything_appear_in_a_volume() {
             &first,
             "--mount",
             &second,
-        ])
-        .run()
-        .exits(125)
-        .complains_as("no link of an image makes anything appear in a volume");
+        ]);
+        let ran = ran.run().exits(code);
+        let end = "on `/into` (volume w: option --mount): No such file or directory\n";
+        assert_eq!(ran.stderr.ends_with(end), code == 125, "{}", ran.stderr);
         assert_eq!(fs::read_dir(pods.0.join("v")).unwrap().count(), 0);
     }
 }
@@ -299,6 +301,49 @@ fn links_of_the_image_lead_a_target_somewhere_inside() {
         .complains("")
         .says("host\n");
     }
+}
+
+#[test]
+fn a_volume_on_a_link_whose_target_is_missing_is_where_the_link_leads() {
+    require_root!();
+    let pods = Pods::new();
+    let app = r#"{"exec": ["/probe"], "user": "0", "group": "0"}"#;
+    let bytes = Aci::new(&manifest(app))
+        .file("rootfs/probe", 0o755, fs::read(host::probe()).unwrap())
+        .dir("rootfs/etc")
+        .dir("rootfs/var")
+        .link("rootfs/etc/resolv.conf", "../run/resolve/resolv.conf")
+        .link("rootfs/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
+        .link("rootfs/var/run", "/run")
+        .link("rootfs/etc/out", "/../../../../../made-outside")
+        .bytes();
+    pods.0.write("app.aci", bytes);
+    pods.make(&[("file", "host\n"), ("v/file", "host\n")]);
+    for (source, target, found) in [
+        ("file", "/etc/resolv.conf", "/run/resolve/resolv.conf"),
+        ("file", "/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"),
+        ("file", "/etc/out", "/made-outside"),
+        ("v", "/var/run", "/run/file"),
+        ("v", "/var/run/below", "/run/below/file"),
+        ("v", "/etc/out", "/made-outside/file"),
+    ] {
+        let mount = format!("volume=v,target={target}");
+        pods.run(&[
+            "--volume",
+            &format!("v,kind=host,source=HERE/{source}"),
+            "HERE/app.aci",
+            "--mount",
+            &mount,
+            "--",
+            "--read-file",
+            found,
+        ])
+        .run()
+        .exits(0)
+        .complains("")
+        .says("host\n");
+    }
+    assert!(fs::metadata("/made-outside").is_err());
 }
 
 #[test]

@@ -77,6 +77,46 @@ fn files_are_made_inside_the_root_whatever_the_links() {
 }
 
 #[test]
+fn what_a_link_lacks_is_made_inside_the_root() {
+    require_root!();
+    for (target, made) in [
+        ("/lacking", "/lacking"),
+        ("../lacking/deep", "/lacking/deep"),
+        ("/../../../lacking/deep/", "/lacking/deep"),
+        ("lacking/../below/other", "/etc/below/other"),
+        ("second", "/tmp/further/on"),
+    ] {
+        let root = Root::new();
+        root.link(target, "etc/link");
+        root.link("/tmp/further/on", "etc/second");
+        let setup = "dir /etc/link/below 0750 3 4 mount tmpfs t /etc/link/below '' ''";
+        let script =
+            format!("stat -c '%a %u %g' {made}; grep -c ' {made}/below ' /proc/self/mountinfo");
+        let ran = root.pod(setup, &script).run().exits(0);
+        ran.says("750 3 4\n1\n");
+    }
+    for (target, made) in [
+        ("/lacking", "/lacking"),
+        ("../lacking/deep", "/lacking/deep"),
+        ("/../../../lacking/deep", "/lacking/deep"),
+        ("second", "/tmp/further/on"),
+    ] {
+        let root = Root::new();
+        root.link(target, "etc/link");
+        root.link("/tmp/further/on", "etc/second");
+        let setup = "touch /etc/link 0640 3 4 bind /etc/hostname /etc/link ''";
+        let script = format!("grep -c ' {made} ' /proc/self/mountinfo");
+        root.pod(setup, &script).run().exits(0).says("1\n");
+    }
+    let root = Root::new();
+    root.link("/etc/loop", "etc/loop");
+    for setup in ["touch /etc/loop 0640 3 4", "dir /etc/loop 0750 3 4"] {
+        let ran = root.pod(setup, "true").run().exits(125).says("");
+        assert!(ran.stderr.contains("Too many levels of symbolic links"));
+    }
+}
+
+#[test]
 fn a_target_that_may_be_no_link_is_refused_if_it_is_one() {
     require_root!();
     let root = Root::new();

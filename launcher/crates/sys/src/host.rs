@@ -25,9 +25,55 @@ pub struct Host {
     pub selinux: bool,
     /// The caller's OOM score adjustment, from -1000 to 1000.
     pub oom_score: i32,
+    /// The kind of root directory that the caller has.
+    pub root: Root,
     /// The numbers of the processors that have a `thermal_throttle`
     /// directory in sysfs.
     pub throttles: Vec<u32>,
+}
+
+/// What pivot_root(2) does with a root directory depends on what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// A mount, which another can take the place of.
+    Mount,
+    /// The kernel's first file system, which an initramfs is unpacked into: it
+    /// cannot be detached, but another can be moved over it.
+    First,
+    /// A directory of a mount that is out of sight, after chroot(2).
+    Directory,
+}
+
+impl Root {
+    fn observe() -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if has_no_parent(&mounts) {
+            return Self::First;
+        }
+        match is_mount_point(Path::new("/")) {
+            Some(false) => Self::Directory,
+            _ => Self::Mount,
+        }
+    }
+}
+
+/// Tells whether the mount at `/` is its own parent, in the format of
+/// /proc/self/mountinfo: any other is on top of one.
+fn has_no_parent(mounts: &str) -> bool {
+    mounts.lines().any(|line| {
+        let mut words = line.split(' ');
+        let (id, parent) = (words.next(), words.next());
+        id == parent && words.nth(2) == Some("/")
+    })
+}
+
+/// Tells whether a directory is the root of a mount; `None` before Linux 5.8.
+fn is_mount_point(path: &Path) -> Option<bool> {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE).ok()?;
+    let flag = StatxAttributes::MOUNT_ROOT;
+    let known = found.stx_attributes_mask.contains(flag);
+    known.then(|| found.stx_attributes.contains(flag))
 }
 
 impl Host {
@@ -50,6 +96,7 @@ impl Host {
                 .ok()
                 .and_then(|score| score.trim().parse().ok())
                 .unwrap_or(0),
+            root: Root::observe(),
             throttles: throttles(Path::new("/sys/devices/system/cpu")),
         }
     }
@@ -60,6 +107,11 @@ impl Host {
     ///
     /// The first capability that is missing.
     pub fn require(&self, operation: Operation) -> Result<()> {
+        if operation == Operation::RunPods && self.root == Root::Directory {
+            let what = "cannot run pods: `/` is not a mount point, as after `chroot`";
+            let hint = "before `chroot DIR`, run `unshare --mount` and `mount --rbind DIR DIR`";
+            return Err(Error::new(Kind::Failed, what).hint(hint));
+        }
         let mut needs = operation.needs().iter();
         let Some((name, _)) = needs.find(|(_, one)| !self.capabilities.contains(*one)) else {
             return Ok(());
@@ -188,6 +240,17 @@ mod tests {
                     "{name}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_root_without_a_parent_is_the_first() {
+        let others = "24 1 0:22 / /proc rw - proc proc rw\n";
+        for (root, expected) in [
+            ("1 1 0:2 / / rw - rootfs none rw\n", true),
+            ("25 1 8:1 / / rw,relatime - ext4 /dev/root rw\n", false),
+        ] {
+            assert_eq!(has_no_parent(&format!("{others}{root}")), expected);
         }
     }
 

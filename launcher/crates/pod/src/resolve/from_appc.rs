@@ -455,6 +455,7 @@ mod tests {
             apparmor: true,
             selinux: true,
             oom_score: 0,
+            root: sys::host::Root::Mount,
             throttles: Vec::new(),
         };
         let source = Source {

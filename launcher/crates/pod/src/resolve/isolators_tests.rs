@@ -19,6 +19,7 @@ fn host() -> Host {
         apparmor: false,
         selinux: false,
         oom_score: 0,
+        root: sys::host::Root::Mount,
         throttles: Vec::new(),
     }
 }

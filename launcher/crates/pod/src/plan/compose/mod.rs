@@ -46,7 +46,7 @@ use crate::spec::limits::Limits;
 use crate::spec::pod::{AppSpec, PodSpec};
 use crate::spec::process::{CapabilityBound, ProcessSpec, SeccompPolicy, Sourced};
 use error::{Error, Result};
-use sys::host::Host;
+use sys::host::{Host, Root};
 
 /// A plan, and what it needs to be executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,15 +122,12 @@ pub fn compose(
         root::complete(&mut plan, pod, app)?;
         volumes::mount(&mut plan, app)?;
         root::close(&mut plan, app);
-        plan.push(
-            Directive::Pivot {},
-            "puts the host's file systems out of reach",
-        );
+        leave(&mut plan, host, "puts the host's file systems out of reach");
         process::compose(&mut plan, &app.process, given, streams, host)?;
     }
     plan.push(Directive::Init {}, "");
     if shared {
-        empty_root(&mut plan, pod)?;
+        empty_root(&mut plan, pod, host)?;
     }
     bound_init(&mut plan, DEFAULT_FILTER);
     Ok(Composed {
@@ -304,7 +301,7 @@ fn begin(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
 }
 
 /// Gives PID 1 an empty root, so that it sees nothing of the host either.
-fn empty_root(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
+fn empty_root(plan: &mut Plan, pod: &PodSpec, host: &Host) -> Result<()> {
     const REASON: &str = "puts the host's file systems out of PID 1's reach";
     let place = path(&pod.directory.join("init"))?;
     directory(plan, &place, 0o700, "in the pod's directory");
@@ -322,8 +319,21 @@ fn empty_root(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
         "",
     );
     plan.push(Directive::Root { path: &place }, "");
-    plan.push(Directive::Pivot {}, REASON);
+    leave(plan, host, REASON);
     Ok(())
+}
+
+/// Makes the root `/`. The host's own must be detached for that, or be covered
+/// where that is impossible: it is the kernel's first file system, so no `..`
+/// leads from above to anything below.
+fn leave(plan: &mut Plan, host: &Host, reason: &str) {
+    match host.root {
+        Root::First => plan.push(
+            Directive::MoveRoot {},
+            format!("{reason}; the host's root is an initramfs, which cannot be detached"),
+        ),
+        Root::Mount | Root::Directory => plan.push(Directive::Pivot {}, reason),
+    }
 }
 
 /// Restricts PID 1 to sending signals to the apps.

@@ -17,6 +17,7 @@ fn host() -> Host {
         apparmor: false,
         selinux: false,
         oom_score: 0,
+        root: sys::host::Root::Mount,
         throttles: Vec::new(),
     }
 }
@@ -262,4 +263,39 @@ fn every_directive_knows_its_app() {
         assert_eq!(step.app(), expected, "{step:?}");
     }
     assert_eq!(seen, 2);
+}
+
+#[test]
+fn the_kernels_first_file_system_is_covered_and_any_other_root_detached() {
+    let apps = || {
+        vec![
+            app("one", SeccompPolicy::Default),
+            app("two", SeccompPolicy::Default),
+        ]
+    };
+    for (root, expected) in [
+        (sys::host::Root::Mount, "pivot"),
+        (sys::host::Root::First, "move-root"),
+    ] {
+        let host = Host { root, ..host() };
+        let composed = compose(&pod(apps()), &host, &Cgroups::default(), Streams::Silent);
+        let plan = composed.unwrap().plan;
+        let words = plan.steps().iter().filter_map(|step| {
+            let word = step.directive()?.word();
+            ["pivot", "move-root"]
+                .contains(&word)
+                .then_some((word, step.reason()))
+        });
+        let words: Vec<_> = words.collect();
+        // Those of both apps, and PID 1's.
+        assert_eq!(words.len(), 3);
+        for (word, reason) in words {
+            assert_eq!(word, expected);
+            assert_eq!(
+                reason.contains("initramfs"),
+                word == "move-root",
+                "{reason}"
+            );
+        }
+    }
 }
