@@ -529,6 +529,39 @@ fn every_file_gets_its_line_and_warnings_go_elsewhere() {
 }
 
 #[test]
+fn all_faults_of_a_manifest_are_told() {
+    let mut cases = Cases::default();
+    let scratch = Scratch::new();
+    for (name, text) in [
+        (
+            "an image",
+            app(
+                r#""exec": [1, "/a", 2], "workingDirectory": "x",
+                "environment": [{"name": "0A", "value": "b"}, {"name": "A", "value": 1}, {"value": "b"}],
+                "isolators": [{"name": "resource/memory", "value": {"limit": "1K"}},
+                    {"name": "os/linux/cpu-shares", "value": 1}]"#,
+            )
+            .replace("example", "Example")
+            .replace(r#""group": "0","#, ""),
+        ),
+        (
+            "a pod",
+            pod(r#""volumes": [{"name": "v", "kind": "tmpfs"}, {"name": "V", "kind": "empty"}]"#)
+                .replace("0.8.11", "v0.8.11"),
+        ),
+        (
+            "an old one",
+            image(r#""labels": [{"value": "a"}]"#).replace("0.8.11", "0.1.0"),
+        ),
+    ] {
+        let file = scratch.write("manifest", text);
+        let ran = validate(&host::program(), &file).exits(1);
+        cases.add(name, &verdict(ran, &file));
+    }
+    cases.as_written("all faults of a manifest");
+}
+
+#[test]
 fn without_files_it_is_used_wrongly() {
     let ran = call(&host::program()).arg("validate").run();
     ran.exits(2).complains_as("no files");

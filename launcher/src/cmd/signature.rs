@@ -31,7 +31,7 @@ pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<St
     }
     // The name of the image decides which keys may sign it.
     file.rewind().context(what)?;
-    let name = inspect::check(file).context(what)?.value.name;
+    let name = inspect::manifest(file).context(what)?.name;
     let keyring = Keyring::open(dirs)?;
     let signer = keyring.verify(check, &name, &mut complain);
     let signer = signer.context(what)?;

@@ -2,8 +2,9 @@
 //!
 //! The content of a file decides what it is, not its name: a directory is an
 //! image layout, a file that starts like an archive is one, and anything else
-//! is text, so a manifest. Results go to standard output, one line per file;
-//! warnings and hints go to standard error.
+//! is text, so a manifest. Results go to standard output: one line for a valid
+//! file, one line for each fault of another. Warnings and hints go to standard
+//! error.
 
 use std::fs::File;
 use std::io::{Read as _, Write};
@@ -11,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cmd::print;
-use appc::manifest::{self, Checked, ImageManifest};
+use appc::manifest::{self, ImageManifest};
 use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
-use image::format::inspect;
+use image::format::inspect::{self, Fault};
 
 /// The largest manifest that is read, in bytes, also in an archive.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -34,19 +35,27 @@ fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result
     let mut sound = true;
     for file in files {
         let name = shown(file);
-        let (line, remarks) = match check(file) {
-            Ok(warnings) => (format!("{name} OK"), warnings),
-            Err(error) => {
-                sound = false;
-                let text = error.to_string();
-                let (reason, hint) = match text.split_once("\nhint: ") {
-                    Some((reason, hint)) => (reason, vec![format!("hint: {hint}")]),
-                    None => (text.as_str(), Vec::new()),
-                };
-                (format!("{name} NOT OK: {reason}"), hint)
+        let mut remarks = Vec::new();
+        match check(file) {
+            Ok(warnings) => {
+                print(out, &format!("{name} OK\n"))?;
+                remarks = warnings;
             }
-        };
-        print(out, &format!("{line}\n"))?;
+            Err(faults) => {
+                sound = false;
+                for fault in faults {
+                    let text = fault.error.to_string();
+                    let (reason, hint) = match text.split_once("\nhint: ") {
+                        Some((reason, hint)) => (reason, Some(format!("hint: {hint}"))),
+                        None => (text.as_str(), None),
+                    };
+                    let at = fault.at.map(|at| format!(" (byte {at} of the tar)"));
+                    let at = at.unwrap_or_default();
+                    print(out, &format!("{name} NOT OK: {reason}{at}\n"))?;
+                    remarks.extend(hint);
+                }
+            }
+        }
         for remark in remarks {
             // If warnings cannot be printed, the result still counts.
             let _ = print(err, &format!("launcher: {name}: {}\n", shown(&remark)));
@@ -55,13 +64,42 @@ fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result
     Ok(sound)
 }
 
-/// Checks one file; returns warnings.
-fn check(path: &Path) -> Result<Vec<String>> {
+/// Checks one file; returns warnings, or all faults.
+fn check(path: &Path) -> std::result::Result<Vec<String>, Vec<Fault>> {
+    let fault = |error| Fault { error, at: None };
+    let faults = |errors: Vec<Error>| errors.into_iter().map(fault).collect();
+    match open(path).map_err(|error| vec![fault(error)])? {
+        Opened::Archive(file) => {
+            let mut warnings = inspect::check(file)?;
+            if path.extension().is_none_or(|extension| extension != "aci") {
+                warnings.push("its name should end in `.aci`".into());
+            }
+            Ok(warnings)
+        }
+        Opened::Layout(text) => ImageManifest::check(&text)
+            .map(|manifest| manifest.warnings)
+            .map_err(faults),
+        Opened::Manifest(text) => manifest::check(&text)
+            .map(|manifest| manifest.warnings)
+            .map_err(faults),
+    }
+}
+
+/// What there is to check.
+enum Opened {
+    Archive(File),
+    /// The manifest of an image layout.
+    Layout(Vec<u8>),
+    /// A manifest of its own.
+    Manifest(Vec<u8>),
+}
+
+fn open(path: &Path) -> Result<Opened> {
     let what = || "cannot read it";
     // Checked before opening: opening a named pipe waits for its writer.
     let kind = std::fs::metadata(path).context(what)?.file_type();
     if kind.is_dir() {
-        return Ok(layout(path)?.warnings);
+        return layout(path).map(Opened::Layout);
     }
     if !kind.is_file() {
         return Err(Error::invalid("it is neither a file nor a directory"));
@@ -70,17 +108,11 @@ fn check(path: &Path) -> Result<Vec<String>> {
     let mut head = [0; 512];
     let count = rustix::io::pread(&file, &mut head, 0).context(what)?;
     match content(&head[..count]) {
-        Content::Archive => {
-            let mut warnings = inspect::check(file)?.warnings;
-            if path.extension().is_none_or(|extension| extension != "aci") {
-                warnings.push("its name should end in `.aci`".into());
-            }
-            Ok(warnings)
-        }
+        Content::Archive => Ok(Opened::Archive(file)),
         Content::Encrypted => Err(Error::invalid(
             "it is encrypted with OpenPGP, which Nose Cone does not support",
         )),
-        Content::Text => Ok(manifest::check(&read(file)?)?.warnings),
+        Content::Text => read(file).map(Opened::Manifest),
     }
 }
 
@@ -127,8 +159,8 @@ pub(crate) fn read(file: File) -> Result<Vec<u8>> {
 }
 
 /// Checks an image layout: a directory with a regular file `manifest`, a
-/// directory `rootfs`, and nothing else.
-fn layout(path: &Path) -> Result<Checked<ImageManifest>> {
+/// directory `rootfs`, and nothing else. Returns the manifest.
+fn layout(path: &Path) -> Result<Vec<u8>> {
     let what = || "cannot read it";
     let mut found = [false; 2];
     for entry in std::fs::read_dir(path).context(what)? {
@@ -153,7 +185,7 @@ fn layout(path: &Path) -> Result<Checked<ImageManifest>> {
         [_, false] => Err(Error::invalid("it has no directory `rootfs`")),
         [true, true] => {
             let file = File::open(path.join("manifest")).context(what)?;
-            ImageManifest::parse(&read(file)?)
+            read(file)
         }
     }
 }

@@ -14,14 +14,56 @@ use crate::json::Value;
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// Problems found while reading that do not make the document invalid.
+/// Problems found while reading that do not make the document invalid and, if
+/// reading goes on after them, those that do.
 #[derive(Debug, Default)]
-pub struct Warnings(RefCell<Vec<String>>);
+pub struct Warnings {
+    warnings: RefCell<Vec<String>>,
+    faults: Option<RefCell<Vec<Error>>>,
+}
 
 impl Warnings {
+    /// Makes reading go on after a fault, so that all are found: a field that is
+    /// not valid counts as absent, and an item of a list is left out.
+    pub(crate) fn and_faults() -> Self {
+        Self {
+            warnings: RefCell::default(),
+            faults: Some(RefCell::default()),
+        }
+    }
+
     /// Returns them in the order in which they were found.
     pub fn into_vec(self) -> Vec<String> {
-        self.0.into_inner()
+        self.warnings.into_inner()
+    }
+
+    /// Returns the warnings and the faults.
+    pub(crate) fn into_parts(self) -> (Vec<String>, Vec<Error>) {
+        let faults = self.faults.map(RefCell::into_inner);
+        (self.warnings.into_inner(), faults.unwrap_or_default())
+    }
+
+    /// Returns the number of faults so far.
+    fn count(&self) -> usize {
+        self.faults
+            .as_ref()
+            .map_or(0, |faults| faults.borrow().len())
+    }
+
+    /// Keeps the fault of a part, and returns `None` for it. If there are more
+    /// faults than `before` it, they are what it failed of.
+    fn keep<T>(&self, before: usize, read: Result<T>) -> Result<Option<T>> {
+        let error = match read {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => error,
+        };
+        let Some(faults) = &self.faults else {
+            return Err(error);
+        };
+        if self.count() == before {
+            faults.borrow_mut().push(error);
+        }
+        Ok(None)
     }
 }
 
@@ -73,7 +115,7 @@ impl<'a> Node<'a> {
     }
 
     fn note(&self, warning: String) {
-        self.warnings.0.borrow_mut().push(warning);
+        self.warnings.warnings.borrow_mut().push(warning);
     }
 
     fn name(&self) -> Option<String> {
@@ -161,10 +203,13 @@ impl<'a> Node<'a> {
         let Value::List(items) = self.value else {
             return Err(self.expected("a list"));
         };
-        let nodes = items.iter().enumerate();
-        nodes
-            .map(|(index, item)| read(&self.child(item, &format!("[{index}]"))))
-            .collect()
+        let mut read_items = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let before = self.warnings.count();
+            let item = read(&self.child(item, &format!("[{index}]")));
+            read_items.extend(self.warnings.keep(before, item)?);
+        }
+        Ok(read_items)
     }
 
     /// Returns an object with arbitrary keys and text values.
@@ -228,7 +273,10 @@ impl<'a> Fields<'_, 'a> {
             }
             found = match value {
                 Value::Null => None,
-                _ => Some(read(&node)?),
+                _ => {
+                    let before = node.warnings.count();
+                    node.warnings.keep(before, read(&node))?
+                }
             };
         }
         Ok(found)
@@ -240,7 +288,14 @@ impl<'a> Fields<'_, 'a> {
         name: &'static str,
         read: impl Fn(&Node<'a>) -> Result<T>,
     ) -> Result<T> {
-        self.optional(name, read)?.ok_or_else(|| self.missing(name))
+        let warnings = self.node.warnings;
+        let before = warnings.count();
+        if let Some(value) = self.optional(name, read)? {
+            return Ok(value);
+        }
+        // If it is there and not valid, that is known.
+        warnings.keep::<()>(before, Err(self.missing(name)))?;
+        Err(self.missing(name))
     }
 
     fn missing(&self, name: &str) -> Error {

@@ -98,10 +98,12 @@ impl App {
 
     pub(crate) fn read(node: &Node<'_>) -> Result<Self> {
         let mut fields = node.fields()?;
+        let exec = fields.or_default("exec", texts)?;
+        // What follows a fault in these is read all the same.
+        let user = fields.required("user", some_text);
+        let group = fields.required("group", some_text);
         let app = Self {
-            exec: fields.or_default("exec", texts)?,
-            user: fields.required("user", some_text)?,
-            group: fields.required("group", some_text)?,
+            exec,
             supplementary_gids: fields.or_default("supplementaryGIDs", group_ids)?,
             event_handlers: fields.or_default("eventHandlers", event_handlers)?,
             working_directory: fields
@@ -113,6 +115,8 @@ impl App {
             isolators: fields.or_default("isolators", |node| isolator::read(node, Scope::App))?,
             user_annotations: fields.or_default("userAnnotations", Node::text_map)?,
             user_labels: fields.or_default("userLabels", Node::text_map)?,
+            user: user?,
+            group: group?,
         };
         fields.finish();
         Ok(app)

@@ -64,16 +64,36 @@ pub(crate) fn kind(document: &Value) -> Result<AcKind> {
 }
 
 /// Reads a whole document with `read`, which may add warnings.
+///
+/// # Errors
+///
+/// All faults, at least one, in the order of the fields.
 pub(crate) fn read_document<T>(
     document: &Value,
     read: impl FnOnce(&Node<'_>) -> Result<T>,
-) -> Result<Checked<T>> {
-    let warnings = Warnings::default();
-    let value = read(&Node::root(document, &warnings));
-    Ok(Checked {
-        value: value.map_err(|error| explain_age(document, error))?,
-        warnings: warnings.into_vec(),
-    })
+) -> std::result::Result<Checked<T>, Vec<Error>> {
+    let notes = Warnings::and_faults();
+    let read = read(&Node::root(document, &notes));
+    let (warnings, mut faults) = notes.into_parts();
+    match read {
+        Ok(value) if faults.is_empty() => return Ok(Checked { value, warnings }),
+        Err(error) if faults.is_empty() => faults.push(error),
+        _ => {}
+    }
+    if sign_of_age(document).is_some() {
+        // It explains them all.
+        faults.truncate(1);
+    }
+    let faults = faults.into_iter();
+    Err(faults.map(|fault| explain_age(document, fault)).collect())
+}
+
+/// Returns the first of several faults.
+pub(crate) fn first(faults: Vec<Error>) -> Error {
+    let mut faults = faults.into_iter();
+    faults
+        .next()
+        .unwrap_or_else(|| Error::invalid("it is not valid"))
 }
 
 /// Reads the two fields that every manifest has.

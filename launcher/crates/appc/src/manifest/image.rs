@@ -3,12 +3,12 @@
 use crate::digest::ImageId;
 use crate::json::{self, Node, Object, Value};
 use crate::manifest::app::App;
-use crate::manifest::document::{AcKind, Checked, header, read_document};
+use crate::manifest::document::{AcKind, Checked, first, header, read_document};
 use crate::manifest::shared::{
     annotations, identifier, image_id, labels, texts, write_annotations, write_labels,
 };
 use crate::types::{AcIdentifier, Annotations, Labels, Version};
-use error::Result;
+use error::{Error, Result};
 
 /// A valid image manifest.
 #[derive(Clone, Debug)]
@@ -45,20 +45,36 @@ pub struct Dependency {
 
 impl ImageManifest {
     /// Reads a manifest.
+    ///
+    /// # Errors
+    ///
+    /// The first fault.
     pub fn parse(text: &[u8]) -> Result<Checked<Self>> {
-        read_document(&json::parse(text)?, Self::read)
+        Self::check(text).map_err(first)
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    ///
+    /// All faults, at least one.
+    pub fn check(text: &[u8]) -> std::result::Result<Checked<Self>, Vec<Error>> {
+        read_document(&json::parse(text).map_err(|error| vec![error])?, Self::read)
     }
 
     pub(crate) fn read(node: &Node<'_>) -> Result<Self> {
         let mut fields = node.fields()?;
+        // What follows a fault in these is read all the same.
+        let version = header(&mut fields, AcKind::Image);
+        let name = fields.required("name", identifier);
         let manifest = Self {
-            ac_version: header(&mut fields, AcKind::Image)?,
-            name: fields.required("name", identifier)?,
             labels: fields.or_default("labels", labels)?,
             app: fields.optional("app", App::read)?,
             dependencies: fields.or_default("dependencies", |node| node.items(Dependency::read))?,
             path_whitelist: fields.or_default("pathWhitelist", path_whitelist)?,
             annotations: fields.or_default("annotations", annotations)?,
+            ac_version: version?,
+            name: name?,
         };
         fields.finish();
         Ok(manifest)

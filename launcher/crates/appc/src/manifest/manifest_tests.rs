@@ -28,14 +28,14 @@ fn app(fields: &str) -> String {
 pub(crate) fn refused(text: &str) -> String {
     match check(text.as_bytes()) {
         Ok(_) => panic!("accepted: {text}"),
-        Err(error) => error.to_string(),
+        Err(faults) => faults[0].to_string(),
     }
 }
 
 pub(crate) fn warnings(text: &str) -> Vec<String> {
     match check(text.as_bytes()) {
         Ok(checked) => checked.warnings,
-        Err(error) => panic!("refused: {text}: {error}"),
+        Err(faults) => panic!("refused: {text}: {faults:?}"),
     }
 }
 

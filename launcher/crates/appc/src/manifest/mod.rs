@@ -23,16 +23,21 @@ pub use crate::manifest::pod::PodManifest;
 
 use crate::json;
 use crate::manifest::document::{kind, read_document};
-use error::Result;
+use error::Error;
 
 /// Checks a manifest of either kind, and returns the kind.
-pub fn check(text: &[u8]) -> Result<Checked<AcKind>> {
-    let document = json::parse(text)?;
-    let warnings = match kind(&document)? {
+///
+/// # Errors
+///
+/// All faults, at least one.
+pub fn check(text: &[u8]) -> Result<Checked<AcKind>, Vec<Error>> {
+    let one = |error| vec![error];
+    let document = json::parse(text).map_err(one)?;
+    let value = kind(&document).map_err(one)?;
+    let warnings = match value {
         AcKind::Image => read_document(&document, ImageManifest::read)?.warnings,
         AcKind::Pod => read_document(&document, PodManifest::read)?.warnings,
     };
-    let value = kind(&document)?;
     Ok(Checked { value, warnings })
 }
 

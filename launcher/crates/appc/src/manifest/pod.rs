@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::digest::ImageId;
 use crate::json::{self, Fields, Node, Object, Value};
 use crate::manifest::app::{App, unique};
-use crate::manifest::document::{AcKind, Checked, header, read_document};
+use crate::manifest::document::{AcKind, Checked, first, header, read_document};
 use crate::manifest::isolator::{self, Isolator, Scope};
 use crate::manifest::shared::{
     Port, TextMap, annotations, identifier, image_id, labels, name, write_annotations,
@@ -126,7 +126,7 @@ pub struct ExposedPort {
 impl PodManifest {
     /// Reads a manifest.
     pub fn parse(text: &[u8]) -> Result<Checked<Self>> {
-        read_document(&json::parse(text)?, Self::read)
+        read_document(&json::parse(text)?, Self::read).map_err(first)
     }
 
     /// Finds a volume of the pod by name.
@@ -136,15 +136,18 @@ impl PodManifest {
 
     pub(crate) fn read(node: &Node<'_>) -> Result<Self> {
         let mut fields = node.fields()?;
+        // What follows a fault in these is read all the same.
+        let version = header(&mut fields, AcKind::Pod);
+        let apps = fields.required("apps", apps);
         let manifest = Self {
-            ac_version: header(&mut fields, AcKind::Pod)?,
-            apps: fields.required("apps", apps)?,
             volumes: fields.or_default("volumes", volumes)?,
             isolators: fields.or_default("isolators", |node| isolator::read(node, Scope::Pod))?,
             annotations: fields.or_default("annotations", annotations)?,
             ports: fields.or_default("ports", |node| node.items(ExposedPort::read))?,
             user_annotations: fields.or_default("userAnnotations", Node::text_map)?,
             user_labels: fields.or_default("userLabels", Node::text_map)?,
+            ac_version: version?,
+            apps: apps?,
         };
         fields.finish();
         manifest.check_ports(node)?;

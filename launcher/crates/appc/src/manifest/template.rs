@@ -5,8 +5,9 @@
 
 use crate::digest::ImageId;
 use crate::json::{self, Node, Value, Warnings};
+use crate::manifest::document::{first, read_document};
 use crate::manifest::shared::{identifier, labels};
-use crate::manifest::{Checked, PodManifest, read_document};
+use crate::manifest::{Checked, PodManifest};
 use crate::types::{AcIdentifier, Labels};
 use error::Result;
 
@@ -25,7 +26,7 @@ pub fn read(text: &[u8], find: Find<'_>) -> Result<Checked<PodManifest>> {
             complete(image, find)?;
         }
     }
-    read_document(&document, PodManifest::read)
+    read_document(&document, PodManifest::read).map_err(first)
 }
 
 /// Adds the ID if there is a name but no ID. Other faults are found when the

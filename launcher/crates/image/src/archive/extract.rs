@@ -1,274 +1,175 @@
-//! Unpacks the entries of an archive below a private directory.
-//!
-//! No path of the archive is resolved on the host: parents are opened inside
-//! the root, and names are created in them by calls that follow no link and
-//! replace nothing. Whatever an archive contains, it can only add to the tree.
+//! Unpacks the entries of an archive to a tree: one on disk or, to see whether
+//! that would work, one in memory. Whatever is wrong with an archive as a whole
+//! is found here, so that both find the same.
 //!
 //! # Invariants
 //!
 //! 1. No entry changes what another has created, except that directories get
 //!    entries. So no link can put one file in place of another, and each file
-//!    of the tree has the content of exactly one entry.
-//! 2. Until the end, directories are writable and belong to the caller alone.
+//!    of the tree has the content of exactly one entry. Whatever an archive
+//!    contains, it can only add to the tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::archive::file_writer::{Attributes, CANNOT_WRITE, Fill, times};
+use crate::archive::file_writer::CANNOT_WRITE;
 use crate::archive::walk::{Entry, EntryKind};
 use error::{Context as _, Error, Kind, Result};
-use sys::root_fd;
+
+/// A tree that grows. Its calls fail as those of the kernel do.
+pub(crate) trait Tree {
+    /// An open directory.
+    type Directory;
+
+    /// Opens a directory, inside the root whatever the links of the tree are.
+    fn open(&self, path: &Path) -> io::Result<Self::Directory>;
+
+    /// Makes a directory, which [`Tree::describe`] completes.
+    fn directory(&mut self, parent: &Self::Directory, name: &OsStr) -> rustix::io::Result<()>;
+
+    /// Makes a directory that may have no entry.
+    fn imply(&mut self, parent: &Self::Directory, name: &OsStr) -> rustix::io::Result<()>;
+
+    /// Takes what an entry says of its directory, which is there.
+    fn describe(&mut self, entry: Entry<'_, '_>);
+
+    /// Makes another name of `file` in the directory `above`.
+    fn link(
+        &mut self,
+        above: &Self::Directory,
+        file: &OsStr,
+        parent: &Self::Directory,
+        name: &OsStr,
+    ) -> rustix::io::Result<()>;
+
+    /// Makes anything else, and takes its content. [`new`] gives the error if
+    /// there is something of its name.
+    fn make(&mut self, parent: &Self::Directory, entry: Entry<'_, '_>) -> Result<()>;
+}
 
 /// An archive that is being unpacked.
-pub struct Extract<'a> {
-    root: BorrowedFd<'a>,
-    /// Whether the caller is root, who can change owners and create
-    /// devices.
-    privileged: bool,
-    /// The owner of new files, unless it is changed.
-    owner: (u32, u32),
-    /// The permission bits that the umask leaves.
-    unmasked: u32,
-    /// Writes the files, until all are written.
-    fill: Option<Fill>,
+pub(crate) struct Extract<T: Tree> {
+    /// The tree, without what is not written yet.
+    pub(crate) tree: T,
     /// The last directory used: entries come directory by directory.
-    parent: Option<Parent>,
-    /// The metadata of directories, set when nothing more is created in
-    /// them.
-    directories: BTreeMap<PathBuf, Attributes>,
+    parent: Option<(PathBuf, T::Directory)>,
     /// Directories that had to be created and have no entry.
     implicit: BTreeSet<PathBuf>,
 }
 
-/// A directory that entries are created in.
-struct Parent {
-    path: PathBuf,
-    fd: OwnedFd,
-}
-
-impl<'a> Extract<'a> {
-    /// Prepares to unpack below `root`, an empty directory of ours.
-    ///
-    /// # Errors
-    ///
-    /// The directory cannot be examined, or the thread cannot be started.
-    pub fn new(root: BorrowedFd<'a>) -> Result<Self> {
-        let status = rustix::fs::fstat(root).context(|| "cannot examine the directory")?;
-        // The umask can only be read by setting it.
-        let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-        rustix::process::umask(umask);
-        // With a default ACL, the umask does not count.
-        let list = c"system.posix_acl_default";
-        let listed = rustix::fs::fgetxattr(root, list, &mut [0_u8; 0][..]).is_ok();
-        Ok(Self {
-            root,
-            privileged: sys::host::may_set_owners(),
-            // New files may inherit the group of their directory, and so
-            // may those in new directories, whose owner is only set at the
-            // end.
-            owner: (status.st_uid, status.st_gid),
-            unmasked: if listed { 0 } else { 0o777 & !umask.bits() },
-            fill: Some(Fill::start()?),
+impl<T: Tree> Extract<T> {
+    /// Starts with a tree that is empty.
+    pub(crate) fn new(tree: T) -> Self {
+        Self {
+            tree,
             parent: None,
-            directories: BTreeMap::new(),
             implicit: BTreeSet::new(),
-        })
+        }
+    }
+
+    /// Returns the tree, and the directories without an entry.
+    pub(crate) fn done(self) -> (T, BTreeSet<PathBuf>) {
+        (self.tree, self.implicit)
     }
 
     /// Unpacks one entry.
     ///
     /// # Errors
     ///
-    /// The file system refuses; the target of a hard link does not exist;
-    /// links make the path that of another entry.
-    pub fn entry(&mut self, mut entry: Entry<'_, '_>) -> Result<()> {
+    /// The tree refuses; the target of a hard link does not exist; links make
+    /// the path that of another entry.
+    pub(crate) fn entry(&mut self, entry: Entry<'_, '_>) -> Result<()> {
         let (Some(above), Some(name)) = (entry.path.parent(), entry.path.file_name()) else {
-            let attributes = self.attributes(&mut entry, None);
-            self.directories.insert(entry.path, attributes);
+            self.tree.describe(entry);
             return Ok(());
         };
-        let parent = self.parent(above)?;
-        if entry.kind == EntryKind::Directory {
-            let made = rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU);
-            let known = self.implicit.remove(&entry.path);
-            if !(known && made == Err(Errno::EXIST)) {
-                new(made)?;
+        let above = above.to_owned();
+        let parent = self.parent(&above)?;
+        match &entry.kind {
+            EntryKind::Directory => {
+                let made = self.tree.directory(&parent, name);
+                let known = self.implicit.remove(&entry.path);
+                if !(known && made == Err(Errno::EXIST)) {
+                    new(made)?;
+                }
+                self.tree.describe(entry);
             }
-            let attributes = self.attributes(&mut entry, None);
-            self.directories.insert(entry.path, attributes);
-        } else {
-            self.make(parent.fd.as_fd(), entry)?;
+            EntryKind::HardLink(target) => self.link(&parent, name, target)?,
+            // In an overlay, it would hide files of other layers.
+            EntryKind::Character(0, 0) => {
+                return Err(Error::invalid(
+                    "it is a whiteout, which is not allowed in images",
+                ));
+            }
+            _ => self.tree.make(&parent, entry)?,
         }
-        self.parent = Some(parent);
+        self.parent = Some((above, parent));
         Ok(())
-    }
-
-    /// Waits until all files are complete. Call it after the last entry.
-    ///
-    /// # Errors
-    ///
-    /// A file could not be written. If [`Extract::entry`] failed, this may
-    /// be the actual cause.
-    pub fn settle(&mut self) -> Result<()> {
-        self.fill.take().map_or(Ok(()), Fill::finish)
-    }
-
-    /// Sets owners, modes and times of directories, deepest first. Returns
-    /// the directories without an entry.
-    pub fn finish(mut self) -> Result<BTreeSet<PathBuf>> {
-        self.settle()?;
-        for (path, attributes) in self.directories.iter().rev() {
-            let what = || format!("cannot finish directory `{}`", path.display());
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            let fd = root_fd::open(self.root, path, flags).context(what)?;
-            attributes.set(fd.as_fd()).context(what)?;
-        }
-        Ok(self.implicit)
     }
 
     /// Opens the parent of an entry inside the root, and creates missing
     /// directories.
-    fn parent(&mut self, path: &Path) -> Result<Parent> {
-        if let Some(last) = self.parent.take()
-            && last.path.as_os_str() == path.as_os_str()
+    fn parent(&mut self, path: &Path) -> Result<T::Directory> {
+        if let Some((last, directory)) = self.parent.take()
+            && last.as_os_str() == path.as_os_str()
         {
-            return Ok(last);
+            return Ok(directory);
         }
         let what = || format!("cannot open its directory `{}`", path.display());
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = match root_fd::open(self.root, path, flags) {
+        let opened = match self.tree.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let above = self.parent(path.parent().unwrap_or(Path::new("")))?;
                 if let Some(name) = path.file_name() {
-                    // It exists, so it is a dangling link.
-                    rustix::fs::mkdirat(&above.fd, name, Mode::RWXU).context(what)?;
-                    let mode = Mode::from_raw_mode(0o755);
-                    rustix::fs::chmodat(&above.fd, name, mode, AtFlags::empty()).context(what)?;
+                    match self.tree.imply(&above, name) {
+                        Err(Errno::EXIST) => {
+                            let path = path.display();
+                            let what = format!("its directory `{path}` is a link to nowhere");
+                            return Err(Error::invalid(what));
+                        }
+                        made => made.map_err(|error| refused(error.into(), what()))?,
+                    }
                     self.implicit.insert(path.to_owned());
                 }
-                root_fd::open(self.root, path, flags)
+                self.tree.open(path)
             }
             opened => opened,
         };
-        Ok(Parent {
-            path: path.to_owned(),
-            fd: fd.context(what)?,
-        })
-    }
-
-    fn make(&mut self, parent: BorrowedFd<'_>, entry: Entry<'_, '_>) -> Result<()> {
-        let name = entry.path.file_name().unwrap_or_default();
-        match &entry.kind {
-            EntryKind::Directory => Ok(()),
-            EntryKind::File => self.file(parent, entry),
-            EntryKind::Symlink(target) => {
-                new(rustix::fs::symlinkat(target, parent, name))?;
-                self.own(parent, name.as_ref(), &entry)
-                    .and_then(|()| set_times(parent, name, entry.mtime))
-                    .context(|| CANNOT_WRITE)
-            }
-            EntryKind::HardLink(target) => self.link(parent, name, target),
-            EntryKind::Character(major, minor) => {
-                let device = (*major, *minor);
-                self.node(parent, name, &entry, FileType::CharacterDevice, device)
-            }
-            EntryKind::Block(major, minor) => {
-                let device = (*major, *minor);
-                self.node(parent, name, &entry, FileType::BlockDevice, device)
-            }
-            EntryKind::Fifo => self.node(parent, name, &entry, FileType::Fifo, (0, 0)),
-        }
-    }
-
-    fn file(&mut self, parent: BorrowedFd<'_>, mut entry: Entry<'_, '_>) -> Result<()> {
-        let name = entry.path.file_name().unwrap_or_default();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        // The set-user-ID bit is only set after the owner.
-        let first = entry.mode & 0o777;
-        let made = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(first));
-        let file = new(made)?;
-        let attributes = self.attributes(&mut entry, Some(first & self.unmasked));
-        match &mut self.fill {
-            Some(fill) => fill.file(file, entry, attributes),
-            None => Err(Error::new(Kind::Failed, "unpacking has already ended")),
-        }
-    }
-
-    /// Returns the metadata of an entry whose mode is this one by now.
-    fn attributes(&self, entry: &mut Entry<'_, '_>, mode: Option<u32>) -> Attributes {
-        let owner = (entry.uid, entry.gid);
-        Attributes {
-            owner: (self.privileged && self.owner != owner).then_some(owner),
-            mode: (mode != Some(entry.mode)).then_some(entry.mode),
-            mtime: entry.mtime,
-            extended: std::mem::take(&mut entry.attributes),
-        }
+        opened.map_err(|error| refused(error, what()))
     }
 
     /// Creates a hard link to a file of this image; if the target is itself
     /// a link, that is linked, not followed.
-    fn link(&self, parent: BorrowedFd<'_>, name: &OsStr, target: &Path) -> Result<()> {
+    fn link(&mut self, parent: &T::Directory, name: &OsStr, target: &Path) -> Result<()> {
         let missing = || format!("the hard link points to `{}`", target.display());
-        let above = target.parent().unwrap_or(Path::new(""));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let above = root_fd::open(self.root, above, flags).context(missing)?;
+        let above = self.tree.open(target.parent().unwrap_or(Path::new("")));
+        let above = above.map_err(|error| refused(error, missing()))?;
         let file = target.file_name().unwrap_or_default();
-        match rustix::fs::linkat(&above, file, parent, name, AtFlags::empty()) {
+        match self.tree.link(&above, file, parent, name) {
             Err(Errno::EXIST) => Err(taken()),
             // link(2): the target is a directory.
             Err(Errno::PERM) => Err(Error::invalid(format!("{}, a directory", missing()))),
-            linked => linked.context(missing),
+            linked => linked.map_err(|error| refused(error.into(), missing())),
         }
     }
+}
 
-    /// Creates a device or fifo. A tree is only ever mounted `nodev`, so
-    /// ordinary users can do without devices.
-    fn node(
-        &self,
-        parent: BorrowedFd<'_>,
-        name: &OsStr,
-        entry: &Entry<'_, '_>,
-        kind: FileType,
-        (major, minor): (u32, u32),
-    ) -> Result<()> {
-        let what = || CANNOT_WRITE;
-        if (kind, major, minor) == (FileType::CharacterDevice, 0, 0) {
-            // In an overlay, it would hide files of other layers.
-            return Err(Error::invalid(
-                "it is a whiteout, which is not allowed in images",
-            ));
-        }
-        if !self.privileged && kind != FileType::Fifo {
-            return Ok(());
-        }
-        let mode = Mode::from_raw_mode(entry.mode);
-        let device = rustix::fs::makedev(major, minor);
-        new(rustix::fs::mknodat(parent, name, kind, mode, device))?;
-        self.own(parent, name.as_ref(), entry).context(what)?;
-        // The tree is ours alone, so it is still the same node.
-        rustix::fs::chmodat(parent, name, mode, AtFlags::empty()).context(what)?;
-        set_times(parent, name, entry.mtime).context(what)
-    }
-
-    fn own(&self, parent: BorrowedFd<'_>, name: &Path, entry: &Entry<'_, '_>) -> io::Result<()> {
-        if self.privileged && self.owner != (entry.uid, entry.gid) {
-            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::chownat(parent, name, Some(uid), Some(gid), flags)?;
-        }
-        Ok(())
+/// Tells what the archive is to blame for from what the disk is.
+fn refused(error: io::Error, what: String) -> Error {
+    let fault = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    match errno.is_some_and(|errno| fault.contains(&errno)) {
+        true => Error::new(Kind::Invalid, what).because(error),
+        false => Error::new(Kind::Failed, what).because(error),
     }
 }
 
 /// Rejects a path that exists. No path has two entries, so links must have made
 /// it the path of another entry.
-fn new<T>(made: rustix::io::Result<T>) -> Result<T> {
+pub(crate) fn new<T>(made: rustix::io::Result<T>) -> Result<T> {
     match made {
         Err(Errno::EXIST) => Err(taken()),
         made => made.context(|| CANNOT_WRITE),
@@ -277,9 +178,4 @@ fn new<T>(made: rustix::io::Result<T>) -> Result<T> {
 
 fn taken() -> Error {
     Error::invalid("another entry has the same path through a link")
-}
-
-fn set_times(parent: BorrowedFd<'_>, name: &OsStr, mtime: (i64, u32)) -> io::Result<()> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW;
-    Ok(rustix::fs::utimensat(parent, name, &times(mtime), flags)?)
 }

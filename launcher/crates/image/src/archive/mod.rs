@@ -2,7 +2,8 @@
 
 pub(crate) mod decompress;
 pub(crate) mod deflate;
-pub mod extract;
+pub(crate) mod disk;
+pub(crate) mod extract;
 pub(crate) mod file_writer;
 pub(crate) mod fixed_header;
 pub(crate) mod gzip;

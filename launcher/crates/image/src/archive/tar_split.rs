@@ -286,6 +286,7 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     use super::*;
+    use crate::archive::disk::Disk;
     use crate::archive::extract::Extract;
     use crate::archive::walk::{Entry, Limits};
     use crate::format::aci::walk;
@@ -336,7 +337,7 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         let root = File::open(&path).unwrap();
-        let mut extract = Extract::new(root.as_fd()).unwrap();
+        let mut extract = Extract::new(Disk::new(root.as_fd()).unwrap());
         let (file, frame) = frame();
         let recorder = Recorder::new(file).unwrap();
         let mut visit = |entry: Entry<'_, '_>| extract.entry(entry);
@@ -347,7 +348,7 @@ mod tests {
             &mut visit,
         )
         .unwrap();
-        extract.settle().unwrap();
+        extract.tree.settle().unwrap();
         recorder.finish().unwrap();
         let frame = frame();
         assert!(frame.len() < 1000, "{}", frame.len());

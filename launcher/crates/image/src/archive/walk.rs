@@ -126,62 +126,110 @@ pub(crate) type Layout = fn(&Path) -> std::result::Result<Place<'_>, String>;
 pub(crate) struct Walked {
     /// It has an entry for the root itself.
     pub(crate) rootfs: bool,
+    /// It has a document, valid or not.
+    pub(crate) described: bool,
     /// The document, byte for byte.
     pub(crate) document: Option<Vec<u8>>,
+    /// It was read to the end.
+    pub(crate) whole: bool,
 }
+
+/// Takes a fault and, if it is one of an entry, where the entry starts: an offset
+/// in the uncompressed tar. An error ends the walk; otherwise it goes on behind
+/// the entry, if that can be found.
+pub type TakeFault<'f> = &'f mut dyn FnMut(Error, Option<u64>) -> Result<()>;
 
 /// Reads a whole archive, lets `recorder` see its bytes, and calls `visit` for
 /// each entry of its root file system.
 ///
 /// # Errors
 ///
-/// Whatever breaks the layout or a limit, by name of the entry; what `visit` says.
+/// What `fault` says of whatever breaks the layout, and of what `visit` says;
+/// whatever exceeds a limit.
 pub(crate) fn walk(
     input: &mut dyn BufRead,
     limits: &Limits,
     layout: Layout,
     recorder: Option<&Recorder>,
     visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
+    fault: TakeFault<'_>,
 ) -> Result<Walked> {
     let mut members = Members::new(input, recorder);
-    let mut seen = Seen::default();
-    let mut walked = Walked::default();
+    let mut reading = Reading {
+        limits,
+        layout,
+        visit,
+        seen: Seen::default(),
+        walked: Walked::default(),
+    };
     let mut bytes = 0_u64;
-    while let Some(mut member) = members.next()? {
-        let name = std::mem::take(&mut member.name);
-        let fault = |what: String| Error::invalid(format!("{} {what}", shown(&name)));
-        let whole = clean(&name, limits).map_err(fault)?;
-        if !whole.as_os_str().is_empty() {
-            seen.add(&whole).map_err(fault)?;
+    loop {
+        let read = match members.next() {
+            Ok(None) => break,
+            Ok(Some(member)) => {
+                bytes = bytes.saturating_add(member.size);
+                if bytes > limits.bytes {
+                    return Err(too_many("bytes of content", limits.bytes));
+                }
+                reading.member(member, &mut members)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = read {
+            // What is wrong at the start is wrong with the whole.
+            fault(error, Some(members.position()).filter(|&at| at > 0))?;
+            if !members.can_go_on() {
+                return Ok(reading.walked);
+            }
         }
-        if seen.count() > limits.entries {
+        if reading.seen.count() > limits.entries {
             return Err(too_many("entries", limits.entries));
         }
-        bytes = bytes.saturating_add(member.size);
-        if bytes > limits.bytes {
-            return Err(too_many("bytes of content", limits.bytes));
+    }
+    reading.walked.whole = true;
+    Ok(reading.walked)
+}
+
+/// An archive that is being read.
+struct Reading<'r> {
+    limits: &'r Limits,
+    layout: Layout,
+    visit: &'r mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
+    seen: Seen,
+    walked: Walked,
+}
+
+impl Reading<'_> {
+    /// Reads a member, and what it contains.
+    fn member(&mut self, mut member: Member, members: &mut Members<'_>) -> Result<()> {
+        let name = std::mem::take(&mut member.name);
+        let fault = |what: String| Error::invalid(format!("{} {what}", shown(&name)));
+        let whole = clean(&name, self.limits).map_err(fault)?;
+        if !whole.as_os_str().is_empty() {
+            self.seen.add(&whole).map_err(fault)?;
         }
-        match layout(&whole).map_err(fault)? {
-            Place::Top if member.kind == MemberKind::Directory => {}
-            Place::Top => return Err(fault("has no name, and is not a directory".to_owned())),
+        match (self.layout)(&whole).map_err(fault)? {
+            Place::Top if member.kind == MemberKind::Directory => Ok(()),
+            Place::Top => Err(fault("has no name, and is not a directory".to_owned())),
             Place::Document => {
-                walked.document = Some(document(&mut members, &member, &whole, limits)?);
+                self.walked.described = true;
+                let document = document(members, &member, &whole, self.limits)?;
+                self.walked.document = Some(document);
+                Ok(())
             }
             Place::Rootfs(path) => {
                 let place = |error: Error| error.at(shown(&name));
                 let is_root = path.as_os_str().is_empty();
+                self.walked.rootfs |= is_root;
                 if is_root && member.kind != MemberKind::Directory {
                     return Err(place(Error::invalid("it is not a directory")));
                 }
-                walked.rootfs |= is_root;
                 let path = path.to_owned();
-                let entry =
-                    understand(member, path, limits, layout, &mut members).map_err(place)?;
-                visit(entry).map_err(place)?;
+                let entry = understand(member, path, self.limits, self.layout, members);
+                (self.visit)(entry.map_err(place)?).map_err(place)
             }
         }
     }
-    Ok(walked)
 }
 
 /// Returns what messages call an entry.

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::archive::tar_split::Recorder;
-use crate::archive::walk::{self, Entry, Limits, Place};
+use crate::archive::walk::{self, Entry, Limits, Place, TakeFault};
 use crate::digest::{Algorithm, Digest};
 use appc::digest::ImageId;
 use appc::manifest::ImageManifest;
@@ -50,12 +50,31 @@ pub fn walk(
     recorder: Option<&Recorder>,
     visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let walked = walk::walk(input, limits, place, recorder, visit)?;
-    if !walked.rootfs {
-        return Err(Error::invalid("it has no directory `rootfs`"));
-    }
-    let manifest = walked.document;
+    let manifest = walk_on(input, limits, recorder, visit, &mut |error, _| Err(error))?;
     manifest.ok_or_else(|| Error::invalid("it has no `manifest`"))
+}
+
+/// Does the same, but passes faults to `fault`, which may let it go on. Returns
+/// the manifest, if it was found.
+///
+/// # Errors
+///
+/// What `fault` returns; a limit is exceeded.
+pub(crate) fn walk_on(
+    input: &mut dyn BufRead,
+    limits: &Limits,
+    recorder: Option<&Recorder>,
+    visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
+    fault: TakeFault<'_>,
+) -> Result<Option<Vec<u8>>> {
+    let walked = walk::walk(input, limits, place, recorder, visit, fault)?;
+    if walked.whole && !walked.rootfs {
+        fault(Error::invalid("it has no directory `rootfs`"), None)?;
+    }
+    if walked.whole && !walked.described {
+        fault(Error::invalid("it has no `manifest`"), None)?;
+    }
+    Ok(walked.document)
 }
 
 fn place(path: &Path) -> std::result::Result<Place<'_>, String> {

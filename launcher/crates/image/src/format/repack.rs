@@ -33,7 +33,8 @@ pub fn tar(
             top.see(&entry.path);
             add(entry, pack, note)
         };
-        walk::walk(tar, &Limits::default(), place, None, add)
+        let refuse = &mut |error, _| Err(error);
+        walk::walk(tar, &Limits::default(), place, None, add, refuse)
     })?;
     match top {
         Top {

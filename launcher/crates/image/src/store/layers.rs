@@ -19,6 +19,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::archive::disk::Disk;
 use crate::archive::extract::Extract;
 use crate::archive::stream;
 use crate::archive::tar_split::{self, Recorder};
@@ -140,7 +141,7 @@ pub(crate) fn unpack<T>(
 ) -> Result<(T, Unpacked)> {
     let folder = staging.directory(STAGED)?;
     let rootfs = folder.directory("rootfs")?;
-    let mut extract = Extract::new(rootfs.fd())?;
+    let mut extract = Extract::new(Disk::new(rootfs.fd())?);
     let recorder = Recorder::new(folder.create("frame")?);
     let recorder = recorder.context(|| unwritten("frame"))?;
     let fd = staging.fd().try_clone_to_owned();
@@ -150,12 +151,14 @@ pub(crate) fn unpack<T>(
             extract.entry(entry)
         });
         // This error names the file that stopped the walk.
-        extract.settle()?;
+        extract.tree.settle()?;
         walked
     })?;
+    let (disk, implicit) = extract.done();
+    disk.finish()?;
     let unpacked = Unpacked {
         id,
-        implicit: extract.finish()?,
+        implicit,
         folder,
         recorder,
         flush,
