@@ -9,6 +9,9 @@ use crate::cmd::{Result, cmd, root, say};
 use crate::source::{Source, code, files};
 use crate::{calls, imports};
 
+/// Files that others include.
+const INCLUDED: &[&str] = &["stage1-init/flags.rs"];
+
 /// The launcher's own crates. Cargo keeps their dependencies one-way.
 const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
 
@@ -122,6 +125,7 @@ pub(crate) fn tidy() -> Result<()> {
     calls::check(&mut findings)?;
     let compiler = cmd("rustc").arg("--version").quiet().read()?;
     rust_version(&files, &compiler, &mut findings);
+    kernel_options(&files, &mut findings);
     for finding in &findings {
         say(finding);
     }
@@ -145,9 +149,14 @@ fn length(file: &Source, findings: &mut Findings) {
 }
 
 fn module_documentation(file: &Source, findings: &mut Findings) {
-    if !file.text.starts_with("//!") {
+    // What `include!` puts into other files documents what is in it.
+    let begins = match INCLUDED.contains(&&*file.path) {
+        true => "///",
+        false => "//!",
+    };
+    if !file.text.starts_with(begins) {
         findings.push(format!(
-            "{}: begin with `//!` and what the file is for",
+            "{}: begin with `{begins}` and what the file is for",
             file.path
         ));
     }
@@ -340,6 +349,25 @@ fn rust_version(files: &[Source], compiler: &str, findings: &mut Findings) {
     }
 }
 
+/// The README lists every option of the kernel that the launcher's sources name.
+fn kernel_options(files: &[Source], findings: &mut Findings) {
+    let readme = files.iter().find(|file| file.path == "README.md");
+    let readme = readme.map_or("", |file| file.text.as_str());
+    let sources = files
+        .iter()
+        .filter(|file| file.path.starts_with("launcher/") && file.path.ends_with(".rs"));
+    for file in sources {
+        for option in words(&file.text).filter_map(|word| word.strip_prefix("CONFIG_")) {
+            if !readme.contains(&format!("`{option}`")) {
+                findings.push(format!(
+                    "README.md: list the kernel's option `{option}`, which {} names",
+                    file.path
+                ));
+            }
+        }
+    }
+}
+
 /// Every directive is documented for people who write plans by hand.
 fn vocabulary(findings: &mut Findings) {
     let path = "stage1-init/README.md";
@@ -393,37 +421,37 @@ mod tests {
     #[test]
     fn a_second_file_that_knows_a_crate_is_found() {
         for (path, text, expected) in [
-            ("launcher/crates/pod/src/plan.rs", "use tar::Header;", 1),
+            ("launcher/crates/pod/src/plan.rs", "use bzip2::Crc;", 1),
             (
                 "launcher/crates/pod/src/plan.rs",
-                "let x = tar::Header::new();",
+                "let x = bzip2::Crc::new();",
                 1,
             ),
-            ("launcher/crates/pod/src/plan.rs", "use tar as t;", 1),
+            ("launcher/crates/pod/src/plan.rs", "use bzip2 as b;", 1),
             (
                 "launcher/crates/pod/src/plan.rs",
-                "let tar = self.tar(start::x);",
+                "let bzip2 = self.bzip2(start::x);",
                 0,
             ),
             (
-                "launcher/crates/image/src/archive/tar_reader.rs",
-                "use tar::Header;",
+                "launcher/crates/image/src/archive/decompress.rs",
+                "use bzip2::Crc;",
                 0,
             ),
             (
-                "launcher/crates/image/src/archive/tar_reader/pax.rs",
-                "use tar::Header;",
+                "launcher/crates/image/src/archive/decompress/xz.rs",
+                "use bzip2::Crc;",
                 0,
             ),
             (
-                "launcher/crates/image/src/archive/tar_readers.rs",
-                "use tar::Header;",
+                "launcher/crates/image/src/archive/decompressors.rs",
+                "use bzip2::Crc;",
                 1,
             ),
             ("launcher/crates/pod/src/plan.rs", "use rustix::fs;", 0),
             (
                 "launcher/crates/pod/src/plan.rs",
-                "#[cfg(test)]\nuse tar::Header;",
+                "#[cfg(test)]\nuse bzip2::Crc;",
                 0,
             ),
         ] {
@@ -501,6 +529,21 @@ mod tests {
                 expected,
                 "{manifest} {readme} {compiler}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn options_of_the_kernel_that_the_readme_lacks_are_found() {
+        let readme = "needs `NET_NS`";
+        for (source, expected) in [
+            ("\"CONFIG_NET_NS\"", 0),
+            ("XDG_CONFIG_HOME", 0),
+            ("CONFIG_NET_NS and CONFIG_MEMCG", 1),
+        ] {
+            let files = [file("README.md", readme), file("launcher/src/x.rs", source)];
+            let mut found = Vec::new();
+            kernel_options(&files, &mut found);
+            assert_eq!(found.len(), expected, "{source}: {found:?}");
         }
     }
 
