@@ -85,6 +85,10 @@ fn signals_are_passed_on() {
         (&["kill", "--signal=USR1"][..], "10", "5"),
         (&["kill", "--signal=2"], "2", "6"),
         (&["stop", "--signal=SIGHUP"], "1", "7"),
+        (&["kill", "--signal=RTMIN+3"], "37", "8"),
+        (&["stop", "--signal=sigrtmax-2"], "62", "9"),
+        (&["kill", "--signal=64"], "64", "10"),
+        (&["kill", "--signal=StkFlt"], "16", "11"),
     ] {
         let uuid = life.detach(&["PROBE", "--", "--trap-exit", signal, status]);
         life.until_it_logs(&uuid, "waiting\n");
