@@ -176,21 +176,31 @@ fn a_set_of_everything_is_no_filter() {
 }
 
 #[test]
-fn names_that_are_no_calls_are_told_and_strict_refuses_them() {
+fn unknown_names_in_a_manifest_are_told_and_strict_refuses_them() {
     require_root!();
-    probe(&["--seccomp", "mode=remove,ponies"], &["--stdout", "runs"])
-        .exits(0)
-        .complains_as("names that are no calls")
-        .says("runs\n");
-    let scratch = Scratch::new();
-    launcher(&scratch.join("dir"))
-        .args(["run", "--strict"])
-        .arg(host::image("probe"))
-        .args(["--seccomp", "mode=remove,ponies"])
-        .run()
-        .exits(125)
-        .says("")
-        .complains_as("names that are no calls, with --strict");
+    for (isolator, told, refused) in [
+        (
+            "seccomp-remove-set",
+            "names that are no calls",
+            "names that are no calls, with --strict",
+        ),
+        (
+            "capabilities-remove-set",
+            "names that are no capabilities",
+            "names that are no capabilities, with --strict",
+        ),
+    ] {
+        let scratch = Scratch::new();
+        let isolators =
+            format!(r#"[{{"name": "os/linux/{isolator}", "value": {{"set": ["ponies"]}}}}]"#);
+        let image = image(&scratch, &isolators);
+        let run = |options: &[&str]| {
+            let call = launcher(&scratch.join("dir")).arg("run").args(options);
+            call.arg(&image).args(["--", "--stdout", "runs"]).run()
+        };
+        run(&[]).exits(0).complains_as(told).says("runs\n");
+        run(&["--strict"]).exits(125).says("").complains_as(refused);
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 /// Several apps: what they share, how they end.
 mod apps;
+/// Options that people know from other runners.
+mod everyday;
 /// Event handlers.
 mod handlers;
 /// Pod manifests.

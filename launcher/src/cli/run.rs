@@ -6,6 +6,7 @@ use crate::cli::command::Command;
 use crate::cli::fetch;
 use crate::cli::image_args::{missing_image, referenced};
 use crate::cli::log_options;
+use crate::cli::names;
 use crate::cli::options::Options;
 use crate::cli::pod_args::{AppArgs, PodArgs};
 use crate::cli::spelling::{boolean, excluded, text};
@@ -16,14 +17,16 @@ use crate::cmd::request;
 use appc::manifest::pod::Mount;
 use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
 use error::{Error, Result};
-use pod::resolve::devices;
+use pod::resolve::capabilities::Change;
+use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
+use pod::resolve::parameters;
 use pod::resolve::request::{AppRequest, Request, check_variable};
 use pod::resolve::settings::Setting;
 use pod::resolve::volumes::Requested;
 use pod::runtime::detach_keys::Keys;
 use pod::spec::environment::{self, Variable};
-use pod::spec::process::Sourced;
+use pod::spec::process::{ResourceLimit, Sourced};
 
 /// Options that a pod manifest replaces.
 const MANIFESTS: &[&str] = &[
@@ -170,7 +173,8 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         volumes,
         variables,
         annotations: annotations(pod)?,
-        settings: pod.values("--pids-limit", values::processes)?,
+        settings: pod_settings(pod)?,
+        shm_size: pod.value("--shm-size", values::size)?,
         ..Request::default()
     };
     Ok(request::Options {
@@ -237,7 +241,8 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
         grant: options
             .value("--allow-isolators", grant)?
             .unwrap_or_default(),
-        devices: options.values("--device", devices::parse)?,
+        devices: devices(options)?,
+        resources: resource_limits(options)?,
         tmpfs: options.values("--tmpfs", values::tmpfs)?,
         read_only: read_only.then_some("option --readonly-rootfs"),
         mounts: mounts.chain(everywhere).collect(),
@@ -259,10 +264,10 @@ fn bounds(options: &mut Options) -> Result<Vec<Setting>> {
     type Read = fn(&str) -> Result<Setting>;
     const OPTIONS: &[(&str, Read)] = &[
         ("--caps-retain", |text| {
-            values::names(text).map(Setting::RetainCapabilities)
+            names::capabilities(text).map(Setting::RetainCapabilities)
         }),
         ("--caps-remove", |text| {
-            values::names(text).map(Setting::RemoveCapabilities)
+            names::capabilities(text).map(Setting::RemoveCapabilities)
         }),
         ("--memory", |text| values::memory(text).map(Setting::Memory)),
         ("--cpu", |text| values::amount(text).map(Setting::Cpu)),
@@ -272,13 +277,21 @@ fn bounds(options: &mut Options) -> Result<Vec<Setting>> {
         ("--oom-score-adj", |text| {
             values::number(text, -1000..=1000).map(Setting::OomScore)
         }),
-        ("--seccomp", values::calls),
+        ("--seccomp", names::calls),
     ];
-    if options.any_of(&["--caps-retain"]).is_some() && options.any_of(&["--caps-remove"]).is_some()
-    {
-        return Err(excluded("--caps-retain", "--caps-remove"));
+    if let Some(whole) = options.any_of(&["--caps-retain", "--caps-remove"]) {
+        let rivals = ["--caps-retain", "--caps-remove", "--cap-add", "--cap-drop"];
+        let others: Vec<_> = rivals.into_iter().filter(|other| *other != whole).collect();
+        if let Some(other) = options.any_of(&others) {
+            let rank = |name: &str| rivals.iter().position(|rival| *rival == name);
+            let (one, other) = match rank(whole) < rank(other) {
+                true => (whole, other),
+                false => (other, whole),
+            };
+            return Err(excluded(one, other));
+        }
     }
-    let mut all = Vec::new();
+    let mut all: Vec<Setting> = capability_change(options)?.into_iter().collect();
     for (option, read) in OPTIONS {
         all.extend(options.value(option, read)?);
     }
@@ -287,6 +300,63 @@ fn bounds(options: &mut Options) -> Result<Vec<Setting>> {
         all.push(Setting::NoNewPrivileges(wanted));
     }
     Ok(all)
+}
+
+/// Takes the options that change which capabilities an app would have.
+fn capability_change(options: &mut Options) -> Result<Option<Setting>> {
+    if options.any_of(&["--cap-add", "--cap-drop"]).is_none() {
+        return Ok(None);
+    }
+    let mut take = |name| {
+        let texts = options.values(name, owned)?;
+        names::some_or_all(&texts).map_err(|error| error.at(format!("`{name}`")))
+    };
+    let ((added, all_added), (dropped, all_dropped)) = (take("--cap-add")?, take("--cap-drop")?);
+    let both = added.iter().find(|name| dropped.contains(name)).cloned();
+    let both = both.or((all_added && all_dropped).then(|| "all".to_owned()));
+    if let Some(both) = both {
+        return Err(Error::usage(format!(
+            "`--cap-add` and `--cap-drop` both name `{both}`"
+        )));
+    }
+    Ok(Some(Setting::ChangeCapabilities(Change {
+        added,
+        all_added,
+        dropped,
+        all_dropped,
+    })))
+}
+
+/// Takes the limits of the pod.
+fn pod_settings(pod: &mut Options) -> Result<Vec<Setting>> {
+    let mut settings = pod.values("--pids-limit", values::processes)?;
+    let parameters = pod.values("--sysctl", parameters::parse)?;
+    if let Some(key) = repeated(parameters.iter().map(|(key, _)| key.clone())) {
+        return Err(Error::usage(format!("`--sysctl` sets `{key}` twice")));
+    }
+    if !parameters.is_empty() {
+        settings.push(Setting::Parameters(parameters.into_iter().collect()));
+    }
+    Ok(settings)
+}
+
+/// Takes the resource limits of an app.
+fn resource_limits(options: &mut Options) -> Result<Vec<ResourceLimit>> {
+    let limits = options.values("--ulimit", names::resource_limit)?;
+    let resources = limits.iter().map(|limit| limit.resource.word().to_owned());
+    match repeated(resources) {
+        Some(resource) => Err(Error::usage(format!("`--ulimit` sets `{resource}` twice"))),
+        None => Ok(limits),
+    }
+}
+
+/// Takes the devices of an app.
+fn devices(options: &mut Options) -> Result<Vec<DeviceRequest>> {
+    let devices = options.values("--device", devices::parse)?;
+    match repeated(devices.iter().map(|device| device.path().to_owned())) {
+        Some(path) => Err(Error::usage(format!("`--device` names `{path}` twice"))),
+        None => Ok(devices),
+    }
 }
 
 /// Takes variables. None may be set twice, or be one that Nose Cone sets.

@@ -47,10 +47,10 @@ pub(super) fn read(
             (Takes::Value(_), None) => Some(next(&name, more)?),
             (_, value) => value.map(OsStr::to_owned),
         };
-        return Ok(vec![Given { option, value }]);
+        return Ok(vec![given(option, value)?]);
     }
     // Short options, unless it is a long one that lacks a dash.
-    let mut given = Vec::new();
+    let mut found = Vec::new();
     let is_long = name.starts_with("--") || find(&format!("-{name}")).is_some();
     let mut letters = if is_long { &[] } else { &bytes[1..] };
     while let [letter, rest @ ..] = letters {
@@ -67,11 +67,19 @@ pub(super) fn read(
             }
             _ => None,
         };
-        given.push(Given { option, value });
+        found.push(given(option, value)?);
     }
-    match letters.is_empty() && !given.is_empty() {
-        true => Ok(given),
+    match letters.is_empty() && !found.is_empty() {
+        true => Ok(found),
         false => Err(typed.unknown_option(&name, known)),
+    }
+}
+
+/// Refuses an empty value, as of a variable of a script that is not set.
+fn given(option: &'static OptionSpec, value: Option<OsString>) -> Result<Given> {
+    match value.as_ref().is_some_and(|value| value.is_empty()) && !option.empty {
+        true => Err(Error::usage("the value is empty").at(format!("`{}`", option.name))),
+        false => Ok(Given { option, value }),
     }
 }
 

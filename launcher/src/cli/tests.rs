@@ -2,6 +2,7 @@
 
 mod spelling;
 mod table;
+mod values;
 
 use super::*;
 use crate::cmd::status::Wait;

@@ -1,57 +1,59 @@
 //! Parses the values of options: volumes, mounts, system calls, numbers, and
 //! pairs of a name and a text.
 //!
-//! Parts are separated by commas, so they cannot contain any. Use a pod
-//! manifest for a path that does.
+//! Parts are separated by commas, or by colons; a backslash takes one of these
+//! literally.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::cli::options::Options;
+use crate::cli::separated::{first, parts};
 use crate::cli::spelling::{boolean, excluded};
 use crate::cmd::table::Format;
-use appc::manifest::isolator::errno;
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
 use appc::types::{AcName, Quantity, absolute};
 use error::quote::quoted;
 use error::{Error, Result};
+use pod::resolve::isolators::LEAST_MEMORY;
 use pod::resolve::settings::Setting;
 use pod::resolve::tmpfs;
 use pod::resolve::volumes::Requested;
 use pod::spec::mounts::{Size, Tmpfs};
-use pod::spec::process::Calls;
 
 /// `KEY=VALUE` parts, taken one by one.
-struct Parts<'a>(Vec<(&'a str, &'a str)>);
+pub(super) struct Parts(Vec<(String, String)>);
 
-impl<'a> Parts<'a> {
+impl Parts {
     /// Parses parts. Each must have one of these keys, none twice.
-    fn read(parts: impl Iterator<Item = &'a str>, keys: &[&str]) -> Result<Self> {
-        let mut read: Vec<(&str, &str)> = Vec::new();
+    pub(super) fn read(parts: impl Iterator<Item = String>, keys: &[&str]) -> Result<Self> {
+        let mut read: Vec<(String, String)> = Vec::new();
         for part in parts {
             let (key, value) = part
                 .split_once('=')
-                .ok_or_else(|| Error::usage(format!("{} is not `KEY=VALUE`", quoted(part))))?;
+                .ok_or_else(|| Error::usage(format!("{} is not `KEY=VALUE`", quoted(&part))))?;
             if !keys.contains(&key) {
                 let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
                 return Err(Error::usage(format!("unknown key {}", quoted(key)))
                     .hint(format!("the keys are {}", keys.join(", "))));
             }
-            if read.iter().any(|(known, _)| *known == key) {
+            if read.iter().any(|(known, _)| known == key) {
                 return Err(Error::usage(format!("the key `{key}` is given twice")));
             }
-            read.push((key, value));
+            read.push((key.to_owned(), value.to_owned()));
         }
         Ok(Self(read))
     }
 
-    fn take(&mut self, key: &str) -> Option<&'a str> {
-        let at = self.0.iter().position(|(known, _)| *known == key)?;
+    /// Takes the value of a key, if it was given.
+    pub(super) fn take(&mut self, key: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == key)?;
         Some(self.0.remove(at).1)
     }
 
-    fn required(&mut self, key: &str) -> Result<&'a str> {
+    /// Takes the value of a key.
+    pub(super) fn required(&mut self, key: &str) -> Result<String> {
         self.take(key)
             .ok_or_else(|| Error::usage(format!("the key `{key}` is missing")))
     }
@@ -60,7 +62,7 @@ impl<'a> Parts<'a> {
         let Some(value) = self.take(key) else {
             return Ok(None);
         };
-        boolean(value).map(Some).ok_or_else(|| {
+        boolean(&value).map(Some).ok_or_else(|| {
             Error::usage(format!(
                 "{} is neither `true` nor `false`",
                 quoted(&format!("{key}={value}"))
@@ -70,7 +72,7 @@ impl<'a> Parts<'a> {
 
     /// The highest number is not an ID: for chown(2), it means no change.
     fn id(&mut self, key: &str) -> Result<Option<u32>> {
-        self.take(key).map(|value| id(value, key)).transpose()
+        self.take(key).map(|value| id(&value, key)).transpose()
     }
 }
 
@@ -92,8 +94,8 @@ pub(super) struct OptionVolume {
 
 /// Parses a volume: `/HOST:/POD[:ro]`, or one with a name.
 pub(super) fn volume(text: &str) -> Result<OptionVolume> {
-    match text.split_once([':', ',']) {
-        Some((host, _)) if host.starts_with('/') => bind(text),
+    match text.contains([':', ',']) {
+        true if text.starts_with('/') => bind(text),
         _ => Ok(OptionVolume {
             requested: named_volume(text)?,
             everywhere: None,
@@ -105,9 +107,10 @@ pub(super) fn volume(text: &str) -> Result<OptionVolume> {
 fn bind(text: &str) -> Result<OptionVolume> {
     let wrong = |what: &str| {
         Error::usage(format!("{what} in {}", quoted(text)))
-            .hint("`/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path")
+            .hint("use `/HOST:/POD` or `/HOST:/POD:ro`; in a path, write a colon as `\\:`")
     };
-    let parts: Vec<&str> = text.split(':').collect();
+    let parts = parts(text, ':');
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let (host, path, read_only) = match parts[..] {
         [host, path] | [host, path, "rw"] => (host, path, false),
         [host, path, "ro"] => (host, path, true),
@@ -149,22 +152,24 @@ fn named_volume(text: &str) -> Result<Requested> {
         "uid",
         "gid",
     ];
-    let mut parts = text.split(',');
-    let name = AcName::parse(parts.next().unwrap_or_default())?;
+    let mut parts = parts(text, ',').into_iter();
+    let name = AcName::parse(&parts.next().unwrap_or_default())?;
     let mut parts = Parts::read(parts, KEYS)?;
     let read_only = parts.boolean("readOnly")?;
     let kind = parts.required("kind")?;
     let mut follow_links = false;
-    let volume_kind = match kind {
+    let volume_kind = match &*kind {
         "host" => {
             follow_links = parts.boolean("followSymlinks")?.unwrap_or(false);
             VolumeKind::Host {
-                source: source(parts.required("source")?)?,
+                source: source(&parts.required("source")?)?,
                 recursive: parts.boolean("recursive")?,
             }
         }
         "empty" => VolumeKind::Empty {
-            mode: parts.take("mode").map_or(Ok(EMPTY_MODE), mode)?,
+            mode: parts
+                .take("mode")
+                .map_or(Ok(EMPTY_MODE), |text| mode(&text))?,
             uid: parts.id("uid")?.unwrap_or(0),
             gid: parts.id("gid")?.unwrap_or(0),
         },
@@ -204,8 +209,8 @@ fn source(text: &str) -> Result<String> {
 /// Parses a mount: `volume=NAME,target=PATH`. A relative target is relative to
 /// the root.
 pub(super) fn mount(text: &str) -> Result<Mount> {
-    let mut parts = Parts::read(text.split(','), &["volume", "target"])?;
-    let volume = AcName::parse(parts.required("volume")?)?;
+    let mut parts = Parts::read(parts(text, ',').into_iter(), &["volume", "target"])?;
+    let volume = AcName::parse(&parts.required("volume")?)?;
     let target = parts.required("target")?;
     if target.is_empty() {
         return Err(Error::usage("the target is empty"));
@@ -234,21 +239,21 @@ pub(super) fn pair(text: &str) -> Result<(String, String)> {
     }
 }
 
-/// The size of a page, in bytes. With a smaller limit, the app would be killed
-/// at once.
-const PAGE: i64 = 4096;
-
 /// Parses an amount of memory: `--memory`.
 pub(super) fn memory(text: &str) -> Result<Quantity> {
     let bytes = amount(text)?;
-    if bytes.units() < PAGE {
-        let less = format!("{} is less than a page of memory", quoted(text));
-        return Err(
-            Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
+    if u64::try_from(bytes.units()).is_ok_and(|bytes| bytes < LEAST_MEMORY) {
+        let least = LEAST_MEMORY >> 10;
+        let less = format!(
+            "{} is too little memory to start an app: it takes {least}Ki",
+            quoted(text)
         );
+        return Err(Error::usage(less).hint(UNITS));
     }
     Ok(bytes)
 }
+
+const UNITS: &str = "sizes are in bytes unless they have a unit, such as `16Mi`";
 
 /// Parses an amount of a resource: `--cpu`.
 pub(super) fn amount(text: &str) -> Result<Quantity> {
@@ -287,16 +292,46 @@ pub(super) fn processes(text: &str) -> Result<Setting> {
 
 /// Parses a file system in memory: `/PATH[:size=SIZE,mode=MODE]`.
 pub(super) fn tmpfs(text: &str) -> Result<Tmpfs> {
-    let (path, keys) = text.split_once(':').unwrap_or((text, ""));
-    let keys = keys.split(',').filter(|part| !part.is_empty());
-    let mut keys = Parts::read(keys, &["size", "mode"])?;
-    let size = keys.take("size").map_or(Ok(Size::default()), size)?;
-    let mode = keys.take("mode").map(mode).transpose()?;
-    tmpfs::tmpfs(path, size, mode)
+    let (path, keys) = first(text, ':');
+    let (mut read_only, mut no_exec) = (None, None);
+    let mut given = Vec::new();
+    for part in parts(&keys.unwrap_or_default(), ',') {
+        let (flag, value) = match &*part {
+            "" => continue,
+            "ro" => (&mut read_only, true),
+            "rw" => (&mut read_only, false),
+            "noexec" => (&mut no_exec, true),
+            "exec" => (&mut no_exec, false),
+            // It is so anyway.
+            "nosuid" | "nodev" => continue,
+            _ => {
+                given.push(part);
+                continue;
+            }
+        };
+        if flag.replace(value).is_some_and(|other| other != value) {
+            return Err(Error::usage(format!(
+                "`{part}` contradicts what is before it"
+            )));
+        }
+    }
+    let mut keys = Parts::read(given.into_iter(), &["size", "mode"])?;
+    let size = keys
+        .take("size")
+        .map_or(Ok(Size::default()), |text| size(&text))?;
+    let mode = keys.take("mode").map(|text| mode(&text)).transpose()?;
+    Ok(Tmpfs {
+        read_only: read_only.unwrap_or(false),
+        no_exec: no_exec.unwrap_or(false),
+        ..tmpfs::tmpfs(&path, size, mode)?
+    })
 }
 
+/// The size of a page, in bytes: what a file system in memory is made of.
+const PAGE: i64 = 4096;
+
 /// Parses a size: bytes, or a percentage of the memory.
-fn size(text: &str) -> Result<Size> {
+pub(super) fn size(text: &str) -> Result<Size> {
     if let Some(number) = text.strip_suffix('%') {
         let part = number.parse().ok().filter(|part| (1..=100).contains(part));
         return part.map(Size::Percent).ok_or_else(|| {
@@ -307,42 +342,9 @@ fn size(text: &str) -> Result<Size> {
     let bytes = Quantity::parse(text)?;
     if bytes.units() < PAGE {
         let less = format!("{} is less than a page of memory", quoted(text));
-        return Err(
-            Error::usage(less).hint("sizes are in bytes unless they have a unit, such as `16Mi`")
-        );
+        return Err(Error::usage(less).hint(UNITS));
     }
     Ok(Size::Bytes(bytes.units().unsigned_abs()))
-}
-
-/// Parses names: `CAP_CHOWN,CAP_KILL`.
-pub(super) fn names(text: &str) -> Result<Vec<String>> {
-    let names = text.split(',').filter(|one| !one.is_empty());
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    match names.is_empty() {
-        true => Err(Error::usage("the list is empty")),
-        false => Ok(names),
-    }
-}
-
-/// Parses a set of system calls: `mode=retain|remove[,errno=NAME],CALL,...`.
-pub(super) fn calls(text: &str) -> Result<Setting> {
-    let keys = text.split(',').filter(|part| part.contains('='));
-    let mut keys = Parts::read(keys, &["mode", "errno"])?;
-    let make = match keys.required("mode")? {
-        "retain" => Setting::RetainCalls,
-        "remove" => Setting::RemoveCalls,
-        other => {
-            return Err(Error::usage(format!(
-                "{} is not a mode: use `retain` or `remove`",
-                quoted(other)
-            )));
-        }
-    };
-    let calls: Vec<&str> = text.split(',').filter(|part| !part.contains('=')).collect();
-    Ok(make(Calls {
-        set: names(&calls.join(","))?,
-        errno: keys.take("errno").map(errno).transpose()?.flatten(),
-    }))
 }
 
 /// Parses the name of a locale, such as `C.UTF-8` or `de_DE.UTF-8@euro`.

@@ -123,6 +123,8 @@ fn a_command_has_the_rights_that_were_left_to_its_app() {
         ],
         &["--no-new-privileges", "--readonly-rootfs"],
         &["--oom-score-adj", "300"],
+        &["--ulimit", "nofile=100:200", "--ulimit", "stack=1048576"],
+        &["--cap-drop", "all", "--cap-add", "kill,chown"],
     ] {
         compare(&[], &[options], "probe", 0);
     }
@@ -135,6 +137,8 @@ fn a_command_has_the_surroundings_of_its_app() {
         "--hostname=web",
         "--set-env=A=1",
         "--volume=data,kind=empty,uid=5",
+        "--shm-size=1Mi",
+        "--sysctl=net.core.somaxconn=99",
     ];
     let app = [
         "--environment=B=2",

@@ -12,7 +12,7 @@ mod url;
 mod uuid;
 mod version;
 
-pub use crate::types::annotation::{Annotation, Annotations};
+pub use crate::types::annotation::{Annotation, Annotations, NOTIFY};
 pub use crate::types::date::{
     read as read_time, spell as spell_time, spell_day, spell_exactly as spell_time_exactly,
 };

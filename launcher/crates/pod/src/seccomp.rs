@@ -35,6 +35,7 @@ use stage1_init::Capabilities;
 
 use crate::seccomp::calls::Arch;
 use crate::seccomp::default::{Conditions, EPERM};
+use crate::seccomp::numbers::CALLS;
 use crate::seccomp::program::{Action, Filter, Rule, Test};
 use crate::spec::defaults::CAPABILITIES;
 use crate::spec::process::{Calls, SeccompPolicy};
@@ -109,6 +110,17 @@ const GROUPS: &[(&str, Group)] = &[
     ("@docker/default-whitelist", Group::Default),
     ("@docker/default-blacklist", Group::Default),
 ];
+
+/// Every name that a set can have: the calls of all architectures, and groups.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let calls = CALLS.iter().map(|(name, _)| *name);
+    calls.chain(GROUPS.iter().map(|(name, _)| *name))
+}
+
+/// Every error that a blocked call can return.
+pub fn errors() -> impl Iterator<Item = &'static str> {
+    errno::names()
+}
 
 /// The calls without which no program can start, return from a signal handler,
 /// or end.

@@ -35,9 +35,16 @@ pub(super) const APP: Group = Group::of_app(
             &[],
             "GID,...",
             "replace the supplementary groups",
-        ),
+        )
+        .perhaps_empty(),
         OptionSpec::value("--working-dir", &["-w"], "PATH", "start in this directory"),
-        OptionSpec::value("--environment", &["-e"], "NAME=VALUE", "set a variable").repeated(),
+        OptionSpec::value(
+            "--environment",
+            &["-e", "--env"],
+            "NAME=VALUE",
+            "set a variable",
+        )
+        .repeated(),
     ],
 );
 
@@ -55,9 +62,9 @@ pub(super) const APP_STORAGE: Group = Group::of_app(
         OptionSpec::value(
             "--tmpfs",
             &[],
-            "PATH[:size=SIZE][,mode=MODE]",
+            "PATH[:size=SIZE,mode=MODE,...]",
             "mount a file system in memory; SIZE is in bytes or percent of the host's memory \
-             (default: 25%), MODE is octal (default: 1777)",
+             (default: 25%), MODE is octal (default: 1777); add `noexec` or `ro`",
         )
         .repeated(),
         OptionSpec::flag(
@@ -79,10 +86,24 @@ pub(super) const APP_SECURITY: Group = Group::of_app(
              gets by default",
         ),
         OptionSpec::value(
+            "--cap-add",
+            &[],
+            "CAPABILITY,...|all",
+            "add capabilities to those that the app would have",
+        )
+        .repeated(),
+        OptionSpec::value(
+            "--cap-drop",
+            &[],
+            "CAPABILITY,...|all",
+            "drop capabilities that the app would have; with `all`, it has what --cap-add names",
+        )
+        .repeated(),
+        OptionSpec::value(
             "--caps-remove",
             &[],
             "CAPABILITY,...",
-            "drop these capabilities",
+            "drop these of the default capabilities, whatever the image says",
         ),
         OptionSpec::value(
             "--caps-retain",
@@ -132,8 +153,8 @@ pub(super) const APP_RESOURCES: Group = Group::of_app(
             "--memory",
             &[],
             "SIZE",
-            "memory limit, such as 64Mi; there is no short form, since 64m would be 0.064 bytes \
-             here",
+            "memory limit, such as 64Mi, at least 768Ki; there is no short form, since 64m would \
+             be 0.064 bytes here",
         ),
         OptionSpec::value(
             "--oom-score-adj",
@@ -141,6 +162,14 @@ pub(super) const APP_RESOURCES: Group = Group::of_app(
             "NUMBER",
             "how readily to kill the app when memory runs out, from -1000 to 1000",
         ),
+        OptionSpec::value(
+            "--ulimit",
+            &[],
+            "NAME=SOFT[:HARD]",
+            "resource limit, such as nofile=1024:4096; a limit is a number, in the unit of \
+             setrlimit(2), or `unlimited`",
+        )
+        .repeated(),
     ],
 );
 

@@ -131,7 +131,13 @@ Everything after POD belongs to the command.",
                 &[],
                 "accepted for `-it`: the command always reads the caller's standard input",
             ),
-            OptionSpec::value("--set-env", &["-e"], "NAME=VALUE", "set a variable").repeated(),
+            OptionSpec::value(
+                "--set-env",
+                &["-e", "--env"],
+                "NAME=VALUE",
+                "set a variable",
+            )
+            .repeated(),
             OptionSpec::value("--cwd", &["-w"], "PATH", "start in this directory"),
             OptionSpec::value(
                 "--user",

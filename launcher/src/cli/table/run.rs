@@ -163,6 +163,14 @@ const POD: Group = Group::new(
             "maximum number of processes and threads in the pod (default: 4096)",
         ),
         OptionSpec::value(
+            "--sysctl",
+            &[],
+            "NAME=VALUE",
+            "set a kernel parameter that the pod has for itself: `net.*`, `kernel.shm*`, \
+             `kernel.msg*`, `kernel.sem` or `fs.mqueue.*`",
+        )
+        .repeated(),
+        OptionSpec::value(
             "--pod-manifest",
             &[],
             "FILE",
@@ -281,10 +289,16 @@ const OUTPUT: Group = Group::new(
 const ENVIRONMENT: Group = Group::new(
     "Environment of all apps",
     &[
-        OptionSpec::value("--set-env", &["-e"], "NAME=VALUE", "set a variable").repeated(),
+        OptionSpec::value(
+            "--set-env",
+            &["-e", "--env"],
+            "NAME=VALUE",
+            "set a variable",
+        )
+        .repeated(),
         OptionSpec::value(
             "--set-env-file",
-            &[],
+            &["--env-file"],
             "FILE",
             "set variables from a file, one a line; --set-env overrides them",
         )
@@ -315,6 +329,13 @@ const STORAGE: Group = Group::new(
              other forms see below",
         )
         .repeated(),
+        OptionSpec::value(
+            "--shm-size",
+            &[],
+            "SIZE",
+            "how much /dev/shm can hold, which the apps share: bytes, such as 256Mi, or percent of \
+             the host's memory (default: 64Mi)",
+        ),
         OptionSpec::flag(
             "--no-overlay",
             &[],

@@ -140,6 +140,8 @@ pub(crate) struct OptionSpec {
     pub(crate) takes: Takes,
     /// Whether it may be given several times.
     pub(crate) repeats: bool,
+    /// Whether its value may be empty.
+    pub(crate) empty: bool,
     /// The commands that have it, if not all that have its group.
     pub(crate) only: &'static [&'static str],
     /// What it does.
@@ -170,6 +172,7 @@ impl OptionSpec {
             also,
             takes: Takes::Nothing,
             repeats: false,
+            empty: false,
             only: &[],
             help,
         }
@@ -201,6 +204,12 @@ impl OptionSpec {
     /// Allows the option to be given several times.
     pub(crate) const fn repeated(mut self) -> Self {
         self.repeats = true;
+        self
+    }
+
+    /// Allows its value to be empty.
+    pub(crate) const fn perhaps_empty(mut self) -> Self {
+        self.empty = true;
         self
     }
 

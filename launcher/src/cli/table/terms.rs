@@ -50,6 +50,10 @@ pub(crate) const VOLUMES: Terms = (
             "create a directory that lasts as long as the pod; add `,readOnly=true`, \
              `,mode=MODE` (default: 0755), `,uid=UID` or `,gid=GID` (default: 0)",
         ),
+        (
+            "\\, \\: \\\\",
+            "a comma, a colon or a backslash that is part of a path; also in --mount and --tmpfs",
+        ),
     ],
 );
 

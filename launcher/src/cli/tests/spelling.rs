@@ -154,12 +154,12 @@ fn short_options_are_what_podman_means_by_them() {
         (
             "run -v /a:b a.aci",
             "125 `--volume`: the path in the pod is not absolute in `/a:b`\n\
-             hint: `/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path",
+             hint: use `/HOST:/POD` or `/HOST:/POD:ro`; in a path, write a colon as `\\:`",
         ),
         (
             "run -v /a:/b:z a.aci",
             "125 `--volume`: unknown mode in `/a:/b:z`\n\
-             hint: `/HOST:/POD` or `/HOST:/POD:ro`; `NAME,kind=host,source=PATH` takes any path",
+             hint: use `/HOST:/POD` or `/HOST:/POD:ro`; in a path, write a colon as `\\:`",
         ),
         (
             "run -v /a:/b --pod-manifest m",

@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::digest::ImageId;
 use crate::json::{Node, Object, Value};
-use crate::types::{AcIdentifier, AcName, Annotation, Annotations, Label, Labels};
+use crate::types::{AcIdentifier, AcName, Annotation, Annotations, Label, Labels, NOTIFY};
 use error::Result;
-
-/// The annotation with which an image asks for systemd's start protocol.
-const NOTIFY: &str = "appc.io/executor/supports-systemd-notify";
 
 /// Arbitrary text by key. It never affects how an app is run.
 pub(crate) type TextMap = BTreeMap<String, String>;

@@ -3,6 +3,10 @@
 use crate::types::{AcIdentifier, date, url};
 use error::{Error, Result};
 
+/// The annotation of an app that reports its start as systemd's services do
+/// (sd_notify(3)), if its value is `true`.
+pub const NOTIFY: &str = "appc.io/executor/supports-systemd-notify";
+
 /// One annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {

@@ -165,6 +165,7 @@ fn app(name: String, readable: bool) -> AppSpec {
                 apparmor: None,
                 selinux: None,
             },
+            resources: Vec::new(),
             stdio: match readable {
                 true => Stdio::Inherited,
                 false => Stdio::Planned,

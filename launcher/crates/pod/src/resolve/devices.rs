@@ -74,6 +74,11 @@ fn access(letters: &str) -> Result<Access> {
 }
 
 impl DeviceRequest {
+    /// Returns its path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Looks up the device on the host.
     ///
     /// # Errors

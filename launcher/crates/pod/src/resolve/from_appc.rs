@@ -10,16 +10,15 @@ use crate::resolve::isolators::{self, AppIsolation, PodIsolation};
 use crate::resolve::merge::{Merged, merge};
 use crate::resolve::report::Entry;
 use crate::resolve::request::{AppRequest, Request};
-use crate::resolve::settings::Setting;
+use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{tmpfs, users};
+use crate::resolve::{tmpfs, unsupported, users};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec, Root};
-use crate::spec::process::{ProcessSpec, Rights, Sourced, Stdio};
+use crate::spec::process::{ProcessSpec, ResourceLimit, Rights, Sourced, Stdio};
 use appc::manifest::app::{App, HandlerName};
-use appc::manifest::isolator::Isolator;
 use appc::manifest::pod::{self, PodImage};
 use appc::manifest::{ImageManifest, PodManifest, SPECIFICATION};
 use appc::types::{AcName, Uuid, Version};
@@ -97,10 +96,9 @@ pub fn resolve(
     spec.volumes = found.empty;
     spec.limits = whole.limits;
     spec.processes_by_default = whole.processes_by_default;
-    let parameters = whole.parameters.into_iter();
-    spec.parameters = parameters
-        .map(|(key, value)| (key, Sourced::new(value, "isolator os/unix/sysctl")))
-        .collect();
+    let settings = with_parameters(&request.settings, &whole.parameters);
+    spec.parameters = whole.parameters;
+    spec.shm_size = request.shm_size;
     let mut notes = found.notes;
     notes.extend(raised);
     for port in &request.ports {
@@ -115,7 +113,7 @@ pub fn resolve(
             ac_version: Version::parse(SPECIFICATION)?,
             apps: sections,
             volumes: found.volumes,
-            isolators: with_settings(request.isolators.clone(), &request.settings)?,
+            isolators: with_settings(request.isolators.clone(), &settings)?,
             annotations: request.annotations.clone(),
             ports: request.ports.clone(),
             user_annotations: request.user_annotations.clone(),
@@ -124,15 +122,6 @@ pub fn resolve(
         report,
         notes,
     })
-}
-
-/// Appends the isolators that correspond to options, for the manifest.
-fn with_settings(mut isolators: Vec<Isolator>, settings: &[Setting]) -> Result<Vec<Isolator>> {
-    for setting in settings {
-        isolators.retain(|isolator| !setting.overrides(isolator));
-        isolators.push(setting.isolator()?);
-    }
-    Ok(isolators)
 }
 
 /// Returns whether an app has programs that wait for their turn.
@@ -217,7 +206,7 @@ fn app(
     let AppIsolation {
         mut limits,
         rights,
-        report,
+        mut report,
     } = isolators::of_app(
         name.as_str(),
         &app.isolators,
@@ -227,6 +216,14 @@ fn app(
         waits(app),
     )?;
     let raised = raised(name, request, wanted, source, whole, host, &report)?;
+    let annotations = source
+        .manifest
+        .annotations
+        .overridden_by(&wanted.annotations);
+    report.extend(unsupported::entries(name.as_str(), app, &annotations));
+    let settled = wanted.settings.iter();
+    let settled = settled.map(|setting| setting.settled(rights.capabilities.value));
+    let settled: Vec<Setting> = settled.collect();
     limits.devices = devices::rules(&devices);
     let ids = users::user(&app.user, source.rootfs)
         .and_then(|uid| Ok((uid, users::group(&app.group, source.rootfs)?)));
@@ -255,7 +252,7 @@ fn app(
             labels: source.manifest.labels.clone(),
         },
         app: Some(App {
-            isolators: with_settings(app.isolators.clone(), &wanted.settings)?,
+            isolators: with_settings(app.isolators.clone(), &settled)?,
             ..app.clone()
         }),
         read_only_rootfs: wanted.read_only.is_some(),
@@ -279,7 +276,7 @@ fn app(
             copied: request.no_overlay || !host.overlay,
             read_only: wanted.read_only.map(str::to_owned),
         }),
-        process: process(merged, ids, rights, stdio),
+        process: process(merged, ids, rights, stdio, &wanted.resources),
         limits,
         devices,
         mounts,
@@ -310,7 +307,13 @@ fn top(rootfs: &dyn Rootfs) -> Result<(u32, u32, u32)> {
     Ok((top.uid, top.gid, top.mode))
 }
 
-fn process(merged: Merged, (uid, gid): (u32, u32), rights: Rights, stdio: Stdio) -> ProcessSpec {
+fn process(
+    merged: Merged,
+    (uid, gid): (u32, u32),
+    rights: Rights,
+    stdio: Stdio,
+    resources: &[ResourceLimit],
+) -> ProcessSpec {
     let Merged {
         app,
         reasons,
@@ -334,6 +337,7 @@ fn process(merged: Merged, (uid, gid): (u32, u32), rights: Rights, stdio: Stdio)
         gid: Sourced::new(gid, format!("{}: group `{}`", reasons.group, app.group)),
         groups: Sourced::new(app.supplementary_gids, reasons.groups),
         rights,
+        resources: resources.to_vec(),
         stdio,
         beyond: None,
     }
@@ -386,6 +390,7 @@ mod tests {
     use crate::spec::mounts::Size;
     use crate::spec::process::{CapabilityBound, SeccompPolicy};
     use appc::json;
+    use appc::manifest::isolator::Isolator;
     use appc::manifest::pod::{Volume, VolumeKind};
     use appc::types::Quantity;
     use sys::timezone::Zone;

@@ -9,11 +9,11 @@
 //! How limits are set ([`crate::cgroup`]) and filters are compiled
 //! ([`crate::seccomp`]); what the manifest parser refuses.
 
-use std::collections::BTreeMap;
-
 use stage1_init::Capabilities;
 
+use crate::resolve::capabilities::member;
 use crate::resolve::grant;
+use crate::resolve::parameters::{self, Parameters};
 use crate::resolve::report::{Entry, Outcome};
 use crate::resolve::settings::Setting;
 use crate::seccomp;
@@ -44,7 +44,7 @@ pub struct PodIsolation {
     /// Whether the limit of processes is the default rather than requested.
     pub processes_by_default: bool,
     /// Kernel parameters of its namespaces.
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: Parameters,
     /// Security module labels for apps that have none of their own.
     pub labels: Labels,
     /// What became of each isolator.
@@ -107,7 +107,10 @@ pub fn of_pod(
     for &isolator in &isolators {
         let outcome = match &isolator.bound {
             _ if !isolator.belongs(Scope::Pod) => misplaced(isolator, "a pod"),
-            Bound::Sysctl(wanted) => parameters(wanted, own_network, &mut pod.parameters),
+            Bound::Sysctl(wanted) => {
+                let why = "isolator os/unix/sysctl";
+                parameters::keep(wanted, own_network, why, &mut pod.parameters)
+            }
             bound => match label(isolator, &mut pod.labels, host) {
                 Some(outcome) => outcome,
                 None => limit(bound, &mut pod.limits),
@@ -117,7 +120,12 @@ pub fn of_pod(
         pod.report.push(entry);
     }
     for setting in settings {
-        let outcome = set_limit(setting, &mut pod.limits);
+        let outcome = match setting {
+            Setting::Parameters(wanted) => {
+                parameters::keep(wanted, own_network, "option --sysctl", &mut pod.parameters)
+            }
+            setting => set_limit(setting, &mut pod.limits),
+        };
         pod.report
             .push(Entry::of_option(setting, "the pod", outcome));
     }
@@ -276,6 +284,10 @@ impl Draft {
                 self.rights.capabilities = Sourced::new(set, reason);
                 return modified(&notes);
             }
+            Setting::ChangeCapabilities(change) => {
+                let bound = change.of(self.rights.capabilities.value);
+                self.rights.capabilities = Sourced::new(bound, reason);
+            }
             Setting::RetainCalls(_) | Setting::RemoveCalls(_) => {
                 if let Some(policy) = setting.seccomp() {
                     self.filter(policy, &reason);
@@ -306,8 +318,8 @@ fn set_limit(setting: &Setting, limits: &mut Limits) -> Outcome {
     match setting {
         Setting::Cpu(quantity) => return cpu(Some(*quantity), Some(*quantity), limits),
         Setting::Memory(quantity) => {
-            limits.memory = Some(units(*quantity));
             limits.memory_request = None;
+            return memory(*quantity, limits);
         }
         Setting::Processes(most) => limits.processes = most.map(u64::from),
         // The others are not limits.
@@ -346,12 +358,15 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Outcome {
     match bound {
         Bound::Cpu(wanted) => return cpu(wanted.request(), wanted.limit, limits),
         Bound::Memory(wanted) => {
-            limits.memory = wanted.limit.map(units);
             // A reservation cannot exceed the limit.
             limits.memory_request = wanted
                 .request()
                 .filter(|request| Some(*request) != wanted.limit)
                 .map(units);
+            limits.memory = None;
+            if let Some(limit) = wanted.limit {
+                return memory(limit, limits);
+            }
         }
         Bound::BlockBandwidth(wanted) => limits.block_bandwidth = wanted.map(units),
         Bound::BlockIops(wanted) => limits.block_operations = wanted.map(units),
@@ -363,6 +378,19 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Outcome {
         _ => {}
     }
     Outcome::Enforced
+}
+
+/// The least memory, in bytes, with which an init can start an app, and the app
+/// can end by itself.
+pub const LEAST_MEMORY: u64 = 768 << 10;
+
+fn memory(limit: Quantity, limits: &mut Limits) -> Outcome {
+    let limit = units(limit);
+    limits.memory = Some(limit.max(LEAST_MEMORY));
+    match limit < LEAST_MEMORY {
+        true => Outcome::Modified("raised to the minimum of 768Ki".to_owned()),
+        false => Outcome::Enforced,
+    }
 }
 
 /// The weight of one core: the kernel's default for a group.
@@ -504,62 +532,10 @@ fn capabilities(names: &[String]) -> (Capabilities, Vec<String>) {
     (set, notes.into_iter().collect())
 }
 
-fn member(name: &str) -> Option<Capabilities> {
-    let word = name.strip_prefix("CAP_")?.to_ascii_lowercase();
-    Capabilities::member(word.as_bytes())
-}
-
 fn modified(notes: &[String]) -> Outcome {
     match notes {
         [] => Outcome::Enforced,
         notes => Outcome::Modified(notes.join("; ")),
-    }
-}
-
-/// Keeps the parameters that the pod can have for itself.
-fn parameters(
-    wanted: &BTreeMap<String, String>,
-    own_network: bool,
-    kept: &mut BTreeMap<String, String>,
-) -> Outcome {
-    let mut reasons = Vec::new();
-    for (key, value) in wanted {
-        match why_not(key, own_network) {
-            Some(reason) => reasons.push(format!("`{key}` {reason}")),
-            None => {
-                kept.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    match (reasons.is_empty(), kept.is_empty()) {
-        (true, _) => Outcome::Enforced,
-        (_, true) => Outcome::Ignored(reasons.join("; ")),
-        (_, false) => Outcome::Modified(reasons.join("; ")),
-    }
-}
-
-/// Returns why a pod may not set a parameter: it would be set for the host
-/// (CVE-2022-0811 is about less).
-fn why_not(key: &str, own_network: bool) -> Option<&'static str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    // A slash stands for a dot in a component, as in `eth0/100`; `//` would
-    // lead out of the directory.
-    let part = |part: &str| {
-        part.split('/')
-            .all(|name| !name.is_empty() && name.chars().all(plain))
-    };
-    if !key.split('.').all(part) {
-        return Some("is not the name of a kernel parameter");
-    }
-    match key.split_once('.').unwrap_or((key, "")) {
-        ("net", _) if own_network => None,
-        ("net", _) => Some("would affect the host, whose network the pod shares"),
-        ("kernel", "hostname") => Some("is set with `--hostname`"),
-        ("kernel", "domainname") => Some("cannot be set"),
-        ("kernel", "sem") => None,
-        ("kernel", name) if name.starts_with("shm") || name.starts_with("msg") => None,
-        ("fs", name) if name.starts_with("mqueue.") => None,
-        _ => Some("would affect the whole host"),
     }
 }
 

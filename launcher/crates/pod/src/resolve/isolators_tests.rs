@@ -55,47 +55,6 @@ fn sentences(report: &[Entry]) -> Vec<String> {
 }
 
 #[test]
-fn parameters_of_the_host_are_not_for_pods() {
-    const HOSTS: &str = "would affect the whole host";
-    const NO_NAME: &str = "is not the name of a kernel parameter";
-    for (key, reason) in [
-        ("kernel.core_pattern", HOSTS),
-        ("vm.swappiness", HOSTS),
-        ("fs.file-max", HOSTS),
-        ("fs.mqueue", HOSTS),
-        ("kernel", HOSTS),
-        ("network.x", HOSTS),
-        ("", NO_NAME),
-        ("net.", NO_NAME),
-        ("net..x", NO_NAME),
-        ("net.//.kernel.core_pattern", NO_NAME),
-        ("net./.x", NO_NAME),
-        ("kernel/../core_pattern", NO_NAME),
-        ("kernel.shm_rmid_forced=1+kernel.core_pattern", NO_NAME),
-        ("net.ipv4.ip_forward\nx", NO_NAME),
-        ("kernel.hostname", "is set with `--hostname`"),
-        ("kernel.domainname", "cannot be set"),
-    ] {
-        assert_eq!(why_not(key, true), Some(reason), "{key}");
-    }
-    for key in [
-        "net.ipv4.ip_forward",
-        "net.ipv4.conf.eth0/100.forwarding",
-        "kernel.shmmax",
-        "kernel.shm_rmid_forced",
-        "kernel.msgmni",
-        "kernel.sem",
-        "fs.mqueue.msg_max",
-    ] {
-        assert_eq!(why_not(key, true), None, "{key}");
-    }
-    assert_eq!(
-        why_not("net.core.somaxconn", false),
-        Some("would affect the host, whose network the pod shares")
-    );
-}
-
-#[test]
 fn valid_parameters_are_set_and_others_reported() {
     let list = [isolator(
         "os/unix/sysctl",
@@ -110,8 +69,8 @@ fn valid_parameters_are_set_and_others_reported() {
     );
     assert_eq!(pod.parameters.len(), 1);
     assert_eq!(
-        pod.parameters.get("net.core.somaxconn").unwrap().as_str(),
-        "512"
+        pod.parameters["net.core.somaxconn"],
+        Sourced::new("512".to_owned(), "isolator os/unix/sysctl")
     );
 }
 
@@ -297,10 +256,10 @@ fn zero_processors_become_the_minimum() {
 #[test]
 fn the_last_of_several_counts() {
     let read = app(&[
-        ("resource/memory", r#"{"limit": 1}"#),
-        ("resource/memory", r#"{"limit": 2}"#),
+        ("resource/memory", r#"{"limit": "1M"}"#),
+        ("resource/memory", r#"{"limit": "2M"}"#),
     ]);
-    assert_eq!(read.limits.memory, Some(2));
+    assert_eq!(read.limits.memory, Some(2_000_000));
     assert_eq!(read.report.len(), 1);
 }
 
@@ -356,7 +315,7 @@ fn capabilities_are_retained_or_taken_from_the_default() {
 fn unknown_capabilities_are_reported() {
     let read = app(&[(
         "os/linux/capabilities-retain-set",
-        r#"{"set": ["CAP_KILL", "CAP_PONIES", "chown"]}"#,
+        r#"{"set": ["CAP_KILL", "CAP_PONIES", "chwon"]}"#,
     )]);
     assert_eq!(
         read.rights.capabilities.value,
@@ -366,8 +325,51 @@ fn unknown_capabilities_are_reported() {
         sentences(&read.report),
         [
             "isolator `os/linux/capabilities-retain-set` of app `web` is modified: `CAP_PONIES`, \
-             `chown` are not capabilities and were ignored"
+             `chwon` are not capabilities and were ignored"
         ]
+    );
+}
+
+#[test]
+fn a_capability_that_is_spelt_in_another_way_is_not_left_to_the_app() {
+    let read = app(&[(
+        "os/linux/capabilities-remove-set",
+        r#"{"set": ["net_raw", "Cap_Chown"]}"#,
+    )]);
+    let removed = Capabilities::NET_RAW.with(Capabilities::CHOWN);
+    assert_eq!(
+        read.rights.capabilities.value,
+        CapabilityBound::Only(CAPABILITIES.without(removed))
+    );
+    assert!(read.report[0].is_enforced());
+}
+
+#[test]
+fn memory_below_what_an_init_needs_is_raised_to_it() {
+    for (limit, memory, outcome) in [
+        (
+            "1",
+            LEAST_MEMORY,
+            "modified: raised to the minimum of 768Ki",
+        ),
+        (
+            "786431",
+            LEAST_MEMORY,
+            "modified: raised to the minimum of 768Ki",
+        ),
+        ("768Ki", LEAST_MEMORY, "enforced"),
+        ("769Ki", 769 << 10, "enforced"),
+    ] {
+        let value = format!(r#"{{"limit": "{limit}"}}"#);
+        let read = app(&[("resource/memory", &value)]);
+        assert_eq!(read.limits.memory, Some(memory), "{limit}");
+        let sentence = format!("isolator `resource/memory` of app `web` is {outcome}");
+        assert_eq!(sentences(&read.report), [sentence]);
+    }
+    let read = app(&[("resource/memory", r#"{"request": "1"}"#)]);
+    assert_eq!(
+        (read.limits.memory, read.limits.memory_request),
+        (None, Some(1))
     );
 }
 

@@ -3,6 +3,7 @@
 //! [`from_appc`] makes a [`PodSpec`](crate::spec::pod::PodSpec) from App
 //! Container images, a pod manifest and options.
 
+pub mod capabilities;
 pub mod dependencies;
 pub mod devices;
 pub mod dry_run;
@@ -10,10 +11,12 @@ pub mod from_appc;
 pub mod grant;
 pub mod isolators;
 mod merge;
+pub mod parameters;
 pub mod report;
 pub mod request;
 pub mod settings;
 pub mod tmpfs;
+mod unsupported;
 pub mod users;
 pub mod volumes;
 

@@ -1,5 +1,5 @@
-//! What became of each isolator and option that limits an app: nothing is
-//! dropped silently.
+//! What became of each isolator, each option that limits an app, and whatever
+//! else an app asks for: nothing is dropped silently.
 
 use std::fmt;
 
@@ -41,6 +41,15 @@ impl Entry {
             bound: format!("option `{}`", setting.option()),
             subject: subject.to_owned(),
             outcome,
+        }
+    }
+
+    /// What else an app asks for and does not get.
+    pub(crate) fn unsupported(what: String, subject: &str, reason: &str) -> Self {
+        Self {
+            bound: what,
+            subject: subject.to_owned(),
+            outcome: Outcome::Ignored(reason.to_owned()),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::resolve::grant::Grant;
 use crate::resolve::settings::Setting;
 use crate::resolve::volumes::Requested;
 use crate::spec::environment::Variable;
-use crate::spec::mounts::Tmpfs;
-use crate::spec::process::Sourced;
+use crate::spec::mounts::{Size, Tmpfs};
+use crate::spec::process::{ResourceLimit, Sourced};
 use appc::manifest::PodManifest;
 use appc::manifest::app::App;
 use appc::manifest::isolator::Isolator;
@@ -46,6 +46,8 @@ pub struct Request {
     pub isolators: Vec<Isolator>,
     /// The pod's limits, from options.
     pub settings: Vec<Setting>,
+    /// How much shared memory the pod has, if not the default.
+    pub shm_size: Option<Size>,
     /// The URL of the pod's metadata service; empty if there is none.
     pub metadata: String,
     /// Ports to make reachable from outside.
@@ -85,6 +87,8 @@ pub struct AppRequest {
     pub devices: Vec<DeviceRequest>,
     /// Its tmpfs mounts.
     pub tmpfs: Vec<Tmpfs>,
+    /// Its resource limits.
+    pub resources: Vec<ResourceLimit>,
     /// Whether its root is read-only, and why.
     pub read_only: Option<&'static str>,
     /// Its mounts.

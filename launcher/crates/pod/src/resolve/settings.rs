@@ -1,12 +1,17 @@
 //! Limits and rights that options set, overriding an image or a manifest:
 //! `--cpu`, `--memory`, `--caps-retain` and so on.
 
+use std::collections::BTreeMap;
+
 use appc::json::{Object, Value};
 use appc::manifest::isolator::{Isolator, PROCESSES};
 use appc::types::Quantity;
 use error::Result;
 
-use crate::spec::process::{Calls, SeccompPolicy};
+use crate::resolve::capabilities::{self, Change};
+use crate::resolve::parameters::Parameters;
+use crate::spec::defaults;
+use crate::spec::process::{Calls, CapabilityBound, SeccompPolicy};
 
 /// What one option sets.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +30,16 @@ pub enum Setting {
     RetainCapabilities(Vec<String>),
     /// `--caps-remove`: `CAP_...`, removed from the default set.
     RemoveCapabilities(Vec<String>),
+    /// `--cap-add`, `--cap-drop`: changes of what the app would have.
+    ChangeCapabilities(Change),
     /// `--seccomp mode=retain`
     RetainCalls(Calls),
     /// `--seccomp mode=remove`
     RemoveCalls(Calls),
     /// `--pids-limit`: processes and threads; `None` for `unlimited`.
     Processes(Option<u32>),
+    /// `--sysctl`: kernel parameters, in addition to those of a manifest.
+    Parameters(BTreeMap<String, String>),
 }
 
 impl Setting {
@@ -44,8 +53,15 @@ impl Setting {
             Self::NoNewPrivileges(_) => "--no-new-privileges",
             Self::RetainCapabilities(_) => "--caps-retain",
             Self::RemoveCapabilities(_) => "--caps-remove",
+            Self::ChangeCapabilities(change) => {
+                match change.all_dropped || !change.dropped.is_empty() {
+                    true => "--cap-drop",
+                    false => "--cap-add",
+                }
+            }
             Self::RetainCalls(_) | Self::RemoveCalls(_) => "--seccomp",
             Self::Processes(_) => "--pids-limit",
+            Self::Parameters(_) => "--sysctl",
         }
     }
 
@@ -67,15 +83,40 @@ impl Setting {
             ),
             Self::RetainCapabilities(_) => (CAPABILITIES[0], CAPABILITIES),
             Self::RemoveCapabilities(_) => (CAPABILITIES[1], CAPABILITIES),
+            Self::ChangeCapabilities(_) => (CAPABILITIES[0], &[]),
             Self::RetainCalls(_) => (CALLS[0], CALLS),
             Self::RemoveCalls(_) => (CALLS[1], CALLS),
             Self::Processes(_) => (PROCESSES, &[PROCESSES]),
+            Self::Parameters(_) => ("os/unix/sysctl", &[]),
         }
     }
 
     /// Returns whether it overrides an isolator.
     pub(crate) fn overrides(&self, isolator: &Isolator) -> bool {
         self.isolators().1.contains(&isolator.name.as_str())
+    }
+
+    /// Returns whether it takes the place of an isolator in a manifest: because
+    /// it overrides it, or because its own includes it.
+    pub(crate) fn replaces(&self, isolator: &Isolator) -> bool {
+        self.overrides(isolator) || isolator.name.as_str() == self.isolators().0
+    }
+
+    /// Returns the setting that has the same effect whatever isolators there
+    /// are, for an app that got these capabilities.
+    pub(crate) fn settled(&self, bound: CapabilityBound) -> Self {
+        let set = match (self, bound) {
+            (Self::ChangeCapabilities(_), CapabilityBound::Only(set)) => set,
+            (Self::ChangeCapabilities(_), CapabilityBound::All) => capabilities::all(),
+            _ => return self.clone(),
+        };
+        match capabilities::names(set) {
+            // A retain set has at least one member.
+            none if none.is_empty() => {
+                Self::RemoveCapabilities(capabilities::names(defaults::CAPABILITIES))
+            }
+            names => Self::RetainCapabilities(names),
+        }
     }
 
     /// Returns the equivalent isolator for a manifest.
@@ -93,6 +134,18 @@ impl Setting {
             Self::NoNewPrivileges(wanted) => (*wanted).into(),
             Self::RetainCapabilities(names) | Self::RemoveCapabilities(names) => {
                 Object::new().with("set", set(names)).into()
+            }
+            Self::ChangeCapabilities(change) => {
+                let bound = change.of(CapabilityBound::Only(defaults::CAPABILITIES));
+                return self.settled(bound).isolator();
+            }
+            Self::Parameters(parameters) => {
+                let object = parameters
+                    .iter()
+                    .fold(Object::new(), |object, (key, value)| {
+                        object.with(key, value.as_str())
+                    });
+                object.into()
             }
             Self::RetainCalls(wanted) | Self::RemoveCalls(wanted) => calls(wanted),
             Self::Processes(most) => limit(match most {
@@ -114,4 +167,29 @@ impl Setting {
             _ => None,
         }
     }
+}
+
+/// Appends the isolators that correspond to options, for the manifest.
+pub(crate) fn with_settings(
+    mut isolators: Vec<Isolator>,
+    settings: &[Setting],
+) -> Result<Vec<Isolator>> {
+    for setting in settings {
+        isolators.retain(|isolator| !setting.replaces(isolator));
+        isolators.push(setting.isolator()?);
+    }
+    Ok(isolators)
+}
+
+/// Returns the settings with all parameters of a pod where some are set.
+pub(crate) fn with_parameters(settings: &[Setting], parameters: &Parameters) -> Vec<Setting> {
+    let all = || {
+        let each = parameters.iter();
+        each.map(|(key, value)| (key.clone(), value.value.clone()))
+    };
+    let settings = settings.iter().map(|setting| match setting {
+        Setting::Parameters(_) => Setting::Parameters(all().collect()),
+        setting => setting.clone(),
+    });
+    settings.collect()
 }

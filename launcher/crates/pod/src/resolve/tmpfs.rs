@@ -28,6 +28,8 @@ pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
         target: format!("/{cleaned}"),
         size,
         mode: mode.unwrap_or(0o1777),
+        read_only: false,
+        no_exec: false,
     })
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 
 use rustix::io::Errno;
-use stage1_init::{Directive, Limit, Namespaces};
+use stage1_init::{Directive, Limit, Namespaces, Resource};
 
 use crate::plan::directives::{Plan, Step};
 use crate::runtime::interpreter::{HEAD, interpreter};
@@ -181,6 +181,17 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
         (Directive::OomScoreAdj { .. }, Errno::ACCESS | Errno::PERM) => {
             Some("lowering the OOM score requires CAP_SYS_RESOURCE".to_owned())
         }
+        (
+            Directive::Rlimit {
+                resource: Resource::Nofile,
+                hard: Limit(None),
+                ..
+            },
+            Errno::PERM,
+        ) => Some("`nofile` is at most what the host's `fs.nr_open` says".to_owned()),
+        (Directive::Sysctl { .. }, Errno::NOENT | Errno::ACCESS) => Some(
+            "the kernel does not have it, or does not have one for each pod".to_owned(),
+        ),
         (Directive::Rlimit { .. }, Errno::PERM) => {
             Some("raising a limit requires CAP_SYS_RESOURCE".to_owned())
         }

@@ -7,6 +7,11 @@ pub(crate) fn number(name: &str) -> Option<u16> {
     found.map(|&(_, number)| number)
 }
 
+/// Every name.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ERRORS.iter().map(|(name, _)| *name)
+}
+
 /// Returns the first name for a number.
 pub(crate) fn name(number: u16) -> Option<&'static str> {
     let found = ERRORS.iter().find(|&&(_, known)| known == number);

@@ -1,7 +1,8 @@
 //! Parses environment variables: `NAME=VALUE`, one on a command line, or one
 //! per line of a file.
 //!
-//! In a file, blank lines and lines that start with `#` or `;` are ignored.
+//! A file may begin with a byte order mark, and its lines may end with CRLF.
+//! Blank lines and lines that start with `#` or `;` are ignored.
 //! There are no quotes and no escapes: the value is everything between the
 //! first `=` and the end of the line.
 
@@ -56,6 +57,8 @@ pub fn pair(text: &str) -> Result<Variable> {
 /// Fails if a line is malformed, or sets a variable again; the error has the
 /// line number.
 pub fn file(bytes: &[u8]) -> Result<Vec<Variable>> {
+    // Some editors begin UTF-8 text with a byte order mark.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut variables: Vec<(usize, Variable)> = Vec::new();
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         let line = std::str::from_utf8(line)

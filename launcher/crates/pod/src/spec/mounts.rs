@@ -56,6 +56,12 @@ pub struct Tmpfs {
     pub size: Size,
     /// The mode of its root directory.
     pub mode: u32,
+    /// Whether it is read-only.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Whether no program in it can be executed.
+    #[serde(default)]
+    pub no_exec: bool,
 }
 
 /// The size of a tmpfs.
@@ -75,14 +81,20 @@ impl Default for Size {
     }
 }
 
+/// As a mount option has it.
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Percent(part) => write!(f, "{part}%"),
+        }
+    }
+}
+
 impl Tmpfs {
     /// Returns the mount options.
     pub fn data(&self) -> String {
-        let size = match self.size {
-            Size::Bytes(bytes) => bytes.to_string(),
-            Size::Percent(part) => format!("{part}%"),
-        };
-        format!("mode={:o},size={size}", self.mode)
+        format!("mode={:o},size={}", self.mode, self.size)
     }
 }
 

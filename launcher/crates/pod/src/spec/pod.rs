@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::limits::Limits;
-use crate::spec::mounts::{Device, EmptyVolume, Mounted, Tmpfs};
+use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
 use crate::spec::process::{ProcessSpec, Sourced};
 use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;
@@ -43,6 +43,9 @@ pub struct PodSpec {
     pub processes_by_default: bool,
     /// Kernel parameters of its namespaces, and the reason for each.
     pub parameters: BTreeMap<String, Sourced<String>>,
+    /// How much its shared memory (`/dev/shm`) can hold, if not the default.
+    #[serde(default)]
+    pub shm_size: Option<Size>,
     /// Whether the pod has a plan written by hand, in its file `plan`, which is
     /// executed as it is. Otherwise the plan is composed from this spec.
     pub planned: bool,
@@ -152,6 +155,7 @@ impl PodSpec {
             limits: Limits::default(),
             processes_by_default: false,
             parameters: BTreeMap::new(),
+            shm_size: None,
             planned: false,
         }
     }

@@ -1,7 +1,7 @@
 //! How a program runs: its command, environment, user, and rights.
 
 use serde::{Deserialize, Serialize};
-use stage1_init::Capabilities;
+use stage1_init::{Capabilities, Resource};
 
 use crate::spec::environment::Variable;
 use crate::spec::text;
@@ -49,12 +49,29 @@ pub struct ProcessSpec {
     pub groups: Sourced<Vec<u32>>,
     /// What it may do.
     pub rights: Rights,
+    /// Resource limits that it does not inherit from whoever runs the pod; of
+    /// each resource at most one.
+    #[serde(default)]
+    pub resources: Vec<ResourceLimit>,
     /// Where its streams go.
     pub stdio: Stdio,
     /// A directive of a written plan that restricts the app in a way that this
     /// spec cannot express. If there is one, no command can run with the same
     /// restrictions.
     pub beyond: Option<String>,
+}
+
+/// A resource limit (setrlimit(2)). `None` means unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceLimit {
+    /// The resource.
+    #[serde(with = "text::resource")]
+    pub resource: Resource,
+    /// What is enforced, in the resource's own unit; at most `hard`.
+    pub soft: Option<u64>,
+    /// What the process can raise it to.
+    pub hard: Option<u64>,
 }
 
 /// Where the streams of an app go.

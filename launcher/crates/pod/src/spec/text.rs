@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use appc::types::Uuid;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use stage1_init::{Capabilities, NodeKind};
+use stage1_init::{Capabilities, NodeKind, Resource};
 
 /// A path of the host: text, or if it is not UTF-8, a list of texts and of the bytes
 /// between them, so that image digests in it stay readable.
@@ -139,6 +139,29 @@ pub(super) mod node_kind {
             kinds.find(|(word, _)| *word == text).map(|&(_, kind)| kind)
         };
         read(from, kind, "a kind of device")
+    }
+}
+
+/// The name of a resource, as in the plan: `nofile`.
+pub(super) mod resource {
+    use super::*;
+
+    pub(in crate::spec) fn serialize<S: Serializer>(
+        resource: &Resource,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(resource.word())
+    }
+
+    pub(in crate::spec) fn deserialize<'d, D: Deserializer<'d>>(
+        from: D,
+    ) -> Result<Resource, D::Error> {
+        let resource = |text: &str| {
+            let mut known = Resource::WORDS.iter();
+            let found = known.find(|(word, _)| *word == text);
+            found.map(|&(_, resource)| resource)
+        };
+        read(from, resource, "a resource")
     }
 }
 

@@ -42,13 +42,22 @@ pub(crate) fn compose(
     if let Some(streams) = streams {
         streams.push(plan);
     }
-    for &(resource, soft, hard) in &given.limits {
+    let own = |resource| process.resources.iter().any(|one| one.resource == resource);
+    for &(resource, soft, hard) in given.limits.iter().filter(|(resource, ..)| !own(*resource)) {
         let limit = Directive::Rlimit {
             resource,
             soft,
             hard,
         };
         plan.push(limit, AS_INIT);
+    }
+    for limit in &process.resources {
+        let limit = Directive::Rlimit {
+            resource: limit.resource,
+            soft: Limit(limit.soft),
+            hard: Limit(limit.hard),
+        };
+        plan.push(limit, "option --ulimit");
     }
     for &fd in &given.groups {
         plan.push(Directive::JoinCgroup { fd }, "limits of the app");

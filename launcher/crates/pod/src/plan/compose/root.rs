@@ -1,6 +1,7 @@
 //! The root of an app: its image's files, the kernel file systems, and what the
 //! specification promises every app on Linux.
 
+use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use stage1_init::{Directive, Mode, MountFlags, NodeKind};
@@ -136,11 +137,23 @@ pub(crate) fn share_memory(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
             source: &kind,
             target: &place,
             flags: SHM.flags,
-            data: &operand("mount options", SHM.data)?,
+            data: &shm_data(pod)?,
         },
-        "default: shared by the apps, separate from the host",
+        match pod.shm_size {
+            None => "default: shared by the apps, separate from the host",
+            Some(_) => "option --shm-size: shared by the apps, separate from the host",
+        },
     );
     Ok(())
+}
+
+/// Returns the mount options of the shared memory.
+fn shm_data(pod: &PodSpec) -> Result<CString> {
+    let data = match pod.shm_size {
+        None => SHM.data.to_owned(),
+        Some(size) => format!("mode=1777,size={size}"),
+    };
+    operand("mount options", data)
 }
 
 fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result<()> {
@@ -210,6 +223,9 @@ fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result
                 },
                 PROMISED,
             );
+        } else if fixture.target == SHM.target && pod.shm_size.is_some() {
+            let data = shm_data(pod)?;
+            fix_with(plan, fixture, &data, "option --shm-size")?;
         } else if fixture.kind != "mqueue" || host.mqueue {
             fix(plan, fixture, PROMISED)?;
         }
@@ -228,6 +244,16 @@ fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result
 }
 
 fn fix(plan: &mut Plan, fixture: &Fixture, reason: &str) -> Result<()> {
+    fix_with(
+        plan,
+        fixture,
+        &operand("mount options", fixture.data)?,
+        reason,
+    )
+}
+
+/// As [`fix`], with other options of the file system.
+fn fix_with(plan: &mut Plan, fixture: &Fixture, data: &CStr, reason: &str) -> Result<()> {
     let target = operand("a path", fixture.target)?;
     let kind = operand("a file system", fixture.kind)?;
     directory(plan, &target, fixture.mode, "");
@@ -237,7 +263,7 @@ fn fix(plan: &mut Plan, fixture: &Fixture, reason: &str) -> Result<()> {
             source: &kind,
             target: &target,
             flags: fixture.flags,
-            data: &operand("mount options", fixture.data)?,
+            data,
         },
         reason,
     );
@@ -248,12 +274,21 @@ fn fix(plan: &mut Plan, fixture: &Fixture, reason: &str) -> Result<()> {
 fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
     let target = operand("a path", tmpfs.target.as_str())?;
     directory(plan, &target, 0o755, "option --tmpfs");
+    let mut flags = TMP.flags.with(MountFlags::NOFOLLOW);
+    for (wanted, flag) in [
+        (tmpfs.read_only, MountFlags::RO),
+        (tmpfs.no_exec, MountFlags::NOEXEC),
+    ] {
+        if wanted {
+            flags = flags.with(flag);
+        }
+    }
     plan.push(
         Directive::Mount {
             kind: c"tmpfs",
             source: c"tmpfs",
             target: &target,
-            flags: TMP.flags.with(MountFlags::NOFOLLOW),
+            flags,
             data: &operand("mount options", tmpfs.data())?,
         },
         "option --tmpfs",

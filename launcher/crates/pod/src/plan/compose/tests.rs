@@ -43,6 +43,7 @@ fn process(policy: SeccompPolicy) -> ProcessSpec {
             apparmor: None,
             selinux: None,
         },
+        resources: Vec::new(),
         stdio: Stdio::Inherited,
         beyond: None,
     }

@@ -1,6 +1,7 @@
 //! Options that take the place of isolators.
 
 use super::*;
+use crate::resolve::capabilities::Change;
 use crate::resolve::report::require_all;
 
 /// What an app gets from these options if nobody granted its image's isolators.
@@ -314,4 +315,68 @@ fn an_isolator_has_the_same_effect_as_its_option() {
             "{option}"
         );
     }
+}
+
+#[test]
+fn capabilities_are_added_to_and_dropped_from_what_the_image_leaves() {
+    let change = |added: &[&str], dropped: &[&str]| {
+        Setting::ChangeCapabilities(Change {
+            added: names(added),
+            dropped: names(dropped),
+            ..Change::default()
+        })
+    };
+    let image = [(
+        "os/linux/capabilities-remove-set",
+        r#"{"set": ["CAP_NET_RAW"]}"#,
+    )];
+    let setting = change(&["CAP_SYS_ADMIN"], &["CAP_CHOWN"]);
+    let read = set(&[setting.clone()], &image, &PodIsolation::default());
+    let expected = CAPABILITIES
+        .with(Capabilities::SYS_ADMIN)
+        .without(Capabilities::NET_RAW.with(Capabilities::CHOWN));
+    assert_eq!(
+        read.rights.capabilities,
+        Sourced::new(CapabilityBound::Only(expected), "option --cap-drop")
+    );
+    assert!(read.report.iter().all(Entry::is_enforced));
+    // A manifest has the outcome, whatever isolators the image has.
+    let settled = setting.settled(read.rights.capabilities.value);
+    let again = set(&[settled], &image, &PodIsolation::default());
+    assert_eq!(
+        again.rights.capabilities.value,
+        CapabilityBound::Only(expected)
+    );
+    let none = CapabilityBound::Only(Capabilities::EMPTY);
+    let settled = change(&[], &["CAP_CHOWN"]).settled(none);
+    settled.isolator().unwrap();
+    let again = set(&[settled], &image, &PodIsolation::default());
+    assert_eq!(again.rights.capabilities.value, none);
+}
+
+#[test]
+fn parameters_of_options_come_on_top_of_those_of_a_manifest() {
+    let manifest = isolator(
+        "os/unix/sysctl",
+        r#"{"net.core.somaxconn": "512", "kernel.msgmni": "7"}"#,
+    );
+    let parameter = ("net.core.somaxconn".to_owned(), "99".to_owned());
+    let setting = Setting::Parameters([parameter].into());
+    assert!(setting.replaces(&manifest));
+    let pod = of_pod(&[manifest], &[setting], true, &host());
+    let parameters: Vec<_> = pod.parameters.iter().collect();
+    let set = |value: &str, why| Sourced::new(value.to_owned(), why);
+    assert_eq!(
+        parameters,
+        [
+            (
+                &"kernel.msgmni".to_owned(),
+                &set("7", "isolator os/unix/sysctl")
+            ),
+            (
+                &"net.core.somaxconn".to_owned(),
+                &set("99", "option --sysctl")
+            ),
+        ]
+    );
 }

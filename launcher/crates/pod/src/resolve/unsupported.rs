@@ -1,0 +1,29 @@
+//! What an app can ask for in its manifest and does not get yet: listening
+//! sockets that are opened before it starts, and a place to report to that it
+//! has started.
+
+use crate::resolve::report::Entry;
+use appc::manifest::app::App;
+use appc::types::{Annotations, NOTIFY};
+
+/// Returns an entry for each of these that an app asks for.
+pub(crate) fn entries(name: &str, app: &App, annotations: &Annotations) -> Vec<Entry> {
+    let subject = format!("app `{name}`");
+    let activated = app.ports.iter().filter(|port| port.socket_activated);
+    let mut entries: Vec<Entry> = activated
+        .map(|port| {
+            let what = format!("`socketActivated` of port `{}`", port.name);
+            let reason = "the app has to open the port itself";
+            Entry::unsupported(what, &subject, reason)
+        })
+        .collect();
+    let notifies = annotations
+        .iter()
+        .any(|one| one.name.as_str() == NOTIFY && one.value == "true");
+    if notifies {
+        let what = format!("annotation `{NOTIFY}`");
+        let reason = "nobody waits for the app to say that it is ready";
+        entries.push(Entry::unsupported(what, &subject, reason));
+    }
+    entries
+}
