@@ -9,9 +9,6 @@ use crate::cmd::{Result, cmd, root, say};
 use crate::source::{Source, code, files};
 use crate::{calls, imports};
 
-/// Files that others include.
-const INCLUDED: &[&str] = &["stage1-init/flags.rs"];
-
 /// The launcher's own crates. Cargo keeps their dependencies one-way.
 const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
 
@@ -150,14 +147,9 @@ fn length(file: &Source, findings: &mut Findings) {
 }
 
 fn module_documentation(file: &Source, findings: &mut Findings) {
-    // What `include!` puts into other files documents what is in it.
-    let begins = match INCLUDED.contains(&&*file.path) {
-        true => "///",
-        false => "//!",
-    };
-    if !file.text.starts_with(begins) {
+    if !file.text.starts_with("//!") {
         findings.push(format!(
-            "{}: begin with `{begins}` and what the file is for",
+            "{}: begin with `//!` and what the file is for",
             file.path
         ));
     }
