@@ -86,7 +86,7 @@ use crate::start::Start;
 fn main(start: Start) -> ! {
     // Comes first, so that a signal that arrives now waits, and is not lost.
     let blocked = sys::block(!0);
-    sys::default_signals(0);
+    sys::default_own_signals();
     if start.is_secure() {
         // The program file was made setuid: a plan would be an order to root.
         sys::exit(exit_code::OURS);

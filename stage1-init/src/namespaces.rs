@@ -263,7 +263,7 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result
             // Otherwise PID 1 there could not exit while this process is
             // stopped: the kernel makes it wait until all other processes have
             // been waited for.
-            sys::default_signals(raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
+            sys::default_signal(raw::SIGCHLD, raw::SA_NOCLDSTOP | raw::SA_NOCLDWAIT);
             // The child may be dead already, together with PID 1 and its pod.
             sys::write(gate.as_fd(), b"1")?;
             sys::close(wait);
@@ -278,6 +278,8 @@ pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result
         None => {
             sys::close(gate);
             sys::close(heard);
+            // What the caller ignores is no property of the pod.
+            sys::default_signals();
             pod.home = None;
             begin_inside(pod, wait, voice, None, false)
         }

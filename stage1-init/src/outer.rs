@@ -59,6 +59,7 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin.start));
     let mut voice = Voice::begin(child.voice, origin);
     log.begin();
+    sys::raise_file_limit();
     // Copies what is there, and once more after a rest.
     let (mut more, mut taken, mut rest) = (true, sys::taken(), 0);
     sys::release_stack();

@@ -106,6 +106,8 @@ fn prepare(
         *at = index;
         match directive {
             Directive::Seccomp { fd } => {
+                // Nothing behind it changes the user, which would undo this.
+                die_with_init();
                 filter(fd, &mut gate)?;
                 filtered = true;
             }
@@ -119,6 +121,9 @@ fn prepare(
             _ => carry_out(directive, tree)?,
         }
     }
+    if !filtered && !app.is_command() {
+        die_with_init();
+    }
     if let Some(gate) = gate {
         Gate::pass(gate.waits);
     }
@@ -126,6 +131,14 @@ fn prepare(
         sys::let_signals_through();
     }
     Ok(())
+}
+
+/// Has this process killed when its init dies. The kernel does that only for
+/// PID 1, and not for the init of a command that has joined a pod.
+fn die_with_init() {
+    if rustix::process::getppid() != Some(Pid::INIT) {
+        let _ = sys::die_with_parent();
+    }
 }
 
 fn begin_planned(app: &App<'_>, origin: Origin) -> Result<()> {

@@ -74,19 +74,42 @@ fn signals_are_passed_on() {
 }
 
 #[test]
-fn ignored_and_blocked_signals_are_not_the_commands() {
+fn blocked_signals_are_not_the_commands_and_ignored_ones_are() {
     let python = tool!("python3");
+    // Others would keep a command from working that does not expect it.
     let script = "import os,signal,sys
+for n in range(1, 32):
+    if n not in (9, 19): signal.signal(n, signal.SIG_DFL)
 for n in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP): signal.signal(n, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))
 os.execv(sys.argv[1], sys.argv[1:] + ['--', 'grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status'])";
-    let zero = "0000000000000000";
+    let (zero, both) = ("0000000000000000", "0000000000004001");
     host::call(&python)
         .args(["-c", script])
         .arg(host::stage1())
         .run()
         .exits(0)
-        .says(&format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n"));
+        .says(&format!("SigBlk:\t{zero}\nSigIgn:\t{both}\n"));
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_is_not_passed_on() {
+    let python = tool!("python3");
+    let script = "import signal
+signal.signal(signal.SIGHUP, lambda *_: exit(9))
+print('here', flush=True)
+signal.pause()";
+    let mut running = host::call(Path::new("/bin/sh"))
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(host::stage1())
+        .arg("--")
+        .arg(python)
+        .args(["-c", script])
+        .start();
+    running.until_it_says("here");
+    running.signal(Signal::HUP);
+    running.signal(Signal::TERM);
+    running.end().exits(143);
 }
 
 /// Runs a program on a terminal of its own and types, each time the terminal

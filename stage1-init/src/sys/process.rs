@@ -256,6 +256,15 @@ pub(crate) fn set_limit(resource: u32, limits: [u64; 2]) -> Result<()> {
     done!(__NR_prlimit64, 0, resource, limits.as_ptr(), 0)
 }
 
+/// Raises the soft limit of the size of files to the hard one: that of the
+/// caller is for its programs.
+pub(crate) fn raise_file_limit() {
+    let mut limits = [0_u64; 2];
+    if call!(__NR_prlimit64, 0, nr::RLIMIT_FSIZE, 0, limits.as_mut_ptr()).is_ok() {
+        let _ = set_limit(nr::RLIMIT_FSIZE, [limits[1]; 2]);
+    }
+}
+
 /// Brings up the loopback interface (netdevice(7)).
 pub(crate) fn loopback_up() -> Result<()> {
     const ANY_PROTOCOL: usize = 0;

@@ -40,22 +40,46 @@ pub(crate) fn let_signals_through() {
     let _ = block(0);
 }
 
-/// Gives all signals their default action: some stay ignored across execve(2).
-/// The flags are those of sigaction(2), and matter only for SIGCHLD: whether
-/// the kernel reaps children by itself.
-pub(crate) fn default_signals(flags: u32) {
-    // Handler, flags, restorer, mask: the handler is SIG_DFL.
-    let action = [0, flags as usize, 0, 0, 0, 0, 0, 0];
-    for signal in 1..=64 {
-        let new = action.as_ptr();
-        let _ = call!(
-            __NR_rt_sigaction,
-            signal,
-            new,
-            0_usize,
-            size_of::<Signals>()
-        );
+/// The action of a signal: handler, flags, and for some processors a restorer;
+/// then the mask.
+type Action = [usize; 8];
+
+/// Gives signals their default action that this program needs, or that are
+/// ignored because of how the caller was written: Python ignores SIGPIPE, and
+/// glibc the two that it keeps for itself. All others stay ignored, here and in
+/// the apps, as in any command.
+pub(crate) fn default_own_signals() {
+    for signal in [nr::SIGCHLD, nr::SIGIO, nr::SIGPIPE, 32, 33] {
+        default_signal(signal, 0);
     }
+}
+
+/// Gives all signals their default action.
+pub(crate) fn default_signals() {
+    for signal in 1..=64 {
+        default_signal(signal, 0);
+    }
+}
+
+/// Gives a signal its default action. The flags are those of sigaction(2), and
+/// matter only for SIGCHLD: whether the kernel reaps children by itself.
+pub(crate) fn default_signal(signal: u32, flags: u32) {
+    let action: Action = [0, flags as usize, 0, 0, 0, 0, 0, 0];
+    let _ = action_of(signal, action.as_ptr(), ptr::null_mut());
+}
+
+/// Tells whether a signal is ignored. A blocked one is received all the same.
+fn is_ignored(signal: u32) -> bool {
+    let mut action = Action::default();
+    let _ = action_of(signal, ptr::null(), action.as_mut_ptr());
+    const SIG_IGN: usize = 1;
+    action[0] == SIG_IGN
+}
+
+/// Changes the action of a signal, or returns it.
+fn action_of(signal: u32, new: *const usize, old: *mut usize) -> Result<u32> {
+    let size = size_of::<Signals>();
+    call!(__NR_rt_sigaction, signal, new, old, size)
 }
 
 /// Stops this process, as the terminal's stop character would.
@@ -121,6 +145,9 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
         size
     );
     match received {
+        // What is ignored, and what this process caused: a file that would have
+        // become too large.
+        Ok(signal) if is_ignored(signal) || information[CHILD] == own_pid() => None,
         Ok(signal) => Some(Received {
             signal,
             code: information[2],
