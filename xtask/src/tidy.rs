@@ -69,6 +69,7 @@ const UNSAFE: &[&str] = &[
     "launcher/crates/sys/src/readonly_file.rs",
     "launcher/crates/sys/src/secure.rs",
     "launcher/crates/sys/src/signal_names.rs",
+    "launcher/crates/sys/src/signals.rs",
     "stage1-init/src/arch/",
     "stage1-init/src/entry.rs",
     "stage1-init/src/main.rs",

@@ -142,7 +142,8 @@ impl Error {
         if let Some(cause) = cause {
             write!(f, ": {}", shown(without_number(&cause.to_string())))?;
         }
-        match steps.iter().rev().find_map(|step| step.hint.as_deref()) {
+        let hint = steps.iter().rev().find_map(|step| step.hint.as_deref());
+        match hint.or_else(|| cause.and_then(hint_of)) {
             Some(hint) => write!(f, "\nhint: {}", shown(hint)),
             None => Ok(()),
         }
@@ -152,6 +153,13 @@ impl Error {
 fn is_from_kernel(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     let cause = cause.downcast_ref::<io::Error>();
     cause.is_some_and(|cause| cause.raw_os_error().is_some())
+}
+
+/// Returns what to do about the kernel's word, wherever it comes from.
+fn hint_of(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<&'static str> {
+    let cause = cause.downcast_ref::<io::Error>()?;
+    let is_too_large = cause.kind() == io::ErrorKind::FileTooLarge;
+    is_too_large.then_some("`ulimit -f` shows the maximum size of files")
 }
 
 impl Inner {
@@ -264,6 +272,15 @@ mod tests {
             error.to_string(),
             "cannot store image `a.aci`: cannot unpack `x`: cannot open `/x`: \
              No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_file_that_may_not_become_so_large_is_explained() {
+        assert_eq!(
+            nested(Errno::FBIG).brief().to_string(),
+            "cannot store image `a.aci`: cannot open `/x`: File too large\n\
+             hint: `ulimit -f` shows the maximum size of files"
         );
     }
 

@@ -6,6 +6,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::standard::Output;
 use error::Error;
 use error::quote::{escaped, shown};
 
@@ -147,7 +148,7 @@ impl Drop for ProgressBar {
 
 /// Standard error may be closed, which is no reason to stop.
 fn write(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = Output::stderr().write_all(text.as_bytes());
 }
 
 /// Returns the width of the terminal.

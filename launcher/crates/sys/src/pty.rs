@@ -4,10 +4,11 @@ use std::io::{IsTerminal as _, stdin};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, Termios, Winsize};
+use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios, Winsize};
 
 use crate::root_fd;
 use error::{Context as _, Error, Kind, Result};
@@ -71,6 +72,27 @@ pub(crate) fn is_master(fd: impl AsFd) -> bool {
     rustix::pty::ptsname(fd, Vec::new()).is_ok()
 }
 
+/// Returns whether programs have read all that was typed on a terminal,
+/// including the key that ends the input. What was typed of a line is read with
+/// the rest of the line.
+pub fn is_drained(master: impl AsFd) -> bool {
+    let Ok(terminal) = peer(master) else {
+        return false;
+    };
+    let mut polled = [PollFd::new(&terminal, PollFlags::IN)];
+    rustix::event::poll(&mut polled, Some(&Timespec::default())) == Ok(0)
+}
+
+/// Returns the key that ends the input of programs on a terminal: usually
+/// Ctrl-D.
+pub fn end_key(master: impl AsFd) -> u8 {
+    const CTRL_D: u8 = 4;
+    let attributes = rustix::termios::tcgetattr(master);
+    attributes.map_or(CTRL_D, |attributes| {
+        attributes.special_codes[SpecialCodeIndex::VEOF]
+    })
+}
+
 /// Returns the size of the caller's terminal, if there is one.
 pub fn size() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(stdin()).ok()
@@ -114,6 +136,11 @@ impl Raw {
     /// Tells whether standard input is a terminal.
     pub const fn is_terminal(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Tells whether standard input was a terminal, which is gone.
+    pub fn has_hung_up(&self) -> bool {
+        self.is_terminal() && rustix::termios::tcgetattr(stdin()).is_err()
     }
 
     /// Restores the previous mode for a while.
@@ -186,5 +213,20 @@ mod tests {
         assert_eq!(rustix::io::read(&master, &mut read), Ok(1));
         drop(terminal);
         assert_eq!(rustix::io::read(&master, &mut read), Err(Errno::IO));
+    }
+
+    #[test]
+    fn a_terminal_is_drained_when_the_end_of_its_input_was_read() {
+        let master = open().unwrap();
+        let terminal = peer(&master).unwrap();
+        assert!(is_drained(&master));
+        for (typed, read) in [(&b"a\n"[..], 2), (&[end_key(&master)], 0)] {
+            rustix::io::write(&master, typed).unwrap();
+            assert!(!is_drained(&master));
+            assert_eq!(rustix::io::read(&terminal, &mut [0; 8]), Ok(read));
+            assert!(is_drained(&master));
+        }
+        rustix::io::write(&master, b"half a line").unwrap();
+        assert!(is_drained(&master));
     }
 }
