@@ -9,9 +9,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cmd::cat_manifest;
 use crate::cmd::logs::output::Output;
 use crate::cmd::logs::printer::Printer;
+use crate::cmd::{cat_manifest, say};
 use appc::types::Uuid;
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
@@ -23,6 +23,7 @@ use pod::state::log::record::Record;
 use pod::state::log::source::{Source, merge};
 use pod::state::records::{STARTED, Started};
 use sys::dirs::Dirs;
+use sys::standard;
 
 pub(crate) use crate::cmd::logs::options::{Options, Style};
 
@@ -83,9 +84,14 @@ fn print(pod: OwnedFd, mut sources: Vec<Source>, options: &Options, uuid: Uuid) 
     let held = lock::is_held(&pod).context(what)?;
     // Before the first read, so that no change is missed in between.
     let changes = Changes::of_all(sources.iter().map(Source::directory))?;
+    if options.follow {
+        for source in &mut sources {
+            source.watch()?;
+        }
+    }
     let release = options.follow.then(|| Release::of(pod)).transpose()?;
     let (out, err) = (io::stdout(), io::stderr());
-    let (mut to_out, mut to_err) = (out.lock(), err.lock());
+    let (mut to_out, mut to_err) = (standard::Output::stdout(), standard::Output::stderr());
     let apps = sources.iter().map(|source| source.app.clone()).collect();
     let escapes = [out.is_terminal(), err.is_terminal()].map(|terminal| terminal && !options.raw);
     let mut to_out = Output::new(&mut to_out, escapes[0]);
@@ -98,7 +104,12 @@ fn print(pod: OwnedFd, mut sources: Vec<Source>, options: &Options, uuid: Uuid) 
             None => !held,
         };
         for source in &mut sources {
-            source.look().context(what)?;
+            if source.look().context(what)? {
+                say(&[format!(
+                    "part of the log of app `{}` is missing here: it was overwritten before it was read",
+                    source.app
+                )]);
+            }
         }
         let each = &mut |app, record: &Record<'_>| printer.add(app, record);
         merge(&mut sources, over, each).context(what)?;

@@ -1,6 +1,6 @@
 //! Prints records: unchanged, or line by line.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -22,10 +22,13 @@ pub(super) struct Printer<'a> {
     options: &'a Options,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
+    /// The streams of apps whose incomplete line is older than what was asked
+    /// for.
+    old: BTreeSet<(usize, Stream)>,
     /// Incomplete lines.
     lines: Lines,
     /// The last lines so far, until the end is reached.
-    tail: Option<VecDeque<Line>>,
+    tail: Option<Tail>,
     /// Pending output, and its destination.
     pending: (Stream, Vec<u8>),
     /// Why output has stopped: the reader has gone, or writing failed.
@@ -45,8 +48,9 @@ impl<'a> Printer<'a> {
             options,
             out,
             err,
+            old: BTreeSet::new(),
             lines: Lines::default(),
-            tail: options.tail.map(|_| VecDeque::new()),
+            tail: options.tail.map(|_| Tail::default()),
             pending: (Stream::Out, Vec::new()),
             stopped: None,
         }
@@ -54,7 +58,9 @@ impl<'a> Printer<'a> {
 
     /// Adds a record of an app. Breaks if output has stopped.
     pub(super) fn add(&mut self, app: usize, record: &Record<'_>) -> ControlFlow<()> {
-        if record.time < self.options.since {
+        let data = self.recent(app, record);
+        let record = &Record { data, ..*record };
+        if data.is_empty() {
         } else if self.options.style == Style::Bare && self.tail.is_none() {
             self.write(record.stream, record.data);
         } else {
@@ -70,6 +76,30 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Returns the part of a record that belongs to lines which began recently
+    /// enough.
+    fn recent<'r>(&mut self, app: usize, record: &Record<'r>) -> &'r [u8] {
+        let (line, data) = ((app, record.stream), record.data);
+        if record.time < self.options.since {
+            match data.last() {
+                Some(b'\n') => self.old.remove(&line),
+                Some(_) => self.old.insert(line),
+                None => false,
+            };
+            return b"";
+        }
+        if !self.old.contains(&line) {
+            return data;
+        }
+        match data.iter().position(|&byte| byte == b'\n') {
+            Some(end) => {
+                self.old.remove(&line);
+                &data[end + 1..]
+            }
+            None => b"",
+        }
+    }
+
     /// Writes out the records added so far. Incomplete lines wait if there is
     /// more to come.
     pub(super) fn settle(&mut self, more: bool) {
@@ -80,7 +110,7 @@ impl<'a> Printer<'a> {
                 self.line(line);
             }
         }
-        for line in self.tail.take().into_iter().flatten() {
+        for line in self.tail.take().into_iter().flat_map(|tail| tail.lines) {
             self.show(&line);
         }
         self.flush();
@@ -100,9 +130,9 @@ impl<'a> Printer<'a> {
         let most = self.options.tail.unwrap_or_default();
         match &mut self.tail {
             Some(tail) => {
-                tail.push_back(line);
-                if tail.len() > most {
-                    tail.pop_front();
+                tail.push(line);
+                while tail.count > most {
+                    tail.drop_first();
                 }
             }
             None => self.show(&line),
@@ -150,6 +180,47 @@ impl<'a> Printer<'a> {
     }
 }
 
+/// The last lines so far.
+#[derive(Default)]
+struct Tail {
+    /// Lines, and pieces of long ones.
+    lines: VecDeque<Line>,
+    /// How many lines these are.
+    count: usize,
+}
+
+impl Tail {
+    fn push(&mut self, line: Line) {
+        let is_its_line = |known: &Line| is_same_stream(known, &line) && !known.ended;
+        // A piece goes with the first one.
+        if line.begins || self.lines.iter().any(is_its_line) {
+            self.count += usize::from(line.begins);
+            self.lines.push_back(line);
+        }
+    }
+
+    /// Removes the first line, with all its pieces.
+    fn drop_first(&mut self) {
+        let Some(mut piece) = self.lines.pop_front() else {
+            return;
+        };
+        self.count -= 1;
+        while !piece.ended {
+            let is_next = |next: &Line| is_same_stream(next, &piece);
+            let next = self.lines.iter().position(is_next);
+            let next = next.filter(|&at| self.lines.get(at).is_some_and(|next| !next.begins));
+            let Some(next) = next.and_then(|at| self.lines.remove(at)) else {
+                return;
+            };
+            piece = next;
+        }
+    }
+}
+
+fn is_same_stream(one: &Line, other: &Line) -> bool {
+    (one.app, one.stream) == (other.app, other.stream)
+}
+
 fn json(app: &str, line: &Line) -> Value {
     let object = Object::new()
         .with("time", spell_time_exactly(line.time))
@@ -177,6 +248,7 @@ mod tests {
     use super::*;
     use crate::cmd::selector::PodSelector;
     use Stream::{Err as E, Out as O, Terminal as T};
+    use pod::state::log::lines::LONGEST;
 
     fn options(style: Style, tail: Option<usize>) -> Options {
         Options {
@@ -243,6 +315,47 @@ mod tests {
         assert_eq!(tail(4, &[]), ["y\nbc\nd", "x\n"]);
         assert_eq!(tail(9, &[]), ["a\ny\nbc\nd", "x\n"]);
         assert_eq!(tail(1, &[(0, O, b"e\n"), (1, E, b"f")]), ["de\n", "f"]);
+    }
+
+    #[test]
+    fn a_line_that_began_too_early_is_too_old_to_its_end() {
+        let records: Records<'_> = &[
+            (0, O, b"old\nbegun "),
+            (0, O, b"too early, "),
+            (1, O, b"another\n"),
+            (0, O, b"and ended\nnew\n"),
+        ];
+        let expected = "another\nnew\n";
+        assert_eq!(shown(Style::Bare, None, records, &[])[0], expected);
+        assert_eq!(shown(Style::Bare, Some(9), records, &[])[0], expected);
+        let [out, _] = shown(Style::Stamped, None, records, &[]);
+        assert_eq!(
+            out,
+            "1970-01-01T00:00:03.000000000Z db stdout another\n\
+             1970-01-01T00:00:04.000000000Z web stdout new\n"
+        );
+    }
+
+    #[test]
+    fn the_last_line_is_whole_however_long_it_is() {
+        let long = vec![b'x'; 100_000];
+        let records: Records<'_> = &[(0, O, b""), (0, O, b"a\n"), (0, O, &long), (0, O, b"y\n")];
+        let expected = format!("{}y", String::from_utf8_lossy(&long));
+        for style in [Style::Bare, Style::Stamped, Style::Json] {
+            let [out, _] = shown(style, Some(1), records, &[]);
+            assert!(out.contains(&expected), "{style:?}");
+            assert_eq!(out.lines().count(), 1, "{style:?}");
+        }
+        let longest = vec![b'x'; LONGEST];
+        let records: Records<'_> = &[
+            (0, O, b""),
+            (0, O, &longest),
+            (0, O, b"y\n"),
+            (1, O, b"short\n"),
+        ];
+        assert_eq!(shown(Style::Bare, Some(1), records, &[])[0], "short\n");
+        let both = shown(Style::Bare, Some(2), records, &[]);
+        assert_eq!(both[0].len(), LONGEST + "y\nshort\n".len());
     }
 
     #[test]

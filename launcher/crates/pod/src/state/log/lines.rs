@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::state::log::record::{Record, Stream};
 
-/// The longest line. Longer ones are broken, so that no app can fill the memory
-/// of whoever reads its log.
-pub const LONGEST: usize = 64 * 1024;
+/// The longest line: more than a log holds unless its size was set. Longer ones
+/// are broken into pieces, so that no app can fill the memory of whoever
+/// follows its log.
+pub const LONGEST: usize = 4 << 20;
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Line {
     pub stream: Stream,
     /// The text, without the line break.
     pub text: Vec<u8>,
+    /// Whether it is a whole line or the first piece of one.
+    pub begins: bool,
     /// Whether there was a line break.
     pub ended: bool,
 }
@@ -45,16 +48,18 @@ impl Lines {
                 app,
                 stream,
                 text: Vec::new(),
+                begins: true,
                 ended: false,
             });
             line.text.extend_from_slice(piece);
             while line.text.len() > LONGEST {
                 let rest = line.text.split_off(LONGEST);
-                let broken = Line {
+                let rest = Line {
                     text: rest,
-                    ..line.clone()
+                    begins: false,
+                    ..line
                 };
-                each(std::mem::replace(&mut line, broken));
+                each(std::mem::replace(&mut line, rest));
             }
             line.ended = ended;
             match ended {

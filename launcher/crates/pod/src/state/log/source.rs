@@ -8,21 +8,25 @@
 //! A reader that follows a log keeps its file open, so nothing is lost when
 //! that file is renamed and later removed. To find the next file, it checks
 //! which of the two its file is now; only a reader that is slower than both
-//! files are filled misses anything. A record that cannot be written completely
+//! files are filled misses anything, and it knows from the number of renames.
+//! A record that cannot be written completely
 //! is truncated away, so an incomplete record is forgotten before the next
 //! look.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::state::log::record::{self, Record, Stream, Taken};
+use error::{Context as _, Result};
 
 /// How much is read at once: enough for the longest record, and for what must
 /// be seen after it.
@@ -46,6 +50,8 @@ pub struct Source {
     at_end: bool,
     /// The next record: time, stream, total length and length of the data.
     next: Option<(u64, Stream, usize, usize)>,
+    /// Counts renames, if the log is followed.
+    renames: Option<Renames>,
 }
 
 impl Source {
@@ -60,7 +66,19 @@ impl Source {
             taken: 0,
             at_end: false,
             next: None,
+            renames: None,
         }
+    }
+
+    /// Watches for what is renamed from now on, so that [`Self::look`] finds out
+    /// if it has missed anything.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn watch(&mut self) -> Result<()> {
+        self.renames = Some(Renames::of(&self.directory)?);
+        Ok(())
     }
 
     /// Returns the directory, which changes when there is more.
@@ -68,23 +86,41 @@ impl Source {
         self.directory.as_fd()
     }
 
-    /// Looks for more.
-    pub fn look(&mut self) -> io::Result<()> {
+    /// Looks for more. Returns whether there was some that was removed before it
+    /// was found.
+    pub fn look(&mut self) -> io::Result<bool> {
         self.forget();
         let known = self.files.back().map(identity).transpose()?;
-        let [old, new] = pair(&self.directory)?;
+        let mut renamed = self.renamed();
+        let [old, new] = loop {
+            let pair = pair(&self.directory)?;
+            match self.renamed() {
+                0 => break pair,
+                // The files may be others by now.
+                more => renamed += more,
+            }
+        };
         let is_known = |file: &Option<File>| match file {
             Some(file) => Ok(Some(identity(file)?) == known),
             None => io::Result::Ok(false),
         };
         if is_known(&new)? {
-            return Ok(());
+            return Ok(false);
         }
+        // Each rename makes room for one file, and two are left: the one that is
+        // known was renamed as well.
+        let mut missed = false;
         if !is_known(&old)? {
+            missed = renamed > 1 + usize::from(known.is_some());
             self.files.extend(old);
         }
         self.files.extend(new);
-        Ok(())
+        Ok(missed)
+    }
+
+    /// Returns how many files were renamed since the last call.
+    fn renamed(&self) -> usize {
+        self.renames.as_ref().map_or(0, Renames::take)
     }
 
     /// Finds the next record and returns its time. `over` says that nobody is
@@ -159,6 +195,35 @@ impl Source {
         self.taken = 0;
         self.at_end = false;
         self.next = None;
+    }
+}
+
+/// Counts how often `log` was renamed in a directory.
+struct Renames(OwnedFd);
+
+impl Renames {
+    fn of(directory: &OwnedFd) -> Result<Self> {
+        let what = || "cannot watch a log";
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context(what)?;
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        // Both, since the kernel merges equal events that follow each other.
+        let flags = WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
+        inotify::add_watch(&events, path, flags).context(what)?;
+        Ok(Self(events))
+    }
+
+    fn take(&self) -> usize {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&self.0, &mut buffer);
+        let mut count = 0;
+        while let Ok(event) = events.next() {
+            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                // More than two, at any rate.
+                count += 3;
+            }
+            count += usize::from(event.events().contains(ReadFlags::MOVED_TO));
+        }
+        count
     }
 }
 

@@ -175,7 +175,9 @@ fn logs_are_merged_by_time_and_keep_their_order() {
         two.append(record(seconds, data).as_bytes());
     }
     let mut sources = [one.source(), two.source()];
-    sources.iter_mut().for_each(|source| source.look().unwrap());
+    for source in &mut sources {
+        source.look().unwrap();
+    }
     let mut all = Vec::new();
     let each = &mut |app, record: &Record<'_>| {
         all.push((app, char::from(record.data[0])));
@@ -187,4 +189,24 @@ fn logs_are_merged_by_time_and_keep_their_order() {
     merge(&mut sources, true, each).unwrap();
     let expected = [(0, 'a'), (1, 'b'), (1, 'c'), (0, 'd'), (0, 'e'), (1, 'f')];
     assert_eq!(all, expected);
+}
+
+#[test]
+fn who_is_slower_than_both_files_are_filled_knows_it() {
+    let mut writer = Writer::new(100);
+    let mut source = writer.source();
+    source.watch().unwrap();
+    // Before anything was found, two files are there to be found.
+    let mut kept = vec![writer.write(60), writer.write(60)];
+    assert!(!source.look().unwrap());
+    assert_eq!(read(&mut source, false), kept);
+    // The file that is open, and the two that are left.
+    kept = vec![writer.write(60), writer.write(60)];
+    assert!(!source.look().unwrap());
+    assert_eq!(read(&mut source, false), kept);
+    writer.write(60);
+    kept = vec![writer.write(60), writer.write(60)];
+    assert!(source.look().unwrap());
+    assert_eq!(read(&mut source, false), kept);
+    assert!(!source.look().unwrap());
 }
