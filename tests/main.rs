@@ -17,6 +17,7 @@ mod host;
 /// Builds images of any shape, also of shapes that no image may have.
 mod aci;
 /// Where cgroups are, and which are a pod's.
+mod caller;
 mod cgroups;
 /// Comparisons that show both sides whole.
 mod claims;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::aci::{Aci, running};
 use crate::claims;
@@ -225,11 +225,47 @@ fn a_signal_that_the_app_does_not_handle_ends_it() {
     require_root!();
     let scratch = Scratch::new();
     let words = ["--stdout", "up", "--sleep", "600"];
-    let mut app = pod(&scratch.join("dir"), &host::image("probe"), &words).start();
-    app.until_it_says("up");
-    app.signal(Signal::INT);
-    app.end().exits(130).complains("");
+    for options in [&[][..], &["--pipe-output"]] {
+        let start = || {
+            let call = launcher(&scratch.join("dir")).arg("run").args(options);
+            let call = call.arg(host::image("probe")).arg("--").args(words);
+            let mut app = call.start();
+            app.until_it_says("up");
+            app
+        };
+        let app = start();
+        app.signal(Signal::TERM);
+        app.end().exits(143).complains("");
+        // A shell must see these: they end its loops.
+        for signal in [Signal::INT, Signal::QUIT] {
+            let app = start();
+            app.signal(signal);
+            app.end().dies_of(signal).complains("");
+        }
+    }
     assert_only_images(&scratch.join("dir"), 1);
+}
+
+#[test]
+fn a_loop_of_a_shell_ends_with_the_app_that_was_interrupted() {
+    require_root!();
+    let scratch = Scratch::new();
+    // Each time, Ctrl-C reaches all processes of the job.
+    let script = "trap 'exit 3' EXIT; while :; do \"$@\"; echo again; done";
+    let mut shell = call(Path::new("setsid"))
+        .args(["bash", "-c", script, "bash"])
+        .arg(host::program())
+        .arg("--dir")
+        .arg(scratch.join("dir"))
+        .arg("run")
+        .arg(host::image("probe"))
+        .args(["--", "--stdout", "up", "--sleep", "600"])
+        .start();
+    shell.until_it_says("up");
+    let group = Pid::from_raw(i32::try_from(shell.pid()).unwrap()).unwrap();
+    rustix::process::kill_process_group(group, Signal::INT).unwrap();
+    let ran = shell.end();
+    assert_eq!(ran.stdout, "up\n");
 }
 
 #[test]

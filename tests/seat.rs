@@ -110,6 +110,11 @@ impl Seat {
         }
     }
 
+    /// The process number of the program.
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.0.id()
+    }
+
     /// Sends a signal to the program.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.program.0.id()).unwrap();
@@ -138,6 +143,9 @@ impl Seat {
             thread::sleep(Duration::from_millis(2));
         };
         // What was written before the end may still be on its way.
+        while rustix::io::ioctl_fionread(&self.keyboard).is_ok_and(|left| left > 0) {
+            thread::sleep(Duration::from_millis(2));
+        }
         thread::sleep(Duration::from_millis(50));
         (status.code(), self.shown())
     }

@@ -33,16 +33,15 @@ mod cli;
 mod cmd;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
 use crate::cmd::mode::{Outcome, StartError};
-use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{self};
-use sys::secure;
+use sys::standard::Output;
+use sys::{limits, secure};
 
 fn main() -> ExitCode {
     // Before the command line and the environment, which the caller controls,
@@ -50,6 +49,7 @@ fn main() -> ExitCode {
     if secure::is_secure() {
         return fail(&lent(), OURS);
     }
+    limits::raise();
     match cli::parse(std::env::args_os().skip(1).collect()) {
         Ok(invocation) => execute(invocation),
         Err(misuse) => fail(&misuse.error, misuse.status),
@@ -67,7 +67,7 @@ fn execute(invocation: Invocation) -> ExitCode {
     };
     if invocation.command.is_piped() {
         return match cmd::piped::run(std::env::args_os().skip(1)) {
-            Ok(status) => ExitCode::from(status),
+            Ok(exit) => exit.code(),
             Err(error) => fail(&error, OURS),
         };
     }
@@ -84,56 +84,56 @@ fn execute(invocation: Invocation) -> ExitCode {
             fail(&never(begun), OURS)
         }
         Command::Attach(attach) => match cmd::attach::run(&dir, &attach) {
-            Ok(status) => ExitCode::from(status),
+            Ok(exit) => exit.code(),
             Err(error) => fail(&error, OURS),
         },
         Command::Plan(options, format) => {
             done(cmd::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
-        Command::Fetch(options) => done(cmd::fetch::run(&dir, &options, &mut std::io::stdout())),
-        Command::Build(build) => done(cmd::build::run(&dir, &build, &mut std::io::stdout())),
-        Command::Image(verb) => done(cmd::image::run(&dir, &verb, &mut std::io::stdout())),
-        Command::Trust(verb) => done(cmd::trust::run(&dir, &verb, &mut std::io::stdout())),
-        Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut std::io::stdout())),
-        Command::Status(options) => done(cmd::status::run(&dir, &options, &mut std::io::stdout())),
-        Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut std::io::stdout())),
-        Command::Pause(selector) => done(cmd::pause::run(&dir, &selector, &mut std::io::stdout())),
+        Command::Fetch(options) => done(cmd::fetch::run(&dir, &options, &mut Output::results())),
+        Command::Build(build) => done(cmd::build::run(&dir, &build, &mut Output::results())),
+        Command::Image(verb) => done(cmd::image::run(&dir, &verb, &mut Output::results())),
+        Command::Trust(verb) => done(cmd::trust::run(&dir, &verb, &mut Output::results())),
+        Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut Output::results())),
+        Command::Status(options) => done(cmd::status::run(&dir, &options, &mut Output::results())),
+        Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut Output::results())),
+        Command::Pause(selector) => done(cmd::pause::run(&dir, &selector, &mut Output::results())),
         Command::Resume(selector) => {
-            done(cmd::pause::resume(&dir, &selector, &mut std::io::stdout()))
+            done(cmd::pause::resume(&dir, &selector, &mut Output::results()))
         }
-        Command::Stop(stop) => done(cmd::stop::run(&dir, &stop, &mut std::io::stdout())),
+        Command::Stop(stop) => done(cmd::stop::run(&dir, &stop, &mut Output::results())),
         Command::Kill(selector, signal) => done(cmd::stop::kill(&dir, &selector, signal)),
         Command::Remove(selector, force) => done(cmd::remove::run(
             &dir,
             &selector,
             force,
-            &mut std::io::stdout(),
+            &mut Output::results(),
         )),
         Command::Collect(collect) => {
-            done(cmd::collect::run(&dir, &collect, &mut std::io::stdout()))
+            done(cmd::collect::run(&dir, &collect, &mut Output::results()))
         }
         Command::CatManifest(selector) => done(cmd::cat_manifest::run(
             &dir,
             &selector,
-            &mut std::io::stdout(),
+            &mut Output::results(),
         )),
         Command::Logs(options) => done(cmd::logs::run(&dir, &options)),
         Command::Enter(options) => match cmd::enter::run(&dir, &options) {
-            Ok(status) => ExitCode::from(status),
+            Ok(exit) => exit.code(),
             Err(error) => fail(&error, OURS),
         },
-        Command::Entered(descriptors, status) => match cmd::enter::finish(descriptors) {
-            Ok(()) => ExitCode::from(status),
+        Command::Entered(descriptors, status) => match cmd::enter::finish(descriptors, status) {
+            Ok(exit) => exit.code(),
             Err(error) => fail(&error, status),
         },
-        Command::Export(export) => done(cmd::export::run(&dir, &export, &mut std::io::stdout())),
+        Command::Export(export) => done(cmd::export::run(&dir, &export, &mut Output::results())),
         Command::Validate(files) => match cmd::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
         Command::Serve(uuid) => done(cmd::serve::run(&dir, uuid)),
-        Command::Finish(uuid, status) => match finish(&dir, uuid, status) {
-            Ok(()) => ExitCode::from(status),
+        Command::Finish(uuid, status) => match cmd::finish::run(&dir, uuid, status) {
+            Ok(exit) => exit.code(),
             Err(error) => fail(&error, status),
         },
     }
@@ -147,28 +147,20 @@ fn lent() -> Error {
     Error::new(Kind::Failed, what).hint(hint)
 }
 
-fn finish(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
-    cmd::finish::run(dir, uuid, status)
-}
-
 /// Prints the UUID of a detached pod, or the reason why a pod was not started.
 fn ran(result: std::result::Result<Outcome, StartError>) -> ExitCode {
     match result {
         Ok(Outcome::Detached(uuid)) => done(say(format!("{uuid}\n").as_bytes())),
         Ok(Outcome::Left) => ExitCode::SUCCESS,
-        Ok(Outcome::Exited(status)) => ExitCode::from(status),
+        Ok(Outcome::Exited(exit)) => exit.code(),
         Err(StartError { error, status }) => fail(&error, status),
     }
 }
 
-/// Prints a result. A reader that has gone is not an error.
+/// Prints a result.
 fn say(bytes: &[u8]) -> Result<()> {
-    match std::io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context(|| "cannot write to standard output")
-        }
-        _ => Ok(()),
-    }
+    let written = Output::results().write_all(bytes);
+    written.context(|| "cannot write to standard output")
 }
 
 fn done(result: Result<()>) -> ExitCode {

@@ -36,6 +36,19 @@ impl Ran {
         self
     }
 
+    /// Fails unless this signal ended it.
+    #[track_caller]
+    pub(crate) fn dies_of(self, signal: rustix::process::Signal) -> Self {
+        assert!(
+            self.status.signal() == Some(signal.as_raw()),
+            "{}\nexpected to die of {signal:?}, but {:?}\n--- stderr ---\n{}\n---",
+            self.shown,
+            self.status,
+            self.stderr
+        );
+        self
+    }
+
     /// The status with which it exited, if no signal ended it.
     pub(crate) fn exited(&self) -> Option<i32> {
         self.status.code()

@@ -1,6 +1,7 @@
 //! Pods that go on without their caller.
 
 use std::fs;
+use std::path::Path;
 
 use super::{Life, child};
 use crate::aci::{Aci, running};
@@ -52,6 +53,11 @@ fn the_apps_run_when_the_uuid_is_printed_and_do_not_care_for_the_caller() {
     assert_eq!(fields[5], outer.to_string(), "its session: {stat}");
     assert_eq!(fields[6], "0", "its terminal: {stat}");
     let inner = child(outer);
+    // Nor does it keep the caller's directory busy.
+    for process in [outer, inner] {
+        let directory = fs::read_link(format!("/proc/{process}/cwd")).unwrap();
+        assert_eq!(directory, Path::new("/"));
+    }
     for (process, expected) in [
         (outer, ["/dev/null"; 3]),
         // What it has to say goes to the other half.

@@ -1,5 +1,7 @@
 //! What becomes of pods that nobody watches, and what is told of them.
 
+/// Who attends to an app, and hears of its end.
+mod attend;
 /// What `gc` removes, and what it must not.
 mod collect;
 /// Pods that go on without their caller.

@@ -32,7 +32,7 @@ pub(super) fn enter(args: &mut Args, at_terminal: bool) -> Result<Command> {
     let terminal = match options.flag("--interactive") {
         _ if at_terminal => Terminal::There,
         true => Terminal::Wanted,
-        false => Terminal::None,
+        false => Terminal::AsCaller,
     };
     let (user, group) = identity(options)?;
     Ok(Command::Enter(Options {

@@ -1,12 +1,14 @@
 //! `launcher attach`: attaches to the terminal of a running pod.
 
+use std::fs::File;
 use std::path::Path;
 
-use crate::cmd::say;
+use crate::cmd::exit::Exit;
 use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
+use crate::cmd::{child, say};
 use appc::types::Uuid;
-use error::{Error, Result};
+use error::{Context as _, Error, Result};
 use pod::runtime::detach_keys::Keys;
 use pod::runtime::process::Target;
 use pod::runtime::relay::{RelayEnd, RelayOptions, relay};
@@ -25,13 +27,18 @@ pub(crate) struct Attach {
     pub(crate) keys: Keys,
 }
 
-/// Attaches, and returns the status to exit with.
-pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
+/// Attaches, and returns how to exit.
+pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<Exit> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = attach.selector.find_one(&dirs)?;
     let over = || Error::invalid(format!("cannot attach to pod `{uuid}`: it has exited"));
     let pod = running(&dirs, uuid, "attach to")?.ok_or_else(over)?;
     let directory = directory::open_in(&dirs, State::Run, uuid)?.ok_or_else(over)?;
+    // Opened here, so that it can be read even after the pod is removed.
+    let report = directory::open_in_pod(&directory, "report");
+    let mut report = report
+        .context(|| format!("cannot read `report` of pod `{uuid}`"))?
+        .ok_or_else(over)?;
     let attended = terminal::attach(&directory, uuid)?;
     let started = pod.started.ok_or_else(over)?;
     let master = started.terminal.ok_or_else(|| terminal::none(uuid))?;
@@ -39,8 +46,8 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     let master = pty::take(target.pidfd(), master)?;
     let aside = RelayOptions {
         keys: &attach.keys,
-        // The pod is not ours: ending this command only detaches.
-        signal: &mut |_| {},
+        // If the pod is ending, the relay ends as well.
+        signal: &mut |signal| drop(target.signal(signal)),
         until: None,
     };
     let left = relay(std::os::fd::AsFd::as_fd(&master), aside)?;
@@ -48,11 +55,11 @@ pub(crate) fn run(dir: &Path, attach: &Attach) -> Result<u8> {
     match left {
         RelayEnd::Closed => {
             Release::of(directory)?.until(None)?;
-            Ok(status_of(&dirs, uuid))
+            exit_of(&dirs, uuid, &mut report)
         }
         RelayEnd::Detached | RelayEnd::HungUp => {
             say_how_to_return(uuid);
-            Ok(0)
+            Ok(Exit::with(0))
         }
     }
 }
@@ -64,9 +71,14 @@ pub(super) fn say_how_to_return(uuid: Uuid) {
     )]);
 }
 
-/// Returns the exit status of a pod; 0 if it is no longer known.
-fn status_of(dirs: &Dirs, uuid: Uuid) -> u8 {
+/// Returns how a pod has exited, as it was recorded or, if it was removed, as
+/// its apps did.
+fn exit_of(dirs: &Dirs, uuid: Uuid, report: &mut File) -> Result<Exit> {
     let pod = status::read(dirs, uuid).ok().flatten();
-    let ended = pod.and_then(|pod| pod.ended);
-    ended.and_then(|ended| ended.status).unwrap_or(0)
+    let status = pod.and_then(|pod| pod.ended?.status);
+    let report = child::read(report)?;
+    Ok(status.map_or_else(
+        || Exit::of_report(&report),
+        |status| Exit::reported(status, &report),
+    ))
 }

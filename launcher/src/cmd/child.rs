@@ -3,13 +3,14 @@
 
 use std::io::{Read as _, Seek as _};
 use std::os::fd::BorrowedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
 
+use crate::cmd::exit::Exit;
 use crate::cmd::failure::init_was_killed;
-use crate::cmd::{OURS, verbosity};
+use crate::cmd::verbosity;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::spec::log::{Log, Place};
@@ -56,16 +57,14 @@ pub(super) fn spawn(
         None => command.stdout(Stdio::null()),
     };
     command.stderr(Stdio::piped());
+    // The child must know the caller's, and this process only waits from now on.
+    sys::limits::restore();
     command.spawn()
 }
 
-/// Waits for the process, and returns its status.
-pub(super) fn wait(child: &mut Child) -> Result<u8> {
-    let status = child.wait().context(|| WHAT)?;
-    let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    Ok(code
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(OURS))
+/// Waits for the process, and returns how it ended.
+pub(super) fn wait(child: &mut Child) -> Result<Exit> {
+    child.wait().context(|| WHAT).map(Exit::of)
 }
 
 /// Reads a report.

@@ -26,6 +26,7 @@ use pod::spec::log::Log;
 use pod::state::lock::{Changes, Wake};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
+use sys::signals;
 
 /// Runs a pod, and returns when its apps have started.
 ///
@@ -82,7 +83,7 @@ fn until_ready(
     let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| WHAT)?;
     while !is_ready(&child::read(report)?) {
         if changes.or(process.as_fd(), None)? == Wake::Readable {
-            return child::wait(child).map(Some);
+            return child::wait(child).map(|exit| Some(exit.status));
         }
     }
     Ok(None)
@@ -99,6 +100,13 @@ pub(crate) fn begin(
 ) -> Result<Infallible> {
     rustix::process::setsid().context(|| "cannot start a session")?;
     let dirs = Dirs::open(dir)?;
+    // A directory that a process is in is busy.
+    rustix::process::chdir("/").context(|| "cannot change to the directory `/`")?;
+    if !terminal {
+        // The caller ignores what others send to its programs. Signals reach
+        // this pod only on purpose.
+        signals::stop_ignoring()?;
+    }
     let lock = std::io::stdin().as_fd().try_clone_to_owned();
     let mut directory = PodDirectory::adopt(&dirs, uuid, lock.context(|| WHAT)?)?;
     let runnable = Runnable::read(&dirs, State::Run, uuid)?;

@@ -13,16 +13,19 @@ pub(crate) mod terminal;
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
+use rustix::process::Signal;
 use stage1_init::{Directive, Namespaces};
 
 use crate::cmd::STAGE1_INIT;
 use crate::cmd::enter::place::{Place, Running};
+use crate::cmd::exit::Exit;
 use crate::cmd::failure::{failed, files, of_step};
 use crate::cmd::selector::PodSelector;
 use appc::types::Uuid;
@@ -65,8 +68,8 @@ pub(crate) struct Options {
 /// Whether the command gets a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terminal {
-    /// No.
-    None,
+    /// If all standard streams of the caller are terminals.
+    AsCaller,
     /// Yes; it must still be created.
     Wanted,
     /// Yes; it is the standard output.
@@ -77,8 +80,8 @@ pub(crate) enum Terminal {
 const SHELL: &str = "/bin/sh";
 
 /// Becomes the init of a command in a pod. Returns only if the command has a
-/// terminal, which this process relays: then with its status.
-pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
+/// terminal, which this process relays: then with how it ended.
+pub(crate) fn run(dir: &Path, options: &Options) -> Result<Exit> {
     Host::observe().require(Operation::EnterPods)?;
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
@@ -86,7 +89,7 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<u8> {
     let app = pod.choose(options.app.as_deref())?;
     let ids = ids(app, options)?;
     let place = pod.locate(&app.name)?;
-    if options.terminal == Terminal::Wanted {
+    if wants_terminal(options) {
         let owner = ids.0.unwrap_or(app.process.uid.value);
         return terminal::attend(&pod, &place, owner);
     }
@@ -106,7 +109,14 @@ fn enter(
     options: &Options,
 ) -> Result<Infallible> {
     let at_terminal = at_terminal(options)?;
+    if at_terminal.is_some() {
+        // The command ends with whoever relays its terminal.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .context(|| pod.cannot())?;
+    }
     let namespaces = namespaces(pod, place)?;
+    // The command gets the limits of the pod, and not those of this process.
+    sys::limits::restore();
     let (own, theirs) = (Inherited::own()?, place.inherited(pod)?);
     let spec = EnterSpec {
         namespaces: namespaces.iter().map(|(kind, _)| *kind).collect(),
@@ -136,6 +146,18 @@ fn enter(
     become_init(dirs, pod, &app.name, &composed.plan, named)
 }
 
+/// Returns whether a terminal must be created for the command.
+fn wants_terminal(options: &Options) -> bool {
+    match options.terminal {
+        Terminal::Wanted => true,
+        Terminal::AsCaller => {
+            let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+            input.is_terminal() && output.is_terminal() && error.is_terminal()
+        }
+        Terminal::There => false,
+    }
+}
+
 /// Returns the terminal of the command, if it exists already.
 fn at_terminal(options: &Options) -> Result<Option<OwnedFd>> {
     match options.terminal {
@@ -144,7 +166,7 @@ fn at_terminal(options: &Options) -> Result<Option<OwnedFd>> {
             .try_clone_to_owned()
             .context(|| "cannot use the terminal")
             .map(Some),
-        Terminal::None | Terminal::Wanted => Ok(None),
+        Terminal::AsCaller | Terminal::Wanted => Ok(None),
     }
 }
 
@@ -250,16 +272,18 @@ fn spelled(dir: &Path, uuid: Uuid, app: &str) -> Vec<u8> {
     text
 }
 
-/// Explains why a command in a pod was not executed, if it was not. The
-/// descriptors hold its plan with reasons, its report, and the name of the app.
+/// Explains why a command in a pod was not executed, if it was not, or returns
+/// how it has ended. The descriptors hold its plan with reasons, its report, and
+/// the name of the app.
 /// This is an internal command.
 ///
 /// # Errors
 ///
 /// The explanation of the directive that failed.
-pub(crate) fn finish([plan, report, whose]: [u32; 3]) -> Result<()> {
-    let Some((index, errno)) = failed(&read(report)?) else {
-        return Ok(());
+pub(crate) fn finish([plan, report, whose]: [u32; 3], status: u8) -> Result<Exit> {
+    let report = read(report)?;
+    let Some((index, errno)) = failed(&report) else {
+        return Ok(Exit::reported(status, &report));
     };
     let plan = Plan::read(&read(plan)?)?;
     let whose = read(whose)?;

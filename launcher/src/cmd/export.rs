@@ -20,6 +20,7 @@ use pod::state::directory::{self, MANIFEST, SPEC, read_in};
 use pod::state::lock::Release;
 use sys::atomic_file::AtomicFile;
 use sys::dirs::{Dirs, State};
+use sys::standard::Output;
 
 /// The options.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
     };
     if to_stdout {
         let id = write(out, CANNOT_PRINT)?;
-        return print(&mut std::io::stderr(), &format!("{id}\n"));
+        return print(&mut Output::stderr(), &format!("{id}\n"));
     }
     let target = AtomicFile::create(&export.file, export.overwrite)?;
     let cannot = format!("cannot write `{}`", export.file.display());

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::cmd::exit::Exit;
 use crate::cmd::failure::{explained, failed, init_was_killed};
 use appc::types::Uuid;
 use error::{Error, Result};
@@ -15,13 +16,13 @@ use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
 /// Keeps or removes the pod, as its options say, and explains why if its plan
-/// failed. A pod that never ran is not kept.
+/// failed. A pod that never ran is not kept. Returns how the pod has ended.
 ///
 /// # Errors
 ///
 /// The explanation of the directive that failed. It is the pod's error; the
 /// caller exits with the pod's status all the same.
-pub(crate) fn run(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
+pub(crate) fn run(dir: &Path, uuid: Uuid, status: u8) -> Result<Exit> {
     let dirs = &find::running_place(&Dirs::open(dir)?, uuid);
     let told = told(dirs, uuid);
     let began = !matches!(&told, Ok((report, _)) if !status::is_ready(report));
@@ -29,11 +30,11 @@ pub(crate) fn run(dir: &Path, uuid: Uuid, status: u8) -> Result<()> {
         true => teardown::conclude(dirs, uuid, Some(status)),
         false => teardown::remove(dirs, State::Run, uuid),
     };
-    match told?.1 {
-        Some(error) => Err(error),
+    match told? {
+        (_, Some(error)) => Err(error),
         // The init has already reported or printed its own failures.
-        None if !began && status > SIGNALLED => Err(init_was_killed()),
-        None => concluded,
+        (_, None) if !began && status > SIGNALLED => Err(init_was_killed()),
+        (report, None) => concluded.map(|()| Exit::reported(status, &report)),
     }
 }
 

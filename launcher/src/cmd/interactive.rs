@@ -6,6 +6,8 @@
 
 use std::os::fd::AsFd as _;
 
+use rustix::process::Signal;
+
 use crate::cmd::attach::say_how_to_return;
 use crate::cmd::child::{self, Begin, pass_on};
 use crate::cmd::failure::explained;
@@ -21,6 +23,7 @@ use pod::spec::log::Log;
 use sys::dirs::Dirs;
 use sys::host::Host;
 use sys::pty;
+use sys::signals;
 
 /// Runs a pod and relays its terminal, until it exits or the caller detaches.
 ///
@@ -61,18 +64,26 @@ pub(super) fn start(
     };
     let left = relay(master.as_fd(), aside)?;
     drop((attended, master));
-    if left != RelayEnd::Closed {
-        say_how_to_return(uuid);
-        return Ok(Outcome::Left);
+    match left {
+        RelayEnd::Closed => {}
+        // As any command, the app decides what that means.
+        RelayEnd::HungUp if !signals::is_ignored(Signal::HUP) => pass_on(&child, Signal::HUP),
+        RelayEnd::HungUp | RelayEnd::Detached => {
+            say_how_to_return(uuid);
+            return Ok(Outcome::Left);
+        }
     }
-    let status = child::wait(&mut child)?;
+    let exit = child::wait(&mut child)?;
     let told = child::read(&mut report)?;
     match explained(runnable, host, Streams::Logged(log), &told) {
-        Some(error) => Err(StartError { error, status }),
-        None if is_ready(&told) => Ok(Outcome::Exited(status)),
+        Some(error) => Err(StartError {
+            error,
+            status: exit.status,
+        }),
+        None if is_ready(&told) => Ok(Outcome::Exited(exit)),
         None => Err(StartError {
             error: child::said(&mut child),
-            status,
+            status: exit.status,
         }),
     }
 }

@@ -8,6 +8,7 @@ mod child;
 pub(crate) mod collect;
 pub(crate) mod detach;
 pub(crate) mod enter;
+pub(crate) mod exit;
 pub(crate) mod export;
 mod failure;
 pub(crate) mod fetch;
@@ -45,6 +46,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use error::quote::{escaped_lines, shown};
 use error::{Context as _, Error, Result};
+use sys::standard::Output;
 
 /// `stage1-init`, which executes plans, as embedded by the build script.
 static STAGE1_INIT: &[u8] = include_bytes!(env!("STAGE1_INIT"));
@@ -67,12 +69,12 @@ fn say(notes: &[String]) {
 fn line(text: &dyn Display) {
     // In one call, so that output of an app cannot get into the line. If this
     // fails, nothing is left to report it to.
-    let _ = std::io::stderr().write_all(format!("launcher: {text}\n").as_bytes());
+    let _ = Output::stderr().write_all(format!("launcher: {text}\n").as_bytes());
 }
 
 /// Marks the start of the app's output, as nscn does.
 fn mark() {
-    let _ = std::io::stderr().write_all(b"--- 8< ---\n");
+    let _ = Output::stderr().write_all(b"--- 8< ---\n");
 }
 
 /// Whether errors are printed with all their causes. It is a property of the

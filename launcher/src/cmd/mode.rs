@@ -6,6 +6,7 @@ use pod::runtime::detach_keys::Keys;
 use pod::spec::log::Log;
 
 use crate::cmd::OURS;
+use crate::cmd::exit::Exit;
 
 /// How to run a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,8 +42,8 @@ pub(crate) enum Outcome {
     Detached(Uuid),
     /// The caller has detached from its terminal.
     Left,
-    /// It has exited with this status.
-    Exited(u8),
+    /// It has exited like this.
+    Exited(Exit),
 }
 
 /// Why a pod was not started, and the status to exit with.

@@ -9,38 +9,30 @@
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::Signal;
 
+use crate::cmd::ONCE_MORE;
 use crate::cmd::child::pass_on;
-use crate::cmd::{ONCE_MORE, OURS};
+use crate::cmd::exit::Exit;
 use error::{Context as _, Result};
-use sys::signals::Signals;
+use sys::signals::{self, Signals};
+use sys::standard::Output;
 
-/// Signals that end a command, or may mean something to an app.
-const PASSED_ON: &[Signal] = &[
-    Signal::HUP,
-    Signal::INT,
-    Signal::QUIT,
-    Signal::TERM,
-    Signal::USR1,
-    Signal::USR2,
-    Signal::WINCH,
-];
-
-/// Runs the same command again, copies its output, and returns its status.
+/// Runs the same command again, copies its output, and returns how it ended.
 /// `words` are the arguments of this process.
 ///
 /// # Errors
 ///
 /// The command cannot be started.
-pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<Exit> {
     let what = || "cannot redirect the standard streams through pipes";
-    let signals = Signals::take(PASSED_ON)?;
+    let signals = Signals::take(&signals::passed_on())?;
+    // The child must know the caller's.
+    sys::limits::restore();
     let mut child = Command::new("/proc/self/exe")
         .arg0("launcher")
         .arg(ONCE_MORE)
@@ -54,8 +46,14 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
         .context(what)?;
     let (over, writer) = io::pipe().context(what)?;
     for stream in [
-        child.stdout.take().map(|from| copier(from, io::stdout())),
-        child.stderr.take().map(|from| copier(from, io::stderr())),
+        child
+            .stdout
+            .take()
+            .map(|from| copier(from, Output::stdout())),
+        child
+            .stderr
+            .take()
+            .map(|from| copier(from, Output::stderr())),
     ]
     .into_iter()
     .flatten()
@@ -73,11 +71,7 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<u8> {
             pass_on(&child, signal);
         }
     }
-    let status = child.wait().context(what)?;
-    let status = status.code().or(status.signal().map(|signal| 128 + signal));
-    Ok(status
-        .and_then(|status| u8::try_from(status).ok())
-        .unwrap_or(OURS))
+    child.wait().context(what).map(Exit::of)
 }
 
 /// Copies everything as it arrives. If the reader goes away, the pipe tells the
@@ -89,8 +83,7 @@ fn copier(
     Box::new(move || {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            let written = to.write_all(&buffer[..length]).and_then(|()| to.flush());
-            if written.is_err() {
+            if to.write_all(&buffer[..length]).is_err() {
                 return;
             }
         }

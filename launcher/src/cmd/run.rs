@@ -21,6 +21,7 @@ use pod::runtime::start::Runnable;
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
 use sys::host::{Host, Operation};
+use sys::standard::Input;
 
 /// Runs a pod.
 pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outcome, StartError> {
@@ -129,7 +130,7 @@ fn read_plan(file: &Path) -> Result<Plan> {
     let what = || format!("cannot read plan `{}`", file.display());
     let mut bytes = Vec::new();
     if file == Path::new("-") {
-        std::io::stdin().read_to_end(&mut bytes).context(what)?;
+        Input.read_to_end(&mut bytes).context(what)?;
     } else {
         bytes = std::fs::read(file).context(what)?;
     }

@@ -1,7 +1,7 @@
 //! `launcher trust`: manages the keys that may sign images.
 
 use std::fs::File;
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Write};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cmd::table::columns;
@@ -18,6 +18,7 @@ use image::trust::keyring::{Entry, Keyring, Removed, whose};
 use image::trust::openpgp::{Fingerprint, KEY_LIMIT, Key};
 use sys::clock;
 use sys::dirs::Dirs;
+use sys::standard::{Input, Output};
 
 /// The options.
 #[derive(Debug)]
@@ -174,7 +175,7 @@ fn read_key(source: &Source, options: &Options) -> Result<Vec<u8>> {
             file.take(limit).read_to_end(&mut bytes)
         }
         Source::Url(url) => return keys::key(url, options),
-        Source::Input => std::io::stdin().lock().take(limit).read_to_end(&mut bytes),
+        Source::Input => Input.take(limit).read_to_end(&mut bytes),
     }
     .context(|| "cannot read it")?;
     Ok(bytes)
@@ -195,8 +196,7 @@ fn agree(consent: &Consent, key: &Key, what_for: &str) -> Result<()> {
 
 fn ask(key: &Key, what_for: &str) -> Result<()> {
     let fingerprint = key.fingerprint();
-    let input = std::io::stdin();
-    if !input.is_terminal() {
+    if !std::io::stdin().is_terminal() {
         let error = format!(
             "cannot ask whether to trust key `{fingerprint}`: standard input is not a terminal"
         );
@@ -208,14 +208,9 @@ fn ask(key: &Key, what_for: &str) -> Result<()> {
         "{}\nDid its owner give you this fingerprint, and do you trust the key for {what_for}? (yes/no) ",
         shown(key)
     );
-    let mut terminal = std::io::stderr();
-    terminal
-        .write_all(question.as_bytes())
-        .and_then(|()| terminal.flush())
-        .context(|| "cannot ask for confirmation")?;
+    print(&mut Output::stderr(), &question).context(|| "cannot ask for confirmation")?;
     let mut answer = String::new();
-    input
-        .lock()
+    BufReader::new(Input)
         .read_line(&mut answer)
         .context(|| "cannot read the answer")?;
     match answer.trim().to_lowercase().as_str() {

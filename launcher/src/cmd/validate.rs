@@ -16,13 +16,14 @@ use appc::manifest::{self, ImageManifest};
 use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
 use image::format::inspect::{self, Fault};
+use sys::standard::Output;
 
 /// The largest manifest that is read, in bytes, also in an archive.
 const MANIFEST_LIMIT: u64 = 4 << 20;
 
 /// Checks all files, and prints a line for each.
 pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
-    let sound = report(files, &mut std::io::stdout(), &mut std::io::stderr())?;
+    let sound = report(files, &mut Output::results(), &mut Output::stderr())?;
     Ok(if sound {
         ExitCode::SUCCESS
     } else {

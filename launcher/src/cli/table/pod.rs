@@ -81,8 +81,8 @@ pub(crate) const ATTACH: CommandSpec = CommandSpec {
     usage: &["[OPTIONS] POD", "[OPTIONS] --uuid-file FILE"],
     about: "\
 Connects the caller's terminal to that of a pod that was run with --interactive. Typing \
-the detach keys leaves the pod running, and exits with status 0. Only one caller can \
-attach at a time. What the app writes while nobody is attached is in its log.",
+the detach keys leaves the pod running, and exits with status 0. Signals are passed on to \
+the apps. Only one caller can attach at a time. What the app writes while nobody is attached is in its log.",
     groups: &[&Group::new(
         "Options",
         &[
@@ -114,7 +114,8 @@ pub(crate) const ENTER: CommandSpec = CommandSpec {
     about: "\
 Runs a command (default: /bin/sh) as another process of an app, with the app's files, \
 environment, user and restrictions. The command uses the caller's standard input, output \
-and error; -t gives it a terminal of its own. It is killed when the pod ends.
+and error. If these are terminals, or with -t, it has a terminal of its own. It is killed \
+when the pod or the launcher ends.
 
 Everything after POD belongs to the command.",
     groups: &[&Group::new(
@@ -124,7 +125,7 @@ Everything after POD belongs to the command.",
             OptionSpec::flag(
                 "--interactive",
                 &["-t"],
-                "give the command a terminal of its own",
+                "give the command a terminal of its own, also where the caller has none",
             ),
             OptionSpec::flag(
                 "-i",

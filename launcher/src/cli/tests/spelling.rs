@@ -99,7 +99,7 @@ fn aliases_are_what_they_stand_for() {
     ));
     for (line, terminal) in [
         ("exec -it web ls -it", Terminal::Wanted),
-        ("exec -i web ls -it", Terminal::None),
+        ("exec -i web ls -it", Terminal::AsCaller),
         ("--once-more exec -it web ls -it", Terminal::There),
     ] {
         let Ok(Command::Enter(enter)) = parsed(line) else {

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::cmd::child::{self, pass_on};
 use crate::cmd::enter::place::{Place, Running};
+use crate::cmd::exit::Exit;
 use crate::cmd::{ONCE_MORE, complain};
 use error::{Context as _, Result};
 use pod::runtime::detach_keys::Keys;
@@ -15,8 +16,8 @@ use pod::runtime::relay::{HeldTerminal, RelayOptions, relay};
 use sys::pty;
 
 /// Creates the terminal, starts the process, relays until it has exited, and
-/// returns its status.
-pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
+/// returns how it ended.
+pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<Exit> {
     let master = place.terminal()?;
     pty::fit(&master);
     let terminal = pty::peer(&master)?;
@@ -30,9 +31,9 @@ pub(super) fn attend(pod: &Running, place: &Place, owner: u32) -> Result<u8> {
     relay(master.as_fd(), aside)?;
     // Processes that still use the terminal now get a hangup.
     drop(master);
-    let status = child::wait(&mut child)?;
+    let exit = child::wait(&mut child)?;
     tell(&mut child);
-    Ok(status)
+    Ok(exit)
 }
 
 /// Starts the launcher again, with the same arguments.
@@ -41,6 +42,7 @@ fn begin(terminal: &OwnedFd) -> std::io::Result<Child> {
     command.arg0("launcher").arg(ONCE_MORE);
     command.args(std::env::args_os().skip(1));
     command.stdin(Stdio::null()).stdout(terminal.try_clone()?);
+    sys::limits::restore();
     command.stderr(Stdio::piped()).spawn()
 }
 

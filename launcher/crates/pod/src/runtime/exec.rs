@@ -79,7 +79,10 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
         command.stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
     }
-    Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(command.exec()))
+    // The pod inherits the caller's.
+    sys::limits::restore();
+    let failed = command.exec();
+    Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(failed))
 }
 
 /// Makes an anonymous file that nobody can change any more.

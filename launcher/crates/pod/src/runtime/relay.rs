@@ -5,11 +5,12 @@
 //! what a key means: Ctrl-C interrupts the app, not the launcher. Everything in
 //! between sees only bytes, except for the detach keys.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::Child;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -17,7 +18,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use crate::runtime::detach_keys::{Keys, Typed};
 use error::{Context as _, Result};
 use sys::pty::{self, Raw};
-use sys::signals::Signals;
+use sys::signals::{self, Signals};
+use sys::standard::Output;
 
 /// How a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub enum RelayEnd {
 pub struct RelayOptions<'a> {
     /// The keys that detach.
     pub keys: &'a Keys,
-    /// Passes on signals that the caller receives.
+    /// Passes on signals that this process receives.
     pub signal: &'a mut dyn FnMut(Signal),
     /// What is released when a process that we have started ends.
     pub until: Option<HeldTerminal>,
@@ -61,24 +63,19 @@ impl HeldTerminal {
     }
 }
 
-/// Ctrl-D, which ends the input of a program that reads from a terminal.
-const END: u8 = 4;
-
 /// The most bytes that are read at once.
 const PIECE: usize = 16 << 10;
 
+/// The most bytes that are shown at once: a pipe that has room has room for
+/// these (pipe(7), `PIPE_BUF`), so that a slow reader does not keep signals
+/// waiting.
+const SHOWN: usize = 4 << 10;
+
 /// Relays until the user detaches or nobody uses the pod's terminal any more.
 pub fn relay<'a>(master: BorrowedFd<'a>, options: RelayOptions<'a>) -> Result<RelayEnd> {
-    let signals = Signals::take(&[
-        Signal::WINCH,
-        Signal::TSTP,
-        Signal::HUP,
-        Signal::INT,
-        Signal::QUIT,
-        Signal::TERM,
-        Signal::USR1,
-        Signal::USR2,
-    ])?;
+    let mut handled = signals::passed_on();
+    handled.push(Signal::WINCH);
+    let signals = Signals::take(&handled)?;
     // Writing must never block while the other side writes to us.
     let flags = rustix::fs::fcntl_getfl(master);
     flags
@@ -93,8 +90,9 @@ pub fn relay<'a>(master: BorrowedFd<'a>, options: RelayOptions<'a>) -> Result<Re
         raw,
         signals,
         input: Vec::new(),
-        open: true,
-        after_line: true,
+        output: Vec::new(),
+        watched: true,
+        ending: None,
     };
     relay.run()
 }
@@ -107,10 +105,12 @@ struct Relay<'a> {
     signals: Signals,
     /// Input that was not passed on yet.
     input: Vec<u8>,
-    /// Whether there may be more input.
-    open: bool,
-    /// Whether nothing was passed on since the last end of a line.
-    after_line: bool,
+    /// Output that was not shown yet.
+    output: Vec<u8>,
+    /// Whether there is somebody to show output to.
+    watched: bool,
+    /// There is no more input, which the programs must notice.
+    ending: Option<Ending>,
 }
 
 impl Relay<'_> {
@@ -125,13 +125,19 @@ impl Relay<'_> {
             if ready.ended {
                 self.options.until = None;
             }
-            if ready.written && !self.show()? {
+            if ready.shown {
+                self.show();
+            }
+            if ready.written && !self.take_written()? {
                 return Ok(RelayEnd::Closed);
             }
             if ready.typed
                 && let Some(left) = self.take_typed()?
             {
                 return Ok(left);
+            }
+            if self.ending.as_ref().is_some_and(Ending::is_due) {
+                self.end_input();
             }
             if ready.room {
                 self.pass_on()?;
@@ -140,42 +146,44 @@ impl Relay<'_> {
     }
 
     fn wait(&self) -> Result<Ready> {
-        let stdin = std::io::stdin();
-        let waiting = !self.input.is_empty();
-        let input = (self.open && !waiting).then_some(stdin.as_fd());
-        let process = self
-            .options
-            .until
-            .as_ref()
-            .map(|until| until.process.as_fd());
-        let room = match waiting {
-            true => PollFlags::OUT,
-            false => PollFlags::empty(),
-        };
+        let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+        let (waiting, shows) = (!self.input.is_empty(), !self.output.is_empty());
+        let input = self.ending.is_none() && !waiting;
+        let process = self.options.until.as_ref();
+        let process = process.map(|until| until.process.as_fd());
+        let mut wanted = PollFlags::empty();
+        wanted.set(PollFlags::IN, !shows);
+        wanted.set(PollFlags::OUT, waiting);
+        // A hangup would be reported even if nothing is wanted.
+        let master = (!wanted.is_empty()).then_some(self.master);
         let mut fds = [
-            PollFd::from_borrowed_fd(self.master, PollFlags::IN | room),
+            self.perhaps(master, wanted),
             PollFd::new(&self.signals, PollFlags::IN),
-            self.perhaps(input),
-            self.perhaps(process),
+            self.perhaps(input.then_some(stdin), PollFlags::IN),
+            self.perhaps(process, PollFlags::IN),
+            self.perhaps(shows.then_some(stdout), PollFlags::OUT),
         ];
-        match poll(&mut fds, None) {
+        let patience = self.ending.as_ref().and_then(Ending::patience);
+        match poll(&mut fds, patience.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context(|| "cannot wait for the terminal"),
         }
-        let [master, signals, typed, ended] = fds.map(|fd| fd.revents());
+        let [master, signals, typed, ended, shown] = fds.map(|fd| fd.revents());
+        let gone = PollFlags::HUP | PollFlags::ERR;
         Ok(Ready {
-            written: master.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
-            room: master.contains(PollFlags::OUT),
+            written: !shows && master.intersects(PollFlags::IN | gone),
+            room: waiting && master.intersects(PollFlags::OUT | gone),
             signals: !signals.is_empty(),
             typed: !typed.is_empty(),
             ended: !ended.is_empty(),
+            shown: !shown.is_empty(),
         })
     }
 
     /// Polls nothing if there is nothing to wait for.
-    fn perhaps<'a>(&'a self, fd: Option<BorrowedFd<'a>>) -> PollFd<'a> {
+    fn perhaps<'a>(&'a self, fd: Option<BorrowedFd<'a>>, wanted: PollFlags) -> PollFd<'a> {
         match fd {
-            Some(fd) => PollFd::from_borrowed_fd(fd, PollFlags::IN),
+            Some(fd) => PollFd::from_borrowed_fd(fd, wanted),
             None => PollFd::new(&self.signals, PollFlags::empty()),
         }
     }
@@ -184,11 +192,12 @@ impl Relay<'_> {
         for signal in self.signals.next() {
             match signal {
                 Signal::WINCH => pty::fit(self.master),
-                Signal::TSTP => self.stop(),
+                Signal::HUP if self.raw.has_hung_up() => return Some(RelayEnd::HungUp),
+                Signal::TSTP => {
+                    (self.options.signal)(signal);
+                    self.stop();
+                }
                 other => (self.options.signal)(other),
-            }
-            if signal == Signal::HUP && self.raw.is_terminal() {
-                return Some(RelayEnd::HungUp);
             }
         }
         None
@@ -202,8 +211,8 @@ impl Relay<'_> {
         pty::redraw(self.master);
     }
 
-    /// Shows output; returns whether there may be more.
-    fn show(&mut self) -> Result<bool> {
+    /// Reads what the programs have written; returns whether there may be more.
+    fn take_written(&mut self) -> Result<bool> {
         let mut piece = [0; PIECE];
         let length = match rustix::io::read(self.master, &mut piece) {
             Ok(0) | Err(Errno::IO) => return Ok(false),
@@ -211,34 +220,45 @@ impl Relay<'_> {
             Err(Errno::AGAIN | Errno::INTR) => return Ok(true),
             Err(errno) => return Err(errno).context(|| "cannot read the pod's terminal"),
         };
-        let written = &piece[..length];
-        // If the caller's output is closed, the pod keeps running all the same.
-        let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(written).and_then(|()| stdout.flush());
+        // If nobody looks any more, the pod keeps running all the same.
+        if self.watched {
+            self.output.extend_from_slice(&piece[..length]);
+        }
         Ok(true)
+    }
+
+    /// Shows as much as the caller's output takes now.
+    fn show(&mut self) {
+        let piece = &self.output[..self.output.len().min(SHOWN)];
+        match rustix::io::write(rustix::stdio::stdout(), piece) {
+            Ok(length) => drop(self.output.drain(..length)),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => {
+                self.watched = false;
+                self.output.clear();
+            }
+        }
     }
 
     fn take_typed(&mut self) -> Result<Option<RelayEnd>> {
         let mut piece = [0; PIECE];
-        let read = std::io::stdin().lock().read(&mut piece);
-        let typed = match read {
+        let typed = match rustix::io::read(rustix::stdio::stdin(), &mut piece) {
             Ok(length @ 1..) => &piece[..length],
-            Err(error) if is_patience(&error) => return Ok(None),
+            Err(Errno::INTR | Errno::AGAIN) => return Ok(None),
             _ if self.raw.is_terminal() => return Ok(Some(RelayEnd::HungUp)),
-            // In the middle of a line, the first Ctrl-D only ends the line.
             _ => {
-                self.open = false;
-                let ends: &[u8] = if self.after_line { &[END] } else { &[END, END] };
-                self.input.extend_from_slice(ends);
-                return self.pass_on().map(|()| None);
+                self.ending = Some(Ending::begin());
+                return Ok(None);
             }
         };
         let left = self.typed.take(typed, &mut self.input);
-        if let Some(last) = self.input.last() {
-            self.after_line = matches!(last, b'\n' | b'\r');
-        }
         self.pass_on()?;
-        Ok(left.then_some(RelayEnd::Detached))
+        if !left {
+            return Ok(None);
+        }
+        // What was read is in no log.
+        let _ = Output::stdout().write_all(&self.output);
+        Ok(Some(RelayEnd::Detached))
     }
 
     /// Passes on as much input as the pod's terminal takes now.
@@ -255,12 +275,52 @@ impl Relay<'_> {
         }
         Ok(())
     }
+
+    /// Types the key that ends the input, if everything before it was read.
+    fn end_input(&mut self) {
+        if self.input.is_empty() && pty::is_drained(self.master) {
+            self.input.push(pty::end_key(self.master));
+        }
+        if let Some(ending) = &mut self.ending {
+            ending.rest();
+        }
+    }
 }
 
-/// Returns whether reading can simply be retried.
-fn is_patience(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
+/// How the end of the input is passed on. A terminal has none: it has a key,
+/// which ends one reading from it. So the key is typed again for each program
+/// that reads there, but never before the previous one was read: a shell that
+/// switches to its own editing would find another character in its place.
+/// Nothing tells when that is so; hence this looks, more and more rarely.
+struct Ending {
+    due: Instant,
+    pause: Duration,
+}
+
+impl Ending {
+    const FIRST: Duration = Duration::from_millis(5);
+    const LAST: Duration = Duration::from_secs(1);
+
+    fn begin() -> Self {
+        Self {
+            due: Instant::now(),
+            pause: Self::FIRST,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    fn rest(&mut self) {
+        self.due = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(Self::LAST);
+    }
+
+    fn patience(&self) -> Option<Timespec> {
+        let left = self.due.saturating_duration_since(Instant::now());
+        left.try_into().ok()
+    }
 }
 
 /// What can be done without blocking.
@@ -270,4 +330,5 @@ struct Ready {
     signals: bool,
     typed: bool,
     ended: bool,
+    shown: bool,
 }

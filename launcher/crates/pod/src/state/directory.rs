@@ -36,6 +36,7 @@
 //! locked the pod's directory; whoever gets an exclusive lock there may remove
 //! all that is in it.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -116,15 +117,23 @@ pub fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>>
 
 /// Reads a file in a pod's directory; `None` if it does not exist.
 pub fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<u8>>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(pod, name, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
+    let Some(mut file) = open_in_pod(pod, name)? else {
+        return Ok(None);
     };
     let mut content = Vec::new();
-    std::fs::File::from(file).read_to_end(&mut content)?;
+    file.read_to_end(&mut content)?;
     Ok(Some(content))
+}
+
+/// Opens a file in a pod's directory, which can be read even after the pod is
+/// removed; `None` if it does not exist.
+pub fn open_in_pod(pod: impl AsFd, name: &str) -> std::io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(pod, name, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Reads a file of a pod in a state.
