@@ -13,12 +13,13 @@ use stage1_init::Capabilities;
 
 use crate::resolve::capabilities::member;
 use crate::resolve::grant;
-use crate::resolve::parameters::{self, Parameters};
+use crate::resolve::parameters;
 use crate::resolve::report::{Entry, Outcome};
 use crate::resolve::settings::Setting;
 use crate::seccomp;
 use crate::spec::defaults::{CAPABILITIES, PROCESSES as PROCESSES_BY_DEFAULT};
 use crate::spec::limits::Limits;
+use crate::spec::pod::Parameters;
 use crate::spec::process::{Calls, CapabilityBound, Rights, SeccompPolicy, Sourced};
 use appc::manifest::isolator::{self, Bound, Isolator, PROCESSES, Scope};
 use appc::types::Quantity;

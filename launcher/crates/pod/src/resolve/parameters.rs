@@ -4,12 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::resolve::report::Outcome;
+use crate::spec::pod::Parameters;
 use crate::spec::process::Sourced;
 use error::quote::quoted;
 use error::{Error, Result};
-
-/// Parameters, and the reason for each.
-pub(crate) type Parameters = BTreeMap<String, Sourced<String>>;
 
 /// Parses `NAME=VALUE`.
 ///

@@ -9,8 +9,8 @@ use appc::types::Quantity;
 use error::Result;
 
 use crate::resolve::capabilities::{self, Change};
-use crate::resolve::parameters::Parameters;
 use crate::spec::defaults;
+use crate::spec::pod::Parameters;
 use crate::spec::process::{Calls, CapabilityBound, SeccompPolicy};
 
 /// What one option sets.

@@ -42,7 +42,7 @@ pub struct PodSpec {
     /// Whether the limit of processes is the default rather than requested.
     pub processes_by_default: bool,
     /// Kernel parameters of its namespaces, and the reason for each.
-    pub parameters: BTreeMap<String, Sourced<String>>,
+    pub parameters: Parameters,
     /// How much its shared memory (`/dev/shm`) can hold, if not the default.
     #[serde(default)]
     pub shm_size: Option<Size>,
@@ -50,6 +50,9 @@ pub struct PodSpec {
     /// executed as it is. Otherwise the plan is composed from this spec.
     pub planned: bool,
 }
+
+/// Kernel parameters, and the reason for each.
+pub type Parameters = BTreeMap<String, Sourced<String>>;
 
 /// Whose a namespace is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
