@@ -122,7 +122,7 @@ fn volumes() {
             "--volume d,kind=host,source=HERE/link PROBE --mount volume=d,target=/d",
             "--volume d,kind=host,source=HERE/file PROBE --mount volume=d,target=/",
             "--volume d,kind=empty PROBE --mount volume=d,target=/probe",
-            "--volume d,kind=empty --volume e,kind=empty PROBE --mount volume=d,target=/d --mount volume=e,target=d/e",
+            "--volume d,kind=empty --volume e,kind=empty PROBE --mount volume=d,target=/d --mount volume=e,target=d/",
             "a.aci --mount target=/d",
             "a.aci --mount volume=d",
             "a.aci --mount volume=d,target=",

@@ -30,6 +30,62 @@ fn volume(keys: &str) -> String {
     format!("v,kind=host,source=HERE/v{keys}")
 }
 
+// --- volumes in volumes ---
+
+#[test]
+fn an_image_can_have_a_mount_point_in_another_one() {
+    require_root!();
+    let pods = Pods::new();
+    // In any order.
+    for points in [
+        r#"{"name": "d", "path": "/data"}, {"name": "s", "path": "/data/sub/dir"}"#,
+        r#"{"name": "s", "path": "/data/sub/dir"}, {"name": "d", "path": "/data", "readOnly": true}"#,
+    ] {
+        app(&pods, points);
+        let words = ["HERE/app.aci", "--"];
+        let more = ["--write-file", "/data/sub/dir/new", "app\n"];
+        let read = ["--read-file", "/data/sub/dir/new", "--list", "/data"];
+        let ran = pods
+            .run(&[&words[..], &more, &read].concat())
+            .run()
+            .exits(0);
+        assert!(ran.stdout.contains("app\n"), "{ran:?}");
+        assert!(ran.stdout.contains("sub"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_volume_of_the_host_in_another_one_needs_its_place_there() {
+    require_root!();
+    let pods = Pods::new();
+    pods.make(&[("v/file", "outer\n"), ("w/file", "inner\n")]);
+    app(&pods, "");
+    let volume = volume("");
+    let run = || {
+        let outer = [
+            "--volume",
+            &volume,
+            "--volume",
+            "w,kind=host,source=HERE/w,readOnly=true",
+        ];
+        let inner = ["HERE/app.aci", "--mount", "volume=w,target=/data/sub"];
+        let mount = ["--mount", "volume=v,target=/data", "--"];
+        let read = ["--read-file", "/data/file", "--read-file", "/data/sub/file"];
+        let write = ["--write-file", "/data/sub/file", "app"];
+        let words = [&outer[..], &inner, &mount, &read, &write].concat();
+        pods.run(&words).run().naming("HERE", pods.0.path())
+    };
+    run().exits(125).complains_as("no place in a volume");
+    let place = pods.0.join("v/sub");
+    assert!(!place.exists());
+    symlink("/tmp", &place).unwrap();
+    run().exits(125).complains_as("a link in a volume");
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    let ran = run().exits(0).complains("");
+    ran.says("outer\ninner\nwrite /data/sub/file: EROFS\n");
+}
+
 // --- what must not happen ---
 
 #[test]

@@ -8,9 +8,9 @@
 //!
 //! # Invariants
 //!
-//! 1. No volume is mounted on, or below, the target of another volume, the
-//!    app's root, or the kernel's file systems. (If a link in the image leads
-//!    there all the same, the app hides those from nobody but itself.)
+//! 1. No volume is mounted on the target of another volume, the app's root, or
+//!    the kernel's file systems. (If a link in the image leads there all the
+//!    same, the app hides those from nobody but itself.)
 //! 2. A volume is read-only if either the volume or the mount point says so.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use appc::manifest::app::MountPoint;
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind};
 use appc::types::{AcName, clean};
 use error::quote::quoted;
-use error::{Error, Result};
+use error::{Context as _, Error, Result};
 use image::store::rootfs::Rootfs;
 use sys::host_path::Source;
 
@@ -146,6 +146,12 @@ impl<'a> Volumes<'a> {
         for mount_request in &pending {
             mounted.push(self.mount(app, mount_request)?);
         }
+        for (volume, mount_request) in mounted.iter().zip(&pending) {
+            match volume.above(&mounted) {
+                Some(above) => self.check_place(app, volume, above)?,
+                None => self.check_target(app, &mount_request.mount.value.volume, volume)?,
+            }
+        }
         let mounts = pending
             .into_iter()
             .map(|mount_request| mount_request.mount.value);
@@ -229,7 +235,6 @@ impl<'a> Volumes<'a> {
         };
         let source = self.source(&requested, &place)?;
         let target = format!("/{}", clean(&mount.path));
-        self.check_target(app, name, &source, &target)?;
         let volume = &requested.volume;
         Ok(Mounted {
             name: name.to_string(),
@@ -298,9 +303,9 @@ impl<'a> Volumes<'a> {
         &mut self,
         app: &Mounting<'_>,
         volume: &AcName,
-        source: &Source,
-        target: &str,
+        source: &Mounted,
     ) -> Result<()> {
+        let target = source.target.as_str();
         let inside = target.trim_start_matches('/');
         let Some(there) = app.rootfs.status(inside)? else {
             return Ok(());
@@ -323,6 +328,31 @@ impl<'a> Volumes<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that there is a mount point in the other volume that a volume is
+    /// mounted in. In an empty one, it will be made.
+    fn check_place(&self, app: &Mounting<'_>, volume: &Mounted, above: &Mounted) -> Result<()> {
+        let what = || {
+            let (name, target) = (&volume.name, quoted(&volume.target));
+            let (app, above) = (app.app, &above.name);
+            format!("cannot mount volume `{name}` on {target} of app `{app}`, in volume `{above}`")
+        };
+        if above.ours {
+            return Ok(());
+        }
+        let place = volume.place_in(above);
+        let found = (self.look)(&place, false).context(what).map_err(|error| {
+            error.hint("make it first: no mount points are made in directories of the host")
+        })?;
+        let why = match found {
+            Some(found) if found.directory == volume.directory => return Ok(()),
+            Some(_) if volume.directory => "is a file",
+            Some(_) => "is a directory",
+            None => "contains a symbolic link",
+        };
+        let place = quoted(&place.to_string_lossy());
+        Err(Error::invalid(format!("{}: {place} {why}", what())))
     }
 
     /// Returns the result.
@@ -355,7 +385,7 @@ impl<'a> Volumes<'a> {
     }
 }
 
-/// Refuses targets that overlap, and those that belong to the kernel's file
+/// Refuses targets that are the same, and those that belong to the kernel's file
 /// systems.
 fn check_targets(app: &str, pending: &[PendingMount<'_>]) -> Result<()> {
     for (index, mount_request) in pending.iter().enumerate() {
@@ -372,10 +402,9 @@ fn check_targets(app: &str, pending: &[PendingMount<'_>]) -> Result<()> {
         }
         for other in &pending[..index] {
             let (theirs, above) = (&other.mount.value.volume, clean(&other.mount.value.path));
-            if is_in(&target, &above) || is_in(&above, &target) {
+            if target == above {
                 return Err(Error::invalid(format!(
-                    "volumes `{theirs}` and `{name}` of app `{app}` overlap: {} and {}",
-                    quoted(&format!("/{above}")),
+                    "volumes `{theirs}` and `{name}` of app `{app}` are both mounted on {}",
                     quoted(&format!("/{target}"))
                 )));
             }

@@ -161,21 +161,21 @@ fn errors_name_volume_app_and_path() {
         ),
         (
             two,
-            &[("v", "/x/y"), ("w", "/x/./z/..")],
+            &[("v", "/x"), ("w", "/x/./z/..")],
             &[],
-            "volumes `v` and `w` of app `a` overlap: `/x/y` and `/x`",
+            "volumes `v` and `w` of app `a` are both mounted on `/x`",
         ),
         (
-            two,
+            &[("v", "/dir"), ("w", "")],
             &[("v", "/x")],
             &[("w", "/x/y")],
-            "volumes `v` and `w` of app `a` overlap: `/x` and `/x/y`",
+            "cannot mount volume `w` on `/x/y` of app `a`, in volume `v`: it is not there\nhint: make it first: no mount points are made in directories of the host",
         ),
         (
             two,
             &[],
             &[("v", "/x"), ("w", "/x/")],
-            "volumes `v` and `w` of app `a` overlap: `/x` and `/x`",
+            "volumes `v` and `w` of app `a` are both mounted on `/x`",
         ),
     ] {
         let error = mounted(&requested(volumes), wanted, wants).err().unwrap();

@@ -1,5 +1,7 @@
 //! What is mounted in an app besides its root: volumes, tmpfs mounts, devices.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 use stage1_init::NodeKind;
 
@@ -28,6 +30,27 @@ pub struct Mounted {
     pub recursive: bool,
     /// Which volume it is, and who asked for it, as the plan shows it.
     pub reason: String,
+}
+
+impl Mounted {
+    /// Returns the volume of these that this one is mounted in, if it is.
+    pub(crate) fn above<'m>(&self, mounts: &'m [Self]) -> Option<&'m Self> {
+        let target = Path::new(&self.target);
+        let above = |other: &&Self| {
+            other.target != self.target && target.starts_with(Path::new(&other.target))
+        };
+        mounts
+            .iter()
+            .filter(above)
+            .max_by_key(|other| other.target.len())
+    }
+
+    /// Returns the path on the host of what another volume has as the mount
+    /// point of this one.
+    pub(crate) fn place_in(&self, above: &Self) -> PathBuf {
+        let rest = Path::new(&self.target).strip_prefix(&above.target);
+        above.source.join(rest.unwrap_or(Path::new("")))
+    }
 }
 
 /// An empty volume: a directory that is made and removed with the pod.

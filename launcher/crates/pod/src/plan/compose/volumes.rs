@@ -1,5 +1,11 @@
 //! The volumes of a pod: empty ones are made once, on the host, and each app
 //! mounts the volumes it uses.
+//!
+//! A volume that is mounted in another one has its mount point there: in an empty
+//! one it is made, on the host, while nobody else knows that; in one of the host it
+//! has to be there. So no mount point is ever made through a volume.
+
+use std::path::Path;
 
 use stage1_init::{Directive, Mode, MountFlags};
 
@@ -26,21 +32,36 @@ pub(crate) fn make(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
             volume.reason.as_str(),
         );
     }
+    for app in &pod.apps {
+        for volume in &app.mounts {
+            if let Some(above) = volume.above(&app.mounts).filter(|above| above.ours) {
+                target(plan, &volume.place_in(above), volume.directory)?;
+            }
+        }
+    }
     Ok(())
 }
 
 /// Mounts the volumes of an app: first makes all mount points that the image
-/// lacks, then mounts.
+/// lacks, then mounts, those in other volumes last.
 pub(crate) fn mount(plan: &mut Plan, app: &AppSpec) -> Result<()> {
-    for volume in &app.mounts {
-        target(plan, volume)?;
+    let inner = |volume: &&Mounted| volume.above(&app.mounts).is_some();
+    let (mut inside, mut volumes): (Vec<_>, Vec<_>) = app.mounts.iter().partition(inner);
+    for volume in &volumes {
+        target(plan, Path::new(&volume.target), volume.directory)?;
     }
-    for volume in &app.mounts {
+    inside.sort_by_key(|volume| Path::new(&volume.target).components().count());
+    volumes.extend(inside);
+    for volume in volumes {
         // Otherwise the app could make a node of any device in a volume, and
         // open it.
         let mut flags = MountFlags::NODEV;
         if !volume.ours {
             flags = flags.with(MountFlags::PINNED);
+        }
+        if inner(&volume) {
+            // Whoever can write to the other one may have made links there.
+            flags = flags.with(MountFlags::NOFOLLOW);
         }
         if volume.read_only {
             flags = flags.with(MountFlags::RO);
@@ -60,20 +81,19 @@ pub(crate) fn mount(plan: &mut Plan, app: &AppSpec) -> Result<()> {
     Ok(())
 }
 
-fn target(plan: &mut Plan, volume: &Mounted) -> Result<()> {
-    let path = operand("a path", volume.target.as_str())?;
-    if volume.directory {
-        directory(plan, &path, 0o755, "");
+/// Makes a mount point, unless it is there.
+fn target(plan: &mut Plan, place: &Path, is_directory: bool) -> Result<()> {
+    let place_path = path(place)?;
+    if is_directory {
+        directory(plan, &place_path, 0o755, "");
         return Ok(());
     }
-    if let Some((above, _)) = volume.target.rsplit_once('/')
-        && !above.is_empty()
-    {
-        directory(plan, &operand("a path", above)?, 0o755, "");
+    if let Some(above) = place.parent().filter(|above| *above != Path::new("/")) {
+        directory(plan, &path(above)?, 0o755, "");
     }
     plan.push(
         Directive::Touch {
-            path: &path,
+            path: &place_path,
             mode: Mode(0o644),
             uid: 0,
             gid: 0,
