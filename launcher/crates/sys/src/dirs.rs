@@ -38,6 +38,11 @@ use crate::memory::{self, Folder, Missing};
 use crate::version;
 use error::{Context as _, Error, Kind, Result};
 
+/// The longest path of a data directory, in bytes. The kernel takes 4096
+/// (PATH_MAX), and what is in there has longer paths: the root of an app has 300
+/// bytes more.
+const LONGEST: usize = 3700;
+
 /// The directory for root.
 const SYSTEM: &str = "/var/lib/nosecone";
 
@@ -200,6 +205,12 @@ impl Dirs {
                 .context(|| cannot_use(path))?;
             dirs = Self::look(path)?;
         }
+        let write = (Access::WRITE_OK, AtFlags::EACCESS);
+        if rustix::fs::accessat(dirs.root()?, ".", write.0, write.1) == Err(Errno::ROFS) {
+            let what = format!("{}: its file system is read-only", cannot_use(path));
+            return Err(Error::new(Kind::Failed, what)
+                .hint("choose another with `--dir`, or remount it writable"));
+        }
         // The version comes first, before anything in that format.
         version::write(dirs.root()?, path)?;
         for part in Part::ALL {
@@ -224,6 +235,10 @@ impl Dirs {
     /// writable by others; or if its format is of another version.
     pub fn look(path: &Path) -> Result<Self> {
         let what = || cannot_use(path);
+        if path.as_os_str().len() > LONGEST {
+            let fault = format!("{}: its path is longer than {LONGEST} bytes", what());
+            return Err(Error::invalid(fault).hint("choose another with `--dir`"));
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(root) => root,
@@ -259,6 +274,22 @@ impl Dirs {
             root: Some(Rc::new(root)),
             memory: None,
         })
+    }
+
+    /// Opens the directories by a descriptor that this process inherited, wherever
+    /// they are by now. Without procfs, they are looked for at their path.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::look`].
+    pub fn inherited(number: u32, path: &Path) -> Result<Self> {
+        let link = PathBuf::from(format!("/proc/self/fd/{number}"));
+        let dirs = Self::look(&link)?;
+        if dirs.root.is_none() {
+            return Self::look(path);
+        }
+        let path = std::fs::read_link(&link).unwrap_or_else(|_| path.to_owned());
+        Ok(Self { path, ..dirs })
     }
 
     /// Returns the absolute path.

@@ -3,6 +3,7 @@
 //! is here.
 
 pub mod atomic_file;
+pub mod attributes;
 pub mod bpf;
 pub mod clock;
 pub mod dirs;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod links;
 mod memory;
 pub mod netns;
+pub mod overlay;
 pub mod progress;
 pub mod pty;
 pub mod readonly_file;

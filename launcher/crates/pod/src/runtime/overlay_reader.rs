@@ -31,7 +31,7 @@ use rustix::io::Errno;
 
 use error::{Context as _, Error, Result};
 use image::format::pack::{is_kept, shown};
-use sys::root_fd;
+use sys::{attributes, root_fd};
 
 /// The open layers of a root.
 pub struct Union {
@@ -247,12 +247,12 @@ impl Union {
     /// elsewhere, which only an overlay can resolve.
     fn attributes(&self, fd: &OwnedFd, path: &Path) -> Result<Attributes> {
         let what = || cannot_read(path);
-        let mut attributes = Attributes::default();
-        for name in attribute_names(fd).context(what)? {
-            let value = || attribute(fd, &name).context(what);
+        let mut found = Attributes::default();
+        for name in attributes::names(fd).context(what)? {
+            let value = || attributes::value(fd, &name).context(what);
             if is_kept(&name) {
                 let value = value()?;
-                attributes.kept.insert(name, value);
+                found.kept.insert(name, value);
                 continue;
             }
             let Some(kind) = name.as_bytes().strip_prefix(b"trusted.overlay.") else {
@@ -260,7 +260,7 @@ impl Union {
             };
             match kind {
                 _ if !self.overlaid => {}
-                b"opaque" if value()? == b"y" => attributes.opaque = true,
+                b"opaque" if value()? == b"y" => found.opaque = true,
                 // Where it was copied from, what is in it, flags that tar files
                 // do not have; and what another overlay, on top of this one,
                 // has written.
@@ -275,7 +275,7 @@ impl Union {
                 }
             }
         }
-        Ok(attributes)
+        Ok(found)
     }
 }
 
@@ -390,26 +390,6 @@ fn read(parent: &OwnedFd, name: &OsStr, limit: usize) -> io::Result<Option<Vec<u
     let mut content = Vec::new();
     file.take(limit as u64).read_to_end(&mut content)?;
     Ok(Some(content))
-}
-
-/// Returns the names of extended attributes.
-fn attribute_names(fd: &OwnedFd) -> io::Result<Vec<OsString>> {
-    let mut names = match rustix::fs::flistxattr_query(fd) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-        length => vec![0; length?],
-    };
-    let length = rustix::fs::flistxattr(fd, names.as_mut_slice())?;
-    let names = names[..length].split(|&byte| byte == 0);
-    let names = names.filter(|name| !name.is_empty());
-    Ok(names.map(|name| OsStr::from_bytes(name).into()).collect())
-}
-
-fn attribute(fd: &OwnedFd, name: &OsStr) -> io::Result<Vec<u8>> {
-    // The largest value that Linux allows.
-    let mut value = vec![0; 64 << 10];
-    let length = rustix::fs::fgetxattr(fd, name, value.as_mut_slice())?;
-    value.truncate(length);
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid,
+    XattrFlags,
 };
 use rustix::io::Errno;
 
+use crate::attributes;
+
 /// Copies the directory `source` into `target` under this name, with owners,
-/// modes, times, extended attributes, devices and hard links. If the file
+/// modes, times, extended attributes, devices, hard links and holes. If the file
 /// system can share blocks between files (`FICLONE`), no content is copied.
 ///
 /// The source is one of ours, and nobody writes to it while it is copied.
@@ -55,8 +59,7 @@ impl Copy {
                 self.entry(&source, &made, name, &path)?;
             }
         }
-        attributes(&source, &made)?;
-        finish(&made, &status)
+        dress(&source, &made, &status)
     }
 
     fn entry(
@@ -125,41 +128,56 @@ fn file(source: &OwnedFd, target: &OwnedFd, name: &CStr, status: &Stat) -> io::R
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let to = rustix::fs::openat(target, name, flags, Mode::RUSR | Mode::WUSR)?;
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
+        let from = File::from(from.try_clone()?);
+        content(&from, &File::from(to.try_clone()?))?;
+    }
+    dress(&from, &to, status)
+}
+
+/// Copies the content of a file, and leaves its holes as holes (lseek(2)).
+fn content(mut from: &File, mut to: &File) -> io::Result<()> {
+    let size = from.metadata()?.len();
+    let mut end = 0;
+    while end < size {
+        let start = match rustix::fs::seek(from, SeekFrom::Data(end)) {
+            Err(Errno::NXIO) => break,
+            // Not every file system knows holes.
+            Err(Errno::INVAL) => end,
+            start => start?,
+        };
+        end = match rustix::fs::seek(from, SeekFrom::Hole(start)) {
+            Err(Errno::INVAL | Errno::NXIO) => size,
+            end => end?,
+        };
+        from.seek(io::SeekFrom::Start(start))?;
+        to.seek(io::SeekFrom::Start(start))?;
         // std uses copy_file_range(2) where it works, else sendfile(2) or a
         // buffer.
-        let (mut from, mut to) = (
-            std::fs::File::from(from.try_clone()?),
-            std::fs::File::from(to.try_clone()?),
-        );
-        io::copy(&mut from, &mut to)?;
+        io::copy(&mut from.take(end - start), &mut to)?;
     }
-    attributes(&from, &to)?;
-    finish(&to, status)
+    // Up to the end of a hole at the end.
+    to.set_len(size)
 }
 
-/// Sets a file's owner, mode and times, in an order in which none undoes
-/// another: chown(2) clears the set-user-ID bit.
-pub(crate) fn finish(fd: &OwnedFd, status: &Stat) -> io::Result<()> {
+/// Sets everything that a file or directory has besides its content, in an
+/// order in which nothing undoes what was set before: chown(2) clears the
+/// set-user-ID bit and the file's capabilities, and setting an attribute
+/// changes no time of the content.
+pub(crate) fn dress(from: &OwnedFd, to: &OwnedFd, status: &Stat) -> io::Result<()> {
     let (uid, gid) = owner(status);
-    rustix::fs::fchown(fd, uid, gid)?;
-    rustix::fs::fchmod(fd, permissions(status))?;
-    Ok(rustix::fs::futimens(fd, &times(status))?)
+    rustix::fs::fchown(to, uid, gid)?;
+    attributes(from, to)?;
+    rustix::fs::fchmod(to, permissions(status))?;
+    Ok(rustix::fs::futimens(to, &times(status))?)
 }
 
-/// Copies extended attributes.
-pub(crate) fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
-    let mut names = vec![0; 64 << 10];
-    let length = match rustix::fs::flistxattr(from, names.as_mut_slice()) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
-        length => length?,
-    };
-    for name in names[..length].split_inclusive(|&byte| byte == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else {
-            continue;
-        };
-        let mut value = vec![0; 64 << 10];
-        let length = rustix::fs::fgetxattr(from, name, value.as_mut_slice())?;
-        rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty())?;
+fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
+    for name in attributes::names(from)? {
+        let value = attributes::value(from, &name)?;
+        rustix::fs::fsetxattr(to, &name, &value, XattrFlags::empty()).map_err(|errno| {
+            let (name, cause) = (name.display(), io::Error::from(errno));
+            io::Error::other(format!("cannot set attribute `{name}`: {cause}"))
+        })?;
     }
     Ok(())
 }
