@@ -2,6 +2,10 @@
 
 /// Images that need others.
 mod chains;
+/// What differs from an image's ID.
+mod damage;
+/// What files have, on every way that they take.
+mod faithful;
 /// Whatever is killed or refused halfway, the next command works.
 mod faults;
 /// Images that nobody uses go; those that somebody uses stay.

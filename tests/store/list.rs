@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Store, names};
+use super::{Store, names, stores};
+use crate::aci::{Aci, manifest};
 use crate::golden::{Cases, line};
 use crate::host::launcher;
 
@@ -152,6 +153,59 @@ fn names_that_mean_no_image_or_several_are_refused() {
         store.image(&["rm", &name]).run().exits(0).complains("");
     }
     assert_eq!(store.ids(), [format!("sha512-{digits}00")]);
+}
+
+#[test]
+fn a_name_means_the_highest_version_and_a_name_with_a_version_that_one() {
+    require_root!();
+    let store = Store::new();
+    let name = "example.com/app";
+    let versions = ["1.10.0", "1.9.0", "2.0.0-rc.1", "latest", "1.10.0-rc.10"];
+    let ids: Vec<_> = versions
+        .iter()
+        .map(|version| store.store(name, version))
+        .collect();
+    let none = store.scratch.write("none.aci", {
+        let text = manifest("null").replace("example.com/sample", name);
+        Aci::new(&text).bytes()
+    });
+    stores(&store.dir(), &none).run().exits(125);
+    let meant = |asked: &str| {
+        let ran = store.image(&["cat-manifest", asked]).run().exits(0);
+        let (_, version) = ran.stdout.split_once("\"value\": \"").unwrap();
+        version.split('"').next().unwrap().to_owned()
+    };
+    // As they are listed.
+    for version in versions {
+        assert_eq!(meant(&format!("{name}:{version}")), version);
+        assert_eq!(meant(&format!("{name},version={version}")), version);
+    }
+    for verb in ["verify", "rm"] {
+        let ran = store.image(&[verb, &format!("{name}:3")]).run().exits(1);
+        ran.says("").complains(&format!(
+            "launcher: image `{name}:3` not found\nhint: `launcher image list` lists all images\n"
+        ));
+    }
+    // A bare name, for every verb: from the highest to the lowest.
+    for highest in [2, 0, 4, 1, 3] {
+        assert_eq!(meant(name), versions[highest]);
+        let id = &ids[highest];
+        let ran = store.image(&["verify", name]).run();
+        ran.exits(0).says(&format!("{id} OK\n"));
+        let plan = [
+            "run",
+            "--pull-policy=never",
+            "--insecure-options=image",
+            name,
+        ];
+        let ran = launcher(&store.dir()).args(plan).run().exits(125);
+        assert!(ran.stderr.contains("has no app"), "{}", ran.stderr);
+        let ran = store.image(&["rm", name]).run();
+        ran.exits(0).says(&format!("removed {id}\n"));
+    }
+    // What has no version at all.
+    store.image(&["rm", name]).run().exits(0);
+    assert_eq!(store.ids(), [""; 0]);
 }
 
 #[test]

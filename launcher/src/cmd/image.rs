@@ -93,8 +93,8 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
     let mut bad = 0;
     for id in ids {
         let line = match store.verify(&id) {
-            Ok(true) => format!("{id} OK\n"),
-            Ok(false) => format!("{id} NOT OK: its files do not match its ID\n"),
+            Ok(differences) if differences.are_none() => format!("{id} OK\n"),
+            Ok(differences) => format!("{id} NOT OK: {differences}\n"),
             Err(error) => format!("{id} NOT OK: {error}\n"),
         };
         bad += u32::from(!line.ends_with(" OK\n"));

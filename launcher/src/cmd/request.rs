@@ -19,7 +19,7 @@ use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use image::fetch;
 use image::format::aci;
-use image::format::import::WAIVE;
+use image::format::lookup::WAIVE;
 use image::store::images::Store;
 use pod::resolve::request::{Request, check_variable};
 use pod::spec::environment::{self, Variable};

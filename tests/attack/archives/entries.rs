@@ -90,6 +90,9 @@ fn what_was_changed_in_the_store_is_noticed() {
         fs::write(&file, "as it WAS").unwrap();
         verify(false);
         fs::write(&file, "as it was").unwrap();
+        verify(false);
+        let opened = fs::File::open(&file).unwrap();
+        opened.set_modified(std::time::UNIX_EPOCH).unwrap();
         verify(true);
         fs::remove_file(&file).unwrap();
         verify(false);

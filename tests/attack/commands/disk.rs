@@ -155,7 +155,9 @@ fn on_a_read_only_disk_looking_works_and_the_rest_says_why_it_does_not() {
         ] {
             let ran = run(verb).exits(status).says("");
             let ids = names(&dir.join("images"));
-            let ran = ids.iter().fold(ran, |ran, id| ran.naming("ID", id));
+            let ran = ids.iter().fold(ran, |ran, id| {
+                ran.naming("ID", id).naming("SHORT-ID", &id[..39])
+            });
             let ran = ran.naming("PROBE", image("probe"));
             let told = ran.naming("DIR", &dir).naming("UUID", &uuid).told();
             cases.add(verb, &told);

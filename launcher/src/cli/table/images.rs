@@ -11,7 +11,8 @@ pub(crate) const FETCH: CommandSpec = CommandSpec {
     about: "\
 Downloads images and their dependencies into the store, and prints their IDs.
 
-An image name is looked up in the store, in the directories of image archives, at \
+An image name without a version means the highest version in the store. A name is looked \
+up in the store, in the directories of image archives, at \
 https://NAME-VERSION-OS-ARCH.aci, and where the web page of the name points to. A \
 downloaded image must be signed by a trusted key, see `launcher help trust`. An archive \
 stored from a file is found by its path or ID, but not by the name in its manifest; one \
@@ -167,7 +168,9 @@ prepared from them, and abandoned downloads.",
             summary: "checks images against their IDs, or a signature",
             usage: &["[IMAGE...]", "--signature FILE.aci.asc FILE.aci"],
             about: "\
-Computes the IDs of images again from what is stored; of all images if none is given. \
+Computes the IDs of images again from what is stored, and compares owners, modes, times, \
+links, attributes and names of files; of all images if none is given. Prints `ID OK` or \
+`ID NOT OK: DIFFERENCES` for each. \
 With --signature, checks that a key that is trusted for the image in a file has signed \
 the file.",
             groups: &[&Group::new(
@@ -189,7 +192,8 @@ the file.",
             summary: "writes the archive of an image to a file",
             usage: &["[OPTIONS] IMAGE FILE"],
             about: "\
-Writes the uncompressed archive of an image to a file, byte for byte as it was stored.",
+Writes the uncompressed archive of an image to a file, byte for byte as it was stored. \
+Nothing is written if the image has changed since.",
             groups: &[&Group::new("Options", &[OVERWRITE])],
             terms: &[STORED],
             examples: &[(
@@ -349,8 +353,9 @@ const STORED: Terms = (
     "Images",
     &[(
         "IMAGE",
-        "any unique prefix of an image ID, or an image name, which means the newest image of \
-         that name",
+        "any unique prefix of an image ID, or NAME[:VERSION][,LABEL=VALUE...]; without a \
+         version, the highest one is meant, and of several with that version the one stored \
+         last",
     )],
 );
 

@@ -16,12 +16,13 @@
 //! ```
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, Write};
-use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::io::{self, BufReader, Cursor, Read, Seek as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -155,53 +156,141 @@ impl Recording {
     }
 }
 
-/// Writes the archive from its frame and tree.
-///
-/// # Errors
-///
-/// The frame is damaged, or a file of the tree has changed in size.
-pub(crate) fn restore(frame: &[u8], rootfs: BorrowedFd<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut frame = BufReader::new(Gunzip::new(frame));
-    let mut kind = [0];
-    while frame.read(&mut kind)? == 1 {
-        let size = number(&mut frame)?;
-        match kind[0] {
-            b'b' => exactly(&mut frame, size, out)?,
-            b'z' if size <= ZEROS => exactly(&mut io::repeat(0), size, out)?,
-            b'f' => content(size, false, &mut frame, rootfs, out)?,
-            b's' => content(size, true, &mut frame, rootfs, out)?,
-            _ => return Err(damaged()),
+/// Reads the archive back from its frame and tree. Reading fails if the frame is
+/// damaged, or a file of the tree is not what it has to be for its part of the
+/// archive; that its content is another one is for the reader to find out.
+pub(crate) struct Restored {
+    frame: BufReader<Gunzip<Cursor<Vec<u8>>>>,
+    rootfs: OwnedFd,
+    rest: Rest,
+}
+
+/// What is left of a record.
+enum Rest {
+    Bytes(u64),
+    Zeros(u64),
+    Content(Content),
+}
+
+/// What is left of the content of a file.
+struct Content {
+    path: PathBuf,
+    file: File,
+    pieces: VecDeque<Piece>,
+}
+
+impl Restored {
+    /// Starts at the first byte.
+    pub(crate) fn new(frame: Vec<u8>, rootfs: OwnedFd) -> Self {
+        Self {
+            frame: BufReader::new(Gunzip::new(Cursor::new(frame))),
+            rootfs,
+            rest: Rest::Zeros(0),
         }
     }
-    Ok(())
+
+    /// Begins the next record; tells whether there is one.
+    fn next(&mut self) -> io::Result<bool> {
+        let mut kind = [0];
+        if self.frame.read(&mut kind)? == 0 {
+            return Ok(false);
+        }
+        let size = number(&mut self.frame)?;
+        self.rest = match kind[0] {
+            b'b' => Rest::Bytes(size),
+            b'z' if size <= ZEROS => Rest::Zeros(size),
+            b'f' => Rest::Content(self.content(size, false)?),
+            b's' => Rest::Content(self.content(size, true)?),
+            _ => return Err(damaged()),
+        };
+        Ok(true)
+    }
+
+    /// Opens the file that a record names.
+    fn content(&mut self, size: u64, sparse: bool) -> io::Result<Content> {
+        let length = number(&mut self.frame)?;
+        let pieces = match sparse {
+            true => pieces(&mut self.frame)?,
+            false => VecDeque::from([Piece {
+                hole: 0,
+                data: size,
+            }]),
+        };
+        let mut path = Vec::new();
+        (&mut self.frame).take(length).read_to_end(&mut path)?;
+        if path.len() as u64 != length {
+            return Err(damaged());
+        }
+        let path = PathBuf::from(OsString::from_vec(path));
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let fd = root_fd::open(&self.rootfs, &path, flags).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => differs(&path, "is missing"),
+            _ => changed(&path),
+        })?;
+        let file = File::from(fd);
+        let status = file.metadata()?;
+        if !status.is_file() || status.len() != size {
+            return Err(changed(&path));
+        }
+        Ok(Content { path, file, pieces })
+    }
 }
 
-/// Writes the content of the file that a record names.
-fn content(
-    size: u64,
-    sparse: bool,
-    frame: &mut impl Read,
-    rootfs: BorrowedFd<'_>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let length = number(frame)?;
-    let pieces = match sparse {
-        true => pieces(frame)?,
-        false => vec![Piece {
-            hole: 0,
-            data: size,
-        }],
-    };
-    let mut path = Vec::new();
-    exactly(frame, length, &mut path)?;
-    let path = Path::new(OsStr::from_bytes(&path));
-    file(rootfs, path, size, &pieces, out)
+impl Read for Restored {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = match &mut self.rest {
+                Rest::Bytes(0) | Rest::Zeros(0) => 0,
+                Rest::Bytes(left) => {
+                    let count = (&mut self.frame).take(*left).read(buffer)?;
+                    *left -= count as u64;
+                    match count {
+                        0 if !buffer.is_empty() => return Err(damaged()),
+                        count => count,
+                    }
+                }
+                Rest::Zeros(left) => {
+                    let count = io::repeat(0).take(*left).read(buffer)?;
+                    *left -= count as u64;
+                    count
+                }
+                Rest::Content(content) => content.read(buffer)?,
+            };
+            if count > 0 || buffer.is_empty() || !self.next()? {
+                return Ok(count);
+            }
+        }
+    }
 }
 
-fn pieces(frame: &mut impl Read) -> io::Result<Vec<Piece>> {
-    let mut pieces = Vec::new();
+impl Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.hole > 0 {
+                let end = self.file.stream_position()?.saturating_add(piece.hole);
+                if !skip_zeros(&self.file, end)? {
+                    return Err(differs(&self.path, "has other contents"));
+                }
+                piece.hole = 0;
+            }
+            if piece.data > 0 {
+                let count = (&self.file).take(piece.data).read(buffer)?;
+                if count == 0 {
+                    return Err(changed(&self.path));
+                }
+                piece.data -= count as u64;
+                return Ok(count);
+            }
+            self.pieces.pop_front();
+        }
+        Ok(0)
+    }
+}
+
+fn pieces(frame: &mut impl Read) -> io::Result<VecDeque<Piece>> {
+    let mut pieces = VecDeque::new();
     for _ in 0..number(frame)? {
-        pieces.push(Piece {
+        pieces.push_back(Piece {
             hole: number(frame)?,
             data: number(frame)?,
         });
@@ -209,34 +298,13 @@ fn pieces(frame: &mut impl Read) -> io::Result<Vec<Piece>> {
     Ok(pieces)
 }
 
-fn file(
-    rootfs: BorrowedFd<'_>,
-    path: &Path,
-    size: u64,
-    pieces: &[Piece],
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let changed = || {
-        let what = format!("`{}` has changed", path.display());
-        io::Error::new(io::ErrorKind::InvalidData, what)
-    };
-    let fd = root_fd::open(rootfs, path, flags).map_err(|_| changed())?;
-    let file = File::from(fd);
-    let status = file.metadata()?;
-    if !status.is_file() || status.len() != size {
-        return Err(changed());
-    }
-    let mut end = 0_u64;
-    for piece in pieces {
-        end = piece.hole.saturating_add(end);
-        if piece.hole > 0 && !skip_zeros(&file, end)? {
-            return Err(changed());
-        }
-        exactly(&mut &file, piece.data, out)?;
-        end = piece.data.saturating_add(end);
-    }
-    Ok(())
+fn changed(path: &Path) -> io::Error {
+    differs(path, "has another size or kind")
+}
+
+fn differs(path: &Path, how: &str) -> io::Error {
+    let what = format!("`/{}` {how}", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Skips to an offset of a file; tells whether there are only zeros before it.
@@ -267,13 +335,6 @@ fn number(reader: &mut impl Read) -> io::Result<u64> {
     let mut bytes = [0; 8];
     reader.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-fn exactly(reader: &mut impl Read, count: u64, out: &mut dyn Write) -> io::Result<()> {
-    match io::copy(&mut reader.take(count), out)? {
-        copied if copied == count => Ok(()),
-        _ => Err(damaged()),
-    }
 }
 
 fn damaged() -> io::Error {
@@ -316,6 +377,13 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
+    fn restore(frame: &[u8], root: &File) -> io::Result<Vec<u8>> {
+        let root = root.try_clone().unwrap().into();
+        let mut back = Vec::new();
+        Restored::new(frame.to_vec(), root).read_to_end(&mut back)?;
+        Ok(back)
+    }
+
     /// Creates a file and reads it back.
     fn frame() -> (File, impl FnOnce() -> Vec<u8>) {
         let flags = rustix::fs::MemfdFlags::CLOEXEC;
@@ -353,13 +421,12 @@ mod tests {
         let frame = frame();
         assert!(frame.len() < 1000, "{}", frame.len());
 
-        let mut back = Vec::new();
-        restore(&frame, root.as_fd(), &mut back).unwrap();
+        let back = restore(&frame, &root).unwrap();
         assert!(back == tar);
 
         std::fs::write(path.join("small"), "some other content").unwrap();
-        let error = restore(&frame, root.as_fd(), &mut io::sink()).unwrap_err();
-        assert_eq!(error.to_string(), "`small` has changed");
+        let error = restore(&frame, &root).unwrap_err();
+        assert_eq!(error.to_string(), "`/small` has another size or kind");
         std::fs::remove_dir_all(path).unwrap();
     }
 
@@ -375,8 +442,7 @@ mod tests {
         recorder.finish().unwrap();
         let frame = frame();
         assert!(frame.len() < 1000, "{}", frame.len());
-        let mut back = Vec::new();
-        restore(&frame, root.as_fd(), &mut back).unwrap();
+        let back = restore(&frame, &root).unwrap();
         assert!(back == tar);
 
         let mut endless = Vec::new();
@@ -384,7 +450,7 @@ mod tests {
         gzip.write(b"z").unwrap();
         gzip.write(&u64::MAX.to_le_bytes()).unwrap();
         gzip.finish().unwrap();
-        let error = restore(&endless, root.as_fd(), &mut io::sink()).unwrap_err();
+        let error = restore(&endless, &root).unwrap_err();
         assert_eq!(error.to_string(), "the frame is damaged");
     }
 }

@@ -25,7 +25,7 @@ use crate::fetch::resume::{Broken, Resumable};
 use crate::fetch::signed::Signed;
 use crate::fetch::web::{DOCUMENT, in_vain, page, schemes, web};
 use crate::format::aci;
-use crate::format::import::WAIVE;
+use crate::format::lookup::WAIVE;
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
@@ -274,7 +274,7 @@ impl<'a> Fetch<'a> {
             }
         }
         for directory in self.directories() {
-            attempts.add(directory.display().to_string(), "not found");
+            attempts.add(directory.display().to_string(), local::absence(&directory));
         }
         if self.policy == PullPolicy::Never {
             let error = nowhere(name, &attempts);

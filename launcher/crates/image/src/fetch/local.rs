@@ -40,6 +40,14 @@ pub fn find(directories: &[PathBuf], name: &Name) -> Result<Option<(PathBuf, Fil
     Ok(None)
 }
 
+/// Says why [`find`] found nothing in a directory.
+pub(crate) fn absence(directory: &Path) -> &'static str {
+    match directory.is_dir() {
+        true => "the image is not in it",
+        false => "no such directory",
+    }
+}
+
 fn find_in(directory: &Path, name: &Name) -> io::Result<Option<(PathBuf, File)>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Some(root) = present(
@@ -152,5 +160,13 @@ mod tests {
     fn a_version_that_was_asked_for_is_free_text() {
         let file = "web-latest-linux-amd64.aci";
         assert_eq!(chosen(&[file], "web:latest").as_deref(), Some(file));
+    }
+
+    #[test]
+    fn a_directory_that_is_there_is_not_said_to_be_missing() {
+        let there = std::env::temp_dir();
+        assert_eq!(absence(&there), "the image is not in it");
+        let not = there.join("nosecone-no-such-directory");
+        assert_eq!(absence(&not), "no such directory");
     }
 }

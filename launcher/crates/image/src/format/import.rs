@@ -1,7 +1,7 @@
 //! Stores App Container images, and exports them again.
 
 use std::fs::File;
-use std::io::{Seek as _, Write};
+use std::io::{BufRead, Seek as _, Write};
 
 use crate::archive::walk::Limits;
 use crate::digest::Digest;
@@ -15,7 +15,6 @@ use crate::store::staging::Staging;
 use crate::trust::verify::Incoming;
 use appc::manifest::ImageManifest;
 use appc::reference::Name;
-use appc::types::{AcIdentifier, Labels};
 use error::{Context as _, Error, Kind, Result};
 
 /// A stored App Container image.
@@ -36,8 +35,13 @@ impl Aci {
     }
 }
 
-/// The hint for [`Store::doubt`].
-pub const WAIVE: &str = "use its ID, or `--insecure-options=image` to use the stored image";
+/// Checks that an image of this format has one layer, of the same digest.
+pub(crate) fn check_layers(id: &Digest, layers: &[Digest]) -> Result<()> {
+    match layers == [*id] {
+        true => Ok(()),
+        false => Err(Error::invalid("its layer is not its own")),
+    }
+}
 
 impl Store<'_> {
     /// Returns a stored image of this format.
@@ -55,6 +59,7 @@ impl Store<'_> {
             let fault = format!("{}: it is an image of format `{format}`", what());
             return Err(Error::invalid(fault));
         }
+        check_layers(id, &image.layers).context(what)?;
         let manifest = ImageManifest::parse(&image.manifest).context(what)?.value;
         Ok(Some(Aci { id: *id, manifest }))
     }
@@ -167,50 +172,18 @@ impl Store<'_> {
     ///
     /// # Errors
     ///
-    /// The tree has changed since it was stored; errors of `out`.
+    /// What is stored is not what its ID says, which is only known when all is
+    /// written; errors of `out`.
     pub fn export(&self, id: &Digest, out: &mut dyn Write) -> Result<()> {
-        let mut layers = self.layers(id)?.into_iter();
-        layers.try_for_each(|layer| self.restore(id, &layer, out))
-    }
-
-    /// Returns the latest image with this name and all these labels. It must be
-    /// trusted to have this name, unless that check is turned off.
-    pub fn find(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<Digest>> {
-        self.search(name, labels, &|id| self.answers(id))
-    }
-
-    /// If there is a stored image with this name that is not trusted to have
-    /// it, returns why.
-    pub fn doubt(&self, name: &AcIdentifier, labels: &Labels) -> Result<Option<String>> {
-        let Some(id) = self.search(name, labels, &|_| Ok(true))? else {
-            return Ok(None);
-        };
-        let (id, from) = (id.short(), self.record(&id)?.from);
-        let what = "it was neither signed nor provided under this name";
-        Ok(Some(format!("`{id}`, from `{from}`, but {what}")))
-    }
-
-    fn search(
-        &self,
-        name: &AcIdentifier,
-        labels: &Labels,
-        answers: &dyn Fn(&Digest) -> Result<bool>,
-    ) -> Result<Option<Digest>> {
-        let mut bad = None;
-        for id in names::find(self.dirs, name.as_str())?.iter().rev() {
-            match self.aci(id) {
-                Ok(Some(image))
-                    if image.manifest.name == *name
-                        && image.manifest.labels.lacks(labels).is_none()
-                        && answers(id)? =>
-                {
-                    return Ok(Some(*id));
-                }
-                Ok(_) => {}
-                // It must not hide the others.
-                Err(error) => bad = Some(error),
-            }
+        let what = || format!("cannot export image `{id}`");
+        check_layers(id, &self.layers(id)?).context(what)?;
+        let stored = self.stored(id).context(what)?;
+        let copy = |tar: &mut dyn BufRead| std::io::copy(tar, out).context(what);
+        let (_, found) = stored.through(id.algorithm(), copy)?;
+        if found == *id {
+            return Ok(());
         }
-        bad.map_or(Ok(None), Err)
+        let fault = format!("{}: it has changed since it was stored", what());
+        Err(Error::invalid(fault).hint("`launcher image verify` tells what has changed"))
     }
 }

@@ -3,5 +3,7 @@
 pub mod aci;
 pub mod import;
 pub mod inspect;
+pub mod lookup;
 pub mod pack;
 pub mod repack;
+pub mod verify;

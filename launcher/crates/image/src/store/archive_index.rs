@@ -41,7 +41,8 @@ impl ArchiveEntry {
         );
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(dirs.names()?, &name, flags, mode).context(what)?;
+        let file = rustix::fs::openat(dirs.names()?, &name, flags, mode)
+            .context(|| "cannot write the index of archives")?;
         Ok(Self(File::from(file)))
     }
 

@@ -91,7 +91,7 @@ impl Collect<'_> {
             );
         }
         let layers = self.layers_of(id)?;
-        self.expire(&layers)?;
+        self.expire(&layers).context(what)?;
         images.hide(id).context(what)?;
         drop(claim);
         images.discard(id).context(what)?;

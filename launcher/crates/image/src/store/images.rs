@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! images/sha512-.../manifest    what describes it, byte for byte
-//! images/sha512-.../image       its format, and its layers, topmost first
+//! images/sha512-.../image       its format, the digest of its manifest, and its
+//!                               layers, topmost first
 //! images/sha512-.../record      where it came from, who signed it, when
 //! layers/                       see `layers`
 //! names/name-...                the images of a name; see `names`
@@ -14,8 +15,7 @@
 
 use std::cell::Cell;
 
-use crate::digest::{Digest, Prefix};
-use crate::store::names;
+use crate::digest::{Algorithm, Digest, Hasher, Prefix};
 use crate::store::objects::Objects;
 use crate::store::record::Record;
 use crate::store::staging::Staging;
@@ -85,23 +85,6 @@ impl<'a> Store<'a> {
         self.images.ids()
     }
 
-    /// Returns the image for an argument: a unique prefix of an ID, with or
-    /// without the algorithm, or a name.
-    ///
-    /// # Errors
-    ///
-    /// No image is found, or several are.
-    pub fn named(&self, text: &str) -> Result<Digest> {
-        if text.is_empty() {
-            return Err(Error::invalid("the name of the image is empty"));
-        }
-        let found = match self.beginning(text)? {
-            None => names::find(self.dirs, text)?.pop(),
-            found => found,
-        };
-        found.ok_or_else(|| no_image(text))
-    }
-
     /// Returns the image with this prefix of an ID. Names, which any image can
     /// claim, do not count.
     ///
@@ -112,7 +95,8 @@ impl<'a> Store<'a> {
         self.beginning(text)?.ok_or_else(|| no_image(text))
     }
 
-    fn beginning(&self, text: &str) -> Result<Option<Digest>> {
+    /// Returns the image whose ID begins so, if the text is digits and there is one.
+    pub(crate) fn beginning(&self, text: &str) -> Result<Option<Digest>> {
         let Some(prefix) = Prefix::parse(text) else {
             return Ok(None);
         };
@@ -133,36 +117,56 @@ impl<'a> Store<'a> {
     }
 
     /// Returns a stored image.
+    ///
+    /// # Errors
+    ///
+    /// It is damaged, or its manifest is not the one that was stored.
     pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
         let Some(manifest) = self.images.read(id, "manifest", MANIFEST_LIMIT)? else {
             return Ok(None);
         };
         let text = self.images.read(id, "image", RECORD_LIMIT)?;
-        let image = parse(&text.unwrap_or_default());
-        let (format, layers) = image.context(|| format!("cannot read image `{id}`"))?;
+        let what = || format!("cannot read image `{id}`");
+        let listed = parse(&text.unwrap_or_default()).context(what)?;
+        if digest(&manifest) != listed.manifest {
+            let fault = format!("{}: its manifest has changed since it was stored", what());
+            return Err(Error::invalid(fault).hint("remove it, and store it again"));
+        }
         Ok(Some(Image {
             id: *id,
-            format,
+            format: listed.format,
             manifest,
-            layers,
+            layers: listed.layers,
         }))
     }
 
     /// Returns the manifest of an image, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::image`]; the image was removed.
     pub fn manifest(&self, id: &Digest) -> Result<Vec<u8>> {
+        let image = self.image(id)?.ok_or_else(|| removed(id))?;
+        Ok(image.manifest)
+    }
+
+    /// Returns the manifest of an image as it is stored, even if it has changed.
+    pub(crate) fn stored_manifest(&self, id: &Digest) -> Result<Vec<u8>> {
         self.file(id, "manifest")
     }
 
     /// Returns the layers of an image, topmost first.
     pub fn layers(&self, id: &Digest) -> Result<Vec<Digest>> {
-        let image = parse(&self.file(id, "image")?);
-        Ok(image.context(|| format!("cannot read image `{id}`"))?.1)
+        let listed = parse(&self.file(id, "image")?);
+        Ok(listed
+            .context(|| format!("cannot read image `{id}`"))?
+            .layers)
     }
 
     fn file(&self, id: &Digest, name: &str) -> Result<Vec<u8>> {
         self.images
             .read(id, name, MANIFEST_LIMIT)?
-            .ok_or_else(|| Error::invalid(format!("image `{id}` was removed")))
+            .ok_or_else(|| removed(id))
     }
 
     /// Returns the record of where an image came from.
@@ -217,26 +221,53 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Encodes the format and the layers of an image.
-fn text(image: &Image) -> String {
-    let layers = image.layers.iter().map(|layer| format!("layer {layer}\n"));
-    format!("format {}\n{}", image.format, layers.collect::<String>())
+/// What the file `image` says.
+struct Listed {
+    format: String,
+    manifest: Digest,
+    layers: Vec<Digest>,
 }
 
-/// Decodes the format and the layers of an image.
-fn parse(text: &[u8]) -> Result<(String, Vec<Digest>)> {
+/// Encodes what the file `image` says of an image.
+fn text(image: &Image) -> String {
+    let layers = image.layers.iter().map(|layer| format!("layer {layer}\n"));
+    format!(
+        "format {}\nmanifest {}\n{}",
+        image.format,
+        digest(&image.manifest),
+        layers.collect::<String>()
+    )
+}
+
+/// Decodes the file `image`.
+fn parse(text: &[u8]) -> Result<Listed> {
     let fault = || Error::invalid("its file `image` is damaged");
     let text = str::from_utf8(text).map_err(|_| fault())?;
     let mut lines = text.lines();
-    let format = lines.next().and_then(|line| line.strip_prefix("format "));
+    let mut next = |key| lines.next().and_then(|line| line.strip_prefix(key));
+    let format = next("format ").ok_or_else(fault)?.to_owned();
+    let manifest = Digest::parse(next("manifest ").ok_or_else(fault)?)?;
     let layers = lines.map(|line| Digest::parse(line.strip_prefix("layer ").ok_or_else(fault)?));
-    Ok((
-        format.ok_or_else(fault)?.to_owned(),
-        layers.collect::<Result<_>>()?,
-    ))
+    Ok(Listed {
+        format,
+        manifest,
+        layers: layers.collect::<Result<_>>()?,
+    })
 }
 
-fn no_image(text: &str) -> Error {
+/// Returns the digest of a manifest, which tells whether it has changed.
+fn digest(manifest: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha512);
+    hasher.update(manifest);
+    hasher.finish()
+}
+
+fn removed(id: &Digest) -> Error {
+    Error::invalid(format!("image `{id}` was removed"))
+}
+
+/// The error for an argument that finds no image.
+pub(crate) fn no_image(text: &str) -> Error {
     let error = |name: &str| Error::new(Kind::NotFound, format!("image `{name}` not found"));
     match Location::parse(text) {
         // It may contain secrets.

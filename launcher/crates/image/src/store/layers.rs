@@ -14,18 +14,18 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{BufRead, Read, Write};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{BufRead, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::archive::disk::Disk;
 use crate::archive::extract::Extract;
 use crate::archive::stream;
-use crate::archive::tar_split::{self, Recorder};
+use crate::archive::tar_split::{Recorder, Restored};
 use crate::archive::walk::Entry;
 use crate::archive::writeback::Flush;
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Algorithm, Digest};
 use crate::store::images::Store;
 use crate::store::record::Origin;
 use crate::store::staging::{Folder, Staging, unwritten};
@@ -60,35 +60,24 @@ impl Store<'_> {
         Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
     }
 
-    /// Writes the tar that a layer of an image was unpacked from, byte for
-    /// byte.
+    /// Opens what a layer is stored as, to read the tar that it was unpacked
+    /// from. Keep the lease meanwhile; reading a layer does not count as using
+    /// it.
     ///
     /// # Errors
     ///
-    /// The tree has changed since it was unpacked; errors of `out`.
-    pub fn restore(&self, id: &Digest, layer: &Digest, out: &mut dyn Write) -> Result<()> {
-        let what = || format!("cannot export image `{id}`");
-        // So that it is not removed meanwhile. Reading a layer does not count
-        // as using it.
-        let _lease = self.layers.lease(layer)?;
+    /// It is not stored, or part of it is missing.
+    pub(crate) fn stored(&self, layer: &Digest) -> Result<Stored> {
+        let what = || format!("cannot read {}", self.layers.name(layer));
+        let missing = |part: &str| Error::invalid(format!("{}: its {part} is missing", what()));
+        let lease = self.layers.lease(layer)?;
+        let lease = lease.ok_or_else(|| Error::invalid(format!("{}: it is missing", what())))?;
         let frame = self.layers.read(layer, "frame", FRAME_LIMIT)?;
-        let missing = || Error::invalid(format!("{}: its frame is missing", what()));
-        let frame = frame.ok_or_else(missing)?;
-        let rootfs = self.layers.open(layer, "rootfs")?;
-        tar_split::restore(&frame, rootfs.as_fd(), out).context(what)
-    }
-
-    /// Recomputes the digests of an image's layers from what is stored. Returns
-    /// whether they are the same.
-    pub fn verify(&self, id: &Digest) -> Result<bool> {
-        for layer in self.layers(id)? {
-            let mut hasher = Hasher::new(layer.algorithm());
-            self.restore(id, &layer, &mut hasher)?;
-            if hasher.finish() != layer {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(Stored {
+            frame: frame.ok_or_else(|| missing("frame"))?,
+            rootfs: self.layers.open(layer, "rootfs")?,
+            lease,
+        })
     }
 
     /// Returns the path of the tree of a rendered layer, and holds a lease on
@@ -110,6 +99,34 @@ impl Store<'_> {
             self.layers.keep(id, lease);
         }
         Ok(self.rootfs(id))
+    }
+}
+
+/// A stored layer, opened.
+pub(crate) struct Stored {
+    /// The tree that was unpacked.
+    pub(crate) rootfs: OwnedFd,
+    /// What else the archive held.
+    frame: Vec<u8>,
+    /// The layer's directory. The layer stays while this is open.
+    pub(crate) lease: OwnedFd,
+}
+
+impl Stored {
+    /// Reads the tar that it was unpacked from. `read` is given the tar; its
+    /// result is returned with the tar's digest.
+    ///
+    /// # Errors
+    ///
+    /// Errors of `read`; what is stored does not make a tar any more.
+    pub(crate) fn through<T>(
+        &self,
+        algorithm: Algorithm,
+        read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
+    ) -> Result<(T, Digest)> {
+        let rootfs = self.rootfs.try_clone();
+        let rootfs = rootfs.context(|| "cannot use a directory")?;
+        stream::through(Restored::new(self.frame.clone(), rootfs), algorithm, read)
     }
 }
 
