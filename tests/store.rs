@@ -10,6 +10,8 @@ mod faithful;
 mod faults;
 /// Images that nobody uses go; those that somebody uses stay.
 mod gc;
+/// What the data directory lies on.
+mod ground;
 /// Lists, names, and images that are damaged.
 mod list;
 /// Two commands at a time that are about one image.

@@ -215,12 +215,13 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
             Command::Begin(uuid(args)?, keep, log.unwrap_or_default(), terminal)
         }
         "finish" => {
-            let uuid = uuid(args)?;
+            let data = args.word()?.and_then(|number| number.parse().ok());
+            let (data, uuid) = (data.ok_or_else(missing)?, uuid(args)?);
             match args.word()?.as_deref() {
-                Some("demand") => Command::Serve(uuid),
+                Some("demand") => Command::Serve(data, uuid),
                 status => {
                     let status = status.and_then(|status| status.parse().ok());
-                    Command::Finish(uuid, status.ok_or_else(missing)?)
+                    Command::Finish(data, uuid, status.ok_or_else(missing)?)
                 }
             }
         }

@@ -131,8 +131,8 @@ fn execute(invocation: Invocation) -> ExitCode {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
-        Command::Serve(uuid) => done(cmd::serve::run(&dir, uuid)),
-        Command::Finish(uuid, status) => match cmd::finish::run(&dir, uuid, status) {
+        Command::Serve(data, uuid) => done(cmd::serve::run(&dir, data, uuid)),
+        Command::Finish(data, uuid, status) => match cmd::finish::run(&dir, data, uuid, status) {
             Ok(exit) => exit.code(),
             Err(error) => fail(&error, status),
         },

@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
+
 use super::{Life, child};
 use crate::aci::{Aci, running};
 use crate::claims;
+use crate::host::launcher;
 
 #[test]
 fn who_detaches_hears_why_a_pod_does_not_run_and_nothing_is_left() {
@@ -181,5 +184,45 @@ fn a_prepared_pod_and_a_plan_can_be_detached_too() {
         .exits(1)
         .naming("UUID", uuid)
         .complains_as("a prepared pod and a plan can be detached too");
+    life.leaves_nothing();
+}
+
+#[test]
+fn a_data_directory_that_is_moved_while_pods_run_records_their_end() {
+    require_root!();
+    let life = Life::new();
+    let uuid = life.waiting(&[]);
+    let (before, moved) = (life.dir(), life.0.join("moved"));
+    let start = |options: &[&str], code| {
+        let words = ["PROBE", "--", "--trap-exit", "15", code];
+        let words = [&["run"], options, &words].concat();
+        let mut running = life.call(&words).start();
+        running.until_it_says("waiting");
+        running
+    };
+    let (gone, kept) = (start(&[], "0"), start(&["--keep"], "7"));
+    fs::rename(&before, &moved).unwrap();
+    // Another one that comes to be there has nothing to do with it.
+    life.run(&["fetch", "PROBE"]).exits(0);
+    for running in [&gone, &kept] {
+        running.signal(Signal::TERM);
+    }
+    gone.end().exits(0).complains("");
+    kept.end().exits(7).complains("");
+    assert_eq!(life.pods(), [""; 0]);
+    fs::remove_dir_all(&before).unwrap();
+    let said = |words: &[&str]| launcher(&moved).args(words).run().exits(0).stdout;
+    said(&["stop", &uuid]);
+    let status = said(&["status", &uuid]);
+    assert!(status.contains("state=exited\n"), "{status}");
+    assert!(status.contains("app-probe=0\n"), "{status}");
+    assert!(!before.exists());
+    fs::rename(&moved, &before).unwrap();
+    let pods = life.pods();
+    assert_eq!(pods.len(), 2, "{pods:?}");
+    assert!(
+        pods.iter().all(|pod| pod.starts_with("exited/")),
+        "{pods:?}"
+    );
     life.leaves_nothing();
 }

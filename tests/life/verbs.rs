@@ -227,3 +227,36 @@ fn who_ends_a_pod_waits_until_all_of_it_has_ended() {
     }
     life.leaves_nothing();
 }
+
+#[test]
+fn whatever_is_listed_can_be_removed_but_what_is_being_made() {
+    require_root!();
+    let life = Life::new();
+    life.run(&["fetch", "PROBE"]).exits(0);
+    let uuid = "6f0c1d52-8f4e-4a55-9c0f-2f6f2a6f7a10";
+    for (state, shown) in [
+        ("embryo", "embryo"),
+        ("prepare", "aborted prepare"),
+        ("prepared", "prepared"),
+        ("run", "aborted"),
+        ("exited", "aborted"),
+        ("garbage", "garbage"),
+    ] {
+        let pods = life.dir().join("pods").join(state);
+        fs::create_dir(pods.join(uuid)).unwrap();
+        let listed = life.run(&["list", "--full", "--no-legend"]).exits(0).stdout;
+        assert!(listed.starts_with(uuid), "{state}: {listed}");
+        assert!(listed.contains(shown), "{state}: {listed}");
+        if state == "embryo" {
+            // As long as somebody makes pods, it may be one of them.
+            let making = fs::File::open(&pods).unwrap();
+            making.lock_shared().unwrap();
+            let what = "it is being prepared";
+            let ran = life.run(&["rm", uuid]).exits(1).says("");
+            ran.complains(&format!("launcher: cannot remove pod `{uuid}`: {what}\n"));
+        }
+        let ran = life.run(&["rm", &uuid[..8]]).exits(0);
+        ran.says(&format!("removed {uuid}\n")).complains("");
+        assert_eq!(life.pods(), [""; 0], "{state}");
+    }
+}

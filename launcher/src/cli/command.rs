@@ -80,9 +80,9 @@ pub(crate) enum Command {
     /// Check files.
     Validate(Vec<PathBuf>),
     /// Clean up after a pod that exited with this status (internal).
-    Finish(Uuid, u8),
+    Finish(u32, Uuid, u8),
     /// Serve the metadata of a pod on standard input, a socket (internal).
-    Serve(Uuid),
+    Serve(u32, Uuid),
 }
 
 impl Command {

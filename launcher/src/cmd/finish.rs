@@ -16,14 +16,16 @@ use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
 /// Keeps or removes the pod, as its options say, and explains why if its plan
-/// failed. A pod that never ran is not kept. Returns how the pod has ended.
+/// failed. A pod that never ran is not kept. `data` is the descriptor of the data
+/// directory, which may have been moved while the pod ran. Returns how the pod has
+/// ended.
 ///
 /// # Errors
 ///
 /// The explanation of the directive that failed. It is the pod's error; the
 /// caller exits with the pod's status all the same.
-pub(crate) fn run(dir: &Path, uuid: Uuid, status: u8) -> Result<Exit> {
-    let dirs = &find::running_place(&Dirs::open(dir)?, uuid);
+pub(crate) fn run(dir: &Path, data: u32, uuid: Uuid, status: u8) -> Result<Exit> {
+    let dirs = &find::running_place(&Dirs::inherited(data, dir)?, uuid);
     let told = told(dirs, uuid);
     let began = !matches!(&told, Ok((report, _)) if !status::is_ready(report));
     let concluded = match began {

@@ -8,6 +8,7 @@ use crate::cmd::say;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
+use pod::plan::compose::fits_overlay;
 use pod::resolve::from_appc::{self, Resolved, Source};
 use pod::resolve::report::{Entry, require_all};
 use pod::runtime::claim::PodDirectory;
@@ -18,7 +19,7 @@ use pod::state::directory::{self, MANIFEST, PLAN, SPEC};
 use pod::state::secret;
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
-use sys::{host_path, root_fd};
+use sys::{host_path, overlay, root_fd};
 
 /// Resolves the options to a pod, and prints notes and warnings. `metadata` gives
 /// the address of the pod's metadata service; it is called once all images are
@@ -60,9 +61,50 @@ pub(super) fn resolve(
     request.metadata = metadata()?;
     let sources: Vec<Source<'_>> = opened.iter().map(Opened::source).collect();
     let look = &host_path::look;
-    let resolved = from_appc::resolve(uuid, files, host, &request, &sources, look)?;
+    let mut resolved = from_appc::resolve(uuid, files, host, &request, &sources, look)?;
+    let note = settle_roots(&mut resolved.spec, dirs, host, request.no_overlay)?;
+    resolved.notes.extend(note);
     tell(&resolved, request.strict)?;
     Ok(resolved)
+}
+
+/// Has the files of images copied where an overlay is not possible; returns why,
+/// unless the caller asked for it.
+///
+/// # Errors
+///
+/// Files that are copied could not be executed.
+fn settle_roots(
+    spec: &mut PodSpec,
+    dirs: &Dirs,
+    host: &Host,
+    asked: bool,
+) -> Result<Option<String>> {
+    let data = dirs.root().ok();
+    let fits = spec.apps.iter().all(|app| fits_overlay(spec, app, host));
+    let dir = dirs.path().display();
+    let obstacle = if asked {
+        None
+    } else if !host.overlay {
+        Some("the kernel has no overlayfs".to_owned())
+    } else if !data.is_none_or(overlay::can_be_upper) {
+        Some(format!(
+            "the file system of `{dir}` cannot hold the changes of an overlay"
+        ))
+    } else if !fits {
+        Some("the path of the data directory is too long for an overlay".to_owned())
+    } else {
+        return Ok(None);
+    };
+    for root in spec.apps.iter_mut().filter_map(|app| app.root.as_mut()) {
+        root.copied = true;
+    }
+    if data.is_some_and(overlay::is_noexec) {
+        let what = format!("cannot run programs in `{dir}`: its file system is mounted `noexec`");
+        return Err(Error::new(Kind::Failed, what)
+            .hint("choose another data directory with `--dir`, or remount it with `exec`"));
+    }
+    Ok(obstacle.map(|why| format!("the files of images are copied: {why}")))
 }
 
 /// Prints notes, and warns of isolators that cannot be enforced as written.

@@ -15,7 +15,7 @@ use sys::dirs::{Dirs, State};
 
 /// The states in which a pod can be removed, in the order of its life: one that
 /// changes state meanwhile is found in the next.
-const STATES: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+const STATES: [State; 6] = State::ALL;
 
 /// Removes pods. Continues if one cannot be removed.
 pub(crate) fn run(
@@ -59,7 +59,9 @@ fn remove(dirs: &Dirs, uuid: Uuid, force: bool) -> Result<()> {
             }
             Some(Phase::Running) => Error::invalid(format!("{}: it is running", what()))
                 .hint("stop it with `launcher stop`, or use `--force` to kill it"),
-            Some(Phase::Preparing) => Error::invalid(format!("{}: it is being prepared", what())),
+            Some(Phase::Embryo | Phase::Preparing) => {
+                Error::invalid(format!("{}: it is being prepared", what()))
+            }
             Some(_) => Error::invalid(format!("{}: it is in use", what())),
         };
         return Err(error);

@@ -29,8 +29,8 @@ use sys::dirs::{Dirs, State};
 /// # Errors
 ///
 /// The socket fails.
-pub(crate) fn run(dir: &Path, uuid: Uuid) -> Result<()> {
-    Dirs::open(dir)
+pub(crate) fn run(dir: &Path, data: u32, uuid: Uuid) -> Result<()> {
+    Dirs::inherited(data, dir)
         .and_then(|dirs| answer(&find::running_place(&dirs, uuid), uuid))
         // The next connection starts the service again.
         .inspect_err(|_| std::thread::sleep(PAUSE))

@@ -339,7 +339,8 @@ const STORAGE: Group = Group::new(
         OptionSpec::flag(
             "--no-overlay",
             &[],
-            "copy the files of images instead of using an overlay",
+            "copy the files of images instead of using an overlay; done anyway where an overlay \
+             is not possible",
         ),
     ],
 );

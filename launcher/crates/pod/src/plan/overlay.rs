@@ -17,6 +17,9 @@ pub(crate) const PLAIN_SINCE: (u32, u32) = (4, 19);
 /// one.
 const PLAIN: [&[u8]; 3] = [b"redirect_dir=nofollow", b"metacopy=off", b"index=off"];
 
+/// The most bytes that mount(2) takes as options, with a final NUL.
+pub(crate) const PAGE: usize = 4096;
+
 /// The parts of an overlay. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlay {

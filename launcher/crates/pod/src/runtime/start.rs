@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use crate::cgroup::{Cgroups, record};
 use crate::plan::compose::{Composed, compose};
@@ -122,7 +122,9 @@ pub fn start(
         process: process::own()?,
     };
     directory.write(STARTED, started.text().as_bytes())?;
-    let held: Vec<_> = std::iter::once(directory.fd())
+    let data = dirs.root()?;
+    let held: Vec<_> = [data, directory.fd()]
+        .into_iter()
         .chain(directory.scratch())
         .collect();
     let plan = composed.plan.renumbered(&|label| number_of(&named, label));
@@ -136,17 +138,19 @@ pub fn start(
         // A plan written by hand has no metadata to serve.
         demand: listener.filter(|_| !spec.planned),
         detached: log.is_some(),
-        finally: &finally(dirs, spec.id),
+        finally: &finally(dirs, data, spec.id),
     })
 }
 
-/// Returns the command that the init executes when the pod has exited.
-fn finally(dirs: &Dirs, uuid: Uuid) -> [OsString; 5] {
+/// Returns the command that the init executes when the pod has exited. It finds
+/// the data directory by its descriptor, since the path may be another one's then.
+fn finally(dirs: &Dirs, data: BorrowedFd<'_>, uuid: Uuid) -> [OsString; 6] {
     [
         OsString::from("launcher"),
         OsString::from("--dir"),
         dirs.path().as_os_str().to_owned(),
         OsString::from("finish"),
+        OsString::from(data.as_raw_fd().to_string()),
         OsString::from(uuid.to_string()),
     ]
 }

@@ -7,7 +7,7 @@ use std::io::ErrorKind::PermissionDenied;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::runtime::pause::{self, PATIENCE, PauseLock};
@@ -22,7 +22,8 @@ use sys::dirs::{Dirs, Part, State};
 use sys::root_fd;
 
 /// Takes the lock of a pod in a state; `None` if the pod does not exist or is
-/// locked.
+/// locked. Commands that make pods hold a shared lock on `pods/embryo`, since
+/// their pods have no lock at first.
 pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     let what = || format!("cannot lock pod `{uuid}`");
     let name = uuid.to_string();
@@ -32,6 +33,12 @@ pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
     let Some(directory) = subdirectory::open(&parent, &name).context(what)? else {
         return Ok(None);
     };
+    if state == State::Embryo {
+        match rustix::fs::flock(&parent, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked.context(what)?,
+        }
+    }
     let mut got = lock::take(&directory).context(what)?;
     if !got && state == State::Run && pause::thaw_dying(dirs, uuid)? {
         // Now that the pod is thawed, it dies and releases the lock.

@@ -12,8 +12,20 @@ use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part, State};
 
-/// The states of pods that can be found.
-const FINDABLE: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+/// The states of pods that can have a name.
+const NAMED: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
+
+/// The states of pods that can be found: all that are listed. A pod that is in
+/// several, because an earlier one of its UUID was not removed completely, is the
+/// one in the last of these.
+const FINDABLE: [State; 6] = [
+    State::Garbage,
+    State::Embryo,
+    State::Prepare,
+    State::Prepared,
+    State::Run,
+    State::Exited,
+];
 
 /// Returns all pods in these states, each with the last state in which it was
 /// seen.
@@ -36,7 +48,7 @@ pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
     Ok(found)
 }
 
-/// Finds a pod that is not being removed, and the place that it is in.
+/// Finds a pod, and the place that it is in.
 ///
 /// # Errors
 ///
@@ -91,7 +103,7 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
         )));
     }
     for place in dirs.places() {
-        for (uuid, state) in all(&place, &FINDABLE)? {
+        for (uuid, state) in all(&place, &NAMED)? {
             let called = called(&place, state, uuid);
             if !called.over && called.name.as_ref() == Some(name) {
                 return Err(Error::invalid(format!(
@@ -112,8 +124,10 @@ struct Naming {
 /// Looks up the name of a pod that was seen in this state and may have moved
 /// on. If its record cannot be read, it has no name.
 fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Naming {
-    let states = FINDABLE.iter().skip_while(|&&state| state != seen);
-    let mut found = states.filter_map(|&state| called_in(dirs, state, uuid).ok()?);
+    let from = NAMED.iter().position(|&state| state == seen).unwrap_or(0);
+    let mut found = NAMED[from..]
+        .iter()
+        .filter_map(|&state| called_in(dirs, state, uuid).ok()?);
     found.next().unwrap_or(Naming {
         name: None,
         over: true,

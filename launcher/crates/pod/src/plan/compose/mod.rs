@@ -34,6 +34,7 @@ use stage1_init::{
     AppName, Capabilities, CapabilitySet, Directive, MountFlags, Namespaces, Propagation,
 };
 
+pub use crate::plan::compose::root::fits_overlay;
 pub(crate) use crate::plan::compose::root::made_files;
 
 use crate::cgroup::{self, Cgroups, Groups};

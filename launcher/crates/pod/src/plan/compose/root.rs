@@ -13,7 +13,7 @@ use crate::spec::defaults::{
     self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
 };
 use crate::spec::mounts::Tmpfs;
-use crate::spec::pod::{AppSpec, PodSpec};
+use crate::spec::pod::{AppSpec, PodSpec, Root};
 use crate::spec::process::Stdio;
 use error::Result;
 use sys::host::Host;
@@ -60,21 +60,8 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
         make("rootfs", 0o755, 0, 0)?;
         make("upper", mode, uid, gid)?;
         make("work", 0o700, 0, 0)?;
-        let data = Overlay {
-            layers: root
-                .layers
-                .iter()
-                .map(|layer| layer.to_path_buf())
-                .collect(),
-            upper: place.join("upper"),
-            work: place.join("work"),
-            // The pod is thrown away, so nothing has to reach the disk.
-            volatile: host.kernel >= overlay::VOLATILE_SINCE,
-            // After the pod has exited, its files can be read and exported
-            // without mounting the overlay.
-            plain: host.kernel >= overlay::PLAIN_SINCE,
-        };
-        let data = operand("a path of the overlay", data.options())?;
+        let data = overlay_of(root, &place, host).options();
+        let data = operand("a path of the overlay", data)?;
         plan.push(
             Directive::Mount {
                 kind: c"overlay",
@@ -91,6 +78,32 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
         "resolves all further paths inside, whatever the image's links are",
     );
     Ok(())
+}
+
+/// Tells whether the paths of an app's layers and changes fit into the options
+/// of one mount.
+pub fn fits_overlay(pod: &PodSpec, app: &AppSpec, host: &Host) -> bool {
+    let place = pod.directory.join("apps").join(&app.name);
+    app.root
+        .as_ref()
+        .is_none_or(|root| overlay_of(root, &place, host).options().len() < overlay::PAGE)
+}
+
+fn overlay_of(root: &Root, place: &Path, host: &Host) -> Overlay {
+    Overlay {
+        layers: root
+            .layers
+            .iter()
+            .map(|layer| layer.to_path_buf())
+            .collect(),
+        upper: place.join("upper"),
+        work: place.join("work"),
+        // The pod is thrown away, so nothing has to reach the disk.
+        volatile: host.kernel >= overlay::VOLATILE_SINCE,
+        // After the pod has exited, its files can be read and exported without
+        // mounting the overlay.
+        plain: host.kernel >= overlay::PLAIN_SINCE,
+    }
 }
 
 /// Mounts and makes what the specification promises every app on Linux, and
