@@ -339,9 +339,8 @@ has no option, such as ports, mount points and isolators, can be in a manifest."
              launcher run example.com/web",
         ),
         (
-            "Write an image of what another tool exports",
-            "docker export web | launcher image build --name=example.com/web -o web.aci - -- \
-             /bin/web",
+            "Write an image of a tar, such as one of `docker export`",
+            "launcher image build --name=example.com/web -o web.aci web.tar -- /bin/web",
         ),
     ],
     operands: Operands::Files,
