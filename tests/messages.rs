@@ -307,9 +307,38 @@ fn programs_that_do_not_start() {
             "a directory",
         ),
         (
+            Aci::new(&running(&["/text"])).file("rootfs/text", 0o755, "echo\n"),
+            126,
+            "a script that names no interpreter",
+        ),
+        (
             Aci::new(&running(&["/script"])).file("rootfs/script", 0o755, "#!/bin/sh\n"),
-            127,
+            126,
             "a script without its interpreter",
+        ),
+        (
+            Aci::new(&running(&["script"])).file("rootfs/bin/script", 0o755, "#!/bin/sh\n"),
+            126,
+            "a script in PATH without its interpreter",
+        ),
+        (
+            Aci::new(&running(&["/script"]))
+                .file("rootfs/bin/sh", 0o755, "#!/none")
+                .file("rootfs/script", 0o755, "#!/bin/sh\r\necho\r\n"),
+            126,
+            "a script with the line endings of DOS",
+        ),
+        (
+            Aci::new(&running(&["/program"])).file("rootfs/program", 0o755, dynamic()),
+            126,
+            "a program without its loader",
+        ),
+        (
+            Aci::new(&running(&["/script"]))
+                .file("rootfs/bin/sh", 0o755, dynamic())
+                .file("rootfs/script", 0o755, "#!/bin/sh\n"),
+            126,
+            "a script whose interpreter is without its loader",
         ),
     ] {
         refused(&image.bytes(), status, title);
@@ -320,6 +349,72 @@ fn programs_that_do_not_start() {
         OURS,
         "a working directory that is not there",
     );
+}
+
+/// The smallest program for this machine that names a loader: the header of a
+/// file, that of a segment, and a name (elf(5)).
+fn dynamic() -> Vec<u8> {
+    let own = fs::read("/proc/self/exe").unwrap();
+    let mut file = vec![0; 64 + 56];
+    file[..20].copy_from_slice(&own[..20]);
+    // ET_EXEC, and EV_CURRENT.
+    (file[16], file[20]) = (2, 1);
+    // The segments begin behind the header, have 56 bytes each, and are one.
+    (file[32], file[52], file[54], file[56]) = (64, 64, 56, 1);
+    // PT_INTERP, where its name is, and how long that is.
+    let name = b"/lib/none.so\0";
+    (file[64], file[64 + 8]) = (3, 120);
+    file[64 + 32] = u8::try_from(name.len()).unwrap();
+    file.extend_from_slice(name);
+    file
+}
+
+// --- a host, or a caller, that lacks something ---
+
+#[test]
+fn a_host_without_proc() {
+    require_root!();
+    let unshare = tool!("unshare");
+    let scratch = Scratch::new();
+    let script = "umount -l /proc && exec \"$0\" --dir \"$@\"";
+    let title = "a host without procfs";
+    for options in [&[][..], &["--detach"]] {
+        host::call(&unshare)
+            .args(["--mount", "sh", "-c", script])
+            .arg(host::program())
+            .arg(scratch.join("dir"))
+            .arg("run")
+            .args(options)
+            .arg(host::image("probe"))
+            .run()
+            .exits(OURS)
+            .says("")
+            .complains_as(title);
+    }
+}
+
+#[test]
+fn a_caller_that_lacks_what_apps_are_given() {
+    require_root!();
+    let setpriv = tool!("setpriv");
+    let scratch = Scratch::new();
+    for (capability, title) in [
+        ("dac_override", "a caller that may not read everything"),
+        ("sys_chroot", "a caller that lacks what apps are given"),
+    ] {
+        let without = format!("-{capability}");
+        host::call(&setpriv)
+            .args(["--bounding-set", &without, "--inh-caps", &without])
+            .arg(host::program())
+            .arg("--dir")
+            .arg(scratch.join("dir"))
+            .arg("run")
+            .arg(host::image("probe"))
+            .run()
+            .exits(OURS)
+            .says("")
+            .complains_with(title);
+    }
 }
 
 // --- files, directories and rights ---

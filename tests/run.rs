@@ -308,6 +308,7 @@ fn the_environment_is_the_images_and_ours_and_nothing_else() {
         [
             "environment AC_APP_NAME=probe",
             "environment AC_METADATA_URL=http://127.0.0.1:18112/TOKEN",
+            "environment HOME=/",
             "environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "environment PROBE=from the image",
             "environment container=nosecone",

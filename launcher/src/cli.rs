@@ -187,6 +187,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "trust" => Command::Trust(trust::add(args)?),
         "list" => pods::list(args)?,
         "status" => pods::status(args)?,
+        "wait" => pods::wait(args)?,
         "stats" => pods::stats(args)?,
         "pause" => Command::Pause(selector::several(args)?),
         "resume" => Command::Resume(selector::several(args)?),

@@ -37,7 +37,9 @@ use std::process::ExitCode;
 
 use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
+use crate::cmd::exit::Exit;
 use crate::cmd::mode::{Outcome, StartError};
+use crate::cmd::wait::Wait;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{self};
 use sys::standard::Output;
@@ -95,7 +97,23 @@ fn execute(invocation: Invocation) -> ExitCode {
         Command::Image(verb) => done(cmd::image::run(&dir, &verb, &mut Output::results())),
         Command::Trust(verb) => done(cmd::trust::run(&dir, &verb, &mut Output::results())),
         Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut Output::results())),
-        Command::Status(options) => done(cmd::status::run(&dir, &options, &mut Output::results())),
+        Command::Status(options) => {
+            let failed = if options.over == Wait::No {
+                FAILED
+            } else {
+                OURS
+            };
+            match cmd::status::run(&dir, &options, &mut Output::results()) {
+                Ok(status) => ExitCode::from(status),
+                Err(error) => fail(&error, failed),
+            }
+        }
+        Command::Wait(selector, time) => {
+            match cmd::wait::run(&dir, &selector, time, &mut Output::results()) {
+                Ok(status) => ExitCode::from(status),
+                Err(error) => fail(&error, OURS),
+            }
+        }
         Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut Output::results())),
         Command::Pause(selector) => done(cmd::pause::run(&dir, &selector, &mut Output::results())),
         Command::Resume(selector) => {
@@ -122,20 +140,14 @@ fn execute(invocation: Invocation) -> ExitCode {
             Ok(exit) => exit.code(),
             Err(error) => fail(&error, OURS),
         },
-        Command::Entered(descriptors, status) => match cmd::enter::finish(descriptors, status) {
-            Ok(exit) => exit.code(),
-            Err(error) => fail(&error, status),
-        },
+        Command::Entered(descriptors, status) => ended(cmd::enter::finish(descriptors, status)),
         Command::Export(export) => done(cmd::export::run(&dir, &export, &mut Output::results())),
         Command::Validate(files) => match cmd::validate::run(&files) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },
         Command::Serve(data, uuid) => done(cmd::serve::run(&dir, data, uuid)),
-        Command::Finish(data, uuid, status) => match cmd::finish::run(&dir, data, uuid, status) {
-            Ok(exit) => exit.code(),
-            Err(error) => fail(&error, status),
-        },
+        Command::Finish(data, uuid, status) => ended(cmd::finish::run(&dir, data, uuid, status)),
     }
 }
 
@@ -145,6 +157,14 @@ fn lent() -> Error {
     let what = "refusing to run with more privileges than the caller has";
     let hint = "remove the set-user-ID bit, the set-group-ID bit and the capabilities of its file";
     Error::new(Kind::Failed, what).hint(hint)
+}
+
+/// Exits with the status of a pod or a command, after the reason if it failed.
+fn ended(result: std::result::Result<Exit, StartError>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.code(),
+        Err(StartError { error, status }) => fail(&error, status),
+    }
 }
 
 /// Prints the UUID of a detached pod, or the reason why a pod was not started.

@@ -96,9 +96,16 @@ fn an_app_has_the_capabilities_that_it_was_left() {
     const CASES: &[Case<'_>] = &[
         (
             "a user who is not root can use none",
-            "PROBE --user 1000 --group 1000 --caps-retain CAP_KILL -- --report-only effective",
+            "PROBE --user 1000 --group 1000 -- --report-only effective",
             0,
             Is("effective 0000000000000000\n"),
+            "",
+        ),
+        (
+            "but those that the operator names",
+            "PROBE --user 1000 --group 1000 --caps-retain CAP_KILL -- --report-only effective",
+            0,
+            Is("effective 0000000000000020\n"),
             "",
         ),
         (

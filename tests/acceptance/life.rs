@@ -13,8 +13,6 @@
 //!   with its last process. What is left after the host was restarted is
 //!   directories, and records of another run of the kernel.
 
-use std::time::SystemTime;
-
 use super::Said::{Has, Is};
 use super::story::Step::{self, Do, Groups, Killed, Lost, Pods, Reboot, Until};
 use super::story::{OTHER, check, filled, image};
@@ -316,7 +314,7 @@ fn pods_are_stopped() {
 #[test]
 fn pods_are_told_of_with_their_images_whatever_becomes_of_those() {
     require_root!();
-    const LINE: &str = "3c1d9a52  probe  nosecone.net/example/probe  prepared  just now\n";
+    const LINE: &str = "3c1d9a52  probe  nosecone.net/example/probe  prepared    just now\n";
     const IMAGE: &str = "nosecone.net/example/probe";
     let remove = format!("image rm {IMAGE}");
     check(&[
@@ -375,18 +373,19 @@ fn pods_are_told_of_with_their_images_whatever_becomes_of_those() {
 
 /// What stands for a pod under a key of its JSON, as a number.
 #[track_caller]
-fn number(json: &str, key: &str) -> u128 {
-    let (_, behind) = json.split_once(&format!("\"{key}\":")).unwrap();
-    let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap();
-    behind[..digits].parse().unwrap()
+fn text(json: &str, key: &str) -> String {
+    let (_, behind) = json.split_once(&format!("\"{key}\":\"")).unwrap();
+    behind.split('"').next().unwrap().to_owned()
 }
 
 #[test]
 fn whole_lists_have_whole_ids_and_times_are_those_of_the_clock() {
     require_root!();
+    // Texts of one form compare as the times do.
+    let date = tool!("date");
     let now = || {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        now.unwrap().as_nanos()
+        let date = host::call(&date).args(["-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]);
+        date.run().exits(0).stdout.trim_end().to_owned()
     };
     let table = Table::new(&[]);
     let before = now();
@@ -414,7 +413,7 @@ fn whole_lists_have_whole_ids_and_times_are_those_of_the_clock() {
     let over = now();
     let json = table.launch(&["list", "--format=json"], "").exits(0).stdout;
     let [created, started, exited] =
-        ["created_at", "started_at", "exited_at"].map(|key| number(&json, key));
+        ["created_at", "started_at", "exited_at"].map(|key| text(&json, key));
     assert!(before <= created && created <= prepared, "{json}");
     assert!(
         prepared <= started && started <= exited && exited <= over,

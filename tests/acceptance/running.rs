@@ -103,7 +103,7 @@ fn what_is_executed_can_be_changed() {
         (
             "a script without its interpreter",
             "app.aci --exec /script",
-            127,
+            126,
             Is(""),
             "no interpreter",
         ),
@@ -234,7 +234,7 @@ fn an_app_runs_as_who_it_should() {
         (
             "only the user",
             "app.aci --user user1",
-            "uid 1000,1000,1000,1000\ngid 500,500,500,500\ngroups \n",
+            "uid 1000,1000,1000,1000\ngid 7,7,7,7\ngroups \n",
         ),
         (
             "only the group",

@@ -177,7 +177,7 @@ fn nothing_is_lost_where_the_reader_is_slow() {
         assert_eq!(status, Some(4));
     }
     life.detach(&["--name", "one", "BUSYBOX", "--", "-c", script]);
-    life.run(&["status", "--wait", "one"]).exits(0);
+    life.run(&["status", "--wait", "one"]).exits(4);
     for words in [&["logs", "one"][..], &["logs", "--follow", "one"]] {
         let (read, status) = slowly_read(&life, words);
         claims::same("the log", &read, &lines("\n"));

@@ -39,7 +39,7 @@ fn what_commands_left_that_were_killed_goes_and_the_rest_stays() {
     life.run(&["stop", &exited]).exits(0);
     let aborted = life.waiting(&[]);
     kill(life.pid(&aborted));
-    life.run(&["status", "--wait", &aborted]).exits(0);
+    life.run(&["status", "--wait", &aborted]).exits(125);
     let embryo = left(&life, "embryo", 1);
     let prepare = left(&life, "prepare", 2);
     let garbage = left(&life, "garbage", 3);

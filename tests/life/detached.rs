@@ -98,7 +98,7 @@ fn what_the_apps_write_is_kept_apart_and_their_input_is_empty() {
         .complains("")
         .stdout;
     let uuid = uuid.trim_end();
-    life.run(&["status", "--wait", uuid]).exits(0);
+    life.run(&["status", "--wait", uuid]).exits(3);
     assert_eq!(life.status(uuid, "status").as_deref(), Some("3"));
     assert_eq!(life.status(uuid, "app-probe").as_deref(), Some("3"));
     life.run(&["logs", uuid])
@@ -177,7 +177,7 @@ fn a_prepared_pod_and_a_plan_can_be_detached_too() {
     life.run(&["status", "--wait", "plan"]).exits(0);
     life.run(&["logs", "plan"]).exits(0).says("ran\n");
     life.run(&["list", "--no-legend"]).exits(0).says(&format!(
-        "{}  probe    exited  just now  just now  plan\n",
+        "{}  probe    exited  0  just now  just now  plan\n",
         &uuid[..8]
     ));
     life.run(&["cat-manifest", "plan"])

@@ -19,8 +19,9 @@ fn a_pod_whose_outer_init_was_killed_is_over_and_says_no_status() {
     let inner = child(life.pid(&uuid));
     kill(life.pid(&uuid));
     life.run(&["status", "--wait", &uuid])
-        .exits(0)
-        .complains("");
+        .exits(125)
+        .naming("UUID", &uuid)
+        .complains_as("waiting for a pod whose end nobody saw");
     assert_eq!(life.state(&uuid), "aborted");
     assert_eq!(life.status(&uuid, "exited").as_deref(), Some("true"));
     for key in ["pid", "status", "app-probe", "ended"] {
@@ -43,7 +44,7 @@ fn the_name_of_a_pod_whose_outer_init_was_killed_is_free() {
     let life = Life::new();
     let dead = life.waiting(&["--name", "web"]);
     kill(life.pid(&dead));
-    life.run(&["status", "--wait", &dead]).exits(0);
+    life.run(&["status", "--wait", &dead]).exits(125);
     assert_eq!(life.state(&dead), "aborted");
     // It is called so all the same, as long as no other is.
     assert_eq!(life.state("web"), "aborted");
@@ -80,11 +81,12 @@ fn a_pod_whose_inner_init_was_killed_has_exited() {
     let uuid = life.waiting(&[]);
     kill(child(life.pid(&uuid)));
     life.run(&["status", "--wait", &uuid])
-        .exits(0)
+        .exits(137)
         .complains("");
     assert_eq!(life.state(&uuid), "exited");
     assert_eq!(life.status(&uuid, "status").as_deref(), Some("137"));
-    assert_eq!(life.status(&uuid, "app-probe"), None);
+    // The kernel killed it with the init.
+    assert_eq!(life.status(&uuid, "app-probe").as_deref(), Some("137"));
     life.leaves_nothing();
 }
 
@@ -95,7 +97,7 @@ fn a_pod_whose_app_was_killed_has_exited_with_that_signal() {
     let uuid = life.waiting(&[]);
     kill(child(child(life.pid(&uuid))));
     life.run(&["status", "--wait", &uuid])
-        .exits(0)
+        .exits(137)
         .complains("");
     assert_eq!(life.state(&uuid), "exited");
     assert_eq!(life.status(&uuid, "status").as_deref(), Some("137"));
@@ -123,7 +125,7 @@ fn a_foreground_pod_whose_init_was_killed_is_told_and_collected() {
     assert_eq!(life.state(UUID), "running");
     kill(life.pid(UUID));
     let _ = running.end();
-    life.run(&["status", "--wait", UUID]).exits(0);
+    life.run(&["status", "--wait", UUID]).exits(125);
     assert_eq!(life.state(UUID), "aborted");
     life.leaves_nothing();
 }
@@ -243,7 +245,7 @@ fn records_that_were_cut_short_hide_no_pod() {
     life.run(&["list", "--no-legend"])
         .exits(0)
         .says(&format!(
-            "{}  probe  nosecone.net/example/probe  aborted\n",
+            "{}  probe  nosecone.net/example/probe  aborted  0\n",
             &uuid[..8]
         ))
         .complains("");

@@ -34,7 +34,7 @@ fn lists_tell_the_same_as_tables_and_as_json() {
     let life = Life::new();
     life.run(&["list"])
         .exits(0)
-        .says("UUID  APP  IMAGE NAME  STATE  CREATED  STARTED  NAME\n")
+        .says("UUID  APP  IMAGE NAME  STATE  EXIT  CREATED  STARTED  NAME\n")
         .complains("");
     life.run(&["list", "--format=json"]).exits(0).says("[]\n");
     assert!(!life.dir().exists(), "who lists makes nothing");
@@ -53,7 +53,7 @@ fn lists_tell_the_same_as_tables_and_as_json() {
         "--sleep",
         "600",
     ]);
-    life.run(&["status", "--wait", &two]).exits(0);
+    life.run(&["status", "--wait", &two]).exits(3);
     let web = life.waiting(&["--name", "web"]);
     let ready = life.run(&["prepare", "PROBE"]).exits(0).stdout;
     let ready = ready.trim_end();
@@ -62,11 +62,11 @@ fn lists_tell_the_same_as_tables_and_as_json() {
 
     let ran = life.run(&["list"]).exits(0).complains("");
     let expected = "\
-UUID      APP    IMAGE NAME                  STATE     CREATED   STARTED   NAME
-TWO  a      nosecone.net/example/probe  exited    just now  just now
-          b      nosecone.net/example/probe
-WEB  probe  nosecone.net/example/probe  running   just now  just now  web
-READY  probe  nosecone.net/example/probe  prepared  just now
+UUID      APP    IMAGE NAME                  STATE     EXIT        CREATED   STARTED   NAME
+TWO  a      nosecone.net/example/probe  exited    3           just now  just now
+          b      nosecone.net/example/probe            143 (TERM)
+WEB  probe  nosecone.net/example/probe  running               just now  just now  web
+READY  probe  nosecone.net/example/probe  prepared              just now
 ";
     claims::same("the table", &settled(&ran, &short), expected);
 
@@ -75,7 +75,7 @@ READY  probe  nosecone.net/example/probe  prepared  just now
     let cells: Vec<_> = line.split_whitespace().collect();
     assert_eq!(cells[0], two);
     assert!(
-        cells[3].len() == "sha512-".len() + 128 && cells[5].ends_with('Z'),
+        cells[3].len() == "sha512-".len() + 128 && cells[6].ends_with('Z'),
         "{line}"
     );
 
@@ -266,7 +266,7 @@ fn what_an_app_mounts_and_may_use_is_told_whether_it_runs_or_not() {
     claims::same("prepared", &settled(&ran, &names), expected);
 
     life.run(&["run-prepared", "--detach", "all"]).exits(0);
-    life.run(&["status", "--wait", "all"]).exits(0);
+    life.run(&["status", "--wait", "all"]).exits(139);
     let escaped = here.replace('\u{1b}', "\\u{1b}");
     let names = [(uuid, "ALL"), (&escaped, "HERE")];
     let ran = life.run(&["status", "all"]).exits(0);

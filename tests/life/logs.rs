@@ -67,7 +67,7 @@ fn an_app_that_floods_its_log_is_not_held_up_and_fills_no_disk() {
     let script = "yes error | head -c 4000000 >&2; seq 1 4000000; echo done; exit 7";
     let words = ["--log-size=64Ki", "BUSYBOX", "--", "-c", script];
     let uuid = life.detach(&words);
-    life.run(&["status", "--wait", &uuid]).exits(0);
+    life.run(&["status", "--wait", &uuid]).exits(7);
     assert_eq!(life.status(&uuid, "status").as_deref(), Some("7"));
     let sizes = sizes(&life, &uuid, "busybox");
     assert!(
@@ -463,7 +463,7 @@ fn a_log_that_is_kept_nowhere_is_not() {
         "--exit-code",
         "5",
     ]);
-    life.run(&["status", "--wait", &uuid]).exits(0);
+    life.run(&["status", "--wait", &uuid]).exits(5);
     assert_eq!(life.status(&uuid, "status").as_deref(), Some("5"));
     assert!(
         !life

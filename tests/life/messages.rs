@@ -72,11 +72,11 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
         cases.add(line(words), &ran.told());
     }
     cases.as_written("what a pod is not in the state for");
-    let ran = life.run(&["status", "--wait", "p"]).exits(1);
+    let ran = life.run(&["status", "--wait", "p"]).exits(125);
     assert!(ran.stdout.starts_with("state=prepared\n"), "{}", ran.stdout);
     ran.naming("UUID", prepared)
         .complains_as("waiting for what does not run");
-    let ran = life.run(&["status", "--wait=0s", "r"]).exits(1);
+    let ran = life.run(&["status", "--wait=0s", "r"]).exits(125);
     assert!(ran.stdout.starts_with("state=running\n"), "{}", ran.stdout);
     ran.naming("UUID", &running)
         .complains_as("waiting no longer");
@@ -87,14 +87,16 @@ fn what_a_pod_is_not_in_the_state_for_is_refused() {
             .naming("UUID", &running)
             .complains_as("what takes a pod that runs, of one that is over");
     }
-    // A name is free again when its pod is over; then two have had it.
+    // A name is free again when its pod is over; then two have had it, and the
+    // newest is meant.
     let again = life.waiting(&["--name", "r"]);
     life.run(&["stop", "r"])
         .exits(0)
         .says(&format!("stopped {again}\n"));
-    life.run(&["status", "r"])
+    life.run(&["kill", "r"])
         .exits(1)
-        .complains_as("a name that two pods have");
+        .naming("UUID", &again)
+        .complains_as("of two pods with a name, the newest");
     life.leaves_nothing();
 }
 

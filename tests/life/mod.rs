@@ -6,6 +6,8 @@ mod attend;
 mod collect;
 /// Pods that go on without their caller.
 mod detached;
+/// How pods ended, and who waits for that.
+mod ended;
 /// Commands in pods that run.
 pub(crate) mod enter;
 /// Images of what apps left.

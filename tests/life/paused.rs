@@ -245,7 +245,7 @@ fn another_signal_waits_until_the_pod_goes_on() {
             .complains_as("another signal waits until the pod goes on");
         assert_eq!(life.state(&uuid), "paused");
         life.run(&["resume", &uuid]).exits(0);
-        life.run(&["status", "--wait", &uuid]).exits(0);
+        life.run(&["status", "--wait", &uuid]).exits(5);
         assert_eq!(life.status(&uuid, "status").as_deref(), Some("5"));
         // Its end, too, gives the group back.
         leaves_no_group(&uuid);

@@ -89,9 +89,10 @@ fn killing_beside_the_end_loses_no_status() {
             ran.naming("UUID", &uuid)
                 .complains_as_one_of("killing what is over");
         }
-        life.run(&["status", "--wait", &uuid]).exits(0);
+        let waited = life.run(&["status", "--wait", &uuid]).exited();
         assert_eq!(life.state(&uuid), "exited");
         let status = life.status(&uuid, "status");
+        assert_eq!(waited.map(|code| code.to_string()), status);
         // What was killed before it could tell has that status.
         let was_killed = killed_it && status.as_deref() == Some("137");
         assert!(

@@ -99,7 +99,12 @@ fn of_pods_without_groups_the_processes_are_added_up() {
     let ran = life
         .run(&["stats", "--no-legend", "web", &web[..8]])
         .exits(0);
-    let cells: Vec<_> = ran.stdout.split_whitespace().collect();
+    let cells: Vec<_> = ran.stdout.trim_end().split("  ").collect();
+    let cells: Vec<_> = cells
+        .into_iter()
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .collect();
     assert_eq!(cells.len(), 9, "{}", ran.stdout);
     assert_eq!(cells[..2], [&web[..8], "probe"]);
     // Neither a limit nor a peak is known of processes.

@@ -203,7 +203,7 @@ fn a_flood_that_nobody_reads_does_not_stop_the_app() {
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 5";
     let words = ["--interactive", "BUSYBOX", "--", "-c", script];
     let uuid = life.detach(&words);
-    life.run(&["status", "--wait", &uuid]).exits(0);
+    life.run(&["status", "--wait", &uuid]).exits(5);
     assert_eq!(life.status(&uuid, "status").unwrap(), "5");
     let log = life.run(&["logs", &uuid]).exits(0);
     assert!(

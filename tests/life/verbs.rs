@@ -93,7 +93,8 @@ fn signals_are_passed_on() {
         let uuid = life.detach(&["PROBE", "--", "--trap-exit", signal, status]);
         life.until_it_logs(&uuid, "waiting\n");
         life.run(&[words, &[&uuid]].concat()).exits(0);
-        life.run(&["status", "--wait", &uuid]).exits(0);
+        life.run(&["status", "--wait", &uuid])
+            .exits(status.parse().unwrap());
         assert_eq!(life.status(&uuid, "status").as_deref(), Some(status));
     }
     life.leaves_nothing();

@@ -15,6 +15,8 @@ mod messages;
 mod options;
 /// Pods that are prepared, and run later.
 mod prepared;
+/// Users, their groups, and what they may do.
+mod users;
 /// Volumes and read-only roots.
 mod volumes;
 

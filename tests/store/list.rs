@@ -56,12 +56,12 @@ fn lists_have_the_columns_and_orders_that_are_asked_for() {
     };
     let (a, b) = (&second[..19], &first[..19]);
     let line = |id: &str, name: &str, stored: &str, used: &str| {
-        format!("{id}  {name}  2KiB  {stored:<13}  {used}\n")
+        format!("{id}  {name}  2.0 KiB  {stored:<13}  {used}\n")
     };
     let days = |then: i64| format!("{} days ago", (super::now() - then) / 86_400);
     let expected = [
         format!(
-            "{:<19}  {:<17}  SIZE  {:<13}  LAST USED\n",
+            "{:<19}  {:<17}  SIZE     {:<13}  LAST USED\n",
             "ID", "NAME", "IMPORT TIME"
         ),
         line(
@@ -95,10 +95,10 @@ fn lists_have_the_columns_and_orders_that_are_asked_for() {
     );
     let json = format!(
         "[{{\"id\":\"{first}\",\"name\":\"example.com/b\",\"version\":\"1.0\",\
-         \"import_time\":1000000000000000000,\"last_used_time\":1300000000000000000,\
+         \"import_time\":\"2001-09-09T01:46:40Z\",\"last_used_time\":\"2011-03-13T07:06:40Z\",\
          \"size\":2048}},{{\"id\":\"{second}\",\"name\":\"example.com/a\",\
-         \"version\":\"2.0\",\"import_time\":1100000000000000000,\
-         \"last_used_time\":1200000000000000000,\"size\":2048}}]\n"
+         \"version\":\"2.0\",\"import_time\":\"2004-11-09T11:33:20Z\",\
+         \"last_used_time\":\"2008-01-10T21:20:00Z\",\"size\":2048}}]\n"
     );
     assert_eq!(said(&["--format=json"]), json);
     let pretty = said(&["--format=json-pretty"]);

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     List(list::Listing),
     /// Show the status of a pod.
     Status(status::Options),
+    /// Wait for pods, at most this long.
+    Wait(PodSelector, Option<std::time::Duration>),
     /// Show the resource usage of pods.
     Stats(stats::Options),
     /// Pause pods.

@@ -1,5 +1,5 @@
-//! The command lines of pods that exist: `launcher list`, `status`, `stats`,
-//! `pause`, `resume`, `stop`, `kill`, `rm`, `gc` and `attach`.
+//! The command lines of pods that exist: `launcher list`, `status`, `wait`,
+//! `stats`, `pause`, `resume`, `stop`, `kill`, `rm`, `gc` and `attach`.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use crate::cmd::attach::Attach;
 use crate::cmd::collect::Collect;
 use crate::cmd::list::Listing;
 use crate::cmd::stats;
-use crate::cmd::status::{self, Wait};
+use crate::cmd::status;
 use crate::cmd::stop::Stop;
 use crate::cmd::table::Format;
+use crate::cmd::wait::Wait;
 use appc::types::duration;
 use error::Result;
 use pod::runtime::detach_keys::Keys;
@@ -48,11 +49,17 @@ pub(super) fn list(args: &mut Args) -> Result<Command> {
 pub(super) fn status(args: &mut Args) -> Result<Command> {
     let options = &mut args.options;
     Ok(Command::Status(status::Options {
-        over: wait(options, "--wait")?,
-        ready: wait(options, "--wait-ready")?,
+        over: perhaps(options, "--wait")?,
+        ready: perhaps(options, "--wait-ready")?,
         format: options.value("--format", format)?.unwrap_or(Format::Text),
         selector: one(args)?,
     }))
+}
+
+/// Takes the options of `wait`, and pods.
+pub(super) fn wait(args: &mut Args) -> Result<Command> {
+    let time = args.options.value("--time", duration)?;
+    Ok(Command::Wait(several(args)?, time))
 }
 
 /// Takes the options of `stats`, and pods.
@@ -112,7 +119,7 @@ pub(super) fn attach(args: &mut Args) -> Result<Command> {
 }
 
 /// Takes an option with an optional duration: `--wait` or `--wait=10s`.
-fn wait(options: &mut Options, name: &'static str) -> Result<Wait> {
+fn perhaps(options: &mut Options, name: &'static str) -> Result<Wait> {
     let wait = options.value(name, |text| match boolean(text) {
         // `0` and `1` are booleans here, not durations.
         Some(true) => Ok(Wait::Ever),

@@ -21,6 +21,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     run::PLAN,
     pods::LIST,
     pods::STATUS,
+    pods::WAIT,
     pods::STATS,
     pod::LOGS,
     pod::ATTACH,
@@ -54,7 +55,6 @@ pub(crate) static ALIASES: &[(&str, &[&str])] = &[
     ("ps", &["list"]),
     ("pull", &["fetch"]),
     ("rmi", &["image", "rm"]),
-    ("wait", &["status", "--wait"]),
 ];
 
 /// Returns the words that an alias stands for.

@@ -5,7 +5,7 @@ mod table;
 mod values;
 
 use super::*;
-use crate::cmd::status::Wait;
+use crate::cmd::wait::Wait;
 use ::pod::spec::log::Place;
 use appc::reference::Reference;
 use std::time::Duration;
@@ -289,6 +289,18 @@ fn wrong_usage_never_looks_like_the_status_of_a_command() {
     ] {
         assert_eq!(parsed(line).err(), Some(format!("125 {message}")), "{line}");
     }
+}
+
+#[test]
+fn wait_takes_pods_and_a_time() {
+    let wait = |line| match parsed(line) {
+        Ok(Command::Wait(selector, time)) => (selector.words, time),
+        _ => unreachable!("{line} waits"),
+    };
+    assert_eq!(wait("wait web"), (vec!["web".to_owned()], None));
+    let minute = Some(Duration::from_secs(60));
+    let both = vec!["web".to_owned(), "db".to_owned()];
+    assert_eq!(wait("wait --time=1m web db"), (both, minute));
 }
 
 #[test]

@@ -66,9 +66,11 @@ pub(super) fn start(
         directory.leave();
         return Ok(Outcome::Detached(uuid));
     }
-    let error = explained(runnable, host, Streams::Logged(log), &told);
-    let error = error.unwrap_or_else(|| child::said(&mut child));
-    Err(StartError { error, status })
+    let failure = explained(runnable, host, Streams::Logged(log), &told, status);
+    Err(failure.unwrap_or_else(|| StartError {
+        error: child::said(&mut child),
+        status,
+    }))
 }
 
 /// Waits until the report says that the apps have started. Returns the status

@@ -27,19 +27,21 @@ use crate::cmd::STAGE1_INIT;
 use crate::cmd::enter::place::{Place, Running};
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::{failed, files, of_step};
+use crate::cmd::mode::StartError;
 use crate::cmd::selector::PodSelector;
 use appc::types::Uuid;
 use error::{Context as _, Result};
 use pod::cgroup::membership;
 use pod::plan::descriptors::{NAMESPACES, TERMINAL};
 use pod::plan::directives::{Plan, Step, operand};
-use pod::plan::enter::{self, EnterSpec};
+use pod::plan::enter::{self, BY_USER, EnterSpec};
 use pod::resolve::users;
 use pod::runtime::descriptors::{self, Named, number_of};
 use pod::runtime::exec::{self, Handover};
 use pod::runtime::inherited::Inherited;
 use pod::spec::environment::Variable;
 use pod::spec::pod::AppSpec;
+use pod::spec::process::Sourced;
 use pod::state::find;
 use sys::dirs::Dirs;
 use sys::host::{Host, Operation};
@@ -90,7 +92,7 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Exit> {
     let ids = ids(app, options)?;
     let place = pod.locate(&app.name)?;
     if wants_terminal(options) {
-        let owner = ids.0.unwrap_or(app.process.uid.value);
+        let owner = ids.uid.unwrap_or(app.process.uid.value);
         return terminal::attend(&pod, &place, owner);
     }
     // If the app exits meanwhile, every request fails with some unrelated
@@ -105,7 +107,7 @@ fn enter(
     pod: &Running,
     app: &AppSpec,
     place: &Place,
-    (uid, gid): (Option<u32>, Option<u32>),
+    ids: Ids,
     options: &Options,
 ) -> Result<Infallible> {
     let at_terminal = at_terminal(options)?;
@@ -121,8 +123,10 @@ fn enter(
     let spec = EnterSpec {
         namespaces: namespaces.iter().map(|(kind, _)| *kind).collect(),
         terminal: at_terminal.is_some(),
-        uid,
-        gid,
+        uid: ids.uid,
+        gid: ids.gid,
+        groups: ids.groups,
+        account: ids.account,
         directory: options.directory.clone(),
         variables: variables(options),
         limits: theirs.limits_unlike(&own),
@@ -216,19 +220,40 @@ fn become_init(
     })
 }
 
-/// Returns the user and group of the command, if they are not the app's. Names
-/// are looked up in the image; changes by the app are ignored.
-fn ids(app: &AppSpec, options: &Options) -> Result<(Option<u32>, Option<u32>)> {
-    if options.user.is_none() && options.group.is_none() {
-        return Ok((None, None));
+/// Whose a command is, where it is not the app's.
+#[derive(Debug, Default)]
+struct Ids {
+    uid: Option<u32>,
+    gid: Option<Sourced<u32>>,
+    groups: Vec<u32>,
+    account: Vec<Variable>,
+}
+
+/// Returns whose the command is. Names are looked up in the image; changes by
+/// the app are ignored. As for `run`, a user comes with the groups of its
+/// account unless a group is chosen, too.
+fn ids(app: &AppSpec, options: &Options) -> Result<Ids> {
+    let (user, group) = (options.user.as_deref(), options.group.as_deref());
+    let mut ids = Ids::default();
+    if user.is_none() && group.is_none() {
+        return Ok(ids);
     }
     let files = files(app)?;
-    let user = options.user.as_deref();
-    let group = options.group.as_deref();
-    Ok((
-        user.map(|user| users::user(user, &files)).transpose()?,
-        group.map(|group| users::group(group, &files)).transpose()?,
-    ))
+    if let Some(user) = user {
+        let uid = users::user(user, &files)?;
+        let account = users::account(user, uid, &files)?;
+        ids.account = users::variables(account.as_ref());
+        ids.uid = Some(uid);
+        if let Some(account) = account.filter(|_| group.is_none()) {
+            ids.gid = Some(Sourced::new(account.gid, BY_USER));
+            ids.groups = users::memberships(&account, &files)?;
+        }
+    }
+    if let Some(group) = group {
+        let gid = users::group(group, &files)?;
+        ids.gid = Some(Sourced::new(gid, "option --group"));
+    }
+    Ok(ids)
 }
 
 fn command(options: &Options) -> Result<Vec<CString>> {
@@ -279,12 +304,20 @@ fn spelled(dir: &Path, uuid: Uuid, app: &str) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// The explanation of the directive that failed.
-pub(crate) fn finish([plan, report, whose]: [u32; 3], status: u8) -> Result<Exit> {
-    let report = read(report)?;
-    let Some((index, errno)) = failed(&report) else {
-        return Ok(Exit::reported(status, &report));
-    };
+/// The explanation of the directive that failed, with the status to exit with.
+pub(crate) fn finish(
+    [plan, report, whose]: [u32; 3],
+    status: u8,
+) -> std::result::Result<Exit, StartError> {
+    let with_status = |error| StartError { error, status };
+    let report = read(report).map_err(with_status)?;
+    match failed(&report) {
+        Some(failure) => Err(explained(plan, whose, failure, status).unwrap_or_else(with_status)),
+        None => Ok(Exit::reported(status, &report)),
+    }
+}
+
+fn explained(plan: u32, whose: u32, (index, errno): (u32, u32), status: u8) -> Result<StartError> {
     let plan = Plan::read(&read(plan)?)?;
     let whose = read(whose)?;
     let mut parts = whose.splitn(3, |&byte| byte == b'\n');
@@ -301,7 +334,7 @@ pub(crate) fn finish([plan, report, whose]: [u32; 3], status: u8) -> Result<Exit
     let pod = Running::find(&dirs, uuid).ok();
     let app = String::from_utf8_lossy(app);
     let app = pod.as_ref().and_then(|pod| pod.spec.app(&app));
-    Err(of_step(step, errno, app))
+    Ok(of_step(step, errno, app, status))
 }
 
 fn joins_processes(step: &Step) -> bool {

@@ -4,54 +4,85 @@
 use std::path::Path;
 
 use crate::cmd::exit::Exit;
-use crate::cmd::failure::{explained, failed, init_was_killed};
+use crate::cmd::failure::{explained, failed, init_was_killed, out_of_memory};
+use crate::cmd::mode::StartError;
 use appc::types::Uuid;
 use error::{Error, Result};
 use pod::plan::streams::Streams;
 use pod::runtime::start::Runnable;
-use pod::runtime::{status, teardown};
+use pod::runtime::{stats, status, teardown};
+use pod::state::directory::REPORT;
 use pod::state::records::{STARTED, Started};
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
 /// Keeps or removes the pod, as its options say, and explains why if its plan
-/// failed. A pod that never ran is not kept. `data` is the descriptor of the data
-/// directory, which may have been moved while the pod ran. Returns how the pod has
-/// ended.
+/// failed, or if memory ran out. A pod that never ran is not kept. `data` is the
+/// descriptor of the data directory, which may have been moved while the pod ran.
+/// Returns how the pod has ended.
 ///
 /// # Errors
 ///
-/// The explanation of the directive that failed. It is the pod's error; the
-/// caller exits with the pod's status all the same.
-pub(crate) fn run(dir: &Path, data: u32, uuid: Uuid, status: u8) -> Result<Exit> {
-    let dirs = &find::running_place(&Dirs::inherited(data, dir)?, uuid);
-    let told = told(dirs, uuid);
+/// The explanation. It is the pod's error, and comes with the pod's status.
+pub(crate) fn run(
+    dir: &Path,
+    data: u32,
+    uuid: Uuid,
+    status: u8,
+) -> std::result::Result<Exit, StartError> {
+    let with_status = |error| StartError { error, status };
+    let dirs = Dirs::inherited(data, dir).map_err(with_status)?;
+    let dirs = &find::running_place(&dirs, uuid);
+    let told = told(dirs, uuid, status);
     let began = !matches!(&told, Ok((report, _)) if !status::is_ready(report));
+    let explained = told
+        .map_err(with_status)
+        .and_then(|(report, failure)| match failure {
+            Some(failure) => Err(failure),
+            // The init has already reported or printed its own failures.
+            None if !began && status > SIGNALLED => Err(with_status(init_was_killed())),
+            None => match killed(dirs, uuid, &report) {
+                Some(error) => Err(with_status(error)),
+                None => Ok(Exit::reported(status, &report)),
+            },
+        });
+    let status = match &explained {
+        Ok(exit) => exit.status,
+        Err(failure) => failure.status,
+    };
     let concluded = match began {
         true => teardown::conclude(dirs, uuid, Some(status)),
         false => teardown::remove(dirs, State::Run, uuid),
     };
-    match told? {
-        (_, Some(error)) => Err(error),
-        // The init has already reported or printed its own failures.
-        (_, None) if !began && status > SIGNALLED => Err(init_was_killed()),
-        (report, None) => concluded.map(|()| Exit::reported(status, &report)),
-    }
+    let exit = explained?;
+    concluded.map_err(with_status)?;
+    Ok(exit)
 }
 
 /// Statuses above this one mean that a signal ended the app.
 const SIGNALLED: u8 = 128;
 
 /// Reads the report, and explains it if a directive failed.
-fn told(dirs: &Dirs, uuid: Uuid) -> Result<(Vec<u8>, Option<Error>)> {
-    let report = directory::read(dirs, State::Run, uuid, "report")?;
+fn told(dirs: &Dirs, uuid: Uuid, status: u8) -> Result<(Vec<u8>, Option<StartError>)> {
+    let report = directory::read(dirs, State::Run, uuid, REPORT)?;
     if failed(&report).is_none() {
         return Ok((report, None));
     }
     let runnable = Runnable::read(dirs, State::Run, uuid)?;
-    let error = explained(&runnable, &Host::observe(), streams(dirs, uuid)?, &report);
-    Ok((report, error))
+    let (host, streams) = (Host::observe(), streams(dirs, uuid)?);
+    let failure = explained(&runnable, &host, streams, &report, status);
+    Ok((report, failure))
+}
+
+/// Explains that memory ran out, if it did. This only improves what is said, so
+/// nothing depends on it.
+fn killed(dirs: &Dirs, uuid: Uuid, report: &[u8]) -> Option<Error> {
+    let kills = stats::oom_kills(dirs, uuid)
+        .ok()
+        .filter(|kills| !kills.is_none())?;
+    let spec = directory::spec(dirs, State::Run, uuid).ok()?;
+    out_of_memory(&spec, report, &kills)
 }
 
 /// Returns where the output of a pod goes; the plan has extra directives for

@@ -8,7 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cmd::{print, print_document, signature};
+use crate::cmd::{last_of, print, print_document, signature};
 use error::{Context as _, Error, Result};
 use image::digest::Digest;
 use image::store::images::Store;
@@ -53,7 +53,11 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     let store = Store::open(&dirs)?;
     match verb {
         Verb::List(listing) => list::run(&store, listing, out),
-        Verb::Remove(names) => gc::remove(&dirs, &store, named(&store, names)?, out),
+        Verb::Remove(names) => {
+            let mut failures = Vec::new();
+            let ids = named(&store, names, &mut failures);
+            gc::remove(&dirs, &store, ids, failures, out)
+        }
         Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, out),
         Verb::Verify(names) => verify(&store, names, out),
         Verb::VerifySignature(file, archive) => {
@@ -81,14 +85,20 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
     }
 }
 
-fn named(store: &Store<'_>, names: &[String]) -> Result<Vec<Digest>> {
-    names.iter().map(|name| store.named(name)).collect()
+/// Looks up images. Why one is not found is added to `failures`: the others are
+/// meant all the same.
+fn named(store: &Store<'_>, names: &[String], failures: &mut Vec<Error>) -> Vec<Digest> {
+    let found = names.iter().map(|name| store.named(name));
+    found
+        .filter_map(|one| one.map_err(|error| failures.push(error)).ok())
+        .collect()
 }
 
 fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()> {
+    let mut failures = Vec::new();
     let ids = match names {
         [] => store.ids()?,
-        names => named(store, names)?,
+        names => named(store, names, &mut failures),
     };
     let mut bad = 0;
     for id in ids {
@@ -100,13 +110,14 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
         bad += u32::from(!line.ends_with(" OK\n"));
         print(out, &line)?;
     }
-    match bad {
-        0 => Ok(()),
-        1 => Err(Error::invalid("one image has changed since it was stored")),
-        many => Err(Error::invalid(format!(
+    failures.extend(match bad {
+        0 => None,
+        1 => Some(Error::invalid("one image has changed since it was stored")),
+        many => Some(Error::invalid(format!(
             "{many} images have changed since they were stored"
         ))),
-    }
+    });
+    last_of(failures)
 }
 
 fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result<()> {

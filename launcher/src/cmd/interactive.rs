@@ -10,9 +10,10 @@ use rustix::process::Signal;
 
 use crate::cmd::attach::say_how_to_return;
 use crate::cmd::child::{self, Begin, pass_on};
-use crate::cmd::failure::explained;
+use crate::cmd::failure::{explained, out_of_memory};
 use crate::cmd::mode::{Outcome, RunMode, StartError};
 use error::Context as _;
+use pod::cgroup::oom::OomKills;
 use pod::plan::streams::Streams;
 use pod::runtime::claim::PodDirectory;
 use pod::runtime::relay::{HeldTerminal, RelayEnd, RelayOptions, relay};
@@ -75,15 +76,18 @@ pub(super) fn start(
     }
     let exit = child::wait(&mut child)?;
     let told = child::read(&mut report)?;
-    match explained(runnable, host, Streams::Logged(log), &told) {
-        Some(error) => Err(StartError {
-            error,
-            status: exit.status,
-        }),
-        None if is_ready(&told) => Ok(Outcome::Exited(exit)),
+    let status = exit.status;
+    match explained(runnable, host, Streams::Logged(log), &told, status) {
+        Some(failure) => Err(failure),
+        None if is_ready(&told) => {
+            match out_of_memory(&runnable.spec, &told, &OomKills::read(&told)) {
+                Some(error) => Err(StartError { error, status }),
+                None => Ok(Outcome::Exited(exit)),
+            }
+        }
         None => Err(StartError {
             error: child::said(&mut child),
-            status: exit.status,
+            status,
         }),
     }
 }

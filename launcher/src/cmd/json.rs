@@ -1,7 +1,8 @@
-//! Pods as JSON, for `launcher list` and `launcher status`. Times are in
-//! nanoseconds since 1970, sizes in bytes; unknown values are left out.
+//! Pods as JSON, for `launcher list` and `launcher status`. Times are text as in
+//! RFC 3339, sizes in bytes; unknown values are left out.
 
 use appc::json::{Object, Value};
+use appc::types::spell_time_exactly;
 use pod::runtime::status::{App, Ending, Phase, Status};
 use pod::spec::limits::Limits;
 use pod::spec::mounts::Mounted;
@@ -10,6 +11,7 @@ use sys::signal_names;
 /// Returns a pod as JSON.
 pub(super) fn pod(pod: &Status) -> Value {
     let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
+    let created = pod.created.as_ref();
     let started = pod.started.as_ref();
     let pid = started.filter(|_| runs).map(|record| record.process.pid);
     let ended = pod.ended.as_ref().filter(|_| pod.phase.has_exited());
@@ -21,9 +23,10 @@ pub(super) fn pod(pod: &Status) -> Value {
         .with("state", pod.phase.word())
         .with_some("pid", pid)
         .with_some("exit_code", status)
-        .with_some("created_at", pod.created.as_ref().map(|record| record.time))
-        .with_some("started_at", started.map(|record| record.time))
-        .with_some("exited_at", ended.map(|record| record.time))
+        .with_some("created_at", time(created.map(|record| record.time)))
+        .with_some("started_at", time(started.map(|record| record.time)))
+        .with_some("exited_at", time(ended.map(|record| record.time)))
+        .with_some("oom_kills", kills(pod.oom_kills))
         .with_items(
             "networks",
             networks.map(|name| Object::new().with("name", name.as_str())),
@@ -31,6 +34,16 @@ pub(super) fn pod(pod: &Status) -> Value {
         .with_some("limits", limits(&pod.limits))
         .with_items("apps", pod.apps.iter().map(|one| app(pod, one)))
         .into()
+}
+
+/// Formats a time, in nanoseconds since 1970.
+fn time(nanoseconds: Option<u64>) -> Option<String> {
+    nanoseconds.map(spell_time_exactly)
+}
+
+/// Most pods have none, and do not show it.
+fn kills(number: u64) -> Option<u64> {
+    (number > 0).then_some(number)
 }
 
 fn app(pod: &Status, app: &App) -> Object {
@@ -46,6 +59,7 @@ fn app(pod: &Status, app: &App) -> Object {
             app.ending.map(|ending| u32::from(ending.code())),
         )
         .with_some("signal", signal)
+        .with_some("oom_kills", kills(app.oom_kills))
         .with_some("image_name", name)
         .with_some("image_id", image.map(|image| image.id.as_str()))
         .with_items("mounts", app.mounts.iter().map(mounted))

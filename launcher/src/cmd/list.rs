@@ -8,7 +8,7 @@ use crate::cmd::{complain, json, print};
 use appc::json::Value;
 use appc::types::spell_time;
 use error::{Error, Result};
-use pod::runtime::status::{self, App, Status};
+use pod::runtime::status::{self, App, Ending, Status};
 use pod::state::find;
 use sys::dirs::{Dirs, State};
 
@@ -59,7 +59,7 @@ fn table(pods: &[Status], listing: &Listing) -> String {
     let mut lines = Vec::new();
     let mut titles = vec!["UUID", "APP", "IMAGE NAME"];
     titles.extend(listing.full.then_some("IMAGE ID"));
-    titles.extend(["STATE", "CREATED", "STARTED", "NAME"]);
+    titles.extend(["STATE", "EXIT", "CREATED", "STARTED", "NAME"]);
     if listing.legend {
         lines.push(titles.iter().map(|&title| title.to_owned()).collect());
     }
@@ -100,12 +100,27 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
         cells.push(image.map(|image| image.id.clone()).unwrap_or_default());
     }
     cells.push(once(pod.phase.word().to_owned()));
+    cells.push(
+        app.ending
+            .map(|ending| ended(app, ending))
+            .unwrap_or_default(),
+    );
     cells.push(once(time(pod.created.as_ref().map(|record| record.time))));
     cells.push(once(time(pod.started.as_ref().map(|record| record.time))));
     cells.push(once(
         pod.name().map(ToString::to_string).unwrap_or_default(),
     ));
     cells
+}
+
+/// Formats how an app ended: its exit status, and what killed it.
+fn ended(app: &App, ending: Ending) -> String {
+    let code = ending.code();
+    match json::killed_by(ending) {
+        Some(_) if app.oom_kills > 0 => format!("{code} (out of memory)"),
+        Some(signal) => format!("{code} ({signal})"),
+        None => code.to_string(),
+    }
 }
 
 const NANOSECONDS: u64 = 1_000_000_000;

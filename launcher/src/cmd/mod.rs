@@ -39,6 +39,7 @@ pub(crate) mod table;
 pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;
+pub(crate) mod wait;
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write};

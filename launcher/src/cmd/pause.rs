@@ -49,7 +49,7 @@ fn each(
 ) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for (place, uuid) in selector.find(&dirs)? {
+    for (place, uuid) in selector.find(&dirs, &mut failures) {
         match change(&place, uuid) {
             Ok(Outcome::Done) => print(out, &format!("{done} {uuid}\n"))?,
             Ok(Outcome::Already) => say(&[format!("pod `{uuid}` {already}")]),

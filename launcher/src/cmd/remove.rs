@@ -26,7 +26,7 @@ pub(crate) fn run(
 ) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for (place, uuid) in selector.find(&dirs)? {
+    for (place, uuid) in selector.find(&dirs, &mut failures) {
         match remove(&place, uuid, force) {
             Ok(()) => print(out, &format!("removed {uuid}\n"))?,
             Err(error) => failures.push(error),

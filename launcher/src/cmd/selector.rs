@@ -23,34 +23,33 @@ impl PodSelector {
         self.words.is_empty() && self.file.is_none()
     }
 
-    /// Finds all of them, each once, with the directories that it is in.
-    ///
-    /// # Errors
-    ///
-    /// One is not found, or is ambiguous.
-    pub(super) fn find(&self, dirs: &Dirs) -> Result<Vec<(Dirs, Uuid)>> {
-        let mut words = self.words.clone();
-        if let Some(file) = &self.file {
-            words.push(read(file)?);
-        }
+    /// Finds all of them, each once, with the directories that it is in. Why
+    /// one is not found, or is ambiguous, is added to `failures`: the others are
+    /// meant all the same.
+    pub(super) fn find(&self, dirs: &Dirs, failures: &mut Vec<Error>) -> Vec<(Dirs, Uuid)> {
+        let words = self.words.iter().cloned().map(Ok);
+        let words = words.chain(self.file.iter().map(|file| read(file)));
         let mut pods: Vec<(Dirs, Uuid)> = Vec::new();
         for word in words {
-            let (place, uuid) = find::pod(dirs, &word)?;
-            if !pods.iter().any(|(_, known)| *known == uuid) {
-                pods.push((place, uuid));
+            match word.and_then(|word| find::pod(dirs, &word)) {
+                Ok((_, uuid)) if pods.iter().any(|(_, known)| *known == uuid) => {}
+                Ok(pod) => pods.push(pod),
+                Err(error) => failures.push(error),
             }
         }
-        Ok(pods)
+        pods
     }
 
     /// Finds the one pod that was given.
     ///
     /// # Errors
     ///
-    /// As for [`Self::find`]; several were given.
+    /// It is not found, or is ambiguous; several were given.
     pub(super) fn find_one(&self, dirs: &Dirs) -> Result<(Dirs, Uuid)> {
-        match &self.find(dirs)?[..] {
-            [one] => Ok(one.clone()),
+        let mut failures = Vec::new();
+        match (&self.find(dirs, &mut failures)[..], failures.pop()) {
+            (_, Some(error)) => Err(error),
+            ([one], None) => Ok(one.clone()),
             _ => Err(Error::usage("expected one pod, found several")),
         }
     }

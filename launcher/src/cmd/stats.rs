@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::table::{Format, columns, size};
+use crate::cmd::table::{Format, columns};
 use crate::cmd::{last_of, print};
 use appc::json::{Object, Value};
 use error::{Error, Result};
@@ -14,6 +14,7 @@ use pod::runtime::stats::{Measured, Usage, measure};
 use pod::runtime::status;
 use pod::state::find;
 use sys::dirs::{Dirs, State};
+use sys::size;
 
 /// The options.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
 
 fn pods(dirs: &Dirs, selector: &PodSelector, failures: &mut Vec<Error>) -> Result<Vec<Measured>> {
     let all = selector.is_empty();
-    let mut pods = selector.find(dirs)?;
+    let mut pods = selector.find(dirs, failures);
     if all {
         for place in dirs.places() {
             let uuids = find::all(&place, &[State::Run])?.into_keys();
@@ -106,7 +107,7 @@ fn table(pods: &[Measured], legend: bool) -> String {
 }
 
 fn line(uuid: String, app: &str, usage: &Usage) -> Vec<String> {
-    let size = |bytes: Option<u64>| bytes.map_or_else(unknown, size);
+    let size = |bytes: Option<u64>| bytes.map_or_else(unknown, size::spell);
     let processes = usage.processes.map(|count| count.to_string());
     vec![
         uuid,

@@ -1,32 +1,18 @@
 //! `launcher status`: prints the status of a pod, and can wait for it.
 
 use std::io::Write;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::cmd::selector::PodSelector;
 use crate::cmd::table::Format;
+use crate::cmd::wait::{self, Wait};
 use crate::cmd::{json, print};
 use appc::types::{Uuid, spell_time};
 use error::quote::escaped;
-use error::{Error, Result};
+use error::{Context as _, Error, Result};
 use pod::runtime::status::{self, App, Phase, Status};
-use pod::state::directory;
-use pod::state::lock::{Changes, Release, Wake};
-use sys::dirs::{Dirs, State};
-
-/// Whether to wait, and for how long.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Do not wait.
-    #[default]
-    No,
-    /// Wait without limit.
-    Ever,
-    /// Wait at most this long.
-    For(Duration),
-}
+use sys::dirs::Dirs;
+use sys::host;
 
 /// The options.
 #[derive(Debug)]
@@ -41,17 +27,17 @@ pub(crate) struct Options {
     pub(crate) format: Format,
 }
 
-/// Prints the status of a pod.
+/// Prints the status of a pod. Returns the exit status: that of the pod, if it
+/// was waited for.
 ///
 /// # Errors
 ///
-/// It is not found, or the wait timed out. In the latter case the status is
-/// printed all the same.
-pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
+/// It is not found, the wait timed out, or nobody knows how the pod ended. In
+/// the latter cases the status is printed all the same.
+pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
-    let gone = || Error::invalid(format!("pod `{uuid}` has been removed"));
-    let mut pod = status::read(&dirs, uuid)?.ok_or_else(gone)?;
+    let mut pod = wait::read(&dirs, uuid)?;
     let waited = wait(&dirs, &mut pod, options);
     status::observe(std::slice::from_mut(&mut pod))?;
     print(
@@ -65,98 +51,15 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
     waited
 }
 
-fn wait(dirs: &Dirs, pod: &mut Status, options: &Options) -> Result<()> {
+/// Waits as the options say; returns the exit status.
+fn wait(dirs: &Dirs, pod: &mut Status, options: &Options) -> Result<u8> {
     if let Some(deadline) = options.ready.deadline() {
-        until_ready(dirs, pod, deadline)?;
+        wait::until_ready(dirs, pod, deadline)?;
     }
-    if let Some(deadline) = options.over.deadline() {
-        until_over(dirs, pod, deadline)?;
+    match options.over.deadline() {
+        Some(deadline) => wait::until_over(dirs, pod, deadline),
+        None => Ok(0),
     }
-    Ok(())
-}
-
-impl Wait {
-    /// Returns until when to wait, if at all.
-    fn deadline(self) -> Option<Option<Instant>> {
-        match self {
-            Self::No => None,
-            Self::Ever => Some(None),
-            Self::For(span) => Some(Instant::now().checked_add(span)),
-        }
-    }
-}
-
-/// Waits until a pod has exited.
-fn until_over(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
-    let uuid = pod.uuid;
-    while !pod.phase.has_exited() {
-        if let Some(directory) = busy(dirs, pod)?
-            && !Release::of(directory)?.until(deadline)?
-        {
-            return Err(Error::invalid(format!("pod `{uuid}` has not exited yet")));
-        }
-        look_again(dirs, pod)?;
-    }
-    Ok(())
-}
-
-/// Waits until all apps of a pod have started.
-fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instant>) -> Result<()> {
-    let uuid = pod.uuid;
-    while !pod.ready {
-        if pod.phase.has_exited() {
-            let what = format!("pod `{uuid}` exited before all of its apps had started");
-            return Err(Error::invalid(what));
-        }
-        if let Some(directory) = busy(dirs, pod)? {
-            let changes = Changes::of(&directory)?;
-            let release = Release::of(directory)?;
-            look_again(dirs, pod)?;
-            while !pod.ready && !pod.phase.has_exited() {
-                match changes.or(release.as_fd(), deadline)? {
-                    Wake::Changed => look_again(dirs, pod)?,
-                    Wake::Readable => break,
-                    Wake::Timeout => {
-                        let what = format!("not all apps of pod `{uuid}` have started yet");
-                        return Err(Error::invalid(what));
-                    }
-                }
-            }
-        }
-        look_again(dirs, pod)?;
-    }
-    Ok(())
-}
-
-/// Opens the directory of a pod that is being prepared or running; `None` if
-/// its state has changed.
-fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
-    let uuid = pod.uuid;
-    let state = match pod.phase {
-        Phase::Running => State::Run,
-        Phase::Preparing if directory::open_in(dirs, State::Prepare, uuid)?.is_some() => {
-            State::Prepare
-        }
-        Phase::Preparing => State::Run,
-        _ => {
-            let word = pod.phase.word();
-            return Err(
-                Error::invalid(format!("pod `{uuid}` is not running: it is {word}"))
-                    .hint("`launcher run-prepared` runs a prepared pod"),
-            );
-        }
-    };
-    directory::open_in(dirs, state, uuid)
-}
-
-/// Reads the status again. If the pod has been removed, what was known before
-/// is kept.
-fn look_again(dirs: &Dirs, pod: &mut Status) -> Result<()> {
-    match status::read(dirs, pod.uuid)? {
-        Some(now) => *pod = now,
-        None => pod.phase = Phase::Gone,
-    }
-    Ok(())
 }
 
 /// Formats the status as lines, as rkt does.
@@ -189,11 +92,17 @@ fn text(pod: &Status) -> String {
     for (limit, number) in json::named(&pod.limits) {
         lines.push(format!("limit.{limit}={number}"));
     }
+    lines.extend(kills(pod.oom_kills).map(|kills| format!("oom-kills={kills}")));
     for app in &pod.apps {
         of_app(app, &mut lines);
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Most pods have none, and do not show it.
+fn kills(number: u64) -> Option<u64> {
+    (number > 0).then_some(number)
 }
 
 /// Formats the status of an app. App names contain no dots.
@@ -204,6 +113,7 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
         let signal = json::killed_by(ending);
         lines.extend(signal.map(|signal| format!("app-{name}.signal={signal}")));
     }
+    lines.extend(kills(app.oom_kills).map(|kills| format!("app-{name}.oom-kills={kills}")));
     lines.extend(app.pid.map(|pid| format!("app-{name}.pid={pid}")));
     for mounted in &app.mounts {
         let (volume, target) = (escaped(&mounted.name), escaped(&mounted.target));
@@ -232,7 +142,10 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
 pub(super) fn running(dirs: &Dirs, uuid: Uuid, what: &str) -> Result<Option<Status>> {
     let pod = status::read(dirs, uuid)?;
     match pod {
-        Some(pod) if pod.phase == Phase::Running => Ok(Some(pod)),
+        Some(pod) if pod.phase == Phase::Running => {
+            host::require_proc().context(|| format!("cannot {what} pod `{uuid}`"))?;
+            Ok(Some(pod))
+        }
         Some(pod) if !pod.phase.has_exited() => Err(Error::invalid(format!(
             "cannot {what} pod `{uuid}`: it is not running, but {}",
             pod.phase.word()

@@ -47,7 +47,7 @@ const KILLED: u8 = 137;
 pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (mut signalled, mut failures) = (Vec::new(), Vec::new());
-    for (place, uuid) in stop.selector.find(&dirs)? {
+    for (place, uuid) in stop.selector.find(&dirs, &mut failures) {
         match send(&place, uuid, Purpose::Stop, stop.signal) {
             Ok(Some(pod)) => signalled.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` has already exited")]),
@@ -74,7 +74,7 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
 pub(crate) fn kill(dir: &Path, selector: &PodSelector, signal: Signal) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    for (place, uuid) in selector.find(&dirs)? {
+    for (place, uuid) in selector.find(&dirs, &mut failures) {
         let sent = match signal {
             Signal::KILL => kill_one(&place, uuid),
             signal => send(&place, uuid, Purpose::Signal, signal).map(|pod| pod.is_some()),

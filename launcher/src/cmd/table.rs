@@ -1,4 +1,4 @@
-//! Tables for people: aligned columns, ages and sizes.
+//! Tables for people: aligned columns and ages.
 
 use error::quote::escaped;
 
@@ -51,30 +51,9 @@ pub(super) fn age(then: u64) -> String {
     "just now".to_owned()
 }
 
-/// Formats a size for people.
-pub(super) fn size(bytes: u64) -> String {
-    let mut unit = "B";
-    let mut value = bytes;
-    for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024 {
-            break;
-        }
-        value /= 1024;
-        unit = next;
-    }
-    format!("{value}{unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_spelled_for_people() {
-        assert_eq!(size(0), "0B");
-        assert_eq!(size(1023), "1023B");
-        assert_eq!(size(140 << 20), "140MiB");
-    }
 
     #[test]
     fn ages_are_spelled_for_people() {

@@ -77,7 +77,7 @@ fn a_command_that_cannot_be_executed_is_told_why() {
         (&[&uuid, "/text"], 126),
         (&[&uuid, "/data"], 126),
         (&[&uuid, "/tmp"], 126),
-        (&[&uuid, "/script"], 127),
+        (&[&uuid, "/script"], 126),
         (&["--cwd=/none", &uuid, "/probe"], 125),
         (&["--cwd=/text", &uuid, "/probe"], 125),
         (&["--user=x", &uuid, "/probe"], 125),

@@ -14,7 +14,7 @@ const WHO: [&str; 6] = [
 ];
 
 #[test]
-fn another_user_or_group_is_looked_up_in_the_image_and_has_no_other_groups() {
+fn another_user_or_group_is_looked_up_in_the_image_and_has_the_groups_it_has_there() {
     require_root!();
     let life = Life::new();
     let app = r#"{"exec": ["/probe"], "user": "7", "group": "8", "supplementaryGIDs": [9]}"#;
@@ -24,9 +24,9 @@ fn another_user_or_group_is_looked_up_in_the_image_and_has_no_other_groups() {
             .file(
                 "rootfs/etc/passwd",
                 0o644,
-                "web:x:33:1:::\n1000:x:44:1:::\n",
+                "web:x:33:1:::\n1000:x:44:2:::\n",
             )
-            .file("rootfs/etc/group", 0o644, "wheel:x:10:\n")
+            .file("rootfs/etc/group", 0o644, "wheel:x:10:web\n")
             .odd(tar::EntryType::Regular, "rootfs/owned", b"", |header| {
                 header.set_uid(55);
                 header.set_gid(66);
@@ -36,8 +36,9 @@ fn another_user_or_group_is_looked_up_in_the_image_and_has_no_other_groups() {
         let uuid = life.detach(&[pod, &[&image[..]], &WAITING[..]].concat());
         for (options, uid, gid, groups) in [
             (&[][..], 7, 8, "9"),
-            (&["--user=web"], 33, 8, ""),
-            (&["--user=1000"], 44, 8, ""),
+            (&["--user=web"], 33, 1, "10"),
+            (&["--user=web", "--group=8"], 33, 8, ""),
+            (&["--user=1000"], 44, 2, ""),
             (&["--user=1001"], 1001, 8, ""),
             (&["--user=root"], 0, 8, ""),
             (&["--group=wheel"], 7, 10, ""),

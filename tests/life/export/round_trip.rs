@@ -277,7 +277,7 @@ fn what_never_ran_and_what_was_killed_is_exported_as_it_is() {
         let uuid = life.detach(&words);
         life.until_it_logs(&uuid, "up\n");
         super::super::kill(life.pid(&uuid));
-        life.run(&["status", "--wait", &uuid]).exits(0);
+        life.run(&["status", "--wait", &uuid]).exits(125);
         assert_eq!(life.state(&uuid), "aborted");
         let export = life.export(&[], &uuid);
         assert_eq!(life.state(&uuid), "aborted");

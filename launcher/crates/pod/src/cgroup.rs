@@ -24,6 +24,7 @@ mod files;
 pub mod freezer;
 mod hierarchy;
 pub mod membership;
+pub mod oom;
 mod program;
 pub mod record;
 mod settings;

@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use error::{Error, Kind, Result};
+use error::{Context as _, Error, Kind, Result};
+use rustix::fs::StatVfsMountFlags;
 use rustix::thread::CapabilitySet;
 
 /// Facts about the machine and the caller.
@@ -30,6 +31,8 @@ pub struct Host {
     /// The numbers of the processors that have a `thermal_throttle`
     /// directory in sysfs.
     pub throttles: Vec<u32>,
+    /// Those of [`UNPRIVILEGED`] that the kernel has and the host lets be set.
+    pub unprivileged: Vec<&'static str>,
 }
 
 /// What pivot_root(2) does with a root directory depends on what it is.
@@ -76,6 +79,16 @@ fn is_mount_point(path: &Path) -> Option<bool> {
     known.then(|| found.stx_attributes.contains(flag))
 }
 
+/// Parameters of a network namespace that say what everybody in it may do:
+/// listen on ports below 1024, and send echo requests (ip(7), icmp(7)).
+pub const UNPRIVILEGED: [&str; 2] = [LOW_PORTS, PING];
+
+/// The first port that everybody may use (since Linux 4.11).
+pub const LOW_PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
+
+/// The groups that may ping.
+pub const PING: &str = "net.ipv4.ping_group_range";
+
 impl Host {
     /// Observes the machine. What cannot be found out counts as absent.
     pub fn observe() -> Self {
@@ -98,6 +111,10 @@ impl Host {
                 .unwrap_or(0),
             root: Root::observe(),
             throttles: throttles(Path::new("/sys/devices/system/cpu")),
+            unprivileged: UNPRIVILEGED
+                .into_iter()
+                .filter(|key| is_parameter(key))
+                .collect(),
         }
     }
 
@@ -105,8 +122,9 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The first capability that is missing.
+    /// Procfs is not mounted, or a capability is missing: the first.
     pub fn require(&self, operation: Operation) -> Result<()> {
+        require_proc().context(|| operation.cannot())?;
         if operation == Operation::RunPods && self.root == Root::Directory {
             let what = "cannot run pods: `/` is not a mount point, as after `chroot`";
             let hint = "before `chroot DIR`, run `unshare --mount` and `mount --rbind DIR DIR`";
@@ -177,6 +195,67 @@ impl Operation {
 fn capabilities() -> CapabilitySet {
     rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
+
+/// Tells whether the kernel has a parameter, and it is not mounted read-only, as
+/// in most containers. Groups can only be named in a namespace that has them.
+fn is_parameter(key: &str) -> bool {
+    let path = Path::new("/proc/sys").join(key.replace('.', "/"));
+    let status = rustix::fs::statvfs(path);
+    status.is_ok_and(|status| !status.f_flag.contains(StatVfsMountFlags::RDONLY))
+        && (key != PING || has_all_ids("gid"))
+}
+
+/// Tells whether this process is in a user namespace that has all users or
+/// groups, as the first one does (user_namespaces(7)).
+fn has_all_ids(kind: &str) -> bool {
+    let map = std::fs::read_to_string(format!("/proc/self/{kind}_map"));
+    let map = map.unwrap_or_default();
+    let numbers: Vec<&str> = map.split_whitespace().collect();
+    numbers == ["0", "0", "4294967295"]
+}
+
+/// Checks that procfs is there: the kernel says what it knows of processes, and
+/// takes most of what is set for them, in its files.
+///
+/// # Errors
+///
+/// It is not mounted.
+pub fn require_proc() -> Result<()> {
+    match Path::new("/proc/self/ns").exists() {
+        true => Ok(()),
+        false => {
+            let what = "`/proc` is not mounted";
+            Err(Error::new(Kind::Failed, what).hint("`mount -t proc proc /proc` mounts it"))
+        }
+    }
+}
+
+/// Returns what may be the reason for "Operation not permitted" or "Permission
+/// denied": what root has and the caller does not.
+pub fn lacks() -> Option<String> {
+    if !has_all_ids("uid") {
+        return Some("the caller is root in a user namespace only".to_owned());
+    }
+    let own = capabilities();
+    let needed = Operation::RunPods.needs().iter().chain(USUAL);
+    let missing = needed.filter(|(_, one)| !own.contains(*one));
+    let names: Vec<&str> = missing.map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| format!("the caller lacks {}", names.join(", ")))
+}
+
+/// What pods are given by default, and what is needed to get at the files of
+/// others.
+const USUAL: &[Named] = &[
+    ("CAP_AUDIT_WRITE", CapabilitySet::AUDIT_WRITE),
+    ("CAP_DAC_OVERRIDE", CapabilitySet::DAC_OVERRIDE),
+    ("CAP_FOWNER", CapabilitySet::FOWNER),
+    ("CAP_FSETID", CapabilitySet::FSETID),
+    ("CAP_KILL", CapabilitySet::KILL),
+    ("CAP_NET_BIND_SERVICE", CapabilitySet::NET_BIND_SERVICE),
+    ("CAP_NET_RAW", CapabilitySet::NET_RAW),
+    ("CAP_SETFCAP", CapabilitySet::SETFCAP),
+    ("CAP_SYS_CHROOT", CapabilitySet::SYS_CHROOT),
+];
 
 /// Tells whether the caller may create files of other owners, and devices.
 pub fn may_set_owners() -> bool {

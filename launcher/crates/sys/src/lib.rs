@@ -21,6 +21,7 @@ pub mod root_fd;
 pub mod secure;
 pub mod signal_names;
 pub mod signals;
+pub mod size;
 pub mod standard;
 pub mod timezone;
 mod version;

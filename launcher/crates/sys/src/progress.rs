@@ -6,6 +6,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::size;
 use crate::standard::Output;
 use error::Error;
 use error::quote::{escaped, shown};
@@ -128,7 +129,7 @@ impl ProgressBar {
 
     fn beginning(&self) -> String {
         match self.total {
-            Some(total) => format!("Fetching: {} ({})", self.name, bytes(total)),
+            Some(total) => format!("Fetching: {} ({})", self.name, size::spell(total)),
             None => format!("Fetching: {}", self.name),
         }
     }
@@ -166,7 +167,7 @@ fn columns() -> usize {
 /// after the last column.
 fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
     let speed = per_second(done, time);
-    let rate = format!("{}/s", bytes(speed));
+    let rate = format!("{}/s", size::spell(speed));
     let figures = match total.filter(|total| *total > 0) {
         Some(total) => {
             let percent = u128::from(done.min(total)) * 100 / u128::from(total);
@@ -176,11 +177,11 @@ fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usiz
             };
             format!(
                 "{percent:3}%  {}/{}  {rate}  {left}",
-                bytes(done),
-                bytes(total)
+                size::spell(done),
+                size::spell(total)
             )
         }
-        None => format!("{}  {rate}", bytes(done)),
+        None => format!("{}  {rate}", size::spell(done)),
     };
     let room = columns.saturating_sub(figures.chars().count() + 3);
     // Half of the rest is for the end of the name, which differs most.
@@ -211,11 +212,11 @@ fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usiz
 }
 
 fn ending(name: &str, done: u64, time: Duration) -> String {
-    let speed = bytes(per_second(done, time));
+    let speed = size::spell(per_second(done, time));
     let seconds = time.as_secs_f64();
     format!(
         "Fetched: {name} ({} in {seconds:.1} s, {speed}/s)",
-        bytes(done)
+        size::spell(done)
     )
 }
 
@@ -232,24 +233,6 @@ fn clock(seconds: u64) -> String {
         1..=99 => format!("{hours}:{minutes:02}:{rest:02}"),
         _ => "-:--".to_owned(),
     }
-}
-
-/// `999 B`, `1.5 KiB`, `23.4 MiB`
-fn bytes(number: u64) -> String {
-    let mut unit = 1_u64;
-    for name in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        // 1023.95 and more would be rounded to 1024.0.
-        if u128::from(number) * 20 < u128::from(unit) * 20_479 {
-            let tenths = u128::from(number) * 10 + u128::from(unit) / 2;
-            let tenths = tenths / u128::from(unit);
-            return match unit {
-                1 => format!("{number} {name}"),
-                _ => format!("{}.{} {name}", tenths / 10, tenths % 10),
-            };
-        }
-        unit = unit.saturating_mul(1024);
-    }
-    format!("{} PiB", number >> 50)
 }
 
 #[cfg(test)]
@@ -308,18 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_times_are_short() {
-        for (number, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (30 << 30, "30.0 GiB"),
-            (u64::MAX, "16383 PiB"),
-        ] {
-            assert_eq!(bytes(number), text);
-        }
+    fn times_are_short() {
         for (seconds, text) in [
             (0, "0:00"),
             (67, "1:07"),

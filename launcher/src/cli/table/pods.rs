@@ -2,14 +2,16 @@
 
 use super::images::{FORMAT, FULL, NO_LEGEND};
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
-use super::terms::POD;
+use super::terms::{EXIT_STATUS_OF_PODS, POD};
 
 /// Lists pods.
 pub(crate) const LIST: CommandSpec = CommandSpec {
     name: "list",
     summary: "lists pods",
     usage: &["[OPTIONS]"],
-    about: "Lists all pods, with one line for each app.",
+    about: "\
+Lists all pods, with one line for each app: its state, its exit status with the signal or \
+the lack of memory that killed it, and when the pod was created and started.",
     groups: &[&Group::new(
         "Options",
         &[
@@ -71,8 +73,8 @@ name, times, networks, process, exit status and limits, and the keys below for e
             OptionSpec::perhaps(
                 "--wait",
                 "TIME",
-                "first wait until the pod has ended; fail if it has not within TIME, such as 90s, \
-                 30m or 1h30m",
+                "first wait until the pod has ended, and exit with its status as `launcher wait` \
+                 does; fail if it has not within TIME, such as 90s, 30m or 1h30m",
             ),
             OptionSpec::perhaps(
                 "--wait-ready",
@@ -90,6 +92,11 @@ name, times, networks, process, exit status and limits, and the keys below for e
             &[
                 ("app-NAME", "exit status; 128+N if signal N killed the app"),
                 ("app-NAME.signal", "the signal that killed the app"),
+                (
+                    "app-NAME.oom-kills",
+                    "how many of its processes were killed because memory had run out; `oom-kills` \
+                     counts those of all apps. Only known of pods with a memory limit",
+                ),
                 ("app-NAME.pid", "process ID on the host, while the app runs"),
                 (
                     "app-NAME.mount",
@@ -111,6 +118,33 @@ name, times, networks, process, exit status and limits, and the keys below for e
         ),
     ],
     operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Waits for pods.
+pub(crate) const WAIT: CommandSpec = CommandSpec {
+    name: "wait",
+    summary: "waits until pods have ended",
+    usage: &["[OPTIONS] POD...", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Waits until pods have ended, prints the exit status of each on a line, and exits with the \
+first that is not 0, as `launcher run` would have.",
+    groups: &[&Group::new(
+        "Options",
+        &[
+            OptionSpec::value(
+                "--time",
+                &[],
+                "TIME",
+                "fail if they have not all ended within TIME, such as 90s, 30m or 1h30m",
+            ),
+            UUID_FILE,
+        ],
+    )],
+    terms: &[POD, EXIT_STATUS_OF_PODS],
+    examples: &[("Wait for a pod in the background", "launcher wait web")],
+    operands: Operands::Pods,
+    runs: true,
     ..CommandSpec::NEW
 };
 

@@ -31,6 +31,19 @@ pub(crate) const EXIT_STATUS_OF_COMMAND: Terms = (
     ],
 );
 
+/// The exit status of `wait`.
+pub(crate) const EXIT_STATUS_OF_PODS: Terms = (
+    "Exit status",
+    &[
+        ("0", "all apps of all pods succeeded"),
+        (
+            "125",
+            "Nose Cone failed, the command line is wrong, or nobody knows how a pod ended",
+        ),
+        ("any other", "the status of the first pod that failed"),
+    ],
+);
+
 /// The forms of `--volume`.
 pub(crate) const VOLUMES: Terms = (
     "Volumes",
@@ -62,6 +75,7 @@ pub(crate) const POD: Terms = (
     "Pods",
     &[(
         "POD",
-        "a UUID, any unique prefix of a UUID, or the pod's name",
+        "a UUID, any unique prefix of a UUID, or the pod's name; of several ended pods with \
+         that name, the newest is meant",
     )],
 );

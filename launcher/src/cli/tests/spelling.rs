@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use crate::cli::command::Command;
 use crate::cli::tests::{message, parsed};
 use crate::cmd::enter::Terminal;
-use crate::cmd::status::Wait;
 
 #[test]
 fn what_is_misspelt_gets_a_suggestion() {
@@ -86,13 +85,6 @@ fn aliases_are_what_they_stand_for() {
         Ok(Command::Image(crate::cmd::image::Verb::Remove(names))) if names == ["web"]
     ));
     assert!(matches!(parsed("pull a.aci"), Ok(Command::Fetch(fetch)) if fetch.images.len() == 1));
-    let Ok(Command::Status(status)) = parsed("wait web") else {
-        unreachable!("it is understood");
-    };
-    assert_eq!(
-        (status.over, &*status.selector.words),
-        (Wait::Ever, &["web".to_owned()][..])
-    );
     assert!(matches!(
         parsed("inspect web"),
         Ok(Command::Status(status)) if status.format == crate::cmd::table::Format::Json

@@ -15,7 +15,7 @@ use pod::runtime::inherited::Inherited;
 use pod::runtime::pause;
 use pod::runtime::pod_process::{self, MainProgram, PodProcess};
 use pod::spec::pod::{AppSpec, Namespace, PodSpec};
-use pod::state::directory::{self, read_in};
+use pod::state::directory::{self, REPORT, read_in};
 use pod::state::lock;
 use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
@@ -110,7 +110,7 @@ impl Running {
     /// Reads the PID of an app in the pod's own PID namespace.
     fn told(&self, app: &str) -> Result<u32> {
         let what = || format!("cannot read `report` of pod `{}`", self.spec.id);
-        let report = read_in(&self.directory, "report").context(what)?;
+        let report = read_in(&self.directory, REPORT).context(what)?;
         match pod_process::main_program(&report.unwrap_or_default(), app) {
             MainProgram::Running(number) => Ok(number),
             MainProgram::Ended => Err(self.ended(app)),

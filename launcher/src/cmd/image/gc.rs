@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cmd::{last_of, print};
-use error::Result;
+use error::{Error, Result};
 use image::digest::Digest;
 use image::store::gc::Collect;
 use image::store::images::Store;
@@ -30,12 +30,13 @@ pub(super) fn run(
     collect.run(&mut |name| print(out, &format!("{done} {name}\n")))
 }
 
-/// Removes images by name. All are looked up before any is removed. Continues
-/// if one is in use.
+/// Removes images. Continues if one is in use. `failures` are those of looking
+/// up others.
 pub(super) fn remove(
     dirs: &Dirs,
     store: &Store<'_>,
     mut ids: Vec<Digest>,
+    mut failures: Vec<Error>,
     out: &mut dyn Write,
 ) -> Result<()> {
     ids.sort();
@@ -47,7 +48,6 @@ pub(super) fn remove(
         dry: false,
         needs: &|| gc_roots::read(dirs),
     };
-    let mut failures = Vec::new();
     for id in ids {
         match collect.remove(&id) {
             Ok(()) => print(out, &format!("removed {id}\n"))?,

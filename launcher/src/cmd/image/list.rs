@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use crate::cmd::table::{Format, age, columns, size};
+use crate::cmd::table::{Format, age, columns};
 use crate::cmd::{complain, print};
 use appc::json::{Object, Value};
 use appc::types::spell_time;
 use error::{Error, Result};
 use image::digest::Digest;
 use image::store::images::Store;
+use sys::size;
 
 /// The options.
 #[derive(Debug, PartialEq, Eq)]
@@ -168,15 +169,14 @@ impl Row {
         }
     }
 
-    /// Sizes are in bytes, times in nanoseconds since 1970, as in rkt.
+    /// Sizes are in bytes, times are text as in RFC 3339.
     fn json(&self) -> Value {
-        let time = |seconds: u64| seconds.saturating_mul(1_000_000_000);
         Object::new()
             .with("id", self.id.to_string())
             .with("name", self.name.as_str())
             .with_some("version", self.version.as_deref())
-            .with("import_time", time(self.stored))
-            .with("last_used_time", time(self.used))
+            .with("import_time", spell_time(self.stored))
+            .with("last_used_time", spell_time(self.used))
             .with("size", self.size)
             .into()
     }
@@ -190,7 +190,7 @@ impl Row {
             }
             (Field::Name, _) => self.shown_name(),
             (Field::Size, true) => self.size.to_string(),
-            (Field::Size, false) => size(self.size),
+            (Field::Size, false) => size::spell(self.size),
             (Field::ImportTime, true) => spell_time(self.stored),
             (Field::ImportTime, false) => age(self.stored),
             (Field::LastUsed, true) => spell_time(self.used),

@@ -19,7 +19,7 @@ use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NAMESPACES};
 use crate::plan::directives::{Plan, operand};
 use crate::spec::environment::Variable;
 use crate::spec::pod::AppSpec;
-use crate::spec::process::{ProcessSpec, SeccompPolicy, Sourced, Stdio};
+use crate::spec::process::{BY_ACCOUNT, ProcessSpec, SeccompPolicy, Sourced, Stdio};
 use error::{Error, Result};
 use sys::host::Host;
 
@@ -33,8 +33,13 @@ pub struct EnterSpec {
     pub terminal: bool,
     /// The user to run as, if not the app's.
     pub uid: Option<u32>,
-    /// The group to run as, if not the app's.
-    pub gid: Option<u32>,
+    /// The group to run as, if not the app's, and the reason.
+    pub gid: Option<Sourced<u32>>,
+    /// The supplementary groups, if the user or the group is not the app's.
+    pub groups: Vec<u32>,
+    /// The variables that go with the user. They replace those of the app's
+    /// user, but nothing that was set otherwise.
+    pub account: Vec<Variable>,
     /// The working directory, if not the app's.
     pub directory: Option<String>,
     /// Variables that override the app's.
@@ -48,6 +53,9 @@ pub struct EnterSpec {
     /// The words of the command; at least one.
     pub command: Vec<CString>,
 }
+
+/// The reason of what goes with the user of a command.
+pub const BY_USER: &str = "option --user";
 
 /// Composes the plan.
 ///
@@ -107,13 +115,29 @@ fn command(app: &ProcessSpec, enter: &EnterSpec) -> Result<ProcessSpec> {
         false => Stdio::Inherited,
     };
     if enter.uid.is_some() || enter.gid.is_some() {
-        let id = |wanted: Option<u32>, app: u32, option: &str| match wanted {
-            Some(id) if id != app => Sourced::new(id, format!("option {option}")),
+        let id = |wanted: Option<Sourced<u32>>, app: u32| match wanted {
+            Some(id) if id.value != app => id,
             _ => Sourced::new(app, "as the app"),
         };
-        process.groups = Sourced::new(Vec::new(), "none: another user");
-        process.gid = id(enter.gid, app.gid.value, "--group");
-        process.uid = id(enter.uid, app.uid.value, "--user");
+        process.groups = match enter.groups.is_empty() {
+            true => Sourced::new(Vec::new(), "none: another user"),
+            false => Sourced::new(enter.groups.clone(), BY_USER),
+        };
+        process.gid = id(enter.gid.clone(), app.gid.value);
+        let uid = enter.uid.map(|uid| Sourced::new(uid, BY_USER));
+        process.uid = id(uid, app.uid.value);
+    }
+    if !enter.account.is_empty() {
+        let environment = &mut process.environment;
+        environment.retain(|known| known.reason != BY_ACCOUNT);
+        for variable in &enter.account {
+            if !environment
+                .iter()
+                .any(|known| known.value.name == variable.name)
+            {
+                environment.push(Sourced::new(variable.clone(), BY_ACCOUNT));
+            }
+        }
     }
     if let Some(directory) = &enter.directory {
         process.directory = Sourced::new(directory.clone(), "option --cwd");

@@ -66,6 +66,7 @@ fn host() -> Host {
         oom_score: 0,
         root: sys::host::Root::Mount,
         throttles: Vec::new(),
+        unprivileged: Vec::new(),
     }
 }
 
@@ -85,6 +86,8 @@ fn entrance() -> EnterSpec {
         terminal: false,
         uid: None,
         gid: None,
+        groups: Vec::new(),
+        account: Vec::new(),
         directory: None,
         variables: Vec::new(),
         limits: Vec::new(),
@@ -169,7 +172,7 @@ fn an_old_kernel_has_one_file_for_the_labels_of_all_modules() {
 #[test]
 fn another_user_has_the_rights_that_it_would_have_in_the_app() {
     let mut enter = entrance();
-    enter.gid = Some(6);
+    enter.gid = Some(Sourced::new(6, "option --group"));
     for (uid, capabilities) in [(0, "chown,kill,sys_admin"), (5, "sys_admin")] {
         enter.uid = Some(uid);
         let text = composed(&app(STORED, "two"), &enter);
@@ -199,7 +202,7 @@ fn only_the_requested_ids_change() {
     ] {
         let enter = EnterSpec {
             uid,
-            gid,
+            gid: gid.map(|gid| Sourced::new(gid, "option --group")),
             ..entrance()
         };
         let text = composed(&app(STORED, "two"), &enter);
@@ -207,7 +210,7 @@ fn only_the_requested_ids_change() {
     }
     let enter = EnterSpec {
         uid: Some(5),
-        gid: Some(1001),
+        gid: Some(Sourced::new(1001, BY_USER)),
         ..entrance()
     };
     let plan = compose(&app(STORED, "two"), &enter, &host()).unwrap().plan;
@@ -222,10 +225,36 @@ fn only_the_requested_ids_change() {
 }
 
 #[test]
+fn another_user_brings_its_groups_and_its_variables() {
+    let stored = STORED.replacen("env A=1", "env A=1\nenv HOME=/app\nenv USER=app", 1);
+    let mut app = app(&stored, "two");
+    for one in &mut app.process.environment {
+        if one.value.name == "USER" {
+            one.reason = BY_ACCOUNT.to_owned();
+        }
+    }
+    let enter = EnterSpec {
+        uid: Some(33),
+        gid: Some(Sourced::new(34, BY_USER)),
+        groups: vec![4, 10],
+        account: [("HOME", "/srv/web"), ("LOGNAME", "web")]
+            .map(|(name, value)| Variable::new(name, value))
+            .into(),
+        ..entrance()
+    };
+    let text = composed(&app, &enter);
+    assert!(text.contains("\ngroups 2 4 10\ngid 34\nuid 33\n"), "{text}");
+    // What the image sets stays, and what was the other user's goes.
+    assert!(text.contains("\nenv HOME=/app\n"), "{text}");
+    assert!(text.contains("\nenv LOGNAME=web\n"), "{text}");
+    assert!(!text.contains("env USER="), "{text}");
+}
+
+#[test]
 fn a_command_is_restricted_even_where_the_plan_says_nothing() {
     let enter = EnterSpec {
         uid: Some(5),
-        gid: Some(6),
+        gid: Some(Sourced::new(6, "option --group")),
         directory: Some("/tmp".to_owned()),
         ..entrance()
     };
@@ -251,7 +280,7 @@ fn a_command_is_restricted_even_where_the_plan_says_nothing() {
             let enter = EnterSpec {
                 terminal,
                 uid: enter.uid,
-                gid: enter.gid,
+                gid: enter.gid.clone(),
                 directory: enter.directory.clone(),
                 ..entrance()
             };

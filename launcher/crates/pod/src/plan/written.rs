@@ -159,6 +159,7 @@ fn app(name: String, readable: bool) -> AppSpec {
             groups: Sourced::new(Vec::new(), REASON),
             rights: Rights {
                 capabilities: Sourced::new(CapabilityBound::All, REASON),
+                ambient: false,
                 no_new_privileges: None,
                 oom_score: None,
                 seccomp: Sourced::new(SeccompPolicy::Unconfined, REASON),

@@ -371,6 +371,7 @@ fn a_plan_becomes_the_spec_of_its_apps() {
         a.rights,
         Rights {
             capabilities: Sourced::new(CapabilityBound::Only(both), REASON),
+            ambient: false,
             no_new_privileges: Some(REASON.to_owned()),
             oom_score: Some(Sourced::new(300, REASON)),
             seccomp: Sourced::new(SeccompPolicy::AsBuilt, REASON),

@@ -11,8 +11,9 @@ use crate::resolve::merge::{Merged, merge};
 use crate::resolve::report::Entry;
 use crate::resolve::request::{AppRequest, Request};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
+use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{tmpfs, unsupported, users};
+use crate::resolve::{identity, tmpfs, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
@@ -193,13 +194,18 @@ fn app(
     volumes: &mut Volumes<'_>,
 ) -> Result<ResolvedApp> {
     let several = request.apps.len() > 1;
-    let merged = merge(
+    let mut merged = merge(
         name.as_str(),
         request,
         wanted,
         source.manifest,
         source.trusted,
     )?;
+    let ids = identity::settle(&mut merged, wanted, source.rootfs);
+    let ids = match several {
+        true => ids.map_err(|error| error.at(format!("app `{name}`")))?,
+        false => ids?,
+    };
     let app = &merged.app;
     let looked = wanted.devices.iter().map(DeviceRequest::look);
     let devices: Vec<Device> = looked.collect::<Result<_>>()?;
@@ -225,12 +231,6 @@ fn app(
     let settled = settled.map(|setting| setting.settled(rights.capabilities.value));
     let settled: Vec<Setting> = settled.collect();
     limits.devices = devices::rules(&devices);
-    let ids = users::user(&app.user, source.rootfs)
-        .and_then(|uid| Ok((uid, users::group(&app.group, source.rootfs)?)));
-    let ids = match several {
-        true => ids.map_err(|error| error.at(format!("app `{name}`")))?,
-        false => ids?,
-    };
     let (mounts, in_manifest) = volumes.of(&Mounting {
         app: name.as_str(),
         mounts: &wanted.mounts,
@@ -309,7 +309,7 @@ fn top(rootfs: &dyn Rootfs) -> Result<(u32, u32, u32)> {
 
 fn process(
     merged: Merged,
-    (uid, gid): (u32, u32),
+    Identity { uid, gid }: Identity,
     rights: Rights,
     stdio: Stdio,
     resources: &[ResourceLimit],
@@ -462,6 +462,7 @@ mod tests {
             oom_score: 0,
             root: sys::host::Root::Mount,
             throttles: Vec::new(),
+            unprivileged: Vec::new(),
         };
         let source = Source {
             id: Digest::parse(&format!("sha512-{}", "0".repeat(128))).unwrap(),

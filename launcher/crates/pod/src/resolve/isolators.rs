@@ -163,6 +163,7 @@ pub fn of_app(
                 CapabilityBound::Only(CAPABILITIES),
                 "the specification's default",
             ),
+            ambient: false,
             no_new_privileges: None,
             oom_score: None,
             seccomp: Sourced::new(SeccompPolicy::Default, "default"),
@@ -277,6 +278,7 @@ impl Draft {
                 let (set, notes) = capabilities(names);
                 let set = CapabilityBound::Only(set);
                 self.rights.capabilities = Sourced::new(set, reason);
+                self.rights.ambient = true;
                 return modified(&notes);
             }
             Setting::RemoveCapabilities(names) => {

@@ -21,6 +21,7 @@ fn host() -> Host {
         oom_score: 0,
         root: sys::host::Root::Mount,
         throttles: Vec::new(),
+        unprivileged: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod dry_run;
 pub mod from_appc;
 pub mod grant;
+pub mod identity;
 pub mod isolators;
 mod merge;
 pub mod parameters;

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::runtime::teardown;
 use crate::spec::pod::PodSpec;
-use crate::state::directory::{self, PRIVATE, append, make, open};
+use crate::state::directory::{self, PRIVATE, REPORT, append, make, open};
 use crate::state::records::{self, CREATED, Created};
 use crate::state::{find, lock};
 use appc::types::{AcName, Uuid};
@@ -207,7 +207,7 @@ impl<'a> PodDirectory<'a> {
         let what = || format!("cannot create `report` of pod `{}`", self.uuid);
         let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&self.fd, "report", flags, mode).context(what)?;
+        let file = rustix::fs::openat(&self.fd, REPORT, flags, mode).context(what)?;
         Ok(file.into())
     }
 

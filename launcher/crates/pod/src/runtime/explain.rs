@@ -9,45 +9,70 @@ use rustix::io::Errno;
 use stage1_init::{Directive, Limit, Namespaces, Resource};
 
 use crate::plan::directives::{Plan, Step};
-use crate::runtime::interpreter::{HEAD, interpreter};
-use error::quote::{escaped, quoted};
-use error::{Error, Kind, Result};
+use crate::runtime::obstacle::obstacle;
+use error::quote::escaped;
+use error::{Error, Kind};
 use image::store::rootfs::Rootfs;
+use sys::host::lacks;
+
+/// Why a plan could not be executed.
+pub struct Explanation {
+    /// The reason.
+    pub error: Error,
+    /// Whether a program that the kernel did not find is there, and what it
+    /// needs is not.
+    pub is_there: bool,
+}
+
+/// What is known of the app whose plan failed.
+pub struct Image<'a> {
+    /// The files of its image, if they are still accessible.
+    pub files: &'a dyn Rootfs,
+    /// Its PATH.
+    pub path: &'a str,
+}
 
 /// Explains why a directive failed with this errno(3); `None` if it is not
 /// known which directive it was.
-///
-/// `rootfs` is the file system of its app's image, if that is still accessible.
-pub fn explain(step: Option<&Step>, errno: u32, rootfs: Option<&dyn Rootfs>) -> Error {
+pub fn explain(step: Option<&Step>, errno: u32, image: Option<Image<'_>>) -> Explanation {
+    let other = |error| Explanation {
+        error,
+        is_there: false,
+    };
     let cause = Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
     let Some((directive, reason)) = step.and_then(|step| Some((step.directive()?, step.reason())))
     else {
-        return Error::new(Kind::Failed, "the pod could not be started")
-            .because(io::Error::from(cause));
+        let error = Error::new(Kind::Failed, "the pod could not be started");
+        return other(error.because(io::Error::from(cause)));
     };
     match directive {
         Directive::PreStart { argv } if cause == Errno::CANCELED => {
             let program = escaped(&program(argv.0));
-            return Error::new(
+            return other(Error::new(
                 Kind::Failed,
                 format!("the pre-start handler `{program}` failed, so its app was not started"),
-            );
+            ));
         }
-        Directive::Main { argv } | Directive::PreStart { argv } if cause == Errno::NOENT => {
-            if let Some(rootfs) = rootfs
-                && let Ok(Some(better)) = missing_interpreter(&program(argv.0), rootfs)
+        Directive::Main { argv } | Directive::PreStart { argv } | Directive::PostStop { argv } => {
+            if let Some(Image { files, path }) = image
+                && let Ok(Some(error)) = obstacle(&program(argv.0), path, cause, files)
             {
-                return better;
+                return Explanation {
+                    error,
+                    is_there: true,
+                };
             }
         }
         _ => {}
     }
     let error = Error::new(Kind::Failed, sentence(&directive, reason));
-    let error = match hint(&directive, cause) {
+    let denied = || matches!(cause, Errno::PERM | Errno::ACCESS);
+    let lacking = || lacks().filter(|_| denied());
+    let error = match hint(&directive, cause).or_else(lacking) {
         Some(hint) => error.hint(hint),
         None => error,
     };
-    error.because(io::Error::from(cause))
+    other(error.because(io::Error::from(cause)))
 }
 
 /// Returns what could not be done, without the cause.
@@ -117,6 +142,9 @@ fn sentence(directive: &Directive<'_>, reason: &str) -> String {
         }
         Directive::Uid { uid } => format!("cannot run as user {uid}"),
         Directive::Gid { gid } => format!("cannot run as group {gid}"),
+        Directive::Capabilities { .. } => "cannot give the app its capabilities".to_owned(),
+        Directive::Ambient { .. } => "cannot let the user keep its capabilities".to_owned(),
+        Directive::Groups { .. } => "cannot set the supplementary groups".to_owned(),
         Directive::Foreground {} => "cannot take over the terminal".to_owned(),
         Directive::PreStart { argv } => command("the pre-start handler", argv.0),
         Directive::Main { argv } => command("", argv.0),
@@ -222,27 +250,4 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Checks whether "No such file or directory" means that the interpreter is
-/// missing rather than the program.
-fn missing_interpreter(program: &str, rootfs: &dyn Rootfs) -> Result<Option<Error>> {
-    let path = program.trim_start_matches('/');
-    let Some(head) = rootfs.read(path, HEAD)? else {
-        return Ok(None);
-    };
-    let Some(name) = interpreter(&head) else {
-        return Ok(None);
-    };
-    if rootfs.status(name.trim_start_matches('/'))?.is_some() {
-        return Ok(None);
-    }
-    Ok(Some(
-        Error::invalid(format!(
-            "cannot execute `{}`: its interpreter {} is not in the image",
-            escaped(program),
-            quoted(&name)
-        ))
-        .hint("link the program statically, or add its interpreter to the image"),
-    ))
 }

@@ -2,18 +2,67 @@
 //! a script, or the dynamic linker of an ELF file. If that is missing, the
 //! kernel says "No such file or directory" about a program that exists.
 
+/// The other file that a program names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Interpreter {
+    /// That of a script.
+    Script(String),
+    /// The loader of a dynamic program.
+    Loader(String),
+}
+
+impl Interpreter {
+    /// Returns its path.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Script(name) | Self::Loader(name) => name,
+        }
+    }
+}
+
 /// Returns the interpreter that a program names, given its first bytes.
 ///
-/// Sources: execve(2) "Interpreter scripts", elf(5) `PT_INTERP`.
-pub(crate) fn interpreter(head: &[u8]) -> Option<String> {
-    let name = match head.strip_prefix(b"#!") {
+/// Sources: execve(2) "Interpreter scripts", elf(5) `PT_INTERP`. To the kernel,
+/// a carriage return is part of the name: only blanks and tabs end it.
+pub(crate) fn interpreter(head: &[u8]) -> Option<Interpreter> {
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    match head.strip_prefix(b"#!") {
         Some(script) => {
-            let line = script.split(|&byte| byte == b'\n').next()?.trim_ascii();
-            line.split(|byte| b" \t".contains(byte)).next()?
+            let line = script.split(|&byte| byte == b'\n').next()?;
+            let mut words = line.split(|byte| b" \t".contains(byte));
+            let name = words.find(|word| !word.is_empty())?;
+            Some(Interpreter::Script(text(name)))
         }
-        None => elf_interpreter(head)?,
+        None => {
+            let name = elf_interpreter(head).filter(|name| !name.is_empty())?;
+            Some(Interpreter::Loader(text(name)))
+        }
+    }
+}
+
+/// Returns the architecture that an ELF file was built for, as Rust names it;
+/// `None` if it is another kind of file, or the architecture is not known here.
+///
+/// Source: elf(5) `e_machine`.
+pub(crate) fn architecture(head: &[u8]) -> Option<&'static str> {
+    let machine = head.get(18..20).filter(|_| head.starts_with(b"\x7fELF"))?;
+    let machine = <[u8; 2]>::try_from(machine).ok()?;
+    let machine = match head.get(5)? {
+        1 => u16::from_le_bytes(machine),
+        _ => u16::from_be_bytes(machine),
     };
-    (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+    Some(match machine {
+        3 => "x86",
+        20 => "powerpc",
+        21 => "powerpc64",
+        22 => "s390x",
+        40 => "arm",
+        62 => "x86_64",
+        183 => "aarch64",
+        243 => "riscv64",
+        258 => "loongarch64",
+        _ => return None,
+    })
 }
 
 /// How many bytes [`interpreter`] needs: linkers put the program headers and
@@ -84,16 +133,19 @@ mod tests {
         let mut far = elf();
         far[32..40].fill(0xff);
         assert_eq!(interpreter(&far), None);
-        for head in [&b""[..], b"#!", b"#!  \n", b"#! \t", b"plain text"] {
+        for head in [&b""[..], b"#!", b"#!  \n/x", b"#! \t", b"plain text"] {
             assert_eq!(interpreter(head), None, "{head:?}");
         }
     }
 
     #[test]
     fn scripts_and_dynamic_programs_name_their_interpreter() {
-        assert_eq!(interpreter(b"#! /bin/sh -e\nexit\n").unwrap(), "/bin/sh");
-        assert_eq!(interpreter(b"#!/usr/bin/env").unwrap(), "/usr/bin/env");
-        assert_eq!(interpreter(&elf()).unwrap(), "/lib/x");
+        let script = |name: &str| Some(Interpreter::Script(name.to_owned()));
+        assert_eq!(interpreter(b"#! /bin/sh -e\nexit\n"), script("/bin/sh"));
+        assert_eq!(interpreter(b"#!/usr/bin/env"), script("/usr/bin/env"));
+        assert_eq!(interpreter(b"#!/bin/sh\r\n"), script("/bin/sh\r"));
+        let loader = Interpreter::Loader("/lib/x".to_owned());
+        assert_eq!(interpreter(&elf()), Some(loader));
     }
 
     #[test]
@@ -101,8 +153,9 @@ mod tests {
         let program = std::fs::read("/proc/self/exe").unwrap();
         let found = interpreter(&program[..HEAD]);
         // A static build has none; that of a dynamic one exists.
-        if let Some(name) = found {
-            assert!(std::path::Path::new(&name).exists(), "{name}");
+        if let Some(loader) = found {
+            assert!(std::path::Path::new(loader.name()).exists(), "{loader:?}");
         }
+        assert_eq!(architecture(&program), Some(std::env::consts::ARCH));
     }
 }

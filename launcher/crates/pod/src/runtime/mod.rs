@@ -9,6 +9,7 @@ pub mod export;
 pub mod inherited;
 pub(crate) mod interpreter;
 pub mod metadata;
+pub(crate) mod obstacle;
 pub(crate) mod overlay_reader;
 pub mod pause;
 pub mod pod_process;

@@ -26,11 +26,12 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cgroup::freezer::Freezer;
+use crate::cgroup::oom::OomKills;
 use crate::cgroup::{self, Hierarchy, membership, record};
 use crate::runtime::pod_process::{self, PodProcess};
 use crate::runtime::procfs;
 use crate::runtime::snapshot::{self, Entry, Snapshot};
-use crate::state::directory::{self, read_in};
+use crate::state::directory::{self, REPORT, read_in};
 use crate::state::lock;
 use crate::state::records::{Process, STARTED};
 use appc::types::Uuid;
@@ -92,16 +93,23 @@ impl PauseLock {
         }))
     }
 
-    /// Removes the groups of the pod, which has exited. Processes that are
-    /// still in them are killed.
+    /// Removes the groups of the pod, which has exited, and keeps in its report
+    /// how often memory had run out. Processes that are still in them are
+    /// killed.
     pub(crate) fn remove_groups(&self) -> Result<()> {
         for top in self.recorded()? {
             cgroup::remove(&top)?;
         }
-        match self.groups()? {
-            Some(groups) => groups.remove(),
-            None => Ok(()),
+        let Some(groups) = self.groups()? else {
+            return Ok(());
+        };
+        let kills = OomKills::of(groups.tops());
+        if !kills.is_none() {
+            let report = directory::append(&self.pod, REPORT);
+            // The groups have to go even if the disk is full.
+            let _ = report.map(|report| rustix::io::write(report, kills.text().as_bytes()));
         }
+        groups.remove()
     }
 
     /// Returns the groups that the pod was started with.

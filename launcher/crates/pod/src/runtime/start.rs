@@ -15,7 +15,7 @@ use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
 use crate::runtime::{process, streams};
 use crate::spec::pod::PodSpec;
-use crate::state::directory::{self, PLAN};
+use crate::state::directory::{self, PLAN, REPORT};
 use crate::state::lock;
 use crate::state::log::place;
 use crate::state::records::{self, STARTED, Started};
@@ -131,7 +131,7 @@ pub fn start(
     exec::exec(Handover {
         program: start.program,
         plan: exec::sealed("plan", &plan)?.as_fd(),
-        report: directory.append("report")?.as_fd(),
+        report: directory.append(REPORT)?.as_fd(),
         held: &held,
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
         named: named.into_values().collect(),

@@ -1,6 +1,7 @@
 //! The resource usage of pods, from their groups if they have any, otherwise
 //! from their processes.
 
+use crate::cgroup::oom::OomKills;
 use crate::cgroup::{Groups, record, usage};
 use crate::runtime::pod_process::{self, PodProcess};
 use crate::runtime::snapshot::{Snapshot, file};
@@ -67,6 +68,16 @@ pub fn measure(dirs: &Dirs, pod: &Status, processes: &Snapshot) -> Result<Measur
         whole,
         apps,
     })
+}
+
+/// Returns how many processes of a pod in `pods/run` were killed because memory
+/// had run out.
+///
+/// # Errors
+///
+/// Fails if the record of its groups cannot be read.
+pub fn oom_kills(dirs: &Dirs, uuid: Uuid) -> Result<OomKills> {
+    Ok(OomKills::of(groups(dirs, uuid)?.tops()))
 }
 
 /// Returns the groups that the pod was started with. Groups made later, to

@@ -3,12 +3,15 @@
 
 mod app;
 
+use crate::cgroup::oom::OomKills;
+use crate::cgroup::record;
+use crate::runtime::status::app::KILLED;
 use crate::runtime::{pause, pod_process};
 use crate::spec::limits::Limits;
-use crate::spec::pod::PodSpec;
-use crate::state::directory::{self, SPEC, read_in};
+use crate::spec::pod::{Namespace, PodSpec};
+use crate::state::directory::{self, REPORT, SPEC, read_in};
 use crate::state::lock;
-use crate::state::records::{CREATED, Created, ENDED, Ended, STARTED, Started};
+use crate::state::records::{self, CREATED, Created, ENDED, Ended, STARTED, Started};
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Result};
 use sys::dirs::{Dirs, State};
@@ -88,6 +91,8 @@ pub struct Status {
     pub ready: bool,
     /// Its apps, in order.
     pub apps: Vec<App>,
+    /// How many of its processes were killed because memory had run out.
+    pub oom_kills: u64,
     /// The limits that were requested for the pod.
     pub limits: Limits,
     /// Its networks, while it runs.
@@ -98,6 +103,31 @@ impl Status {
     /// Returns the pod's name.
     pub fn name(&self) -> Option<&AcName> {
         self.created.as_ref()?.name.as_ref()
+    }
+
+    /// Learns from a report what has become of the apps.
+    fn learn(&mut self, report: &[u8]) {
+        self.ready = app::tell(report, &mut self.apps);
+        self.count(&OomKills::read(report));
+    }
+
+    fn count(&mut self, kills: &OomKills) {
+        self.oom_kills = kills.pod;
+        app::attribute(kills, &mut self.apps);
+    }
+
+    /// Completes the status of a pod that was removed when it had exited, with
+    /// its report, which was opened before.
+    pub fn conclude(&mut self, report: &[u8]) {
+        self.phase = Phase::Gone;
+        self.learn(report);
+        if let Some(status) = app::overall(report) {
+            self.ended = Some(Ended {
+                time: records::now(),
+                status: Some(status),
+            });
+            app::end_with_init(&mut self.apps);
+        }
     }
 }
 
@@ -124,29 +154,55 @@ pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
             // The pod has changed state; what was read may belong to either.
             continue;
         }
-        let report = read("report")?.unwrap_or_default();
+        let report = read(REPORT)?.unwrap_or_default();
         // An empty file is being written.
         let spec = read(SPEC)?.filter(|text| !text.is_empty());
         let spec = spec.map(|text| PodSpec::read(&text)).transpose();
         let spec = spec.context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"));
-        let (mut apps, limits) = match spec? {
+        let spec = spec?;
+        let apart = spec.as_ref().is_some_and(has_own_processes);
+        let (apps, limits) = match spec {
             Some(spec) => (app::of_spec(&spec), spec.limits),
             None => Default::default(),
         };
-        let ready = app::tell(&report, &mut apps);
-        return Ok(Some(Status {
+        let mut status = Status {
             uuid,
             phase,
             created: read(CREATED)?.and_then(|record| Created::read(&record)),
             started,
             ended,
-            ready,
+            ready: false,
             apps,
+            oom_kills: 0,
             limits,
             networks: Vec::new(),
-        }));
+        };
+        status.learn(&report);
+        let code = status.ended.as_ref().and_then(|ended| ended.status);
+        if apart && phase.has_exited() && code == Some(KILLED) {
+            app::end_with_init(&mut status.apps);
+        }
+        if phase == Phase::Running {
+            let groups = read(record::FILE)?.unwrap_or_default();
+            let groups = record::read(&String::from_utf8_lossy(&groups), uuid)?;
+            status.count(&OomKills::of(groups.tops()));
+        }
+        return Ok(Some(status));
     }
     Ok(None)
+}
+
+/// Returns whether the kernel ends all processes of a pod with its init.
+fn has_own_processes(spec: &PodSpec) -> bool {
+    spec.processes != Namespace::Host
+}
+
+/// Returns what has become of the apps of a pod that has ended.
+pub fn endings(spec: &PodSpec, report: &[u8], kills: &OomKills) -> Vec<App> {
+    let mut apps = app::of_spec(spec);
+    app::tell(report, &mut apps);
+    app::attribute(kills, &mut apps);
+    apps
 }
 
 fn phase(state: State, held: bool, started: bool, ended: Option<&Ended>) -> Phase {

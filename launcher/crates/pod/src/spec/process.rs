@@ -27,6 +27,10 @@ impl<T> Sourced<T> {
     }
 }
 
+/// The reason of variables that come from the account of the user, in the
+/// image's /etc/passwd. `enter` replaces these for another user.
+pub const BY_ACCOUNT: &str = "default: for this user";
+
 /// The processes of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +96,10 @@ pub enum Stdio {
 pub struct Rights {
     /// The most capabilities they may have.
     pub capabilities: Sourced<CapabilityBound>,
+    /// Whether a user other than root keeps these capabilities when it executes
+    /// a program: the operator has named them.
+    #[serde(default)]
+    pub ambient: bool,
     /// The reason why they gain no rights by executing programs, if so.
     pub no_new_privileges: Option<String>,
     /// The OOM score adjustment: from -1000 to 1000.

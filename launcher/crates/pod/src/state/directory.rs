@@ -19,7 +19,8 @@
 //! UUID/groups          cgroups, made at the start and removed in the end
 //! UUID/freezer         cgroups that were made to pause it, removed in the end
 //! UUID/lock            empty; PID 1 of the pod holds a lock on it, see `lock`
-//! UUID/report          the report of stage1-init
+//! UUID/report          the report of stage1-init, and in the end how often memory
+//!                      had run out; see `cgroup::oom`
 //! UUID/created, UUID/started, UUID/ended
 //!                      when that happened, and how; see `records`
 //! UUID/log/APP/        log and log.1: what an app of a detached pod wrote, if the
@@ -55,6 +56,9 @@ pub const SPEC: &str = "spec";
 
 /// The file with the pod manifest.
 pub const MANIFEST: &str = "manifest";
+
+/// The file with the report of stage1-init.
+pub const REPORT: &str = "report";
 
 /// The file with a plan written by hand.
 pub const PLAN: &str = "plan";

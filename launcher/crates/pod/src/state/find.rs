@@ -1,4 +1,6 @@
-//! Finds a pod by a unique prefix of its UUID, or by its name.
+//! Finds a pod by a unique prefix of its UUID, or by its name. Only one pod with
+//! a name is alive at a time, but any number may have ended; then the newest is
+//! meant.
 
 use std::collections::BTreeMap;
 
@@ -115,9 +117,11 @@ pub(crate) fn check_free(dirs: &Dirs, name: &AcName) -> Result<()> {
     Ok(())
 }
 
-/// The name of a pod, and whether the pod has ended.
+/// The name of a pod, when it was made, and whether it has ended.
 struct Naming {
     name: Option<AcName>,
+    /// In nanoseconds since 1970.
+    created: u64,
     over: bool,
 }
 
@@ -130,6 +134,7 @@ fn called(dirs: &Dirs, seen: State, uuid: Uuid) -> Naming {
         .filter_map(|&state| called_in(dirs, state, uuid).ok()?);
     found.next().unwrap_or(Naming {
         name: None,
+        created: 0,
         over: true,
     })
 }
@@ -155,14 +160,15 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Na
     }
     let created = record.and_then(|record| Created::read(&record));
     Ok(Some(Naming {
+        created: created.as_ref().map_or(0, |created| created.time),
         name: created.and_then(|created| created.name),
         over,
     }))
 }
 
 /// Chooses a pod: the one with that UUID, or with that name, or the only one
-/// whose UUID starts with the text. Of several pods with the same name, those
-/// that have not ended are preferred.
+/// whose UUID starts with the text. Of several pods with the same name, the one
+/// that has not ended is meant, or, if all have, the newest.
 fn choose<S: Copy>(
     text: &str,
     found: &BTreeMap<Uuid, S>,
@@ -179,19 +185,20 @@ fn choose<S: Copy>(
         return Ok(uuid);
     }
     if let Ok(name) = AcName::parse(text) {
-        let (mut live, mut over) = (Vec::new(), Vec::new());
+        let (mut live, mut over) = (Vec::new(), None);
         for (&uuid, &state) in found {
             let called = called(uuid, state);
             if called.name.as_ref() == Some(&name) {
                 match called.over {
-                    true => over.push(uuid),
+                    true => over = over.max(Some((called.created, uuid))),
                     false => live.push(uuid),
                 }
             }
         }
-        match (&live[..], &over[..]) {
-            ([uuid], _) | ([], [uuid]) => return Ok(*uuid),
-            ([], []) => {}
+        match (&live[..], over) {
+            ([uuid], _) => return Ok(*uuid),
+            ([], Some((_, uuid))) => return Ok(uuid),
+            ([], None) => {}
             _ => {
                 return Err(
                     Error::invalid(format!("several {noun}s have the name `{name}`"))
@@ -227,6 +234,8 @@ mod tests {
     const TWO: &str = "abcd0000-0000-4000-8000-000000000002";
     const OVER: &str = "11110000-0000-4000-8000-000000000003";
     const OLDER: &str = "22220000-0000-4000-8000-000000000004";
+    const NEW: &str = "33330000-0000-4000-8000-000000000005";
+    const OLD: &str = "44440000-0000-4000-8000-000000000006";
 
     fn meant(text: &str) -> std::result::Result<String, String> {
         let uuid = |text| Uuid::parse(text).unwrap();
@@ -235,16 +244,21 @@ mod tests {
             (uuid(TWO), State::Prepared),
             (uuid(OVER), State::Exited),
             (uuid(OLDER), State::Exited),
+            (uuid(NEW), State::Exited),
+            (uuid(OLD), State::Exited),
         ];
         let called = |pod: Uuid, state| {
-            let name = match pod.to_string().as_str() {
-                ONE => "web",
-                TWO => "1111",
-                OVER => "web",
-                _ => "",
+            let (name, created) = match pod.to_string().as_str() {
+                ONE => ("web", 1),
+                TWO => ("1111", 2),
+                OVER => ("web", 4),
+                NEW => ("job", 6),
+                OLD => ("job", 5),
+                _ => ("", 3),
             };
             Naming {
                 name: AcName::parse(name).ok(),
+                created,
                 over: state == State::Exited,
             }
         };
@@ -258,7 +272,7 @@ mod tests {
         for (text, expected) in [
             ("", "the name or UUID of the pod is empty"),
             ("-", "pod `-` not found\nhint: so it is"),
-            ("3", "pod `3` not found\nhint: so it is"),
+            ("5", "pod `5` not found\nhint: so it is"),
             ("we", "pod `we` not found\nhint: so it is"),
             ("a\u{1b}", "pod `a\\u{1b}` not found\nhint: so it is"),
             (
@@ -268,6 +282,12 @@ mod tests {
         ] {
             assert_eq!(meant(text), Err(expected.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn of_pods_with_one_name_the_live_one_is_meant_or_else_the_newest() {
+        assert_eq!(meant("web"), Ok(ONE.to_owned()));
+        assert_eq!(meant("job"), Ok(NEW.to_owned()));
     }
 
     #[test]

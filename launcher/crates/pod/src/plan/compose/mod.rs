@@ -47,7 +47,7 @@ use crate::spec::limits::Limits;
 use crate::spec::pod::{AppSpec, PodSpec};
 use crate::spec::process::{CapabilityBound, ProcessSpec, SeccompPolicy, Sourced};
 use error::{Error, Result};
-use sys::host::{Host, Root};
+use sys::host::{Host, LOW_PORTS, PING, Root};
 
 /// A plan, and what it needs to be executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn compose(
             "default: time for the other apps to end when one has failed",
         );
     }
-    namespaces(&mut plan, pod, &groups, highest_pid)?;
+    namespaces(&mut plan, pod, host, &groups, highest_pid)?;
     volumes::make(&mut plan, pod)?;
     if shared {
         root::share_memory(&mut plan, pod)?;
@@ -234,6 +234,7 @@ pub(crate) fn default_filter(needed: &[NeededDescriptor]) -> Option<NeededDescri
 fn namespaces(
     plan: &mut Plan,
     pod: &PodSpec,
+    host: &Host,
     groups: &Groups,
     highest_pid: Option<Sourced<u64>>,
 ) -> Result<()> {
@@ -270,6 +271,10 @@ fn namespaces(
         let (key, value) = (PID_MAX, &operand("a number", value.to_string())?);
         plan.push(Directive::Sysctl { key, value }, reason);
     }
+    for (key, value, reason) in unprivileged(pod, host) {
+        let (key, value) = (&operand("a kernel parameter", key)?, value);
+        plan.push(Directive::Sysctl { key, value }, reason);
+    }
     for (key, Sourced { value, reason }) in &pod.parameters {
         let value = &operand(&format!("the kernel parameter `{key}`"), value.as_str())?;
         let key = &operand("a kernel parameter", key.as_str())?;
@@ -283,6 +288,26 @@ fn namespaces(
         "mounts of the pod do not propagate to the host",
     );
     Ok(())
+}
+
+/// Returns what everybody may do in the pod's own network, which harms nobody
+/// outside of it: use any port, and ping.
+fn unprivileged<'a>(
+    pod: &'a PodSpec,
+    host: &'a Host,
+) -> impl Iterator<Item = (&'static str, &'static CStr, &'static str)> + 'a {
+    const PARAMETERS: [(&str, &CStr, &str); 2] = [
+        (
+            LOW_PORTS,
+            c"0",
+            "default: everybody may use low ports of the pod",
+        ),
+        (PING, c"0 2147483647", "default: everybody may ping"),
+    ];
+    PARAMETERS.into_iter().filter(|(key, ..)| {
+        let chosen = pod.parameters.iter().any(|(chosen, _)| chosen == key);
+        host.unprivileged.contains(key) && !chosen
+    })
 }
 
 fn begin(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {

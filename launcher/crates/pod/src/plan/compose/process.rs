@@ -1,4 +1,13 @@
 //! What each process of an app does to itself before it executes its program.
+//!
+//! A user other than root loses its capabilities when it executes a program,
+//! unless they are ambient (capabilities(7)). They are made so only if the
+//! operator has named them, as podman does for `--cap-add`: what an image asks
+//! for limits what root in it can do, and never gives another user more. The
+//! kernel demands that an ambient capability be inheritable. This is no way
+//! around the bounds, as it was for the engines that left the whole set
+//! inheritable (CVE-2022-24769): a file could only add what its process has
+//! already. Without ambient capabilities the inheritable set is empty.
 
 use stage1_init::{
     Argv, Capabilities, CapabilitySet, Directive, Groups, Limit, Mode, Resource, WordList,
@@ -89,6 +98,7 @@ pub(crate) fn compose(
     );
     let bounds = Bounds {
         capabilities: set,
+        ambient: rights.ambient,
         filtered: given.filter.is_some(),
         no_new_privileges: rights.no_new_privileges.is_some(),
     };
@@ -106,9 +116,10 @@ pub(crate) fn compose(
         plan.push(Directive::Seccomp { fd: *fd }, reason);
         let waits = process.pre_start.is_some() || process.post_stop.is_some();
         if waits && !bounds.no_new_privileges {
-            let set = finally(process.uid.value, set);
+            let set = bounds.finally(process.uid.value);
             let reason = "drops the right to install a filter before waiting";
             plan.push(Directive::Capabilities { set }, reason);
+            bounds.keep(plan, process.uid.value);
         }
     }
     variables(plan, process)?;
@@ -145,6 +156,8 @@ fn labels(plan: &mut Plan, rights: &Rights, host: &Host) -> Result<()> {
 struct Bounds {
     /// The most capabilities it may have.
     capabilities: CapabilitySet,
+    /// Whether it keeps them if it is not root.
+    ambient: bool,
     /// Whether it will install a system call filter.
     filtered: bool,
     /// Whether it will set no_new_privs.
@@ -173,9 +186,10 @@ fn assume(plan: &mut Plan, process: &ProcessSpec, bounds: Bounds) {
 /// filter. It does not outlive the execution of the program: root then has what
 /// the bounding set leaves, and any other user has none.
 fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
-    let kept = finally(uid, bounds.capabilities);
+    let kept = bounds.finally(uid);
     let reason = match uid {
         0 => "root keeps what the bounding set leaves",
+        _ if bounds.ambient => "kept by this user",
         _ => "not root",
     };
     let needed = bounds.filtered && !bounds.no_new_privileges;
@@ -187,13 +201,26 @@ fn capabilities(plan: &mut Plan, uid: u32, bounds: Bounds) {
         kept => (kept, reason.to_owned()),
     };
     plan.push(Directive::Capabilities { set }, reason);
+    bounds.keep(plan, uid);
 }
 
-/// Returns the capabilities of a process just before it executes its program.
-fn finally(uid: u32, bounds: CapabilitySet) -> CapabilitySet {
-    match uid {
-        0 => bounds,
-        _ => CapabilitySet::Only(Capabilities::EMPTY),
+impl Bounds {
+    /// Returns the capabilities of a process just before it executes its
+    /// program.
+    fn finally(&self, uid: u32) -> CapabilitySet {
+        match uid {
+            0 => self.capabilities,
+            _ if self.ambient => self.capabilities,
+            _ => CapabilitySet::Only(Capabilities::EMPTY),
+        }
+    }
+
+    /// Lets a user other than root keep capabilities when it executes a program.
+    fn keep(&self, plan: &mut Plan, uid: u32) {
+        let set = self.capabilities;
+        if uid != 0 && self.ambient && set != CapabilitySet::Only(Capabilities::EMPTY) {
+            plan.push(Directive::Ambient { set }, "kept by this user");
+        }
     }
 }
 

@@ -19,6 +19,7 @@ fn host() -> Host {
         oom_score: 0,
         root: sys::host::Root::Mount,
         throttles: Vec::new(),
+        unprivileged: Vec::new(),
     }
 }
 
@@ -37,6 +38,7 @@ fn process(policy: SeccompPolicy) -> ProcessSpec {
                 CapabilityBound::Only(crate::spec::defaults::CAPABILITIES),
                 "",
             ),
+            ambient: false,
             no_new_privileges: None,
             oom_score: None,
             seccomp: Sourced::new(policy, ""),

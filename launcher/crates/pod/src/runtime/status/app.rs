@@ -3,6 +3,7 @@
 
 use stage1_init::Report;
 
+use crate::cgroup::oom::OomKills;
 use crate::spec::limits::Limits;
 use crate::spec::mounts::Mounted;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec};
@@ -20,6 +21,9 @@ pub struct App {
     pub pid: Option<u32>,
     /// How its main program ended, if it has.
     pub ending: Option<Ending>,
+    /// How many of its processes were killed because memory had run out, as far
+    /// as that is known of it and not only of the pod.
+    pub oom_kills: u64,
     /// Its volumes.
     pub mounts: Vec<Mounted>,
     /// The limits that were requested for it.
@@ -64,6 +68,59 @@ pub(crate) fn of_spec(spec: &PodSpec) -> Vec<App> {
         ..App::default()
     };
     spec.apps.iter().map(app).collect()
+}
+
+/// Tells how the apps ended that PID 1 of their pod could not report any more,
+/// because it was killed: the kernel killed them with it
+/// (pid_namespaces(7)).
+pub(crate) fn end_with_init(apps: &mut [App]) {
+    let running = |app: &&mut App| app.number.is_some() && app.ending.is_none();
+    for app in apps.iter_mut().filter(running) {
+        app.ending = Some(Ending::Killed(KILL));
+    }
+}
+
+/// The number of SIGKILL.
+const KILL: u8 = 9;
+
+/// The status of an init that was killed.
+pub(crate) const KILLED: u8 = Ending::Killed(KILL).code();
+
+/// Returns the exit status of a pod of which all processes have ended: that of
+/// the first app that failed. `None` if the report does not say.
+pub(crate) fn overall(report: &[u8]) -> Option<u8> {
+    let mut running = 0_usize;
+    let mut status = None;
+    for line in report.split(|&byte| byte == b'\n') {
+        match Report::decode(line) {
+            // The app that it belongs to has another status, or none.
+            Some(Report::Failed { .. }) => return None,
+            Some(Report::Started { .. }) => running += 1,
+            Some(Report::Exited { status: ended, .. }) => {
+                running = running.saturating_sub(1);
+                status = status
+                    .filter(|&code| code != 0)
+                    .or(Some(Ending::of(ended).code()));
+            }
+            _ => {}
+        }
+    }
+    match running {
+        0 => status,
+        _ => status.filter(|&code| code != 0).or(Some(KILLED)),
+    }
+}
+
+/// Attributes kills to the apps: if there is only one, all are its own.
+pub(crate) fn attribute(kills: &OomKills, apps: &mut [App]) {
+    match apps {
+        [only] => only.oom_kills = kills.pod,
+        several => {
+            for app in several {
+                app.oom_kills = kills.apps.get(&app.name).copied().unwrap_or(0);
+            }
+        }
+    }
 }
 
 /// Reads from a report what has become of the apps; returns whether all were
@@ -118,6 +175,55 @@ mod tests {
         let numbers = apps.each_ref().map(|app| app.number);
         assert_eq!(numbers, [Some(2), None, None, Some(7)]);
         assert!(!tell(b"failed 1 2\n", &mut apps) && !tell(b"read", &mut apps));
+    }
+
+    #[test]
+    fn a_pod_has_the_status_of_the_first_app_that_failed() {
+        for (report, expected) in [
+            (&b""[..], None),
+            (b"started a 2\nready\nexited a 0\n", Some(0)),
+            (
+                b"started a 2\nstarted b 3\nexited a 0\nexited b 768\n",
+                Some(3),
+            ),
+            (
+                b"started a 2\nstarted b 3\nexited b 768\nexited a 9\n",
+                Some(3),
+            ),
+            (b"started a 2\nstarted b 3\nexited b 0\n", Some(137)),
+            (b"started a 2\nfailed 1 2\nexited a 15\n", None),
+        ] {
+            assert_eq!(overall(report), expected);
+        }
+    }
+
+    #[test]
+    fn apps_that_ran_when_the_init_was_killed_were_killed() {
+        let app = |name: &str| App {
+            name: name.to_owned(),
+            ..App::default()
+        };
+        let mut apps = ["a", "b", "c"].map(app);
+        tell(b"started a 2\nstarted b 3\nexited a 256\n", &mut apps);
+        end_with_init(&mut apps);
+        let endings = apps.map(|app| app.ending);
+        let expected = [Some(Ending::Exited(1)), Some(Ending::Killed(9)), None];
+        assert_eq!(endings, expected);
+    }
+
+    #[test]
+    fn kills_in_a_pod_with_one_app_are_that_apps() {
+        let app = |name: &str| App {
+            name: name.to_owned(),
+            ..App::default()
+        };
+        let kills = OomKills::read(b"oom-kills 3\noom-kills web 2\n");
+        let attributed = |apps: &mut [App]| {
+            attribute(&kills, apps);
+            apps.iter().map(|app| app.oom_kills).collect::<Vec<_>>()
+        };
+        assert_eq!(attributed(&mut [app("any")]), [3]);
+        assert_eq!(attributed(&mut [app("db"), app("web")]), [0, 2]);
     }
 
     #[test]
