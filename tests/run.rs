@@ -586,16 +586,12 @@ fn assert_only_images(dir: &Path, count: usize) {
 }
 
 fn entries(dir: &Path) -> Vec<(String, std::path::PathBuf)> {
-    let mut entries: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| {
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                path,
-            )
-        })
-        .collect();
+    let named = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        (name, entry.path())
+    };
+    let entries = fs::read_dir(dir).unwrap();
+    let mut entries: Vec<_> = entries.map(|entry| named(entry.unwrap())).collect();
     entries.sort();
     entries
 }

@@ -157,7 +157,8 @@ fn only_files_have_content() {
             let image = image.odd(kind, "rootfs/x", hidden, |header| header.set_size(0));
             refused(image).complains_as("content of what is no file");
             // Content behind a header that says so is no member.
-            let image = new().entry(kind, "rootfs/x", 0o644, "rootfs/y", &[b'x'; 512]);
+            let image = new().file("rootfs/y", 0o644, "");
+            let image = image.entry(kind, "rootfs/x", 0o644, "rootfs/y", &[b'x'; 512]);
             refused(image).complains_as("a damaged header");
         }
         let link = |image: Aci| image.entry(EntryType::Link, "rootfs/x", 0o644, "y", hidden);
