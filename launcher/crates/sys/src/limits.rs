@@ -48,7 +48,7 @@ pub fn raise() {
 /// executed.
 pub fn restore() {
     for (resource, limit) in BEFORE.get().into_iter().flatten() {
-        set(*resource, limit.clone());
+        set(*resource, *limit);
     }
 }
 

@@ -334,7 +334,11 @@ fn capabilities_are_added_to_and_dropped_from_what_the_image_leaves() {
         r#"{"set": ["CAP_NET_RAW"]}"#,
     )];
     let setting = change(&["CAP_SYS_ADMIN"], &["CAP_CHOWN"]);
-    let read = set(&[setting.clone()], &image, &PodIsolation::default());
+    let read = set(
+        std::slice::from_ref(&setting),
+        &image,
+        &PodIsolation::default(),
+    );
     let expected = CAPABILITIES
         .with(Capabilities::SYS_ADMIN)
         .without(Capabilities::NET_RAW.with(Capabilities::CHOWN));
