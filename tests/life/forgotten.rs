@@ -8,6 +8,7 @@ use super::memory::with_run;
 const UNTIL_RUNNING: &str = "
     until $L list | grep -q running; do sleep 0.01; done
     uuid=$(basename $D/scratch/*)
+    until $L status $uuid | grep -q ^app-probe.pid=; do sleep 0.01; done
 ";
 
 /// Shows what is left of pods anywhere.
