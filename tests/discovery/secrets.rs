@@ -63,6 +63,14 @@ fn the_secrets_of_an_address_are_in_no_message_and_no_file() {
             &["trust", "--prefix=a.b", &address],
             &["image", "verify", &address],
             &["image", "rm", &address],
+            // Where no address is expected.
+            &["validate", &address],
+            &["status", &address],
+            &["image", "build", "--name=a.b", &address, "--", "/a"],
+            &["run", "--plan", &address],
+            &["plan", &address, "--format=x"],
+            &["list", &address],
+            &[&address],
         ] {
             let ran = launcher(&site.dir()).args(words).run();
             site.tells_nobody(&ran);

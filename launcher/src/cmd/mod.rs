@@ -45,6 +45,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use appc::address::without_secrets;
 use error::quote::{escaped_lines, shown};
 use error::{Context as _, Error, Result};
 use sys::standard::Output;
@@ -70,7 +71,8 @@ fn say(notes: &[String]) {
 fn line(text: &dyn Display) {
     // In one call, so that output of an app cannot get into the line. If this
     // fails, nothing is left to report it to.
-    let _ = Output::stderr().write_all(format!("launcher: {text}\n").as_bytes());
+    let text = without_secrets(&format!("launcher: {text}\n"));
+    let _ = Output::stderr().write_all(text.as_bytes());
 }
 
 /// Marks the start of the app's output, as nscn does.

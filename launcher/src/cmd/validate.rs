@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cmd::print;
+use appc::address::without_secrets;
 use appc::manifest::{self, ImageManifest};
 use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
@@ -35,7 +36,7 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
 fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
     for file in files {
-        let name = shown(file);
+        let name = without_secrets(&shown(file).to_string());
         let mut remarks = Vec::new();
         match check(file) {
             Ok(warnings) => {

@@ -69,6 +69,30 @@ impl fmt::Debug for Address {
     }
 }
 
+/// Returns a sentence in which no address shows its secrets, as [`Address`] does:
+/// the last line of defence, for what was typed where no address is expected.
+pub fn without_secrets(sentence: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = sentence;
+    while let Some(colon) = rest.find("://") {
+        let (before, address) = rest.split_at(colon);
+        let ends = |character: char| character.is_whitespace() || "`'\"".contains(character);
+        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        // What follows an address in a sentence is none of it.
+        let bare = address.trim_end_matches([':', ',', ';', ')']);
+        let scheme = before.rfind(|one: char| !one.is_ascii_alphanumeric() && !"+-.".contains(one));
+        let scheme = scheme.map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
+        let (text, scheme) = before.split_at(scheme);
+        shown.push_str(text);
+        shown.push_str(&Address::new(format!("{scheme}{bare}")).to_string());
+        shown.push_str(&address[bare.len()..]);
+        rest = after;
+    }
+    shown + rest
+}
+
 /// Tells whether a text can be a host with or without a port.
 fn is_host(text: &str) -> bool {
     let port = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
@@ -181,6 +205,29 @@ mod tests {
             assert_eq!(address.to_string(), expected);
             assert_eq!(format!("{address:?}"), format!("{expected:?}"));
             assert_eq!(address.reveal(), text);
+        }
+    }
+
+    #[test]
+    fn no_sentence_shows_the_secret_of_an_address() {
+        for (sentence, expected) in [
+            (
+                "pod `https://u:secret@a.b/c` not found",
+                "pod `https://...@a.b/c` not found",
+            ),
+            ("é=https://u:secret@a.b/c, x", "é=https://...@a.b/c, x"),
+            ("é`postgres://u:secret@a/b?c`", "é`postgres://...@a/b?...`"),
+            ("`a --b='https://a/b?secret'`", "`a --b='https://a/b?...'`"),
+            (
+                "https://u:secret@a: https://secret@b",
+                "https://...@a: https://...@b",
+            ),
+            ("(see https://a.b/c?...: no)", "(see https://a.b/c?...: no)"),
+            ("://u:secret@a", "://...@a"),
+            ("`a@b` and c: d", "`a@b` and c: d"),
+        ] {
+            assert_eq!(without_secrets(sentence), expected);
+            assert_eq!(without_secrets(expected), expected);
         }
     }
 
