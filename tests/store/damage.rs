@@ -108,8 +108,8 @@ const DAMAGES: &[Damage] = &[
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(root.join("dir"), mode).unwrap();
     }),
-    ("`/` has mode 1777, not 0755", |root| {
-        fs::set_permissions(root, fs::Permissions::from_mode(0o1777)).unwrap();
+    ("`/` has mode 1755, not 0755", |root| {
+        fs::set_permissions(root, fs::Permissions::from_mode(0o1755)).unwrap();
     }),
     ("`/other` belongs to 1:2, not to 0:0", |root| {
         chown(root.join("other"), Some(1), Some(2)).unwrap();

@@ -16,8 +16,13 @@ use std::path::PathBuf;
 use error::quote::quoted;
 use error::{Error, Result};
 
+/// The query of a discovery page.
+///
+/// Source: App Container specification 0.8.11, "Meta Discovery".
+pub const DISCOVERY: &str = "ac-discovery=1";
+
 /// A web address. It is shown without a login before its host and without its
-/// query, either of which may be a secret.
+/// query, either of which may be a secret; [`DISCOVERY`] is none.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(String);
 
@@ -56,7 +61,9 @@ impl fmt::Display for Address {
             _ => rest,
         };
         match rest.split_once('?') {
-            Some((path, query)) if !query.is_empty() => write!(f, "{path}?..."),
+            Some((path, query)) if !query.is_empty() && query != DISCOVERY => {
+                write!(f, "{path}?...")
+            }
             _ => f.write_str(rest),
         }
     }
@@ -197,6 +204,8 @@ mod tests {
             ("https://a.b?secret=@x", "https://a.b?..."),
             ("https://a.b/c#secret", "https://a.b/c"),
             ("u:secret@a.b", "...@a.b"),
+            ("https://a.b?ac-discovery=1", "https://a.b?ac-discovery=1"),
+            ("https://a.b?ac-discovery=1&secret", "https://a.b?..."),
             ("https://a.b/c@1.aci", "https://a.b/c@1.aci"),
             ("https://a.b:80/c@1.aci", "https://a.b:80/c@1.aci"),
             ("https://[::1]:80/c@1.aci?", "https://[::1]:80/c@1.aci?"),
@@ -223,6 +232,10 @@ mod tests {
                 "https://...@a: https://...@b",
             ),
             ("(see https://a.b/c?...: no)", "(see https://a.b/c?...: no)"),
+            (
+                "https://a.b?ac-discovery=1: no",
+                "https://a.b?ac-discovery=1: no",
+            ),
             ("://u:secret@a", "://...@a"),
             ("`a@b` and c: d", "`a@b` and c: d"),
         ] {

@@ -8,7 +8,7 @@
 //! network.
 
 use crate::fetch::meta_tags::{self, Endpoint, Page};
-use appc::address::Address;
+use appc::address::{Address, DISCOVERY};
 use appc::reference::Name;
 
 /// Template of simple discovery.
@@ -102,7 +102,7 @@ fn walk<T>(
     let mut part = name.name.as_str();
     loop {
         for scheme in schemes {
-            let address = format!("{scheme}://{part}?ac-discovery=1");
+            let address = format!("{scheme}://{part}?{DISCOVERY}");
             let why = match get(&address) {
                 Ok(html) => {
                     let found = select(&Page::read(&String::from_utf8_lossy(&html)));
