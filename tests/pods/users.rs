@@ -50,6 +50,9 @@ fn account(ran: &Ran) -> (Vec<&str>, [String; 3]) {
     (variables, ids)
 }
 
+/// Who the app is, by its image.
+const IDENTITY: &str = r#""user": "root", "group": "0", "supplementaryGIDs": [7]"#;
+
 const WEB: [&str; 4] = ["HOME=/srv/web", "LOGNAME=web", "SHELL=/bin/no", "USER=web"];
 const ROOT: [&str; 4] = ["HOME=/root", "LOGNAME=root", "SHELL=/bin/sh", "USER=root"];
 
@@ -57,10 +60,7 @@ const ROOT: [&str; 4] = ["HOME=/root", "LOGNAME=root", "SHELL=/bin/sh", "USER=ro
 fn a_user_that_is_chosen_brings_its_groups_and_its_home() {
     require_root!();
     let pods = Pods::new();
-    let image = image(
-        &pods,
-        r#""user": "root", "group": "0", "supplementaryGIDs": [7]"#,
-    );
+    let image = image(&pods, IDENTITY);
     let image = image.to_str().unwrap();
     for (options, variables, ids) in [
         (&[][..], &ROOT[..], ["0", "0", "7"]),
@@ -106,10 +106,7 @@ fn a_command_of_another_user_has_its_groups_and_its_home() {
     const UUID: &str = "abcdef12-4b5a-4978-8796-a5b4c3d2e1f3";
     require_root!();
     let pods = Pods::new();
-    let image = image(
-        &pods,
-        r#""user": "root", "group": "0", "supplementaryGIDs": [7]"#,
-    );
+    let image = image(&pods, IDENTITY);
     let image = image.to_str().unwrap();
     let run = ["--uuid", UUID, image, "--", "--trap-exit", "15", "0"];
     let mut running = pods.run(&run).start();

@@ -327,6 +327,17 @@ fn a_file_can_be_a_volume() {
     }
 }
 
+/// Runs the app with a volume on this target, and reads a file of the volume.
+#[track_caller]
+fn finds(pods: &Pods, volume: &str, target: &str, file: &str) {
+    let mount = format!("volume=v,target={target}");
+    let image = "HERE/app.aci";
+    let app = ["--", "--read-file", file];
+    let words = [&["--volume", volume, image, "--mount", &mount][..], &app].concat();
+    let ran = pods.run(&words).run().exits(0);
+    ran.complains("").says("host\n");
+}
+
 #[test]
 fn links_of_the_image_lead_a_target_somewhere_inside() {
     require_root!();
@@ -341,21 +352,7 @@ fn links_of_the_image_lead_a_target_somewhere_inside() {
         ("/dir1/../../../foo", "/foo/file"),
         ("dir1/foo", "/dir1/foo/file"),
     ] {
-        let mount = format!("volume=v,target={target}");
-        pods.run(&[
-            "--volume",
-            &volume(""),
-            "HERE/app.aci",
-            "--mount",
-            &mount,
-            "--",
-            "--read-file",
-            found,
-        ])
-        .run()
-        .exits(0)
-        .complains("")
-        .says("host\n");
+        finds(&pods, &volume(""), target, found);
     }
 }
 
@@ -383,21 +380,12 @@ fn a_volume_on_a_link_whose_target_is_missing_is_where_the_link_leads() {
         ("v", "/var/run/below", "/run/below/file"),
         ("v", "/etc/out", "/made-outside/file"),
     ] {
-        let mount = format!("volume=v,target={target}");
-        pods.run(&[
-            "--volume",
+        finds(
+            &pods,
             &format!("v,kind=host,source=HERE/{source}"),
-            "HERE/app.aci",
-            "--mount",
-            &mount,
-            "--",
-            "--read-file",
+            target,
             found,
-        ])
-        .run()
-        .exits(0)
-        .complains("")
-        .says("host\n");
+        );
     }
     assert!(fs::metadata("/made-outside").is_err());
 }
