@@ -175,6 +175,7 @@ const WRONG: &[&str] = &[
     "image build --manifest=m --name=a root",
     "image build --manifest=m root -- x",
     "image build --name=a --overwrite root -- x",
+    "image verify --insecure-options=compression",
     "logs --uuid-file=f web",
     "rm --uuid-file=f web",
     "run --detach --rm --keep a.aci",

@@ -201,10 +201,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "export" => export::export(args)?,
         "enter" => enter::enter(args, once_more)?,
         "entered" => enter::entered(args)?,
-        "validate" => match args.files() {
-            files if files.is_empty() => return Err(Error::usage("a file is missing")),
-            files => Command::Validate(files),
-        },
+        "validate" => Command::Validate(image::validate(args)?),
         "help" => Command::Say(help::about(&args.all()?, &args.typed)?),
         "man" => Command::Say(man::page(args.word()?.as_deref())?),
         "completion" => Command::Say(completion::script(args.word()?.as_deref())?),

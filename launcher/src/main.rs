@@ -142,7 +142,7 @@ fn execute(invocation: Invocation) -> ExitCode {
         },
         Command::Entered(descriptors, status) => ended(cmd::enter::finish(descriptors, status)),
         Command::Export(export) => done(cmd::export::run(&dir, &export, &mut Output::results())),
-        Command::Validate(files) => match cmd::validate::run(&files) {
+        Command::Validate(options) => match cmd::validate::run(&options) {
             Ok(status) => status,
             Err(error) => fail(&error, FAILED),
         },

@@ -1,6 +1,7 @@
 //! The command line of `launcher image build`.
 
 use crate::cli::args::Args;
+use crate::cli::fetch::insecure;
 use crate::cli::options::Options;
 use crate::cli::spelling::{excluded, text};
 use crate::cli::values::{id, identity, repeated};
@@ -44,6 +45,7 @@ pub(super) fn build(args: &mut Args) -> Result<Build> {
         description: description(options, command)?,
         output,
         overwrite,
+        growth: insecure(options)?.growth(),
     })
 }
 

@@ -80,7 +80,7 @@ pub(crate) enum Command {
     /// Create an image from an app of a pod.
     Export(crate::cmd::export::Export),
     /// Check files.
-    Validate(Vec<PathBuf>),
+    Validate(crate::cmd::validate::Options),
     /// Clean up after a pod that exited with this status (internal).
     Finish(u32, Uuid, u8),
     /// Serve the metadata of a pod on standard input, a socket (internal).

@@ -31,13 +31,17 @@ pub(super) fn fetch(args: &mut Args) -> Result<fetch::Options> {
 pub(super) fn options(options: &mut options::Options) -> Result<Options> {
     Ok(Options {
         policy: options.value("--pull-policy", PullPolicy::parse)?,
-        insecure: options
-            .value("--insecure-options", Insecure::parse)?
-            .unwrap_or_default(),
+        insecure: insecure(options)?,
         directories: options.paths("--image-dir"),
         ca_file: options.path("--ca-file"),
         quiet: options.flag("--quiet"),
     })
+}
+
+/// Takes the checks to skip.
+pub(super) fn insecure(options: &mut options::Options) -> Result<Insecure> {
+    let insecure = options.value("--insecure-options", Insecure::parse)?;
+    Ok(insecure.unwrap_or_default())
 }
 
 /// Takes an image: a word, and the labels after it.

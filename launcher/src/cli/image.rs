@@ -3,12 +3,24 @@
 use std::time::Duration;
 
 use crate::cli::args::Args;
+use crate::cli::fetch::insecure;
 use crate::cli::options::Options;
 use crate::cli::values::format;
 use crate::cmd::image::{Field, Listing, Verb};
 use crate::cmd::table::Format;
+use crate::cmd::validate;
 use appc::types::duration;
 use error::{Error, Result};
+use image::fetch::insecure::Insecure;
+
+/// Takes the options of `validate`, and files.
+pub(super) fn validate(args: &mut Args) -> Result<validate::Options> {
+    let growth = insecure(&mut args.options)?.growth();
+    match args.files() {
+        files if files.is_empty() => Err(Error::usage("a file is missing")),
+        files => Ok(validate::Options { files, growth }),
+    }
+}
 
 /// Takes the arguments of a subcommand of `image`.
 pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
@@ -27,9 +39,19 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
             names if names.is_empty() => return Err(missing()),
             names => Verb::Remove(names),
         },
-        "verify" => match options.path("--signature") {
-            Some(signature) => Verb::VerifySignature(signature, args.argument().ok_or_else(file)?),
-            None => Verb::Verify(args.all()?),
+        "verify" => match (
+            options.path("--signature"),
+            options.value("--insecure-options", Insecure::parse)?,
+        ) {
+            (Some(signature), checks) => Verb::VerifySignature(
+                signature,
+                args.argument().ok_or_else(file)?,
+                checks.unwrap_or_default().growth(),
+            ),
+            (None, None) => Verb::Verify(args.all()?),
+            (None, Some(_)) => {
+                return Err(Error::usage("`--insecure-options` needs `--signature`"));
+            }
         },
         name => {
             let overwrite = options.flag("--overwrite");

@@ -12,6 +12,7 @@ use crate::cmd::{print, say, validate};
 use appc::manifest::ImageManifest;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
+use image::archive::stream::Growth;
 use image::digest::Digest;
 use image::format::inspect::{self, Survey};
 use image::format::pack::{Instead, Pack};
@@ -35,6 +36,8 @@ pub(crate) struct Build {
     pub(crate) output: Option<PathBuf>,
     /// Whether to overwrite an existing file.
     pub(crate) overwrite: bool,
+    /// How much larger than its compressed form an archive may be.
+    pub(crate) growth: Growth,
 }
 
 /// Where the manifest comes from.
@@ -72,7 +75,9 @@ pub(crate) fn run(dir: &Path, build: &Build, out: &mut dyn Write) -> Result<()> 
             let file = unnamed(&dirs.tmp()?).context(|| &cannot)?;
             write(build, &text, name, &file, &cannot)?;
             let from = build.source.display().to_string();
-            Store::open(&dirs)?.built(file, from)?
+            let store = Store::open(&dirs)?;
+            store.allow(build.growth);
+            store.built(file, from)?
         }
     };
     say(&manifest.warnings);
@@ -97,7 +102,7 @@ fn write(build: &Build, text: &[u8], name: &str, mut file: &File, cannot: &str) 
     let id = pack(build, text, &mut file, cannot)
         .context(|| format!("cannot build image `{name}` from `{source}`"))?;
     file.rewind().context(|| cannot)?;
-    let survey = inspect::survey(file.try_clone().context(|| cannot)?, name)?;
+    let survey = inspect::survey(file.try_clone().context(|| cannot)?, build.growth, name)?;
     if survey.id != id {
         return Err(Error::invalid(format!("{cannot}: it does not read back")));
     }
@@ -129,7 +134,7 @@ fn pack(build: &Build, text: &[u8], out: &mut dyn Write, cannot: &str) -> Result
     };
     let input = input.context(|| "cannot open it")?;
     let mut pack = Pack::new(out, cannot, text, instead)?;
-    repack::tar(input, &mut pack, &mut note)?;
+    repack::tar(input, build.growth, &mut pack, &mut note)?;
     pack.finish()
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cmd::{last_of, print, print_document, signature};
 use error::{Context as _, Error, Result};
+use image::archive::stream::Growth;
 use image::digest::Digest;
 use image::store::images::Store;
 use pod::runtime::render;
@@ -35,8 +36,8 @@ pub(crate) enum Verb {
     },
     /// Recompute IDs.
     Verify(Vec<String>),
-    /// Check a detached signature of an archive.
-    VerifySignature(PathBuf, PathBuf),
+    /// Check a detached signature of an archive, which may become so much larger.
+    VerifySignature(PathBuf, PathBuf, Growth),
     /// Write an archive, or overwrite one.
     Export(String, PathBuf, bool),
     /// Copy a root file system.
@@ -60,8 +61,8 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
         }
         Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, out),
         Verb::Verify(names) => verify(&store, names, out),
-        Verb::VerifySignature(file, archive) => {
-            print(out, &signature::verify(&dirs, file, archive)?)
+        Verb::VerifySignature(file, archive, growth) => {
+            print(out, &signature::verify(&dirs, file, archive, *growth)?)
         }
         Verb::Export(name, file, overwrite) => export(&store, name, file, *overwrite),
         Verb::Extract(name, directory) => {

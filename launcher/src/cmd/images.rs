@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use appc::manifest::ImageManifest;
 use appc::reference::Reference;
 use error::{Context as _, Error, Kind, Result};
+use image::archive::stream::Growth;
 use image::digest::Digest;
 use image::fetch::fetcher::Fetch;
 use image::format::inspect::{Survey, survey};
@@ -108,6 +109,7 @@ impl<'a> Looked<'a> {
         dirs: &'a Dirs,
         store: Option<&'a Store<'a>>,
         references: &[Reference],
+        growth: Growth,
     ) -> Result<Self> {
         let archives = references.iter().filter_map(|reference| match reference {
             Reference::Path(path) => Some(path),
@@ -117,7 +119,7 @@ impl<'a> Looked<'a> {
             let name = path.display().to_string();
             let file =
                 std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
-            Ok((path.clone(), survey(file, &name)?))
+            Ok((path.clone(), survey(file, growth, &name)?))
         });
         Ok(Self {
             dirs,

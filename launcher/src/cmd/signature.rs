@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cmd::complain;
 use error::quote::{quoted, shown};
 use error::{Context as _, Result};
+use image::archive::stream::Growth;
 use image::format::inspect;
 use image::trust::keyring::Keyring;
 use image::trust::openpgp::{Check, SIGNATURE_LIMIT};
@@ -18,7 +19,12 @@ use sys::dirs::Dirs;
 /// # Errors
 ///
 /// It is not an image, or no key that is trusted for its name has signed it.
-pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<String> {
+pub(crate) fn verify(
+    dirs: &Dirs,
+    signature: &Path,
+    archive: &Path,
+    growth: Growth,
+) -> Result<String> {
     let what = || format!("cannot check `{}`", archive.display());
     let mut check = begin(signature)?;
     let mut file = File::open(archive).context(what)?;
@@ -31,7 +37,7 @@ pub(crate) fn verify(dirs: &Dirs, signature: &Path, archive: &Path) -> Result<St
     }
     // The name of the image decides which keys may sign it.
     file.rewind().context(what)?;
-    let name = inspect::manifest(file).context(what)?.name;
+    let name = inspect::manifest(file, growth).context(what)?.name;
     let keyring = Keyring::open(dirs)?;
     let signer = keyring.verify(check, &name, &mut complain);
     let signer = signer.context(what)?;

@@ -16,15 +16,25 @@ use appc::address::without_secrets;
 use appc::manifest::{self, ImageManifest};
 use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
+use image::archive::stream::Growth;
 use image::format::inspect::{self, Fault};
 use sys::standard::Output;
 
 /// The largest manifest that is read, in bytes, also in an archive.
 const MANIFEST_LIMIT: u64 = 4 << 20;
 
+/// The options.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The files.
+    pub(crate) files: Vec<PathBuf>,
+    /// How much larger than its compressed form an archive may be.
+    pub(crate) growth: Growth,
+}
+
 /// Checks all files, and prints a line for each.
-pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
-    let sound = report(files, &mut Output::results(), &mut Output::stderr())?;
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let sound = report(options, &mut Output::results(), &mut Output::stderr())?;
     Ok(if sound {
         ExitCode::SUCCESS
     } else {
@@ -33,12 +43,12 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<ExitCode> {
 }
 
 /// Checks all files, and returns whether all are valid.
-fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
+fn report(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
-    for file in files {
+    for file in &options.files {
         let name = without_secrets(&shown(file).to_string());
         let mut remarks = Vec::new();
-        match check(file) {
+        match check(file, options.growth) {
             Ok(warnings) => {
                 print(out, &format!("{name} OK\n"))?;
                 remarks = warnings;
@@ -67,12 +77,12 @@ fn report(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Result
 }
 
 /// Checks one file; returns warnings, or all faults.
-fn check(path: &Path) -> std::result::Result<Vec<String>, Vec<Fault>> {
+fn check(path: &Path, growth: Growth) -> std::result::Result<Vec<String>, Vec<Fault>> {
     let fault = |error| Fault { error, at: None };
     let faults = |errors: Vec<Error>| errors.into_iter().map(fault).collect();
     match open(path).map_err(|error| vec![fault(error)])? {
         Opened::Archive(file) => {
-            let mut warnings = inspect::check(file)?;
+            let mut warnings = inspect::check(file, growth)?;
             if path.extension().is_none_or(|extension| extension != "aci") {
                 warnings.push("its name should end in `.aci`".into());
             }

@@ -5,7 +5,8 @@ use tar::EntryType;
 use super::{Target, new, refused};
 use crate::aci::Aci;
 use crate::attack::case;
-use crate::host::{self, Scratch, call};
+use crate::golden::{Cases, line};
+use crate::host::{self, Scratch, call, launcher};
 
 // Names of 64 KiB, trees of a hundred thousand levels.
 #[test]
@@ -76,20 +77,60 @@ fn a_file_that_is_nearly_all_hole_counts_whole() {
 fn what_becomes_very_much_larger_is_refused() {
     require_root!();
     case("T10c", "what becomes very much larger is refused", || {
-        // A gigabyte of zeros, in members of a megabyte.
-        let zeros = vec![0; 1 << 20];
-        let head = new().odd(EntryType::Regular, "rootfs/zeros", b"", |header| {
-            header.set_size(1 << 30);
-        });
-        let head = head.bytes();
-        let mut packed = member(&head[..head.len() - 1024]);
-        for _ in 0..1024 {
-            packed.extend(member(&zeros));
-        }
-        packed.extend(member(&[0; 1024]));
-        let ran = Target::new().refuses(&packed);
+        let ran = Target::new().refuses(&bomb(new()));
         ran.complains_as("what becomes very much larger");
     });
+}
+
+// Such as the image of a disk, of which little is used.
+#[test]
+fn what_becomes_very_much_larger_is_read_where_that_is_allowed() {
+    require_root!();
+    let (scratch, mut cases) = (Scratch::new(), Cases::default());
+    scratch.write("image.aci", bomb(new()));
+    scratch.write("root.tar.gz", bomb(Aci::empty()));
+    for (verb, rest) in [
+        (&["validate"][..], &["image.aci"][..]),
+        (&["plan"], &["image.aci"]),
+        (&["fetch"], &["image.aci"]),
+        (
+            &[
+                "image",
+                "build",
+                "--name=example.com/a",
+                "--output=built.aci",
+            ],
+            &["root.tar.gz", "--", "/a"],
+        ),
+    ] {
+        let call = |options: &[&str]| {
+            let words = [verb, options, rest].concat();
+            let launcher = launcher(&scratch.join("dir")).dir(scratch.path());
+            launcher.args(words).run()
+        };
+        let refused = call(&[]);
+        assert!(!refused.succeeded(), "{refused:?}");
+        cases.add(line(verb), &format!("{}{}", refused.stdout, refused.stderr));
+        call(&["--insecure-options=compression"]).exits(0);
+    }
+    cases.as_written("what becomes very much larger, by whom it is read");
+}
+
+/// An archive with a file of zeros, a third of a gigabyte, which becomes a
+/// thousand times larger: it is in members of a megabyte.
+fn bomb(archive: Aci) -> Vec<u8> {
+    const MEMBERS: u32 = 320;
+    let zeros = vec![0; 1 << 20];
+    let head = archive.odd(EntryType::Regular, "rootfs/zeros", b"", |header| {
+        header.set_size(u64::from(MEMBERS) << 20);
+    });
+    let head = head.bytes();
+    let mut packed = member(&head[..head.len() - 1024]);
+    for _ in 0..MEMBERS {
+        packed.extend(member(&zeros));
+    }
+    packed.extend(member(&[0; 1024]));
+    packed
 }
 
 /// Bytes as a member of gzip.

@@ -4,7 +4,7 @@ use std::io::{BufRead, Cursor};
 use std::path::Component;
 
 use error::Result;
-use image::archive::stream;
+use image::archive::stream::{self, Growth};
 use image::archive::walk::{Chunk, Entry, EntryKind, Limits};
 use image::format::aci;
 
@@ -28,7 +28,7 @@ pub fn archive(bytes: &[u8]) {
     let mut tar = bytes;
     let plain = walk(&mut tar);
     let input = Cursor::new(bytes.to_vec());
-    let streamed = stream::through(input, aci::ALGORITHM, walk);
+    let streamed = stream::through(input, Growth::Any, aci::ALGORITHM, walk);
     if let (Ok(plain), Ok((streamed, _))) = (plain, streamed) {
         assert_eq!(plain, streamed, "the manifest depends on how it is read");
     }

@@ -69,11 +69,12 @@ day.",
 pub(crate) const VALIDATE: CommandSpec = CommandSpec {
     name: "validate",
     summary: "checks images and manifests",
-    usage: &["FILE..."],
+    usage: &["[OPTIONS] FILE..."],
     about: "\
 Checks image archives, image layouts (directories with `manifest` and `rootfs`), image \
 manifests and pod manifests. Prints `FILE OK` or `FILE NOT OK: REASON` for each; \
 warnings go to standard error.",
+    groups: &[&Group::new("Options", &[INSECURE])],
     terms: &[(
         "Exit status",
         &[
@@ -166,7 +167,7 @@ prepared from them, and abandoned downloads.",
         CommandSpec {
             name: "verify",
             summary: "checks images against their IDs, or a signature",
-            usage: &["[IMAGE...]", "--signature FILE.aci.asc FILE.aci"],
+            usage: &["[IMAGE...]", "[OPTIONS] --signature FILE.aci.asc FILE.aci"],
             about: "\
 Computes the IDs of images again from what is stored, and compares owners, modes, times, \
 links, attributes and names of files; of all images if none is given. Prints `ID OK` or \
@@ -175,12 +176,10 @@ With --signature, checks that a key that is trusted for the image in a file has 
 the file.",
             groups: &[&Group::new(
                 "Options",
-                &[OptionSpec::value(
-                    "--signature",
-                    &[],
-                    "FILE",
-                    "check this detached signature",
-                )],
+                &[
+                    OptionSpec::value("--signature", &[], "FILE", "check this detached signature"),
+                    INSECURE,
+                ],
             )],
             terms: &[STORED],
             examples: &[("Check the whole store", "launcher image verify")],
@@ -323,6 +322,7 @@ has no option, such as ports, mount points and isolators, can be in a manifest."
                 "UID:GID",
                 "let all files belong to this user and group (default: their owners)",
             ),
+            INSECURE,
         ],
     )],
     terms: &[(
@@ -376,7 +376,7 @@ pub(crate) const FETCHING: Group = Group::new(
             "CHECK,...",
             "skip checks: image (signatures), tls (identity of servers, which then get no \
              credentials), http (allow connections without encryption), pubkey (how keys are \
-             downloaded), all-fetch",
+             downloaded), compression (archives that become more than 500 times larger), all-fetch",
         ),
         OptionSpec::value(
             "--image-dir",
@@ -399,6 +399,15 @@ pub(crate) const FETCHING: Group = Group::new(
 );
 
 const FETCHES: &[&str] = &["run", "prepare", "fetch", "trust", "add"];
+
+/// The checks of archives that are not fetched.
+const INSECURE: OptionSpec = OptionSpec::value(
+    "--insecure-options",
+    &[],
+    "CHECK,...",
+    "skip checks: compression (archives that become more than 500 times larger); those of \
+     fetch are accepted, and skip nothing else here",
+);
 
 /// Whole identifiers.
 pub(crate) const FULL: OptionSpec =

@@ -209,7 +209,7 @@ fn a_value_is_never_an_option() {
 fn behind_two_dashes_nothing_is_an_option() {
     assert!(matches!(
         parsed("validate a -- -b --help"),
-        Ok(Command::Validate(files)) if files == ["a", "-b", "--help"].map(PathBuf::from)
+        Ok(Command::Validate(options)) if options.files == ["a", "-b", "--help"].map(PathBuf::from)
     ));
     assert!(matches!(
         parsed("rm -f -- -web"),

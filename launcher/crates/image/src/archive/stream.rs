@@ -11,7 +11,7 @@ use std::thread;
 
 use crate::archive::decompress::decompress;
 use crate::digest::{Algorithm, Digest, Hasher};
-use error::{Context as _, Result};
+use error::{Context as _, Error, Result};
 
 /// Size of the pieces that are passed on, in bytes.
 const PIECE: usize = 128 << 10;
@@ -26,6 +26,16 @@ const WAITING: usize = 16;
 const RATIO: u64 = 500;
 const FREE: u64 = 256 << 20;
 
+/// How much larger than its compressed form an archive may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Growth {
+    /// At most 500 times, unless it is small.
+    #[default]
+    Bounded,
+    /// As large as its entries may be.
+    Any,
+}
+
 type Piece = io::Result<Arc<Vec<u8>>>;
 
 /// Reads the whole `input` through `read`. Returns its result and the
@@ -33,9 +43,10 @@ type Piece = io::Result<Arc<Vec<u8>>>;
 ///
 /// # Errors
 ///
-/// `read` fails, or the compressed data is not valid.
+/// `read` fails, the compressed data is not valid, or its `growth` is too large.
 pub fn through<T>(
     input: impl Read + Send + 'static,
+    growth: Growth,
     algorithm: Algorithm,
     read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
 ) -> Result<(T, Digest)> {
@@ -43,7 +54,7 @@ pub fn through<T>(
     let (to_hasher, hashed) = sync_channel::<Arc<Vec<u8>>>(WAITING);
     let inflating = thread::Builder::new()
         .name("inflate".to_owned())
-        .spawn(move || inflate(input, &to_reader, &to_hasher))
+        .spawn(move || inflate(input, growth, &to_reader, &to_hasher))
         .context(|| "cannot start a thread")?;
     let hasher = Hasher::new(algorithm);
     let hashing = thread::Builder::new()
@@ -62,7 +73,7 @@ pub fn through<T>(
     let value = result?;
     match joined {
         (Ok(()), Ok(id)) => Ok((value, id)),
-        _ => Err(error::Error::new(
+        _ => Err(Error::new(
             error::Kind::Failed,
             "a thread that reads the image has failed",
         )),
@@ -71,6 +82,7 @@ pub fn through<T>(
 
 fn inflate(
     input: impl Read + Send + 'static,
+    growth: Growth,
     reader: &SyncSender<Piece>,
     hasher: &SyncSender<Arc<Vec<u8>>>,
 ) {
@@ -98,7 +110,8 @@ fn inflate(
             Ok(count) => {
                 buffer.truncate(count);
                 given = given.saturating_add(count as u64);
-                if given > FREE && given / RATIO > taken.load(Ordering::Relaxed) {
+                let bounded = growth == Growth::Bounded && given > FREE;
+                if bounded && given / RATIO > taken.load(Ordering::Relaxed) {
                     let _ = reader.send(Err(too_large()));
                     return;
                 }
@@ -156,7 +169,8 @@ impl<R: Read> Read for Counted<R> {
 
 fn too_large() -> io::Error {
     let what = format!("it is more than {RATIO} times larger when unpacked");
-    io::Error::new(io::ErrorKind::InvalidData, what)
+    let error = Error::invalid(what).hint("`--insecure-options=compression` allows that");
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 fn hash(mut hasher: Hasher, pieces: &Receiver<Arc<Vec<u8>>>) -> Digest {

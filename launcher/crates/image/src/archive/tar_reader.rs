@@ -494,7 +494,9 @@ fn at_most(length: usize, limit: u64) -> usize {
 /// Describes an error of the stream: bad data, or a failure to read it.
 pub(crate) fn unreadable(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::InvalidData => Error::invalid(error.to_string()),
+        io::ErrorKind::InvalidData => error
+            .downcast()
+            .unwrap_or_else(|error| Error::invalid(error.to_string())),
         io::ErrorKind::UnexpectedEof => too_early(),
         _ => Error::new(Kind::Failed, "cannot read it").because(error),
     }

@@ -107,6 +107,7 @@ impl<'a> Fetch<'a> {
         if options.insecure.image {
             store.waive();
         }
+        store.allow(options.insecure.growth());
         Ok(Self {
             dirs,
             store,

@@ -1,5 +1,6 @@
 //! Checks that an operator can disable, each by its own name.
 
+use crate::archive::stream::Growth;
 use error::{Error, Result};
 
 /// The checks that are disabled.
@@ -13,6 +14,8 @@ pub struct Insecure {
     pub http: bool,
     /// Keys may be fetched over connections that are not secure.
     pub pubkey: bool,
+    /// Archives may become as much larger as they like.
+    pub compression: bool,
 }
 
 impl Insecure {
@@ -30,12 +33,14 @@ impl Insecure {
                 "tls" => insecure.tls = true,
                 "http" => insecure.http = true,
                 "pubkey" => insecure.pubkey = true,
+                "compression" => insecure.compression = true,
                 "all-fetch" => {
                     insecure = Self {
                         image: true,
                         tls: true,
                         http: true,
                         pubkey: true,
+                        compression: true,
                     };
                 }
                 other => {
@@ -43,12 +48,21 @@ impl Insecure {
                         "`{other}` is not a check that can be disabled"
                     ))
                     .hint(
-                        "use `image`, `tls`, `http` or `pubkey`, or `all-fetch` for all of them",
+                        "use `image`, `tls`, `http`, `pubkey` or `compression`, \
+                         or `all-fetch` for all of them",
                     ));
                 }
             }
         }
         Ok(insecure)
+    }
+
+    /// Returns how much larger than its compressed form an archive may be.
+    pub fn growth(self) -> Growth {
+        match self.compression {
+            true => Growth::Any,
+            false => Growth::Bounded,
+        }
     }
 }
 
@@ -69,7 +83,8 @@ mod tests {
         assert_eq!(
             Insecure::parse("image,al").unwrap_err().to_string(),
             "`al` is not a check that can be disabled\n\
-             hint: use `image`, `tls`, `http` or `pubkey`, or `all-fetch` for all of them"
+             hint: use `image`, `tls`, `http`, `pubkey` or `compression`, \
+             or `all-fetch` for all of them"
         );
     }
 }

@@ -148,12 +148,18 @@ impl Store<'_> {
         let from = incoming.name.clone();
         let staging = Staging::make(self.dirs)?;
         let (input, claim) = incoming.open();
-        let ((text, manifest), layer) =
-            layers::unpack(&staging, input, aci::ALGORITHM, |tar, recorder, visit| {
+        let growth = self.growth.get();
+        let ((text, manifest), layer) = layers::unpack(
+            &staging,
+            input,
+            growth,
+            aci::ALGORITHM,
+            |tar, recorder, visit| {
                 let text = aci::walk(tar, &Limits::default(), Some(recorder), visit)?;
                 let manifest = ImageManifest::parse(&text).context(|| "its manifest")?;
                 Ok((text, manifest.value))
-            })?;
+            },
+        )?;
         let id = layer.id;
         let verified = claim.verify(id, &manifest)?;
         let image = Image {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::archive::extract::{Extract, Tree, new};
-use crate::archive::stream;
+use crate::archive::stream::{self, Growth};
 use crate::archive::walk::{Entry, EntryKind, Limits, TakeFault};
 use crate::digest::Digest;
 use crate::format::aci;
@@ -36,8 +36,8 @@ pub struct Survey {
 ///
 /// Everything that would prevent it from being stored, except errors of the
 /// disk.
-pub fn survey(file: File, name: &str) -> Result<Survey> {
-    first(file).context(|| format!("image `{name}` is not valid"))
+pub fn survey(file: File, growth: Growth, name: &str) -> Result<Survey> {
+    first(file, growth).context(|| format!("image `{name}` is not valid"))
 }
 
 /// Reads a whole archive, and returns only its manifest. The caller names the
@@ -46,8 +46,8 @@ pub fn survey(file: File, name: &str) -> Result<Survey> {
 /// # Errors
 ///
 /// As for [`survey`].
-pub fn manifest(file: File) -> Result<ImageManifest> {
-    Ok(first(file)?.manifest.value)
+pub fn manifest(file: File, growth: Growth) -> Result<ImageManifest> {
+    Ok(first(file, growth)?.manifest.value)
 }
 
 /// A reason why an archive is not stored.
@@ -69,9 +69,9 @@ const FAULTS: usize = 50;
 /// # Errors
 ///
 /// The faults, at least one.
-pub fn check(file: File) -> std::result::Result<Vec<String>, Vec<Fault>> {
+pub fn check(file: File, growth: Growth) -> std::result::Result<Vec<String>, Vec<Fault>> {
     let mut faults = Vec::new();
-    let read = read(file, &mut |error, at| {
+    let read = read(file, growth, &mut |error, at| {
         if faults.len() == FAULTS {
             return Err(Error::invalid("more faults are not shown"));
         }
@@ -87,8 +87,8 @@ pub fn check(file: File) -> std::result::Result<Vec<String>, Vec<Fault>> {
 }
 
 /// Reads an archive up to its first fault.
-fn first(file: File) -> Result<Survey> {
-    let (manifest, index, id) = read(file, &mut |error, _| Err(error))?;
+fn first(file: File, growth: Growth) -> Result<Survey> {
+    let (manifest, index, id) = read(file, growth, &mut |error, _| Err(error))?;
     let manifest = manifest.ok_or_else(|| Error::invalid("it has no `manifest`"))?;
     Ok(Survey {
         id,
@@ -100,10 +100,11 @@ fn first(file: File) -> Result<Survey> {
 /// Unpacks an archive in memory. Without a manifest, there was a fault.
 fn read(
     file: File,
+    growth: Growth,
     fault: TakeFault<'_>,
 ) -> Result<(Option<Checked<ImageManifest>>, Index, Digest)> {
     let mut extract = Extract::new(Index::default());
-    let (manifest, id) = stream::through(file, aci::ALGORITHM, |tar| {
+    let (manifest, id) = stream::through(file, growth, aci::ALGORITHM, |tar| {
         let visit = &mut |entry: Entry<'_, '_>| extract.entry(entry);
         let text = aci::walk_on(tar, &Limits::default(), None, visit, fault)?;
         let manifest = text.map(|text| ImageManifest::check(&text)).transpose();

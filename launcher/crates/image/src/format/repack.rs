@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use crate::archive::stream;
+use crate::archive::stream::{self, Growth};
 use crate::archive::walk::{self, Entry, Limits, Place};
 use crate::format::aci;
 use crate::format::pack::{Attributes, EntryKind, Pack, is_kept, shown};
@@ -21,11 +21,12 @@ use error::{Error, Result};
 /// The tar is not valid; it is an image already; errors of `pack`.
 pub fn tar(
     input: impl Read + Send + 'static,
+    growth: Growth,
     pack: &mut Pack<'_>,
     note: &mut dyn FnMut(String),
 ) -> Result<()> {
     let mut top = Top::default();
-    stream::through(input, aci::ALGORITHM, |tar| {
+    stream::through(input, growth, aci::ALGORITHM, |tar| {
         let add = &mut |entry: Entry<'_, '_>| {
             if !top.begun && !entry.path.as_os_str().is_empty() {
                 root(pack)?;

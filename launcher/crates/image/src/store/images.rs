@@ -15,6 +15,7 @@
 
 use std::cell::Cell;
 
+use crate::archive::stream::Growth;
 use crate::digest::{Algorithm, Digest, Hasher, Prefix};
 use crate::store::objects::Objects;
 use crate::store::record::Record;
@@ -34,6 +35,8 @@ pub struct Store<'a> {
     pub(crate) layers: Objects<'a>,
     /// Whether to skip the check that images are trusted to have their names.
     waived: Cell<bool>,
+    /// How much larger archives may become.
+    pub(crate) growth: Cell<Growth>,
 }
 
 /// A stored image.
@@ -66,12 +69,18 @@ impl<'a> Store<'a> {
             images: Objects::new(dirs, Part::Images, "image"),
             layers: Objects::new(dirs, Part::Layers, "layer"),
             waived: Cell::new(false),
+            growth: Cell::default(),
         })
     }
 
     /// Trusts every image to have the name in its manifest.
     pub fn waive(&self) {
         self.waived.set(true);
+    }
+
+    /// Lets archives become so much larger.
+    pub fn allow(&self, growth: Growth) {
+        self.growth.set(growth);
     }
 
     /// Returns whether an image is trusted to have its name, or to be what its

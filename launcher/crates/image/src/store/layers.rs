@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::disk::Disk;
 use crate::archive::extract::Extract;
-use crate::archive::stream;
+use crate::archive::stream::{self, Growth};
 use crate::archive::tar_split::{Recorder, Restored};
 use crate::archive::walk::Entry;
 use crate::archive::writeback::Flush;
@@ -126,7 +126,8 @@ impl Stored {
     ) -> Result<(T, Digest)> {
         let rootfs = self.rootfs.try_clone();
         let rootfs = rootfs.context(|| "cannot use a directory")?;
-        stream::through(Restored::new(self.frame.clone(), rootfs), algorithm, read)
+        let restored = Restored::new(self.frame.clone(), rootfs);
+        stream::through(restored, Growth::Any, algorithm, read)
     }
 }
 
@@ -145,10 +146,12 @@ pub(crate) struct Unpacked {
 ///
 /// # Errors
 ///
-/// Errors of `walk`; the compression is not valid; errors of the disk.
+/// Errors of `walk`; the compression is not valid, or the `growth` too large;
+/// errors of the disk.
 pub(crate) fn unpack<T>(
     staging: &Staging,
     input: impl Read + Send + 'static,
+    growth: Growth,
     algorithm: Algorithm,
     walk: impl FnOnce(
         &mut dyn BufRead,
@@ -163,7 +166,7 @@ pub(crate) fn unpack<T>(
     let recorder = recorder.context(|| unwritten("frame"))?;
     let fd = staging.fd().try_clone_to_owned();
     let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
-    let (value, id) = stream::through(input, algorithm, |tar| {
+    let (value, id) = stream::through(input, growth, algorithm, |tar| {
         let walked = walk(&mut flush.pace(tar), &recorder, &mut |entry| {
             extract.entry(entry)
         });
