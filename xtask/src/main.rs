@@ -61,8 +61,9 @@ The tasks of Nose Cone: cargo xtask TASK
   guest     run the tests that need another kernel, in virtual machines; --strict
             fails if this host cannot run them
   size      check stage1-init on disk, and a pod in memory, against their budgets
-  bench     compare with the other runners that are installed: bench run|unpack
-            [--rounds N]
+  bench     compare with a floor and the other runners that are installed (as root):
+            bench run|parallel|enter|unpack, and show what a full store costs: bench
+            list|start [--growth]; with [--rounds N]. Results are in BENCHMARKS.md
   cross     build stage1-init for all supported machines, check its size, and start
             it in emulators; --strict fails if this host cannot
   filters   compare the default system call filter with those of podman and Docker,
@@ -96,8 +97,7 @@ fn main() -> ExitCode {
 
 enum Task {
     Attack { rounds: Option<usize> },
-    BenchRun { rounds: Option<usize> },
-    BenchUnpack { rounds: Option<usize> },
+    Bench(Bench, Option<usize>),
     Build,
     Calls,
     Cross { strict: bool },
@@ -120,11 +120,30 @@ enum Task {
     Tidy,
 }
 
+/// What is compared.
+enum Bench {
+    Enter,
+    List,
+    Parallel,
+    Run,
+    Start { growth: bool },
+    Unpack,
+}
+
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Attack { rounds } => attack::attack(rounds),
-        Task::BenchRun { rounds } => bench::run(rounds.unwrap_or(30)),
-        Task::BenchUnpack { rounds } => bench::unpack(rounds.unwrap_or(5)),
+        Task::Bench(what, rounds) => {
+            let rounds = |usual| rounds.unwrap_or(usual);
+            match what {
+                Bench::Enter => bench::enter(rounds(100)),
+                Bench::List => bench::list(rounds(20)),
+                Bench::Parallel => bench::parallel(rounds(20)),
+                Bench::Run => bench::run(rounds(100)),
+                Bench::Start { growth } => bench::start(rounds(50), growth),
+                Bench::Unpack => bench::unpack(rounds(5)),
+            }
+        }
         Task::Build => build::task(),
         Task::Calls => calls::calls(),
         Task::Cross { strict } => cross::cross(strict),
@@ -226,17 +245,24 @@ fn parse() -> Result<Task> {
 
 fn bench_task(words: &mut Arguments) -> Result<Task> {
     let rounds = option(words, "--rounds")?;
-    match words
-        .subcommand()
-        .map_err(|error| error.to_string())?
-        .as_deref()
-    {
-        None | Some("run") => Ok(Task::BenchRun { rounds }),
-        Some("unpack") => Ok(Task::BenchUnpack { rounds }),
-        Some(other) => Err(format!(
-            "no benchmark `{other}`: there are `run` and `unpack`"
-        )),
-    }
+    let name = words.subcommand().map_err(|error| error.to_string())?;
+    let what = match name.as_deref() {
+        None | Some("run") => Bench::Run,
+        Some("enter") => Bench::Enter,
+        Some("list") => Bench::List,
+        Some("parallel") => Bench::Parallel,
+        Some("start") => Bench::Start {
+            growth: words.contains("--growth"),
+        },
+        Some("unpack") => Bench::Unpack,
+        Some(other) => {
+            return Err(format!(
+                "no benchmark `{other}`: there are `run`, `parallel`, `enter`, `list`, `start` \
+                 and `unpack`"
+            ));
+        }
+    };
+    Ok(Task::Bench(what, rounds))
 }
 
 fn option<T: std::str::FromStr>(words: &mut Arguments, name: &'static str) -> Result<Option<T>>

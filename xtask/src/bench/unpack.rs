@@ -7,9 +7,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use super::Contender;
+use super::measure::{Bench, Contender, Sample};
 use crate::aci::{Node, Tree};
-use crate::cmd::{Result, cmd, failed, find, is_root, say, show, target_dir};
+use crate::cmd::{Result, cmd, failed, find, say, show, target_dir};
 use crate::{build, debian, image};
 
 /// What the ratios are of.
@@ -21,9 +21,7 @@ const FILES: usize = 30_000;
 /// Unpacks two images: one of a few large files, and one of many small ones;
 /// onto a disk, and into memory.
 pub(crate) fn unpack(rounds: usize) -> Result<()> {
-    if !is_root() {
-        return Err("keeping owners and mounting a fresh file system need root".to_owned());
-    }
+    let bench = Bench::new("unpack", rounds)?;
     let built = build::release()?;
     let dir = target_dir().join("bench");
     fs::create_dir_all(&dir).map_err(failed("make", &dir))?;
@@ -46,13 +44,14 @@ pub(crate) fn unpack(rounds: usize) -> Result<()> {
         }
         for fresh in [Place::ext4, Place::memory] {
             let place = fresh(&dir, rounds)?;
-            let bench = Bench {
+            let unpacking = Unpacking {
+                bench: &bench,
                 launcher: &built.launcher,
                 image,
                 place: &place,
                 url: server.as_ref().map(|server| server.url(image)),
             };
-            table(&format!("{title}, {}", place.kind), &bench.run(rounds)?);
+            table(&format!("{title}, {}", place.kind), &unpacking.run(rounds)?);
         }
     }
     Ok(())
@@ -197,7 +196,8 @@ impl Drop for Place {
     }
 }
 
-struct Bench<'a> {
+struct Unpacking<'a> {
+    bench: &'a Bench,
     launcher: &'a Path,
     image: &'a Path,
     place: &'a Place,
@@ -205,7 +205,7 @@ struct Bench<'a> {
     url: Option<String>,
 }
 
-impl Bench<'_> {
+impl Unpacking<'_> {
     fn run(&self, rounds: usize) -> Result<Vec<Contender>> {
         let tar = self.place.mounted.join("image.tar");
         let output = fs::File::create(&tar).map_err(failed("make", &tar))?;
@@ -214,27 +214,23 @@ impl Bench<'_> {
         status.map_err(failed("decompress", self.image))?;
         let layout = self.layout(&tar)?;
         let mut results: Vec<Contender> = Vec::new();
-        // The first round counts memory, not time. Interleaved, so that
-        // whatever else the machine does meets all alike.
+        // The first round fills caches. Interleaved, so that whatever else the
+        // machine does meets all alike.
         for round in 0..=rounds.max(1) {
             let place = self.place.mounted.join(round.to_string());
             fs::create_dir_all(&place).map_err(failed("make", &place))?;
-            for mut contender in self.contenders(&place, &tar, layout.as_deref())? {
+            for contender in self.contenders(&place, &tar, layout.as_deref())? {
                 // What others left to be written is written on their account.
                 cmd("sync")
                     .args(["-f"])
                     .arg(&self.place.mounted)
                     .quiet()
                     .run()?;
-                if round == 0 {
-                    contender.watched()?;
-                    results.push(contender);
-                    continue;
-                }
-                let time = contender.once()?;
+                let sample = self.bench.once(&contender)?;
                 let same = |one: &&mut Contender| one.name == contender.name;
-                if let Some(result) = results.iter_mut().find(same) {
-                    result.times.push(time);
+                match results.iter_mut().find(same) {
+                    Some(result) => result.samples.push(sample),
+                    None => results.push(contender),
                 }
             }
             // A disk does not get faster by deleting.
@@ -296,12 +292,11 @@ impl Bench<'_> {
     /// Storing the image, into a store of its own.
     fn ours(&self, name: &str, place: &Path, image: &OsStr) -> Contender {
         let store = place.join(name);
-        let words = ["--dir".as_ref(), store.as_os_str(), "fetch".as_ref(), image];
-        let mut ours = Contender::new(name, self.launcher, &words);
-        // Nobody has signed it; how far it is nobody sees.
-        ours.command.arg("--insecure-options=image,http");
-        ours.command.stderr(std::process::Stdio::null());
-        ours
+        let store = ["--dir".as_ref(), store.as_os_str()];
+        // Nobody has signed it.
+        let unsigned = "--insecure-options=image,http".as_ref();
+        let words = [store[0], store[1], "fetch".as_ref(), image, unsigned];
+        Contender::new(name, self.launcher, &words)
     }
 
     /// Makes an OCI layout of the archive, for who unpacks nothing else.
@@ -323,7 +318,8 @@ impl Bench<'_> {
 
 fn table(title: &str, contenders: &[Contender]) {
     let base = contenders.iter().find(|contender| contender.name == BASE);
-    let times = |contender: &Contender| [contender.quantile(0), contender.quantile(5)];
+    let wall = |sample: &Sample| sample.wall;
+    let times = |contender: &Contender| [0, 5].map(|tenths| contender.quantile(wall, tenths));
     let [least, middle] = base.map_or([1.0; 2], times);
     say(&format!("\n{title}; milliseconds, times {BASE}, KiB\n"));
     let titles = ["", "min", "", "median", "", "memory"];
@@ -342,7 +338,7 @@ fn table(title: &str, contenders: &[Contender]) {
             &format!("{:.2}", min / least),
             &format!("{median:.0}"),
             &format!("{:.2}", median / middle),
-            &contender.memory.to_string(),
+            &contender.memory().to_string(),
         ]);
     }
 }
