@@ -185,10 +185,11 @@ fn an_image_counts_only_as_its_signer_left_it_and_under_the_trusted_name() {
     let [image_name, signature_name] = [&image, &signature].map(|path| path.display().to_string());
     let sign = ["--armor", "--output", &signature_name, "--detach-sign"];
     gpg.run(&[&sign[..], &[&image_name]].concat());
-    let verify = || {
-        let verify = launcher(&dir).args(["image", "verify", "--signature"]);
+    let verify_as = |format: &str| {
+        let verify = launcher(&dir).args(["image", "verify", format, "--signature"]);
         verify.args([&signature, &image]).run()
     };
+    let verify = || verify_as("--format=text");
     let refused = |title: &str| {
         verify()
             .exits(FAILED)
@@ -212,6 +213,11 @@ fn an_image_counts_only_as_its_signer_left_it_and_under_the_trusted_name() {
         .naming("KEY", &ann)
         .says_as("a signature that counts")
         .complains("");
+    verify_as("--format=json")
+        .exits(0)
+        .naming("IMAGE", &image_name)
+        .naming("KEY", &ann)
+        .says_as("a signature that counts, for programs");
     let other = Aci::new(&manifest).file("rootfs/evil", 0o755, "x").bytes();
     fs::write(&image, other).unwrap();
     refused("a signature of another file");

@@ -41,6 +41,8 @@ use crate::cli::pod_args::PodArgs;
 use crate::cli::table::spec::CommandSpec;
 use crate::cli::table::{COMMANDS, general, visible};
 use crate::cli::typed::Typed;
+use crate::cli::values::formatted;
+use crate::cmd::results::Format;
 use crate::cmd::{ONCE_MORE, OURS, version};
 use appc::types::Uuid;
 use error::{Error, Result};
@@ -102,7 +104,7 @@ fn front(words: &mut IntoIter<OsString>, typed: &mut Typed) -> Result<Front> {
     }
     let Some(word) = words.next() else {
         return Ok(Front::Say(match wants_version && !wants_help {
-            true => version::text(),
+            true => version::spell(Format::Text),
             false => help::overview(),
         }));
     };
@@ -166,8 +168,14 @@ fn command_of(
     let typed = args.typed.clone();
     let command = match parent {
         Some("image") if spec.name == "build" => Command::Build(build::build(&mut args)?),
-        Some("image") => Command::Image(image::verb(spec.name, &mut args)?),
-        Some(_) => Command::Trust(trust::verb(spec.name, &mut args)?),
+        Some("image") => {
+            let format = formatted(&mut args.options)?;
+            Command::Image(image::verb(spec.name, &mut args)?, format)
+        }
+        Some(_) => {
+            let format = formatted(&mut args.options)?;
+            Command::Trust(trust::verb(spec.name, &mut args)?, format)
+        }
         None => simple(spec, &mut args, once_more)?,
     };
     args.finish()?;
@@ -183,14 +191,14 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
             }
             command
         }
-        "fetch" => Command::Fetch(fetch::fetch(args)?),
-        "trust" => Command::Trust(trust::add(args)?),
+        "fetch" => Command::Fetch(fetch::fetch(args)?, formatted(&mut args.options)?),
+        "trust" => Command::Trust(trust::add(args)?, formatted(&mut args.options)?),
         "list" => pods::list(args)?,
         "status" => pods::status(args)?,
         "wait" => pods::wait(args)?,
         "stats" => pods::stats(args)?,
-        "pause" => Command::Pause(selector::several(args)?),
-        "resume" => Command::Resume(selector::several(args)?),
+        "pause" => Command::Pause(selector::several(args)?, formatted(&mut args.options)?),
+        "resume" => Command::Resume(selector::several(args)?, formatted(&mut args.options)?),
         "stop" => pods::stop(args)?,
         "kill" => pods::kill(args)?,
         "rm" => pods::remove(args)?,
@@ -201,11 +209,11 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "export" => export::export(args)?,
         "enter" => enter::enter(args, once_more)?,
         "entered" => enter::entered(args)?,
-        "validate" => Command::Validate(image::validate(args)?),
+        "validate" => Command::Validate(image::validate(args)?, formatted(&mut args.options)?),
         "help" => Command::Say(help::about(&args.all()?, &args.typed)?),
         "man" => Command::Say(man::page(args.word()?.as_deref())?),
         "completion" => Command::Say(completion::script(args.word()?.as_deref())?),
-        "version" => Command::Say(version::text()),
+        "version" => Command::Say(version::spell(formatted(&mut args.options)?)),
         "begin" => {
             let keep = args.options.flag("--keep");
             let log = log_options::take(&mut args.options, true)?;

@@ -39,6 +39,7 @@ use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
 use crate::cmd::exit::Exit;
 use crate::cmd::mode::{Outcome, StartError};
+use crate::cmd::results::{self, Format, Results};
 use crate::cmd::wait::Wait;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{self};
@@ -92,10 +93,16 @@ fn execute(invocation: Invocation) -> ExitCode {
         Command::Plan(options, format) => {
             done(cmd::plan::run(&dir, options, format).and_then(|plan| say(&plan)))
         }
-        Command::Fetch(options) => done(cmd::fetch::run(&dir, &options, &mut Output::results())),
+        Command::Fetch(options, format) => done(each(format, |results| {
+            cmd::fetch::run(&dir, &options, results)
+        })),
         Command::Build(build) => done(cmd::build::run(&dir, &build, &mut Output::results())),
-        Command::Image(verb) => done(cmd::image::run(&dir, &verb, &mut Output::results())),
-        Command::Trust(verb) => done(cmd::trust::run(&dir, &verb, &mut Output::results())),
+        Command::Image(verb, format) => {
+            done(cmd::image::run(&dir, &verb, format, &mut Output::results()))
+        }
+        Command::Trust(verb, format) => {
+            done(cmd::trust::run(&dir, &verb, format, &mut Output::results()))
+        }
         Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut Output::results())),
         Command::Status(options) => {
             let failed = if options.over == Wait::No {
@@ -108,28 +115,31 @@ fn execute(invocation: Invocation) -> ExitCode {
                 Err(error) => fail(&error, failed),
             }
         }
-        Command::Wait(selector, time) => {
-            match cmd::wait::run(&dir, &selector, time, &mut Output::results()) {
+        Command::Wait(selector, time, format) => {
+            match each(format, |results| {
+                cmd::wait::run(&dir, &selector, time, results)
+            }) {
                 Ok(status) => ExitCode::from(status),
                 Err(error) => fail(&error, OURS),
             }
         }
         Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut Output::results())),
-        Command::Pause(selector) => done(cmd::pause::run(&dir, &selector, &mut Output::results())),
-        Command::Resume(selector) => {
-            done(cmd::pause::resume(&dir, &selector, &mut Output::results()))
+        Command::Pause(selector, format) => done(each(format, |results| {
+            cmd::pause::run(&dir, &selector, results)
+        })),
+        Command::Resume(selector, format) => done(each(format, |results| {
+            cmd::pause::resume(&dir, &selector, results)
+        })),
+        Command::Stop(stop, format) => {
+            done(each(format, |results| cmd::stop::run(&dir, &stop, results)))
         }
-        Command::Stop(stop) => done(cmd::stop::run(&dir, &stop, &mut Output::results())),
         Command::Kill(selector, signal) => done(cmd::stop::kill(&dir, &selector, signal)),
-        Command::Remove(selector, force) => done(cmd::remove::run(
-            &dir,
-            &selector,
-            force,
-            &mut Output::results(),
-        )),
-        Command::Collect(collect) => {
-            done(cmd::collect::run(&dir, &collect, &mut Output::results()))
-        }
+        Command::Remove(selector, force, format) => done(each(format, |results| {
+            cmd::remove::run(&dir, &selector, force, results)
+        })),
+        Command::Collect(collect, format) => done(each(format, |results| {
+            cmd::collect::run(&dir, &collect, results)
+        })),
         Command::CatManifest(selector) => done(cmd::cat_manifest::run(
             &dir,
             &selector,
@@ -142,10 +152,12 @@ fn execute(invocation: Invocation) -> ExitCode {
         },
         Command::Entered(descriptors, status) => ended(cmd::enter::finish(descriptors, status)),
         Command::Export(export) => done(cmd::export::run(&dir, &export, &mut Output::results())),
-        Command::Validate(options) => match cmd::validate::run(&options) {
-            Ok(status) => status,
-            Err(error) => fail(&error, FAILED),
-        },
+        Command::Validate(options, format) => {
+            match each(format, |results| cmd::validate::run(&options, results)) {
+                Ok(status) => status,
+                Err(error) => fail(&error, FAILED),
+            }
+        }
         Command::Serve(data, uuid) => done(cmd::serve::run(&dir, data, uuid)),
         Command::Finish(data, uuid, status) => ended(cmd::finish::run(&dir, data, uuid, status)),
     }
@@ -175,6 +187,11 @@ fn ran(result: std::result::Result<Outcome, StartError>) -> ExitCode {
         Ok(Outcome::Exited(exit)) => exit.code(),
         Err(StartError { error, status }) => fail(&error, status),
     }
+}
+
+/// Runs a command that has any number of results, and prints them.
+fn each<T>(format: Format, command: impl FnOnce(&mut Results<'_>) -> Result<T>) -> Result<T> {
+    results::each(format, &mut Output::results(), command)
 }
 
 /// Prints a result.

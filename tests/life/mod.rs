@@ -28,6 +28,8 @@ mod messages;
 mod paused;
 /// Two commands at a time.
 mod races;
+/// What is told to programs.
+mod results;
 /// How much pods use.
 mod stats;
 /// Terminals of pods, and who attends to them.

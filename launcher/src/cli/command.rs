@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use crate::cmd::mode::RunMode;
-use crate::cmd::plan::Format;
 use crate::cmd::request;
+use crate::cmd::results::Format;
 use crate::cmd::selector::PodSelector;
-use crate::cmd::{collect, list, logs, stats, status, stop};
+use crate::cmd::{collect, list, logs, plan, stats, status, stop};
 use ::pod::spec::log::Log;
 use appc::types::{AcName, Uuid};
 use error::Error;
@@ -39,35 +39,35 @@ pub(crate) enum Command {
     /// Attach to the terminal of a pod.
     Attach(crate::cmd::attach::Attach),
     /// Show the plan of a pod.
-    Plan(request::Options, Format),
+    Plan(request::Options, plan::Format),
     /// Fetch images.
-    Fetch(crate::cmd::fetch::Options),
+    Fetch(crate::cmd::fetch::Options, Format),
     /// Build an image.
     Build(crate::cmd::build::Build),
     /// Manage the store.
-    Image(crate::cmd::image::Verb),
+    Image(crate::cmd::image::Verb, Format),
     /// Manage the keys that may sign images.
-    Trust(crate::cmd::trust::Verb),
+    Trust(crate::cmd::trust::Verb, Format),
     /// List pods.
     List(list::Listing),
     /// Show the status of a pod.
     Status(status::Options),
     /// Wait for pods, at most this long.
-    Wait(PodSelector, Option<std::time::Duration>),
+    Wait(PodSelector, Option<std::time::Duration>, Format),
     /// Show the resource usage of pods.
     Stats(stats::Options),
     /// Pause pods.
-    Pause(PodSelector),
+    Pause(PodSelector, Format),
     /// Resume pods.
-    Resume(PodSelector),
+    Resume(PodSelector, Format),
     /// Stop pods.
-    Stop(stop::Stop),
+    Stop(stop::Stop, Format),
     /// Send a signal to pods.
     Kill(PodSelector, rustix::process::Signal),
     /// Remove pods; if `true`, also running ones.
-    Remove(PodSelector, bool),
+    Remove(PodSelector, bool, Format),
     /// Remove exited pods.
-    Collect(collect::Collect),
+    Collect(collect::Collect, Format),
     /// Print the manifest of a pod.
     CatManifest(PodSelector),
     /// Print the output of a pod.
@@ -80,7 +80,7 @@ pub(crate) enum Command {
     /// Create an image from an app of a pod.
     Export(crate::cmd::export::Export),
     /// Check files.
-    Validate(crate::cmd::validate::Options),
+    Validate(crate::cmd::validate::Options, Format),
     /// Clean up after a pod that exited with this status (internal).
     Finish(u32, Uuid, u8),
     /// Serve the metadata of a pod on standard input, a socket (internal).

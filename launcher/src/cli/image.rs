@@ -5,9 +5,7 @@ use std::time::Duration;
 use crate::cli::args::Args;
 use crate::cli::fetch::insecure;
 use crate::cli::options::Options;
-use crate::cli::values::format;
 use crate::cmd::image::{Field, Listing, Verb};
-use crate::cmd::table::Format;
 use crate::cmd::validate;
 use appc::types::duration;
 use error::{Error, Result};
@@ -81,7 +79,6 @@ fn listing(options: &mut Options) -> Result<Listing> {
         descending: options.value("--order", descending)?.unwrap_or(false),
         full: options.flag("--full"),
         legend: !options.flag("--no-legend"),
-        format: options.value("--format", format)?.unwrap_or(Format::Text),
     })
 }
 

@@ -10,14 +10,13 @@ use crate::cli::command::Command;
 use crate::cli::options::Options;
 use crate::cli::selector::{one, several, some_or_all};
 use crate::cli::spelling::boolean;
-use crate::cli::values::format;
+use crate::cli::values::formatted;
 use crate::cmd::attach::Attach;
 use crate::cmd::collect::Collect;
 use crate::cmd::list::Listing;
 use crate::cmd::stats;
 use crate::cmd::status;
 use crate::cmd::stop::Stop;
-use crate::cmd::table::Format;
 use crate::cmd::wait::Wait;
 use appc::types::duration;
 use error::Result;
@@ -41,7 +40,7 @@ pub(super) fn list(args: &mut Args) -> Result<Command> {
     Ok(Command::List(Listing {
         full: options.flag("--full"),
         legend: !options.flag("--no-legend"),
-        format: options.value("--format", format)?.unwrap_or(Format::Text),
+        format: formatted(options)?,
     }))
 }
 
@@ -51,7 +50,7 @@ pub(super) fn status(args: &mut Args) -> Result<Command> {
     Ok(Command::Status(status::Options {
         over: perhaps(options, "--wait")?,
         ready: perhaps(options, "--wait-ready")?,
-        format: options.value("--format", format)?.unwrap_or(Format::Text),
+        format: formatted(options)?,
         selector: one(args)?,
     }))
 }
@@ -59,7 +58,8 @@ pub(super) fn status(args: &mut Args) -> Result<Command> {
 /// Takes the options of `wait`, and pods.
 pub(super) fn wait(args: &mut Args) -> Result<Command> {
     let time = args.options.value("--time", duration)?;
-    Ok(Command::Wait(several(args)?, time))
+    let format = formatted(&mut args.options)?;
+    Ok(Command::Wait(several(args)?, time, format))
 }
 
 /// Takes the options of `stats`, and pods.
@@ -67,7 +67,7 @@ pub(super) fn stats(args: &mut Args) -> Result<Command> {
     let options = &mut args.options;
     Ok(Command::Stats(stats::Options {
         legend: !options.flag("--no-legend"),
-        format: options.value("--format", format)?.unwrap_or(Format::Text),
+        format: formatted(options)?,
         selector: some_or_all(args)?,
     }))
 }
@@ -75,11 +75,13 @@ pub(super) fn stats(args: &mut Args) -> Result<Command> {
 /// Takes the options of `stop`, and pods.
 pub(super) fn stop(args: &mut Args) -> Result<Command> {
     let options = &mut args.options;
-    Ok(Command::Stop(Stop {
+    let format = formatted(options)?;
+    let stop = Stop {
         time: options.value("--time", duration)?.unwrap_or(STOP),
         signal: options.value("--signal", signal)?.unwrap_or(Signal::TERM),
         selector: several(args)?,
-    }))
+    };
+    Ok(Command::Stop(stop, format))
 }
 
 /// Takes the options of `kill`, and pods.
@@ -94,19 +96,21 @@ pub(super) fn kill(args: &mut Args) -> Result<Command> {
 /// Takes the options of `rm`, and pods.
 pub(super) fn remove(args: &mut Args) -> Result<Command> {
     let force = args.options.flag("--force");
-    Ok(Command::Remove(several(args)?, force))
+    let format = formatted(&mut args.options)?;
+    Ok(Command::Remove(several(args)?, force, format))
 }
 
 /// Takes the options of `gc`.
 pub(super) fn collect(args: &mut Args) -> Result<Command> {
     let options = &mut args.options;
-    Ok(Command::Collect(Collect {
+    let collect = Collect {
         grace: options.value("--grace-period", duration)?.unwrap_or(GRACE),
         expire: options
             .value("--expire-prepared", duration)?
             .unwrap_or(EXPIRE),
         dry: options.flag("--dry-run"),
-    }))
+    };
+    Ok(Command::Collect(collect, formatted(options)?))
 }
 
 /// Takes the options of `attach`, and a pod.

@@ -294,7 +294,7 @@ fn wrong_usage_never_looks_like_the_status_of_a_command() {
 #[test]
 fn wait_takes_pods_and_a_time() {
     let wait = |line| match parsed(line) {
-        Ok(Command::Wait(selector, time)) => (selector.words, time),
+        Ok(Command::Wait(selector, time, _)) => (selector.words, time),
         _ => unreachable!("{line} waits"),
     };
     assert_eq!(wait("wait web"), (vec!["web".to_owned()], None));

@@ -14,9 +14,7 @@ use image::trust::openpgp::Fingerprint;
 /// Takes the arguments of a subcommand of `trust`.
 pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
     match name {
-        "list" => Ok(Verb::List {
-            json: args.options.value("--format", json)?.unwrap_or(false),
-        }),
+        "list" => Ok(Verb::List),
         _ => Ok(Verb::Remove {
             prefix: prefix(&mut args.options)?,
             fingerprint: match args.word()? {
@@ -78,16 +76,5 @@ fn prefix(options: &mut Options) -> Result<Option<AcIdentifier>> {
         None if !root => Err(Error::usage("`--prefix` or `--root` is missing")
             .hint("`--prefix=example.com/app` trusts a key for images of that name and below, `--root` for all")),
         prefix => Ok(prefix),
-    }
-}
-
-/// Parses the format of a list; returns whether it is JSON.
-fn json(text: &str) -> Result<bool> {
-    match text {
-        "text" => Ok(false),
-        "json" => Ok(true),
-        other => Err(Error::usage(format!(
-            "`{other}` is not a format: use `text` or `json`"
-        ))),
     }
 }

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use crate::cli::options::Options;
 use crate::cli::separated::{first, parts};
 use crate::cli::spelling::{boolean, excluded};
-use crate::cmd::table::Format;
+use crate::cmd::results::Format;
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind, mode};
 use appc::types::{AcName, Quantity, absolute};
 use error::quote::quoted;
@@ -372,8 +372,13 @@ pub(super) fn some(text: &str) -> Result<String> {
     }
 }
 
-/// Parses the format of a list.
-pub(super) fn format(text: &str) -> Result<Format> {
+/// Takes the format of what is printed.
+pub(super) fn formatted(options: &mut Options) -> Result<Format> {
+    Ok(options.value("--format", format)?.unwrap_or_default())
+}
+
+/// Parses a format.
+fn format(text: &str) -> Result<Format> {
     match text {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),

@@ -1,13 +1,14 @@
 //! `launcher gc`: removes pods that have exited, and what interrupted commands
 //! left. Safe to run at any time: a pod is only touched under its lock.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
-use crate::cmd::{last_of, print};
+use crate::cmd::last_of;
+use crate::cmd::results::Results;
+use appc::json::Object;
 use appc::types::Uuid;
 use error::{Context as _, Error, Result};
 use image::store::staging;
@@ -30,16 +31,11 @@ pub(crate) struct Collect {
 }
 
 /// Removes pods, and prints which. Continues if one cannot be removed.
-pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(dir: &Path, collect: &Collect, results: &mut Results<'_>) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
-    let done = if collect.dry {
-        "would remove"
-    } else {
-        "removed"
-    };
     for place in dirs.places() {
-        collect.place(&place, done, &mut failures, out)?;
+        collect.place(&place, &mut failures, results)?;
     }
     let left = memory::orphans(&dirs);
     for &uuid in left.as_deref().unwrap_or_default() {
@@ -48,7 +44,7 @@ pub(crate) fn run(dir: &Path, collect: &Collect, out: &mut dyn Write) -> Result<
             false => memory::remove(&dirs, uuid),
         };
         match removed {
-            Ok(()) => print(out, &format!("{done} {uuid}\n"))?,
+            Ok(()) => collect.tell(uuid, results)?,
             Err(error) => failures.push(error),
         }
     }
@@ -73,9 +69,8 @@ impl Collect {
     fn place(
         &self,
         dirs: &Dirs,
-        done: &str,
         failures: &mut Vec<Error>,
-        out: &mut dyn Write,
+        results: &mut Results<'_>,
     ) -> Result<()> {
         if let Some(embryos) = dirs.find(Part::Pods(State::Embryo))? {
             // Commands that create a pod hold a shared lock on this directory.
@@ -83,19 +78,31 @@ impl Collect {
                 .context(|| "cannot lock the directory of pods in preparation")?;
             for uuid in find::all(dirs, &[State::Embryo])?.into_keys() {
                 match self.dry {
-                    true => print(out, &format!("{done} {uuid}\n"))?,
+                    true => self.tell(uuid, results)?,
                     false => failures.extend(teardown::hide(dirs, State::Embryo, uuid).err()),
                 }
             }
         }
         for (uuid, state) in find::all(dirs, &STATES)? {
             match self.one(dirs, uuid, state) {
-                Ok(true) => print(out, &format!("{done} {uuid}\n"))?,
+                Ok(true) => self.tell(uuid, results)?,
                 Ok(false) => {}
                 Err(error) => failures.push(error),
             }
         }
         Ok(())
+    }
+
+    /// Tells that a pod was removed, or would be.
+    fn tell(&self, uuid: Uuid, results: &mut Results<'_>) -> Result<()> {
+        let done = match self.dry {
+            true => "would remove",
+            false => "removed",
+        };
+        let object = Object::new()
+            .with("uuid", uuid.to_string())
+            .with("removed", !self.dry);
+        results.add(&format!("{done} {uuid}"), object)
     }
 
     /// Removes a pod if it is due, and returns whether it was.

@@ -1,9 +1,9 @@
 //! `launcher fetch`: downloads images into the store.
 
-use std::io::Write;
 use std::path::Path;
 
-use crate::cmd::print;
+use crate::cmd::results::Results;
+use appc::json::Object;
 use appc::reference::Reference;
 use error::Result;
 use image::fetch::fetcher::Fetch;
@@ -25,7 +25,7 @@ pub(crate) struct Options {
 }
 
 /// Fetches images, and prints the ID of each as soon as it is stored.
-pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(dir: &Path, options: &Options, results: &mut Results<'_>) -> Result<()> {
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let fetch = Fetch::new(&dirs, &store, &options.fetch, PullPolicy::Update)?;
@@ -34,11 +34,14 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
         if !options.no_deps {
             fetch.dependencies(&id)?;
         }
-        let id = match options.full {
+        let line = match options.full {
             true => id.to_string(),
             false => id.short(),
         };
-        print(out, &format!("{id}\n"))?;
+        let object = Object::new()
+            .with("image", reference.to_string())
+            .with("id", id.to_string());
+        results.add(&line, object)?;
     }
     Ok(())
 }

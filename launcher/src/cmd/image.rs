@@ -8,7 +8,9 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cmd::results::{Format, Results, each};
 use crate::cmd::{last_of, print, print_document, signature};
+use appc::json::Object;
 use error::{Context as _, Error, Result};
 use image::archive::stream::Growth;
 use image::digest::Digest;
@@ -49,20 +51,24 @@ pub(crate) enum Verb {
 }
 
 /// Executes the command.
-pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let store = Store::open(&dirs)?;
     match verb {
-        Verb::List(listing) => list::run(&store, listing, out),
+        Verb::List(listing) => list::run(&store, listing, format, out),
         Verb::Remove(names) => {
             let mut failures = Vec::new();
             let ids = named(&store, names, &mut failures);
-            gc::remove(&dirs, &store, ids, failures, out)
+            gc::remove(&dirs, &store, ids, failures, format, out)
         }
-        Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, out),
-        Verb::Verify(names) => verify(&store, names, out),
+        Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, format, out),
+        Verb::Verify(names) => each(format, out, |results| verify(&store, names, results)),
         Verb::VerifySignature(file, archive, growth) => {
-            print(out, &signature::verify(&dirs, file, archive, *growth)?)
+            let signed = signature::verify(&dirs, file, archive, *growth)?;
+            print(
+                out,
+                &format.spell(|| signed.text(), || signed.json().into()),
+            )
         }
         Verb::Export(name, file, overwrite) => export(&store, name, file, *overwrite),
         Verb::Extract(name, directory) => {
@@ -95,7 +101,7 @@ fn named(store: &Store<'_>, names: &[String], failures: &mut Vec<Error>) -> Vec<
         .collect()
 }
 
-fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()> {
+fn verify(store: &Store<'_>, names: &[String], results: &mut Results<'_>) -> Result<()> {
     let mut failures = Vec::new();
     let ids = match names {
         [] => store.ids()?,
@@ -103,13 +109,21 @@ fn verify(store: &Store<'_>, names: &[String], out: &mut dyn Write) -> Result<()
     };
     let mut bad = 0;
     for id in ids {
-        let line = match store.verify(&id) {
-            Ok(differences) if differences.are_none() => format!("{id} OK\n"),
-            Ok(differences) => format!("{id} NOT OK: {differences}\n"),
-            Err(error) => format!("{id} NOT OK: {error}\n"),
+        let fault = match store.verify(&id) {
+            Ok(differences) if differences.are_none() => None,
+            Ok(differences) => Some(differences.to_string()),
+            Err(error) => Some(error.to_string()),
         };
-        bad += u32::from(!line.ends_with(" OK\n"));
-        print(out, &line)?;
+        bad += u32::from(fault.is_some());
+        let line = match &fault {
+            None => format!("{id} OK"),
+            Some(fault) => format!("{id} NOT OK: {fault}"),
+        };
+        let object = Object::new()
+            .with("id", id.to_string())
+            .with("valid", fault.is_none())
+            .with_some("reason", fault);
+        results.add(&line, object)?;
     }
     failures.extend(match bad {
         0 => None,

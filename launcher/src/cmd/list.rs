@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cmd::table::{Format, age, columns};
+use crate::cmd::results::Format;
+use crate::cmd::table::{age, columns};
 use crate::cmd::{complain, json, print};
-use appc::json::Value;
 use appc::types::spell_time;
 use error::{Error, Result};
 use pod::runtime::status::{self, App, Ending, Status};
@@ -41,13 +41,9 @@ pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<
     }
     pods.sort_by_key(|pod| pod.created.as_ref().map(|created| created.time));
     status::observe(&mut pods)?;
-    let json = || Value::List(pods.iter().map(json::pod).collect());
-    let text = match listing.format {
-        Format::Text => table(&pods, listing),
-        Format::Json => format!("{}\n", json()),
-        Format::JsonPretty => format!("{:#}\n", json()),
-    };
-    print(out, &text)?;
+    let json = || pods.iter().map(json::pod).collect();
+    let listed = listing.format.spell(|| table(&pods, listing), json);
+    print(out, &listed)?;
     match bad {
         0 => Ok(()),
         1 => Err(Error::invalid("one pod cannot be listed")),

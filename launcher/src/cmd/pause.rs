@@ -1,28 +1,36 @@
 //! `launcher pause` and `launcher resume`: pauses and resumes pods.
 
-use std::io::Write;
 use std::path::Path;
 
+use crate::cmd::results::Results;
 use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::{last_of, print, say};
+use crate::cmd::{last_of, say};
+use appc::json::Object;
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use pod::runtime::pause::{self, Outcome};
 use sys::dirs::Dirs;
 
 /// Pauses pods, and prints their UUIDs. Continues if one cannot be paused.
-pub(crate) fn run(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
-    each(dir, selector, out, &pause, "paused", "is already paused")
+pub(crate) fn run(dir: &Path, selector: &PodSelector, results: &mut Results<'_>) -> Result<()> {
+    each(
+        dir,
+        selector,
+        results,
+        &pause,
+        "paused",
+        "is already paused",
+    )
 }
 
 /// Resumes pods, likewise.
-pub(crate) fn resume(dir: &Path, selector: &PodSelector, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn resume(dir: &Path, selector: &PodSelector, results: &mut Results<'_>) -> Result<()> {
     let resume = |dirs: &Dirs, uuid| match running(dirs, uuid, "resume")? {
         Some(_) => pause::resume(dirs, uuid),
         None => Ok(Outcome::Exited),
     };
-    each(dir, selector, out, &resume, "resumed", "is not paused")
+    each(dir, selector, results, &resume, "resumed", "is not paused")
 }
 
 fn pause(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
@@ -42,7 +50,7 @@ fn pause(dirs: &Dirs, uuid: Uuid) -> Result<Outcome> {
 fn each(
     dir: &Path,
     selector: &PodSelector,
-    out: &mut dyn Write,
+    results: &mut Results<'_>,
     change: &dyn Fn(&Dirs, Uuid) -> Result<Outcome>,
     done: &str,
     already: &str,
@@ -51,7 +59,10 @@ fn each(
     let mut failures = Vec::new();
     for (place, uuid) in selector.find(&dirs, &mut failures) {
         match change(&place, uuid) {
-            Ok(Outcome::Done) => print(out, &format!("{done} {uuid}\n"))?,
+            Ok(Outcome::Done) => {
+                let object = Object::new().with("uuid", uuid.to_string());
+                results.add(&format!("{done} {uuid}"), object)?;
+            }
             Ok(Outcome::Already) => say(&[format!("pod `{uuid}` {already}")]),
             Ok(Outcome::Exited) => {
                 failures.push(Error::invalid(format!("pod `{uuid}` has already exited")));

@@ -1,10 +1,11 @@
 //! `launcher rm`: removes pods.
 
-use std::io::Write;
 use std::path::Path;
 
+use crate::cmd::results::Results;
 use crate::cmd::selector::PodSelector;
-use crate::cmd::{last_of, print, stop};
+use crate::cmd::{last_of, stop};
+use appc::json::Object;
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use pod::runtime::status::{self, Phase};
@@ -22,13 +23,16 @@ pub(crate) fn run(
     dir: &Path,
     selector: &PodSelector,
     force: bool,
-    out: &mut dyn Write,
+    results: &mut Results<'_>,
 ) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
     for (place, uuid) in selector.find(&dirs, &mut failures) {
         match remove(&place, uuid, force) {
-            Ok(()) => print(out, &format!("removed {uuid}\n"))?,
+            Ok(()) => {
+                let object = Object::new().with("uuid", uuid.to_string());
+                results.add(&format!("removed {uuid}"), object.with("removed", true))?;
+            }
             Err(error) => failures.push(error),
         }
     }

@@ -3,18 +3,52 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cmd::complain;
+use appc::json::Object;
+use appc::types::AcIdentifier;
 use error::quote::{quoted, shown};
 use error::{Context as _, Result};
 use image::archive::stream::Growth;
 use image::format::inspect;
 use image::trust::keyring::Keyring;
-use image::trust::openpgp::{Check, SIGNATURE_LIMIT};
+use image::trust::openpgp::{Check, SIGNATURE_LIMIT, Signer};
 use sys::dirs::Dirs;
 
-/// Checks an image archive and its detached signature. Returns the line to print.
+/// An archive that a trusted key has signed.
+pub(crate) struct Signed {
+    file: PathBuf,
+    /// What its manifest calls it.
+    name: AcIdentifier,
+    signer: Signer,
+}
+
+impl Signed {
+    /// Formats it for people.
+    pub(crate) fn text(&self) -> String {
+        let Signer { fingerprint, user } = &self.signer;
+        let user = user.as_ref().map(|user| format!(" {}", quoted(user)));
+        format!(
+            "{} OK: `{}`, signed by {fingerprint}{}\n",
+            shown(&self.file),
+            self.name,
+            user.unwrap_or_default()
+        )
+    }
+
+    /// Formats it for programs.
+    pub(crate) fn json(&self) -> Object {
+        Object::new()
+            .with("file", &*self.file.to_string_lossy())
+            .with("valid", true)
+            .with("name", self.name.as_str())
+            .with("fingerprint", self.signer.fingerprint.as_str())
+            .with_some("user", self.signer.user.as_deref())
+    }
+}
+
+/// Checks an image archive and its detached signature.
 ///
 /// # Errors
 ///
@@ -24,7 +58,7 @@ pub(crate) fn verify(
     signature: &Path,
     archive: &Path,
     growth: Growth,
-) -> Result<String> {
+) -> Result<Signed> {
     let what = || format!("cannot check `{}`", archive.display());
     let mut check = begin(signature)?;
     let mut file = File::open(archive).context(what)?;
@@ -40,14 +74,11 @@ pub(crate) fn verify(
     let name = inspect::manifest(file, growth).context(what)?.name;
     let keyring = Keyring::open(dirs)?;
     let signer = keyring.verify(check, &name, &mut complain);
-    let signer = signer.context(what)?;
-    let user = signer.user.map(|user| format!(" {}", quoted(&user)));
-    Ok(format!(
-        "{} OK: `{name}`, signed by {}{}\n",
-        shown(archive),
-        signer.fingerprint,
-        user.unwrap_or_default()
-    ))
+    Ok(Signed {
+        file: archive.to_owned(),
+        name,
+        signer: signer.context(what)?,
+    })
 }
 
 /// Reads a signature, up to one byte more than allowed.

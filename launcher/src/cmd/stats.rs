@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::cmd::results::Format;
 use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::table::{Format, columns};
+use crate::cmd::table::columns;
 use crate::cmd::{last_of, print};
-use appc::json::{Object, Value};
+use appc::json::Object;
 use error::{Error, Result};
 use pod::runtime::snapshot::Snapshot;
 use pod::runtime::stats::{Measured, Usage, measure};
@@ -34,13 +35,9 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
     if pods.is_empty() && !failures.is_empty() {
         return last_of(failures);
     }
-    let json = || Value::List(pods.iter().map(|pod| json(pod).into()).collect());
-    let text = match options.format {
-        Format::Text => table(&pods, options.legend),
-        Format::Json => format!("{}\n", json()),
-        Format::JsonPretty => format!("{:#}\n", json()),
-    };
-    print(out, &text)?;
+    let json = || pods.iter().map(json).collect();
+    let table = || table(&pods, options.legend);
+    print(out, &options.format.spell(table, json))?;
     last_of(failures)
 }
 
@@ -161,6 +158,7 @@ fn figures(object: Object, usage: &Usage) -> Object {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use appc::json::Value;
 
     #[test]
     fn times_are_spelled_for_people() {

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::cmd::results::Format;
 use crate::cmd::selector::PodSelector;
-use crate::cmd::table::Format;
 use crate::cmd::wait::{self, Wait};
 use crate::cmd::{json, print};
 use appc::types::{Uuid, spell_time};
@@ -40,14 +40,8 @@ pub(crate) fn run(dir: &Path, options: &Options, out: &mut dyn Write) -> Result<
     let mut pod = wait::read(&dirs, uuid)?;
     let waited = wait(&dirs, &mut pod, options);
     status::observe(std::slice::from_mut(&mut pod))?;
-    print(
-        out,
-        &match options.format {
-            Format::Text => text(&pod),
-            Format::Json => format!("{}\n", json::pod(&pod)),
-            Format::JsonPretty => format!("{:#}\n", json::pod(&pod)),
-        },
-    )?;
+    let told = options.format.spell(|| text(&pod), || json::pod(&pod));
+    print(out, &told)?;
     waited
 }
 

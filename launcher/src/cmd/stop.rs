@@ -10,15 +10,16 @@
 //! A paused pod does not see signals, so it is resumed before it is asked to
 //! stop. SIGKILL works while it is paused.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::cmd::results::Results;
 use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
-use crate::cmd::{last_of, print, say};
+use crate::cmd::{last_of, say};
+use appc::json::Object;
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use pod::runtime::process::Target;
@@ -44,7 +45,7 @@ pub(crate) struct Stop {
 const KILLED: u8 = 137;
 
 /// Stops pods, all at once, and prints the UUIDs of those that were running.
-pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(dir: &Path, stop: &Stop, results: &mut Results<'_>) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (mut signalled, mut failures) = (Vec::new(), Vec::new());
     for (place, uuid) in stop.selector.find(&dirs, &mut failures) {
@@ -63,7 +64,10 @@ pub(crate) fn run(dir: &Path, stop: &Stop, out: &mut dyn Write) -> Result<()> {
             Err(error) => Err(error),
         };
         match stopped {
-            Ok(()) => print(out, &format!("stopped {uuid}\n"))?,
+            Ok(()) => {
+                let object = Object::new().with("uuid", uuid.to_string());
+                results.add(&format!("stopped {uuid}"), object)?;
+            }
             Err(error) => failures.push(error),
         }
     }

@@ -2,17 +2,6 @@
 
 use error::quote::escaped;
 
-/// The format of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// JSON on one line.
-    Json,
-    /// JSON for people.
-    JsonPretty,
-}
-
 /// Formats lines of cells as aligned columns. Cells cannot add lines.
 pub(super) fn columns(lines: &[Vec<String>]) -> String {
     let lines = lines

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cmd::results::{Format, Results, each};
 use crate::cmd::table::columns;
 use crate::cmd::{complain, print};
 use appc::address::Address;
@@ -37,10 +38,7 @@ pub(crate) enum Verb {
         fetch: Options,
     },
     /// List the keys.
-    List {
-        /// Whether to print JSON.
-        json: bool,
-    },
+    List,
     /// Stop trusting a key.
     Remove {
         /// For which images; for all if there is none.
@@ -73,7 +71,7 @@ pub(crate) enum Source {
 }
 
 /// Executes the command.
-pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) -> Result<()> {
     match verb {
         Verb::Add {
             prefix,
@@ -83,11 +81,13 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
             fetch,
         } => {
             let found = found(sources, prefix.as_ref(), fetch)?;
-            add(dir, prefix.as_ref(), *raises, consent, &found, out)
+            each(format, out, |results| {
+                add(dir, prefix.as_ref(), *raises, consent, &found, results)
+            })
         }
-        Verb::List { json } => {
+        Verb::List => {
             let entries = Keyring::open(&Dirs::look(dir)?)?.list()?;
-            print(out, &listed(&entries, *json))
+            print(out, &listed(&entries, format))
         }
         Verb::Remove {
             prefix,
@@ -100,7 +100,9 @@ pub(crate) fn run(dir: &Path, verb: &Verb, out: &mut dyn Write) -> Result<()> {
                 Removed::Masked => "overridden",
             };
             let whose = whose(prefix.as_ref());
-            print(out, &format!("{done} {fingerprint} for {whose}\n"))
+            let object = named(prefix.as_ref(), fingerprint).with("state", done);
+            let text = || format!("{done} {fingerprint} for {whose}\n");
+            print(out, &format.spell(text, || object.into()))
         }
     }
 }
@@ -111,7 +113,7 @@ fn add(
     raises: bool,
     consent: &Consent,
     keys: &[Key],
-    out: &mut dyn Write,
+    results: &mut Results<'_>,
 ) -> Result<()> {
     let what_for = match raises {
         true => format!("{}, with all rights they ask for", whose(prefix)),
@@ -124,9 +126,18 @@ fn add(
     let keyring = Keyring::open(&dirs)?;
     for key in keys {
         let fingerprint = keyring.add(&dirs, prefix, key, raises)?;
-        print(out, &format!("trusted {fingerprint} for {what_for}\n"))?;
+        let object = named(prefix, &fingerprint).with("state", "trusted");
+        let object = object.with("allow_isolators", raises);
+        results.add(&format!("trusted {fingerprint} for {what_for}"), object)?;
     }
     Ok(())
+}
+
+/// Returns the key and the images that it is for, without a prefix all.
+fn named(prefix: Option<&AcIdentifier>, fingerprint: &Fingerprint) -> Object {
+    Object::new()
+        .with_some("prefix", prefix.map(AcIdentifier::as_str))
+        .with("fingerprint", fingerprint.as_str())
 }
 
 /// Reads all keys: all are checked before any is trusted.
@@ -234,7 +245,7 @@ fn shown(key: &Key) -> String {
 }
 
 /// Formats the list. Reports key files that are not valid.
-fn listed(entries: &[Entry], json: bool) -> String {
+fn listed(entries: &[Entry], format: Format) -> String {
     let mut rows = Vec::new();
     for entry in entries {
         match &entry.key {
@@ -242,11 +253,13 @@ fn listed(entries: &[Entry], json: bool) -> String {
             Err(error) => complain(error),
         }
     }
-    if json {
-        let rows = rows.iter().map(|(entry, key)| object(entry, *key));
-        return format!("{:#}\n", Value::List(rows.collect()));
-    }
-    table(rows.iter().map(|(entry, key)| cells(entry, *key)))
+    let json = || {
+        rows.iter()
+            .map(|(entry, key)| object(entry, *key))
+            .collect()
+    };
+    let text = || table(rows.iter().map(|(entry, key)| cells(entry, *key)));
+    format.spell(text, json)
 }
 
 fn object(entry: &Entry, key: Option<&Key>) -> Value {
@@ -256,7 +269,7 @@ fn object(entry: &Entry, key: Option<&Key>) -> Value {
         .with_some("prefix", entry.prefix.as_deref())
         .with("fingerprint", entry.fingerprint.as_str())
         .with("state", state(entry, key))
-        .with("allowIsolators", entry.raises)
+        .with("allow_isolators", entry.raises)
         .with("users", Value::List(users.collect()))
         .with_some("created", key.map(Key::created).map(spell_time))
         .with_some("expires", key.and_then(Key::expires).map(spell_time));

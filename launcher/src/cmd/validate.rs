@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cmd::print;
+use crate::cmd::results::Results;
 use appc::address::without_secrets;
+use appc::json::Object;
 use appc::manifest::{self, ImageManifest};
 use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
@@ -32,9 +34,9 @@ pub(crate) struct Options {
     pub(crate) growth: Growth,
 }
 
-/// Checks all files, and prints a line for each.
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let sound = report(options, &mut Output::results(), &mut Output::stderr())?;
+/// Checks all files, and prints what is wrong with each.
+pub(crate) fn run(options: &Options, results: &mut Results<'_>) -> Result<ExitCode> {
+    let sound = report(options, results, &mut Output::stderr())?;
     Ok(if sound {
         ExitCode::SUCCESS
     } else {
@@ -43,37 +45,77 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Checks all files, and returns whether all are valid.
-fn report(options: &Options, out: &mut dyn Write, err: &mut dyn Write) -> Result<bool> {
+fn report(options: &Options, results: &mut Results<'_>, err: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
     for file in &options.files {
         let name = without_secrets(&shown(file).to_string());
-        let mut remarks = Vec::new();
-        match check(file, options.growth) {
+        let object = Object::new().with("file", without_secrets(&file.to_string_lossy()));
+        let (line, object, remarks) = match check(file, options.growth) {
             Ok(warnings) => {
-                print(out, &format!("{name} OK\n"))?;
-                remarks = warnings;
+                let object = object.with("valid", true);
+                let told = warnings.iter().map(String::as_str);
+                (
+                    format!("{name} OK"),
+                    object.with_items("warnings", told),
+                    warnings,
+                )
             }
             Err(faults) => {
                 sound = false;
-                for fault in faults {
-                    let text = fault.error.to_string();
-                    let (reason, hint) = match text.split_once("\nhint: ") {
-                        Some((reason, hint)) => (reason, Some(format!("hint: {hint}"))),
-                        None => (text.as_str(), None),
-                    };
-                    let at = fault.at.map(|at| format!(" (byte {at} of the tar)"));
-                    let at = at.unwrap_or_default();
-                    print(out, &format!("{name} NOT OK: {reason}{at}\n"))?;
-                    remarks.extend(hint);
-                }
+                let faults: Vec<Told> = faults.into_iter().map(Told::from).collect();
+                let lines = faults.iter().map(|fault| fault.line(&name));
+                let lines: Vec<String> = lines.collect();
+                let object = object.with("valid", false);
+                let object = object.with_items("faults", faults.iter().map(Told::json));
+                let hints = faults.into_iter().filter_map(|fault| fault.hint);
+                let hints = hints.map(|hint| format!("hint: {hint}"));
+                (lines.join("\n"), object, hints.collect())
             }
-        }
+        };
+        results.add(&line, object)?;
         for remark in remarks {
             // If warnings cannot be printed, the result still counts.
             let _ = print(err, &format!("launcher: {name}: {}\n", shown(&remark)));
         }
     }
     Ok(sound)
+}
+
+/// What is told of a fault.
+struct Told {
+    reason: String,
+    hint: Option<String>,
+    at: Option<u64>,
+}
+
+impl From<Fault> for Told {
+    fn from(fault: Fault) -> Self {
+        let text = fault.error.to_string();
+        let (reason, hint) = match text.split_once("\nhint: ") {
+            Some((reason, hint)) => (reason, Some(hint.to_owned())),
+            None => (text.as_str(), None),
+        };
+        Self {
+            reason: reason.to_owned(),
+            hint,
+            at: fault.at,
+        }
+    }
+}
+
+impl Told {
+    fn line(&self, file: &str) -> String {
+        let at = self.at.map(|at| format!(" (byte {at} of the tar)"));
+        let (reason, at) = (&self.reason, at.unwrap_or_default());
+        format!("{file} NOT OK: {reason}{at}")
+    }
+
+    fn json(&self) -> Object {
+        Object::new()
+            .with("reason", self.reason.as_str())
+            .with_some("hint", self.hint.as_deref())
+            .with_some("offset", self.at)
+    }
 }
 
 /// Checks one file; returns warnings, or all faults.

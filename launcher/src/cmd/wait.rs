@@ -3,15 +3,17 @@
 //! It sleeps until the kernel releases the lock of a pod. A pod that is not kept
 //! is removed then; how it ended is in its report, which is opened before.
 
-use std::io::{Read as _, Write};
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::cmd::results::Results;
 use crate::cmd::selector::PodSelector;
-use crate::cmd::{OURS, complain, print};
+use crate::cmd::{OURS, complain};
+use appc::json::Object;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::runtime::status::{self, Phase, Status};
@@ -49,7 +51,7 @@ pub(crate) fn run(
     dir: &Path,
     selector: &PodSelector,
     time: Option<Duration>,
-    out: &mut dyn Write,
+    results: &mut Results<'_>,
 ) -> Result<u8> {
     let dirs = Dirs::look(dir)?;
     let mut failures = Vec::new();
@@ -60,7 +62,9 @@ pub(crate) fn run(
         let pod = read(&place, uuid);
         match pod.and_then(|mut pod| until_over(&place, &mut pod, deadline)) {
             Ok(code) => {
-                print(out, &format!("{code}\n"))?;
+                let object = Object::new().with("uuid", uuid.to_string());
+                let object = object.with("exit_code", u32::from(code));
+                results.add(&code.to_string(), object)?;
                 first = if first == 0 { code } else { first };
             }
             Err(error) => failures.push(error),

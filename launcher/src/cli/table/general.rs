@@ -1,5 +1,6 @@
 //! Commands about the program itself, internal commands, and global options.
 
+use super::images::FORMAT;
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 
 /// The global options.
@@ -44,9 +45,11 @@ pub(crate) const HELP: CommandSpec = CommandSpec {
 pub(crate) const VERSION: CommandSpec = CommandSpec {
     name: "version",
     summary: "shows versions",
+    usage: &["[OPTIONS]"],
     about: "\
 Shows the versions of Nose Cone, of the App Container specification, and of the plan \
 format.",
+    groups: &[&Group::new("Options", &[FORMAT])],
     examples: &[("Show the versions", "launcher version")],
     ..CommandSpec::NEW
 };

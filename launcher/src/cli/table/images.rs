@@ -26,6 +26,7 @@ day.",
             &[
                 FULL,
                 OptionSpec::flag("--no-deps", &["-nodeps"], "do not download dependencies"),
+                FORMAT,
             ],
         ),
         &FETCHING,
@@ -74,7 +75,7 @@ pub(crate) const VALIDATE: CommandSpec = CommandSpec {
 Checks image archives, image layouts (directories with `manifest` and `rootfs`), image \
 manifests and pod manifests. Prints `FILE OK` or `FILE NOT OK: REASON` for each; \
 warnings go to standard error.",
-    groups: &[&Group::new("Options", &[INSECURE])],
+    groups: &[&Group::new("Options", &[FORMAT, INSECURE])],
     terms: &[(
         "Exit status",
         &[
@@ -131,8 +132,9 @@ pub(crate) const IMAGE: CommandSpec = CommandSpec {
         CommandSpec {
             name: "rm",
             summary: "removes images",
-            usage: &["IMAGE..."],
+            usage: &["[OPTIONS] IMAGE..."],
             about: "Removes images that no pod uses.",
+            groups: &[&Group::new("Options", &[FORMAT])],
             terms: &[STORED],
             examples: &[("Remove an image", "launcher image rm example.com/web:1.0.0")],
             operands: Operands::Images,
@@ -156,6 +158,7 @@ prepared from them, and abandoned downloads.",
                          (default: 24h)",
                     ),
                     OptionSpec::flag("--dry-run", &[], "only print what would be removed"),
+                    FORMAT,
                 ],
             )],
             examples: &[(
@@ -167,7 +170,10 @@ prepared from them, and abandoned downloads.",
         CommandSpec {
             name: "verify",
             summary: "checks images against their IDs, or a signature",
-            usage: &["[IMAGE...]", "[OPTIONS] --signature FILE.aci.asc FILE.aci"],
+            usage: &[
+                "[OPTIONS] [IMAGE...]",
+                "[OPTIONS] --signature FILE.aci.asc FILE.aci",
+            ],
             about: "\
 Computes the IDs of images again from what is stored, and compares owners, modes, times, \
 links, attributes and names of files; of all images if none is given. Prints `ID OK` or \
@@ -178,6 +184,7 @@ the file.",
                 "Options",
                 &[
                     OptionSpec::value("--signature", &[], "FILE", "check this detached signature"),
+                    FORMAT,
                     INSECURE,
                 ],
             )],

@@ -138,6 +138,7 @@ first that is not 0, as `launcher run` would have.",
                 "TIME",
                 "fail if they have not all ended within TIME, such as 90s, 30m or 1h30m",
             ),
+            FORMAT,
             UUID_FILE,
         ],
     )],
@@ -172,7 +173,7 @@ times in nanoseconds.",
 pub(crate) const PAUSE: CommandSpec = CommandSpec {
     name: "pause",
     summary: "pauses pods",
-    usage: &["POD...", "--uuid-file FILE"],
+    usage: &["[OPTIONS] POD...", "[OPTIONS] --uuid-file FILE"],
     about: "\
 Suspends all processes of running pods until `launcher resume`. `launcher stop` resumes a \
 paused pod before it stops it; `launcher kill` kills it as it is; other signals take \
@@ -180,7 +181,7 @@ effect when it is resumed.
 
 A pod without resource limits is moved into a cgroup of its own first. This needs cgroup \
 version 2, or the `freezer` controller of version 1.",
-    groups: &[&SELECTION],
+    groups: &[&Group::new("Options", &[FORMAT, UUID_FILE])],
     terms: &[POD],
     examples: &[("Pause a pod", "launcher pause web")],
     operands: Operands::Pods,
@@ -191,9 +192,9 @@ version 2, or the `freezer` controller of version 1.",
 pub(crate) const RESUME: CommandSpec = CommandSpec {
     name: "resume",
     summary: "resumes paused pods",
-    usage: &["POD...", "--uuid-file FILE"],
+    usage: &["[OPTIONS] POD...", "[OPTIONS] --uuid-file FILE"],
     about: "Continues pods that `launcher pause` suspended.",
-    groups: &[&SELECTION],
+    groups: &[&Group::new("Options", &[FORMAT, UUID_FILE])],
     terms: &[POD],
     examples: &[("Resume a pod", "launcher resume web")],
     operands: Operands::Pods,
@@ -224,6 +225,7 @@ not ended in time. Paused pods, and apps stopped by a signal, are resumed first.
                 "time to wait before killing, such as 0, 90s or 30m (default: 10s); there is no \
                  short form, since a unit is required",
             ),
+            FORMAT,
             UUID_FILE,
         ],
     )],
@@ -269,6 +271,7 @@ pub(crate) const RM: CommandSpec = CommandSpec {
         "Options",
         &[
             OptionSpec::flag("--force", &["-f"], "kill running pods first"),
+            FORMAT,
             UUID_FILE,
         ],
     )],
@@ -290,6 +293,7 @@ left behind. TIME is for instance 90s, 30m, 1h30m or 0.",
         "Options",
         &[
             OptionSpec::flag("--dry-run", &[], "only print what would be removed"),
+            FORMAT,
             OptionSpec::value(
                 "--expire-prepared",
                 &[],

@@ -1,6 +1,6 @@
 //! The command `trust`.
 
-use super::images::FETCHING;
+use super::images::{FETCHING, FORMAT};
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 
 /// Manages the keys that may sign images.
@@ -10,7 +10,7 @@ pub(crate) const TRUST: CommandSpec = CommandSpec {
     usage: &[
         "(--prefix PREFIX | --root) [OPTIONS] [KEY...]",
         "list [--format FORMAT]",
-        "rm (--prefix PREFIX | --root) FINGERPRINT",
+        "rm (--prefix PREFIX | --root) [OPTIONS] FINGERPRINT",
     ],
     about: "\
 Trusts keys to sign images. A KEY is a file with an OpenPGP public key, the address of \
@@ -40,6 +40,7 @@ read from `trustedkeys` below /etc/nosecone, /usr/lib/nosecone, /etc/rkt and \
                     "FINGERPRINT",
                     "trust the key without asking if it has this fingerprint",
                 ),
+                FORMAT,
             ],
         ),
         &FETCHING,
@@ -61,24 +62,16 @@ read from `trustedkeys` below /etc/nosecone, /usr/lib/nosecone, /etc/rkt and \
             summary: "lists trusted keys",
             usage: &["[--format FORMAT]"],
             about: "Lists all trusted keys, including the system's, with their prefixes.",
-            groups: &[&Group::new(
-                "Options",
-                &[OptionSpec::value(
-                    "--format",
-                    &[],
-                    "text|json",
-                    "output format (default: text)",
-                )],
-            )],
+            groups: &[&Group::new("Options", &[FORMAT])],
             examples: &[("List the keys", "launcher trust list")],
             ..CommandSpec::NEW
         },
         CommandSpec {
             name: "rm",
             summary: "stops trusting a key",
-            usage: &["(--prefix PREFIX | --root) FINGERPRINT"],
+            usage: &["(--prefix PREFIX | --root) [OPTIONS] FINGERPRINT"],
             about: "Stops trusting a key. A key of the system is overridden, not removed.",
-            groups: &[&SCOPE],
+            groups: &[&SCOPE, &Group::new("Options", &[FORMAT])],
             examples: &[(
                 "Stop trusting a key",
                 "launcher trust rm --prefix=example.com $FINGERPRINT",

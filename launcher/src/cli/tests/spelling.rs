@@ -78,16 +78,18 @@ fn aliases_are_what_they_stand_for() {
     assert_eq!(listing("ps --full"), listing("list --full"));
     assert!(matches!(
         parsed("images"),
-        Ok(Command::Image(crate::cmd::image::Verb::List(_)))
+        Ok(Command::Image(crate::cmd::image::Verb::List(_), _))
     ));
     assert!(matches!(
         parsed("rmi web"),
-        Ok(Command::Image(crate::cmd::image::Verb::Remove(names))) if names == ["web"]
+        Ok(Command::Image(crate::cmd::image::Verb::Remove(names), _)) if names == ["web"]
     ));
-    assert!(matches!(parsed("pull a.aci"), Ok(Command::Fetch(fetch)) if fetch.images.len() == 1));
+    assert!(
+        matches!(parsed("pull a.aci"), Ok(Command::Fetch(fetch, _)) if fetch.images.len() == 1)
+    );
     assert!(matches!(
         parsed("inspect web"),
-        Ok(Command::Status(status)) if status.format == crate::cmd::table::Format::Json
+        Ok(Command::Status(status)) if status.format == crate::cmd::results::Format::Json
     ));
     for (line, terminal) in [
         ("exec -it web ls -it", Terminal::Wanted),
@@ -209,11 +211,11 @@ fn a_value_is_never_an_option() {
 fn behind_two_dashes_nothing_is_an_option() {
     assert!(matches!(
         parsed("validate a -- -b --help"),
-        Ok(Command::Validate(options)) if options.files == ["a", "-b", "--help"].map(PathBuf::from)
+        Ok(Command::Validate(options, _)) if options.files == ["a", "-b", "--help"].map(PathBuf::from)
     ));
     assert!(matches!(
         parsed("rm -f -- -web"),
-        Ok(Command::Remove(pods, true)) if pods.words == ["-web"]
+        Ok(Command::Remove(pods, true, _)) if pods.words == ["-web"]
     ));
     assert_eq!(message("list -- x"), "2 unexpected argument `x`");
 }

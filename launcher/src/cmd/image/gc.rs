@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::cmd::{last_of, print};
+use crate::cmd::last_of;
+use crate::cmd::results::{Format, each};
+use appc::json::Object;
 use error::{Error, Result};
 use image::digest::Digest;
 use image::store::gc::Collect;
@@ -17,6 +19,7 @@ pub(super) fn run(
     store: &Store<'_>,
     grace: Duration,
     dry: bool,
+    format: Format,
     out: &mut dyn Write,
 ) -> Result<()> {
     let collect = Collect {
@@ -27,7 +30,15 @@ pub(super) fn run(
         needs: &|| gc_roots::read(dirs),
     };
     let done = if dry { "would remove" } else { "removed" };
-    collect.run(&mut |name| print(out, &format!("{done} {name}\n")))
+    each(format, out, |results| {
+        collect.run(&mut |id| results.add(&format!("{done} {id}"), object(id, !dry)))
+    })
+}
+
+fn object(id: &Digest, removed: bool) -> Object {
+    Object::new()
+        .with("id", id.to_string())
+        .with("removed", removed)
 }
 
 /// Removes images. Continues if one is in use. `failures` are those of looking
@@ -37,6 +48,7 @@ pub(super) fn remove(
     store: &Store<'_>,
     mut ids: Vec<Digest>,
     mut failures: Vec<Error>,
+    format: Format,
     out: &mut dyn Write,
 ) -> Result<()> {
     ids.sort();
@@ -48,11 +60,13 @@ pub(super) fn remove(
         dry: false,
         needs: &|| gc_roots::read(dirs),
     };
-    for id in ids {
-        match collect.remove(&id) {
-            Ok(()) => print(out, &format!("removed {id}\n"))?,
-            Err(error) => failures.push(error),
+    each(format, out, |results| {
+        for id in ids {
+            match collect.remove(&id) {
+                Ok(()) => results.add(&format!("removed {id}"), object(&id, true))?,
+                Err(error) => failures.push(error),
+            }
         }
-    }
-    last_of(failures)
+        last_of(failures)
+    })
 }

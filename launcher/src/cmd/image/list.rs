@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use crate::cmd::table::{Format, age, columns};
+use crate::cmd::results::Format;
+use crate::cmd::table::{age, columns};
 use crate::cmd::{complain, print};
-use appc::json::{Object, Value};
+use appc::json::Object;
 use appc::types::spell_time;
 use error::{Error, Result};
 use image::digest::Digest;
@@ -24,8 +25,6 @@ pub(crate) struct Listing {
     pub(crate) full: bool,
     /// Print the column titles.
     pub(crate) legend: bool,
-    /// Text or JSON.
-    pub(crate) format: Format,
 }
 
 /// A column.
@@ -85,7 +84,12 @@ impl Field {
 }
 
 /// Prints the list.
-pub(super) fn run(store: &Store<'_>, listing: &Listing, out: &mut dyn Write) -> Result<()> {
+pub(super) fn run(
+    store: &Store<'_>,
+    listing: &Listing,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<()> {
     let (mut rows, bad) = rows(store)?;
     rows.sort_by(|a, b| match listing.sort {
         Field::Id => a.id.cmp(&b.id),
@@ -97,13 +101,8 @@ pub(super) fn run(store: &Store<'_>, listing: &Listing, out: &mut dyn Write) -> 
     if listing.descending {
         rows.reverse();
     }
-    let json = || Value::List(rows.iter().map(Row::json).collect());
-    let text = match listing.format {
-        Format::Text => table(&rows, listing),
-        Format::Json => format!("{}\n", json()),
-        Format::JsonPretty => format!("{:#}\n", json()),
-    };
-    print(out, &text)?;
+    let json = || rows.iter().map(Row::json).collect();
+    print(out, &format.spell(|| table(&rows, listing), json))?;
     match bad {
         0 => Ok(()),
         1 => Err(Error::invalid("one image cannot be listed")),
@@ -170,7 +169,7 @@ impl Row {
     }
 
     /// Sizes are in bytes, times are text as in RFC 3339.
-    fn json(&self) -> Value {
+    fn json(&self) -> Object {
         Object::new()
             .with("id", self.id.to_string())
             .with("name", self.name.as_str())
@@ -178,7 +177,6 @@ impl Row {
             .with("import_time", spell_time(self.stored))
             .with("last_used_time", spell_time(self.used))
             .with("size", self.size)
-            .into()
     }
 
     fn cell(&self, field: Field, full: bool) -> String {
