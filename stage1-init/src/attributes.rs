@@ -14,7 +14,7 @@ impl Tree<'_> {
     /// Sets flags with mount_setattr(2), which reaches all mounts below at once
     /// (Linux 5.12), or one by one.
     pub(crate) fn set_flags(
-        &self,
+        &mut self,
         mount: BorrowedFd<'_>,
         flags: MountFlags,
         recursive: bool,
@@ -47,7 +47,7 @@ impl Tree<'_> {
     }
 
     /// Makes a mount writable again, if these flags from before say so.
-    pub(crate) fn give_back(&self, mount: BorrowedFd<'_>, before: u32) -> Result<()> {
+    pub(crate) fn give_back(&mut self, mount: BorrowedFd<'_>, before: u32) -> Result<()> {
         if before & raw::MS_RDONLY != 0 {
             return Ok(());
         }
@@ -60,7 +60,12 @@ impl Tree<'_> {
         }
     }
 
-    fn remount_one(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
+    fn remount_one(
+        &mut self,
+        mount: BorrowedFd<'_>,
+        flags: MountFlags,
+        exactly: bool,
+    ) -> Result<()> {
         let mut all = per_mount(flags);
         if !exactly {
             all |= present(mount)?;
@@ -76,7 +81,12 @@ impl Tree<'_> {
 
     /// Remounts everything below a mount, as listed in the mount table.
     #[inline(never)]
-    fn remount_below(&self, mount: BorrowedFd<'_>, flags: MountFlags, exactly: bool) -> Result<()> {
+    fn remount_below(
+        &mut self,
+        mount: BorrowedFd<'_>,
+        flags: MountFlags,
+        exactly: bool,
+    ) -> Result<()> {
         let name = fd_path(mount);
         let (mut above, mut path) = (Path::new(), Path::new());
         above.read_link(self.proc()?, name.as_c_str())?;

@@ -65,15 +65,13 @@ pub(crate) fn open_parent<'a>(root: BorrowedFd<'_>, path: &'a CStr) -> Result<(O
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/');
     let first = slash.map_or(0, |slash| slash + 1);
-    let name = path
-        .to_bytes_with_nul()
-        .get(first..)
-        .and_then(|name| CStr::from_bytes_until_nul(name).ok());
-    let name = name
-        .filter(|name| !matches!(name.to_bytes(), b"" | b"." | b".."))
-        .ok_or(Errno::INVAL)?;
+    let name = path.to_bytes_with_nul().get(first..).unwrap_or_default();
+    let name = say::c_str(name);
+    if matches!(name.to_bytes(), b"" | b"." | b"..") {
+        return Err(Errno::INVAL);
+    }
     let mut directory = Path::new();
-    directory.push(bytes.get(..first).unwrap_or(b""))?;
+    directory.push(bytes.get(..first).unwrap_or_default())?;
     if first == 0 {
         directory.push(b".")?;
     }

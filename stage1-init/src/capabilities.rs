@@ -15,13 +15,12 @@ pub(crate) fn empty_inheritable() -> Result<()> {
 
 /// `bounding`: drops all others, before the uid takes away the right to do so.
 pub(crate) fn bound(set: CapabilitySet) -> Result<()> {
-    // The kernel knows none after the last one it knows.
-    for capability in 0..u64::BITS {
-        match sys::check_capability(capability) {
-            Ok(()) if has(wanted(set, u64::MAX), capability) => {}
-            Ok(()) => sys::drop_bounding(capability)?,
+    let wanted = wanted(set, u64::MAX);
+    for capability in (0..u64::BITS).filter(|&capability| !has(wanted, capability)) {
+        match sys::drop_bounding(capability) {
+            // The kernel knows neither this one nor those after it.
             Err(Errno::INVAL) => break,
-            Err(errno) => return Err(errno),
+            result => result?,
         }
     }
     Ok(())

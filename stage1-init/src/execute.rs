@@ -10,7 +10,7 @@ use crate::beneath::Path;
 use crate::files::Owned;
 use crate::log::Log;
 use crate::pod::Pod;
-use crate::sys::{self, Result};
+use crate::sys::{self, Errno, Result};
 use crate::{exit_code, mounts, namespaces, outer};
 
 impl<'a> Pod<'a> {
@@ -23,7 +23,9 @@ impl<'a> Pod<'a> {
                 continue;
             }
             self.at = index;
-            if let Err(errno) = self.carry_out(directive, plan) {
+            if let Err(errno) = self.carry_out(directive, plan)
+                && errno != Errno::SKIPPED
+            {
                 self.report_failure(errno);
                 return Some(exit_code::OURS);
             }
@@ -131,7 +133,7 @@ impl<'a> Pod<'a> {
     /// Creates a mount namespace for the app that is being set up.
     #[inline(never)]
     fn set_mounts_aside(&mut self) -> Result<()> {
-        let root = self.tree.root_path();
+        let root = self.tree.leave()?;
         self.aside = Some((self.own_mounts()?, root));
         sys::unshare(linux_raw_sys::general::CLONE_NEWNS)?;
         self.tree.reopen_root(root)

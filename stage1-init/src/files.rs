@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use stage1_init::NodeKind;
 
 use crate::beneath::{self, Links, Path};
@@ -22,117 +22,112 @@ pub(crate) struct Owned {
     pub(crate) gid: u32,
 }
 
-impl Owned {
-    /// Sets the owner, and then the mode once more, as chown(2) clears bits of
-    /// it.
-    fn give(self, fd: BorrowedFd<'_>) -> Result<()> {
-        sys::fchownat(fd, c"", self.uid, self.gid, raw::AT_EMPTY_PATH)?;
-        sys::fchmod(fd, self.mode.0)
-    }
-}
-
 impl Tree<'_> {
     /// `dir`: creates a directory and its parents, where they do not exist. If
     /// one is a link to something that does not exist, that is created.
-    pub(crate) fn make_directories(&self, path: &CStr, owned: Owned) -> Result<()> {
+    #[inline(never)]
+    pub(crate) fn make_directories(&mut self, path: &CStr, owned: Owned) -> Result<()> {
+        // Mostly, all but the last one are there.
+        if let Ok((parent, name)) = self.parent(path) {
+            let made = make_directory(parent.as_fd(), name, owned);
+            if made != Err(Errno::EXIST) {
+                return made;
+            }
+        }
         self.make_each(path.to_bytes(), owned)
     }
 
     #[inline(never)]
-    fn make_each(&self, path: &[u8], owned: Owned) -> Result<()> {
+    fn make_each(&mut self, path: &[u8], owned: Owned) -> Result<()> {
         let mut above = Path::new();
         for part in path.split(|&byte| byte == b'/') {
             above.push(part)?;
             if !part.is_empty() {
-                self.make_directory(above.as_c_str(), owned)?;
+                self.make(above.as_c_str(), owned, FileType::Directory)?;
             }
             above.push(b"/")?;
         }
         Ok(())
     }
 
+    /// `touch`: creates an empty file unless something is there. If that is a
+    /// link to something that does not exist, that is created, and the
+    /// directories above it.
+    pub(crate) fn touch(&mut self, path: &CStr, owned: Owned) -> Result<()> {
+        self.make(path, owned, FileType::RegularFile)
+    }
+
+    /// Creates a directory, or an empty file, unless it is there.
     #[inline(never)]
-    fn make_directory(&self, path: &CStr, owned: Owned) -> Result<()> {
-        match beneath::open(self.root(), path, Links::Follow) {
+    fn make(&mut self, path: &CStr, owned: Owned, kind: FileType) -> Result<()> {
+        let directory = kind == FileType::Directory;
+        match beneath::open(self.root(path)?, path, Links::Follow) {
             Err(Errno::NOENT) => {}
-            Ok(there) if beneath::kind(there.as_fd())? != FileType::Directory => {
+            Ok(there) if directory && beneath::kind(there.as_fd())? != kind => {
                 return Err(Errno::NOTDIR);
             }
             result => return result.map(drop),
         }
-        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        let (parent, name) = self.parent(path)?;
         let parent = parent.as_fd();
-        match sys::mkdirat(parent, name, owned.mode.0) {
-            Err(Errno::EXIST) => {
-                let mut target = Path::new();
-                beneath::behind(path, parent, name, &mut target)?;
-                return self.make_each(target.as_bytes(), owned);
-            }
-            result => result?,
-        }
-        let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
-        owned.give(made.as_fd())
-    }
-
-    /// `touch`: creates an empty file unless something is there. If that is a
-    /// link to something that does not exist, that is created, and the
-    /// directories above it.
-    #[inline(never)]
-    pub(crate) fn touch(&self, path: &CStr, owned: Owned) -> Result<()> {
-        let (parent, name) = beneath::open_parent(self.root(), path)?;
-        let parent = parent.as_fd();
-        let Err(errno) = create(parent, name, owned) else {
-            return Ok(());
+        let made = if directory {
+            make_directory(parent, name, owned)
+        } else {
+            create(parent, name, owned).map(drop)
         };
-        match beneath::open(self.root(), path, Links::Follow) {
-            Err(Errno::NOENT) => {}
-            result => return result.map(drop),
+        if made != Err(Errno::EXIST) {
+            return made;
         }
         let mut target = Path::new();
-        if beneath::behind(path, parent, name, &mut target).is_err() {
-            return Err(errno);
+        beneath::behind(path, parent, name, &mut target)?;
+        if directory {
+            return self.make_each(target.as_bytes(), owned);
         }
-        let above = target.as_bytes().iter().rposition(|&byte| byte == b'/');
+        let slash = target.as_bytes().iter().rposition(|&byte| byte == b'/');
+        let above = target.as_bytes().get(..slash.unwrap_or(0));
         let mode = stage1_init::Mode(0o755);
-        let directories = target.as_bytes().get(..above.unwrap_or(0));
-        self.make_each(directories.unwrap_or(b""), Owned { mode, ..owned })?;
-        self.touch(target.as_c_str(), owned)
+        self.make_each(above.unwrap_or_default(), Owned { mode, ..owned })?;
+        self.make(target.as_c_str(), owned, kind)
     }
 
     /// `file`: creates a file with this content, replacing what is there.
-    pub(crate) fn write_file(&self, path: &CStr, owned: Owned, content: &CStr) -> Result<()> {
-        let (parent, name) = beneath::open_parent(self.root(), path)?;
+    #[inline(never)]
+    pub(crate) fn write_file(&mut self, path: &CStr, owned: Owned, content: &CStr) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
         let parent = parent.as_fd();
-        remove(parent, name)?;
-        let file = create(parent, name, owned)?;
-        write_all(file.as_fd(), content.to_bytes())
+        replace(parent, name, &mut || {
+            let file = create(parent, name, owned)?;
+            write_all(file.as_fd(), content.to_bytes())
+        })
     }
 
     /// `symlink`: creates a link, replacing what is there.
-    pub(crate) fn link(&self, target: &CStr, path: &CStr) -> Result<()> {
-        let (parent, name) = beneath::open_parent(self.root(), path)?;
+    #[inline(never)]
+    pub(crate) fn link(&mut self, target: &CStr, path: &CStr) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
         let parent = parent.as_fd();
-        remove(parent, name)?;
-        sys::symlinkat(target, parent, name)
+        replace(parent, name, &mut || sys::symlinkat(target, parent, name))
     }
 
     /// `node`: creates a device node, mounted on itself.
     #[inline(never)]
     pub(crate) fn make_node(
-        &self,
+        &mut self,
         path: &CStr,
         kind: NodeKind,
         device: u32,
         owned: Owned,
     ) -> Result<()> {
-        let (parent, name) = beneath::open_parent(self.root(), path)?;
+        let (parent, name) = self.parent(path)?;
         let parent = parent.as_fd();
         let kind = match kind {
             NodeKind::Character => raw::S_IFCHR,
             NodeKind::Block => raw::S_IFBLK,
         };
-        remove(parent, name)?;
-        let made = match sys::mknodat(parent, name, kind | owned.mode.0, device) {
+        let made = replace(parent, name, &mut || {
+            sys::mknodat(parent, name, kind | owned.mode.0, device)
+        });
+        let made = match made {
             Ok(()) => {
                 let flags = raw::AT_SYMLINK_NOFOLLOW;
                 sys::fchownat(parent, name, owned.uid, owned.gid, flags)?;
@@ -155,20 +150,50 @@ impl Tree<'_> {
             return self.mount_at(Source::Fd(place), place, c"", how, None);
         };
         self.bind_at(hosts.as_fd(), place.as_fd(), path, HOSTS)
+            .map(drop)
     }
+}
+
+/// Creates a directory. The one above it may pass on its group, or an access
+/// control list.
+#[inline(never)]
+fn make_directory(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<()> {
+    sys::mkdirat(parent, name, owned.mode.0)?;
+    let made = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if [made.st_mode & 0o7777, made.st_uid, made.st_gid] == [owned.mode.0, owned.uid, owned.gid] {
+        return Ok(());
+    }
+    let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
+    give(made.as_fd(), owned)
 }
 
 fn create(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = sys::create(parent, name, flags, Mode::RUSR)?;
-    owned.give(file.as_fd())?;
+    give(file.as_fd(), owned)?;
     Ok(file)
 }
 
-/// Removes a file or a link; fails on a directory.
-fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    match sys::unlinkat(parent, name, 0) {
-        Err(Errno::NOENT) => Ok(()),
+/// Sets the owner, and then the mode once more, as chown(2) clears bits of it.
+#[inline(never)]
+fn give(fd: BorrowedFd<'_>, owned: Owned) -> Result<()> {
+    sys::fchownat(fd, c"", owned.uid, owned.gid, raw::AT_EMPTY_PATH)?;
+    sys::fchmod(fd, owned.mode.0)
+}
+
+/// Makes something, in place of a file or a link that is there; fails if that is
+/// a directory.
+#[inline(never)]
+fn replace(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    make: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    match make() {
+        Err(Errno::EXIST) => {
+            sys::unlinkat(parent, name, 0)?;
+            make()
+        }
         result => result,
     }
 }

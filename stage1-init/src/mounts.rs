@@ -11,7 +11,7 @@ use stage1_init::{MountFlags, Propagation};
 use crate::attributes::{per_mount, present};
 use crate::beneath::{self, Links, Path};
 use crate::sys::{self, AS_IT_IS, Errno, OwnedFd, Result, open};
-use crate::tree::{Source, Tree, fd_path, mount_in_proc};
+use crate::tree::{Source, Tree, fd_path, is_proc};
 
 impl Tree<'_> {
     /// `mount`: mounts a file system of this type.
@@ -35,9 +35,7 @@ impl Tree<'_> {
             self.find_proc();
             return Ok(());
         }
-        let Some(target) = self.target(target, flags)? else {
-            return Ok(());
-        };
+        let target = self.target(target, flags)?;
         let data = Some(data).filter(|data| !data.is_empty());
         self.mount_at(
             Source::Word(source),
@@ -50,35 +48,37 @@ impl Tree<'_> {
 
     /// `bind`: binds a file or directory to a second place, and adds these
     /// flags to those it has.
-    pub(crate) fn bind(&self, source: &CStr, target: &CStr, flags: MountFlags) -> Result<()> {
-        let Some(place) = self.target(target, flags)? else {
-            return Ok(());
-        };
+    pub(crate) fn bind(&mut self, source: &CStr, target: &CStr, flags: MountFlags) -> Result<()> {
+        let place = self.target(target, flags)?;
         let source = self.source(source, flags)?;
         self.bind_at(source.as_fd(), place.as_fd(), target, flags)
+            .map(drop)
     }
 
+    /// Binds what is open at a target that is open. Returns the new mount, if
+    /// it was given flags.
     pub(crate) fn bind_at(
-        &self,
+        &mut self,
         source: BorrowedFd<'_>,
         place: BorrowedFd<'_>,
         target: &CStr,
         flags: MountFlags,
-    ) -> Result<()> {
+    ) -> Result<Option<OwnedFd>> {
         let recursive = flags.contains(MountFlags::REC);
         let how = raw::MS_BIND | if recursive { raw::MS_REC } else { 0 };
         self.mount_at(Source::Fd(source), place, c"", how, None)?;
         let flags = flags.without(UNMOUNTED);
         if flags.without(MountFlags::NOFOLLOW).is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         // The new mount is on top of `place`, which was opened before. Look
         // again, and accept it only if it is what was just mounted.
-        let mounted = self.target(target, flags)?.ok_or(Errno::STALE)?;
+        let mounted = self.target(target, flags)?;
         if !beneath::is_same(mounted.as_fd(), source)? {
             return Err(Errno::STALE);
         }
-        self.set_flags(mounted.as_fd(), flags, recursive, false)
+        self.set_flags(mounted.as_fd(), flags, recursive, false)?;
+        Ok(Some(mounted))
     }
 
     /// Opens a source on the host. A descriptor that was opened before the
@@ -86,14 +86,14 @@ impl Tree<'_> {
     /// bound from there. Its path is opened again, and must still lead to the
     /// same file.
     #[inline(never)]
-    fn source(&self, source: &CStr, how: MountFlags) -> Result<OwnedFd> {
+    fn source(&mut self, source: &CStr, how: MountFlags) -> Result<OwnedFd> {
         let Some(number) = source.to_bytes().strip_prefix(b"fd:") else {
             let links = if how.contains(MountFlags::PINNED) {
                 Links::Refuse
             } else {
                 Links::Follow
             };
-            return beneath::open(CWD, source, links);
+            return beneath::open(self.host(source)?, source, links);
         };
         let inherited = sys::inherited(stage1_init::read_number(number).ok_or(Errno::BADF)?)?;
         let name = fd_path(inherited);
@@ -108,76 +108,76 @@ impl Tree<'_> {
     }
 
     /// `remount`: sets all flags of a mount, but leaves the superblock alone.
-    pub(crate) fn remount(&self, target: &CStr, flags: MountFlags) -> Result<()> {
-        match self.target(target, flags)? {
-            Some(mount) => {
-                self.set_flags(mount.as_fd(), flags, flags.contains(MountFlags::REC), true)
-            }
-            None => Ok(()),
-        }
+    pub(crate) fn remount(&mut self, target: &CStr, flags: MountFlags) -> Result<()> {
+        let mount = self.target(target, flags)?;
+        self.set_flags(mount.as_fd(), flags, flags.contains(MountFlags::REC), true)
     }
 
     /// `readonly`: makes a file or directory read-only, and everything below
     /// it.
-    pub(crate) fn read_only(&self, target: &CStr) -> Result<()> {
+    pub(crate) fn read_only(&mut self, target: &CStr) -> Result<()> {
         let flags = MountFlags::RO.with(MountFlags::REC).with(QUIETLY);
-        match self.target(target, flags)? {
-            Some(place) => self.bind_at(place.as_fd(), place.as_fd(), target, flags),
-            None => Ok(()),
-        }
+        let place = self.target(target, flags)?;
+        self.bind_at(place.as_fd(), place.as_fd(), target, flags)
+            .map(drop)
     }
 
     /// `mask`: hides a file behind the null device, a directory behind an empty
     /// one.
     #[inline(never)]
-    pub(crate) fn mask(&self, target: &CStr) -> Result<()> {
-        let Some(place) = self.target(target, QUIETLY)? else {
-            return Ok(());
-        };
+    pub(crate) fn mask(&mut self, target: &CStr) -> Result<()> {
+        let place = self.target(target, QUIETLY)?;
         let place = place.as_fd();
         if beneath::kind(place)? == FileType::Directory {
             let flags = raw::MS_RDONLY | raw::MS_NOSUID | raw::MS_NODEV | raw::MS_NOEXEC;
             let data = Some(c"size=4k,nr_inodes=2,mode=555");
             return self.mount_at(Source::Word(c"tmpfs"), place, c"tmpfs", flags, data);
         }
+        if let Some(null) = self.null.take() {
+            // A copy of a mount has its flags.
+            self.mount_at(Source::Fd(null.as_fd()), place, c"", raw::MS_BIND, None)?;
+            self.null = Some(null);
+            return Ok(());
+        }
         let null = open_node(c"/dev/null", raw::S_IFCHR, device(1, 3))?;
         // Without the flags, the app could change the mode of the host's node.
         // (CVE-2025-31133 was about a node of the image in its place.)
-        self.bind_at(null.as_fd(), place, target, HOSTS.with(QUIETLY))
+        self.null = self.bind_at(null.as_fd(), place, target, HOSTS.with(QUIETLY))?;
+        Ok(())
     }
 
     /// `readonly-entries`: binds each entry to itself, makes all of them
-    /// read-only at once, and makes the directory writable again.
+    /// read-only at once, and makes the directory writable again. On procfs, an
+    /// entry is what its name says, and can be bound by that.
     #[inline(never)]
-    pub(crate) fn read_only_entries(&self, target: &CStr) -> Result<()> {
-        let Some(place) = self.target(target, QUIETLY)? else {
-            return Ok(());
-        };
+    pub(crate) fn read_only_entries(&mut self, target: &CStr) -> Result<()> {
+        let place = self.target(target, QUIETLY)?;
         let place = place.as_fd();
+        if !is_proc(place)? {
+            return Err(Errno::INVAL);
+        }
         let directory = open(place, c".", OFlags::DIRECTORY)?;
         let mut buffer = [MaybeUninit::uninit(); PAGE];
         let mut entries = RawDir::new(directory, &mut buffer);
-        self.in_proc(&mut || {
-            while let Some(entry) = entries.next() {
-                let entry = entry?;
-                let name = entry.file_name();
-                // Skips `.`, `..` and processes.
-                let passed = matches!(name.to_bytes(), [b'.' | b'0'..=b'9', ..]);
-                if !passed && entry.file_type() != FileType::Symlink {
-                    let entry = open(place, name, AS_IT_IS)?;
-                    let entry = entry.as_fd();
-                    mount_in_proc(Source::Fd(entry), entry, c"", raw::MS_BIND, None)?;
-                }
+        self.enter_proc()?;
+        sys::fchdir(place)?;
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            // Skips `.`, `..` and processes.
+            let passed = matches!(name.to_bytes(), [b'.' | b'0'..=b'9', ..]);
+            if !passed && entry.file_type() != FileType::Symlink {
+                sys::mount(name, name, c"", raw::MS_BIND, None)?;
             }
-            Ok(())
-        })?;
+        }
+        sys::fchdir(self.proc()?)?;
         let before = present(place)?;
         self.set_flags(place, MountFlags::RO, true, false)?;
         self.give_back(place, before)
     }
 
     /// `propagation`: sets how mounts are propagated.
-    pub(crate) fn propagate(&self, kind: Propagation, target: &CStr) -> Result<()> {
+    pub(crate) fn propagate(&mut self, kind: Propagation, target: &CStr) -> Result<()> {
         use Propagation as P;
         let flags = match kind {
             P::Private | P::RecPrivate => raw::MS_PRIVATE,
@@ -190,16 +190,8 @@ impl Tree<'_> {
             P::RecPrivate | P::RecSlave | P::RecShared | P::RecUnbindable
         );
         let flags = flags | if below { raw::MS_REC } else { 0 };
-        let place = beneath::open(self.root(), target, Links::Follow)?;
+        let place = beneath::open(self.root(target)?, target, Links::Follow)?;
         self.mount_at(Source::Word(c""), place.as_fd(), c"", flags, None)
-    }
-
-    #[inline(never)]
-    fn enter_root(&self) -> Result<()> {
-        if !self.has_root() {
-            return Err(Errno::NOENT);
-        }
-        sys::fchdir(self.root())
     }
 
     /// `pivot`: makes the root `/` of the mount namespace, and detaches the old

@@ -56,7 +56,7 @@ impl<'a> Settings<'a> {
 pub(crate) fn unshare(pod: &mut Pod<'_>, namespaces: Namespaces) -> Result<()> {
     let index = pod.at;
     let settings = Settings(pod.settings.until(index));
-    let root = pod.tree.root_path();
+    let root = pod.tree.leave()?;
     if namespaces.contains(Namespaces::PID) {
         clone(pod, settings, namespaces)?;
         if pod.child.is_some() {
@@ -245,7 +245,7 @@ fn unshare_here(pod: &mut Pod<'_>, settings: Settings<'_>, namespaces: Namespace
 /// `join`: enters existing namespaces.
 #[inline(never)]
 pub(crate) fn join(pod: &mut Pod<'_>, namespaces: Namespaces, fd: u32) -> Result<()> {
-    let root = pod.tree.root_path();
+    let root = pod.tree.leave()?;
     if namespaces.contains(Namespaces::MNT) && pod.home.is_none() {
         pod.home = Some(pod.own_mounts()?);
     }

@@ -337,24 +337,8 @@ fn filter(fd: u32, gate: &mut Option<Gate<'_>>) -> Result<()> {
 /// that call.
 #[inline(never)]
 pub(crate) fn read_filter(fd: u32) -> Result<ManuallyDrop<Array<u64>>> {
-    const INSTRUCTION: usize = 8;
     const MOST: usize = 4096;
-    let fd = sys::inherited(fd)?;
     let mut program = ManuallyDrop::new(Array::new(MOST)?);
-    let mut at = 0;
-    loop {
-        let mut page = [0; 64 * INSTRUCTION];
-        let read = rustix::io::pread(fd, &mut page, at)?;
-        let (instructions, rest) = page.get(..read).unwrap_or_default().as_chunks();
-        if !rest.is_empty() {
-            return Err(Errno::INVAL);
-        }
-        for &instruction in instructions {
-            program.push(u64::from_ne_bytes(instruction))?;
-        }
-        if read == 0 {
-            return Ok(program);
-        }
-        at += read as u64;
-    }
+    program.read_start(sys::inherited(fd)?)?;
+    Ok(program)
 }

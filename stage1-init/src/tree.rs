@@ -4,6 +4,9 @@
 //! through `/proc/self/fd/N` of the host's procfs. So no path is resolved
 //! twice, and none by the rules of an image. It needs nothing newer than
 //! mount(2).
+//!
+//! That procfs stays the working directory from the first mount on, until a
+//! path depends on where the process was before.
 
 use core::ffi::CStr;
 
@@ -19,6 +22,10 @@ use crate::sys::{self, Errno, OwnedFd, Result};
 pub(crate) struct Tree<'a> {
     proc: Option<OwnedFd>,
     root: Option<(OwnedFd, &'a CStr)>,
+    /// The working directory, while the process is in procfs instead.
+    here: Option<OwnedFd>,
+    /// The null device that hides a file. A copy of the mount hides the next.
+    pub(crate) null: Option<OwnedFd>,
 }
 
 impl<'a> Tree<'a> {
@@ -27,7 +34,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn new() -> Self {
         Self {
             proc: open_proc().ok(),
-            root: None,
+            ..Self::nowhere()
         }
     }
 
@@ -36,6 +43,8 @@ impl<'a> Tree<'a> {
         Self {
             proc: None,
             root: None,
+            here: None,
+            null: None,
         }
     }
 
@@ -50,26 +59,48 @@ impl<'a> Tree<'a> {
     }
 
     /// `root`: from here on, targets are resolved in this directory.
+    #[inline(never)]
     pub(crate) fn set_root(&mut self, path: &'a CStr) -> Result<()> {
-        self.root = Some((sys::open(CWD, path, sys::DIRECTORY)?, path));
+        let host = self.host(path)?;
+        self.root = Some((sys::open(host, path, sys::DIRECTORY)?, path));
         Ok(())
     }
 
-    /// Returns the path of the root, to open it again later.
-    pub(crate) fn root_path(&self) -> Option<&'a CStr> {
-        self.root.as_ref().map(|&(_, path)| path)
+    /// Returns to the working directory, as the mount namespace is about to
+    /// change, and returns the path of the root, to open it again.
+    pub(crate) fn leave(&mut self) -> Result<Option<&'a CStr>> {
+        self.come_back()?;
+        Ok(self.root.as_ref().map(|&(_, path)| path))
     }
 
     /// Opens the root again, or none, after the mount namespace has changed: a
     /// descriptor belongs to the namespace it was opened in.
     pub(crate) fn reopen_root(&mut self, path: Option<&'a CStr>) -> Result<()> {
-        self.root = None;
+        (self.root, self.here, self.null) = (None, None, None);
         path.map_or(Ok(()), |path| self.set_root(path))
     }
 
-    /// Returns where targets are resolved: [`CWD`] stands for the host.
-    pub(crate) fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_ref().map_or(CWD, |(root, _)| root.as_fd())
+    /// Returns where a path on the host starts.
+    pub(crate) fn host(&mut self, path: &CStr) -> Result<BorrowedFd<'static>> {
+        if !path.to_bytes().starts_with(b"/") {
+            self.come_back()?;
+        }
+        Ok(CWD)
+    }
+
+    #[inline(never)]
+    fn come_back(&mut self) -> Result<()> {
+        self.here
+            .take()
+            .map_or(Ok(()), |here| sys::fchdir(here.as_fd()))
+    }
+
+    /// Returns where a target is resolved: [`CWD`] stands for the host.
+    pub(crate) fn root(&mut self, target: &CStr) -> Result<BorrowedFd<'_>> {
+        if self.root.is_none() {
+            return self.host(target);
+        }
+        Ok(self.root.as_ref().map_or(CWD, |(root, _)| root.as_fd()))
     }
 
     /// Tells whether targets are resolved in a root.
@@ -77,40 +108,69 @@ impl<'a> Tree<'a> {
         self.root.is_some()
     }
 
-    /// Opens a target; returns `None` if it does not exist and is optional.
-    pub(crate) fn target(&self, path: &CStr, flags: MountFlags) -> Result<Option<OwnedFd>> {
+    /// Opens a target. One that does not exist and is optional is
+    /// [`Errno::SKIPPED`].
+    pub(crate) fn target(&mut self, path: &CStr, flags: MountFlags) -> Result<OwnedFd> {
         let links = if flags.contains(MountFlags::NOFOLLOW) {
             Links::Refuse
         } else {
             Links::Follow
         };
-        match beneath::open(self.root(), path, links) {
-            Err(Errno::NOENT | Errno::NOTDIR) if flags.contains(MountFlags::OPTIONAL) => Ok(None),
-            result => result.map(Some),
+        match beneath::open(self.root(path)?, path, links) {
+            Err(Errno::NOENT | Errno::NOTDIR) if flags.contains(MountFlags::OPTIONAL) => {
+                Err(Errno::SKIPPED)
+            }
+            result => result,
         }
     }
 
+    /// Opens the directory in which something is to be created, and returns its
+    /// name there.
+    #[inline(never)]
+    pub(crate) fn parent<'p>(&mut self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
+        beneath::open_parent(self.root(path)?, path)
+    }
+
     /// Calls mount(2) with descriptors in place of paths.
+    #[inline(never)]
     pub(crate) fn mount_at(
-        &self,
+        &mut self,
         source: Source<'_>,
         target: BorrowedFd<'_>,
         kind: &CStr,
         flags: u32,
         data: Option<&CStr>,
     ) -> Result<()> {
-        self.in_proc(&mut || mount_in_proc(source, target, kind, flags, data))
+        self.enter_proc()?;
+        let target = fd_path(target);
+        let opened;
+        let source = match source {
+            Source::Word(word) => word,
+            Source::Fd(fd) => {
+                opened = fd_path(fd);
+                opened.as_c_str()
+            }
+        };
+        sys::mount(source, target.as_c_str(), kind, flags, data)
     }
 
-    /// Runs `work` in the directory of the host's procfs.
+    /// Makes the host's procfs the working directory.
     #[inline(never)]
-    pub(crate) fn in_proc(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let proc = self.proc()?;
-        let here = sys::open(CWD, c".", OFlags::PATH)?;
-        sys::fchdir(proc)?;
-        let result = work();
-        sys::fchdir(here.as_fd())?;
-        result
+    pub(crate) fn enter_proc(&mut self) -> Result<()> {
+        if self.here.is_none() {
+            let here = sys::open(CWD, c".", OFlags::PATH)?;
+            sys::fchdir(self.proc()?)?;
+            self.here = Some(here);
+        }
+        Ok(())
+    }
+
+    /// Makes the root the working directory.
+    pub(crate) fn enter_root(&mut self) -> Result<()> {
+        let (root, _) = self.root.as_ref().ok_or(Errno::NOENT)?;
+        sys::fchdir(root.as_fd())?;
+        (self.here, self.null) = (None, None);
+        Ok(())
     }
 }
 
@@ -123,32 +183,17 @@ pub(crate) enum Source<'a> {
 
 /// Opens the host's procfs, but no other file system that is mounted there.
 fn open_proc() -> Result<OwnedFd> {
-    const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
     let proc = sys::open(CWD, c"/proc", sys::DIRECTORY)?;
-    if rustix::fs::fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
+    if !is_proc(proc.as_fd())? {
         return Err(Errno::NOENT);
     }
     Ok(proc)
 }
 
-/// Calls mount(2) with descriptors in place of paths, from inside of procfs.
-pub(crate) fn mount_in_proc(
-    source: Source<'_>,
-    target: BorrowedFd<'_>,
-    kind: &CStr,
-    flags: u32,
-    data: Option<&CStr>,
-) -> Result<()> {
-    let target = fd_path(target);
-    let opened;
-    let source = match source {
-        Source::Word(word) => word,
-        Source::Fd(fd) => {
-            opened = fd_path(fd);
-            opened.as_c_str()
-        }
-    };
-    sys::mount(source, target.as_c_str(), kind, flags, data)
+/// Tells whether a descriptor is on a procfs.
+pub(crate) fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
+    const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
+    Ok(rustix::fs::fstatfs(fd)?.f_type == PROC_SUPER_MAGIC)
 }
 
 /// Returns the path of a descriptor of this process, below procfs.

@@ -78,6 +78,21 @@ impl<T> Array<T> {
     }
 }
 
+impl Array<u64> {
+    /// Reads the start of a file, up to its end or the capacity. The file must
+    /// hold whole values.
+    pub(crate) fn read_start(&mut self, fd: BorrowedFd<'_>) -> Result<()> {
+        let size = self.capacity * size_of::<u64>();
+        // An offset has one register or two.
+        let read = call!(__NR_pread64, fd.as_raw_fd(), self.first, size, 0, 0)? as usize;
+        if !read.is_multiple_of(size_of::<u64>()) {
+            return Err(Errno::INVAL);
+        }
+        self.length = read / size_of::<u64>();
+        Ok(())
+    }
+}
+
 impl Array<u8> {
     /// Appends what can be read from a descriptor, up to its end or the
     /// capacity.

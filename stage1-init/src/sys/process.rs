@@ -129,6 +129,12 @@ pub(crate) fn die_with_parent() -> Result<()> {
     prctl(ctl::PR_SET_PDEATHSIG, nr::SIGKILL)
 }
 
+/// Sets the name of this process that ps(1) shows. The kernel takes that of the
+/// file, which is a number where a descriptor was executed.
+pub(crate) fn name_self(name: &CStr) {
+    let _ = call!(__NR_prctl, ctl::PR_SET_NAME, name.as_ptr());
+}
+
 /// Keeps other processes of the same user from tracing this one, and from
 /// opening its files in procfs.
 pub(crate) fn hide() -> Result<()> {
@@ -153,11 +159,6 @@ pub(crate) fn keep_capabilities() -> Result<()> {
 /// Keeps programs from gaining privileges when they are executed.
 pub(crate) fn set_no_new_privs() -> Result<()> {
     prctl(ctl::PR_SET_NO_NEW_PRIVS, 1)
-}
-
-/// Checks that the kernel knows a capability.
-pub(crate) fn check_capability(capability: u32) -> Result<()> {
-    prctl(ctl::PR_CAPBSET_READ, capability)
 }
 
 /// Drops a capability from the bounding set.

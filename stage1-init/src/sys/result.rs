@@ -50,6 +50,10 @@ errnos! {
 }
 
 impl Errno {
+    /// No error of the kernel: the directive has nothing to do, as its target
+    /// is optional.
+    pub(crate) const SKIPPED: Self = Self::new(u32::MAX);
+
     /// Returns the error of this number, which is not 0.
     pub(crate) const fn new(number: u32) -> Self {
         match NonZeroU32::new(number) {

@@ -115,9 +115,9 @@ fn a_low_limit_of_descriptors_keeps_nothing_from_running() {
     let _ = image!("busybox");
     case(
         "H10b",
-        "two dozen descriptors are enough for every way to run something",
+        "25 descriptors are enough for every way to run something",
         || {
-            run_in_every_way("ulimit -n 24");
+            run_in_every_way("ulimit -n 25");
         },
     );
 }
