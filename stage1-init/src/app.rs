@@ -48,6 +48,8 @@ pub(crate) struct App<'a> {
     steps: Directives<'a>,
     /// The command, if there is no plan.
     command: Option<WordList<'a>>,
+    /// Signals are for its whole group, although it has no session.
+    whole_group: bool,
     /// Its own mount namespace.
     pub(crate) mounts: Option<OwnedFd>,
     pub(crate) phase: Phase,
@@ -66,6 +68,7 @@ impl<'a> App<'a> {
             name,
             steps: Directives::default(),
             command: None,
+            whole_group: false,
             mounts: None,
             phase: Phase::Over,
             waiting: [None, None, None],
@@ -75,9 +78,10 @@ impl<'a> App<'a> {
     }
 
     /// Returns an app that is a single command.
-    pub(crate) fn command(words: WordList<'a>) -> Self {
+    pub(crate) fn command(words: WordList<'a>, whole_group: bool) -> Self {
         Self {
             command: Some(words),
+            whole_group,
             ..Self::planned(c"main")
         }
     }
@@ -133,10 +137,12 @@ impl<'a> App<'a> {
                 .any(|(_, directive)| matches!(directive, Directive::Foreground {}))
     }
 
-    /// Sends a signal to its process, or to the whole session, if it has one.
+    /// Sends a signal to its process, or to its whole group, if it has a session
+    /// or that was asked for.
     pub(crate) fn signal(&self, signal: u32) {
         if let Some(pid) = self.pid {
-            let _ = sys::kill(if self.has_session() { -pid } else { pid }, signal);
+            let whole = self.whole_group || self.has_session();
+            let _ = sys::kill(if whole { -pid } else { pid }, signal);
         }
     }
 

@@ -58,6 +58,8 @@ kinds! {
     Repeated: "the directive is repeated",
     /// There are more than [`crate::MAX_APPS`] apps.
     TooManyApps: "there are more than 64 apps",
+    /// An app before this one has the same name.
+    SameName: "another app has this name",
     /// The plan has no app.
     NoApp: "there is no `app`",
     /// An app has no `main`.

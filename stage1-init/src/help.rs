@@ -30,7 +30,7 @@ stage1-init executes a plan, and is PID 1 of the pod that it creates.
 
   stage1-init [OPTION...] plan 1 DIRECTIVE...
   stage1-init [OPTION...] --plan-fd N [--finally-fd N -- WORD...]
-  stage1-init -- COMMAND...     runs a command as its init, without a plan
+  stage1-init [-g] [-e CODE] [--] COMMAND...
   stage1-init --help | --version
 
 Options:
@@ -40,6 +40,8 @@ Options:
   --lock-fd N     keep N open in PID 1
   --finally-fd N  execute program N when the pod has ended
   --demand-fd N   execute it as well whenever N is readable
+  -g              pass signals on to the command's whole group
+  -e CODE         this exit code of the command means success
 
 A plan is words that each end with a NUL byte, or arguments.
 

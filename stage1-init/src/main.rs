@@ -75,7 +75,7 @@ mod settle;
 
 use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
-use stage1_init::{Fault, Plan, WordList};
+use stage1_init::{Fault, Plan, WordList, Words};
 
 use crate::app::App;
 use crate::options::{Options, Work};
@@ -93,6 +93,7 @@ fn main(start: Start) -> ! {
     }
     let parent = rustix::process::getppid();
     open_standard();
+    sys::name_self(c"stage1-init");
     let _ = sys::hide();
     let mask = rustix::process::umask(Mode::empty());
 
@@ -112,27 +113,26 @@ fn main(start: Start) -> ! {
         end: options.end,
     };
     match options.work {
-        Work::Command(words) => {
+        Work::Command { words, group } => {
             close_inherited(options.end, start, None);
-            run_command(origin, words)
+            run_command(origin, words, group)
         }
         Work::Plan(bytes, room) => {
             let plan = Plan::decode(bytes);
             close_inherited(options.end, start, plan.ok());
-            run_plan(origin, plan, room)
+            match plan {
+                Ok(plan) => run_plan(origin, plan, room),
+                Err(fault) => {
+                    refuse(bytes, fault);
+                    end(origin, exit_code::OURS)
+                }
+            }
         }
     }
 }
 
 /// Runs a pod, in this process, or in its child if there is a pid namespace.
-fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Room>) -> ! {
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(fault) => {
-            say::fault(fault.word, fault.kind);
-            end(origin, exit_code::OURS);
-        }
-    };
+fn run_plan(origin: Origin, plan: Plan<'_>, room: Option<sys::Room>) -> ! {
     if let Some(fd) = origin.demand {
         let _ = sys::signal_when_readable(fd);
     }
@@ -152,11 +152,20 @@ fn run_plan(origin: Origin, plan: Result<Plan<'_>, Fault>, room: Option<sys::Roo
 }
 
 /// Runs a command without a plan, and reaps the orphans that it leaves.
-fn run_command(origin: Origin, words: WordList<'_>) -> ! {
+fn run_command(origin: Origin, words: WordList<'_>, group: bool) -> ! {
     let mut pod = Pod::new(origin, None, None);
-    let _ = pod.apps.push(App::command(words));
+    let _ = pod.apps.push(App::command(words, group));
     let status = run_apps(&mut pod);
-    end(origin, status)
+    let success = options::is_success(origin.end, origin.start, status);
+    end(origin, if success { 0 } else { status })
+}
+
+/// Prints why a plan is invalid.
+fn refuse(plan: &[u8], fault: Fault) {
+    let mut words = Words::new(plan);
+    let _ = words.take(fault.word);
+    let why = fault.kind.text();
+    say::refused(b"word ", fault.word, words.next(), b") of the plan: ", why);
 }
 
 fn run_apps(pod: &mut Pod<'_>) -> u8 {
@@ -198,7 +207,7 @@ fn close_inherited(end: usize, start: Start, plan: Option<Plan<'_>>) {
     let first = sys::STDERR.as_raw_fd().unsigned_abs() + 1;
     let mut named = |keep: &mut sys::Keep<'_>| {
         options::each(end, start, &mut |option, number| {
-            if option != options::PLAN {
+            if option <= options::LOCK && option != options::PLAN {
                 keep(number);
             }
         });

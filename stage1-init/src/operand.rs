@@ -284,11 +284,17 @@ pub fn read_number(digits: &[u8]) -> Option<u32> {
 
 impl<'a> Operand<'a> for Groups<'a> {
     fn read(operands: &mut Operands<'a, '_>) -> Self {
-        let words = operands.list();
-        Self::new(words).unwrap_or_else(|| {
-            operands.fail(FaultKind::NotANumber);
-            Self(WordList::default())
-        })
+        let count = u32::read(operands);
+        let mut words = *operands.words;
+        for _ in 0..count {
+            // Word by word, so that a fault is that of its word.
+            u32::read(operands);
+            if operands.fault.is_some() {
+                return Self(WordList::default());
+            }
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Self(words.take(count).unwrap_or_default())
     }
 
     fn write(&self, sink: &mut dyn Sink) {

@@ -13,8 +13,12 @@ use crate::{exit_code, help, say};
 pub(crate) enum Work {
     /// A plan, not decoded yet.
     Plan(&'static [u8], Option<Room>),
-    /// No plan: run this command, as its init.
-    Command(WordList<'static>),
+    /// No plan: run this command, as its init. Signals go to the process that
+    /// runs it, or to its whole group.
+    Command {
+        words: WordList<'static>,
+        group: bool,
+    },
 }
 
 /// The program to execute when the pod has ended: its descriptor, and the place
@@ -39,29 +43,39 @@ impl Options {
     /// Parses the command line; an invalid one ends the process.
     pub(crate) fn read(start: Start) -> Self {
         let mut named = [None; 6];
+        let (mut group, mut of_command) = (false, None);
         let mut index = 1;
-        while let Some(option) = start.argument(index) {
-            let known = OPTIONS.iter().position(|&known| known == option);
-            let Some(place) = known.and_then(|at| named.get_mut(at)) else {
-                break;
-            };
-            *place = Some(descriptor(start, index, option));
-            index += 2;
-        }
+        let known = loop {
+            let known = known(start, index);
+            match known {
+                Some(GROUP) => group = true,
+                Some(SUCCESS) => check_code(start, index),
+                Some(option) => match named.get_mut(option) {
+                    Some(place) => *place = Some(descriptor(start, index)),
+                    None => break known,
+                },
+                None => break known,
+            }
+            let option = known.unwrap_or_default();
+            if option >= SUCCESS {
+                of_command = Some(index);
+            }
+            index += length(option);
+        };
         let [report, plan, program, demand, ..] = named;
+        let planned = plan.is_some() || program.is_some();
         let end = index.min(start.count());
-        let work = match start.argument(end) {
-            None => None,
-            Some(word) if word == c"--" => {
+        let command = |word: &CStr| !planned && !word.to_bytes().starts_with(b"-");
+        let work = match known {
+            Some(END) => {
                 index += 1;
                 None
             }
-            Some(word) if word == c"--help" => help::help(),
-            Some(word) if word == c"--version" => help::version(),
-            Some(word) if word == c"plan" && plan.is_none() && program.is_none() => {
-                Some(Work::Plan(words(start, index), None))
-            }
-            Some(word) => unusable(word, b"no such option; --help tells what there is"),
+            Some(HELP) => help::help(),
+            Some(VERSION) => help::version(),
+            Some(WORDS) if !planned => Some(Work::Plan(words(start, index), None)),
+            _ if start.argument(end).is_none_or(command) => None,
+            _ => unusable(start, end, b"no such option; --help tells what there is"),
         };
         let finally = program.map(|program| Finally {
             program,
@@ -72,11 +86,14 @@ impl Options {
             (Some(work), ..) => work,
             (None, Some(plan), _) if rest.is_empty() == finally.is_none() => read(plan),
             (None, None, None) => match WordList::new(rest) {
-                Some(words) if !words.is_empty() => Work::Command(words),
-                _ => unusable(c"no plan and no command", b"--help tells what there is"),
+                Some(words) if !words.is_empty() => Work::Command { words, group },
+                _ => senseless(b"no plan and no command: --help tells what there is"),
             },
-            _ => unusable(c"--finally-fd", b"it takes a plan, `--` and words"),
+            _ => senseless(b"--finally-fd: it takes a plan, `--` and words"),
         };
+        if let (Some(at), Work::Plan(..)) = (of_command, &work) {
+            unusable(start, at, b"it takes a command, and this is a plan");
+        }
         Self {
             work,
             report,
@@ -87,39 +104,73 @@ impl Options {
     }
 }
 
-/// The options that take a descriptor. Of each of the first four, the last one
-/// given counts; the others can be repeated, and are looked up where they are
-/// needed.
-const OPTIONS: [&CStr; 6] = [
-    c"--report-fd",
-    PLAN,
-    c"--finally-fd",
-    c"--demand-fd",
-    HOLD,
-    LOCK,
-];
+/// What the command line may have before a command, in the order of the
+/// constants below. The first six take a descriptor. Of each of the first four,
+/// the last one given counts; the others, and `-e`, can be repeated, and are
+/// looked up where they are needed.
+const KNOWN: &[u8] = b"--report-fd,--plan-fd,--finally-fd,--demand-fd,--hold-fd,--lock-fd,\
+    -e,-g,--,--help,--version,plan";
 
-pub(crate) const PLAN: &CStr = c"--plan-fd";
-pub(crate) const HOLD: &CStr = c"--hold-fd";
-pub(crate) const LOCK: &CStr = c"--lock-fd";
+pub(crate) const PLAN: usize = 1;
+pub(crate) const HOLD: usize = 4;
+pub(crate) const LOCK: usize = 5;
+/// An exit code of a command that means success.
+const SUCCESS: usize = 6;
+/// Signals go to the whole process group of a command.
+const GROUP: usize = 7;
+const END: usize = 8;
+const HELP: usize = 9;
+const VERSION: usize = 10;
+const WORDS: usize = 11;
 
-/// Calls `visit` with each option before `end`, and its descriptor.
+/// Returns the place of an argument among the words that are known.
+fn known(start: Start, index: usize) -> Option<usize> {
+    let word = start.argument(index)?.to_bytes();
+    KNOWN
+        .split(|&byte| byte == b',')
+        .position(|known| known == word)
+}
+
+/// Returns how many words an option takes, including itself.
+fn length(option: usize) -> usize {
+    if option == GROUP { 1 } else { 2 }
+}
+
+/// Calls `visit` with each option before `end` that takes a number: up to
+/// [`LOCK`], that is a descriptor.
 #[inline(never)]
-pub(crate) fn each(end: usize, start: Start, visit: &mut dyn FnMut(&CStr, u32)) {
-    for at in (1..end).step_by(2) {
-        let number = start.argument(at + 1).map(CStr::to_bytes);
-        if let (Some(option), Some(number)) = (
-            start.argument(at),
-            number.and_then(stage1_init::read_number),
-        ) {
+pub(crate) fn each(end: usize, start: Start, visit: &mut dyn FnMut(usize, u32)) {
+    let mut at = 1;
+    while at < end {
+        let Some(option) = known(start, at) else {
+            return;
+        };
+        if let Some(number) = number(start, at) {
             visit(option, number);
         }
+        at += length(option);
     }
 }
 
-/// Reports a word of the command line that is invalid, and ends the process.
-fn unusable(word: &CStr, why: &[u8]) -> ! {
-    say::line(&[word.to_bytes(), b": ", why]);
+/// Tells whether an exit code means success, as an option before `end` says.
+pub(crate) fn is_success(end: usize, start: Start, code: u8) -> bool {
+    let mut found = false;
+    each(end, start, &mut |option, number| {
+        found |= option == SUCCESS && number == u32::from(code);
+    });
+    found
+}
+
+/// Reports an argument that is invalid, and ends the process.
+#[inline(never)]
+fn unusable(start: Start, index: usize, why: &[u8]) -> ! {
+    say::refused(b"argument ", index, start.argument(index), b"): ", why);
+    sys::exit(exit_code::OURS)
+}
+
+/// Reports a command line that is invalid as a whole, and ends the process.
+fn senseless(why: &[u8]) -> ! {
+    say::line(&[why]);
     sys::exit(exit_code::OURS)
 }
 
@@ -127,18 +178,29 @@ fn unusable(word: &CStr, why: &[u8]) -> ! {
 fn words(start: Start, index: usize) -> &'static [u8] {
     match start.arguments_from(index) {
         Some(words) => words,
-        None => unusable(c"arguments", b"they do not lie in a row"),
+        None => senseless(b"arguments: they do not lie in a row"),
     }
 }
 
-fn descriptor(start: Start, index: usize, option: &CStr) -> BorrowedFd<'static> {
-    let Some(word) = start.argument(index + 1) else {
-        unusable(option, b"a descriptor must follow");
-    };
-    let number = stage1_init::read_number(word.to_bytes()).ok_or(Errno::BADF);
-    match number.and_then(sys::inherited) {
-        Ok(fd) => fd,
-        Err(_) => unusable(option, b"no such descriptor is open"),
+/// Returns the number that follows an option.
+fn number(start: Start, index: usize) -> Option<u32> {
+    stage1_init::read_number(start.argument(index + 1)?.to_bytes())
+}
+
+fn descriptor(start: Start, index: usize) -> BorrowedFd<'static> {
+    match number(start, index).map(sys::inherited) {
+        Some(Ok(fd)) => fd,
+        _ => unusable(
+            start,
+            index,
+            b"the number of an open descriptor must follow",
+        ),
+    }
+}
+
+fn check_code(start: Start, index: usize) {
+    if number(start, index).is_none_or(|code| code > 255) {
+        unusable(start, index, b"an exit code must follow, 0 to 255");
     }
 }
 

@@ -47,6 +47,7 @@ impl<'a> Plan<'a> {
         read_header(&mut words)?;
         while !words.is_empty() {
             let start = words.position();
+            let before = bytes.len() - words.rest().len();
             let directive = Directive::read(&mut words).map_err(|kind| Fault {
                 word: match kind {
                     FaultKind::UnknownDirective => start,
@@ -61,12 +62,28 @@ impl<'a> Plan<'a> {
             grammar
                 .accept(&directive)
                 .map_err(|kind| Fault { word: start, kind })?;
+            if let Directive::App { name } = directive
+                && Self::part(bytes, before).any(|(_, earlier)| {
+                    matches!(earlier, Directive::App { name: other } if other == name)
+                })
+            {
+                return Err(Fault {
+                    word: start + 1,
+                    kind: FaultKind::SameName,
+                });
+            }
         }
         grammar.finish().map_err(|kind| Fault {
             word: words.position(),
             kind,
         })?;
         Ok(Self { bytes })
+    }
+
+    /// Returns the directives in the first `length` bytes, which were decoded.
+    fn part(bytes: &'a [u8], length: usize) -> Directives<'a> {
+        let bytes = bytes.get(..length).unwrap_or_default();
+        Self { bytes }.directives()
     }
 
     /// Returns the words.

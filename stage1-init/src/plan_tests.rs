@@ -137,10 +137,18 @@ fn a_plan_that_is_too_long_is_refused_before_it_is_read() {
 
 #[test]
 fn too_many_apps_are_refused() {
-    let app = " app a process main 1 /a";
-    let text = format!("plan 1{}", app.repeat(MAX_APPS));
+    let app = |number| format!(" app a{number} process main 1 /a");
+    let apps: String = (0..MAX_APPS).map(app).collect();
+    let text = format!("plan 1{apps}");
     assert!(Plan::decode(&words(&text)).is_ok());
-    assert_eq!(fault(&format!("{text}{app}")).1, FaultKind::TooManyApps);
+    let more = app(MAX_APPS);
+    assert_eq!(fault(&format!("{text}{more}")).1, FaultKind::TooManyApps);
+}
+
+#[test]
+fn two_apps_of_one_name_are_refused() {
+    let text = "plan 1 app a process main 1 /a app b process main 1 /b app a process main 1 /c";
+    assert_eq!(fault(text), (15, FaultKind::SameName));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use stage1_init::{Directive, Directives, FaultKind, Report};
+use stage1_init::{Directive, Directives, Report};
 
 use crate::sys::{self, Errno};
 
@@ -159,10 +159,12 @@ pub(crate) fn directive_failed(index: u32, mut from_there: Directives<'_>, errno
     say(parts, Some(errno));
 }
 
-/// Prints which word of a plan is invalid.
-pub(crate) fn fault(word: usize, kind: FaultKind) {
-    let word = Decimal::new(u32::try_from(word).unwrap_or(u32::MAX));
-    line(&[b"word ", word.as_bytes(), b" of the plan: ", kind.text()]);
+/// Prints which word is invalid, with its place, counted from zero, and why.
+#[inline(never)]
+pub(crate) fn refused(before: &[u8], place: usize, word: Option<&CStr>, after: &[u8], why: &[u8]) {
+    let place = Decimal::new(u32::try_from(place).unwrap_or(u32::MAX));
+    let word = word.unwrap_or(c"the end").to_bytes();
+    line(&[before, place.as_bytes(), b" (", word, after, why]);
 }
 
 /// Writes a line of the report.

@@ -22,11 +22,11 @@ fn what_executes_itself_executes_nothing_of_the_host() {
                 image
                     .dir("rootfs/bin")
                     .link("rootfs/bin/sh", "/proc/self/exe")
-                    .file("rootfs/script", 0o755, "#!/proc/self/exe\n")
+                    .file("rootfs/script", 0o755, "#!/proc/self/exe --x\n")
             });
             let uuid = life.detach(&[&[&image[..]], &WAITING[..]].concat());
             let before = [host::program(), host::stage1()].map(|path| fs::read(path).unwrap());
-            for command in [&[][..], &["/proc/self/exe", "x"], &["/script"]] {
+            for command in [&[][..], &["/proc/self/exe", "--x"], &["/script"]] {
                 // It is the init, which does not know what it should do there.
                 let ran = life.enter(&[&[&uuid[..]], command].concat()).exits(125);
                 assert!(ran.stderr.starts_with("stage1-init: "), "{ran:?}");

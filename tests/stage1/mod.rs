@@ -2,6 +2,7 @@
 //! running it without the launcher.
 
 mod demand;
+mod examples;
 mod failures;
 mod fallbacks;
 mod identity;

@@ -31,6 +31,49 @@ fn the_status_is_the_commands() {
 }
 
 #[test]
+fn a_command_needs_no_dashes_before_it() {
+    init("sh -c").arg("exit 4").run().exits(4).complains("");
+    // Otherwise, it would be a plan, or an option.
+    for words in ["plan", "-x"] {
+        init(words).run().exits(125);
+        init("--").arg(words).run().exits(127);
+    }
+}
+
+#[test]
+fn an_exit_code_can_mean_success() {
+    for (code, exits) in [(3, 0), (143, 0), (4, 4), (0, 0)] {
+        init("-e 3 -e 143 sh -c")
+            .arg(format!("exit {code}"))
+            .run()
+            .exits(exits);
+    }
+    init("-e 143 sh -c").arg("kill $$").run().exits(0);
+}
+
+#[test]
+fn signals_can_go_to_the_whole_group() {
+    // The shell itself ignores the signal.
+    let script = "trap '' USR1; (trap 'echo got; exit 0' USR1; echo here; while :; do sleep 0.02; done) & wait";
+    let mut running = init("-g sh -c").arg(script).start();
+    running.until_it_says("here");
+    running.signal(Signal::USR1);
+    running.until_it_says("got");
+    running.end().exits(0);
+}
+
+#[test]
+fn its_name_is_not_that_of_the_file() {
+    let scratch = Scratch::new();
+    let file = host::public_copy(&scratch, &host::stage1(), "7");
+    host::call(&file)
+        .args(["sh", "-c", "cat /proc/$PPID/comm"])
+        .run()
+        .exits(0)
+        .says("stage1-init\n");
+}
+
+#[test]
 fn the_command_gets_streams_environment_and_directory() {
     init("-- sh -c")
         .arg("cat; echo $WHO; pwd; echo error >&2")

@@ -38,6 +38,9 @@ fn a_word_that_is_no_directive_is_named_by_its_place() {
         "plan",
         "plan 1 app a process frobnicate",
         "plan 1 app a process main 2 x",
+        "plan 1 unshare mnt,pdi app a process main 1 x",
+        "plan 1 app a process groups 3 0 one 2 main 1 x",
+        "plan 1 app a process main 1 x app b process main 1 x app a process main 1 x",
     ] {
         let ran = init(plan).run().exits(125).says("");
         cases.add(plan, &ran.told());
@@ -54,6 +57,12 @@ fn a_command_line_that_makes_no_sense_is_refused_in_one_line() {
         "--frob",
         "--report-fd",
         "--report-fd 77 -- true",
+        "--report-fd 1 --frob",
+        "-e 256 true",
+        "-e x true",
+        "-e",
+        "-g",
+        "-g plan 1 app a process main 1 x",
         "--plan-fd -1",
         "--plan-fd 0 more",
         "--plan-fd 0 -- more",

@@ -2,8 +2,8 @@
 //! and that it starts there, as far as an emulator of processes can show that.
 //!
 //! The compiler that builds everything else has `core` for this machine only.
-//! Debian's comes with the sources of it, and builds it for the others; since
-//! that is no stable feature of it, what it makes is looked at and not shipped.
+//! Debian's comes with the sources of it, and builds it for the others. That is
+//! no stable feature of it, so what it makes must behave as the native one does.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,20 @@ const CALLS: &[&str] = &[
 
 /// `cargo xtask cross`.
 pub(crate) fn cross(strict: bool) -> Result<()> {
+    inits(strict).map(drop)
+}
+
+/// Builds stage1-init for all machines, and returns it for each, with the
+/// machine's name. Without what that needs, only that for this machine, unless
+/// `strict` makes it an error.
+pub(crate) fn inits(strict: bool) -> Result<Vec<(&'static str, PathBuf)>> {
+    let host = host_target()?;
+    let native = native(&host)?;
+    let of_host = MACHINES.iter().find(|machine| machine.target == host);
+    let mut inits: Vec<_> = of_host
+        .map(|machine| (machine.arch, native.clone()))
+        .into_iter()
+        .collect();
     let compiler = match Compiler::find() {
         Ok(compiler) => compiler,
         Err(lacking) if strict => Err(lacking)?,
@@ -68,11 +82,9 @@ pub(crate) fn cross(strict: bool) -> Result<()> {
             say(&format!(
                 "skipped: stage1-init for other machines ({lacking})"
             ));
-            return Ok(());
+            return Ok(inits);
         }
     };
-    let host = host_target()?;
-    let native = native(&host)?;
     let expected: Vec<_> = CALLS
         .iter()
         .map(|words| called(&[native.as_os_str()], words))
@@ -89,14 +101,19 @@ pub(crate) fn cross(strict: bool) -> Result<()> {
                 machine.emulator
             )),
         }
+        inits.push((machine.arch, program));
     }
-    Ok(())
+    Ok(inits)
 }
 
 /// Builds for this machine, as it is always built.
 fn native(host: &str) -> Result<PathBuf> {
     let dir = target_dir().join("cross");
-    build(cargo(), host).arg(&dir).run()?;
+    let arch = host.split('-').next().unwrap_or_default();
+    build(cargo(), host)
+        .arg(&dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags::flags(arch))
+        .run()?;
     Ok(program(&dir, host))
 }
 

@@ -1,11 +1,13 @@
 //! Packs what a host is given: both programs, static, with licence and
-//! checksums, after showing that they need nothing else.
+//! checksums, after showing that they need nothing else. And stage1-init alone,
+//! for every machine that it knows.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cmd::{Result, cmd, failed, find, host_target, is_root, root, say, target_dir};
-use crate::{build, elf};
+use crate::{build, cross, elf};
 
 /// `cargo xtask dist`.
 pub(crate) fn dist(target: Option<String>) -> Result<()> {
@@ -38,7 +40,23 @@ pub(crate) fn dist(target: Option<String>) -> Result<()> {
     } else {
         say(&format!("not run: {target} is not this machine"));
     }
-    sign_off(&out)
+    sign_off(&out, &["launcher", "stage1-init", "LICENSE"])?;
+    inits()
+}
+
+/// Packs stage1-init for every machine.
+fn inits() -> Result<()> {
+    let out = target_dir().join("dist/stage1-init");
+    fs::create_dir_all(&out).map_err(failed("make", &out))?;
+    let license = root().join("LICENSE");
+    let mut names = vec!["LICENSE".to_owned()];
+    fs::copy(&license, out.join("LICENSE")).map_err(failed("copy", &license))?;
+    for (arch, program) in cross::inits(false)? {
+        let name = format!("stage1-init-{arch}");
+        fs::copy(&program, out.join(&name)).map_err(failed("copy", &program))?;
+        names.push(name);
+    }
+    sign_off(&out, &names)
 }
 
 /// The musl target of this machine where it is installed, else the machine's own.
@@ -112,11 +130,8 @@ fn chroot() -> Result<crate::cmd::Cmd> {
     })
 }
 
-fn sign_off(out: &Path) -> Result<()> {
-    let sums = cmd("sha256sum")
-        .args(["launcher", "stage1-init", "LICENSE"])
-        .dir(out)
-        .read()?;
+fn sign_off(out: &Path, names: &[impl AsRef<OsStr>]) -> Result<()> {
+    let sums = cmd("sha256sum").args(names).dir(out).read()?;
     let path: PathBuf = out.join("SHA256SUMS");
     fs::write(&path, sums).map_err(failed("write", &path))?;
     say(&format!("packed {}", out.display()));
