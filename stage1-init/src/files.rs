@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use stage1_init::NodeKind;
 
 use crate::beneath::{self, Links, Path};
@@ -159,8 +159,7 @@ impl Tree<'_> {
 #[inline(never)]
 fn make_directory(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<()> {
     sys::mkdirat(parent, name, owned.mode.0)?;
-    let made = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if [made.st_mode & 0o7777, made.st_uid, made.st_gid] == [owned.mode.0, owned.uid, owned.gid] {
+    if sys::mode_and_owner(parent, name)? == [owned.mode.0, owned.uid, owned.gid] {
         return Ok(());
     }
     let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;

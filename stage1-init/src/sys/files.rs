@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "raw system calls are this file's purpose")]
 
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
@@ -54,6 +55,25 @@ pub(crate) fn open_resolved(
     };
     let (path, size) = (path.as_ptr(), size_of_val(&how));
     open!(__NR_openat2, at.as_raw_fd(), path, &raw const how, size)
+}
+
+/// Returns mode, user id and group id of what is there, which may be a link
+/// (statx(2), whose structure is the same on all machines).
+pub(crate) fn mode_and_owner(at: BorrowedFd<'_>, name: &CStr) -> Result<[u32; 3]> {
+    let mut status = MaybeUninit::<nr::statx>::zeroed();
+    let wanted = nr::STATX_MODE | nr::STATX_UID | nr::STATX_GID;
+    call!(
+        __NR_statx,
+        at.as_raw_fd(),
+        name.as_ptr(),
+        nr::AT_SYMLINK_NOFOLLOW,
+        wanted,
+        status.as_mut_ptr()
+    )?;
+    // SAFETY: all of it are numbers, for which 0 is valid.
+    let status = unsafe { status.assume_init() };
+    let mode = u32::from(status.stx_mode) & 0o7777;
+    Ok([mode, status.stx_uid, status.stx_gid])
 }
 
 /// Reads what is there, up to the length of the buffer.
