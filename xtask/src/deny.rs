@@ -1,5 +1,6 @@
 //! Checks the crates that we depend on: where they come from, what their
-//! licences are, which are there twice, and which have a known fault.
+//! licences are, which are there twice, which have a known fault, and that none
+//! has C in it but for TLS.
 //!
 //! All of it works without a network. So RustSec's database cannot be asked:
 //! `xtask/advisories.txt` has what it says of our crates, as of the date there.
@@ -61,6 +62,12 @@ const UNCONCERNED: &[(&str, &str)] = &[(
     "private keys leak in time; we have none, and only verify",
 )];
 
+/// What crates that have C in them build it with.
+const C: &[&str] = &["bindgen", "cc", "cmake", "pkg-config"];
+
+/// All that the launcher can be built with, without C.
+const WITHOUT_C: &str = "openpgp,zlib-rs";
+
 /// The one place that crates come from.
 const SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -70,25 +77,23 @@ pub(crate) fn deny() -> Result<()> {
         let path = root().join(name);
         std::fs::read_to_string(&path).map_err(failed("read", &path))
     };
-    // Unlike the lock file, this has only what is built for Linux.
-    let tree = cargo()
-        .args([
-            "tree",
-            "--quiet",
-            "--workspace",
-            "--all-features",
-            "--locked",
-        ])
-        .args(["--prefix", "none", "--format", "{p}|{l}"])
-        .quiet()
-        .read()?;
-    let tree: BTreeSet<Package<'_>> = tree.lines().filter_map(Package::parse).collect();
+    let text = tree(&["--workspace", "--all-features"])?;
+    let tree_of_all: BTreeSet<Package<'_>> = text.lines().filter_map(Package::parse).collect();
     let lock = read("Cargo.lock")?;
     let mut findings = Vec::new();
     sources(&lock, &mut findings);
-    licences(&tree, &mut findings);
-    duplicates(&tree, &mut findings);
+    licences(&tree_of_all, &mut findings);
+    duplicates(&tree_of_all, &mut findings);
     advisories(&lock, &read("xtask/advisories.txt")?, &mut findings);
+    let features = ["--no-default-features", "--features", WITHOUT_C];
+    let without_c = tree(
+        &[
+            &["--package", "launcher", "--edges", "no-dev"][..],
+            &features,
+        ]
+        .concat(),
+    )?;
+    c(&without_c, &mut findings);
     for finding in &findings {
         say(finding);
     }
@@ -96,6 +101,17 @@ pub(crate) fn deny() -> Result<()> {
         0 => Ok(()),
         number => Err(format!("deny has {number} findings")),
     }
+}
+
+/// Asks cargo for packages and their dependencies. Unlike the lock file, this
+/// has only what is built for Linux.
+fn tree(of: &[&str]) -> Result<String> {
+    cargo()
+        .args(["tree", "--quiet", "--locked"])
+        .args(of)
+        .args(["--prefix", "none", "--format", "{p}|{l}"])
+        .quiet()
+        .read()
 }
 
 /// A package, as `cargo tree` shows it: `NAME vVERSION [(PATH)]|LICENCE [(*)]`.
@@ -218,6 +234,18 @@ fn duplicates(tree: &BTreeSet<Package<'_>>, findings: &mut Vec<String>) {
     }
 }
 
+/// Looks for compilers of C in the tree of what is to be without.
+fn c(tree: &str, findings: &mut Vec<String>) {
+    let packages: BTreeSet<Package<'_>> = tree.lines().filter_map(Package::parse).collect();
+    for package in packages.iter().filter(|package| C.contains(&package.name)) {
+        findings.push(format!(
+            "a launcher without TLS is built with {}, so it has C in it; `cargo tree --package \
+             launcher --no-default-features --features {WITHOUT_C} --invert {}` shows for whom",
+            package.name, package.name
+        ));
+    }
+}
+
 fn advisories(lock: &str, list: &str, findings: &mut Vec<String>) {
     let lines = list.lines().filter(|line| !line.starts_with('#'));
     for line in lines {
@@ -287,6 +315,16 @@ mod tests {
         let mut findings = Vec::new();
         let lock = format!("source = \"{SOURCE}\"\nsource = \"git+https://example.com/x\"\n");
         sources(&lock, &mut findings);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+    }
+
+    #[test]
+    fn a_compiler_of_c_is_found() {
+        let mut findings = Vec::new();
+        c(
+            "launcher v0.1.0 (/l)|MIT\ncc v1.0.0|MIT\ncc v1.0.0|MIT (*)\n",
+            &mut findings,
+        );
         assert_eq!(findings.len(), 1, "{findings:?}");
     }
 

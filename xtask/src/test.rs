@@ -6,7 +6,7 @@ use crate::leftovers::Place;
 use crate::{build, deny, images, setup, size, tidy};
 
 /// What the launcher can be built with, besides all of it.
-const FEATURES: [&str; 3] = ["", "openpgp", "zlib-rs"];
+const FEATURES: [&str; 4] = ["", "openpgp", "tls", "zlib-rs"];
 
 /// `cargo xtask test`.
 pub(crate) fn test(strict: bool) -> Result<()> {
@@ -22,6 +22,10 @@ pub(crate) fn test(strict: bool) -> Result<()> {
         &["test", "--quiet", "--workspace", "--lib", "--bins"],
     )
     .run()?;
+    // What replaces that which was left out.
+    with_stage1(&built, &["test", "--quiet", "--package", "image"])
+        .args(["--no-default-features", "--lib"])
+        .run()?;
     images::all(&images_dir())?;
     size::size(&built)?;
     let place = Place::new()?;

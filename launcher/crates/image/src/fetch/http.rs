@@ -25,6 +25,10 @@ mod http_error;
 mod message;
 mod plain;
 mod proxy;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "http/without_tls.rs"]
 mod tls;
 mod transport;
 mod url;

@@ -25,6 +25,7 @@ enum Act {
     /// Send this, then nothing more, and keep the connection open.
     Hang(String),
     /// Be a proxy that connects to the server itself; send this and close.
+    #[cfg(feature = "tls")]
     Tunnel(String),
     /// Send this, then zeros until the client disconnects.
     Endless(String),
@@ -62,6 +63,7 @@ impl Server {
                     Act::Say(text) => {
                         let _ = stream.write_all(text.as_bytes());
                     }
+                    #[cfg(feature = "tls")]
                     Act::Tunnel(text) => {
                         let _ = stream.write_all(b"HTTP/1.1 200 Go\r\n\r\n");
                         log.lock().expect("no panic").push(request(&stream));

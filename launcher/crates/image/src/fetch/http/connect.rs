@@ -32,6 +32,10 @@ pub(crate) fn connect(
     proxy: Option<&Proxy>,
     tls: &Tls,
 ) -> Result<Box<dyn Connection>, Fault> {
+    let session = match url.secure {
+        true => Some(tls.session(&url.host)?),
+        false => None,
+    };
     let stream = match proxy {
         None => dial(&url.host, url.port)?,
         Some(proxy) => {
@@ -39,15 +43,15 @@ pub(crate) fn connect(
                 what: format!("cannot connect to proxy `{proxy}`: {}", fault.what),
                 ..fault
             })?;
-            if url.secure {
+            if session.is_some() {
                 tunnel(&near, url, proxy)?;
             }
             near
         }
     };
-    Ok(match url.secure {
-        true => Box::new(tls.connect(&url.host, stream)?),
-        false => Box::new(stream),
+    Ok(match session {
+        Some(session) => Box::new(session.begin(stream)?),
+        None => Box::new(stream),
     })
 }
 

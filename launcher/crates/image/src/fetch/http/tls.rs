@@ -41,6 +41,30 @@ pub(crate) struct Tls {
     config: OnceLock<std::result::Result<Arc<ClientConfig>, Fault>>,
 }
 
+/// A conversation that has not begun.
+pub(crate) struct Session<'a> {
+    tls: &'a Tls,
+    name: ServerName<'static>,
+}
+
+impl Session<'_> {
+    /// Speaks TLS over a connection to the host.
+    ///
+    /// # Errors
+    ///
+    /// The server is not believed, or does not speak TLS.
+    pub(crate) fn begin(self, stream: TcpStream) -> std::result::Result<TlsStream, Fault> {
+        let Self { tls, name } = self;
+        let config = tls.config.get_or_init(|| tls.configure()).clone()?;
+        let client = ClientConnection::new(config, name).map_err(|error| explain(&error))?;
+        let mut stream = StreamOwned::new(client, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).map_err(fault)?;
+        }
+        Ok(stream)
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
@@ -76,25 +100,16 @@ impl Tls {
         }
     }
 
-    /// Speaks TLS with a host, which is a name or an address without brackets.
+    /// Prepares to speak TLS with a host, which is a name or an address without
+    /// brackets.
     ///
     /// # Errors
     ///
-    /// The server is not believed, or does not speak TLS.
-    pub(crate) fn connect(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> std::result::Result<TlsStream, Fault> {
-        let config = self.config.get_or_init(|| self.configure()).clone()?;
+    /// The host name is not valid.
+    pub(crate) fn session(&self, host: &str) -> std::result::Result<Session<'_>, Fault> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::permanent("the host name is not valid"))?;
-        let client = ClientConnection::new(config, name).map_err(|error| explain(&error))?;
-        let mut stream = StreamOwned::new(client, stream);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).map_err(fault)?;
-        }
-        Ok(stream)
+        Ok(Session { tls: self, name })
     }
 
     fn configure(&self) -> std::result::Result<Arc<ClientConfig>, Fault> {

@@ -36,6 +36,7 @@ fn plain_http_is_refused_unless_it_was_allowed() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
 fn a_server_that_speaks_no_tls_is_no_server_even_unchecked() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let port = listener.local_addr().expect("an address").port();
@@ -141,6 +142,7 @@ fn credentials_do_not_leave_this_machine_unencrypted() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
 fn through_a_proxy_an_encrypted_connection_reaches_the_server_itself() {
     let proxy = Server::new(vec![Act::Tunnel(String::new())]);
     let proxies = Proxies::read(|name| {

@@ -176,6 +176,7 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
 fn a_proxy_that_refuses_is_named_without_its_password() {
     let forwarded = "http://example.com/a";
     for (url, answer, why) in [
