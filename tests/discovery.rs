@@ -19,6 +19,7 @@ macro_rules! site {
     }};
 }
 
+mod names;
 mod pinned;
 mod resume;
 mod secrets;

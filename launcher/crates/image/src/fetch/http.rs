@@ -3,7 +3,7 @@
 //! `Client` follows redirects by its own rules, retries, and returns a
 //! `Download`, which reads like a file and resumes by itself if the
 //! connection breaks. A request goes one way: `client`, `transport`, `wire`,
-//! `connect` and `message`, or, within this machine, `plain`.
+//! `connect` (after `resolve`) and `message`, or, within this machine, `plain`.
 //!
 //! # Invariants
 //!
@@ -25,6 +25,7 @@ mod http_error;
 mod message;
 mod plain;
 mod proxy;
+mod resolve;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]

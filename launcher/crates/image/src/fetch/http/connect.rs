@@ -1,13 +1,14 @@
 //! Connections to servers: directly or through a proxy, with TLS for `https`.
 
 use std::io::{BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::fetch::credentials::base64;
 use crate::fetch::http::fault::Fault;
 use crate::fetch::http::message;
 use crate::fetch::http::proxy::Proxy;
+use crate::fetch::http::resolve::resolve;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
 use crate::fetch::secret::Secret;
@@ -57,12 +58,13 @@ pub(crate) fn connect(
 
 /// Connects to one of the addresses of a host.
 fn dial(host: &str, port: u16) -> Result<TcpStream, Fault> {
-    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let addresses = resolve(host)?;
     let mut last = Fault::permanent("the host has no address");
-    for address in &addresses {
+    for &address in &addresses {
+        let address = SocketAddr::new(address, port);
         let stream = match addresses.len() {
             1 => TcpStream::connect(address),
-            _ => TcpStream::connect_timeout(address, ADDRESS),
+            _ => TcpStream::connect_timeout(&address, ADDRESS),
         };
         match stream {
             Ok(stream) => return Ok(stream),

@@ -49,15 +49,6 @@ impl Fault {
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         let text = error.to_string();
-        // Only the text of getaddrinfo(3) tells whether a host name does not
-        // exist or could not be looked up.
-        if let Some(why) = text.strip_prefix("failed to lookup address information: ") {
-            let what = format!("cannot resolve the host name: {why}");
-            return match why.contains("emporary failure") {
-                true => Self::transient(what),
-                false => Self::permanent(what),
-            };
-        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
@@ -71,19 +62,6 @@ impl From<io::Error> for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_does_not_exist_is_not_asked_for_again() {
-        let fault = |why| {
-            let text = format!("failed to lookup address information: {why}");
-            Fault::from(io::Error::other(text))
-        };
-        let start = "cannot resolve the host name";
-        let unknown = Fault::permanent(format!("{start}: Name or service not known"));
-        assert_eq!(fault("Name or service not known"), unknown);
-        let later = "Temporary failure in name resolution";
-        assert_eq!(fault(later), Fault::transient(format!("{start}: {later}")));
-    }
 
     #[test]
     fn what_the_kernel_says_is_said_without_its_number() {

@@ -3,6 +3,7 @@
 
 use crate::fetch::http::headers::Headers;
 use crate::fetch::http::message::{self, BodyReader};
+use crate::fetch::http::resolve;
 use crate::fetch::http::url::Url;
 use crate::fetch::meta_tags::Page;
 
@@ -29,6 +30,15 @@ pub fn headers(text: &str) {
             "{range:?}"
         );
     }
+}
+
+/// Reads an answer of a name server.
+///
+/// # Panics
+///
+/// It has more addresses than fit into it.
+pub fn names(bytes: &[u8]) {
+    resolve::fuzz(bytes);
 }
 
 /// Reads a URL, and the location to which it redirects.

@@ -2,7 +2,7 @@
 //!
 //! minreq 3 makes such requests well. Others it cannot make: through a proxy
 //! without `CONNECT`, to an IPv6 address, to a server that a private authority
-//! has certified. And of some answers it tells less than we have to know: it
+//! has certified, to a name without asking libc for it. And of some answers it tells less than we have to know: it
 //! takes a chunked body that was cut for a complete one, the first of several
 //! headers for the last, and none that has a byte above 0x7F; its limit for the
 //! header can be evaded. So it asks only servers on this machine, and where its
@@ -10,6 +10,7 @@
 //! whoever gets a document may ask for it twice).
 
 use std::io::Read as _;
+use std::net::Ipv4Addr;
 
 use crate::fetch::http::fault::Fault;
 use crate::fetch::http::headers::Headers;
@@ -24,7 +25,7 @@ pub(crate) struct PlainBody {
 
 /// Tells whether a request for this URL can be made here, without a proxy.
 pub(crate) fn suits(url: &Url) -> bool {
-    !url.secure && url.is_loopback() && !url.host.contains(':')
+    !url.secure && url.is_loopback() && url.host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// Sends a request. `None` says that the answer is in doubt.
