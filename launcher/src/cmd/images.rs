@@ -33,7 +33,7 @@ pub(super) trait Images {
     fn store(&self) -> Option<&Store<'_>>;
 
     /// Reports progress.
-    fn tell(&self, line: &str);
+    fn tell(&self, line: &dyn Fn() -> String);
 }
 
 /// What a pod needs to know about an image.
@@ -91,7 +91,7 @@ impl Images for Fetched<'_> {
         Some(self.fetch.store())
     }
 
-    fn tell(&self, line: &str) {
+    fn tell(&self, line: &dyn Fn() -> String) {
         self.fetch.tell(line);
     }
 }
@@ -189,5 +189,5 @@ impl Images for Looked<'_> {
         self.store
     }
 
-    fn tell(&self, _line: &str) {}
+    fn tell(&self, _line: &dyn Fn() -> String) {}
 }

@@ -11,7 +11,7 @@ use image::digest::Digest;
 use pod::plan::compose::fits_overlay;
 use pod::resolve::from_appc::{self, Resolved, Source};
 use pod::resolve::report::{Entry, require_all};
-use pod::runtime::claim::PodDirectory;
+use pod::runtime::claim::{Id, PodDirectory};
 use pod::runtime::metadata;
 use pod::runtime::start::Runnable;
 use pod::spec::pod::PodSpec;
@@ -34,10 +34,11 @@ pub(super) fn resolve(
     host: &Host,
     images: &dyn Images,
     uuid: Uuid,
+    remembered: bool,
     metadata: &dyn Fn() -> Result<String>,
     options: Options,
 ) -> Result<Resolved> {
-    let files = directory::files(dirs.path(), uuid, is_remembered(&options));
+    let files = directory::files(dirs.path(), uuid, remembered);
     let (manifest, references) = (options.manifest.clone(), options.images.clone());
     let mut request = request::complete(options)?;
     let ids: Vec<Digest> = match manifest {
@@ -57,7 +58,7 @@ pub(super) fn resolve(
         .iter()
         .map(|id| images.open(id))
         .collect::<Result<_>>()?;
-    images.tell(&format!("Creating container: {uuid}"));
+    images.tell(&|| format!("Creating container: {uuid}"));
     request.metadata = metadata()?;
     let sources: Vec<Source<'_>> = opened.iter().map(Opened::source).collect();
     let look = &host_path::look;
@@ -123,7 +124,7 @@ fn tell(resolved: &Resolved, strict: bool) -> Result<()> {
 pub(super) fn is_remembered(options: &Options) -> bool {
     let mode = &options.mode;
     let ends_with_caller = mode.detached.is_none() && !options.request.interactive;
-    mode.keep || options.prepared || !ends_with_caller || !Dirs::would_be_in_memory()
+    mode.keep || options.prepared || !ends_with_caller
 }
 
 /// Returns the directories in which a pod is stored.
@@ -182,14 +183,14 @@ fn copy_roots(spec: &PodSpec, directory: &mut PodDirectory<'_>) -> Result<()> {
 /// # Errors
 ///
 /// The kernel has no random numbers.
-pub(super) fn uuid(wanted: Option<Uuid>) -> Result<Uuid> {
+pub(super) fn uuid(wanted: Option<Uuid>) -> Result<Id> {
     if let Some(uuid) = wanted {
-        return Ok(uuid);
+        return Ok(Id::Chosen(uuid));
     }
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .context(|| "cannot get random numbers from the kernel")?;
-    Ok(Uuid::from_random(bytes))
+    Ok(Id::Random(Uuid::from_random(bytes)))
 }
 
 /// Creates a pod in a state, ready for its plan to be executed.
@@ -204,15 +205,17 @@ pub(super) fn make<'a>(
     options: Options,
     state: State,
 ) -> Result<(PodDirectory<'a>, Runnable)> {
-    let uuid = uuid(options.uuid)?;
+    let id = uuid(options.uuid)?;
+    let uuid = id.uuid();
     if let Some(file) = &options.uuid_file {
         request::save_uuid(file, uuid)?;
     }
     let name = options.name.clone();
     let metadata = || Ok(metadata::url(&secret::token(&secret::ensure(place)?, uuid)));
-    let resolved = resolve(place, host, images, uuid, &metadata, options)?;
-    let mut directory = PodDirectory::create(place, uuid, state, name)?;
-    images.tell("Creating rootfs");
+    let remembered = !place.are_in_memory();
+    let resolved = resolve(place, host, images, uuid, remembered, &metadata, options)?;
+    let mut directory = PodDirectory::create(place, id, state, name)?;
+    images.tell(&|| "Creating rootfs".to_owned());
     keep(&resolved, &mut directory)?;
     let runnable = Runnable {
         spec: resolved.spec,

@@ -37,7 +37,8 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     }
     let host = Host::observe();
     let log = options.mode.detached;
-    let uuid = pipeline::uuid(options.uuid)?;
+    let uuid = pipeline::uuid(options.uuid)?.uuid();
+    let remembered = pipeline::is_remembered(&options) || !Dirs::would_be_in_memory();
     let dirs = Dirs::look(dir)?;
     let store = match dirs.root() {
         Ok(_) => Some(Store::open(&dirs)?),
@@ -49,7 +50,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let growth = options.fetch.insecure.growth();
     let images = Looked::new(&dirs, store.as_ref(), &options.images, growth)?;
     let metadata = || Ok(metadata::url(metadata::HIDDEN));
-    let resolved = pipeline::resolve(&dirs, &host, &images, uuid, &metadata, options)?;
+    let resolved = pipeline::resolve(&dirs, &host, &images, uuid, remembered, &metadata, options)?;
     let log = log.or_else(|| resolved.spec.has_terminal().then(Log::default));
     let streams = log.map_or(Streams::Inherited, Streams::Logged);
     let plan = compose(&resolved.spec, &host, &Cgroups::default(), streams)?.plan;

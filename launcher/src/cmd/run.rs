@@ -16,7 +16,7 @@ use image::store::images::Store;
 use pod::plan::compose::OWN_PID_MAX_SINCE;
 use pod::plan::directives::Plan;
 use pod::plan::written;
-use pod::runtime::claim::PodDirectory;
+use pod::runtime::claim::{Id, PodDirectory};
 use pod::runtime::start::Runnable;
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
@@ -39,7 +39,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outco
     let (directory, runnable) = pipeline::make(&place, &host, &images, options, State::Run)?;
     if mode.detached.is_none() && !runnable.spec.has_terminal() {
         // stage1-init will have the same PID.
-        fetch.tell(&format!("Container started, PID: {}", std::process::id()));
+        fetch.tell(&|| format!("Container started, PID: {}", std::process::id()));
     }
     launch(&place, &host, directory, &runnable, &mode)
 }
@@ -99,16 +99,16 @@ pub(crate) fn run_plan(
     let dirs = Dirs::open(dir)?;
     let plan = read_plan(file)?;
     check_numbers(&host, &plan)?;
-    let (uuid, files) = files_of(&dirs, &plan)?;
+    let (id, files) = files_of(&dirs, &plan)?;
     let scratch = directory::is_scratch(dirs.path(), &files);
     let runnable = Runnable {
-        spec: written::spec(&plan, uuid, files),
+        spec: written::spec(&plan, id.uuid(), files),
         written: Some(plan),
     };
     let ends_with_caller = mode.detached.is_none() && !runnable.spec.has_terminal();
     let remembered = !scratch || mode.keep || !ends_with_caller;
     let place = pipeline::place(&dirs, remembered);
-    let directory = PodDirectory::create(&place, uuid, State::Run, name)?;
+    let directory = PodDirectory::create(&place, id, State::Run, name)?;
     pipeline::keep_written(&runnable, &directory)?;
     launch(&place, &host, directory, &runnable, mode)
 }
@@ -139,12 +139,12 @@ fn read_plan(file: &Path) -> Result<Plan> {
 
 /// Finds the pod that a plan belongs to, and its files, among which its roots
 /// are.
-fn files_of(dirs: &Dirs, plan: &Plan) -> Result<(Uuid, PathBuf)> {
+fn files_of(dirs: &Dirs, plan: &Plan) -> Result<(Id, PathBuf)> {
     let root = written::first_root(plan).map(PathBuf::from);
     let whose = root
         .as_deref()
         .and_then(|root| directory::owner_of_files(dirs.path(), root));
-    let uuid = pipeline::uuid(whose)?;
+    let id = pipeline::uuid(whose)?;
     let scratch = root.is_some_and(|root| directory::is_scratch(dirs.path(), &root));
-    Ok((uuid, directory::files(dirs.path(), uuid, !scratch)))
+    Ok((id, directory::files(dirs.path(), id.uuid(), !scratch)))
 }

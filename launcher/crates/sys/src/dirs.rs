@@ -27,7 +27,7 @@
 use std::env;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -124,10 +124,14 @@ impl Part {
         Self::Pods(State::Prepared),
         Self::Pods(State::Run),
         Self::Pods(State::Exited),
-        Self::Pods(State::Garbage),
+        Self::LAST,
     ];
 
-    fn path(self) -> PathBuf {
+    /// The last of them.
+    const LAST: Self = Self::Pods(State::Garbage);
+
+    /// Returns its path below the directory that contains all others.
+    pub fn path(self) -> PathBuf {
         match self {
             Self::Images => "images".into(),
             Self::Names => "names".into(),
@@ -196,14 +200,14 @@ impl Dirs {
     /// writable by others; if its format is of another version; or if the disk
     /// refuses.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut dirs = Self::look(path)?;
+        let (mut dirs, mut has_version) = Self::examine(path)?;
         if dirs.root.is_none() {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(path)
                 .context(|| cannot_use(path))?;
-            dirs = Self::look(path)?;
+            (dirs, has_version) = Self::examine(path)?;
         }
         let write = (Access::WRITE_OK, AtFlags::EACCESS);
         if rustix::fs::accessat(dirs.root()?, ".", write.0, write.1) == Err(Errno::ROFS) {
@@ -212,15 +216,13 @@ impl Dirs {
                 .hint("choose another with `--dir`, or remount it writable"));
         }
         // The version comes first, before anything in that format.
-        version::write(dirs.root()?, path)?;
-        for part in Part::ALL {
-            let there = rustix::fs::accessat(
-                dirs.root()?,
-                part.path(),
-                Access::EXISTS,
-                AtFlags::SYMLINK_NOFOLLOW,
-            );
-            if there == Err(Errno::NOENT) {
+        if !has_version {
+            version::write(dirs.root()?, path)?;
+        }
+        // They are made in order, so that the last one stands for all. One that
+        // somebody has removed is made when it is needed.
+        if !dirs.has(Part::LAST) {
+            for part in Part::ALL {
                 dirs.make(part)?;
             }
         }
@@ -234,6 +236,11 @@ impl Dirs {
     /// Fails if the path is not a directory, belongs to another user, or is
     /// writable by others; or if its format is of another version.
     pub fn look(path: &Path) -> Result<Self> {
+        Self::examine(path).map(|(dirs, _)| dirs)
+    }
+
+    /// Does what [`Self::look`] does; returns also whether there is a version.
+    fn examine(path: &Path) -> Result<(Self, bool)> {
         let what = || cannot_use(path);
         if path.as_os_str().len() > LONGEST {
             let fault = format!("{}: its path is longer than {LONGEST} bytes", what());
@@ -243,24 +250,23 @@ impl Dirs {
         let root = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(root) => root,
             Err(Errno::NOENT) => {
-                return Ok(Self {
+                let none = Self {
                     path: path.to_owned(),
                     root: None,
                     memory: None,
-                });
+                };
+                return Ok((none, false));
             }
             Err(errno) => return Err(errno).context(what),
         };
-        let metadata = std::fs::File::from(root.try_clone().context(what)?)
-            .metadata()
-            .context(what)?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let status = rustix::fs::fstat(&root).context(what)?;
+        if status.st_uid != rustix::process::geteuid().as_raw() {
             return Err(Error::invalid(format!(
                 "{}: it belongs to another user",
                 what()
             )));
         }
-        if metadata.mode() & 0o022 != 0 {
+        if status.st_mode & 0o022 != 0 {
             return Err(
                 Error::invalid(format!("{}: other users can write to it", what())).hint(format!(
                     "if nobody has tampered with it, run `chmod go-w {}`",
@@ -268,12 +274,13 @@ impl Dirs {
                 )),
             );
         }
-        version::check(root.as_fd(), path)?;
-        Ok(Self {
+        let has_version = version::check(root.as_fd(), path)?;
+        let dirs = Self {
             path: path.to_owned(),
             root: Some(Rc::new(root)),
             memory: None,
-        })
+        };
+        Ok((dirs, has_version))
     }
 
     /// Opens the directories by a descriptor that this process inherited, wherever
@@ -357,6 +364,26 @@ impl Dirs {
         let root = self.root.as_ref().ok_or(Errno::NOENT);
         let root = root.context(|| cannot_use(&self.path))?;
         Ok(root.as_fd())
+    }
+
+    /// Returns the open directory below which those of pods are, at the paths of
+    /// their parts.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not exist.
+    pub fn pods_base(&self) -> Result<BorrowedFd<'_>> {
+        let base = self.base(Part::AllPods).ok_or(Errno::NOENT);
+        base.context(|| cannot_use(&self.path))
+    }
+
+    /// Returns whether a directory exists.
+    fn has(&self, part: Part) -> bool {
+        let there = |base| {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::accessat(base, part.path(), Access::EXISTS, flags).is_ok()
+        };
+        self.base(part).is_some_and(there)
     }
 
     /// Opens a directory, if it exists.

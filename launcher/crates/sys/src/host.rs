@@ -3,14 +3,20 @@
 //! Composing a plan is pure: everything it needs to know about the machine is a
 //! field here.
 
+use std::cell::LazyCell;
 use std::path::Path;
 
 use error::{Context as _, Error, Kind, Result};
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Access, StatVfsMountFlags};
+use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-/// Facts about the machine and the caller.
-#[derive(Clone, Debug)]
+use crate::memory;
+use crate::small_file;
+
+/// Facts about the machine and the caller. What few plans depend on is observed
+/// when it is first asked for.
+#[derive(Debug)]
 pub struct Host {
     /// The caller's effective capabilities.
     pub capabilities: CapabilitySet,
@@ -21,14 +27,14 @@ pub struct Host {
     /// The kernel has POSIX message queues.
     pub mqueue: bool,
     /// The security module AppArmor is active.
-    pub apparmor: bool,
+    pub apparmor: LazyCell<bool>,
     /// The security module SELinux is active.
-    pub selinux: bool,
+    pub selinux: LazyCell<bool>,
     /// The caller's OOM score adjustment, from -1000 to 1000.
-    pub oom_score: i32,
+    pub oom_score: LazyCell<i32>,
     /// The kind of root directory that the caller has.
     pub root: Root,
-    /// The numbers of the processors that have a `thermal_throttle`
+    /// The numbers of the processors, if they have a `thermal_throttle`
     /// directory in sysfs.
     pub throttles: Vec<u32>,
     /// Those of [`UNPRIVILEGED`] that the kernel has and the host lets be set.
@@ -49,8 +55,10 @@ pub enum Root {
 
 impl Root {
     fn observe() -> Self {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        if has_no_parent(&mounts) {
+        // The first file system is in memory, and few others at `/` are.
+        let in_memory = rustix::fs::statfs("/").is_ok_and(|status| memory::holds(&status));
+        let mounts = in_memory.then(|| std::fs::read_to_string("/proc/self/mountinfo"));
+        if mounts.is_some_and(|mounts| has_no_parent(&mounts.unwrap_or_default())) {
             return Self::First;
         }
         match is_mount_point(Path::new("/")) {
@@ -96,25 +104,18 @@ impl Host {
             .release()
             .to_string_lossy()
             .into_owned();
-        let filesystems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        let filesystems = small_file::text("/proc/filesystems").unwrap_or_default();
         Self {
             capabilities: capabilities(),
             kernel: version(&release).unwrap_or((0, 0)),
             overlay: has(&filesystems, "overlay") || load_overlay(),
             mqueue: has(&filesystems, "mqueue"),
-            apparmor: std::fs::read("/sys/module/apparmor/parameters/enabled")
-                .is_ok_and(|answer| answer.starts_with(b"Y")),
-            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
-            oom_score: std::fs::read_to_string("/proc/self/oom_score_adj")
-                .ok()
-                .and_then(|score| score.trim().parse().ok())
-                .unwrap_or(0),
+            apparmor: LazyCell::new(has_apparmor),
+            selinux: LazyCell::new(has_selinux),
+            oom_score: LazyCell::new(own_oom_score),
             root: Root::observe(),
-            throttles: throttles(Path::new("/sys/devices/system/cpu")),
-            unprivileged: UNPRIVILEGED
-                .into_iter()
-                .filter(|key| is_parameter(key))
-                .collect(),
+            throttles: throttles(Path::new("/sys/devices/system/cpu"), processor()),
+            unprivileged: unprivileged(),
         }
     }
 
@@ -196,18 +197,50 @@ fn capabilities() -> CapabilitySet {
     rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
 
-/// Tells whether the kernel has a parameter, and it is not mounted read-only, as
-/// in most containers. Groups can only be named in a namespace that has them.
-fn is_parameter(key: &str) -> bool {
-    let path = Path::new("/proc/sys").join(key.replace('.', "/"));
-    let status = rustix::fs::statvfs(path);
-    status.is_ok_and(|status| !status.f_flag.contains(StatVfsMountFlags::RDONLY))
-        && (key != PING || has_all_ids("gid"))
+/// Tells whether the security module AppArmor is active.
+fn has_apparmor() -> bool {
+    let answer = small_file::text("/sys/module/apparmor/parameters/enabled");
+    answer.is_ok_and(|answer| answer.starts_with('Y'))
 }
+
+/// Tells whether the security module SELinux is active.
+fn has_selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
+}
+
+/// Returns the OOM score adjustment of this process.
+fn own_oom_score() -> i32 {
+    let score = small_file::text("/proc/self/oom_score_adj");
+    let score = score.ok().and_then(|score| score.trim().parse().ok());
+    score.unwrap_or(0)
+}
+
+/// Returns those of [`UNPRIVILEGED`] that the kernel has, unless they are mounted
+/// read-only, as in most containers. Every kernel that has the first has the
+/// other (since Linux 3.0), but groups can only be named in a namespace that has
+/// them.
+fn unprivileged() -> Vec<&'static str> {
+    let path = Path::new("/proc/sys").join(LOW_PORTS.replace('.', "/"));
+    let status = rustix::fs::statvfs(path);
+    if !status.is_ok_and(|status| !status.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        return Vec::new();
+    }
+    let all = UNPRIVILEGED.into_iter();
+    all.filter(|&key| key != PING || has_all_ids("gid"))
+        .collect()
+}
+
+/// `PROC_USER_INIT_INO` of the kernel's linux/proc_ns.h: the inode number of the
+/// first user namespace.
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Tells whether this process is in a user namespace that has all users or
 /// groups, as the first one does (user_namespaces(7)).
 fn has_all_ids(kind: &str) -> bool {
+    let namespace = rustix::fs::stat("/proc/self/ns/user");
+    if namespace.is_ok_and(|status| status.st_ino == FIRST_USER_NAMESPACE) {
+        return true;
+    }
     let map = std::fs::read_to_string(format!("/proc/self/{kind}_map"));
     let map = map.unwrap_or_default();
     let numbers: Vec<&str> = map.split_whitespace().collect();
@@ -221,12 +254,12 @@ fn has_all_ids(kind: &str) -> bool {
 ///
 /// It is not mounted.
 pub fn require_proc() -> Result<()> {
-    match Path::new("/proc/self/ns").exists() {
-        true => Ok(()),
-        false => {
+    match rustix::fs::access("/proc/self/ns", Access::EXISTS) {
+        Err(Errno::NOENT) => {
             let what = "`/proc` is not mounted";
             Err(Error::new(Kind::Failed, what).hint("`mount -t proc proc /proc` mounts it"))
         }
+        _ => Ok(()),
     }
 }
 
@@ -275,16 +308,26 @@ fn load_overlay() -> bool {
     fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_ok()
 }
 
-/// Returns which processors have a `thermal_throttle` directory. The numbers
-/// have gaps if a socket is empty or a processor is offline.
-fn throttles(processors: &Path) -> Vec<u32> {
+/// Returns the number of the processor that this process runs on. It is online,
+/// so that sysfs shows all that it has.
+fn processor() -> usize {
+    rustix::thread::sched_getcpu()
+}
+
+/// Returns the numbers of all processors, if the one that is `online` has a
+/// `thermal_throttle` directory: nearly none of those of virtual machines have.
+/// The numbers have gaps if a socket is empty.
+fn throttles(processors: &Path, online: usize) -> Vec<u32> {
+    let throttle = processors.join(format!("cpu{online}/thermal_throttle"));
+    if rustix::fs::access(throttle, Access::EXISTS).is_err() {
+        return Vec::new();
+    }
     let entries = std::fs::read_dir(processors)
         .into_iter()
         .flatten()
         .flatten();
-    let with = entries.filter(|entry| entry.path().join("thermal_throttle").exists());
     let number = |name: &str| name.strip_prefix("cpu")?.parse().ok();
-    let numbers = with.filter_map(|entry| number(entry.file_name().to_str()?));
+    let numbers = entries.filter_map(|entry| number(entry.file_name().to_str()?));
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
     numbers
@@ -354,9 +397,10 @@ mod tests {
         ] {
             std::fs::create_dir_all(place.join(name)).unwrap();
         }
-        assert_eq!(throttles(&place), [0, 3, 12]);
+        assert_eq!(throttles(&place, 3), [0, 2, 3, 12]);
+        assert_eq!(throttles(&place, 2), [0; 0]);
         std::fs::remove_dir_all(&place).unwrap();
-        assert_eq!(throttles(&place), [0; 0]);
+        assert_eq!(throttles(&place, 3), [0; 0]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod secure;
 pub mod signal_names;
 pub mod signals;
 pub mod size;
+pub mod small_file;
 pub mod standard;
 pub mod timezone;
 mod version;

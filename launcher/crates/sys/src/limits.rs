@@ -28,9 +28,14 @@ static BEFORE: OnceLock<Vec<(Resource, Rlimit)>> = OnceLock::new();
 /// process.
 pub fn raise() {
     BEFORE.get_or_init(|| {
-        // Without it, everything else works.
-        let _ = signals::outlive(Signal::XFSZ);
         let limits = RAISED.map(|resource| (resource, rustix::process::getrlimit(resource)));
+        let bounds_files = |(resource, limit): &(Resource, Rlimit)| {
+            *resource == Resource::Fsize && limit.maximum.is_some()
+        };
+        if limits.iter().any(bounds_files) {
+            // Without it, everything else works.
+            let _ = signals::outlive(Signal::XFSZ);
+        }
         let low = |(_, limit): &(Resource, Rlimit)| limit.current != limit.maximum;
         let low: Vec<_> = limits.into_iter().filter(low).collect();
         for (resource, limit) in &low {

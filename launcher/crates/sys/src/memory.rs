@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{FsWord, Mode, OFlags};
+use rustix::fs::{FsWord, Mode, OFlags, StatFs};
 use rustix::io::Errno;
 
 /// The directory for root: Filesystem Hierarchy Standard 3.0, section 3.15.
@@ -35,15 +35,22 @@ pub(crate) enum Missing {
     Make,
 }
 
+/// Returns whether a file system is in memory.
+pub(crate) fn holds(status: &StatFs) -> bool {
+    IN_MEMORY.contains(&status.f_type)
+}
+
 /// Returns whether this host has such a place.
 pub(crate) fn is_there() -> bool {
-    parent().is_some()
+    path().is_some()
 }
 
 /// Opens the folder of a data directory; `None` if it does not exist, or the
 /// host has no such place that belongs to the caller alone.
 pub(crate) fn folder(data: BorrowedFd<'_>, missing: Missing) -> Option<Folder> {
-    let (path, parent) = parent()?;
+    let path = path()?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
     let ours = open(&parent, OURS, missing)?;
     let status = rustix::fs::fstat(data).ok()?;
     let name = format!("{:x}-{:x}", status.st_dev, status.st_ino);
@@ -53,16 +60,14 @@ pub(crate) fn folder(data: BorrowedFd<'_>, missing: Missing) -> Option<Folder> {
     })
 }
 
-/// Opens the place, if it is in memory.
-fn parent() -> Option<(PathBuf, OwnedFd)> {
+/// Returns the path of the place, if it is in memory.
+fn path() -> Option<PathBuf> {
     let path = match rustix::process::geteuid().is_root() {
         true => PathBuf::from(SYSTEM),
         false => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?),
     };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
-    let in_memory = IN_MEMORY.contains(&rustix::fs::fstatfs(&fd).ok()?.f_type);
-    (path.is_absolute() && in_memory).then_some((path, fd))
+    let in_memory = rustix::fs::statfs(&path).is_ok_and(|status| holds(&status));
+    (path.is_absolute() && in_memory).then_some(path)
 }
 
 /// Opens a directory that belongs to the caller alone.

@@ -20,42 +20,32 @@ const COLUMNS: usize = 80;
 /// Where progress goes: to standard error, or nowhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    mode: Mode,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// Nothing.
-    Quiet,
-    /// Lines.
-    Plain,
-    /// Lines and bars.
-    Terminal,
+    quiet: bool,
 }
 
 impl Progress {
     /// Reports on standard error, or nowhere if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        // A terminal that cannot move the cursor gets plain lines.
-        let dumb = std::env::var_os("TERM").is_none_or(|kind| kind == "dumb");
-        let mode = match quiet {
-            true => Mode::Quiet,
-            false if std::io::stderr().is_terminal() && !dumb => Mode::Terminal,
-            false => Mode::Plain,
-        };
-        Self { mode }
+        Self { quiet }
+    }
+
+    /// Returns whether bars are drawn. A terminal that cannot move the cursor gets
+    /// plain lines.
+    fn draws(self) -> bool {
+        let dumb = || std::env::var_os("TERM").is_none_or(|kind| kind == "dumb");
+        !self.quiet && std::io::stderr().is_terminal() && !dumb()
     }
 
     /// Prints a line.
     pub fn say(self, line: &str) {
-        if self.mode != Mode::Quiet {
+        if !self.quiet {
             write(&format!("{}\n", shown(line)));
         }
     }
 
     /// Prints a line while a bar may be shown, which is drawn again below it.
     pub fn notice(self, line: &str) {
-        if self.mode == Mode::Terminal {
+        if self.draws() {
             write("\r\x1b[K");
         }
         self.say(line);
@@ -63,7 +53,7 @@ impl Progress {
 
     /// Prints a warning: something failed that does not stop the command.
     pub fn warn(self, error: &Error) {
-        if self.mode != Mode::Quiet {
+        if !self.quiet {
             // Errors are escaped already, and can have a line for the hint.
             write(&format!("warning: {error}\n"));
         }
@@ -73,13 +63,14 @@ impl Progress {
     pub fn bar(self, name: &str, total: Option<u64>) -> ProgressBar {
         let progress = ProgressBar {
             output: self,
+            draws: self.draws(),
             name: escaped(name),
             total,
             done: 0,
             start: Instant::now(),
             drawn: None,
         };
-        if self.mode == Mode::Plain {
+        if !progress.draws {
             self.say(&progress.beginning());
         }
         progress
@@ -91,6 +82,7 @@ impl Progress {
 #[derive(Debug)]
 pub struct ProgressBar {
     output: Progress,
+    draws: bool,
     name: String,
     total: Option<u64>,
     done: u64,
@@ -103,7 +95,7 @@ impl ProgressBar {
     /// Adds bytes that have arrived.
     pub fn advance(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
-        if self.output.mode != Mode::Terminal {
+        if !self.draws {
             return;
         }
         let now = Instant::now();
@@ -286,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_drive_the_terminal() {
-        let progress = Progress { mode: Mode::Quiet }.bar("a\u{1b}[2J\r\nb", Some(1));
+        let progress = Progress::new(true).bar("a\u{1b}[2J\r\nb", Some(1));
         assert_eq!(progress.beginning(), r"Fetching: a\u{1b}[2J\r\nb (1 B)");
     }
 

@@ -22,25 +22,26 @@ const FILE: &str = "version";
 /// format.
 const FIRST: &str = "images";
 
-/// Refuses a data directory of another version. An empty one is accepted.
+/// Refuses a data directory of another version. An empty one is accepted;
+/// returns whether there is a version.
 ///
 /// # Errors
 ///
 /// Fails if the version differs, or cannot be read.
-pub(crate) fn check(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
+pub(crate) fn check(root: BorrowedFd<'_>, path: &Path) -> Result<bool> {
     let found = match read(root).context(|| cannot_use(path))? {
         Some(version) => version,
         None => {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             match rustix::fs::accessat(root, FIRST, Access::EXISTS, flags) {
-                Err(Errno::NOENT) => return Ok(()),
+                Err(Errno::NOENT) => return Ok(false),
                 there => there.context(|| cannot_use(path))?,
             }
             "1".to_owned()
         }
     };
     if found == VERSION {
-        return Ok(());
+        return Ok(true);
     }
     let what = cannot_use(path);
     let why =
@@ -50,16 +51,13 @@ pub(crate) fn check(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
     ))
 }
 
-/// Writes the version, if there is none.
+/// Writes the version.
 ///
 /// # Errors
 ///
 /// Fails if the disk refuses.
 pub(crate) fn write(root: BorrowedFd<'_>, path: &Path) -> Result<()> {
     let what = || cannot_use(path);
-    if read(root).context(what)?.is_some() {
-        return Ok(());
-    }
     // Another process that does this at the same time writes the same.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(root, FILE, flags, Mode::RUSR | Mode::WUSR).context(what)?;

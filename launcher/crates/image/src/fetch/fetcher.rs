@@ -127,9 +127,9 @@ impl<'a> Fetch<'a> {
 
     /// Reports progress, but only if something was fetched: running a stored
     /// image is silent.
-    pub fn tell(&self, line: &str) {
+    pub fn tell(&self, line: &dyn Fn() -> String) {
         if self.fetched.get() {
-            self.talk.say(line);
+            self.talk.say(&line());
         }
     }
 

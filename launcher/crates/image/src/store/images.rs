@@ -13,7 +13,9 @@
 //! An image is published after its layers, and removed before them. Only
 //! verified images are published.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::archive::stream::Growth;
 use crate::digest::{Algorithm, Digest, Hasher, Prefix};
@@ -33,6 +35,8 @@ pub struct Store<'a> {
     pub(crate) images: Objects<'a>,
     /// Their layers.
     pub(crate) layers: Objects<'a>,
+    /// The images that were read: their IDs stand for their content.
+    read: RefCell<BTreeMap<Digest, Rc<Image>>>,
     /// Whether to skip the check that images are trusted to have their names.
     waived: Cell<bool>,
     /// How much larger archives may become.
@@ -68,6 +72,7 @@ impl<'a> Store<'a> {
             dirs,
             images: Objects::new(dirs, Part::Images, "image"),
             layers: Objects::new(dirs, Part::Layers, "layer"),
+            read: RefCell::default(),
             waived: Cell::new(false),
             growth: Cell::default(),
         })
@@ -125,12 +130,16 @@ impl<'a> Store<'a> {
         self.images.contains(id)
     }
 
-    /// Returns a stored image.
+    /// Returns a stored image. It is read once; [`Self::hold`] finds out whether
+    /// it was removed since.
     ///
     /// # Errors
     ///
     /// It is damaged, or its manifest is not the one that was stored.
-    pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
+    pub fn image(&self, id: &Digest) -> Result<Option<Rc<Image>>> {
+        if let Some(image) = self.read.borrow().get(id) {
+            return Ok(Some(Rc::clone(image)));
+        }
         let Some(manifest) = self.images.read(id, "manifest", MANIFEST_LIMIT)? else {
             return Ok(None);
         };
@@ -141,12 +150,14 @@ impl<'a> Store<'a> {
             let fault = format!("{}: its manifest has changed since it was stored", what());
             return Err(Error::invalid(fault).hint("remove it, and store it again"));
         }
-        Ok(Some(Image {
+        let image = Rc::new(Image {
             id: *id,
             format: listed.format,
             manifest,
             layers: listed.layers,
-        }))
+        });
+        self.read.borrow_mut().insert(*id, Rc::clone(&image));
+        Ok(Some(image))
     }
 
     /// Returns the manifest of an image, byte for byte.
@@ -156,7 +167,7 @@ impl<'a> Store<'a> {
     /// As for [`Self::image`]; the image was removed.
     pub fn manifest(&self, id: &Digest) -> Result<Vec<u8>> {
         let image = self.image(id)?.ok_or_else(|| removed(id))?;
-        Ok(image.manifest)
+        Ok(image.manifest.clone())
     }
 
     /// Returns the manifest of an image as it is stored, even if it has changed.
@@ -166,6 +177,9 @@ impl<'a> Store<'a> {
 
     /// Returns the layers of an image, topmost first.
     pub fn layers(&self, id: &Digest) -> Result<Vec<Digest>> {
+        if let Some(image) = self.read.borrow().get(id) {
+            return Ok(image.layers.clone());
+        }
         let listed = parse(&self.file(id, "image")?);
         Ok(listed
             .context(|| format!("cannot read image `{id}`"))?

@@ -18,6 +18,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use sys::clock;
+
 /// Takes a lease on the directory of this name, which keeps it from being
 /// removed while the descriptor is open. Waits for a process that is about to
 /// remove it. `None` if it does not exist.
@@ -46,9 +48,17 @@ pub(crate) fn claim(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<
     }
 }
 
+/// How long a directory counts as used just now, in seconds: to mark it again
+/// would write to the disk for nothing.
+const RECENT: u64 = 60;
+
 /// Marks a directory as used now. Failure is ignored, for instance on a
 /// read-only file system.
 pub(crate) fn touch(held: impl AsFd) {
+    let used = rustix::fs::fstat(&held).map(|status| u64::try_from(status.st_mtime).unwrap_or(0));
+    if used.is_ok_and(|used| clock::seconds().abs_diff(used) < RECENT) {
+        return;
+    }
     let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
     let now = Timestamps {
         last_access: time(UTIME_OMIT),

@@ -8,7 +8,7 @@
 //! crash leaves an image out, it is added when the image is stored again.
 
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -31,7 +31,7 @@ pub(crate) fn add(dirs: &Dirs, name: &str, id: &Digest) -> Result<()> {
     // Released when `names` is closed.
     rustix::fs::flock(&names, FlockOperation::LockExclusive)
         .context(|| format!("cannot write the index of `{name}`"))?;
-    let mut ids = read(&names, name)?;
+    let mut ids = read(names.as_fd(), Path::new(&file_name(name)), name)?;
     ids.retain(|known| known != id);
     ids.push(*id);
     write(&names, name, &ids)
@@ -39,9 +39,9 @@ pub(crate) fn add(dirs: &Dirs, name: &str, id: &Digest) -> Result<()> {
 
 /// Returns the images of a name, the latest last.
 pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<Digest>> {
-    match dirs.find(Part::Names)? {
-        Some(names) => read(&names, name),
-        None => Ok(Vec::new()),
+    match dirs.root() {
+        Ok(root) => read(root, &Part::Names.path().join(file_name(name)), name),
+        Err(_) => Ok(Vec::new()),
     }
 }
 
@@ -118,8 +118,8 @@ fn write(names: &OwnedFd, name: &str, ids: &[Digest]) -> Result<()> {
     rustix::fs::fsync(names.as_fd()).context(what)
 }
 
-fn read(names: &OwnedFd, name: &str) -> Result<Vec<Digest>> {
-    let text = root_fd::read(names, Path::new(&file_name(name)), LIMIT)
+fn read(directory: BorrowedFd<'_>, file: &Path, name: &str) -> Result<Vec<Digest>> {
+    let text = root_fd::read(directory, file, LIMIT)
         .context(|| format!("cannot read the index of `{name}`"))?
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

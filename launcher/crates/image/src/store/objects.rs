@@ -9,9 +9,9 @@
 //! 2. An object is stored only once, even if many processes store it at the
 //!    same time.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{OFlags, RenameFlags};
@@ -30,6 +30,8 @@ pub(crate) struct Objects<'a> {
     part: Part,
     /// What messages call them.
     noun: &'static str,
+    /// Their directory, since it was first found.
+    directory: OnceCell<OwnedFd>,
     /// Leases; closed when this process exits or is replaced.
     held: RefCell<BTreeMap<Digest, OwnedFd>>,
 }
@@ -41,6 +43,7 @@ impl<'a> Objects<'a> {
             dirs,
             part,
             noun,
+            directory: OnceCell::new(),
             held: RefCell::default(),
         }
     }
@@ -50,14 +53,18 @@ impl<'a> Objects<'a> {
         format!("{} `{id}`", self.noun)
     }
 
-    /// Opens their directory, if it exists. It is not kept open, to save
-    /// descriptors.
-    fn find(&self) -> Result<Option<OwnedFd>> {
-        self.dirs.find(self.part)
+    /// Returns their directory, if it exists.
+    fn find(&self) -> Result<Option<BorrowedFd<'_>>> {
+        if self.directory.get().is_none()
+            && let Some(found) = self.dirs.find(self.part)?
+        {
+            let _ = self.directory.set(found);
+        }
+        Ok(self.directory.get().map(|directory| directory.as_fd()))
     }
 
     /// As [`Self::find`], but the directory must exist.
-    fn directory(&self) -> Result<OwnedFd> {
+    fn directory(&self) -> Result<BorrowedFd<'_>> {
         let absent = || Error::new(Kind::NotFound, format!("no {}s found", self.noun));
         self.find()?.ok_or_else(absent)
     }
@@ -69,7 +76,7 @@ impl<'a> Objects<'a> {
         let Some(directory) = self.find()? else {
             return Ok(ids);
         };
-        for entry in rustix::fs::Dir::new(directory).context(what)? {
+        for entry in rustix::fs::Dir::read_from(directory).context(what)? {
             let entry = entry.context(what)?;
             let id = entry.file_name().to_str().ok().map(Digest::parse);
             ids.extend(id.and_then(Result::ok));
@@ -158,7 +165,7 @@ impl<'a> Objects<'a> {
     /// `discard`.
     pub(crate) fn hide(&self, id: &Digest) -> Result<()> {
         let from = self.directory()?;
-        staging::hide(self.dirs, &from, &id.to_string(), &self.aside(id))
+        staging::hide(self.dirs, from, &id.to_string(), &self.aside(id))
     }
 
     /// Removes what `hide` moved.
@@ -186,11 +193,11 @@ impl<'a> Objects<'a> {
         let staged = staging.lease(name).context(what)?;
         loop {
             let (target, flags) = (id.to_string(), RenameFlags::NOREPLACE);
-            match rustix::fs::renameat_with(staging.fd(), name, &directory, target, flags) {
+            match rustix::fs::renameat_with(staging.fd(), name, directory, target, flags) {
                 Err(Errno::EXIST | Errno::NOTEMPTY) => {}
                 published => {
                     published
-                        .and_then(|()| rustix::fs::fsync(&directory))
+                        .and_then(|()| rustix::fs::fsync(directory))
                         .context(what)?;
                     return Ok((staged, true));
                 }

@@ -1,6 +1,8 @@
 //! Root file systems that are unpacked in directories: one, or several that
 //! will be combined by an overlay.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
@@ -37,12 +39,15 @@ impl Rootfs for Tree {
 
     fn status(&self, path: &str) -> Result<Option<Status>> {
         let what = || format!("cannot examine `/{path}` in the image");
-        let fd = match root_fd::open(&self.root, Path::new(path), OFlags::PATH) {
-            Ok(fd) => fd,
-            Err(error) if root_fd::is_absent(&error) => return Ok(None),
-            Err(error) => return Err(error).context(what),
+        let found = match path {
+            "" => rustix::fs::fstat(&self.root).map_err(Into::into),
+            path => root_fd::open(&self.root, Path::new(path), OFlags::PATH)
+                .and_then(|fd| Ok(rustix::fs::fstat(fd)?)),
         };
-        let status = rustix::fs::fstat(&fd).context(what)?;
+        let status = match found {
+            Err(error) if root_fd::is_absent(&error) => return Ok(None),
+            found => found.context(what)?,
+        };
         Ok(Some(Status {
             directory: FileType::from_raw_mode(status.st_mode).is_dir(),
             uid: status.st_uid,
@@ -79,13 +84,20 @@ impl Rootfs for Tree {
 
 /// Trees stacked on one another, topmost first.
 #[derive(Debug)]
-pub struct Stack(Vec<Tree>);
+pub struct Stack {
+    trees: Vec<Tree>,
+    /// The files that were read, such as the table of users.
+    read: RefCell<BTreeMap<String, Option<Vec<u8>>>>,
+}
 
 impl Stack {
     /// Opens trees in directories of ours, topmost first.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let trees = paths.iter().map(|path| Tree::open(path));
-        Ok(Self(trees.collect::<Result<_>>()?))
+        Ok(Self {
+            trees: trees.collect::<Result<_>>()?,
+            read: RefCell::default(),
+        })
     }
 
     /// Finds the tree that has a path, and resolves the path to one without
@@ -123,7 +135,7 @@ impl Stack {
     }
 
     fn topmost(&self, path: &Path) -> Result<Option<(&Tree, OwnedFd)>> {
-        for tree in &self.0 {
+        for tree in &self.trees {
             match root_fd::open(&tree.root, path, OFlags::PATH | OFlags::NOFOLLOW) {
                 Ok(fd) => return Ok(Some((tree, fd))),
                 Err(error) if root_fd::is_absent(&error) => {}
@@ -139,13 +151,26 @@ impl Stack {
 
 impl Rootfs for Stack {
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        match self.find(path)? {
-            Some((tree, path)) => tree.read(&path.to_string_lossy(), limit),
-            None => Ok(None),
+        if let Some(content) = self.read.borrow().get(path) {
+            return Ok(content.clone());
         }
+        let content = match &self.trees[..] {
+            // The kernel follows the links of one tree.
+            [tree] => tree.read(path, limit)?,
+            _ => match self.find(path)? {
+                Some((tree, path)) => tree.read(&path.to_string_lossy(), limit)?,
+                None => None,
+            },
+        };
+        let mut read = self.read.borrow_mut();
+        read.insert(path.to_owned(), content.clone());
+        Ok(content)
     }
 
     fn status(&self, path: &str) -> Result<Option<Status>> {
+        if let [tree] = &self.trees[..] {
+            return tree.status(path);
+        }
         match self.find(path)? {
             Some((tree, path)) => tree.status(&path.to_string_lossy()),
             None => Ok(None),
@@ -153,6 +178,9 @@ impl Rootfs for Stack {
     }
 
     fn has(&self, path: &str) -> Result<bool> {
+        if let [tree] = &self.trees[..] {
+            return tree.has(path);
+        }
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let Some((_, above)) = self.find(above)? else {
             return Ok(false);
@@ -164,7 +192,7 @@ impl Rootfs for Stack {
         let Some((_, path)) = self.find(path)? else {
             return Ok(true);
         };
-        for tree in &self.0 {
+        for tree in &self.trees {
             if !tree.is_empty(&path.to_string_lossy())? {
                 return Ok(false);
             }

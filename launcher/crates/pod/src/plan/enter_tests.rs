@@ -1,5 +1,7 @@
 //! What a command inherits from its app, and what it does not.
 
+use std::cell::LazyCell;
+
 use super::*;
 use crate::cgroup::Cgroups;
 use crate::plan::compose as pod;
@@ -61,9 +63,9 @@ fn host() -> Host {
         kernel: (6, 1),
         overlay: true,
         mqueue: true,
-        apparmor: false,
-        selinux: false,
-        oom_score: 0,
+        apparmor: LazyCell::new(|| false),
+        selinux: LazyCell::new(|| false),
+        oom_score: LazyCell::new(|| 0),
         root: sys::host::Root::Mount,
         throttles: Vec::new(),
         unprivileged: Vec::new(),

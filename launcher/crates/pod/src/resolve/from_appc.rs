@@ -378,6 +378,8 @@ fn raised(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::cell::LazyCell;
+
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::Path;
@@ -457,9 +459,9 @@ mod tests {
             kernel: (6, 1),
             overlay: true,
             mqueue: true,
-            apparmor: true,
-            selinux: true,
-            oom_score: 0,
+            apparmor: LazyCell::new(|| true),
+            selinux: LazyCell::new(|| true),
+            oom_score: LazyCell::new(|| 0),
             root: sys::host::Root::Mount,
             throttles: Vec::new(),
             unprivileged: Vec::new(),

@@ -452,8 +452,8 @@ fn right(isolator: &Isolator, rights: &mut Rights, host: &Host) -> Option<Outcom
             rights.no_new_privileges = wanted.then_some(reason);
             Outcome::Enforced
         }
-        Bound::OomScoreAdj(score) if isolator.bounded && *score < host.oom_score => {
-            let callers = host.oom_score;
+        Bound::OomScoreAdj(score) if isolator.bounded && *score < *host.oom_score => {
+            let callers = *host.oom_score;
             Outcome::Ignored(format!(
                 "{score} is less than the caller's {callers}; {}",
                 grant::HOW
@@ -485,13 +485,13 @@ fn label(isolator: &Isolator, labels: &mut Labels, host: &Host) -> Option<Outcom
     let (module, active, label, value) = match &isolator.bound {
         Bound::Apparmor(profile) => (
             "AppArmor",
-            host.apparmor,
+            *host.apparmor,
             &mut labels.apparmor,
             profile.clone(),
         ),
         Bound::Selinux(context) => (
             "SELinux",
-            host.selinux,
+            *host.selinux,
             &mut labels.selinux,
             context.to_string(),
         ),

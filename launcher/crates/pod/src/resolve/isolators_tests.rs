@@ -5,6 +5,8 @@
 #[path = "isolators_tests/options.rs"]
 mod options;
 
+use std::cell::LazyCell;
+
 use super::*;
 use crate::resolve::report::require_all;
 use crate::seccomp::Program;
@@ -16,9 +18,9 @@ fn host() -> Host {
         kernel: (6, 1),
         overlay: true,
         mqueue: true,
-        apparmor: false,
-        selinux: false,
-        oom_score: 0,
+        apparmor: LazyCell::new(|| false),
+        selinux: LazyCell::new(|| false),
+        oom_score: LazyCell::new(|| 0),
         root: sys::host::Root::Mount,
         throttles: Vec::new(),
         unprivileged: Vec::new(),
@@ -117,8 +119,8 @@ fn misplaced_isolators_are_ignored_and_reported() {
 #[test]
 fn labels_of_an_app_override_its_pods() {
     let host = Host {
-        apparmor: true,
-        selinux: true,
+        apparmor: LazyCell::new(|| true),
+        selinux: LazyCell::new(|| true),
         ..host()
     };
     let profile = |name: &str| {
@@ -439,9 +441,9 @@ fn of_image(list: &[(&str, &str)], host: &Host) -> AppIsolation {
 #[test]
 fn an_image_cannot_raise_its_rights() {
     let host = Host {
-        apparmor: true,
-        selinux: true,
-        oom_score: 100,
+        apparmor: LazyCell::new(|| true),
+        selinux: LazyCell::new(|| true),
+        oom_score: LazyCell::new(|| 100),
         ..host()
     };
     let context = r#"{"user": "u", "role": "r", "type": "t", "level": "s0:c1"}"#;

@@ -31,6 +31,24 @@ pub struct PodDirectory<'a> {
     kept: bool,
 }
 
+/// The UUID of a new pod.
+#[derive(Clone, Copy, Debug)]
+pub enum Id {
+    /// No other pod has it: 122 of its bits are random.
+    Random(Uuid),
+    /// Somebody has chosen it, and another pod may have it.
+    Chosen(Uuid),
+}
+
+impl Id {
+    /// Returns the UUID.
+    pub const fn uuid(self) -> Uuid {
+        match self {
+            Self::Random(uuid) | Self::Chosen(uuid) => uuid,
+        }
+    }
+}
+
 /// The file in a scratch directory that names the layers below it.
 const LAYERS: &str = "layers";
 
@@ -44,17 +62,19 @@ impl<'a> PodDirectory<'a> {
     ///
     /// Fails if a pod has this UUID, or one that has not exited has this name;
     /// or if the disk refuses.
-    pub fn create(dirs: &'a Dirs, uuid: Uuid, state: State, name: Option<AcName>) -> Result<Self> {
+    pub fn create(dirs: &'a Dirs, id: Id, state: State, name: Option<AcName>) -> Result<Self> {
+        let uuid = id.uuid();
         let what = || format!("cannot create the directory of pod `{uuid}`");
         let embryo = dirs.pods(State::Embryo)?;
         rustix::fs::flock(&embryo, FlockOperation::LockShared).context(what)?;
         // If two want the same name, the second looks after the first is done.
-        let all = dirs.names()?;
+        let mut all = None;
         if let Some(name) = &name {
-            rustix::fs::flock(&all, FlockOperation::LockExclusive).context(what)?;
+            let all = all.insert(dirs.names()?);
+            rustix::fs::flock(all, FlockOperation::LockExclusive).context(what)?;
             find::check_free(dirs, name)?;
         }
-        let fd = publish(dirs, &embryo, uuid, state, name)?;
+        let fd = publish(dirs, &embryo, id, state, name)?;
         Ok(Self::new(dirs, uuid, state, fd))
     }
 
@@ -231,18 +251,24 @@ impl Drop for PodDirectory<'_> {
 fn publish(
     dirs: &Dirs,
     embryo: &OwnedFd,
-    uuid: Uuid,
+    id: Id,
     state: State,
     name: Option<AcName>,
 ) -> Result<OwnedFd> {
+    let uuid = id.uuid();
     let what = || format!("cannot create the directory of pod `{uuid}`");
     let taken = || Error::invalid(format!("pod `{uuid}` already exists"));
     let target = dirs.pods(state)?;
-    let places = dirs.places();
-    let others = places
-        .iter()
-        .flat_map(|place| TAKEN.map(|state| place.find(Part::Pods(state)).transpose()));
-    let others: Vec<OwnedFd> = others.flatten().collect::<Result<_>>()?;
+    let others: Vec<OwnedFd> = match id {
+        Id::Random(_) => Vec::new(),
+        Id::Chosen(_) => {
+            let places = dirs.places();
+            let others = places
+                .iter()
+                .flat_map(|place| TAKEN.map(|state| place.find(Part::Pods(state)).transpose()));
+            others.flatten().collect::<Result<_>>()?
+        }
+    };
     let called = uuid.to_string();
     // Whoever makes this directory owns the UUID.
     match rustix::fs::mkdirat(embryo, &called, PRIVATE) {

@@ -44,7 +44,7 @@ pub fn open(
             NeededDescriptor::Network => {
                 let network = netns::make(metadata::PORT)?;
                 named.insert(NETWORK, network.namespace);
-                listener = Some(network.listener.into());
+                listener = Some(network.listener);
             }
             NeededDescriptor::Terminal(owner) => {
                 named.extend(terminal::open(place.pod, *owner, place.master.take())?);

@@ -10,8 +10,9 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io::{Seek as _, Write as _};
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -48,12 +49,8 @@ pub struct Handover<'a> {
 /// Becomes `stage1-init`; returns only if that failed.
 pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
     let program = sealed("stage1-init", handover.program)?;
-    let launcher = rustix::fs::open(
-        "/proc/self/exe",
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .context(|| "cannot open `/proc/self/exe`")?;
+    let launcher = rustix::fs::open("/proc/self/exe", OFlags::PATH, Mode::empty())
+        .context(|| "cannot open `/proc/self/exe`")?;
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0("stage1-init");
     // PID 1 would show the caller's environment to apps that run as root, and
@@ -89,11 +86,9 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
 pub fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let what = || format!("cannot create the memory file `{name}`");
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let fd = rustix::fs::memfd_create(name, flags).context(what)?;
-    let mut file = std::fs::File::from(fd);
-    file.write_all(content).context(what)?;
-    // Whoever inherits the descriptor inherits its position, too.
-    file.rewind().context(what)?;
+    let file = File::from(rustix::fs::memfd_create(name, flags).context(what)?);
+    // Whoever inherits the descriptor inherits its position, too: it stays.
+    file.write_all_at(content, 0).context(what)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).context(what)?;
     Ok(file.into())

@@ -13,11 +13,12 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use crate::runtime::procfs::Stat;
 use crate::state::records::Process;
 use error::{Context as _, Error, Kind, Result};
+use sys::small_file;
 
 /// Returns the identity of the calling process, which execve(2) does not
 /// change.
 pub fn own() -> Result<Process> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context(|| CANNOT)?;
+    let stat = small_file::text("/proc/self/stat").context(|| CANNOT)?;
     let stat = Stat::read(&stat).ok_or_else(|| Error::new(Kind::Failed, CANNOT))?;
     Ok(Process {
         pid: std::process::id(),
@@ -30,7 +31,7 @@ const CANNOT: &str = "cannot determine the start time of this process";
 
 /// Returns the boot id of the kernel.
 pub(crate) fn boot() -> Result<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let id = small_file::text("/proc/sys/kernel/random/boot_id");
     Ok(id
         .context(|| "cannot read the boot id of the kernel")?
         .trim()

@@ -38,7 +38,6 @@
 //! all that is in it.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +49,7 @@ use crate::state::subdirectory;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part, State};
+use sys::small_file;
 
 /// The file with the pod's spec.
 pub const SPEC: &str = "spec";
@@ -121,12 +121,9 @@ pub fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>>
 
 /// Reads a file in a pod's directory; `None` if it does not exist.
 pub fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<u8>>> {
-    let Some(mut file) = open_in_pod(pod, name)? else {
-        return Ok(None);
-    };
-    let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    Ok(Some(content))
+    let file = open_in_pod(pod, name)?;
+    file.map(|file| small_file::read(file, usize::MAX))
+        .transpose()
 }
 
 /// Opens a file in a pod's directory, which can be read even after the pod is

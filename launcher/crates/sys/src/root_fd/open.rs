@@ -1,13 +1,14 @@
 //! Opens and reads paths inside a root.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::root_fd::walk;
+use crate::small_file;
 
 /// Opens a path inside the root. Links are followed but cannot lead out; the
 /// empty path is the root itself.
@@ -40,13 +41,10 @@ pub fn read(root: impl AsFd, path: &Path, limit: usize) -> io::Result<Option<Vec
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let file = std::fs::File::from(fd);
-    if !file.metadata()?.is_file() {
+    if !FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode).is_file() {
         return Ok(None);
     }
-    let mut content = Vec::new();
-    file.take(limit as u64).read_to_end(&mut content)?;
-    Ok(Some(content))
+    small_file::read(&fd, limit).map(Some)
 }
 
 /// Tells whether the error means that nothing has this path: the file does not

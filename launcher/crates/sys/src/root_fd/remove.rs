@@ -13,7 +13,7 @@
 //! 3. Each entry is tried once. If it cannot be removed, the others still are.
 
 use std::cell::OnceCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -40,7 +40,7 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
 /// Like [`remove_tree`], for names that need not be UTF-8.
 pub(crate) fn remove_name(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let mut removal = Removal::of(parent);
-    removal.entry(name, 0);
+    removal.entry(name, 0, FileType::Directory);
     removal.run();
     removal.failure.map_or(Ok(()), |errno| Err(errno.into()))
 }
@@ -57,7 +57,7 @@ struct Removal<'a> {
     open: VecDeque<Dir>,
     /// The inode numbers of entries that could not be removed: reading a
     /// directory again finds them again.
-    left: HashSet<u64>,
+    left: BTreeSet<u64>,
     /// Why the first of them could not be removed.
     failure: Option<Errno>,
 }
@@ -68,8 +68,8 @@ struct Level {
     name: CString,
     /// The inode number of its entry there.
     number: u64,
-    /// Its device and inode.
-    inode: (u64, u64),
+    /// Its device and inode, if it was closed.
+    inode: Option<(u64, u64)>,
 }
 
 impl<'a> Removal<'a> {
@@ -79,7 +79,7 @@ impl<'a> Removal<'a> {
             mount: OnceCell::new(),
             levels: Vec::new(),
             open: VecDeque::new(),
-            left: HashSet::new(),
+            left: BTreeSet::new(),
             failure: None,
         }
     }
@@ -91,7 +91,7 @@ impl<'a> Removal<'a> {
                 Ok(Some(entry)) => {
                     let (name, number) = (entry.file_name(), entry.ino());
                     if name != c"." && name != c".." && !self.left.contains(&number) {
-                        self.entry(name, number);
+                        self.entry(name, number, entry.file_type());
                     }
                 }
                 Ok(None) => self.leave(),
@@ -103,9 +103,19 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Removes an entry of the current directory, or enters it.
-    fn entry(&mut self, name: &CStr, number: u64) {
-        let removed = match self.remove(name, AtFlags::empty()) {
+    /// Removes an entry of the current directory, or enters it. The file system
+    /// may not know of what kind it is, and it may have changed since.
+    fn entry(&mut self, name: &CStr, number: u64, kind: FileType) {
+        let first = match kind {
+            FileType::Directory => self.remove(name, AtFlags::REMOVEDIR),
+            _ => Err(Errno::NOTDIR),
+        };
+        let removed = match first {
+            Err(Errno::NOTDIR) => self.remove(name, AtFlags::empty()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Err(Errno::ISDIR),
+            removed => removed,
+        };
+        let removed = match removed {
             Err(Errno::ISDIR) => self.enter(name, number),
             // POSIX has this errno for directories, Linux also for
             // immutable files.
@@ -125,7 +135,15 @@ impl<'a> Removal<'a> {
     }
 
     fn remove(&self, name: &CStr, flags: AtFlags) -> Result<()> {
-        rustix::fs::unlinkat(self.innermost()?, name, flags)
+        let here = self.innermost()?;
+        match rustix::fs::unlinkat(here, name, flags) {
+            // The user's own directory, which even the user may not change.
+            Err(Errno::ACCESS) if !self.open.is_empty() => {
+                let _ = rustix::fs::fchmod(here, Mode::RWXU);
+                rustix::fs::unlinkat(here, name, flags)
+            }
+            removed => removed,
+        }
     }
 
     /// Returns the current directory, or the one that contains the tree.
@@ -147,23 +165,25 @@ impl<'a> Removal<'a> {
             }
             opened => opened?,
         };
-        let status = rustix::fs::fstat(&fd)?;
-        if !FileType::from_raw_mode(status.st_mode).is_dir() {
-            return Err(Errno::NOTDIR);
-        }
-        if status.st_mode & 0o300 != 0o300 {
-            // If this fails, opening the directory fails, too.
-            let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
-        }
         if self.open.len() == OPEN {
-            self.open.pop_front();
+            self.close()?;
         }
         self.open.push_back(Dir::new(fd)?);
         self.levels.push(Level {
             name: name.to_owned(),
             number,
-            inode: (status.st_dev, status.st_ino),
+            inode: None,
         });
+        Ok(())
+    }
+
+    /// Closes the outermost directory that is open.
+    fn close(&mut self) -> Result<()> {
+        let at = self.levels.len() - self.open.len();
+        if let (Some(outermost), Some(level)) = (self.open.front(), self.levels.get_mut(at)) {
+            level.inode = Some(inode(outermost.fd()?)?);
+            self.open.pop_front();
+        }
         Ok(())
     }
 
@@ -192,10 +212,9 @@ impl<'a> Removal<'a> {
 
     /// Opens the parent of a directory, if it is still the one we came
     /// from.
-    fn reopen(&self, below: &Dir, inode: (u64, u64)) -> Result<Dir> {
+    fn reopen(&self, below: &Dir, known: Option<(u64, u64)>) -> Result<Dir> {
         let above = self.open(below.fd()?, c"..")?;
-        let status = rustix::fs::fstat(&above)?;
-        match (status.st_dev, status.st_ino) == inode {
+        match Some(inode(above.as_fd())?) == known {
             true => Dir::new(above),
             false => Err(Errno::BUSY),
         }
@@ -235,6 +254,12 @@ impl<'a> Removal<'a> {
         let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
         rustix::fs::chmod(path, Mode::RWXU)
     }
+}
+
+/// Returns the device and inode of a directory.
+fn inode(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    let status = rustix::fs::fstat(fd)?;
+    Ok((status.st_dev, status.st_ino))
 }
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY

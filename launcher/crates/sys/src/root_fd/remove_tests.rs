@@ -49,10 +49,10 @@ fn no_depth_needs_more_descriptors_than_a_few() {
     scratch.chain("top", 10 * OPEN);
     let fd = scratch.fd();
     let mut removal = Removal::of(fd.as_fd());
-    removal.entry(c"top", 0);
+    removal.entry(c"top", 0, FileType::Directory);
     // One level at a time: no directory has two subdirectories.
     for depth in 2..=10 * OPEN {
-        removal.entry(c"d", 0);
+        removal.entry(c"d", 0, FileType::Directory);
         assert_eq!(removal.levels.len(), depth);
         assert_eq!(removal.open.len(), depth.min(OPEN));
     }
@@ -70,9 +70,9 @@ fn what_is_moved_meanwhile_does_not_lead_out() {
     fs::write(scratch.0.join("outside/file"), "stays").unwrap();
     let fd = scratch.fd();
     let mut removal = Removal::of(fd.as_fd());
-    removal.entry(c"top", 0);
+    removal.entry(c"top", 0, FileType::Directory);
     for _ in 1..depth {
-        removal.entry(c"d", 0);
+        removal.entry(c"d", 0, FileType::Directory);
     }
     // `..` leads to what is no longer open.
     let above = scratch.0.join("top").join("d/".repeat(depth - OPEN - 1));
@@ -100,7 +100,7 @@ fn what_cannot_be_removed_does_not_keep_the_rest() {
     let status = fs::metadata(scratch.0.join("top/b/c/x")).unwrap();
     let number = std::os::unix::fs::MetadataExt::ino(&status);
     removal.left.insert(number);
-    removal.entry(c"top", 0);
+    removal.entry(c"top", 0, FileType::Directory);
     removal.run();
     assert_eq!(removal.failure, Some(Errno::NOTEMPTY));
     assert!(scratch.0.join("top/b/c/x").exists());

@@ -1,5 +1,7 @@
 //! Which labels a plan uses, and what it does first and last.
 
+use std::cell::LazyCell;
+
 use super::*;
 use crate::plan::descriptors::Owner;
 use crate::spec::log::{Log, Place};
@@ -14,9 +16,9 @@ fn host() -> Host {
         kernel: (6, 1),
         overlay: true,
         mqueue: true,
-        apparmor: false,
-        selinux: false,
-        oom_score: 0,
+        apparmor: LazyCell::new(|| false),
+        selinux: LazyCell::new(|| false),
+        oom_score: LazyCell::new(|| 0),
         root: sys::host::Root::Mount,
         throttles: Vec::new(),
         unprivileged: Vec::new(),

@@ -183,7 +183,7 @@ fn an_option_sets_what_it_names() {
 #[test]
 fn an_option_may_exceed_the_default() {
     let host = Host {
-        oom_score: 100,
+        oom_score: LazyCell::new(|| 100),
         ..host()
     };
     let settings = [
