@@ -49,6 +49,8 @@ mod ace;
 mod boot;
 /// Images of directories and tars.
 mod build;
+/// What the main job costs, in system calls.
+mod calls;
 /// The command line itself: help, suggestions, completion, man pages.
 mod cli;
 /// From a name to a running app: discovery, signatures, dependencies.

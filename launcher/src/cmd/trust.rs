@@ -18,7 +18,7 @@ use image::fetch::options::Options;
 use image::trust::keyring::{Entry, Keyring, Removed, whose};
 use image::trust::openpgp::{Fingerprint, KEY_LIMIT, Key};
 use sys::clock;
-use sys::dirs::Dirs;
+use sys::dirs::{Dirs, Part};
 use sys::standard::{Input, Output};
 
 /// The options.
@@ -94,6 +94,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
             fingerprint,
         } => {
             let dirs = Dirs::open(dir)?;
+            dirs.make(Part::TrustedKeys)?;
             let keyring = Keyring::open(&dirs)?;
             let done = match keyring.remove(&dirs, prefix.as_ref(), fingerprint)? {
                 Removed::Deleted => "removed",
@@ -123,6 +124,7 @@ fn add(
         agree(consent, key, &what_for)?;
     }
     let dirs = Dirs::open(dir)?;
+    dirs.make(Part::TrustedKeys)?;
     let keyring = Keyring::open(&dirs)?;
     for key in keys {
         let fingerprint = keyring.add(&dirs, prefix, key, raises)?;

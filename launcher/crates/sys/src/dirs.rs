@@ -283,20 +283,25 @@ impl Dirs {
         Ok((dirs, has_version))
     }
 
-    /// Opens the directories by a descriptor that this process inherited, wherever
-    /// they are by now. Without procfs, they are looked for at their path.
+    /// Opens the directories by a descriptor that this process inherited from one
+    /// that had checked them, wherever they are by now. Without procfs, they are
+    /// looked for at their path.
     ///
     /// # Errors
     ///
-    /// As for [`Self::look`].
+    /// The descriptor is not a directory. As for [`Self::look`].
     pub fn inherited(number: u32, path: &Path) -> Result<Self> {
-        let link = PathBuf::from(format!("/proc/self/fd/{number}"));
-        let dirs = Self::look(&link)?;
-        if dirs.root.is_none() {
-            return Self::look(path);
-        }
-        let path = std::fs::read_link(&link).unwrap_or_else(|_| path.to_owned());
-        Ok(Self { path, ..dirs })
+        let link = format!("/proc/self/fd/{number}");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = match rustix::fs::open(&link, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Self::look(path),
+            root => root.context(|| cannot_use(path))?,
+        };
+        Ok(Self {
+            path: std::fs::read_link(&link).unwrap_or_else(|_| path.to_owned()),
+            root: Some(Rc::new(root)),
+            memory: None,
+        })
     }
 
     /// Returns the absolute path.

@@ -7,11 +7,10 @@ use std::cell::LazyCell;
 use std::path::Path;
 
 use error::{Context as _, Error, Kind, Result};
-use rustix::fs::{Access, StatVfsMountFlags};
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-use crate::memory;
 use crate::small_file;
 
 /// Facts about the machine and the caller. What few plans depend on is observed
@@ -55,13 +54,14 @@ pub enum Root {
 
 impl Root {
     fn observe() -> Self {
-        // The first file system is in memory, and few others at `/` are.
-        let in_memory = rustix::fs::statfs("/").is_ok_and(|status| memory::holds(&status));
-        let mounts = in_memory.then(|| std::fs::read_to_string("/proc/self/mountinfo"));
-        if mounts.is_some_and(|mounts| has_no_parent(&mounts.unwrap_or_default())) {
+        let root = examine(Path::new("/"));
+        // The first file system is on no device.
+        let on_device = root.is_some_and(|root| root.stx_dev_major != 0);
+        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if !on_device && has_no_parent(&mounts()) {
             return Self::First;
         }
-        match is_mount_point(Path::new("/")) {
+        match root.and_then(|root| is_mount_point(&root)) {
             Some(false) => Self::Directory,
             _ => Self::Mount,
         }
@@ -79,12 +79,14 @@ fn has_no_parent(mounts: &str) -> bool {
 }
 
 /// Tells whether a directory is the root of a mount; `None` before Linux 5.8.
-fn is_mount_point(path: &Path) -> Option<bool> {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE).ok()?;
+fn is_mount_point(found: &Statx) -> Option<bool> {
     let flag = StatxAttributes::MOUNT_ROOT;
     let known = found.stx_attributes_mask.contains(flag);
     known.then(|| found.stx_attributes.contains(flag))
+}
+
+fn examine(path: &Path) -> Option<Statx> {
+    rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE).ok()
 }
 
 /// Parameters of a network namespace that say what everybody in it may do:

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{FsWord, Mode, OFlags, StatFs};
+use rustix::fs::{FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
 /// The directory for root: Filesystem Hierarchy Standard 3.0, section 3.15.
@@ -35,11 +35,6 @@ pub(crate) enum Missing {
     Make,
 }
 
-/// Returns whether a file system is in memory.
-pub(crate) fn holds(status: &StatFs) -> bool {
-    IN_MEMORY.contains(&status.f_type)
-}
-
 /// Returns whether this host has such a place.
 pub(crate) fn is_there() -> bool {
     path().is_some()
@@ -66,7 +61,8 @@ fn path() -> Option<PathBuf> {
         true => PathBuf::from(SYSTEM),
         false => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?),
     };
-    let in_memory = rustix::fs::statfs(&path).is_ok_and(|status| holds(&status));
+    let in_memory =
+        rustix::fs::statfs(&path).is_ok_and(|status| IN_MEMORY.contains(&status.f_type));
     (path.is_absolute() && in_memory).then_some(path)
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 /// How many bytes are asked for at first: few of our files are longer.
 const FIRST: usize = 8 << 10;
@@ -29,6 +30,18 @@ pub fn read(file: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
     }
     content.truncate(limit);
     Ok(content)
+}
+
+/// Opens a file in a directory that only we write to, without following links,
+/// and reads it; `None` if it does not exist.
+pub fn find(directory: impl AsFd, path: impl Arg, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    // Without O_NONBLOCK, opening a fifo would block.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, path, flags, Mode::empty()) {
+        Ok(file) => read(file, limit).map(Some),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Opens a file of procfs or sysfs that is a single record, and reads it.

@@ -12,6 +12,7 @@
 //! nothing writes to it.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{
     AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
@@ -23,7 +24,7 @@ use sys::clock;
 /// Takes a lease on the directory of this name, which keeps it from being
 /// removed while the descriptor is open. Waits for a process that is about to
 /// remove it. `None` if it does not exist.
-pub(crate) fn hold(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+pub(crate) fn hold(parent: impl AsFd, name: &Path) -> rustix::io::Result<Option<OwnedFd>> {
     loop {
         let Some(fd) = open(&parent, name)? else {
             return Ok(None);
@@ -37,7 +38,7 @@ pub(crate) fn hold(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<O
 
 /// Locks the directory of this name exclusively. `None` if it is in use or does
 /// not exist.
-pub(crate) fn claim(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+pub(crate) fn claim(parent: impl AsFd, name: &Path) -> rustix::io::Result<Option<OwnedFd>> {
     let Some(fd) = open(&parent, name)? else {
         return Ok(None);
     };
@@ -68,7 +69,7 @@ pub(crate) fn touch(held: impl AsFd) {
 }
 
 /// Marks the directory of this name as unused for a long time.
-pub(crate) fn expire(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
+pub(crate) fn expire(parent: impl AsFd, name: &Path) -> rustix::io::Result<()> {
     let epoch = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -85,7 +86,7 @@ pub(crate) fn expire(parent: impl AsFd, name: &str) -> rustix::io::Result<()> {
 
 /// Returns when the directory of this name was last used, in seconds since
 /// 1970; `None` if it does not exist.
-pub(crate) fn last_used(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<u64>> {
+pub(crate) fn last_used(parent: impl AsFd, name: &Path) -> rustix::io::Result<Option<u64>> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(status) => Ok(Some(u64::try_from(status.st_mtime).unwrap_or(0))),
         Err(Errno::NOENT) => Ok(None),
@@ -93,7 +94,7 @@ pub(crate) fn last_used(parent: impl AsFd, name: &str) -> rustix::io::Result<Opt
     }
 }
 
-fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+fn open(parent: impl AsFd, name: &Path) -> rustix::io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(parent, name, flags, Mode::empty()) {
         Ok(fd) => Ok(Some(fd)),
@@ -103,7 +104,7 @@ fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
 }
 
 /// Returns whether the open directory still has this name.
-fn is_there(parent: impl AsFd, name: &str, fd: &OwnedFd) -> rustix::io::Result<bool> {
+fn is_there(parent: impl AsFd, name: &Path, fd: &OwnedFd) -> rustix::io::Result<bool> {
     let here = rustix::fs::fstat(fd)?;
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(there) => Ok((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)),

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::digest::{self, Digest};
 use error::{Context as _, Result};
 use sys::dirs::{Dirs, Part};
-use sys::root_fd;
+use sys::small_file;
 
 /// The largest file that is read, in bytes: seven thousand images of one name.
 const LIMIT: usize = 1 << 20;
@@ -64,7 +64,7 @@ pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&Digest) -> Result<bool>) -> Re
         if !file.starts_with("name-") && !file.starts_with("file-") {
             continue;
         }
-        let text = root_fd::read(&names, Path::new(&file), LIMIT).context(what)?;
+        let text = small_file::find(&names, &file, LIMIT).context(what)?;
         let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
         let ids = text.lines().filter_map(|id| Digest::parse(id).ok());
         let ids: Vec<_> = ids.collect();
@@ -119,7 +119,7 @@ fn write(names: &OwnedFd, name: &str, ids: &[Digest]) -> Result<()> {
 }
 
 fn read(directory: BorrowedFd<'_>, file: &Path, name: &str) -> Result<Vec<Digest>> {
-    let text = root_fd::read(directory, file, LIMIT)
+    let text = small_file::find(directory, file, LIMIT)
         .context(|| format!("cannot read the index of `{name}`"))?
         .unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

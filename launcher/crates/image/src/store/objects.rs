@@ -9,10 +9,10 @@
 //! 2. An object is stored only once, even if many processes store it at the
 //!    same time.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -22,7 +22,7 @@ use crate::store::lease;
 use crate::store::staging::{self, Staging};
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part};
-use sys::root_fd;
+use sys::{root_fd, small_file};
 
 /// All images, or all layers.
 pub(crate) struct Objects<'a> {
@@ -30,8 +30,6 @@ pub(crate) struct Objects<'a> {
     part: Part,
     /// What messages call them.
     noun: &'static str,
-    /// Their directory, since it was first found.
-    directory: OnceCell<OwnedFd>,
     /// Leases; closed when this process exits or is replaced.
     held: RefCell<BTreeMap<Digest, OwnedFd>>,
 }
@@ -43,7 +41,6 @@ impl<'a> Objects<'a> {
             dirs,
             part,
             noun,
-            directory: OnceCell::new(),
             held: RefCell::default(),
         }
     }
@@ -53,30 +50,27 @@ impl<'a> Objects<'a> {
         format!("{} `{id}`", self.noun)
     }
 
-    /// Returns their directory, if it exists.
-    fn find(&self) -> Result<Option<BorrowedFd<'_>>> {
-        if self.directory.get().is_none()
-            && let Some(found) = self.dirs.find(self.part)?
-        {
-            let _ = self.directory.set(found);
-        }
-        Ok(self.directory.get().map(|directory| directory.as_fd()))
+    /// Opens their directory, which must exist.
+    fn directory(&self) -> Result<OwnedFd> {
+        let absent = || Error::new(Kind::NotFound, format!("no {}s found", self.noun));
+        self.dirs.find(self.part)?.ok_or_else(absent)
     }
 
-    /// As [`Self::find`], but the directory must exist.
-    fn directory(&self) -> Result<BorrowedFd<'_>> {
-        let absent = || Error::new(Kind::NotFound, format!("no {}s found", self.noun));
-        self.find()?.ok_or_else(absent)
+    /// Returns the path of an object, and the open directory that it starts at; or
+    /// `None` if there are no directories.
+    fn place(&self, id: &Digest) -> Option<(BorrowedFd<'_>, PathBuf)> {
+        let root = self.dirs.root().ok()?;
+        Some((root, self.part.path().join(id.to_string())))
     }
 
     /// Returns the digests of all objects, sorted.
     pub(crate) fn ids(&self) -> Result<Vec<Digest>> {
         let what = || format!("cannot list the {}s", self.noun);
         let mut ids = Vec::new();
-        let Some(directory) = self.find()? else {
+        let Some(directory) = self.dirs.find(self.part)? else {
             return Ok(ids);
         };
-        for entry in rustix::fs::Dir::read_from(directory).context(what)? {
+        for entry in rustix::fs::Dir::new(directory).context(what)? {
             let entry = entry.context(what)?;
             let id = entry.file_name().to_str().ok().map(Digest::parse);
             ids.extend(id.and_then(Result::ok));
@@ -93,20 +87,18 @@ impl<'a> Objects<'a> {
     /// Returns when an object was last used, in seconds since 1970; `None` if
     /// it does not exist.
     pub(crate) fn last_used(&self, id: &Digest) -> Result<Option<u64>> {
-        let Some(directory) = self.find()? else {
+        let Some((root, path)) = self.place(id) else {
             return Ok(None);
         };
-        lease::last_used(directory, &id.to_string())
-            .context(|| format!("cannot examine {}", self.name(id)))
+        lease::last_used(root, &path).context(|| format!("cannot examine {}", self.name(id)))
     }
 
     /// Reads a file of an object.
     pub(crate) fn read(&self, id: &Digest, file: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        let Some(directory) = self.find()? else {
+        let Some((root, path)) = self.place(id) else {
             return Ok(None);
         };
-        let path = Path::new(&id.to_string()).join(file);
-        root_fd::read(directory, &path, limit)
+        small_file::find(root, path.join(file), limit)
             .context(|| format!("cannot read `{file}` of {}", self.name(id)))
     }
 
@@ -140,24 +132,23 @@ impl<'a> Objects<'a> {
 
     /// Takes a lease on an object without marking it as used.
     pub(crate) fn lease(&self, id: &Digest) -> Result<Option<OwnedFd>> {
-        let Some(directory) = self.find()? else {
+        let Some((root, path)) = self.place(id) else {
             return Ok(None);
         };
-        lease::hold(directory, &id.to_string()).context(|| format!("cannot use {}", self.name(id)))
+        lease::hold(root, &path).context(|| format!("cannot use {}", self.name(id)))
     }
 
     /// Locks an object exclusively; `None` if it is in use.
     pub(crate) fn claim(&self, id: &Digest) -> Result<Option<OwnedFd>> {
-        let Some(directory) = self.find()? else {
+        let Some((root, path)) = self.place(id) else {
             return Ok(None);
         };
-        lease::claim(directory, &id.to_string())
-            .context(|| format!("cannot remove {}", self.name(id)))
+        lease::claim(root, &path).context(|| format!("cannot remove {}", self.name(id)))
     }
 
     /// Ends the grace period of an object.
     pub(crate) fn expire(&self, id: &Digest) -> Result<()> {
-        lease::expire(self.directory()?, &id.to_string())
+        lease::expire(self.directory()?, Path::new(&id.to_string()))
             .context(|| format!("cannot remove {}", self.name(id)))
     }
 
@@ -165,7 +156,7 @@ impl<'a> Objects<'a> {
     /// `discard`.
     pub(crate) fn hide(&self, id: &Digest) -> Result<()> {
         let from = self.directory()?;
-        staging::hide(self.dirs, from, &id.to_string(), &self.aside(id))
+        staging::hide(self.dirs, &from, &id.to_string(), &self.aside(id))
     }
 
     /// Removes what `hide` moved.
@@ -188,16 +179,16 @@ impl<'a> Objects<'a> {
         id: &Digest,
     ) -> Result<(OwnedFd, bool)> {
         let what = || format!("cannot publish {}", self.name(id));
-        let directory = self.directory()?;
+        let directory = self.dirs.make(self.part)?;
         // Before it is published.
         let staged = staging.lease(name).context(what)?;
         loop {
             let (target, flags) = (id.to_string(), RenameFlags::NOREPLACE);
-            match rustix::fs::renameat_with(staging.fd(), name, directory, target, flags) {
+            match rustix::fs::renameat_with(staging.fd(), name, &directory, target, flags) {
                 Err(Errno::EXIST | Errno::NOTEMPTY) => {}
                 published => {
                     published
-                        .and_then(|()| rustix::fs::fsync(directory))
+                        .and_then(|()| rustix::fs::fsync(&directory))
                         .context(what)?;
                     return Ok((staged, true));
                 }

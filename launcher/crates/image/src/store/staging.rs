@@ -117,7 +117,7 @@ pub(crate) fn unwritten(name: &str) -> String {
 
 /// Moves a directory to `tmp/` under the name `aside`, to be removed by
 /// `discard`. This works even if the disk is full, since it creates nothing.
-pub(crate) fn hide(dirs: &Dirs, from: BorrowedFd<'_>, name: &str, aside: &str) -> Result<()> {
+pub(crate) fn hide(dirs: &Dirs, from: &OwnedFd, name: &str, aside: &str) -> Result<()> {
     let tmp = dirs.tmp()?;
     let mut hidden = rustix::fs::renameat(from, name, &tmp, aside);
     if matches!(hidden, Err(Errno::NOTEMPTY | Errno::EXIST)) {

@@ -118,7 +118,7 @@ impl<'a> PodDirectory<'a> {
     pub fn adopt(dirs: &'a Dirs, uuid: Uuid, fd: OwnedFd) -> Result<Self> {
         let what = || format!("cannot take over pod `{uuid}`");
         let run = dirs.pods(State::Run)?;
-        match lock::is_there(&run, &uuid.to_string(), &fd).context(what)? {
+        match lock::is_there(&run, uuid.to_string(), &fd).context(what)? {
             true => Ok(Self::new(dirs, uuid, State::Run, fd)),
             false => Err(Error::invalid(what())),
         }
@@ -258,7 +258,10 @@ fn publish(
     let uuid = id.uuid();
     let what = || format!("cannot create the directory of pod `{uuid}`");
     let taken = || Error::invalid(format!("pod `{uuid}` already exists"));
-    let target = dirs.pods(state)?;
+    let (base, target) = (
+        dirs.pods_base()?,
+        Part::Pods(state).path().join(uuid.to_string()),
+    );
     let others: Vec<OwnedFd> = match id {
         Id::Random(_) => Vec::new(),
         Id::Chosen(_) => {
@@ -287,7 +290,12 @@ fn publish(
         let record = Created { time, name }.text();
         rustix::io::write(make(&fd, CREATED)?, record.as_bytes())?;
         let only_new = RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(embryo, &called, &target, &called, only_new)?;
+        let publish = || rustix::fs::renameat_with(embryo, &called, base, &target, only_new);
+        match publish() {
+            // The first pod in this state.
+            Err(Errno::NOENT) if dirs.make(Part::Pods(state)).is_ok() => publish()?,
+            published => published?,
+        }
         Ok(fd)
     });
     published.or_else(|errno| {

@@ -36,7 +36,8 @@ use crate::state::lock;
 use crate::state::records::{Process, STARTED};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
-use sys::dirs::{Dirs, State};
+use sys::dirs::{Dirs, Part, State};
+use sys::small_file;
 
 /// The record of the groups that were made to pause a pod: one path per line.
 const RECORD: &str = "freezer";
@@ -60,7 +61,8 @@ pub enum Outcome {
 pub(crate) struct PauseLock {
     uuid: Uuid,
     pod: OwnedFd,
-    _lock: Option<OwnedFd>,
+    /// The record of its start, if it was started.
+    lock: Option<OwnedFd>,
 }
 
 impl PauseLock {
@@ -85,12 +87,15 @@ impl PauseLock {
             Err(Errno::NOENT) => None,
             Err(errno) => return Err(errno).context(what),
         };
-        let there = lock::is_there(dirs.pods(State::Run)?, &uuid.to_string(), &pod);
-        Ok(there.context(what)?.then_some(Self {
-            uuid,
-            pod,
-            _lock: lock,
-        }))
+        let path = Part::Pods(State::Run).path().join(uuid.to_string());
+        let there = lock::is_there(dirs.pods_base()?, path, &pod);
+        Ok(there.context(what)?.then_some(Self { uuid, pod, lock }))
+    }
+
+    /// Reads the record of the pod's start; `None` if it never started.
+    pub(crate) fn started(&self) -> io::Result<Option<Vec<u8>>> {
+        let read = |record| small_file::read(record, usize::MAX);
+        self.lock.as_ref().map(read).transpose()
     }
 
     /// Removes the groups of the pod, which has exited, and keeps in its report

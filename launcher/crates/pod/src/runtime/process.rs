@@ -19,9 +19,11 @@ use sys::small_file;
 /// change.
 pub fn own() -> Result<Process> {
     let stat = small_file::text("/proc/self/stat").context(|| CANNOT)?;
-    let stat = Stat::read(&stat).ok_or_else(|| Error::new(Kind::Failed, CANNOT))?;
+    let pid = stat.split(' ').next().and_then(|pid| pid.parse().ok());
+    let read = pid.zip(Stat::read(&stat));
+    let (pid, stat) = read.ok_or_else(|| Error::new(Kind::Failed, CANNOT))?;
     Ok(Process {
-        pid: std::process::id(),
+        pid,
         ticks: stat.began,
         boot: boot()?,
     })

@@ -149,7 +149,7 @@ pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
         let started = read(STARTED)?.and_then(|record| Started::read(&record));
         let ended = read(ENDED)?.and_then(|record| Ended::read(&record));
         let phase = phase(state, held, started.is_some(), ended.as_ref());
-        let there = lock::is_there(dirs.pods(state)?, &uuid.to_string(), &pod);
+        let there = lock::is_there(dirs.pods(state)?, uuid.to_string(), &pod);
         if !there.context(what)? {
             // The pod has changed state; what was read may belong to either.
             continue;

@@ -7,14 +7,14 @@ use std::io::ErrorKind::PermissionDenied;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::runtime::pause::{self, PATIENCE, PauseLock};
-use crate::state::directory::{self, read_in};
+use crate::state::directory::read_in;
 use crate::state::lock::{self, Release};
 use crate::state::log::memory;
-use crate::state::records::{self, ENDED, Ended, STARTED, Started};
+use crate::state::records::{self, ENDED, Ended, Started};
 use crate::state::subdirectory;
 use appc::types::Uuid;
 use error::{Context as _, Result};
@@ -53,23 +53,28 @@ pub fn claim(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
 /// Ends a pod in `pods/run` as requested when it was started: keeps it, with a
 /// record of how it ended, or removes it.
 pub fn conclude(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
-    let keep = directory::open_in(dirs, State::Run, uuid)?
-        .map(|pod| read_in(&pod, STARTED))
-        .transpose()
-        .context(|| format!("cannot determine whether to keep pod `{uuid}`"))?
-        .flatten()
-        .and_then(|record| Started::read(&record))
-        .is_some_and(|started| started.keep);
-    match keep {
-        true => retire(dirs, uuid, status),
-        false => remove(dirs, State::Run, uuid),
+    let turn = PauseLock::take(dirs, uuid)?;
+    let record = turn.as_ref().map_or(Ok(None), PauseLock::started);
+    let record = record.context(|| format!("cannot determine whether to keep pod `{uuid}`"))?;
+    let started = record.and_then(|record| Started::read(&record));
+    match started.is_some_and(|started| started.keep) {
+        true => retire_under(turn.as_ref(), dirs, uuid, status),
+        false => remove_under(turn.as_ref(), dirs, State::Run, uuid),
     }
 }
 
 /// Keeps a pod in `pods/run` that has ended, with a record of how it ended.
 pub fn retire(dirs: &Dirs, uuid: Uuid, status: Option<u8>) -> Result<()> {
-    let turn = PauseLock::take(dirs, uuid)?;
-    turn.as_ref().map_or(Ok(()), PauseLock::remove_groups)?;
+    retire_under(PauseLock::take(dirs, uuid)?.as_ref(), dirs, uuid, status)
+}
+
+fn retire_under(
+    turn: Option<&PauseLock>,
+    dirs: &Dirs,
+    uuid: Uuid,
+    status: Option<u8>,
+) -> Result<()> {
+    turn.map_or(Ok(()), PauseLock::remove_groups)?;
     let what = || format!("cannot keep pod `{uuid}`");
     let name = uuid.to_string();
     let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
@@ -116,12 +121,16 @@ pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
         // another pod's.
         _ => None,
     };
-    turn.as_ref().map_or(Ok(()), PauseLock::remove_groups)?;
+    remove_under(turn.as_ref(), dirs, state, uuid)
+}
+
+fn remove_under(turn: Option<&PauseLock>, dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
+    turn.map_or(Ok(()), PauseLock::remove_groups)?;
     hide(dirs, state, uuid)?;
     memory::remove(dirs, uuid)?;
     let name = uuid.to_string();
     let mut deleted = delete(dirs.pods(State::Garbage)?, &name);
-    if let Some(scratch) = dirs.find(Part::Scratch)? {
+    if let Some(scratch) = scratch(dirs, &name)? {
         deleted = deleted.and(delete(scratch, &name));
     }
     let immutable = matches!(&deleted, Err(error) if error.kind() == PermissionDenied);
@@ -138,19 +147,35 @@ pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     })
 }
 
+/// Opens the parent of the scratch directory of a pod, if it has one.
+fn scratch(dirs: &Dirs, name: &str) -> Result<Option<OwnedFd>> {
+    let path = Part::Scratch.path().join(name);
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    match rustix::fs::accessat(dirs.root()?, path, Access::EXISTS, flags) {
+        Err(Errno::NOENT) => Ok(None),
+        _ => dirs.find(Part::Scratch),
+    }
+}
+
 /// Takes a pod out of sight by moving it to `pods/garbage`.
 pub fn hide(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot remove pod `{uuid}`");
-    let name = uuid.to_string();
-    let (from, garbage) = (dirs.pods(state)?, dirs.pods(State::Garbage)?);
     if state == State::Garbage {
         return Ok(());
     }
-    let mut moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+    let name = uuid.to_string();
+    let path = |state| Part::Pods(state).path().join(&name);
+    let (base, from, to) = (dirs.pods_base()?, path(state), path(State::Garbage));
+    let hidden = || rustix::fs::renameat(base, &from, base, &to);
+    let mut moved = hidden();
     if matches!(moved, Err(Errno::NOTEMPTY | Errno::EXIST)) {
         // An earlier pod with this UUID was not completely removed.
-        delete(&garbage, &name).context(what)?;
-        moved = rustix::fs::renameat(&from, &name, &garbage, &name);
+        delete(dirs.pods(State::Garbage)?, &name).context(what)?;
+        moved = hidden();
+    }
+    if moved == Err(Errno::NOENT) && dirs.find(Part::Pods(State::Garbage))?.is_none() {
+        dirs.make(Part::Pods(State::Garbage))?;
+        moved = hidden();
     }
     match moved {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

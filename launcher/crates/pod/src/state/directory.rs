@@ -41,7 +41,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::spec::pod::PodSpec;
@@ -95,13 +95,10 @@ pub fn is_scratch(dir: &Path, files: &Path) -> bool {
 
 /// Reads a file of a pod; `None` if the pod does not have it.
 pub fn find(dirs: &Dirs, uuid: Uuid, name: &str) -> Result<Option<Vec<u8>>> {
-    let pod = open(dirs.pods(State::Run)?.as_fd(), &uuid.to_string());
-    let there =
-        pod.and_then(|pod| rustix::fs::accessat(&pod, name, Access::EXISTS, AtFlags::empty()));
-    match there {
-        Err(Errno::NOENT) => Ok(None),
-        _ => read(dirs, State::Run, uuid, name).map(Some),
-    }
+    let what = || cannot_read(name, uuid);
+    let pod = open_in(dirs, State::Run, uuid)?;
+    let content = pod.map(|pod| read_in(pod, name)).transpose();
+    Ok(content.context(what)?.flatten())
 }
 
 /// Reads the spec of a pod.
@@ -112,18 +109,16 @@ pub fn spec(dirs: &Dirs, state: State, uuid: Uuid) -> Result<PodSpec> {
 
 /// Opens the directory of a pod in a state; `None` if it does not exist.
 pub fn open_in(dirs: &Dirs, state: State, uuid: Uuid) -> Result<Option<OwnedFd>> {
-    let Some(pods) = dirs.find(Part::Pods(state))? else {
+    let Ok(base) = dirs.pods_base() else {
         return Ok(None);
     };
-    subdirectory::open(pods, &uuid.to_string())
-        .context(|| format!("cannot open the directory of pod `{uuid}`"))
+    let path = Part::Pods(state).path().join(uuid.to_string());
+    subdirectory::open(base, path).context(|| format!("cannot open the directory of pod `{uuid}`"))
 }
 
 /// Reads a file in a pod's directory; `None` if it does not exist.
 pub fn read_in(pod: impl AsFd, name: &str) -> std::io::Result<Option<Vec<u8>>> {
-    let file = open_in_pod(pod, name)?;
-    file.map(|file| small_file::read(file, usize::MAX))
-        .transpose()
+    small_file::find(pod, name, usize::MAX)
 }
 
 /// Opens a file in a pod's directory, which can be read even after the pod is
@@ -139,12 +134,16 @@ pub fn open_in_pod(pod: impl AsFd, name: &str) -> std::io::Result<Option<File>> 
 
 /// Reads a file of a pod in a state.
 pub fn read(dirs: &Dirs, state: State, uuid: Uuid, name: &str) -> Result<Vec<u8>> {
-    let what = || format!("cannot read `{name}` of pod `{uuid}`");
-    let pod = open(dirs.pods(state)?.as_fd(), &uuid.to_string()).context(what)?;
-    let content = read_in(&pod, name).context(what)?;
-    content.ok_or_else(|| {
+    let what = || cannot_read(name, uuid);
+    let pod = open_in(dirs, state, uuid)?;
+    let content = pod.map(|pod| read_in(pod, name)).transpose();
+    content.context(what)?.flatten().ok_or_else(|| {
         Error::new(Kind::NotFound, what()).because(std::io::Error::from(Errno::NOENT))
     })
+}
+
+fn cannot_read(name: &str, uuid: Uuid) -> String {
+    format!("cannot read `{name}` of pod `{uuid}`")
 }
 
 /// Makes a file in a pod's directory; it must not exist.

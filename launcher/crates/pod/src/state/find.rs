@@ -76,7 +76,11 @@ pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
 /// Returns the place in which a pod is running; if none, the place of
 /// remembered pods.
 pub fn running_place(dirs: &Dirs, uuid: Uuid) -> Dirs {
-    let mut places = dirs.places().into_iter();
+    let mut places = dirs.places();
+    if places.len() == 1 {
+        return places.remove(0);
+    }
+    let mut places = places.into_iter();
     let runs = |place: &Dirs| matches!(directory::open_in(place, State::Run, uuid), Ok(Some(_)));
     places.find(runs).unwrap_or_else(|| dirs.clone())
 }
@@ -151,7 +155,7 @@ fn called_in(dirs: &Dirs, state: State, uuid: Uuid) -> std::io::Result<Option<Na
         // Whoever made or ran it was killed, or it has just moved on.
         _ => !lock::is_held(&pod)?,
     };
-    let is_there = |parent| lock::is_there(parent, &uuid.to_string(), &pod);
+    let is_there = |parent| lock::is_there(parent, uuid.to_string(), &pod);
     if !dirs
         .pods(state)
         .is_ok_and(|parent| is_there(parent) == Ok(true))

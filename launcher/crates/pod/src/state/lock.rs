@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use error::{Context as _, Result};
 use sys::readonly_file;
@@ -84,7 +85,11 @@ pub fn take(directory: impl AsFd) -> rustix::io::Result<bool> {
 }
 
 /// Returns whether an open directory still has this name.
-pub fn is_there(parent: impl AsFd, name: &str, directory: impl AsFd) -> rustix::io::Result<bool> {
+pub fn is_there(
+    parent: impl AsFd,
+    name: impl Arg,
+    directory: impl AsFd,
+) -> rustix::io::Result<bool> {
     let here = rustix::fs::fstat(directory)?;
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(there) => Ok((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)),

@@ -10,7 +10,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -19,7 +18,7 @@ use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::{Code, KEY, hexadecimal};
 use sys::dirs::Dirs;
-use sys::root_fd;
+use sys::small_file;
 
 /// The name of the file.
 const SECRET: &str = "secret";
@@ -47,7 +46,7 @@ pub fn ensure(dirs: &Dirs) -> Result<[u8; KEY]> {
 
 fn read(dirs: &Dirs) -> Result<Option<[u8; KEY]>> {
     let what = || "cannot read the host secret";
-    let bytes = root_fd::read(dirs.root()?, Path::new(SECRET), KEY + 1).context(what)?;
+    let bytes = small_file::find(dirs.root()?, SECRET, KEY + 1).context(what)?;
     let Some(bytes) = bytes else {
         return Ok(None);
     };

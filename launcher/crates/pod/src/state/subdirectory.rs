@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 /// Opens a subdirectory; `None` if it does not exist.
-pub(crate) fn open(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+pub(crate) fn open(parent: impl AsFd, name: impl Arg) -> rustix::io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(parent, name, flags, Mode::empty()) {
         Ok(fd) => Ok(Some(fd)),

@@ -10,8 +10,9 @@
 //! another is making.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, FlockOperation, FsWord, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FlockOperation, FsWord, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::state::directory;
@@ -92,13 +93,14 @@ pub fn open(dirs: &Dirs, uuid: Uuid) -> std::io::Result<Option<OwnedFd>> {
 pub fn remove(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     let what = || format!("cannot remove the log of pod `{uuid}`");
     let name = uuid.to_string();
+    // Checked without the lock first: few pods have a log in memory.
+    let entry = Path::new(MEMORY).join(LOGS.join("/")).join(&name);
+    if rustix::fs::access(entry, Access::EXISTS) == Err(Errno::NOENT) {
+        return Ok(());
+    }
     let Some(logs) = all().context(what)? else {
         return Ok(());
     };
-    // Checked without the lock first: few pods have a log in memory.
-    if subdirectory::open(&logs, &name).context(what)?.is_none() {
-        return Ok(());
-    }
     rustix::fs::flock(&logs, FlockOperation::LockExclusive).context(what)?;
     match is_orphan(dirs, &logs, uuid, &WITH_LOG)? {
         true => root_fd::remove_tree(logs.as_fd(), &name).context(what),
