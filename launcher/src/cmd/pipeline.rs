@@ -82,13 +82,15 @@ fn settle_roots(
     asked: bool,
 ) -> Result<Option<String>> {
     let data = dirs.root().ok();
+    let mut roots = spec.apps.iter().filter_map(|app| app.root.as_ref());
+    let in_memory = roots.any(|root| root.memory.is_some());
     let fits = spec.apps.iter().all(|app| fits_overlay(spec, app, host));
     let dir = dirs.path().display();
     let obstacle = if asked {
         None
     } else if !host.overlay {
         Some("the kernel has no overlayfs".to_owned())
-    } else if !data.is_none_or(overlay::can_be_upper) {
+    } else if !in_memory && !data.is_none_or(overlay::can_be_upper) {
         Some(format!(
             "the file system of `{dir}` cannot hold the changes of an overlay"
         ))
@@ -97,6 +99,10 @@ fn settle_roots(
     } else {
         return Ok(None);
     };
+    if let Some(why) = obstacle.as_ref().filter(|_| in_memory) {
+        let what = format!("cannot keep the changes of apps in memory: {why}");
+        return Err(Error::new(Kind::Failed, what));
+    }
     for root in spec.apps.iter_mut().filter_map(|app| app.root.as_mut()) {
         root.copied = true;
     }
