@@ -102,6 +102,13 @@ fn the_plan_of_two_apps_with_volumes_is_as_it_was() {
 }
 
 #[test]
+fn the_plan_of_changes_in_memory_is_as_it_was() {
+    let hello = host::image("hello");
+    let words = ["--writable=memory:64Mi", hello.to_str().unwrap()];
+    compare("memory.text", "text", &words);
+}
+
+#[test]
 fn what_plan_prints_is_what_run_takes() {
     require_root!();
     let scratch = Scratch::new();

@@ -72,6 +72,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation,
         .map(|(command, typed)| Invocation {
             dir: typed.dir,
             verbose: typed.verbose,
+            timing: typed.timing,
             command,
         })
         .map_err(|error| Misuse {

@@ -34,6 +34,7 @@ mod cmd;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use crate::cli::command::{Command, Invocation};
 use crate::cmd::OURS;
@@ -52,9 +53,10 @@ fn main() -> ExitCode {
     if secure::is_secure() {
         return fail(&lent(), OURS);
     }
+    let began = Instant::now();
     limits::raise();
     match cli::parse(std::env::args_os().skip(1).collect()) {
-        Ok(invocation) => execute(invocation),
+        Ok(invocation) => execute(invocation, began),
         Err(misuse) => fail(&misuse.error, misuse.status),
     }
 }
@@ -62,7 +64,10 @@ fn main() -> ExitCode {
 /// Exit status for failures, in commands that do not exit with an app's status.
 const FAILED: u8 = 1;
 
-fn execute(invocation: Invocation) -> ExitCode {
+fn execute(invocation: Invocation, began: Instant) -> ExitCode {
+    if invocation.timing {
+        cmd::timing::begin(began);
+    }
     cmd::set_verbose(invocation.verbose);
     let dir = match dirs::location(invocation.dir) {
         Ok(dir) => dir,

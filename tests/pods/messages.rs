@@ -68,6 +68,10 @@ fn options_of_pods() {
             "--hostname a_b PROBE",
             "--interactive=maybe a.aci",
             "--no-overlay=2 a.aci",
+            "--writable=here a.aci",
+            "--writable=disk:1Mi a.aci",
+            "--writable=memory:0 a.aci",
+            "--writable=memory --no-overlay a.aci",
             "--strict=2 a.aci",
             "--inherit-env= a.aci",
             "--interactive PROBE --name a --- PROBE --name b",
@@ -130,6 +134,22 @@ fn volumes() {
             "a.aci --mount volume=d,target=/d --mount volume=e,target=d/.",
         ],
     );
+}
+
+#[test]
+fn what_is_in_memory_cannot_be_kept() {
+    let pods = Pods::new();
+    let mut cases = Cases::default();
+    for (line, status) in [
+        ("run --writable=memory --keep a.aci", 125),
+        ("run --writable=memory --detach a.aci", 125),
+        ("prepare --writable=memory a.aci", 2),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ran = pods.call(&words).run().exits(status).says("");
+        cases.add(line, &ran.told());
+    }
+    cases.as_written("changes in memory are not kept");
 }
 
 #[test]

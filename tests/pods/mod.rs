@@ -19,6 +19,8 @@ mod prepared;
 mod users;
 /// Volumes and read-only roots.
 mod volumes;
+/// Where the changes of apps go.
+mod writable;
 
 use std::path::PathBuf;
 

@@ -168,6 +168,10 @@ pub(super) fn global(given: &Given, typed: &mut Typed) -> Result<bool> {
             typed.verbose = is_true(value.as_deref());
             Ok(false)
         }
+        ("--timing", value) => {
+            typed.timing = is_true(value.as_deref());
+            Ok(false)
+        }
         ("--dir", Some(_)) if typed.dir.is_some() => Err(Error::usage("`--dir` is given twice")),
         ("--dir", Some(dir)) => {
             typed.dir = Some(PathBuf::from(dir));

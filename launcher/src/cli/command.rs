@@ -17,6 +17,8 @@ pub(crate) struct Invocation {
     pub(crate) dir: Option<PathBuf>,
     /// Whether errors are shown with all their causes.
     pub(crate) verbose: bool,
+    /// Whether the phases of a run are timed.
+    pub(crate) timing: bool,
     /// The command.
     pub(crate) command: Command,
 }

@@ -21,7 +21,7 @@ use pod::resolve::capabilities::Change;
 use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
 use pod::resolve::parameters;
-use pod::resolve::request::{AppRequest, Request, check_variable};
+use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
 use pod::resolve::settings::Setting;
 use pod::resolve::volumes::Requested;
 use pod::runtime::detach_keys::Keys;
@@ -55,7 +55,11 @@ pub(super) fn run(mut args: PodArgs) -> Result<Command> {
 
 /// Takes the arguments of `prepare`.
 pub(super) fn prepare(args: PodArgs) -> Result<Command> {
-    Ok(Command::Prepare(options(args)?))
+    let options = options(args)?;
+    match options.request.writable {
+        Writable::Memory(_) => Err(excluded("prepare", MEMORY)),
+        Writable::Disk | Writable::None => Ok(Command::Prepare(options)),
+    }
 }
 
 /// Takes the arguments of `plan`.
@@ -130,6 +134,26 @@ fn interactive(pod: &mut Options) -> Result<bool> {
     }
 }
 
+/// How messages call changes in memory.
+const MEMORY: &str = "--writable=memory";
+
+/// Takes where the changes of apps go. What is in memory ends with the pod.
+fn writable(pod: &mut Options, mode: &RunMode) -> Result<Writable> {
+    let writable = pod
+        .value("--writable", values::writable)?
+        .unwrap_or_default();
+    if !matches!(writable, Writable::Memory(_)) {
+        return Ok(writable);
+    }
+    match pod.any_of(&["--no-overlay", "--keep", "--detach"]) {
+        Some("--detach") if !mode.keep => Ok(writable),
+        Some("--detach") => Err(excluded("--detach", MEMORY)
+            .hint("with `--rm`, nothing of the pod is kept when it ends")),
+        Some(other) => Err(excluded(other, MEMORY)),
+        None => Ok(writable),
+    }
+}
+
 /// Takes the options that all these commands share, and the apps.
 fn options(mut args: PodArgs) -> Result<request::Options> {
     let pod = &mut args.pod;
@@ -164,11 +188,14 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         let variable = Variable::new("LANG", value);
         variables.push(Sourced::new(variable, "option --locale"));
     }
+    let mode = mode(pod)?;
+    let writable = writable(pod, &mode)?;
     let request = Request {
         apps,
         hostname: pod.value("--hostname", owned)?,
         interactive: interactive(pod)?,
         no_overlay: pod.flag("--no-overlay"),
+        writable,
         strict: pod.flag("--strict"),
         volumes,
         variables,
@@ -182,7 +209,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         manifest,
         fetch: fetch::options(pod)?,
         name: pod.value("--name", AcName::parse)?,
-        mode: mode(pod)?,
+        mode,
         prepared: false,
         uuid: pod.value("--uuid", Uuid::parse)?,
         uuid_file: pod.path("--uuid-file-save"),

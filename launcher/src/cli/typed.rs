@@ -14,6 +14,8 @@ pub(super) struct Typed {
     pub(super) dir: Option<PathBuf>,
     /// Whether errors are shown with all their causes.
     pub(super) verbose: bool,
+    /// Whether the phases of a run are timed.
+    pub(super) timing: bool,
     /// The command, such as `image list`.
     pub(super) command: String,
 }

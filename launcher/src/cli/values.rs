@@ -17,6 +17,7 @@ use appc::types::{AcName, Quantity, absolute};
 use error::quote::quoted;
 use error::{Error, Result};
 use pod::resolve::isolators::LEAST_MEMORY;
+use pod::resolve::request::Writable;
 use pod::resolve::settings::Setting;
 use pod::resolve::tmpfs;
 use pod::resolve::volumes::Requested;
@@ -325,6 +326,20 @@ pub(super) fn tmpfs(text: &str) -> Result<Tmpfs> {
         no_exec: no_exec.unwrap_or(false),
         ..tmpfs::tmpfs(&path, size, mode)?
     })
+}
+
+/// Parses where the changes of apps go: `disk`, `memory[:SIZE]` or `none`.
+pub(super) fn writable(text: &str) -> Result<Writable> {
+    match text.split_once(':') {
+        None if text == "disk" => Ok(Writable::Disk),
+        None if text == "none" => Ok(Writable::None),
+        None if text == "memory" => Ok(Writable::Memory(Size::default())),
+        Some(("memory", text)) => size(text).map(Writable::Memory),
+        _ => Err(Error::usage(format!(
+            "{} is not a place for changes: use `disk`, `memory`, `memory:SIZE` or `none`",
+            quoted(text)
+        ))),
+    }
 }
 
 /// The size of a page, in bytes: what a file system in memory is made of.

@@ -118,6 +118,7 @@ pub(crate) fn begin(
         keep,
         streams: Streams::Logged(log),
         master: master.transpose().context(|| WHAT)?,
+        timing: None,
     };
     start::start(&dirs, &mut directory, &runnable, &Host::observe(), how)
 }

@@ -217,6 +217,7 @@ fn become_init(
         demand: None,
         detached: false,
         finally: &finally,
+        timing: None,
     })
 }
 

@@ -2,17 +2,19 @@
 //! for this, and still holds the pod's lock. This is an internal command.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::{explained, failed, init_was_killed, out_of_memory};
 use crate::cmd::mode::StartError;
+use crate::cmd::timing;
 use appc::types::Uuid;
 use error::{Error, Result};
 use pod::plan::streams::Streams;
 use pod::runtime::start::Runnable;
 use pod::runtime::{stats, status, teardown};
 use pod::state::directory::REPORT;
-use pod::state::records::{STARTED, Started};
+use pod::state::records::{self, STARTED, Started};
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
@@ -34,6 +36,7 @@ pub(crate) fn run(
     let with_status = |error| StartError { error, status };
     let dirs = Dirs::inherited(data, dir).map_err(with_status)?;
     let dirs = &find::running_place(&dirs, uuid);
+    time_pod(dirs, uuid);
     let told = told(dirs, uuid, status);
     let began = !matches!(&told, Ok((report, _)) if !status::is_ready(report));
     let explained = told
@@ -55,9 +58,23 @@ pub(crate) fn run(
         true => teardown::conclude(dirs, uuid, Some(status)),
         false => teardown::remove(dirs, State::Run, uuid),
     };
+    timing::end("undo");
+    timing::report();
     let exit = explained?;
     concluded.map_err(with_status)?;
     Ok(exit)
+}
+
+/// Times what the pod did, all in all, if somebody asks for it.
+fn time_pod(dirs: &Dirs, uuid: Uuid) {
+    if !timing::is_on() {
+        return;
+    }
+    let record = directory::find(dirs, uuid, STARTED).ok().flatten();
+    if let Some(started) = record.and_then(|record| Started::read(&record)) {
+        let took = records::now().saturating_sub(started.time);
+        timing::add("pod", Duration::from_nanos(took));
+    }
 }
 
 /// Statuses above this one mean that a signal ended the app.

@@ -37,6 +37,7 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod stop;
 mod table;
+pub(crate) mod timing;
 pub(crate) mod trust;
 pub(crate) mod validate;
 pub(crate) mod version;

@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use crate::cmd::images::{Fetched, Images, Opened};
 use crate::cmd::request::{self, Options};
 use crate::cmd::say;
+use crate::cmd::timing;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
@@ -220,6 +221,7 @@ pub(super) fn make<'a>(
     let metadata = || Ok(metadata::url(&secret::token(&secret::ensure(place)?, uuid)));
     let remembered = !place.are_in_memory();
     let resolved = resolve(place, host, images, uuid, remembered, &metadata, options)?;
+    timing::end("resolve");
     let mut directory = PodDirectory::create(place, id, state, name)?;
     images.tell(&|| "Creating rootfs".to_owned());
     keep(&resolved, &mut directory)?;

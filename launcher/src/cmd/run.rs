@@ -8,6 +8,7 @@ use crate::cmd::launch::launch;
 use crate::cmd::mode::{Outcome, RunMode, StartError};
 use crate::cmd::pipeline;
 use crate::cmd::request::Options;
+use crate::cmd::timing;
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Error, Kind, Result};
 use image::fetch::fetcher::Fetch;
@@ -25,6 +26,7 @@ use sys::standard::Input;
 
 /// Runs a pod.
 pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outcome, StartError> {
+    timing::end("parse");
     let host = Host::observe();
     host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
@@ -36,6 +38,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outco
         fetch: &fetch,
     };
     let place = pipeline::place(&dirs, pipeline::is_remembered(&options));
+    timing::end("open");
     let (directory, runnable) = pipeline::make(&place, &host, &images, options, State::Run)?;
     if mode.detached.is_none() && !runnable.spec.has_terminal() {
         // stage1-init will have the same PID.

@@ -19,6 +19,11 @@ pub(crate) static GLOBAL: Group = Group::new(
             &[],
             "show all causes of an error, not only the first sentence and the last cause",
         ),
+        OptionSpec::flag(
+            "--timing",
+            &[],
+            "print on standard error how long each phase of `run` took",
+        ),
         OptionSpec::flag("--help", &["-h"], "show help"),
         OptionSpec::flag("--version", &[], "show versions").only(&[""]),
     ],

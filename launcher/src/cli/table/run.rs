@@ -336,6 +336,14 @@ const STORAGE: Group = Group::new(
             "how much /dev/shm can hold, which the apps share: bytes, such as 256Mi, or percent of \
              the host's memory (default: 64Mi)",
         ),
+        OptionSpec::value(
+            "--writable",
+            &[],
+            "disk|memory[:SIZE]|none",
+            "where the apps' changes to their files go: to the disk, to a file system in memory \
+             for each app, which counts as memory of the pod (default SIZE: 25%), or nowhere, so \
+             that their root is read-only (default: disk)",
+        ),
         OptionSpec::flag(
             "--no-overlay",
             &[],

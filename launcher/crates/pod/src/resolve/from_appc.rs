@@ -9,7 +9,7 @@ use crate::resolve::devices::{self, DeviceRequest};
 use crate::resolve::isolators::{self, AppIsolation, PodIsolation};
 use crate::resolve::merge::{Merged, merge};
 use crate::resolve::report::Entry;
-use crate::resolve::request::{AppRequest, Request};
+use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
@@ -238,6 +238,8 @@ fn app(
         rootfs: source.rootfs,
     })?;
     tmpfs::check(name.as_str(), &wanted.tmpfs, &mounts)?;
+    let closed = (request.writable == Writable::None).then_some("option --writable=none");
+    let read_only = wanted.read_only.or(closed);
     let mut lacks = Vec::new();
     for path in defaults::OPTIONAL {
         if !source.rootfs.has(path.trim_start_matches('/'))? {
@@ -255,7 +257,7 @@ fn app(
             isolators: with_settings(app.isolators.clone(), &settled)?,
             ..app.clone()
         }),
-        read_only_rootfs: wanted.read_only.is_some(),
+        read_only_rootfs: read_only.is_some(),
         mounts: in_manifest,
         annotations: wanted.annotations.clone(),
     };
@@ -274,7 +276,11 @@ fn app(
             layers: source.layers.iter().cloned().map(HostPath).collect(),
             top: top(source.rootfs)?,
             copied: request.no_overlay || !host.overlay,
-            read_only: wanted.read_only.map(str::to_owned),
+            read_only: read_only.map(str::to_owned),
+            memory: match request.writable {
+                Writable::Memory(size) => Some(size),
+                Writable::Disk | Writable::None => None,
+            },
         }),
         process: process(merged, ids, rights, stdio, &wanted.resources),
         limits,

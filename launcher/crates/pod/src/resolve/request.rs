@@ -30,6 +30,8 @@ pub struct Request {
     pub interactive: bool,
     /// Whether to copy the images' files even where an overlay is possible.
     pub no_overlay: bool,
+    /// Where the apps' changes to their files go.
+    pub writable: Writable,
     /// Whether to refuse to run if something cannot be enforced.
     pub strict: bool,
     /// Volumes that the apps can mount.
@@ -56,6 +58,18 @@ pub struct Request {
     pub user_annotations: BTreeMap<String, String>,
     /// Labels for people and their tools.
     pub user_labels: BTreeMap<String, String>,
+}
+
+/// Where the changes of apps to the files of their images go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writable {
+    /// To the disk.
+    #[default]
+    Disk,
+    /// To a file system in memory of this size, one for each app.
+    Memory(Size),
+    /// Nowhere: no file can be changed.
+    None,
 }
 
 /// A requested app. Its image provides whatever is absent or empty.

@@ -44,6 +44,8 @@ pub struct Handover<'a> {
     /// The arguments of the launcher when the pod has exited; the pod's exit
     /// status is appended.
     pub finally: &'a [OsString],
+    /// Called at the very last.
+    pub timing: Option<&'a dyn Fn()>,
 }
 
 /// Becomes `stage1-init`; returns only if that failed.
@@ -78,6 +80,9 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
     }
     // The pod inherits the caller's.
     sys::limits::restore();
+    if let Some(report) = handover.timing {
+        report();
+    }
     let failed = command.exec();
     Err(Error::new(Kind::Failed, "cannot execute stage1-init").because(failed))
 }

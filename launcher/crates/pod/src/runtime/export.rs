@@ -53,6 +53,10 @@ pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
     let root = app.root.as_ref().ok_or_else(|| {
         Error::invalid("the pod ran from a written plan, so the layers of its root are not known")
     })?;
+    if root.memory.is_some() {
+        let what = "its changes to the image's files were in memory, and are gone";
+        return Err(Error::invalid(what).hint("run it without `--writable=memory`"));
+    }
     let own = |name: &str| -> rustix::io::Result<Option<OwnedFd>> {
         let Some(apps) = subdirectory::open(pod, "apps")? else {
             return Ok(None);
@@ -248,6 +252,7 @@ mod tests {
                 top: (0, 0, 0o755),
                 copied,
                 read_only: None,
+                memory: None,
             });
             one.lacks = vec!["/etc/hosts".to_owned()];
             one.zone = Some("/zone".into());

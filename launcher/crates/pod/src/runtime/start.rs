@@ -34,6 +34,8 @@ pub struct Start<'a> {
     pub streams: Streams,
     /// A terminal that the caller has already made.
     pub master: Option<OwnedFd>,
+    /// If the phases of the run are timed, reports those of this process.
+    pub timing: Option<&'a dyn Fn()>,
 }
 
 /// What a pod runs: a spec, from which the plan is composed, or a plan written
@@ -127,6 +129,7 @@ pub fn start(
         .into_iter()
         .chain(directory.scratch())
         .collect();
+    let timed = start.timing.is_some();
     let plan = composed.plan.renumbered(&|label| number_of(&named, label));
     exec::exec(Handover {
         program: start.program,
@@ -138,19 +141,24 @@ pub fn start(
         // A plan written by hand has no metadata to serve.
         demand: listener.filter(|_| !spec.planned),
         detached: log.is_some(),
-        finally: &finally(dirs, data, spec.id),
+        finally: &finally(dirs, data, spec.id, timed),
+        timing: start.timing,
     })
 }
 
 /// Returns the command that the init executes when the pod has exited. It finds
 /// the data directory by its descriptor, since the path may be another one's then.
-fn finally(dirs: &Dirs, data: BorrowedFd<'_>, uuid: Uuid) -> [OsString; 6] {
-    [
+fn finally(dirs: &Dirs, data: BorrowedFd<'_>, uuid: Uuid, timed: bool) -> Vec<OsString> {
+    let mut words = vec![
         OsString::from("launcher"),
         OsString::from("--dir"),
         dirs.path().as_os_str().to_owned(),
+    ];
+    words.extend(timed.then(|| OsString::from("--timing")));
+    words.extend([
         OsString::from("finish"),
         OsString::from(data.as_raw_fd().to_string()),
         OsString::from(uuid.to_string()),
-    ]
+    ]);
+    words
 }

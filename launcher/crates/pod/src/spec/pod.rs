@@ -140,6 +140,9 @@ pub struct Root {
     pub copied: bool,
     /// Whether it is read-only, and why.
     pub read_only: Option<String>,
+    /// How much can be changed, if changes are in memory instead of on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
 }
 
 impl PodSpec {

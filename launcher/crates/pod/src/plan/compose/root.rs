@@ -32,6 +32,20 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
     let place = pod.directory.join("apps").join(&app.name);
     let rootfs = path(&place.join("rootfs"))?;
     let (uid, gid, mode) = root.top;
+    if let Some(size) = root.memory {
+        let target = &path(&place)?;
+        directory(plan, target, 0o700, "in the pod's directory");
+        plan.push(
+            Directive::Mount {
+                kind: c"tmpfs",
+                source: c"tmpfs",
+                target,
+                flags: FLAGS,
+                data: &operand("a size", format!("mode=700,size={size}"))?,
+            },
+            "option --writable=memory: the pod's changes",
+        );
+    }
     let mut make = |name: &str, mode, uid, gid| -> Result<()> {
         let path = path(&place.join(name))?;
         let path = &path;
@@ -99,7 +113,7 @@ fn overlay_of(root: &Root, place: &Path, host: &Host) -> Overlay {
         upper: place.join("upper"),
         work: place.join("work"),
         // The pod is thrown away, so nothing has to reach the disk.
-        volatile: host.kernel >= overlay::VOLATILE_SINCE,
+        volatile: root.memory.is_none() && host.kernel >= overlay::VOLATILE_SINCE,
         // After the pod has exited, its files can be read and exported without
         // mounting the overlay.
         plain: host.kernel >= overlay::PLAIN_SINCE,

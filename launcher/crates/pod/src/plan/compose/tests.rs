@@ -63,6 +63,7 @@ fn app(name: &str, policy: SeccompPolicy) -> AppSpec {
             top: (0, 0, 0o755),
             copied: false,
             read_only: None,
+            memory: None,
         }),
         process: process(policy),
         limits: Limits::default(),
