@@ -10,6 +10,7 @@ use appc::types::spell_time;
 use error::{Error, Result};
 use image::digest::Digest;
 use image::store::images::Store;
+use image::store::listing::Listed;
 use sys::size;
 
 /// The options.
@@ -94,9 +95,9 @@ pub(super) fn run(
     rows.sort_by(|a, b| match listing.sort {
         Field::Id => a.id.cmp(&b.id),
         Field::Name => a.shown_name().cmp(&b.shown_name()),
-        Field::Size => a.size.cmp(&b.size),
-        Field::ImportTime => a.stored.cmp(&b.stored),
-        Field::LastUsed => a.used.cmp(&b.used),
+        Field::Size => a.image.size.cmp(&b.image.size),
+        Field::ImportTime => a.image.stored.cmp(&b.image.stored),
+        Field::LastUsed => a.image.used.cmp(&b.image.used),
     });
     if listing.descending {
         rows.reverse();
@@ -113,11 +114,7 @@ pub(super) fn run(
 /// A row: an image.
 struct Row {
     id: Digest,
-    name: String,
-    version: Option<String>,
-    size: u64,
-    stored: u64,
-    used: u64,
+    image: Listed,
 }
 
 /// Reads all images. Reports damaged ones, continues with the others, and
@@ -125,9 +122,14 @@ struct Row {
 fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
     let mut rows = Vec::new();
     let mut bad = 0;
+    let links = store.links()?;
     for id in store.ids()? {
-        match row(store, id) {
-            Ok(Some(row)) => rows.push(row),
+        let listed = match links.read(&id) {
+            Some(listed) => Ok(Some(listed)),
+            None => examine(store, &id),
+        };
+        match listed {
+            Ok(Some(image)) => rows.push(Row { id, image }),
             // It was removed after it was listed.
             Ok(None) => {}
             Err(error) => {
@@ -139,9 +141,10 @@ fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
     Ok((rows, bad))
 }
 
-fn row(store: &Store<'_>, id: Digest) -> Result<Option<Row>> {
-    let Some(image) = store.aci(&id)? else {
-        return match store.contains(&id)? {
+/// Reads the files of an image, and checks them.
+fn examine(store: &Store<'_>, id: &Digest) -> Result<Option<Listed>> {
+    let Some(image) = store.aci(id)? else {
+        return match store.contains(id)? {
             true => Err(Error::invalid(format!(
                 "image `{}` has no manifest",
                 id.short()
@@ -149,22 +152,21 @@ fn row(store: &Store<'_>, id: Digest) -> Result<Option<Row>> {
             false => Ok(None),
         };
     };
-    let record = store.record(&id)?;
-    Ok(Some(Row {
-        id,
+    let record = store.record(id)?;
+    Ok(Some(Listed {
         name: image.manifest().name.as_str().to_owned(),
         version: image.manifest().labels.get("version").map(str::to_owned),
         size: record.size,
         stored: record.stored,
-        used: store.last_used(&id)?,
+        used: store.last_used(id)?,
     }))
 }
 
 impl Row {
     fn shown_name(&self) -> String {
-        match &self.version {
-            Some(version) => format!("{}:{version}", self.name),
-            None => self.name.clone(),
+        match &self.image.version {
+            Some(version) => format!("{}:{version}", self.image.name),
+            None => self.image.name.clone(),
         }
     }
 
@@ -172,11 +174,11 @@ impl Row {
     fn json(&self) -> Object {
         Object::new()
             .with("id", self.id.to_string())
-            .with("name", self.name.as_str())
-            .with_some("version", self.version.as_deref())
-            .with("import_time", spell_time(self.stored))
-            .with("last_used_time", spell_time(self.used))
-            .with("size", self.size)
+            .with("name", self.image.name.as_str())
+            .with_some("version", self.image.version.as_deref())
+            .with("import_time", spell_time(self.image.stored))
+            .with("last_used_time", spell_time(self.image.used))
+            .with("size", self.image.size)
     }
 
     fn cell(&self, field: Field, full: bool) -> String {
@@ -187,12 +189,12 @@ impl Row {
                 id.chars().take("sha512-".len() + 12).collect()
             }
             (Field::Name, _) => self.shown_name(),
-            (Field::Size, true) => self.size.to_string(),
-            (Field::Size, false) => size::spell(self.size),
-            (Field::ImportTime, true) => spell_time(self.stored),
-            (Field::ImportTime, false) => age(self.stored),
-            (Field::LastUsed, true) => spell_time(self.used),
-            (Field::LastUsed, false) => age(self.used),
+            (Field::Size, true) => self.image.size.to_string(),
+            (Field::Size, false) => size::spell(self.image.size),
+            (Field::ImportTime, true) => spell_time(self.image.stored),
+            (Field::ImportTime, false) => age(self.image.stored),
+            (Field::LastUsed, true) => spell_time(self.image.used),
+            (Field::LastUsed, false) => age(self.image.used),
         }
     }
 }

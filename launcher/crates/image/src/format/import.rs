@@ -9,6 +9,7 @@ use crate::format::aci::{self, FORMAT};
 use crate::store::archive_index::ArchiveEntry;
 use crate::store::images::{Image, Store};
 use crate::store::layers;
+use crate::store::listing;
 use crate::store::names;
 use crate::store::record::{Origin, Record};
 use crate::store::staging::Staging;
@@ -168,7 +169,9 @@ impl Store<'_> {
             manifest: text,
             layers: vec![id],
         };
-        self.stage(&staging, &image, &Record::of(from.clone(), &verified))?;
+        let record = Record::of(from.clone(), &verified);
+        let folder = self.stage(&staging, &image, &record)?;
+        listing::stage(&folder, &manifest, &record);
         let _lease = layer.publish(self, &staging, Origin::Archive(&from, verified.size))?;
         self.publish(&staging, &verified)?;
         Ok((id, manifest.name.as_str().to_owned()))

@@ -5,6 +5,7 @@
 //! images/sha512-.../image       its format, the digest of its manifest, and its
 //!                               layers, topmost first
 //! images/sha512-.../record      where it came from, who signed it, when
+//! images/sha512-.../listed      what is listed of it; see `listing`
 //! layers/                       see `layers`
 //! names/name-...                the images of a name; see `names`
 //! names/file-...                the image of an archive that was stored before
@@ -21,7 +22,7 @@ use crate::archive::stream::Growth;
 use crate::digest::{Algorithm, Digest, Hasher, Prefix};
 use crate::store::objects::Objects;
 use crate::store::record::Record;
-use crate::store::staging::Staging;
+use crate::store::staging::{Folder, Staging};
 use crate::trust::verify::Verified;
 use appc::address::Location;
 use error::{Context as _, Error, Kind, Result};
@@ -218,13 +219,19 @@ impl<'a> Store<'a> {
         )
     }
 
-    /// Stages an image, to be published when it has reached the disk.
-    pub(crate) fn stage(&self, staging: &Staging, image: &Image, record: &Record) -> Result<()> {
+    /// Stages an image, to be published when it has reached the disk. Returns its
+    /// directory.
+    pub(crate) fn stage(
+        &self,
+        staging: &Staging,
+        image: &Image,
+        record: &Record,
+    ) -> Result<Folder> {
         let folder = staging.directory(STAGED)?;
         folder.write("manifest", &image.manifest)?;
         folder.write("image", text(image).as_bytes())?;
         folder.write("record", record.text().as_bytes())?;
-        Ok(())
+        Ok(folder)
     }
 
     /// Publishes a staged image whose layers are published. If it is already

@@ -5,6 +5,7 @@ pub mod gc;
 pub mod images;
 pub mod layers;
 pub(crate) mod lease;
+pub mod listing;
 pub(crate) mod names;
 pub(crate) mod objects;
 pub mod record;
