@@ -55,6 +55,8 @@ mod calls;
 mod cli;
 /// From a name to a running app: discovery, signatures, dependencies.
 mod discovery;
+/// What many pods and images cost.
+mod growth;
 /// The same claims on another kernel, in a virtual machine.
 mod guest;
 /// Images: reproducible, and what the reference implementation says of them.

@@ -49,8 +49,11 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("rustls", &["image/fetch/http/tls"]),
     ("rustls_native_certs", &["image/fetch/http/tls"]),
     ("semver", &["appc/types/version"]),
-    ("serde", &["appc/json", "pod/spec"]),
-    ("serde_json", &["appc/json", "pod/spec"]),
+    ("serde", &["appc/json", "pod/spec", "pod/runtime/status"]),
+    (
+        "serde_json",
+        &["appc/json", "pod/spec", "pod/runtime/status"],
+    ),
     ("sha2", &["image/digest"]),
     ("signal_hook", &["sys/signals"]),
     ("stage1_init", &["*"]),

@@ -9,8 +9,7 @@ use crate::cmd::{complain, json, print};
 use appc::types::spell_time;
 use error::{Error, Result};
 use pod::runtime::status::{self, App, Ending, Status};
-use pod::state::find;
-use sys::dirs::{Dirs, State};
+use sys::dirs::Dirs;
 
 /// The options.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,9 +28,9 @@ pub(crate) fn run(dir: &Path, listing: &Listing, out: &mut dyn Write) -> Result<
     let mut bad = 0;
     let dirs = Dirs::look(dir)?;
     for place in dirs.places() {
-        for uuid in find::all(&place, &State::ALL)?.into_keys() {
-            match status::read(&place, uuid) {
-                Ok(pod) => pods.extend(pod),
+        for pod in status::all(&place)? {
+            match pod {
+                Ok(pod) => pods.push(pod),
                 Err(error) => {
                     complain(&error);
                     bad += 1;

@@ -7,10 +7,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::runtime::teardown;
+use crate::runtime::{status, teardown};
 use crate::spec::pod::PodSpec;
 use crate::state::directory::{self, PRIVATE, REPORT, append, make, open};
-use crate::state::records::{self, CREATED, Created};
+use crate::state::records::{self, CREATED, Created, PREPARED};
 use crate::state::{find, lock};
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Error, Result};
@@ -134,6 +134,9 @@ impl<'a> PodDirectory<'a> {
         let what = || format!("cannot keep pod `{}`", self.uuid);
         let name = self.uuid.to_string();
         let prepared = self.dirs.pods(State::Prepared)?;
+        if let Some(record) = status::record(&self.fd, self.uuid, None)? {
+            self.write(PREPARED, record.as_bytes())?;
+        }
         // A prepared pod has to survive this process, and perhaps a power
         // failure.
         rustix::fs::syncfs(&self.fd).context(what)?;

@@ -2,19 +2,24 @@
 //! and, while it runs, what the kernel says about its processes.
 
 mod app;
+mod resting;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use crate::cgroup::oom::OomKills;
-use crate::cgroup::record;
+use crate::cgroup::record as groups;
 use crate::runtime::status::app::KILLED;
+use crate::runtime::status::resting::Record;
 use crate::runtime::{pause, pod_process};
 use crate::spec::limits::Limits;
 use crate::spec::pod::{Namespace, PodSpec};
-use crate::state::directory::{self, REPORT, SPEC, read_in};
-use crate::state::lock;
+use crate::state::directory::{REPORT, SPEC, read_in};
 use crate::state::records::{self, CREATED, Created, ENDED, Ended, STARTED, Started};
+use crate::state::{find, lock, subdirectory};
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Result};
-use sys::dirs::{Dirs, State};
+use sys::dirs::{Dirs, Part, State};
 
 pub use crate::runtime::status::app::{App, Ending};
 
@@ -105,6 +110,24 @@ impl Status {
         self.created.as_ref()?.name.as_ref()
     }
 
+    /// Returns the status that the record of a pod at rest says.
+    fn listed(state: State, uuid: Uuid, record: Record) -> Self {
+        let Record { time, status, pod } = record;
+        let ended = (state == State::Exited).then_some(Ended { time, status });
+        Self {
+            uuid,
+            phase: phase(state, false, pod.started.is_some(), ended.as_ref()),
+            created: pod.created.as_ref().and_then(Created::of),
+            started: pod.started.as_ref().and_then(Started::of),
+            ended,
+            ready: pod.ready,
+            apps: pod.apps,
+            oom_kills: pod.oom_kills,
+            limits: pod.limits,
+            networks: Vec::new(),
+        }
+    }
+
     /// Learns from a report what has become of the apps.
     fn learn(&mut self, report: &[u8]) {
         self.ready = app::tell(report, &mut self.apps);
@@ -138,58 +161,138 @@ impl Status {
 ///
 /// Fails if a file of the pod cannot be read.
 pub fn read(dirs: &Dirs, uuid: Uuid) -> Result<Option<Status>> {
-    let what = || format!("cannot read the status of pod `{uuid}`");
+    read_since(dirs, State::ALL[0], uuid)
+}
+
+/// Reads the status of all pods in a place, which may change state in the
+/// meantime. Each pod comes with its own error.
+///
+/// # Errors
+///
+/// Fails if the directories of pods cannot be read.
+pub fn all(dirs: &Dirs) -> Result<Vec<Result<Status>>> {
+    let mut found = BTreeMap::new();
     for state in State::ALL {
-        let Some(pod) = directory::open_in(dirs, state, uuid)? else {
+        let Some(pods) = dirs.find(Part::Pods(state))? else {
             continue;
         };
-        let read = |name| read_in(&pod, name).context(what);
+        for uuid in find::in_state(&pods)? {
+            let status = match resting::read(&pods, state, uuid) {
+                Some(record) => Ok(Some(Status::listed(state, uuid, record))),
+                None => read_since(dirs, state, uuid),
+            };
+            // The last state is the one in which it was seen last.
+            found.insert(uuid, status.transpose());
+        }
+    }
+    Ok(found.into_values().flatten().collect())
+}
+
+/// Reads the status of a pod that was seen in a state: it only moves on from
+/// there.
+fn read_since(dirs: &Dirs, seen: State, uuid: Uuid) -> Result<Option<Status>> {
+    let what = || cannot_read(uuid);
+    let name = uuid.to_string();
+    let states = State::ALL.into_iter().skip_while(|&state| state != seen);
+    for state in states {
+        let Some(pods) = dirs.find(Part::Pods(state))? else {
+            continue;
+        };
+        let Some(pod) = subdirectory::open(&pods, &name).context(what)? else {
+            continue;
+        };
         // First, because the files are written before the lock is released.
         let held = lock::is_held(&pod).context(what)?;
-        let started = read(STARTED)?.and_then(|record| Started::read(&record));
-        let ended = read(ENDED)?.and_then(|record| Ended::read(&record));
-        let phase = phase(state, held, started.is_some(), ended.as_ref());
-        let there = lock::is_there(dirs.pods(state)?, uuid.to_string(), &pod);
-        if !there.context(what)? {
+        let started = read_in(&pod, STARTED).context(what)?;
+        let started = started.and_then(|record| Started::read(&record));
+        let ended = read_in(&pod, ENDED).context(what)?;
+        let ended = ended.and_then(|record| Ended::read(&record));
+        if !lock::is_there(&pods, &name, &pod).context(what)? {
             // The pod has changed state; what was read may belong to either.
             continue;
         }
-        let report = read(REPORT)?.unwrap_or_default();
-        // An empty file is being written.
-        let spec = read(SPEC)?.filter(|text| !text.is_empty());
-        let spec = spec.map(|text| PodSpec::read(&text)).transpose();
-        let spec = spec.context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"));
-        let spec = spec?;
-        let apart = spec.as_ref().is_some_and(has_own_processes);
-        let (apps, limits) = match spec {
-            Some(spec) => (app::of_spec(&spec), spec.limits),
-            None => Default::default(),
-        };
-        let mut status = Status {
-            uuid,
-            phase,
-            created: read(CREATED)?.and_then(|record| Created::read(&record)),
-            started,
-            ended,
-            ready: false,
-            apps,
-            oom_kills: 0,
-            limits,
-            networks: Vec::new(),
-        };
-        status.learn(&report);
-        let code = status.ended.as_ref().and_then(|ended| ended.status);
-        if apart && phase.has_exited() && code == Some(KILLED) {
-            app::end_with_init(&mut status.apps);
-        }
-        if phase == Phase::Running {
-            let groups = read(record::FILE)?.unwrap_or_default();
-            let groups = record::read(&String::from_utf8_lossy(&groups), uuid)?;
-            status.count(&OomKills::of(groups.tops()));
-        }
-        return Ok(Some(status));
+        let phase = phase(state, held, started.is_some(), ended.as_ref());
+        return of(&pod, uuid, phase, started, ended).map(Some);
     }
     Ok(None)
+}
+
+/// Returns the record that lists a pod from now on: one that was prepared or,
+/// with how it ended, one that has exited. See `resting`.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub(crate) fn record(pod: &OwnedFd, uuid: Uuid, ended: Option<&Ended>) -> Result<Option<String>> {
+    let state = match ended {
+        Some(_) => State::Exited,
+        None => State::Prepared,
+    };
+    let started = read_in(pod, STARTED).context(|| cannot_read(uuid))?;
+    let started = started.and_then(|record| Started::read(&record));
+    let phase = phase(state, false, started.is_some(), ended);
+    let status = of(pod, uuid, phase, started, ended.cloned())?;
+    let listed = resting::Listed {
+        created: status.created.map(|created| created.record().into()),
+        started: status.started.map(|started| started.record().into()),
+        ready: status.ready,
+        oom_kills: status.oom_kills,
+        limits: status.limits,
+        apps: status.apps,
+    };
+    Ok(resting::text(&Record {
+        time: ended.map_or_else(records::now, |ended| ended.time),
+        status: ended.and_then(|ended| ended.status),
+        pod: listed,
+    }))
+}
+
+/// Reads what else there is to know of a pod.
+fn of(
+    pod: &OwnedFd,
+    uuid: Uuid,
+    phase: Phase,
+    started: Option<Started>,
+    ended: Option<Ended>,
+) -> Result<Status> {
+    let read = |name| read_in(pod, name).context(|| cannot_read(uuid));
+    let report = read(REPORT)?.unwrap_or_default();
+    // An empty file is being written.
+    let spec = read(SPEC)?.filter(|text| !text.is_empty());
+    let spec = spec.map(|text| PodSpec::read(&text)).transpose();
+    let spec = spec.context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"))?;
+    let apart = spec.as_ref().is_some_and(has_own_processes);
+    let (apps, limits) = match spec {
+        Some(spec) => (app::of_spec(&spec), spec.limits),
+        None => Default::default(),
+    };
+    let mut status = Status {
+        uuid,
+        phase,
+        created: read(CREATED)?.and_then(|record| Created::read(&record)),
+        started,
+        ended,
+        ready: false,
+        apps,
+        oom_kills: 0,
+        limits,
+        networks: Vec::new(),
+    };
+    status.learn(&report);
+    let code = status.ended.as_ref().and_then(|ended| ended.status);
+    if apart && phase.has_exited() && code == Some(KILLED) {
+        app::end_with_init(&mut status.apps);
+    }
+    if phase == Phase::Running {
+        let text = read(groups::FILE)?.unwrap_or_default();
+        let made = groups::read(&String::from_utf8_lossy(&text), uuid)?;
+        status.count(&OomKills::of(made.tops()));
+    }
+    Ok(status)
+}
+
+fn cannot_read(uuid: Uuid) -> String {
+    format!("cannot read the status of pod `{uuid}`")
 }
 
 /// Returns whether the kernel ends all processes of a pod with its init.

@@ -4,6 +4,7 @@
 //! All removal goes through [`remove`].
 
 use std::io::ErrorKind::PermissionDenied;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::runtime::pause::{self, PATIENCE, PauseLock};
+use crate::runtime::status;
 use crate::state::directory::read_in;
 use crate::state::lock::{self, Release};
 use crate::state::log::memory;
@@ -88,7 +90,7 @@ fn retire_under(
         status,
     };
     let write = |now| match now && !written {
-        true => write_record(&pod, &ended).context(what),
+        true => write_record(&pod, uuid, &ended).context(what),
         false => Ok(()),
     };
     // If the status is known, it is recorded before the pod counts as exited. A
@@ -102,12 +104,20 @@ fn retire_under(
     early.and(write(status.is_none()))
 }
 
-fn write_record(pod: &OwnedFd, ended: &Ended) -> std::io::Result<()> {
+/// Writes how a pod ended, with what is listed of it if there is room for that.
+fn write_record(pod: &OwnedFd, uuid: Uuid, ended: &Ended) -> std::io::Result<()> {
     let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
     let flags = flags | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(pod, ENDED, flags, Mode::RUSR | Mode::WUSR)?;
     let mut file = std::fs::File::from(file);
-    std::io::Write::write_all(&mut file, ended.text().as_bytes())?;
+    // What cannot be read of the pod is reported whenever it is listed.
+    let listed = status::record(pod, uuid, Some(ended)).ok().flatten();
+    let written = listed.is_some_and(|text| file.write_all(text.as_bytes()).is_ok());
+    if !written {
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(ended.text().as_bytes())?;
+    }
     file.sync_all()
 }
 

@@ -21,7 +21,7 @@
 //! UUID/lock            empty; PID 1 of the pod holds a lock on it, see `lock`
 //! UUID/report          the report of stage1-init, and in the end how often memory
 //!                      had run out; see `cgroup::oom`
-//! UUID/created, UUID/started, UUID/ended
+//! UUID/created, UUID/prepared, UUID/started, UUID/ended
 //!                      when that happened, and how; see `records`
 //! UUID/log/APP/        log and log.1: what an app of a detached pod wrote, if the
 //!                      log is kept here; see `log`

@@ -3,6 +3,7 @@
 //! meant.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 
 use rustix::fs::Dir;
 
@@ -32,20 +33,24 @@ const FINDABLE: [State; 6] = [
 /// Returns all pods in these states, each with the last state in which it was
 /// seen.
 pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
-    let what = || "cannot list the pods";
     let mut found = BTreeMap::new();
     for &state in states {
-        let Some(pods) = dirs.find(Part::Pods(state))? else {
-            continue;
-        };
-        for entry in Dir::new(pods).context(what)? {
-            let entry = entry.context(what)?;
-            // Other names are not ours.
-            let name = entry.file_name().to_str().ok();
-            if let Some(uuid) = name.and_then(|name| Uuid::parse(name).ok()) {
-                found.insert(uuid, state);
-            }
+        if let Some(pods) = dirs.find(Part::Pods(state))? {
+            found.extend(in_state(&pods)?.into_iter().map(|uuid| (uuid, state)));
         }
+    }
+    Ok(found)
+}
+
+/// Returns all pods in the directory of a state.
+pub(crate) fn in_state(pods: impl AsFd) -> Result<Vec<Uuid>> {
+    let what = || "cannot list the pods";
+    let mut found = Vec::new();
+    for entry in Dir::read_from(pods).context(what)? {
+        let entry = entry.context(what)?;
+        // Other names are not ours.
+        let name = entry.file_name().to_str().ok();
+        found.extend(name.and_then(|name| Uuid::parse(name).ok()));
     }
     Ok(found)
 }
@@ -57,6 +62,11 @@ pub fn all(dirs: &Dirs, states: &[State]) -> Result<BTreeMap<Uuid, State>> {
 /// Fails if the text is empty, or no pod or several pods match.
 pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
     let places = dirs.places();
+    if let Ok(uuid) = Uuid::parse(text)
+        && let Some(place) = place_of(&places, uuid)?
+    {
+        return Ok((place, uuid));
+    }
     let mut found = BTreeMap::new();
     for (at, place) in places.iter().enumerate() {
         let pods = all(place, &FINDABLE)?.into_iter();
@@ -71,6 +81,19 @@ pub fn pod(dirs: &Dirs, text: &str) -> Result<(Dirs, Uuid)> {
     )?;
     let at = found.get(&uuid).map_or(0, |&(at, _)| at);
     Ok((places[at].clone(), uuid))
+}
+
+/// Returns the place that has a pod, whatever its state. A pod that moves on is
+/// seen in the next one.
+fn place_of(places: &[Dirs], uuid: Uuid) -> Result<Option<Dirs>> {
+    for place in places.iter().rev() {
+        for state in State::ALL {
+            if directory::open_in(place, state, uuid)?.is_some() {
+                return Ok(Some(place.clone()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the place in which a pod is running; if none, the place of

@@ -1,12 +1,15 @@
-//! Three small records in a pod's directory, each written once, when what it
-//! describes happens.
+//! Small records in a pod's directory, each written once, when what it describes
+//! happens.
 //!
 //! ```text
 //! UUID/created   when, and the pod's name
+//! UUID/prepared  what is listed of it from then on
 //! UUID/started   when, by which process, whether to keep the pod when it has
 //!                exited, and where its log is
-//! UUID/ended     when, and with which status
+//! UUID/ended     when, with which status, and what is listed of it from then on
 //! ```
+//!
+//! What is listed of a pod is in its other files, too; see `status::resting`.
 //!
 //! They record history, not state: only the lock says whether a pod is running.
 //! An unreadable record counts as missing, as after a power failure.
@@ -17,6 +20,8 @@ use appc::types::AcName;
 
 /// The names of the records in the directory of a pod.
 pub const CREATED: &str = "created";
+/// See [`CREATED`].
+pub const PREPARED: &str = "prepared";
 /// See [`CREATED`].
 pub const STARTED: &str = "started";
 /// See [`CREATED`].
@@ -72,17 +77,24 @@ pub struct Ended {
 impl Created {
     /// Formats the record.
     pub fn text(&self) -> String {
+        spell(self.record())
+    }
+
+    /// Returns the record as an object.
+    pub(crate) fn record(&self) -> Object {
         let name = self.name.as_ref().map(AcName::as_str);
-        spell(
-            Object::new()
-                .with("time", self.time)
-                .with_some("name", name),
-        )
+        Object::new()
+            .with("time", self.time)
+            .with_some("name", name)
     }
 
     /// Parses the record.
     pub fn read(text: &[u8]) -> Option<Self> {
-        let record = json::parse(text).ok()?;
+        Self::of(&json::parse(text).ok()?)
+    }
+
+    /// Decodes the object.
+    pub(crate) fn of(record: &Value) -> Option<Self> {
         let name = match record.get("name") {
             Some(name) => Some(AcName::parse(string(name)?).ok()?),
             None => None,
@@ -95,23 +107,30 @@ impl Created {
 impl Started {
     /// Formats the record.
     pub fn text(&self) -> String {
-        spell(
-            Object::new()
-                .with("time", self.time)
-                .with("keep", self.keep)
-                .with_some("log", self.log.map(|log| log.place.word()))
-                .with_some("log-size", self.log.map(|log| log.size.bytes()))
-                .with_some("silent", self.silent.then_some(true))
-                .with_some("terminal", self.terminal)
-                .with("pid", self.process.pid)
-                .with("ticks", self.process.ticks)
-                .with("boot", self.process.boot.as_str()),
-        )
+        spell(self.record())
+    }
+
+    /// Returns the record as an object.
+    pub(crate) fn record(&self) -> Object {
+        Object::new()
+            .with("time", self.time)
+            .with("keep", self.keep)
+            .with_some("log", self.log.map(|log| log.place.word()))
+            .with_some("log-size", self.log.map(|log| log.size.bytes()))
+            .with_some("silent", self.silent.then_some(true))
+            .with_some("terminal", self.terminal)
+            .with("pid", self.process.pid)
+            .with("ticks", self.process.ticks)
+            .with("boot", self.process.boot.as_str())
     }
 
     /// Parses the record.
     pub fn read(text: &[u8]) -> Option<Self> {
-        let record = json::parse(text).ok()?;
+        Self::of(&json::parse(text).ok()?)
+    }
+
+    /// Decodes the object.
+    pub(crate) fn of(record: &Value) -> Option<Self> {
         let process = Process {
             pid: number(record.get("pid")?)?,
             ticks: number(record.get("ticks")?)?,

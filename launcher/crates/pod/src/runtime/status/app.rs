@@ -1,6 +1,7 @@
 //! The status of an app: what its spec says, and what the report says has
 //! become of it.
 
+use serde::{Deserialize, Serialize};
 use stage1_init::Report;
 
 use crate::cgroup::oom::OomKills;
@@ -9,15 +10,18 @@ use crate::spec::mounts::Mounted;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec};
 
 /// The status of an app.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct App {
     /// Its name.
     pub name: String,
     /// The image it runs from.
     pub image: Option<ImageSource>,
     /// The number of its main process in the pod.
+    #[serde(skip)]
     pub(crate) number: Option<u32>,
     /// The number of its main process on the host, while it runs.
+    #[serde(skip)]
     pub pid: Option<u32>,
     /// How its main program ended, if it has.
     pub ending: Option<Ending>,
@@ -27,11 +31,13 @@ pub struct App {
     /// Its volumes.
     pub mounts: Vec<Mounted>,
     /// The limits that were requested for it.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
 }
 
 /// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// It exited with this status.
     Exited(u8),
