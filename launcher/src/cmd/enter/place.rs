@@ -15,10 +15,11 @@ use pod::runtime::inherited::Inherited;
 use pod::runtime::pause;
 use pod::runtime::pod_process::{self, MainProgram, PodProcess};
 use pod::spec::pod::{AppSpec, Namespace, PodSpec};
-use pod::state::directory::{self, REPORT, read_in};
+use pod::state::directory::{self, REPORT, SPEC, read_in};
 use pod::state::lock;
-use pod::state::records::Process;
+use pod::state::records::{Process, STARTED, Started};
 use sys::dirs::{Dirs, State};
+use sys::host;
 use sys::pty;
 
 /// A running pod, and what its directory says about it.
@@ -40,12 +41,27 @@ pub(super) struct Place {
 impl Running {
     pub(super) fn find(dirs: &Dirs, uuid: Uuid) -> Result<Self> {
         let over = || Error::invalid(format!("cannot enter pod `{uuid}`: it has exited"));
-        let status = running(dirs, uuid, "enter")?.ok_or_else(over)?;
-        let directory = directory::open_in(dirs, State::Run, uuid)?.ok_or_else(over)?;
+        let what = || format!("cannot enter pod `{uuid}`");
+        let directory = directory::open_in(dirs, State::Run, uuid)?;
+        let held = directory.as_ref().map_or(Ok(false), lock::is_held);
+        let directory = directory.filter(|_| held == Ok(true));
+        let started = directory.as_ref().map(|pod| read_in(pod, STARTED));
+        let started = started.transpose().context(what)?.flatten();
+        let started = started.and_then(|record| Started::read(&record));
+        let (Some(directory), Some(started)) = (directory, started) else {
+            return match running(dirs, uuid, "enter")? {
+                // It has begun to run in the meantime.
+                Some(_) => Self::find(dirs, uuid),
+                None => Err(over()),
+            };
+        };
+        host::require_proc().context(what)?;
+        let spec = read_in(&directory, SPEC).context(what)?.ok_or_else(over)?;
         Ok(Self {
-            spec: directory::spec(dirs, State::Run, uuid)?,
+            spec: PodSpec::read(&spec)
+                .context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"))?,
             directory,
-            process: status.started.ok_or_else(over)?.process,
+            process: started.process,
         })
     }
 

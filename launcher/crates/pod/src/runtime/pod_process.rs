@@ -18,6 +18,7 @@ use crate::runtime::process::boot;
 use crate::runtime::procfs::{Stat, interfaces};
 use crate::state::records::Process;
 use error::{Context as _, Result};
+use sys::small_file;
 
 /// A process of a pod.
 #[derive(Debug)]
@@ -114,7 +115,13 @@ impl PodProcess {
         let Some(file) = there(self.file(name)).context(what)? else {
             return Ok(None);
         };
-        match std::io::read_to_string(fs::File::from(file)) {
+        // Files in a directory below are lists, which are read a page at a time.
+        let read = match name.contains('/') {
+            true => std::io::read_to_string(fs::File::from(file)),
+            false => small_file::read(file, usize::MAX)
+                .map(|content| String::from_utf8_lossy(&content).into_owned()),
+        };
+        match read {
             Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
             read => read.map(Some).context(what),
         }
@@ -154,10 +161,8 @@ impl PodProcess {
     ///
     /// Fails if the kernel refuses.
     pub fn is_child_of(&self, parent: &Self) -> Result<bool> {
-        let ours = self.status()?;
-        // As long as the parent is alive its number is not reused.
-        let is = ours.is_some_and(|status| status.parent == parent.number);
-        Ok(is && parent.status()?.is_some())
+        self.status()?
+            .map_or(Ok(false), |status| status.is_child_of(parent))
     }
 
     /// Sends it a signal; not an error if it has ended.
@@ -210,7 +215,8 @@ impl PodProcess {
             let Some(child) = Self::open(number)? else {
                 continue;
             };
-            if child.status()?.is_some_and(|status| is_meant(&status)) && child.is_child_of(self)? {
+            let status = child.status()?.filter(is_meant);
+            if status.map_or(Ok(false), |status| status.is_child_of(self))? {
                 return Ok(Some(child));
             }
         }
@@ -249,6 +255,14 @@ struct Status {
     parent: u32,
     /// Its numbers: on the host, and in the PID namespaces below.
     numbers: Vec<u32>,
+}
+
+impl Status {
+    /// Returns whether this is the status of a child of a process that is alive.
+    fn is_child_of(&self, parent: &PodProcess) -> Result<bool> {
+        // As long as the parent is alive its number is not reused.
+        Ok(self.parent == parent.number && parent.status()?.is_some())
+    }
 }
 
 fn status(text: &str) -> Option<Status> {
