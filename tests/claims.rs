@@ -10,6 +10,16 @@ pub(crate) fn same(what: &str, got: &str, expected: &str) {
     );
 }
 
+/// A size as messages tell it.
+pub(crate) fn size(bytes: usize) -> String {
+    let count = bytes as f64;
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..0x10_0000 => format!("{:.1} KiB", count / 1024.0),
+        _ => format!("{:.1} MiB", count / 1024.0 / 1024.0),
+    }
+}
+
 /// Takes out of a text what is secret of a pod, and so differs every time.
 pub(crate) fn without_token(text: &str) -> String {
     let mut parts = text.split("http://127.0.0.1:18112/");

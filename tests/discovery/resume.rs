@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::*;
 use crate::aci::{Aci, manifest};
+use crate::claims;
 use crate::golden;
 use crate::host::Running;
 
@@ -356,7 +357,7 @@ fn a_download_that_was_killed_goes_on_where_it_was() {
     // But for what a piece that was not full had.
     assert!(from > (2 << 20) - (128 << 10), "{from}");
     ran.naming("URL", &far.url)
-        .naming(" FROM ", format!(" {from} "))
+        .naming("FROM", claims::size(from))
         .complains_with("a download that goes on");
     far.stores(1);
     far.keeps_nothing();
@@ -373,7 +374,7 @@ fn a_download_that_broke_goes_on_with_the_next_call_and_the_one_after_that() {
         let ran = far.fetch().run().exits(1);
         ran.at_last()
             .naming("URL", &far.url)
-            .naming(" AT ", format!(" {at} "))
+            .naming("AT", claims::size(at))
             .complains_as("a connection that broke");
         assert!(far.kept().is_some());
         from = at;

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::transfer::{IMAGE, UNSIGNED, archive};
 use super::*;
+use crate::claims;
 
 #[test]
 fn early_hints_and_bytes_that_are_no_text_are_no_obstacle() {
@@ -40,8 +41,8 @@ fn an_archive_that_was_cut_once_is_stored_as_it_is() {
     fs::write(site.file("simple/a.aci"), &image).unwrap();
     let ran = site.launcher(&["fetch", "--full", UNSIGNED, IMAGE]).run();
     let ran = ran.exits(0);
-    let at = image.len() - 5000;
-    let resuming = format!("Resuming: {IMAGE}: the connection broke after {at} bytes");
+    let at = claims::size(image.len() - 5000);
+    let resuming = format!("Resuming: {IMAGE}: the connection broke after {at}");
     assert_eq!(lines(&ran, "Resuming: "), [resuming]);
     let file = site.scratch.write("own.aci", image);
     let own = launcher(&site.scratch.join("own")).args(["fetch", "--full"]);

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::aci::{Aci, manifest};
+use crate::claims;
 
 /// Where [`Site::put`] puts images.
 pub(super) const IMAGE: &str = "https://nosecone.net/a.aci";
@@ -260,7 +261,7 @@ fn an_archive_of_which_chunks_are_missing_leaves_nothing() {
         site.sends("a.aci", &whole[..whole.len() - missing], more, end);
         let ran = fetch().exits(1);
         ran.at_last()
-            .naming("AT", (whole.len() - missing).to_string())
+            .naming("AT", claims::size(whole.len() - missing))
             .complains_with("an archive of which chunks are missing");
         assert_eq!(site.requests("/a.aci").len() - before, 4);
         site.is_empty();

@@ -24,7 +24,7 @@ use image::store::images::Store;
 use pod::resolve::request::{Request, check_variable};
 use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
-use sys::timezone;
+use sys::{size, timezone};
 
 /// The options of commands that create pods.
 #[derive(Debug)]
@@ -203,7 +203,10 @@ fn read(file: &Path, limit: u64) -> Result<Vec<u8>> {
     std::io::Read::read_to_end(&mut std::io::Read::take(opened, limit + 1), &mut bytes)
         .context(|| "cannot read it")?;
     if bytes.len() as u64 > limit {
-        return Err(Error::invalid(format!("it is larger than {limit} bytes")));
+        return Err(Error::invalid(format!(
+            "it is larger than {}",
+            size::spell(limit)
+        )));
     }
     Ok(bytes)
 }

@@ -20,6 +20,7 @@ use error::quote::{quoted, shown};
 use error::{Context as _, Error, Result};
 use image::archive::stream::Growth;
 use image::format::inspect::{self, Fault};
+use sys::size;
 use sys::standard::Output;
 
 /// The largest manifest that is read, in bytes, also in an archive.
@@ -206,7 +207,8 @@ pub(crate) fn read(file: File) -> Result<Vec<u8>> {
         .context(|| "cannot read it")?;
     if text.len() as u64 > MANIFEST_LIMIT {
         return Err(Error::invalid(format!(
-            "it is larger than the maximum of {MANIFEST_LIMIT} bytes"
+            "it is larger than {}",
+            size::spell(MANIFEST_LIMIT)
         )));
     }
     Ok(text)

@@ -12,6 +12,7 @@ use lzma_rust2::XzReader;
 
 use crate::archive::fixed_header::{BLOCK, FixedHeader};
 use crate::archive::gzip::{self, Gunzip};
+use sys::size;
 
 /// Largest dictionary in KiB: twice what `xz -9` needs.
 const XZ_MEMORY: u32 = 128 << 10;
@@ -120,9 +121,9 @@ impl Read for Unpacked {
             io::ErrorKind::Interrupted => error,
             io::ErrorKind::UnexpectedEof => invalid(TRUNCATED),
             io::ErrorKind::OutOfMemory => {
-                let most = XZ_MEMORY >> 10;
+                let most = size::spell(u64::from(XZ_MEMORY) << 10);
                 invalid(format!(
-                    "unpacking it would take more than {most} MiB of memory"
+                    "unpacking it would take more than {most} of memory"
                 ))
             }
             io::ErrorKind::Unsupported => {

@@ -34,6 +34,7 @@ use crate::archive::pax::Pax;
 use crate::archive::sparse::{self, Sparse, TextMap};
 use crate::archive::tar_split::Recorder;
 use error::{Error, Kind, Result};
+use sys::size;
 
 /// Largest extended header, in bytes: room for several attributes of 64 KiB,
 /// the maximum on Linux.
@@ -319,7 +320,8 @@ impl<'a> Members<'a> {
     fn extended(&mut self, header: &FixedHeader) -> Result<Vec<u8>> {
         let size = header.size()?;
         if size > EXTENDED {
-            let what = format!("an extended header is longer than {EXTENDED} bytes");
+            let most = size::spell(EXTENDED);
+            let what = format!("an extended header is longer than {most}");
             return Err(malformed(&what));
         }
         self.lies_ahead(size);

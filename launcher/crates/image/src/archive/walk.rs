@@ -15,6 +15,7 @@ use crate::archive::holes::Piece;
 use crate::archive::tar_reader::{self, Member, MemberKind, Members};
 use crate::archive::tar_split::Recorder;
 use error::{Error, Result};
+use sys::size;
 
 pub use crate::archive::tar_reader::Chunk;
 
@@ -169,7 +170,7 @@ pub(crate) fn walk(
             Ok(Some(member)) => {
                 bytes = bytes.saturating_add(member.size);
                 if bytes > limits.bytes {
-                    return Err(too_many("bytes of content", limits.bytes));
+                    return Err(too_large("content", limits.bytes));
                 }
                 reading.member(member, &mut members)
             }
@@ -304,7 +305,7 @@ fn document(
         )));
     }
     if member.size > limits.document {
-        return Err(too_many(&format!("bytes of {name}"), limits.document));
+        return Err(too_large(&name.to_string(), limits.document));
     }
     let content = members.whole_content(limits.document);
     content.map_err(tar_reader::unreadable)
@@ -382,6 +383,10 @@ fn id(number: i64) -> Result<u32> {
         .ok()
         .filter(|&id| id != u32::MAX)
         .ok_or_else(|| Error::invalid(format!("{number} cannot be the id of a user or group")))
+}
+
+pub(crate) fn too_large(what: &str, limit: u64) -> Error {
+    Error::invalid(format!("it has more than {} of {what}", size::spell(limit)))
 }
 
 pub(crate) fn too_many(what: &str, limit: u64) -> Error {

@@ -41,6 +41,7 @@ use crate::fetch::secret::Secret;
 use appc::json::{self, Value};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
+use sys::size;
 
 /// Largest file, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -214,7 +215,10 @@ fn read(path: &Path) -> Result<Option<(Vec<u8>, bool)>> {
     let mut text = Vec::new();
     let length = file.take(LIMIT + 1).read_to_end(&mut text).context(what)?;
     if u64::try_from(length).is_ok_and(|length| length > LIMIT) {
-        return Err(Error::invalid(format!("it has more than {LIMIT} bytes")));
+        return Err(Error::invalid(format!(
+            "it is larger than {}",
+            size::spell(LIMIT)
+        )));
     }
     Ok(Some((text, open)))
 }

@@ -38,6 +38,7 @@ use error::{Context as _, Error, Kind, Result};
 use sys::clock;
 use sys::dirs::Dirs;
 use sys::progress::{Progress, ProgressBar};
+use sys::size;
 
 use crate::fetch::options::{Options, PullPolicy};
 
@@ -422,8 +423,8 @@ impl<'a> Fetch<'a> {
         }
         let resumed = download.at() > 0;
         if resumed {
-            self.talk
-                .say(&format!("Resuming: {url} after {} bytes", download.at()));
+            let at = size::spell(download.at());
+            self.talk.say(&format!("Resuming: {url} after {at}"));
         }
         let voucher = self.voucher(signature, wanted)?;
         let (validators, fresh) = (download.validators().clone(), download.freshness());

@@ -139,7 +139,7 @@ mod tests {
             bytes: 9,
             ..Limits::default()
         };
-        assert_eq!(error(bytes), "it has more than 9 bytes of content");
+        assert_eq!(error(bytes), "it has more than 9 B of content");
         let reached = Limits {
             entries: 2,
             bytes: 10,

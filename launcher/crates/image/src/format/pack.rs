@@ -18,7 +18,7 @@ use crate::archive::fixed_header::BLOCK;
 use crate::archive::holes::{self, Piece};
 use crate::archive::tar_header::{self, Extent, ROOTFS};
 use crate::archive::tar_reader::EXTENDED;
-use crate::archive::walk::{Chunk, Entry, Limits, clean, too_many};
+use crate::archive::walk::{Chunk, Entry, Limits, clean, too_large, too_many};
 use crate::digest::{Digest, Hasher};
 use crate::format::aci;
 use error::quote::escaped;
@@ -211,7 +211,7 @@ impl<'a> Pack<'a> {
     /// Counts what will be added against the limits, before any of it is read.
     fn count(&mut self, size: u64) -> Result<()> {
         if self.bytes.saturating_add(size) > self.limits.bytes {
-            return Err(too_many("bytes of content", self.limits.bytes));
+            return Err(too_large("content", self.limits.bytes));
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ fn what_an_image_cannot_have_is_refused() {
     let error = packed(|pack| pack.file(Path::new("x"), &attributes(), &large, 1 << 37));
     assert_eq!(
         error.unwrap_err().to_string(),
-        "it has more than 68719476736 bytes of content"
+        "it has more than 64.0 GiB of content"
     );
     let mut many = attributes();
     for number in 0..20 {

@@ -17,6 +17,7 @@ use crate::fetch::http::transport::{Reply, Transport};
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::Body;
 use error::quote::quoted;
+use sys::size;
 
 /// After this many bytes, failures are counted anew.
 const PROGRESS: u64 = 1 << 20;
@@ -88,9 +89,7 @@ impl Download {
         if let (Some(length), Some(limit)) = (length, limit)
             && length > limit
         {
-            return Err(refused(format!(
-                "it has {length} bytes, and at most {limit} are accepted"
-            )));
+            return Err(refused(too_large(limit)));
         }
         let validators = headers.validators();
         let hash = match validators.strong() {
@@ -260,10 +259,7 @@ impl Download {
             .at
             .saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         match self.limit {
-            Some(limit) if self.at > limit => Err(HttpError::new(
-                &self.url,
-                format!("it is larger than the maximum of {limit} bytes"),
-            )),
+            Some(limit) if self.at > limit => Err(HttpError::new(&self.url, too_large(limit))),
             _ if self.length.is_some_and(|length| self.at > length) => Err(self.changed()),
             _ => Ok(()),
         }
@@ -386,11 +382,12 @@ impl Download {
         }
     }
 
-    /// `after 5 of 10 bytes`
+    /// `after 5 B of 10 B`
     fn place(&self) -> String {
+        let at = size::spell(self.at);
         match self.length {
-            Some(length) => format!("after {} of {length} bytes", self.at),
-            None => format!("after {} bytes", self.at),
+            Some(length) => format!("after {at} of {}", size::spell(length)),
+            None => format!("after {at}"),
         }
     }
 
@@ -414,6 +411,10 @@ impl Download {
         );
         HttpError::new(&self.url, why)
     }
+}
+
+fn too_large(limit: u64) -> String {
+    format!("it is larger than the maximum of {}", size::spell(limit))
 }
 
 /// Returns the header fields that request the rest of this version.

@@ -11,6 +11,7 @@ use httparse::{EMPTY_HEADER, ParserConfig, Status};
 
 use crate::fetch::http::fault::Fault;
 use crate::fetch::http::headers::Headers;
+use sys::size;
 
 /// Largest header of an answer, with those before it, in bytes.
 pub(crate) const HEADER: u64 = 64 << 10;
@@ -80,7 +81,8 @@ fn read_header(input: &mut impl BufRead, left: &mut u64) -> Result<Vec<u8>, Faul
             b"\r\n" | b"\n" => return Ok(text),
             [.., b'\n'] => {}
             _ if *left == 0 => {
-                let what = format!("the header of the response has more than {HEADER} bytes");
+                let most = size::spell(HEADER);
+                let what = format!("the header of the response is larger than {most}");
                 return Err(Fault::permanent(what));
             }
             _ => return Err(Fault::transient("the connection broke before an answer")),

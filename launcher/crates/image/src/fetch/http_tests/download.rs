@@ -17,11 +17,11 @@ fn part(etag: &str, range: &str, body: &str) -> Act {
 fn a_body_that_ends_early_is_an_error() {
     let chunked = "Transfer-Encoding: chunked\r\n\r\na\r\n01234";
     for (answer, of) in [
-        (format!("{OK}Content-Length: 10\r\n\r\n01234"), " of 10"),
+        (format!("{OK}Content-Length: 10\r\n\r\n01234"), " of 10 B"),
         (format!("{OK}{chunked}"), ""),
     ] {
         let server = Server::new(vec![say(&*answer); 3]);
-        let why = format!("the connection broke after 5{of} bytes");
+        let why = format!("the connection broke after 5 B{of}");
         assert_eq!(
             fetch(&web(), &server.url("/a")),
             refused(&server, "/a", &why)
@@ -87,7 +87,7 @@ fn what_comes_once_more_is_not_glued_to_what_it_is_not() {
         say(format!("{of_ten}x123456789")),
     ]);
     let why =
-        "the connection broke after 5 of 10 bytes, and the file has changed on the server since";
+        "the connection broke after 5 B of 10 B, and the file has changed on the server since";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -102,17 +102,13 @@ fn a_document_beyond_the_limit_is_refused_before_it_is_read() {
     let refusal = web().document(&server.url("/a"), 10).expect_err("refused");
     assert_eq!(
         Err(refusal.to_string()),
-        refused::<()>(
-            &server,
-            "/a",
-            "it has 11 bytes, and at most 10 are accepted"
-        )
+        refused::<()>(&server, "/a", "it is larger than the maximum of 10 B")
     );
 }
 
 #[test]
 fn a_body_without_end_stops_at_the_limit() {
-    let why = "it is larger than the maximum of 1000000 bytes";
+    let why = "it is larger than the maximum of 976.6 KiB";
     let server = Server::new(vec![Act::Endless(format!("{OK}\r\n"))]);
     let refusal = web().document(&server.url("/a"), 1_000_000);
     assert_eq!(
@@ -131,7 +127,7 @@ fn a_body_as_long_as_the_limit_is_accepted() {
 #[test]
 fn a_file_that_changed_is_not_glued_together() {
     let why =
-        "the connection broke after 5 of 10 bytes, and the file has changed on the server since";
+        "the connection broke after 5 B of 10 B, and the file has changed on the server since";
     let full = |etag: &str, length: usize| {
         let body = "x".repeat(length);
         say(format!(
@@ -188,7 +184,7 @@ fn after_another_part_than_the_asked_one_the_whole_is_asked_for() {
 
 #[test]
 fn a_server_that_gives_nothing_more_is_left() {
-    let why = "the connection broke after 5 of 10 bytes";
+    let why = "the connection broke after 5 B of 10 B";
     let nothing = say(
         "HTTP/1.1 206 Partial Content\r\nETag: \"a\"\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n",
     );
@@ -218,7 +214,7 @@ fn a_server_that_falls_silent_is_asked_again() {
 fn a_server_that_falls_silent_for_good_is_left() {
     let silent = Act::Hang(format!("{TEN}012"));
     let server = Server::new(vec![silent.clone(), silent.clone(), silent]);
-    let why = "the transfer stalled for 0.5 seconds after 3 of 10 bytes";
+    let why = "the transfer stalled for 0.5 seconds after 3 B of 10 B";
     assert_eq!(
         fetch(&web(), &server.url("/a")),
         refused(&server, "/a", why)
@@ -228,7 +224,7 @@ fn a_server_that_falls_silent_for_good_is_left() {
 #[test]
 fn what_could_not_be_resumed_says_why_it_had_to_be() {
     let server = Server::new(vec![say(format!("{TEN}012")), say(""), say("")]);
-    let why = "the connection broke after 3 of 10 bytes, and could not be resumed: \
+    let why = "the connection broke after 3 B of 10 B, and could not be resumed: \
                the connection broke before an answer";
     assert_eq!(
         fetch(&web(), &server.url("/a")),

@@ -9,6 +9,7 @@ use crate::trust::openpgp::key::{Key, Part, is_weak};
 use crate::trust::openpgp::{SIGNATURE_LIMIT, Signer, packets};
 use appc::types::spell_day;
 use error::{Error, Kind, Result};
+use sys::size;
 
 /// Most signatures that are checked for one file: each hashes it completely.
 const SIGNATURES: usize = 8;
@@ -47,7 +48,10 @@ impl Check {
     /// The text is too large, broken, or not a signature.
     pub fn begin(signature: &[u8]) -> Result<Self> {
         if signature.len() > SIGNATURE_LIMIT {
-            return Err(Error::invalid("the signature is larger than 64 KiB"));
+            return Err(Error::invalid(format!(
+                "the signature is larger than {}",
+                size::spell(SIGNATURE_LIMIT as u64)
+            )));
         }
         let mut candidates = Vec::new();
         for packet in packets::read("the signature", signature)? {

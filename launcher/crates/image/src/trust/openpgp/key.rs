@@ -12,6 +12,7 @@ use crate::trust::openpgp::critical::unknown_critical;
 use crate::trust::openpgp::{Fingerprint, KEY_LIMIT, packets};
 use appc::types::spell_day;
 use error::{Error, Result};
+use sys::size;
 
 /// Shortest RSA key that counts, in bits.
 const RSA_BITS: usize = 2048;
@@ -53,7 +54,10 @@ impl Key {
     /// broken, or has no self-signature.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.len() > KEY_LIMIT {
-            return Err(Error::invalid("the key is larger than a mebibyte"));
+            return Err(Error::invalid(format!(
+                "the key is larger than {}",
+                size::spell(KEY_LIMIT as u64)
+            )));
         }
         let packets = packets::read("the key", bytes)?;
         if packets.iter().any(is_private) {

@@ -311,7 +311,7 @@ fn what_is_no_signature_is_refused() {
     );
     unreadable(
         &vec![b' '; SIGNATURE_LIMIT + 1],
-        "the signature is larger than 64 KiB",
+        "the signature is larger than 64.0 KiB",
     );
     let many = fixture!("ed25519.sig").repeat(9);
     unreadable(&many, "there are 9 signatures; at most 8 are allowed");
@@ -360,7 +360,7 @@ fn what_is_no_single_public_key_is_refused() {
     }
     let large = vec![b' '; KEY_LIMIT + 1];
     let error = Key::parse(&large).unwrap_err().to_string();
-    assert_eq!(error, "the key is larger than a mebibyte");
+    assert_eq!(error, "the key is larger than 1.0 MiB");
     let key = fixture!("revoked.key.asc");
     for length in 0..key.len() - 1 {
         assert!(Key::parse(&key[..length]).is_err(), "{length}");
