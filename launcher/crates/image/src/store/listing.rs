@@ -94,7 +94,7 @@ impl Links {
             version: link.text("version"),
             size: link.number("size")?,
             stored: link.number("stored")?,
-            used: lease::last_used(images, &id).ok()??,
+            used: lease::last_used(images, id.as_ref()).ok()??,
         })
     }
 }
