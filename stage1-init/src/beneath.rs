@@ -98,13 +98,12 @@ pub(crate) fn behind(
 
 /// Returns the file type of a descriptor.
 pub(crate) fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
-    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
+    Ok(FileType::from_raw_mode(sys::status(fd, c"")?.mode))
 }
 
 /// Tells whether two descriptors are of the same file.
 pub(crate) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool> {
-    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
-    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    Ok(sys::status(one, c"")?.file == sys::status(other, c"")?.file)
 }
 
 /// A path under construction, as long as the kernel accepts.

@@ -159,7 +159,8 @@ impl Tree<'_> {
 #[inline(never)]
 fn make_directory(parent: BorrowedFd<'_>, name: &CStr, owned: Owned) -> Result<()> {
     sys::mkdirat(parent, name, owned.mode.0)?;
-    if sys::mode_and_owner(parent, name)? == [owned.mode.0, owned.uid, owned.gid] {
+    let made = sys::status(parent, name)?;
+    if made.mode & 0o7777 == owned.mode.0 && made.owner == [owned.uid, owned.gid] {
         return Ok(());
     }
     let made = open(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;

@@ -40,10 +40,10 @@ Options:
   --lock-fd N     keep N open in PID 1
   --finally-fd N  execute program N when the pod has ended
   --demand-fd N   execute it as well whenever N is readable
-  -g              pass signals on to the command's whole group
-  -e CODE         this exit code of the command means success
+  -g              signal the command's whole group
+  -e CODE         this exit code means success
 
-A plan is words that each end with a NUL byte, or arguments.
+A plan is words that end with NUL, or arguments.
 
 Exit codes: 125 the plan failed, 126 not executable, 127 not found,
 128+N killed by signal N, otherwise that of the first app that failed, or 0.

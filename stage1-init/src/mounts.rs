@@ -237,8 +237,9 @@ const PAGE: usize = 4096;
 /// Opens a device node, and checks that it is this device and no link.
 pub(crate) fn open_node(path: &CStr, kind: u32, device: u32) -> Result<OwnedFd> {
     let node = open(CWD, path, AS_IT_IS)?;
-    let status = rustix::fs::fstat(&node)?;
-    if status.st_mode & raw::S_IFMT != kind || status.st_rdev != u64::from(device) {
+    let status = sys::status(node.as_fd(), c"")?;
+    let [major, minor] = status.device;
+    if status.mode & raw::S_IFMT != kind || self::device(major, minor) != device {
         return Err(Errno::NODEV);
     }
     Ok(node)

@@ -75,7 +75,7 @@ impl Options {
             Some(VERSION) => help::version(),
             Some(WORDS) if !planned => Some(Work::Plan(words(start, index), None)),
             _ if start.argument(end).is_none_or(command) => None,
-            _ => unusable(start, end, b"no such option; --help tells what there is"),
+            _ => unusable(start, end, b"no such option; see --help"),
         };
         let finally = program.map(|program| Finally {
             program,
@@ -87,7 +87,7 @@ impl Options {
             (None, Some(plan), _) if rest.is_empty() == finally.is_none() => read(plan),
             (None, None, None) => match WordList::new(rest) {
                 Some(words) if !words.is_empty() => Work::Command { words, group },
-                _ => senseless(b"no plan and no command: --help tells what there is"),
+                _ => senseless(b"no plan and no command; see --help"),
             },
             _ => senseless(b"--finally-fd: it takes a plan, `--` and words"),
         };

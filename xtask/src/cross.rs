@@ -92,7 +92,7 @@ pub(crate) fn inits(strict: bool) -> Result<Vec<(&'static str, PathBuf)>> {
     for machine in MACHINES.iter().filter(|machine| machine.target != host) {
         let program = compiler.build(machine)?;
         dist::check(&program)?;
-        size::disk(machine.target, &program)?;
+        size::disk(machine.arch, &program)?;
         match find(machine.emulator) {
             Some(emulator) => compare(&emulator, &program, &expected)?,
             None if strict => return Err(format!("needs {} (qemu-user)", machine.emulator)),

@@ -57,23 +57,35 @@ pub(crate) fn open_resolved(
     open!(__NR_openat2, at.as_raw_fd(), path, &raw const how, size)
 }
 
-/// Returns mode, user id and group id of what is there, which may be a link
-/// (statx(2), whose structure is the same on all machines).
-pub(crate) fn mode_and_owner(at: BorrowedFd<'_>, name: &CStr) -> Result<[u32; 3]> {
-    let mut status = MaybeUninit::<nr::statx>::zeroed();
-    let wanted = nr::STATX_MODE | nr::STATX_UID | nr::STATX_GID;
-    call!(
-        __NR_statx,
-        at.as_raw_fd(),
-        name.as_ptr(),
-        nr::AT_SYMLINK_NOFOLLOW,
-        wanted,
-        status.as_mut_ptr()
-    )?;
-    // SAFETY: all of it are numbers, for which 0 is valid.
-    let status = unsafe { status.assume_init() };
-    let mode = u32::from(status.stx_mode) & 0o7777;
-    Ok([mode, status.stx_uid, status.stx_gid])
+/// What there is to know of a file.
+pub(crate) struct Status {
+    /// Its type and mode.
+    pub(crate) mode: u32,
+    /// User and group.
+    pub(crate) owner: [u32; 2],
+    /// Which file it is: major and minor number of its device, and the inode.
+    pub(crate) file: ([u32; 2], u64),
+    /// Major and minor number of the device that it stands for.
+    pub(crate) device: [u32; 2],
+}
+
+/// Looks at a file, which may be a link; at `at` itself, if the name is empty.
+/// The structure of statx(2) is the same on all machines.
+#[inline(never)]
+pub(crate) fn status(at: BorrowedFd<'_>, name: &CStr) -> Result<Status> {
+    let mut status = MaybeUninit::<nr::statx>::uninit();
+    let flags = nr::AT_SYMLINK_NOFOLLOW | nr::AT_EMPTY_PATH;
+    let (name, all) = (name.as_ptr(), nr::STATX_BASIC_STATS);
+    let place = status.as_mut_ptr();
+    call!(__NR_statx, at.as_raw_fd(), name, flags, all, place)?;
+    // SAFETY: the kernel has written all of it.
+    let status = unsafe { status.assume_init_ref() };
+    Ok(Status {
+        mode: status.stx_mode.into(),
+        owner: [status.stx_uid, status.stx_gid],
+        file: ([status.stx_dev_major, status.stx_dev_minor], status.stx_ino),
+        device: [status.stx_rdev_major, status.stx_rdev_minor],
+    })
 }
 
 /// Reads what is there, up to the length of the buffer.

@@ -193,14 +193,16 @@ pub(crate) struct Capabilities {
     pub(crate) inheritable: u64,
 }
 
-/// `struct __user_cap_header_struct`: sets of 64 bits, and this process.
+/// `struct __user_cap_header_struct`: sets of 64 bits, and this process. The call
+/// may write to it, and emulators insist that it can.
 const OWN_CAPABILITIES: [u32; 2] = [nr::_LINUX_CAPABILITY_VERSION_3, 0];
 
 /// Returns this process's capabilities.
 pub(crate) fn capabilities() -> Result<Capabilities> {
     // The lower halves of the three sets, and then the upper ones.
     let mut halves = [[0_u32; 3]; 2];
-    call!(__NR_capget, OWN_CAPABILITIES.as_ptr(), halves.as_mut_ptr())?;
+    let mut own = OWN_CAPABILITIES;
+    call!(__NR_capget, own.as_mut_ptr(), halves.as_mut_ptr())?;
     let set = |at: usize| u64::from(halves[1][at]) << 32 | u64::from(halves[0][at]);
     Ok(Capabilities {
         effective: set(0),
@@ -216,7 +218,8 @@ pub(crate) fn set_capabilities(sets: &Capabilities) -> Result<()> {
         sets.map(|set| set as u32),
         sets.map(|set| (set >> 32) as u32),
     ];
-    done!(__NR_capset, OWN_CAPABILITIES.as_ptr(), halves.as_ptr())
+    let mut own = OWN_CAPABILITIES;
+    done!(__NR_capset, own.as_mut_ptr(), halves.as_ptr())
 }
 
 /// Makes a terminal the controlling one of this process's session.
