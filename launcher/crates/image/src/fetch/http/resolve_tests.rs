@@ -91,10 +91,9 @@ fn answer(question: &[u8], how: How) -> Vec<u8> {
 }
 
 fn asking(servers: &[SocketAddr], text: &str) -> Conf {
-    Conf {
-        servers: servers.to_vec(),
-        ..Conf::parse(text)
-    }
+    let mut conf = Conf::parse(text);
+    conf.servers = servers.to_vec();
+    conf
 }
 
 fn addresses(last: &[u8]) -> Result<Vec<IpAddr>, Fault> {
