@@ -114,7 +114,11 @@ fn what_is_listed_is_what_all_files_say() {
     fs::write(&ended, format!("{record}}}\n")).unwrap();
     let stored = life.dir().join("images");
     for id in host::names(&stored) {
+        // When it was last used is when its directory was last changed.
+        let image = fs::File::open(stored.join(&id)).unwrap();
+        let used = image.metadata().unwrap().modified().unwrap();
         fs::remove_file(stored.join(id).join("listed")).unwrap();
+        image.set_modified(used).unwrap();
     }
     assert_eq!(listed(&["list"]), pods);
     assert_eq!(listed(&["image", "list"]), images);

@@ -228,6 +228,13 @@ fn a_command_in_a_pod_is_counted_with_it() {
             let run = run.arg(host::image("probe"));
             let mut running = run.args(["--", "--trap-exit", "15", "0"]).start();
             running.until_it_says("waiting");
+            // That it has started is known a moment later.
+            while !launcher(&dir)
+                .args(["status", UUID])
+                .run()
+                .stdout
+                .contains(".pid=")
+            {}
             let enter = launcher(&dir).args(["enter", UUID, "/probe", "--fork-bomb"]);
             let said = enter.run().exits(0).stdout;
             running.signal(rustix::process::Signal::TERM);
