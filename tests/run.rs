@@ -60,28 +60,6 @@ fn an_apps_changes_do_not_reach_the_image() {
 }
 
 #[test]
-fn the_phases_of_a_run_are_told_in_their_order_if_that_is_asked_for() {
-    require_root!();
-    let scratch = Scratch::new();
-    let run = ["--timing", "run"];
-    let run = launcher(&scratch.join("dir")).args(run);
-    let ran = run
-        .arg(host::image("probe"))
-        .args(["--", "--stdout", "app"]);
-    let ran = ran.run().exits(0).says("app\n");
-    let phases = ran.stderr.lines().map(|line| {
-        let phase = line.strip_prefix("launcher: timing: ").unwrap();
-        let (name, took) = phase.split_once(' ').unwrap();
-        let took: f64 = took.trim().strip_suffix(" ms").unwrap().parse().unwrap();
-        assert!(took > 0.0, "{line}");
-        name
-    });
-    let phases: Vec<&str> = phases.collect();
-    let all = ["parse", "open", "resolve", "compose", "pod", "undo"];
-    assert_eq!(phases, all);
-}
-
-#[test]
 fn a_pod_cannot_be_run_under_the_uuid_of_a_running_one() {
     require_root!();
     const UUID: &str = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0";

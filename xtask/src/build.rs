@@ -1,8 +1,10 @@
 //! Builds the launcher, and learns from cargo where it and the init in it are.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::cmd::{Result, cargo, say};
+use crate::cmd::{Result, cargo, failed, say};
+use crate::elf;
 
 /// The two programs.
 pub(crate) struct Built {
@@ -53,6 +55,26 @@ fn locate(messages: &str, key: &str) -> Result<PathBuf> {
         return Err(format!("cannot read the path `{path}` in cargo's messages"));
     }
     Ok(path.into())
+}
+
+/// Checks that a program needs no other file to run.
+pub(crate) fn check_static(program: &Path) -> Result<()> {
+    let file = fs::read(program).map_err(failed("read", program))?;
+    match elf::interpreter(&file) {
+        Ok(None) => {
+            say(&format!(
+                "{}: {} bytes, static",
+                program.display(),
+                file.len()
+            ));
+            Ok(())
+        }
+        Ok(Some(interpreter)) => Err(format!(
+            "`{}` is not static: it needs `{interpreter}`",
+            program.display()
+        )),
+        Err(error) => Err(format!("cannot read `{}`: {error}", program.display())),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::cmd::{Cmd, Result, cargo, cmd, find, host_target, say, target_dir};
-use crate::{dist, size};
+use crate::{build, size};
 
 #[path = "../../stage1-init/flags.rs"]
 mod flags;
@@ -91,7 +91,7 @@ pub(crate) fn inits(strict: bool) -> Result<Vec<(&'static str, PathBuf)>> {
         .collect::<Result<_>>()?;
     for machine in MACHINES.iter().filter(|machine| machine.target != host) {
         let program = compiler.build(machine)?;
-        dist::check(&program)?;
+        build::check_static(&program)?;
         size::disk(machine.arch, &program)?;
         match find(machine.emulator) {
             Some(emulator) => compare(&emulator, &program, &expected)?,

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cmd::{Result, cmd, failed, find, host_target, is_root, root, say, target_dir};
-use crate::{build, cross, elf};
+use crate::{build, cross};
 
 /// `cargo xtask dist`.
 pub(crate) fn dist(target: Option<String>) -> Result<()> {
@@ -33,7 +33,7 @@ pub(crate) fn dist(target: Option<String>) -> Result<()> {
         fs::copy(from, out.join(name)).map_err(failed("copy", from))?;
     }
     for name in ["launcher", "stage1-init"] {
-        check(&out.join(name))?;
+        build::check_static(&out.join(name))?;
     }
     if target == host_target()? || is_musl_of_host(&target)? {
         run_in_empty_root(&out)?;
@@ -73,26 +73,6 @@ fn best_target() -> Result<String> {
 
 fn is_musl_of_host(target: &str) -> Result<bool> {
     Ok(host_target()?.replace("-gnu", "-musl") == target)
-}
-
-/// Checks that a program needs no other file to run.
-pub(crate) fn check(program: &Path) -> Result<()> {
-    let file = fs::read(program).map_err(failed("read", program))?;
-    match elf::interpreter(&file) {
-        Ok(None) => {
-            say(&format!(
-                "{}: {} bytes, static",
-                program.display(),
-                file.len()
-            ));
-            Ok(())
-        }
-        Ok(Some(interpreter)) => Err(format!(
-            "`{}` is not static: it needs `{interpreter}`",
-            program.display()
-        )),
-        Err(error) => Err(format!("cannot read `{}`: {error}", program.display())),
-    }
 }
 
 /// Runs both in a root directory that holds nothing but the program.

@@ -88,7 +88,7 @@ impl Links {
             let known = link.text(file);
             known.is_some() && state(images, &format!("{id}/{file}")) == known
         };
-        FILES.iter().all(|file| is_as_it_was(&file)).then_some(())?;
+        FILES.iter().all(is_as_it_was).then_some(())?;
         Some(Listed {
             name: link.text("name")?,
             version: link.text("version"),
