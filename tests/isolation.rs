@@ -290,7 +290,11 @@ fn inherits_only_that_its_caller_ignores_signals() {
     require_root!();
     let scratch = Scratch::new();
     let ran = call(Path::new("sh"))
-        .args(["-c", "trap '' HUP INT QUIT TERM USR1 PIPE; exec \"$@\"", "sh"])
+        .args([
+            "-c",
+            "trap '' HUP INT QUIT TERM USR1 PIPE; exec \"$@\"",
+            "sh",
+        ])
         .arg(host::program())
         .arg("--dir")
         .arg(scratch.join("dir"))
