@@ -6,14 +6,18 @@ use std::thread;
 
 use super::*;
 
-/// An address of this machine that nobody else has a server at.
-const HERE: [u8; 4] = [127, 80, 83, 1];
+/// An address of this machine at which nobody else has a server, nor has another
+/// run of the tests.
+fn here() -> [u8; 4] {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    [127, 64 | high, middle, low]
+}
 
 /// Starts a name server that knows one name, and a web server that has nothing;
 /// returns the latter's port.
 fn servers() -> std::io::Result<u16> {
-    let names = UdpSocket::bind((Ipv4Addr::from(HERE), 53))?;
-    let web = TcpListener::bind((Ipv4Addr::from(HERE), 0))?;
+    let names = UdpSocket::bind((Ipv4Addr::from(here()), 53))?;
+    let web = TcpListener::bind((Ipv4Addr::from(here()), 0))?;
     let port = web.local_addr()?.port();
     thread::spawn(move || {
         let mut buffer = [0; 512];
@@ -25,7 +29,7 @@ fn servers() -> std::io::Result<u16> {
             if known && answer[length - 3] == 1 {
                 answer[7] = 1;
                 answer.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x09\0\x04");
-                answer.extend(HERE);
+                answer.extend(here());
             }
             names.send_to(&answer, from).unwrap();
         }
@@ -61,7 +65,7 @@ fn the_launcher_alone_finds_hosts_in_a_file_and_at_name_servers() {
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         host::copy_program(Path::new(library), &copy);
     }
-    let here = Ipv4Addr::from(HERE);
+    let here = Ipv4Addr::from(here());
     scratch.write("root/etc/hosts", format!("{here} known.example\n"));
     let text = format!("nameserver {here}\nsearch lan.example\n");
     scratch.write("root/etc/resolv.conf", text);
