@@ -5,9 +5,9 @@
 //! things: the init links no libc and no std, so it cannot share a dependency
 //! graph (whose features are unified) or a profile with the launcher.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
+use std::{env, fs};
 
 #[path = "../stage1-init/flags.rs"]
 mod flags;
@@ -26,6 +26,41 @@ fn main() {
         None => build(),
     };
     println!("cargo:rustc-env=STAGE1_INIT={}", init.display());
+    if variable("PROFILE") == "release" {
+        leave_out_unwinding();
+        pack_relocations();
+    }
+}
+
+/// Leaves the tables for unwinding out of what is released, a tenth of it:
+/// a panic aborts. Those of the start files are referred to, and stay.
+fn leave_out_unwinding() {
+    let script = PathBuf::from(variable("OUT_DIR")).join("no-unwinding.ld");
+    let text = "SECTIONS {\n  /DISCARD/ : {\n    \
+                *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame)\n    \
+                *(.gcc_except_table .gcc_except_table.*)\n  }\n} INSERT AFTER .rodata;\n";
+    fs::write(&script, text).expect("cargo's directory can be written to");
+    println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
+}
+
+/// Packs the relocations of a program that may lie anywhere in memory, a
+/// twentieth of it. The libc that is linked must read them: glibc does since
+/// 2.36, and of another machine's nothing is known.
+fn pack_relocations() {
+    if variable("CARGO_CFG_TARGET_ENV") != "gnu" || variable("HOST") != variable("TARGET") {
+        return;
+    }
+    let asked = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let answer = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    if answer.is_ok_and(|answer| glibc(&answer) >= Some((2, 36))) {
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// The version in `glibc 2.36`, as getconf(1) prints it.
+fn glibc(answer: &str) -> Option<(u32, u32)> {
+    let (major, minor) = answer.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn build() -> PathBuf {

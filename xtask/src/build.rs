@@ -24,19 +24,16 @@ pub(crate) fn task() -> Result<()> {
 
 /// Builds as a user would, with `cargo build --release`.
 pub(crate) fn release() -> Result<Built> {
-    with(&[], "")
+    with(&[])
 }
 
-/// Builds with more options and with flags for the compiler.
-pub(crate) fn with(options: &[&str], rustflags: &str) -> Result<Built> {
-    let mut build = cargo()
+/// Builds with more options.
+pub(crate) fn with(options: &[&str]) -> Result<Built> {
+    let messages = cargo()
         .args(["build", "--release", "--package", "launcher"])
         .args(options)
-        .arg("--message-format=json-render-diagnostics");
-    if !rustflags.is_empty() {
-        build = build.env("RUSTFLAGS", rustflags);
-    }
-    let messages = build.read()?;
+        .arg("--message-format=json-render-diagnostics")
+        .read()?;
     Ok(Built {
         launcher: locate(&messages, "\"executable\":\"")?,
         stage1: locate(&messages, "[\"STAGE1_INIT\",\"")?,

@@ -1,6 +1,6 @@
-//! Packs what a host is given: both programs, static, with licence and
-//! checksums, after showing that they need nothing else. And stage1-init alone,
-//! for every machine that it knows.
+//! Packs what a host is given: both programs with licence and checksums, after
+//! showing that they need nothing else. And stage1-init alone, for every machine
+//! that it knows.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,14 +15,7 @@ pub(crate) fn dist(target: Option<String>) -> Result<()> {
         Some(target) => target,
         None => best_target()?,
     };
-    // A musl target is static by itself; glibc is told to be. With `--target`,
-    // the flags reach only what is built for the target, no build script.
-    let flags = if target.contains("musl") {
-        ""
-    } else {
-        "-Ctarget-feature=+crt-static"
-    };
-    let built = build::with(&["--target", &target], flags)?;
+    let built = build::with(&["--target", &target])?;
     let out = target_dir().join("dist").join(format!("nosecone-{target}"));
     fs::create_dir_all(&out).map_err(failed("make", &out))?;
     for (from, name) in [

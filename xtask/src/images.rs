@@ -61,19 +61,15 @@ fn base(into: &Path) -> Result<()> {
 /// `INTO/bin`, for tests that compare what a pod sees with what the host sees.
 fn build_programs(into: &Path) -> Result<PathBuf> {
     let target = host_target()?;
-    // A directory of their own: other flags in a shared one would throw away
-    // what the launcher's build left there.
-    let dir = target_dir().join("programs");
     cargo()
         .args(["build", "--quiet", "--package", "programs"])
-        .args(["--profile", "stage1", "--target", &target, "--target-dir"])
-        .arg(&dir)
+        .args(["--profile", "stage1", "--target", &target])
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
         .run()?;
     let bin = into.join("bin");
     fs::create_dir_all(&bin).map_err(failed("make", &bin))?;
     for name in ["hello", "probe"] {
-        let from = dir.join(&target).join("stage1").join(name);
+        let from = target_dir().join(&target).join("stage1").join(name);
         let to = bin.join(name);
         fs::copy(&from, &to).map_err(failed("copy", &from))?;
     }

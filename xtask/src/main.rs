@@ -53,14 +53,14 @@ The tasks of Nose Cone: cargo xtask TASK
             numbers; `tidy` checks that it is up to date
   images    build images/ into target/images; --into DIR writes them to DIR,
             --programs skips those that need Debian's tools
-  dist      build both programs statically linked, check them, and pack them with
-            licence and checksums; --target TRIPLE chooses the target
+  dist      build both programs, check that they need nothing else, and pack them
+            with licence and checksums; --target TRIPLE chooses the target
   man       write the man pages of the launcher to target/man
   attack    try known attacks on containers on this host, with many rounds of each
             race [--rounds N], and print which were prevented (as root)
   guest     run the tests that need another kernel, in virtual machines; --strict
             fails if this host cannot run them
-  size      check stage1-init on disk, and a pod in memory, against their budgets
+  size      check the programs on disk, and a pod in memory, against their budgets
   bench     compare with a floor and the other runners that are installed (as root):
             bench run|parallel|enter|unpack, and show what a full store costs: bench
             list|start [--growth]; with [--rounds N]. Results are in BENCHMARKS.md

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use crate::cmd::{Result, cargo, cmd, say, target_dir};
+use crate::cmd::{Result, cargo, cmd, host_target, say, target_dir};
 
 /// `cargo xtask man`: writes all pages to target/man.
 pub(crate) fn man() -> Result<()> {
     cargo().args(["build", "--package", "launcher"]).run()?;
-    let launcher = target_dir().join("debug/launcher");
+    let launcher = target_dir().join(host_target()?).join("debug/launcher");
     let page = |words: &[&str]| cmd(&launcher).arg("man").args(words).quiet().read();
     let into = target_dir().join("man");
     let what = |error| format!("cannot write to {}: {error}", into.display());
