@@ -210,7 +210,8 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PLACE}{}-{number}", std::process::id());
+        // None is the beginning of another: processes are found by it.
+        let name = format!("{PLACE}{}-{number:04}", std::process::id());
         let path = env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

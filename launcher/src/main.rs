@@ -45,7 +45,7 @@ use crate::cmd::wait::Wait;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{self};
 use sys::standard::Output;
-use sys::{limits, secure};
+use sys::{limits, progress, secure};
 
 fn main() -> ExitCode {
     // Before the command line and the environment, which the caller controls,
@@ -68,7 +68,7 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
     if invocation.timing {
         cmd::timing::begin(began);
     }
-    cmd::set_verbose(invocation.verbose);
+    progress::set_verbose(invocation.verbose);
     let dir = match dirs::location(invocation.dir) {
         Ok(dir) => dir,
         Err(error) => return fail(&error, FAILED),

@@ -207,6 +207,21 @@ fn credentials_for_other_programs_and_hosts_are_in_nobodys_way() {
         half.display()
     );
     assert_eq!(warnings, [warning]);
+    assert_eq!(lines(&ran, "Skipped: "), [""; 0]);
+    // Who asks is told of the others.
+    let fetch_all = [
+        "fetch",
+        "--verbose",
+        "--pull-policy=update",
+        UNSIGNED,
+        IMAGE,
+    ];
+    let ran = site.launcher(&fetch_all).env("XDG_CONFIG_HOME", &config);
+    let skipped = ["docker.json", "paths.json"].map(|name| {
+        let file = config.join("nosecone/auth.d").join(name);
+        format!("Skipped: {}: it is not for Nose Cone", file.display())
+    });
+    assert_eq!(lines(&ran.run().exits(0), "Skipped: "), skipped);
     write(
         "site.json",
         r#"{"kind": "auth", "domains": ["nosecone.net"]}"#,

@@ -2,6 +2,7 @@
 //! its plan, and by a command beside its app.
 
 use super::Pods;
+use crate::golden::Cases;
 use crate::life::Life;
 
 /// What options of a pod and of an app change: a shell script that shows it,
@@ -62,8 +63,8 @@ const CASES: &[Case] = &[
         script: "grep -E ' /[xy] ' /proc/mounts | sed 's/size=.*//'; stat -c %a /x /y",
         says: "tmpfs /x tmpfs rw,nosuid,nodev,noexec,relatime,\n\
                tmpfs /y tmpfs ro,nosuid,nodev,relatime,\n700\n1777\n",
-        planned: "mount tmpfs tmpfs /x nosuid,nodev,noexec,nofollow mode=700,size=1048576 # option --tmpfs\n\
-                  mount tmpfs tmpfs /y ro,nosuid,nodev,nofollow mode=1777,size=25% # option --tmpfs\n",
+        planned: "mount tmpfs tmpfs /x nosuid,nodev,noexec mode=700,size=1048576 # option --tmpfs\n\
+                  mount tmpfs tmpfs /y ro,nosuid,nodev mode=1777,size=25% # option --tmpfs\n",
     },
     Case {
         pod: &[],
@@ -88,6 +89,27 @@ const CASES: &[Case] = &[
                   env B=2                                         # option --environment\n",
     },
 ];
+
+#[test]
+fn a_limit_that_is_too_tight_to_start_under_is_named() {
+    require_root!();
+    let (pods, mut cases) = (Pods::new(), Cases::default());
+    for (options, limit) in [
+        (&[][..], "as=1000000"),
+        (&[], "data=4096"),
+        (&["--oom-score-adj=5"], "nofile=0"),
+    ] {
+        let limit = format!("--ulimit={limit}");
+        let words = [&["BUSYBOX", &*limit], options, SHELL, &[":"]].concat();
+        let ran = pods.run(&words).run().exits(125).says("");
+        cases.add(&limit, &ran.told());
+    }
+    let long = "a".repeat(100_000);
+    let words = [&["BUSYBOX", "--ulimit=stack=4096"], SHELL, &[&long]].concat();
+    let ran = pods.run(&words).run().exits(126).says("");
+    cases.add("--ulimit=stack=4096, and a long word", &ran.told());
+    cases.as_written("limits that are too tight to start under");
+}
 
 const SHELL: &[&str] = &["--exec=/bin/sh", "--", "-c"];
 

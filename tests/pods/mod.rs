@@ -16,6 +16,7 @@ mod options;
 /// Pods that are prepared, and run later.
 mod prepared;
 /// Users, their groups, and what they may do.
+mod tmpfs;
 mod users;
 /// Volumes and read-only roots.
 mod volumes;

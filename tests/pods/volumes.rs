@@ -9,7 +9,7 @@ use crate::aci::{Aci, manifest};
 use crate::host::{self, call};
 
 /// An image of the probe with a mount point, a few directories, and links.
-fn app(pods: &Pods, points: &str) {
+pub(super) fn app(pods: &Pods, points: &str) {
     let app =
         format!(r#"{{"exec": ["/probe"], "user": "0", "group": "0", "mountPoints": [{points}]}}"#);
     let bytes = Aci::new(&manifest(&app))
@@ -26,7 +26,7 @@ fn app(pods: &Pods, points: &str) {
 }
 
 /// `--volume v,kind=host,source=HERE/v` with more keys.
-fn volume(keys: &str) -> String {
+pub(super) fn volume(keys: &str) -> String {
     format!("v,kind=host,source=HERE/v{keys}")
 }
 

@@ -13,6 +13,7 @@ use tar::EntryType;
 
 use super::Store;
 use crate::aci::{Aci, manifest};
+use crate::golden::Cases;
 use crate::host::launcher;
 
 /// A capability of a file, as the kernel stores it: CAP_NET_RAW, permitted and
@@ -289,4 +290,115 @@ fn an_image_does_not_take_the_files_of_another() {
         "{}",
         ran.stderr
     );
+}
+
+// --- what was rendered ---
+
+/// A store with an image that needs another, of which it has one file, so that
+/// its root is rendered; the layer, and the IDs of both.
+fn rendered() -> (Store, PathBuf, [String; 2]) {
+    let store = Store::new();
+    let base = store.store("example.com/base", "1");
+    let app = r#"{"exec": ["/no/such"], "user": "0", "group": "0"},
+        "dependencies": [{"imageName": "example.com/base"}], "pathWhitelist": ["/file1"]"#;
+    let file = store
+        .scratch
+        .write("app.aci", Aci::new(&manifest(app)).bytes());
+    prepare(&store, &file);
+    let mut ids = store.ids();
+    ids.retain(|id| *id != base);
+    let mut layers = crate::host::names(&store.dir().join("layers"));
+    layers.retain(|layer| *layer != base && *layer != ids[0]);
+    let [layer] = layers.try_into().unwrap();
+    let layer = store.layer(&layer);
+    (store, layer, [ids.remove(0), base])
+}
+
+/// Prepares a pod, and gives its UUID.
+fn prepare(store: &Store, file: &Path) -> String {
+    let prepare = launcher(&store.dir()).args(["prepare", "--insecure-options=image"]);
+    prepare
+        .arg(file)
+        .run()
+        .exits(0)
+        .stdout
+        .trim_end()
+        .to_owned()
+}
+
+#[test]
+fn a_rendered_layer_that_has_changed_is_removed_and_made_again() {
+    require_root!();
+    let (store, layer, ids) = rendered();
+    let gc = |store: &Store| {
+        launcher(&store.dir())
+            .args(["gc", "--expire-prepared=0"])
+            .run()
+            .exits(0);
+    };
+    let all_well = || {
+        let mut sorted = ids.clone();
+        sorted.sort();
+        let lines = sorted.map(|id| format!("{id} OK\n"));
+        store
+            .image(&["verify"])
+            .run()
+            .exits(0)
+            .says(&lines.concat());
+    };
+    all_well();
+    let file = layer.join("rootfs/file1");
+    let changes: [&dyn Fn(); 6] = [
+        // The same size, at the same time.
+        &|| {
+            let modified = fs::metadata(&file).unwrap().modified().unwrap();
+            let mut bytes = fs::read(&file).unwrap();
+            bytes[7] ^= 1;
+            fs::write(&file, bytes).unwrap();
+            let opened = fs::File::options().write(true).open(&file).unwrap();
+            opened.set_modified(modified).unwrap();
+        },
+        &|| fs::remove_file(&file).unwrap(),
+        &|| fs::write(layer.join("rootfs/more"), "").unwrap(),
+        &|| fs::set_permissions(&file, fs::Permissions::from_mode(0o4755)).unwrap(),
+        &|| set(&file, "user.more", b"x"),
+        &|| {
+            fs::remove_file(&file).unwrap();
+            symlink("/etc/passwd", &file).unwrap();
+        },
+    ];
+    let mut cases = Cases::default();
+    let app = store.scratch.join("app.aci");
+    for (number, change) in changes.iter().enumerate() {
+        change();
+        let verify = || {
+            let ran = store.image(&["verify", &ids[0]]).run().exits(1);
+            let ran = ran.naming("LAYER", layer.file_name().unwrap());
+            let ran = ran.naming("IMAGE", &ids[0]).naming("SHORT", &ids[0][..39]);
+            format!("{}{}", ran.output(), ran.told())
+        };
+        // The pod that it was made for is not robbed of it.
+        cases.add(format!("change {number}, used by a pod"), &verify());
+        assert!(layer.exists());
+        gc(&store);
+        cases.add(format!("change {number}"), &verify());
+        assert!(!layer.exists());
+        store.image(&["verify", &ids[0]]).run().exits(0);
+        prepare(&store, &app);
+        all_well();
+    }
+    cases.as_written("a rendered layer that has changed");
+}
+
+#[test]
+fn a_rendered_layer_is_not_blamed_for_a_change_of_its_images() {
+    require_root!();
+    let (store, layer, [app, base]) = rendered();
+    fs::write(store.layer(&base).join("rootfs/file1"), "x").unwrap();
+    store
+        .image(&["verify", &app])
+        .run()
+        .exits(0)
+        .says(&format!("{app} OK\n"));
+    assert!(layer.exists());
 }

@@ -335,7 +335,7 @@ fn explained(plan: u32, whose: u32, (index, errno): (u32, u32), status: u8) -> R
     let pod = Running::find(&dirs, uuid).ok();
     let app = String::from_utf8_lossy(app);
     let app = pod.as_ref().and_then(|pod| pod.spec.app(&app));
-    Ok(of_step(step, errno, app, status))
+    Ok(of_step(&plan, (index, errno), app, status))
 }
 
 fn joins_processes(step: &Step) -> bool {

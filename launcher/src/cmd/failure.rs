@@ -5,7 +5,7 @@ use crate::cmd::mode::StartError;
 use error::{Error, Kind};
 use image::store::rootfs_view::Stack;
 use pod::cgroup::oom::OomKills;
-use pod::plan::directives::Step;
+use pod::plan::directives::{Plan, Step};
 use pod::plan::streams::Streams;
 use pod::runtime::explain::{Image, explain};
 use pod::runtime::start::Runnable;
@@ -33,10 +33,9 @@ pub(super) fn explained(
         Ok(composed) => composed,
         Err(error) => return Some(StartError { error, status }),
     };
-    let step = composed.plan.step(index);
-    let app = step.and_then(Step::app);
+    let app = composed.plan.step(index).and_then(Step::app);
     let app = app.and_then(|at| runnable.spec.apps.get(at));
-    Some(of_step(step, errno, app, status))
+    Some(of_step(&composed.plan, (index, errno), app, status))
 }
 
 /// The status for a program that was not found, and for one that is there and
@@ -45,10 +44,10 @@ pub(super) fn explained(
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
-/// Explains why a directive failed.
+/// Explains why a directive failed: its index in the plan, and the errno(3).
 pub(super) fn of_step(
-    step: Option<&Step>,
-    errno: u32,
+    plan: &Plan,
+    (index, errno): (u32, u32),
     app: Option<&AppSpec>,
     status: u8,
 ) -> StartError {
@@ -56,7 +55,7 @@ pub(super) fn of_step(
     // message, so it may be missing.
     let known = app.and_then(|app| Some((files(app).ok()?, path(app))));
     let image = known.as_ref().map(|(files, path)| Image { files, path });
-    let explanation = explain(step, errno, image);
+    let explanation = explain(plan, index, errno, image);
     StartError {
         error: explanation.error,
         status: match explanation.is_there && status == NOT_FOUND {

@@ -2,6 +2,7 @@
 
 mod gc;
 mod list;
+mod verify;
 
 use std::io::Write;
 use std::os::fd::AsFd as _;
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use crate::cmd::results::{Format, Results, each};
 use crate::cmd::{last_of, print, print_document, signature};
-use appc::json::Object;
 use error::{Context as _, Error, Result};
 use image::archive::stream::Growth;
 use image::digest::Digest;
@@ -21,6 +21,7 @@ use sys::dirs::Dirs;
 use sys::root_fd;
 
 pub(crate) use crate::cmd::image::list::{Field, Listing};
+use crate::cmd::image::verify::Verify;
 
 /// The options.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
             gc::remove(&dirs, &store, ids, failures, format, out)
         }
         Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, format, out),
-        Verb::Verify(names) => each(format, out, |results| verify(&store, names, results)),
+        Verb::Verify(names) => each(format, out, |results| verify(&dirs, &store, names, results)),
         Verb::VerifySignature(file, archive, growth) => {
             let signed = signature::verify(&dirs, file, archive, *growth)?;
             print(
@@ -101,37 +102,22 @@ fn named(store: &Store<'_>, names: &[String], failures: &mut Vec<Error>) -> Vec<
         .collect()
 }
 
-fn verify(store: &Store<'_>, names: &[String], results: &mut Results<'_>) -> Result<()> {
+fn verify(
+    dirs: &Dirs,
+    store: &Store<'_>,
+    names: &[String],
+    results: &mut Results<'_>,
+) -> Result<()> {
     let mut failures = Vec::new();
     let ids = match names {
         [] => store.ids()?,
         names => named(store, names, &mut failures),
     };
-    let mut bad = 0;
+    let mut verify = Verify::new(dirs, store)?;
     for id in ids {
-        let fault = match store.verify(&id) {
-            Ok(differences) if differences.are_none() => None,
-            Ok(differences) => Some(differences.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        bad += u32::from(fault.is_some());
-        let line = match &fault {
-            None => format!("{id} OK"),
-            Some(fault) => format!("{id} NOT OK: {fault}"),
-        };
-        let object = Object::new()
-            .with("id", id.to_string())
-            .with("valid", fault.is_none())
-            .with_some("reason", fault);
-        results.add(&line, object)?;
+        verify.image(&id, results)?;
     }
-    failures.extend(match bad {
-        0 => None,
-        1 => Some(Error::invalid("one image has changed since it was stored")),
-        many => Some(Error::invalid(format!(
-            "{many} images have changed since they were stored"
-        ))),
-    });
+    failures.extend(verify.failures());
     last_of(failures)
 }
 

@@ -45,11 +45,11 @@ pub(crate) mod wait;
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use appc::address::without_secrets;
 use error::quote::{escaped_lines, shown};
 use error::{Context as _, Error, Result};
+use sys::progress::is_verbose;
 use sys::standard::Output;
 
 /// `stage1-init`, which executes plans, as embedded by the build script.
@@ -82,18 +82,9 @@ fn mark() {
     let _ = Output::stderr().write_all(b"--- 8< ---\n");
 }
 
-/// Whether errors are printed with all their causes. It is a property of the
-/// process, like its standard error.
-static VERBOSE: AtomicBool = AtomicBool::new(false);
-
-/// Sets whether errors are printed with all their causes (`--verbose`).
-pub(crate) fn set_verbose(verbose: bool) {
-    VERBOSE.store(verbose, Ordering::Relaxed);
-}
-
 /// Prints an error: briefly, or with all its causes if that was asked for.
 pub(crate) fn complain(error: &Error) {
-    match VERBOSE.load(Ordering::Relaxed) {
+    match is_verbose() {
         true => line(error),
         false => line(&error.brief()),
     }
@@ -101,7 +92,7 @@ pub(crate) fn complain(error: &Error) {
 
 /// Returns the option that makes another launcher print errors as this one does.
 fn verbosity() -> Option<&'static str> {
-    VERBOSE.load(Ordering::Relaxed).then_some("--verbose")
+    is_verbose().then_some("--verbose")
 }
 
 /// Prints all errors but the last, which it returns.

@@ -4,6 +4,7 @@
 //! what takes long: plain lines, and a progress bar on a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::size;
@@ -16,6 +17,20 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// Assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
+
+/// Whether details are told. It is a property of the process, like its standard
+/// error.
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether details are told (`--verbose`).
+pub fn set_verbose(verbose: bool) {
+    VERBOSE.store(verbose, Ordering::Relaxed);
+}
+
+/// Returns whether details are told.
+pub fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
+}
 
 /// Where progress goes: to standard error, or nowhere.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +55,13 @@ impl Progress {
     pub fn say(self, line: &str) {
         if !self.quiet {
             write(&format!("{}\n", shown(line)));
+        }
+    }
+
+    /// Prints a line that only matters to whoever asks for details.
+    pub fn tell(self, line: &str) {
+        if is_verbose() {
+            self.say(line);
         }
     }
 

@@ -17,7 +17,8 @@ pub(crate) static GLOBAL: Group = Group::new(
         OptionSpec::flag(
             "--verbose",
             &[],
-            "show all causes of an error, not only the first sentence and the last cause",
+            "show all causes of an error, not only the first sentence and the last cause, and which \
+             files of credentials are skipped",
         ),
         OptionSpec::flag(
             "--timing",

@@ -177,7 +177,9 @@ prepared from them, and abandoned downloads.",
             about: "\
 Computes the IDs of images again from what is stored, and compares owners, modes, times, \
 links, attributes and names of files; of all images if none is given. Prints `ID OK` or \
-`ID NOT OK: DIFFERENCES` for each. \
+`ID NOT OK: DIFFERENCES` for each. What was rendered from an image and those that it needs \
+is compared with them; if it differs, that is printed, too, and it is removed unless a pod \
+uses it: it is made again when it is needed. \
 With --signature, checks that a key that is trusted for the image in a file has signed \
 the file.",
             groups: &[&Group::new(

@@ -8,7 +8,7 @@ use crate::cmd::results::{Format, each};
 use appc::json::Object;
 use error::{Error, Result};
 use image::digest::Digest;
-use image::store::gc::Collect;
+use image::store::gc::{Collect, Needs};
 use image::store::images::Store;
 use pod::state::gc_roots;
 use sys::dirs::Dirs;
@@ -35,6 +35,21 @@ pub(super) fn run(
     })
 }
 
+/// Returns a collection without a grace period.
+pub(super) fn at_once<'a>(
+    dirs: &'a Dirs,
+    store: &'a Store<'a>,
+    needs: &'a dyn Fn() -> Result<Needs>,
+) -> Collect<'a> {
+    Collect {
+        dirs,
+        store,
+        grace: Duration::ZERO,
+        dry: false,
+        needs,
+    }
+}
+
 fn object(id: &Digest, removed: bool) -> Object {
     Object::new()
         .with("id", id.to_string())
@@ -53,13 +68,8 @@ pub(super) fn remove(
 ) -> Result<()> {
     ids.sort();
     ids.dedup();
-    let collect = Collect {
-        dirs,
-        store,
-        grace: Duration::ZERO,
-        dry: false,
-        needs: &|| gc_roots::read(dirs),
-    };
+    let needs = || gc_roots::read(dirs);
+    let collect = at_once(dirs, store, &needs);
     each(format, out, |results| {
         for id in ids {
             match collect.remove(&id) {

@@ -19,8 +19,9 @@
 //! a domain may occur only once.
 //!
 //! Files of another kind or version, such as rkt's `dockerAuth`, are not for us,
-//! and are skipped. A file for us with a fault stops only what it concerns:
-//! requests to its domains. If even these cannot be read, there is a warning.
+//! and are skipped, as are those that an ordinary user cannot read. A file for us
+//! with a fault stops only what it concerns: requests to its domains. If even
+//! these cannot be read, there is a warning.
 //!
 //! # Invariants
 //!
@@ -52,6 +53,8 @@ pub(crate) struct Credentials {
     domains: BTreeMap<String, Usable>,
     /// Faults of files whose domains cannot be read.
     unclear: Vec<Error>,
+    /// The files that are not for us, and why.
+    skipped: Vec<String>,
 }
 
 /// The field for a domain, or why it is not used.
@@ -100,7 +103,7 @@ impl Credentials {
     pub(crate) fn load(directories: &[PathBuf]) -> Result<Self> {
         let mut all = Self::default();
         for directory in directories {
-            let domains = layer(directory, &mut all.unclear)?;
+            let domains = layer(directory, &mut all)?;
             all.domains.extend(domains);
         }
         Ok(all)
@@ -109,6 +112,11 @@ impl Credentials {
     /// Returns the faults of files of which nobody knows what they are for.
     pub(crate) fn unclear(&self) -> &[Error] {
         &self.unclear
+    }
+
+    /// Returns which files are not for us, and why.
+    pub(crate) fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 
     /// Returns the field to send to a host; an IPv6 address is in brackets.
@@ -133,7 +141,7 @@ impl Credentials {
 }
 
 /// Reads one directory.
-fn layer(directory: &Path, unclear: &mut Vec<Error>) -> Result<BTreeMap<String, Usable>> {
+fn layer(directory: &Path, all: &mut Credentials) -> Result<BTreeMap<String, Usable>> {
     let mut found = BTreeMap::new();
     let what = || format!("cannot read credentials in `{}`", directory.display());
     let entries = match std::fs::read_dir(directory) {
@@ -152,15 +160,29 @@ fn layer(directory: &Path, unclear: &mut Vec<Error>) -> Result<BTreeMap<String, 
     files.sort();
     for path in files {
         let what = || format!("cannot use credentials in `{}`", path.display());
-        let file = read(&path).and_then(|file| match file {
-            Some((text, open)) => Ok(parse(&text)?.map(|file| (file, open))),
-            None => Ok(None),
-        });
-        let ((domains, header), open) = match file.context(what) {
+        let mut skip = |why| {
+            let line = format!("Skipped: {}: {why}", path.display());
+            all.skipped.push(line);
+        };
+        let (text, open) = match read(&path).context(what) {
             Ok(Some(file)) => file,
-            Ok(None) => continue,
+            Ok(None) => {
+                skip("this user cannot read it");
+                continue;
+            }
             Err(error) => {
-                unclear.push(error);
+                all.unclear.push(error);
+                continue;
+            }
+        };
+        let (domains, header) = match parse(&text).context(what) {
+            Ok(Some(file)) => file,
+            Ok(None) => {
+                skip("it is not for Nose Cone");
+                continue;
+            }
+            Err(error) => {
+                all.unclear.push(error);
                 continue;
             }
         };

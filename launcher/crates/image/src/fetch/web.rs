@@ -30,6 +30,10 @@ pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
         .unclear()
         .iter()
         .for_each(|fault| talk.warn(fault));
+    credentials
+        .skipped()
+        .iter()
+        .for_each(|line| talk.tell(line));
     Client::new(HttpOptions {
         ca_file: options.ca_file.clone(),
         insecure_tls: waived || options.insecure.tls,

@@ -1,6 +1,7 @@
 //! The formats of images.
 
 pub mod aci;
+pub mod differences;
 pub mod import;
 pub mod inspect;
 pub mod lookup;

@@ -7,7 +7,6 @@
 //! has to pass.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,50 +18,15 @@ use crate::archive::file_writer::is_kept;
 use crate::archive::walk::{Entry, EntryKind, Limits};
 use crate::digest::Digest;
 use crate::format::aci;
+use crate::format::differences::{Differences, compare, hides};
 use crate::format::import::check_layers;
 use crate::format::pack::shown;
 use crate::store::images::Store;
 use crate::store::layers::Stored;
+use crate::store::staging::{Folder, Staging};
 use error::quote::escaped;
 use error::{Context as _, Result};
 use sys::{attributes, root_fd};
-
-/// How many differences are told of one image.
-const TOLD: usize = 10;
-
-/// What differs between an image and its ID.
-#[derive(Debug, Default)]
-pub struct Differences {
-    /// The first of them.
-    told: Vec<String>,
-    /// How many more there are.
-    more: usize,
-}
-
-/// The first of them on one line, and how many more there are.
-impl fmt::Display for Differences {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told.join("; "))?;
-        match self.more {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
-
-impl Differences {
-    /// Tells whether there are none.
-    pub fn are_none(&self) -> bool {
-        self.told.is_empty()
-    }
-
-    fn add(&mut self, what: String) {
-        match self.told.len() < TOLD {
-            true => self.told.push(what),
-            false => self.more += 1,
-        }
-    }
-}
 
 impl Store<'_> {
     /// Compares everything that is stored of an image with its ID: contents,
@@ -95,6 +59,30 @@ impl Store<'_> {
             }
         }
         Ok(differences)
+    }
+}
+
+impl Store<'_> {
+    /// Compares a rendered layer with what `render` makes in a directory; `None`
+    /// if it is not stored.
+    ///
+    /// # Errors
+    ///
+    /// Errors of `render` and of the disk.
+    pub fn verify_rendered(
+        &self,
+        layer: &Digest,
+        render: &dyn Fn(&Folder) -> Result<()>,
+    ) -> Result<Option<Differences>> {
+        let Some(_lease) = self.layers.lease(layer)? else {
+            return Ok(None);
+        };
+        let staging = Staging::make(self.dirs)?;
+        let anew = staging.directory("layer")?.directory("rootfs")?;
+        render(&anew)?;
+        let anew = anew.fd().try_clone_to_owned();
+        let anew = anew.context(|| "cannot use a directory")?;
+        compare(&self.layers.open(layer, "rootfs")?, &anew).map(Some)
     }
 }
 
@@ -364,13 +352,6 @@ fn absent(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
 fn has_attributes(file: &OwnedFd) -> bool {
     let asked = rustix::fs::fgetxattr(file, c"user.nosecone", &mut [0_u8; 0][..]);
     asked != Err(rustix::io::Errno::OPNOTSUPP)
-}
-
-/// Tells whether an attribute would make an overlay show other files.
-fn hides(name: &[u8]) -> bool {
-    [b"trusted.overlay.".as_slice(), b"user.overlay."]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
 }
 
 fn noun(kind: FileType) -> &'static str {

@@ -61,7 +61,7 @@ impl Collect<'_> {
         if self.dry {
             return done;
         }
-        done = done.and(self.collect_layers(&layers.ids()?));
+        done = done.and(self.collect_layers(&layers.ids()?, &mut |_| Ok(())));
         if let Ok(root) = self.dirs.root() {
             done = done.and(resume::clear(root, self.grace));
         }
@@ -95,8 +95,23 @@ impl Collect<'_> {
         images.hide(id).context(what)?;
         drop(claim);
         images.discard(id).context(what)?;
-        self.collect_layers(&layers)
+        self.collect_layers(&layers, &mut |_| Ok(()))
             .and(names::prune(self.dirs, &|id| images.contains(id)))
+    }
+
+    /// Removes a layer, unless a command, a pod or an image uses it. Returns
+    /// whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub fn remove_layer(&self, id: &Digest) -> Result<bool> {
+        let mut gone = false;
+        self.collect_layers(&[*id], &mut |_| {
+            gone = true;
+            Ok(())
+        })?;
+        Ok(gone)
     }
 
     /// Removes what is old and unused. Calls `before` first, and `gone` for
@@ -148,8 +163,13 @@ impl Collect<'_> {
         done
     }
 
-    /// Removes those of these layers that neither a pod nor an image needs.
-    fn collect_layers(&self, ids: &[Digest]) -> Result<()> {
+    /// Removes those of these layers that neither a pod nor an image needs. Calls
+    /// `gone` for each.
+    fn collect_layers(
+        &self,
+        ids: &[Digest],
+        gone: &mut dyn FnMut(&Digest) -> Result<()>,
+    ) -> Result<()> {
         let used = || {
             let mut used: BTreeSet<String> = (self.needs)()?.into_keys().collect();
             for id in self.store.ids()? {
@@ -158,7 +178,7 @@ impl Collect<'_> {
             Ok(used)
         };
         let layers = &self.store.layers;
-        self.collect(layers, ids, &used, &|_| Ok(()), &mut |_| Ok(()))
+        self.collect(layers, ids, &used, &|_| Ok(()), gone)
     }
 
     /// Ends the grace period of layers whose image is about to be removed. If

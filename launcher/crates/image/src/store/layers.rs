@@ -48,6 +48,11 @@ impl Store<'_> {
         rootfs(self.dirs.path(), layer)
     }
 
+    /// Returns whether a layer is stored.
+    pub fn has_layer(&self, layer: &Digest) -> Result<bool> {
+        self.layers.contains(layer)
+    }
+
     /// Returns the directories of a layer that its archive has no entry for.
     /// They only hold what is in them: if another layer has the same directory,
     /// its attributes are used.

@@ -13,7 +13,7 @@ use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{identity, tmpfs, unsupported};
+use crate::resolve::{identity, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
@@ -235,9 +235,9 @@ fn app(
         app: name.as_str(),
         mounts: &wanted.mounts,
         points: &app.mount_points,
+        tmpfs: &wanted.tmpfs,
         rootfs: source.rootfs,
     })?;
-    tmpfs::check(name.as_str(), &wanted.tmpfs, &mounts)?;
     let closed = (request.writable == Writable::None).then_some("option --writable=none");
     let read_only = wanted.read_only.or(closed);
     let mut lacks = Vec::new();
@@ -393,6 +393,7 @@ mod tests {
     use stage1_init::{Capabilities, NodeKind};
 
     use super::*;
+    use crate::resolve::tmpfs;
     use crate::resolve::volumes::Requested;
     use crate::spec::limits::Access;
     use crate::spec::mounts::Size;

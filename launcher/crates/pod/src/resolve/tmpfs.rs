@@ -1,7 +1,7 @@
 //! tmpfs mounts that an operator gives an app (tmpfs(5)).
 
 use crate::resolve::volumes::is_in;
-use crate::spec::mounts::{Mounted, Size, Tmpfs};
+use crate::spec::mounts::{Size, Tmpfs};
 use appc::types::{absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};
@@ -33,24 +33,6 @@ pub fn tmpfs(path: &str, size: Size, mode: Option<u32>) -> Result<Tmpfs> {
     })
 }
 
-/// Refuses tmpfs mounts of an app that overlap each other or a volume.
-pub fn check(app: &str, all: &[Tmpfs], volumes: &[Mounted]) -> Result<()> {
-    let volumes: Vec<String> = volumes.iter().map(|volume| clean(&volume.target)).collect();
-    for (index, one) in all.iter().enumerate() {
-        let here = clean(&one.target);
-        let others = all[..index].iter().map(|other| clean(&other.target));
-        let mut others = others.chain(volumes.iter().cloned());
-        if let Some(other) = others.find(|other| is_in(&here, other) || is_in(other, &here)) {
-            return Err(Error::usage(format!(
-                "two mounts of app `{app}` overlap: {} and {}",
-                quoted(&format!("/{other}")),
-                quoted(&one.target)
-            )));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -68,30 +50,5 @@ mod tests {
         assert_eq!(made.data(), "mode=700,size=8192");
         let made = tmpfs("/tmp", Size::default(), None).unwrap();
         assert_eq!(made.data(), crate::spec::defaults::TMP.data);
-    }
-
-    #[test]
-    fn mounts_do_not_overlap() {
-        let memory = |path| tmpfs(path, Size::default(), None).unwrap();
-        let volume = |target: &str| Mounted {
-            name: "v".to_owned(),
-            source: "/srv".into(),
-            directory: true,
-            ours: false,
-            target: target.to_owned(),
-            read_only: false,
-            recursive: true,
-            reason: String::new(),
-        };
-        for (all, volumes) in [
-            (vec![memory("/a"), memory("/a")], vec![]),
-            (vec![memory("/a/b"), memory("/a")], vec![]),
-            (vec![memory("/a")], vec![volume("/a/b")]),
-            (vec![memory("/a/b")], vec![volume("/x"), volume("//a/")]),
-        ] {
-            assert!(check("web", &all, &volumes).is_err(), "{all:?}");
-        }
-        let apart = [memory("/a"), memory("/ab")];
-        check("web", &apart, &[volume("/abc")]).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::resolve::BY_MANIFEST;
-use crate::spec::mounts::{EmptyVolume, Mounted};
+use crate::spec::mounts::{EmptyVolume, Mounted, Place, Tmpfs};
 use crate::spec::process::Sourced;
 use appc::manifest::app::MountPoint;
 use appc::manifest::pod::{EMPTY_MODE, Mount, Volume, VolumeKind};
@@ -57,6 +57,8 @@ pub(crate) struct Mounting<'a> {
     pub mounts: &'a [Sourced<Mount>],
     /// The mount points of its image.
     pub points: &'a [MountPoint],
+    /// The tmpfs mounts that it was given.
+    pub tmpfs: &'a [Tmpfs],
     /// Its root file system, without volumes.
     pub rootfs: &'a dyn Rootfs,
 }
@@ -146,10 +148,14 @@ impl<'a> Volumes<'a> {
         for mount_request in &pending {
             mounted.push(self.mount(app, mount_request)?);
         }
-        for (volume, mount_request) in mounted.iter().zip(&pending) {
-            match volume.above(&mounted) {
-                Some(above) => self.check_place(app, volume, above)?,
-                None => self.check_target(app, &mount_request.mount.value.volume, volume)?,
+        let places = Place::all(&mounted, app.tmpfs);
+        check_places(app.app, &places)?;
+        for &place in &places {
+            let around = place.around(&places);
+            match around.last() {
+                Some(Place::Volume(above)) => self.check_place(app, place, above)?,
+                Some(Place::Memory(_)) => check_memory(app.app, place, &around)?,
+                None => self.check_target(app, place)?,
             }
         }
         let mounts = pending
@@ -299,30 +305,32 @@ impl<'a> Volumes<'a> {
     }
 
     /// Compares a target with what the image has there.
-    fn check_target(
-        &mut self,
-        app: &Mounting<'_>,
-        volume: &AcName,
-        source: &Mounted,
-    ) -> Result<()> {
-        let target = source.target.as_str();
+    fn check_target(&mut self, app: &Mounting<'_>, place: Place<'_>) -> Result<()> {
+        let target = place.target();
         let inside = target.trim_start_matches('/');
         let Some(there) = app.rootfs.status(inside)? else {
             return Ok(());
         };
         let noun = |directory| if directory { "directory" } else { "file" };
-        if there.directory != source.directory {
+        if there.directory != place.is_directory() {
+            let kind = match place {
+                Place::Volume(_) => "volume",
+                Place::Memory(_) => "tmpfs",
+            };
             return Err(Error::invalid(format!(
-                "cannot mount volume `{volume}` on {} of app `{}`: the volume is a {}, but the image has a {} there",
-                quoted(target),
-                app.app,
-                noun(source.directory),
+                "{}: the {kind} is a {}, but the image has a {} there",
+                cannot_mount(app.app, place),
+                noun(place.is_directory()),
                 noun(there.directory)
             )));
         }
-        if there.directory && !app.rootfs.is_empty(inside)? {
+        if let Place::Volume(volume) = place
+            && there.directory
+            && !app.rootfs.is_empty(inside)?
+        {
             self.notes.push(format!(
-                "volume `{volume}` hides files of app `{}`'s image in {}",
+                "volume `{}` hides files of app `{}`'s image in {}",
+                volume.name,
                 app.app,
                 quoted(target)
             ));
@@ -330,24 +338,23 @@ impl<'a> Volumes<'a> {
         Ok(())
     }
 
-    /// Checks that there is a mount point in the other volume that a volume is
-    /// mounted in. In an empty one, it will be made.
-    fn check_place(&self, app: &Mounting<'_>, volume: &Mounted, above: &Mounted) -> Result<()> {
+    /// Checks that there is a mount point in the volume that something is mounted
+    /// in. In an empty one, it will be made.
+    fn check_place(&self, app: &Mounting<'_>, inner: Place<'_>, above: &Mounted) -> Result<()> {
         let what = || {
-            let (name, target) = (&volume.name, quoted(&volume.target));
-            let (app, above) = (app.app, &above.name);
-            format!("cannot mount volume `{name}` on {target} of app `{app}`, in volume `{above}`")
+            let above = &above.name;
+            format!("{}, in volume `{above}`", cannot_mount(app.app, inner))
         };
         if above.ours {
             return Ok(());
         }
-        let place = volume.place_in(above);
+        let place = above.place_of(inner);
         let found = (self.look)(&place, false).context(what).map_err(|error| {
             error.hint("make it first: no mount points are made in directories of the host")
         })?;
         let why = match found {
-            Some(found) if found.directory == volume.directory => return Ok(()),
-            Some(_) if volume.directory => "is a file",
+            Some(found) if found.directory == inner.is_directory() => return Ok(()),
+            Some(_) if inner.is_directory() => "is a file",
             Some(_) => "is a directory",
             None => "contains a symbolic link",
         };
@@ -382,6 +389,49 @@ impl<'a> Volumes<'a> {
             empty: self.empty,
             notes: self.notes,
         })
+    }
+}
+
+/// Refuses a tmpfs where something else is mounted.
+fn check_places(app: &str, places: &[Place<'_>]) -> Result<()> {
+    for (index, place) in places.iter().enumerate() {
+        let same = |other: &&Place<'_>| other.target() == place.target();
+        if let Some(other) = places[..index].iter().find(same) {
+            let other = noun(*other);
+            return Err(Error::usage(format!(
+                "{}: {other} is mounted there",
+                cannot_mount(app, *place)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what would have its mount point made in a tmpfs on a way through a
+/// directory of the host, where others can make links.
+fn check_memory(app: &str, place: Place<'_>, around: &[Place<'_>]) -> Result<()> {
+    let theirs = around.iter().find_map(|place| match place {
+        Place::Volume(volume) if !volume.ours => Some(&volume.name),
+        _ => None,
+    });
+    match theirs {
+        Some(name) => Err(Error::invalid(format!(
+            "{}: it is in a tmpfs that is in volume `{name}` of the host",
+            cannot_mount(app, place)
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn cannot_mount(app: &str, place: Place<'_>) -> String {
+    let (what, target) = (noun(place), quoted(place.target()));
+    format!("cannot mount {what} on {target} of app `{app}`")
+}
+
+fn noun(place: Place<'_>) -> String {
+    match place {
+        Place::Volume(volume) => format!("volume `{}`", volume.name),
+        Place::Memory(_) => "a tmpfs".to_owned(),
     }
 }
 

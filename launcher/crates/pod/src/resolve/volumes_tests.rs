@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
+use crate::spec::mounts::Size;
 use error::Kind;
 use image::store::rootfs::Status;
 
@@ -108,6 +109,7 @@ fn mounted(
         app: "a",
         mounts: &mounts(wanted),
         points: &points(wants),
+        tmpfs: &[],
         rootfs: &Sample,
     })?;
     Ok((mounted, volumes.finish()?))
@@ -239,6 +241,7 @@ fn read_only_comes_from_the_volume_or_the_mount_point() {
             app: "web",
             mounts: &wanted,
             points: &wants,
+            tmpfs: &[],
             rootfs: &Sample,
         })
         .unwrap();
@@ -329,6 +332,7 @@ fn an_apps_own_volume_is_not_shared() {
             app,
             mounts: &wanted,
             points: &[],
+            tmpfs: &[],
             rootfs: &Sample,
         };
         let (found, _) = volumes.of(&mounting).unwrap();
@@ -340,4 +344,57 @@ fn an_apps_own_volume_is_not_shared() {
         assert_eq!(*found[0].source, *Path::new(expected));
     }
     assert_eq!(volumes.finish().unwrap().empty.len(), 2);
+}
+
+#[test]
+fn a_tmpfs_is_mounted_where_nothing_else_is() {
+    let memory = |paths: &[&str]| -> Vec<Tmpfs> {
+        let one = |path: &&str| crate::resolve::tmpfs::tmpfs(path, Size::default(), None);
+        paths.iter().map(|path| one(path).unwrap()).collect()
+    };
+    let check = |wanted: &[(&str, &str)], paths: &[&str]| {
+        let requested = requested(&[("dir", "/dir"), ("empty", "")]);
+        let mut volumes = Volumes::new(&requested, Path::new("/pod"), &look).unwrap();
+        let found = volumes.of(&Mounting {
+            app: "a",
+            mounts: &mounts(wanted),
+            points: &[],
+            tmpfs: &memory(paths),
+            rootfs: &Sample,
+        });
+        found.map(|_| ()).map_err(|error| error.to_string())
+    };
+    for (wanted, paths) in [
+        (&[][..], &["/a", "/a/b", "/ab"][..]),
+        (&[("dir", "/a/b"), ("empty", "/abc")], &["/a"]),
+        (&[("empty", "/a")], &["/a/b", "/a/b/c"]),
+    ] {
+        assert_eq!(check(wanted, paths), Ok(()));
+    }
+    for (wanted, paths, why) in [
+        (
+            &[][..],
+            &["/a", "/a"][..],
+            "cannot mount a tmpfs on `/a` of app `a`: a tmpfs is mounted there",
+        ),
+        (
+            &[("dir", "/a")],
+            &["/a"],
+            "cannot mount a tmpfs on `/a` of app `a`: volume `dir` is mounted there",
+        ),
+        (
+            &[],
+            &["/file"],
+            "cannot mount a tmpfs on `/file` of app `a`: the tmpfs is a directory, \
+             but the image has a file there",
+        ),
+        (
+            &[("dir", "/a")],
+            &["/a/b"],
+            "cannot mount a tmpfs on `/a/b` of app `a`, in volume `dir`: it is not there\n\
+             hint: make it first: no mount points are made in directories of the host",
+        ),
+    ] {
+        assert_eq!(check(wanted, paths), Err(why.to_owned()));
+    }
 }

@@ -14,6 +14,7 @@ use error::quote::escaped;
 use error::{Error, Kind};
 use image::store::rootfs::Rootfs;
 use sys::host::lacks;
+use sys::size;
 
 /// Why a plan could not be executed.
 pub struct Explanation {
@@ -32,9 +33,10 @@ pub struct Image<'a> {
     pub path: &'a str,
 }
 
-/// Explains why a directive failed with this errno(3); `None` if it is not
-/// known which directive it was.
-pub fn explain(step: Option<&Step>, errno: u32, image: Option<Image<'_>>) -> Explanation {
+/// Explains why the directive of a plan with this index failed with this
+/// errno(3). There may be none: then it is not known which it was.
+pub fn explain(plan: &Plan, index: u32, errno: u32, image: Option<Image<'_>>) -> Explanation {
+    let step = plan.step(index);
     let other = |error| Explanation {
         error,
         is_there: false,
@@ -45,6 +47,26 @@ pub fn explain(step: Option<&Step>, errno: u32, image: Option<Image<'_>>) -> Exp
         let error = Error::new(Kind::Failed, "the pod could not be started");
         return other(error.because(io::Error::from(cause)));
     };
+    if let Some((resource, limit)) = bound(plan, index, cause) {
+        let (noun, limit) = match resource {
+            Resource::As => ("address space", size::spell(limit)),
+            Resource::Data => ("data", size::spell(limit)),
+            Resource::Fsize => ("file size", size::spell(limit)),
+            Resource::Stack => ("stack size", size::spell(limit)),
+            Resource::Nofile => ("open files", limit.to_string()),
+            _ => ("processes", limit.to_string()),
+        };
+        let what = format!("cannot start the app under its limit of {noun}");
+        let hint = format!(
+            "the limit was {limit}; `--ulimit={}=...` sets another",
+            resource.word()
+        );
+        return other(
+            Error::new(Kind::Failed, what)
+                .because(io::Error::from(cause))
+                .hint(hint),
+        );
+    }
     match directive {
         Directive::PreStart { argv } if cause == Errno::CANCELED => {
             let program = escaped(&program(argv.0));
@@ -73,6 +95,32 @@ pub fn explain(step: Option<&Step>, errno: u32, image: Option<Image<'_>>) -> Exp
         None => error,
     };
     other(error.because(io::Error::from(cause)))
+}
+
+/// Returns the limit that a process had given itself when it failed so, if there
+/// is one that can have been the reason: what prepares an app is bound by its
+/// limits, too.
+fn bound(plan: &Plan, index: u32, cause: Errno) -> Option<(Resource, u64)> {
+    let resources: &[Resource] = match cause {
+        Errno::NOMEM => &[Resource::As, Resource::Data],
+        Errno::TOOBIG => &[Resource::Stack],
+        Errno::FBIG => &[Resource::Fsize],
+        Errno::MFILE => &[Resource::Nofile],
+        Errno::AGAIN => &[Resource::Nproc],
+        _ => return None,
+    };
+    let before = plan.steps().get(..usize::try_from(index).ok()?)?;
+    let before = before.iter().rev().filter_map(Step::directive);
+    let own = before.take_while(|directive| *directive != Directive::Process {});
+    let limits = own.filter_map(|directive| match directive {
+        Directive::Rlimit {
+            resource,
+            soft: Limit(Some(soft)),
+            ..
+        } if resources.contains(&resource) => Some((resource, soft)),
+        _ => None,
+    });
+    limits.min_by_key(|(_, soft)| *soft)
 }
 
 /// Returns what could not be done, without the cause.

@@ -21,6 +21,7 @@ use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::{Algorithm, Digest, Hasher};
+use image::format::differences::Differences;
 use image::store::images::Store;
 use image::store::staging::Folder;
 use sys::root_fd::lay_over;
@@ -44,7 +45,7 @@ pub(crate) enum Base {
 
 /// A layer to be rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rendering {
+pub struct Rendering {
     /// Lowest first.
     layers: Vec<Layer>,
 }
@@ -69,16 +70,47 @@ pub fn directories(store: &Store<'_>, id: &Digest) -> Result<Vec<PathBuf>> {
     // An App Container image is one layer with the same digest.
     match decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))? {
         Base::Overlay(ids) => Ok(ids.iter().rev().map(|id| store.rootfs(id)).collect()),
-        Base::Rendered(rendering) => {
-            let source = |id: &Digest| {
-                Ok(Source {
-                    rootfs: store.rootfs(id),
-                    implicit: store.implicit(id)?,
-                })
-            };
-            Ok(vec![rendering.ensure(store, &source)?])
-        }
+        Base::Rendered(rendering) => Ok(vec![rendering.ensure(store, &|id| source(store, id))?]),
     }
+}
+
+fn source(store: &Store<'_>, id: &Digest) -> Result<Source> {
+    Ok(Source {
+        rootfs: store.rootfs(id),
+        implicit: store.implicit(id)?,
+    })
+}
+
+/// Returns how the root of an image is rendered; `None` if it is an overlay of
+/// layers as they are. Nothing counts as used.
+///
+/// # Errors
+///
+/// As for [`directories`].
+pub fn rendering(store: &Store<'_>, id: &Digest) -> Result<Option<Rendering>> {
+    let layers = dependencies::layers(id, &Seen(store))?;
+    match decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))? {
+        Base::Overlay(_) => Ok(None),
+        Base::Rendered(rendering) => Ok(Some(rendering)),
+    }
+}
+
+/// The images of a store, to look at.
+struct Seen<'a>(&'a Store<'a>);
+
+impl Images for Seen<'_> {
+    fn resolve(&self, dependency: &Dependency) -> Result<Digest> {
+        self.0.resolve(dependency)
+    }
+
+    fn manifest(&self, id: &Digest) -> Result<ImageManifest> {
+        let image = self.0.aci(id)?.ok_or_else(|| absent(id))?;
+        Ok(image.manifest().clone())
+    }
+}
+
+fn absent(id: &Digest) -> Error {
+    Error::new(Kind::NotFound, format!("image `{id}` not found"))
 }
 
 impl Images for Store<'_> {
@@ -94,11 +126,10 @@ impl Images for Store<'_> {
     }
 
     fn manifest(&self, id: &Digest) -> Result<ImageManifest> {
-        let absent = || Error::new(Kind::NotFound, format!("image `{id}` not found"));
         if !self.hold(id)? {
-            return Err(absent());
+            return Err(absent(id));
         }
-        Ok(self.aci(id)?.ok_or_else(absent)?.manifest().clone())
+        Seen(self).manifest(id)
     }
 }
 
@@ -121,8 +152,25 @@ pub(crate) fn decide(
 }
 
 impl Rendering {
+    /// Returns the images that it is rendered from, lowest first.
+    pub fn images(&self) -> impl Iterator<Item = &Digest> {
+        self.layers.iter().map(|layer| &layer.image)
+    }
+
+    /// Compares the stored layer with what its images give now; `None` if it is
+    /// not stored.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub fn verify(&self, store: &Store<'_>) -> Result<Option<Differences>> {
+        store.verify_rendered(&self.id(), &|rootfs| {
+            self.render(rootfs, &|id| source(store, id))
+        })
+    }
+
     /// Returns the digest of the layer.
-    pub(crate) fn id(&self) -> Digest {
+    pub fn id(&self) -> Digest {
         let mut hasher = Hasher::new(Algorithm::Sha512);
         hasher.update(VERSION);
         for layer in &self.layers {

@@ -33,23 +33,56 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Returns the volume of these that this one is mounted in, if it is.
-    pub(crate) fn above<'m>(&self, mounts: &'m [Self]) -> Option<&'m Self> {
-        let target = Path::new(&self.target);
-        let above = |other: &&Self| {
-            other.target != self.target && target.starts_with(Path::new(&other.target))
-        };
-        mounts
-            .iter()
-            .filter(above)
-            .max_by_key(|other| other.target.len())
+    /// Returns the path on the host of what this volume has as the mount point of
+    /// what is mounted in it.
+    pub(crate) fn place_of(&self, inner: Place<'_>) -> PathBuf {
+        let rest = Path::new(inner.target()).strip_prefix(&self.target);
+        self.source.join(rest.unwrap_or(Path::new("")))
+    }
+}
+
+/// What is mounted on a path of an app that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'m> {
+    /// A volume.
+    Volume(&'m Mounted),
+    /// A tmpfs.
+    Memory(&'m Tmpfs),
+}
+
+impl<'m> Place<'m> {
+    /// Returns all of an app, in the order of their depth.
+    pub(crate) fn all(volumes: &'m [Mounted], tmpfs: &'m [Tmpfs]) -> Vec<Self> {
+        let volumes = volumes.iter().map(Self::Volume);
+        let mut all: Vec<Self> = volumes.chain(tmpfs.iter().map(Self::Memory)).collect();
+        all.sort_by_key(|place| Path::new(place.target()).components().count());
+        all
     }
 
-    /// Returns the path on the host of what another volume has as the mount
-    /// point of this one.
-    pub(crate) fn place_in(&self, above: &Self) -> PathBuf {
-        let rest = Path::new(&self.target).strip_prefix(&above.target);
-        above.source.join(rest.unwrap_or(Path::new("")))
+    /// Returns the mount point, relative to the root of the app.
+    pub(crate) fn target(self) -> &'m str {
+        match self {
+            Self::Volume(volume) => &volume.target,
+            Self::Memory(tmpfs) => &tmpfs.target,
+        }
+    }
+
+    /// Returns whether it is a directory rather than a file.
+    pub(crate) fn is_directory(self) -> bool {
+        match self {
+            Self::Volume(volume) => volume.directory,
+            Self::Memory(_) => true,
+        }
+    }
+
+    /// Returns those of all, in the order of their depth, that it is mounted in:
+    /// the last one directly.
+    pub(crate) fn around(self, all: &[Self]) -> Vec<Self> {
+        let target = Path::new(self.target());
+        let around = |other: &Self| {
+            other.target() != self.target() && target.starts_with(Path::new(other.target()))
+        };
+        all.iter().copied().filter(around).collect()
     }
 }
 

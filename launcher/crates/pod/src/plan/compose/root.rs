@@ -12,7 +12,6 @@ use crate::plan::overlay::{self, Overlay};
 use crate::spec::defaults::{
     self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
 };
-use crate::spec::mounts::Tmpfs;
 use crate::spec::pod::{AppSpec, PodSpec, Root};
 use crate::spec::process::Stdio;
 use error::Result;
@@ -129,9 +128,6 @@ pub(crate) fn furnish(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host
     devices(plan, pod, app, host)?;
     if lacks(app, TMP.target) && !app.tmpfs.iter().any(|one| one.target == TMP.target) {
         fix(plan, &TMP, "standard environment: the image has no /tmp")?;
-    }
-    for tmpfs in &app.tmpfs {
-        memory(plan, tmpfs)?;
     }
     plan.push(
         Directive::ReadonlyEntries { target: c"/proc" },
@@ -293,32 +289,6 @@ fn fix_with(plan: &mut Plan, fixture: &Fixture, data: &CStr, reason: &str) -> Re
             data,
         },
         reason,
-    );
-    Ok(())
-}
-
-/// Mounts a tmpfs that was asked for.
-fn memory(plan: &mut Plan, tmpfs: &Tmpfs) -> Result<()> {
-    let target = operand("a path", tmpfs.target.as_str())?;
-    directory(plan, &target, 0o755, "option --tmpfs");
-    let mut flags = TMP.flags.with(MountFlags::NOFOLLOW);
-    for (wanted, flag) in [
-        (tmpfs.read_only, MountFlags::RO),
-        (tmpfs.no_exec, MountFlags::NOEXEC),
-    ] {
-        if wanted {
-            flags = flags.with(flag);
-        }
-    }
-    plan.push(
-        Directive::Mount {
-            kind: c"tmpfs",
-            source: c"tmpfs",
-            target: &target,
-            flags,
-            data: &operand("mount options", tmpfs.data())?,
-        },
-        "option --tmpfs",
     );
     Ok(())
 }
