@@ -84,7 +84,8 @@ const SHELL: &str = "/bin/sh";
 /// Becomes the init of a command in a pod. Returns only if the command has a
 /// terminal, which this process relays: then with how it ended.
 pub(crate) fn run(dir: &Path, options: &Options) -> Result<Exit> {
-    Host::observe().require(Operation::EnterPods)?;
+    let host = Host::observe();
+    host.require(Operation::EnterPods)?;
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
     let pod = Running::find(&dirs, uuid)?;
@@ -97,13 +98,14 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Exit> {
     }
     // If the app exits meanwhile, every request fails with some unrelated
     // error.
-    let entered = enter(&dirs, &pod, app, &place, ids, options);
+    let entered = enter(&dirs, &host, &pod, app, &place, ids, options);
     match entered.map_err(|error| pod.check(&app.name, &place).err().unwrap_or(error))? {}
 }
 
 /// Becomes the init of a command. Returns only on failure.
 fn enter(
     dirs: &Dirs,
+    host: &Host,
     pod: &Running,
     app: &AppSpec,
     place: &Place,
@@ -133,7 +135,7 @@ fn enter(
         oom_score: theirs.score_unlike(&own),
         command: command(options)?,
     };
-    let composed = enter::compose(app, &spec, &Host::observe()).context(|| pod.cannot())?;
+    let composed = enter::compose(app, &spec, host).context(|| pod.cannot())?;
     let here = descriptors::Provided {
         pod: pod.directory.as_fd(),
         log: None,

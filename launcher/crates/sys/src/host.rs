@@ -57,7 +57,7 @@ impl Root {
         let root = examine(Path::new("/"));
         // The first file system is on no device.
         let on_device = root.is_some_and(|root| root.stx_dev_major != 0);
-        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mounts = || small_file::list("/proc/self/mountinfo").unwrap_or_default();
         if !on_device && has_no_parent(&mounts()) {
             return Self::First;
         }
@@ -243,7 +243,7 @@ fn has_all_ids(kind: &str) -> bool {
     if namespace.is_ok_and(|status| status.st_ino == FIRST_USER_NAMESPACE) {
         return true;
     }
-    let map = std::fs::read_to_string(format!("/proc/self/{kind}_map"));
+    let map = small_file::text(&format!("/proc/self/{kind}_map"));
     let map = map.unwrap_or_default();
     let numbers: Vec<&str> = map.split_whitespace().collect();
     numbers == ["0", "0", "4294967295"]

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::{DumpableBehavior, Signal};
 
+use crate::small_file;
 use error::{Context as _, Result};
 
 /// Waits for signals. Its descriptor becomes readable when one arrives.
@@ -154,7 +155,7 @@ fn bit(signal: Signal) -> u64 {
 /// Returns the set of signals that this process ignores: none if it cannot be
 /// read.
 fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = small_file::text("/proc/self/status").unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
         .unwrap_or(0)

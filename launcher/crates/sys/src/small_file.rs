@@ -1,7 +1,7 @@
 //! Reads small files whole, in as few system calls as possible.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -32,6 +32,20 @@ pub fn read(file: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Reads a file from its current position to its end. It may be a list in procfs,
+/// such as `mountinfo`, of which each read returns a page at most.
+pub fn read_list(file: impl AsFd) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    loop {
+        content.reserve(FIRST);
+        match rustix::io::read(&file, spare_capacity(&mut content)) {
+            Ok(0) => return Ok(content),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 /// Opens a file in a directory that only we write to, without following links,
 /// and reads it; `None` if it does not exist.
 pub fn find(directory: impl AsFd, path: impl Arg, limit: usize) -> io::Result<Option<Vec<u8>>> {
@@ -46,9 +60,20 @@ pub fn find(directory: impl AsFd, path: impl Arg, limit: usize) -> io::Result<Op
 
 /// Opens a file of procfs or sysfs that is a single record, and reads it.
 pub fn text(path: &str) -> io::Result<String> {
+    utf8(read(open(path)?, usize::MAX)?)
+}
+
+/// Opens a file of procfs that is a list, and reads it.
+pub fn list(path: &str) -> io::Result<String> {
+    utf8(read_list(open(path)?)?)
+}
+
+fn open(path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-    let content = read(file, usize::MAX)?;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+fn utf8(content: Vec<u8>) -> io::Result<String> {
     String::from_utf8(content).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -63,6 +88,8 @@ mod tests {
         for length in [0, 1, FIRST - 1, FIRST, FIRST + 1, 2 * FIRST, 5 * FIRST + 7] {
             let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
             std::fs::write(&path, &bytes).unwrap();
+            let file = std::fs::File::open(&path).unwrap();
+            assert_eq!(read_list(file).unwrap(), bytes, "{length}");
             for limit in [0, 1, FIRST, length, length + 1, usize::MAX] {
                 let file = std::fs::File::open(&path).unwrap();
                 let expected = &bytes[..length.min(limit)];
@@ -76,6 +103,11 @@ mod tests {
     fn a_record_of_procfs_is_read_whole() {
         let stat = text("/proc/self/stat").unwrap();
         assert!(stat.ends_with('\n'), "{stat}");
+        let mounts = list("/proc/self/mountinfo").unwrap();
+        assert_eq!(
+            mounts,
+            std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+        );
         let error = text("/proc/self/none").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Stat;
 use rustix::io::Errno;
 use stage1_init::Namespaces;
 
@@ -230,15 +230,14 @@ impl Place {
     }
 }
 
-fn own_namespace(pod: &Running, name: &str) -> Result<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    match rustix::fs::open(format!("/proc/self/ns/{name}"), flags, Mode::empty()) {
+fn own_namespace(pod: &Running, name: &str) -> Result<Option<Stat>> {
+    match rustix::fs::stat(format!("/proc/self/ns/{name}")) {
         Err(Errno::NOENT) => Ok(None),
-        opened => opened.map(Some).context(|| pod.cannot()),
+        found => found.map(Some).context(|| pod.cannot()),
     }
 }
 
-fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let identity = |fd| rustix::fs::fstat(fd).map(|status| (status.st_dev, status.st_ino));
-    identity(one).is_ok_and(|one| identity(other) == Ok(one))
+fn is_same(own: &Stat, other: &OwnedFd) -> bool {
+    let other = rustix::fs::fstat(other);
+    other.is_ok_and(|other| (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::settings::{Controller, Version};
+use sys::small_file;
 
 /// A mounted hierarchy that has controllers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Hierarchy {
 
 /// The version 1 controller that freezes processes. In version 2 every group
 /// can be frozen.
-const FREEZER: &str = "freezer";
+pub(super) const FREEZER: &str = "freezer";
 
 impl Hierarchy {
     /// Returns whether its groups can be frozen, as far as can be told without
@@ -33,9 +34,8 @@ impl Hierarchy {
 /// Discovers the hierarchies of this machine. One that cannot be read is
 /// ignored.
 pub fn discover() -> Vec<Hierarchy> {
-    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let mounts = text("/proc/self/mountinfo");
-    let own = text("/proc/self/cgroup");
+    let mounts = small_file::list("/proc/self/mountinfo").unwrap_or_default();
+    let own = small_file::text("/proc/self/cgroup").unwrap_or_default();
     read(&mounts, &own, |path| {
         std::fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default()
     })

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cgroup::hierarchy::{Mount, mount};
+use crate::cgroup::hierarchy::{FREEZER, Mount, mount};
 use error::{Context as _, Error, Kind, Result};
+use sys::small_file;
 
 /// Moves this process into the groups of another; `theirs` is the content of
 /// the other's /proc/PID/cgroup.
@@ -13,9 +14,12 @@ use error::{Context as _, Error, Kind, Result};
 /// Fails if one of the groups cannot be found or joined. The process may then
 /// already be in some of them.
 pub fn join(theirs: &str) -> Result<()> {
-    let read = |path: &str| std::fs::read_to_string(path).context(|| CANNOT);
-    let own = read("/proc/self/cgroup")?;
-    for group in moves(&read("/proc/self/mountinfo")?, &own, theirs)? {
+    let own = small_file::text("/proc/self/cgroup").context(|| CANNOT)?;
+    if own == theirs {
+        return Ok(());
+    }
+    let mounts = small_file::list("/proc/self/mountinfo").context(|| CANNOT)?;
+    for group in moves(&mounts, &own, theirs)? {
         // The kernel's own paths, so nothing has to be checked.
         crate::cgroup::files::put(&group.join("cgroup.procs"), "0")
             .context(|| format!("cannot join the cgroup `{}`", group.display()))?;
@@ -50,10 +54,14 @@ fn moves(mounts: &str, own: &str, theirs: &str) -> Result<Vec<PathBuf>> {
     Ok(groups)
 }
 
-/// Returns the directories of the groups that a process is in, as far as they
-/// are visible from here; `theirs` is the content of its /proc/PID/cgroup.
-pub fn groups(mounts: &str, theirs: &str) -> Vec<PathBuf> {
-    let entries = theirs.lines().filter_map(entry);
+/// Returns the directories of the groups that a process is in and that may freeze
+/// it, as far as they are visible from here; `theirs` is the content of its
+/// /proc/PID/cgroup.
+pub(crate) fn freezable(mounts: &str, theirs: &str) -> Vec<PathBuf> {
+    let freezes = |&(controllers, _): &(&str, &str)| {
+        controllers.is_empty() || controllers.split(',').any(|one| one == FREEZER)
+    };
+    let entries = theirs.lines().filter_map(entry).filter(freezes);
     let found = entries.filter_map(|(controllers, path)| directory(mounts, controllers, path));
     found.collect()
 }
@@ -143,10 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn invisible_groups_are_left_out() {
-        let theirs = "4:memory:/docker/xy\n2:freezer:/pod\nx\n0::/pod\n7:pids:/\n0::/../y\n";
+    fn groups_that_are_invisible_or_cannot_freeze_are_left_out() {
+        let theirs =
+            "4:memory:/docker/x/y\n2:freezer:/pod\nx\n0::/pod\n1:cpu,cpuacct:/\n0::/../y\n";
         assert_eq!(
-            groups(MOUNTS, theirs),
+            freezable(MOUNTS, theirs),
             [PathBuf::from("/sys/fs/cgroup/unified/pod")]
         );
     }

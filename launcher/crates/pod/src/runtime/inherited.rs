@@ -6,6 +6,7 @@ use rustix::thread::CpuSet;
 use stage1_init::{Limit, Resource};
 
 use error::{Context as _, Error, Kind, Result};
+use sys::small_file;
 
 /// Resource limits: for each, the soft and the hard limit.
 type Limits = [(Resource, Limit, Limit); 16];
@@ -43,7 +44,7 @@ impl Inherited {
     /// Reads those of this process.
     pub fn own() -> Result<Self> {
         Self::read(|name| {
-            let read = std::fs::read_to_string(format!("/proc/self/{name}"));
+            let read = small_file::text(&format!("/proc/self/{name}"));
             read.map(Some).context(|| CANNOT)
         })?
         .ok_or_else(|| Error::new(Kind::Failed, CANNOT))

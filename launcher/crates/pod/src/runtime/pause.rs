@@ -398,9 +398,9 @@ pub(crate) fn thaw_dying(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
 /// Returns whether a process is in a frozen group.
 pub fn is_frozen(process: &PodProcess) -> Result<bool> {
     let what = || "cannot read the mounted file systems";
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
+    let mounts = small_file::list("/proc/self/mountinfo").context(what)?;
     let theirs = process.read("cgroup")?.unwrap_or_default();
-    for group in membership::groups(&mounts, &theirs) {
+    for group in membership::freezable(&mounts, &theirs) {
         let Some(freezer) = look(&group)? else {
             continue;
         };

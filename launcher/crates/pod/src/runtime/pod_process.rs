@@ -117,13 +117,13 @@ impl PodProcess {
         };
         // Files in a directory below are lists, which are read a page at a time.
         let read = match name.contains('/') {
-            true => std::io::read_to_string(fs::File::from(file)),
-            false => small_file::read(file, usize::MAX)
-                .map(|content| String::from_utf8_lossy(&content).into_owned()),
+            true => small_file::read_list(file),
+            false => small_file::read(file, usize::MAX),
         };
-        match read {
+        let text = read.map(|content| String::from_utf8_lossy(&content).into_owned());
+        match text {
             Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
-            read => read.map(Some).context(what),
+            text => text.map(Some).context(what),
         }
     }
 
