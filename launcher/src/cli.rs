@@ -8,6 +8,7 @@ mod args;
 mod build;
 pub(crate) mod command;
 mod completion;
+mod diff;
 mod enter;
 mod export;
 mod fetch;
@@ -207,6 +208,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "cat-manifest" => Command::CatManifest(selector::one(args)?),
         "logs" => logs::logs(args)?,
         "attach" => pods::attach(args)?,
+        "diff" => diff::diff(args)?,
         "export" => export::export(args)?,
         "enter" => enter::enter(args, once_more)?,
         "entered" => enter::entered(args)?,

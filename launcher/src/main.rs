@@ -156,6 +156,9 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
             Err(error) => fail(&error, OURS),
         },
         Command::Entered(descriptors, status) => ended(cmd::enter::finish(descriptors, status)),
+        Command::Diff(options, format) => done(each(format, |results| {
+            cmd::diff::run(&dir, &options, results)
+        })),
         Command::Export(export) => done(cmd::export::run(&dir, &export, &mut Output::results())),
         Command::Validate(options, format) => {
             match each(format, |results| cmd::validate::run(&options, results)) {

@@ -2,6 +2,8 @@
 
 /// Who attends to an app, and hears of its end.
 mod attend;
+/// What apps have changed in their files.
+mod changed;
 /// What `gc` removes, and what it must not.
 mod collect;
 /// Pods that go on without their caller.

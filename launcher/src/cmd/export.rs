@@ -45,7 +45,7 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
             .hint("give a file, or redirect standard output"));
     }
     // The lock keeps the pod from being run or removed meanwhile.
-    let pod = claim(&dirs, uuid)?;
+    let pod = claim(&dirs, uuid, "export")?;
     let app = choose(&pod, uuid, export.app.as_deref())?;
     let write = |out: &mut dyn Write, cannot: &str| {
         write(&dirs, &pod, &app, out, cannot).context(|| {
@@ -64,8 +64,8 @@ pub(crate) fn run(dir: &Path, export: &Export, out: &mut dyn Write) -> Result<()
     print(out, &format!("{id}\n"))
 }
 
-/// Locks a pod that is not running.
-fn claim(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
+/// Locks a pod that is not running; the error says that it cannot be done that to.
+pub(super) fn claim(dirs: &Dirs, uuid: Uuid, verb: &str) -> Result<OwnedFd> {
     if let Some(pod) = try_to_claim(dirs, uuid)? {
         return Ok(pod);
     }
@@ -78,7 +78,7 @@ fn claim(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
     {
         return Ok(pod);
     }
-    let what = || format!("cannot export pod `{uuid}`");
+    let what = || format!("cannot {verb} pod `{uuid}`");
     Err(match phase {
         Some(Phase::Running) => Error::invalid(format!("{}: it is running", what()))
             .hint("stop it with `launcher stop`; it is kept if it was run with --keep or --detach"),

@@ -7,6 +7,7 @@ pub(crate) mod cat_manifest;
 mod child;
 pub(crate) mod collect;
 pub(crate) mod detach;
+pub(crate) mod diff;
 pub(crate) mod enter;
 pub(crate) mod exit;
 pub(crate) mod export;

@@ -137,7 +137,8 @@ fn what_a_command_leaves_behind_belongs_to_the_pod() {
             words == [left, "1", "sleep", "4711"]
         })
     };
-    assert!(is_there(shown()), "{}", shown());
+    // It may not have become `sleep` yet.
+    until("it is a child of PID 1", || is_there(shown()));
     // PID 1 asks how it ended.
     life.enter(&[&uuid, "kill", "-9", left]).exits(0);
     until("it is gone", || !shown().contains("4711"));

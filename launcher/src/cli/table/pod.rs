@@ -1,7 +1,7 @@
 //! The commands that work inside one pod, with its apps: `logs`, `attach`,
-//! `enter`, `cat-manifest` and `export`.
+//! `enter`, `cat-manifest`, `diff` and `export`.
 
-use super::images::OVERWRITE;
+use super::images::{FORMAT, OVERWRITE};
 use super::pods::{SELECTION, UUID_FILE};
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 use super::terms::{EXIT_STATUS, EXIT_STATUS_OF_COMMAND, POD};
@@ -179,6 +179,25 @@ pub(crate) const CAT_MANIFEST: CommandSpec = CommandSpec {
     groups: &[&SELECTION],
     terms: &[POD],
     examples: &[("Print a manifest", "launcher cat-manifest web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Lists what an app has changed.
+pub(crate) const DIFF: CommandSpec = CommandSpec {
+    name: "diff",
+    summary: "lists what an app has changed in its files",
+    usage: &["[OPTIONS] POD", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Compares the root file system of an app with the images that it was made of, and prints a \
+line for each path that differs: A for what was added, C for what was changed, D for what was \
+deleted. Volumes and other mounts are left out, and so are files such as /etc/hosts that Nose \
+Cone created.
+
+The pod may be running, or have been kept with --keep or --detach.",
+    groups: &[&Group::new("Options", &[APP, FORMAT, UUID_FILE])],
+    terms: &[POD],
+    examples: &[("Show what a web server has written", "launcher diff web")],
     operands: Operands::Pods,
     ..CommandSpec::NEW
 };

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use crate::plan::compose::made_files;
 use crate::runtime::overlay_reader::{Kind, Union, Visible};
-use crate::spec::pod::{AppSpec, PodSpec};
+use crate::spec::pod::{AppSpec, PodSpec, Root};
 use crate::state::subdirectory;
 use appc::manifest::pod::PodApp;
 use appc::manifest::{ImageManifest, SPECIFICATION};
@@ -54,7 +54,7 @@ pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
         Error::invalid("the pod ran from a written plan, so the layers of its root are not known")
     })?;
     if root.memory.is_some() {
-        let what = "its changes to the image's files were in memory, and are gone";
+        let what = "its changes to the image's files are kept in memory only";
         return Err(Error::invalid(what).hint("run it without `--writable=memory`"));
     }
     let own = |name: &str| -> rustix::io::Result<Option<OwnedFd>> {
@@ -80,12 +80,26 @@ pub fn open(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Union> {
         layers.push(upper);
         files = made.collect();
     }
-    for layer in &root.layers {
+    layers.extend(of_images(root)?);
+    Ok(Union::new(layers, true, files))
+}
+
+/// Opens the root of an app as its images have it.
+///
+/// # Errors
+///
+/// Fails if part of it is missing.
+pub fn images(root: &Root) -> Result<Union> {
+    Ok(Union::new(of_images(root)?, true, BTreeMap::new()))
+}
+
+fn of_images(root: &Root) -> Result<Vec<OwnedFd>> {
+    let layers = root.layers.iter().map(|layer| {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&**layer, flags, Mode::empty());
-        layers.push(opened.context(|| format!("cannot open `{}`", layer.display()))?);
-    }
-    Ok(Union::new(layers, true, files))
+        opened.context(|| format!("cannot open `{}`", layer.display()))
+    });
+    layers.collect()
 }
 
 /// Opens a directory of the host as a root.

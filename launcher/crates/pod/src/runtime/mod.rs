@@ -1,5 +1,6 @@
 //! Running pods: processes, groups, terminals, and how they end.
 
+pub mod changes;
 pub mod claim;
 pub mod descriptors;
 pub mod detach_keys;

@@ -86,6 +86,11 @@ impl Union {
         }
     }
 
+    /// Returns whether the layers were part of an overlay.
+    pub(crate) fn is_overlay(&self) -> bool {
+        self.overlaid
+    }
+
     /// Visits everything that is visible. A directory comes before its content,
     /// of which everything except directories comes first, sorted by name.
     ///

@@ -35,7 +35,7 @@ use stage1_init::{
 };
 
 pub use crate::plan::compose::root::fits_overlay;
-pub(crate) use crate::plan::compose::root::made_files;
+pub(crate) use crate::plan::compose::root::{made_files, made_places};
 
 use crate::cgroup::{self, Cgroups, Groups};
 use crate::plan::compose::process::AppInputs;

@@ -1,6 +1,7 @@
 //! The root of an app: its image's files, the kernel file systems, and what the
 //! specification promises every app on Linux.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::plan::overlay::{self, Overlay};
 use crate::spec::defaults::{
     self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
 };
+use crate::spec::mounts::Place;
 use crate::spec::pod::{AppSpec, PodSpec, Root};
 use crate::spec::process::Stdio;
 use error::Result;
@@ -330,6 +332,17 @@ pub(crate) fn made_files(pod: &PodSpec, app: &AppSpec) -> Vec<MadeFile> {
         });
     }
     files
+}
+
+/// Returns what may be made in the root of an app besides [`made_files`]: mount
+/// points, the directories above them, and links.
+pub(crate) fn made_places(app: &AppSpec) -> BTreeSet<&Path> {
+    let fixtures = KERNEL.iter().chain([&DEV, &TMP]);
+    let fixtures = fixtures.map(|fixture| fixture.target);
+    let asked = Place::all(&app.mounts, &app.tmpfs);
+    let asked = asked.into_iter().map(Place::target);
+    let all = fixtures.chain(["/etc/mtab", ZONE]).chain(asked);
+    all.flat_map(|path| Path::new(path).ancestors()).collect()
 }
 
 /// The file of the time zone.
