@@ -8,6 +8,7 @@ mod args;
 mod build;
 pub(crate) mod command;
 mod completion;
+mod cp;
 mod diff;
 mod enter;
 mod export;
@@ -208,6 +209,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "cat-manifest" => Command::CatManifest(selector::one(args)?),
         "logs" => logs::logs(args)?,
         "attach" => pods::attach(args)?,
+        "cp" => cp::cp(args)?,
         "diff" => diff::diff(args)?,
         "export" => export::export(args)?,
         "enter" => enter::enter(args, once_more)?,

@@ -156,6 +156,7 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
             Err(error) => fail(&error, OURS),
         },
         Command::Entered(descriptors, status) => ended(cmd::enter::finish(descriptors, status)),
+        Command::Copy(options) => done(cmd::cp::run(&dir, &options)),
         Command::Diff(options, format) => done(each(format, |results| {
             cmd::diff::run(&dir, &options, results)
         })),

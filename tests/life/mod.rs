@@ -6,6 +6,8 @@ mod attend;
 mod changed;
 /// What `gc` removes, and what it must not.
 mod collect;
+/// What is copied from pods and into them.
+mod copied;
 /// Pods that go on without their caller.
 mod detached;
 /// How pods ended, and who waits for that.

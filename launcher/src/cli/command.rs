@@ -79,6 +79,8 @@ pub(crate) enum Command {
     /// Explain why a command was not executed (internal): its descriptors and
     /// its status.
     Entered([u32; 3], u8),
+    /// Copy files between an app and the host.
+    Copy(crate::cmd::cp::Options),
     /// List what an app has changed.
     Diff(crate::cmd::diff::Options, Format),
     /// Create an image from an app of a pod.

@@ -27,6 +27,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     pod::ATTACH,
     pod::ENTER,
     pod::CAT_MANIFEST,
+    pod::CP,
     pod::DIFF,
     pod::EXPORT,
     pods::PAUSE,

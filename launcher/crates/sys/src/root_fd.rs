@@ -11,12 +11,14 @@ mod copy;
 mod lay;
 mod open;
 mod remove;
+mod transfer;
 mod walk;
 
-pub use crate::root_fd::copy::copy_tree;
+pub use crate::root_fd::copy::{Keep, copy_tree};
 pub use crate::root_fd::lay::{copy_layers, lay_over};
 pub use crate::root_fd::open::{is_absent, open, read};
 pub use crate::root_fd::remove::remove_tree;
+pub use crate::root_fd::transfer::Transfer;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]

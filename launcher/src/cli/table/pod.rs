@@ -1,5 +1,5 @@
 //! The commands that work inside one pod, with its apps: `logs`, `attach`,
-//! `enter`, `cat-manifest`, `diff` and `export`.
+//! `enter`, `cat-manifest`, `cp`, `diff` and `export`.
 
 use super::images::{FORMAT, OVERWRITE};
 use super::pods::{SELECTION, UUID_FILE};
@@ -179,6 +179,31 @@ pub(crate) const CAT_MANIFEST: CommandSpec = CommandSpec {
     groups: &[&SELECTION],
     terms: &[POD],
     examples: &[("Print a manifest", "launcher cat-manifest web")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Copies files.
+pub(crate) const CP: CommandSpec = CommandSpec {
+    name: "cp",
+    summary: "copies files between a pod and the host",
+    usage: &["[OPTIONS] POD:PATH PATH", "[OPTIONS] PATH POD:PATH"],
+    about: "\
+Copies a file, or a directory with all that is in it, from the root file system of an app to the \
+host or the other way round: with owners, modes, times, links and holes. If the target is a \
+directory, the copy is made in it; a source that ends with /. stands for what is in the directory. \
+Directories are merged, files are replaced, and links at the end of a path are copied, not followed.
+
+Copies from a pod have no set-user-ID bits, no capabilities and no devices.
+
+A pod that runs shows what is mounted in it as well. One that has ended must have been kept with \
+--keep or --detach. A path of the host that has a colon begins with / or ./ instead.",
+    groups: &[&Group::new("Options", &[APP])],
+    terms: &[POD],
+    examples: &[
+        ("Copy a file from a pod", "launcher cp web:/etc/passwd ."),
+        ("Copy a directory into a pod", "launcher cp ./site web:/srv"),
+    ],
     operands: Operands::Pods,
     ..CommandSpec::NEW
 };

@@ -1,5 +1,6 @@
 //! Running pods: processes, groups, terminals, and how they end.
 
+pub mod app_root;
 pub mod changes;
 pub mod claim;
 pub mod descriptors;

@@ -1,10 +1,11 @@
 //! Copies a directory tree, for hosts without overlayfs.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::fs::{
@@ -46,7 +47,6 @@ impl Copy {
         name: &CStr,
         above: &Path,
     ) -> io::Result<()> {
-        use std::os::unix::ffi::OsStrExt as _;
         let status = rustix::fs::fstat(&source)?;
         rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -59,7 +59,7 @@ impl Copy {
                 self.entry(&source, &made, name, &path)?;
             }
         }
-        dress(&source, &made, &status)
+        dress(&source, &made, &status, Keep::All)
     }
 
     fn entry(
@@ -69,7 +69,6 @@ impl Copy {
         name: &CStr,
         above: &Path,
     ) -> io::Result<()> {
-        use std::os::unix::ffi::OsStrExt as _;
         let status = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let kind = FileType::from_raw_mode(status.st_mode);
         if kind.is_dir() {
@@ -113,10 +112,20 @@ pub(crate) fn leaf(
         let mode = Mode::from_raw_mode(status.st_mode);
         rustix::fs::mknodat(target, name, kind, mode, status.st_rdev)?;
     }
+    dress_link(target.as_fd(), name, status, Keep::All)
+}
+
+/// Does what [`dress`] does, for what cannot be opened.
+pub(crate) fn dress_link(
+    target: BorrowedFd<'_>,
+    name: &CStr,
+    status: &Stat,
+    keep: Keep,
+) -> io::Result<()> {
     let (uid, gid) = owner(status);
     rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-    if !kind.is_symlink() {
-        rustix::fs::chmodat(target, name, permissions(status), AtFlags::empty())?;
+    if !FileType::from_raw_mode(status.st_mode).is_symlink() {
+        rustix::fs::chmodat(target, name, keep.mode(status), AtFlags::empty())?;
     }
     rustix::fs::utimensat(target, name, &times(status), AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())
@@ -127,15 +136,20 @@ fn file(source: &OwnedFd, target: &OwnedFd, name: &CStr, status: &Stat) -> io::R
     let from = rustix::fs::openat(source, name, flags, Mode::empty())?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let to = rustix::fs::openat(target, name, flags, Mode::RUSR | Mode::WUSR)?;
-    if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-        let from = File::from(from.try_clone()?);
-        content(&from, &File::from(to.try_clone()?))?;
+    content(&from, &to)?;
+    dress(&from, &to, status, Keep::All)
+}
+
+/// Copies the content of a file, or shares it.
+pub(crate) fn content(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
+    match rustix::fs::ioctl_ficlone(to, from) {
+        Ok(()) => Ok(()),
+        Err(_) => data(&from.try_clone()?.into(), &to.try_clone()?.into()),
     }
-    dress(&from, &to, status)
 }
 
 /// Copies the content of a file, and leaves its holes as holes (lseek(2)).
-fn content(mut from: &File, mut to: &File) -> io::Result<()> {
+fn data(mut from: &File, mut to: &File) -> io::Result<()> {
     let size = from.metadata()?.len();
     let mut end = 0;
     while end < size {
@@ -155,24 +169,54 @@ fn content(mut from: &File, mut to: &File) -> io::Result<()> {
         // buffer.
         io::copy(&mut from.take(end - start), &mut to)?;
     }
+    if size == 0 {
+        // A file of procfs does not say how long it is.
+        return io::copy(&mut from.take(UNKNOWN), &mut to).map(drop);
+    }
     // Up to the end of a hole at the end.
     to.set_len(size)
+}
+
+/// The most that is copied of a file that does not say how long it is.
+const UNKNOWN: u64 = 64 << 20;
+
+/// What a copy has of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All of it.
+    All,
+    /// Nothing that gives whoever executes it more rights.
+    Safe,
+}
+
+impl Keep {
+    fn mode(self, status: &Stat) -> Mode {
+        match (self, FileType::from_raw_mode(status.st_mode)) {
+            (Self::Safe, FileType::RegularFile) => Mode::from_raw_mode(status.st_mode & 0o1777),
+            _ => permissions(status),
+        }
+    }
+
+    fn has(self, attribute: &OsStr) -> bool {
+        self == Self::All || attribute.as_bytes().starts_with(b"user.")
+    }
 }
 
 /// Sets everything that a file or directory has besides its content, in an
 /// order in which nothing undoes what was set before: chown(2) clears the
 /// set-user-ID bit and the file's capabilities, and setting an attribute
 /// changes no time of the content.
-pub(crate) fn dress(from: &OwnedFd, to: &OwnedFd, status: &Stat) -> io::Result<()> {
+pub(crate) fn dress(from: &OwnedFd, to: &OwnedFd, status: &Stat, keep: Keep) -> io::Result<()> {
     let (uid, gid) = owner(status);
     rustix::fs::fchown(to, uid, gid)?;
-    attributes(from, to)?;
-    rustix::fs::fchmod(to, permissions(status))?;
+    attributes(from, to, keep)?;
+    rustix::fs::fchmod(to, keep.mode(status))?;
     Ok(rustix::fs::futimens(to, &times(status))?)
 }
 
-fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
-    for name in attributes::names(from)? {
+fn attributes(from: &OwnedFd, to: &OwnedFd, keep: Keep) -> io::Result<()> {
+    let names = attributes::names(from)?.into_iter();
+    for name in names.filter(|name| keep.has(name)) {
         let value = attributes::value(from, &name)?;
         rustix::fs::fsetxattr(to, &name, &value, XattrFlags::empty()).map_err(|errno| {
             let (name, cause) = (name.display(), io::Error::from(errno));

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::root_fd::copy::{copy_tree, dress, leaf, times};
+use crate::root_fd::copy::{Keep, copy_tree, dress, leaf, times};
 use crate::root_fd::open::open;
 use crate::root_fd::remove::remove_name;
 
@@ -138,7 +138,9 @@ impl Laying<'_> {
             return Ok(());
         };
         match (target, before) {
-            (Some(target), _) if taken => dress(source, &target, &rustix::fs::fstat(source)?),
+            (Some(target), _) if taken => {
+                dress(source, &target, &rustix::fs::fstat(source)?, Keep::All)
+            }
             // Its times have changed with its content.
             (Some(target), Some(before)) => Ok(rustix::fs::futimens(&target, &times(&before))?),
             _ => Ok(()),
