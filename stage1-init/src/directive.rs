@@ -67,7 +67,8 @@ macro_rules! directives {
             pub(crate) fn read(words: &mut Words<'a>) -> Result<Self, FaultKind> {
                 let word = words.next().ok_or(FaultKind::Unterminated)?.to_bytes();
                 let operands = &mut Operands::new(words);
-                let directive = Self::take(packed::position(USAGES, word), operands);
+                let at = packed::position(USAGES, word).and_then(|at| u8::try_from(at).ok());
+                let directive = Self::take(at, operands);
                 operands.finish()?;
                 directive.ok_or(FaultKind::UnknownDirective)
             }
@@ -77,9 +78,9 @@ macro_rules! directives {
             // It is a function so that each directive is written in place:
             // inlined, it would be copied through registers, by twice the code.
             #[inline(never)]
-            fn take(at: Option<usize>, operands: &mut Operands<'a, '_>) -> Option<Self> {
+            fn take(at: Option<u8>, operands: &mut Operands<'a, '_>) -> Option<Self> {
                 match at? {
-                    $(at if at == Known::$name as usize => {
+                    $(at if at == Known::$name as u8 => {
                         return Some(Self::$name { $($field: <$kind>::read(operands),)* });
                     })*
                     _ => None,

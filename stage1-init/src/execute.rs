@@ -114,7 +114,7 @@ impl<'a> Pod<'a> {
             D::Pivot {} => self.tree.pivot()?,
             D::MoveRoot {} => self.tree.move_root()?,
 
-            D::App { name } => self.apps.push(App::planned(name.as_c_str()))?,
+            D::App { name } => self.begin_app(name.as_c_str())?,
             D::Process {} => self.end_app_setup(plan)?,
             // The directives that follow apply to the pod again, as before the
             // first app.
@@ -128,6 +128,11 @@ impl<'a> Pod<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    #[inline(never)]
+    fn begin_app(&mut self, name: &'a CStr) -> Result<()> {
+        self.apps.push(App::planned(name))
     }
 
     /// Creates a mount namespace for the app that is being set up.

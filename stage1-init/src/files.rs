@@ -53,6 +53,7 @@ impl Tree<'_> {
     /// `touch`: creates an empty file unless something is there. If that is a
     /// link to something that does not exist, that is created, and the
     /// directories above it.
+    #[inline(never)]
     pub(crate) fn touch(&mut self, path: &CStr, owned: Owned) -> Result<()> {
         self.make(path, owned, FileType::RegularFile)
     }

@@ -89,4 +89,4 @@ pub use grammar::MAX_APPS;
 pub use operand::{AppName, Argv, Count, Groups, Limit, Mode, read_number};
 pub use plan::{Directives, GATE, MAX_PLAN, Plan, VERSION, encode_header};
 pub use report::Report;
-pub use words::{Sink, WordList, Words};
+pub use words::{Decimal, Sink, WordList, Words};

@@ -6,9 +6,9 @@
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
-use stage1_init::{Directive, Directives};
+use stage1_init::{Decimal, Directive, Directives};
 
-use crate::say::{Decimal, Line};
+use crate::say::Line;
 use crate::sys::{self, Errno, Result};
 
 /// The maximum length of a record without its head: pipes are filled page by

@@ -75,7 +75,7 @@ mod settle;
 
 use rustix::fd::AsRawFd;
 use rustix::fs::Mode;
-use stage1_init::{Fault, Plan, WordList, Words};
+use stage1_init::{Decimal, Fault, Plan, WordList, Words};
 
 use crate::app::App;
 use crate::options::{Options, Work};
@@ -182,7 +182,7 @@ fn end(origin: Origin, status: u8) -> ! {
         process::take_terminal(group);
     }
     if let Some(finally) = origin.finally {
-        let word = say::Decimal::new(u32::from(status));
+        let word = Decimal::new(u32::from(status));
         let failed = program::execute_finally(finally, origin.start, word.as_c_str());
         say::failed(b"--finally-fd", failed.unwrap_or_else(|errno| errno));
     }

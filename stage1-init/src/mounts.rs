@@ -48,6 +48,7 @@ impl Tree<'_> {
 
     /// `bind`: binds a file or directory to a second place, and adds these
     /// flags to those it has.
+    #[inline(never)]
     pub(crate) fn bind(&mut self, source: &CStr, target: &CStr, flags: MountFlags) -> Result<()> {
         let place = self.target(target, flags)?;
         let source = self.source(source, flags)?;
@@ -108,6 +109,7 @@ impl Tree<'_> {
     }
 
     /// `remount`: sets all flags of a mount, but leaves the superblock alone.
+    #[inline(never)]
     pub(crate) fn remount(&mut self, target: &CStr, flags: MountFlags) -> Result<()> {
         let mount = self.target(target, flags)?;
         self.set_flags(mount.as_fd(), flags, flags.contains(MountFlags::REC), true)
@@ -115,6 +117,7 @@ impl Tree<'_> {
 
     /// `readonly`: makes a file or directory read-only, and everything below
     /// it.
+    #[inline(never)]
     pub(crate) fn read_only(&mut self, target: &CStr) -> Result<()> {
         let flags = MountFlags::RO.with(MountFlags::REC).with(QUIETLY);
         let place = self.target(target, flags)?;
@@ -177,19 +180,20 @@ impl Tree<'_> {
     }
 
     /// `propagation`: sets how mounts are propagated.
+    #[inline(never)]
     pub(crate) fn propagate(&mut self, kind: Propagation, target: &CStr) -> Result<()> {
-        use Propagation as P;
-        let flags = match kind {
-            P::Private | P::RecPrivate => raw::MS_PRIVATE,
-            P::Slave | P::RecSlave => raw::MS_SLAVE,
-            P::Shared | P::RecShared => raw::MS_SHARED,
-            P::Unbindable | P::RecUnbindable => raw::MS_UNBINDABLE,
-        };
-        let below = matches!(
-            kind,
-            P::RecPrivate | P::RecSlave | P::RecShared | P::RecUnbindable
-        );
-        let flags = flags | if below { raw::MS_REC } else { 0 };
+        /// In the order of [`Propagation`].
+        const FLAGS: [u32; Propagation::WORDS.len()] = [
+            raw::MS_PRIVATE,
+            raw::MS_SLAVE,
+            raw::MS_SHARED,
+            raw::MS_UNBINDABLE,
+            raw::MS_REC | raw::MS_PRIVATE,
+            raw::MS_REC | raw::MS_SLAVE,
+            raw::MS_REC | raw::MS_SHARED,
+            raw::MS_REC | raw::MS_UNBINDABLE,
+        ];
+        let flags = FLAGS[kind as usize];
         let place = beneath::open(self.root(target)?, target, Links::Follow)?;
         self.mount_at(Source::Word(c""), place.as_fd(), c"", flags, None)
     }
@@ -208,6 +212,7 @@ impl Tree<'_> {
 
     /// `move-root`: moves the root's mount over `/`, which cannot be detached
     /// if it is the kernel's own rootfs (switch_root(8)).
+    #[inline(never)]
     pub(crate) fn move_root(&mut self) -> Result<()> {
         self.enter_root()?;
         sys::mount(c".", c"/", c"", raw::MS_MOVE, None)?;

@@ -9,15 +9,16 @@ use core::ffi::CStr;
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::CWD;
-use stage1_init::{Clock, Directive, Directives, Namespaces, SetGroups};
+use stage1_init::{Clock, Decimal, Directive, Directives, Namespaces, SetGroups};
 
 use crate::beneath::Path;
 use crate::exit_code;
 use crate::pod::{Child, Pod};
-use crate::say::{Decimal, Line};
+use crate::say::Line;
 use crate::sys::{self, DIRECTORY, End, Errno, OwnedFd, Result, open, write_at};
 
 /// `die-with-parent`: fails if the parent has already died.
+#[inline(never)]
 pub(crate) fn die_with(parent: Option<rustix::process::Pid>) -> Result<()> {
     sys::die_with_parent()?;
     if rustix::process::getppid() != parent {

@@ -35,6 +35,7 @@ impl<'a> Plan<'a> {
     ///
     /// The first word at fault. Any bytes give a plan or a fault, and none a
     /// panic.
+    #[inline(never)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         if bytes.len() > MAX_PLAN {
             return Err(Fault {

@@ -16,6 +16,8 @@ use crate::{exit_code, say};
 
 /// What the process had when it started.
 #[derive(Clone, Copy)]
+#[repr(C)]
+#[repr(C)]
 pub(crate) struct Origin {
     pub(crate) start: Start,
     pub(crate) report: Option<BorrowedFd<'static>>,
@@ -33,28 +35,32 @@ pub(crate) struct Origin {
 }
 
 /// A pod, while it is set up and while it runs.
+///
+/// The fields that are used most come first, where an instruction reaches them
+/// with one byte.
+#[repr(C)]
 pub(crate) struct Pod<'a> {
-    pub(crate) origin: Origin,
-    pub(crate) plan: Option<Plan<'a>>,
-    /// The directive that is being executed: a failure is reported as its.
-    pub(crate) at: u32,
     pub(crate) tree: Tree<'a>,
     pub(crate) apps: Array<App<'a>>,
+    /// The directive that is being executed: a failure is reported as its.
+    pub(crate) at: u32,
     pub(crate) grace: u32,
-    pub(crate) ending: Ending,
-    /// This is the process in the new pid namespace.
-    pub(crate) inner: bool,
-    /// The directives since the last new namespaces: settings for the next.
-    pub(crate) settings: Directives<'a>,
+    pub(crate) plan: Option<Plan<'a>>,
+    /// Where PID 1 writes its messages, for the outer process to forward.
+    pub(crate) voice: Option<End>,
     /// In the outer process: the child, which continues with the rest of the
     /// plan.
     pub(crate) child: Option<Child>,
-    /// Where PID 1 writes its messages, for the outer process to forward.
-    pub(crate) voice: Option<End>,
+    pub(crate) ending: Ending,
+    pub(crate) origin: Origin,
+    /// The directives since the last new namespaces: settings for the next.
+    pub(crate) settings: Directives<'a>,
     /// The mounts that this process started with, if it has joined others.
     pub(crate) home: Option<OwnedFd>,
     /// The pod's mounts, while an app is set up that has its own.
     pub(crate) aside: Option<(OwnedFd, Option<&'a CStr>)>,
+    /// This is the process in the new pid namespace.
+    pub(crate) inner: bool,
 }
 
 impl<'a> Pod<'a> {

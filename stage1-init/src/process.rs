@@ -244,27 +244,31 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
 #[inline(never)]
 fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
     use linux_raw_sys::general as raw;
-    let which = match resource {
-        Resource::As => raw::RLIMIT_AS,
-        Resource::Core => raw::RLIMIT_CORE,
-        Resource::Cpu => raw::RLIMIT_CPU,
-        Resource::Data => raw::RLIMIT_DATA,
-        Resource::Fsize => raw::RLIMIT_FSIZE,
-        Resource::Locks => raw::RLIMIT_LOCKS,
-        Resource::Memlock => raw::RLIMIT_MEMLOCK,
-        Resource::Msgqueue => raw::RLIMIT_MSGQUEUE,
-        Resource::Nice => raw::RLIMIT_NICE,
-        Resource::Nofile => raw::RLIMIT_NOFILE,
-        Resource::Nproc => raw::RLIMIT_NPROC,
-        Resource::Rss => raw::RLIMIT_RSS,
-        Resource::Rtprio => raw::RLIMIT_RTPRIO,
-        Resource::Rttime => raw::RLIMIT_RTTIME,
-        Resource::Sigpending => raw::RLIMIT_SIGPENDING,
-        Resource::Stack => raw::RLIMIT_STACK,
+    /// The kernel's numbers, in the order of [`Resource::WORDS`].
+    const NUMBERS: [u32; Resource::WORDS.len()] = {
+        use Resource as R;
+        let mut numbers = [0; Resource::WORDS.len()];
+        numbers[R::As as usize] = raw::RLIMIT_AS;
+        numbers[R::Core as usize] = raw::RLIMIT_CORE;
+        numbers[R::Cpu as usize] = raw::RLIMIT_CPU;
+        numbers[R::Data as usize] = raw::RLIMIT_DATA;
+        numbers[R::Fsize as usize] = raw::RLIMIT_FSIZE;
+        numbers[R::Locks as usize] = raw::RLIMIT_LOCKS;
+        numbers[R::Memlock as usize] = raw::RLIMIT_MEMLOCK;
+        numbers[R::Msgqueue as usize] = raw::RLIMIT_MSGQUEUE;
+        numbers[R::Nice as usize] = raw::RLIMIT_NICE;
+        numbers[R::Nofile as usize] = raw::RLIMIT_NOFILE;
+        numbers[R::Nproc as usize] = raw::RLIMIT_NPROC;
+        numbers[R::Rss as usize] = raw::RLIMIT_RSS;
+        numbers[R::Rtprio as usize] = raw::RLIMIT_RTPRIO;
+        numbers[R::Rttime as usize] = raw::RLIMIT_RTTIME;
+        numbers[R::Sigpending as usize] = raw::RLIMIT_SIGPENDING;
+        numbers[R::Stack as usize] = raw::RLIMIT_STACK;
+        numbers
     };
     // RLIM_INFINITY.
     let [soft, hard] = [soft, hard].map(|limit| limit.0.unwrap_or(u64::MAX));
-    sys::set_limit(which, [soft, hard])
+    sys::set_limit(NUMBERS[resource as usize], [soft, hard])
 }
 
 /// In a user namespace, a process that hides itself may not write its own file:

@@ -11,7 +11,7 @@
 //!
 //! Ignore lines that you do not know: later versions may report more.
 
-use crate::words::{Sink, read_digits, write_number};
+use crate::words::{Decimal, Sink, read_digits};
 
 /// One line of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +45,19 @@ pub enum Report<'a> {
 impl<'a> Report<'a> {
     /// Appends the line and its newline.
     pub fn encode(&self, sink: &mut dyn Sink) {
-        match *self {
-            Self::Ready => sink.write(b"ready\n"),
-            Self::Failed { directive, errno } => {
-                sink.write(b"failed ");
-                write_number(sink, u64::from(directive), 10);
-                sink.write(b" ");
-                write_number(sink, u64::from(errno), 10);
-                sink.write(b"\n");
-            }
-            Self::Started { app, pid } => of_app(sink, b"started ", app, pid),
-            Self::Exited { app, status } => of_app(sink, b"exited ", app, status),
+        let (what, app, numbers): (&[u8], &[u8], &[u32]) = match self {
+            Self::Ready => (b"ready", b"", &[]),
+            Self::Failed { directive, errno } => (b"failed", b"", &[*directive, *errno]),
+            Self::Started { app, pid } => (b"started ", app, &[*pid]),
+            Self::Exited { app, status } => (b"exited ", app, &[*status]),
+        };
+        sink.write(what);
+        sink.write(app);
+        for &number in numbers {
+            sink.write(b" ");
+            sink.write(Decimal::new(number).as_bytes());
         }
+        sink.write(b"\n");
     }
 
     /// Parses a line without its newline; returns `None` if it is unknown.
@@ -81,15 +82,6 @@ impl<'a> Report<'a> {
         };
         words.next().is_none().then_some(report)
     }
-}
-
-#[inline(never)]
-fn of_app(sink: &mut dyn Sink, what: &[u8], app: &[u8], number: u32) {
-    sink.write(what);
-    sink.write(app);
-    sink.write(b" ");
-    write_number(sink, u64::from(number), 10);
-    sink.write(b"\n");
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use stage1_init::{Directive, Directives, Report};
+use stage1_init::{Decimal, Directive, Directives, Report};
 
 use crate::sys::{self, Errno};
 
@@ -63,42 +63,6 @@ impl<'fd> Line<'fd> {
     pub(crate) fn flush(&mut self) {
         let _ = sys::write_all(self.to, self.as_bytes());
         self.length = 0;
-    }
-}
-
-/// Decimal digits of a number.
-pub(crate) struct Decimal {
-    digits: [u8; 11],
-    first: usize,
-}
-
-impl Decimal {
-    /// Formats a number, with a NUL byte at the end.
-    pub(crate) fn new(number: u32) -> Self {
-        let mut spelled = Self {
-            digits: [0; 11],
-            first: 10,
-        };
-        let mut rest = number;
-        loop {
-            spelled.first -= 1;
-            let [digit, ..] = (rest % 10).to_le_bytes();
-            if let Some(place) = spelled.digits.get_mut(spelled.first) {
-                *place = b'0' + digit;
-            }
-            rest /= 10;
-            if rest == 0 {
-                return spelled;
-            }
-        }
-    }
-
-    pub(crate) fn as_c_str(&self) -> &CStr {
-        c_str(self.digits.get(self.first..).unwrap_or(&[]))
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.as_c_str().to_bytes()
     }
 }
 

@@ -12,7 +12,7 @@ use core::ffi::CStr;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{CWD, FsWord, OFlags};
-use stage1_init::MountFlags;
+use stage1_init::{Decimal, MountFlags};
 
 use crate::beneath::{self, Links};
 use crate::say;
@@ -199,7 +199,7 @@ pub(crate) fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
 /// Returns the path of a descriptor of this process, below procfs.
 pub(crate) fn fd_path(fd: BorrowedFd<'_>) -> Short {
     let mut path = Short { bytes: [0; 24] };
-    let number = say::Decimal::new(fd.as_raw_fd().unsigned_abs());
+    let number = Decimal::new(fd.as_raw_fd().unsigned_abs());
     let bytes = b"self/fd/".iter().chain(number.as_bytes());
     for (place, &byte) in path.bytes.iter_mut().zip(bytes) {
         *place = byte;

@@ -120,6 +120,46 @@ impl<F: FnMut(&[u8])> Sink for F {
     }
 }
 
+/// Decimal digits of a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Decimal {
+    digits: [u8; 11],
+    first: usize,
+}
+
+impl Decimal {
+    /// Formats a number, with a NUL byte at the end.
+    pub fn new(number: u32) -> Self {
+        let mut spelled = Self {
+            digits: [0; 11],
+            first: 10,
+        };
+        let mut rest = number;
+        loop {
+            spelled.first -= 1;
+            let [digit, ..] = (rest % 10).to_le_bytes();
+            if let Some(place) = spelled.digits.get_mut(spelled.first) {
+                *place = b'0' + digit;
+            }
+            rest /= 10;
+            if rest == 0 {
+                return spelled;
+            }
+        }
+    }
+
+    /// Returns the digits as a word.
+    pub fn as_c_str(&self) -> &CStr {
+        let word = self.digits.get(self.first..).unwrap_or(&[]);
+        CStr::from_bytes_with_nul(word).unwrap_or_default()
+    }
+
+    /// Returns the digits.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.first..self.digits.len() - 1).unwrap_or(&[])
+    }
+}
+
 /// Appends `number` in the given base (at most ten), without a terminator.
 pub(crate) fn write_number(sink: &mut dyn Sink, number: u64, base: u64) {
     let mut digits = [0_u8; 64];

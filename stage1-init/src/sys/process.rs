@@ -270,6 +270,7 @@ pub(crate) fn raise_file_limit() {
 }
 
 /// Brings up the loopback interface (netdevice(7)).
+#[inline(never)]
 pub(crate) fn loopback_up() -> Result<()> {
     const ANY_PROTOCOL: usize = 0;
     let kind = net::SOCK_DGRAM | nr::O_CLOEXEC;
