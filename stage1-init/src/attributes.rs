@@ -120,10 +120,6 @@ pub(crate) fn per_mount(flags: MountFlags) -> u32 {
     collect(
         flags,
         &[
-            (MountFlags::RO, raw::MS_RDONLY),
-            (MountFlags::NOSUID, raw::MS_NOSUID),
-            (MountFlags::NODEV, raw::MS_NODEV),
-            (MountFlags::NOEXEC, raw::MS_NOEXEC),
             (MountFlags::NOSYMFOLLOW, raw::MS_NOSYMFOLLOW),
             (MountFlags::NOATIME, raw::MS_NOATIME),
             (MountFlags::STRICTATIME, raw::MS_STRICTATIME),
@@ -137,10 +133,6 @@ fn attributes(flags: MountFlags) -> u32 {
     collect(
         flags,
         &[
-            (MountFlags::RO, raw::MOUNT_ATTR_RDONLY),
-            (MountFlags::NOSUID, raw::MOUNT_ATTR_NOSUID),
-            (MountFlags::NODEV, raw::MOUNT_ATTR_NODEV),
-            (MountFlags::NOEXEC, raw::MOUNT_ATTR_NOEXEC),
             (MountFlags::NOSYMFOLLOW, raw::MOUNT_ATTR_NOSYMFOLLOW),
             (MountFlags::NOATIME, raw::MOUNT_ATTR_NOATIME),
             (MountFlags::STRICTATIME, raw::MOUNT_ATTR_STRICTATIME),
@@ -148,9 +140,10 @@ fn attributes(flags: MountFlags) -> u32 {
     )
 }
 
+/// Adds what the table says to the flags that both calls number alike.
 fn collect(flags: MountFlags, table: &[(MountFlags, u32)]) -> u32 {
     let set = table.iter().filter(|&&(flag, _)| flags.contains(flag));
-    set.fold(0, |bits, &(_, bit)| bits | bit)
+    set.fold(flags.elementary(), |bits, &(_, bit)| bits | bit)
 }
 
 /// Returns the flags of a mount. A remount must repeat them, and may not clear

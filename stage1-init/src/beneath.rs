@@ -13,7 +13,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::fs::{CWD, FileType, OFlags};
+use rustix::fs::{CWD, OFlags};
 
 use crate::say;
 use crate::sys::{self, Errno, OwnedFd, Result};
@@ -96,9 +96,10 @@ pub(crate) fn behind(
     behind.append(&[above.unwrap_or(b""), target])
 }
 
-/// Returns the file type of a descriptor.
-pub(crate) fn kind(fd: BorrowedFd<'_>) -> Result<FileType> {
-    Ok(FileType::from_raw_mode(sys::status(fd, c"")?.mode))
+/// Tells whether a descriptor is of a file of this type, such as `S_IFDIR`.
+#[inline(never)]
+pub(crate) fn is_a(kind: u32, fd: BorrowedFd<'_>) -> Result<bool> {
+    Ok(sys::status(fd, c"")?.mode & raw::S_IFMT == kind)
 }
 
 /// Tells whether two descriptors are of the same file.
@@ -211,7 +212,7 @@ fn walk(root: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd> {
             }
         }
         let here = descend(root, done.as_bytes())?;
-        if kind(here.as_fd())? == FileType::Symlink {
+        if is_a(raw::S_IFLNK, here.as_fd())? {
             followed += 1;
             if links == Links::Refuse || followed > MAX_LINKS {
                 return Err(Errno::LOOP);

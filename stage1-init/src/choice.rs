@@ -271,6 +271,14 @@ word_set! {
     }
 }
 
+impl MountFlags {
+    /// Returns `ro`, `nosuid`, `nodev` and `noexec` as the kernel numbers them,
+    /// both as flags of mount(2) and as attributes of mount_setattr(2).
+    pub const fn elementary(self) -> u32 {
+        (self.0 & 0b1111) as u32
+    }
+}
+
 impl Capabilities {
     /// Returns the set as in capget(2): bit 0 is `CAP_CHOWN`.
     pub const fn bits(self) -> u64 {

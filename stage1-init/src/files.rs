@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as raw;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use stage1_init::NodeKind;
 
 use crate::beneath::{self, Links, Path};
@@ -43,7 +43,7 @@ impl Tree<'_> {
         for part in path.split(|&byte| byte == b'/') {
             above.push(part)?;
             if !part.is_empty() {
-                self.make(above.as_c_str(), owned, FileType::Directory)?;
+                self.make(above.as_c_str(), owned, true)?;
             }
             above.push(b"/")?;
         }
@@ -55,16 +55,15 @@ impl Tree<'_> {
     /// directories above it.
     #[inline(never)]
     pub(crate) fn touch(&mut self, path: &CStr, owned: Owned) -> Result<()> {
-        self.make(path, owned, FileType::RegularFile)
+        self.make(path, owned, false)
     }
 
     /// Creates a directory, or an empty file, unless it is there.
     #[inline(never)]
-    fn make(&mut self, path: &CStr, owned: Owned, kind: FileType) -> Result<()> {
-        let directory = kind == FileType::Directory;
+    fn make(&mut self, path: &CStr, owned: Owned, directory: bool) -> Result<()> {
         match beneath::open(self.root(path)?, path, Links::Follow) {
             Err(Errno::NOENT) => {}
-            Ok(there) if directory && beneath::kind(there.as_fd())? != kind => {
+            Ok(there) if directory && !beneath::is_a(raw::S_IFDIR, there.as_fd())? => {
                 return Err(Errno::NOTDIR);
             }
             result => return result.map(drop),
@@ -88,7 +87,7 @@ impl Tree<'_> {
         let above = target.as_bytes().get(..slash.unwrap_or(0));
         let mode = stage1_init::Mode(0o755);
         self.make_each(above.unwrap_or_default(), Owned { mode, ..owned })?;
-        self.make(target.as_c_str(), owned, kind)
+        self.make(target.as_c_str(), owned, directory)
     }
 
     /// `file`: creates a file with this content, replacing what is there.

@@ -48,7 +48,7 @@ impl<'a> Log<'a> {
     /// there may be more.
     #[inline(never)]
     pub(crate) fn copy(self) -> bool {
-        let (mut more, mut attended) = (false, false);
+        let (mut more, mut looked, mut attended) = (false, false, false);
         for (_, directive) in self.0 {
             match directive {
                 Directive::Attended { fd } => attended |= is_open(fd),
@@ -58,6 +58,7 @@ impl<'a> Log<'a> {
                     tag,
                     size,
                 } if !attended => {
+                    looked = true;
                     let tag = tag.as_c_str().to_bytes();
                     // What was written together stays together: up to a full
                     // pipe, before the next descriptor is read.
@@ -72,7 +73,7 @@ impl<'a> Log<'a> {
                 _ => {}
             }
         }
-        if !more {
+        if looked && !more {
             sys::release_stack();
         }
         more

@@ -131,7 +131,7 @@ impl Tree<'_> {
     pub(crate) fn mask(&mut self, target: &CStr) -> Result<()> {
         let place = self.target(target, QUIETLY)?;
         let place = place.as_fd();
-        if beneath::kind(place)? == FileType::Directory {
+        if beneath::is_a(raw::S_IFDIR, place)? {
             let flags = raw::MS_RDONLY | raw::MS_NOSUID | raw::MS_NODEV | raw::MS_NOEXEC;
             let data = Some(c"size=4k,nr_inodes=2,mode=555");
             return self.mount_at(Source::Word(c"tmpfs"), place, c"tmpfs", flags, data);

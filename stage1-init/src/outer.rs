@@ -26,6 +26,9 @@ struct Voice {
 /// to spare.
 const MOST_SAID: usize = 64 << 10;
 
+/// How many bytes of it are read at once.
+const READ: usize = 512;
+
 impl Voice {
     fn begin(from: End, origin: Origin) -> Self {
         let _ = sys::signal_when_readable(from.as_fd());
@@ -36,14 +39,16 @@ impl Voice {
         }
     }
 
-    /// Forwards what there is; tells whether there may be more.
+    /// Forwards what there is; tells whether there may be more. A pipe that
+    /// does not fill the buffer is empty, and the kernel signals what is written
+    /// later.
     #[inline(never)]
     fn pass_on(&mut self) -> bool {
-        let mut buffer = [0; 512];
-        let bytes = sys::bytes_of(self.from.as_fd(), &mut buffer);
-        let bytes = bytes.get(..self.left).unwrap_or(bytes);
+        let mut buffer = [0; READ];
+        let read = sys::bytes_of(self.from.as_fd(), &mut buffer);
+        let bytes = read.get(..self.left).unwrap_or(read);
         self.left -= bytes.len();
-        sys::write_all(self.to, bytes).is_ok() && !bytes.is_empty()
+        sys::write_all(self.to, bytes).is_ok() && bytes.len() == READ
     }
 }
 

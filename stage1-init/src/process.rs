@@ -164,8 +164,8 @@ fn begin_command(origin: Origin) -> Result<()> {
 /// Returns the process group of this process, if it is in the foreground of the
 /// terminal on standard input.
 pub(crate) fn foreground_group() -> Option<Pid> {
-    let group = rustix::termios::tcgetpgrp(sys::STDIN).ok()?;
-    (group == rustix::process::getpgrp()).then_some(group)
+    let group = rustix::process::getpgrp();
+    (sys::foreground_group(sys::STDIN) == Ok(group.as_raw_nonzero().get())).then_some(group)
 }
 
 /// Puts a group into the foreground of the terminal on standard input, if there

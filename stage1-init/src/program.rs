@@ -98,7 +98,9 @@ pub(crate) fn execute_finally(finally: Finally, start: Start, status: &CStr) -> 
 /// last program has finished.
 fn keep_held(finally: Finally, start: Start) {
     options::each(finally.first_word, start, &mut |option, number| {
-        if let (true, Ok(held)) = (option == options::HOLD, sys::inherited(number)) {
+        if option == options::HOLD
+            && let Ok(held) = sys::inherited(number)
+        {
             sys::keep_on_exec(held);
         }
     });

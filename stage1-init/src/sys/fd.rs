@@ -171,6 +171,9 @@ pub(crate) type Keep<'a> = dyn FnMut(u32) + 'a;
 /// [`OwnedFd`] nor one returned by [`inherited`].
 #[inline(never)]
 pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Keep<'_>)) {
+    /// Marks descriptors close-on-exec, in place of closing them (Linux 5.11).
+    const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
+    let marked = call!(__NR_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC).is_ok();
     loop {
         // No descriptor has the highest number.
         let mut next = u32::MAX;
@@ -184,7 +187,9 @@ pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Ke
         if next == u32::MAX {
             return;
         }
-        let _ = call!(__NR_fcntl, next, nr::F_SETFD, nr::FD_CLOEXEC);
+        if !marked {
+            let _ = call!(__NR_fcntl, next, nr::F_SETFD, nr::FD_CLOEXEC);
+        }
         first = next + 1;
     }
 }

@@ -227,6 +227,14 @@ pub(crate) fn set_controlling_terminal(fd: BorrowedFd<'_>) -> Result<()> {
     done!(__NR_ioctl, fd.as_raw_fd(), ioctl::TIOCSCTTY, 0_usize)
 }
 
+/// Returns the process group in the foreground of a terminal.
+pub(crate) fn foreground_group(terminal: BorrowedFd<'_>) -> Result<Pid> {
+    let mut group: Pid = 0;
+    let place = &raw mut group;
+    call!(__NR_ioctl, terminal.as_raw_fd(), ioctl::TIOCGPGRP, place)?;
+    Ok(group)
+}
+
 /// Joins a new, anonymous session keyring.
 pub(crate) fn join_session_keyring() -> Result<()> {
     const JOIN_SESSION_KEYRING: usize = 1;
@@ -264,7 +272,8 @@ pub(crate) fn set_limit(resource: u32, limits: [u64; 2]) -> Result<()> {
 /// caller is for its programs.
 pub(crate) fn raise_file_limit() {
     let mut limits = [0_u64; 2];
-    if call!(__NR_prlimit64, 0, nr::RLIMIT_FSIZE, 0, limits.as_mut_ptr()).is_ok() {
+    let got = call!(__NR_prlimit64, 0, nr::RLIMIT_FSIZE, 0, limits.as_mut_ptr());
+    if got.is_ok() && limits[0] != limits[1] {
         let _ = set_limit(nr::RLIMIT_FSIZE, [limits[1]; 2]);
     }
 }

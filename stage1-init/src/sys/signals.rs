@@ -144,20 +144,23 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
         span,
         size
     );
-    match received {
-        // What is ignored, and what this process caused: a file that would have
-        // become too large.
-        Ok(signal) if is_ignored(signal) || information[CHILD] == own_pid() => None,
-        Ok(signal) => Some(Received {
-            signal,
-            code: information[2],
-            child: information[CHILD],
-            status: information[CHILD + 2],
-        }),
+    let signal = match received {
+        Ok(signal) => signal,
         // The call worked when the program started.
-        Err(Errno::INTR | Errno::AGAIN) => None,
+        Err(Errno::INTR | Errno::AGAIN) => return None,
         Err(_) => exit(exit_code::OURS),
-    }
+    };
+    let received = Received {
+        signal,
+        code: information[2],
+        child: information[CHILD],
+        status: information[CHILD + 2],
+    };
+    // What this program asked the kernel for; then not what is ignored, and not
+    // what this process caused: a file that would have become too large.
+    let wanted =
+        received.is_readable() || !is_ignored(signal) && received.child != own_pid();
+    wanted.then_some(received)
 }
 
 /// All signals.
