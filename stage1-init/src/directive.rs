@@ -21,7 +21,9 @@ pub enum Part {
     /// Between `process` and the next `app`, `init` or the end. Directives that
     /// restrict a process are also allowed after `init`.
     Process,
-    /// Begins a part: `app`, `process`, `init`.
+    /// After `undo`.
+    Undo,
+    /// Begins a part: `app`, `process`, `init`, `undo`.
     Mark,
 }
 
@@ -110,7 +112,9 @@ impl Directive<'_> {
             | Self::Terminal { fd }
             | Self::JoinCgroup { fd }
             | Self::Attended { fd }
-            | Self::Seccomp { fd } => [fd, 0, 0],
+            | Self::Seccomp { fd }
+            | Self::Rename { fd, .. }
+            | Self::Remove { fd, .. } => [fd, 0, 0],
             Self::Log { fd, directory, .. } => [fd, directory, 0],
             Self::Stdio {
                 input,
@@ -134,7 +138,9 @@ impl Directive<'_> {
             | Self::Terminal { fd }
             | Self::JoinCgroup { fd }
             | Self::Attended { fd }
-            | Self::Seccomp { fd } => *fd = number(*fd),
+            | Self::Seccomp { fd }
+            | Self::Rename { fd, .. }
+            | Self::Remove { fd, .. } => *fd = number(*fd),
             Self::Log { fd, directory, .. } => {
                 *fd = number(*fd);
                 *directory = number(*directory);
@@ -561,4 +567,32 @@ directives! {
         /// Its words; see `main`.
         argv: Argv<'a>,
     } "COUNT WORD...",
+
+    // --- what the first process does when all is over ---
+
+    /// Begins what the first process does when the pod has ended with a status
+    /// below 125. If all of it succeeds, the program of `--finally-fd` has
+    /// nothing left to do, and is not executed. After a failure, the rest is
+    /// skipped, and that program does what is left.
+    "undo" Mark Undo {} "",
+    /// Renames a file or directory, and replaces what has the other name.
+    "rename" Undo Rename {
+        /// An inherited descriptor of the directory that the paths start in.
+        fd: u32,
+        /// What is renamed. Nobody else may write to the directories above it.
+        from: &'a CStr,
+        /// Its new path; likewise.
+        to: &'a CStr,
+    } "FD FROM TO",
+    /// Removes files and empty directories from a directory. None of them need
+    /// exist.
+    "remove" Undo Remove {
+        /// An inherited descriptor of the directory that the path starts in.
+        fd: u32,
+        /// Path of the directory. No component may be a symbolic link, or on
+        /// another file system.
+        path: &'a CStr,
+        /// Their names; that of a directory ends with a slash.
+        names: Argv<'a>,
+    } "FD PATH COUNT NAME...",
 }

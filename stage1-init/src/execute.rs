@@ -124,7 +124,7 @@ impl<'a> Pod<'a> {
             // Kept in `settings` for the next `unshare`.
             D::Cgroup { .. } | D::UidMap { .. } | D::GidMap { .. } | D::SetGroups { .. } => {}
             // Directives of processes, and of PID 1; see `process` and
-            // `settle`.
+            // `settle`. What is undone in the end; see `undo`.
             _ => {}
         }
         Ok(())

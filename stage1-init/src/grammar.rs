@@ -30,6 +30,7 @@ enum Place {
     AppSetup,
     AppProcess,
     Init,
+    Undo,
 }
 
 impl Grammar {
@@ -37,10 +38,11 @@ impl Grammar {
     pub(crate) fn accept(&mut self, directive: &Directive<'_>) -> Result<(), FaultKind> {
         let allowed = match directive.part() {
             Part::Pod => self.place == Place::Pod,
-            Part::Setup => self.place != Place::AppProcess,
+            Part::Setup => !matches!(self.place, Place::AppProcess | Place::Undo),
             Part::Process => {
                 self.place == Place::AppProcess || self.place == Place::Init && bounds(directive)
             }
+            Part::Undo => self.place == Place::Undo,
             Part::Mark => self.marks(directive),
         };
         if !allowed {
@@ -53,9 +55,12 @@ impl Grammar {
                 Ok(())
             }
             Directive::Init {} => {
-                self.end_app()?;
                 self.place = Place::Init;
-                Ok(())
+                self.end_app()
+            }
+            Directive::Undo {} => {
+                self.place = Place::Undo;
+                self.end_app()
             }
             Directive::Unshare { namespaces } => self.unshare(*namespaces),
             Directive::Join { namespaces, .. } => self.enter_child(*namespaces),
@@ -82,6 +87,7 @@ impl Grammar {
         match directive {
             Directive::App { .. } => matches!(self.place, Place::Pod | Place::AppProcess),
             Directive::Process {} => self.place == Place::AppSetup,
+            Directive::Undo {} => matches!(self.place, Place::AppProcess | Place::Init),
             _ => self.place == Place::AppProcess,
         }
     }
@@ -135,7 +141,7 @@ impl Grammar {
             Place::Pod => Err(FaultKind::NoApp),
             Place::AppSetup => Err(FaultKind::NoMain),
             Place::AppProcess => self.end_app(),
-            Place::Init => Ok(()),
+            Place::Init | Place::Undo => Ok(()),
         }
     }
 }

@@ -20,6 +20,7 @@
 //!   env PATH=/bin
 //!   main 2 httpd -f                 how many words, and the words
 //! init                              what PID 1 does when all roots are ready
+//! undo                              what the first process does when all is over
 //! ```
 //!
 //! A plan can be written in any language:
@@ -34,6 +35,7 @@
 //!
 //! ```text
 //! plan    = "plan" "1" { pod | setup } app { app } [ "init" { setup | bound } ]
+//!           [ "undo" { undo } ]
 //! app     = "app" NAME { setup } "process" { process }
 //! ```
 //!

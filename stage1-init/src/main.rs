@@ -11,7 +11,7 @@
 //! | `settle` | what PID 1 gives up before the first app runs |
 //! | `execute` | one match over the directives, in their order |
 //! | `namespaces` | new namespaces, and what is set for them |
-//! | `outer`, `demand`, `log` | the process that stays outside: what it waits for, serves and copies |
+//! | `outer`, `demand`, `log`, `undo` | the process that stays outside: what it waits for, serves, copies, and undoes |
 //! | `process`, `capabilities`, `program` | what a process of an app becomes |
 //! | `pod`, `app` | what is known of the pod, and of each app |
 //! | `files`, `mounts`, `attributes`, `tree`, `beneath` | a root, and what is in it |
@@ -68,6 +68,7 @@ mod execute;
 mod log;
 mod namespaces;
 mod outer;
+mod undo;
 
 mod apps;
 mod reap;
@@ -148,6 +149,9 @@ fn run_plan(origin: Origin, plan: Plan<'_>, room: Option<sys::Room>) -> ! {
         None => run_apps(&mut pod),
     };
     pod.go_home();
+    if !pod.inner && status < exit_code::OURS && undo::carry_out(plan).is_ok() {
+        pod.origin.finally = None;
+    }
     end(pod.origin, status)
 }
 

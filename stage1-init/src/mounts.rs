@@ -156,7 +156,7 @@ impl Tree<'_> {
     pub(crate) fn read_only_entries(&mut self, target: &CStr) -> Result<()> {
         let place = self.target(target, QUIETLY)?;
         let place = place.as_fd();
-        if !is_proc(place)? {
+        if !is_proc(place) {
             return Err(Errno::INVAL);
         }
         let directory = open(place, c".", OFlags::DIRECTORY)?;

@@ -103,6 +103,24 @@ fn what_is_wrong_is_named_with_its_position() {
             "plan 1 app a process main 1 /a init umask 022",
             (9, FaultKind::Misplaced),
         ),
+        ("plan 1 undo", (2, FaultKind::Misplaced)),
+        ("plan 1 app a process undo", (5, FaultKind::NoMain)),
+        (
+            "plan 1 app a process main 1 /a rename 3 a b",
+            (8, FaultKind::Misplaced),
+        ),
+        (
+            "plan 1 app a process main 1 /a init remove 3 a 1 b",
+            (9, FaultKind::Misplaced),
+        ),
+        (
+            "plan 1 app a process main 1 /a undo dir /a 755 0 0",
+            (9, FaultKind::Misplaced),
+        ),
+        (
+            "plan 1 app a process main 1 /a undo init",
+            (9, FaultKind::Misplaced),
+        ),
     ] {
         assert_eq!(fault(text), expected, "{text}");
     }
@@ -334,6 +352,17 @@ fn one_of_each() -> Vec<Directive<'static>> {
         D::Init {},
         // PID 1 is bound like the process of an app.
         D::NoNewPrivs {},
+        D::Undo {},
+        D::Rename {
+            fd: 12,
+            from: c"a",
+            to: c"b",
+        },
+        D::Remove {
+            fd: 12,
+            path: c"b",
+            names: argv,
+        },
     ]
 }
 

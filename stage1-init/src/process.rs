@@ -277,10 +277,11 @@ fn set_limit(resource: Resource, soft: Limit, hard: Limit) -> Result<()> {
 fn set_oom_score(tree: &Tree<'_>, score: i32) -> Result<()> {
     let mut text = say::Line::new(sys::STDERR);
     text.signed(score);
-    match write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes()) {
+    let set = || write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes());
+    match set() {
         Err(Errno::ACCESS) => {
             sys::unhide()?;
-            let result = write_at(tree.proc()?, c"self/oom_score_adj", text.as_bytes());
+            let result = set();
             sys::hide()?;
             result
         }

@@ -33,7 +33,7 @@ impl<'a> Tree<'a> {
     /// procfs: the plan may mount it, or not need it.
     pub(crate) fn new() -> Self {
         Self {
-            proc: open_proc().ok(),
+            proc: open_proc(),
             ..Self::nowhere()
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Tree<'a> {
 
     /// Looks for the host's procfs again.
     pub(crate) fn find_proc(&mut self) {
-        self.proc = open_proc().ok();
+        self.proc = open_proc();
     }
 
     /// Returns the host's procfs.
@@ -182,18 +182,17 @@ pub(crate) enum Source<'a> {
 }
 
 /// Opens the host's procfs, but no other file system that is mounted there.
-fn open_proc() -> Result<OwnedFd> {
-    let proc = sys::open(CWD, c"/proc", sys::DIRECTORY)?;
-    if !is_proc(proc.as_fd())? {
-        return Err(Errno::NOENT);
-    }
-    Ok(proc)
+#[inline(never)]
+fn open_proc() -> Option<OwnedFd> {
+    let proc = sys::open(CWD, c"/proc", sys::DIRECTORY).ok()?;
+    is_proc(proc.as_fd()).then_some(proc)
 }
 
 /// Tells whether a descriptor is on a procfs.
-pub(crate) fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
+#[inline(never)]
+pub(crate) fn is_proc(fd: BorrowedFd<'_>) -> bool {
     const PROC_SUPER_MAGIC: FsWord = 0x9fa0;
-    Ok(rustix::fs::fstatfs(fd)?.f_type == PROC_SUPER_MAGIC)
+    rustix::fs::fstatfs(fd).is_ok_and(|status| status.f_type == PROC_SUPER_MAGIC)
 }
 
 /// Returns the path of a descriptor of this process, below procfs.

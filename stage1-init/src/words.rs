@@ -156,7 +156,9 @@ impl Decimal {
 
     /// Returns the digits.
     pub fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.first..self.digits.len() - 1).unwrap_or(&[])
+        self.digits
+            .get(self.first..self.digits.len() - 1)
+            .unwrap_or(&[])
     }
 }
 

@@ -30,7 +30,7 @@ fn a_pod_that_ends_with_its_caller_is_in_memory_and_only_its_files_are_on_the_di
         {LEFT}"
     );
     with_run(&life, "1m", &script).exits(0).complains("").says(
-        "0\ncreated\nlock\nmanifest\nreport\nspec\nstarted\napps\nlayers\n\
+        "0\ncreated\nlock\nmanifest\nreport\nspec\nstarted\nundo\napps\nlayers\n\
          700\n700\n700\nstopped UUID\n3\n",
     );
     life.leaves_nothing();

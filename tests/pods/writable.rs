@@ -1,7 +1,7 @@
 //! Where the changes of apps go: to the disk, to memory, or nowhere.
 
 use super::Pods;
-use crate::host::names;
+use crate::host::{Scratch, names};
 
 /// Where the pods of a data directory are that run; the files that they write,
 /// too, if the host has no place in memory for pods.
@@ -54,4 +54,21 @@ fn what_is_writable_nowhere_is_read_only_for_every_app() {
     let mut lines: Vec<&str> = ran.stdout.lines().collect();
     lines.dedup();
     assert_eq!(lines, ["write /new: EROFS"]);
+}
+
+/// When a pod has ended, stage1-init removes by name what the plan has made; an
+/// app that was root could have put a link in its place.
+#[test]
+fn a_link_of_an_app_leads_nobody_who_removes_its_pod_to_the_host() {
+    require_root!();
+    let _ = image!("busybox");
+    let (pods, host) = (Pods::new(), Scratch::new());
+    host.write("hosts", "the host's");
+    let link = format!("rm -rf /etc && ln -s {} /etc", host.path().display());
+    let ran = pods.run(&["BUSYBOX", "--", "-c", &link]).run();
+    ran.exits(0).complains("");
+    assert_eq!(names(host.path()), ["hosts"]);
+    for place in ["pods/run", "pods/garbage", "scratch"] {
+        assert_eq!(names(&pods.dir().join(place)), [""; 0], "{place}");
+    }
 }

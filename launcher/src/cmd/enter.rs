@@ -138,6 +138,7 @@ fn enter(
     let composed = enter::compose(app, &spec, host).context(|| pod.cannot())?;
     let here = descriptors::Provided {
         pod: pod.directory.as_fd(),
+        dirs,
         log: None,
         master: None,
     };

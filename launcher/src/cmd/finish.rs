@@ -35,6 +35,12 @@ pub(crate) fn run(
 ) -> std::result::Result<Exit, StartError> {
     let with_status = |error| StartError { error, status };
     let dirs = Dirs::inherited(data, dir).map_err(with_status)?;
+    if let Some(place) = find::undone_place(&dirs, uuid) {
+        // stage1-init has begun, since there is nothing to explain, and has found
+        // something that the app has written.
+        teardown::remove(&place, State::Garbage, uuid).map_err(with_status)?;
+        return Ok(Exit::with(status));
+    }
     let dirs = &find::running_place(&dirs, uuid);
     time_pod(dirs, uuid);
     let told = told(dirs, uuid, status);

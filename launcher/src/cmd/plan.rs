@@ -8,10 +8,9 @@ use crate::cmd::pipeline;
 use crate::cmd::request::Options;
 use error::{Error, Result};
 use image::store::images::Store;
-use pod::cgroup::Cgroups;
-use pod::plan::compose::compose;
 use pod::plan::streams::Streams;
 use pod::runtime::metadata;
+use pod::runtime::start::Runnable;
 use pod::spec::log::Log;
 use sys::dirs::Dirs;
 use sys::host::Host;
@@ -53,7 +52,11 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let resolved = pipeline::resolve(&dirs, &host, &images, uuid, remembered, &metadata, options)?;
     let log = log.or_else(|| resolved.spec.has_terminal().then(Log::default));
     let streams = log.map_or(Streams::Inherited, Streams::Logged);
-    let plan = compose(&resolved.spec, &host, &Cgroups::default(), streams)?.plan;
+    let runnable = Runnable {
+        spec: resolved.spec,
+        written: None,
+    };
+    let plan = runnable.compose(&host, streams)?.plan;
     Ok(match format {
         Format::Text => plan.text().into_bytes(),
         Format::Json => plan.json().into_bytes(),

@@ -78,6 +78,7 @@ calls! {
     mkdirat = __NR_mkdirat(at: BorrowedFd<'_>, path: &CStr, mode: u32);
     mknodat = __NR_mknodat(at: BorrowedFd<'_>, path: &CStr, mode: u32, device: u32);
     symlinkat = __NR_symlinkat(target: &CStr, at: BorrowedFd<'_>, path: &CStr);
+    renameat = __NR_renameat2(at: BorrowedFd<'_>, from: &CStr, to_at: BorrowedFd<'_>, to: &CStr, flags: u32);
     unlinkat = __NR_unlinkat(at: BorrowedFd<'_>, path: &CStr, flags: u32);
     // Mounts.
     mount = __NR_mount(source: &CStr, target: &CStr, kind: &CStr, flags: u32, data: Option<&CStr>);

@@ -158,8 +158,7 @@ pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Re
     };
     // What this program asked the kernel for; then not what is ignored, and not
     // what this process caused: a file that would have become too large.
-    let wanted =
-        received.is_readable() || !is_ignored(signal) && received.child != own_pid();
+    let wanted = received.is_readable() || !is_ignored(signal) && received.child != own_pid();
     wanted.then_some(received)
 }
 

@@ -6,8 +6,8 @@
 //! when it hands over the plan. So it does not matter which descriptors the
 //! caller has open, or how many it may have.
 //!
-//! The terminal, the network and the default filter always have the same
-//! labels, so that a plan written by hand can name them; the others follow in
+//! The terminal, the network, the default filter and our directories always have
+//! the same labels, so that a plan written by hand can name them; the others follow in
 //! the order of the apps. A number that is not a label is a descriptor of the
 //! caller.
 
@@ -19,6 +19,12 @@ use crate::seccomp::Program;
 /// The namespaces that a command joins: the first of several consecutive
 /// labels.
 pub const NAMESPACES: u32 = 80;
+
+/// The data directory.
+pub const DATA: u32 = 94;
+
+/// The directory with that of pods: the data directory, or one in memory.
+pub const PODS: u32 = 95;
 
 /// The FIFO whose other end is open as long as a client is attached to the
 /// pod's terminal.
@@ -41,6 +47,8 @@ pub(crate) const DEFAULT_FILTER: u32 = 100;
 pub enum NeededDescriptor {
     /// A network namespace with a loopback interface: [`NETWORK`].
     Network,
+    /// The directories in which something is undone: [`DATA`] and [`PODS`].
+    Directories,
     /// The pod's terminal: `ATTACHED`, [`MASTER`] and [`TERMINAL`].
     Terminal(Owner),
     /// A filter of system calls: an array of `struct sock_filter`.

@@ -57,7 +57,7 @@ impl Plan {
         let reason = escaped(&reason.into());
         match directive {
             Directive::App { .. } => (self.apps, self.in_app) = (self.apps + 1, true),
-            Directive::Init {} => self.in_app = false,
+            Directive::Init {} | Directive::Undo {} => self.in_app = false,
             _ => {}
         }
         let app = self.in_app.then(|| self.apps - 1);

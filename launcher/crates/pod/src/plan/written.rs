@@ -74,7 +74,7 @@ pub fn spec(plan: &Plan, id: Uuid, directory: impl Into<HostPath>) -> PodSpec {
                 let readable = spec.processes != Namespace::Host && name != "." && name != "..";
                 spec.apps.push(app(name, readable));
             }
-            Directive::Init {} => in_app = false,
+            Directive::Init {} | Directive::Undo {} => in_app = false,
             directive if in_app && directive.part() == Part::Process => {
                 let outside = spec.processes != Namespace::Host;
                 let Some(app) = spec.apps.last_mut() else {
@@ -108,6 +108,9 @@ pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
             DEFAULT_FILTER,
             Program::default().bytes,
         ));
+    }
+    if directives().any(|one| one == Directive::Undo {}) {
+        needed.push(NeededDescriptor::Directories);
     }
     if let Some(app) = spec.terminal_app() {
         let (uid, gid) = (app.process.uid.value, app.process.gid.value);

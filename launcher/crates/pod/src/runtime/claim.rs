@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::runtime::{status, teardown};
 use crate::spec::pod::PodSpec;
-use crate::state::directory::{self, PRIVATE, REPORT, append, make, open};
+use crate::state::directory::{self, PRIVATE, REPORT, UNDO, append, make, open};
 use crate::state::records::{self, CREATED, Created, PREPARED};
 use crate::state::{find, lock};
 use appc::types::{AcName, Uuid};
@@ -50,7 +50,7 @@ impl Id {
 }
 
 /// The file in a scratch directory that names the layers below it.
-const LAYERS: &str = "layers";
+pub(crate) const LAYERS: &str = "layers";
 
 /// The states in which a UUID is taken.
 const TAKEN: [State; 4] = [State::Prepare, State::Prepared, State::Run, State::Exited];
@@ -212,6 +212,11 @@ impl<'a> PodDirectory<'a> {
         std::fs::File::from(self.make(name)?)
             .write_all(content)
             .context(|| format!("cannot write `{name}` of pod `{}`", self.uuid))
+    }
+
+    /// Lets stage1-init remove the pod by itself.
+    pub(crate) fn let_undo(&self) -> Result<()> {
+        self.make(UNDO).map(drop)
     }
 
     /// Makes a file in the directory; it must not exist.

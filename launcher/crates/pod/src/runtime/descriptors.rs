@@ -6,12 +6,13 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use crate::cgroup;
-use crate::plan::descriptors::{NETWORK, NeededDescriptor};
+use crate::plan::descriptors::{DATA, NETWORK, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
 use crate::runtime::{metadata, terminal};
 use crate::state::subdirectory;
 use error::{Context as _, Result};
+use sys::dirs::Dirs;
 use sys::netns;
 
 /// The open descriptors of a plan, by label.
@@ -21,6 +22,8 @@ pub type Named = BTreeMap<u32, OwnedFd>;
 pub struct Provided<'a> {
     /// The directory of the pod.
     pub pod: BorrowedFd<'a>,
+    /// All our directories.
+    pub dirs: &'a Dirs,
     /// The directory of its log, if it has one.
     pub log: Option<OwnedFd>,
     /// The master side of the pod's terminal, if the caller has opened it.
@@ -45,6 +48,15 @@ pub fn open(
                 let network = netns::make(metadata::PORT)?;
                 named.insert(NETWORK, network.namespace);
                 listener = Some(network.listener);
+            }
+            NeededDescriptor::Directories => {
+                for (label, directory) in
+                    [(DATA, place.dirs.root()?), (PODS, place.dirs.pods_base()?)]
+                {
+                    let directory = directory.try_clone_to_owned();
+                    let directory = directory.context(|| "cannot pass on a directory")?;
+                    named.insert(label, directory);
+                }
             }
             NeededDescriptor::Terminal(owner) => {
                 named.extend(terminal::open(place.pod, *owner, place.master.take())?);

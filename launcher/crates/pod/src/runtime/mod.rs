@@ -28,3 +28,4 @@ pub(crate) mod streams;
 pub mod teardown;
 pub mod terminal;
 pub mod throttle;
+pub(crate) mod undo;

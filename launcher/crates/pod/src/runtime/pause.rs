@@ -31,9 +31,9 @@ use crate::cgroup::{self, Hierarchy, membership, record};
 use crate::runtime::pod_process::{self, PodProcess};
 use crate::runtime::procfs;
 use crate::runtime::snapshot::{self, Entry, Snapshot};
-use crate::state::directory::{self, REPORT, read_in};
+use crate::state::directory::{self, REPORT, UNDO, read_in};
 use crate::state::lock;
-use crate::state::records::{Process, STARTED};
+use crate::state::records::{Process, STARTED, Started};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::dirs::{Dirs, Part, State};
@@ -133,6 +133,22 @@ impl PauseLock {
         Ok(recorded(&text.unwrap_or_default(), self.uuid))
     }
 
+    /// Keeps stage1-init from removing the pod by itself, as it does not know of
+    /// groups; returns whether it has not begun yet. The file that allows it
+    /// becomes the record of the groups.
+    fn keep_from_undoing(&self) -> Result<bool> {
+        let what = || format!("cannot pause pod `{}`", self.uuid);
+        match rustix::fs::renameat(&self.pod, UNDO, &self.pod, RECORD) {
+            Ok(()) => return Ok(true),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).context(what),
+        }
+        let started = self.started().context(what)?;
+        let started = started.and_then(|record| Started::read(&record));
+        let taken = read_in(&self.pod, RECORD).context(what)?.is_some();
+        Ok(taken || !started.is_some_and(|started| started.undone))
+    }
+
     /// Returns all its groups that can be frozen.
     fn freezers(&self) -> Result<Vec<Freezer>> {
         let own = self.groups()?;
@@ -225,6 +241,9 @@ pub fn pause(dirs: &Dirs, uuid: Uuid, outer: &Process) -> Result<Outcome> {
     let Some(turn) = PauseLock::take(dirs, uuid)? else {
         return Ok(Outcome::Exited);
     };
+    if !turn.keep_from_undoing()? {
+        return Ok(Outcome::Exited);
+    }
     let freezer = turn.freezer(&cgroup::discover())?;
     let before = freezer.is_asked().unwrap_or(false);
     let paused = freeze(&freezer, outer, Instant::now() + PATIENCE);

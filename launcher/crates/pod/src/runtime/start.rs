@@ -13,7 +13,7 @@ use crate::plan::written;
 use crate::runtime::claim::PodDirectory;
 use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
-use crate::runtime::{process, streams};
+use crate::runtime::{process, streams, undo};
 use crate::spec::pod::PodSpec;
 use crate::state::directory::{self, PLAN, REPORT};
 use crate::state::lock;
@@ -72,7 +72,11 @@ impl Runnable {
     pub fn compose(&self, host: &Host, streams: Streams) -> Result<Composed> {
         match &self.written {
             Some(plan) => Ok(written::compose(plan, &self.spec, streams)),
-            None => compose(&self.spec, host, &Cgroups::default(), streams),
+            None => {
+                let mut composed = compose(&self.spec, host, &Cgroups::default(), streams)?;
+                undo::compose(&mut composed, &self.spec)?;
+                Ok(composed)
+            }
         }
     }
 }
@@ -104,6 +108,7 @@ pub fn start(
     let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
     let place = Provided {
         pod: directory.fd(),
+        dirs,
         log: kept.transpose()?.flatten(),
         master: start.master,
     };
@@ -113,11 +118,17 @@ pub fn start(
     }
     let _made = composed.groups.make()?;
     let (named, listener) = descriptors::open(&composed.needed, place)?;
+    let timed = start.timing.is_some();
+    let undone = !start.keep && !timed && log.is_none() && undo::is_in(&composed.plan);
+    if undone {
+        directory.let_undo()?;
+    }
     let started = Started {
         time: records::now(),
         keep: start.keep,
         log,
         silent: start.streams == Streams::Silent,
+        undone,
         terminal: named
             .contains_key(&MASTER)
             .then(|| number_of(&named, MASTER)),
@@ -129,7 +140,6 @@ pub fn start(
         .into_iter()
         .chain(directory.scratch())
         .collect();
-    let timed = start.timing.is_some();
     let plan = composed.plan.renumbered(&|label| number_of(&named, label));
     exec::exec(Handover {
         program: start.program,

@@ -19,6 +19,7 @@
 //! UUID/groups          cgroups, made at the start and removed in the end
 //! UUID/freezer         cgroups that were made to pause it, removed in the end
 //! UUID/lock            empty; PID 1 of the pod holds a lock on it, see `lock`
+//! UUID/undo            empty: stage1-init may remove the pod by itself, see `UNDO`
 //! UUID/report          the report of stage1-init, and in the end how often memory
 //!                      had run out; see `cgroup::oom`
 //! UUID/created, UUID/prepared, UUID/started, UUID/ended
@@ -62,6 +63,12 @@ pub const REPORT: &str = "report";
 
 /// The file with a plan written by hand.
 pub const PLAN: &str = "plan";
+
+/// The empty file that is there as long as stage1-init may remove the pod by
+/// itself, since it knows all that is to be removed. Whoever makes something
+/// else for the pod takes it away first, and stage1-init does so before it
+/// begins.
+pub(crate) const UNDO: &str = "undo";
 
 /// The mode of our directories: only the owner has access.
 pub(crate) const PRIVATE: Mode = Mode::RWXU;

@@ -103,9 +103,20 @@ pub fn running_place(dirs: &Dirs, uuid: Uuid) -> Dirs {
     if places.len() == 1 {
         return places.remove(0);
     }
-    let mut places = places.into_iter();
-    let runs = |place: &Dirs| matches!(directory::open_in(place, State::Run, uuid), Ok(Some(_)));
-    places.find(runs).unwrap_or_else(|| dirs.clone())
+    first(places, State::Run, uuid).unwrap_or_else(|| dirs.clone())
+}
+
+/// Returns the place in which a pod is being removed, and was running before.
+pub fn undone_place(dirs: &Dirs, uuid: Uuid) -> Option<Dirs> {
+    match first(dirs.places(), State::Run, uuid) {
+        Some(_) => None,
+        None => first(dirs.places(), State::Garbage, uuid),
+    }
+}
+
+fn first(places: Vec<Dirs>, state: State, uuid: Uuid) -> Option<Dirs> {
+    let is_there = |place: &Dirs| matches!(directory::open_in(place, state, uuid), Ok(Some(_)));
+    places.into_iter().find(is_there)
 }
 
 /// Finds a prepared pod.

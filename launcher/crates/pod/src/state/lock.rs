@@ -22,7 +22,7 @@ use error::{Context as _, Result};
 use sys::readonly_file;
 
 /// The file in the directory that PID 1 of the pod locks.
-const INIT: &str = "lock";
+pub(crate) const INIT: &str = "lock";
 
 /// Makes the file that PID 1 of a pod locks, and locks it.
 pub fn of_init(directory: impl AsFd) -> Result<OwnedFd> {

@@ -47,6 +47,8 @@ pub struct Started {
     pub log: Option<Log>,
     /// Whether the output of its apps is discarded.
     pub silent: bool,
+    /// Whether stage1-init may remove the pod by itself; see `UNDO`.
+    pub undone: bool,
     /// That process's descriptor of the master side of the pod's terminal, if
     /// there is one.
     pub terminal: Option<u32>,
@@ -118,6 +120,7 @@ impl Started {
             .with_some("log", self.log.map(|log| log.place.word()))
             .with_some("log-size", self.log.map(|log| log.size.bytes()))
             .with_some("silent", self.silent.then_some(true))
+            .with_some("undone", self.undone.then_some(true))
             .with_some("terminal", self.terminal)
             .with("pid", self.process.pid)
             .with("ticks", self.process.ticks)
@@ -147,6 +150,7 @@ impl Started {
                 None => None,
             },
             silent: record.get("silent") == Some(&Value::Bool(true)),
+            undone: record.get("undone") == Some(&Value::Bool(true)),
             terminal: record.get("terminal").and_then(number),
             process,
         })
@@ -215,6 +219,7 @@ mod tests {
                 size: Size::default(),
             }),
             silent: true,
+            undone: true,
             terminal: Some(8),
             process: Process {
                 pid: 3,

@@ -116,6 +116,7 @@ pub fn compose(
     if shared {
         root::share_memory(&mut plan, pod)?;
     }
+    root::prepare(&mut plan, pod)?;
     for ((app, given), streams) in pod.apps.iter().zip(&given).zip(streams) {
         begin(&mut plan, pod, app)?;
         root::mount(&mut plan, pod, app, host)?;

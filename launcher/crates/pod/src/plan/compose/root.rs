@@ -25,6 +25,17 @@ const PROMISED: &str = "standard environment";
 /// Mount flags of the root.
 const FLAGS: MountFlags = MountFlags::NODEV;
 
+/// Makes the directory of the apps, before those in it: then no directive has to
+/// look for what is there.
+pub(crate) fn prepare(plan: &mut Plan, pod: &PodSpec) -> Result<()> {
+    let mounted = |app: &AppSpec| app.root.as_ref().is_some_and(|root| !root.copied);
+    if pod.apps.iter().any(mounted) {
+        let apps = &path(&pod.directory.join("apps"))?;
+        directory(plan, apps, 0o755, "in the pod's directory");
+    }
+    Ok(())
+}
+
 /// Mounts the app's root in the pod's directory.
 pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result<()> {
     let Some(root) = &app.root else {
@@ -33,9 +44,12 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
     let place = pod.directory.join("apps").join(&app.name);
     let rootfs = path(&place.join("rootfs"))?;
     let (uid, gid, mode) = root.top;
+    let target = &path(&place)?;
+    if !root.copied {
+        let mode = if root.memory.is_some() { 0o700 } else { 0o755 };
+        directory(plan, target, mode, "in the pod's directory");
+    }
     if let Some(size) = root.memory {
-        let target = &path(&place)?;
-        directory(plan, target, 0o700, "in the pod's directory");
         plan.push(
             Directive::Mount {
                 kind: c"tmpfs",
