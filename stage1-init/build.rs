@@ -28,6 +28,10 @@ const LINK: &[(&str, &str)] = &[
         "Unused code is left out, even without optimisation.",
     ),
     ("-Wl,-z,noexecstack", "The stack holds data."),
+    (
+        "-Wl,-z,nosectionheader",
+        "Nobody needs a table of sections to run it. Older linkers pass over this.",
+    ),
 ];
 
 /// Where the linker puts everything.
@@ -44,9 +48,8 @@ PHDRS {
 }
 SECTIONS {
     . = 0x200000 + SIZEOF_HEADERS;
-    .rodata : { *(.rodata .rodata.* .srodata .srodata.*) } :program
+    .rodata : { *(.rodata .rodata.* .srodata .srodata.* .data.rel.ro .data.rel.ro.* .got .got.plt) } :program
     .text : { *(.text .text.*) } :program
-    .data.rel.ro : { *(.data.rel.ro .data.rel.ro.* .got .got.plt) } :program
     /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.data.DW.ref.*) *(.ARM.exidx*) *(.ARM.extab*) *(.comment) }
     .data : { *(.data .data.* .sdata .sdata.* .bss .bss.* .sbss .sbss.* COMMON) }
     ASSERT(SIZEOF(.data) == 0, "stage1-init has a variable that is not on its stack")
