@@ -148,6 +148,15 @@ fn the_phases_of_a_run_are_told_in_their_order_if_that_is_asked_for() {
         name
     });
     let phases: Vec<&str> = phases.collect();
-    let all = ["parse", "open", "resolve", "compose", "pod", "undo"];
+    let all = [
+        "parse",
+        "open",
+        "resolve",
+        "compose",
+        "namespaces",
+        "mounts",
+        "app",
+        "undo",
+    ];
     assert_eq!(phases, all);
 }

@@ -289,6 +289,9 @@ directives! {
         value: &'a CStr,
     } "KEY VALUE",
 
+    /// Reports the time of day, to see how long what is before it takes.
+    "time" Setup Time {} "",
+
     // --- file systems ---
 
     /// Sets the propagation of the mount at a path.

@@ -55,6 +55,7 @@ impl<'a> Pod<'a> {
             D::Hostname { name } => sys::sethostname(name)?,
             D::Domainname { name } => sys::setdomainname(name)?,
             D::Loopback {} => sys::loopback_up()?,
+            D::Time {} => self.report_time(),
             D::Sysctl { key, value } => set_parameter(self.tree.proc()?, key, value)?,
 
             D::Propagation { kind, target } => self.tree.propagate(kind, target)?,

@@ -120,6 +120,15 @@ impl<'a> Pod<'a> {
         }
     }
 
+    /// Reports when the current directive is executed.
+    #[inline(never)]
+    pub(crate) fn report_time(&self) {
+        if let Some(report) = self.origin.report {
+            let (directive, time) = (self.at, sys::time_of_day());
+            say::report(report, &Report::Time { directive, time });
+        }
+    }
+
     /// Returns the command that is run without a plan.
     pub(crate) fn command(&self) -> &CStr {
         let mut apps = self.apps.as_slice().iter();

@@ -7,6 +7,8 @@
 //!                            of the pod's pid namespace
 //! failed INDEX ERRNO         this directive, counted from zero, failed
 //! exited NAME STATUS         an app's main program has ended, with this wait(2) status
+//! time INDEX SECONDS REST    the directive `time` with this index was executed so many
+//!                            seconds, and nanoseconds, after 1970 began
 //! ```
 //!
 //! Ignore lines that you do not know: later versions may report more.
@@ -33,6 +35,13 @@ pub enum Report<'a> {
         /// The error, as in errno(3).
         errno: u32,
     },
+    /// The directive `time` was executed.
+    Time {
+        /// Its index in the plan, from zero.
+        directive: u32,
+        /// When: seconds since 1970, and nanoseconds.
+        time: [u32; 2],
+    },
     /// The main program of an app has ended.
     Exited {
         /// Name of the app.
@@ -45,15 +54,19 @@ pub enum Report<'a> {
 impl<'a> Report<'a> {
     /// Appends the line and its newline.
     pub fn encode(&self, sink: &mut dyn Sink) {
-        let (what, app, numbers): (&[u8], &[u8], &[u32]) = match self {
-            Self::Ready => (b"ready", b"", &[]),
-            Self::Failed { directive, errno } => (b"failed", b"", &[*directive, *errno]),
-            Self::Started { app, pid } => (b"started ", app, &[*pid]),
-            Self::Exited { app, status } => (b"exited ", app, &[*status]),
+        let (what, app, count, numbers): (&[u8], &[u8], usize, [u32; 3]) = match *self {
+            Self::Ready => (b"ready", b"", 0, [0; 3]),
+            Self::Failed { directive, errno } => (b"failed", b"", 2, [directive, errno, 0]),
+            Self::Time {
+                directive,
+                time: [seconds, rest],
+            } => (b"time", b"", 3, [directive, seconds, rest]),
+            Self::Started { app, pid } => (b"started ", app, 1, [pid, 0, 0]),
+            Self::Exited { app, status } => (b"exited ", app, 1, [status, 0, 0]),
         };
         sink.write(what);
         sink.write(app);
-        for &number in numbers {
+        for &number in numbers.iter().take(count) {
             sink.write(b" ");
             sink.write(Decimal::new(number).as_bytes());
         }
@@ -69,6 +82,10 @@ impl<'a> Report<'a> {
             b"failed" => Self::Failed {
                 directive: number(words.next())?,
                 errno: number(words.next())?,
+            },
+            b"time" => Self::Time {
+                directive: number(words.next())?,
+                time: [number(words.next())?, number(words.next())?],
             },
             b"started" => Self::Started {
                 app: words.next().filter(|app| !app.is_empty())?,
@@ -113,6 +130,13 @@ mod tests {
                 },
                 "exited web 256\n",
             ),
+            (
+                Report::Time {
+                    directive: 3,
+                    time: [1_800_000_000, 5],
+                },
+                "time 3 1800000000 5\n",
+            ),
         ] {
             let mut bytes = Vec::new();
             report.encode(&mut |part: &[u8]| bytes.extend_from_slice(part));
@@ -128,6 +152,7 @@ mod tests {
             "ready now",
             "failed",
             "failed 1",
+            "time 1 2",
             "failed x 2",
             "exited  1",
             "started web",

@@ -4,9 +4,8 @@
 //!
 //! The launcher finds the app's process, moves itself into the app's cgroups,
 //! and becomes `stage1-init`, as `run` does, with a plan composed from the
-//! pod's spec. In the end, that becomes the launcher again, which explains the
-//! failure if the command could not be executed. The pod's directory is only
-//! read.
+//! pod's spec. If the command could not be executed, that becomes the launcher
+//! again, which explains the failure. The pod's directory is only read.
 
 mod place;
 pub(crate) mod terminal;

@@ -2,6 +2,7 @@
 //! was not executed.
 
 use crate::cmd::mode::StartError;
+use crate::cmd::timing;
 use error::{Error, Kind};
 use image::store::rootfs_view::Stack;
 use pod::cgroup::oom::OomKills;
@@ -29,7 +30,11 @@ pub(super) fn explained(
     status: u8,
 ) -> Option<StartError> {
     let (index, errno) = failed(report)?;
-    let composed = match runnable.compose(host, streams) {
+    let composed = match timing::is_on() {
+        true => runnable.compose_timed(host, streams),
+        false => runnable.compose(host, streams),
+    };
+    let composed = match composed {
         Ok(composed) => composed,
         Err(error) => return Some(StartError { error, status }),
     };

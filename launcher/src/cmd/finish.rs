@@ -16,6 +16,7 @@ use pod::runtime::{stats, status, teardown};
 use pod::state::directory::REPORT;
 use pod::state::records::{self, STARTED, Started};
 use pod::state::{directory, find};
+use stage1_init::Report;
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
@@ -71,15 +72,29 @@ pub(crate) fn run(
     Ok(exit)
 }
 
-/// Times what the pod did, all in all, if somebody asks for it.
+/// Times what the pod did, if somebody asks for it: what it has reported.
 fn time_pod(dirs: &Dirs, uuid: Uuid) {
     if !timing::is_on() {
         return;
     }
-    let record = directory::find(dirs, uuid, STARTED).ok().flatten();
-    if let Some(started) = record.and_then(|record| Started::read(&record)) {
-        let took = records::now().saturating_sub(started.time);
-        timing::add("pod", Duration::from_nanos(took));
+    let read = |name| directory::find(dirs, uuid, name).ok().flatten();
+    let Some(started) = read(STARTED).and_then(|record| Started::read(&record)) else {
+        return;
+    };
+    let report = read(REPORT).unwrap_or_default();
+    let lines = report.split(|&byte| byte == b'\n');
+    let times = lines.filter_map(|line| match Report::decode(line)? {
+        Report::Time { time, .. } => {
+            let [seconds, rest] = time.map(u64::from);
+            Some(seconds * 1_000_000_000 + rest)
+        }
+        _ => None,
+    });
+    let mut last = started.time;
+    let ends = times.chain([records::now()]);
+    for (phase, end) in ["namespaces", "mounts", "app"].into_iter().zip(ends) {
+        timing::add(phase, Duration::from_nanos(end.saturating_sub(last)));
+        last = end;
     }
 }
 

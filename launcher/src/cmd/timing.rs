@@ -1,8 +1,8 @@
 //! `--timing`: how long each phase of a run took, on standard error.
 //!
 //! The launcher's own phases are reported before it becomes `stage1-init`; the
-//! rest when that has become the launcher again. What `stage1-init` and the app
-//! do between the two is one phase: its report has no times.
+//! rest when that has become the launcher again. What happens between the two is
+//! in the report of `stage1-init`, up to when it begins to start the app.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ pub(super) fn report() {
     with(|clock| {
         for (phase, took) in clock.phases.drain(..) {
             let milliseconds = took.as_secs_f64() * 1000.0;
-            line(&format!("timing: {phase:<8} {milliseconds:9.3} ms"));
+            line(&format!("timing: {phase:<10} {milliseconds:9.3} ms"));
         }
     });
 }

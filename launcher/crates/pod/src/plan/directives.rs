@@ -73,6 +73,25 @@ impl Plan {
         self.steps.push(step);
     }
 
+    /// Lets the report tell when all namespaces are made, and when all roots are
+    /// ready.
+    pub(crate) fn timed(self) -> Self {
+        let is = |step: &Step, name: &str| step.words().next() == Some(name.as_bytes());
+        let mounts = |step: &Step| is(step, "dir") || is(step, "app");
+        let begin = self.steps.iter().position(mounts);
+        let end = self.steps.iter().rposition(|step| is(step, "process"));
+        let mut timed = Self::default();
+        for (at, step) in self.steps.into_iter().enumerate() {
+            if Some(at) == begin || Some(at) == end {
+                let app = step.app.filter(|_| Some(at) == end);
+                let (words, reason) = (b"time\0".to_vec(), "option --timing".to_owned());
+                timed.append(Step { words, reason, app });
+            }
+            timed.append(step);
+        }
+        timed
+    }
+
     /// Returns the plan as NUL-terminated words.
     pub fn words(&self) -> Vec<u8> {
         let mut words = Vec::new();

@@ -89,6 +89,10 @@ pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed
     // The parent of the command is as attractive a target as PID 1.
     plan.push(Directive::Init {}, "");
     bound_init(&mut plan, DEFAULT_FILTER);
+    plan.push(
+        Directive::Undo {},
+        "nothing, unless there is something to explain",
+    );
     Ok(Composed {
         plan,
         needed,

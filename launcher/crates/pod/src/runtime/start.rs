@@ -79,6 +79,17 @@ impl Runnable {
             }
         }
     }
+
+    /// Does the same, with a plan that tells how long its parts take.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::compose`].
+    pub fn compose_timed(&self, host: &Host, streams: Streams) -> Result<Composed> {
+        let mut composed = self.compose(host, streams)?;
+        composed.plan = composed.plan.timed();
+        Ok(composed)
+    }
 }
 
 /// Becomes the init of a pod; returns only on failure.
@@ -93,7 +104,11 @@ pub fn start(
     host: &Host,
     start: Start<'_>,
 ) -> Result<Infallible> {
-    let composed = runnable.compose(host, start.streams)?;
+    let timed = start.timing.is_some();
+    let composed = match timed {
+        true => runnable.compose_timed(host, start.streams)?,
+        false => runnable.compose(host, start.streams)?,
+    };
     let spec = &runnable.spec;
     let log = match start.streams {
         Streams::Logged(log) => Some(log),
@@ -118,7 +133,6 @@ pub fn start(
     }
     let _made = composed.groups.make()?;
     let (named, listener) = descriptors::open(&composed.needed, place)?;
-    let timed = start.timing.is_some();
     let undone = !start.keep && !timed && log.is_none() && undo::is_in(&composed.plan);
     if undone {
         directory.let_undo()?;
