@@ -587,8 +587,7 @@ directives! {
         /// Its new path; likewise.
         to: &'a CStr,
     } "FD FROM TO",
-    /// Removes files and empty directories from a directory. None of them need
-    /// exist.
+    /// Removes files and empty directories, none of which need exist.
     "remove" Undo Remove {
         /// An inherited descriptor of the directory that the path starts in.
         fd: u32,

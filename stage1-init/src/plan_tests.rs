@@ -238,6 +238,7 @@ fn one_of_each() -> Vec<Directive<'static>> {
         D::Hostname { name: c"web" },
         D::Domainname { name: c"" },
         D::Loopback {},
+        D::Time {},
         D::Sysctl {
             key: c"net.ipv4.ip_forward",
             value: c"1",

@@ -360,6 +360,10 @@ fn what_nobody_named_is_closed_and_what_was_named_stays() {
     // PID 1 of the pod keeps its lock, and what leads to the outer half.
     let inner = super::signals::children_of(outer)[0];
     let leads = |fd: u32| fs::read_link(format!("/proc/{inner}/fd/{fd}")).unwrap();
+    // It hears that the app was executed when that may have written already.
+    running.until("the pipes of the app are closed", |_| {
+        open(inner).len() == 2
+    });
     let [voice, lock] = open(inner).try_into().unwrap();
     assert_eq!((voice, lock), (2, 4));
     assert!(leads(voice).to_string_lossy().starts_with("pipe:"));

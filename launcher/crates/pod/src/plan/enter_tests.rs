@@ -145,7 +145,8 @@ fn a_command_has_every_restriction_of_its_app() {
          bounding kill\n\
          capabilities kill\n\
          no-new-privs\n\
-         seccomp 100\n"
+         seccomp 100\n\
+         undo\n"
     );
     let filter = NeededDescriptor::Filter(DEFAULT_FILTER, Program::default().bytes);
     assert_eq!(composed.needed, [filter]);
@@ -261,7 +262,8 @@ fn a_command_is_restricted_even_where_the_plan_says_nothing() {
         ..entrance()
     };
     let begin = "plan 1\njoin mnt 80\njoin pid 81\napp a\nprocess\numask 0022\n";
-    let end = "main 2 ls -l\ninit\nbounding kill\ncapabilities kill\nno-new-privs\nseccomp 100\n";
+    let end =
+        "main 2 ls -l\ninit\nbounding kill\ncapabilities kill\nno-new-privs\nseccomp 100\nundo\n";
     for (process, expected) in [
         (
             "main 1 x",

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(Ended::read(whole[2].as_bytes()), Some(ended));
         assert_eq!(
             whole[1],
-            "{\"time\":2,\"keep\":true,\"log\":\"memory\",\"log-size\":1048576,\"silent\":true,\"terminal\":8,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
+            "{\"time\":2,\"keep\":true,\"log\":\"memory\",\"log-size\":1048576,\"silent\":true,\"undone\":true,\"terminal\":8,\"pid\":3,\"ticks\":4,\"boot\":\"five\"}\n"
         );
     }
 
