@@ -12,6 +12,7 @@ pub mod host_path;
 pub mod limits;
 pub mod links;
 mod memory;
+pub mod netlink;
 pub mod netns;
 pub mod overlay;
 pub mod progress;

@@ -1,4 +1,4 @@
-//! Creates a pod's network namespace in advance, with a listening socket in it.
+//! Creates a pod's network namespace in advance, with sockets in it.
 //!
 //! A socket belongs to the namespace in which it was created. So the launcher
 //! can listen inside the pod's network and pass on a socket that costs nothing
@@ -18,33 +18,20 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use error::{Context as _, Result};
 
-/// A network namespace and a socket in it.
-pub struct Netns {
-    /// The namespace, for setns(2).
-    pub namespace: OwnedFd,
-    /// The socket that listens in it.
-    pub listener: OwnedFd,
-}
-
-/// Creates a namespace whose socket listens on this port of 127.0.0.1. Its
-/// loopback interface is down.
+/// Creates a namespace, and returns it with what the function has made in it.
+/// Its loopback interface is down.
 ///
 /// # Errors
 ///
-/// The caller lacks privileges, or the kernel has no network namespaces.
-pub fn make(port: u16) -> Result<Netns> {
+/// The caller lacks privileges, or the kernel has no network namespaces; what
+/// the function returns.
+pub fn make<T>(inside: impl FnOnce() -> rustix::io::Result<T>) -> Result<(OwnedFd, T)> {
     let what = || "cannot create a network namespace";
     let own = here().context(what)?;
     // SAFETY: only the network is unshared, no descriptor table (see the
     // function's own condition).
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.context(what)?;
-    let made = here().and_then(|namespace| {
-        let listener = listen(port)?;
-        Ok(Netns {
-            namespace,
-            listener,
-        })
-    });
+    let made = here().and_then(|namespace| Ok((namespace, inside()?)));
     let back = Some(LinkNameSpaceType::Network);
     rustix::thread::move_into_link_name_space(own.as_fd(), back)
         .context(|| "cannot return from a network namespace")?;
@@ -52,13 +39,22 @@ pub fn make(port: u16) -> Result<Netns> {
 }
 
 /// Opens the network namespace that this thread is in.
-fn here() -> rustix::io::Result<OwnedFd> {
+///
+/// # Errors
+///
+/// Procfs is not mounted, or the kernel has no network namespaces.
+pub fn here() -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())
 }
 
-/// Listens in a new network namespace, which no interface has an address in yet.
-fn listen(port: u16) -> rustix::io::Result<OwnedFd> {
+/// Listens on a port of 127.0.0.1, in a new network namespace, in which no
+/// interface has an address yet.
+///
+/// # Errors
+///
+/// Those of the kernel.
+pub fn listen(port: u16) -> rustix::io::Result<OwnedFd> {
     let (family, flags) = (AddressFamily::INET, SocketFlags::CLOEXEC);
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     rustix::net::sockopt::set_ip_freebind(&socket, true)?;
@@ -81,14 +77,14 @@ mod tests {
             return;
         }
         let before = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        let netns = make(18_112).unwrap();
+        let (namespace, listener) = make(|| listen(18_112)).unwrap();
         let here = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
         assert_eq!(here, before);
-        let address = rustix::net::getsockname(&netns.listener).unwrap();
+        let address = rustix::net::getsockname(&listener).unwrap();
         let address = SocketAddrV4::try_from(address).unwrap();
         assert_eq!(address.to_string(), "127.0.0.1:18112");
         assert!(std::net::TcpStream::connect(address).is_err());
-        let there = rustix::fs::fstat(&netns.namespace).unwrap().st_ino;
+        let there = rustix::fs::fstat(&namespace).unwrap().st_ino;
         assert_ne!(here.to_str().unwrap(), format!("net:[{there}]"));
     }
 }

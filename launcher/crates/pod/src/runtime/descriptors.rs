@@ -45,9 +45,10 @@ pub fn open(
     for one in needed {
         match one {
             NeededDescriptor::Network => {
-                let network = netns::make(metadata::PORT)?;
-                named.insert(NETWORK, network.namespace);
-                listener = Some(network.listener);
+                let inside = || netns::listen(metadata::PORT);
+                let (namespace, socket) = netns::make(inside)?;
+                named.insert(NETWORK, namespace);
+                listener = Some(socket);
             }
             NeededDescriptor::Directories => {
                 for (label, directory) in

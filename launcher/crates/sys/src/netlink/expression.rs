@@ -1,0 +1,186 @@
+//! The expressions that a rule of nftables consists of
+//! (linux/netfilter/nf_tables.h): each reads from registers or a packet, and
+//! writes to a register, decides, or ends the rule.
+//!
+//! Small values are kept in [`FIRST`]: a name of a link or an IPv6 address fills
+//! it. What is looked up as a whole stands one after another, in the registers
+//! of four bytes that follow it.
+
+use super::message::Attributes;
+
+/// `NFT_REG_1`
+const FIRST: u32 = 1;
+
+/// One step of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expression {
+    name: &'static str,
+    data: Attributes,
+}
+
+/// What a packet belongs to (`NFT_META_...`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meta {
+    /// The name of the link that it came in by.
+    InLink,
+    /// The name of the link that it goes out by.
+    OutLink,
+    /// The version of IP: see [`IPV4`] and [`IPV6`].
+    Version,
+}
+
+/// What [`Meta::Version`] is for IPv4 (`NFPROTO_IPV4`).
+pub const IPV4: u8 = 2;
+/// What [`Meta::Version`] is for IPv6 (`NFPROTO_IPV6`).
+pub const IPV6: u8 = 10;
+
+/// What is known of a packet's connection (`NFT_CT_...`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// One bit for each state: see [`KNOWN`].
+    State,
+    /// One bit for each property: see [`REDIRECTED`].
+    Status,
+}
+
+/// Bits of [`Connection::State`]: it is an answer, or belongs to a connection
+/// that there is.
+pub const KNOWN: u32 = 2 | 4;
+
+/// A bit of [`Connection::Status`]: its destination was changed
+/// (`IPS_DST_NAT`).
+pub const REDIRECTED: u32 = 1 << 5;
+
+/// A part of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Where it comes from, in IPv4.
+    Source4,
+    /// Where it comes from, in IPv6.
+    Source6,
+}
+
+impl Expression {
+    fn new(name: &'static str, data: Attributes) -> Self {
+        Self { name, data }
+    }
+
+    /// Reads what a packet belongs to.
+    pub fn meta(key: Meta) -> Self {
+        let key = match key {
+            Meta::InLink => 6,
+            Meta::OutLink => 7,
+            Meta::Version => 15,
+        };
+        let data = Attributes::new().with_be32(1, FIRST).with_be32(2, key);
+        Self::new("meta", data)
+    }
+
+    /// Reads a part of the packet.
+    pub fn field(field: Field) -> Self {
+        const NETWORK: u32 = 1;
+        let (offset, length) = match field {
+            Field::Source4 => (12, 4),
+            Field::Source6 => (8, 16),
+        };
+        let data = Attributes::new()
+            .with_be32(1, FIRST)
+            .with_be32(2, NETWORK)
+            .with_be32(3, offset)
+            .with_be32(4, length);
+        Self::new("payload", data)
+    }
+
+    /// Reads what is known of the connection.
+    pub fn connection(key: Connection) -> Self {
+        let key = match key {
+            Connection::State => 0,
+            Connection::Status => 2,
+        };
+        let data = Attributes::new().with_be32(1, FIRST).with_be32(2, key);
+        Self::new("ct", data)
+    }
+
+    /// Goes on if what was read begins like this.
+    pub fn is(value: &[u8]) -> Self {
+        Self::compared(0, value)
+    }
+
+    /// Goes on if what was read does not begin like this.
+    pub fn is_not(value: &[u8]) -> Self {
+        Self::compared(1, value)
+    }
+
+    fn compared(operation: u32, value: &[u8]) -> Self {
+        let data = Attributes::new()
+            .with_be32(1, FIRST)
+            .with_be32(2, operation)
+            .with_nested(3, &data_of(value));
+        Self::new("cmp", data)
+    }
+
+    /// Keeps these bits of what was read.
+    pub fn masked(mask: u32) -> Self {
+        let data = Attributes::new()
+            .with_be32(1, FIRST)
+            .with_be32(2, FIRST)
+            .with_be32(3, 4)
+            .with_nested(4, &data_of(&mask.to_ne_bytes()))
+            .with_nested(5, &data_of(&[0; 4]));
+        Self::new("bitwise", data)
+    }
+
+    /// Goes on if what was read is in a set.
+    pub fn is_in(set: &str) -> Self {
+        let data = Attributes::new().with_text(1, set).with_be32(2, FIRST);
+        Self::new("lookup", data)
+    }
+
+    /// Goes on if what was read is not in a set.
+    pub fn is_not_in(set: &str) -> Self {
+        const INVERTED: u32 = 1;
+        let data = Attributes::new()
+            .with_text(1, set)
+            .with_be32(2, FIRST)
+            .with_be32(5, INVERTED);
+        Self::new("lookup", data)
+    }
+
+    /// Drops the packet.
+    pub fn drop() -> Self {
+        const DROP: u32 = 0;
+        const VERDICT_REGISTER: u32 = 0;
+        let code = Attributes::new().with_be32(1, DROP);
+        let verdict = Attributes::new().with_nested(2, &code);
+        let data = Attributes::new()
+            .with_be32(1, VERDICT_REGISTER)
+            .with_nested(2, &verdict);
+        Self::new("immediate", data)
+    }
+
+    /// Gives the connection the address of the link that it goes out by.
+    pub fn masquerade() -> Self {
+        Self::new("masq", Attributes::new())
+    }
+
+    /// Returns the kernel's option that it needs.
+    pub(super) fn option(&self) -> &'static str {
+        match self.name {
+            "ct" => "CONFIG_NFT_CT",
+            "masq" => "CONFIG_NFT_MASQ",
+            // These are part of nf_tables itself.
+            _ => "CONFIG_NF_TABLES",
+        }
+    }
+
+    pub(super) fn attributes(&self) -> Attributes {
+        Attributes::new()
+            .with_text(1, self.name)
+            .with_nested(2, &self.data)
+    }
+}
+
+/// A value (`NFTA_DATA_VALUE`).
+pub(super) fn data_of(value: &[u8]) -> Attributes {
+    Attributes::new().with(1, value)
+}

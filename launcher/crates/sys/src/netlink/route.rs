@@ -1,0 +1,281 @@
+//! Links, addresses and routes (rtnetlink(7)).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use rustix::io::Errno;
+
+use super::Socket;
+use super::message::{self, Attributes, Message, attributes, number};
+
+/// Types of requests (linux/rtnetlink.h).
+const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
+const GET_LINK: u16 = 18;
+const NEW_ADDRESS: u16 = 20;
+const NEW_ROUTE: u16 = 24;
+const GET_ROUTE: u16 = 26;
+
+/// `AF_INET` and `AF_INET6`.
+const INET: u8 = 2;
+const INET6: u8 = 10;
+
+/// `IFF_UP`
+const UP: u32 = 1;
+
+/// `IFA_F_NODAD`: nobody else can have the address, so it is usable at once.
+const SETTLED: u8 = 0x2;
+
+/// `RT_TABLE_MAIN`, `RTPROT_BOOT`, `RTN_UNICAST`
+const MAIN: u8 = 254;
+const BOOT: u8 = 3;
+const UNICAST: u8 = 1;
+
+/// `RT_SCOPE_UNIVERSE`, `RT_SCOPE_LINK`
+const ANYWHERE: u8 = 0;
+const LINK: u8 = 253;
+
+/// A link between two network namespaces (veth(4)).
+pub struct Veth<'a> {
+    /// The name of the end in this namespace.
+    pub here: &'a str,
+    /// The name of the other end.
+    pub there: &'a str,
+    /// The namespace of the other end.
+    pub namespace: BorrowedFd<'a>,
+}
+
+/// The number of the first link that is added to a network namespace: the
+/// loopback interface is 1.
+pub const FIRST: u32 = 2;
+
+/// Where packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The network: its address, and how many bits of that are its prefix.
+    pub to: (IpAddr, u8),
+    /// The link.
+    pub link: u32,
+    /// The next hop, unless the network is on the link itself.
+    pub gateway: Option<IpAddr>,
+}
+
+impl Socket {
+    /// Adds a pair of links, both down; the other end gets the number
+    /// [`FIRST`].
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the kernel has no `CONFIG_VETH`, `EEXIST` if there is a
+    /// link of this name.
+    pub fn add_veth(&mut self, veth: &Veth<'_>) -> rustix::io::Result<()> {
+        // linux/if_link.h, linux/veth.h
+        const NAME: u16 = 3;
+        const INFO: u16 = 18;
+        const INFO_KIND: u16 = 1;
+        const INFO_DATA: u16 = 2;
+        const PEER: u16 = 1;
+        const NAMESPACE_FD: u16 = 28;
+        let peer = Attributes::new()
+            .with_text(NAME, veth.there)
+            .with_u32(NAMESPACE_FD, veth.namespace.as_raw_fd().unsigned_abs());
+        let data = Attributes::new().with_nested_after(PEER, &link_header(FIRST, 0), &peer);
+        let info = Attributes::new()
+            .with_text(INFO_KIND, "veth")
+            .with_nested(INFO_DATA, &data);
+        let pair = Attributes::new()
+            .with_text(NAME, veth.here)
+            .with_nested(INFO, &info);
+        let flags = message::CREATE | message::EXCLUSIVE;
+        self.execute(Message::new(NEW_LINK, flags, &link_header(0, 0), pair))
+    }
+
+    /// Returns the number of a link; `None` if there is none of this name.
+    ///
+    /// # Errors
+    ///
+    /// Those of netlink(7).
+    pub fn find_link(&mut self, name: &str) -> rustix::io::Result<Option<u32>> {
+        const NAME: u16 = 3;
+        let named = Attributes::new().with_text(NAME, name);
+        let request = Message::new(GET_LINK, message::ACK, &link_header(0, 0), named);
+        match self.list(request) {
+            Ok(found) => Ok(found
+                .first()
+                .and_then(|(_, link)| number(link.get(4..)?).map(u32::from_ne_bytes))),
+            Err(Errno::NODEV) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Returns the name of a link; `None` if there is none of this number.
+    ///
+    /// # Errors
+    ///
+    /// Those of netdevice(7).
+    pub fn name_of(&self, link: u32) -> rustix::io::Result<Option<String>> {
+        match rustix::net::netdevice::index_to_name(&self.fd, link) {
+            Ok(name) => Ok(Some(name)),
+            Err(Errno::NODEV) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Sets a link up.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if there is no link of this number.
+    pub fn set_up(&mut self, link: u32) -> rustix::io::Result<()> {
+        let up = link_header(link, UP);
+        self.execute(Message::new(NEW_LINK, 0, &up, Attributes::new()))
+    }
+
+    /// Removes a link; one that does not exist is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of netlink(7).
+    pub fn delete_link(&mut self, name: &str) -> rustix::io::Result<()> {
+        const NAME: u16 = 3;
+        let named = Attributes::new().with_text(NAME, name);
+        match self.execute(Message::new(DELETE_LINK, 0, &link_header(0, 0), named)) {
+            Err(Errno::NODEV) => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    /// Adds an address to a link; nobody asks whether others have it.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if the link has it, `EACCES` if it is one of IPv6 and that is
+    /// turned off for the link.
+    pub fn add_address(&mut self, link: u32, address: IpAddr) -> rustix::io::Result<()> {
+        // linux/if_addr.h
+        const ADDRESS: u16 = 1;
+        const LOCAL: u16 = 2;
+        let (family, bytes) = bytes(address);
+        let mut header = vec![family, bits(address), SETTLED, ANYWHERE];
+        header.extend(link.to_ne_bytes());
+        let own = Attributes::new().with(LOCAL, &bytes).with(ADDRESS, &bytes);
+        let flags = message::CREATE | message::EXCLUSIVE;
+        self.execute(Message::new(NEW_ADDRESS, flags, &header, own))
+    }
+
+    /// Adds a route to the main table.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if there is one to this network, `ENETUNREACH` if its gateway
+    /// is not on the link.
+    pub fn add_route(&mut self, route: &Route) -> rustix::io::Result<()> {
+        let (network, prefix) = route.to;
+        let (family, destination) = bytes(network);
+        let scope = match route.gateway {
+            None => LINK,
+            Some(_) => ANYWHERE,
+        };
+        let header = [family, prefix, 0, 0, MAIN, BOOT, scope, UNICAST, 0, 0, 0, 0];
+        let mut attributes = Attributes::new();
+        if prefix > 0 {
+            attributes = attributes.with(DESTINATION, &destination);
+        }
+        attributes = attributes.with_u32(OUT_LINK, route.link);
+        if let Some(gateway) = route.gateway {
+            attributes = attributes.with(GATEWAY, &bytes(gateway).1);
+        }
+        let flags = message::CREATE | message::EXCLUSIVE;
+        self.execute(Message::new(NEW_ROUTE, flags, &header, attributes))
+    }
+
+    /// Returns the routes to other hosts in IPv4, in any table; one through
+    /// several links counts once for each.
+    ///
+    /// # Errors
+    ///
+    /// Those of netlink(7).
+    pub fn routes(&mut self) -> rustix::io::Result<Vec<Route>> {
+        let mut header = [0; 12];
+        header[0] = INET;
+        let request = Message::new(GET_ROUTE, message::DUMP, &header, Attributes::new());
+        let listed = self.list(request)?;
+        let found = listed.iter().filter(|(kind, _)| *kind == NEW_ROUTE);
+        Ok(found.flat_map(|(_, route)| read_route(route)).collect())
+    }
+}
+
+/// Attributes of a route.
+const DESTINATION: u16 = 1;
+const OUT_LINK: u16 = 4;
+const GATEWAY: u16 = 5;
+const MULTIPATH: u16 = 9;
+
+/// Makes a `struct ifinfomsg` that sets flags of a link.
+fn link_header(link: u32, flags: u32) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&link.to_ne_bytes());
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    // Which flags are meant.
+    header[12..].copy_from_slice(&flags.to_ne_bytes());
+    header
+}
+
+/// Returns the family of an address, and its bytes.
+fn bytes(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => (INET, address.octets().to_vec()),
+        IpAddr::V6(address) => (INET6, address.octets().to_vec()),
+    }
+}
+
+/// Returns how many bits an address has.
+pub const fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => number::<4>(bytes).map(|bytes| Ipv4Addr::from(bytes).into()),
+        16 => number::<16>(bytes).map(|bytes| Ipv6Addr::from(bytes).into()),
+        _ => None,
+    }
+}
+
+/// Reads a `struct rtmsg` and its attributes.
+fn read_route(message: &[u8]) -> Vec<Route> {
+    let (Some(&prefix), Some(&kind), Some(rest)) =
+        (message.get(1), message.get(7), message.get(12..))
+    else {
+        return Vec::new();
+    };
+    if kind != UNICAST {
+        return Vec::new();
+    }
+    let find = |wanted| attributes(rest).find(|(kind, _)| *kind == wanted);
+    let destination = find(DESTINATION).and_then(|(_, bytes)| address(bytes));
+    let to = (destination.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), prefix);
+    let gateway = find(GATEWAY).and_then(|(_, bytes)| address(bytes));
+    let link = find(OUT_LINK).and_then(|(_, bytes)| number(bytes).map(u32::from_ne_bytes));
+    let several = find(MULTIPATH).map(|(_, hops)| hops_of(hops));
+    let links = link.into_iter().chain(several.into_iter().flatten());
+    let route = |link| Route { to, link, gateway };
+    links.map(route).collect()
+}
+
+/// Returns the links of a list of `struct rtnexthop`.
+fn hops_of(mut hops: &[u8]) -> Vec<u32> {
+    let mut links = Vec::new();
+    while let (Some(length), Some(link)) = (number(hops), hops.get(4..).and_then(number)) {
+        links.push(u32::from_ne_bytes(link));
+        let length = usize::from(u16::from_ne_bytes(length)).next_multiple_of(4);
+        match hops.get(length..) {
+            Some(rest) if length > 0 => hops = rest,
+            _ => break,
+        }
+    }
+    links
+}

@@ -1,0 +1,248 @@
+//! What the kernel made of requests, as ip(8) and nft(8) read it back, in
+//! network namespaces of the tests' own.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::process::Command;
+
+use rustix::io::Errno;
+
+use super::Socket;
+use super::expression::{Connection, Expression, Field, IPV4, IPV6, KNOWN, Meta};
+use super::nftables::{Batch, Hook, Kind};
+use super::route::{FIRST, Route, Veth};
+use crate::netns;
+
+/// A network namespace with a socket of each kind.
+struct Place {
+    namespace: OwnedFd,
+    route: Socket,
+    filter: Socket,
+}
+
+/// Makes one, unless this host or caller cannot, or lacks the program that
+/// tells what is there.
+fn place(program: &str) -> Option<Place> {
+    let there = |dir: &str| std::path::Path::new(dir).join(program).exists();
+    if !rustix::process::geteuid().is_root() || !["/usr/sbin", "/sbin"].into_iter().any(there) {
+        return None;
+    }
+    let (namespace, sockets) = netns::make(|| Ok((Socket::route()?, Socket::netfilter()?))).ok()?;
+    Some(Place {
+        namespace,
+        route: sockets.0,
+        filter: sockets.1,
+    })
+}
+
+impl Place {
+    /// What a program says in the namespace.
+    fn told(&self, program: &str, words: &[&str]) -> String {
+        let namespace = format!(
+            "--net=/proc/{}/fd/{}",
+            std::process::id(),
+            self.namespace.as_raw_fd()
+        );
+        let mut call = Command::new("nsenter");
+        let call = call.arg(namespace).arg(program).args(words);
+        let output = call.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn ip_sees_the_links_addresses_and_routes_that_were_added() {
+    let (Some(mut one), Some(mut other)) = (place("ip"), place("ip")) else {
+        return;
+    };
+    assert_eq!(one.route.find_link("a"), Ok(None));
+    assert_eq!(one.route.delete_link("a"), Ok(()));
+    let there = other.namespace.as_fd();
+    let veth = Veth {
+        here: "a",
+        there: "eth0",
+        namespace: there,
+    };
+    one.route.add_veth(&veth).unwrap();
+    let again = Veth {
+        namespace: one.namespace.as_fd(),
+        ..veth
+    };
+    assert_eq!(one.route.add_veth(&again), Err(Errno::EXIST));
+    let link = one.route.find_link("a").unwrap().unwrap();
+    assert_eq!(other.route.find_link("eth0"), Ok(Some(FIRST)));
+    for address in [ip("10.1.0.1"), ip("fd00::1")] {
+        one.route.add_address(link, address).unwrap();
+        assert_eq!(one.route.add_address(link, address), Err(Errno::EXIST));
+    }
+    one.route.set_up(link).unwrap();
+    other.route.set_up(FIRST).unwrap();
+    for (to, prefix, gateway) in [
+        (ip("10.1.0.2"), 32, None),
+        (ip("fd00::2"), 128, None),
+        (ip("10.9.0.0"), 16, Some(ip("10.1.0.2"))),
+        (ip("0.0.0.0"), 0, Some(ip("10.1.0.2"))),
+        (ip("::"), 0, Some(ip("fd00::2"))),
+    ] {
+        let route = Route {
+            to: (to, prefix),
+            link,
+            gateway,
+        };
+        one.route.add_route(&route).unwrap();
+        assert_eq!(one.route.add_route(&route), Err(Errno::EXIST));
+    }
+    let lost = Route {
+        to: (ip("10.2.0.0"), 16),
+        link,
+        gateway: Some(ip("10.3.0.1")),
+    };
+    assert_eq!(one.route.add_route(&lost), Err(Errno::NETUNREACH));
+    let addresses = one.told("ip", &["-br", "address", "show", "a"]);
+    assert!(addresses.starts_with("a@if2"), "{addresses}");
+    for part in ["UP", "10.1.0.1/32", "fd00::1/128"] {
+        assert!(addresses.contains(part), "{addresses}");
+    }
+    let routes = one.told("ip", &["-4", "route"]);
+    let routes: Vec<&str> = routes.lines().map(str::trim_end).collect();
+    let expected = [
+        "default via 10.1.0.2 dev a",
+        "10.1.0.2 dev a scope link",
+        "10.9.0.0/16 via 10.1.0.2 dev a",
+    ];
+    assert_eq!(routes, expected);
+    let routes = one.told("ip", &["-6", "route"]);
+    assert!(
+        routes.contains("default via fd00::2 dev a metric 1024"),
+        "{routes}"
+    );
+    one.told(
+        "ip",
+        &[
+            "route",
+            "add",
+            "10.7.0.0/16",
+            "nexthop",
+            "via",
+            "10.1.0.2",
+            "dev",
+            "a",
+        ],
+    );
+    let mut seen = one.route.routes().unwrap();
+    seen.sort_by_key(|route| route.to);
+    let to: Vec<String> = seen
+        .iter()
+        .map(|route| format!("{}/{}", route.to.0, route.to.1))
+        .collect();
+    assert_eq!(
+        to,
+        ["0.0.0.0/0", "10.1.0.2/32", "10.7.0.0/16", "10.9.0.0/16"]
+    );
+    assert!(seen.iter().all(|route| route.link == link), "{seen:?}");
+    one.route.delete_link("a").unwrap();
+    assert_eq!(one.route.find_link("a"), Ok(None));
+    assert_eq!(other.route.find_link("eth0"), Ok(None));
+}
+
+#[test]
+fn nft_sees_the_rules_sets_and_elements_that_were_added() {
+    let Some(mut place) = place("nft") else {
+        return;
+    };
+    let make = |comment: &str| {
+        let mut batch = Batch::of("t");
+        batch.table();
+        batch.set("four", Kind::Ipv4);
+        batch.set("six", Kind::Ipv6);
+        batch.empty_chain("post", Hook::SourceNat);
+        batch.empty_chain("fore", Hook::Forward);
+        batch.rule(
+            "post",
+            &[
+                Expression::meta(Meta::Version),
+                Expression::is(&[IPV4]),
+                Expression::field(Field::Source4),
+                Expression::is_in("four"),
+                Expression::meta(Meta::OutLink),
+                Expression::is_not(b"ns-"),
+                Expression::masquerade(),
+            ],
+        );
+        batch.rule(
+            "fore",
+            &[
+                Expression::meta(Meta::Version),
+                Expression::is(&[IPV6]),
+                Expression::field(Field::Source6),
+                Expression::is_not_in("six"),
+                Expression::meta(Meta::InLink),
+                Expression::is(b"lo\0"),
+                Expression::connection(Connection::State),
+                Expression::masked(KNOWN),
+                Expression::is(&[0; 4]),
+                Expression::drop(),
+            ],
+        );
+        batch.element("four", &[10, 1, 0, 2], comment);
+        batch.element("six", &[0xfd; 16], comment);
+        batch
+    };
+    place.filter.commit(&make("a pod")).unwrap();
+    // Twice is as good as once.
+    place.filter.commit(&make("a pod")).unwrap();
+    let told = place.told("nft", &["list", "table", "inet", "t"]);
+    let expected = "\
+table inet t {
+	set four {
+		type ipv4_addr
+		elements = { 10.1.0.2 comment \"a pod\" }
+	}
+
+	set six {
+		type ipv6_addr
+		elements = { fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd comment \"a pod\" }
+	}
+
+	chain post {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr @four oifname != \"ns-*\" masquerade
+	}
+
+	chain fore {
+		type filter hook forward priority filter; policy accept;
+		ip6 saddr != @six iifname \"lo\" ct state ! established,related drop
+	}
+}
+";
+    assert_eq!(told, expected);
+    // One change that fails is a failure of all.
+    let mut batch = Batch::of("t");
+    batch.element("four", &[10, 1, 0, 3], "");
+    batch.delete_element("four", &[10, 1, 0, 9]);
+    let refused = place.filter.commit(&batch).unwrap_err();
+    assert_eq!(refused.errno, Errno::NOENT);
+    assert_eq!(place.told("nft", &["list", "table", "inet", "t"]), expected);
+    // Whoever looked before another change is told so.
+    let generation = place.filter.generation().unwrap();
+    let mut batch = Batch::of("t");
+    batch.delete_element("four", &[10, 1, 0, 2]);
+    place.filter.commit(&batch).unwrap();
+    let mut batch = Batch::of("t").only_in(generation);
+    batch.delete_table();
+    assert_eq!(
+        place.filter.commit(&batch).unwrap_err().errno,
+        Errno::RESTART
+    );
+    let mut batch = Batch::of("t").only_in(place.filter.generation().unwrap());
+    batch.delete_table();
+    place.filter.commit(&batch).unwrap();
+    assert_eq!(place.told("nft", &["list", "ruleset"]), "");
+}
