@@ -14,7 +14,7 @@
 //! | R8 | groups that can be written to without root | the same with root in the pod |
 //! | R11, R12 | a mask or console is the image's own file | the same; there is no `/dev` that two pods share |
 //! | R15 | builders' caches, secrets and stubs | volumes, and what is made for them |
-//! | R21 | sockets in the host's network | there is no `--net=host`; that no socket of ours is there |
+//! | R21 | sockets in the host's network | without `--net=host`; that no socket of ours is there |
 //! | R26 | digests of other formats, confusion of media types | image IDs; there are no media types |
 //! | T8 | whiteouts of layers | their names and attributes mean nothing in images |
 //! | T10 | windows of zstd | not read, as it is no format of images |

@@ -66,6 +66,8 @@ mod images;
 mod life;
 /// The metadata service: its cost, and its abuse.
 mod metadata;
+/// Networks of pods, on a host of the tests' own.
+mod network;
 /// Plans, as golden files.
 mod plans;
 /// Pods: several apps, volumes, what options change, what prepared pods do.

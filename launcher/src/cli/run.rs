@@ -20,6 +20,7 @@ use error::{Error, Result};
 use pod::resolve::capabilities::Change;
 use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
+use pod::resolve::network;
 use pod::resolve::parameters;
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
 use pod::resolve::settings::Setting;
@@ -193,6 +194,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
     let request = Request {
         apps,
         hostname: pod.value("--hostname", owned)?,
+        network: pod.value("--net", network::parse)?.unwrap_or_default(),
         interactive: interactive(pod)?,
         no_overlay: pod.flag("--no-overlay"),
         writable,

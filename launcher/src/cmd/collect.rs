@@ -12,6 +12,7 @@ use appc::json::Object;
 use appc::types::Uuid;
 use error::{Context as _, Error, Result};
 use image::store::staging;
+use pod::network;
 use pod::runtime::teardown;
 use pod::state::directory::{self, read_in};
 use pod::state::find;
@@ -50,6 +51,7 @@ pub(crate) fn run(dir: &Path, collect: &Collect, results: &mut Results<'_>) -> R
     }
     failures.extend(left.err());
     if !collect.dry {
+        failures.extend(network::sweep().err());
         failures.extend(staging::clear(&dirs).err());
     }
     last_of(failures)

@@ -136,12 +136,13 @@ fn enter(
     };
     let composed = enter::compose(app, &spec, host).context(|| pod.cannot())?;
     let here = descriptors::Provided {
+        connected: None,
         pod: pod.directory.as_fd(),
         dirs,
         log: None,
         master: None,
     };
-    let (mut named, _) = descriptors::open(&composed.needed, here)?;
+    let mut named = descriptors::open(&composed.needed, here)?.named;
     // Everything so far was read from processes that still exist.
     pod.check(&app.name, place)?;
     membership::join(&place.groups(pod)?).context(|| pod.cannot())?;

@@ -11,6 +11,7 @@ use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use pod::plan::compose::fits_overlay;
 use pod::resolve::from_appc::{self, Resolved, Source};
+use pod::resolve::network::Network;
 use pod::resolve::report::{Entry, require_all};
 use pod::runtime::claim::{Id, PodDirectory};
 use pod::runtime::metadata;
@@ -60,7 +61,9 @@ pub(super) fn resolve(
         .map(|id| images.open(id))
         .collect::<Result<_>>()?;
     images.tell(&|| format!("Creating container: {uuid}"));
-    request.metadata = metadata()?;
+    if request.network != Network::Host {
+        request.metadata = metadata()?;
+    }
     let sources: Vec<Source<'_>> = opened.iter().map(Opened::source).collect();
     let look = &host_path::look;
     let mut resolved = from_appc::resolve(uuid, files, host, &request, &sources, look)?;

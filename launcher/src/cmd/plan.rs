@@ -8,6 +8,7 @@ use crate::cmd::pipeline;
 use crate::cmd::request::Options;
 use error::{Error, Result};
 use image::store::images::Store;
+use pod::network;
 use pod::plan::streams::Streams;
 use pod::runtime::metadata;
 use pod::runtime::start::Runnable;
@@ -52,11 +53,13 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let resolved = pipeline::resolve(&dirs, &host, &images, uuid, remembered, &metadata, options)?;
     let log = log.or_else(|| resolved.spec.has_terminal().then(Log::default));
     let streams = log.map_or(Streams::Inherited, Streams::Logged);
+    let changes = network::changes(&resolved.spec)?;
     let runnable = Runnable {
         spec: resolved.spec,
         written: None,
     };
-    let plan = runnable.compose(&host, streams)?.plan;
+    let mut plan = runnable.compose(&host, streams)?.plan;
+    plan.changes = changes;
     Ok(match format {
         Format::Text => plan.text().into_bytes(),
         Format::Json => plan.json().into_bytes(),

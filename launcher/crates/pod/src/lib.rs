@@ -14,9 +14,11 @@
 //! | [`resolve`] | makes a spec from images, manifests and options |
 //! | [`plan`] | composes directives from a spec |
 //! | [`state`] | pods on disk: directories, locks, records, logs |
+//! | [`network`] | how pods are connected, and what that changes on the host |
 //! | [`runtime`] | running pods: processes, terminals, how they end |
 
 pub mod cgroup;
+pub mod network;
 pub mod plan;
 pub mod resolve;
 pub mod runtime;

@@ -355,10 +355,20 @@ const STORAGE: Group = Group::new(
 
 const NETWORK: Group = Group::new(
     "Network",
-    &[OptionSpec::value(
-        "--hostname",
-        &[],
-        "NAME",
-        "host name (default: the UUID); there is no short form, since -h is help",
-    )],
+    &[
+        OptionSpec::value(
+            "--net",
+            &["--network"],
+            "nat|host|none",
+            "how the pod is connected: `nat` gives it a link of its own, on which it reaches \
+             what the host reaches, by the host's address; `host` shares the host's network with \
+             all of its local services; `none` has a loopback interface only (default: none)",
+        ),
+        OptionSpec::value(
+            "--hostname",
+            &[],
+            "NAME",
+            "host name (default: the UUID); there is no short form, since -h is help",
+        ),
+    ],
 );

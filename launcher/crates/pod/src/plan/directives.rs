@@ -28,9 +28,22 @@ use error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     steps: Vec<Step>,
+    /// What the launcher changes on the host before.
+    pub changes: Vec<Change>,
     /// How many apps have begun, and whether the last one is still open.
     apps: usize,
     in_app: bool,
+}
+
+/// A change of the host, which lasts as long as the pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What is changed.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it stays when the pod has ended.
+    pub stays: bool,
 }
 
 /// One directive and its reason.
@@ -114,9 +127,18 @@ impl Plan {
         words
     }
 
-    /// Returns the plan as text: one directive per line, with its reason.
+    /// Returns the plan as text: one directive per line, with its reason. What
+    /// else changes on the host stands in comments before.
     pub fn text(&self) -> String {
         let mut text = format!("plan {}\n", stage1_init::VERSION);
+        for change in &self.changes {
+            let stays = if change.stays { "; stays" } else { "" };
+            let _ = writeln!(
+                text,
+                "# on the host: {} # {}{stays}",
+                change.what, change.reason
+            );
+        }
         for step in &self.steps {
             let line: Vec<String> = step.words().map(quote).collect();
             let line = line.join(" ");
@@ -138,10 +160,17 @@ impl Plan {
                 .with("words", Value::List(words))
                 .with("reason", step.reason.as_str())
         });
-        let plan: Value = Object::new()
-            .with("plan", stage1_init::VERSION)
-            .with_items("directives", directives)
-            .into();
+        let changes = self.changes.iter().map(|change| {
+            Object::new()
+                .with("change", change.what.as_str())
+                .with("reason", change.reason.as_str())
+                .with("stays", change.stays)
+        });
+        let mut plan = Object::new().with("plan", stage1_init::VERSION);
+        if !self.changes.is_empty() {
+            plan = plan.with_items("host", changes);
+        }
+        let plan: Value = plan.with_items("directives", directives).into();
         format!("{plan:#}\n")
     }
 

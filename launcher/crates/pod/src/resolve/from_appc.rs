@@ -81,8 +81,10 @@ pub fn resolve(
         ));
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
-    let whole = isolators::of_pod(&request.isolators, &request.settings, true, host);
+    let own_network = request.network.is_own();
+    let whole = isolators::of_pod(&request.isolators, &request.settings, own_network, host);
     let mut spec = PodSpec::new(uuid, directory, hostname(uuid, request)?);
+    request.network.give(&mut spec);
     let mut report = whole.report.clone();
     let mut sections = Vec::new();
     let mut raised = Vec::new();
@@ -102,12 +104,7 @@ pub fn resolve(
     spec.shm_size = request.shm_size;
     let mut notes = found.notes;
     notes.extend(raised);
-    for port in &request.ports {
-        let name = &port.name;
-        notes.push(format!(
-            "port `{name}` cannot be reached from the host: the pod has a private network"
-        ));
-    }
+    notes.extend(request.network.notes(&request.ports));
     Ok(Resolved {
         spec,
         manifest: PodManifest {

@@ -12,6 +12,7 @@ pub mod grant;
 pub mod identity;
 pub mod isolators;
 mod merge;
+pub mod network;
 pub mod parameters;
 pub mod report;
 pub mod request;

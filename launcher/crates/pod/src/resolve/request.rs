@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::resolve::BY_MANIFEST;
 use crate::resolve::devices::DeviceRequest;
 use crate::resolve::grant::Grant;
+use crate::resolve::network::Network;
 use crate::resolve::settings::Setting;
 use crate::resolve::volumes::Requested;
 use crate::spec::environment::Variable;
@@ -26,6 +27,8 @@ pub struct Request {
     pub apps: Vec<AppRequest>,
     /// The pod's host name, instead of its UUID.
     pub hostname: Option<String>,
+    /// Its network.
+    pub network: Network,
     /// Whether the app takes over the terminal.
     pub interactive: bool,
     /// Whether to copy the images' files even where an overlay is possible.
@@ -50,7 +53,8 @@ pub struct Request {
     pub settings: Vec<Setting>,
     /// How much shared memory the pod has, if not the default.
     pub shm_size: Option<Size>,
-    /// The URL of the pod's metadata service; empty if there is none.
+    /// The URL of the pod's metadata service; empty if there is none, as in the
+    /// host's network.
     pub metadata: String,
     /// Ports to make reachable from outside.
     pub ports: Vec<ExposedPort>,

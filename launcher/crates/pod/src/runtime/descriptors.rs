@@ -6,13 +6,16 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use crate::cgroup;
+use crate::network;
 use crate::plan::descriptors::{DATA, NETWORK, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
 use crate::runtime::{metadata, terminal};
+use crate::spec::pod::PodSpec;
 use crate::state::subdirectory;
 use error::{Context as _, Result};
 use sys::dirs::Dirs;
+use sys::netlink::Socket;
 use sys::netns;
 
 /// The open descriptors of a plan, by label.
@@ -20,6 +23,8 @@ pub type Named = BTreeMap<u32, OwnedFd>;
 
 /// What a pod brings along when it is started.
 pub struct Provided<'a> {
+    /// What runs, if its network has to be connected to others.
+    pub connected: Option<&'a PodSpec>,
     /// The directory of the pod.
     pub pod: BorrowedFd<'a>,
     /// All our directories.
@@ -30,25 +35,38 @@ pub struct Provided<'a> {
     pub master: Option<OwnedFd>,
 }
 
-/// Opens all descriptors. Also returns the listener of the metadata service, if
-/// the pod has a network for it.
+/// What was opened for a pod.
+#[derive(Default)]
+pub struct Opened {
+    /// The descriptors of the plan.
+    pub named: Named,
+    /// The listener of the metadata service, if the pod has a network for it.
+    pub listener: Option<OwnedFd>,
+    /// What has to stay open as long as the pod runs.
+    pub held: Vec<OwnedFd>,
+}
+
+/// Opens all descriptors, and connects the pod's network.
 ///
 /// # Errors
 ///
-/// Fails if the kernel refuses.
-pub fn open(
-    needed: &[NeededDescriptor],
-    mut place: Provided<'_>,
-) -> Result<(Named, Option<OwnedFd>)> {
-    let mut named = Named::new();
-    let mut listener = None;
+/// Fails if the kernel refuses; as for [`network::connect`].
+pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Opened> {
+    let mut opened = Opened::default();
+    let named = &mut opened.named;
     for one in needed {
         match one {
             NeededDescriptor::Network => {
-                let inside = || netns::listen(metadata::PORT);
-                let (namespace, socket) = netns::make(inside)?;
+                let (namespace, (listener, socket)) = netns::make(|| {
+                    let socket = place.connected.map(|_| Socket::route());
+                    Ok((netns::listen(metadata::PORT)?, socket.transpose()?))
+                })?;
+                if let (Some(spec), Some(mut socket)) = (place.connected, socket) {
+                    let there = namespace.as_fd();
+                    opened.held = network::connect(spec, there, &mut socket, place.pod)?;
+                }
                 named.insert(NETWORK, namespace);
-                listener = Some(socket);
+                opened.listener = Some(listener);
             }
             NeededDescriptor::Directories => {
                 for (label, directory) in
@@ -88,7 +106,7 @@ pub fn open(
             }
         }
     }
-    Ok((named, listener))
+    Ok(opened)
 }
 
 fn cannot_log(app: &str) -> String {

@@ -18,7 +18,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,16 @@ impl PauseLock {
         let path = Part::Pods(State::Run).path().join(uuid.to_string());
         let there = lock::is_there(dirs.pods_base()?, path, &pod);
         Ok(there.context(what)?.then_some(Self { uuid, pod, lock }))
+    }
+
+    /// Returns the pod's directory.
+    pub(crate) fn pod(&self) -> BorrowedFd<'_> {
+        self.pod.as_fd()
+    }
+
+    /// Returns the pod's UUID.
+    pub(crate) const fn uuid(&self) -> Uuid {
+        self.uuid
     }
 
     /// Reads the record of the pod's start; `None` if it never started.

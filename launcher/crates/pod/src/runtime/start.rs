@@ -122,6 +122,7 @@ pub fn start(
     // Before the pod counts as started, so that whoever looks finds the log.
     let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
     let place = Provided {
+        connected: Some(spec).filter(|spec| !spec.connections.is_empty()),
         pod: directory.fd(),
         dirs,
         log: kept.transpose()?.flatten(),
@@ -132,7 +133,8 @@ pub fn start(
         directory.write(record::FILE, record.as_bytes())?;
     }
     let _made = composed.groups.make()?;
-    let (named, listener) = descriptors::open(&composed.needed, place)?;
+    let opened = descriptors::open(&composed.needed, place)?;
+    let named = opened.named;
     let undone = !start.keep && !timed && log.is_none() && undo::is_in(&composed.plan);
     if undone {
         directory.let_undo()?;
@@ -153,6 +155,7 @@ pub fn start(
     let held: Vec<_> = [data, directory.fd()]
         .into_iter()
         .chain(directory.scratch())
+        .chain(opened.held.iter().map(|lock| lock.as_fd()))
         .collect();
     let plan = composed.plan.renumbered(&|label| number_of(&named, label));
     exec::exec(Handover {
@@ -163,7 +166,7 @@ pub fn start(
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
         named: named.into_values().collect(),
         // A plan written by hand has no metadata to serve.
-        demand: listener.filter(|_| !spec.planned),
+        demand: opened.listener.filter(|_| !spec.planned),
         detached: log.is_some(),
         finally: &finally(dirs, data, spec.id, timed),
         timing: start.timing,

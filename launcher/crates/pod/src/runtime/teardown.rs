@@ -11,6 +11,7 @@ use std::time::Instant;
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::network;
 use crate::runtime::pause::{self, PATIENCE, PauseLock};
 use crate::runtime::status;
 use crate::state::directory::read_in;
@@ -76,7 +77,7 @@ fn retire_under(
     uuid: Uuid,
     status: Option<u8>,
 ) -> Result<()> {
-    turn.map_or(Ok(()), PauseLock::remove_groups)?;
+    release(turn)?;
     let what = || format!("cannot keep pod `{uuid}`");
     let name = uuid.to_string();
     let (run, exited) = (dirs.pods(State::Run)?, dirs.pods(State::Exited)?);
@@ -102,6 +103,16 @@ fn retire_under(
         .and_then(|()| rustix::fs::fsync(&exited))
         .context(what)?;
     early.and(write(status.is_none()))
+}
+
+/// Removes what a pod that has ended has elsewhere on the host: its groups, and
+/// its network.
+fn release(turn: Option<&PauseLock>) -> Result<()> {
+    let Some(turn) = turn else {
+        return Ok(());
+    };
+    turn.remove_groups()?;
+    network::disconnect(turn.pod(), turn.uuid())
 }
 
 /// Writes how a pod ended, with what is listed of it if there is room for that.
@@ -135,7 +146,7 @@ pub fn remove(dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
 }
 
 fn remove_under(turn: Option<&PauseLock>, dirs: &Dirs, state: State, uuid: Uuid) -> Result<()> {
-    turn.map_or(Ok(()), PauseLock::remove_groups)?;
+    release(turn)?;
     hide(dirs, state, uuid)?;
     memory::remove(dirs, uuid)?;
     let name = uuid.to_string();

@@ -47,14 +47,16 @@ const FILES: [&str; 7] = [
 /// What overlayfs leaves in `work`, most of it only where it is volatile.
 const WORK: &str = "work/incompat/volatile/dirty";
 
-/// Adds the part to a plan, if nothing but files is left of the pod.
+/// Adds the part to a plan, if nothing but files is left of the pod: no groups,
+/// and nothing in the network of the host.
 pub(crate) fn compose(composed: &mut Composed, spec: &PodSpec) -> Result<()> {
     let explained = |app: &AppSpec| {
         let process = &app.process;
         process.pre_start.is_some() || process.post_stop.is_some()
     };
     let copied = |app: &AppSpec| app.root.as_ref().is_some_and(|root| root.copied);
-    if !composed.groups.is_empty() || spec.apps.iter().any(|app| explained(app) || copied(app)) {
+    let more = !composed.groups.is_empty() || !spec.connections.is_empty();
+    if more || spec.apps.iter().any(|app| explained(app) || copied(app)) {
         return Ok(());
     }
     let name = spec.id.to_string();

@@ -8,6 +8,7 @@
 //! | [`process`] | who a program runs as, and what it may do |
 //! | [`limits`] | what an app or a pod may use |
 //! | [`mounts`] | volumes, tmpfs mounts, devices |
+//! | [`network`] | how a pod is connected to others |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
 //! | `defaults` | what every app gets |
@@ -17,6 +18,7 @@ pub mod environment;
 pub mod limits;
 pub mod log;
 pub mod mounts;
+pub mod network;
 pub mod pod;
 pub mod process;
 mod text;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::limits::Limits;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
+use crate::spec::network::Connection;
 use crate::spec::process::{ProcessSpec, Sourced};
 use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;
@@ -33,6 +34,9 @@ pub struct PodSpec {
     pub processes: Namespace,
     /// Its network.
     pub network: Namespace,
+    /// How its network is connected to others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connections: Vec<Sourced<Connection>>,
     /// The id mappings of its user namespace, if it has its own.
     pub user: IdMaps,
     /// Its empty volumes.
@@ -156,6 +160,7 @@ impl PodSpec {
             hostname,
             processes: Namespace::New,
             network: Namespace::New,
+            connections: Vec::new(),
             user: IdMaps::default(),
             volumes: Vec::new(),
             limits: Limits::default(),

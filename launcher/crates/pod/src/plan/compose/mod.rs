@@ -44,7 +44,7 @@ use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::streams::{self, Streams};
 use crate::seccomp::{self, Program};
 use crate::spec::limits::Limits;
-use crate::spec::pod::{AppSpec, PodSpec};
+use crate::spec::pod::{AppSpec, Namespace, PodSpec};
 use crate::spec::process::{CapabilityBound, ProcessSpec, SeccompPolicy, Sourced};
 use error::{Error, Result};
 use sys::host::{Host, LOW_PORTS, PING, Root};
@@ -88,7 +88,10 @@ pub fn compose(
     streams: Streams,
 ) -> Result<Composed> {
     let mut labels = Labels::after(0);
-    let mut needed = vec![NeededDescriptor::Network];
+    let mut needed = Vec::new();
+    if pod.network == Namespace::New {
+        needed.push(NeededDescriptor::Network);
+    }
     let (limits, highest_pid) = processes(pod, host, cgroups);
     let groups = groups(pod, &limits, cgroups)?;
     let given = pod.apps.iter().enumerate().map(|(at, app)| {
@@ -252,22 +255,27 @@ fn namespaces(
         Directive::Unshare { namespaces },
         "default: shared by the apps, separate from the host",
     );
-    plan.push(
-        Directive::Join {
-            namespaces: Namespaces::NET,
-            fd: NETWORK,
-        },
-        "default: private network, with the metadata service",
-    );
+    let own_network = pod.network == Namespace::New;
+    if own_network {
+        plan.push(
+            Directive::Join {
+                namespaces: Namespaces::NET,
+                fd: NETWORK,
+            },
+            "default: private network, with the metadata service",
+        );
+    }
     let name = operand("the host name", pod.hostname.value.as_str())?;
     plan.push(
         Directive::Hostname { name: &name },
         pod.hostname.reason.as_str(),
     );
-    plan.push(
-        Directive::Loopback {},
-        "default: every pod has a loopback interface",
-    );
+    if own_network {
+        plan.push(
+            Directive::Loopback {},
+            "default: every pod has a loopback interface",
+        );
+    }
     if let Some(Sourced { value, reason }) = highest_pid {
         let (key, value) = (PID_MAX, &operand("a number", value.to_string())?);
         plan.push(Directive::Sysctl { key, value }, reason);
@@ -307,7 +315,7 @@ fn unprivileged<'a>(
     ];
     PARAMETERS.into_iter().filter(|(key, ..)| {
         let chosen = pod.parameters.iter().any(|(chosen, _)| chosen == key);
-        host.unprivileged.contains(key) && !chosen
+        pod.network == Namespace::New && host.unprivileged.contains(key) && !chosen
     })
 }
 

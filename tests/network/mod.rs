@@ -1,0 +1,36 @@
+//! Networks of pods, on a host of the tests' own: two network namespaces with a
+//! link in between, so that nothing of this machine's network is touched.
+//!
+//! ```text
+//! pods --- host 192.0.2.1, fd00:1::1 --- remote 192.0.2.2, fd00:1::2
+//! ```
+//!
+//! The remote has no route to pods: what reaches it has the host's address.
+
+/// The site, or leaves the test where there can be none.
+macro_rules! site {
+    () => {{
+        require_root!();
+        for tool in ["nsenter", "unshare", "ip", "nft"] {
+            if $crate::host::find_tool(tool).is_none() {
+                skip!("needs `{tool}`; see `cargo xtask setup`");
+            }
+        }
+        let site = $crate::network::Site::new();
+        if !site.has_nftables() {
+            skip!("needs a kernel with nftables");
+        }
+        site
+    }};
+}
+
+/// What goes with a pod, however it ends.
+mod ends;
+/// Who reaches whom.
+mod reach;
+/// What is refused, and leaves nothing.
+mod refused;
+/// Both sides of a wire.
+mod site;
+
+use site::Site;
