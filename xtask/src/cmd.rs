@@ -33,6 +33,14 @@ pub(crate) fn cmd(program: impl AsRef<OsStr>) -> Cmd {
 pub(crate) fn cargo() -> Cmd {
     let mut cargo = cmd(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.shown = "cargo".to_owned();
+    // What cargo says of this package. Build scripts that ask for it would run
+    // again each time, here or in a build without us.
+    for (name, _) in env::vars_os() {
+        let is_ours = |prefix: &str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+        if is_ours("CARGO_PKG_") || is_ours("CARGO_MANIFEST_") {
+            cargo.command.env_remove(name);
+        }
+    }
     cargo
 }
 

@@ -240,6 +240,14 @@ impl Plan {
         self.steps.get(usize::try_from(index).ok()?)
     }
 
+    /// Drops a directive, and all that follow it.
+    pub(crate) fn end_before(&mut self, directive: &Directive<'_>) {
+        let is = |step: &Step| step.directive().as_ref() == Some(directive);
+        if let Some(at) = self.steps.iter().position(is) {
+            self.steps.truncate(at);
+        }
+    }
+
     /// Returns the directives in order.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps

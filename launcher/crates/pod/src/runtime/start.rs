@@ -105,7 +105,7 @@ pub fn start(
     start: Start<'_>,
 ) -> Result<Infallible> {
     let timed = start.timing.is_some();
-    let composed = match timed {
+    let mut composed = match timed {
         true => runnable.compose_timed(host, start.streams)?,
         false => runnable.compose(host, start.streams)?,
     };
@@ -118,6 +118,10 @@ pub fn start(
             None
         }
     };
+    let may_undo = !start.keep && !timed && log.is_none();
+    if !may_undo && runnable.written.is_none() {
+        undo::leave_out(&mut composed);
+    }
     directory.hold_scratch(spec)?;
     // Before the pod counts as started, so that whoever looks finds the log.
     let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
@@ -135,7 +139,7 @@ pub fn start(
     let _made = composed.groups.make()?;
     let opened = descriptors::open(&composed.needed, place)?;
     let named = opened.named;
-    let undone = !start.keep && !timed && log.is_none() && undo::is_in(&composed.plan);
+    let undone = may_undo && undo::is_in(&composed.plan);
     if undone {
         directory.let_undo()?;
     }

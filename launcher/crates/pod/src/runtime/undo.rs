@@ -104,6 +104,14 @@ pub(crate) fn compose(composed: &mut Composed, spec: &PodSpec) -> Result<()> {
     Ok(())
 }
 
+/// Leaves the part out of the plan of a pod that is kept: the plan stays in memory
+/// as long as the pod runs.
+pub(crate) fn leave_out(composed: &mut Composed) {
+    composed.plan.end_before(&Directive::Undo {});
+    let directories = NeededDescriptor::Directories;
+    composed.needed.retain(|needed| *needed != directories);
+}
+
 /// Returns whether a plan has the part.
 pub(crate) fn is_in(plan: &Plan) -> bool {
     let mut directives = plan.steps().iter().filter_map(Step::directive);
