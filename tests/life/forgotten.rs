@@ -134,8 +134,8 @@ fn where_a_host_has_no_place_in_memory_it_is_with_the_others() {
     let life = Life::new();
     let script = "
         umount /run; mkdir -p $S/run; mount --bind $S/run /run
-        $L run $P -- --trap-exit 15 0 > /dev/null & caller=$!
-        until $L list | grep -q running; do sleep 0.01; done
+        $L run $P -- --trap-exit 15 0 > $S/said & caller=$!
+        until grep -q waiting $S/said; do sleep 0.01; done
         ls $D/pods/run | wc -l; ls $D/scratch | wc -l; ls /run | wc -l
         $L stop $(ls $D/pods/run) > /dev/null; wait $caller
         ls $D/pods/run | wc -l";
