@@ -17,7 +17,6 @@ use crate::{exit_code, say};
 /// What the process had when it started.
 #[derive(Clone, Copy)]
 #[repr(C)]
-#[repr(C)]
 pub(crate) struct Origin {
     pub(crate) start: Start,
     pub(crate) report: Option<BorrowedFd<'static>>,

@@ -134,7 +134,7 @@ fn too_few_descriptors_are_a_sentence() {
             let dir = scratch.join("dir");
             called_after("", &dir, &["run", "HELLO"]).run().exits(0);
             let mut enough = false;
-            for limit in 4..20 {
+            for limit in 4..26 {
                 let ran =
                     called_after(&format!("ulimit -n {limit}"), &dir, &["run", "HELLO"]).run();
                 match ran.exited() {
