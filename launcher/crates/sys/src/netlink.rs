@@ -1,7 +1,7 @@
 //! Netlink: how the kernel is told about links, addresses, routes and packet
 //! filters (netlink(7)).
 //!
-//! A request is a [`Message`]: a fixed header of its family, and attributes,
+//! A request is a message: a fixed header of its family, and attributes,
 //! which can be nested. The kernel executes it while it is sent, and answers
 //! with an acknowledgement or an error. `route` has the requests of rtnetlink(7),
 //! and `nftables` those of the packet filter, which come in batches.

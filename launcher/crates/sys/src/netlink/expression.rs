@@ -2,7 +2,7 @@
 //! (linux/netfilter/nf_tables.h): each reads from registers or a packet, and
 //! writes to a register, decides, or ends the rule.
 //!
-//! Small values are kept in [`FIRST`]: a name of a link or an IPv6 address fills
+//! Small values are kept in `FIRST`: a name of a link or an IPv6 address fills
 //! it. What is looked up as a whole stands one after another, in the registers
 //! of four bytes that follow it.
 
