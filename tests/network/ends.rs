@@ -289,7 +289,7 @@ fn the_plan_says_what_changes_on_the_host_and_what_stays() {
         assert_eq!(changes(&plan(words)), "");
     }
     // Whoever executes the plan gets what is in it: loopback.
-    let file = site.plan(&text);
+    let file = site.file("plan", &text);
     let before = site.traces();
     site.launcher()
         .args(["run", "--plan"])

@@ -26,6 +26,8 @@ macro_rules! site {
 
 /// What goes with a pod, however it ends.
 mod ends;
+/// How apps find others by name.
+mod names;
 /// Who reaches whom.
 mod reach;
 /// What is refused, and leaves nothing.

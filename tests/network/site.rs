@@ -159,8 +159,8 @@ impl Site {
 
     /// The launcher, on the host.
     pub(super) fn launcher(&self) -> Call {
-        let dir = self.scratch.join("dir");
-        self.host.call(&host::program()).arg("--dir").arg(dir)
+        let program = host::program();
+        self.host.call(&program).arg("--dir").arg(self.directory())
     }
 
     /// A pod in which a shell runs a script.
@@ -170,9 +170,14 @@ impl Site {
         run.args(["--exec", "/bin/sh", "--", "-c", script])
     }
 
-    /// Writes a plan to a file.
-    pub(super) fn plan(&self, text: &str) -> PathBuf {
-        self.scratch.write("plan", text)
+    /// Writes a file.
+    pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
+        self.scratch.write(name, text)
+    }
+
+    /// Where images and pods are.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.scratch.join("dir")
     }
 
     /// Where the leases of the host are.

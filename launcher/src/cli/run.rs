@@ -20,6 +20,7 @@ use error::{Error, Result};
 use pod::resolve::capabilities::Change;
 use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
+use pod::resolve::lookup::{self, Dns};
 use pod::resolve::network;
 use pod::resolve::parameters;
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
@@ -195,6 +196,12 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         apps,
         hostname: pod.value("--hostname", owned)?,
         network: pod.value("--net", network::parse)?.unwrap_or_default(),
+        dns: Dns {
+            from: Dns::servers(&pod.values("--dns", owned)?)?,
+            search: pod.values("--dns-search", lookup::word)?,
+            options: pod.values("--dns-opt", lookup::word)?,
+        },
+        hosts: pod.values("--hosts-entry", lookup::hosts_entry)?,
         interactive: interactive(pod)?,
         no_overlay: pod.flag("--no-overlay"),
         writable,

@@ -21,6 +21,7 @@ use image::fetch;
 use image::format::aci;
 use image::format::lookup::WAIVE;
 use image::store::images::Store;
+use pod::resolve::lookup::{HostNames, HostsEntry};
 use pod::resolve::request::{Request, check_variable};
 use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
@@ -80,6 +81,7 @@ pub(super) fn complete(options: Options) -> Result<Request> {
         .variables
         .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
     request.inherited = inherited(options.inherit, request.interactive);
+    request.host_names = host_names(&request)?;
     request.zone = options
         .timezone
         .as_deref()
@@ -87,6 +89,31 @@ pub(super) fn complete(options: Options) -> Result<Request> {
         .transpose()?;
     Ok(request)
 }
+
+/// Reads what the host has to find others by name, as far as a pod needs it. Of
+/// what is not there nothing is needed.
+fn host_names(request: &Request) -> Result<HostNames> {
+    let find = |path: &Path| match read(path, NAMES_LIMIT) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => match path.try_exists() {
+            Ok(false) => Ok(String::new()),
+            _ => Err(error).context(|| format!("cannot read `{}`", path.display())),
+        },
+    };
+    let mut names = HostNames::default();
+    if request.asks_host_for_servers() {
+        names.resolver = find(Path::new("/etc/resolv.conf"))?;
+        names.resolved = find(Path::new("/run/systemd/resolve/resolv.conf"))?;
+    }
+    if request.hosts.contains(&HostsEntry::Host) {
+        names.hosts = find(Path::new("/etc/hosts"))?;
+    }
+    Ok(names)
+}
+
+/// Largest file of the host that names hosts or servers, in bytes: it becomes
+/// part of a plan.
+const NAMES_LIMIT: u64 = 32 << 10;
 
 /// Adds a pod manifest, and finds the images of its apps in the store.
 pub(super) fn add_manifest(

@@ -365,6 +365,36 @@ const NETWORK: Group = Group::new(
              all of its local services; `none` has a loopback interface only (default: none)",
         ),
         OptionSpec::value(
+            "--dns",
+            &[],
+            "ADDRESS|host|none",
+            "ask this server for names, instead of those in /etc/resolv.conf of the image or, if \
+             that has none, those of the host that the pod can reach; `host` gives it the host's \
+             file as it is, `none` leaves the image's",
+        )
+        .repeated(),
+        OptionSpec::value(
+            "--dns-search",
+            &[],
+            "DOMAIN",
+            "look up short names in this domain",
+        )
+        .repeated(),
+        OptionSpec::value(
+            "--dns-opt",
+            &["--dns-option"],
+            "OPTION",
+            "set an option of the resolver, such as ndots:2",
+        )
+        .repeated(),
+        OptionSpec::value(
+            "--hosts-entry",
+            &[],
+            "ADDRESS=NAME|host",
+            "add a name to /etc/hosts; `host` takes the host's file instead of the pod's own",
+        )
+        .repeated(),
+        OptionSpec::value(
             "--hostname",
             &[],
             "NAME",

@@ -121,7 +121,7 @@ fn read(
 }
 
 /// The tree of an archive in memory, without the contents of its files: only the
-/// tables of users and groups are kept.
+/// tables of users, groups and servers are kept.
 #[derive(Default)]
 pub struct Index {
     nodes: BTreeMap<PathBuf, Node>,
@@ -135,8 +135,8 @@ struct Node {
     content: Option<Vec<u8>>,
 }
 
-/// The files that users and groups are looked up in.
-const TABLES: [&str; 2] = ["passwd", "group"];
+/// The files that users, groups and servers of names are looked up in.
+const TABLES: [&str; 3] = ["passwd", "group", "resolv.conf"];
 const TABLE_LIMIT: u64 = 4 << 20;
 
 impl Index {

@@ -13,7 +13,7 @@ use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{identity, unsupported};
+use crate::resolve::{identity, lookup, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
@@ -56,9 +56,6 @@ pub struct Source<'a> {
     pub layers: Vec<PathBuf>,
 }
 
-/// The longest host name that sethostname(2) accepts, in bytes.
-const MAX_HOSTNAME: usize = 64;
-
 /// Resolves a pod. `sources` are the images of its apps, in the same order;
 /// `directory` is where the pod will be when it runs.
 ///
@@ -83,8 +80,15 @@ pub fn resolve(
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
     let own_network = request.network.is_own();
     let whole = isolators::of_pod(&request.isolators, &request.settings, own_network, host);
-    let mut spec = PodSpec::new(uuid, directory, hostname(uuid, request)?);
+    let mut spec = PodSpec::new(
+        uuid,
+        directory,
+        lookup::hostname(uuid, request.hostname.as_deref())?,
+    );
     request.network.give(&mut spec);
+    spec.resolver = request.dns.file(request.network, &request.host_names)?;
+    let hosts = defaults::hosts(&spec.hostname.value);
+    spec.hosts = lookup::hosts(&request.hosts, &hosts, &request.host_names);
     let mut report = whole.report.clone();
     let mut sections = Vec::new();
     let mut raised = Vec::new();
@@ -105,6 +109,11 @@ pub fn resolve(
     let mut notes = found.notes;
     notes.extend(raised);
     notes.extend(request.network.notes(&request.ports));
+    notes.extend(
+        request
+            .dns
+            .note(request.network, &spec, &request.host_names),
+    );
     Ok(Resolved {
         spec,
         manifest: PodManifest {
@@ -125,18 +134,6 @@ pub fn resolve(
 /// Returns whether an app has programs that wait for their turn.
 fn waits(app: &App) -> bool {
     !app.event_handlers.is_empty()
-}
-
-fn hostname(uuid: Uuid, request: &Request) -> Result<Sourced<String>> {
-    let Some(name) = &request.hostname else {
-        return Ok(Sourced::new(uuid.to_string(), "default: the pod's UUID"));
-    };
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    if name.is_empty() || name.len() > MAX_HOSTNAME || !name.chars().all(fits) {
-        return Err(Error::usage(format!("`{name}` is not a valid host name"))
-            .hint("use letters, digits, `-` and `.`, at most 64 characters"));
-    }
-    Ok(Sourced::new(name.clone(), "option --hostname"))
 }
 
 /// Names the apps, each uniquely.
@@ -242,6 +239,11 @@ fn app(
         if !source.rootfs.has(path.trim_start_matches('/'))? {
             lacks.push(path.to_owned());
         }
+    }
+    let resolver = defaults::RESOLVER.trim_start_matches('/');
+    let start = source.rootfs.read(resolver, 1)?;
+    if start.is_none_or(|start| start.is_empty()) {
+        lacks.push(defaults::RESOLVER.to_owned());
     }
     let section = pod::PodApp {
         name: name.clone(),

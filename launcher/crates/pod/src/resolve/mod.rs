@@ -11,6 +11,7 @@ pub mod from_appc;
 pub mod grant;
 pub mod identity;
 pub mod isolators;
+pub mod lookup;
 mod merge;
 pub mod network;
 pub mod parameters;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::resolve::BY_MANIFEST;
 use crate::resolve::devices::DeviceRequest;
 use crate::resolve::grant::Grant;
+use crate::resolve::lookup::{Dns, HostNames, HostsEntry};
 use crate::resolve::network::Network;
 use crate::resolve::settings::Setting;
 use crate::resolve::volumes::Requested;
@@ -29,6 +30,12 @@ pub struct Request {
     pub hostname: Option<String>,
     /// Its network.
     pub network: Network,
+    /// Which servers its apps ask for names.
+    pub dns: Dns,
+    /// More entries of their `/etc/hosts`.
+    pub hosts: Vec<HostsEntry>,
+    /// What the host has of both, as far as it is needed.
+    pub host_names: HostNames,
     /// Whether the app takes over the terminal.
     pub interactive: bool,
     /// Whether to copy the images' files even where an overlay is possible.
@@ -134,6 +141,11 @@ pub fn check_variable(variable: &Variable) -> Result<()> {
 }
 
 impl Request {
+    /// Returns whether the host's servers matter to the pod.
+    pub fn asks_host_for_servers(&self) -> bool {
+        self.dns.asks_host(self.network)
+    }
+
     /// Adds what a pod manifest says. The caller finds the images of its apps.
     pub fn add_manifest(&mut self, manifest: PodManifest) {
         let volumes = manifest.volumes.into_iter();

@@ -132,10 +132,14 @@ pub(crate) const TMP: Fixture = Fixture {
 /// What an image may have its own version of, which is then left alone.
 pub(crate) const OPTIONAL: [&str; 4] = ["/tmp", "/etc/hosts", "/etc/hostname", "/etc/mtab"];
 
+/// The file that names servers of names. One that is empty, or a link that
+/// leads nowhere, is left by whatever made the image.
+pub(crate) const RESOLVER: &str = "/etc/resolv.conf";
+
 /// The target of /etc/mtab, where old programs look for mounts.
 pub(crate) const MTAB: &str = "../proc/self/mounts";
 
-/// Returns the /etc/hosts of a pod: its network is loopback.
+/// Returns the /etc/hosts of a pod: whatever its network, it finds itself.
 pub(crate) fn hosts(hostname: &str) -> String {
     format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n")
 }

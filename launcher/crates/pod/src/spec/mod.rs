@@ -8,6 +8,7 @@
 //! | [`process`] | who a program runs as, and what it may do |
 //! | [`limits`] | what an app or a pod may use |
 //! | [`mounts`] | volumes, tmpfs mounts, devices |
+//! | [`lookup`] | how its apps find others by name |
 //! | [`network`] | how a pod is connected to others |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
@@ -17,6 +18,7 @@ pub(crate) mod defaults;
 pub mod environment;
 pub mod limits;
 pub mod log;
+pub mod lookup;
 pub mod mounts;
 pub mod network;
 pub mod pod;

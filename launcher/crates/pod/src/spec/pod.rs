@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::limits::Limits;
+use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
 use crate::spec::network::Connection;
 use crate::spec::process::{ProcessSpec, Sourced};
@@ -37,6 +38,12 @@ pub struct PodSpec {
     /// How its network is connected to others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connections: Vec<Sourced<Connection>>,
+    /// Its `/etc/resolv.conf`, if it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<NameFile>,
+    /// Its `/etc/hosts`, if it is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<NameFile>,
     /// The id mappings of its user namespace, if it has its own.
     pub user: IdMaps,
     /// Its empty volumes.
@@ -161,6 +168,8 @@ impl PodSpec {
             processes: Namespace::New,
             network: Namespace::New,
             connections: Vec::new(),
+            resolver: None,
+            hosts: None,
             user: IdMaps::default(),
             volumes: Vec::new(),
             limits: Limits::default(),

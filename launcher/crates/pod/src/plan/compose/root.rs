@@ -11,7 +11,7 @@ use crate::plan::descriptors::TERMINAL;
 use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::overlay::{self, Overlay};
 use crate::spec::defaults::{
-    self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, SHM, TMP,
+    self, BELOW_DEV, DEV, DEVICES, Fixture, KERNEL, LINKS, MASKED, RESOLVER, SHM, TMP,
 };
 use crate::spec::mounts::Place;
 use crate::spec::pod::{AppSpec, PodSpec, Root};
@@ -323,17 +323,27 @@ pub(crate) struct MadeFile {
 pub(crate) fn made_files(pod: &PodSpec, app: &AppSpec) -> Vec<MadeFile> {
     let hostname = pod.hostname.value.as_str();
     let mut files = Vec::new();
-    for (path, content) in [
-        ("/etc/hosts", defaults::hosts(hostname)),
-        ("/etc/hostname", format!("{hostname}\n")),
-    ] {
-        if lacks(app, path) {
-            files.push(MadeFile {
-                path,
-                content,
-                reason: format!("standard environment: the image has no {path}"),
-            });
+    let mut add = |path, content, reason| {
+        files.push(MadeFile {
+            path,
+            content,
+            reason,
+        });
+    };
+    let usual = |path: &str| format!("standard environment: the image has no {path}");
+    for (path, named) in [(HOSTS, &pod.hosts), (RESOLVER, &pod.resolver)] {
+        match named {
+            Some(file) if file.replaces || lacks(app, path) => {
+                add(path, file.content.clone(), file.reason.clone());
+            }
+            None if path == HOSTS && lacks(app, path) => {
+                add(path, defaults::hosts(hostname), usual(path));
+            }
+            _ => {}
         }
+    }
+    if lacks(app, HOSTNAME) {
+        add(HOSTNAME, format!("{hostname}\n"), usual(HOSTNAME));
     }
     if app.zone.is_some() {
         // In most images /etc/localtime is a link into the time zone database,
@@ -358,6 +368,10 @@ pub(crate) fn made_places(app: &AppSpec) -> BTreeSet<&Path> {
     let all = fixtures.chain(["/etc/mtab", ZONE]).chain(asked);
     all.flat_map(|path| Path::new(path).ancestors()).collect()
 }
+
+/// The files with names of hosts, and with the pod's own.
+const HOSTS: &str = "/etc/hosts";
+const HOSTNAME: &str = "/etc/hostname";
 
 /// The file of the time zone.
 const ZONE: &str = "/etc/localtime";
