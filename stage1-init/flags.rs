@@ -11,6 +11,9 @@ pub(crate) fn flags(arch: &str) -> String {
         "-Cjump-tables=no",
         // Found by trying: more is larger, and less is, too.
         "-Cllvm-args=-inline-threshold=10",
+        // Ends of blocks that are the same are shared from two instructions on,
+        // and not from three.
+        "-Cllvm-args=-tail-merge-size=2",
     ];
     // 32-bit ARM has two sets of instructions. In the one that compilers choose
     // the init would be a third larger.

@@ -64,8 +64,11 @@ pub(crate) fn words(mut packed: &'static [u8]) -> impl Iterator<Item = &'static 
 #[inline(never)]
 pub(crate) fn position(packed: &'static [u8], word: &[u8]) -> Option<usize> {
     let begins = |entry: &[u8]| {
-        let rest = entry.strip_prefix(word);
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ')))
+        // Most differ in their first byte.
+        entry.first() == word.first()
+            && entry
+                .strip_prefix(word)
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b' ')))
     };
     let whole = word.iter().all(|&byte| byte != b' ');
     words(packed).position(begins).filter(|_| whole)

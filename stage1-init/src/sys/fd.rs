@@ -175,22 +175,32 @@ pub(crate) unsafe fn close_all_but(mut first: u32, named: &mut dyn FnMut(&mut Ke
     const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
     let marked = call!(__NR_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC).is_ok();
     loop {
+        // To name them takes as long as to read a plan, so it is done once for
+        // each 64 numbers, and not for each descriptor.
+        let (start, mut near) = (first, 0_u64);
         // No descriptor has the highest number.
-        let mut next = u32::MAX;
-        named(&mut |number| {
-            if number >= first {
-                next = next.min(number);
-            }
+        let mut beyond = u32::MAX;
+        named(&mut |number| match number.checked_sub(start) {
+            Some(bit @ 0..64) => near |= 1 << bit,
+            Some(_) => beyond = beyond.min(number),
+            None => {}
         });
-        // SAFETY: the caller guarantees it, as none of these was named.
-        unsafe { close_between(first, next) };
-        if next == u32::MAX {
+        while near != 0 {
+            let next = start + near.trailing_zeros();
+            near &= near - 1;
+            // SAFETY: the caller guarantees it, as none of these was named.
+            unsafe { close_between(first, next) };
+            if !marked {
+                let _ = call!(__NR_fcntl, next, nr::F_SETFD, nr::FD_CLOEXEC);
+            }
+            first = next + 1;
+        }
+        // SAFETY: likewise.
+        unsafe { close_between(first, beyond) };
+        if beyond == u32::MAX {
             return;
         }
-        if !marked {
-            let _ = call!(__NR_fcntl, next, nr::F_SETFD, nr::FD_CLOEXEC);
-        }
-        first = next + 1;
+        first = beyond;
     }
 }
 

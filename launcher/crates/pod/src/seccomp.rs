@@ -23,6 +23,8 @@
 mod calls;
 mod default;
 mod errno;
+#[cfg(test)]
+mod init;
 mod listing;
 mod numbers;
 mod program;
@@ -46,7 +48,10 @@ use error::{Error, Result};
 /// difference, on a kernel since [`TRACED_BEFORE_FILTERED`].
 static DEFAULT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/default.bpf"));
 
-/// Its summary, as [`Program::summary`].
+/// The filter of PID 1, as [`Program::bytes`].
+pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init.bpf"));
+
+/// The summary of the default filter, as [`Program::summary`].
 static DEFAULT_SUMMARY: &str = include_str!(concat!(env!("OUT_DIR"), "/default.txt"));
 
 /// Since this kernel a tracer cannot change a call after the filter has checked

@@ -6,9 +6,9 @@
 //! when it hands over the plan. So it does not matter which descriptors the
 //! caller has open, or how many it may have.
 //!
-//! The terminal, the network, the default filter and our directories always have
-//! the same labels, so that a plan written by hand can name them; the others follow in
-//! the order of the apps. A number that is not a label is a descriptor of the
+//! The terminal, the network, the default filter, that of PID 1 and our
+//! directories always have the same labels, so that a plan written by hand can
+//! name them; the others follow in the order of the apps. A number that is not a label is a descriptor of the
 //! caller.
 
 use std::borrow::Cow;
@@ -19,6 +19,9 @@ use crate::seccomp::Program;
 /// The namespaces that a command joins: the first of several consecutive
 /// labels.
 pub const NAMESPACES: u32 = 80;
+
+/// The filter of PID 1.
+pub(crate) const INIT_FILTER: u32 = 93;
 
 /// The data directory.
 pub const DATA: u32 = 94;

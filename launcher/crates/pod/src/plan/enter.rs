@@ -14,8 +14,8 @@ use stage1_init::{AppName, Directive, Limit, Namespaces, Resource};
 
 use crate::cgroup::Groups;
 use crate::plan::compose::process::{self, AS_INIT};
-use crate::plan::compose::{Composed, bound_init, default_filter, give};
-use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NAMESPACES};
+use crate::plan::compose::{Composed, bound_init, give, init_filter};
+use crate::plan::descriptors::{Labels, NAMESPACES};
 use crate::plan::directives::{Plan, operand};
 use crate::spec::environment::Variable;
 use crate::spec::pod::AppSpec;
@@ -84,11 +84,11 @@ pub fn compose(app: &AppSpec, enter: &EnterSpec, host: &Host) -> Result<Composed
             .flat_map(|word| word.as_bytes_with_nul().to_vec())
             .collect(),
     );
-    needed.extend(default_filter(&needed));
+    needed.push(init_filter());
     process::compose(&mut plan, &process, &given, None, host)?;
     // The parent of the command is as attractive a target as PID 1.
     plan.push(Directive::Init {}, "");
-    bound_init(&mut plan, DEFAULT_FILTER);
+    bound_init(&mut plan);
     plan.push(
         Directive::Undo {},
         "nothing, unless there is something to explain",

@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use super::*;
 use crate::cgroup::Cgroups;
 use crate::plan::compose as pod;
-use crate::plan::descriptors::NeededDescriptor;
+use crate::plan::descriptors::{DEFAULT_FILTER, NeededDescriptor};
 use crate::plan::streams::Streams;
 use crate::plan::written;
 use crate::seccomp::Program;
@@ -54,7 +54,7 @@ dir /init 0700 0 0
 bounding kill
 capabilities kill                               # PID 1 only sends signals to the apps
 no-new-privs
-seccomp 100                                     # PID 1: the default filter
+seccomp 93                                      # PID 1 makes few calls from now on
 ";
 
 fn host() -> Host {
@@ -145,11 +145,11 @@ fn a_command_has_every_restriction_of_its_app() {
          bounding kill\n\
          capabilities kill\n\
          no-new-privs\n\
-         seccomp 100\n\
+         seccomp 93\n\
          undo\n"
     );
     let filter = NeededDescriptor::Filter(DEFAULT_FILTER, Program::default().bytes);
-    assert_eq!(composed.needed, [filter]);
+    assert_eq!(composed.needed, [filter, init_filter()]);
     assert!(composed.groups.is_empty());
 }
 
@@ -263,7 +263,7 @@ fn a_command_is_restricted_even_where_the_plan_says_nothing() {
     };
     let begin = "plan 1\njoin mnt 80\njoin pid 81\napp a\nprocess\numask 0022\n";
     let end =
-        "main 2 ls -l\ninit\nbounding kill\ncapabilities kill\nno-new-privs\nseccomp 100\nundo\n";
+        "main 2 ls -l\ninit\nbounding kill\ncapabilities kill\nno-new-privs\nseccomp 93\nundo\n";
     for (process, expected) in [
         (
             "main 1 x",
@@ -337,6 +337,7 @@ fn an_app_with_restrictions_that_cannot_be_copied_is_not_entered() {
 #[test]
 fn a_command_has_the_filter_that_the_plan_names() {
     let filter = NeededDescriptor::Filter(DEFAULT_FILTER, Program::default().bytes);
+    let filters = [filter, init_filter()];
     for bounding in [
         "bounding all",
         "bounding kill",
@@ -344,7 +345,7 @@ fn a_command_has_the_filter_that_the_plan_names() {
     ] {
         let stored = format!("plan 1\napp a\nprocess\n{bounding}\nseccomp 100\nmain 1 x\n");
         let composed = compose(&app(&stored, "a"), &entrance(), &host()).unwrap();
-        assert_eq!(composed.needed, std::slice::from_ref(&filter), "{bounding}");
+        assert_eq!(composed.needed, filters, "{bounding}");
         assert!(lines(&composed.plan).contains("\nseccomp 100\nmain "));
     }
 }
@@ -403,13 +404,10 @@ fn process(plan: &Plan) -> String {
 }
 
 fn filters(composed: &Composed) -> Vec<&NeededDescriptor> {
-    let mut filters: Vec<_> = composed
-        .needed
-        .iter()
+    let needed = composed.needed.iter();
+    needed
         .filter(|one| matches!(one, NeededDescriptor::Filter(..)))
-        .collect();
-    filters.sort_by_key(|one| matches!(one, NeededDescriptor::Filter(DEFAULT_FILTER, _)));
-    filters
+        .collect()
 }
 
 #[test]

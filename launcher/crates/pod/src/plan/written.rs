@@ -7,8 +7,11 @@ use std::ffi::CStr;
 use stage1_init::{CapabilitySet, Directive, Namespaces, Part};
 
 use crate::cgroup::Groups;
+use crate::plan::compose::init_filter;
 use crate::plan::compose::{Composed, PID_MAX};
-use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, NeededDescriptor, TERMINAL};
+use crate::plan::descriptors::{
+    DEFAULT_FILTER, INIT_FILTER, Labels, NETWORK, NeededDescriptor, TERMINAL,
+};
 use crate::plan::directives::{Plan, Step};
 use crate::plan::streams::{self, Streams};
 use crate::seccomp::Program;
@@ -108,6 +111,9 @@ pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
             DEFAULT_FILTER,
             Program::default().bytes,
         ));
+    }
+    if directives().any(|one| one == Directive::Seccomp { fd: INIT_FILTER }) {
+        needed.push(init_filter());
     }
     if directives().any(|one| one == Directive::Undo {}) {
         needed.push(NeededDescriptor::Directories);
@@ -214,6 +220,8 @@ impl ProcessSpec {
             Directive::Uid { uid } => self.uid.value = uid,
             Directive::Workdir { path } => self.directory.value = text(path),
             Directive::NoNewPrivs {} => rights.no_new_privileges = Some(REASON.to_owned()),
+            // That is for PID 1.
+            Directive::Seccomp { fd: INIT_FILTER } => self.goes_beyond(directive),
             // Two filters apply both; a spec has only one.
             Directive::Seccomp { .. } if rights.seccomp.value != SeccompPolicy::Unconfined => {
                 self.goes_beyond(directive);

@@ -525,7 +525,7 @@ mod tests {
         assert_eq!((app.mounts.len(), spec.volumes.len()), (2, 1));
         assert!(app.process.pre_start.is_some() && app.process.post_stop.is_some());
         assert!(app.process.rights.apparmor.is_some());
-        assert_eq!((spec.parameters.len(), app.lacks.len()), (1, 4));
+        assert_eq!((spec.parameters.len(), app.lacks.len()), (1, 5));
         assert_eq!(PodSpec::read(&spec.text().unwrap()).unwrap(), spec);
         let app = &mut spec.apps[0];
         app.devices = vec![Device {

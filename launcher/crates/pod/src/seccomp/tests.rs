@@ -511,3 +511,28 @@ fn the_kernels_headers_agree() {
         assert!(found > 290, "{arch:?}: {found}");
     }
 }
+
+#[test]
+fn pid_1_can_wait_signal_and_report_and_nothing_else() {
+    for arch in architectures() {
+        let program = compiled(&init::filter(arch));
+        let allowed = arch
+            .calls()
+            .filter(|&(_, number)| run(&program, Call::of(arch, number)) == ALLOW);
+        let allowed: Vec<&str> = allowed.map(|(name, _)| name).collect();
+        for needed in ["wait4", "kill", "write", "read", "close", "exit_group"] {
+            assert!(allowed.contains(&needed), "{needed} on {arch:?}");
+        }
+        for call in allowed {
+            let opens = ["open", "exec", "mount", "trace", "clone", "ioctl", "set"];
+            assert!(!opens.iter().any(|part| call.contains(part)), "{call}");
+        }
+        for (name, number) in arch.calls() {
+            let given = run(&program, Call::of(arch, number));
+            assert!([ALLOW, EPERM].contains(&given), "{name} on {arch:?}");
+        }
+        for other in architectures().filter(|other| *other != arch) {
+            assert_eq!(run(&program, Call::of(other, 1)), KILL);
+        }
+    }
+}

@@ -27,6 +27,7 @@ pub(crate) mod process;
 mod root;
 mod volumes;
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
@@ -39,10 +40,10 @@ pub(crate) use crate::plan::compose::root::{made_files, made_places};
 
 use crate::cgroup::{self, Cgroups, Groups};
 use crate::plan::compose::process::AppInputs;
-use crate::plan::descriptors::{DEFAULT_FILTER, Labels, NETWORK, NeededDescriptor};
+use crate::plan::descriptors::{INIT_FILTER, Labels, NETWORK, NeededDescriptor};
 use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::streams::{self, Streams};
-use crate::seccomp::{self, Program};
+use crate::seccomp;
 use crate::spec::limits::Limits;
 use crate::spec::pod::{AppSpec, Namespace, PodSpec};
 use crate::spec::process::{CapabilityBound, ProcessSpec, SeccompPolicy, Sourced};
@@ -99,7 +100,7 @@ pub fn compose(
         give(&app.process, groups, host, &mut labels, &mut needed)
     });
     let given: Vec<AppInputs> = given.collect::<Result<_>>()?;
-    needed.extend(default_filter(&needed));
+    needed.push(init_filter());
     if let Some(app) = pod.terminal_app() {
         let (uid, gid) = (app.process.uid.value, app.process.gid.value);
         needed.push(NeededDescriptor::Terminal(streams::owner(pod, uid, gid)));
@@ -134,7 +135,7 @@ pub fn compose(
     if shared {
         empty_root(&mut plan, pod, host)?;
     }
-    bound_init(&mut plan, DEFAULT_FILTER);
+    bound_init(&mut plan);
     Ok(Composed {
         plan,
         needed,
@@ -226,13 +227,9 @@ pub(crate) fn give<'g>(
     })
 }
 
-/// Returns the default filter for PID 1, unless an app needs it already.
-pub(crate) fn default_filter(needed: &[NeededDescriptor]) -> Option<NeededDescriptor> {
-    let is_there =
-        |one: &NeededDescriptor| matches!(one, NeededDescriptor::Filter(DEFAULT_FILTER, _));
-    let program = Program::default();
-    (!needed.iter().any(is_there))
-        .then_some(NeededDescriptor::Filter(DEFAULT_FILTER, program.bytes))
+/// Returns the filter of PID 1.
+pub(crate) const fn init_filter() -> NeededDescriptor {
+    NeededDescriptor::Filter(INIT_FILTER, Cow::Borrowed(seccomp::INIT))
 }
 
 fn namespaces(
@@ -372,15 +369,15 @@ fn leave(plan: &mut Plan, host: &Host, reason: &str) {
 }
 
 /// Restricts PID 1 to sending signals to the apps.
-pub(crate) fn bound_init(plan: &mut Plan, filter: u32) {
+pub(crate) fn bound_init(plan: &mut Plan) {
     let set = CapabilitySet::Only(Capabilities::KILL);
     let reason = "PID 1 only sends signals to the apps";
     plan.push(Directive::Bounding { set }, reason);
     plan.push(Directive::Capabilities { set }, reason);
     plan.push(Directive::NoNewPrivs {}, "PID 1 executes no programs");
     plan.push(
-        Directive::Seccomp { fd: filter },
-        "PID 1: the default filter",
+        Directive::Seccomp { fd: INIT_FILTER },
+        "PID 1 makes few calls from now on",
     );
 }
 

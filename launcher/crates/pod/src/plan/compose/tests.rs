@@ -3,7 +3,8 @@
 use std::cell::LazyCell;
 
 use super::*;
-use crate::plan::descriptors::Owner;
+use crate::plan::descriptors::{DEFAULT_FILTER, Owner};
+use crate::seccomp::Program;
 use crate::spec::log::{Log, Place};
 use crate::spec::mounts::Mounted;
 use crate::spec::pod::Root;
@@ -147,9 +148,6 @@ fn the_default_filter_has_a_fixed_label_and_others_their_own() {
             NeededDescriptor::Group(104, "/c".into()),
         ]
     );
-    // PID 1 has brought it already.
-    assert_eq!(default_filter(&needed), None);
-    assert_eq!(default_filter(&needed[1..]).as_ref(), needed.first());
 }
 
 #[test]
@@ -181,7 +179,7 @@ fn labels_of_pipes_follow_those_of_filters() {
     };
     let pipe = |read, write| NeededDescriptor::Pipe { read, write, owner };
     assert_eq!(
-        composed.needed[3..],
+        composed.needed[4..],
         [
             NeededDescriptor::LogDirectory(102, "one".to_owned()),
             pipe(103, 104),
@@ -200,11 +198,12 @@ fn a_pod_without_a_log_has_the_callers_streams_or_none() {
     let always = [
         NeededDescriptor::Network,
         NeededDescriptor::Filter(100, Program::default().bytes),
+        init_filter(),
     ];
     assert_eq!(inherited.needed, always);
     let silent = composed(&pod, Streams::Silent);
-    assert_eq!(silent.needed[..2], always);
-    assert_eq!(silent.needed[2..], [NeededDescriptor::Null(101)]);
+    assert_eq!(silent.needed[..3], always);
+    assert_eq!(silent.needed[3..], [NeededDescriptor::Null(101)]);
     let mut expected = lines(&inherited.plan);
     let at = expected.iter().position(|line| line == "process").unwrap();
     expected.insert(at + 1, "stdio 101 101 101".to_owned());
@@ -222,7 +221,7 @@ fn a_terminal_belongs_to_its_app_and_is_logged_while_nobody_is_attached() {
     };
     let logged = composed(&pod, Streams::Logged(Log::default()));
     assert_eq!(
-        logged.needed[2..],
+        logged.needed[3..],
         [
             NeededDescriptor::Terminal(owner),
             NeededDescriptor::LogDirectory(101, "one".to_owned())
@@ -233,7 +232,7 @@ fn a_terminal_belongs_to_its_app_and_is_logged_while_nobody_is_attached() {
     assert!(plan.iter().any(|line| line == "terminal 98"), "{plan:?}");
     for streams in [Streams::Inherited, Streams::Silent] {
         let composed = composed(&pod, streams);
-        assert_eq!(composed.needed[2], NeededDescriptor::Terminal(owner));
+        assert_eq!(composed.needed[3], NeededDescriptor::Terminal(owner));
         assert!(!lines(&composed.plan).iter().any(|line| {
             line.starts_with("stdio ") || line.starts_with("log ") || line == "attended 96"
         }));
