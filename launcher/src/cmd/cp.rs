@@ -9,17 +9,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
-use crate::cmd::export::claim;
+use crate::cmd::pod_files::PodFiles;
 use crate::cmd::say;
-use crate::cmd::selector::{self, PodSelector};
+use crate::cmd::selector::PodSelector;
 use appc::types::Uuid;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 use pod::runtime::app_root;
-use pod::runtime::status::{self, Phase};
-use pod::spec::pod::PodSpec;
-use pod::state::directory::{self, SPEC, read_in};
-use sys::dirs::{Dirs, State};
+use sys::dirs::Dirs;
 use sys::root_fd::{self, Keep, Transfer};
 
 /// The options.
@@ -67,39 +64,26 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<()> {
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
     let Options { source, target, .. } = options;
     let what = || format!("cannot copy {source} to {target}");
-    // While a pod that has ended is locked, it is neither run nor removed.
-    let (root, _pod) = root(&dirs, uuid, options.app.as_deref())?;
+    let files = PodFiles::open(&dirs, uuid, options.app.as_deref(), "use the files of")?;
+    let root = root(&files, uuid)?;
     let from = Tree::of(source, &root);
     let to = Tree::of(target, &root);
     copy(&from, &to).context(what)
 }
 
-/// Opens the root of the app. The second descriptor is the pod's directory.
-fn root(dirs: &Dirs, uuid: Uuid, app: Option<&str>) -> Result<(OwnedFd, OwnedFd)> {
+/// Opens the root of the app.
+fn root(files: &PodFiles, uuid: Uuid) -> Result<OwnedFd> {
     let what = || format!("cannot use the files of pod `{uuid}`");
-    let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
-    let pod = match phase {
-        Some(Phase::Running) => directory::open_in(dirs, State::Run, uuid)?,
-        _ => None,
-    };
-    let runs = pod.is_some();
-    let pod = pod.map_or_else(|| claim(dirs, uuid, "use the files of"), Ok)?;
-    let spec = read_in(&pod, SPEC).context(what)?;
-    let spec = spec.ok_or_else(|| Error::invalid(format!("{}: it has no spec", what())))?;
-    let spec = PodSpec::read(&spec).context(what)?;
-    let names: Vec<String> = spec.apps.iter().map(|app| app.name.clone()).collect();
-    let app = &spec.apps[selector::app(uuid, &names, app)?];
-    let root = match runs {
-        true => app_root::running(&pod, &spec, app)
-            .context(what)?
-            .ok_or_else(|| {
-                let name = &app.name;
-                Error::invalid(format!("{}: app `{name}` does not run", what()))
-                    .hint("wait until the pod has ended, or until the app has started")
-            })?,
-        false => app_root::ended(&pod, app).context(what)?,
-    };
-    Ok((root, pod))
+    let app = files.app();
+    if !files.runs {
+        return app_root::ended(&files.pod, app).context(what);
+    }
+    let root = app_root::running(&files.pod, &files.spec, app).context(what)?;
+    root.ok_or_else(|| {
+        let name = &app.name;
+        Error::invalid(format!("{}: app `{name}` does not run", what()))
+            .hint("wait until the pod has ended, or until the app has started")
+    })
 }
 
 /// One side, and where its paths begin.

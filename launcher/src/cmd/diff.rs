@@ -5,19 +5,17 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use crate::cmd::export::claim;
+use crate::cmd::pod_files::PodFiles;
 use crate::cmd::results::Results;
-use crate::cmd::selector::{self, PodSelector};
+use crate::cmd::selector::PodSelector;
 use appc::json::Object;
-use appc::types::Uuid;
 use error::quote::escaped;
-use error::{Context as _, Error, Result};
+use error::{Context as _, Result};
 use pod::runtime::changes::{Change, changes};
 use pod::runtime::export;
-use pod::runtime::status::{self, Phase};
 use pod::spec::pod::PodSpec;
-use pod::state::directory::{self, SPEC, read_in};
-use sys::dirs::{Dirs, State};
+use pod::state::directory;
+use sys::dirs::Dirs;
 
 /// The options.
 #[derive(Debug)]
@@ -32,15 +30,13 @@ pub(crate) struct Options {
 pub(crate) fn run(dir: &Path, options: &Options, results: &mut Results<'_>) -> Result<()> {
     let dirs = Dirs::look(dir)?;
     let (dirs, uuid) = options.selector.find_one(&dirs)?;
-    let what = || format!("cannot compare pod `{uuid}` with its images");
-    let pod = open(&dirs, uuid)?;
-    let spec = read_in(&pod, SPEC).context(what)?;
-    let spec = spec.ok_or_else(|| Error::invalid(format!("{}: it has no spec", what())))?;
-    let spec = PodSpec::read(&spec).context(what)?;
-    let names: Vec<String> = spec.apps.iter().map(|app| app.name.clone()).collect();
-    let app = &spec.apps[selector::app(uuid, &names, options.app.as_deref())?];
-    let files = files(&dirs, pod, &spec).context(what)?;
-    let root = export::open(&files, &spec, app).context(what)?;
+    let verb = "compare";
+    let what = || format!("cannot {verb} pod `{uuid}`");
+    let pod = PodFiles::open(&dirs, uuid, options.app.as_deref(), verb)?;
+    let app = pod.app();
+    let scratch = scratch(&dirs, &pod.spec).context(what)?;
+    let files = scratch.as_ref().unwrap_or(&pod.pod);
+    let root = export::open(files, &pod.spec, app).context(what)?;
     let images = match &app.root {
         Some(root) => export::images(root).context(what)?,
         None => return Ok(()),
@@ -58,25 +54,13 @@ pub(crate) fn run(dir: &Path, options: &Options, results: &mut Results<'_>) -> R
     Ok(())
 }
 
-/// Opens the directory of a pod: one that runs, or one that is then locked.
-fn open(dirs: &Dirs, uuid: Uuid) -> Result<OwnedFd> {
-    let phase = status::read(dirs, uuid)?.map(|pod| pod.phase);
-    if phase == Some(Phase::Running)
-        && let Some(pod) = directory::open_in(dirs, State::Run, uuid)?
-    {
-        return Ok(pod);
+/// Opens the directory that has the files of the pod's apps, if that is not the
+/// pod's own.
+fn scratch(dirs: &Dirs, spec: &PodSpec) -> std::io::Result<Option<OwnedFd>> {
+    if !directory::is_scratch(dirs.path(), &spec.directory) {
+        return Ok(None);
     }
-    claim(dirs, uuid, "examine")
-}
-
-/// Returns the directory that has the files of the pod's apps.
-fn files(dirs: &Dirs, pod: OwnedFd, spec: &PodSpec) -> std::io::Result<OwnedFd> {
-    match directory::is_scratch(dirs.path(), &spec.directory) {
-        true => {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = rustix::fs::openat(CWD, &*spec.directory, flags, Mode::empty());
-            Ok(opened?)
-        }
-        false => Ok(pod),
-    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(CWD, &*spec.directory, flags, Mode::empty());
+    Ok(Some(opened?))
 }

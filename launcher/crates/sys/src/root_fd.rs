@@ -9,6 +9,7 @@
 
 mod copy;
 mod lay;
+mod linked;
 mod open;
 mod remove;
 mod transfer;

@@ -11,8 +11,8 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -91,10 +91,10 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
 pub fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     let what = || format!("cannot create the memory file `{name}`");
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(rustix::fs::memfd_create(name, flags).context(what)?);
-    file.write_all(content).context(what)?;
-    // Whoever inherits the descriptor inherits its position, too.
-    file.rewind().context(what)?;
+    let file = File::from(rustix::fs::memfd_create(name, flags).context(what)?);
+    // Whoever inherits the descriptor inherits its position, too: it stays where
+    // it is.
+    file.write_all_at(content, 0).context(what)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).context(what)?;
     Ok(file.into())

@@ -12,7 +12,6 @@
 //! 2. A directory that is left out but contains something that is copied keeps
 //!    its attributes and times; a new one belongs to root and has mode 0755.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -23,6 +22,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::root_fd::copy::{Keep, copy_tree, dress, leaf, times};
+use crate::root_fd::linked::{Linked, link};
 use crate::root_fd::open::open;
 use crate::root_fd::remove::remove_name;
 
@@ -48,7 +48,7 @@ pub fn lay_over(
     let taken = take(Path::new(""), true);
     let mut laying = Laying {
         take,
-        linked: HashMap::new(),
+        linked: Linked::default(),
         levels: vec![Level {
             name: CString::default(),
             before: Some(rustix::fs::fstat(&target)?),
@@ -76,8 +76,7 @@ pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io
 
 struct Laying<'a> {
     take: &'a dyn Fn(&Path, bool) -> bool,
-    /// Where files with several names were copied to, by device and inode.
-    linked: HashMap<(u64, u64), PathBuf>,
+    linked: Linked,
     /// The directories from the root to the current one.
     levels: Vec<Level>,
 }
@@ -155,45 +154,22 @@ impl Laying<'_> {
         path: PathBuf,
         status: &Stat,
     ) -> io::Result<()> {
-        let first = match status.st_nlink > 1 {
-            true => self.linked.get(&(status.st_dev, status.st_ino)).cloned(),
-            false => None,
-        };
+        let first = self.linked.first(status);
         let target = self.target()?;
         remove_name(target.as_fd(), name)?;
         if let Some(first) = first {
-            return self.link(&first, name);
+            let target = target.try_clone()?;
+            return link(self.top()?, &first, target, name);
         }
         leaf(source, target, name, status)?;
-        if status.st_nlink > 1 {
-            self.linked.insert((status.st_dev, status.st_ino), path);
-        }
+        self.linked.note(status, &path);
         Ok(())
     }
 
-    /// Links a file that was copied already to another name.
-    fn link(&mut self, first: &Path, name: &CStr) -> io::Result<()> {
-        let [
-            Level {
-                target: Some(root), ..
-            },
-            ..,
-        ] = &self.levels[..]
-        else {
-            return Err(Errno::NOENT.into());
-        };
-        let root = root.try_clone()?;
-        let above = first.parent().unwrap_or(Path::new(""));
-        let above = open(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let first = first.file_name().unwrap_or_default();
-        let target = self.target()?;
-        Ok(rustix::fs::linkat(
-            above,
-            first,
-            target,
-            name,
-            AtFlags::empty(),
-        )?)
+    /// Returns the outermost directory of the target.
+    fn top(&self) -> io::Result<&OwnedFd> {
+        let top = self.levels.first().and_then(|top| top.target.as_ref());
+        top.ok_or_else(|| Errno::NOENT.into())
     }
 
     /// Returns the innermost directory of the target. Creates it and those

@@ -5,18 +5,17 @@
 //! Both sides may change meanwhile, and belong to somebody who means no good. So
 //! only single names below open directories are used, and no link is followed.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::root_fd::copy::{Keep, content, dress, dress_link};
-use crate::root_fd::open::open;
+use crate::root_fd::linked::{Linked, link};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 
@@ -30,7 +29,7 @@ pub struct Transfer<'a> {
     /// The directory that everything is copied to.
     top: OwnedFd,
     /// Where files with several names were copied to, below `top`.
-    linked: HashMap<(u64, u64), PathBuf>,
+    linked: Linked,
 }
 
 impl<'a> Transfer<'a> {
@@ -42,7 +41,7 @@ impl<'a> Transfer<'a> {
             keep,
             note,
             top,
-            linked: HashMap::new(),
+            linked: Linked::default(),
         }
     }
 
@@ -160,8 +159,8 @@ impl<'a> Transfer<'a> {
     ) -> Result<()> {
         let temporary = format!(".nosecone-{}", std::process::id());
         let temporary = text(OsStr::new(&temporary))?;
-        let made = match self.first(status) {
-            Some(first) => self.link(&first, target, &temporary),
+        let made = match self.linked.first(status) {
+            Some(first) => link(&self.top, &first, target, &temporary),
             None => leaf(source, name, target, &temporary, status, self.keep),
         };
         let renamed = made.and_then(|()| {
@@ -174,30 +173,8 @@ impl<'a> Transfer<'a> {
         // Two names of one file are renamed into one another without effect.
         let _ = rustix::fs::unlinkat(target, &temporary, AtFlags::empty());
         renamed.context(|| cannot(path))?;
-        if status.st_nlink > 1 {
-            let inode = (status.st_dev, status.st_ino);
-            self.linked.entry(inode).or_insert_with(|| path.to_owned());
-        }
+        self.linked.note(status, path);
         Ok(())
-    }
-
-    fn first(&self, status: &Stat) -> Option<PathBuf> {
-        let inode = (status.st_dev, status.st_ino);
-        self.linked.get(&inode).cloned()
-    }
-
-    /// Makes another name of a file that was copied already.
-    fn link(&self, first: &Path, target: &OwnedFd, name: &CStr) -> io::Result<()> {
-        let above = first.parent().unwrap_or(Path::new(""));
-        let above = open(&self.top, above, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let first = first.file_name().unwrap_or_default();
-        Ok(rustix::fs::linkat(
-            above,
-            first,
-            target,
-            name,
-            AtFlags::empty(),
-        )?)
     }
 }
 
