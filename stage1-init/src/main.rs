@@ -134,9 +134,6 @@ fn main(start: Start) -> ! {
 
 /// Runs a pod, in this process, or in its child if there is a pid namespace.
 fn run_plan(origin: Origin, plan: Plan<'_>, room: Option<sys::Room>) -> ! {
-    if let Some(fd) = origin.demand {
-        let _ = sys::signal_when_readable(fd);
-    }
     if let Err(errno) = sys::reserve_gate() {
         say::failed(b"pipe2", errno);
         end(origin, exit_code::OURS);

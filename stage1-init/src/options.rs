@@ -51,7 +51,13 @@ impl Options {
                 Some(GROUP) => group = true,
                 Some(SUCCESS) => check_code(start, index),
                 Some(option) => match named.get_mut(option) {
-                    Some(place) => *place = Some(descriptor(start, index)),
+                    Some(place) => {
+                        let fd = descriptor(start, index);
+                        if option == DEMAND {
+                            let _ = sys::signal_when_readable(fd);
+                        }
+                        *place = Some(fd);
+                    }
                     None => break known,
                 },
                 None => break known,
@@ -107,11 +113,13 @@ impl Options {
 /// What the command line may have before a command, in the order of the
 /// constants below. The first six take a descriptor. Of each of the first four,
 /// the last one given counts; the others, and `-e`, can be repeated, and are
-/// looked up where they are needed.
+/// looked up where they are needed. The kernel signals for each descriptor of
+/// demand.
 const KNOWN: &[u8] = b"--report-fd,--plan-fd,--finally-fd,--demand-fd,--hold-fd,--lock-fd,\
     -e,-g,--,--help,--version,plan";
 
 pub(crate) const PLAN: usize = 1;
+const DEMAND: usize = 3;
 pub(crate) const HOLD: usize = 4;
 pub(crate) const LOCK: usize = 5;
 /// An exit code of a command that means success.

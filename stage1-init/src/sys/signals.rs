@@ -175,11 +175,10 @@ const SI_KERNEL: i32 = 0x80;
 const CHILD: usize = 2 + size_of::<usize>() / 4;
 
 /// Makes the kernel send SIGIO when a descriptor can be read (fcntl(2),
-/// `O_ASYNC`). Reading then never blocks.
+/// `O_ASYNC`). Reading then never blocks. Its other flags are about writing.
 pub(crate) fn signal_when_readable(fd: BorrowedFd<'_>) -> Result<()> {
     call!(__NR_fcntl, fd.as_raw_fd(), nr::F_SETOWN, own_pid())?;
-    let flags = call!(__NR_fcntl, fd.as_raw_fd(), nr::F_GETFL)?;
-    set_status_flags(fd, flags | nr::FASYNC | nr::O_NONBLOCK)
+    set_status_flags(fd, nr::FASYNC | nr::O_NONBLOCK)
 }
 
 /// What to wait for: to read from a descriptor, or to write to it.
