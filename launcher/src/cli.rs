@@ -200,6 +200,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "status" => pods::status(args)?,
         "wait" => pods::wait(args)?,
         "stats" => pods::stats(args)?,
+        "port" => Command::Port(selector::one(args)?, formatted(&mut args.options)?),
         "pause" => Command::Pause(selector::several(args)?, formatted(&mut args.options)?),
         "resume" => Command::Resume(selector::several(args)?, formatted(&mut args.options)?),
         "stop" => pods::stop(args)?,

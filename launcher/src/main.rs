@@ -128,6 +128,12 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
                 Err(error) => fail(&error, OURS),
             }
         }
+        Command::Port(selector, format) => done(cmd::port::run(
+            &dir,
+            &selector,
+            format,
+            &mut Output::results(),
+        )),
         Command::Stats(options) => done(cmd::stats::run(&dir, &options, &mut Output::results())),
         Command::Pause(selector, format) => done(each(format, |results| {
             cmd::pause::run(&dir, &selector, results)

@@ -34,7 +34,7 @@ fn lists_tell_the_same_as_tables_and_as_json() {
     let life = Life::new();
     life.run(&["list"])
         .exits(0)
-        .says("UUID  APP  IMAGE NAME  STATE  EXIT  CREATED  STARTED  NAME\n")
+        .says("UUID  APP  IMAGE NAME  STATE  EXIT  CREATED  STARTED  NETWORK  NAME\n")
         .complains("");
     life.run(&["list", "--format=json"]).exits(0).says("[]\n");
     assert!(!life.dir().exists(), "who lists makes nothing");
@@ -62,10 +62,10 @@ fn lists_tell_the_same_as_tables_and_as_json() {
 
     let ran = life.run(&["list"]).exits(0).complains("");
     let expected = "\
-UUID      APP    IMAGE NAME                  STATE     EXIT        CREATED   STARTED   NAME
+UUID      APP    IMAGE NAME                  STATE     EXIT        CREATED   STARTED   NETWORK  NAME
 TWO  a      nosecone.net/example/probe  exited    3           just now  just now
           b      nosecone.net/example/probe            143 (TERM)
-WEB  probe  nosecone.net/example/probe  running               just now  just now  web
+WEB  probe  nosecone.net/example/probe  running               just now  just now           web
 READY  probe  nosecone.net/example/probe  prepared              just now
 ";
     claims::same("the table", &settled(&ran, &short), expected);

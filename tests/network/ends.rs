@@ -209,13 +209,15 @@ fn pods_that_are_killed_while_they_start_leave_nothing_that_lasts() {
     let _ = image!("busybox");
     let before = site.traces();
     for round in 0..host::rounds(20) {
-        let pod = site.pod(&["--net=nat"], "true").start();
+        let pod = site.pod(&["--net=nat", "-p", "8080:80"], "true").start();
         let until = std::time::Duration::from_micros(700) * u32::try_from(round).unwrap();
         std::thread::sleep(until);
         let pid = Pid::from_raw(i32::try_from(pod.pid()).unwrap()).unwrap();
         let _ = rustix::process::kill_process(pid, Signal::KILL);
         pod.end();
     }
+    let last = site.pod(&["--net=nat", "-p", "8080:80"], "true");
+    last.run().exits(0).complains("");
     site.launcher()
         .args(["gc", "--grace-period=0s"])
         .run()

@@ -28,6 +28,8 @@ macro_rules! site {
 mod ends;
 /// How apps find others by name.
 mod names;
+/// Ports of the host that lead to a pod.
+mod ports;
 /// Who reaches whom.
 mod reach;
 /// What is refused, and leaves nothing.

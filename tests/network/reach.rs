@@ -4,7 +4,7 @@ use super::site::{HOST, PORT, REMOTE};
 use crate::host::{self, Running};
 
 /// Serves in a pod: everybody is told the address they came from.
-const SERVE: &str = "mkdir -p /www/cgi-bin; cd /www; \
+pub(super) const SERVE: &str = "mkdir -p /www/cgi-bin; cd /www; \
     printf '#!/bin/sh\\necho; echo $REMOTE_ADDR' >cgi-bin/who; chmod +x cgi-bin/who; \
     httpd -h /www -p 80; ";
 
@@ -12,10 +12,11 @@ const SERVE: &str = "mkdir -p /www/cgi-bin; cd /www; \
 const ASK: &str = "ask() { printf 'GET /cgi-bin/who HTTP/1.0\r\n\r\n' | nc $1 80 | tail -n 1; }; ";
 
 /// Says the pod's addresses.
-const SAY: &str = "ip -o address show eth0 | while read -r _ _ _ a _; do echo \"${a%/*}\"; done; ";
+pub(super) const SAY: &str =
+    "ip -o address show eth0 | while read -r _ _ _ a _; do echo \"${a%/*}\"; done; ";
 
 /// Waits until a pod that says its addresses is up, and returns them.
-fn addresses(pod: &mut Running) -> Vec<String> {
+pub(super) fn addresses(pod: &mut Running) -> Vec<String> {
     pod.until_it_says("up");
     let said = pod.said();
     let told = said.lines().take_while(|line| *line != "up");

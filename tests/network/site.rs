@@ -72,13 +72,7 @@ impl Namespace {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let namespace = fs::File::open(self.path()).unwrap();
-        thread::spawn(move || {
-            let kind = Some(LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind)
-                .unwrap();
-            work()
-        })
+        within(self.path(), work)
     }
 
     /// Listens on a port, and tells everybody their address.
@@ -108,6 +102,20 @@ impl Namespace {
         let set = self.within(move || fs::write(path, value).unwrap());
         set.join().unwrap();
     }
+}
+
+/// Does something in the network namespace of this file, on a thread.
+pub(super) fn within<T: Send + 'static>(
+    namespace: PathBuf,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let namespace = fs::File::open(namespace).unwrap();
+    thread::spawn(move || {
+        let kind = Some(LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind)
+            .unwrap();
+        work()
+    })
 }
 
 /// Who listens; until this goes out of scope.

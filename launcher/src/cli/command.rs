@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Wait(PodSelector, Option<std::time::Duration>, Format),
     /// Show the resource usage of pods.
     Stats(stats::Options),
+    /// Show the ports of a pod.
+    Port(PodSelector, Format),
     /// Pause pods.
     Pause(PodSelector, Format),
     /// Resume pods.

@@ -23,6 +23,7 @@ use pod::resolve::grant::Grant;
 use pod::resolve::lookup::{self, Dns};
 use pod::resolve::network;
 use pod::resolve::parameters;
+use pod::resolve::ports::{self, PortRequest};
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
 use pod::resolve::settings::Setting;
 use pod::resolve::volumes::Requested;
@@ -202,6 +203,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
             options: pod.values("--dns-opt", lookup::word)?,
         },
         hosts: pod.values("--hosts-entry", lookup::hosts_entry)?,
+        published: published(pod)?,
         interactive: interactive(pod)?,
         no_overlay: pod.flag("--no-overlay"),
         writable,
@@ -228,6 +230,14 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         timezone: pod.value("--timezone", owned)?,
         request,
     })
+}
+
+/// Takes the ports of the host that lead to the pod.
+fn published(pod: &mut Options) -> Result<Vec<PortRequest>> {
+    let mut all = pod.values("--port", ports::named)?;
+    all.extend(pod.values("--publish", ports::numbered)?);
+    all.extend(pod.flag("--publish-all").then_some(PortRequest::All));
+    Ok(all)
 }
 
 /// Takes the volumes, and those mounts of them that all apps have. Volumes

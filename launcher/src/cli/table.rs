@@ -23,6 +23,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     pods::STATUS,
     pods::WAIT,
     pods::STATS,
+    pods::PORT,
     pod::LOGS,
     pod::ATTACH,
     pod::ENTER,

@@ -217,7 +217,7 @@ fn become_init(
         held: &[plan.as_fd(), report.as_fd(), whose.as_fd()],
         lock: None,
         named: named.into_values().collect(),
-        demand: None,
+        demand: Vec::new(),
         detached: false,
         finally: &finally,
         timing: None,

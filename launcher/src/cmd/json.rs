@@ -3,9 +3,11 @@
 
 use appc::json::{Object, Value};
 use appc::types::spell_time_exactly;
+use pod::network::attachment::Attachment;
 use pod::runtime::status::{App, Ending, Phase, Status};
 use pod::spec::limits::Limits;
 use pod::spec::mounts::Mounted;
+use pod::spec::network::PublishedPort;
 use sys::signal_names;
 
 /// Returns a pod as JSON.
@@ -16,7 +18,7 @@ pub(super) fn pod(pod: &Status) -> Value {
     let pid = started.filter(|_| runs).map(|record| record.process.pid);
     let ended = pod.ended.as_ref().filter(|_| pod.phase.has_exited());
     let status = ended.and_then(|record| record.status).map(u32::from);
-    let networks = pod.networks.iter();
+    let networks = pod.networks.iter().map(|name| network(pod, name));
     Object::new()
         .with("uuid", pod.uuid.to_string())
         .with_some("name", pod.name().map(|name| name.as_str()))
@@ -27,12 +29,32 @@ pub(super) fn pod(pod: &Status) -> Value {
         .with_some("started_at", time(started.map(|record| record.time)))
         .with_some("exited_at", time(ended.map(|record| record.time)))
         .with_some("oom_kills", kills(pod.oom_kills))
-        .with_items(
-            "networks",
-            networks.map(|name| Object::new().with("name", name.as_str())),
-        )
+        .with_items("networks", networks)
+        .with_items("ports", pod.ports().map(port))
         .with_some("limits", limits(&pod.limits))
         .with_items("apps", pod.apps.iter().map(|one| app(pod, one)))
+        .into()
+}
+
+/// Returns an interface of a pod.
+fn network(pod: &Status, name: &str) -> Object {
+    let attached = pod.attachment.as_ref();
+    let attached = attached.filter(|attached| attached.interface == name);
+    let addresses = attached.into_iter().flat_map(Attachment::addresses);
+    Object::new()
+        .with("name", name)
+        .with_some("mode", attached.map(|attached| attached.mode.as_str()))
+        .with_items("addresses", addresses.map(|address| address.to_string()))
+}
+
+/// Returns a port of the host that leads to a pod.
+pub(super) fn port(port: &PublishedPort) -> Value {
+    let address = port.address.map(|address| address.to_string());
+    Object::new()
+        .with("protocol", port.protocol.name())
+        .with_some("host_address", address)
+        .with("host_port", u32::from(port.host))
+        .with("pod_port", u32::from(port.pod))
         .into()
 }
 

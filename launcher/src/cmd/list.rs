@@ -54,7 +54,7 @@ fn table(pods: &[Status], listing: &Listing) -> String {
     let mut lines = Vec::new();
     let mut titles = vec!["UUID", "APP", "IMAGE NAME"];
     titles.extend(listing.full.then_some("IMAGE ID"));
-    titles.extend(["STATE", "EXIT", "CREATED", "STARTED", "NAME"]);
+    titles.extend(["STATE", "EXIT", "CREATED", "STARTED", "NETWORK", "NAME"]);
     if listing.legend {
         lines.push(titles.iter().map(|&title| title.to_owned()).collect());
     }
@@ -102,10 +102,24 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
     );
     cells.push(once(time(pod.created.as_ref().map(|record| record.time))));
     cells.push(once(time(pod.started.as_ref().map(|record| record.time))));
+    cells.push(once(network(pod, full)));
     cells.push(once(
         pod.name().map(ToString::to_string).unwrap_or_default(),
     ));
     cells
+}
+
+/// Formats where a pod can be reached: its addresses, and the ports of the host that
+/// lead to it.
+fn network(pod: &Status, full: bool) -> String {
+    let Some(attached) = &pod.attachment else {
+        let host = pod.shares_network && !pod.networks.is_empty();
+        return if host { "host" } else { "" }.to_owned();
+    };
+    let addresses = attached.addresses().take(if full { 2 } else { 1 });
+    let addresses = addresses.map(|address| address.to_string());
+    let ports = pod.ports().map(|port| format!("{port} -> {}", port.pod));
+    addresses.chain(ports).collect::<Vec<_>>().join(", ")
 }
 
 /// Formats how an app ended: its exit status, and what killed it.

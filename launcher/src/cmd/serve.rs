@@ -1,13 +1,19 @@
-//! Serves the metadata of a pod while its apps ask for it. `stage1-init`
-//! executes the launcher for this when an app connects to the socket, which is
-//! then its standard input. This is an internal command.
+//! Serves the metadata of a pod while its apps ask for it, and passes on what
+//! comes to its ports on the host. `stage1-init` executes the launcher for this
+//! when somebody connects. Its standard input is then the socket of the metadata
+//! service or, if the pod has ports, nothing to read from: the sockets are
+//! inherited, and `network` in the pod's directory has their numbers. This is an
+//! internal command.
 
 use std::net::TcpListener;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid};
 
 use crate::cmd::complain;
@@ -15,9 +21,11 @@ use appc::json::{self, Object, Value};
 use appc::manifest::pod::PodApp;
 use appc::manifest::{ImageManifest, PodManifest};
 use appc::types::Uuid;
-use error::{Context as _, Result};
+use error::{Context as _, Error, Kind, Result};
 use image::store::images::Store;
+use pod::network::attachment::{self, Attachment};
 use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
+use pod::runtime::port_relay::{self, CONNECTIONS, Port};
 use pod::runtime::serve::serve;
 use pod::state::directory::MANIFEST;
 use pod::state::{directory, find, secret};
@@ -40,16 +48,71 @@ pub(crate) fn run(dir: &Path, data: u32, uuid: Uuid) -> Result<()> {
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
+    let what = || "cannot use the sockets of the pod";
     let metadata = metadata(dirs, uuid).inspect_err(complain).ok();
-    let answer = |request: Request<'_>| match &metadata {
+    let answer = move |request: Request<'_>| match &metadata {
         Some(metadata) => metadata.answer(request),
         None => Response::refusal(503, "cannot read the metadata of the pod"),
     };
-    let input = std::io::stdin();
-    let socket = input.as_fd().try_clone_to_owned();
-    let listener = TcpListener::from(socket.context(|| "cannot use the socket")?);
-    give_up_everything()?;
-    serve(&listener, &answer)
+    let attachment = directory::find(dirs, uuid, attachment::FILE)?;
+    let attachment = attachment.and_then(|text| Attachment::read(&text));
+    let attachment = attachment.filter(|attachment| !attachment.ports.is_empty());
+    let Some(attachment) = attachment else {
+        let socket = std::io::stdin().as_fd().try_clone_to_owned();
+        let listener = TcpListener::from(socket.context(what)?);
+        give_up_everything(FEW)?;
+        return serve(&listener, &answer);
+    };
+    let listener = TcpListener::from(inherited(attachment.metadata).context(what)?);
+    let ports = attachment.ports.iter().map(|(port, socket)| {
+        Ok(Port {
+            protocol: port.protocol,
+            socket: inherited(*socket)?,
+            addresses: attachment.addresses().collect(),
+            number: port.pod,
+        })
+    });
+    let ports: Vec<Port> = ports.collect::<rustix::io::Result<_>>().context(what)?;
+    both(listener, answer, ports)
+}
+
+/// Serves both until both have had nothing to do for a while.
+fn both(
+    listener: TcpListener,
+    answer: impl Fn(Request<'_>) -> Response + Send + 'static,
+    ports: Vec<Port>,
+) -> Result<()> {
+    // Held by whoever serves metadata or has nothing more to do: so nobody is
+    // accepted whom the end of the process would cut off.
+    let turn = Arc::new(Mutex::new(()));
+    let theirs = Arc::clone(&turn);
+    std::thread::spawn(move || -> Result<()> {
+        give_up_everything(MANY)?;
+        loop {
+            let mut asked = [PollFd::new(&listener, PollFlags::IN)];
+            let ready = poll(&mut asked, None);
+            if ready.is_ok() {
+                let _turn = theirs.lock();
+                serve(&listener, &answer)?;
+            }
+        }
+    });
+    give_up_everything(MANY)?;
+    loop {
+        port_relay::run(&ports).context(|| "cannot pass on what comes to the pod's ports")?;
+        if let Ok(turn) = turn.try_lock() {
+            // The process ends holding it.
+            std::mem::forget(turn);
+            return Ok(());
+        }
+    }
+}
+
+/// Duplicates a socket that this process has inherited.
+fn inherited(number: u32) -> rustix::io::Result<OwnedFd> {
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
+    rustix::process::pidfd_getfd(own, number, PidfdGetfdFlags::empty())
 }
 
 /// Reads all metadata.
@@ -98,17 +161,22 @@ fn of_app(store: &Store<'_>, app: &PodApp) -> Result<AppMetadata> {
     })
 }
 
+/// How many descriptors the process can have if it only serves metadata, and if it
+/// has ports: two for each connection and one for each exchange.
+const FEW: u64 = 128;
+const MANY: u64 = 4 * CONNECTIONS as u64;
+
 /// The user and group ID of `nobody`.
 const NOBODY: u32 = 65_534;
 
 /// From here on this process listens to apps, so it gives up everything it does
 /// not need for that: it runs as `nobody`, gains nothing by executing a
 /// program, creates no process, writes no file, and has limited memory.
-fn give_up_everything() -> Result<()> {
+fn give_up_everything(descriptors: u64) -> Result<()> {
     let what = || "cannot give up privileges";
     for (resource, wanted) in [
         (Resource::Fsize, 0),
-        (Resource::Nofile, 128),
+        (Resource::Nofile, descriptors),
         (Resource::As, 256 << 20),
         (Resource::Nproc, 0),
     ] {
@@ -124,6 +192,14 @@ fn give_up_everything() -> Result<()> {
     rustix::thread::set_no_new_privs(true).context(what)?;
     rustix::thread::set_thread_groups(&[]).context(what)?;
     let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    let parent = rustix::process::getppid();
     rustix::thread::set_thread_res_gid(gid, gid, gid).context(what)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).context(what)
+    rustix::thread::set_thread_res_uid(uid, uid, uid).context(what)?;
+    // Another user would outlive the pod: the kernel has forgotten it
+    // (prctl(2), PR_SET_PDEATHSIG).
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context(what)?;
+    match rustix::process::getppid() == parent {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Failed, "the pod has ended")),
+    }
 }

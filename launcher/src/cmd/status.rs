@@ -75,6 +75,17 @@ fn text(pod: &Status) -> String {
     if !pod.networks.is_empty() {
         lines.push(format!("networks={}", escaped(&pod.networks.join(","))));
     }
+    if let Some(attached) = &pod.attachment {
+        let (name, mode) = (escaped(&attached.interface), escaped(&attached.mode));
+        let addresses: Vec<String> = attached.addresses().map(|one| one.to_string()).collect();
+        let addresses = addresses.join(",");
+        lines.push(format!("network-{name}.mode={mode}"));
+        lines.push(format!("network-{name}.addresses={addresses}"));
+    }
+    lines.extend(
+        pod.ports()
+            .map(|port| format!("port={port},pod={}", port.of_pod())),
+    );
     let runs = matches!(pod.phase, Phase::Running | Phase::Paused);
     if let Some(started) = pod.started.as_ref().filter(|_| runs) {
         lines.push(format!("pid={}", started.process.pid));

@@ -160,8 +160,19 @@ fn nft_sees_the_rules_sets_and_elements_that_were_added() {
     let make = |comment: &str| {
         let mut batch = Batch::of("t");
         batch.table();
-        batch.set("four", Kind::Ipv4);
-        batch.set("six", Kind::Ipv6);
+        batch.set("four", &[Kind::Ipv4]);
+        batch.set("six", &[Kind::Ipv6]);
+        batch.map(
+            "to4",
+            &[Kind::Protocol, Kind::Port],
+            &[Kind::Ipv4, Kind::Port],
+        );
+        batch.map(
+            "to6",
+            &[Kind::Ipv6, Kind::Protocol, Kind::Port],
+            &[Kind::Ipv6, Kind::Port],
+        );
+        batch.empty_chain("pre", Hook::DestinationNat);
         batch.empty_chain("post", Hook::SourceNat);
         batch.empty_chain("fore", Hook::Forward);
         batch.rule(
@@ -191,8 +202,39 @@ fn nft_sees_the_rules_sets_and_elements_that_were_added() {
                 Expression::drop(),
             ],
         );
+        let [fib, local] = Expression::is_for_host();
+        batch.rule(
+            "pre",
+            &[
+                fib,
+                local,
+                Expression::meta(Meta::Version),
+                Expression::is(&[IPV4]),
+                Expression::meta(Meta::Protocol),
+                Expression::field_after(4, Field::Port),
+                Expression::value_in("to4"),
+                Expression::redirect(IPV4),
+            ],
+        );
+        batch.rule(
+            "pre",
+            &[
+                Expression::meta(Meta::Version),
+                Expression::is(&[IPV6]),
+                Expression::field(Field::Destination6),
+                Expression::meta_after(16, Meta::Protocol),
+                Expression::field_after(20, Field::Port),
+                Expression::value_in("to6"),
+                Expression::redirect(IPV6),
+            ],
+        );
         batch.element("four", &[10, 1, 0, 2], comment);
         batch.element("six", &[0xfd; 16], comment);
+        let four = [[10, 1, 0, 2], [0, 80, 0, 0]].concat();
+        batch.value("to4", &[6, 0, 0, 0, 0x1f, 0x90, 0, 0], &four, comment);
+        let key = [&[0xfd; 16][..], &[17, 0, 0, 0, 0, 53, 0, 0]].concat();
+        let six = [&[0xfe; 16][..], &[0, 53, 0, 0]].concat();
+        batch.value("to6", &key, &six, comment);
         batch
     };
     place.filter.commit(&make("a pod")).unwrap();
@@ -209,6 +251,22 @@ table inet t {
 	set six {
 		type ipv6_addr
 		elements = { fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd comment \"a pod\" }
+	}
+
+	map to4 {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+		elements = { tcp . 8080 comment \"a pod\" : 10.1.0.2 . 80 }
+	}
+
+	map to6 {
+		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+		elements = { fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd . udp . 53 comment \"a pod\" : fefe:fefe:fefe:fefe:fefe:fefe:fefe:fefe . 53 }
+	}
+
+	chain pre {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local meta nfproto ipv4 dnat ip to meta l4proto . th dport map @to4
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @to6
 	}
 
 	chain post {

@@ -66,7 +66,7 @@ pub(crate) const STATUS: CommandSpec = CommandSpec {
     usage: &["[OPTIONS] POD", "[OPTIONS] --uuid-file FILE"],
     about: "\
 Prints what is known of a pod, one KEY=VALUE a line: state (see `launcher help list`), \
-name, times, networks, process, exit status and limits, and the keys below for each app.",
+name, times, networks, ports, process, exit status and limits, and the keys below.",
     groups: &[&Group::new(
         "Options",
         &[
@@ -87,6 +87,21 @@ name, times, networks, process, exit status and limits, and the keys below for e
     )],
     terms: &[
         POD,
+        (
+            "Keys of networks",
+            &[
+                ("networks", "the interfaces of a running pod"),
+                (
+                    "network-NAME.mode",
+                    "how an interface is connected, as `--net` calls it",
+                ),
+                ("network-NAME.addresses", "its addresses"),
+                (
+                    "port",
+                    "a port of the host that leads to the pod: `[ADDRESS:]PORT/PROTOCOL,pod=PORT/PROTOCOL`",
+                ),
+            ],
+        ),
         (
             "Keys of apps",
             &[
@@ -165,6 +180,22 @@ times in nanoseconds.",
     groups: &[&Group::new("Options", &[NO_LEGEND, FORMAT, UUID_FILE])],
     terms: &[POD],
     examples: &[("Show usage of all running pods", "launcher stats")],
+    operands: Operands::Pods,
+    ..CommandSpec::NEW
+};
+
+/// Shows the ports of a pod.
+pub(crate) const PORT: CommandSpec = CommandSpec {
+    name: "port",
+    summary: "shows which ports of the host lead to a pod",
+    usage: &["[OPTIONS] POD", "[OPTIONS] --uuid-file FILE"],
+    about: "\
+Shows the ports of the host that lead to a running pod, one a line: the port of the pod, and \
+the address and port of the host. They are those of `launcher run --publish`, `--publish-all` \
+and `--port`.",
+    groups: &[&Group::new("Options", &[FORMAT, UUID_FILE])],
+    terms: &[POD],
+    examples: &[("Show the ports of a pod", "launcher port web")],
     operands: Operands::Pods,
     ..CommandSpec::NEW
 };

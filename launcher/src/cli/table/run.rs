@@ -365,6 +365,27 @@ const NETWORK: Group = Group::new(
              all of its local services; `none` has a loopback interface only (default: none)",
         ),
         OptionSpec::value(
+            "--port",
+            &[],
+            "NAME:[ADDRESS:]HOSTPORT",
+            "let a port of the host lead to the one that an app declares as NAME, for one address \
+             of the host or for all; see `launcher port`",
+        )
+        .repeated(),
+        OptionSpec::value(
+            "--publish",
+            &["-p"],
+            "[ADDRESS:]HOST[-LAST]:POD[/udp]",
+            "let a port of the host, or several in a row, lead to a port of the pod, whether an \
+             app declares it or not; without HOST, one that is free",
+        )
+        .repeated(),
+        OptionSpec::flag(
+            "--publish-all",
+            &["-P"],
+            "let a free port of the host lead to each port that an app declares",
+        ),
+        OptionSpec::value(
             "--dns",
             &[],
             "ADDRESS|host|none",

@@ -3,7 +3,8 @@
 
 use crate::json::{Node, Object, Value};
 use crate::manifest::isolator::{self, Isolator, Scope};
-use crate::manifest::shared::{Port, TextMap, name, owned, texts, write_map, write_pair};
+pub use crate::manifest::shared::Port;
+use crate::manifest::shared::{TextMap, name, owned, texts, write_map, write_pair};
 use crate::types::{AcName, absolute, clean};
 use error::quote::quoted;
 use error::{Error, Result};

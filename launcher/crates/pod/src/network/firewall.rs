@@ -7,6 +7,10 @@
 //! - Packets of pods that go to others than pods get the host's address.
 //! - A pod cannot send in another's name: what is passed on has the address of
 //!   a pod. (That it is its own, the kernel checks: `rp_filter`.)
+//! - Who connects to a published port of the host gets to the pod. That is looked
+//!   up in two pairs of maps, first by the address that was meant, and then by
+//!   none. Pods are not redirected: one that means itself would not understand
+//!   the answer.
 //! - Who is not a pod can only answer pods: nobody who knows a route may connect
 //!   to them through this host.
 
@@ -14,15 +18,17 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rustix::io::Errno;
 
+use crate::network::forwarding;
 use crate::network::leases::Leases;
 use crate::network::pool::{self, LINKS};
+use crate::spec::network::{Protocol, PublishedPort};
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use sys::netlink::Socket;
 use sys::netlink::expression::{
     Connection, Expression as E, Field, IPV4, IPV6, KNOWN, Meta, REDIRECTED,
 };
-use sys::netlink::nftables::{self, Batch, Hook, Refused};
+use sys::netlink::nftables::{Batch, Hook, Kind as Part, Refused};
 
 /// The table, of the family `inet`.
 pub(super) const TABLE: &str = "nosecone";
@@ -30,27 +36,58 @@ pub(super) const TABLE: &str = "nosecone";
 /// Chains and sets of the table.
 const FORWARD: &str = "forward";
 const POSTROUTING: &str = "postrouting";
-const SETS: [&str; 2] = ["pods4", "pods6"];
+const PREROUTING: &str = "prerouting";
 
 /// What the rules of one version of IP look at.
-const VERSIONS: [(u8, Field, &str); 2] = [
-    (IPV4, Field::Source4, SETS[0]),
-    (IPV6, Field::Source6, SETS[1]),
+struct Version {
+    number: u8,
+    source: Field,
+    destination: Field,
+    address: Part,
+    /// The length of an address, in bytes.
+    length: u32,
+    /// The set of the addresses of pods.
+    pods: &'static str,
+    /// The maps of ports: of one address of the host, and of all.
+    ports: [&'static str; 2],
+}
+
+const VERSIONS: [Version; 2] = [
+    Version {
+        number: IPV4,
+        source: Field::Source4,
+        destination: Field::Destination4,
+        address: Part::Ipv4,
+        length: 4,
+        pods: "pods4",
+        ports: ["address_ports4", "ports4"],
+    },
+    Version {
+        number: IPV6,
+        source: Field::Source6,
+        destination: Field::Destination6,
+        address: Part::Ipv6,
+        length: 16,
+        pods: "pods6",
+        ports: ["address_ports6", "ports6"],
+    },
 ];
 
-/// Makes the table, if it is not there, and adds the addresses of a pod.
+/// Makes the table, if it is not there, and adds the addresses and ports of a pod.
 ///
 /// # Errors
 ///
 /// The kernel lacks an option, or refuses.
-pub(super) fn admit(address: Ipv4Addr, pod: Uuid) -> Result<()> {
+pub(super) fn admit(address: Ipv4Addr, pod: Uuid, ports: &[PublishedPort]) -> Result<()> {
     let mut batch = Batch::of(TABLE);
     batch.table();
-    batch.set(SETS[0], nftables::Kind::Ipv4);
-    batch.set(SETS[1], nftables::Kind::Ipv6);
+    for version in &VERSIONS {
+        batch.set(version.pods, &[version.address]);
+    }
     batch.empty_chain(FORWARD, Hook::Forward);
     batch.empty_chain(POSTROUTING, Hook::SourceNat);
-    for (version, source, pods) in VERSIONS {
+    for version in &VERSIONS {
+        let (source, pods, version) = (version.source, version.pods, version.number);
         let of_version = [E::meta(Meta::Version), E::is(&[version]), E::field(source)];
         let forged = [
             E::meta(Meta::InLink),
@@ -84,21 +121,93 @@ pub(super) fn admit(address: Ipv4Addr, pod: Uuid) -> Result<()> {
         E::drop(),
     ];
     batch.rule(FORWARD, &uninvited);
-    for (set, key) in keys(address) {
-        batch.element(set, &key, &pod.to_string());
+    let comment = &pod.to_string();
+    for (version, address) in VERSIONS.iter().zip(pool::both(address, true)) {
+        batch.element(version.pods, &octets(address), comment);
+    }
+    if !ports.is_empty() {
+        redirect(&mut batch);
+    }
+    for (map, key, address, port) in keys(address, ports) {
+        // IPv6 that is not passed on gets to the socket that listens on the port.
+        if address.is_ipv4() || forwarding::passes_ipv6() {
+            let value = [&octets(address)[..], &padded(port.pod)].concat();
+            batch.value(map, &key, &value, comment);
+        }
     }
     let mut socket = Socket::netfilter().map_err(|errno| lacks(errno, "CONFIG_NF_TABLES"))?;
     let made = socket.commit(&batch);
     made.map_err(|Refused { errno, option }| lacks(errno, option))
 }
 
-/// Returns the elements of a pod, and the sets that they are in.
-fn keys(address: Ipv4Addr) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-    let addresses = pool::both(address, true);
-    SETS.into_iter().zip(addresses.map(|address| match address {
+/// Adds what redirects connections to the ports of pods.
+fn redirect(batch: &mut Batch<'_>) {
+    let port = [Part::Protocol, Part::Port];
+    for version in &VERSIONS {
+        let [of_address, of_any] = version.ports;
+        let keys = [&[version.address][..], &port].concat();
+        let values = [version.address, Part::Port];
+        batch.map(of_address, &keys, &values);
+        batch.map(of_any, &port, &values);
+    }
+    batch.empty_chain(PREROUTING, Hook::DestinationNat);
+    for version in &VERSIONS {
+        let mut from_outside = vec![E::meta(Meta::InLink), E::is_not(LINKS.as_bytes())];
+        from_outside.extend(E::is_for_host());
+        from_outside.extend([E::meta(Meta::Version), E::is(&[version.number])]);
+        let [of_address, of_any] = version.ports;
+        for (map, before) in [(of_address, version.length), (of_any, 0)] {
+            let mut rule = from_outside.clone();
+            if before > 0 {
+                rule.push(E::field(version.destination));
+            }
+            rule.extend([
+                E::meta_after(before, Meta::Protocol),
+                E::field_after(before + 4, Field::Port),
+                E::value_in(map),
+                E::redirect(version.number),
+            ]);
+            batch.rule(PREROUTING, &rule);
+        }
+    }
+}
+
+/// Returns where the ports of a pod stand: the map, the key in it, the address of
+/// the pod, and the port. What only the host itself can reach is not among them.
+fn keys(
+    pod: Ipv4Addr,
+    ports: &[PublishedPort],
+) -> impl Iterator<Item = (&'static str, Vec<u8>, IpAddr, PublishedPort)> {
+    let versions = VERSIONS.iter().zip(pool::both(pod, true));
+    versions.flat_map(move |(version, pod)| {
+        let of_version = ports.iter().filter(move |port| {
+            port.address
+                .is_none_or(|address| address.is_ipv4() == pod.is_ipv4() && !address.is_loopback())
+        });
+        of_version.map(move |port| {
+            let map = version.ports[usize::from(port.address.is_none())];
+            let protocol = match port.protocol {
+                Protocol::Tcp => [6, 0, 0, 0],
+                Protocol::Udp => [17, 0, 0, 0],
+            };
+            let address = port.address.map(octets).unwrap_or_default();
+            let key = [&address[..], &protocol, &padded(port.host)].concat();
+            (map, key, pod, *port)
+        })
+    })
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
-    }))
+    }
+}
+
+/// A port as part of a key or value.
+fn padded(port: u16) -> [u8; 4] {
+    let [high, low] = port.to_be_bytes();
+    [high, low, 0, 0]
 }
 
 /// Explains why the kernel refuses: most often, because it lacks an option.
@@ -112,13 +221,20 @@ fn lacks(errno: Errno, option: &str) -> Error {
     Error::new(Kind::Failed, what).because(std::io::Error::from(errno))
 }
 
-/// Removes the addresses of a pod.
+/// Removes the addresses and ports of a pod.
 ///
 /// # Errors
 ///
 /// The kernel refuses.
-pub(super) fn dismiss(socket: &mut Socket, address: Ipv4Addr) -> rustix::io::Result<()> {
-    for (set, key) in keys(address) {
+pub(super) fn dismiss(
+    socket: &mut Socket,
+    address: Ipv4Addr,
+    ports: &[PublishedPort],
+) -> rustix::io::Result<()> {
+    let addresses = VERSIONS.iter().zip(pool::both(address, true));
+    let addresses = addresses.map(|(version, address)| (version.pods, octets(address)));
+    let ports = keys(address, ports).map(|(map, key, ..)| (map, key));
+    for (set, key) in addresses.chain(ports) {
         let mut batch = Batch::of(TABLE);
         batch.delete_element(set, &key);
         match socket.commit(&batch) {

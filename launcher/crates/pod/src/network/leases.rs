@@ -1,5 +1,5 @@
-//! Who has which address: a file for each, which names the pod, and is locked
-//! as long as the pod runs.
+//! Who has which address: a file for each, which names the pod and its ports on
+//! the host, and is locked as long as the pod runs.
 //!
 //! The kernel releases the lock of a process that is killed. The address then
 //! belongs to whoever locks the file next, who first removes what the dead pod
@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, Result};
 
 use crate::network::attachment::Attachment;
+use crate::spec::network::PublishedPort;
 use crate::state::lock::is_there;
 use crate::state::subdirectory;
 use appc::types::Uuid;
@@ -50,6 +51,41 @@ impl Lease {
     }
 }
 
+/// What a lease says of the pod that has it, a line for the pod and for each of
+/// its ports on the host.
+pub(super) struct Owner {
+    pub(super) pod: Uuid,
+    pub(super) ports: Vec<PublishedPort>,
+}
+
+/// The most that a lease can say, in bytes.
+const LIMIT: usize = 64 << 10;
+
+impl Owner {
+    fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        Some(Self {
+            pod: Uuid::parse(lines.next()?).ok()?,
+            ports: lines.filter_map(|line| line.parse().ok()).collect(),
+        })
+    }
+
+    /// Writes a lease, which has to be held.
+    pub(super) fn write(&self, lease: &Lease) -> Result<()> {
+        let file = lease.file.as_ref().ok_or(Errno::BADF)?;
+        let mut text = format!("{}\n", self.pod);
+        for port in &self.ports {
+            text.push_str(&format!("{port}\n"));
+        }
+        rustix::fs::ftruncate(file, 0)?;
+        let written = rustix::io::pwrite(file, text.as_bytes(), 0)?;
+        match written == text.len() {
+            true => Ok(()),
+            false => Err(Errno::NOSPC),
+        }
+    }
+}
+
 /// How often to try again what another process is just removing.
 const TRIES: usize = 100;
 
@@ -81,20 +117,15 @@ impl Leases {
         Ok(Self { directory, name })
     }
 
-    /// Takes the first address that no pod uses; `None` if there is none.
-    pub(super) fn take(
-        addresses: impl Iterator<Item = Ipv4Addr>,
-        pod: Uuid,
-    ) -> Result<Option<(Self, Lease)>> {
+    /// Takes the first address that no pod uses; `None` if there is none. The
+    /// lease is still as its last owner has left it.
+    pub(super) fn take(addresses: impl Iterator<Item = Ipv4Addr>) -> Result<Option<(Self, Lease)>> {
         let mut leases = Self::make()?;
         for address in addresses {
             for _ in 0..TRIES {
                 match leases.lock(address, OFlags::CREATE) {
                     Ok(None) => break,
-                    Ok(Some(lease)) => {
-                        leases.write(&lease, pod)?;
-                        return Ok(Some((leases, lease)));
-                    }
+                    Ok(Some(lease)) => return Ok(Some((leases, lease))),
                     // Another process has removed the file, or the directory
                     // with its last one.
                     Err(Errno::NOENT) => leases = Self::make()?,
@@ -125,11 +156,17 @@ impl Leases {
         }))
     }
 
-    /// Records whose lease it is.
-    fn write(&self, lease: &Lease, pod: Uuid) -> Result<()> {
-        let file = lease.file.as_ref().ok_or(Errno::BADF)?;
-        rustix::fs::ftruncate(file, 0)?;
-        rustix::io::pwrite(file, pod.to_string().as_bytes(), 0).map(drop)
+    /// Returns whose lease an address is; `None` if nobody has written it.
+    pub(super) fn owner(&self, address: Ipv4Addr) -> Result<Option<Owner>> {
+        let text = small_file::find(&self.directory, address.to_string(), LIMIT);
+        let text = text.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        Ok(text.and_then(|text| Owner::read(&String::from_utf8_lossy(&text))))
+    }
+
+    /// Returns the owners of all leases, dead ones too.
+    pub(super) fn owners(&self) -> Result<Vec<Owner>> {
+        let owners = self.all()?.into_iter().map(|address| self.owner(address));
+        owners.filter_map(std::result::Result::transpose).collect()
     }
 
     /// Takes the lease of a pod that has ended; `None` if it is gone, or
@@ -157,9 +194,8 @@ impl Leases {
     }
 
     fn is_of(&self, lease: &Lease, pod: Uuid) -> bool {
-        let name = lease.address.to_string();
-        let owner = small_file::find(&self.directory, name, 64).ok().flatten();
-        owner.is_some_and(|owner| owner == pod.to_string().as_bytes())
+        let owner = self.owner(lease.address).ok().flatten();
+        owner.is_some_and(|owner| owner.pod == pod)
     }
 
     /// Locks the leases of all pods that are gone.

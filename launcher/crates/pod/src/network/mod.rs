@@ -22,6 +22,7 @@
 //! | `leases` | who has which address |
 //! | `firewall` | the table of the packet filter |
 //! | `forwarding` | what the host passes on |
+//! | `ports` | ports of the host that lead to a pod |
 //! | `nat` | a link of a pod's own |
 
 pub mod attachment;
@@ -30,23 +31,23 @@ mod forwarding;
 mod leases;
 mod nat;
 pub mod pool;
+mod ports;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::network::attachment::{Attachment, FILE};
 use crate::network::leases::Leases;
-use crate::network::nat::Inside;
+pub use crate::network::nat::{Attached, Inside};
 use crate::plan::directives::Change;
 use crate::spec::network::Connection;
 use crate::spec::pod::PodSpec;
 use crate::state::directory;
 use appc::types::Uuid;
 use error::{Context as _, Result};
-use sys::netlink::Socket;
 
-/// Connects a pod whose network namespace was made, as its spec says. `inside`
-/// is a socket of that namespace, `pod` the pod's directory. Returns the locks
-/// that have to be held as long as the pod runs.
+/// Connects a pod whose network namespace was made, as its spec says. `inside` is
+/// that namespace, `pod` the pod's directory. Returns what has to be held as long
+/// as the pod runs.
 ///
 /// # Errors
 ///
@@ -54,23 +55,16 @@ use sys::netlink::Socket;
 /// to then is recorded in the pod's directory, for [`disconnect`].
 pub fn connect(
     spec: &PodSpec,
-    namespace: BorrowedFd<'_>,
-    inside: &mut Socket,
+    mut inside: Inside<'_>,
     pod: BorrowedFd<'_>,
-) -> Result<Vec<OwnedFd>> {
-    let mut held = Vec::new();
+) -> Result<Vec<Attached>> {
+    let mut attached = Vec::new();
     for connection in &spec.connections {
         match connection.value {
-            Connection::Nat => {
-                let inside = Inside {
-                    namespace,
-                    socket: inside,
-                };
-                held.push(nat::connect(spec.id, inside, pod)?);
-            }
+            Connection::Nat => attached.push(nat::connect(spec, &mut inside, pod)?),
         }
     }
-    Ok(held)
+    Ok(attached)
 }
 
 /// Removes from the host what a pod that has ended has there. The caller holds
@@ -120,5 +114,13 @@ pub fn changes(spec: &PodSpec) -> Result<Vec<Change>> {
             Connection::Nat => changes.extend(nat::changes(&connection.reason)?),
         }
     }
+    changes.extend(spec.ports.iter().map(|port| Change {
+        what: match port.value.host {
+            0 => format!("a free port, to {} of the pod", port.value.of_pod()),
+            _ => format!("port {}, to {} of the pod", port.value, port.value.of_pod()),
+        },
+        reason: port.reason.clone(),
+        stays: false,
+    }));
     Ok(changes)
 }

@@ -7,18 +7,19 @@
 //! another.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
 use crate::network::attachment::{Attachment, FILE};
 use crate::network::firewall;
 use crate::network::forwarding::{self, Reach};
-use crate::network::leases::{Lease, Leases};
+use crate::network::leases::{Lease, Leases, Owner};
 use crate::network::pool::{self, LINKS, Pool};
+use crate::network::ports;
 use crate::plan::directives::Change;
+use crate::spec::pod::PodSpec;
 use crate::state::directory;
-use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use sys::netlink::Socket;
 use sys::netlink::route::{FIRST, Route, Veth, bits};
@@ -27,9 +28,21 @@ use sys::netlink::route::{FIRST, Route, Veth, bits};
 const INTERFACE: &str = "eth0";
 
 /// The network namespace of a pod.
-pub(super) struct Inside<'a> {
-    pub(super) namespace: BorrowedFd<'a>,
-    pub(super) socket: &'a mut Socket,
+pub struct Inside<'a> {
+    /// Its file.
+    pub namespace: BorrowedFd<'a>,
+    /// A socket that belongs to it.
+    pub socket: Socket,
+    /// The listener of the metadata service in it.
+    pub listener: BorrowedFd<'a>,
+}
+
+/// What has to be held as long as a pod runs.
+pub struct Attached {
+    /// The lock of its lease.
+    pub lease: OwnedFd,
+    /// The sockets that listen on its ports on the host.
+    pub ports: Vec<OwnedFd>,
 }
 
 /// What is set for the host's end of the link: it only takes packets from the
@@ -43,24 +56,29 @@ const PARAMETERS: [(&str, &str, &str); 5] = [
     ("ipv6", "accept_redirects", "0"),
 ];
 
-/// Connects a pod; returns the lock of its lease.
+/// Connects a pod.
 ///
 /// # Errors
 ///
-/// No address is free, the kernel lacks an option, or refuses.
-pub(super) fn connect(id: Uuid, inside: Inside<'_>, pod: BorrowedFd<'_>) -> Result<OwnedFd> {
+/// No address is free, a port is taken, the kernel lacks an option, or refuses.
+pub(super) fn connect(
+    spec: &PodSpec,
+    inside: &mut Inside<'_>,
+    pod: BorrowedFd<'_>,
+) -> Result<Attached> {
     let what = || "cannot connect the pod to a network";
+    let id = spec.id;
     let mut socket = Socket::route().context(what)?;
     let reach = forwarding::reach(&mut socket).context(what)?;
     let pool = choose(&reach).context(what)?;
-    if let Some(leases) = Leases::here().context(what)? {
-        sweep(&leases).context(what)?;
-    }
+    // First, so that the addresses that they lead to are not removed later.
+    let listeners = ports::listen(&spec.ports)?;
+    ports::settle(&listeners, &sweep).context(what)?;
     // Somewhere, so that an address is not used again at once.
     let start = id.to_string().bytes().fold(0_u32, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(byte.into())
     });
-    let taken = Leases::take(pool.addresses(start), id).context(what)?;
+    let taken = Leases::take(pool.addresses(start)).context(what)?;
     let (leases, lease) = taken
         .ok_or_else(|| {
             let none = format!("all addresses of the network `{pool}` are used by pods");
@@ -68,8 +86,13 @@ pub(super) fn connect(id: Uuid, inside: Inside<'_>, pod: BorrowedFd<'_>) -> Resu
         })
         .context(what)?;
     if lease.used {
-        undo(&lease).context(what)?;
+        undo(&leases, &lease).context(what)?;
     }
+    let owner = Owner {
+        pod: id,
+        ports: listeners.iter().map(|listener| listener.port).collect(),
+    };
+    owner.write(&lease).context(what)?;
     drop(leases);
     let address = lease.address;
     let ipv6 = forwarding::has_ipv6();
@@ -79,6 +102,11 @@ pub(super) fn connect(id: Uuid, inside: Inside<'_>, pod: BorrowedFd<'_>) -> Resu
         ipv4: address,
         ipv6: ipv6.then(|| pool::sixth(address)),
         lease: lease.descriptor(),
+        ports: listeners
+            .iter()
+            .map(|listener| (listener.port, listener.descriptor()))
+            .collect(),
+        metadata: inside.listener.as_raw_fd().unsigned_abs(),
     };
     let file = directory::make(pod, FILE).context(what)?;
     rustix::io::write(file, attachment.text().as_bytes()).context(what)?;
@@ -88,11 +116,17 @@ pub(super) fn connect(id: Uuid, inside: Inside<'_>, pod: BorrowedFd<'_>) -> Resu
         ipv6,
     };
     ends.join(&mut socket, inside).context(what)?;
-    firewall::admit(address, id).context(what)?;
+    firewall::admit(address, id, &owner.ports).context(what)?;
     for link in forwarding::off(&reach.links) {
         forwarding::set("ipv4", link, "forwarding", "1").context(what)?;
     }
-    lease.into_lock().ok_or(Errno::BADF).context(what)
+    Ok(Attached {
+        lease: lease.into_lock().ok_or(Errno::BADF).context(what)?,
+        ports: listeners
+            .into_iter()
+            .map(|listener| listener.socket)
+            .collect(),
+    })
 }
 
 /// Chooses the network of pods.
@@ -113,7 +147,7 @@ struct Ends {
 
 impl Ends {
     /// Makes the link, and sets both ends up.
-    fn join(&self, here: &mut Socket, there: Inside<'_>) -> Result<()> {
+    fn join(&self, here: &mut Socket, there: &mut Inside<'_>) -> Result<()> {
         let name = pool::link(self.address);
         let cannot = || format!("cannot set up the link `{name}`");
         let veth = Veth {
@@ -176,9 +210,11 @@ fn everywhere(gateway: IpAddr) -> Route {
 }
 
 /// Removes what a lease stands for.
-fn undo(lease: &Lease) -> rustix::io::Result<()> {
+fn undo(leases: &Leases, lease: &Lease) -> rustix::io::Result<()> {
+    let owner = leases.owner(lease.address)?;
+    let ports = owner.map(|owner| owner.ports).unwrap_or_default();
     match Socket::netfilter() {
-        Ok(mut socket) => firewall::dismiss(&mut socket, lease.address)?,
+        Ok(mut socket) => firewall::dismiss(&mut socket, lease.address, &ports)?,
         // Then there is nothing to remove.
         Err(Errno::PROTONOSUPPORT) => {}
         Err(errno) => return Err(errno),
@@ -192,7 +228,7 @@ fn undo(lease: &Lease) -> rustix::io::Result<()> {
 ///
 /// The kernel refuses.
 pub(super) fn remove(leases: &Leases, lease: Lease) -> rustix::io::Result<()> {
-    undo(&lease)?;
+    undo(leases, &lease)?;
     leases.free(&lease)?;
     drop(lease);
     tidy(leases)
@@ -219,7 +255,7 @@ pub(super) fn sweep(leases: &Leases) -> rustix::io::Result<()> {
         return Ok(());
     }
     for lease in dead {
-        undo(&lease)?;
+        undo(leases, &lease)?;
         leases.free(&lease)?;
     }
     tidy(leases)

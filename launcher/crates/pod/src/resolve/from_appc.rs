@@ -13,7 +13,7 @@ use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{identity, lookup, unsupported};
+use crate::resolve::{identity, lookup, ports, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
@@ -99,6 +99,9 @@ pub fn resolve(
         report.extend(settled.report);
         raised.extend(settled.raised);
     }
+    let (published, network) = (&request.published, request.network);
+    let declared = ports::declared(&sections);
+    spec.ports = ports::resolve(published, &request.ports, network, &declared)?;
     let found = volumes.finish()?;
     spec.volumes = found.empty;
     spec.limits = whole.limits;
@@ -108,12 +111,8 @@ pub fn resolve(
     spec.shm_size = request.shm_size;
     let mut notes = found.notes;
     notes.extend(raised);
-    notes.extend(request.network.notes(&request.ports));
-    notes.extend(
-        request
-            .dns
-            .note(request.network, &spec, &request.host_names),
-    );
+    notes.extend(network.notes(&request.ports));
+    notes.extend(request.dns.note(network, &spec, &request.host_names));
     Ok(Resolved {
         spec,
         manifest: PodManifest {
@@ -122,7 +121,7 @@ pub fn resolve(
             volumes: found.volumes,
             isolators: with_settings(request.isolators.clone(), &settings)?,
             annotations: request.annotations.clone(),
-            ports: request.ports.clone(),
+            ports: ports::in_manifest(published, &request.ports),
             user_annotations: request.user_annotations.clone(),
             user_labels: request.user_labels.clone(),
         },

@@ -15,6 +15,7 @@ pub mod lookup;
 mod merge;
 pub mod network;
 pub mod parameters;
+pub mod ports;
 pub mod report;
 pub mod request;
 pub mod settings;

@@ -44,10 +44,15 @@ impl Network {
 
     /// Returns notes about ports that the pod is to be reached at from outside.
     pub(crate) fn notes(self, ports: &[ExposedPort]) -> impl Iterator<Item = String> {
-        ports.iter().filter(move |_| self.is_own()).map(|port| {
-            let name = &port.name;
-            format!("port `{name}` cannot be reached from the host: the pod has a private network")
-        })
+        ports
+            .iter()
+            .filter(move |_| self == Self::None)
+            .map(|port| {
+                let name = &port.name;
+                format!(
+                    "port `{name}` cannot be reached from the host: the pod has a private network"
+                )
+            })
     }
 
     /// Gives a pod this network.

@@ -8,6 +8,7 @@ use crate::resolve::devices::DeviceRequest;
 use crate::resolve::grant::Grant;
 use crate::resolve::lookup::{Dns, HostNames, HostsEntry};
 use crate::resolve::network::Network;
+use crate::resolve::ports::PortRequest;
 use crate::resolve::settings::Setting;
 use crate::resolve::volumes::Requested;
 use crate::spec::environment::Variable;
@@ -63,8 +64,10 @@ pub struct Request {
     /// The URL of the pod's metadata service; empty if there is none, as in the
     /// host's network.
     pub metadata: String,
-    /// Ports to make reachable from outside.
+    /// Ports to make reachable from outside, from a pod manifest.
     pub ports: Vec<ExposedPort>,
+    /// Ports to make reachable from outside, from options.
+    pub published: Vec<PortRequest>,
     /// Annotations for people and their tools.
     pub user_annotations: BTreeMap<String, String>,
     /// Labels for people and their tools.

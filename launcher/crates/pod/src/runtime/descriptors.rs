@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use crate::cgroup;
-use crate::network;
+use crate::network::{self, Inside};
 use crate::plan::descriptors::{DATA, NETWORK, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
@@ -42,6 +42,8 @@ pub struct Opened {
     pub named: Named,
     /// The listener of the metadata service, if the pod has a network for it.
     pub listener: Option<OwnedFd>,
+    /// The sockets that listen on its ports on the host.
+    pub ports: Vec<OwnedFd>,
     /// What has to stay open as long as the pod runs.
     pub held: Vec<OwnedFd>,
 }
@@ -61,9 +63,16 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                     let socket = place.connected.map(|_| Socket::route());
                     Ok((netns::listen(metadata::PORT)?, socket.transpose()?))
                 })?;
-                if let (Some(spec), Some(mut socket)) = (place.connected, socket) {
-                    let there = namespace.as_fd();
-                    opened.held = network::connect(spec, there, &mut socket, place.pod)?;
+                if let (Some(spec), Some(socket)) = (place.connected, socket) {
+                    let inside = Inside {
+                        namespace: namespace.as_fd(),
+                        socket,
+                        listener: listener.as_fd(),
+                    };
+                    for attached in network::connect(spec, inside, place.pod)? {
+                        opened.held.push(attached.lease);
+                        opened.ports.extend(attached.ports);
+                    }
                 }
                 named.insert(NETWORK, namespace);
                 opened.listener = Some(listener);

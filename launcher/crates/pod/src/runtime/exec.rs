@@ -36,9 +36,9 @@ pub struct Handover<'a> {
     pub lock: Option<BorrowedFd<'a>>,
     /// The descriptors that the plan names.
     pub named: Vec<OwnedFd>,
-    /// A listening socket. The launcher is executed to serve it when a client
-    /// connects.
-    pub demand: Option<OwnedFd>,
+    /// A listening socket, or several and, as the last, what is readable if one
+    /// of them is. The launcher is executed to serve them when a client connects.
+    pub demand: Vec<OwnedFd>,
     /// Whether to replace the caller's standard streams by the null device.
     pub detached: bool,
     /// The arguments of the launcher when the pod has exited; the pod's exit
@@ -66,6 +66,9 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
     options.extend(handover.held.iter().map(|&fd| ("--hold-fd", fd)));
     options.extend(handover.lock.map(|fd| ("--lock-fd", fd)));
     options.extend(handover.demand.iter().map(|fd| ("--demand-fd", fd.as_fd())));
+    if let Some((_, others)) = handover.demand.split_last() {
+        options.extend(others.iter().map(|fd| ("--hold-fd", fd.as_fd())));
+    }
     for (option, fd) in options {
         inherit(fd)?;
         command.arg(option).arg(fd.as_raw_fd().to_string());

@@ -15,6 +15,7 @@ pub(crate) mod obstacle;
 pub(crate) mod overlay_reader;
 pub mod pause;
 pub mod pod_process;
+pub mod port_relay;
 pub mod process;
 pub(crate) mod procfs;
 pub mod relay;

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use rustix::event::epoll;
+
 use crate::cgroup::{Cgroups, record};
 use crate::plan::compose::{Composed, compose};
 use crate::plan::descriptors::MASTER;
@@ -170,11 +172,27 @@ pub fn start(
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
         named: named.into_values().collect(),
         // A plan written by hand has no metadata to serve.
-        demand: opened.listener.filter(|_| !spec.planned),
+        demand: demand(opened.listener.filter(|_| !spec.planned), opened.ports)?,
         detached: log.is_some(),
         finally: &finally(dirs, data, spec.id, timed),
         timing: start.timing,
     })
+}
+
+/// Returns what the launcher serves on demand. If that is more than one socket,
+/// the last descriptor is readable whenever one of them is.
+fn demand(listener: Option<OwnedFd>, ports: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
+    let mut all: Vec<OwnedFd> = listener.into_iter().chain(ports).collect();
+    if all.len() > 1 {
+        let what = || "cannot watch the ports of the pod";
+        let any = epoll::create(epoll::CreateFlags::CLOEXEC).context(what)?;
+        for (at, socket) in (0..).zip(&all) {
+            let data = epoll::EventData::new_u64(at);
+            epoll::add(&any, socket, data, epoll::EventFlags::IN).context(what)?;
+        }
+        all.push(any);
+    }
+    Ok(all)
 }
 
 /// Returns the command that the init executes when the pod has exited. It finds

@@ -9,10 +9,12 @@ use std::os::fd::OwnedFd;
 
 use crate::cgroup::oom::OomKills;
 use crate::cgroup::record as groups;
+use crate::network::attachment::{self, Attachment};
 use crate::runtime::status::app::KILLED;
 use crate::runtime::status::resting::Record;
 use crate::runtime::{pause, pod_process};
 use crate::spec::limits::Limits;
+use crate::spec::network::PublishedPort;
 use crate::spec::pod::{Namespace, PodSpec};
 use crate::state::directory::{REPORT, SPEC, read_in};
 use crate::state::records::{self, CREATED, Created, ENDED, Ended, STARTED, Started};
@@ -100,14 +102,24 @@ pub struct Status {
     pub oom_kills: u64,
     /// The limits that were requested for the pod.
     pub limits: Limits,
-    /// Its networks, while it runs.
+    /// Its interfaces, while it runs.
     pub networks: Vec<String>,
+    /// How it is connected to others, while it runs.
+    pub attachment: Option<Attachment>,
+    /// Whether it shares the host's network.
+    pub shares_network: bool,
 }
 
 impl Status {
     /// Returns the pod's name.
     pub fn name(&self) -> Option<&AcName> {
         self.created.as_ref()?.name.as_ref()
+    }
+
+    /// Returns the ports of the host that lead to it.
+    pub fn ports(&self) -> impl Iterator<Item = &PublishedPort> {
+        let attached = self.attachment.iter();
+        attached.flat_map(|attached| attached.ports.iter().map(|(port, _)| port))
     }
 
     /// Returns the status that the record of a pod at rest says.
@@ -125,6 +137,8 @@ impl Status {
             oom_kills: pod.oom_kills,
             limits: pod.limits,
             networks: Vec::new(),
+            attachment: None,
+            shares_network: false,
         }
     }
 
@@ -262,6 +276,9 @@ fn of(
     let spec = spec.map(|text| PodSpec::read(&text)).transpose();
     let spec = spec.context(|| format!("cannot read `{SPEC}` of pod `{uuid}`"))?;
     let apart = spec.as_ref().is_some_and(has_own_processes);
+    let shares = spec
+        .as_ref()
+        .is_some_and(|spec| spec.network == Namespace::Host);
     let (apps, limits) = match spec {
         Some(spec) => (app::of_spec(&spec), spec.limits),
         None => Default::default(),
@@ -277,6 +294,8 @@ fn of(
         oom_kills: 0,
         limits,
         networks: Vec::new(),
+        attachment: None,
+        shares_network: shares,
     };
     status.learn(&report);
     let code = status.ended.as_ref().and_then(|ended| ended.status);
@@ -284,6 +303,7 @@ fn of(
         app::end_with_init(&mut status.apps);
     }
     if phase == Phase::Running {
+        status.attachment = read(attachment::FILE)?.and_then(|text| Attachment::read(&text));
         let text = read(groups::FILE)?.unwrap_or_default();
         let made = groups::read(&String::from_utf8_lossy(&text), uuid)?;
         status.count(&OomKills::of(made.tops()));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::limits::Limits;
 use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
-use crate::spec::network::Connection;
+use crate::spec::network::{Connection, PublishedPort};
 use crate::spec::process::{ProcessSpec, Sourced};
 use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;
@@ -38,6 +38,9 @@ pub struct PodSpec {
     /// How its network is connected to others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connections: Vec<Sourced<Connection>>,
+    /// Ports of the host that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Sourced<PublishedPort>>,
     /// Its `/etc/resolv.conf`, if it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<NameFile>,
@@ -168,6 +171,7 @@ impl PodSpec {
             processes: Namespace::New,
             network: Namespace::New,
             connections: Vec::new(),
+            ports: Vec::new(),
             resolver: None,
             hosts: None,
             user: IdMaps::default(),

@@ -11,6 +11,12 @@ use super::message::Attributes;
 /// `NFT_REG_1`
 const FIRST: u32 = 1;
 
+/// Returns the register of what stands this many bytes after the beginning of
+/// the first: `NFT_REG32_00` is that beginning, too.
+fn register(at: u32) -> u32 {
+    if at == 0 { FIRST } else { 8 + at / 4 }
+}
+
 /// One step of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
@@ -27,6 +33,8 @@ pub enum Meta {
     OutLink,
     /// The version of IP: see [`IPV4`] and [`IPV6`].
     Version,
+    /// The protocol above IP, such as TCP.
+    Protocol,
 }
 
 /// What [`Meta::Version`] is for IPv4 (`NFPROTO_IPV4`).
@@ -58,6 +66,12 @@ pub enum Field {
     Source4,
     /// Where it comes from, in IPv6.
     Source6,
+    /// Where it goes, in IPv4.
+    Destination4,
+    /// Where it goes, in IPv6.
+    Destination6,
+    /// The port that it goes to.
+    Port,
 }
 
 impl Expression {
@@ -67,28 +81,58 @@ impl Expression {
 
     /// Reads what a packet belongs to.
     pub fn meta(key: Meta) -> Self {
+        Self::meta_after(0, key)
+    }
+
+    /// Reads what a packet belongs to, as part of what is looked up as a whole:
+    /// it stands this many bytes after the beginning.
+    pub fn meta_after(at: u32, key: Meta) -> Self {
         let key = match key {
             Meta::InLink => 6,
             Meta::OutLink => 7,
             Meta::Version => 15,
+            Meta::Protocol => 16,
         };
-        let data = Attributes::new().with_be32(1, FIRST).with_be32(2, key);
+        let data = Attributes::new()
+            .with_be32(1, register(at))
+            .with_be32(2, key);
         Self::new("meta", data)
     }
 
     /// Reads a part of the packet.
     pub fn field(field: Field) -> Self {
+        Self::field_after(0, field)
+    }
+
+    /// Reads a part of the packet, as part of what is looked up as a whole.
+    pub fn field_after(at: u32, field: Field) -> Self {
         const NETWORK: u32 = 1;
-        let (offset, length) = match field {
-            Field::Source4 => (12, 4),
-            Field::Source6 => (8, 16),
+        const TRANSPORT: u32 = 2;
+        let (header, offset, length) = match field {
+            Field::Source4 => (NETWORK, 12, 4),
+            Field::Source6 => (NETWORK, 8, 16),
+            Field::Destination4 => (NETWORK, 16, 4),
+            Field::Destination6 => (NETWORK, 24, 16),
+            Field::Port => (TRANSPORT, 2, 2),
         };
         let data = Attributes::new()
-            .with_be32(1, FIRST)
-            .with_be32(2, NETWORK)
+            .with_be32(1, register(at))
+            .with_be32(2, header)
             .with_be32(3, offset)
             .with_be32(4, length);
         Self::new("payload", data)
+    }
+
+    /// Goes on if the packet goes to an address of this host.
+    pub fn is_for_host() -> [Self; 2] {
+        const ADDRESS_TYPE: u32 = 3;
+        const OF_DESTINATION: u32 = 2;
+        const LOCAL: u32 = 2;
+        let data = Attributes::new()
+            .with_be32(1, FIRST)
+            .with_be32(2, ADDRESS_TYPE)
+            .with_be32(3, OF_DESTINATION);
+        [Self::new("fib", data), Self::is(&LOCAL.to_ne_bytes())]
     }
 
     /// Reads what is known of the connection.
@@ -146,6 +190,28 @@ impl Expression {
         Self::new("lookup", data)
     }
 
+    /// Goes on if what was read is a key of a map, with the value instead.
+    pub fn value_in(map: &str) -> Self {
+        let data = Attributes::new()
+            .with_text(1, map)
+            .with_be32(2, FIRST)
+            .with_be32(3, FIRST);
+        Self::new("lookup", data)
+    }
+
+    /// Gives the connection, which is of this version of IP, the destination
+    /// that was read: an address, and then a port.
+    pub fn redirect(version: u8) -> Self {
+        const DESTINATION: u32 = 1;
+        let length = if version == IPV4 { 4 } else { 16 };
+        let data = Attributes::new()
+            .with_be32(1, DESTINATION)
+            .with_be32(2, version.into())
+            .with_be32(3, FIRST)
+            .with_be32(5, register(length));
+        Self::new("nat", data)
+    }
+
     /// Drops the packet.
     pub fn drop() -> Self {
         const DROP: u32 = 0;
@@ -167,6 +233,8 @@ impl Expression {
     pub(super) fn option(&self) -> &'static str {
         match self.name {
             "ct" => "CONFIG_NFT_CT",
+            "fib" => "CONFIG_NFT_FIB_INET",
+            "nat" => "CONFIG_NFT_NAT",
             "masq" => "CONFIG_NFT_MASQ",
             // These are part of nf_tables itself.
             _ => "CONFIG_NF_TABLES",

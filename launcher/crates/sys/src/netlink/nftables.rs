@@ -39,15 +39,35 @@ pub enum Hook {
     Forward,
     /// Those that leave, to be given another source.
     SourceNat,
+    /// Those that come in, to be given another destination.
+    DestinationNat,
 }
 
-/// What the elements of a set are (the types of nft(8)).
+/// What the elements of a set are, or a part of them (the types of nft(8)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// IPv4 addresses.
     Ipv4,
     /// IPv6 addresses.
     Ipv6,
+    /// Protocols above IP.
+    Protocol,
+    /// Ports.
+    Port,
+}
+
+/// Returns the number by which nft(8) knows the type of these parts together,
+/// and their length. Each part fills registers of four bytes.
+fn kind_of(parts: &[Kind]) -> (u32, u32) {
+    parts.iter().fold((0, 0), |(whole, length), part| {
+        let (kind, bytes) = match part {
+            Kind::Ipv4 => (7, 4),
+            Kind::Ipv6 => (8, 16),
+            Kind::Protocol => (12, 4),
+            Kind::Port => (13, 4),
+        };
+        (whole << 6 | kind, length + bytes)
+    })
 }
 
 /// Changes that happen together, of one table.
@@ -106,6 +126,7 @@ impl<'a> Batch<'a> {
         let (number, priority, kind, option) = match hook {
             Hook::Forward => (2, 0, "filter", "CONFIG_NF_TABLES_INET"),
             Hook::SourceNat => (4, 100, "nat", "CONFIG_NFT_NAT"),
+            Hook::DestinationNat => (0, (-100_i32).cast_unsigned(), "nat", "CONFIG_NFT_NAT"),
         };
         let hook = Attributes::new()
             .with_be32(1, number)
@@ -139,38 +160,64 @@ impl<'a> Batch<'a> {
     }
 
     /// Adds a set, if it is not there.
-    pub fn set(&mut self, name: &str, kind: Kind) {
-        // The number by which nft(8) knows the type, and its length.
-        let (key, length) = match kind {
-            Kind::Ipv4 => (7, 4),
-            Kind::Ipv6 => (8, 16),
-        };
+    pub fn set(&mut self, name: &str, keys: &[Kind]) {
+        self.set_of(name, keys, &[]);
+    }
+
+    /// Adds a map, if it is not there.
+    pub fn map(&mut self, name: &str, keys: &[Kind], values: &[Kind]) {
+        self.set_of(name, keys, values);
+    }
+
+    fn set_of(&mut self, name: &str, keys: &[Kind], values: &[Kind]) {
+        const MAP: u32 = 8;
+        let (key, length) = kind_of(keys);
         // Within a batch, sets are told apart by a number.
         let id = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
-        let set = Attributes::new()
+        let mut set = Attributes::new()
             .with_text(1, self.table)
             .with_text(2, name)
-            .with_be32(3, 0)
+            .with_be32(3, if values.is_empty() { 0 } else { MAP })
             .with_be32(4, key)
             .with_be32(5, length)
             .with_be32(10, id);
+        if !values.is_empty() {
+            let (value, length) = kind_of(values);
+            set = set.with_be32(6, value).with_be32(7, length);
+        }
         self.add(NEW_SET, message::CREATE, set, "CONFIG_NF_TABLES");
     }
 
     /// Adds an element to a set, if it is not there, with a comment for people.
     pub fn element(&mut self, set: &str, key: &[u8], comment: &str) {
-        let element = self.element_of(set, key, Some(comment));
+        let element = self.element_of(set, key, None, Some(comment));
         self.add(NEW_ELEMENT, message::CREATE, element, "CONFIG_NF_TABLES");
     }
 
-    /// Removes an element from a set; it must be there.
+    /// Adds a key with a value to a map, with a comment for people. It must not
+    /// have another value.
+    pub fn value(&mut self, map: &str, key: &[u8], value: &[u8], comment: &str) {
+        let element = self.element_of(map, key, Some(value), Some(comment));
+        self.add(NEW_ELEMENT, message::CREATE, element, "CONFIG_NF_TABLES");
+    }
+
+    /// Removes an element from a set or map; it must be there.
     pub fn delete_element(&mut self, set: &str, key: &[u8]) {
-        let element = self.element_of(set, key, None);
+        let element = self.element_of(set, key, None, None);
         self.add(DELETE_ELEMENT, 0, element, "CONFIG_NF_TABLES");
     }
 
-    fn element_of(&self, set: &str, key: &[u8], comment: Option<&str>) -> Attributes {
+    fn element_of(
+        &self,
+        set: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+        comment: Option<&str>,
+    ) -> Attributes {
         let mut element = Attributes::new().with_nested(1, &data_of(key));
+        if let Some(value) = value {
+            element = element.with_nested(2, &data_of(value));
+        }
         if let Some(comment) = comment {
             // As nft(8) writes a comment: type 0, the length, a text.
             let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);

@@ -1,0 +1,147 @@
+//! Ports of the host that lead to a pod. A socket listens on each as long as the
+//! pod runs: so the kernel sees to it that a port has one owner, and no other
+//! program takes it. What comes from other hosts is redirected before it gets to
+//! the socket, see `firewall`; the rest is passed on by a process that is started
+//! when somebody connects.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::network::leases::{Leases, Owner};
+use crate::spec::network::{Protocol, PublishedPort};
+use crate::spec::process::Sourced;
+use error::{Context as _, Error, Kind, Result};
+
+/// A port, and the socket that listens on it.
+pub(super) struct Listener {
+    /// The port, with its number even if any was asked for.
+    pub(super) port: PublishedPort,
+    /// The socket.
+    pub(super) socket: OwnedFd,
+}
+
+impl Listener {
+    /// Returns the number of the descriptor.
+    pub(super) fn descriptor(&self) -> u32 {
+        self.socket.as_raw_fd().unsigned_abs()
+    }
+}
+
+/// How many clients can wait.
+const BACKLOG: i32 = 4096;
+
+/// How long, and how often, to wait for the processes of a pod that has just ended
+/// to be gone.
+const PAUSE: Duration = Duration::from_millis(2);
+const PAUSES: usize = 100;
+
+/// Listens on ports.
+///
+/// # Errors
+///
+/// Somebody has one of them, or the host does not have its address.
+pub(super) fn listen(ports: &[Sourced<PublishedPort>]) -> Result<Vec<Listener>> {
+    let all = ports.iter().map(|port| listen_on(port.value));
+    all.collect()
+}
+
+fn listen_on(port: PublishedPort) -> Result<Listener> {
+    for _ in 0..PAUSES {
+        match bind(port) {
+            Ok(listener) => return Ok(listener),
+            Err(Errno::ADDRINUSE) => thread::sleep(PAUSE),
+            Err(Errno::ADDRNOTAVAIL) => {
+                return Err(cannot(port, "the host does not have this address"));
+            }
+            Err(errno) => return Err(cannot(port, &std::io::Error::from(errno).to_string())),
+        }
+    }
+    Err(match owner_of(port)? {
+        Some(owner) => cannot(port, &format!("pod `{}` has it", owner.pod)),
+        None => cannot(port, "a program on the host has it"),
+    })
+}
+
+fn cannot(port: PublishedPort, why: &str) -> Error {
+    Error::new(Kind::Failed, format!("cannot publish port {port}: {why}"))
+}
+
+/// Returns the pod that has a port.
+fn owner_of(port: PublishedPort) -> Result<Option<Owner>> {
+    let leases = Leases::here().context(|| "cannot read who has which port")?;
+    let owners = leases.map(|leases| leases.owners()).transpose();
+    let owners = owners.context(|| "cannot read who has which port")?;
+    let has = |owner: &Owner| owner.ports.iter().any(|other| other.overlaps(&port));
+    Ok(owners.unwrap_or_default().into_iter().find(has))
+}
+
+/// Waits until no pod that was killed has one of these ports in the packet
+/// filter. The caller listens on them, so nobody else has.
+///
+/// # Errors
+///
+/// Files that cannot be read.
+pub(super) fn settle(
+    listeners: &[Listener],
+    sweep: &dyn Fn(&Leases) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    for _ in 0..PAUSES {
+        let Some(leases) = Leases::here()? else {
+            return Ok(());
+        };
+        sweep(&leases)?;
+        let mut left = leases.owners()?.into_iter().flat_map(|owner| owner.ports);
+        if !left.any(|port| listeners.iter().any(|one| one.port.overlaps(&port))) {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(Errno::BUSY)
+}
+
+fn bind(port: PublishedPort) -> rustix::io::Result<Listener> {
+    let everywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match bind_to(port.address.unwrap_or(everywhere), port) {
+        Err(Errno::AFNOSUPPORT) if port.address.is_none() => {
+            bind_to(Ipv4Addr::UNSPECIFIED.into(), port)
+        }
+        bound => bound,
+    }
+}
+
+fn bind_to(address: IpAddr, port: PublishedPort) -> rustix::io::Result<Listener> {
+    let family = match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    let kind = match port.protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, kind, flags, None)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, port.address.is_some())?;
+    }
+    if port.protocol == Protocol::Tcp {
+        // Connections that have ended do not keep it.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &SocketAddr::new(address, port.host))?;
+    if port.protocol == Protocol::Tcp {
+        rustix::net::listen(&socket, BACKLOG)?;
+    }
+    let bound = rustix::net::getsockname(&socket)?;
+    let bound = SocketAddr::try_from(bound).map_err(|_| Errno::AFNOSUPPORT)?;
+    let host = bound.port();
+    Ok(Listener {
+        port: PublishedPort { host, ..port },
+        socket,
+    })
+}
