@@ -284,7 +284,8 @@ pub(crate) fn copy_program(from: &Path, to: &Path) {
     );
 }
 
-/// A command line to be run, with an environment of nothing but PATH.
+/// A command line to be run, with an environment of nothing but PATH, and without
+/// a network unless it asks for one: so tests leave the network of the machine alone.
 pub(crate) struct Call {
     command: Command,
     user: Option<u32>,
@@ -298,6 +299,7 @@ pub(crate) struct Call {
 pub(crate) fn call(program: &Path) -> Call {
     let mut command = Command::new(program);
     command.env("PATH", env::var_os("PATH").unwrap_or_default());
+    command.env("NOSECONE_NET", "none");
     Call {
         command,
         user: None,

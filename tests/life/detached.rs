@@ -177,7 +177,7 @@ fn a_prepared_pod_and_a_plan_can_be_detached_too() {
     life.run(&["status", "--wait", "plan"]).exits(0);
     life.run(&["logs", "plan"]).exits(0).says("ran\n");
     life.run(&["list", "--no-legend"]).exits(0).says(&format!(
-        "{}  probe    exited  0  just now  just now  plan\n",
+        "{}  probe    exited  0  just now  just now    plan\n",
         &uuid[..8]
     ));
     life.run(&["cat-manifest", "plan"])

@@ -125,7 +125,7 @@ fn weigh(built: &build::Built) -> Result<Vec<Memory>> {
         cmd(&built.launcher).quiet().arg("--dir").arg(dir)
     };
     let uuid = launcher()
-        .args(["run", "--detach"])
+        .args(["run", "--detach", "--net=none"])
         .arg(images_dir().join("probe.aci"))
         .args(["--", "--sleep", "60"])
         .read()?;

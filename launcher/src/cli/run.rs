@@ -196,7 +196,6 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
     let request = Request {
         apps,
         hostname: pod.value("--hostname", owned)?,
-        network: pod.value("--net", network::parse)?.unwrap_or_default(),
         dns: Dns {
             from: Dns::servers(&pod.values("--dns", owned)?)?,
             search: pod.values("--dns-search", lookup::word)?,
@@ -227,6 +226,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         inherit: pod.flag("--inherit-env"),
         files: pod.paths("--set-env-file"),
         set: settings(pod, "--set-env")?,
+        network: pod.value("--net", network::parse)?,
         timezone: pod.value("--timezone", owned)?,
         request,
     })

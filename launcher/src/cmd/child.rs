@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::init_was_killed;
-use crate::cmd::verbosity;
+use crate::cmd::{complain, verbosity};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::spec::log::{Log, Place};
@@ -77,12 +77,23 @@ pub(super) fn read(report: &mut std::fs::File) -> Result<Vec<u8>> {
 
 /// Returns the error that a child which has exited wrote to its standard error.
 pub(super) fn said(child: &mut Child) -> Error {
+    heard(child).unwrap_or_else(init_was_killed)
+}
+
+/// Repeats what a child said that has become stage1-init, which says nothing more.
+pub(super) fn repeat(child: &mut Child) {
+    if let Some(note) = heard(child) {
+        complain(&note);
+    }
+}
+
+fn heard(child: &mut Child) -> Option<Error> {
     let mut said = String::new();
     if let Some(mut stream) = child.stderr.take() {
         // An unreadable message counts as no message.
         let _ = stream.read_to_string(&mut said);
     }
-    said_again(&said).unwrap_or_else(init_was_killed)
+    said_again(&said)
 }
 
 /// Parses the error message of another launcher, if there is one.

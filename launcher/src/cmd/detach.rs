@@ -12,10 +12,10 @@ use std::process::Child;
 
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::cmd::STAGE1_INIT;
 use crate::cmd::child::{self, Begin, WHAT};
 use crate::cmd::failure::explained;
 use crate::cmd::mode::{Outcome, StartError};
+use crate::cmd::{STAGE1_INIT, complain};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::plan::streams::Streams;
@@ -58,12 +58,14 @@ pub(super) fn start(
     });
     let Some(status) = status? else {
         directory.leave();
+        child::repeat(&mut child);
         return Ok(Outcome::Detached(uuid));
     };
     // The pod may have exited before we could look.
     let told = child::read(&mut report)?;
     if is_ready(&told) {
         directory.leave();
+        child::repeat(&mut child);
         return Ok(Outcome::Detached(uuid));
     }
     let failure = explained(runnable, host, Streams::Logged(log), &told, status);
@@ -118,6 +120,7 @@ pub(crate) fn begin(
         keep,
         streams: Streams::Logged(log),
         master: master.transpose().context(|| WHAT)?,
+        tell: &complain,
         timing: None,
     };
     start::start(&dirs, &mut directory, &runnable, &Host::observe(), how)

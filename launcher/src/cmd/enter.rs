@@ -22,12 +22,12 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use stage1_init::{Directive, Namespaces};
 
-use crate::cmd::STAGE1_INIT;
 use crate::cmd::enter::place::{Place, Running};
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::{failed, files, of_step};
 use crate::cmd::mode::StartError;
 use crate::cmd::selector::PodSelector;
+use crate::cmd::{STAGE1_INIT, complain};
 use appc::types::Uuid;
 use error::{Context as _, Result};
 use pod::cgroup::membership;
@@ -136,6 +136,7 @@ fn enter(
     };
     let composed = enter::compose(app, &spec, host).context(|| pod.cannot())?;
     let here = descriptors::Provided {
+        tell: &complain,
         connected: None,
         pod: pod.directory.as_fd(),
         dirs,

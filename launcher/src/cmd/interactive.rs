@@ -80,6 +80,7 @@ pub(super) fn start(
     match explained(runnable, host, Streams::Logged(log), &told, status) {
         Some(failure) => Err(failure),
         None if is_ready(&told) => {
+            child::repeat(&mut child);
             match out_of_memory(&runnable.spec, &told, &OomKills::read(&told)) {
                 Some(error) => Err(StartError { error, status }),
                 None => Ok(Outcome::Exited(exit)),

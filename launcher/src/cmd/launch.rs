@@ -2,7 +2,7 @@
 //! with a terminal that this process relays.
 
 use crate::cmd::mode::{Outcome, RunMode, Shown, StartError};
-use crate::cmd::{STAGE1_INIT, detach, interactive, timing};
+use crate::cmd::{STAGE1_INIT, complain, detach, interactive, timing};
 use pod::plan::streams::Streams;
 use pod::runtime::claim::PodDirectory;
 use pod::runtime::start::{Runnable, Start, start};
@@ -34,6 +34,7 @@ pub(super) fn launch(
             Shown::Plainly | Shown::Marked => Streams::Inherited,
         },
         master: None,
+        tell: &complain,
         timing: timing::is_on().then_some(&|| {
             timing::end("compose");
             timing::report();

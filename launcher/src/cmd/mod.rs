@@ -6,6 +6,7 @@ pub(crate) mod build;
 pub(crate) mod cat_manifest;
 mod child;
 pub(crate) mod collect;
+mod configuration;
 pub(crate) mod cp;
 pub(crate) mod detach;
 pub(crate) mod diff;

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use crate::cmd::complain;
 use crate::cmd::images::Looked;
 use crate::cmd::pipeline;
 use crate::cmd::request::Options;
@@ -53,7 +54,13 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     let resolved = pipeline::resolve(&dirs, &host, &images, uuid, remembered, &metadata, options)?;
     let log = log.or_else(|| resolved.spec.has_terminal().then(Log::default));
     let streams = log.map_or(Streams::Inherited, Streams::Logged);
-    let changes = network::changes(&resolved.spec)?;
+    let changes = match network::changes(&resolved.spec) {
+        Err(error) if resolved.spec.may_be_unconnected => {
+            complain(&network::unconnected(error));
+            Vec::new()
+        }
+        changes => changes?,
+    };
     let runnable = Runnable {
         spec: resolved.spec,
         written: None,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::cmd::configuration;
 use crate::cmd::mode::RunMode;
 use appc::manifest::PodManifest;
 use appc::manifest::app::variable_name;
@@ -22,6 +23,7 @@ use image::format::aci;
 use image::format::lookup::WAIVE;
 use image::store::images::Store;
 use pod::resolve::lookup::{HostNames, HostsEntry};
+use pod::resolve::network::Network;
 use pod::resolve::request::{Request, check_variable};
 use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
@@ -52,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) files: Vec<PathBuf>,
     /// Variables that override those of the files.
     pub(crate) set: Vec<Variable>,
+    /// How the pod is connected, if not by default.
+    pub(crate) network: Option<Network>,
     /// The name of a time zone.
     pub(crate) timezone: Option<String>,
     /// Everything else about the pod.
@@ -81,6 +85,12 @@ pub(super) fn complete(options: Options) -> Result<Request> {
         .variables
         .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
     request.inherited = inherited(options.inherit, request.interactive);
+    let network = match options.network {
+        Some(network) => Some((network, format!("option --net={network}"))),
+        None => configuration::network()?,
+    };
+    let (network, by) = network.map_or((Network::Nat, None), |(network, by)| (network, Some(by)));
+    (request.network, request.network_by) = (network, by);
     request.host_names = host_names(&request)?;
     request.zone = options
         .timezone

@@ -36,7 +36,9 @@ impl<'a> Pod<'a> {
     fn start(ground: &'a Ground) -> Result<Self> {
         let words = ["--exec=/bin/sleep", "--", "86400"];
         let run = cmd(&ground.launcher).arg("--dir").arg(&ground.store);
-        let run = run.args(["run", "--detach"]).arg(&ground.image);
+        let run = run
+            .args(["run", "--detach", "--net=none"])
+            .arg(&ground.image);
         let uuid = run.args(words).quiet().read()?.trim_end().to_owned();
         Ok(Self { ground, uuid })
     }

@@ -8,6 +8,9 @@ use std::process::Command;
 
 use crate::cmd::{Result, cmd, failed, find, is_root, say, show, target_dir};
 
+/// The variable that says how pods are connected: peers do not connect theirs.
+pub(super) const NETWORK: &str = "NOSECONE_NET";
+
 /// What was measured of one run, or of several at a time.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sample {
@@ -121,6 +124,7 @@ impl Bench {
     /// What it says itself of why it fails.
     pub(super) fn once(&self, contender: &Contender) -> Result<Sample> {
         let mut measure = Command::new(&self.measure);
+        measure.env(NETWORK, "none");
         measure.arg(self.width.to_string()).arg(&contender.input);
         measure.arg(&contender.program).args(&contender.words);
         let text = said(contender, &mut measure)?;
@@ -143,6 +147,7 @@ impl Bench {
         };
         let summary = self.dir.join("calls");
         let mut traced = Command::new(strace);
+        traced.env(NETWORK, "none");
         traced.args(["-f", "-c", "-qq", "-o"]).arg(&summary);
         traced.arg(&contender.program).args(&contender.words);
         let input = fs::File::open(&contender.input);

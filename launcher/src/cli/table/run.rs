@@ -362,7 +362,8 @@ const NETWORK: Group = Group::new(
             "nat|host|none",
             "how the pod is connected: `nat` gives it a link of its own, on which it reaches \
              what the host reaches, by the host's address; `host` shares the host's network with \
-             all of its local services; `none` has a loopback interface only (default: none)",
+             all of its local services; `none` has a loopback interface only (default: \
+             $NOSECONE_NET, or `network` in /etc/nosecone/config, or `nat` where the host can)",
         ),
         OptionSpec::value(
             "--port",

@@ -43,11 +43,13 @@ use crate::spec::network::Connection;
 use crate::spec::pod::PodSpec;
 use crate::state::directory;
 use appc::types::Uuid;
-use error::{Context as _, Result};
+use error::{Context as _, Error, Kind, Result};
 
 /// Connects a pod whose network namespace was made, as its spec says. `inside` is
 /// that namespace, `pod` the pod's directory. Returns what has to be held as long
 /// as the pod runs.
+///
+/// If it cannot be connected, but runs all the same, `tell` gets the reason.
 ///
 /// # Errors
 ///
@@ -57,14 +59,29 @@ pub fn connect(
     spec: &PodSpec,
     mut inside: Inside<'_>,
     pod: BorrowedFd<'_>,
+    tell: &dyn Fn(&Error),
 ) -> Result<Vec<Attached>> {
     let mut attached = Vec::new();
     for connection in &spec.connections {
         match connection.value {
-            Connection::Nat => attached.push(nat::connect(spec, &mut inside, pod)?),
+            Connection::Nat => match nat::connect(spec, &mut inside, pod) {
+                Err(error) if spec.may_be_unconnected => {
+                    disconnect(pod, spec.id)?;
+                    tell(&unconnected(error));
+                }
+                connected => attached.push(connected?),
+            },
         }
     }
     Ok(attached)
+}
+
+/// Explains why a pod has only a loopback interface.
+pub fn unconnected(why: Error) -> Error {
+    let what = "the pod has a loopback interface only";
+    Error::new(Kind::Failed, what)
+        .because(why)
+        .hint("`--net=none` asks for that, `--net=host` gives the pod the host's network")
 }
 
 /// Removes from the host what a pod that has ended has there. The caller holds

@@ -85,7 +85,9 @@ pub fn resolve(
         directory,
         lookup::hostname(uuid, request.hostname.as_deref())?,
     );
-    request.network.give(&mut spec);
+    let by = request.network_by.as_deref();
+    request.network.give(&mut spec, by.unwrap_or("default"));
+    spec.may_be_unconnected = by.is_none() && request.published.is_empty();
     spec.resolver = request.dns.file(request.network, &request.host_names)?;
     let hosts = defaults::hosts(&spec.hostname.value);
     spec.hosts = lookup::hosts(&request.hosts, &hosts, &request.host_names);

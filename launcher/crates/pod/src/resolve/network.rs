@@ -36,6 +36,17 @@ pub fn parse(text: &str) -> Result<Network> {
     }
 }
 
+/// Formats it as the command line calls it.
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Nat => "nat",
+            Self::Host => "host",
+        })
+    }
+}
+
 impl Network {
     /// Returns whether the pod has a network of its own.
     pub(crate) fn is_own(self) -> bool {
@@ -56,14 +67,11 @@ impl Network {
     }
 
     /// Gives a pod this network.
-    pub(crate) fn give(self, pod: &mut PodSpec) {
+    pub(crate) fn give(self, pod: &mut PodSpec, reason: &str) {
         match self {
             Self::None => {}
             Self::Host => pod.network = Namespace::Host,
-            Self::Nat => {
-                let connection = Sourced::new(Connection::Nat, "option --net=nat");
-                pod.connections.push(connection);
-            }
+            Self::Nat => pod.connections.push(Sourced::new(Connection::Nat, reason)),
         }
     }
 }

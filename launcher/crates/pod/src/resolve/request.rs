@@ -31,6 +31,8 @@ pub struct Request {
     pub hostname: Option<String>,
     /// Its network.
     pub network: Network,
+    /// Who says so; `None` if nobody did.
+    pub network_by: Option<String>,
     /// Which servers its apps ask for names.
     pub dns: Dns,
     /// More entries of their `/etc/hosts`.

@@ -13,7 +13,7 @@ use crate::runtime::streams::give;
 use crate::runtime::{metadata, terminal};
 use crate::spec::pod::PodSpec;
 use crate::state::subdirectory;
-use error::{Context as _, Result};
+use error::{Context as _, Error, Result};
 use sys::dirs::Dirs;
 use sys::netlink::Socket;
 use sys::netns;
@@ -25,6 +25,8 @@ pub type Named = BTreeMap<u32, OwnedFd>;
 pub struct Provided<'a> {
     /// What runs, if its network has to be connected to others.
     pub connected: Option<&'a PodSpec>,
+    /// Called if it cannot be, and runs all the same.
+    pub tell: &'a dyn Fn(&Error),
     /// The directory of the pod.
     pub pod: BorrowedFd<'a>,
     /// All our directories.
@@ -69,7 +71,7 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                         socket,
                         listener: listener.as_fd(),
                     };
-                    for attached in network::connect(spec, inside, place.pod)? {
+                    for attached in network::connect(spec, inside, place.pod, place.tell)? {
                         opened.held.push(attached.lease);
                         opened.ports.extend(attached.ports);
                     }

@@ -22,7 +22,7 @@ use crate::state::lock;
 use crate::state::log::place;
 use crate::state::records::{self, STARTED, Started};
 use appc::types::Uuid;
-use error::{Context as _, Result};
+use error::{Context as _, Error, Result};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
@@ -36,6 +36,9 @@ pub struct Start<'a> {
     pub streams: Streams,
     /// A terminal that the caller has already made.
     pub master: Option<OwnedFd>,
+    /// Called with what the caller should know, and does not keep the pod from
+    /// running.
+    pub tell: &'a dyn Fn(&Error),
     /// If the phases of the run are timed, reports those of this process.
     pub timing: Option<&'a dyn Fn()>,
 }
@@ -129,6 +132,7 @@ pub fn start(
     let kept = log.map(|log| place::make(dirs, directory.fd(), spec.id, log.place));
     let place = Provided {
         connected: Some(spec).filter(|spec| !spec.connections.is_empty()),
+        tell: start.tell,
         pod: directory.fd(),
         dirs,
         log: kept.transpose()?.flatten(),

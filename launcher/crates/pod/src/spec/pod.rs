@@ -38,6 +38,9 @@ pub struct PodSpec {
     /// How its network is connected to others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connections: Vec<Sourced<Connection>>,
+    /// Whether it runs all the same if it cannot be connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_unconnected: bool,
     /// Ports of the host that lead to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Sourced<PublishedPort>>,
@@ -171,6 +174,7 @@ impl PodSpec {
             processes: Namespace::New,
             network: Namespace::New,
             connections: Vec::new(),
+            may_be_unconnected: false,
             ports: Vec::new(),
             resolver: None,
             hosts: None,
