@@ -165,7 +165,7 @@ impl<'a> Node<'a> {
     }
 
     /// Adds this field to an error.
-    pub(crate) fn attributed<T>(&self, result: Result<T>) -> Result<T> {
+    pub fn attributed<T>(&self, result: Result<T>) -> Result<T> {
         match self.name() {
             Some(name) => result.map_err(|error| error.at(name)),
             None => result,
@@ -182,11 +182,7 @@ impl<'a> Node<'a> {
 
     /// Returns a whole number from `low` to `high`. `1.0` and `1e3` are
     /// rejected, as in other implementations.
-    pub(crate) fn integer<T: TryFrom<i128> + Copy + Into<i128>>(
-        &self,
-        low: T,
-        high: T,
-    ) -> Result<T> {
+    pub fn integer<T: TryFrom<i128> + Copy + Into<i128>>(&self, low: T, high: T) -> Result<T> {
         let range = low.into()..=high.into();
         match self.value {
             Value::Integer(number) if range.contains(number) => T::try_from(*number).ok(),
@@ -212,15 +208,24 @@ impl<'a> Node<'a> {
         Ok(read_items)
     }
 
-    /// Returns an object with arbitrary keys and text values.
-    pub(crate) fn text_map(&self) -> Result<BTreeMap<String, String>> {
+    /// Returns the values of an object with arbitrary keys, in its order.
+    pub fn entries(&self) -> Result<Vec<(&'a str, Node<'a>)>> {
         let Value::Object(entries) = self.value else {
             return Err(self.expected("an object"));
         };
+        let entries = entries.iter();
+        let entries = entries.map(|(key, value)| (key.as_str(), self.field(value, key)));
+        Ok(entries.collect())
+    }
+
+    /// Returns an object with arbitrary keys and text values.
+    pub(crate) fn text_map(&self) -> Result<BTreeMap<String, String>> {
         let mut map = BTreeMap::new();
-        for (key, value) in entries {
-            let node = self.field(value, key);
-            if map.insert(key.clone(), node.text()?.to_owned()).is_some() {
+        for (key, node) in self.entries()? {
+            if map
+                .insert(key.to_owned(), node.text()?.to_owned())
+                .is_some()
+            {
                 node.warn_that_it("is given more than once; the last one is used");
             }
         }
