@@ -10,7 +10,7 @@ use crate::source::{Source, code, files};
 use crate::{calls, imports};
 
 /// The launcher's own crates. Cargo keeps their dependencies one-way.
-const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
+const OWN: &[&str] = &["appc", "error", "image", "oci", "pod", "sys"];
 
 /// Each foreign crate of the launcher and the modules that know it (`a/b/x` is
 /// src/b/x.rs of the crate `a`, and what is in src/b/x/; without a crate, the
@@ -20,7 +20,11 @@ const OWN: &[&str] = &["appc", "error", "image", "pod", "sys"];
 const ADDRESSES: &[(&str, &[&str])] = &[
     (
         "base64",
-        &["image/fetch/credentials", "pod/runtime/metadata"],
+        &[
+            "image/fetch/credentials",
+            "oci/base64",
+            "pod/runtime/metadata",
+        ],
     ),
     ("bzip2", &["image/archive/decompress"]),
     (

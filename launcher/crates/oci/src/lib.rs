@@ -1,0 +1,13 @@
+//! What OCI and docker images say about themselves: references, digests,
+//! manifests, configurations, layouts; and what registries say about logging
+//! in. Pure: no I/O, and nothing is hashed.
+
+#![forbid(unsafe_code)]
+
+mod base64;
+pub mod choose;
+pub mod digest;
+mod document;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
