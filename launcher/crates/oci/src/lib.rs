@@ -6,8 +6,11 @@
 
 mod base64;
 pub mod choose;
+pub mod config;
 pub mod digest;
 mod document;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;
+pub mod port;
+pub mod user;
