@@ -13,4 +13,5 @@ pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod port;
+pub mod reference;
 pub mod user;
