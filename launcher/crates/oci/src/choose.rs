@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use error::{Error, Kind as ErrorKind, Result};
 
 use crate::digest::Digest;
+use crate::list::list;
 use crate::manifest::{Descriptor, Index};
 use crate::media_type::Kind;
 use crate::platform::Platform;
@@ -63,14 +64,13 @@ fn none(images: &[&Descriptor], platform: &Platform) -> Error {
     let there: BTreeSet<String> = images
         .iter()
         .map(|image| match &image.platform {
-            Some(platform) => format!("`{platform}`"),
-            None => "one that is not said".to_owned(),
+            Some(platform) => platform.to_string(),
+            None => "unknown".to_owned(),
         })
         .collect();
-    let there: Vec<String> = there.into_iter().collect();
     let what = format!(
         "there is no image for `{platform}`, only for {}",
-        there.join(", ")
+        list(there)
     );
     Error::new(ErrorKind::NotFound, what)
         .hint("`--platform` chooses another, which this host may not be able to run")
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "there is no image for `linux/amd64`, only for `linux/arm/v7`, `linux/arm64`, \
-             `windows/amd64`, one that is not said\n\
+             `unknown`, `windows/amd64`\n\
              hint: `--platform` chooses another, which this host may not be able to run"
         );
         let error = choose(&index(Vec::new()), &Platform::default()).unwrap_err();

@@ -213,6 +213,19 @@ impl fmt::Display for Reference {
     }
 }
 
+/// Tells whether two texts are the same reference.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let parse = |text| Reference::parse(text, &ShortNames::default()).ok();
+    parse(one).is_some_and(|one| parse(other) == Some(one))
+}
+
+/// Returns the tag of a reference that says it.
+pub(crate) fn tag_of(text: &str) -> Option<&str> {
+    let name = text.split('@').next().unwrap_or_default();
+    let (_, tag) = name.rsplit_once(':')?;
+    is_tag(tag).then_some(tag)
+}
+
 /// Splits a name into the registry, if there is one, and the repository.
 fn split(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
