@@ -22,17 +22,36 @@ pub(crate) fn read<T>(
     limit: usize,
     read: impl FnOnce(&Node<'_>) -> Result<T>,
 ) -> Result<T> {
-    if bytes.len() > limit {
-        return Err(Error::invalid(format!("it is larger than {limit} bytes")));
+    bounded(bytes, limit)?;
+    read_value(&json::parse(bytes)?, read)
+}
+
+/// Reads a document with secrets: no message shows a line of it.
+pub(crate) fn read_secret<T>(
+    bytes: &[u8],
+    limit: usize,
+    read: impl FnOnce(&Node<'_>) -> Result<T>,
+) -> Result<T> {
+    bounded(bytes, limit)?;
+    let document = json::parse(bytes).map_err(|_| Error::invalid("it is not JSON"))?;
+    read_value(&document, read)
+}
+
+fn bounded(bytes: &[u8], limit: usize) -> Result<()> {
+    match bytes.len() > limit {
+        true => Err(Error::invalid(format!("it is larger than {limit} bytes"))),
+        false => Ok(()),
     }
-    let document = json::parse(bytes)?;
-    if depth(&document) > DEPTH {
+}
+
+fn read_value<T>(document: &Value, read: impl FnOnce(&Node<'_>) -> Result<T>) -> Result<T> {
+    if depth(document) > DEPTH {
         return Err(Error::invalid(format!(
             "its fields are nested more than {DEPTH} deep"
         )));
     }
     // Others read documents without a word about what they do not know.
-    read(&Node::root(&document, &Warnings::default()))
+    read(&Node::root(document, &Warnings::default()))
 }
 
 /// Returns the depth of a value; the parser bounds it.
@@ -50,6 +69,18 @@ fn depth(value: &Value) -> usize {
 /// Reads text.
 pub(crate) fn text(node: &Node<'_>) -> Result<String> {
     node.text().map(str::to_owned)
+}
+
+/// Reads text that is a secret, or belongs to one; `None` if it is empty. It
+/// must fit into a field of a request.
+pub(crate) fn secret(node: &Node<'_>) -> Result<Option<String>> {
+    match node.value() {
+        Value::Text(text) if text.chars().any(char::is_control) => {
+            Err(node.fault("it contains a control character"))
+        }
+        Value::Text(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        _ => Err(node.fault("it is not text")),
+    }
 }
 
 /// Reads a list of texts.

@@ -4,7 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 mod base64;
+pub mod challenge;
 pub mod choose;
 pub mod config;
 pub mod digest;
@@ -17,4 +19,6 @@ pub mod media_type;
 pub mod platform;
 pub mod port;
 pub mod reference;
+pub mod secret;
+pub mod token;
 pub mod user;
