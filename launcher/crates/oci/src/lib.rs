@@ -22,3 +22,4 @@ pub mod reference;
 pub mod secret;
 pub mod token;
 pub mod user;
+pub mod whiteout;
