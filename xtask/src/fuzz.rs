@@ -10,7 +10,7 @@ use std::fs;
 use crate::cmd::{Result, cargo, cmd, failed, host_target, root, say, target_dir};
 
 /// The targets: functions, programs and corpora of tests/fuzz.
-const TARGETS: &[&str] = &["archive", "http", "manifest", "openpgp", "plan"];
+const TARGETS: &[&str] = &["archive", "http", "manifest", "oci", "openpgp", "plan"];
 
 /// Has the compiler count branches, and tell libFuzzer where the counters are.
 const FLAGS: &[&str] = &[

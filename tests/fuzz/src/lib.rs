@@ -11,12 +11,14 @@
 mod archive;
 mod http;
 mod manifest;
+mod oci;
 mod openpgp;
 mod plan;
 
 pub use crate::archive::archive;
 pub use crate::http::http;
 pub use crate::manifest::manifest;
+pub use crate::oci::oci;
 pub use crate::openpgp::openpgp;
 pub use crate::plan::plan;
 

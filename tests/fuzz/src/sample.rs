@@ -95,6 +95,11 @@ fn no_manifest_makes_its_reader_panic_or_changes_when_it_is_written() {
 }
 
 #[test]
+fn nothing_that_an_oci_image_or_a_registry_says_makes_its_reader_panic() {
+    try_sample("oci", crate::oci);
+}
+
+#[test]
 fn no_key_or_signature_makes_its_reader_panic_or_is_forged() {
     try_sample("openpgp", crate::openpgp);
 }
