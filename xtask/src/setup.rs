@@ -34,11 +34,7 @@ const PACKAGES: &[Package] = &[
     Package("util-linux", "unshare", "tests in namespaces of their own"),
     Package("xz-utils", "xz", "tests of compressed images"),
     Package("bzip2", "bzip2", "tests of compressed images"),
-    Package(
-        "zstd",
-        "zstd",
-        "tests of images in a compression that is refused",
-    ),
+    Package("zstd", "zstd", "tests of compressed images"),
     Package(
         "libarchive-tools",
         "bsdtar",

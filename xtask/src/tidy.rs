@@ -52,6 +52,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("rustix", &["*"]),
     ("rustls", &["image/fetch/http/tls"]),
     ("rustls_native_certs", &["image/fetch/http/tls"]),
+    ("ruzstd", &["image/archive/zstd"]),
     ("semver", &["appc/types/version"]),
     ("serde", &["appc/json", "pod/spec", "pod/runtime/status"]),
     (

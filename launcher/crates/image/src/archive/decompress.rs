@@ -12,6 +12,7 @@ use lzma_rust2::XzReader;
 
 use crate::archive::fixed_header::{BLOCK, FixedHeader};
 use crate::archive::gzip::{self, Gunzip};
+use crate::archive::zstd::{self, Unzstd};
 use sys::size;
 
 /// Largest dictionary in KiB: twice what `xz -9` needs.
@@ -37,9 +38,8 @@ pub(crate) fn decompress(input: impl Read + Send + 'static) -> io::Result<Box<dy
     let what = match head.as_slice() {
         head if head.starts_with(&gzip::MAGIC) => None,
         head if head.starts_with(b"BZh") || head.starts_with(XZ) => None,
-        head if is_tar(head) => None,
+        head if zstd::begins(head) || is_tar(head) => None,
         [] => Some("the file is empty"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("it is compressed with zstd, which is not supported"),
         // Bytes of no text, of which no other file consists.
         head if head.len() > 1 && XZ.starts_with(head) => Some(TRUNCATED),
         _ => Some("it is not an image archive"),
@@ -47,12 +47,16 @@ pub(crate) fn decompress(input: impl Read + Send + 'static) -> io::Result<Box<dy
     if let Some(what) = what {
         return Err(invalid(what));
     }
-    let kind = head.first().copied();
+    let kind = match zstd::begins(&head) {
+        true => Some(0x28),
+        false => head.first().copied(),
+    };
     let input = BufReader::with_capacity(64 << 10, input);
     let input = Cursor::new(head).chain(input);
     let unpacked: Box<dyn Read + Send> = match kind {
         Some(0x1f) => Box::new(Gunzip::new(input)),
         Some(b'B') => Box::new(Bunzip2(Some(BzDecoder::new(input)))),
+        Some(0x28) => Box::new(Unzstd::new(input)),
         Some(0xfd) => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY)),
         _ => return Ok(Box::new(input)),
     };
@@ -64,7 +68,9 @@ const TRUNCATED: &str = "the compressed data is truncated";
 /// Whether a file begins as an uncompressed tar does, of whatever age.
 fn is_tar(head: &[u8]) -> bool {
     let sound = |block: [u8; BLOCK]| FixedHeader::new(block).is_sound();
-    head.get(257..262) == Some(b"ustar") || head.try_into().is_ok_and(sound)
+    // One with nothing in it begins with its end.
+    let is_empty = head.len() == BLOCK && head.iter().all(|&byte| byte == 0);
+    is_empty || head.get(257..262) == Some(b"ustar") || head.try_into().is_ok_and(sound)
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {

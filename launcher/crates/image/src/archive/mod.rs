@@ -17,3 +17,4 @@ pub(crate) mod tar_reader;
 pub(crate) mod tar_split;
 pub mod walk;
 pub(crate) mod writeback;
+pub(crate) mod zstd;
