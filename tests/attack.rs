@@ -16,12 +16,12 @@
 //! | R15 | builders' caches, secrets and stubs | volumes, and what is made for them |
 //! | R21 | sockets in the host's network | without `--net=host`; that no socket of ours is there |
 //! | R26 | digests of other formats, confusion of media types | image IDs; there are no media types |
-//! | T8 | whiteouts of layers | their names and attributes mean nothing in images |
-//! | T10 | windows of zstd | not read, as it is no format of images |
+//! | T8 | whiteouts of layers | in App Container images, their names and attributes mean nothing |
+//! | T10 | windows of zstd | at most 128 MiB, which the decoder bounds |
 //! | T13 | volumes are filled from the image | they are not; only the target's path is followed |
 //!
 //! Not tried, because it is not there: running without root, user namespaces,
-//! layers of OCI, privileged helpers.
+//! privileged helpers. Layers of OCI images are in `oci`.
 //!
 //! `cargo xtask attack` runs all of it, races in hundreds of rounds, and prints
 //! a table; `cargo xtask test` runs everything in a few rounds.

@@ -68,6 +68,8 @@ mod life;
 mod metadata;
 /// Networks of pods, on a host of the tests' own.
 mod network;
+/// Images of OCI and docker.
+mod oci;
 /// Plans, as golden files.
 mod plans;
 /// Pods: several apps, volumes, what options change, what prepared pods do.

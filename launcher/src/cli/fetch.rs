@@ -5,10 +5,11 @@ use crate::cli::args::Args;
 use crate::cli::image_args::{is_label, missing_image, referenced};
 use crate::cli::options;
 use crate::cmd::fetch;
-use appc::reference::Reference;
 use error::Result;
 use image::fetch::insecure::Insecure;
 use image::fetch::options::{Options, PullPolicy};
+use image::reference::Reference;
+use oci::platform::Platform;
 
 /// Takes the options, and the images.
 pub(super) fn fetch(args: &mut Args) -> Result<fetch::Options> {
@@ -34,6 +35,7 @@ pub(super) fn options(options: &mut options::Options) -> Result<Options> {
         insecure: insecure(options)?,
         directories: options.paths("--image-dir"),
         ca_file: options.path("--ca-file"),
+        platform: options.value("--platform", Platform::parse)?,
         quiet: options.flag("--quiet"),
     })
 }

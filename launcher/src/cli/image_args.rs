@@ -2,12 +2,20 @@
 
 use std::path::Path;
 
-use appc::reference::Reference;
 use error::{Error, Result};
+use image::reference::Reference;
 
-/// `version:1.0.0` is a label of the image before it; `example.com/web:1.0.0`
-/// is another image.
+/// `version:1.0.0` is a label of the image before it; `example.com/web:1.0.0` and
+/// `oci:DIR` are other images.
 pub(super) fn is_label(word: &str) -> bool {
+    let is_image = |(scheme, _)| SCHEMES.contains(&scheme);
+    !word.split_once(':').is_some_and(is_image) && has_key(word)
+}
+
+/// What images begin with that are not given by name.
+const SCHEMES: [&str; 4] = ["aci", "docker-archive", "oci", "oci-archive"];
+
+fn has_key(word: &str) -> bool {
     word.split_once(':').is_some_and(|(key, value)| {
         !key.is_empty() && !key.contains(['/', '.']) && !value.starts_with("//")
     })
@@ -18,7 +26,9 @@ pub(super) fn referenced(image: &Path, labels: &[String]) -> Result<Reference> {
     // What is not text can only be a path.
     match image.to_str() {
         Some(text) => Reference::parse(text, labels),
-        None => Ok(Reference::Path(image.to_owned())),
+        None => Ok(Reference::Appc(appc::reference::Reference::Path(
+            image.to_owned(),
+        ))),
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn stop(args: &mut Args) -> Result<Command> {
     let format = formatted(options)?;
     let stop = Stop {
         time: options.value("--time", duration)?.unwrap_or(STOP),
-        signal: options.value("--signal", signal)?.unwrap_or(Signal::TERM),
+        signal: options.value("--signal", signal)?,
         selector: several(args)?,
     };
     Ok(Command::Stop(stop, format))

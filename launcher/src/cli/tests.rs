@@ -6,8 +6,8 @@ mod values;
 
 use super::*;
 use crate::cmd::wait::Wait;
+use ::image::reference::Reference;
 use ::pod::spec::log::Place;
-use appc::reference::Reference;
 use std::time::Duration;
 
 pub(super) fn parsed(line: &str) -> std::result::Result<Command, String> {
@@ -82,7 +82,8 @@ fn what_follows_the_dashes_is_the_apps() {
         unreachable!("it is one app");
     };
     assert_eq!(app.arguments, ["--dir", "x", "--help", "--"]);
-    assert_eq!(options.images, [Reference::Path("a.aci".into())]);
+    let expected = appc::reference::Reference::Path("a.aci".into());
+    assert_eq!(options.images, [Reference::Appc(expected)]);
 }
 
 #[test]

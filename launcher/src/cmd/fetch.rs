@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::cmd::results::Results;
 use appc::json::Object;
-use appc::reference::Reference;
 use error::Result;
 use image::fetch::fetcher::Fetch;
 use image::fetch::options::{self, PullPolicy};
+use image::reference::Reference;
 use image::store::images::Store;
 use sys::dirs::Dirs;
 

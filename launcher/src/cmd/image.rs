@@ -15,6 +15,7 @@ use error::{Context as _, Error, Result};
 use image::archive::stream::Growth;
 use image::digest::Digest;
 use image::store::images::Store;
+use image::store::rootfs::Rootfs as _;
 use pod::runtime::render;
 use sys::atomic_file::AtomicFile;
 use sys::dirs::Dirs;
@@ -77,13 +78,13 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
             store.hold(&id)?;
             let layers = store.layers(&id)?;
             let layers: Vec<_> = layers.iter().map(|layer| store.rootfs(layer)).collect();
-            copy(&layers, directory)
+            copy(&store, &id, &layers, directory)
         }
         Verb::Render(name, directory) => {
             let id = store.named(name)?;
             // It is only read, not run.
             store.waive();
-            copy(&render::directories(&store, &id)?, directory)
+            copy(&store, &id, &render::directories(&store, &id)?, directory)
         }
         Verb::CatManifest(name) => {
             let mut manifest = store.manifest(&store.named(name)?)?;
@@ -133,8 +134,8 @@ fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result
     target.publish()
 }
 
-/// Copies layers, topmost first, into a new directory.
-fn copy(layers: &[PathBuf], directory: &Path) -> Result<()> {
+/// Copies the layers of an image, topmost first, into a new directory.
+fn copy(store: &Store<'_>, id: &Digest, layers: &[PathBuf], directory: &Path) -> Result<()> {
     let what = || format!("cannot write `{}`", directory.display());
     let parent = match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -145,5 +146,9 @@ fn copy(layers: &[PathBuf], directory: &Path) -> Result<()> {
         .and_then(|name| name.to_str())
         .ok_or_else(|| Error::usage(format!("{}: the path has no file name", what())))?;
     let parent = std::fs::File::open(parent).context(what)?;
-    root_fd::copy_layers(layers, parent.as_fd(), name).context(what)
+    root_fd::copy_layers(layers, parent.as_fd(), name).context(what)?;
+    match render::open(store, id, layers)?.status("")? {
+        Some(top) => root_fd::own(parent, name, (top.uid, top.gid, top.mode)).context(what),
+        None => Ok(()),
+    }
 }

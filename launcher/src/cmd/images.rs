@@ -6,25 +6,30 @@ use std::path::PathBuf;
 use appc::manifest::ImageManifest;
 use appc::reference::Reference;
 use error::{Context as _, Error, Kind, Result};
-use image::archive::stream::Growth;
 use image::digest::Digest;
 use image::fetch::fetcher::Fetch;
+use image::fetch::oci;
+use image::fetch::options::Options;
 use image::format::inspect::{Survey, survey};
 use image::format::lookup::WAIVE;
+use image::format::oci::stored::OciImage;
+use image::reference::{self, Local};
 use image::store::images::Store;
 use image::store::rootfs::Rootfs;
 use image::store::rootfs_view::Stack;
 use image::trust::privilege;
+use pod::resolve::conventions::Conventions;
 use pod::resolve::dependencies::Images as _;
 use pod::resolve::dry_run::DryRun;
 use pod::resolve::from_appc::Source;
+use pod::resolve::from_oci_image;
 use pod::runtime::render;
 use sys::dirs::Dirs;
 
 /// Finds and opens images.
 pub(super) trait Images {
     /// Finds the image for an argument.
-    fn find(&self, reference: &Reference) -> Result<Digest>;
+    fn find(&self, reference: &reference::Reference) -> Result<Digest>;
 
     /// Opens an image with its dependencies.
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>>;
@@ -40,16 +45,31 @@ pub(super) trait Images {
 pub(super) struct Opened<'s> {
     id: Digest,
     manifest: ImageManifest,
+    conventions: Conventions,
     trusted: bool,
     layers: Vec<PathBuf>,
     rootfs: Box<dyn Rootfs + 's>,
 }
 
-impl Opened<'_> {
+impl<'s> Opened<'s> {
+    /// An OCI image. What it may have does not depend on who signed it.
+    fn oci(image: &OciImage, layers: Vec<PathBuf>, rootfs: Box<dyn Rootfs + 's>) -> Result<Self> {
+        let (manifest, conventions) = from_oci_image::describe(image)?;
+        Ok(Self {
+            id: image.id,
+            manifest,
+            conventions,
+            trusted: false,
+            layers,
+            rootfs,
+        })
+    }
+
     pub(super) fn source(&self) -> Source<'_> {
         Source {
             id: self.id,
             manifest: &self.manifest,
+            conventions: &self.conventions,
             trusted: self.trusted,
             layers: self.layers.clone(),
             rootfs: &*self.rootfs,
@@ -64,12 +84,17 @@ pub(super) struct Fetched<'a> {
 }
 
 impl Images for Fetched<'_> {
-    fn find(&self, reference: &Reference) -> Result<Digest> {
+    fn find(&self, reference: &reference::Reference) -> Result<Digest> {
         self.fetch.image(reference)
     }
 
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>> {
         let store = self.fetch.store();
+        if let Some(image) = store.oci(id)? {
+            let layers = render::directories(store, id)?;
+            let rootfs = Box::new(render::open(store, id, &layers)?);
+            return Opened::oci(&image, layers, rootfs);
+        }
         let image = store.aci(id)?.ok_or_else(|| {
             Error::invalid(format!(
                 "image `{id}` was removed while it was being stored"
@@ -83,6 +108,7 @@ impl Images for Fetched<'_> {
             trusted: privilege::may(self.dirs, store, id, &manifest)?,
             rootfs: Box::new(Stack::open(&layers)?),
             manifest,
+            conventions: Conventions::default(),
             layers,
         })
     }
@@ -101,6 +127,7 @@ pub(super) struct Looked<'a> {
     dirs: &'a Dirs,
     store: Option<&'a Store<'a>>,
     archives: Vec<(PathBuf, Survey)>,
+    platform: Option<::oci::platform::Platform>,
 }
 
 impl<'a> Looked<'a> {
@@ -108,14 +135,16 @@ impl<'a> Looked<'a> {
     pub(super) fn new(
         dirs: &'a Dirs,
         store: Option<&'a Store<'a>>,
-        references: &[Reference],
-        growth: Growth,
+        references: &[reference::Reference],
+        options: &Options,
     ) -> Result<Self> {
+        let growth = options.insecure.growth();
         let archives = references.iter().filter_map(|reference| match reference {
-            Reference::Path(path) => Some(path),
+            reference::Reference::Appc(Reference::Path(path)) => Some(path),
             _ => None,
         });
-        let archives = archives.map(|path| {
+        let is_aci = |path: &&PathBuf| !matches!(oci::sniff(path), Ok(Some(_)));
+        let archives = archives.filter(is_aci).map(|path| {
             let name = path.display().to_string();
             let file =
                 std::fs::File::open(path).context(|| format!("cannot open image `{name}`"))?;
@@ -125,19 +154,31 @@ impl<'a> Looked<'a> {
             dirs,
             store,
             archives: archives.collect::<Result<_>>()?,
+            platform: options.platform.clone(),
         })
     }
 }
 
-impl Images for Looked<'_> {
-    fn find(&self, reference: &Reference) -> Result<Digest> {
+impl Looked<'_> {
+    /// Finds an image of a file in the store.
+    fn find_local(&self, local: &Local) -> Result<Option<Digest>> {
+        let id = oci::look(local, self.platform.as_ref())?;
+        let is_there = self.store.map(|store| store.contains(&id)).transpose()?;
+        Ok(is_there.unwrap_or_default().then_some(id))
+    }
+
+    /// Finds an App Container image, or one by its ID.
+    fn find_appc(&self, reference: &Reference) -> Result<Option<Digest>> {
         let found = match (reference, self.store) {
             (Reference::Path(path), _) => {
+                if let Some(shape) = oci::sniff(path)? {
+                    return self.find_local(&Local::whole(shape, path));
+                }
                 let mut archives = self.archives.iter();
                 let archive = archives.find(|(known, _)| known == path);
                 archive.map(|(_, archive)| archive.id)
             }
-            (Reference::Id(prefix), Some(store)) => return store.identified(prefix),
+            (Reference::Id(prefix), Some(store)) => Some(store.identified(prefix)?),
             (Reference::Pinned { id, .. }, Some(store)) => {
                 let id = Digest::from(*id);
                 store.contains(&id)?.then_some(id)
@@ -154,22 +195,37 @@ impl Images for Looked<'_> {
             }
             _ => None,
         };
+        Ok(found)
+    }
+}
+
+impl Images for Looked<'_> {
+    fn find(&self, asked: &reference::Reference) -> Result<Digest> {
+        let found = match asked {
+            reference::Reference::Appc(reference) => self.find_appc(reference)?,
+            reference::Reference::Local(local) => self.find_local(local)?,
+        };
         found.ok_or_else(|| {
             Error::new(
                 Kind::NotFound,
-                format!("image `{reference}` was not found in the store"),
+                format!("image `{asked}` was not found in the store"),
             )
             .hint("`launcher fetch` downloads it")
         })
     }
 
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>> {
+        let stored = self.store.map(|store| store.oci(id)).transpose()?.flatten();
         let mut archives = self.archives.iter().map(|(_, archive)| archive);
         let foresight = DryRun {
             dir: self.dirs.path(),
             store: self.store,
             archive: archives.find(|archive| archive.id == *id),
         };
+        if let Some(image) = stored.filter(|_| foresight.archive.is_none()) {
+            let rootfs = foresight.look(id)?;
+            return Opened::oci(&image, rootfs.layers.clone(), Box::new(rootfs));
+        }
         let manifest = foresight.manifest(id)?;
         let trusted = match self.store {
             Some(store) => privilege::may(self.dirs, store, id, &manifest)?,
@@ -180,6 +236,7 @@ impl Images for Looked<'_> {
             id: *id,
             trusted,
             manifest,
+            conventions: Conventions::default(),
             layers: rootfs.layers.clone(),
             rootfs: Box::new(rootfs),
         })

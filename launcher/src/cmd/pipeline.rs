@@ -183,6 +183,7 @@ fn copy_roots(spec: &PodSpec, directory: &mut PodDirectory<'_>) -> Result<()> {
                 .map(|layer| layer.to_path_buf())
                 .collect();
             root_fd::copy_layers(&layers, target.as_fd(), "rootfs").context(what)?;
+            root_fd::own(&target, "rootfs", root.top).context(what)?;
         }
     }
     Ok(())

@@ -48,8 +48,7 @@ pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8
     if let Some(store) = store.as_ref().filter(|_| options.fetch.insecure.image) {
         store.waive();
     }
-    let growth = options.fetch.insecure.growth();
-    let images = Looked::new(&dirs, store.as_ref(), &options.images, growth)?;
+    let images = Looked::new(&dirs, store.as_ref(), &options.images, &options.fetch)?;
     let metadata = || Ok(metadata::url(metadata::HIDDEN));
     let resolved = pipeline::resolve(&dirs, &host, &images, uuid, remembered, &metadata, options)?;
     let log = log.or_else(|| resolved.spec.has_terminal().then(Log::default));

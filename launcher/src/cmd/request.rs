@@ -14,13 +14,13 @@ use crate::cmd::mode::RunMode;
 use appc::manifest::PodManifest;
 use appc::manifest::app::variable_name;
 use appc::manifest::template::{self, Find};
-use appc::reference::Reference;
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use image::fetch;
 use image::format::aci;
 use image::format::lookup::WAIVE;
+use image::reference::Reference;
 use image::store::images::Store;
 use pod::resolve::lookup::{HostNames, HostsEntry};
 use pod::resolve::network::Network;
@@ -148,7 +148,7 @@ pub(super) fn add_manifest(
     })?;
     let ids = manifest.apps.iter().map(|app| {
         let (name, id) = (&app.name, Digest::from(app.image.id));
-        let found = store.aci(&id)?.map(|_| id);
+        let found = store.contains(&id)?.then_some(id);
         found.ok_or_else(|| {
             let called = app.image.name.as_ref();
             let called = called.map_or(String::new(), |called| format!(" (`{called}`)"));

@@ -24,6 +24,7 @@ use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::store::images::Store;
 use pod::network::attachment::{self, Attachment};
+use pod::resolve::from_oci_image;
 use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
 use pod::runtime::port_relay::{self, CONNECTIONS, Port};
 use pod::runtime::serve::serve;
@@ -142,9 +143,14 @@ fn metadata(dirs: &Dirs, uuid: Uuid) -> Result<Metadata> {
 fn of_app(store: &Store<'_>, app: &PodApp) -> Result<AppMetadata> {
     let id = app.image.id;
     let image_manifest = store.manifest(&id.into())?;
-    let image = ImageManifest::parse(&image_manifest)
-        .context(|| format!("cannot read the manifest of image `{id}`"))?
-        .value;
+    let image = match store.oci(&id.into())? {
+        Some(image) => from_oci_image::describe(&image)?.0,
+        None => {
+            let manifest = ImageManifest::parse(&image_manifest);
+            let what = || format!("cannot read the manifest of image `{id}`");
+            manifest.context(what)?.value
+        }
+    };
     let annotations = image.annotations.overridden_by(&app.annotations);
     let annotations = annotations.iter().map(|annotation| {
         Object::new()

@@ -29,6 +29,7 @@ use pod::state::directory;
 use pod::state::lock::Release;
 use pod::state::records::Process;
 use sys::dirs::{Dirs, State};
+use sys::signal_names;
 
 /// The options of `stop`.
 #[derive(Debug)]
@@ -37,8 +38,8 @@ pub(crate) struct Stop {
     pub(crate) selector: PodSelector,
     /// How long they may take to stop.
     pub(crate) time: Duration,
-    /// The signal that asks them to stop.
-    pub(crate) signal: Signal,
+    /// The signal that asks them to stop, if not the one of their images.
+    pub(crate) signal: Option<Signal>,
 }
 
 /// The status of a pod that was killed: 128 plus the number of SIGKILL.
@@ -49,7 +50,11 @@ pub(crate) fn run(dir: &Path, stop: &Stop, results: &mut Results<'_>) -> Result<
     let dirs = Dirs::look(dir)?;
     let (mut signalled, mut failures) = (Vec::new(), Vec::new());
     for (place, uuid) in stop.selector.find(&dirs, &mut failures) {
-        match send(&place, uuid, Purpose::Stop, stop.signal) {
+        let signal = match stop.signal {
+            Some(signal) => Ok(signal),
+            None => own_signal(&place, uuid),
+        };
+        match signal.and_then(|signal| send(&place, uuid, Purpose::Stop, signal)) {
             Ok(Some(pod)) => signalled.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` has already exited")]),
             Err(error) => failures.push(error),
@@ -72,6 +77,25 @@ pub(crate) fn run(dir: &Path, stop: &Stop, results: &mut Results<'_>) -> Result<
         }
     }
     last_of(failures)
+}
+
+/// Returns the signal that asks a pod to stop: the one that the image of an app
+/// names, if no app wants another.
+fn own_signal(dirs: &Dirs, uuid: Uuid) -> Result<Signal> {
+    let usual = Signal::TERM;
+    if directory::open_in(dirs, State::Run, uuid)?.is_none() {
+        return Ok(usual);
+    }
+    let spec = directory::spec(dirs, State::Run, uuid)?;
+    let wanted = spec.apps.iter().map(|app| match &app.stop_signal {
+        Some(name) => signal_names::signal(name).unwrap_or(usual),
+        None => usual,
+    });
+    let agreed = wanted.reduce(|one, other| match one == other {
+        true => one,
+        false => usual,
+    });
+    Ok(agreed.unwrap_or(usual))
 }
 
 /// Sends a signal to pods.

@@ -1,7 +1,8 @@
 //! Image IDs, as text; whoever has an image computes its ID.
 //!
 //! An image's identity is the SHA-512 of its uncompressed tar stream, every
-//! byte of it, padding included (App Container Image, "Image ID").
+//! byte of it, padding included (App Container Image, "Image ID"). A pod may also
+//! have an OCI image, whose ID is the digest of its configuration.
 
 use std::fmt;
 
@@ -11,31 +12,56 @@ use error::{Error, Result};
 /// The one algorithm of the specification, as it is spelled before the dash.
 const ALGORITHM: &str = "sha512-";
 
-/// Bytes in a digest.
+/// The algorithm of OCI images.
+const OTHER: &str = "sha256-";
+
+/// Bytes in a digest of the specification's algorithm.
 const LENGTH: usize = 64;
+
+/// Bytes in one of the other.
+const OTHER_LENGTH: usize = 32;
 
 /// Digits of the short form that listings show.
 const SHORT: usize = 32;
 
-/// What identifies an image: `sha512-` and 128 hexadecimal digits.
+/// What identifies an image: `sha512-` and 128 hexadecimal digits or, for an OCI
+/// image, `sha256-` and 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ImageId([u8; LENGTH]);
+pub struct ImageId {
+    /// The number of bytes, which tells the algorithm.
+    length: usize,
+    /// Zeros behind them.
+    bytes: [u8; LENGTH],
+}
 
 impl ImageId {
     /// Reads the canonical form and no other: two spellings of one image would
     /// be two images to whoever compares text.
     pub fn parse(text: &str) -> Result<Self> {
+        Self::of(text, ALGORITHM, LENGTH)
+    }
+
+    /// Reads the ID of an image of either format.
+    pub fn parse_either(text: &str) -> Result<Self> {
+        match text.starts_with(OTHER) {
+            true => Self::of(text, OTHER, OTHER_LENGTH),
+            false => Self::parse(text),
+        }
+    }
+
+    fn of(text: &str, algorithm: &str, length: usize) -> Result<Self> {
         let fault = |why: &str| {
             Err(Error::invalid(format!(
                 "{} is not an image ID: {why}",
                 quoted(text)
             )))
         };
-        let Some(digits) = text.strip_prefix(ALGORITHM) else {
+        let Some(digits) = text.strip_prefix(algorithm) else {
             return fault("it does not start with `sha512-`");
         };
-        if digits.len() != 2 * LENGTH {
-            return fault("it does not have 128 hexadecimal digits");
+        if digits.len() != 2 * length {
+            let count = 2 * length;
+            return fault(&format!("it does not have {count} hexadecimal digits"));
         }
         let mut bytes = [0; LENGTH];
         for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
@@ -44,19 +70,28 @@ impl ImageId {
                 _ => return fault("its digits are not `0` to `9` and `a` to `f`"),
             }
         }
-        Ok(Self(bytes))
+        Ok(Self { length, bytes })
     }
 
     /// Tells whether a text is the beginning of an image ID: `sha512-` and at
-    /// least one digit, in either case.
+    /// least one digit, in either case; or `sha256-` or `sha256:`.
     pub fn begins(text: &str) -> bool {
-        let digits = text.strip_prefix(ALGORITHM).unwrap_or_default();
-        (1..=2 * LENGTH).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        [
+            (ALGORITHM, LENGTH),
+            (OTHER, OTHER_LENGTH),
+            ("sha256:", OTHER_LENGTH),
+        ]
+        .iter()
+        .any(|(algorithm, length)| {
+            let digits = text.strip_prefix(algorithm).unwrap_or_default();
+            (1..=2 * length).contains(&digits.len())
+                && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        })
     }
 
-    /// Returns the digest.
-    pub fn as_bytes(&self) -> &[u8; LENGTH] {
-        &self.0
+    /// Returns the digest: 64 bytes or, of an OCI image, 32.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 
     /// Returns the form that listings show: `sha512-` and 32 digits.
@@ -67,8 +102,13 @@ impl ImageId {
 
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(ALGORITHM)?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(match self.length {
+            LENGTH => ALGORITHM,
+            _ => OTHER,
+        })?;
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -120,15 +160,25 @@ mod tests {
 
     #[test]
     fn an_image_id_is_shown_as_it_was_read() {
-        let text = format!("sha512-{ABC}");
-        let id = ImageId::parse(&text).unwrap();
-        assert_eq!(id.to_string(), text);
-        assert_eq!(id.short(), text[..39]);
+        for text in [format!("sha512-{ABC}"), format!("sha256-{}", &ABC[..64])] {
+            let id = ImageId::parse_either(&text).unwrap();
+            assert_eq!(id.to_string(), text);
+            assert_eq!(id.short(), text[..39]);
+        }
+        for text in [format!("sha256-{ABC}"), format!("sha512-{}", &ABC[..64])] {
+            assert!(ImageId::parse_either(&text).is_err(), "{text}");
+        }
     }
 
     #[test]
     fn names_and_paths_do_not_begin_an_image_id() {
-        for text in ["sha512-d", "sha512-DDAF", &format!("sha512-{ABC}")] {
+        for text in [
+            "sha512-d",
+            "sha512-DDAF",
+            "sha256-0",
+            "sha256:0A",
+            &format!("sha512-{ABC}"),
+        ] {
             assert!(ImageId::begins(text), "{text}");
         }
         for text in [
@@ -138,7 +188,9 @@ mod tests {
             "example.com/app",
             "./sha512-d",
             "sha512-d.aci",
+            "sha256:",
             &format!("sha512-{ABC}0"),
+            &format!("sha256-{ABC}"),
         ] {
             assert!(!ImageId::begins(text), "{text}");
         }

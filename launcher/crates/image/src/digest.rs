@@ -89,6 +89,21 @@ impl Digest {
         Self { algorithm, bytes }
     }
 
+    /// Makes the digest whose hash this is: of 32 bytes with SHA-256, of 64 with
+    /// SHA-512.
+    pub(crate) fn of_bytes(hash: &[u8]) -> Self {
+        let algorithm = match hash.len() {
+            32 => Algorithm::Sha256,
+            _ => Algorithm::Sha512,
+        };
+        let mut bytes = [0; 64];
+        bytes
+            .iter_mut()
+            .zip(hash)
+            .for_each(|(byte, of)| *byte = *of);
+        Self { algorithm, bytes }
+    }
+
     /// Returns its hash function.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -124,6 +139,24 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.short())
+    }
+}
+
+impl From<&oci::digest::Digest> for Digest {
+    fn from(digest: &oci::digest::Digest) -> Self {
+        let mut bytes = [0; 64];
+        for (byte, pair) in bytes
+            .iter_mut()
+            .zip(digest.hex().as_bytes().chunks_exact(2))
+        {
+            let value = |digit| nibble(digit).unwrap_or_default();
+            *byte = value(pair[0]) << 4 | value(pair[1]);
+        }
+        let algorithm = match digest.algorithm() {
+            oci::digest::Algorithm::Sha256 => Algorithm::Sha256,
+            oci::digest::Algorithm::Sha512 => Algorithm::Sha512,
+        };
+        Self { algorithm, bytes }
     }
 }
 

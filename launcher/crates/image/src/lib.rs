@@ -4,5 +4,6 @@ pub mod archive;
 pub mod digest;
 pub mod fetch;
 pub mod format;
+pub mod reference;
 pub mod store;
 pub mod trust;

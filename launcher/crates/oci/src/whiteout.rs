@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use error::quote::quoted;
 use error::{Error, Result};
 
 /// What the name of a whiteout begins with.
@@ -38,8 +37,6 @@ pub enum Mark {
 ///
 /// It is a whiteout of nothing or of a directory itself, or lies below one.
 pub fn mark(path: &Path) -> Result<Mark> {
-    let fault =
-        |why: &str| Error::invalid(format!("entry {} {why}", quoted(&path.to_string_lossy())));
     let mut above = path.components().filter_map(|part| match part {
         Component::Normal(name) => Some(name.as_bytes()),
         _ => None,
@@ -52,7 +49,9 @@ pub fn mark(path: &Path) -> Result<Mark> {
             return Ok(Mark::Leftover);
         }
         if directory.starts_with(PREFIX) {
-            return Err(fault("lies below a whiteout, which is not a directory"));
+            return Err(Error::invalid(
+                "it lies below a whiteout, which is no directory",
+            ));
         }
     }
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -64,7 +63,7 @@ pub fn mark(path: &Path) -> Result<Mark> {
     }
     match name.strip_prefix(PREFIX) {
         None => Ok(Mark::Entry),
-        Some(b"" | b"." | b"..") => Err(fault("is a whiteout that does not name a file")),
+        Some(b"" | b"." | b"..") => Err(Error::invalid("it is a whiteout that names no file")),
         Some(name) => Ok(Mark::Remove(directory.join(OsStr::from_bytes(name)))),
     }
 }
@@ -89,10 +88,7 @@ mod tests {
             assert!(mark(Path::new(path)).is_err(), "{path}");
         }
         let error = mark(Path::new("a/.wh..")).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "entry `a/.wh..` is a whiteout that does not name a file"
-        );
+        assert_eq!(error, "it is a whiteout that names no file");
     }
 
     #[test]

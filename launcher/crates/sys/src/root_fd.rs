@@ -16,7 +16,7 @@ mod transfer;
 mod walk;
 
 pub use crate::root_fd::copy::{Keep, copy_tree};
-pub use crate::root_fd::lay::{copy_layers, lay_over};
+pub use crate::root_fd::lay::{copy_layers, lay_over, own};
 pub use crate::root_fd::open::{is_absent, open, read};
 pub use crate::root_fd::remove::remove_tree;
 pub use crate::root_fd::transfer::Transfer;

@@ -18,6 +18,9 @@ downloaded image must be signed by a trusted key, see `launcher help trust`. An 
 stored from a file is found by its path or ID, but not by the name in its manifest; one \
 in a directory of archives is found by name, too.
 
+Of an OCI image, layers that are stored are not read again. It is found by what it was \
+stored from or by its ID, but not by the name that its file has for it.
+
 An interrupted download continues where it stopped if the command is repeated within a \
 day.",
     groups: &[
@@ -47,7 +50,16 @@ day.",
                  followed by an ID, too",
             ),
             (
-                "sha512-0c6d3a2d",
+                "oci:DIR, oci:DIR:NAME, oci:DIR@sha256:...",
+                "the only image in a directory with an OCI layout, or one of several",
+            ),
+            (
+                "oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]",
+                "the same in a tar archive, or in what `docker save` wrote; a path without \
+                 a scheme is recognised by its content",
+            ),
+            (
+                "sha512-0c6d3a2d, sha256-0c6d3a2d",
                 "any unique prefix of a stored image's ID",
             ),
         ],
@@ -403,9 +415,20 @@ pub(crate) const FETCHING: Group = Group::new(
             "also trust the certificates in this file",
         )
         .only(FETCHES),
+        OptionSpec::value(
+            "--platform",
+            &[],
+            "OS/ARCHITECTURE[/VARIANT]",
+            "take this of the images that an OCI image has for several platforms (default: \
+             the one for this host)",
+        )
+        .only(CHOOSES),
         OptionSpec::flag("--quiet", &["-q"], "do not show progress").only(FETCHES),
     ],
 );
+
+/// The commands that choose an image of several.
+const CHOOSES: &[&str] = &["run", "prepare", "plan", "fetch"];
 
 const FETCHES: &[&str] = &["run", "prepare", "fetch", "trust", "add"];
 

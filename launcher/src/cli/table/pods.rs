@@ -247,7 +247,7 @@ not ended in time. Paused pods, and apps stopped by a signal, are resumed first.
                 "--signal",
                 &["-s"],
                 "SIGNAL",
-                "signal to send, by name or number (default: TERM)",
+                "signal to send, by name or number (default: the one that the image names, or TERM)",
             ),
             OptionSpec::value(
                 "--time",

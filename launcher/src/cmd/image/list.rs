@@ -143,6 +143,17 @@ fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
 
 /// Reads the files of an image, and checks them.
 fn examine(store: &Store<'_>, id: &Digest) -> Result<Option<Listed>> {
+    if let Some(image) = store.oci(id)? {
+        let record = store.record(id)?;
+        let (name, version) = record.name_and_version().unwrap_or((&image.name, None));
+        return Ok(Some(Listed {
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+            size: record.size,
+            stored: record.stored,
+            used: store.last_used(id)?,
+        }));
+    }
     let Some(image) = store.aci(id)? else {
         return match store.contains(id)? {
             true => Err(Error::invalid(format!(

@@ -20,6 +20,7 @@ pub mod template;
 pub use crate::manifest::document::{AcKind, Checked, SPECIFICATION};
 pub use crate::manifest::image::ImageManifest;
 pub use crate::manifest::pod::PodManifest;
+pub use crate::manifest::shared::Port;
 
 use crate::json;
 use crate::manifest::document::{kind, read_document};

@@ -8,7 +8,7 @@ use crate::manifest::app::{App, unique};
 use crate::manifest::document::{AcKind, Checked, first, header, read_document};
 use crate::manifest::isolator::{self, Isolator, Scope};
 use crate::manifest::shared::{
-    Port, TextMap, annotations, identifier, image_id, labels, name, write_annotations,
+    Port, TextMap, annotations, either_image_id, identifier, labels, name, write_annotations,
     write_labels, write_map,
 };
 use crate::types::{AcIdentifier, AcName, Annotations, Labels, Version, absolute, clean};
@@ -251,7 +251,7 @@ impl PodImage {
         let mut fields = node.fields()?;
         let image = Self {
             name: fields.optional("name", identifier)?,
-            id: fields.required("id", image_id)?,
+            id: fields.required("id", either_image_id)?,
             labels: fields.or_default("labels", labels)?,
         };
         fields.finish();

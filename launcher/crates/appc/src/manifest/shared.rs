@@ -81,6 +81,11 @@ pub(crate) fn image_id(node: &Node<'_>) -> Result<ImageId> {
     node.parsed(ImageId::parse)
 }
 
+/// The ID of an image of either format.
+pub(crate) fn either_image_id(node: &Node<'_>) -> Result<ImageId> {
+    node.parsed(ImageId::parse_either)
+}
+
 pub(crate) fn owned(node: &Node<'_>) -> Result<String> {
     node.text().map(str::to_owned)
 }

@@ -23,8 +23,8 @@ use error::{Context as _, Error, Kind, Result};
 use sys::root_fd;
 
 /// A tree that is being written.
-pub(crate) struct Disk<'a> {
-    root: BorrowedFd<'a>,
+pub(crate) struct Disk {
+    root: OwnedFd,
     /// Whether the caller is root, who can change owners and create
     /// devices.
     privileged: bool,
@@ -39,20 +39,20 @@ pub(crate) struct Disk<'a> {
     directories: BTreeMap<PathBuf, Attributes>,
 }
 
-impl<'a> Disk<'a> {
+impl Disk {
     /// Prepares to write below `root`, an empty directory of ours.
     ///
     /// # Errors
     ///
     /// The directory cannot be examined, or the thread cannot be started.
-    pub(crate) fn new(root: BorrowedFd<'a>) -> Result<Self> {
-        let status = rustix::fs::fstat(root).context(|| "cannot examine the directory")?;
+    pub(crate) fn new(root: OwnedFd) -> Result<Self> {
+        let status = rustix::fs::fstat(&root).context(|| "cannot examine the directory")?;
         // The umask can only be read by setting it.
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(umask);
         // With a default ACL, the umask does not count.
         let list = c"system.posix_acl_default";
-        let listed = rustix::fs::fgetxattr(root, list, &mut [0_u8; 0][..]).is_ok();
+        let listed = rustix::fs::fgetxattr(&root, list, &mut [0_u8; 0][..]).is_ok();
         Ok(Self {
             root,
             privileged: sys::host::may_set_owners(),
@@ -82,10 +82,20 @@ impl<'a> Disk<'a> {
         for (path, attributes) in self.directories.iter().rev() {
             let what = || format!("cannot finish directory `{}`", path.display());
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            let fd = root_fd::open(self.root, path, flags).context(what)?;
+            let fd = root_fd::open(&self.root, path, flags).context(what)?;
             attributes.set(fd.as_fd()).context(what)?;
         }
         Ok(())
+    }
+
+    /// Makes a directory that has no entry (yet) what it is to be in the end.
+    pub(crate) fn imply_as(&mut self, path: PathBuf, attributes: Attributes) {
+        self.directories.entry(path).or_insert(attributes);
+    }
+
+    /// Forgets a directory that was removed, with all in it.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        self.directories.retain(|known, _| !known.starts_with(path));
     }
 
     fn file(&mut self, parent: BorrowedFd<'_>, mut entry: Entry<'_, '_>) -> Result<()> {
@@ -96,6 +106,9 @@ impl<'a> Disk<'a> {
         let made = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(first));
         let file = new(made)?;
         let attributes = self.attributes(&mut entry, Some(first & self.unmasked));
+        let path = std::mem::take(&mut entry.path);
+        entry.keep(&path);
+        entry.path = path;
         match &mut self.fill {
             Some(fill) => fill.file(file, entry, attributes),
             None => Err(Error::new(Kind::Failed, "unpacking has already ended")),
@@ -146,11 +159,11 @@ impl<'a> Disk<'a> {
     }
 }
 
-impl Tree for Disk<'_> {
+impl Tree for Disk {
     type Directory = OwnedFd;
 
     fn open(&self, path: &Path) -> io::Result<OwnedFd> {
-        root_fd::open(self.root, path, OFlags::RDONLY | OFlags::DIRECTORY)
+        root_fd::open(&self.root, path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     fn directory(&mut self, parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {

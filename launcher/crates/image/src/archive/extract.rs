@@ -158,7 +158,7 @@ impl<T: Tree> Extract<T> {
 }
 
 /// Tells what the archive is to blame for from what the disk is.
-fn refused(error: io::Error, what: String) -> Error {
+pub(crate) fn refused(error: io::Error, what: String) -> Error {
     let fault = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     match errno.is_some_and(|errno| fault.contains(&errno)) {

@@ -30,6 +30,7 @@ use rustix::io::Errno;
 use crate::archive::deflate::Gzip;
 use crate::archive::gzip::Gunzip;
 use crate::archive::holes::Piece;
+use crate::archive::replaced::Replaced;
 use sys::root_fd;
 
 /// Records a frame while its archive is read.
@@ -162,6 +163,7 @@ impl Recording {
 pub(crate) struct Restored {
     frame: BufReader<Gunzip<Cursor<Vec<u8>>>>,
     rootfs: OwnedFd,
+    replaced: Replaced,
     rest: Rest,
 }
 
@@ -181,10 +183,11 @@ struct Content {
 
 impl Restored {
     /// Starts at the first byte.
-    pub(crate) fn new(frame: Vec<u8>, rootfs: OwnedFd) -> Self {
+    pub(crate) fn new(frame: Vec<u8>, rootfs: OwnedFd, replaced: Replaced) -> Self {
         Self {
             frame: BufReader::new(Gunzip::new(Cursor::new(frame))),
             rootfs,
+            replaced,
             rest: Rest::Zeros(0),
         }
     }
@@ -223,7 +226,12 @@ impl Restored {
         }
         let path = PathBuf::from(OsString::from_vec(path));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let fd = root_fd::open(&self.rootfs, &path, flags).map_err(|error| match error.kind() {
+        let opened = match self.replaced.next(&path, flags) {
+            Ok(None) => root_fd::open(&self.rootfs, &path, flags),
+            Ok(Some(replaced)) => Ok(replaced),
+            Err(error) => Err(error),
+        };
+        let fd = opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => differs(&path, "is missing"),
             _ => changed(&path),
         })?;
@@ -344,8 +352,6 @@ fn damaged() -> io::Error {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::os::fd::AsFd as _;
-
     use super::*;
     use crate::archive::disk::Disk;
     use crate::archive::extract::Extract;
@@ -380,7 +386,7 @@ mod tests {
     fn restore(frame: &[u8], root: &File) -> io::Result<Vec<u8>> {
         let root = root.try_clone().unwrap().into();
         let mut back = Vec::new();
-        Restored::new(frame.to_vec(), root).read_to_end(&mut back)?;
+        Restored::new(frame.to_vec(), root, Replaced::default()).read_to_end(&mut back)?;
         Ok(back)
     }
 
@@ -405,7 +411,7 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         let root = File::open(&path).unwrap();
-        let mut extract = Extract::new(Disk::new(root.as_fd()).unwrap());
+        let mut extract = Extract::new(Disk::new(root.try_clone().unwrap().into()).unwrap());
         let (file, frame) = frame();
         let recorder = Recorder::new(file).unwrap();
         let mut visit = |entry: Entry<'_, '_>| extract.entry(entry);

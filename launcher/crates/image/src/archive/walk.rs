@@ -72,6 +72,12 @@ pub struct Entry<'e, 'm> {
 }
 
 impl Entry<'_, '_> {
+    /// Says that the content of this file is kept in the tree, under this path,
+    /// so that the recorder need not keep it. Call it before reading the content.
+    pub(crate) fn keep(&mut self, path: &Path) {
+        self.members.keep(path);
+    }
+
     /// Returns the next part of a file's content, or `None` at its end.
     pub fn content(&mut self) -> Result<Option<Chunk<'_>>> {
         self.members.content().map_err(tar_reader::unreadable)
@@ -122,6 +128,16 @@ pub(crate) enum Place<'a> {
 /// belongs nowhere is refused with a phrase.
 pub(crate) type Layout = fn(&Path) -> std::result::Result<Place<'_>, String>;
 
+/// What the entries of an archive may be called.
+#[derive(Clone, Copy)]
+pub(crate) struct Naming {
+    /// Finds the place of each.
+    pub(crate) layout: Layout,
+    /// Whether an absolute path is one below the root, and a path may have several
+    /// entries, of which the last counts: so it is in layers of OCI images.
+    pub(crate) lenient: bool,
+}
+
 /// What an archive has besides the entries of its root file system.
 #[derive(Default)]
 pub(crate) struct Walked {
@@ -150,7 +166,7 @@ pub type TakeFault<'f> = &'f mut dyn FnMut(Error, Option<u64>) -> Result<()>;
 pub(crate) fn walk(
     input: &mut dyn BufRead,
     limits: &Limits,
-    layout: Layout,
+    naming: Naming,
     recorder: Option<&Recorder>,
     visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
     fault: TakeFault<'_>,
@@ -158,9 +174,10 @@ pub(crate) fn walk(
     let mut members = Members::new(input, recorder);
     let mut reading = Reading {
         limits,
-        layout,
+        naming,
         visit,
         seen: Seen::default(),
+        entries: 0,
         walked: Walked::default(),
     };
     let mut bytes = 0_u64;
@@ -183,7 +200,7 @@ pub(crate) fn walk(
                 return Ok(reading.walked);
             }
         }
-        if reading.seen.count() > limits.entries {
+        if reading.entries > limits.entries {
             return Err(too_many("entries", limits.entries));
         }
     }
@@ -194,9 +211,10 @@ pub(crate) fn walk(
 /// An archive that is being read.
 struct Reading<'r> {
     limits: &'r Limits,
-    layout: Layout,
+    naming: Naming,
     visit: &'r mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
     seen: Seen,
+    entries: u64,
     walked: Walked,
 }
 
@@ -205,11 +223,19 @@ impl Reading<'_> {
     fn member(&mut self, mut member: Member, members: &mut Members<'_>) -> Result<()> {
         let name = std::mem::take(&mut member.name);
         let fault = |what: String| Error::invalid(format!("{} {what}", shown(&name)));
-        let whole = clean(&name, self.limits).map_err(fault)?;
+        let lenient = self.naming.lenient;
+        let whole = match lenient {
+            true => clean(below_root(&name), self.limits),
+            false => clean(&name, self.limits),
+        };
+        let whole = whole.map_err(fault)?;
         if !whole.as_os_str().is_empty() {
-            self.seen.add(&whole).map_err(fault)?;
+            self.entries += 1;
+            if !lenient {
+                self.seen.add(&whole).map_err(fault)?;
+            }
         }
-        match (self.layout)(&whole).map_err(fault)? {
+        match (self.naming.layout)(&whole).map_err(fault)? {
             Place::Top if member.kind == MemberKind::Directory => Ok(()),
             Place::Top => Err(fault("has no name, and is not a directory".to_owned())),
             Place::Document => {
@@ -226,7 +252,7 @@ impl Reading<'_> {
                     return Err(place(Error::invalid("it is not a directory")));
                 }
                 let path = path.to_owned();
-                let entry = understand(member, path, self.limits, self.layout, members);
+                let entry = understand(member, path, self.limits, self.naming.layout, members);
                 (self.visit)(entry.map_err(place)?).map_err(place)
             }
         }
@@ -255,10 +281,12 @@ impl Seen {
             false => Err("appears twice".to_owned()),
         }
     }
+}
 
-    fn count(&self) -> u64 {
-        self.hashes.len() as u64
-    }
+/// Returns what follows the slashes that a path begins with.
+fn below_root(path: &[u8]) -> &[u8] {
+    let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
+    &path[slashes..]
 }
 
 /// Takes a path apart and puts it together of plain names.
@@ -319,13 +347,9 @@ fn understand<'e, 'm>(
     layout: Layout,
     members: &'e mut Members<'m>,
 ) -> Result<Entry<'e, 'm>> {
-    let kind = kind(&member, limits, layout)?;
-    if kind == EntryKind::File {
-        members.keep(&path);
-    }
     Ok(Entry {
         path,
-        kind,
+        kind: kind(&member, limits, layout)?,
         uid: id(member.uid)?,
         gid: id(member.gid)?,
         mode: u32::try_from(member.mode & 0o7777).unwrap_or(0),
@@ -359,9 +383,7 @@ fn kind(member: &Member, limits: &Limits, layout: Layout) -> Result<EntryKind> {
         MemberKind::HardLink => {
             // Absolute or not, it is below the directory that is unpacked to.
             let target = link()?;
-            let target = target.as_bytes();
-            let slashes = target.iter().take_while(|&&byte| byte == b'/').count();
-            let target = clean(&target[slashes..], limits);
+            let target = clean(below_root(target.as_bytes()), limits);
             match target.as_deref().map(layout) {
                 Ok(Ok(Place::Rootfs(path))) if !path.as_os_str().is_empty() => {
                     EntryKind::HardLink(path.to_owned())

@@ -21,11 +21,13 @@ use crate::fetch::http::{Client, Conditions, HttpError, Response, check_authorit
 use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
+use crate::fetch::oci;
 use crate::fetch::resume::{Broken, Resumable};
 use crate::fetch::signed::Signed;
 use crate::fetch::web::{DOCUMENT, in_vain, page, schemes, web};
 use crate::format::aci;
 use crate::format::lookup::WAIVE;
+use crate::reference::{self, Local};
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
@@ -139,9 +141,25 @@ impl<'a> Fetch<'a> {
     /// # Errors
     ///
     /// It is not found, is not the one that was asked for, or is not trusted.
-    pub fn image(&self, reference: &Reference) -> Result<Digest> {
+    pub fn image(&self, reference: &reference::Reference) -> Result<Digest> {
+        match reference {
+            reference::Reference::Appc(reference) => self.appc(reference),
+            reference::Reference::Local(local) => self.local(local),
+        }
+    }
+
+    fn local(&self, local: &Local) -> Result<Digest> {
+        let note = &mut |note: String| self.talk.say(&note);
+        let platform = self.options.platform.as_ref();
+        oci::take(self.store, self.dirs, local, platform, note)
+    }
+
+    fn appc(&self, reference: &Reference) -> Result<Digest> {
         match reference {
             Reference::Path(path) => {
+                if let Some(shape) = oci::sniff(path)? {
+                    return self.local(&Local::whole(shape, path));
+                }
                 let name = path.display().to_string();
                 let file = File::open(path).context(|| format!("cannot open image `{name}`"))?;
                 self.store.ensure(file, &name, None)
@@ -199,6 +217,9 @@ impl<'a> Fetch<'a> {
                     "image `{}` needs more than {MAX_IMAGES} images",
                     top.short()
                 )));
+            }
+            if self.store.is_oci(&id)? {
+                continue;
             }
             let Some(image) = self.store.aci(&id)? else {
                 return Err(Error::invalid(format!("image `{id}` was removed")));
@@ -465,6 +486,9 @@ impl<'a> Fetch<'a> {
 
     /// Returns whether an image that was fetched before would be accepted now.
     fn suffices(&self, id: &Digest, wanted: &Wanted<'_>) -> Result<bool> {
+        if self.store.is_oci(id)? {
+            return Ok(false);
+        }
         let Some(image) = self.store.aci(id)? else {
             return Ok(false);
         };

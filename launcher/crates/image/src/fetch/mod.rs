@@ -9,6 +9,7 @@ pub mod insecure;
 pub mod keys;
 pub mod local;
 pub(crate) mod meta_tags;
+pub mod oci;
 pub mod options;
 pub(crate) mod resume;
 pub(crate) mod secret;

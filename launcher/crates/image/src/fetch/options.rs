@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::fetch::insecure::Insecure;
 use error::{Error, Result};
+use oci::platform::Platform;
 
 /// Whether a stored image is fetched again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Options {
     pub directories: Vec<PathBuf>,
     /// A file with certificates of additional authorities.
     pub ca_file: Option<PathBuf>,
+    /// What images must run on, if not on this host.
+    pub platform: Option<Platform>,
     /// Whether progress is not reported.
     pub quiet: bool,
 }

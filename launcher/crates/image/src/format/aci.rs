@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::archive::tar_split::Recorder;
-use crate::archive::walk::{self, Entry, Limits, Place, TakeFault};
+use crate::archive::walk::{self, Entry, Limits, Naming, Place, TakeFault};
 use crate::digest::{Algorithm, Digest};
 use appc::digest::ImageId;
 use appc::manifest::ImageManifest;
@@ -24,17 +24,18 @@ pub const ALGORITHM: Algorithm = Algorithm::Sha512;
 
 impl From<ImageId> for Digest {
     fn from(id: ImageId) -> Self {
-        Self::sha512(*id.as_bytes())
+        Self::of_bytes(id.as_bytes())
     }
 }
 
-/// Returns an image's ID as it is written in manifests.
+/// Returns an image's ID as it is written in pod manifests, also that of an OCI
+/// image.
 ///
 /// # Errors
 ///
-/// It is the digest of an image of another format.
+/// None: all digests can be written so.
 pub fn image_id(digest: &Digest) -> Result<ImageId> {
-    ImageId::parse(&digest.to_string())
+    ImageId::parse_either(&digest.to_string())
 }
 
 /// Reads a whole archive, passes its bytes to `recorder`, calls `visit` for
@@ -67,7 +68,11 @@ pub(crate) fn walk_on(
     visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
     fault: TakeFault<'_>,
 ) -> Result<Option<Vec<u8>>> {
-    let walked = walk::walk(input, limits, place, recorder, visit, fault)?;
+    let naming = Naming {
+        layout: place,
+        lenient: false,
+    };
+    let walked = walk::walk(input, limits, naming, recorder, visit, fault)?;
     if walked.whole && !walked.rootfs {
         fault(Error::invalid("it has no directory `rootfs`"), None)?;
     }

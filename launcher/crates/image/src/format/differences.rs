@@ -46,6 +46,14 @@ impl Differences {
         self.told.is_empty()
     }
 
+    /// Adds those of a part, each with this in front.
+    pub(crate) fn append(&mut self, part: Self, place: &str) {
+        for one in part.told {
+            self.add(format!("{place}{one}"));
+        }
+        self.more += part.more;
+    }
+
     pub(crate) fn add(&mut self, what: String) {
         match self.told.len() < TOLD {
             true => self.told.push(what),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, Seek as _, Write};
 
+use crate::archive::extract::Extract;
 use crate::archive::walk::Limits;
 use crate::digest::Digest;
 use crate::format::aci::{self, FORMAT};
@@ -155,6 +156,7 @@ impl Store<'_> {
             input,
             growth,
             aci::ALGORITHM,
+            |disk, _| Extract::new(disk),
             |tar, recorder, visit| {
                 let text = aci::walk(tar, &Limits::default(), Some(recorder), visit)?;
                 let manifest = ImageManifest::parse(&text).context(|| "its manifest")?;
@@ -171,8 +173,9 @@ impl Store<'_> {
         };
         let record = Record::of(from.clone(), &verified);
         let folder = self.stage(&staging, &image, &record)?;
-        listing::stage(&folder, &manifest, &record);
-        let _lease = layer.publish(self, &staging, Origin::Archive(&from, verified.size))?;
+        let (name, version) = (manifest.name.as_str(), manifest.labels.get("version"));
+        listing::stage(&folder, name, version, &record);
+        let _lease = layer.publish(self, &staging, &id, Origin::Archive(&from, verified.size))?;
         self.publish(&staging, &verified)?;
         Ok((id, manifest.name.as_str().to_owned()))
     }
@@ -185,6 +188,10 @@ impl Store<'_> {
     /// written; errors of `out`.
     pub fn export(&self, id: &Digest, out: &mut dyn Write) -> Result<()> {
         let what = || format!("cannot export image `{id}`");
+        if self.is_oci(id)? {
+            let fault = format!("{}: it is an OCI image, which is no single archive", what());
+            return Err(Error::invalid(fault).hint("`launcher image render` copies its files"));
+        }
         check_layers(id, &self.layers(id)?).context(what)?;
         let stored = self.stored(id).context(what)?;
         let copy = |tar: &mut dyn BufRead| std::io::copy(tar, out).context(what);

@@ -8,6 +8,7 @@
 use std::cmp::Ordering;
 
 use crate::digest::Digest;
+use crate::format::oci::import::claimed;
 use crate::store::images::{Store, no_image};
 use crate::store::names;
 use appc::reference::Name;
@@ -31,6 +32,9 @@ impl Store<'_> {
         if let Some(id) = self.beginning(text)? {
             return Ok(id);
         }
+        if let Some(id) = self.oci_named(text)? {
+            return Ok(id);
+        }
         let name = Name::parse(text).map_err(|_| no_image(text))?;
         let found = match self.search(&name.name, &name.labels, &|_| Ok(true)) {
             // One that is damaged can still be examined and removed.
@@ -40,6 +44,18 @@ impl Store<'_> {
             found => found?,
         };
         found.ok_or_else(|| no_image(text))
+    }
+
+    /// Returns the OCI image of a name, also of one that only it claims to have.
+    fn oci_named(&self, text: &str) -> Result<Option<Digest>> {
+        for name in [text.to_owned(), claimed(text)] {
+            for id in names::find(self.dirs, &name)?.into_iter().rev() {
+                if self.is_oci(&id)? {
+                    return Ok(Some(id));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the image with the highest version that has this name and all

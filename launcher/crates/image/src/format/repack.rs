@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::archive::stream::{self, Growth};
-use crate::archive::walk::{self, Entry, Limits, Place};
+use crate::archive::walk::{self, Entry, Limits, Naming, Place};
 use crate::format::aci;
 use crate::format::pack::{Attributes, EntryKind, Pack, is_kept, shown};
 use error::{Error, Result};
@@ -35,7 +35,11 @@ pub fn tar(
             add(entry, pack, note)
         };
         let refuse = &mut |error, _| Err(error);
-        walk::walk(tar, &Limits::default(), place, None, add, refuse)
+        let naming = Naming {
+            layout: place,
+            lenient: false,
+        };
+        walk::walk(tar, &Limits::default(), naming, None, add, refuse)
     })?;
     match top {
         Top {

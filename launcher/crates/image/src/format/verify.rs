@@ -37,6 +37,9 @@ impl Store<'_> {
     ///
     /// What is stored cannot be read, or no longer makes a tar.
     pub fn verify(&self, id: &Digest) -> Result<Differences> {
+        if self.is_oci(id)? {
+            return self.verify_oci(id);
+        }
         check_layers(id, &self.layers(id)?)?;
         let stored = self.stored(id)?;
         let mut tree = Tree::new(&stored, self.implicit(id)?)?;

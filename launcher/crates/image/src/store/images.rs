@@ -1,7 +1,8 @@
 //! The stored images and layers.
 //!
 //! ```text
-//! images/sha512-.../manifest    what describes it, byte for byte
+//! images/sha512-.../manifest    what describes it, byte for byte: its manifest or,
+//!                               of an OCI image, its configuration
 //! images/sha512-.../image       its format, the digest of its manifest, and its
 //!                               layers, topmost first
 //! images/sha512-.../record      where it came from, who signed it, when
@@ -185,6 +186,18 @@ impl<'a> Store<'a> {
         Ok(listed
             .context(|| format!("cannot read image `{id}`"))?
             .layers)
+    }
+
+    /// Returns the format of an image, which need not be sound; `None` if it is not
+    /// stored, or too damaged to tell.
+    pub(crate) fn format(&self, id: &Digest) -> Result<Option<String>> {
+        if let Some(image) = self.read.borrow().get(id) {
+            return Ok(Some(image.format.clone()));
+        }
+        let text = self.images.read(id, "image", RECORD_LIMIT)?;
+        Ok(parse(&text.unwrap_or_default())
+            .ok()
+            .map(|listed| listed.format))
     }
 
     fn file(&self, id: &Digest, name: &str) -> Result<Vec<u8>> {

@@ -4,14 +4,23 @@
 //! ```text
 //! layers/sha512-.../rootfs/     the unpacked tree
 //! layers/sha512-.../frame       what else the archive held; see `tar_split`
+//! layers/sha512-.../replaced/   files that later ones have replaced, if there are
+//!                               any; see `replaced`
 //! layers/sha512-.../implicit    directories without an entry of their own, if
-//!                               there are any: a path and a NUL byte each
+//!                               there are any: a path and a NUL byte each; `.` is
+//!                               the root
+//! layers/sha512-.../depends     is there if the tree would be another one on top of
+//!                               other layers
 //! layers/sha512-.../record      where it came from, and when
 //! ```
+//!
+//! The digest is that of the tar. A layer of an OCI image that depends on those
+//! below it is called by its ChainID instead, which names them all.
 //!
 //! A rendered layer has no frame. Its digest is computed from the layers that
 //! it was rendered from.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, Read};
@@ -20,9 +29,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::archive::disk::Disk;
-use crate::archive::extract::Extract;
+use crate::archive::replaced::Replaced;
 use crate::archive::stream::{self, Growth};
 use crate::archive::tar_split::{Recorder, Restored};
+use crate::archive::unpack::{Made, Unpack};
 use crate::archive::walk::Entry;
 use crate::archive::writeback::Flush;
 use crate::digest::{Algorithm, Digest};
@@ -33,6 +43,9 @@ use error::{Context as _, Error, Result};
 
 /// The name under which a layer is staged.
 const STAGED: &str = "layer";
+
+/// The file that says that the layer depends on those below it.
+const DEPENDS: &str = "depends";
 
 /// The largest frame that is read back, in bytes.
 const FRAME_LIMIT: usize = 256 << 20;
@@ -46,6 +59,11 @@ impl Store<'_> {
     /// Returns the path of the tree of a layer.
     pub fn rootfs(&self, layer: &Digest) -> PathBuf {
         rootfs(self.dirs.path(), layer)
+    }
+
+    /// Returns whether a layer would be another tree on top of other layers.
+    pub(crate) fn depends(&self, layer: &Digest) -> Result<bool> {
+        Ok(self.layers.read(layer, DEPENDS, 0)?.is_some())
     }
 
     /// Returns whether a layer is stored.
@@ -78,7 +96,9 @@ impl Store<'_> {
         let lease = self.layers.lease(layer)?;
         let lease = lease.ok_or_else(|| Error::invalid(format!("{}: it is missing", what())))?;
         let frame = self.layers.read(layer, "frame", FRAME_LIMIT)?;
+        let replaced = Replaced::open(&lease).context(what)?;
         Ok(Stored {
+            replaced: RefCell::new(replaced),
             frame: frame.ok_or_else(|| missing("frame"))?,
             rootfs: self.layers.open(layer, "rootfs")?,
             lease,
@@ -113,12 +133,14 @@ pub(crate) struct Stored {
     pub(crate) rootfs: OwnedFd,
     /// What else the archive held.
     frame: Vec<u8>,
+    /// The files that later ones have replaced.
+    replaced: RefCell<Replaced>,
     /// The layer's directory. The layer stays while this is open.
     pub(crate) lease: OwnedFd,
 }
 
 impl Stored {
-    /// Reads the tar that it was unpacked from. `read` is given the tar; its
+    /// Reads the tar that it was unpacked from, once. `read` is given the tar; its
     /// result is returned with the tar's digest.
     ///
     /// # Errors
@@ -131,7 +153,8 @@ impl Stored {
     ) -> Result<(T, Digest)> {
         let rootfs = self.rootfs.try_clone();
         let rootfs = rootfs.context(|| "cannot use a directory")?;
-        let restored = Restored::new(self.frame.clone(), rootfs);
+        let replaced = self.replaced.take();
+        let restored = Restored::new(self.frame.clone(), rootfs, replaced);
         stream::through(restored, Growth::Any, algorithm, read)
     }
 }
@@ -141,23 +164,25 @@ pub(crate) struct Unpacked {
     /// The digest of its tar.
     pub(crate) id: Digest,
     folder: Folder,
-    implicit: BTreeSet<PathBuf>,
+    made: Made,
     recorder: Recorder,
     flush: Flush,
 }
 
-/// Unpacks an archive to a temporary directory. `walk` reads its tar, passes
-/// its bytes to a recorder, and its entries to a visitor.
+/// Unpacks an archive to a temporary directory. `start` says how, given the empty
+/// tree and the directory of the layer; `walk` reads its tar, passes its bytes to
+/// a recorder, and its entries to a visitor.
 ///
 /// # Errors
 ///
 /// Errors of `walk`; the compression is not valid, or the `growth` too large;
 /// errors of the disk.
-pub(crate) fn unpack<T>(
+pub(crate) fn unpack<T, U: Unpack>(
     staging: &Staging,
     input: impl Read + Send + 'static,
     growth: Growth,
     algorithm: Algorithm,
+    start: impl FnOnce(Disk, OwnedFd) -> U,
     walk: impl FnOnce(
         &mut dyn BufRead,
         &Recorder,
@@ -166,24 +191,25 @@ pub(crate) fn unpack<T>(
 ) -> Result<(T, Unpacked)> {
     let folder = staging.directory(STAGED)?;
     let rootfs = folder.directory("rootfs")?;
-    let mut extract = Extract::new(Disk::new(rootfs.fd())?);
+    let what = || "cannot use a directory";
+    let root = rootfs.fd().try_clone_to_owned().context(what)?;
+    let layer = folder.fd().try_clone_to_owned().context(what)?;
+    let mut unpack = start(Disk::new(root)?, layer);
     let recorder = Recorder::new(folder.create("frame")?);
     let recorder = recorder.context(|| unwritten("frame"))?;
     let fd = staging.fd().try_clone_to_owned();
-    let mut flush = Flush::start(fd.context(|| "cannot use a directory")?)?;
+    let mut flush = Flush::start(fd.context(what)?)?;
     let (value, id) = stream::through(input, growth, algorithm, |tar| {
         let walked = walk(&mut flush.pace(tar), &recorder, &mut |entry| {
-            extract.entry(entry)
+            unpack.entry(entry)
         });
         // This error names the file that stopped the walk.
-        extract.tree.settle()?;
+        unpack.settle()?;
         walked
     })?;
-    let (disk, implicit) = extract.done();
-    disk.finish()?;
     let unpacked = Unpacked {
         id,
-        implicit,
+        made: unpack.finish()?,
         folder,
         recorder,
         flush,
@@ -192,22 +218,32 @@ pub(crate) fn unpack<T>(
 }
 
 impl Unpacked {
-    /// Publishes the layer, when everything staged has reached the disk. The
-    /// lease keeps it until an image refers to it.
+    /// Returns whether it would be another tree on top of other layers.
+    pub(crate) fn depends(&self) -> bool {
+        self.made.depends
+    }
+
+    /// Publishes the layer under a digest, when everything staged has reached the
+    /// disk. The lease keeps it until an image refers to it.
     pub(crate) fn publish(
         self,
         store: &Store<'_>,
         staging: &Staging,
+        digest: &Digest,
         from: Origin<'_>,
     ) -> Result<OwnedFd> {
-        if !self.implicit.is_empty() {
-            self.folder.write("implicit", &listed(&self.implicit))?;
+        if !self.made.implicit.is_empty() {
+            self.folder
+                .write("implicit", &listed(&self.made.implicit))?;
+        }
+        if self.made.depends {
+            self.folder.write(DEPENDS, b"")?;
         }
         self.recorder.finish().context(|| unwritten("frame"))?;
         self.folder.write("record", from.text().as_bytes())?;
-        let what = || format!("cannot publish layer `{}`", self.id);
+        let what = || format!("cannot publish layer `{digest}`");
         self.flush.finish().context(what)?;
-        Ok(store.layers.publish(staging, STAGED, &self.id)?.0)
+        Ok(store.layers.publish(staging, STAGED, digest)?.0)
     }
 }
 

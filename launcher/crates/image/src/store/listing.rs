@@ -20,7 +20,6 @@ use crate::store::lease;
 use crate::store::record::Record;
 use crate::store::staging::Folder;
 use appc::json::{self, Object, Value};
-use appc::manifest::ImageManifest;
 use error::Result;
 use sys::dirs::Part;
 
@@ -33,9 +32,9 @@ const FILES: [&str; 2] = ["manifest", "record"];
 /// What is listed of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The name in its manifest.
+    /// Its name.
     pub name: String,
-    /// The version in its manifest.
+    /// Its version or tag.
     pub version: Option<String>,
     /// The size of the archive as received, in bytes.
     pub size: u64,
@@ -47,14 +46,14 @@ pub struct Listed {
 
 /// Makes the link of an image that is staged, whose files are written. Not every
 /// file system has links that are long enough.
-pub(crate) fn stage(image: &Folder, manifest: &ImageManifest, record: &Record) {
+pub(crate) fn stage(image: &Folder, name: &str, version: Option<&str>, record: &Record) {
     let states = FILES.map(|file| state(image.fd(), file));
     let [Some(manifest_is), Some(record_is)] = states else {
         return;
     };
     let text: Value = Object::new()
-        .with("name", manifest.name.as_str())
-        .with_some("version", manifest.labels.get("version"))
+        .with("name", name)
+        .with_some("version", version)
         .with("size", record.size)
         .with("stored", record.stored)
         .with(FILES[0], manifest_is)

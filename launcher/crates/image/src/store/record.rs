@@ -20,6 +20,8 @@ pub struct Record {
     pub size: u64,
     /// When it was stored, in seconds since 1970.
     pub stored: u64,
+    /// What it is called, if what it consists of does not say it: `NAME:TAG`.
+    pub name: Option<String>,
 }
 
 impl Record {
@@ -31,7 +33,17 @@ impl Record {
             by: verified.by.clone(),
             size: verified.size,
             stored: now(),
+            name: None,
         }
+    }
+
+    /// Splits its name into name and tag.
+    pub fn name_and_version(&self) -> Option<(&str, Option<&str>)> {
+        let name = self.name.as_deref()?;
+        Some(match name.rsplit_once(':') {
+            Some((before, tag)) if !tag.contains('/') => (before, Some(tag)),
+            _ => (name, None),
+        })
     }
 
     /// Encodes the record.
@@ -42,6 +54,7 @@ impl Record {
             .with("by", self.by.as_str())
             .with("size", self.size)
             .with("stored", self.stored)
+            .with_some("name", self.name.as_deref())
             .into();
         format!("{record:#}\n")
     }
@@ -57,6 +70,7 @@ impl Record {
             by: record.text("by").unwrap_or_default(),
             size: record.number("size").unwrap_or_default(),
             stored: record.number("stored").unwrap_or_default(),
+            name: record.text("name"),
         })
     }
 }
@@ -122,6 +136,7 @@ mod tests {
             by: "b".to_owned(),
             size: 1,
             stored: 2,
+            name: Some("c:1".to_owned()),
         };
         assert_eq!(Record::read(record.text().as_bytes()).unwrap(), record);
     }

@@ -1,18 +1,20 @@
 //! Root file systems that are unpacked in directories: one, or several that
-//! will be combined by an overlay.
+//! will be combined by an overlay, whose marks hide what is below.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use crate::store::rootfs::{Rootfs, Status};
 use error::{Context as _, Result};
 use sys::links::{self, Step};
+use sys::overlay::{is_opaque, is_whiteout};
 use sys::root_fd;
 
 /// An open tree.
@@ -86,6 +88,8 @@ impl Rootfs for Tree {
 #[derive(Debug)]
 pub struct Stack {
     trees: Vec<Tree>,
+    /// The tree whose root directory has the attributes of the root.
+    top: usize,
     /// The files that were read, such as the table of users.
     read: RefCell<BTreeMap<String, Option<Vec<u8>>>>,
 }
@@ -96,8 +100,15 @@ impl Stack {
         let trees = paths.iter().map(|path| Tree::open(path));
         Ok(Self {
             trees: trees.collect::<Result<_>>()?,
+            top: 0,
             read: RefCell::default(),
         })
+    }
+
+    /// Takes the attributes of the root from this tree.
+    #[must_use]
+    pub fn with_top(self, top: usize) -> Self {
+        Self { top, ..self }
     }
 
     /// Finds the tree that has a path, and resolves the path to one without
@@ -113,8 +124,8 @@ impl Stack {
                 if name != "." {
                     here.push(name);
                 }
-                let (tree, fd) = self.topmost(&here).map_err(Some)?.ok_or(None)?;
-                let status = rustix::fs::fstat(&fd).context(what).map_err(Some)?;
+                let found = self.topmost(&here).map_err(Some)?;
+                let (tree, fd, status) = found.ok_or(None)?;
                 let kind = FileType::from_raw_mode(status.st_mode);
                 if kind.is_symlink() {
                     let target = rustix::fs::readlinkat(&fd, c"", Vec::new());
@@ -134,19 +145,110 @@ impl Stack {
         }
     }
 
-    fn topmost(&self, path: &Path) -> Result<Option<(&Tree, OwnedFd)>> {
+    /// Returns what a path shows that has no links but at its end, which is not
+    /// followed.
+    pub(crate) fn topmost(&self, path: &Path) -> Result<Option<(&Tree, OwnedFd, Stat)>> {
+        let mut found = None;
+        self.each(path, &mut |tree, fd, status| {
+            found = Some((tree, fd, status));
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// Opens the directory that has what [`Self::topmost`] finds.
+    pub(crate) fn directory_of(&self, path: &Path) -> Result<Option<OwnedFd>> {
+        let Some((tree, ..)) = self.topmost(path)? else {
+            return Ok(None);
+        };
+        let above = path.parent().unwrap_or(Path::new(""));
+        let opened = root_fd::open(&tree.root, above, OFlags::RDONLY | OFlags::DIRECTORY);
+        let what = || format!("cannot open `/{}` in the image", above.display());
+        opened.context(what).map(Some)
+    }
+
+    /// Returns the names that are visible in a directory whose path has no links;
+    /// none if it is not a directory.
+    pub(crate) fn names(&self, path: &Path) -> Result<BTreeSet<OsString>> {
+        let what = || format!("cannot list `/{}` in the image", path.display());
+        let mut names: BTreeMap<OsString, bool> = BTreeMap::new();
+        self.each(path, &mut |_, fd, status| {
+            if !FileType::from_raw_mode(status.st_mode).is_dir() {
+                return Ok(false);
+            }
+            for entry in Dir::new(readable(&fd).context(what)?).context(what)? {
+                let entry = entry.context(what)?;
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if name == "." || name == ".." || names.contains_key(name) {
+                    continue;
+                }
+                let shown = entry.file_type() != FileType::CharacterDevice || {
+                    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+                    let path = Path::new(".").join(name);
+                    let fd = readable(&fd).context(what)?;
+                    !is_whiteout(&rustix::fs::statat(fd, path, flags).context(what)?)
+                };
+                names.insert(name.to_owned(), shown);
+            }
+            Ok(true)
+        })?;
+        let shown = names.into_iter().filter(|(_, shown)| *shown);
+        Ok(shown.map(|(name, _)| name).collect())
+    }
+
+    /// Passes what the trees have at a path, topmost first, to `take`: a file, or
+    /// the directories that are merged, until it says that this is enough.
+    fn each<'s>(
+        &'s self,
+        path: &Path,
+        take: &mut dyn FnMut(&'s Tree, OwnedFd, Stat) -> Result<bool>,
+    ) -> Result<()> {
+        let what = || format!("cannot examine `/{}` in the image", path.display());
         for tree in &self.trees {
-            match root_fd::open(&tree.root, path, OFlags::PATH | OFlags::NOFOLLOW) {
-                Ok(fd) => return Ok(Some((tree, fd))),
-                Err(error) if root_fd::is_absent(&error) => {}
-                Err(error) => {
-                    let what = || format!("cannot examine `/{}` in the image", path.display());
-                    return Err(error).context(what);
+            let mut here = readable(&tree.root).context(what)?;
+            let mut hides = is_opaque(&here);
+            let mut names = path.iter().peekable();
+            if names.peek().is_none() {
+                let status = rustix::fs::fstat(&here).context(what)?;
+                if !take(tree, here, status)? {
+                    return Ok(());
+                }
+                continue;
+            }
+            while let Some(name) = names.next() {
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let found = match rustix::fs::openat(&here, name, flags, Mode::empty()) {
+                    Err(Errno::NOENT) => break,
+                    found => found.context(what)?,
+                };
+                let status = rustix::fs::fstat(&found).context(what)?;
+                let is_directory = FileType::from_raw_mode(status.st_mode).is_dir();
+                let last = names.peek().is_none();
+                // Anything but a directory hides what is below it.
+                if is_whiteout(&status) || !(last || is_directory) {
+                    return Ok(());
+                }
+                hides |= !is_directory;
+                if is_directory {
+                    here = readable(&found).context(what)?;
+                    hides |= is_opaque(&here);
+                }
+                if last && !take(tree, found, status)? {
+                    return Ok(());
                 }
             }
+            if hides {
+                return Ok(());
+            }
         }
-        Ok(None)
+        Ok(())
     }
+}
+
+/// Opens a directory that is open as a place only.
+fn readable(directory: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, c".", flags, Mode::empty())
 }
 
 impl Rootfs for Stack {
@@ -171,6 +273,10 @@ impl Rootfs for Stack {
         if let [tree] = &self.trees[..] {
             return tree.status(path);
         }
+        if path.is_empty() {
+            let top = self.trees.get(self.top);
+            return top.map_or(Ok(None), |top| top.status(path));
+        }
         match self.find(path)? {
             Some((tree, path)) => tree.status(&path.to_string_lossy()),
             None => Ok(None),
@@ -192,12 +298,7 @@ impl Rootfs for Stack {
         let Some((_, path)) = self.find(path)? else {
             return Ok(true);
         };
-        for tree in &self.trees {
-            if !tree.is_empty(&path.to_string_lossy())? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(self.names(&path)?.is_empty())
     }
 }
 

@@ -257,6 +257,19 @@ pub(crate) struct Verified {
     pub(crate) size: u64,
 }
 
+impl Verified {
+    /// An image whose configuration has the digest that is its ID, and whose layers
+    /// have those that the configuration says.
+    pub(crate) fn by_digests(id: Digest, grounds: Grounds, by: String, size: u64) -> Self {
+        Self {
+            id,
+            grounds,
+            by,
+            size,
+        }
+    }
+}
+
 impl Claim {
     /// Checks the claim. The archive must have been read to its end.
     ///

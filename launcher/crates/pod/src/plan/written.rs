@@ -187,6 +187,8 @@ fn app(name: String, readable: bool) -> AppSpec {
         mounts: Vec::new(),
         tmpfs: Vec::new(),
         lacks: Vec::new(),
+        makes: Vec::new(),
+        stop_signal: None,
         zone: None,
     }
 }

@@ -51,7 +51,8 @@ pub trait Images {
     fn manifest(&self, id: &Digest) -> Result<ImageManifest>;
 }
 
-/// An image in one place of the tree, and what is kept of it there.
+/// An image, or a layer of one, in one place of the tree, and what is kept of it
+/// there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The image.
@@ -238,7 +239,7 @@ fn both(above: &Option<Paths>, own: &Option<Paths>) -> Option<Paths> {
 /// Removes layers that a later layer of the same image covers. Whatever the
 /// earlier one adds, the later one adds again; whatever it removes, by putting
 /// a file where a directory was, the later one removes again.
-fn without_repeats(layers: Vec<Layer>) -> Vec<Layer> {
+pub(crate) fn without_repeats(layers: Vec<Layer>) -> Vec<Layer> {
     let mut kept: Vec<Layer> = Vec::new();
     for layer in layers.into_iter().rev() {
         let covered = kept

@@ -40,6 +40,9 @@ impl<'a> DryRun<'a> {
     ///
     /// Fails if a dependency is not in the store.
     pub fn look(&self, id: &Digest) -> Result<PlannedRoot<'a>> {
+        if let Some(planned) = self.look_at_oci(id)? {
+            return Ok(planned);
+        }
         let layers = dependencies::layers(id, self)?;
         let ids: Vec<Digest> = layers.iter().map(|layer| layer.image).collect();
         let directory = |id: &Digest| layers::rootfs(self.dir, id);
@@ -54,6 +57,29 @@ impl<'a> DryRun<'a> {
             archive: self.archive,
             stored: Stack::open(&stored)?,
         })
+    }
+
+    /// Looks up a stored OCI image; `None` if it is another.
+    fn look_at_oci(&self, id: &Digest) -> Result<Option<PlannedRoot<'a>>> {
+        let Some(store) = self.store.filter(|_| !self.is_archive(id)) else {
+            return Ok(None);
+        };
+        let Some(layers) = render::layers_of_oci(store, id)? else {
+            return Ok(None);
+        };
+        let directory = |id: &Digest| layers::rootfs(self.dir, id);
+        let stored = layers.iter().rev().map(|layer| directory(&layer.image));
+        let stored = Stack::open(&stored.collect::<Vec<_>>())?;
+        let top = render::top_of_oci(store, &layers)?;
+        let layers = match render::decide(layers, &|_| Ok(false))? {
+            Base::Overlay(ids) => ids.iter().rev().map(directory).collect(),
+            Base::Rendered(rendering) => vec![directory(&rendering.id())],
+        };
+        Ok(Some(PlannedRoot {
+            layers,
+            archive: None,
+            stored: stored.with_top(top),
+        }))
     }
 
     fn is_archive(&self, id: &Digest) -> bool {

@@ -9,7 +9,8 @@ use image::store::rootfs::Rootfs;
 
 /// Resolves the user and the group of an app. A user that the operator chooses
 /// comes with the groups of its account, unless the operator chooses them, too:
-/// those of the image are for the image's user. The account's variables are set
+/// those of the image are for the image's user. So does the user of an image that
+/// names no groups, if its format has it so. The account's variables are set
 /// where nobody has set others.
 ///
 /// # Errors
@@ -22,7 +23,7 @@ pub(super) fn settle(
 ) -> Result<Identity> {
     let uid = users::user(&merged.app.user, rootfs)?;
     let account = users::account(&merged.app.user, uid, rootfs)?;
-    let chosen = wanted.user.is_some() && wanted.group.is_none();
+    let chosen = (wanted.user.is_some() || merged.account_groups) && wanted.group.is_none();
     let gid = match account.as_ref().filter(|_| chosen) {
         Some(account) => {
             let Merged { app, reasons, .. } = merged;

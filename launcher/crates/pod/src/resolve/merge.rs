@@ -3,6 +3,7 @@
 //! the image's as a whole.
 
 use crate::resolve::BY_MANIFEST;
+use crate::resolve::conventions::Conventions;
 use crate::resolve::grant::Grant;
 use crate::resolve::request::{AppRequest, OURS, Request};
 use crate::spec::defaults;
@@ -20,6 +21,8 @@ pub(super) struct Merged {
     pub reasons: Reasons,
     /// All variables that its programs see.
     pub variables: Vec<Sourced<Variable>>,
+    /// Whether its user has the groups of its account.
+    pub account_groups: bool,
 }
 
 /// Where the parts of an app section come from, as the plan shows it.
@@ -50,6 +53,7 @@ pub(super) fn merge(
     pod: &Request,
     wanted: &AppRequest,
     image: &ImageManifest,
+    conventions: &Conventions,
     trusted: bool,
 ) -> Result<Merged> {
     let from_image = format!("image {}", image.name);
@@ -78,10 +82,16 @@ pub(super) fn merge(
         },
         section: section.clone(),
     };
-    if let Some(program) = &wanted.exec {
-        app.exec = vec![program.clone()];
+    let is_own = wanted.section.is_none();
+    let replaced = conventions
+        .fixed
+        .filter(|_| is_own && !wanted.arguments.is_empty());
+    match (&wanted.exec, replaced) {
+        (Some(program), _) => app.exec = vec![program.clone()],
+        (None, Some(fixed)) => app.exec.truncate(fixed),
+        (None, None) => {}
     }
-    if app.exec.is_empty() {
+    if app.exec.is_empty() && replaced.is_none() {
         return Err(
             Error::invalid(format!("the app of image `{}` has no command", image.name))
                 .hint("set one with `--exec PROGRAM` after the image"),
@@ -102,8 +112,10 @@ pub(super) fn merge(
     app.user_annotations.extend(wanted.user_annotations.clone());
     app.user_labels.extend(wanted.user_labels.clone());
     let mut variables = variables(&section, &app, pod, wanted);
+    // Images of other formats can have names that no manifest has.
     app.environment = variables
         .iter()
+        .filter(|one| app::variable_name(&one.value.name).is_ok())
         .map(|one| in_manifest(&one.value))
         .collect();
     for (name, value) in [
@@ -123,6 +135,7 @@ pub(super) fn merge(
         app,
         reasons,
         variables,
+        account_groups: conventions.account_groups && is_own,
     })
 }
 
@@ -207,7 +220,15 @@ mod tests {
             inherited: vec![option("AC_APP_NAME", "c")],
             ..Request::default()
         };
-        let merged = merge("a", &pod, &AppRequest::default(), &image, false).unwrap();
+        let merged = merge(
+            "a",
+            &pod,
+            &AppRequest::default(),
+            &image,
+            &Conventions::default(),
+            false,
+        )
+        .unwrap();
         let found: Vec<_> = merged
             .variables
             .iter()
@@ -251,7 +272,15 @@ mod tests {
             ],
             ..Request::default()
         };
-        let merged = merge("a", &pod, &wanted, &section("BCDE"), false).unwrap();
+        let merged = merge(
+            "a",
+            &pod,
+            &wanted,
+            &section("BCDE"),
+            &Conventions::default(),
+            false,
+        )
+        .unwrap();
         for (name, value) in [
             ("A", "caller"),
             ("B", "image"),

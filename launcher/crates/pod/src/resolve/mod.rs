@@ -1,13 +1,16 @@
 //! From images, manifests and options to a spec.
 //!
+//! [`from_oci_image`] puts what an OCI image says into the terms of App Container.
 //! [`from_appc`] makes a [`PodSpec`](crate::spec::pod::PodSpec) from App
 //! Container images, a pod manifest and options.
 
 pub mod capabilities;
+pub mod conventions;
 pub mod dependencies;
 pub mod devices;
 pub mod dry_run;
 pub mod from_appc;
+pub mod from_oci_image;
 pub mod grant;
 pub mod identity;
 pub mod isolators;

@@ -5,6 +5,20 @@
 use crate::resolve::report::Entry;
 use appc::manifest::app::App;
 use appc::types::{Annotations, NOTIFY};
+use error::quote::quoted;
+use sys::signal_names;
+
+/// Returns an entry for a signal that asks the app to end and is none.
+pub(crate) fn stop_signal(name: &str, signal: Option<&str>) -> Option<Entry> {
+    let signal = signal.filter(|signal| signal_names::signal(signal).is_err())?;
+    let what = format!("stop signal {}", quoted(signal));
+    let subject = format!("app `{name}`");
+    Some(Entry::unsupported(
+        what,
+        &subject,
+        "there is no such signal",
+    ))
+}
 
 /// Returns an entry for each of these that an app asks for.
 pub(crate) fn entries(name: &str, app: &App, annotations: &Annotations) -> Vec<Entry> {

@@ -211,6 +211,11 @@ impl<'a> Volumes<'a> {
             .unwrap_or_else(|| point.clone())
     }
 
+    /// Returns whether there is a volume of this name.
+    pub(crate) fn has(&self, name: &AcName) -> bool {
+        self.find(name).is_some()
+    }
+
     fn find(&self, name: &AcName) -> Option<&Requested> {
         self.requested.iter().find(|one| one.volume.name == *name)
     }

@@ -16,13 +16,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::resolve::dependencies::{self, Images, Layer};
+use crate::resolve::dependencies::{self, Images, Keep, Layer, without_repeats};
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::{Algorithm, Digest, Hasher};
 use image::format::differences::Differences;
 use image::store::images::Store;
+use image::store::rootfs_view::Stack;
 use image::store::staging::Folder;
 use sys::root_fd::lay_over;
 
@@ -66,11 +67,63 @@ pub struct Source {
 /// Fails if a dependency is not in the store, the dependencies are invalid (see
 /// [`dependencies::layers`]), or the disk refuses.
 pub fn directories(store: &Store<'_>, id: &Digest) -> Result<Vec<PathBuf>> {
-    let layers = dependencies::layers(id, store)?;
-    // An App Container image is one layer with the same digest.
-    match decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))? {
+    let base = match layers_of_oci(store, id)? {
+        Some(layers) => {
+            if !store.hold(id)? {
+                let what = format!("image `{}` lacks a layer", id.short());
+                return Err(Error::invalid(what).hint("remove it, and store it again"));
+            }
+            decide(layers, &|_| Ok(false))?
+        }
+        None => {
+            let layers = dependencies::layers(id, store)?;
+            decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))?
+        }
+    };
+    match base {
         Base::Overlay(ids) => Ok(ids.iter().rev().map(|id| store.rootfs(id)).collect()),
         Base::Rendered(rendering) => Ok(vec![rendering.ensure(store, &|id| source(store, id))?]),
+    }
+}
+
+/// Returns the layers of an OCI image, lowest first; `None` if it is another image.
+/// Their directories have all attributes that they need, but for the root.
+pub(crate) fn layers_of_oci(store: &Store<'_>, id: &Digest) -> Result<Option<Vec<Layer>>> {
+    let Some(image) = store.oci(id)? else {
+        return Ok(None);
+    };
+    let layers = image.layers.into_iter().map(|image| Layer {
+        image,
+        keep: Keep::default(),
+    });
+    Ok(Some(without_repeats(layers.collect())))
+}
+
+/// Returns which of the layers of an OCI image, lowest first, has an entry for the
+/// root, whose attributes are those of the image: counted from the topmost.
+pub(crate) fn top_of_oci(store: &Store<'_>, layers: &[Layer]) -> Result<usize> {
+    let mut top = 0;
+    for (number, layer) in layers.iter().rev().enumerate() {
+        top = number;
+        if !store.implicit(&layer.image)?.contains(Path::new(".")) {
+            return Ok(top);
+        }
+    }
+    Ok(top)
+}
+
+/// Opens the files of an image in these directories, topmost first.
+///
+/// # Errors
+///
+/// Errors of the disk.
+pub fn open(store: &Store<'_>, id: &Digest, directories: &[PathBuf]) -> Result<Stack> {
+    let stack = Stack::open(directories)?;
+    match layers_of_oci(store, id)? {
+        Some(layers) if layers.len() == directories.len() => {
+            Ok(stack.with_top(top_of_oci(store, &layers)?))
+        }
+        _ => Ok(stack),
     }
 }
 
@@ -88,8 +141,14 @@ fn source(store: &Store<'_>, id: &Digest) -> Result<Source> {
 ///
 /// As for [`directories`].
 pub fn rendering(store: &Store<'_>, id: &Digest) -> Result<Option<Rendering>> {
-    let layers = dependencies::layers(id, &Seen(store))?;
-    match decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))? {
+    let base = match layers_of_oci(store, id)? {
+        Some(layers) => decide(layers, &|_| Ok(false))?,
+        None => {
+            let layers = dependencies::layers(id, &Seen(store))?;
+            decide(layers, &|id| Ok(!store.implicit(id)?.is_empty()))?
+        }
+    };
+    match base {
         Base::Overlay(_) => Ok(None),
         Base::Rendered(rendering) => Ok(Some(rendering)),
     }
@@ -214,7 +273,11 @@ impl Rendering {
 }
 
 fn take(layer: &Layer, implicit: &BTreeSet<PathBuf>, path: &Path, directory: bool) -> bool {
-    let implied = directory && implicit.contains(path);
+    let path_there = match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
+    };
+    let implied = directory && implicit.contains(path_there);
     !implied && layer.keep.keeps(path, directory)
 }
 

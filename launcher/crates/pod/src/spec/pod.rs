@@ -129,6 +129,12 @@ pub struct AppSpec {
     pub tmpfs: Vec<Tmpfs>,
     /// The optional files of the standard environment that its image lacks.
     pub lacks: Vec<String>,
+    /// The directories that it expects and its image lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub makes: Vec<Sourced<String>>,
+    /// The signal that asks it to end, if not SIGTERM, as its image has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
     /// The path of its time zone file on the host.
     pub zone: Option<HostPath>,
 }

@@ -15,10 +15,12 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::attributes;
+use crate::overlay::is_whiteout;
 
 /// Copies the directory `source` into `target` under this name, with owners,
 /// modes, times, extended attributes, devices, hard links and holes. If the file
-/// system can share blocks between files (`FICLONE`), no content is copied.
+/// system can share blocks between files (`FICLONE`), no content is copied. The
+/// marks of an overlay are left out.
 ///
 /// The source is one of ours, and nobody writes to it while it is copied.
 pub fn copy_tree(source: &Path, target: BorrowedFd<'_>, name: &str) -> io::Result<()> {
@@ -75,6 +77,9 @@ impl Copy {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let below = rustix::fs::openat(source, name, flags, Mode::empty())?;
             return self.directory(below, target.as_fd(), name, above);
+        }
+        if is_whiteout(&status) {
+            return Ok(());
         }
         let path = above.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
         if status.st_nlink > 1 {
@@ -183,7 +188,7 @@ const UNKNOWN: u64 = 64 << 20;
 /// What a copy has of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// All of it.
+    /// All of it, except the marks of an overlay.
     All,
     /// Nothing that gives whoever executes it more rights.
     Safe,
@@ -198,7 +203,11 @@ impl Keep {
     }
 
     fn has(self, attribute: &OsStr) -> bool {
-        self == Self::All || attribute.as_bytes().starts_with(b"user.")
+        let name = attribute.as_bytes();
+        match self {
+            Self::All => !name.starts_with(b"trusted.overlay."),
+            Self::Safe => name.starts_with(b"user."),
+        }
     }
 }
 

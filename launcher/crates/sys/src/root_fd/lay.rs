@@ -3,7 +3,8 @@
 //!
 //! Later trees replace what is there. Two directories are merged; anything else
 //! is removed completely before it is replaced, so that nothing is ever written
-//! through a link of a lower tree (App Container Image, "Filesystem Setup").
+//! through a link of a lower tree (App Container Image, "Filesystem Setup"). The
+//! marks of an overlay take away what is there, and are not copied.
 //!
 //! # Invariants
 //!
@@ -14,13 +15,14 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
+use crate::overlay::{is_opaque, is_whiteout};
 use crate::root_fd::copy::{Keep, copy_tree, dress, leaf, times};
 use crate::root_fd::linked::{Linked, link};
 use crate::root_fd::open::open;
@@ -74,6 +76,18 @@ pub fn copy_layers(layers: &[PathBuf], target: BorrowedFd<'_>, name: &str) -> io
     Ok(())
 }
 
+/// Gives a directory that was copied from layers its owner and mode: the topmost
+/// layer need not have those of the root. Its times stay.
+pub fn own(parent: impl AsFd, name: &str, (uid, gid, mode): (u32, u32, u32)) -> io::Result<()> {
+    let directory = open(parent, Path::new(name), DIRECTORY)?;
+    let status = rustix::fs::fstat(&directory)?;
+    if (status.st_uid, status.st_gid) != (uid, gid) {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        rustix::fs::fchown(&directory, Some(uid), Some(gid))?;
+    }
+    Ok(rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode))?)
+}
+
 struct Laying<'a> {
     take: &'a dyn Fn(&Path, bool) -> bool,
     linked: Linked,
@@ -124,6 +138,9 @@ impl Laying<'_> {
             target: None,
             before: None,
         });
+        if is_opaque(&source) {
+            self.clear()?;
+        }
         if taken {
             self.target()?;
         }
@@ -157,6 +174,9 @@ impl Laying<'_> {
         let first = self.linked.first(status);
         let target = self.target()?;
         remove_name(target.as_fd(), name)?;
+        if is_whiteout(status) {
+            return Ok(());
+        }
         if let Some(first) = first {
             let target = target.try_clone()?;
             return link(self.top()?, &first, target, name);
@@ -170,6 +190,19 @@ impl Laying<'_> {
     fn top(&self) -> io::Result<&OwnedFd> {
         let top = self.levels.first().and_then(|top| top.target.as_ref());
         top.ok_or_else(|| Errno::NOENT.into())
+    }
+
+    /// Removes what the target has in place of the innermost directory, which is
+    /// not open yet.
+    fn clear(&mut self) -> io::Result<()> {
+        let Some(level) = self.levels.pop() else {
+            return Ok(());
+        };
+        let removed = self
+            .target()
+            .and_then(|above| remove_name(above.as_fd(), &level.name));
+        self.levels.push(level);
+        removed
     }
 
     /// Returns the innermost directory of the target. Creates it and those

@@ -365,7 +365,11 @@ pub(crate) fn made_places(app: &AppSpec) -> BTreeSet<&Path> {
     let fixtures = fixtures.map(|fixture| fixture.target);
     let asked = Place::all(&app.mounts, &app.tmpfs);
     let asked = asked.into_iter().map(Place::target);
-    let all = fixtures.chain(["/etc/mtab", ZONE]).chain(asked);
+    let makes = app.makes.iter().map(|one| one.value.as_str());
+    let all = fixtures
+        .chain(["/etc/mtab", ZONE])
+        .chain(asked)
+        .chain(makes);
     all.flat_map(|path| Path::new(path).ancestors()).collect()
 }
 
@@ -394,6 +398,10 @@ pub(crate) fn complete(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<
             },
             "standard environment: the image has no /etc/mtab",
         );
+    }
+    for one in &app.makes {
+        let place = operand("a path", one.value.as_str())?;
+        directory(plan, &place, 0o755, one.reason.as_str());
     }
     if let (Some(zone), Some(file)) = (&app.zone, files.iter().find(|file| file.path == ZONE)) {
         make(plan, file)?;

@@ -72,6 +72,8 @@ fn app(name: &str, policy: SeccompPolicy) -> AppSpec {
         mounts: Vec::new(),
         tmpfs: Vec::new(),
         lacks: Vec::new(),
+        makes: Vec::new(),
+        stop_signal: None,
         zone: None,
     }
 }

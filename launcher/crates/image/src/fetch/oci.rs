@@ -1,0 +1,192 @@
+//! OCI images in files that are asked for: what the files are, and what is
+//! selected in them.
+
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::digest::Digest;
+use crate::format::oci::blobs::Blobs;
+use crate::format::oci::docker_archive::{LIST, Saved};
+use crate::format::oci::files::{Archive, Directory, Files, first};
+use crate::format::oci::import::{Offer, Selected, identify};
+use crate::format::oci::layout::{Layout, MARKER};
+use crate::reference::{Local, Shape};
+use crate::store::images::Store;
+use crate::trust::verify::Grounds;
+use error::{Context as _, Error, Result};
+use oci::layout::REF_NAME;
+use oci::manifest::Index;
+use oci::platform::Platform;
+use sys::dirs::Dirs;
+use sys::small_file;
+
+/// Stores an image of a file, unless it is stored.
+///
+/// # Errors
+///
+/// There is no such image, or it is not valid; errors of the disk.
+pub(crate) fn take(
+    store: &Store<'_>,
+    dirs: &Dirs,
+    local: &Local,
+    platform: Option<&Platform>,
+    note: &mut dyn FnMut(String),
+) -> Result<Digest> {
+    let aside = || unnamed(dirs.tmp()?);
+    offered(local, platform, aside, |offer| store.take_oci(offer, note))
+}
+
+/// Returns the ID of an image of a file, without storing it.
+///
+/// # Errors
+///
+/// There is no such image.
+pub fn look(local: &Local, platform: Option<&Platform>) -> Result<Digest> {
+    let aside = || {
+        let place = std::env::temp_dir();
+        let what = || format!("cannot use `{}`", place.display());
+        unnamed(File::open(&place).context(what)?)
+    };
+    offered(local, platform, aside, identify)
+}
+
+/// Makes a file without a name in a directory.
+fn unnamed(directory: impl std::os::fd::AsFd) -> Result<File> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, c".", flags, Mode::RUSR | Mode::WUSR);
+    file.map(File::from)
+        .context(|| "cannot create a temporary file")
+}
+
+/// Tells what a file is, if it has OCI images: by its content, not by its name.
+///
+/// # Errors
+///
+/// It cannot be opened.
+pub fn sniff(path: &Path) -> Result<Option<Shape>> {
+    let what = || format!("cannot open image `{}`", path.display());
+    let status = std::fs::metadata(path).context(what)?;
+    if status.is_dir() {
+        let is_layout = Directory::open(path)?.has(MARKER);
+        return Ok(is_layout.then_some(Shape::Directory));
+    }
+    if !status.is_file() {
+        return Ok(None);
+    }
+    // An App Container image begins with one of these, and a list of its files need
+    // not be made.
+    let first = first(&File::open(path).context(what)?);
+    let first = first
+        .as_deref()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    if first == "manifest" || first.starts_with("rootfs") || first.is_empty() {
+        return Ok(None);
+    }
+    let shapes = [
+        ("blobs", Shape::Archive),
+        (MARKER, Shape::Archive),
+        ("index.json", Shape::Archive),
+    ];
+    let is_first = |(name, _): &&(&str, Shape)| first.split('/').next() == Some(name);
+    Ok(match shapes.iter().find(is_first) {
+        Some((_, shape)) => Some(*shape),
+        // Files of docker are called by digests.
+        None if is_of_docker(first) => Some(Shape::Docker),
+        None => None,
+    })
+}
+
+/// Tells whether the files of `docker save` have such names.
+fn is_of_docker(name: &str) -> bool {
+    let name = name.split(['/', '.']).next().unwrap_or_default();
+    let is_digest = name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_digest || matches!(name, "manifest" | "repositories")
+}
+
+fn offered<T>(
+    local: &Local,
+    platform: Option<&Platform>,
+    aside: impl FnOnce() -> Result<File>,
+    then: impl FnOnce(&Offer<'_>) -> Result<T>,
+) -> Result<T> {
+    let what = || format!("cannot use image `{local}`");
+    let wanted = local.wanted.as_deref();
+    let platform = match platform {
+        Some(platform) => platform.clone(),
+        None => of_host()?,
+    };
+    let offer = |blobs: &dyn Blobs, name: Option<&str>, selected: Selected| {
+        then(&Offer {
+            from: local.to_string(),
+            name: called(&local.path, name),
+            is_claimed: true,
+            blobs,
+            selected,
+            platform: &platform,
+            grounds: Grounds::File,
+            by: "the operator, as a file".to_owned(),
+        })
+    };
+    let of_layout = |index: Index| {
+        let names = index.manifests.iter();
+        let mut names = names.filter_map(|image| image.annotations.get(REF_NAME));
+        let name = names.next().cloned();
+        (name, Selected::Index(index))
+    };
+    if local.shape == Shape::Directory {
+        let layout = Layout::new(Directory::open(&local.path).context(what)?).context(what)?;
+        let (name, selected) = of_layout(layout.select(wanted).context(what)?);
+        return offer(&layout, name.as_deref(), selected);
+    }
+    let open = || -> Result<Archive> {
+        let path = &local.path;
+        let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
+        Archive::open(file, aside)
+    };
+    let archive = open().context(what)?;
+    // What docker writes has both lists, the other one sometimes without layers.
+    let is_layout = archive.has(MARKER);
+    match (local.shape, archive.has(LIST)) {
+        (Shape::Docker, true) => {}
+        _ if is_layout => {
+            let layout = Layout::new(archive).context(what)?;
+            let (name, selected) = of_layout(layout.select(wanted).context(what)?);
+            return offer(&layout, name.as_deref(), selected);
+        }
+        (_, true) => {}
+        (_, false) => {
+            let fault = format!("{}: it has neither `{MARKER}` nor `{LIST}`", what());
+            return Err(Error::invalid(fault));
+        }
+    }
+    let saved = Saved::select(archive, wanted).context(what)?;
+    let selected = Selected::Manifest(saved.manifest.clone());
+    offer(&saved, saved.name(), selected)
+}
+
+/// Returns what an image of a file is called: by the whole name that the file has
+/// for it, or by the name of the file and a tag.
+fn called(path: &Path, name: Option<&str>) -> String {
+    let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
+    let file = file.split('.').next().unwrap_or_default();
+    match name {
+        Some(name) if name.contains(['/', ':']) => name.to_owned(),
+        Some(tag) => format!("{file}:{tag}"),
+        None => file.to_owned(),
+    }
+}
+
+/// Returns the platform of this host.
+pub(crate) fn of_host() -> Result<Platform> {
+    let machine = rustix::system::uname()
+        .machine()
+        .to_string_lossy()
+        .into_owned();
+    let processors = small_file::list("/proc/cpuinfo");
+    let processors = processors.context(|| "cannot examine the processor")?;
+    Ok(Platform::of_host(&machine, &processors))
+}

@@ -1,0 +1,55 @@
+//! Where the blobs of an image come from: a directory, an archive, a registry.
+
+use std::io::Read;
+
+use crate::archive::tar_reader;
+use crate::trust::blob::Blob;
+use error::{Error, Result};
+use oci::manifest::{Descriptor, Document, LIMIT};
+use oci::media_type::Kind;
+use sys::size;
+
+/// What has blobs. Nobody relies on what it says: every blob is checked.
+pub(crate) trait Blobs {
+    /// Opens a blob.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or cannot be read.
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>>;
+}
+
+/// Reads a whole blob, and checks it.
+///
+/// # Errors
+///
+/// It is not there, larger than the limit, or not the one that was announced.
+pub(crate) fn read(blobs: &dyn Blobs, blob: &Descriptor, limit: usize) -> Result<Vec<u8>> {
+    if blob.size > limit as u64 {
+        let most = size::spell(limit as u64);
+        return Err(Error::invalid(format!("it is larger than {most}")));
+    }
+    let input = match &blob.data {
+        Some(data) => Box::new(std::io::Cursor::new(data.clone())),
+        None => blobs.open(blob)?,
+    };
+    let (mut checked, _) = Blob::new(blob, input);
+    let mut content = Vec::new();
+    let read = checked.read_to_end(&mut content);
+    read.map(|_| content).map_err(tar_reader::unreadable)
+}
+
+/// Reads a manifest or an index.
+///
+/// # Errors
+///
+/// As for [`read`]; it is not what its descriptor says.
+pub(crate) fn document(blobs: &dyn Blobs, blob: &Descriptor) -> Result<Document> {
+    let what = match blob.kind() {
+        Kind::Index => "its index",
+        _ => "its manifest",
+    };
+    let content = read(blobs, blob, LIMIT).map_err(|error| error.at(what))?;
+    let claimed = Some(blob.media_type.as_str()).filter(|claimed| !claimed.is_empty());
+    Document::read(&content, claimed).map_err(|error| error.at(what))
+}

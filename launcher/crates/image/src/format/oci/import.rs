@@ -1,0 +1,231 @@
+//! Stores OCI images: from the list that names one for each platform, through its
+//! manifest and configuration, to its layers. Each blob must have the digest by
+//! which it is called, and each layer, when it is unpacked, the one that the
+//! configuration has. A layer that is stored is not asked for again.
+
+use crate::digest::Digest;
+use crate::format::oci::FORMAT;
+use crate::format::oci::apply::Apply;
+use crate::format::oci::blobs::{self, Blobs};
+use crate::format::oci::unpacked::{self, Layer};
+use crate::store::images::{Image, Store};
+use crate::store::record::{Origin, Record};
+use crate::store::staging::Staging;
+use crate::store::{layers, listing, names};
+use crate::trust::blob::Blob;
+use crate::trust::verify::{Grounds, Verified};
+use error::{Context as _, Error, Kind, Result};
+use oci::choose::{Descent, choose};
+use oci::config::{self, ImageConfig};
+use oci::manifest::{Descriptor, Document, Index, Manifest};
+use oci::platform::Platform;
+
+/// An image that is to be stored.
+pub(crate) struct Offer<'a> {
+    /// Where it comes from, for messages and the record.
+    pub(crate) from: String,
+    /// What it is called.
+    pub(crate) name: String,
+    /// Whether only the image itself says that it is called so.
+    pub(crate) is_claimed: bool,
+    /// Its blobs.
+    pub(crate) blobs: &'a dyn Blobs,
+    /// What was selected there.
+    pub(crate) selected: Selected,
+    /// What it must run on.
+    pub(crate) platform: &'a Platform,
+    /// Why it is accepted.
+    pub(crate) grounds: Grounds,
+    /// Who vouches for it.
+    pub(crate) by: String,
+}
+
+/// What was selected of what has several images.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(crate) enum Selected {
+    /// One image, or one for each of several platforms.
+    Index(Index),
+    /// One image, whose manifest has no digest.
+    Manifest(Manifest),
+}
+
+impl Store<'_> {
+    /// Stores an image, and returns its ID; it holds a lease on it. What the user
+    /// should know is passed to `note`.
+    ///
+    /// # Errors
+    ///
+    /// The image is not valid; errors of the disk. Of the image, nothing is left
+    /// behind; layers that were complete are removed as others without an image.
+    pub(crate) fn take_oci(
+        &self,
+        offer: &Offer<'_>,
+        note: &mut dyn FnMut(String),
+    ) -> Result<Digest> {
+        self.import_oci(offer, note).map_err(|error| {
+            let from = &offer.from;
+            let what = match error.kind() {
+                Kind::Invalid => format!("image `{from}` is not valid"),
+                Kind::NotFound | Kind::Usage => format!("cannot choose an image of `{from}`"),
+                _ => format!("cannot store image `{from}`"),
+            };
+            Error::new(error.kind(), what).because(error)
+        })
+    }
+
+    fn import_oci(&self, offer: &Offer<'_>, note: &mut dyn FnMut(String)) -> Result<Digest> {
+        let (digest, manifest) = find(offer)?;
+        let bytes = blobs::read(offer.blobs, &manifest.config, config::LIMIT)
+            .map_err(|error| error.at("its configuration"))?;
+        let id = Digest::from(&manifest.config.digest);
+        let config = ImageConfig::read(&bytes).map_err(|error| error.at("its configuration"))?;
+        config.check_layers(manifest.layers.len())?;
+        if let Some(made_for) = &config.platform
+            && offer.platform.distance(made_for).is_none()
+        {
+            let (name, wanted) = (&offer.name, offer.platform);
+            note(format!(
+                "image `{name}` is made for `{made_for}`, not for `{wanted}`"
+            ));
+        }
+        if !self.images.hold(&id)? || !self.hold(&id)? {
+            let layers = self.import_layers(offer, &config, &manifest)?;
+            self.import_image(offer, id, bytes, layers, size(&manifest))?;
+        }
+        let name = match offer.is_claimed {
+            true => claimed(&offer.name),
+            false => offer.name.clone(),
+        };
+        names::add(self.dirs, &name, &id)?;
+        if let Some(digest) = digest {
+            names::add(self.dirs, &digest.oci(), &id)?;
+        }
+        Ok(id)
+    }
+
+    /// Stores the layers that are missing; returns all, lowest first.
+    fn import_layers(
+        &self,
+        offer: &Offer<'_>,
+        config: &ImageConfig,
+        manifest: &Manifest,
+    ) -> Result<Vec<Digest>> {
+        let mut stored = Vec::new();
+        let layers = unpacked::layers(config);
+        for (number, (layer, blob)) in layers.iter().zip(&manifest.layers).enumerate() {
+            let id = match layer.stored(self)? {
+                Some(id) => id,
+                None => {
+                    let what = || format!("layer {} (`{}`)", number + 1, blob.digest);
+                    let imported = self.import_layer(offer, layer, blob, &stored);
+                    imported.map_err(|error| error.at(what()))?
+                }
+            };
+            stored.push(id);
+        }
+        Ok(stored)
+    }
+
+    fn import_layer(
+        &self,
+        offer: &Offer<'_>,
+        layer: &Layer,
+        descriptor: &Descriptor,
+        below: &[Digest],
+    ) -> Result<Digest> {
+        let below = unpacked::stack(self, below)?;
+        let (blob, proof) = Blob::new(descriptor, offer.blobs.open(descriptor)?);
+        let staging = Staging::make(self.dirs)?;
+        let ((), unpacked) = layers::unpack(
+            &staging,
+            blob,
+            self.growth.get(),
+            layer.diff_id.algorithm(),
+            |disk, folder| Apply::new(disk, folder, &below),
+            |tar, recorder, visit| unpacked::walk(tar, Some(recorder), visit),
+        )?;
+        proof.check()?;
+        if unpacked.id != layer.diff_id {
+            let (found, expected) = (unpacked.id.oci(), layer.diff_id.oci());
+            return Err(Error::invalid(format!(
+                "the digest of its content is `{found}`, but the configuration says `{expected}`"
+            )));
+        }
+        let place = layer.place(unpacked.depends());
+        let origin = Origin::Archive(&offer.from, descriptor.size);
+        let lease = unpacked.publish(self, &staging, &place, origin)?;
+        self.layers.keep(&place, lease);
+        Ok(place)
+    }
+
+    fn import_image(
+        &self,
+        offer: &Offer<'_>,
+        id: Digest,
+        config: Vec<u8>,
+        mut layers: Vec<Digest>,
+        size: u64,
+    ) -> Result<()> {
+        layers.reverse();
+        let image = Image {
+            id,
+            format: FORMAT.to_owned(),
+            manifest: config,
+            layers,
+        };
+        let verified = Verified::by_digests(id, offer.grounds, offer.by.clone(), size);
+        let record = Record {
+            name: Some(offer.name.clone()),
+            ..Record::of(offer.from.clone(), &verified)
+        };
+        let staging = Staging::make(self.dirs)?;
+        let folder = self.stage(&staging, &image, &record)?;
+        let (name, tag) = record.name_and_version().unwrap_or_default();
+        listing::stage(&folder, name, tag, &record);
+        rustix::fs::syncfs(staging.fd()).context(|| format!("cannot publish image `{id}`"))?;
+        self.publish(&staging, &verified)
+    }
+}
+
+/// Returns the ID of an image, without storing it.
+///
+/// # Errors
+///
+/// There is none for the platform; the lists that lead to it are not valid.
+pub(crate) fn identify(offer: &Offer<'_>) -> Result<Digest> {
+    let from = &offer.from;
+    let (_, manifest) = find(offer).context(|| format!("cannot use image `{from}`"))?;
+    Ok(Digest::from(&manifest.config.digest))
+}
+
+/// Returns what stands in the index of names for one that only the image itself
+/// claims to have. No image is run because of such a name.
+pub(crate) fn claimed(name: &str) -> String {
+    format!("claimed {name}")
+}
+
+/// Finds the manifest for a platform, and its digest.
+fn find(offer: &Offer<'_>) -> Result<(Option<Digest>, Manifest)> {
+    let mut descent = Descent::default();
+    let mut index = match &offer.selected {
+        Selected::Index(index) => index.clone(),
+        Selected::Manifest(manifest) => return Ok((None, manifest.clone())),
+    };
+    loop {
+        let chosen = choose(&index, offer.platform)?.clone();
+        match blobs::document(offer.blobs, &chosen)? {
+            Document::Manifest(manifest) => {
+                return Ok((Some(Digest::from(&chosen.digest)), manifest));
+            }
+            Document::Index(next) => {
+                descent.enter(&chosen.digest)?;
+                index = next;
+            }
+        }
+    }
+}
+
+fn size(manifest: &Manifest) -> u64 {
+    let layers = manifest.layers.iter().map(|layer| layer.size);
+    layers.fold(manifest.config.size, u64::saturating_add)
+}

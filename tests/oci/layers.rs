@@ -1,0 +1,352 @@
+//! Layers change what those below have, in whatever order their entries are: in an
+//! overlay, in a copy, and as another unpacker does it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use tar::EntryType;
+
+use super::{Layout, base, tree};
+use crate::aci::Aci;
+use crate::host::{self, names};
+
+/// Runs an image and lists what is in a directory of it.
+#[track_caller]
+fn shown(layout: &Layout, name: &str, path: &str, options: &[&str]) -> Vec<String> {
+    let list = ["/bin/probe", "--list", path];
+    let call = layout
+        .launch(&["run"])
+        .args(options)
+        .arg(layout.reference(name));
+    let ran = call.arg("--").args(list).run().exits(0);
+    let mut names: Vec<_> = ran.stdout.lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+fn lower() -> Aci {
+    Aci::empty()
+        .dir("d")
+        .file("d/a", 0o644, "lower")
+        .file("d/b", 0o644, "lower")
+        .dir("d/sub")
+        .file("d/sub/x", 0o644, "lower")
+        .file("gone", 0o644, "lower")
+        .dir("tree")
+        .file("tree/leaf", 0o644, "lower")
+        .dir("usr")
+        .dir("usr/lib")
+        .link("lib", "usr/lib")
+}
+
+#[test]
+fn what_a_layer_takes_away_is_gone_wherever_the_mark_is() {
+    let upper = |first: bool| {
+        let mark = |aci: Aci, here: bool| match here {
+            true => aci
+                .file("d/.wh..wh..opq", 0o644, "")
+                .file("tree/.wh.new", 0o644, "")
+                .file(".wh.tree", 0o644, "a body")
+                .entry(EntryType::Link, ".wh.gone", 0o644, "d/new", b""),
+            false => aci,
+        };
+        let aci = Aci::empty().dir("d").file("d/new", 0o644, "upper");
+        let aci = match first {
+            true => mark(Aci::empty().dir("d"), true).file("d/new", 0o644, "upper"),
+            false => aci,
+        };
+        let aci = aci
+            .dir("d/sub")
+            .file("d/sub/y", 0o644, "upper")
+            .dir("tree")
+            .file("tree/new", 0o644, "upper");
+        mark(aci, !first)
+    };
+    for first in [true, false] {
+        let mut layout = Layout::new();
+        let layers = [base(), lower(), upper(first)].map(|layer| layout.layer(layer));
+        layout.image("it", "{}", &layers);
+        let rendered = layout.rendered("it");
+        let expected = [
+            "d/", "d/new", "d/sub/", "d/sub/y", "lib", "tree/", "tree/new", "usr/", "usr/lib/",
+        ];
+        let found = tree(&rendered);
+        let found = found
+            .iter()
+            .filter(|name| !name.starts_with("bin") && *name != "etc/");
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            expected.iter().collect::<Vec<_>>(),
+            "{first}"
+        );
+        for options in [&[][..], &["--no-overlay"]] {
+            assert_eq!(shown(&layout, "it", "/d", options), ["new", "sub"]);
+            assert_eq!(shown(&layout, "it", "/d/sub", options), ["y"]);
+            assert_eq!(shown(&layout, "it", "/tree", options), ["new"]);
+            let root = shown(&layout, "it", "/", options);
+            assert!(!root.contains(&"gone".to_owned()), "{root:?}");
+        }
+    }
+}
+
+#[test]
+fn the_last_of_several_entries_counts_and_the_archive_is_still_whole() {
+    let twice = Aci::empty()
+        .dir("etc")
+        .file("etc/a", 0o644, "first")
+        .entry(EntryType::Link, "etc/also", 0o644, "etc/a", b"")
+        .file("etc/a", 0o600, "second, longer")
+        .dir("etc/t")
+        .file("etc/t/below", 0o644, "replaced")
+        .file("etc/t", 0o644, "no directory")
+        .file("etc/a", 0o640, "third");
+    let mut layout = Layout::new();
+    let layers = [base(), twice].map(|layer| layout.layer(layer));
+    layout.image("it", "{}", &layers);
+    let rendered = layout.rendered("it");
+    let read = |name: &str| fs::read_to_string(rendered.join("etc").join(name)).unwrap();
+    assert_eq!(read("a"), "third");
+    assert_eq!(read("also"), "first");
+    assert_eq!(read("t"), "no directory");
+    assert_eq!(
+        fs::metadata(rendered.join("etc/a")).unwrap().mode() & 0o777,
+        0o640
+    );
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+#[test]
+fn what_an_archive_only_implies_is_taken_from_the_layers_below() {
+    let below = |mode| {
+        base().odd(EntryType::Directory, "p/", b"", move |header| {
+            header.set_mode(mode);
+            header.set_uid(7);
+            header.set_mtime(1_000_000_000);
+        })
+    };
+    let over = || {
+        Aci::empty()
+            .file("p/q/new", 0o644, "x")
+            .file("lib/x", 0o644, "x")
+    };
+    let mut layout = Layout::new();
+    let over = layout.layer(over());
+    for (name, mode) in [("one", 0o711), ("two", 0o750)] {
+        let lower = layout.layer(below(mode).dir("usr").dir("usr/lib").link("lib", "usr/lib"));
+        layout.image(name, "{}", &[lower, over.clone()]);
+    }
+    layout.image("alone", "{}", std::slice::from_ref(&over));
+    for (name, mode, uid) in [("alone", 0o755, 0), ("one", 0o711, 7), ("two", 0o750, 7)] {
+        let rendered = layout.rendered(name);
+        let status = fs::metadata(rendered.join("p")).unwrap();
+        assert_eq!((status.mode() & 0o777, status.uid()), (mode, uid), "{name}");
+        assert_eq!(names(&rendered.join("p")), ["q"]);
+        let lib = if name == "alone" { "lib" } else { "usr/lib" };
+        assert_eq!(names(&rendered.join(lib)), ["x"], "{name}");
+        let is_link = rendered.join("lib").is_symlink();
+        assert_eq!(is_link, name != "alone", "{name}");
+    }
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+/// Everything that the files below a directory have, each on a line. The times of
+/// directories that no archive has are nobody's.
+fn described(root: &Path) -> String {
+    let mut first_names = BTreeMap::new();
+    let mut text = String::new();
+    for name in tree(root) {
+        let path = root.join(name.trim_end_matches('/'));
+        let status = path.symlink_metadata().unwrap();
+        let first = first_names.entry(status.ino()).or_insert(name.clone());
+        write!(
+            text,
+            "{name} {:o} {}:{} {} rdev={} first={first}",
+            status.mode(),
+            status.uid(),
+            status.gid(),
+            status.mtime(),
+            status.rdev(),
+        )
+        .unwrap();
+        if status.is_symlink() {
+            write!(text, " -> {:?}", fs::read_link(&path).unwrap()).unwrap();
+        }
+        if status.is_file() {
+            write!(text, " {:?}", fs::read(&path).unwrap().len()).unwrap();
+        }
+        let mut list = vec![0; 4096];
+        let length = rustix::fs::llistxattr(&path, &mut list[..]).unwrap();
+        writeln!(text, " {:?}", String::from_utf8_lossy(&list[..length])).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_files_are_those_that_another_unpacker_makes() {
+    let umoci = tool!("umoci");
+    require_root!();
+    let odd = |seconds: u64| {
+        move |header: &mut tar::Header| {
+            header.set_uid(1000);
+            header.set_gid(4242);
+            header.set_mode(0o6751);
+            header.set_mtime(seconds);
+        }
+    };
+    let top = Aci::empty().odd(EntryType::Directory, "./", b"", |header| {
+        header.set_mode(0o751);
+        header.set_mtime(5);
+    });
+    let layers = [
+        top.dir("etc")
+            .dir("d")
+            .file("d/a", 0o644, "lower")
+            .odd(EntryType::Regular, "d/odd", b"x", odd(9))
+            .file("d/linked", 0o644, "shared")
+            .dir("usr")
+            .dir("usr/lib")
+            .link("lib", "usr/lib")
+            .dir("o")
+            .file("o/one", 0o644, "1")
+            .dir("o/two")
+            .file("o/two/three", 0o644, "3")
+            .file("f", 0o644, "a file"),
+        Aci::empty()
+            .entry(EntryType::Link, "d/another", 0o644, "d/linked", b"")
+            .file("lib/x", 0o600, "through a link")
+            .file("d/.wh.a", 0o644, "")
+            .file("o/.wh..wh..opq", 0o644, "")
+            .file(".wh.nothing", 0o644, "")
+            .file(".wh..wh.plnk", 0o644, "")
+            .odd(EntryType::Directory, "f/", b"", odd(11))
+            .file("/absolute", 0o644, "x")
+            .odd(EntryType::Fifo, "fifo", b"", odd(12))
+            .odd(EntryType::Char, "null", b"", |header| {
+                odd(13)(header);
+                header.set_device_major(1).unwrap();
+                header.set_device_minor(3).unwrap();
+            }),
+        Aci::empty()
+            .file("f", 0o644, "again a file")
+            .entry(EntryType::Symlink, "d/odd", 0o777, "a", b"")
+            .pax([("SCHILY.xattr.user.a", &b"b"[..])])
+            .odd(EntryType::Directory, "o/", b"", odd(14)),
+    ];
+    let mut layout = Layout::new();
+    let layers = layers.map(|layer| layout.layer(layer));
+    layout.image("it", "{}", &layers);
+    let bundle = layout.scratch.join("bundle");
+    let image = format!("{}:it", layout.path().display());
+    host::call(&umoci)
+        .args(["unpack", "--image", &image])
+        .arg(&bundle)
+        .run()
+        .exits(0);
+    let rendered = layout.rendered("it");
+    let (ours, theirs) = (described(&rendered), described(&bundle.join("rootfs")));
+    crate::claims::same("the files", &ours, &theirs);
+    let of = |path: &Path| fs::metadata(path).unwrap().mode();
+    assert_eq!(of(&rendered), of(&bundle.join("rootfs")));
+}
+
+#[test]
+fn more_layers_than_an_overlay_takes_are_merged() {
+    let mut layout = Layout::new();
+    let mut layers = vec![layout.layer(base())];
+    for number in 0..126 {
+        let aci = Aci::empty()
+            .dir("n")
+            .file(&format!("n/{number}"), 0o644, "x");
+        let aci = match number {
+            0 => aci,
+            number => aci.file(&format!("n/.wh.{}", number - 1), 0o644, ""),
+        };
+        layers.push(layout.layer(aci));
+    }
+    layout.image("many", "{}", &layers);
+    assert_eq!(shown(&layout, "many", "/n", &[]), ["125"]);
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+#[test]
+fn a_layer_may_be_there_twice_or_have_nothing() {
+    let mut layout = Layout::new();
+    let layer = layout.layer(Aci::empty().dir("n").file("n/a", 0o644, "x"));
+    let nothing = layout.layer(Aci::empty());
+    let away = layout.layer(Aci::empty().dir("n").file("n/.wh.a", 0o644, ""));
+    let layers = [
+        layout.layer(base()),
+        layer.clone(),
+        nothing.clone(),
+        away,
+        nothing,
+        layer,
+    ];
+    layout.image("twice", "{}", &layers);
+    assert_eq!(shown(&layout, "twice", "/n", &[]), ["a"]);
+}
+
+#[test]
+fn layers_are_read_in_every_compression_whatever_their_type_says() {
+    let zstd = tool!("zstd");
+    let mut layout = Layout::new();
+    let mut tar = Aci::empty()
+        .file("content", 0o644, "x".repeat(100_000))
+        .bytes();
+    // Another reader pads to a whole record.
+    tar.resize(tar.len().next_multiple_of(10_240), 0);
+    let file = layout.scratch.write("tar", &tar);
+    let pack = |words: &[&str]| {
+        let out = layout.scratch.join("packed");
+        let _ = fs::remove_file(&out);
+        let call = host::call(Path::new("/bin/sh"));
+        let line = format!(
+            "{} < {} > {}",
+            words.join(" "),
+            file.display(),
+            out.display()
+        );
+        call.args(["-c", &line]).run().exits(0);
+        fs::read(out).unwrap()
+    };
+    let zstd = zstd.to_str().unwrap();
+    let gzip = pack(&["gzip"]);
+    let whole = pack(&[zstd, "-q"]);
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"TOC"].concat();
+    let halves = |pack: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let (one, other) = tar.split_at(tar.len() / 2);
+        [pack(one), pack(other)].concat()
+    };
+    let framed = halves(&|part| {
+        fs::write(&file, part).unwrap();
+        [pack(&[zstd, "-q"]), skipped.clone()].concat()
+    });
+    let members = halves(&|part| {
+        fs::write(&file, part).unwrap();
+        pack(&["gzip"])
+    });
+    for (name, packed) in [
+        ("plain", tar.clone()),
+        ("gzip", gzip),
+        ("members", members),
+        ("zstd", whole),
+        ("frames", framed),
+    ] {
+        let layer = layout.packed(&tar, &packed);
+        layout.image(name, &format!(r#"{{"Labels":{{"a":"{name}"}}}}"#), &[layer]);
+        // A store of its own, so that nothing is there already.
+        let dir = layout.scratch.join(&format!("dir-{name}"));
+        host::launcher(&dir)
+            .args(["fetch", &layout.reference(name)])
+            .run()
+            .exits(0);
+        let layer = dir
+            .join("layers")
+            .join(super::digest(&tar).replace(':', "-"));
+        let content = fs::read(layer.join("rootfs/content")).unwrap();
+        assert_eq!(content.len(), 100_000, "{name}");
+    }
+}
