@@ -41,6 +41,8 @@ const PACKAGES: &[Package] = &[
         "agreement with other readers of archives",
     ),
     Package("umoci", "umoci", "agreement with other unpackers"),
+    Package("docker-registry", "docker-registry", "tests of registries"),
+    Package("skopeo", "skopeo", "tests of registries"),
     Package("bubblewrap", "bwrap", "benchmarks"),
     Package("crun", "crun", "benchmarks"),
     Package("runc", "runc", "benchmarks"),

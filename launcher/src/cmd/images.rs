@@ -167,6 +167,12 @@ impl Looked<'_> {
         Ok(is_there.unwrap_or_default().then_some(id))
     }
 
+    /// Finds an image that was fetched from a registry.
+    fn find_registry(&self, image: &::oci::reference::Reference) -> Result<Option<Digest>> {
+        let found = self.store.map(|store| store.of_registry(image));
+        Ok(found.transpose()?.flatten())
+    }
+
     /// Finds an App Container image, or one by its ID.
     fn find_appc(&self, reference: &Reference) -> Result<Option<Digest>> {
         let found = match (reference, self.store) {
@@ -204,6 +210,13 @@ impl Images for Looked<'_> {
         let found = match asked {
             reference::Reference::Appc(reference) => self.find_appc(reference)?,
             reference::Reference::Local(local) => self.find_local(local)?,
+            reference::Reference::Registry(image) => self.find_registry(image)?,
+            reference::Reference::Short { name, image } => {
+                match self.find_appc(&Reference::Name(name.clone()))? {
+                    None => self.find_registry(image)?,
+                    found => found,
+                }
+            }
         };
         found.ok_or_else(|| {
             Error::new(

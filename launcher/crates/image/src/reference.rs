@@ -4,15 +4,22 @@
 //! oci:/media/usb/app:1.2  oci:app@sha256:…      an image in an OCI layout
 //! oci-archive:app.tar:1.2                       the same in a tar archive
 //! docker-archive:app.tar:app:1.2                what `docker save` wrote
+//! docker://debian:12  ghcr.io/org/app  alpine   an image in a registry
 //! aci:…                                         an App Container image
 //! ```
 //!
-//! What begins with no scheme is read by [`appc::reference`].
+//! What begins with no scheme is a path, a URL or an ID, as [`appc::reference`]
+//! reads them. Else it is a name: of an image in a registry if its first part has a
+//! port or is one of the large registries, or if it has a digest as registries have
+//! them. A name whose first part has no dot can be either; what is stored is meant,
+//! and otherwise an image in a registry.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use appc::reference::Name;
 use error::{Error, Result};
+use oci::reference::ShortNames;
 
 /// A reference to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +28,36 @@ pub enum Reference {
     Appc(appc::reference::Reference),
     /// An OCI image in a directory or a file.
     Local(Local),
+    /// An image in a registry.
+    Registry(oci::reference::Reference),
+    /// A name of either kind: whichever is stored, or else in a registry.
+    Short {
+        /// As that of an App Container image.
+        name: Name,
+        /// As that of an image in a registry.
+        image: oci::reference::Reference,
+    },
 }
+
+/// The registries that are known by their names alone: others that would be taken
+/// for the domain of an App Container image are written with `docker://`.
+const REGISTRIES: &[&str] = &[
+    "docker.io",
+    "gcr.io",
+    "ghcr.io",
+    "index.docker.io",
+    "localhost",
+    "lscr.io",
+    "mcr.microsoft.com",
+    "public.ecr.aws",
+    "quay.io",
+    "registry.access.redhat.com",
+    "registry.fedoraproject.org",
+    "registry.gitlab.com",
+    "registry.k8s.io",
+    "registry.opensuse.org",
+    "registry.redhat.io",
+];
 
 /// What has images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +107,59 @@ impl Reference {
             .into_iter()
             .find(|shape| shape.scheme() == scheme);
         let Some(shape) = shape else {
-            let text = if scheme == "aci" { rest } else { text };
-            return appc::reference::Reference::parse(text, labels).map(Self::Appc);
+            return match (scheme, rest.strip_prefix("//")) {
+                ("docker", Some(image)) => in_registry(image, labels).map(Self::Registry),
+                ("aci", _) => appc::reference::Reference::parse(rest, labels).map(Self::Appc),
+                _ => Self::named(text, labels),
+            };
         };
-        match labels.first() {
-            None => Local::parse(shape, rest).map(Self::Local),
-            Some(label) => {
-                let label = error::quote::quoted(label);
-                let what = format!("{label} follows an image that is not given by name");
-                Err(Error::usage(what))
-            }
+        check_labels(labels)?;
+        Local::parse(shape, rest).map(Self::Local)
+    }
+
+    /// Parses what has no scheme.
+    fn named(text: &str, labels: &[String]) -> Result<Self> {
+        let (first, below) = match text.split_once('/') {
+            Some((first, _)) => (first, true),
+            None => (text, false),
+        };
+        let port = first.rsplit_once(':').map(|(_, port)| port);
+        let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+        let digest = text.rsplit_once('@').map(|(_, digest)| digest);
+        let has_digest = ["sha256:", "sha512:"]
+            .iter()
+            .any(|algorithm| digest.is_some_and(|digest| digest.starts_with(algorithm)));
+        if below && (has_port || REGISTRIES.contains(&first)) || has_digest {
+            return in_registry(text, labels).map(Self::Registry);
+        }
+        let read = appc::reference::Reference::parse(text, labels)?;
+        let appc::reference::Reference::Name(name) = read else {
+            return Ok(Self::Appc(read));
+        };
+        let host = first.split(':').next().unwrap_or_default();
+        let image = match host.contains('.') || !labels.is_empty() {
+            true => None,
+            false => in_registry(text, labels).ok(),
+        };
+        Ok(match image {
+            Some(image) => Self::Short { name, image },
+            None => Self::Appc(appc::reference::Reference::Name(name)),
+        })
+    }
+}
+
+fn in_registry(text: &str, labels: &[String]) -> Result<oci::reference::Reference> {
+    check_labels(labels)?;
+    oci::reference::Reference::parse(text, &ShortNames::default())
+}
+
+fn check_labels(labels: &[String]) -> Result<()> {
+    match labels.first() {
+        None => Ok(()),
+        Some(label) => {
+            let label = error::quote::quoted(label);
+            let what = format!("{label} follows an image that is not given by name");
+            Err(Error::usage(what))
         }
     }
 }
@@ -135,6 +214,8 @@ impl fmt::Display for Reference {
         match self {
             Self::Appc(reference) => write!(f, "{reference}"),
             Self::Local(local) => write!(f, "{local}"),
+            Self::Registry(image) => write!(f, "{image}"),
+            Self::Short { image, .. } => write!(f, "{}", image.familiar()),
         }
     }
 }
@@ -186,8 +267,8 @@ mod tests {
     #[test]
     fn what_has_no_scheme_of_ours_is_read_as_before() {
         for text in [
-            "a",
             "example.com/oci:1",
+            "a:1,os=linux",
             "./oci:a",
             "https://x/a",
             "sha256:0c",
@@ -206,6 +287,54 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(parse("aci:a:1").unwrap(), parse("a:1").unwrap());
+        let aci = appc::reference::Reference::parse("a:1", &[]).unwrap();
+        assert_eq!(parse("aci:a:1").unwrap(), Reference::Appc(aci));
+    }
+
+    #[test]
+    fn a_registry_is_known_by_its_port_its_name_or_a_digest() {
+        let digest = format!("sha256:{}", "0c".repeat(32));
+        for (text, full) in [
+            ("docker://debian", "docker.io/library/debian:latest"),
+            ("docker://example.com/a/b:1", "example.com/a/b:1"),
+            ("localhost:5000/a", "localhost:5000/a:latest"),
+            ("192.0.2.1:5000/a:1", "192.0.2.1:5000/a:1"),
+            ("ghcr.io/org/app:2", "ghcr.io/org/app:2"),
+            (
+                &format!("example.com/a@{digest}"),
+                &format!("example.com/a@{digest}"),
+            ),
+        ] {
+            let Reference::Registry(image) = parse(text).unwrap() else {
+                unreachable!("{text}");
+            };
+            assert_eq!(image.to_string(), full, "{text}");
+        }
+        for text in [
+            "docker://",
+            "docker://A",
+            "localhost:5000/a b",
+            "ghcr.io/",
+            "a@sha256:0c",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(Reference::parse("docker://a", &["version:1".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_name_without_a_dot_is_of_either_kind() {
+        for (text, full) in [
+            ("alpine", "docker.io/library/alpine:latest"),
+            ("alpine:3.19", "docker.io/library/alpine:3.19"),
+            ("grafana/loki", "docker.io/grafana/loki:latest"),
+        ] {
+            let Reference::Short { name, image } = parse(text).unwrap() else {
+                unreachable!("{text}");
+            };
+            assert_eq!(image.to_string(), full);
+            assert_eq!(name.to_string(), text);
+            assert_eq!(parse(text).unwrap().to_string(), image.familiar());
+        }
     }
 }

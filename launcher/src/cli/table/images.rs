@@ -59,6 +59,14 @@ day.",
                  a scheme is recognised by its content",
             ),
             (
+                "docker://debian:12, ghcr.io/org/app, localhost:5000/app@sha256:...",
+                "an image in a registry, without the scheme if it names a large one or a port",
+            ),
+            (
+                "alpine, grafana/loki:3",
+                "an image in Docker Hub, unless one of this name is stored",
+            ),
+            (
                 "sha512-0c6d3a2d, sha256-0c6d3a2d",
                 "any unique prefix of a stored image's ID",
             ),

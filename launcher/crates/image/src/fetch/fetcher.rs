@@ -11,9 +11,7 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::fetch::discovery::{self, Attempts, Why};
@@ -22,16 +20,20 @@ use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
 use crate::fetch::oci;
+use crate::fetch::registry::Registry;
 use crate::fetch::resume::{Broken, Resumable};
-use crate::fetch::signed::Signed;
-use crate::fetch::web::{DOCUMENT, in_vain, page, schemes, web};
+use crate::fetch::shown::Shown;
+use crate::fetch::signed::{self, Signed, signature_of};
+use crate::fetch::web::{in_vain, page, schemes, web};
 use crate::format::aci;
 use crate::format::lookup::WAIVE;
+use crate::format::oci::import::{Offer, Selected};
 use crate::reference::{self, Local};
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
 use crate::trust::verify::{ById, Grounds, Incoming, Operator, Voucher};
+use ::oci::reference as oci_reference;
 use appc::address::Address;
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
@@ -39,18 +41,10 @@ use appc::reference::{Name, Place, Reference};
 use error::{Context as _, Error, Kind, Result};
 use sys::clock;
 use sys::dirs::Dirs;
-use sys::progress::{Progress, ProgressBar};
+use sys::progress::Progress;
 use sys::size;
 
 use crate::fetch::options::{Options, PullPolicy};
-
-/// How long to wait, each time, for a server that is creating a signature.
-const SIGNING: [Duration; 4] = [
-    Duration::from_secs(2),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-];
 
 /// Hints for a download that broke, and for one that was resumed in vain.
 const KEPT: &str = "the part that arrived is kept for a day, and the next call resumes from there";
@@ -145,7 +139,56 @@ impl<'a> Fetch<'a> {
         match reference {
             reference::Reference::Appc(reference) => self.appc(reference),
             reference::Reference::Local(local) => self.local(local),
+            reference::Reference::Registry(image) => self.registry(image),
+            reference::Reference::Short { name, image } => self.short(name, image),
         }
+    }
+
+    /// Returns what a name means that both kinds of image can have.
+    fn short(&self, name: &Name, image: &oci_reference::Reference) -> Result<Digest> {
+        let is_appc = match self.stored(name)? {
+            Some(_) => true,
+            None => local::find(&self.directories(), name)?.is_some(),
+        };
+        match is_appc {
+            true => self.appc(&Reference::Name(name.clone())),
+            false => self.registry(image),
+        }
+    }
+
+    /// Returns an image of a registry.
+    fn registry(&self, image: &oci_reference::Reference) -> Result<Digest> {
+        if self.policy != PullPolicy::Update
+            && let Some(id) = self.store.of_registry(image)?
+        {
+            return Ok(id);
+        }
+        if self.policy == PullPolicy::Never {
+            let what = format!("image `{image}` was not found in the store");
+            let error = Error::new(Kind::NotFound, what);
+            return Err(error.hint("use `--pull-policy=new` to ask the registry as well"));
+        }
+        self.talk.say(&format!("Fetching: {image}"));
+        let (registry, found) = Registry::find(image, self.options)?;
+        let platform = oci::wanted(self.options.platform.as_ref())?;
+        let offer = Offer {
+            from: format!("docker://{image}"),
+            name: image.to_string(),
+            is_claimed: false,
+            blobs: &registry,
+            selected: Selected::Index(found),
+            platform: &platform,
+            grounds: match (image.digest(), self.options.insecure.tls) {
+                (Some(_), _) => Grounds::Pinned,
+                (None, true) => Grounds::Waived,
+                (None, false) => Grounds::Registry,
+            },
+            by: format!("registry {}", image.registry()),
+        };
+        let note = &mut |note: String| self.talk.say(&note);
+        let id = self.store.take_oci(&offer, note)?;
+        self.fetched.set(true);
+        Ok(id)
     }
 
     fn local(&self, local: &Local) -> Result<Digest> {
@@ -420,6 +463,7 @@ impl<'a> Fetch<'a> {
         let conditions = Conditions {
             cached: copy.as_ref().map(|copy| &copy.validators),
             partial: resumable.partial(),
+            accept: None,
         };
         let web = self.web()?;
         let answer = match web.open(url.reveal(), wanted.size, conditions) {
@@ -509,7 +553,7 @@ impl<'a> Fetch<'a> {
         if self.options.insecure.image {
             return Ok(Box::new(Operator(Grounds::Waived)));
         }
-        let text = self.signature(signature)?.map_err(|refusal| {
+        let text = signed::signature(self.web()?, signature, self.talk).map_err(|refusal| {
             Error::new(
                 Kind::Invalid,
                 format!("cannot get the signature `{signature}`"),
@@ -525,69 +569,8 @@ impl<'a> Fetch<'a> {
         let keyring = Keyring::open(self.dirs)?;
         Ok(Box::new(Signed::new(check, keyring, self.talk)))
     }
-
-    /// Downloads a signature. A server that is still creating it answers with
-    /// 202.
-    fn signature(&self, url: &Address) -> Result<std::result::Result<Vec<u8>, HttpError>> {
-        let web = self.web()?;
-        let mut patience = SIGNING.iter();
-        loop {
-            match (web.document(url.reveal(), DOCUMENT), patience.next()) {
-                (Err(refusal), Some(pause)) if refusal.status() == Some(202) => {
-                    let seconds = pause.as_secs();
-                    let next = format!("next attempt in {seconds} seconds");
-                    let line = format!("Waiting: {url} is not signed yet; {next}");
-                    self.talk.say(&line);
-                    std::thread::sleep(*pause);
-                }
-                (document, _) => return Ok(document),
-            }
-        }
-    }
-}
-
-/// Returns the URL of an image's signature, with the same query as the image.
-fn signature_of(url: &Address) -> Address {
-    let text = url.reveal();
-    Address::new(match text.split_once('?') {
-        Some((path, query)) => format!("{path}.asc?{query}"),
-        None => format!("{text}.asc"),
-    })
 }
 
 fn nowhere(name: &Name, attempts: &Attempts) -> Error {
     in_vain(format!("image `{name}` was not found"), attempts)
-}
-
-/// An archive whose download is shown.
-struct Shown {
-    input: Box<dyn Read + Send>,
-    progress: Option<ProgressBar>,
-}
-
-impl Read for Shown {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        match (&mut self.progress, count) {
-            (progress, 0) => progress.take().map_or((), ProgressBar::finish),
-            (Some(progress), count) => progress.advance(count as u64),
-            (None, _) => {}
-        }
-        Ok(count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signature_is_beside_its_image() {
-        for (image, signature) in [
-            ("https://a/b.aci", "https://a/b.aci.asc"),
-            ("https://a/b?v=1", "https://a/b.asc?v=1"),
-        ] {
-            assert_eq!(signature_of(&Address::new(image)), Address::new(signature));
-        }
-    }
 }

@@ -37,10 +37,12 @@ mod wire;
 
 pub(crate) use crate::fetch::http::client::{Client, Conditions, Response};
 pub(crate) use crate::fetch::http::download::{Download, Partial};
-pub(crate) use crate::fetch::http::headers::{Freshness, Validators};
+pub(crate) use crate::fetch::http::headers::{Freshness, Headers, Validators};
 pub(crate) use crate::fetch::http::http_error::HttpError;
 pub(crate) use crate::fetch::http::tls::check_authorities;
-pub(crate) use crate::fetch::http::transport::Options;
+pub(crate) use crate::fetch::http::transport::{Options, Plain, Session};
+pub(crate) use crate::fetch::http::url::Url;
+pub(crate) use crate::fetch::http::wire::Form;
 
 #[cfg(test)]
 #[path = "http_tests.rs"]

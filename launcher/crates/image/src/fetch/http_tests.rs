@@ -132,10 +132,11 @@ fn options() -> Options {
     Options {
         ca_file: None,
         insecure_tls: false,
-        allow_http: true,
+        allow_http: Plain::Everybody,
         credentials: Credentials::default(),
         attempts: 3,
         talk: Progress::new(true),
+        session: None,
     }
 }
 
@@ -204,3 +205,5 @@ mod download;
 mod redirect;
 #[path = "http_tests/retry.rs"]
 mod retry;
+#[path = "http_tests/session.rs"]
+mod session;

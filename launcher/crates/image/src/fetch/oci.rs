@@ -114,10 +114,7 @@ fn offered<T>(
 ) -> Result<T> {
     let what = || format!("cannot use image `{local}`");
     let wanted = local.wanted.as_deref();
-    let platform = match platform {
-        Some(platform) => platform.clone(),
-        None => of_host()?,
-    };
+    let platform = self::wanted(platform)?;
     let offer = |blobs: &dyn Blobs, name: Option<&str>, selected: Selected| {
         then(&Offer {
             from: local.to_string(),
@@ -180,8 +177,13 @@ fn called(path: &Path, name: Option<&str>) -> String {
     }
 }
 
+/// Returns the platform that was asked for, or that of this host.
+pub(crate) fn wanted(asked: Option<&Platform>) -> Result<Platform> {
+    asked.map_or_else(of_host, |platform| Ok(platform.clone()))
+}
+
 /// Returns the platform of this host.
-pub(crate) fn of_host() -> Result<Platform> {
+fn of_host() -> Result<Platform> {
     let machine = rustix::system::uname()
         .machine()
         .to_string_lossy()

@@ -1,9 +1,11 @@
 //! The web, as the operator wants it to be used: what fetching images and keys
 //! have in common.
 
+use std::sync::Arc;
+
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{Attempts, Why};
-use crate::fetch::http::{Client, HttpError, Options as HttpOptions};
+use crate::fetch::http::{Client, HttpError, Options as HttpOptions, Plain, Session};
 use crate::fetch::options::Options;
 use error::{Error, Kind, Result};
 use sys::progress::Progress;
@@ -12,7 +14,7 @@ use sys::progress::Progress;
 pub(crate) const DOCUMENT: u64 = 1 << 20;
 
 /// How often to ask a server that fails.
-const ATTEMPTS: u32 = 4;
+pub(crate) const ATTEMPTS: u32 = 4;
 
 /// Returns the schemes to ask with, in order.
 pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
@@ -24,6 +26,19 @@ pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
 
 /// Creates an HTTP client; if `waived`, one that does not check certificates.
 pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
+    let plain = Plain::if_allowed(waived || options.insecure.http);
+    client(options, waived, plain, ATTEMPTS, None)
+}
+
+/// Creates an HTTP client that may ask these servers by plain HTTP, makes so many
+/// attempts, and leaves it to `session` to say who we are.
+pub(crate) fn client(
+    options: &Options,
+    waived: bool,
+    plain: Plain,
+    attempts: u32,
+    session: Option<Arc<dyn Session>>,
+) -> Result<Client> {
     let talk = Progress::new(options.quiet);
     let credentials = Credentials::load(&credentials::directories())?;
     credentials
@@ -37,10 +52,11 @@ pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
     Client::new(HttpOptions {
         ca_file: options.ca_file.clone(),
         insecure_tls: waived || options.insecure.tls,
-        allow_http: waived || options.insecure.http,
+        allow_http: plain,
         credentials,
-        attempts: ATTEMPTS,
+        attempts,
         talk,
+        session,
     })
 }
 

@@ -29,6 +29,8 @@ pub enum Grounds {
     Needed,
     /// The operator asked for it by its ID.
     Pinned,
+    /// A registry that was believed to be itself has it under its name.
+    Registry,
     /// It was provided under its name, in a directory of images.
     Provided,
     /// The operator built it under its name.
@@ -38,11 +40,12 @@ pub enum Grounds {
 }
 
 impl Grounds {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::File,
         Self::Waived,
         Self::Needed,
         Self::Pinned,
+        Self::Registry,
         Self::Provided,
         Self::Built,
         Self::Signed,
@@ -55,6 +58,7 @@ impl Grounds {
             Self::Waived => "waived",
             Self::Needed => "needed",
             Self::Pinned => "pinned",
+            Self::Registry => "registry",
             Self::Provided => "provided",
             Self::Built => "built",
             Self::Signed => "signed",

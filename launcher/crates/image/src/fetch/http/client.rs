@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fetch::credentials::Header;
 use crate::fetch::http::download::{self, Download, Partial};
 use crate::fetch::http::headers::{Freshness, Validators};
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::proxy::Proxies;
 use crate::fetch::http::tls::Tls;
-use crate::fetch::http::transport::{Options, Transport};
+use crate::fetch::http::transport::{ACCEPT, Options, Transport};
 use crate::fetch::http::url::Url;
-use crate::fetch::http::wire::Timeouts;
+use crate::fetch::http::wire::{Form, Timeouts};
 use error::Result;
 
 /// An HTTP client.
@@ -38,6 +39,8 @@ pub(crate) struct Conditions<'a> {
     pub cached: Option<&'a Validators>,
     /// The first part of a version, perhaps not the current one.
     pub partial: Option<&'a Partial>,
+    /// The media types that are wanted; any if absent.
+    pub accept: Option<&'static str>,
 }
 
 impl Client {
@@ -94,6 +97,22 @@ impl Client {
         }
     }
 
+    /// Sends a form to a server, or asks it for a small document, saying who we
+    /// are. Redirects are not followed.
+    pub(crate) fn exchange(
+        &self,
+        url: &Url,
+        credentials: Option<Header>,
+        form: Option<Form>,
+        limit: u64,
+    ) -> std::result::Result<Vec<u8>, HttpError> {
+        let (reply, _) = self.0.ask(url.clone(), &[], credentials, form)?;
+        match reply.head.status {
+            200 => Download::new(Arc::clone(&self.0), url.clone(), reply, Some(limit))?.whole(),
+            _ => Err(reply.unexpected()),
+        }
+    }
+
     /// Opens a download of at most `limit` bytes: the whole document, or
     /// the rest if the server still has the version of the partial one.
     pub(crate) fn open(
@@ -104,6 +123,7 @@ impl Client {
     ) -> std::result::Result<Response, HttpError> {
         let start = Url::parse(url).map_err(|why| HttpError::plain(&why))?;
         let mut headers = Vec::new();
+        headers.extend(conditions.accept.map(|wanted| (ACCEPT, wanted.to_owned())));
         if let Some(known) = conditions.cached {
             let tag = known.etag.clone().map(|tag| ("If-None-Match", tag));
             let date = known.last_modified.clone();

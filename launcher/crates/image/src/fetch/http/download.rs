@@ -48,6 +48,7 @@ pub(crate) struct Download {
     limit: Option<u64>,
     validators: Validators,
     freshness: Freshness,
+    media_type: Option<String>,
     body: Body,
     /// Whether the end of the body is marked. If not, it is the end of the
     /// connection.
@@ -106,6 +107,7 @@ impl Download {
             limit,
             validators,
             freshness: headers.freshness(),
+            media_type: headers.get("content-type").map(str::to_owned),
             framed: headers.is_framed(),
             url: reply.url.to_string(),
             body: reply.body,
@@ -139,6 +141,7 @@ impl Download {
             limit,
             validators: part.validators.clone(),
             freshness: headers.freshness(),
+            media_type: headers.get("content-type").map(str::to_owned),
             framed: headers.is_framed(),
             url: reply.url.to_string(),
             body: reply.body,
@@ -178,6 +181,11 @@ impl Download {
     /// Returns how long a copy stays fresh.
     pub(crate) fn freshness(&self) -> Freshness {
         self.freshness
+    }
+
+    /// Returns what the server says that it is.
+    pub(crate) fn media_type(&self) -> Option<&str> {
+        self.media_type.as_deref()
     }
 
     /// Returns the URL after redirects, as it is displayed; `None` if there was

@@ -33,7 +33,11 @@ impl Headers {
         self.all(name).next()
     }
 
-    fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+    /// Returns all fields of this name.
+    pub(crate) fn all<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         let same = move |(key, _): &&(String, String)| key.trim().eq_ignore_ascii_case(name);
         self.0.iter().filter(same).map(|(_, value)| value.trim())
     }

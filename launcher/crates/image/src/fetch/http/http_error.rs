@@ -15,6 +15,8 @@ pub(crate) struct HttpError {
     why: String,
     hint: Option<String>,
     status: Option<u16>,
+    /// Whether there was no answer, or none that could be understood.
+    unanswered: bool,
     /// Whether another attempt may succeed.
     pub(crate) transient: bool,
     /// How long the server asks to wait.
@@ -29,6 +31,7 @@ impl HttpError {
             why: why.into(),
             hint: None,
             status: None,
+            unanswered: false,
             transient: false,
             retry_after: None,
         }
@@ -46,6 +49,7 @@ impl HttpError {
     pub(crate) fn broken(url: impl ToString, fault: Fault) -> Self {
         Self {
             hint: fault.hint.map(str::to_owned),
+            unanswered: true,
             transient: fault.transient,
             ..Self::new(url, fault.what)
         }
@@ -79,6 +83,11 @@ impl HttpError {
     /// Tells whether another attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         self.transient
+    }
+
+    /// Tells whether there was no answer, or none that could be understood.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.unanswered
     }
 
     /// Returns the status of the answer, if that is the reason.

@@ -1,17 +1,19 @@
 //! Sends requests until there is an answer: redirects, credentials, proxies,
 //! and pauses between attempts.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fetch::credentials::Credentials;
+use crate::fetch::credentials::{Credentials, Header};
+use crate::fetch::http::headers::Headers;
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::message::Head;
 use crate::fetch::http::proxy::Proxies;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
-use crate::fetch::http::wire::{self, Body, Request, Timeouts};
+use crate::fetch::http::wire::{self, Body, Form, Request, Timeouts};
 use error::quote::quoted;
 use sys::clock;
 use sys::progress::Progress;
@@ -25,13 +27,64 @@ pub(crate) struct Options {
     /// credentials.
     pub insecure_tls: bool,
     /// Whether plain HTTP is allowed.
-    pub allow_http: bool,
+    pub allow_http: Plain,
     /// Credentials by host.
     pub credentials: Credentials,
     /// Number of attempts in a row without progress.
     pub attempts: u32,
     /// Where it is told what is waited for.
     pub talk: Progress,
+    /// Who says who we are to one server, in place of `credentials`.
+    pub session: Option<Arc<dyn Session>>,
+}
+
+/// What one server is told about us, which it asks for in its answers. It is
+/// told to no other server.
+pub(crate) trait Session: fmt::Debug + Send + Sync {
+    /// Returns the field for a request to this URL; `None` if it is not for us to
+    /// say, or there is nothing to say yet.
+    fn field(&self, url: &Url) -> Option<Header>;
+
+    /// Learns from a refusal what the server wants. Returns whether it is worth
+    /// asking again.
+    ///
+    /// # Errors
+    ///
+    /// What the server wants cannot be had.
+    fn refused(&self, url: &Url, headers: &Headers) -> std::result::Result<bool, HttpError>;
+
+    /// Learns from any other answer.
+    fn answered(&self, headers: &Headers);
+}
+
+/// Which servers may be asked by plain HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// None.
+    Nobody,
+    /// Those on this machine.
+    Loopback,
+    /// All.
+    Everybody,
+}
+
+impl Plain {
+    /// Returns the scope for an option that allows all or none.
+    pub(crate) const fn if_allowed(allowed: bool) -> Self {
+        match allowed {
+            true => Self::Everybody,
+            false => Self::Nobody,
+        }
+    }
+
+    /// Tells whether the server of a URL may be asked in this way.
+    fn includes(self, url: &Url) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Loopback => url.is_loopback(),
+            Self::Everybody => true,
+        }
+    }
 }
 
 /// Longest pause that a server can ask for. If it asks for more, there is no
@@ -46,6 +99,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Most redirects in a row.
 const REDIRECTS: usize = 10;
+
+/// The field with the media types that are wanted; all if it is not given.
+pub(crate) const ACCEPT: &str = "Accept";
 
 /// Statuses of temporary failures.
 const TRANSIENT: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
@@ -132,7 +188,7 @@ impl Transport {
         let mut url = start.clone();
         let mut carried = false;
         for _ in 0..=REDIRECTS {
-            let (reply, location) = self.ask(url, conditions)?;
+            let (reply, location) = self.ask_as_wanted(url, conditions)?;
             carried |= reply.authenticated;
             match (reply.head.status, location) {
                 (301 | 302 | 303 | 307 | 308, location) => {
@@ -148,31 +204,63 @@ impl Transport {
         ))
     }
 
-    /// Sends one request to one server.
-    fn ask(
+    /// Sends a request, and another if the server refuses it and says what it
+    /// wants.
+    fn ask_as_wanted(
         &self,
         url: Url,
         conditions: &[(&'static str, String)],
     ) -> std::result::Result<(Reply, Option<String>), HttpError> {
-        if !url.secure && !self.options.allow_http {
+        let Some(session) = &self.options.session else {
+            return self.ask(url, conditions, None, None);
+        };
+        let ask = |url: Url| {
+            let told = session.field(&url);
+            self.ask(url, conditions, told, None)
+        };
+        let (reply, location) = ask(url)?;
+        match reply.head.status {
+            401 if session.refused(&reply.url, &reply.head.headers)? => ask(reply.url),
+            401 => Ok((reply, location)),
+            _ => {
+                session.answered(&reply.head.headers);
+                Ok((reply, location))
+            }
+        }
+    }
+
+    /// Sends one request to one server: a form, if there is one. `told` says who
+    /// we are, in place of the credentials that there are for the server.
+    pub(crate) fn ask(
+        &self,
+        url: Url,
+        conditions: &[(&'static str, String)],
+        told: Option<Header>,
+        form: Option<Form>,
+    ) -> std::result::Result<(Reply, Option<String>), HttpError> {
+        if !url.secure && !self.options.allow_http.includes(&url) {
             return Err(
                 HttpError::new(&url, "the connection would not be encrypted (plain HTTP)")
                     .hint("`--insecure-options=http` allows that"),
             );
         }
+        let accept = conditions.iter().find(|(name, _)| *name == ACCEPT);
+        let accept = accept.map(|(_, wanted)| wanted.clone());
         let mut fields = vec![
             (
                 "User-Agent",
                 format!("nosecone/{}", env!("CARGO_PKG_VERSION")),
             ),
-            ("Accept", "*/*".to_owned()),
+            (ACCEPT, accept.unwrap_or_else(|| "*/*".to_owned())),
             // Without this field, any compression would be allowed.
             ("Accept-Encoding", "identity".to_owned()),
             // There is no second request, and closing marks the end of some
             // bodies.
             ("Connection", "close".to_owned()),
         ];
-        let sound = |(_, value): &&(_, String)| !value.chars().any(char::is_control);
+        let sound = |(name, value): &&(&str, String)| {
+            *name != ACCEPT && !value.chars().any(char::is_control)
+        };
         fields.extend(conditions.iter().filter(sound).cloned());
         let proxy = self.proxies.choose(&url);
         let proxy = proxy.map_err(|why| HttpError::new(&url, why))?;
@@ -195,11 +283,13 @@ impl Transport {
         })?;
         let credentials_withheld = unchecked && credentials.is_some();
         let credentials = credentials.filter(|_| !unchecked).cloned();
+        let credentials = told.or(credentials);
         let authenticated = credentials.is_some();
         let request = Request {
             url: url.clone(),
             fields,
             credentials,
+            form,
             proxy,
             tls: Arc::clone(&self.tls),
         };
@@ -271,7 +361,7 @@ fn chance() -> u8 {
 pub(crate) fn redirected(
     from: &Url,
     location: Option<&str>,
-    allow_http: bool,
+    allow_http: Plain,
     carried: bool,
 ) -> std::result::Result<Url, HttpError> {
     let refused = |why: String| HttpError::new(from, why);
@@ -287,7 +377,7 @@ pub(crate) fn redirected(
         (true, false) if carried => Err(refused(format!(
             "the server redirects to {shown}, which is not encrypted, although credentials were sent"
         ))),
-        (_, false) if !allow_http => Err(refused(format!(
+        (_, false) if !allow_http.includes(&to) => Err(refused(format!(
             "the server redirects to {shown}, which is not encrypted"
         ))
         .hint("`--insecure-options=http` allows that")),

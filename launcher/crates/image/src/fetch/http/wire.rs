@@ -18,6 +18,7 @@ use crate::fetch::http::plain;
 use crate::fetch::http::proxy::Proxy;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
+use crate::fetch::secret::Secret;
 
 /// Size of the pieces that are passed on, in bytes.
 const PIECE: usize = 64 << 10;
@@ -34,11 +35,17 @@ pub(crate) struct Request {
     pub(crate) fields: Vec<(&'static str, String)>,
     /// The field with which we say who we are, if any.
     pub(crate) credentials: Option<Header>,
+    /// What is posted; a document is got otherwise.
+    pub(crate) form: Option<Form>,
     /// The proxy, if any.
     pub(crate) proxy: Option<Proxy>,
     /// How TLS is spoken for HTTPS.
     pub(crate) tls: Arc<Tls>,
 }
+
+/// The fields of a form, as `application/x-www-form-urlencoded`.
+#[derive(Clone, Debug)]
+pub(crate) struct Form(pub(crate) Secret);
 
 /// How long to wait for the server.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +106,7 @@ fn receive(request: &Request, sender: &SyncSender<Event>) -> Result<(), Fault> {
     let secret = request.credentials.iter();
     let fields = fields.chain(secret.map(|field| (field.name, field.value.reveal())));
     if proxy.is_none()
+        && request.form.is_none()
         && plain::suits(url)
         && let Some((head, mut body)) = plain::get(url, fields.clone())?
     {
@@ -117,10 +125,22 @@ fn receive(request: &Request, sender: &SyncSender<Event>) -> Result<(), Fault> {
         .as_ref()
         .map(|login| (connect::AUTHORIZATION, login.reveal()));
     let host = url.authority();
+    let (method, form) = match &request.form {
+        Some(Form(form)) => ("POST", form.reveal()),
+        None => ("GET", ""),
+    };
+    let length = form.len().to_string();
+    let posted = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Content-Length", &length),
+    ];
+    let posted = posted.into_iter().filter(|_| method == "POST");
     let fields = std::iter::once(("Host", host.as_str()))
         .chain(fields)
-        .chain(login);
-    stream.write_all(&message::request("GET", &target, fields))?;
+        .chain(login)
+        .chain(posted);
+    stream.write_all(&message::request(method, &target, fields))?;
+    stream.write_all(form.as_bytes())?;
     stream.flush()?;
     let mut input = BufReader::with_capacity(PIECE, stream);
     let head = message::read_head(&mut input)?;

@@ -280,8 +280,8 @@ fn rest(server: &Server) -> std::result::Result<(u64, String), String> {
         at: 3,
     };
     let have = Conditions {
-        cached: None,
         partial: Some(&part),
+        ..Conditions::default()
     };
     let mut download = match web().open(&server.url("/a"), Some(10), have) {
         Ok(Response::Download(download)) => download,

@@ -20,7 +20,7 @@ fn done() -> Act {
 fn plain_http_is_refused_unless_it_was_allowed() {
     let server = Server::new(vec![]);
     let strict = hasty(Options {
-        allow_http: false,
+        allow_http: Plain::Nobody,
         ..options()
     });
     let refusal = strict.document(&server.url("/a"), 10).expect_err("refused");
@@ -65,22 +65,29 @@ fn no_redirect_leads_out_of_encryption() {
         refusal.expect_err("refused").to_string()
     };
     let start = "cannot fetch `https://example.com/a`: the server redirects to `http://example.com/b`, which is not encrypted";
-    assert_eq!(refused(false, false), start);
+    assert_eq!(refused(Plain::Nobody, false), start);
     let given = format!("{start}, although credentials were sent");
-    assert_eq!(refused(false, true), given);
-    assert_eq!(refused(true, true), given);
+    assert_eq!(refused(Plain::Nobody, true), given);
+    assert_eq!(refused(Plain::Everybody, true), given);
     let ticket = Some("http://example.com/b?ticket=secret");
-    let refusal = redirected(&from, ticket, false, false).expect_err("refused");
+    let refusal = redirected(&from, ticket, Plain::Nobody, false).expect_err("refused");
     assert_eq!(refusal.to_string(), start.replace("/b", "/b?..."));
-    let allowed = redirected(&from, Some("http://example.com/b"), true, false);
-    assert_eq!(allowed.expect("allowed"), url("http://example.com/b"));
+    // What is allowed on this machine is not allowed elsewhere.
+    assert_eq!(refused(Plain::Loopback, false), start);
+    for (allow, to) in [
+        (Plain::Everybody, "http://example.com/b"),
+        (Plain::Loopback, "http://127.0.0.1/b"),
+    ] {
+        let allowed = redirected(&from, Some(to), allow, false);
+        assert_eq!(allowed.expect("allowed"), url(to));
+    }
 }
 
 #[test]
 fn a_redirect_has_to_lead_somewhere() {
     let from = url("https://example.com/a");
     let why = |location| {
-        let refusal = redirected(&from, location, true, false);
+        let refusal = redirected(&from, location, Plain::Everybody, false);
         refusal.expect_err("refused").to_string()
     };
     let start = "cannot fetch `https://example.com/a`: the server redirects";

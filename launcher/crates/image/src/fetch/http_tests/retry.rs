@@ -162,7 +162,7 @@ fn a_copy_that_is_still_good_is_not_sent_again() {
     };
     let have = Conditions {
         cached: Some(&known),
-        partial: None,
+        ..Conditions::default()
     };
     match web().open(&server.url("/a"), None, have) {
         Ok(Response::NotModified(freshness)) => assert_eq!(freshness.max_age, Some(7)),

@@ -3,8 +3,10 @@
 use crate::digest::Digest;
 use crate::format::oci::{FORMAT, unpacked};
 use crate::store::images::Store;
+use crate::store::names;
 use error::{Context as _, Error, Result};
 use oci::config::ImageConfig;
+use oci::reference::Reference;
 
 /// A stored image.
 pub struct OciImage {
@@ -27,6 +29,25 @@ impl Store<'_> {
     /// It cannot be read.
     pub fn is_oci(&self, id: &Digest) -> Result<bool> {
         Ok(self.format(id)?.is_some_and(|format| format == FORMAT))
+    }
+
+    /// Returns the stored image that has been fetched from a registry under this
+    /// name, or by this digest.
+    ///
+    /// # Errors
+    ///
+    /// The index of names cannot be read.
+    pub fn of_registry(&self, image: &Reference) -> Result<Option<Digest>> {
+        let mut ids = names::find(self.dirs, &image.to_string())?;
+        if let Some(digest) = image.digest() {
+            ids.extend(names::find(self.dirs, &digest.to_string())?);
+        }
+        for id in ids.into_iter().rev() {
+            if self.contains(&id)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns a stored image of this format; `None` if it is of another, or not

@@ -1,0 +1,198 @@
+//! A repository of a registry, and what it has of an image (the OCI distribution
+//! specification, "Pull").
+//!
+//! A registry is asked by HTTPS. One on this machine, or every one if the operator
+//! allows that, is asked by plain HTTP where it does not speak TLS.
+
+mod logins;
+pub(crate) mod session;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::digest::{Algorithm, Hasher};
+use crate::fetch::http::{Client, Conditions, Download, HttpError, Plain, Response, Url};
+use crate::fetch::options::Options;
+use crate::fetch::registry::session::Token;
+use crate::fetch::shown::Shown;
+use crate::fetch::web;
+use crate::format::oci::blobs::Blobs;
+use error::quote::quoted;
+use error::{Error, Kind, Result};
+use oci::digest::Digest;
+use oci::manifest::{Descriptor, Document, Index, LIMIT};
+use oci::media_type::{ACCEPT, Kind as Media};
+use oci::reference::Reference;
+use sys::progress::Progress;
+
+/// A repository.
+pub(crate) struct Registry<'r> {
+    image: &'r Reference,
+    web: Client,
+    base: String,
+    talk: Progress,
+}
+
+impl<'r> Registry<'r> {
+    /// Finds the registry of an image, and what it has under the image's name: the
+    /// descriptor of a manifest or an index, with its bytes.
+    ///
+    /// # Errors
+    ///
+    /// The registry cannot be reached, has no such image, or refuses.
+    pub(crate) fn find(image: &'r Reference, options: &Options) -> Result<(Self, Index)> {
+        let host = image.host();
+        let parse = |scheme: &str| Url::parse(&format!("{scheme}://{host}/"));
+        let secure = parse("https").map_err(Error::usage)?;
+        let plain = match (options.insecure.http, secure.is_loopback()) {
+            (true, _) => Plain::Everybody,
+            (false, true) => Plain::Loopback,
+            (false, false) => Plain::Nobody,
+        };
+        let open = |scheme: &str| -> Result<Self> {
+            let server = parse(scheme).map_err(Error::usage)?;
+            // One that does not speak TLS is not waited for.
+            let attempts = match (scheme, plain) {
+                ("https", Plain::Loopback | Plain::Everybody) => 1,
+                _ => web::ATTEMPTS,
+            };
+            let client = |session| web::client(options, false, plain, attempts, session);
+            let issuer = client(None)?;
+            let session = Token::new(image, server, issuer, options);
+            Ok(Self {
+                image,
+                web: client(Some(Arc::new(session)))?,
+                base: format!("{scheme}://{host}/v2/{}", image.repository()),
+                talk: Progress::new(options.quiet),
+            })
+        };
+        let registry = open("https")?;
+        match registry.manifest() {
+            Err(error) if error.is_unanswered() && plain != Plain::Nobody => {
+                let registry = open("http")?;
+                let found = registry.manifest().map_err(|also| {
+                    registry.missing(match also.is_unanswered() {
+                        true => error,
+                        false => also,
+                    })
+                })?;
+                registry.with(found)
+            }
+            found => {
+                let found = found.map_err(|error| registry.missing(error))?;
+                registry.with(found)
+            }
+        }
+    }
+
+    /// Fetches what the registry has under the image's name.
+    fn manifest(&self) -> std::result::Result<Descriptor, HttpError> {
+        let url = format!("{}/manifests/{}", self.base, self.image.wanted());
+        let conditions = Conditions {
+            accept: Some(ACCEPT),
+            ..Conditions::default()
+        };
+        let download = self.download(&url, LIMIT as u64, conditions)?;
+        let media_type = download.media_type().unwrap_or_default().to_owned();
+        let bytes = download.whole()?;
+        let digest = match self.image.digest() {
+            // Whoever reads it checks that.
+            Some(digest) => digest.clone(),
+            None => digest_of(&bytes)?,
+        };
+        Ok(Descriptor {
+            media_type,
+            digest,
+            size: bytes.len() as u64,
+            urls: Vec::new(),
+            annotations: Default::default(),
+            platform: None,
+            data: Some(bytes),
+            artifact_type: None,
+        })
+    }
+
+    /// Returns it with a list of what was found. A server that does not know what
+    /// that is has it by what it looks like.
+    fn with(self, mut found: Descriptor) -> Result<(Self, Index)> {
+        if found.kind() == Media::Other {
+            let bytes = found.data.as_deref().unwrap_or_default();
+            let mut known = ACCEPT.split(", ");
+            let fits = |claimed: &&str| {
+                let is_index = Media::of(claimed) == Media::Index;
+                let read = Document::read(bytes, Some(claimed));
+                read.is_ok_and(|read| matches!(read, Document::Index(_)) == is_index)
+            };
+            found.media_type = known.find(fits).unwrap_or_default().to_owned();
+        }
+        let manifests = vec![found];
+        let index = Index {
+            manifests,
+            ..Index::default()
+        };
+        Ok((self, index))
+    }
+
+    fn download(
+        &self,
+        url: &str,
+        limit: u64,
+        conditions: Conditions<'_>,
+    ) -> std::result::Result<Download, HttpError> {
+        match self.web.open(url, Some(limit), conditions)? {
+            Response::Download(download) => Ok(download),
+            Response::NotModified(_) => Err(HttpError::new(url, "the server sent no document")),
+        }
+    }
+
+    /// Says what a refusal means.
+    fn missing(&self, error: HttpError) -> Error {
+        let (registry, image) = (self.image.registry(), self.image);
+        let name = quoted(&image.to_string());
+        match error.status() {
+            Some(404) => Error::new(
+                Kind::NotFound,
+                format!("registry `{registry}` has no image {name}"),
+            ),
+            Some(401 | 403) => Error::new(
+                Kind::Failed,
+                format!("registry `{registry}` does not let us have {name}"),
+            )
+            .because(error.reason().0.to_owned())
+            .hint(
+                "there may be no such image; logins are read from the `auth.json` of podman and \
+                 the `config.json` of docker",
+            ),
+            _ => error.into(),
+        }
+    }
+}
+
+impl Blobs for Registry<'_> {
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        let (kind, accept) = match blob.kind() {
+            Media::Index | Media::Manifest => ("manifests", Some(ACCEPT)),
+            _ => ("blobs", None),
+        };
+        let url = format!("{}/{kind}/{}", self.base, blob.digest);
+        let conditions = Conditions {
+            accept,
+            ..Conditions::default()
+        };
+        let download = self.download(&url, blob.size, conditions);
+        let download = download.map_err(|error| self.missing(error))?;
+        let is_layer = matches!(blob.kind(), Media::Layer(_));
+        let name = blob.digest.to_string();
+        Ok(Box::new(Shown {
+            progress: is_layer.then(|| self.talk.bar(&name, Some(blob.size))),
+            input: Box::new(download),
+        }))
+    }
+}
+
+/// Returns the digest that registries know a document by.
+fn digest_of(bytes: &[u8]) -> std::result::Result<Digest, HttpError> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(bytes);
+    Digest::parse(&hasher.finish().oci()).map_err(|error| HttpError::plain(&error.to_string()))
+}

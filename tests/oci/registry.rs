@@ -1,0 +1,347 @@
+//! Images of registries: docker's own, and one that answers as it is told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::{Layout, MANIFEST, base};
+use crate::aci::Aci;
+use crate::host::{self, Call, Running, call};
+
+/// `docker-registry`, on a port of its own.
+struct Registry {
+    server: Running,
+    host: String,
+}
+
+impl Registry {
+    fn new(layout: &Layout) -> Option<Self> {
+        let program = host::find_tool("docker-registry")?;
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let host = format!("127.0.0.1:{}", port.unwrap().port());
+        let place = layout.scratch.join("registry");
+        let configuration = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n",
+            place.display()
+        );
+        let configuration = layout.scratch.write("registry.yml", configuration);
+        let mut server = call(&program).arg("serve").arg(configuration).start();
+        server.until("it listens", |_| TcpStream::connect(&host).is_ok());
+        Some(Self { server, host })
+    }
+
+    /// Copies an image of the layout to the registry.
+    fn push(&self, layout: &Layout, name: &str, to: &str) {
+        let skopeo = host::find_tool("skopeo").unwrap();
+        let copy = call(&skopeo).args(["copy", "--quiet", "--dest-tls-verify=false"]);
+        let copy = copy.arg(layout.reference(name));
+        copy.arg(format!("docker://{}/{to}", self.host))
+            .run()
+            .exits(0);
+    }
+
+    fn reference(&self, name: &str) -> String {
+        format!("docker://{}/{name}", self.host)
+    }
+
+    /// How often a path was asked for.
+    fn asked(&self, path: &str) -> usize {
+        let asked = format!("\"GET {path} ");
+        self.server.said().matches(&asked).count()
+    }
+}
+
+/// A registry for a layout; the test is skipped where there is none.
+macro_rules! registry {
+    ($layout:expr) => {{
+        let _ = tool!("skopeo");
+        let _ = tool!("docker-registry");
+        Registry::new($layout).unwrap()
+    }};
+}
+
+/// A layout with an image that prints its name.
+fn layout(names: &[&str]) -> Layout {
+    let mut layout = Layout::new();
+    let shared = layout.layer(base());
+    for name in names {
+        let own = layout.layer(Aci::empty().file("name", 0o644, name));
+        let run = format!(r#"{{"Cmd":["/bin/probe","--stdout","{name}"]}}"#);
+        layout.image(name, &run, &[shared.clone(), own]);
+    }
+    layout
+}
+
+fn fetch(layout: &Layout, words: &[&str]) -> Call {
+    layout.launch(&["fetch"]).args(words)
+}
+
+#[test]
+fn what_a_registry_does_not_have_is_not_found() {
+    let layout = layout(&["one"]);
+    let registry = registry!(&layout);
+    for name in [
+        "app:1",
+        "app@sha256:0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d",
+    ] {
+        let ran = fetch(&layout, &[&registry.reference(name)]).run().exits(1);
+        ran.says("")
+            .naming("REGISTRY", &registry.host)
+            .complains_as("an image that is not there");
+    }
+    let never = fetch(
+        &layout,
+        &["--pull-policy=never", &registry.reference("app:1")],
+    );
+    let never = never.run().exits(1).naming("REGISTRY", &registry.host);
+    never.complains_as("an image that is not stored");
+    assert_eq!(host::names(&layout.dir().join("images")), [""; 0]);
+}
+
+#[test]
+fn an_image_of_a_registry_is_asked_for_once_and_called_by_its_whole_name() {
+    require_root!();
+    let layout = layout(&["one"]);
+    let registry = registry!(&layout);
+    registry.push(&layout, "one", "org/app:1");
+    let name = registry.reference("org/app:1");
+    let run = || layout.launch(&["run", "--net=none", &name]).run().exits(0);
+    run().says("one\n");
+    drop(registry);
+    // By now, nobody could be asked.
+    run().says("one\n");
+    let bare = name.strip_prefix("docker://").unwrap();
+    let listed = layout
+        .launch(&["image", "list", "--no-legend"])
+        .run()
+        .exits(0);
+    assert!(listed.stdout.contains(bare), "{}", listed.stdout);
+    let again = layout.launch(&["run", "--net=none", bare]).run();
+    again.exits(0).says("one\n");
+}
+
+#[test]
+fn a_layer_that_is_stored_is_not_fetched_again() {
+    let layout = layout(&["one", "two"]);
+    let registry = registry!(&layout);
+    for name in ["one", "two"] {
+        registry.push(&layout, name, &format!("app:{name}"));
+        let reference = registry.reference(&format!("app:{name}"));
+        fetch(&layout, &[&reference]).run().exits(0);
+    }
+    let layers = host::names(&layout.dir().join("layers"));
+    assert_eq!(layers.len(), 3, "{layers:?}");
+    let pushed = registry.server.said();
+    let blobs = pushed
+        .lines()
+        .filter(|line| line.contains("\"GET /v2/app/blobs/"));
+    let blobs: Vec<&str> = blobs
+        .map(|line| line.split("\"GET ").nth(1).unwrap())
+        .collect();
+    let mut each: Vec<&&str> = blobs.iter().collect();
+    each.sort();
+    each.dedup();
+    // Two configurations, and three layers.
+    assert_eq!((blobs.len(), each.len()), (5, 5), "{blobs:?}");
+}
+
+#[test]
+fn a_tag_means_what_it_meant_until_an_update_is_asked_for() {
+    require_root!();
+    let layout = layout(&["one", "two"]);
+    let registry = registry!(&layout);
+    let name = registry.reference("app");
+    let run = || layout.launch(&["run", "--net=none", &name]).run().exits(0);
+    registry.push(&layout, "one", "app:latest");
+    run().says("one\n");
+    registry.push(&layout, "two", "app:latest");
+    run().says("one\n");
+    fetch(&layout, &["--pull-policy=update", &name])
+        .run()
+        .exits(0);
+    run().says("two\n");
+    assert!(registry.asked("/v2/app/manifests/latest") >= 2);
+}
+
+/// What a scripted registry answers to a path: a status with fields, and a body.
+type Answers = BTreeMap<String, (String, Vec<u8>)>;
+
+/// A registry that answers as it is told, and keeps what it was asked.
+struct Scripted {
+    host: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    fn new(answers: impl FnOnce(&str) -> Answers) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let (answers, seen) = (answers(&host), Arc::new(Mutex::new(Vec::new())));
+        let log = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &answers, &log);
+            }
+        });
+        Self { host, seen }
+    }
+
+    fn reference(&self, name: &str) -> String {
+        format!("docker://{}/{name}", self.host)
+    }
+}
+
+fn answer(mut stream: TcpStream, answers: &Answers, log: &Mutex<Vec<String>>) {
+    let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    // Else it is a client that tries to speak TLS.
+    let Some(path) = request.first().and_then(|line| line.split(' ').nth(1)) else {
+        return;
+    };
+    let told = request
+        .iter()
+        .find_map(|line| line.strip_prefix("Authorization: "));
+    let told = told.unwrap_or("-").to_owned();
+    log.lock().unwrap().push(format!("{path} {told}"));
+    let known = answers
+        .get(&format!("{path} {told}"))
+        .or_else(|| answers.get(path));
+    let missing = ("404 Not Found".to_owned(), Vec::new());
+    let (status, body) = known.unwrap_or(&missing);
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body));
+}
+
+/// What a registry has of the image in a layout, under the name `app`.
+fn served(layout: &Layout) -> Answers {
+    let mut answers = Answers::new();
+    let blobs = layout.path().join("blobs/sha256");
+    for name in host::names(&blobs) {
+        let body = fs::read(blobs.join(&name)).unwrap();
+        let is_manifest = String::from_utf8_lossy(&body).contains(MANIFEST);
+        let ok = format!("200 OK\r\nContent-Type: {MANIFEST}");
+        if is_manifest {
+            answers.insert("/v2/app/manifests/1".to_owned(), (ok.clone(), body.clone()));
+        }
+        let kind = if is_manifest { "manifests" } else { "blobs" };
+        answers.insert(format!("/v2/app/{kind}/sha256:{name}"), (ok, body));
+    }
+    answers
+}
+
+#[test]
+fn other_bytes_than_those_of_a_digest_are_refused_and_nothing_is_left() {
+    let layout = layout(&["one"]);
+    for part in ["manifests/sha256", "blobs/sha256"] {
+        let mut wrong = Vec::new();
+        let registry = Scripted::new(|_| {
+            let mut answers = served(&layout);
+            for (path, (_, body)) in &mut answers {
+                if path.contains(part) {
+                    wrong.push(path.rsplit('/').next().unwrap().to_owned());
+                    body.push(b' ');
+                }
+            }
+            answers
+        });
+        let name = match part {
+            "manifests/sha256" => format!("app@{}", wrong[0]),
+            _ => "app:1".to_owned(),
+        };
+        let ran = fetch(&layout, &[&registry.reference(&name)]).run().exits(1);
+        let told = ran.told();
+        let is_said = ["more than", "its digest is", "is larger than"];
+        assert!(is_said.iter().any(|said| told.contains(said)), "{told}");
+        assert_eq!(host::names(&layout.dir().join("images")), [""; 0]);
+    }
+}
+
+/// The files of podman with a login.
+fn logins(layout: &Layout, host: &str, login: &str) -> PathBuf {
+    let text = format!(r#"{{"auths": {{"{host}": {login}}}}}"#);
+    layout.scratch.write("auth.json", text)
+}
+
+#[test]
+fn a_login_goes_to_the_server_for_tokens_and_is_never_shown() {
+    let layout = layout(&["one"]);
+    let basic = "Basic bWU6czNjcmV0";
+    let registry = Scripted::new(|host| {
+        let mut answers = Answers::new();
+        for (path, answer) in served(&layout) {
+            answers.insert(format!("{path} Bearer t0ken"), answer);
+            let realm = format!("realm=\"http://{host}/token\",service=\"it\"");
+            let refused = format!("401 Unauthorized\r\nWWW-Authenticate: Bearer {realm}");
+            answers.insert(path, (refused, Vec::new()));
+        }
+        let asked = "/token?scope=repository%3Aapp%3Apull&service=it&account=me";
+        let token = br#"{"token": "t0ken"}"#.to_vec();
+        answers.insert(format!("{asked} {basic}"), ("200 OK".to_owned(), token));
+        answers
+    });
+    let name = registry.reference("app:1");
+    let refused = fetch(&layout, &[&name]).run().exits(1);
+    assert!(
+        refused.told().contains("cannot fetch"),
+        "{}",
+        refused.told()
+    );
+    for login in [
+        r#"{"auth": "bWU6czNjcmV0"}"#,
+        r#"{"username": "me", "password": "s3cret"}"#,
+    ] {
+        let file = logins(&layout, &registry.host, login);
+        let ran = fetch(&layout, &["--pull-policy=update", &name]);
+        let ran = ran.env("REGISTRY_AUTH_FILE", &file).run().exits(0);
+        for secret in ["s3cret", "t0ken", "bWU6czNjcmV0"] {
+            assert!(!ran.output().contains(secret), "{}", ran.output());
+        }
+    }
+    let seen = registry.seen.lock().unwrap().clone();
+    let with = |told: &str| seen.iter().filter(|line| line.ends_with(told)).count();
+    assert!(with(basic) >= 2 && with("Bearer t0ken") >= 2, "{seen:?}");
+    let outside = seen.iter().filter(|line| line.ends_with(basic));
+    assert!(
+        outside.into_iter().all(|line| line.starts_with("/token")),
+        "{seen:?}"
+    );
+    let file = logins(&layout, &registry.host, r#"{"auth": "s3cret"}"#);
+    let ran = fetch(&layout, &["--pull-policy=update", &name]);
+    let ran = ran.env("REGISTRY_AUTH_FILE", &file).run().exits(1);
+    ran.naming("REGISTRY", &registry.host)
+        .naming("FILE", &file)
+        .complains_as("a login that is not valid");
+}
+
+#[test]
+fn warnings_and_scarce_requests_are_told_once() {
+    let layout = layout(&["one"]);
+    let registry = Scripted::new(|_| {
+        let mut answers = served(&layout);
+        for (status, _) in answers.values_mut() {
+            status.push_str(
+                "\r\nWarning: 299 - \"this image is old\"\
+                 \r\nRateLimit-Limit: 100;w=21600\r\nRateLimit-Remaining: 3;w=21600",
+            );
+        }
+        answers
+    });
+    let ran = fetch(&layout, &[&registry.reference("app:1")])
+        .run()
+        .exits(0);
+    let told = ran.told();
+    for line in [
+        "says: `this image is old`",
+        "answers 3 more requests for now",
+    ] {
+        assert_eq!(told.matches(line).count(), 1, "{told}");
+    }
+}
