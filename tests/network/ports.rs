@@ -89,6 +89,7 @@ fn a_port_that_somebody_has_is_refused_with_who_it_is() {
         .run();
     let uuid = listed.stdout.split(' ').next().unwrap().to_owned();
     let _server = site.host.serve(7070);
+    let program = std::fs::read_to_string("/proc/self/comm").unwrap();
     let before = site.traces();
     let mut cases = Cases::default();
     for port in [
@@ -99,6 +100,8 @@ fn a_port_that_somebody_has_is_refused_with_who_it_is() {
     ] {
         let ran = site.pod(&["--net=nat", "-p", port], "true").run();
         let ran = ran.exits(125).says("").naming("UUID", &uuid);
+        let ran = ran.naming("PROGRAM", program.trim_end());
+        let ran = ran.naming("PROCESS", std::process::id().to_string());
         cases.add(port, &ran.told());
         assert_eq!(site.traces(), before);
     }

@@ -1,6 +1,7 @@
 //! What cannot be had: a sentence, status 125, and nothing on the host.
 
 use std::fs;
+use std::net::Ipv4Addr;
 
 use super::site;
 use crate::golden::Cases;
@@ -57,6 +58,31 @@ fn a_pod_gets_no_address_that_the_host_reaches_otherwise() {
 }
 
 #[test]
+fn when_all_addresses_are_used_the_next_pod_is_refused() {
+    let site = site!();
+    let _ = image!("busybox");
+    // One file with many names is locked under all of them.
+    let leases = site.leases();
+    fs::create_dir_all(&leases).unwrap();
+    let address = |at: u32| Ipv4Addr::from_bits(Ipv4Addr::new(172, 16, 28, 0).to_bits() + at);
+    let first = leases.join(address(2).to_string());
+    let lease = fs::File::create(&first).unwrap();
+    rustix::fs::flock(&lease, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    for at in 3..1023 {
+        fs::hard_link(&first, leases.join(address(at).to_string())).unwrap();
+    }
+    let before = site.traces();
+    let pod = |options| site.pod(options, "ip -4 -o address show eth0").run();
+    let refused = pod(&["--net=nat"]).exits(125).says("");
+    refused.complains_as("all addresses are used");
+    assert_eq!(site.traces(), before);
+    let free = address(777).to_string();
+    fs::remove_file(leases.join(&free)).unwrap();
+    let ran = pod(&["--net=nat"]).exits(0).complains("");
+    assert!(ran.stdout.contains(&format!(" {free}/")), "{}", ran.stdout);
+}
+
+#[test]
 fn a_name_that_the_host_has_taken_is_an_error_that_leaves_nothing() {
     let site = site!();
     let uuid = "6733c088-a507-4694-0001-edbe4fc5266f";
@@ -68,7 +94,7 @@ fn a_name_that_the_host_has_taken_is_an_error_that_leaves_nothing() {
         .split([' ', '/'])
         .find(|word| word.starts_with("172."))
         .unwrap();
-    let address: std::net::Ipv4Addr = address.parse().unwrap();
+    let address: Ipv4Addr = address.parse().unwrap();
     let name = format!("nsc-{:08x}", address.to_bits());
     site.host.ip(&format!("link add {name} type bridge"));
     let before = site.traces();

@@ -24,6 +24,7 @@ pub mod signal_names;
 pub mod signals;
 pub mod size;
 pub mod small_file;
+pub mod sockets;
 pub mod standard;
 pub mod timezone;
 mod version;

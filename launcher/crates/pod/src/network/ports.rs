@@ -13,10 +13,12 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::network::leases::{Leases, Owner};
+use crate::network::leases::{self, Leases};
 use crate::spec::network::{Protocol, PublishedPort};
 use crate::spec::process::Sourced;
+use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
+use sys::sockets::{self, Owner};
 
 /// A port, and the socket that listens on it.
 pub(super) struct Listener {
@@ -64,7 +66,7 @@ fn listen_on(port: PublishedPort) -> Result<Listener> {
     }
     Err(match owner_of(port)? {
         Some(owner) => cannot(port, &format!("pod `{}` has it", owner.pod)),
-        None => cannot(port, "a program on the host has it"),
+        None => cannot(port, &program_with(port)),
     })
 }
 
@@ -72,12 +74,22 @@ fn cannot(port: PublishedPort, why: &str) -> Error {
     Error::new(Kind::Failed, format!("cannot publish port {port}: {why}"))
 }
 
+/// Names the program on the host that has a port.
+fn program_with(port: PublishedPort) -> String {
+    match sockets::owner(port.protocol.name(), port.host) {
+        Some(Owner { process, name }) => {
+            format!("program {} (process {process}) has it", quoted(&name))
+        }
+        None => "a program on the host has it".to_owned(),
+    }
+}
+
 /// Returns the pod that has a port.
-fn owner_of(port: PublishedPort) -> Result<Option<Owner>> {
+fn owner_of(port: PublishedPort) -> Result<Option<leases::Owner>> {
     let leases = Leases::here().context(|| "cannot read who has which port")?;
     let owners = leases.map(|leases| leases.owners()).transpose();
     let owners = owners.context(|| "cannot read who has which port")?;
-    let has = |owner: &Owner| owner.ports.iter().any(|other| other.overlaps(&port));
+    let has = |owner: &leases::Owner| owner.ports.iter().any(|other| other.overlaps(&port));
     Ok(owners.unwrap_or_default().into_iter().find(has))
 }
 
@@ -96,6 +108,9 @@ pub(super) fn settle(
             return Ok(());
         };
         sweep(&leases)?;
+        if listeners.is_empty() {
+            return Ok(());
+        }
         let mut left = leases.owners()?.into_iter().flat_map(|owner| owner.ports);
         if !left.any(|port| listeners.iter().any(|one| one.port.overlaps(&port))) {
             return Ok(());
