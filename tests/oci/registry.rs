@@ -83,14 +83,15 @@ fn fetch(layout: &Layout, words: &[&str]) -> Call {
 fn what_a_registry_does_not_have_is_not_found() {
     let layout = layout(&["one"]);
     let registry = registry!(&layout);
-    for name in [
-        "app:1",
-        "app@sha256:0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d",
+    let digest = "app@sha256:0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d0c6d3a2d";
+    for (name, title) in [
+        ("app:1", "a tag that is not there"),
+        (digest, "a digest that is not there"),
     ] {
         let ran = fetch(&layout, &[&registry.reference(name)]).run().exits(1);
         ran.says("")
             .naming("REGISTRY", &registry.host)
-            .complains_as("an image that is not there");
+            .complains_as(title);
     }
     let never = fetch(
         &layout,

@@ -50,11 +50,8 @@ pub(crate) fn run(dir: &Path, stop: &Stop, results: &mut Results<'_>) -> Result<
     let dirs = Dirs::look(dir)?;
     let (mut signalled, mut failures) = (Vec::new(), Vec::new());
     for (place, uuid) in stop.selector.find(&dirs, &mut failures) {
-        let signal = match stop.signal {
-            Some(signal) => Ok(signal),
-            None => own_signal(&place, uuid),
-        };
-        match signal.and_then(|signal| send(&place, uuid, Purpose::Stop, signal)) {
+        let signal = stop.signal.unwrap_or_else(|| own_signal(&place, uuid));
+        match send(&place, uuid, Purpose::Stop, signal) {
             Ok(Some(pod)) => signalled.push(pod),
             Ok(None) => say(&[format!("pod `{uuid}` has already exited")]),
             Err(error) => failures.push(error),
@@ -80,13 +77,13 @@ pub(crate) fn run(dir: &Path, stop: &Stop, results: &mut Results<'_>) -> Result<
 }
 
 /// Returns the signal that asks a pod to stop: the one that the image of an app
-/// names, if no app wants another.
-fn own_signal(dirs: &Dirs, uuid: Uuid) -> Result<Signal> {
+/// names, if no app wants another. Without a spec that can be read, it is stopped
+/// all the same.
+fn own_signal(dirs: &Dirs, uuid: Uuid) -> Signal {
     let usual = Signal::TERM;
-    if directory::open_in(dirs, State::Run, uuid)?.is_none() {
-        return Ok(usual);
-    }
-    let spec = directory::spec(dirs, State::Run, uuid)?;
+    let Ok(spec) = directory::spec(dirs, State::Run, uuid) else {
+        return usual;
+    };
     let wanted = spec.apps.iter().map(|app| match &app.stop_signal {
         Some(name) => signal_names::signal(name).unwrap_or(usual),
         None => usual,
@@ -95,7 +92,7 @@ fn own_signal(dirs: &Dirs, uuid: Uuid) -> Result<Signal> {
         true => one,
         false => usual,
     });
-    Ok(agreed.unwrap_or(usual))
+    agreed.unwrap_or(usual)
 }
 
 /// Sends a signal to pods.
