@@ -259,8 +259,7 @@ impl Login {
     }
 }
 
-/// Tells whether a helper that failed has only said that it knows no login, so
-/// that one goes on without.
+/// Tells whether a helper failed only because it knows no login.
 pub fn knows_none(output: &str) -> bool {
     let output = output.trim();
     output.starts_with("credentials not found")

@@ -38,10 +38,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::fetch::secret::Secret;
 use appc::json::{self, Value};
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
+use oci::secret::Secret;
 use sys::size;
 
 /// Largest file, in bytes.

@@ -13,7 +13,6 @@ pub mod oci;
 pub mod options;
 pub(crate) mod registry;
 pub(crate) mod resume;
-pub(crate) mod secret;
 pub(crate) mod shown;
 pub(crate) mod signed;
 pub(crate) mod web;

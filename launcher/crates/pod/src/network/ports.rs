@@ -1,5 +1,5 @@
 //! Ports of the host that lead to a pod. A socket listens on each as long as the
-//! pod runs: so the kernel sees to it that a port has one owner, and no other
+//! pod runs: so the kernel gives a port one owner, and no other
 //! program takes it. What comes from other hosts is redirected before it gets to
 //! the socket, see `firewall`; the rest is passed on by a process that is started
 //! when somebody connects.

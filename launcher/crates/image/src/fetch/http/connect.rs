@@ -11,7 +11,7 @@ use crate::fetch::http::proxy::Proxy;
 use crate::fetch::http::resolve::resolve;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
-use crate::fetch::secret::Secret;
+use oci::secret::Secret;
 
 /// How long one of several addresses may take. A host whose IPv6 address leads
 /// nowhere is reached by the other one.

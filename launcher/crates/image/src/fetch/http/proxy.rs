@@ -9,8 +9,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::fetch::http::url::Url;
-use crate::fetch::secret::Secret;
 use appc::address::decoded;
+use oci::secret::Secret;
 
 /// The proxies from the environment.
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ use crate::fetch::http::plain;
 use crate::fetch::http::proxy::Proxy;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
-use crate::fetch::secret::Secret;
+use oci::secret::Secret;
 
 /// Size of the pieces that are passed on, in bytes.
 const PIECE: usize = 64 << 10;
