@@ -283,6 +283,11 @@ impl Transport {
         })?;
         let credentials_withheld = unchecked && credentials.is_some();
         let credentials = credentials.filter(|_| !unchecked).cloned();
+        if !url.secure && url.is_loopback() && proxy.is_some() && (told.is_some() || form.is_some())
+        {
+            let why = "a proxy would be told who we are, without encryption";
+            return Err(HttpError::new(&url, why).hint("name this host in `no_proxy`"));
+        }
         let credentials = told.or(credentials);
         let authenticated = credentials.is_some();
         let request = Request {

@@ -58,6 +58,26 @@ fn a_token_goes_to_the_registry_and_to_nobody_that_it_redirects_to() {
 }
 
 #[test]
+fn a_proxy_is_not_told_what_is_meant_for_a_server_on_this_machine() {
+    let server = Server::own(|port| vec![challenge(port), token("t"), document()]);
+    let text = format!("127.0.0.1:{}/a/b", server.port);
+    let image = Reference::parse(&text, &ShortNames::Refuse).expect("a reference");
+    let base = Url::parse(&server.near("/")).expect("a URL");
+    let session = Token::new(&image, base, hasty(options()), &FetchOptions::default());
+    let options = Options {
+        session: Some(Arc::new(session)),
+        ..options()
+    };
+    let web = behind(&server.near(""), options);
+    let refused = fetch(&web, &server.near("/v2/a/b")).expect_err("refused");
+    assert!(
+        refused.contains("a proxy would be told who we are"),
+        "{refused}"
+    );
+    assert_eq!(server.field("Authorization"), ["-", "-"]);
+}
+
+#[test]
 fn what_was_refused_is_not_tried_forever() {
     let denied = "the server responded with `401 Unauthorized`";
     for again in [
