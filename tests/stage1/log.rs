@@ -155,7 +155,10 @@ fn what_somebody_attends_to_is_left_to_them() {
     running.until("has written", |_| done.exists());
     assert_eq!(host::names(&pod.dir), [""; 0]);
     drop(open);
-    running.until("has it", |_| pod.dir.join("log").exists());
+    let log = pod.dir.join("log");
+    running.until("has it", |_| {
+        fs::metadata(&log).is_ok_and(|file| file.len() > 0)
+    });
     assert_eq!(pod.text("log", "out"), "hello\n");
     running.signal(rustix::process::Signal::KILL);
     running.end();

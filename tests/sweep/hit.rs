@@ -313,12 +313,14 @@ fn family(pid: u32) -> String {
     children(pid).into_iter().map(of).collect()
 }
 
-/// Tells whether what was to be said was hit as well, by strace's log.
+/// Tells whether what was to be said was hit as well, by strace's log: a
+/// sentence, or the line that a sentence would have been made of.
 fn was_silenced(log: &str) -> bool {
     let pid = |line: &str| line.split(' ').next().map(str::to_owned);
     let mut lines = log.lines();
     while let Some(line) = lines.next() {
-        if !line.contains("write(2, \"launcher: ") {
+        let says = line.contains("write(2, \"launcher: ");
+        if !says && !(line.contains("write(") && line.contains(", \"failed ")) {
             continue;
         }
         let end = match line.ends_with("<unfinished ...>") {
