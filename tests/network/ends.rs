@@ -112,7 +112,9 @@ fn what_was_left_before_a_reboot_is_in_nobodys_way() {
         let name = link
             .split([' ', '@', ':'])
             .find(|word| word.starts_with("nsc-"));
-        site.host.ip(&format!("link del {}", name.unwrap()));
+        // It may have gone with the pod's namespace meanwhile.
+        let ip = site.host.call(&host::find_tool("ip").unwrap());
+        ip.args(["link", "del", name.unwrap()]).run();
     }
     assert_eq!(host::names(&kept), names);
     site.launcher()

@@ -24,6 +24,8 @@ macro_rules! site {
     }};
 }
 
+/// Networks that pods share.
+mod bridge;
 /// How a pod is connected if the caller does not say.
 mod default;
 /// What goes with a pod, however it ends.

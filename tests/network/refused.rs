@@ -17,6 +17,13 @@ fn what_is_no_network_is_refused() {
         "default",
         "nat,host",
         "nat:",
+        "nat:eth0",
+        "nat:IP=fd00::2",
+        "nat:MTU=10",
+        "nat:MAC=ff:ff:ff:ff:ff:ff",
+        "nat:DNS=192.0.2.2",
+        "nat,nat",
+        "bridge:a b",
         "host:eth0",
         "\u{1b}[2J",
     ] {

@@ -320,7 +320,8 @@ fn was_silenced(log: &str) -> bool {
     let mut lines = log.lines();
     while let Some(line) = lines.next() {
         let says = line.contains("write(2, \"launcher: ");
-        if !says && !(line.contains("write(") && line.contains(", \"failed ")) {
+        let reports = line.contains("write(") && line.contains(", \"failed ");
+        if !says && !reports {
             continue;
         }
         let end = match line.ends_with("<unfinished ...>") {

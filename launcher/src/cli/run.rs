@@ -16,12 +16,12 @@ use crate::cmd::plan::Format;
 use crate::cmd::request;
 use appc::manifest::pod::Mount;
 use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
-use error::{Error, Result};
+use error::{Context as _, Error, Result};
 use pod::resolve::capabilities::Change;
 use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
 use pod::resolve::lookup::{self, Dns};
-use pod::resolve::network;
+use pod::resolve::network::{self, Network};
 use pod::resolve::parameters;
 use pod::resolve::ports::{self, PortRequest};
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
@@ -226,10 +226,19 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         inherit: pod.flag("--inherit-env"),
         files: pod.paths("--set-env-file"),
         set: settings(pod, "--set-env")?,
-        network: pod.value("--net", network::parse)?,
+        network: connected(pod)?,
         timezone: pod.value("--timezone", owned)?,
         request,
     })
+}
+
+/// Takes how the pod is connected to others, if that is said.
+fn connected(pod: &mut Options) -> Result<Option<Network>> {
+    let all = pod.values("--net", owned)?;
+    match all.is_empty() {
+        true => Ok(None),
+        false => network::parse(&all).map(Some).context(|| "`--net`"),
+    }
 }
 
 /// Takes the ports of the host that lead to the pod.

@@ -28,7 +28,7 @@ struct Configuration {
 pub(super) fn network() -> Result<Option<(Network, String)>> {
     let variable = std::env::var_os(NETWORK).unwrap_or_default();
     if !variable.is_empty() {
-        let network = network::parse(&variable.to_string_lossy());
+        let network = network::parse(&[variable.to_string_lossy()]);
         let network = network.context(|| format!("variable `{NETWORK}`"))?;
         return Ok(Some((network, format!("variable {NETWORK}"))));
     }
@@ -61,7 +61,7 @@ fn parse(text: &str) -> Result<Configuration> {
                 return Err(bad("`network` is set twice".to_owned()));
             }
             Some(("network", value)) => {
-                let network = network::parse(value).map_err(|error| bad(error.to_string()));
+                let network = network::parse(&[value]).map_err(|error| bad(error.to_string()));
                 configuration.network = Some(network?);
             }
             Some((key, _)) => return Err(bad(format!("there is no setting {}", quoted(key)))),
@@ -86,7 +86,7 @@ mod tests {
                 "line 2: `network` is set twice",
             ),
             ("network =", "line 1: "),
-            ("network = bridge", "line 1: `bridge` is not a network"),
+            ("network = bridged", "line 1: `bridged` is not a network"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
@@ -99,6 +99,6 @@ mod tests {
         assert_eq!(read(""), None);
         assert_eq!(read("\n # nothing\n"), None);
         assert_eq!(read("network=none"), Some(Network::None));
-        assert_eq!(read(" network = nat # or host\n"), Some(Network::Nat));
+        assert_eq!(read(" network = nat # or host\n"), Some(Network::usual()));
     }
 }

@@ -3,11 +3,10 @@
 
 use appc::json::{Object, Value};
 use appc::types::spell_time_exactly;
-use pod::network::attachment::Attachment;
 use pod::runtime::status::{App, Ending, Phase, Status};
 use pod::spec::limits::Limits;
 use pod::spec::mounts::Mounted;
-use pod::spec::network::PublishedPort;
+use pod::spec::ports::PublishedPort;
 use sys::signal_names;
 
 /// Returns a pod as JSON.
@@ -38,9 +37,10 @@ pub(super) fn pod(pod: &Status) -> Value {
 
 /// Returns an interface of a pod.
 fn network(pod: &Status, name: &str) -> Object {
-    let attached = pod.attachment.as_ref();
-    let attached = attached.filter(|attached| attached.interface == name);
-    let addresses = attached.into_iter().flat_map(Attachment::addresses);
+    let attached = pod.connected.as_ref().and_then(|all| all.find(name));
+    let addresses = attached
+        .into_iter()
+        .flat_map(|attached| &attached.addresses);
     Object::new()
         .with("name", name)
         .with_some("mode", attached.map(|attached| attached.mode.as_str()))

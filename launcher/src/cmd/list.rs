@@ -112,11 +112,12 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
 /// Formats where a pod can be reached: its addresses, and the ports of the host that
 /// lead to it.
 fn network(pod: &Status, full: bool) -> String {
-    let Some(attached) = &pod.attachment else {
+    let Some(connected) = &pod.connected else {
         let host = pod.shares_network && !pod.networks.is_empty();
         return if host { "host" } else { "" }.to_owned();
     };
-    let addresses = attached.addresses().take(if full { 2 } else { 1 });
+    let shown = |address: &std::net::IpAddr| full || address.is_ipv4();
+    let addresses = connected.addresses().filter(shown);
     let addresses = addresses.map(|address| address.to_string());
     let ports = pod.ports().map(|port| format!("{port} -> {}", port.pod));
     addresses.chain(ports).collect::<Vec<_>>().join(", ")

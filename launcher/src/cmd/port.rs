@@ -8,7 +8,7 @@ use crate::cmd::selector::PodSelector;
 use crate::cmd::status::running;
 use crate::cmd::{json, print};
 use error::{Error, Result};
-use pod::spec::network::PublishedPort;
+use pod::spec::ports::PublishedPort;
 use sys::dirs::Dirs;
 
 /// Prints the ports.

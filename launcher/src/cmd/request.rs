@@ -86,10 +86,15 @@ pub(super) fn complete(options: Options) -> Result<Request> {
         .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
     request.inherited = inherited(options.inherit, request.interactive);
     let network = match options.network {
-        Some(network) => Some((network, format!("option --net={network}"))),
+        Some(network) => {
+            let by = format!("option --net={network}");
+            Some((network, by))
+        }
         None => configuration::network()?,
     };
-    let (network, by) = network.map_or((Network::Nat, None), |(network, by)| (network, Some(by)));
+    let (network, by) = network.map_or((Network::usual(), None), |(network, by)| {
+        (network, Some(by))
+    });
     (request.network, request.network_by) = (network, by);
     request.host_names = host_names(&request)?;
     request.zone = options

@@ -23,7 +23,7 @@ use appc::manifest::{ImageManifest, PodManifest};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::store::images::Store;
-use pod::network::attachment::{self, Attachment};
+use pod::network::attachment::{self, Networks};
 use pod::resolve::from_oci_image;
 use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
 use pod::runtime::port_relay::{self, CONNECTIONS, Port};
@@ -55,21 +55,21 @@ fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
         Some(metadata) => metadata.answer(request),
         None => Response::refusal(503, "cannot read the metadata of the pod"),
     };
-    let attachment = directory::find(dirs, uuid, attachment::FILE)?;
-    let attachment = attachment.and_then(|text| Attachment::read(&text));
-    let attachment = attachment.filter(|attachment| !attachment.ports.is_empty());
-    let Some(attachment) = attachment else {
+    let connected = directory::find(dirs, uuid, attachment::FILE)?;
+    let connected = connected.and_then(|text| Networks::read(&text));
+    let connected = connected.filter(|connected| !connected.ports.is_empty());
+    let Some(connected) = connected else {
         let socket = std::io::stdin().as_fd().try_clone_to_owned();
         let listener = TcpListener::from(socket.context(what)?);
         give_up_everything(FEW)?;
         return serve(&listener, &answer);
     };
-    let listener = TcpListener::from(inherited(attachment.metadata).context(what)?);
-    let ports = attachment.ports.iter().map(|(port, socket)| {
+    let listener = TcpListener::from(inherited(connected.metadata).context(what)?);
+    let ports = connected.ports.iter().map(|(port, socket)| {
         Ok(Port {
             protocol: port.protocol,
             socket: inherited(*socket)?,
-            addresses: attachment.addresses().collect(),
+            addresses: connected.addresses().collect(),
             number: port.pod,
         })
     });

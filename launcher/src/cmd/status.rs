@@ -75,9 +75,11 @@ fn text(pod: &Status) -> String {
     if !pod.networks.is_empty() {
         lines.push(format!("networks={}", escaped(&pod.networks.join(","))));
     }
-    if let Some(attached) = &pod.attachment {
+    let connected = pod.connected.iter();
+    for attached in connected.flat_map(|connected| &connected.attachments) {
         let (name, mode) = (escaped(&attached.interface), escaped(&attached.mode));
-        let addresses: Vec<String> = attached.addresses().map(|one| one.to_string()).collect();
+        let addresses = attached.addresses.iter().map(ToString::to_string);
+        let addresses: Vec<String> = addresses.collect();
         let addresses = addresses.join(",");
         lines.push(format!("network-{name}.mode={mode}"));
         lines.push(format!("network-{name}.addresses={addresses}"));

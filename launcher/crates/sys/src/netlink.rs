@@ -3,12 +3,13 @@
 //!
 //! A request is a message: a fixed header of its family, and attributes,
 //! which can be nested. The kernel executes it while it is sent, and answers
-//! with an acknowledgement or an error. `route` has the requests of rtnetlink(7),
-//! and `nftables` those of the packet filter, which come in batches.
+//! with an acknowledgement or an error. `route` and `bridge` have the requests of
+//! rtnetlink(7), and `nftables` those of the packet filter, which come in batches.
 //!
 //! A socket belongs to the network namespace in which it was opened, whatever
 //! namespace its owner is in later.
 
+pub mod bridge;
 pub mod expression;
 mod message;
 pub mod nftables;

@@ -10,9 +10,10 @@ use std::process::Command;
 use rustix::io::Errno;
 
 use super::Socket;
+use super::bridge::Bridge;
 use super::expression::{Connection, Expression, Field, IPV4, IPV6, KNOWN, Meta};
 use super::nftables::{Batch, Hook, Kind};
-use super::route::{FIRST, Route, Veth};
+use super::route::{Route, Veth};
 use crate::netns;
 
 /// A network namespace with a socket of each kind.
@@ -69,6 +70,8 @@ fn ip_sees_the_links_addresses_and_routes_that_were_added() {
         here: "a",
         there: "eth0",
         namespace: there,
+        mac: Some([2, 0, 0, 0, 0, 9]),
+        mtu: Some(1400),
     };
     one.route.add_veth(&veth).unwrap();
     let again = Veth {
@@ -77,13 +80,13 @@ fn ip_sees_the_links_addresses_and_routes_that_were_added() {
     };
     assert_eq!(one.route.add_veth(&again), Err(Errno::EXIST));
     let link = one.route.find_link("a").unwrap().unwrap();
-    assert_eq!(other.route.find_link("eth0"), Ok(Some(FIRST)));
-    for address in [ip("10.1.0.1"), ip("fd00::1")] {
+    let inside = other.route.find_link("eth0").unwrap().unwrap();
+    for address in [(ip("10.1.0.1"), 32), (ip("fd00::1"), 128)] {
         one.route.add_address(link, address).unwrap();
         assert_eq!(one.route.add_address(link, address), Err(Errno::EXIST));
     }
     one.route.set_up(link).unwrap();
-    other.route.set_up(FIRST).unwrap();
+    other.route.set_up(inside).unwrap();
     for (to, prefix, gateway) in [
         (ip("10.1.0.2"), 32, None),
         (ip("fd00::2"), 128, None),
@@ -106,7 +109,10 @@ fn ip_sees_the_links_addresses_and_routes_that_were_added() {
     };
     assert_eq!(one.route.add_route(&lost), Err(Errno::NETUNREACH));
     let addresses = one.told("ip", &["-br", "address", "show", "a"]);
-    assert!(addresses.starts_with("a@if2"), "{addresses}");
+    assert!(
+        addresses.starts_with(&format!("a@if{inside}")),
+        "{addresses}"
+    );
     for part in ["UP", "10.1.0.1/32", "fd00::1/128"] {
         assert!(addresses.contains(part), "{addresses}");
     }
@@ -150,6 +156,46 @@ fn ip_sees_the_links_addresses_and_routes_that_were_added() {
     one.route.delete_link("a").unwrap();
     assert_eq!(one.route.find_link("a"), Ok(None));
     assert_eq!(other.route.find_link("eth0"), Ok(None));
+}
+
+#[test]
+fn ip_sees_what_was_said_of_a_link_and_the_bridge_it_is_a_port_of() {
+    let (Some(mut one), Some(other)) = (place("ip"), place("ip")) else {
+        return;
+    };
+    let mac = [2, 0x6e, 10, 229, 0, 1];
+    let bridge = one.route.add_bridge("br", mac).unwrap();
+    assert_eq!(one.route.add_bridge("br", mac), Err(Errno::EXIST));
+    assert_eq!(one.route.has_ports(bridge), Ok(false));
+    let veth = Veth {
+        here: "a",
+        there: "eth0",
+        namespace: other.namespace.as_fd(),
+        mac: Some([2, 0, 0, 0, 0, 9]),
+        mtu: Some(1400),
+    };
+    one.route.add_veth(&veth).unwrap();
+    let link = one.route.find_link("a").unwrap().unwrap();
+    one.route.add_port(bridge, link).unwrap();
+    assert_eq!(one.route.has_ports(bridge), Ok(true));
+    assert_eq!(one.route.has_ports(link), Ok(false));
+    let known = Bridge {
+        number: bridge,
+        name: "br".to_owned(),
+        mac,
+    };
+    // A link that is no bridge is not listed.
+    assert_eq!(one.route.bridges(), Ok(vec![known]));
+    let told = one.told("ip", &["-o", "link", "show", "a"]);
+    assert!(
+        told.contains("mtu 1400 ") && told.contains(" master br "),
+        "{told}"
+    );
+    let told = other.told("ip", &["-o", "link", "show", "eth0"]);
+    assert!(
+        told.contains("mtu 1400 ") && told.contains(" 02:00:00:00:00:09 "),
+        "{told}"
+    );
 }
 
 #[test]

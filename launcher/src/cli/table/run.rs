@@ -359,12 +359,15 @@ const NETWORK: Group = Group::new(
         OptionSpec::value(
             "--net",
             &["--network"],
-            "nat|host|none",
+            "NETWORK[:KEY=VALUE,...]",
             "how the pod is connected: `nat` gives it a link of its own, on which it reaches \
-             what the host reaches, by the host's address; `host` shares the host's network with \
-             all of its local services; `none` has a loopback interface only (default: \
-             $NOSECONE_NET, or `network` in /etc/nosecone/config, or `nat` where the host can)",
-        ),
+             what the host reaches, by the host's address; `bridge[:NAME]` the same, and a \
+             network with the other pods of the bridge; `host` shares the host's network with \
+             all of its local services; `none` has a loopback interface only. Keys are `IP`, \
+             `MAC` and `MTU` (default: $NOSECONE_NET, or `network` in /etc/nosecone/config, or \
+             `nat` where the host can)",
+        )
+        .repeated(),
         OptionSpec::value(
             "--port",
             &[],

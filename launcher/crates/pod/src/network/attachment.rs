@@ -1,13 +1,26 @@
-//! What a pod records of its network, in the file `network` of its directory:
-//! for `launcher status`, and for whoever removes it from the host.
+//! What a pod records of its networks, in the file `network` of its directory:
+//! for `launcher status`, for whoever serves its ports, and for whoever removes it
+//! from the host.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::spec::network::{Protocol, PublishedPort};
+use crate::spec::ports::{Protocol, PublishedPort};
 use appc::json::{self, Object, Value};
 
 /// The file in the directory of a pod.
 pub const FILE: &str = "network";
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    /// Its interfaces, but for that of loopback.
+    pub attachments: Vec<Attachment>,
+    /// The ports of the host that lead to it, with the descriptor of the socket that
+    /// listens on each, in the process that waits for the pod.
+    pub ports: Vec<(PublishedPort, u32)>,
+    /// The descriptor of the listener of the metadata service.
+    pub metadata: u32,
+}
 
 /// A link of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,29 +29,37 @@ pub struct Attachment {
     pub interface: String,
     /// How the pod is connected, as the command line calls it.
     pub mode: String,
-    /// The pod's address.
-    pub ipv4: Ipv4Addr,
-    /// The pod's other address, if the host has IPv6.
-    pub ipv6: Option<Ipv6Addr>,
-    /// Who holds the lease: the descriptor of the process that waits for the pod.
-    pub lease: u32,
-    /// The ports of the host that lead here, with the descriptor of the socket that
-    /// listens on each.
-    pub ports: Vec<(PublishedPort, u32)>,
-    /// The descriptor of the listener of the metadata service.
-    pub metadata: u32,
+    /// The pod's addresses on it, that of IPv4 first.
+    pub addresses: Vec<IpAddr>,
+    /// Its lease, if the launcher has chosen its address.
+    pub lease: Option<Held>,
 }
 
-impl Attachment {
+/// A lease that a pod holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Of which address.
+    pub address: Ipv4Addr,
+    /// The descriptor that holds it, in the process that waits for the pod.
+    pub descriptor: u32,
+}
+
+impl Networks {
     /// Returns all addresses of the pod.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let ipv6 = self.ipv6.map(IpAddr::from);
-        [self.ipv4.into()].into_iter().chain(ipv6)
+        let all = self.attachments.iter();
+        all.flat_map(|attachment| attachment.addresses.iter().copied())
     }
 
-    /// Formats the record.
+    /// Finds an attachment by its interface.
+    pub fn find(&self, interface: &str) -> Option<&Attachment> {
+        let mut all = self.attachments.iter();
+        all.find(|attachment| attachment.interface == interface)
+    }
+
+    /// Formats the file.
     pub(crate) fn text(&self) -> String {
-        let ipv6 = self.ipv6.map(|address| address.to_string());
+        let attachments = self.attachments.iter().map(Attachment::object);
         let ports = self.ports.iter().map(|(port, socket)| {
             Object::new()
                 .with("protocol", port.protocol.name())
@@ -48,34 +69,66 @@ impl Attachment {
                 .with("socket", *socket)
         });
         let record = Object::new()
-            .with("interface", self.interface.as_str())
-            .with("mode", self.mode.as_str())
-            .with("ipv4", self.ipv4.to_string())
-            .with_some("ipv6", ipv6)
-            .with("lease", self.lease)
+            .with_items("attachments", attachments)
             .with_items("ports", ports)
             .with("metadata", self.metadata);
         format!("{}\n", Value::from(record))
     }
 
-    /// Parses the record; one that is damaged counts as missing.
+    /// Parses the file; one that is damaged counts as missing.
     pub fn read(text: &[u8]) -> Option<Self> {
         let record = json::parse(text).ok()?;
-        let text = |key| record.text(key);
-        let number = |key| u32::try_from(record.number(key)?).ok();
-        let ports = match record.get("ports") {
-            Some(Value::List(ports)) => ports.iter().map(port).collect::<Option<_>>()?,
-            _ => Vec::new(),
+        Some(Self {
+            attachments: list(&record, "attachments", Attachment::read)?,
+            ports: list(&record, "ports", port)?,
+            metadata: u32::try_from(record.number("metadata")?).ok()?,
+        })
+    }
+}
+
+impl Attachment {
+    fn object(&self) -> Object {
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        let lease = self.lease.map(|lease| {
+            Object::new()
+                .with("address", lease.address.to_string())
+                .with("descriptor", lease.descriptor)
+        });
+        Object::new()
+            .with("interface", self.interface.as_str())
+            .with("mode", self.mode.as_str())
+            .with_items("addresses", addresses)
+            .with_some("lease", lease)
+    }
+
+    fn read(record: &Value) -> Option<Self> {
+        let lease = record.get("lease").map(|lease| {
+            Some(Held {
+                address: lease.text("address")?.parse().ok()?,
+                descriptor: u32::try_from(lease.number("descriptor")?).ok()?,
+            })
+        });
+        let lease = match lease {
+            Some(None) => return None,
+            lease => lease.flatten(),
         };
         Some(Self {
-            interface: text("interface")?,
-            mode: text("mode")?,
-            ipv4: text("ipv4")?.parse().ok()?,
-            ipv6: text("ipv6").map(|text| text.parse()).transpose().ok()?,
-            lease: number("lease")?,
-            ports,
-            metadata: number("metadata")?,
+            interface: record.text("interface")?,
+            mode: record.text("mode")?,
+            addresses: list(record, "addresses", |text| match text {
+                Value::Text(text) => text.parse().ok(),
+                _ => None,
+            })?,
+            lease,
         })
+    }
+}
+
+/// Reads all members of a list; none if there is no list.
+fn list<T>(record: &Value, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    match record.get(key) {
+        Some(Value::List(all)) => all.iter().map(read).collect(),
+        _ => Some(Vec::new()),
     }
 }
 
@@ -98,31 +151,43 @@ mod tests {
 
     #[test]
     fn an_incomplete_record_counts_as_missing() {
-        let mut attachment = Attachment {
-            interface: "eth0".to_owned(),
-            mode: "nat".to_owned(),
-            ipv4: Ipv4Addr::new(172, 16, 28, 2),
-            ipv6: Some("fd00::2".parse().unwrap()),
-            lease: 7,
-            ports: Vec::new(),
+        let port = |text: &str| text.parse().map(|port| PublishedPort { pod: 80, ..port });
+        let address = Ipv4Addr::new(172, 16, 28, 2);
+        let lease = Held {
+            address,
+            descriptor: 7,
+        };
+        let record = Networks {
+            attachments: vec![
+                Attachment {
+                    interface: "eth0".to_owned(),
+                    mode: "nat".to_owned(),
+                    addresses: vec![address.into(), "fd00::2".parse().unwrap()],
+                    lease: Some(lease),
+                },
+                Attachment {
+                    interface: "eth1".to_owned(),
+                    mode: "bridge".to_owned(),
+                    addresses: Vec::new(),
+                    lease: None,
+                },
+            ],
+            ports: vec![
+                (port("8080/tcp").unwrap(), 9),
+                (port("[fd00::1]:53/udp").unwrap(), 10),
+            ],
             metadata: 8,
         };
-        let port = |text: &str| text.parse().map(|port| PublishedPort { pod: 80, ..port });
-        attachment.ports = vec![
-            (port("8080/tcp").unwrap(), 9),
-            (port("[fd00::1]:53/udp").unwrap(), 10),
-        ];
-        for ipv6 in [attachment.ipv6, None] {
-            attachment.ipv6 = ipv6;
-            let text = attachment.text();
+        for record in [record.clone(), Networks::default()] {
+            let text = record.text();
             for end in 0..text.len() - 1 {
-                assert_eq!(Attachment::read(&text.as_bytes()[..end]), None);
+                assert_eq!(Networks::read(&text.as_bytes()[..end]), None);
             }
-            assert_eq!(Attachment::read(text.as_bytes()), Some(attachment.clone()));
+            assert_eq!(Networks::read(text.as_bytes()), Some(record));
         }
-        let text = attachment.text();
+        let text = record.text();
         for (from, to) in [("172.16", "1172.16"), (":7", ":-7"), ("\"eth0\"", "0")] {
-            assert_eq!(Attachment::read(text.replace(from, to).as_bytes()), None);
+            assert_eq!(Networks::read(text.replace(from, to).as_bytes()), None);
         }
     }
 }

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use crate::network::forwarding;
 use crate::network::leases::Leases;
 use crate::network::pool::{self, LINKS};
-use crate::spec::network::{Protocol, PublishedPort};
+use crate::spec::ports::{Protocol, PublishedPort};
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use sys::netlink::Socket;

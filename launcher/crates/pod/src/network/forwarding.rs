@@ -11,6 +11,17 @@ use error::{Context as _, Result};
 use sys::netlink::Socket;
 use sys::small_file;
 
+/// What is set for the link on the host that has the gateway's address: it only
+/// takes packets from the pods' addresses, and nothing that a pod says changes the
+/// host's routes (CVE-2020-10749).
+const PARAMETERS: [(&str, &str, &str); 5] = [
+    ("ipv4", "rp_filter", "1"),
+    ("ipv4", "accept_redirects", "0"),
+    ("ipv4", "forwarding", "1"),
+    ("ipv6", "accept_ra", "0"),
+    ("ipv6", "accept_redirects", "0"),
+];
+
 /// What the host reaches in IPv4, without pods.
 pub(super) struct Reach {
     /// The networks.
@@ -90,4 +101,19 @@ fn path(version: &str, link: &str, parameter: &str) -> PathBuf {
 pub(super) fn set(version: &str, link: &str, parameter: &str, value: &str) -> Result<()> {
     let set = std::fs::write(path(version, link, parameter), value);
     set.context(|| format!("cannot set `net.{version}.conf.{link}.{parameter}`"))
+}
+
+/// Sets the kernel's parameters for the link on the host that has the gateway's
+/// address.
+///
+/// # Errors
+///
+/// `/proc/sys` is mounted read-only.
+pub(super) fn restrict(link: &str, ipv6: bool) -> Result<()> {
+    for (version, parameter, value) in PARAMETERS {
+        if version == "ipv4" || ipv6 {
+            set(version, link, parameter, value)?;
+        }
+    }
+    Ok(())
 }

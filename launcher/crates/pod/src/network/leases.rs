@@ -12,8 +12,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, Result};
 
-use crate::network::attachment::Attachment;
-use crate::spec::network::PublishedPort;
+use crate::network::attachment::Held;
+use crate::spec::ports::PublishedPort;
 use crate::state::lock::is_there;
 use crate::state::subdirectory;
 use appc::types::Uuid;
@@ -64,8 +64,9 @@ const LIMIT: usize = 64 << 10;
 impl Owner {
     fn read(text: &str) -> Option<Self> {
         let mut lines = text.lines();
+        let pod = Uuid::parse(lines.next()?).ok()?;
         Some(Self {
-            pod: Uuid::parse(lines.next()?).ok()?,
+            pod,
             ports: lines.filter_map(|line| line.parse().ok()).collect(),
         })
     }
@@ -109,11 +110,7 @@ impl Leases {
     /// Opens or makes them.
     fn make() -> Result<Self> {
         let name = name()?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut directory = rustix::fs::open(ROOT[0], flags, Mode::empty())?;
-        for part in [ROOT[1], ROOT[2], &name] {
-            directory = subdirectory::make(directory.as_fd(), part)?;
-        }
+        let directory = subdirectory::make(root()?.as_fd(), &name)?;
         Ok(Self { directory, name })
     }
 
@@ -171,9 +168,9 @@ impl Leases {
 
     /// Takes the lease of a pod that has ended; `None` if it is gone, or
     /// another pod has it by now.
-    pub(super) fn reclaim(&self, attachment: &Attachment, pod: Uuid) -> Result<Option<Lease>> {
-        let address = attachment.ipv4;
-        let held = format!("/proc/self/fd/{}", attachment.lease);
+    pub(super) fn reclaim(&self, held: Held, pod: Uuid) -> Result<Option<Lease>> {
+        let address = held.address;
+        let held = format!("/proc/self/fd/{}", held.descriptor);
         let held = rustix::fs::stat(held).ok();
         let name = address.to_string();
         let there = rustix::fs::statat(&self.directory, &name, AtFlags::SYMLINK_NOFOLLOW);
@@ -246,6 +243,18 @@ impl Leases {
             removed => removed,
         }
     }
+}
+
+/// Opens or makes the directory of all network namespaces.
+///
+/// # Errors
+///
+/// Those of the disk.
+pub(super) fn root() -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let run = rustix::fs::open(ROOT[0], flags, Mode::empty())?;
+    let own = subdirectory::make(run.as_fd(), ROOT[1])?;
+    subdirectory::make(own.as_fd(), ROOT[2])
 }
 
 /// Returns what the directory of the network namespace is called that this

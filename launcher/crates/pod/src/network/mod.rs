@@ -5,8 +5,9 @@
 //! namespace do not.
 //!
 //! ```text
-//! /run/nosecone/net/DEVICE-INODE/   of the host's network namespace
-//! └── 172.16.28.7                   a lease, locked as long as its pod runs
+//! /run/nosecone/net/                locked by whoever makes or removes bridges
+//! └── DEVICE-INODE/                 of the host's network namespace
+//!     └── 172.16.28.7               a lease, locked as long as its pod runs
 //! ```
 //!
 //! What a lease stands for is named after its address: the link on the host and
@@ -18,32 +19,45 @@
 //! | | |
 //! |---|---|
 //! | [`pool`] | which addresses pods get |
-//! | [`attachment`] | what a pod records of its network |
+//! | [`attachment`] | what a pod records of its networks |
 //! | `leases` | who has which address |
 //! | `firewall` | the table of the packet filter |
 //! | `forwarding` | what the host passes on |
 //! | `ports` | ports of the host that lead to a pod |
-//! | `nat` | a link of a pod's own |
+//! | `bridge` | links that pods share |
+//! | `link` | a link of a pod's own |
 
 pub mod attachment;
+mod bridge;
 mod firewall;
 mod forwarding;
 mod leases;
-mod nat;
+mod link;
 pub mod pool;
 mod ports;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use crate::network::attachment::{Attachment, FILE};
+use crate::network::attachment::{FILE, Networks};
 use crate::network::leases::Leases;
-pub use crate::network::nat::{Attached, Inside};
+pub use crate::network::link::Inside;
+use crate::network::link::Wanted;
 use crate::plan::directives::Change;
-use crate::spec::network::Connection;
+use crate::spec::connection::Kind;
 use crate::spec::pod::PodSpec;
+use crate::spec::process::Sourced;
 use crate::state::directory;
 use appc::types::Uuid;
-use error::{Context as _, Error, Kind, Result};
+use error::{Context as _, Error, Kind as ErrorKind, Result};
+
+/// What has to be held as long as a pod runs.
+#[derive(Default)]
+pub struct Connected {
+    /// The locks of its leases.
+    pub leases: Vec<OwnedFd>,
+    /// The sockets that listen on its ports on the host.
+    pub ports: Vec<OwnedFd>,
+}
 
 /// Connects a pod whose network namespace was made, as its spec says. `inside` is
 /// that namespace, `pod` the pod's directory. Returns what has to be held as long
@@ -53,33 +67,71 @@ use error::{Context as _, Error, Kind, Result};
 ///
 /// # Errors
 ///
-/// No address is free, the kernel lacks an option, or refuses. What was done up
-/// to then is recorded in the pod's directory, for [`disconnect`].
+/// No address is free, a port is taken, the kernel lacks an option, or refuses. What
+/// was done up to then is recorded in the pod's directory, for [`disconnect`].
 pub fn connect(
     spec: &PodSpec,
     mut inside: Inside<'_>,
     pod: BorrowedFd<'_>,
     tell: &dyn Fn(&Error),
-) -> Result<Vec<Attached>> {
-    let mut attached = Vec::new();
-    for connection in &spec.connections {
-        match connection.value {
-            Connection::Nat => match nat::connect(spec, &mut inside, pod) {
-                Err(error) if spec.may_be_unconnected => {
-                    disconnect(pod, spec.id)?;
-                    tell(&unconnected(error));
-                }
-                connected => attached.push(connected?),
-            },
+) -> Result<Connected> {
+    match connect_all(spec, &mut inside, pod) {
+        Err(error) if spec.may_be_unconnected => {
+            disconnect(pod, spec.id)?;
+            tell(&unconnected(error));
+            Ok(Connected::default())
         }
+        connected => connected,
     }
-    Ok(attached)
+}
+
+fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> Result<Connected> {
+    // First, so that the addresses that they lead to are not removed later.
+    let listeners = ports::listen(&spec.ports)?;
+    ports::settle(&listeners, &link::sweep).context(cannot_connect)?;
+    let mut record = Networks {
+        attachments: Vec::new(),
+        ports: listeners
+            .iter()
+            .map(|listener| (listener.port, listener.descriptor()))
+            .collect(),
+        metadata: inside.listener.as_raw_fd().unsigned_abs(),
+    };
+    let mut ports: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
+    let mut leases = Vec::new();
+    for (index, connection) in (0..).zip(&spec.connections) {
+        let connection = &connection.value;
+        let wanted = Wanted {
+            pod: spec.id,
+            directory: pod,
+            connection,
+            index,
+            // The first has them all.
+            ports: match connection.has_ports() {
+                true => std::mem::take(&mut ports),
+                false => Vec::new(),
+            },
+        };
+        let connected = match connection.kind {
+            Kind::Nat | Kind::Bridge(_) => link::connect(&wanted, inside, &mut record),
+        };
+        leases.push(connected.context(cannot_connect)?);
+    }
+    let ports = listeners.into_iter().map(|listener| listener.socket);
+    Ok(Connected {
+        leases,
+        ports: ports.collect(),
+    })
+}
+
+fn cannot_connect() -> &'static str {
+    "cannot connect the pod to a network"
 }
 
 /// Explains why a pod has only a loopback interface.
 pub fn unconnected(why: Error) -> Error {
     let what = "the pod has a loopback interface only";
-    Error::new(Kind::Failed, what)
+    Error::new(ErrorKind::Failed, what)
         .because(why)
         .hint("`--net=none` asks for that, `--net=host` gives the pod the host's network")
 }
@@ -95,11 +147,14 @@ pub fn disconnect(pod: impl AsFd, id: Uuid) -> Result<()> {
     let Some(text) = directory::read_in(&pod, FILE).context(what)? else {
         return Ok(());
     };
-    if let Some(attachment) = Attachment::read(&text)
-        && let Some(leases) = Leases::here().context(what)?
-        && let Some(lease) = leases.reclaim(&attachment, id).context(what)?
-    {
-        nat::remove(&leases, lease).context(what)?;
+    let attachments = Networks::read(&text).unwrap_or_default().attachments;
+    for held in attachments.iter().filter_map(|one| one.lease) {
+        // Whoever has removed the last lease has removed the directory, too.
+        if let Some(leases) = Leases::here().context(what)?
+            && let Some(lease) = leases.reclaim(held, id).context(what)?
+        {
+            link::remove(&leases, lease).context(what)?;
+        }
     }
     let gone = rustix::fs::unlinkat(&pod, FILE, rustix::fs::AtFlags::empty());
     gone.context(what)
@@ -114,7 +169,7 @@ pub fn disconnect(pod: impl AsFd, id: Uuid) -> Result<()> {
 pub fn sweep() -> Result<()> {
     let what = || "cannot remove the networks of pods that were killed";
     match Leases::here().context(what)? {
-        Some(leases) => nat::sweep(&leases).context(what),
+        Some(leases) => link::sweep(&leases).context(what),
         None => Ok(()),
     }
 }
@@ -126,9 +181,9 @@ pub fn sweep() -> Result<()> {
 /// All networks for pods are in use, or the kernel does not say what it has.
 pub fn changes(spec: &PodSpec) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
-    for connection in &spec.connections {
-        match connection.value {
-            Connection::Nat => changes.extend(nat::changes(&connection.reason)?),
+    for (index, Sourced { value, reason }) in (0..).zip(&spec.connections) {
+        match &value.kind {
+            Kind::Nat | Kind::Bridge(_) => changes.extend(link::changes(value, index, reason)?),
         }
     }
     changes.extend(spec.ports.iter().map(|port| Change {

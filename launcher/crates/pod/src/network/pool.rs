@@ -3,27 +3,34 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A network of which pods get addresses.
+use error::{Error, Kind, Result};
+
+/// A network of which pods get addresses. Its first address is the network's own,
+/// the second the host's, and the last nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     network: Ipv4Addr,
+    prefix: u8,
 }
 
-/// The first of these that the host does not use itself is the one. The first
-/// was rkt's default, a quarter of its size.
+/// For `nat`, the first of these that the host does not use itself is the one. The
+/// first was rkt's default, a quarter of its size.
 const POOLS: [Pool; 4] = [
-    Pool::at([172, 16, 28, 0]),
-    Pool::at([10, 228, 28, 0]),
-    Pool::at([192, 168, 228, 0]),
-    Pool::at([172, 28, 228, 0]),
+    Pool::at([172, 16, 28, 0], 22),
+    Pool::at([10, 228, 28, 0], 22),
+    Pool::at([192, 168, 228, 0], 22),
+    Pool::at([172, 28, 228, 0], 22),
 ];
 
-/// The length of a pool's prefix.
-const PREFIX: u8 = 22;
+/// Each bridge has a part of one of these.
+const BRIDGES: [Pool; 3] = [
+    Pool::at([10, 229, 0, 0], 16),
+    Pool::at([172, 29, 0, 0], 16),
+    Pool::at([192, 168, 232, 0], 22),
+];
 
-/// The number of addresses of a pool. The first is the network's, the second
-/// the host's, and the last nobody's.
-const SIZE: u32 = 1 << (32 - PREFIX);
+/// The length of the prefix of a bridge's network.
+const PART: u8 = 24;
 
 /// The unique local prefix (RFC 4193) of the addresses of IPv6; an address of
 /// IPv4 makes the rest. It is that of no other site, and of every Nose Cone:
@@ -35,28 +42,53 @@ const UNIQUE: [u8; 12] = [0xfd, 0x6e, 0x6f, 0x73, 0x65, 0x63, 0, 0, 0, 0, 0, 0];
 pub const LINKS: &str = "nsc-";
 
 impl Pool {
-    const fn at([a, b, c, d]: [u8; 4]) -> Self {
+    const fn at([a, b, c, d]: [u8; 4], prefix: u8) -> Self {
         Self {
             network: Ipv4Addr::new(a, b, c, d),
+            prefix,
         }
     }
 
-    /// Chooses the first pool that overlaps with none of these networks, each
-    /// an address and the length of its prefix.
-    pub fn choose(used: &[(Ipv4Addr, u8)]) -> Option<Self> {
-        let mut pools = POOLS.into_iter();
-        pools.find(|pool| !used.iter().any(|&network| pool.overlaps(network)))
+    /// Returns the network of the bridge whose own address this is.
+    pub fn of_bridge(gateway: Ipv4Addr) -> Self {
+        Self {
+            network: Ipv4Addr::from_bits(gateway.to_bits() & !1),
+            prefix: PART,
+        }
+    }
+
+    fn is_free(self, used: &[(Ipv4Addr, u8)]) -> bool {
+        !used.iter().any(|&network| self.overlaps(network))
     }
 
     fn overlaps(self, (address, prefix): (Ipv4Addr, u8)) -> bool {
-        let shorter = u32::from(prefix.min(PREFIX));
+        let shorter = u32::from(prefix.min(self.prefix));
         // The default route overlaps with everything and means nothing.
         shorter > 0 && (address.to_bits() ^ self.network.to_bits()) >> (32 - shorter) == 0
     }
 
-    /// Returns the address of the network itself.
-    pub fn network(self) -> Ipv4Addr {
-        self.network
+    /// Returns how many bits of its addresses differ.
+    fn free_bits(self) -> u8 {
+        32 - self.prefix
+    }
+
+    /// Returns the length of the prefix that goes with one of its addresses, of
+    /// either version.
+    pub fn prefix_of(self, address: IpAddr) -> u8 {
+        match address {
+            IpAddr::V4(_) => self.prefix,
+            IpAddr::V6(_) => 128 - self.free_bits(),
+        }
+    }
+
+    /// Returns its address, and the length of its prefix.
+    pub fn network(self) -> (Ipv4Addr, u8) {
+        (self.network, self.prefix)
+    }
+
+    /// Formats the network of IPv6 that goes with it.
+    pub fn sixth(self) -> String {
+        format!("{}/{}", sixth(self.network), 128 - self.free_bits())
     }
 
     /// Returns the address of the host on all links to pods.
@@ -67,20 +99,61 @@ impl Pool {
     /// Returns all addresses for pods, starting somewhere.
     pub fn addresses(self, start: u32) -> impl Iterator<Item = Ipv4Addr> {
         let first = self.network.to_bits() + 2;
-        let count = SIZE - 3;
+        let count = (1 << self.free_bits()) - 3;
         (0..count).map(move |at| Ipv4Addr::from_bits(first + (start % count + at) % count))
     }
 }
 
 impl std::fmt::Display for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{PREFIX}", self.network)
+        write!(f, "{}/{}", self.network, self.prefix)
     }
 }
 
-/// Returns all pools.
-pub fn all() -> String {
-    POOLS.map(|pool| format!("`{pool}`")).join(", ")
+/// Returns whether an address is one of a bridge's network.
+pub fn is_of_bridge(address: Ipv4Addr) -> bool {
+    let used = [(address, 32)];
+    !BRIDGES.iter().all(|pool| pool.is_free(&used))
+}
+
+/// Chooses the network for `nat`: the first that overlaps with none of these, each
+/// an address and the length of its prefix.
+///
+/// # Errors
+///
+/// The host uses them all.
+pub fn choose(used: &[(Ipv4Addr, u8)]) -> Result<Pool> {
+    let mut pools = POOLS.into_iter();
+    pools
+        .find(|pool| pool.is_free(used))
+        .ok_or_else(|| all_used(&POOLS))
+}
+
+/// Chooses the network of a new bridge in the same way.
+///
+/// # Errors
+///
+/// The host uses them all.
+pub fn choose_for_bridge(used: &[(Ipv4Addr, u8)]) -> Result<Pool> {
+    let mut parts = BRIDGES.into_iter().flat_map(|whole| {
+        let first = whole.network.to_bits();
+        (0..1_u32 << (PART - whole.prefix)).map(move |at| Pool {
+            network: Ipv4Addr::from_bits(first + (at << (32 - PART))),
+            prefix: PART,
+        })
+    });
+    parts
+        .find(|pool| pool.is_free(used))
+        .ok_or_else(|| all_used(&BRIDGES))
+}
+
+fn all_used(pools: &[Pool]) -> Error {
+    let all: Vec<String> = pools.iter().map(|pool| format!("`{pool}`")).collect();
+    let what = format!(
+        "the host uses all networks that pods can have: {}",
+        all.join(", ")
+    );
+    Error::new(Kind::Failed, what).hint("`--net=host` gives the pod the host's own network")
 }
 
 /// Returns the address of IPv6 that goes with one of IPv4.
@@ -114,7 +187,7 @@ mod tests {
                 .iter()
                 .map(|&(ip, prefix)| (ip.into(), prefix))
                 .collect();
-            Pool::choose(&used).map(|pool| pool.to_string())
+            choose(&used).ok().map(|pool| pool.to_string())
         };
         let first = Some("172.16.28.0/22".to_owned());
         let second = Some("10.228.28.0/22".to_owned());
@@ -146,6 +219,17 @@ mod tests {
             assert_eq!(all[1020], Ipv4Addr::new(172, 16, 31, 254));
             assert!(!all.contains(&POOLS[0].gateway()));
         }
+    }
+
+    #[test]
+    fn no_two_bridges_have_the_same_network() {
+        let mut used = Vec::new();
+        while let Ok(pool) = choose_for_bridge(&used) {
+            assert_eq!(Pool::of_bridge(pool.gateway()), pool);
+            used.push(pool.network());
+        }
+        assert_eq!(used.len(), 256 + 256 + 4);
+        assert!(choose(&used).is_ok());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::network::leases::{self, Leases};
-use crate::spec::network::{Protocol, PublishedPort};
+use crate::spec::ports::{Protocol, PublishedPort};
 use crate::spec::process::Sourced;
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};

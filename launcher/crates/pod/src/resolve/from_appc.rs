@@ -91,7 +91,7 @@ pub fn resolve(
     let by = request.network_by.as_deref();
     request.network.give(&mut spec, by.unwrap_or("default"));
     spec.may_be_unconnected = by.is_none() && request.published.is_empty();
-    spec.resolver = request.dns.file(request.network, &request.host_names)?;
+    spec.resolver = request.dns.file(&request.network, &request.host_names)?;
     let hosts = defaults::hosts(&spec.hostname.value);
     spec.hosts = lookup::hosts(&request.hosts, &hosts, &request.host_names);
     let mut report = whole.report.clone();
@@ -104,7 +104,7 @@ pub fn resolve(
         report.extend(settled.report);
         raised.extend(settled.raised);
     }
-    let (published, network) = (&request.published, request.network);
+    let (published, network) = (&request.published, &request.network);
     let declared = ports::declared(&sections);
     spec.ports = ports::resolve(published, &request.ports, network, &declared)?;
     let found = volumes.finish()?;

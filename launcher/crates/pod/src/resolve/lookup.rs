@@ -90,9 +90,9 @@ impl Dns {
     }
 
     /// Returns whether [`Self::file`] needs to know the host's servers.
-    pub(crate) fn asks_host(&self, network: Network) -> bool {
+    pub(crate) fn asks_host(&self, network: &Network) -> bool {
         match self.from {
-            Servers::Usual => network != Network::None,
+            Servers::Usual => *network != Network::None,
             Servers::Host => true,
             Servers::None | Servers::Given(_) => false,
         }
@@ -104,7 +104,7 @@ impl Dns {
     /// # Errors
     ///
     /// Domains or options were given for a file that is the host's, or none.
-    pub fn file(&self, network: Network, host: &HostNames) -> Result<Option<NameFile>> {
+    pub fn file(&self, network: &Network, host: &HostNames) -> Result<Option<NameFile>> {
         let more = !self.search.is_empty() || !self.options.is_empty();
         match &self.from {
             Servers::Host | Servers::None if more => {
@@ -127,14 +127,19 @@ impl Dns {
                 reason: "option --dns".to_owned(),
                 replaces: true,
             })),
-            Servers::Usual if network == Network::None && !more => Ok(None),
+            Servers::Usual if *network == Network::None && !more => Ok(None),
             Servers::Usual => Ok(self.usual(network, host, more)),
         }
     }
 
     /// Returns a note if apps get no servers because the pod reaches none of the
     /// host's.
-    pub(crate) fn note(&self, network: Network, pod: &PodSpec, host: &HostNames) -> Option<String> {
+    pub(crate) fn note(
+        &self,
+        network: &Network,
+        pod: &PodSpec,
+        host: &HostNames,
+    ) -> Option<String> {
         let asks = |app: &AppSpec| app.lacks.iter().any(|path| path == defaults::RESOLVER);
         let has = |text: &str| text.lines().any(|line| line.starts_with("nameserver"));
         let given = pod.resolver.as_ref();
@@ -150,14 +155,14 @@ impl Dns {
     }
 
     /// Returns the host's file, with servers that the pod can reach.
-    fn usual(&self, network: Network, host: &HostNames, more: bool) -> Option<NameFile> {
+    fn usual(&self, network: &Network, host: &HostNames, more: bool) -> Option<NameFile> {
         let source = match is_stub(&host.resolver) && !host.resolved.is_empty() {
             true => &host.resolved,
             false => &host.resolver,
         };
         let unreachable = |server: IpAddr| match network {
             Network::Host => false,
-            Network::Nat => is_of_link(server),
+            Network::Connected(_) => is_of_link(server),
             Network::None => true,
         };
         let mut content = String::new();
@@ -344,7 +349,7 @@ mod tests {
         }
     }
 
-    const NAT: Network = Network::Nat;
+    const NAT: fn() -> Network = Network::usual;
 
     #[test]
     fn what_is_no_server_or_contradicts_itself_is_refused() {
@@ -360,7 +365,7 @@ mod tests {
         }
         for word in ["host", "none"] {
             let asked = dns(&[word], &["example.com"], &[]).unwrap();
-            assert!(asked.file(NAT, &host("")).is_err());
+            assert!(asked.file(&NAT(), &host("")).is_err());
         }
         for text in ["", "a b", "a\nnameserver 192.0.2.1", "\u{e4}"] {
             assert!(word(text).is_err(), "{text}");
@@ -385,12 +390,12 @@ mod tests {
             (whole, Network::None, None),
             (
                 whole,
-                NAT,
+                NAT(),
                 Some("nameserver 192.0.2.9\nsearch example.com\noptions rotate\n"),
             ),
             (
                 "nameserver 127.0.0.53\noptions edns0\n",
-                NAT,
+                NAT(),
                 Some("nameserver 192.0.2.53\n"),
             ),
             (
@@ -398,15 +403,15 @@ mod tests {
                 Network::Host,
                 Some("nameserver 192.0.2.53\n"),
             ),
-            ("nameserver 127.0.0.1\n", NAT, None),
+            ("nameserver 127.0.0.1\n", NAT(), None),
             (
                 "nameserver 127.0.0.1\n",
                 Network::Host,
                 Some("nameserver 127.0.0.1\n"),
             ),
-            ("", NAT, None),
+            ("", NAT(), None),
         ] {
-            let file = Dns::default().file(network, &host(resolver)).unwrap();
+            let file = Dns::default().file(&network, &host(resolver)).unwrap();
             assert!(file.as_ref().is_none_or(|file| !file.replaces));
             let content = file.map(|file| file.content);
             assert_eq!(content.as_deref(), expected, "{resolver} {network:?}");
@@ -445,14 +450,17 @@ mod tests {
         ] {
             let file = dns(servers, search, options)
                 .unwrap()
-                .file(NAT, &own)
+                .file(&NAT(), &own)
                 .unwrap()
                 .unwrap();
             assert!(file.replaces);
             assert_eq!(file.content, expected);
         }
         assert_eq!(
-            dns(&["none"], &[], &[]).unwrap().file(NAT, &own).unwrap(),
+            dns(&["none"], &[], &[])
+                .unwrap()
+                .file(&NAT(), &own)
+                .unwrap(),
             None
         );
     }

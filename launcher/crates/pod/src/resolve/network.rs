@@ -1,77 +1,159 @@
 //! Which network a pod has.
 
-use crate::spec::network::Connection;
+use crate::spec::connection::{self, Connection, Kind};
 use crate::spec::pod::{Namespace, PodSpec};
 use crate::spec::process::Sourced;
 use appc::manifest::pod::ExposedPort;
-use error::quote::quoted;
 use error::{Error, Result};
 
 /// What can be asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Network {
     /// A network of its own, with a loopback interface only.
     #[default]
     None,
-    /// A network of its own, connected through the host.
-    Nat,
+    /// A network of its own, connected in these ways.
+    Connected(Vec<Connection>),
     /// The host's network.
     Host,
 }
 
-/// Parses the value of `--net`.
+/// Parses the values of `--net`: each a word, or connections separated by commas.
+/// A comma before `KEY=` separates arguments of a connection.
 ///
 /// # Errors
 ///
-/// It is none of the words.
-pub fn parse(text: &str) -> Result<Network> {
-    match text {
-        "none" => Ok(Network::None),
-        "nat" => Ok(Network::Nat),
-        "host" => Ok(Network::Host),
-        other => Err(Error::usage(format!(
-            "{} is not a network: use `nat`, `host` or `none`",
-            quoted(other)
-        ))),
+/// One is none of the words, has wrong arguments, or excludes another.
+pub fn parse(values: &[impl AsRef<str>]) -> Result<Network> {
+    let mut texts: Vec<String> = Vec::new();
+    for value in values {
+        for (at, part) in value.as_ref().split(',').enumerate() {
+            match texts.last_mut() {
+                Some(last) if at > 0 && connection::is_argument(part) => {
+                    last.push(',');
+                    last.push_str(part);
+                }
+                _ => texts.push(part.to_owned()),
+            }
+        }
     }
+    match &texts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["none"] => return Ok(Network::None),
+        ["host"] => return Ok(Network::Host),
+        _ => {}
+    }
+    if let Some(alone) = texts
+        .iter()
+        .find(|text| ["none", "host"].contains(&&***text))
+    {
+        let what = format!("`{alone}` cannot be used with other networks");
+        return Err(Error::usage(what));
+    }
+    let mut connections: Vec<Connection> = Vec::new();
+    for text in &texts {
+        let connection: Connection = text.parse()?;
+        if connections
+            .iter()
+            .any(|other| other.kind == connection.kind)
+        {
+            let what = format!("network `{}` is given twice", connection.kind);
+            return Err(Error::usage(what));
+        }
+        connections.push(connection);
+    }
+    Ok(Network::Connected(connections))
 }
 
 /// Formats it as the command line calls it.
 impl std::fmt::Display for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Nat => "nat",
-            Self::Host => "host",
-        })
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Host => f.write_str("host"),
+            Self::Connected(all) => {
+                for (at, connection) in all.iter().enumerate() {
+                    write!(f, "{}{connection}", if at == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
+        }
     }
 }
 
 impl Network {
+    /// Returns that of a pod if nobody says otherwise.
+    pub fn usual() -> Self {
+        Self::Connected(vec![Connection::plain(Kind::Nat)])
+    }
+
     /// Returns whether the pod has a network of its own.
-    pub(crate) fn is_own(self) -> bool {
-        self != Self::Host
+    pub(crate) fn is_own(&self) -> bool {
+        *self != Self::Host
+    }
+
+    /// Returns whether ports of the host can lead to the pod.
+    pub(crate) fn has_ports(&self) -> bool {
+        matches!(self, Self::Connected(all) if all.iter().any(Connection::has_ports))
     }
 
     /// Returns notes about ports that the pod is to be reached at from outside.
-    pub(crate) fn notes(self, ports: &[ExposedPort]) -> impl Iterator<Item = String> {
-        ports
-            .iter()
-            .filter(move |_| self == Self::None)
-            .map(|port| {
-                let name = &port.name;
-                format!(
-                    "port `{name}` cannot be reached from the host: the pod has a private network"
-                )
-            })
+    pub(crate) fn notes(&self, ports: &[ExposedPort]) -> impl Iterator<Item = String> {
+        let reached = *self != Self::None;
+        ports.iter().filter(move |_| !reached).map(|port| {
+            let name = &port.name;
+            format!("port `{name}` cannot be reached from the host: the pod has a private network")
+        })
     }
 
     /// Gives a pod this network.
-    pub(crate) fn give(self, pod: &mut PodSpec, reason: &str) {
+    pub(crate) fn give(&self, pod: &mut PodSpec, reason: &str) {
         match self {
             Self::None => {}
             Self::Host => pod.network = Namespace::Host,
-            Self::Nat => pod.connections.push(Sourced::new(Connection::Nat, reason)),
+            Self::Connected(all) => {
+                let all = all.iter().cloned();
+                let all = all.map(|connection| Sourced::new(connection, reason));
+                pod.connections.extend(all);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_excludes_another_network_is_refused() {
+        for (values, expected) in [
+            (&["nat,host"][..], "`host` cannot be used with other"),
+            (&["none", "nat"], "`none` cannot be used with other"),
+            (&["host", "host"], "`host` cannot be used with other"),
+            (&["nat", "nat:MTU=1400"], "network `nat` is given twice"),
+            (&["bridge:a,bridge:a"], "network `bridge:a` is given twice"),
+            (&["nat,"], "`` is not a network"),
+            (&["IP=10.0.0.1"], "`IP=10.0.0.1` is not a network"),
+            (&["nat", "MTU=1400"], "`MTU=1400` is not a network"),
+        ] {
+            let error = parse(values).unwrap_err().to_string();
+            assert!(error.contains(expected), "{values:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_comma_separates_networks_and_their_arguments() {
+        for (values, expected) in [
+            (&["none"][..], "none"),
+            (&["host"], "host"),
+            (&["nat"], "nat"),
+            (
+                &["nat:IP=10.0.0.1,MTU=1400,bridge:a"],
+                "nat:IP=10.0.0.1,MTU=1400,bridge:a",
+            ),
+            (&["bridge", "nat", "bridge:b"], "bridge,nat,bridge:b"),
+        ] {
+            assert_eq!(parse(values).unwrap().to_string(), expected, "{values:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::resolve::BY_MANIFEST;
 use crate::resolve::network::Network;
-use crate::spec::network::{Protocol, PublishedPort};
+use crate::spec::ports::{Protocol, PublishedPort};
 use crate::spec::process::Sourced;
 use appc::manifest::app::Port;
 use appc::manifest::pod::{ExposedPort, PodApp};
@@ -128,10 +128,10 @@ fn range(text: &str) -> Option<(u16, u16)> {
 pub(crate) fn resolve(
     requests: &[PortRequest],
     by_manifest: &[ExposedPort],
-    network: Network,
+    network: &Network,
     declared: &[Port],
 ) -> Result<Vec<Sourced<PublishedPort>>> {
-    if network != Network::Nat {
+    if !network.has_ports() {
         let Some(request) = requests.first() else {
             return Ok(Vec::new());
         };
@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn resolved(requests: &[PortRequest], declared: &[Port]) -> Result<Vec<String>> {
-        let all = resolve(requests, &[], Network::Nat, declared)?;
+        let all = resolve(requests, &[], &Network::usual(), declared)?;
         let spelled = |port: &Sourced<PublishedPort>| {
             let value = port.value;
             format!("{value} {} {}", value.of_pod(), port.reason)
@@ -378,7 +378,7 @@ mod tests {
                 .collect();
             assert!(resolved(&requests, &[]).is_err(), "{requests:?}");
             for network in [Network::None, Network::Host] {
-                assert!(resolve(&requests, &[], network, &[]).is_err());
+                assert!(resolve(&requests, &[], &network, &[]).is_err());
             }
         }
         for text in ["http:80", "sip:80", "many:80"] {

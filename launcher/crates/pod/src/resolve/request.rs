@@ -148,7 +148,7 @@ pub fn check_variable(variable: &Variable) -> Result<()> {
 impl Request {
     /// Returns whether the host's servers matter to the pod.
     pub fn asks_host_for_servers(&self) -> bool {
-        self.dns.asks_host(self.network)
+        self.dns.asks_host(&self.network)
     }
 
     /// Adds what a pod manifest says. The caller finds the images of its apps.

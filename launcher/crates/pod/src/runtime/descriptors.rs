@@ -71,10 +71,9 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                         socket,
                         listener: listener.as_fd(),
                     };
-                    for attached in network::connect(spec, inside, place.pod, place.tell)? {
-                        opened.held.push(attached.lease);
-                        opened.ports.extend(attached.ports);
-                    }
+                    let connected = network::connect(spec, inside, place.pod, place.tell)?;
+                    opened.held.extend(connected.leases);
+                    opened.ports = connected.ports;
                 }
                 named.insert(NETWORK, namespace);
                 opened.listener = Some(listener);

@@ -17,7 +17,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::spec::network::Protocol;
+use crate::spec::ports::Protocol;
 
 /// A port of the host, and what it leads to.
 pub struct Port {

@@ -9,13 +9,13 @@ use std::os::fd::OwnedFd;
 
 use crate::cgroup::oom::OomKills;
 use crate::cgroup::record as groups;
-use crate::network::attachment::{self, Attachment};
+use crate::network::attachment::{self, Networks};
 use crate::runtime::status::app::KILLED;
 use crate::runtime::status::resting::Record;
 use crate::runtime::{pause, pod_process};
 use crate::spec::limits::Limits;
-use crate::spec::network::PublishedPort;
 use crate::spec::pod::{Namespace, PodSpec};
+use crate::spec::ports::PublishedPort;
 use crate::state::directory::{REPORT, SPEC, read_in};
 use crate::state::records::{self, CREATED, Created, ENDED, Ended, STARTED, Started};
 use crate::state::{find, lock, subdirectory};
@@ -105,7 +105,7 @@ pub struct Status {
     /// Its interfaces, while it runs.
     pub networks: Vec<String>,
     /// How it is connected to others, while it runs.
-    pub attachment: Option<Attachment>,
+    pub connected: Option<Networks>,
     /// Whether it shares the host's network.
     pub shares_network: bool,
 }
@@ -118,7 +118,7 @@ impl Status {
 
     /// Returns the ports of the host that lead to it.
     pub fn ports(&self) -> impl Iterator<Item = &PublishedPort> {
-        let attached = self.attachment.iter();
+        let attached = self.connected.iter();
         attached.flat_map(|attached| attached.ports.iter().map(|(port, _)| port))
     }
 
@@ -137,7 +137,7 @@ impl Status {
             oom_kills: pod.oom_kills,
             limits: pod.limits,
             networks: Vec::new(),
-            attachment: None,
+            connected: None,
             shares_network: false,
         }
     }
@@ -294,7 +294,7 @@ fn of(
         oom_kills: 0,
         limits,
         networks: Vec::new(),
-        attachment: None,
+        connected: None,
         shares_network: shares,
     };
     status.learn(&report);
@@ -303,7 +303,7 @@ fn of(
         app::end_with_init(&mut status.apps);
     }
     if phase == Phase::Running {
-        status.attachment = read(attachment::FILE)?.and_then(|text| Attachment::read(&text));
+        status.connected = read(attachment::FILE)?.and_then(|text| Networks::read(&text));
         let text = read(groups::FILE)?.unwrap_or_default();
         let made = groups::read(&String::from_utf8_lossy(&text), uuid)?;
         status.count(&OomKills::of(made.tops()));

@@ -9,19 +9,21 @@
 //! | [`limits`] | what an app or a pod may use |
 //! | [`mounts`] | volumes, tmpfs mounts, devices |
 //! | [`lookup`] | how its apps find others by name |
-//! | [`network`] | how a pod is connected to others |
+//! | [`connection`] | how a pod is connected to others |
+//! | [`ports`] | ports of the host that lead to a pod |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
 //! | `defaults` | what every app gets |
 
+pub mod connection;
 pub(crate) mod defaults;
 pub mod environment;
 pub mod limits;
 pub mod log;
 pub mod lookup;
 pub mod mounts;
-pub mod network;
 pub mod pod;
+pub mod ports;
 pub mod process;
 mod text;
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::connection::Connection;
 use crate::spec::limits::Limits;
 use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
-use crate::spec::network::{Connection, PublishedPort};
+use crate::spec::ports::PublishedPort;
 use crate::spec::process::{ProcessSpec, Sourced};
 use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;

@@ -9,12 +9,22 @@ use super::Socket;
 use super::message::{self, Attributes, Message, attributes, number};
 
 /// Types of requests (linux/rtnetlink.h).
-const NEW_LINK: u16 = 16;
+pub(super) const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
-const GET_LINK: u16 = 18;
+pub(super) const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const GET_ROUTE: u16 = 26;
+
+/// Attributes of a link (linux/if_link.h).
+pub(super) const ADDRESS: u16 = 1;
+pub(super) const NAME: u16 = 3;
+const MTU: u16 = 4;
+pub(super) const MASTER: u16 = 10;
+pub(super) const INFO: u16 = 18;
+pub(super) const INFO_KIND: u16 = 1;
+const INFO_DATA: u16 = 2;
+const NAMESPACE_FD: u16 = 28;
 
 /// `AF_INET` and `AF_INET6`.
 const INET: u8 = 2;
@@ -43,11 +53,11 @@ pub struct Veth<'a> {
     pub there: &'a str,
     /// The namespace of the other end.
     pub namespace: BorrowedFd<'a>,
+    /// The hardware address of the other end, if it is not any.
+    pub mac: Option<[u8; 6]>,
+    /// The largest packet of both, in bytes, if it is not the usual one.
+    pub mtu: Option<u32>,
 }
-
-/// The number of the first link that is added to a network namespace: the
-/// loopback interface is 1.
-pub const FIRST: u32 = 2;
 
 /// Where packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,25 +71,27 @@ pub struct Route {
 }
 
 impl Socket {
-    /// Adds a pair of links, both down; the other end gets the number
-    /// [`FIRST`].
+    /// Adds a pair of links, both down.
     ///
     /// # Errors
     ///
     /// `EOPNOTSUPP` if the kernel has no `CONFIG_VETH`, `EEXIST` if there is a
     /// link of this name.
     pub fn add_veth(&mut self, veth: &Veth<'_>) -> rustix::io::Result<()> {
-        // linux/if_link.h, linux/veth.h
-        const NAME: u16 = 3;
-        const INFO: u16 = 18;
-        const INFO_KIND: u16 = 1;
-        const INFO_DATA: u16 = 2;
+        // linux/veth.h
         const PEER: u16 = 1;
-        const NAMESPACE_FD: u16 = 28;
-        let peer = Attributes::new()
+        let sized = |link: Attributes| match veth.mtu {
+            Some(mtu) => link.with_u32(MTU, mtu),
+            None => link,
+        };
+        let mut peer = Attributes::new()
             .with_text(NAME, veth.there)
             .with_u32(NAMESPACE_FD, veth.namespace.as_raw_fd().unsigned_abs());
-        let data = Attributes::new().with_nested_after(PEER, &link_header(FIRST, 0), &peer);
+        if let Some(mac) = veth.mac {
+            peer = peer.with(ADDRESS, &mac);
+        }
+        let any = link_header(0, 0);
+        let data = Attributes::new().with_nested_after(PEER, &any, &sized(peer));
         let info = Attributes::new()
             .with_text(INFO_KIND, "veth")
             .with_nested(INFO_DATA, &data);
@@ -87,7 +99,7 @@ impl Socket {
             .with_text(NAME, veth.here)
             .with_nested(INFO, &info);
         let flags = message::CREATE | message::EXCLUSIVE;
-        self.execute(Message::new(NEW_LINK, flags, &link_header(0, 0), pair))
+        self.execute(Message::new(NEW_LINK, flags, &any, sized(pair)))
     }
 
     /// Returns the number of a link; `None` if there is none of this name.
@@ -96,13 +108,10 @@ impl Socket {
     ///
     /// Those of netlink(7).
     pub fn find_link(&mut self, name: &str) -> rustix::io::Result<Option<u32>> {
-        const NAME: u16 = 3;
         let named = Attributes::new().with_text(NAME, name);
         let request = Message::new(GET_LINK, message::ACK, &link_header(0, 0), named);
         match self.list(request) {
-            Ok(found) => Ok(found
-                .first()
-                .and_then(|(_, link)| number(link.get(4..)?).map(u32::from_ne_bytes))),
+            Ok(found) => Ok(found.first().and_then(|(_, link)| number_of(link))),
             Err(Errno::NODEV) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -137,7 +146,6 @@ impl Socket {
     ///
     /// Those of netlink(7).
     pub fn delete_link(&mut self, name: &str) -> rustix::io::Result<()> {
-        const NAME: u16 = 3;
         let named = Attributes::new().with_text(NAME, name);
         match self.execute(Message::new(DELETE_LINK, 0, &link_header(0, 0), named)) {
             Err(Errno::NODEV) => Ok(()),
@@ -145,18 +153,23 @@ impl Socket {
         }
     }
 
-    /// Adds an address to a link; nobody asks whether others have it.
+    /// Adds an address to a link, with the length of the prefix of its network;
+    /// nobody asks whether others have it.
     ///
     /// # Errors
     ///
     /// `EEXIST` if the link has it, `EACCES` if it is one of IPv6 and that is
     /// turned off for the link.
-    pub fn add_address(&mut self, link: u32, address: IpAddr) -> rustix::io::Result<()> {
+    pub fn add_address(
+        &mut self,
+        link: u32,
+        (address, prefix): (IpAddr, u8),
+    ) -> rustix::io::Result<()> {
         // linux/if_addr.h
         const ADDRESS: u16 = 1;
         const LOCAL: u16 = 2;
         let (family, bytes) = bytes(address);
-        let mut header = vec![family, bits(address), SETTLED, ANYWHERE];
+        let mut header = vec![family, prefix, SETTLED, ANYWHERE];
         header.extend(link.to_ne_bytes());
         let own = Attributes::new().with(LOCAL, &bytes).with(ADDRESS, &bytes);
         let flags = message::CREATE | message::EXCLUSIVE;
@@ -212,13 +225,18 @@ const GATEWAY: u16 = 5;
 const MULTIPATH: u16 = 9;
 
 /// Makes a `struct ifinfomsg` that sets flags of a link.
-fn link_header(link: u32, flags: u32) -> [u8; 16] {
+pub(super) fn link_header(link: u32, flags: u32) -> [u8; 16] {
     let mut header = [0; 16];
     header[4..8].copy_from_slice(&link.to_ne_bytes());
     header[8..12].copy_from_slice(&flags.to_ne_bytes());
     // Which flags are meant.
     header[12..].copy_from_slice(&flags.to_ne_bytes());
     header
+}
+
+/// Returns the number of a link in a `struct ifinfomsg`.
+pub(super) fn number_of(link: &[u8]) -> Option<u32> {
+    number(link.get(4..)?).map(u32::from_ne_bytes)
 }
 
 /// Returns the family of an address, and its bytes.
