@@ -130,3 +130,108 @@ fn a_bridge_stays_as_long_as_one_of_its_pods_however_the_others_end() {
     site.launcher().arg("gc").run().exits(0);
     assert_eq!(site.traces(), before);
 }
+
+/// A pod on the bridge `web` with a name, and its address.
+fn named(site: &Site, name: &str, options: &[&str]) -> (Running, String) {
+    let options = [&["--net=bridge:web", "--name", name][..], options].concat();
+    let script = format!("{SAY}echo up; sleep 600");
+    let mut pod = site.pod(&options, &script).start();
+    let address = addresses(&mut pod)[0].clone();
+    (pod, address)
+}
+
+/// What a command in a pod says of a name: its address, or nothing.
+fn found(site: &Site, pod: &str, name: &str) -> String {
+    let script = format!("grep -w {name} /etc/hosts | head -n 1 | cut -f 1");
+    let enter = site.launcher().args(["enter", pod, "/bin/sh", "-c"]);
+    enter.arg(script).run().exits(0).stdout.trim().to_owned()
+}
+
+#[test]
+fn nobody_finds_a_pod_that_has_ended_or_is_on_another_bridge() {
+    let site = site!();
+    let _ = image!("busybox");
+    let before = site.traces();
+    let (one, _) = named(&site, "one", &[]);
+    let (two, address) = named(&site, "two", &[]);
+    let other = ["--net=bridge:db", "--name", "three"];
+    let mut three = site.pod(&other, "echo up; sleep 600").start();
+    three.until_it_says("up");
+    assert_eq!(found(&site, "one", "two"), address);
+    assert_eq!(found(&site, "one", "three"), "");
+    assert_eq!(found(&site, "three", "one"), "");
+    two.signal(rustix::process::Signal::TERM);
+    two.end();
+    assert_eq!(found(&site, "one", "two"), "");
+    // One that is killed is found until somebody clears up.
+    three.signal(rustix::process::Signal::KILL);
+    three.end();
+    site.launcher()
+        .args(["gc", "--grace-period=0s"])
+        .run()
+        .exits(0);
+    one.signal(rustix::process::Signal::TERM);
+    one.end();
+    assert_eq!(site.traces(), before);
+}
+
+#[test]
+fn pods_of_a_bridge_find_each_other_by_their_names() {
+    let site = site!();
+    let _ = image!("busybox");
+    let options = [
+        "--hostname",
+        "db1.example",
+        "--hosts-entry",
+        "192.0.2.9=cache",
+    ];
+    let (_one, first) = named(&site, "one", &options);
+    let (_two, second) = named(&site, "two", &[]);
+    // Whoever was there before finds who came later.
+    for (pod, name, expected) in [
+        ("one", "two", &*second),
+        ("two", "one", &*first),
+        ("two", "db1.example", &*first),
+        ("one", "cache", "192.0.2.9"),
+        ("two", "cache", ""),
+    ] {
+        assert_eq!(found(&site, pod, name), expected, "{name} in {pod}");
+    }
+    // A file that the image or a volume brings stays as it is.
+    let hosts = site.file("hosts", "192.0.2.1\tmine\n");
+    let volume = format!("{}:/etc/hosts", hosts.display());
+    let words = ["--net=bridge:web", "--volume", &volume];
+    let told = site.pod(&words, "cat /etc/hosts").run().exits(0);
+    assert_eq!(told.stdout, "192.0.2.1\tmine\n");
+    // And no app changes what others read.
+    let script = "echo 192.0.2.66 two >>/etc/hosts";
+    let told = site.pod(&["--net=bridge:web"], script).run().exits(1);
+    assert!(told.stderr.contains("Read-only"), "{}", told.stderr);
+}
+
+#[test]
+fn the_plan_says_which_bridge_is_made_and_where_names_come_from() {
+    let site = site!();
+    let fetch = ["fetch", "--insecure-options=image"];
+    let fetch = site.launcher().args(fetch).arg(host::image("busybox"));
+    fetch.run().exits(0);
+    let plan = site.launcher().args(["plan", "--net=bridge:web"]);
+    let told = plan.arg(host::image("busybox")).run().exits(0).stdout;
+    for part in [
+        "# on the host: the bridge `nsc-web` with the network `10.229.0.0/24` # option",
+        "# on the host: a link `nsc-…` to `eth0` of the pod, as a port of the bridge `nsc-web`",
+        "\nbind fd:92 /etc/hosts ",
+    ] {
+        assert!(told.contains(part), "{part} {told}");
+    }
+    assert!(!site.traces().contains("nsc-"));
+    // Whoever executes the plan gets a pod that knows nobody.
+    let script = "cat /etc/hosts";
+    let plan = site.launcher().args(["plan", "--net=bridge:web"]);
+    let plan = plan.arg(host::image("busybox"));
+    let told = plan.args(["--exec", "/bin/sh", "--", "-c", script]).run();
+    let file = site.file("plan", &told.exits(0).stdout);
+    let run = site.launcher().args(["run", "--plan"]).arg(file);
+    let told = run.run().exits(0).stdout;
+    assert_eq!(told, "127.0.0.1\tlocalhost \n::1\tlocalhost \n");
+}

@@ -7,7 +7,7 @@
 //! looks whether it is still there.
 
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, Result};
@@ -51,12 +51,17 @@ impl Lease {
     }
 }
 
-/// What a lease says of the pod that has it, a line for the pod and for each of
-/// its ports on the host.
+/// What a lease says of the pod that has it: a line for the pod, one for its names,
+/// and one for each of its ports on the host.
 pub(super) struct Owner {
     pub(super) pod: Uuid,
     pub(super) ports: Vec<PublishedPort>,
+    /// What others on its bridges call it.
+    pub(super) names: Vec<String>,
 }
+
+/// How the line begins that has its names.
+const NAMES: &str = "names ";
 
 /// The most that a lease can say, in bytes.
 const LIMIT: usize = 64 << 10;
@@ -65,8 +70,11 @@ impl Owner {
     fn read(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let pod = Uuid::parse(lines.next()?).ok()?;
+        let names = lines.clone().find_map(|line| line.strip_prefix(NAMES));
+        let names = names.unwrap_or_default().split_whitespace();
         Some(Self {
             pod,
+            names: names.map(str::to_owned).collect(),
             ports: lines.filter_map(|line| line.parse().ok()).collect(),
         })
     }
@@ -75,6 +83,9 @@ impl Owner {
     pub(super) fn write(&self, lease: &Lease) -> Result<()> {
         let file = lease.file.as_ref().ok_or(Errno::BADF)?;
         let mut text = format!("{}\n", self.pod);
+        if !self.names.is_empty() {
+            text.push_str(&format!("{NAMES}{}\n", self.names.join(" ")));
+        }
         for port in &self.ports {
             text.push_str(&format!("{port}\n"));
         }
@@ -160,10 +171,18 @@ impl Leases {
         Ok(text.and_then(|text| Owner::read(&String::from_utf8_lossy(&text))))
     }
 
-    /// Returns the owners of all leases, dead ones too.
-    pub(super) fn owners(&self) -> Result<Vec<Owner>> {
-        let owners = self.all()?.into_iter().map(|address| self.owner(address));
-        owners.filter_map(std::result::Result::transpose).collect()
+    /// Returns all addresses that have an owner, dead ones too.
+    pub(super) fn owners(&self) -> Result<Vec<(Ipv4Addr, Owner)>> {
+        let mut owned = Vec::new();
+        for address in self.all()? {
+            owned.extend(self.owner(address)?.map(|owner| (address, owner)));
+        }
+        Ok(owned)
+    }
+
+    /// Returns their directory.
+    pub(super) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 
     /// Takes the lease of a pod that has ended; `None` if it is gone, or

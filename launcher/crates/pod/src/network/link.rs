@@ -16,7 +16,7 @@ use crate::network::attachment::{Attachment, FILE, Held, Networks};
 use crate::network::forwarding;
 use crate::network::leases::{Lease, Leases, Owner};
 use crate::network::pool::{self, LINKS, Pool};
-use crate::network::{bridge, firewall};
+use crate::network::{bridge, firewall, names};
 use crate::plan::directives::Change;
 use crate::spec::connection::{Arguments, Connection, Kind};
 use crate::spec::ports::PublishedPort;
@@ -46,6 +46,8 @@ pub(super) struct Wanted<'a> {
     pub(super) connection: &'a Connection,
     /// Which of its connections this is; the first has the default route.
     pub(super) index: u32,
+    /// What others call the pod.
+    pub(super) names: &'a [String],
     /// The ports of the host that lead there.
     pub(super) ports: Vec<PublishedPort>,
 }
@@ -103,6 +105,7 @@ pub(super) fn connect(
     let owner = Owner {
         pod: wanted.pod,
         ports: wanted.ports.clone(),
+        names: wanted.names.to_vec(),
     };
     owner.write(&lease).context(what)?;
     let address = lease.address;
@@ -131,6 +134,19 @@ pub(super) fn connect(
     }
     let lock = lease.into_lock().ok_or(Errno::BADF);
     lock.context(what)
+}
+
+/// Makes `/etc/hosts` of a pod on bridges, and tells the others its names.
+///
+/// # Errors
+///
+/// Those of the disk.
+pub(super) fn name(pod: Uuid, own: &str) -> rustix::io::Result<OwnedFd> {
+    let turn = bridge::turn()?;
+    let leases = Leases::here()?.ok_or(Errno::NOENT)?;
+    let hosts = names::make(&leases, pod, own)?;
+    names::update(&leases, &turn, forwarding::has_ipv6())?;
+    Ok(hosts)
 }
 
 /// Writes the record of a pod's networks anew. Until it is there, whoever finds
@@ -303,6 +319,7 @@ fn tidy(leases: &Leases, bridges: bool) -> rustix::io::Result<()> {
     }
     if bridges {
         bridge::remove_unused(&mut Socket::route()?)?;
+        names::update(leases, &bridge::turn()?, forwarding::has_ipv6())?;
     }
     leases.remove()
 }

@@ -7,7 +7,8 @@
 //! ```text
 //! /run/nosecone/net/                locked by whoever makes or removes bridges
 //! └── DEVICE-INODE/                 of the host's network namespace
-//!     └── 172.16.28.7               a lease, locked as long as its pod runs
+//!     ├── 172.16.28.7               a lease, locked as long as its pod runs
+//!     └── UUID.hosts                the names of a pod on bridges
 //! ```
 //!
 //! What a lease stands for is named after its address: the link on the host and
@@ -25,6 +26,7 @@
 //! | `forwarding` | what the host passes on |
 //! | `ports` | ports of the host that lead to a pod |
 //! | `bridge` | links that pods share |
+//! | `names` | how pods on bridges find each other |
 //! | `link` | a link of a pod's own |
 
 pub mod attachment;
@@ -33,6 +35,7 @@ mod firewall;
 mod forwarding;
 mod leases;
 mod link;
+mod names;
 pub mod pool;
 mod ports;
 
@@ -47,6 +50,7 @@ use crate::spec::connection::Kind;
 use crate::spec::pod::PodSpec;
 use crate::spec::process::Sourced;
 use crate::state::directory;
+use crate::state::records::{CREATED, Created};
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind as ErrorKind, Result};
 
@@ -57,6 +61,8 @@ pub struct Connected {
     pub leases: Vec<OwnedFd>,
     /// The sockets that listen on its ports on the host.
     pub ports: Vec<OwnedFd>,
+    /// Its `/etc/hosts`, if its networks decide what is in it.
+    pub hosts: Option<OwnedFd>,
 }
 
 /// Connects a pod whose network namespace was made, as its spec says. `inside` is
@@ -99,6 +105,7 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
     };
     let mut ports: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
     let mut leases = Vec::new();
+    let names = names_of(spec, pod).context(cannot_connect)?;
     for (index, connection) in (0..).zip(&spec.connections) {
         let connection = &connection.value;
         let wanted = Wanted {
@@ -106,6 +113,7 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
             directory: pod,
             connection,
             index,
+            names: &names,
             // The first has them all.
             ports: match connection.has_ports() {
                 true => std::mem::take(&mut ports),
@@ -117,11 +125,26 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
         };
         leases.push(connected.context(cannot_connect)?);
     }
+    let hosts = match spec.names_pods() {
+        true => Some(link::name(spec.id, &spec.own_hosts()).context(cannot_connect)?),
+        false => None,
+    };
     let ports = listeners.into_iter().map(|listener| listener.socket);
     Ok(Connected {
         leases,
         ports: ports.collect(),
+        hosts,
     })
+}
+
+/// Returns what others call a pod: its host name, and the name that it was given.
+fn names_of(spec: &PodSpec, pod: BorrowedFd<'_>) -> std::io::Result<Vec<String>> {
+    let created = directory::read_in(pod, CREATED)?;
+    let given = created.and_then(|text| Created::read(&text)?.name);
+    let mut names = vec![spec.hostname.value.clone()];
+    names.extend(given.map(|name| name.to_string()));
+    names.dedup();
+    Ok(names)
 }
 
 fn cannot_connect() -> &'static str {

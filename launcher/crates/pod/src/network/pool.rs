@@ -49,10 +49,10 @@ impl Pool {
         }
     }
 
-    /// Returns the network of the bridge whose own address this is.
-    pub fn of_bridge(gateway: Ipv4Addr) -> Self {
+    /// Returns the network of a bridge that this is an address of.
+    pub fn of_bridge(address: Ipv4Addr) -> Self {
         Self {
-            network: Ipv4Addr::from_bits(gateway.to_bits() & !1),
+            network: Ipv4Addr::from_bits(address.to_bits() & !((1 << (32 - PART)) - 1)),
             prefix: PART,
         }
     }

@@ -89,8 +89,8 @@ fn owner_of(port: PublishedPort) -> Result<Option<leases::Owner>> {
     let leases = Leases::here().context(|| "cannot read who has which port")?;
     let owners = leases.map(|leases| leases.owners()).transpose();
     let owners = owners.context(|| "cannot read who has which port")?;
-    let has = |owner: &leases::Owner| owner.ports.iter().any(|other| other.overlaps(&port));
-    Ok(owners.unwrap_or_default().into_iter().find(has))
+    let mut owners = owners.into_iter().flatten().map(|(_, owner)| owner);
+    Ok(owners.find(|owner| owner.ports.iter().any(|other| other.overlaps(&port))))
 }
 
 /// Waits until no pod that was killed has one of these ports in the packet
@@ -111,7 +111,10 @@ pub(super) fn settle(
         if listeners.is_empty() {
             return Ok(());
         }
-        let mut left = leases.owners()?.into_iter().flat_map(|owner| owner.ports);
+        let mut left = leases
+            .owners()?
+            .into_iter()
+            .flat_map(|(_, owner)| owner.ports);
         if !left.any(|port| listeners.iter().any(|one| one.port.overlaps(&port))) {
             return Ok(());
         }

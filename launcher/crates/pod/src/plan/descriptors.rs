@@ -20,6 +20,9 @@ use crate::seccomp::Program;
 /// labels.
 pub const NAMESPACES: u32 = 80;
 
+/// The `/etc/hosts` of a pod on bridges.
+pub const HOSTS: u32 = 92;
+
 /// The filter of PID 1.
 pub(crate) const INIT_FILTER: u32 = 93;
 
@@ -50,6 +53,8 @@ pub(crate) const DEFAULT_FILTER: u32 = 100;
 pub enum NeededDescriptor {
     /// A network namespace with a loopback interface: [`NETWORK`].
     Network,
+    /// The file with the names of other pods: [`HOSTS`].
+    Hosts,
     /// The directories in which something is undone: [`DATA`] and [`PODS`].
     Directories,
     /// The pod's terminal: `ATTACHED`, [`MASTER`] and [`TERMINAL`].

@@ -10,7 +10,7 @@ use crate::cgroup::Groups;
 use crate::plan::compose::init_filter;
 use crate::plan::compose::{Composed, PID_MAX};
 use crate::plan::descriptors::{
-    DEFAULT_FILTER, INIT_FILTER, Labels, NETWORK, NeededDescriptor, TERMINAL,
+    DEFAULT_FILTER, HOSTS, INIT_FILTER, Labels, NETWORK, NeededDescriptor, TERMINAL,
 };
 use crate::plan::directives::{Plan, Step};
 use crate::plan::streams::{self, Streams};
@@ -105,6 +105,8 @@ pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
     let mut needed = Vec::new();
     if spec.network == Namespace::New {
         needed.push(NeededDescriptor::Network);
+        let mut all = directives().flat_map(|one| one.descriptors());
+        needed.extend(all.any(|fd| fd == HOSTS).then_some(NeededDescriptor::Hosts));
     }
     if directives().any(|one| one == Directive::Seccomp { fd: DEFAULT_FILTER }) {
         needed.push(NeededDescriptor::Filter(

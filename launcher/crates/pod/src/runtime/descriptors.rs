@@ -7,12 +7,13 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::cgroup;
 use crate::network::{self, Inside};
-use crate::plan::descriptors::{DATA, NETWORK, NeededDescriptor, PODS};
+use crate::plan::descriptors::{DATA, HOSTS, NETWORK, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
 use crate::runtime::{metadata, terminal};
+use crate::spec::defaults;
 use crate::spec::pod::PodSpec;
-use crate::state::subdirectory;
+use crate::state::{directory, subdirectory};
 use error::{Context as _, Error, Result};
 use sys::dirs::Dirs;
 use sys::netlink::Socket;
@@ -74,10 +75,20 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                     let connected = network::connect(spec, inside, place.pod, place.tell)?;
                     opened.held.extend(connected.leases);
                     opened.ports = connected.ports;
+                    named.extend(connected.hosts.map(|file| (HOSTS, file)));
                 }
                 named.insert(NETWORK, namespace);
                 opened.listener = Some(listener);
             }
+            // The pod of a written plan is connected to nobody.
+            NeededDescriptor::Hosts if !named.contains_key(&HOSTS) => {
+                let what = || "cannot make the file of names";
+                let file = directory::make(place.pod, "hosts").context(what)?;
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644)).context(what)?;
+                rustix::io::write(&file, defaults::hosts("").as_bytes()).context(what)?;
+                named.insert(HOSTS, file);
+            }
+            NeededDescriptor::Hosts => {}
             NeededDescriptor::Directories => {
                 for (label, directory) in
                     [(DATA, place.dirs.root()?), (PODS, place.dirs.pods_base()?)]

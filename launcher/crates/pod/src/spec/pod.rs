@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::connection::Connection;
+use crate::spec::connection::{Connection, Kind};
+use crate::spec::defaults;
 use crate::spec::limits::Limits;
 use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
@@ -224,6 +225,19 @@ impl PodSpec {
             )));
         }
         serde_json::from_slice(text).map_err(damaged)
+    }
+
+    /// Returns whether it finds other pods of its networks by name.
+    pub fn names_pods(&self) -> bool {
+        let mut all = self.connections.iter();
+        all.any(|connection| matches!(connection.value.kind, Kind::Bridge(_)))
+    }
+
+    /// Returns its `/etc/hosts`, without other pods.
+    pub fn own_hosts(&self) -> String {
+        let usual = || defaults::hosts(&self.hostname.value);
+        let asked = self.hosts.as_ref();
+        asked.map_or_else(usual, |file| file.content.clone())
     }
 
     /// Finds an app.

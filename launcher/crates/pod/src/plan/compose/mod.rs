@@ -93,6 +93,9 @@ pub fn compose(
     if pod.network == Namespace::New {
         needed.push(NeededDescriptor::Network);
     }
+    if pod.names_pods() {
+        needed.push(NeededDescriptor::Hosts);
+    }
     let (limits, highest_pid) = processes(pod, host, cgroups);
     let groups = groups(pod, &limits, cgroups)?;
     let given = pod.apps.iter().enumerate().map(|(at, app)| {

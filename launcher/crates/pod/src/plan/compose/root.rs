@@ -7,7 +7,7 @@ use std::path::Path;
 
 use stage1_init::{Directive, Mode, MountFlags, NodeKind};
 
-use crate::plan::descriptors::TERMINAL;
+use crate::plan::descriptors::{self, TERMINAL};
 use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::overlay::{self, Overlay};
 use crate::spec::defaults::{
@@ -337,7 +337,7 @@ pub(crate) fn made_files(pod: &PodSpec, app: &AppSpec) -> Vec<MadeFile> {
                 add(path, file.content.clone(), file.reason.clone());
             }
             None if path == HOSTS && lacks(app, path) => {
-                add(path, defaults::hosts(hostname), usual(path));
+                add(path, pod.own_hosts(), usual(path));
             }
             _ => {}
         }
@@ -389,6 +389,11 @@ pub(crate) fn complete(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<
     }
     for file in files.iter().filter(|file| file.path != ZONE) {
         make(plan, file)?;
+        if file.path == HOSTS && pod.names_pods() {
+            let source = format!("fd:{}", descriptors::HOSTS);
+            let reason = "the names of other pods on the bridge";
+            cover(plan, &operand("a descriptor", source)?, HOSTS, reason)?;
+        }
     }
     if mtab {
         plan.push(
@@ -405,19 +410,25 @@ pub(crate) fn complete(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<
     }
     if let (Some(zone), Some(file)) = (&app.zone, files.iter().find(|file| file.path == ZONE)) {
         make(plan, file)?;
-        plan.push(
-            Directive::Bind {
-                source: &path(zone)?,
-                target: &operand("a path", ZONE)?,
-                flags: MountFlags::RO
-                    .with(MountFlags::NOSUID)
-                    .with(MountFlags::NODEV)
-                    .with(MountFlags::NOEXEC)
-                    .with(MountFlags::PINNED),
-            },
-            "option --timezone",
-        );
+        cover(plan, &path(zone)?, ZONE, "option --timezone")?;
     }
+    Ok(())
+}
+
+/// Mounts a file of the host on one of an app, read-only.
+fn cover(plan: &mut Plan, source: &CStr, target: &str, reason: &str) -> Result<()> {
+    plan.push(
+        Directive::Bind {
+            source,
+            target: &operand("a path", target)?,
+            flags: MountFlags::RO
+                .with(MountFlags::NOSUID)
+                .with(MountFlags::NODEV)
+                .with(MountFlags::NOEXEC)
+                .with(MountFlags::PINNED),
+        },
+        reason,
+    );
     Ok(())
 }
 
