@@ -250,19 +250,24 @@ pub(super) fn dismiss(
     Ok(())
 }
 
-/// Removes the table, if no pod has an address.
+/// Removes the table, if no pod has an address, but for the one that has `last`.
+/// Returns whether it is gone.
 ///
 /// # Errors
 ///
 /// The kernel refuses.
-pub(super) fn clear(socket: &mut Socket, leases: &Leases) -> rustix::io::Result<()> {
+pub(super) fn clear(
+    socket: &mut Socket,
+    leases: &Leases,
+    last: Option<Ipv4Addr>,
+) -> rustix::io::Result<bool> {
     loop {
         // A pod that starts takes its lease before it changes the table. If it
         // has not done the first by now, and does the other before the table
         // is removed, then that is refused.
         let generation = socket.generation()?;
-        if !leases.are_none()? {
-            return Ok(());
+        if !leases.are_none_but(last)? {
+            return Ok(false);
         }
         let mut batch = Batch::of(TABLE).only_in(generation);
         batch.delete_table();
@@ -275,7 +280,7 @@ pub(super) fn clear(socket: &mut Socket, leases: &Leases) -> rustix::io::Result<
                 errno: Errno::NOENT,
                 ..
             })
-            | Ok(()) => return Ok(()),
+            | Ok(()) => return Ok(true),
             Err(refused) => return Err(refused.errno),
         }
     }

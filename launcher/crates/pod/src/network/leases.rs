@@ -243,9 +243,9 @@ impl Leases {
         Ok(all)
     }
 
-    /// Returns whether there are none.
-    pub(super) fn are_none(&self) -> Result<bool> {
-        Ok(self.all()?.is_empty())
+    /// Returns whether there are none but this one.
+    pub(super) fn are_none_but(&self, one: Option<Ipv4Addr>) -> Result<bool> {
+        Ok(self.all()?.into_iter().all(|address| Some(address) == one))
     }
 
     /// Frees an address.

@@ -284,17 +284,19 @@ fn everywhere(gateway: IpAddr, link: u32) -> Route {
     }
 }
 
-/// Removes what a lease stands for, but for a bridge.
-fn undo(leases: &Leases, lease: &Lease) -> rustix::io::Result<()> {
+/// Removes what a lease stands for, but for a bridge. Returns whether the table is
+/// gone, too.
+fn undo(leases: &Leases, lease: &Lease) -> rustix::io::Result<bool> {
     let owner = leases.owner(lease.address)?;
     let ports = owner.map(|owner| owner.ports).unwrap_or_default();
-    match Socket::netfilter() {
-        Ok(mut socket) => firewall::dismiss(&mut socket, lease.address, &ports)?,
-        // Then there is nothing to remove.
-        Err(Errno::PROTONOSUPPORT) => {}
-        Err(errno) => return Err(errno),
+    // Whatever is removed makes the kernel wait when the socket is closed: so the
+    // last pod removes the table with all that is in it.
+    let cleared = clear(leases, Some(lease.address))?;
+    if !cleared && let Some(mut socket) = filter()? {
+        firewall::dismiss(&mut socket, lease.address, &ports)?;
     }
-    Socket::route()?.delete_link(&pool::link(lease.address))
+    Socket::route()?.delete_link(&pool::link(lease.address))?;
+    Ok(cleared)
 }
 
 /// Removes what a lease stands for, and the lease.
@@ -304,19 +306,38 @@ fn undo(leases: &Leases, lease: &Lease) -> rustix::io::Result<()> {
 /// The kernel refuses.
 pub(super) fn remove(leases: &Leases, lease: Lease) -> rustix::io::Result<()> {
     let bridged = pool::is_of_bridge(lease.address);
-    undo(leases, &lease)?;
+    let cleared = undo(leases, &lease)?;
     leases.free(&lease)?;
     drop(lease);
+    if !cleared {
+        // Others may have ended at the same time.
+        clear(leases, None)?;
+    }
     tidy(leases, bridged)
 }
 
-/// Removes what no pod uses; bridges only where there can be some.
-fn tidy(leases: &Leases, bridges: bool) -> rustix::io::Result<()> {
+/// Opens a socket for the packet filter, if the kernel has one.
+fn filter() -> rustix::io::Result<Option<Socket>> {
     match Socket::netfilter() {
-        Ok(mut socket) => firewall::clear(&mut socket, leases)?,
-        Err(Errno::PROTONOSUPPORT) => {}
-        Err(errno) => return Err(errno),
+        Err(Errno::PROTONOSUPPORT) => Ok(None),
+        socket => socket.map(Some),
     }
+}
+
+/// Removes the table if nobody needs it but whoever has the `last` address; returns
+/// whether there is none.
+fn clear(leases: &Leases, last: Option<Ipv4Addr>) -> rustix::io::Result<bool> {
+    if !leases.are_none_but(last)? {
+        return Ok(false);
+    }
+    match filter()? {
+        Some(mut socket) => firewall::clear(&mut socket, leases, last),
+        None => Ok(true),
+    }
+}
+
+/// Removes what no pod uses any more; bridges only where there can be some.
+fn tidy(leases: &Leases, bridges: bool) -> rustix::io::Result<()> {
     if bridges {
         bridge::remove_unused(&mut Socket::route()?)?;
         names::update(leases, &bridge::turn()?, forwarding::has_ipv6())?;
@@ -331,13 +352,14 @@ fn tidy(leases: &Leases, bridges: bool) -> rustix::io::Result<()> {
 /// The kernel refuses.
 pub(super) fn sweep(leases: &Leases) -> rustix::io::Result<()> {
     let dead = leases.dead()?;
-    if dead.is_empty() && !leases.are_none()? {
+    if dead.is_empty() && !leases.are_none_but(None)? {
         return Ok(());
     }
     for lease in dead {
         undo(leases, &lease)?;
         leases.free(&lease)?;
     }
+    clear(leases, None)?;
     tidy(leases, true)
 }
 
