@@ -41,6 +41,8 @@ struct Command {
     images: bool,
     /// Its calls do not fail once, but each time.
     refused: bool,
+    /// It runs on a host of its own, with a network that pods change.
+    networked: bool,
 }
 
 /// Begins to say what is swept.
@@ -52,6 +54,7 @@ fn command(words: &str) -> Command {
         promise: |_, _, _| true,
         images: false,
         refused: false,
+        networked: false,
     }
 }
 
@@ -81,6 +84,11 @@ impl Command {
 
     fn refused(mut self) -> Self {
         self.refused = true;
+        self
+    }
+
+    fn networked(mut self) -> Self {
+        self.networked = true;
         self
     }
 
@@ -185,6 +193,19 @@ fn a_run_that_asks_for_metadata_can_be_cut_short() {
     require_root!();
     let _ = image!("busybox");
     command("run BUSYBOX -- -c ASK").sweep();
+}
+
+#[test]
+fn a_run_that_is_connected_can_be_cut_short() {
+    require_root!();
+    for tool in ["ip", "nft", "nsenter"] {
+        if host::find_tool(tool).is_none() {
+            skip!("needs `{tool}`; see `cargo xtask setup`");
+        }
+    }
+    command("run --net=nat,bridge:web -p 8080:80 -p 127.0.0.1:5353:53/udp PROBE -- --exit-code 0")
+        .networked()
+        .sweep();
 }
 
 #[test]
@@ -340,7 +361,7 @@ fn a_fetch_from_a_server_can_be_cut_short() {
 #[test]
 fn what_is_swept_as_the_beginning_of_a_download_is_one() {
     require_root!();
-    let ground = Ground::new();
+    let ground = Ground::new(false);
     begun(&ground);
     let ran = ground.run("fetch --insecure-options=image,http http://SERVER/image.aci");
     ran.complains_with("a download that goes on");

@@ -41,4 +41,4 @@ mod refused;
 /// Both sides of a wire.
 mod site;
 
-use site::Site;
+pub(crate) use site::Site;

@@ -22,7 +22,7 @@ pub(super) const REMOTE: [&str; 2] = ["192.0.2.2", "fd00:1::2"];
 pub(super) const PORT: u16 = 7;
 
 /// A network namespace, held by a process that sleeps.
-pub(super) struct Namespace(Leash);
+pub(crate) struct Namespace(Leash);
 
 impl Namespace {
     fn new() -> Self {
@@ -43,7 +43,7 @@ impl Namespace {
     }
 
     /// Starts a command line in it.
-    pub(super) fn call(&self, program: &Path) -> Call {
+    pub(crate) fn call(&self, program: &Path) -> Call {
         let nsenter = call(&host::find_tool("nsenter").unwrap());
         let net = format!("--net={}", self.path().display());
         nsenter.arg(net).arg("--").arg(program)
@@ -130,14 +130,14 @@ impl Drop for Server {
 }
 
 /// A host, a remote one, and a place for images and pods.
-pub(super) struct Site {
-    pub(super) host: Namespace,
+pub(crate) struct Site {
+    pub(crate) host: Namespace,
     pub(super) remote: Namespace,
     scratch: Scratch,
 }
 
 impl Site {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (host, remote) = (Namespace::new(), Namespace::new());
         let remote_pid = remote.0.0.id();
         host.ip(&format!(
@@ -196,7 +196,7 @@ impl Site {
     }
 
     /// All that a pod could leave on the host.
-    pub(super) fn traces(&self) -> String {
+    pub(crate) fn traces(&self) -> String {
         let leases = match self.leases().exists() {
             true => format!("leases: {:?}\n", host::names(&self.leases())),
             false => String::new(),

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{images, server};
-use crate::host::{self, Ran, Scratch, launcher};
+use crate::host::{self, Call, Ran, Scratch};
+use crate::network::Site;
 use crate::{cgroups, kernel};
 
 /// A directory of images and pods.
@@ -17,6 +18,8 @@ pub(super) struct Ground {
     /// How the UUIDs begin that it gives to pods.
     mark: String,
     given: Cell<u64>,
+    /// A host of its own, if pods change its network.
+    site: Option<Site>,
 }
 
 /// A pod, as `list` tells of it.
@@ -27,7 +30,7 @@ pub(super) struct Listed {
 }
 
 impl Ground {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(networked: bool) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let scratch = Scratch::new();
@@ -38,6 +41,15 @@ impl Ground {
             scratch,
             mark: format!("{:04x}{:04x}", std::process::id() & 0xffff, number & 0xffff),
             given: Cell::new(0),
+            site: networked.then(Site::new),
+        }
+    }
+
+    /// A program, on this host.
+    pub(super) fn call(&self, program: &Path) -> Call {
+        match &self.site {
+            Some(site) => site.host.call(program),
+            None => host::call(program),
         }
     }
 
@@ -61,7 +73,9 @@ impl Ground {
 
     /// `launcher WORDS`, to its end.
     pub(super) fn run(&self, words: &str) -> Ran {
-        launcher(&self.dir()).args(self.words(words, "")).run()
+        let launcher = self.call(&host::program());
+        let launcher = launcher.arg("--dir").arg(self.dir());
+        launcher.args(self.words(words, "")).run()
     }
 
     /// What a command prints that must succeed.
@@ -170,7 +184,15 @@ impl Ground {
         if images {
             self.clean("image gc")?;
         }
-        Ok(self.files())
+        let mut left = self.files();
+        let traces = self.site.as_ref().map(Site::traces);
+        left.extend(
+            traces
+                .iter()
+                .flat_map(|traces| traces.lines())
+                .map(str::to_owned),
+        );
+        Ok(left)
     }
 
     /// Every path in the directory, but those in images and layers, and but what is kept

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 use super::Command;
 use super::ground::Ground;
 use super::points::{self, Calls, Fault, Point};
-use crate::host::{self, Call, Ran, Scratch, call};
+use crate::host::{self, Call, Ran, Scratch};
 
 /// At how many points a command is hit if not at all.
 const SAMPLE: usize = 14;
@@ -127,12 +127,15 @@ impl<'a> Sweep<'a> {
         let mut sweep = Self {
             strace,
             command,
-            ground: Ground::new(),
+            ground: Ground::new(command.networked),
             expected: BTreeSet::new(),
         };
         sweep.ground.says("fetch --quiet PROBE");
         let it = sweep.before();
-        let ran = sweep.call(call(&host::program()), &it).run().exits(0);
+        let ran = sweep
+            .call(sweep.ground.call(&host::program()), &it)
+            .run()
+            .exits(0);
         assert!((command.promise)(&sweep.ground, &ran, &it), "{ran:?}");
         sweep.expected = sweep.left(&it).unwrap();
         sweep
@@ -160,7 +163,9 @@ impl<'a> Sweep<'a> {
     fn watch(&self) -> Calls {
         let logs = Scratch::new();
         let it = self.before();
-        let strace = call(&self.strace)
+        let strace = self
+            .ground
+            .call(&self.strace)
             .args(["-ff", "-qq", "-o"])
             .arg(logs.join("of"))
             .arg(host::program());
@@ -175,7 +180,8 @@ impl<'a> Sweep<'a> {
     fn hit(&self, point: &Point) -> Outcome {
         let it = self.before();
         let log = self.ground.scratch.join("strace.log");
-        let strace = points::strace(&self.strace, &log, point).arg(host::program());
+        let strace = self.ground.call(&self.strace);
+        let strace = points::strace(strace, &log, point).arg(host::program());
         let (ran, hangs) = self.to_its_end(self.call(strace, &it));
         let log = fs::read_to_string(log).unwrap_or_default();
         let lost = hangs.as_ref().is_some_and(|hang| hang.lost);
@@ -263,7 +269,7 @@ impl<'a> Sweep<'a> {
     /// command again, too.
     fn left(&self, it: &str) -> Result<BTreeSet<String>, String> {
         self.ground.list()?;
-        let again = self.call(call(&host::program()), it).run();
+        let again = self.call(self.ground.call(&host::program()), it).run();
         let done = self
             .command
             .done

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::host::{self, Call, call};
+use crate::host::{self, Call};
 
 /// What happens at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,8 +307,8 @@ fn of_process(log: &str) -> BTreeMap<String, usize> {
 }
 
 /// `strace`, which does this to a command line that is still to be said.
-pub(super) fn strace(program: &Path, log: &Path, point: &Point) -> Call {
-    call(program)
+pub(super) fn strace(strace: Call, log: &Path, point: &Point) -> Call {
+    strace
         .args(["-f", "-qq", "-o"])
         .arg(log)
         .args(["-e", &point.to_string()])
