@@ -196,3 +196,21 @@ fn images_of_both_formats_run_in_one_pod() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn ports_that_an_image_exposes_are_published_by_name_or_all_at_once() {
+    let run = r#"{"Entrypoint":["/bin/probe"],"ExposedPorts":{"80/tcp":{},"53/udp":{}}}"#;
+    let layout = layout(run);
+    layout.fetch("it");
+    let plan = |option: &str| {
+        let words = ["plan", "--net=nat", option, &layout.reference("it")];
+        let plan = layout.launch(&words).run().exits(0).stdout;
+        let ports = plan.lines().filter(|line| line.contains(" of the pod #"));
+        ports.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let mut told = String::new();
+    for option in ["--port=80-tcp:8080", "-P"] {
+        told.push_str(&format!("{option}\n{}", plan(option)));
+    }
+    crate::golden::as_written("the plan", "ports that an image exposes", &told);
+}
