@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::path::Path;
 
 use crate::claims;
 use crate::host::{self, Scratch, launcher};
@@ -41,7 +42,7 @@ fn the_plan_of_hello_is_as_it_was() {
 
 #[test]
 fn the_plan_of_hello_as_json_is_as_it_was() {
-    if std::path::Path::new("/sys/devices/system/cpu/cpu0/thermal_throttle").exists() {
+    if Path::new("/sys/devices/system/cpu/cpu0/thermal_throttle").exists() {
         skip!("needs processors that have nothing to hide");
     }
     if !kernel::numbers_end() {
@@ -146,8 +147,13 @@ fn golden(name: &str, format: &str) {
 #[track_caller]
 fn compare(file: &str, format: &str, words: &[&str]) {
     let scratch = Scratch::new();
-    let dir = scratch.join("dir");
-    let ran = launcher(&dir)
+    compare_in(&scratch.join("dir"), file, format, words);
+}
+
+/// The same with images that are stored in a data directory.
+#[track_caller]
+pub(crate) fn compare_in(dir: &Path, file: &str, format: &str, words: &[&str]) {
+    let ran = launcher(dir)
         .args(["plan", "--uuid", UUID, "--format", format])
         .args(words)
         .run()
@@ -171,12 +177,14 @@ fn compare(file: &str, format: &str, words: &[&str]) {
 /// kernel counts processes.
 fn anonymous(plan: &str, dir: &str) -> String {
     let mut text = plan.replace(dir, "/DIR");
-    while let Some(at) = text.find("sha512-") {
-        let rest = &text[at + "sha512-".len()..];
-        let digits = rest
-            .find(|c: char| !c.is_ascii_hexdigit())
-            .unwrap_or(rest.len());
-        text.replace_range(at..at + "sha512-".len() + digits, "IMAGE-ID");
+    for algorithm in ["sha512-", "sha256-"] {
+        while let Some(at) = text.find(algorithm) {
+            let rest = &text[at + algorithm.len()..];
+            let digits = rest
+                .find(|c: char| !c.is_ascii_hexdigit())
+                .unwrap_or(rest.len());
+            text.replace_range(at..at + algorithm.len() + digits, "IMAGE-ID");
+        }
     }
     text.lines()
         .filter(|line| !line.contains("thermal_throttle"))

@@ -214,3 +214,13 @@ fn ports_that_an_image_exposes_are_published_by_name_or_all_at_once() {
     }
     crate::golden::as_written("the plan", "ports that an image exposes", &told);
 }
+
+#[test]
+fn the_plan_of_an_image_is_as_it_was() {
+    let run = r#"{"Entrypoint":["/bin/probe"],"Cmd":["--stdout","x"],"User":"app",
+        "Env":["A=1","B"],"WorkingDir":"/srv/app","Volumes":{"/data":{}},
+        "ExposedPorts":{"80/tcp":{}},"StopSignal":"SIGINT","Labels":{"a":"b"}}"#;
+    let layout = layout(run);
+    layout.fetch("it");
+    crate::plans::compare_in(&layout.dir(), "oci.text", "text", &[&layout.reference("it")]);
+}
