@@ -222,5 +222,10 @@ fn the_plan_of_an_image_is_as_it_was() {
         "ExposedPorts":{"80/tcp":{}},"StopSignal":"SIGINT","Labels":{"a":"b"}}"#;
     let layout = layout(run);
     layout.fetch("it");
-    crate::plans::compare_in(&layout.dir(), "oci.text", "text", &[&layout.reference("it")]);
+    crate::plans::compare_in(
+        &layout.dir(),
+        "oci.text",
+        "text",
+        &[&layout.reference("it")],
+    );
 }
