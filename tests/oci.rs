@@ -8,6 +8,8 @@ mod config;
 mod hostile;
 /// Layers: what they change, as another unpacker sees it.
 mod layers;
+/// Logins for registries.
+mod logins;
 /// Images that registries have.
 mod registry;
 /// What the store has of them.

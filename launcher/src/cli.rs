@@ -17,6 +17,7 @@ mod help;
 mod image;
 mod image_args;
 mod log_options;
+mod logins;
 mod logs;
 mod man;
 mod names;
@@ -196,6 +197,8 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         }
         "fetch" => Command::Fetch(fetch::fetch(args)?, formatted(&mut args.options)?),
         "trust" => Command::Trust(trust::add(args)?, formatted(&mut args.options)?),
+        "login" => Command::Login(logins::login(args)?, formatted(&mut args.options)?),
+        "logout" => Command::Logout(logins::registry(args)?, formatted(&mut args.options)?),
         "list" => pods::list(args)?,
         "status" => pods::status(args)?,
         "wait" => pods::wait(args)?,

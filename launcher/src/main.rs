@@ -108,6 +108,12 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
         Command::Trust(verb, format) => {
             done(cmd::trust::run(&dir, &verb, format, &mut Output::results()))
         }
+        Command::Login(login, format) => {
+            done(each(format, |results| cmd::login::login(&login, results)))
+        }
+        Command::Logout(registry, format) => done(each(format, |results| {
+            cmd::login::logout(&registry, results)
+        })),
         Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut Output::results())),
         Command::Status(options) => {
             let failed = if options.over == Wait::No {

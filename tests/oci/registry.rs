@@ -12,38 +12,60 @@ use crate::aci::Aci;
 use crate::host::{self, Call, Running, call};
 
 /// `docker-registry`, on a port of its own.
-struct Registry {
+pub(super) struct Registry {
     server: Running,
-    host: String,
+    pub(super) host: String,
+    /// The login that `skopeo` needs.
+    login: Option<&'static str>,
 }
 
 impl Registry {
     fn new(layout: &Layout) -> Option<Self> {
+        Self::start(layout, "", None)
+    }
+
+    /// One that only these users have access to, each with what bcrypt makes of a
+    /// password; of them `me` has `s3cret`.
+    pub(super) fn with_users(layout: &Layout, users: &str) -> Option<Self> {
+        let users = layout.scratch.write("users", users);
+        let auth = format!(
+            "auth: {{htpasswd: {{realm: it, path: {}}}}}\n",
+            users.display()
+        );
+        Self::start(layout, &auth, Some("me:s3cret"))
+    }
+
+    fn start(layout: &Layout, more: &str, login: Option<&'static str>) -> Option<Self> {
         let program = host::find_tool("docker-registry")?;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
         let host = format!("127.0.0.1:{}", port.unwrap().port());
         let place = layout.scratch.join("registry");
         let configuration = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n",
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n{more}",
             place.display()
         );
         let configuration = layout.scratch.write("registry.yml", configuration);
         let mut server = call(&program).arg("serve").arg(configuration).start();
         server.until("it listens", |_| TcpStream::connect(&host).is_ok());
-        Some(Self { server, host })
+        Some(Self {
+            server,
+            host,
+            login,
+        })
     }
 
     /// Copies an image of the layout to the registry.
-    fn push(&self, layout: &Layout, name: &str, to: &str) {
+    pub(super) fn push(&self, layout: &Layout, name: &str, to: &str) {
         let skopeo = host::find_tool("skopeo").unwrap();
         let copy = call(&skopeo).args(["copy", "--quiet", "--dest-tls-verify=false"]);
-        let copy = copy.arg(layout.reference(name));
+        let login = self.login.map(|login| format!("--dest-creds={login}"));
+        let copy = copy.args(login).arg(layout.reference(name));
         copy.arg(format!("docker://{}/{to}", self.host))
             .run()
             .exits(0);
     }
 
-    fn reference(&self, name: &str) -> String {
+    pub(super) fn reference(&self, name: &str) -> String {
         format!("docker://{}/{name}", self.host)
     }
 
@@ -64,7 +86,7 @@ macro_rules! registry {
 }
 
 /// A layout with an image that prints its name.
-fn layout(names: &[&str]) -> Layout {
+pub(super) fn layout(names: &[&str]) -> Layout {
     let mut layout = Layout::new();
     let shared = layout.layer(base());
     for name in names {
@@ -168,16 +190,16 @@ fn a_tag_means_what_it_meant_until_an_update_is_asked_for() {
 }
 
 /// What a scripted registry answers to a path: a status with fields, and a body.
-type Answers = BTreeMap<String, (String, Vec<u8>)>;
+pub(super) type Answers = BTreeMap<String, (String, Vec<u8>)>;
 
 /// A registry that answers as it is told, and keeps what it was asked.
-struct Scripted {
-    host: String,
+pub(super) struct Scripted {
+    pub(super) host: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
-    fn new(answers: impl FnOnce(&str) -> Answers) -> Self {
+    pub(super) fn new(answers: impl FnOnce(&str) -> Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (answers, seen) = (answers(&host), Arc::new(Mutex::new(Vec::new())));
@@ -190,7 +212,7 @@ impl Scripted {
         Self { host, seen }
     }
 
-    fn reference(&self, name: &str) -> String {
+    pub(super) fn reference(&self, name: &str) -> String {
         format!("docker://{}/{name}", self.host)
     }
 }

@@ -50,6 +50,10 @@ pub(crate) enum Command {
     Image(crate::cmd::image::Verb, Format),
     /// Manage the keys that may sign images.
     Trust(crate::cmd::trust::Verb, Format),
+    /// Log in to a registry.
+    Login(crate::cmd::login::Login, Format),
+    /// Log out from a registry.
+    Logout(String, Format),
     /// List pods.
     List(list::Listing),
     /// Show the status of a pod.

@@ -4,6 +4,7 @@
 mod app;
 pub(crate) mod general;
 mod images;
+mod logins;
 mod pod;
 mod pods;
 mod run;
@@ -41,6 +42,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     images::VALIDATE,
     images::IMAGE,
     trust::TRUST,
+    logins::LOGIN,
+    logins::LOGOUT,
     general::COMPLETION,
     general::HELP,
     general::VERSION,

@@ -22,6 +22,7 @@ mod interactive;
 mod json;
 mod launch;
 pub(crate) mod list;
+pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod mode;
 pub(crate) mod pause;

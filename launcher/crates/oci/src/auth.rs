@@ -4,6 +4,8 @@
 //!
 //! No message shows what is in a file but the names of fields and registries.
 
+pub mod edit;
+
 use std::collections::BTreeMap;
 
 use appc::json::Node;
@@ -91,6 +93,18 @@ impl AuthFile {
         })
     }
 
+    /// Reads a file that may be empty.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn read_or_empty(bytes: &[u8]) -> Result<Self> {
+        match bytes.trim_ascii().is_empty() {
+            true => Ok(Self::default()),
+            false => Self::read(bytes),
+        }
+    }
+
     /// Finds the login for an image: that for its repository, a part of it, or
     /// its registry. A helper for the registry comes before what is in the file,
     /// and that before the helper for all.
@@ -114,11 +128,29 @@ impl AuthFile {
             });
             return login.map(Source::Login).map(Some);
         }
-        let server = match image.registry() {
+        Ok(self.usual_helper(image.registry()).map(Source::Helper))
+    }
+
+    /// Returns the helper that keeps the login for a whole registry, if one does.
+    pub fn helper_of(&self, registry: &str) -> Option<Helper> {
+        match self.helpers.get(registry) {
+            Some(name) => Some(Helper {
+                name: name.clone(),
+                server: registry.to_owned(),
+            }),
+            None => self.usual_helper(registry),
+        }
+    }
+
+    fn usual_helper(&self, registry: &str) -> Option<Helper> {
+        let server = match registry {
             DOCKER_HUB => HUB_KEY,
             registry => registry,
         };
-        Ok(self.store.as_ref().and_then(|name| helper(name, server)))
+        self.store.as_ref().map(|name| Helper {
+            name: name.clone(),
+            server: server.to_owned(),
+        })
     }
 }
 

@@ -16,6 +16,11 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text.trim()).ok()
 }
 
+/// Encodes bytes.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    LENIENT.encode(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -137,6 +137,23 @@ impl Reference {
         })
     }
 
+    /// Parses the name of a registry; returns it as [`registry`](Self::registry)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// It is not one.
+    pub fn parse_registry(text: &str) -> Result<String> {
+        let host = text.strip_prefix("https://").unwrap_or(text);
+        let host = host.strip_suffix('/').unwrap_or(host).to_ascii_lowercase();
+        match &*host {
+            "index.docker.io" => Ok(DOCKER_HUB.to_owned()),
+            host if is_registry(host) => Ok(host.to_owned()),
+            _ => Err(Error::usage(format!("{} is not a registry", quoted(text)))
+                .hint("a registry is a host, with the port if it has one: `ghcr.io`")),
+        }
+    }
+
     /// Returns the registry by its name: a host, with the port if it has one.
     pub fn registry(&self) -> &str {
         &self.registry
@@ -144,10 +161,7 @@ impl Reference {
 
     /// Returns where the registry answers: its name, but for Docker Hub.
     pub fn host(&self) -> &str {
-        match &*self.registry {
-            DOCKER_HUB => "registry-1.docker.io",
-            registry => registry,
-        }
+        host(&self.registry)
     }
 
     /// Returns the repository.
@@ -258,6 +272,14 @@ fn is_registry(text: &str) -> bool {
         None => host.split('.').all(is_label),
     };
     is_host && port.is_none_or(is_port)
+}
+
+/// Returns where a registry answers: its name, but for Docker Hub.
+pub fn host(registry: &str) -> &str {
+    match registry {
+        DOCKER_HUB => "registry-1.docker.io",
+        registry => registry,
+    }
 }
 
 /// Tells whether a text is a part of a host name (RFC 1123, section 2.1).

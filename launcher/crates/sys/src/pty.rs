@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios, Winsize};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, Winsize};
 
 use crate::root_fd;
 use error::{Context as _, Error, Kind, Result};
@@ -172,6 +172,31 @@ fn set(attributes: &Termios) {
     while rustix::termios::tcsetattr(stdin(), OptionalActions::Drain, attributes)
         == Err(Errno::INTR)
     {}
+}
+
+/// The caller's terminal without an echo of what is typed. Dropping it restores the
+/// previous mode.
+pub struct Hidden(Termios);
+
+impl Hidden {
+    /// Turns the echo off.
+    ///
+    /// # Errors
+    ///
+    /// Standard input is not a terminal.
+    pub fn begin() -> rustix::io::Result<Self> {
+        let before = rustix::termios::tcgetattr(stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        rustix::termios::tcsetattr(stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        set(&self.0);
+    }
 }
 
 /// Duplicates a descriptor of another process: the master of its terminal.

@@ -89,6 +89,7 @@ fn examples_are_understood() {
                 .trim_start_matches("uuid=$(")
                 .trim_start_matches("source <(");
             let line = line.split(" >").next().unwrap_or_default();
+            let line = line.split(" <").next().unwrap_or_default();
             let line = line
                 .trim_end_matches(')')
                 .replace("$FINGERPRINT", &"0".repeat(40));

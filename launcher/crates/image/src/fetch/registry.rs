@@ -4,7 +4,6 @@
 //! A registry is asked by HTTPS. One on this machine, or every one if the operator
 //! allows that, is asked by plain HTTP where it does not speak TLS.
 
-mod logins;
 pub(crate) mod session;
 
 use std::io::Read;
@@ -19,10 +18,11 @@ use crate::fetch::web;
 use crate::format::oci::blobs::Blobs;
 use error::quote::quoted;
 use error::{Error, Kind, Result};
+use oci::auth::Login;
 use oci::digest::Digest;
 use oci::manifest::{Descriptor, Document, Index, LIMIT};
 use oci::media_type::{ACCEPT, Kind as Media};
-use oci::reference::Reference;
+use oci::reference::{self, Reference};
 use sys::progress::Progress;
 
 /// A repository.
@@ -42,26 +42,12 @@ impl<'r> Registry<'r> {
     /// The registry cannot be reached, has no such image, or refuses.
     pub(crate) fn find(image: &'r Reference, options: &Options) -> Result<(Self, Index)> {
         let host = image.host();
-        let parse = |scheme: &str| Url::parse(&format!("{scheme}://{host}/"));
-        let secure = parse("https").map_err(Error::usage)?;
-        let plain = match (options.insecure.http, secure.is_loopback()) {
-            (true, _) => Plain::Everybody,
-            (false, true) => Plain::Loopback,
-            (false, false) => Plain::Nobody,
-        };
+        let plain = plain(host, options)?;
         let open = |scheme: &str| -> Result<Self> {
-            let server = parse(scheme).map_err(Error::usage)?;
-            // One that does not speak TLS is not waited for.
-            let attempts = match (scheme, plain) {
-                ("https", Plain::Loopback | Plain::Everybody) => 1,
-                _ => web::ATTEMPTS,
-            };
-            let client = |session| web::client(options, false, plain, attempts, session);
-            let issuer = client(None)?;
-            let session = Token::new(image, server, issuer, options);
+            let start = |server, issuer| Token::new(image, server, issuer, options);
             Ok(Self {
                 image,
-                web: client(Some(Arc::new(session)))?,
+                web: client(scheme, host, plain, options, start)?,
                 base: format!("{scheme}://{host}/v2/{}", image.repository()),
                 talk: Progress::new(options.quiet),
             })
@@ -160,12 +146,73 @@ impl<'r> Registry<'r> {
             )
             .because(error.reason().0.to_owned())
             .hint(
-                "there may be no such image; logins are read from the `auth.json` of podman and \
-                 the `config.json` of docker",
+                "there may be no such image; `launcher login` logs in, and logins of podman and \
+                 docker are found",
             ),
             _ => error.into(),
         }
     }
+}
+
+/// Returns which servers may be asked by plain HTTP to reach a registry.
+fn plain(host: &str, options: &Options) -> Result<Plain> {
+    let secure = Url::parse(&format!("https://{host}/")).map_err(Error::usage)?;
+    Ok(match (options.insecure.http, secure.is_loopback()) {
+        (true, _) => Plain::Everybody,
+        (false, true) => Plain::Loopback,
+        (false, false) => Plain::Nobody,
+    })
+}
+
+/// Makes a client of a registry, with a session that `start` begins: it gets the
+/// address of the registry, and a client for servers that issue tokens.
+fn client(
+    scheme: &str,
+    host: &str,
+    plain: Plain,
+    options: &Options,
+    start: impl FnOnce(Url, Client) -> Token,
+) -> Result<Client> {
+    let server = Url::parse(&format!("{scheme}://{host}/")).map_err(Error::usage)?;
+    // One that does not speak TLS is not waited for.
+    let attempts = match (scheme, plain) {
+        ("https", Plain::Loopback | Plain::Everybody) => 1,
+        _ => web::ATTEMPTS,
+    };
+    let client = |session| web::client(options, false, plain, attempts, session);
+    let session = start(server, client(None)?);
+    client(Some(Arc::new(session)))
+}
+
+/// Tries a login.
+///
+/// # Errors
+///
+/// The registry refuses it or cannot be reached.
+pub fn try_login(registry: &str, login: &Login, options: &Options) -> Result<()> {
+    let host = reference::host(registry);
+    let plain = plain(host, options)?;
+    let ask = |scheme: &str| -> Result<std::result::Result<(), HttpError>> {
+        let (login, url) = (login.clone(), format!("{scheme}://{host}/v2/"));
+        let start = |server, issuer| Token::to_try(login, registry, server, issuer, options);
+        let client = client(scheme, host, plain, options, start)?;
+        let answer = client.open(&url, Some(LIMIT as u64), Conditions::default());
+        Ok(answer.map(drop))
+    };
+    let answer = match ask("https")? {
+        Err(error) if error.is_unanswered() && plain != Plain::Nobody => match ask("http")? {
+            Err(also) if also.is_unanswered() => Err(error),
+            answer => answer,
+        },
+        answer => answer,
+    };
+    answer.map_err(|error| match error.status() {
+        Some(401 | 403) => {
+            let what = format!("registry `{registry}` refuses the login");
+            Error::new(Kind::Failed, what).because(error.reason().0.to_owned())
+        }
+        _ => error.into(),
+    })
 }
 
 impl Blobs for Registry<'_> {

@@ -14,8 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::fetch::credentials::{Header, base64};
 use crate::fetch::http::{Client, Form, Headers, HttpError, Session, Url};
+use crate::fetch::logins;
 use crate::fetch::options::Options;
-use crate::fetch::registry::logins;
 use error::quote::quoted;
 use oci::auth::Login;
 use oci::challenge::{self, Bearer, Challenge};
@@ -28,10 +28,11 @@ use sys::progress::Progress;
 /// What names us to servers that issue tokens.
 const CLIENT: &str = "nosecone";
 
-/// The session with one repository.
+/// The session with one repository, or one to try a login.
 #[derive(Debug)]
 pub(crate) struct Token {
-    image: Reference,
+    registry: String,
+    image: Option<Reference>,
     server: Url,
     issuer: Client,
     /// Whether nobody knows who would get a login.
@@ -54,11 +55,35 @@ impl Token {
     /// Starts a session. Tokens are got by `issuer`.
     pub(crate) fn new(image: &Reference, server: Url, issuer: Client, options: &Options) -> Self {
         Self {
-            image: image.clone(),
+            registry: image.registry().to_owned(),
+            image: Some(image.clone()),
             server,
             issuer,
             unchecked: options.insecure.tls,
             state: Mutex::default(),
+            talk: Progress::new(options.quiet),
+        }
+    }
+
+    /// Starts a session to try a login, which is about no repository.
+    pub(crate) fn to_try(
+        login: Login,
+        registry: &str,
+        server: Url,
+        issuer: Client,
+        options: &Options,
+    ) -> Self {
+        Self {
+            registry: registry.to_owned(),
+            image: None,
+            server,
+            issuer,
+            unchecked: options.insecure.tls,
+            state: Mutex::new(State {
+                // Nobody knows who would get it.
+                login: Some((!options.insecure.tls).then_some(login)),
+                ..State::default()
+            }),
             talk: Progress::new(options.quiet),
         }
     }
@@ -81,10 +106,10 @@ impl Token {
         if let Some(login) = known {
             return Ok(login);
         }
-        let login = match self.unchecked {
-            true => None,
-            false => logins::find(&self.image)
-                .map_err(|error| HttpError::new(self.image.registry(), error.to_string()))?,
+        let login = match &self.image {
+            Some(image) if !self.unchecked => logins::find(image)
+                .map_err(|error| HttpError::new(&*self.registry, error.to_string()))?,
+            _ => None,
         };
         self.state().login = Some(login.clone());
         Ok(login)
@@ -101,8 +126,13 @@ impl Token {
                 "the registry sends us for a token to {shown}, which is not encrypted"
             )));
         }
-        let scope = wanted.scope_for(self.image.repository());
-        let mut fields = vec![("scope", &*scope)];
+        let repository = self.image.as_ref().map(Reference::repository);
+        let scope = match repository {
+            Some(repository) => Some(wanted.scope_for(repository)),
+            None => wanted.scope.clone(),
+        };
+        let mut fields = Vec::new();
+        fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
         fields.extend(wanted.service.as_deref().map(|name| ("service", name)));
         let limit = token::LIMIT as u64;
         let answer = match self.login_for(&realm)? {
@@ -187,7 +217,7 @@ impl Session for Token {
         for line in warnings.chain(scarce) {
             let mut state = self.state();
             if !state.warned.contains(&line) {
-                let registry = self.image.registry();
+                let registry = &self.registry;
                 self.talk.notice(&format!("Registry `{registry}` {line}"));
                 state.warned.push(line);
             }
