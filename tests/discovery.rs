@@ -54,7 +54,7 @@ impl Site {
     }
 
     /// A file of the site.
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.join("site").join(name)
     }
 

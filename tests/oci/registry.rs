@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use super::{Layout, MANIFEST, base};
 use crate::aci::Aci;
-use crate::host::{self, Call, Running, call};
+use crate::discovery::Site;
+use crate::host::{self, Call, Running, call, launcher};
 
 /// `docker-registry`, on a port of its own.
 pub(super) struct Registry {
@@ -367,4 +368,63 @@ fn warnings_and_scarce_requests_are_told_once() {
     ] {
         assert_eq!(told.matches(line).count(), 1, "{told}");
     }
+}
+
+/// A web site that has no archives, but the image `one` as a registry has it.
+fn website(layout: &Layout) -> Option<Site> {
+    host::images().join("site").exists().then(|| {
+        let site = Site::new("simple");
+        for (path, (_, body)) in served(layout) {
+            let file = site.file(&format!("simple{path}"));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, body).unwrap();
+        }
+        site
+    })
+}
+
+#[test]
+fn a_name_whose_images_have_to_be_signed_is_not_asked_of_a_registry() {
+    require_root!();
+    let layout = layout(&["one"]);
+    let Some(site) = website(&layout) else {
+        skip!("needs the site; `cargo xtask images` says why it is not there");
+    };
+    let site = site.trusting("nosecone.net/app");
+    let ran = site.launcher(&["run", "nosecone.net/app:1"]).run();
+    ran.exits(125)
+        .complains_as("a name that is nowhere, with a key");
+}
+
+#[test]
+fn a_name_that_discovery_does_not_find_is_an_image_of_a_registry() {
+    require_root!();
+    let layout = layout(&["one"]);
+    let Some(site) = website(&layout) else {
+        skip!("needs the site; `cargo xtask images` says why it is not there");
+    };
+    let fetch = |words: &[&str]| {
+        let words = [&["fetch"], words].concat();
+        site.launcher(&words).run()
+    };
+    fetch(&["nosecone.net/none:1"])
+        .exits(1)
+        .complains_as("a name that is nowhere");
+    let ran = fetch(&["nosecone.net/app:1"]).exits(0);
+    assert!(
+        ran.stderr.contains("Fetching: nosecone.net/app:1"),
+        "{}",
+        ran.stderr
+    );
+    // Now it is stored under this name, and nobody is asked.
+    launcher(&site.dir())
+        .args(["run", "nosecone.net/app:1"])
+        .run()
+        .exits(0)
+        .says("one\n")
+        .complains("");
+    launcher(&site.dir())
+        .args(["plan", "nosecone.net/app:1"])
+        .run()
+        .exits(0);
 }

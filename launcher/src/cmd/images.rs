@@ -211,7 +211,8 @@ impl Images for Looked<'_> {
             reference::Reference::Appc(reference) => self.find_appc(reference)?,
             reference::Reference::Local(local) => self.find_local(local)?,
             reference::Reference::Registry(image) => self.find_registry(image)?,
-            reference::Reference::Short { name, image } => {
+            reference::Reference::Short { name, image }
+            | reference::Reference::Dotted { name, image } => {
                 match self.find_appc(&Reference::Name(name.clone()))? {
                     None => self.find_registry(image)?,
                     found => found,

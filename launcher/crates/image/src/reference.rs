@@ -11,8 +11,9 @@
 //! What begins with no scheme is a path, a URL or an ID, as [`appc::reference`]
 //! reads them. Else it is a name: of an image in a registry if its first part has a
 //! port or is one of the large registries, or if it has a digest as registries have
-//! them. A name whose first part has no dot can be either; what is stored is meant,
-//! and otherwise an image in a registry.
+//! them. Any other name can be either: whichever is stored, and otherwise an image in a
+//! registry if the first part has no dot. If it has one, discovery is tried before the
+//! registry.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,14 @@ pub enum Reference {
         /// As that of an App Container image.
         name: Name,
         /// As that of an image in a registry.
+        image: oci::reference::Reference,
+    },
+    /// The name of an App Container image or, if nobody has one, of an image in a
+    /// registry.
+    Dotted {
+        /// The one.
+        name: Name,
+        /// The other.
         image: oci::reference::Reference,
     },
 }
@@ -137,11 +146,13 @@ impl Reference {
             return Ok(Self::Appc(read));
         };
         let host = first.split(':').next().unwrap_or_default();
-        let image = match host.contains('.') || !labels.is_empty() {
+        let dotted = host.contains('.');
+        let image = match dotted && !below || !labels.is_empty() {
             true => None,
             false => in_registry(text, labels).ok(),
         };
         Ok(match image {
+            Some(image) if dotted => Self::Dotted { name, image },
             Some(image) => Self::Short { name, image },
             None => Self::Appc(appc::reference::Reference::Name(name)),
         })
@@ -216,6 +227,7 @@ impl fmt::Display for Reference {
             Self::Local(local) => write!(f, "{local}"),
             Self::Registry(image) => write!(f, "{image}"),
             Self::Short { image, .. } => write!(f, "{}", image.familiar()),
+            Self::Dotted { name, .. } => write!(f, "{name}"),
         }
     }
 }
@@ -267,7 +279,8 @@ mod tests {
     #[test]
     fn what_has_no_scheme_of_ours_is_read_as_before() {
         for text in [
-            "example.com/oci:1",
+            "example.com",
+            "example.com/oci:1,os=linux",
             "a:1,os=linux",
             "./oci:a",
             "https://x/a",
@@ -320,6 +333,21 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(Reference::parse("docker://a", &["version:1".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_in_a_registry_at_last() {
+        for (text, full) in [
+            ("example.com/app", "example.com/app:latest"),
+            ("example.com/a/b:1.2", "example.com/a/b:1.2"),
+        ] {
+            let Reference::Dotted { name, image } = parse(text).unwrap() else {
+                unreachable!("{text}");
+            };
+            assert_eq!(image.to_string(), full);
+            assert_eq!(name.to_string(), text);
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

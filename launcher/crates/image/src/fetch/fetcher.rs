@@ -20,14 +20,12 @@ use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
 use crate::fetch::oci;
-use crate::fetch::registry::Registry;
 use crate::fetch::resume::{Broken, Resumable};
 use crate::fetch::shown::Shown;
 use crate::fetch::signed::{self, Signed, signature_of};
 use crate::fetch::web::{in_vain, page, schemes, web};
 use crate::format::aci;
 use crate::format::lookup::WAIVE;
-use crate::format::oci::import::{Offer, Selected};
 use crate::reference::{self, Local};
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
@@ -73,6 +71,8 @@ struct Wanted<'w> {
     size: Option<u64>,
     /// Its ID, and the image that needs it; `None` if the operator said so.
     id: Option<(Digest, Option<&'w str>)>,
+    /// What it is in a registry, if nobody has an archive.
+    registry: Option<&'w oci_reference::Reference>,
 }
 
 impl Wanted<'_> {
@@ -81,6 +81,7 @@ impl Wanted<'_> {
         name: None,
         size: None,
         id: None,
+        registry: None,
     };
 }
 
@@ -141,6 +142,14 @@ impl<'a> Fetch<'a> {
             reference::Reference::Local(local) => self.local(local),
             reference::Reference::Registry(image) => self.registry(image),
             reference::Reference::Short { name, image } => self.short(name, image),
+            reference::Reference::Dotted { name, image } => {
+                let wanted = Wanted {
+                    name: Some(name),
+                    registry: Some(image),
+                    ..Wanted::ANY
+                };
+                self.named(name, &wanted)
+            }
         }
     }
 
@@ -169,24 +178,8 @@ impl<'a> Fetch<'a> {
             return Err(error.hint("use `--pull-policy=new` to ask the registry as well"));
         }
         self.talk.say(&format!("Fetching: {image}"));
-        let (registry, found) = Registry::find(image, self.options)?;
-        let platform = oci::wanted(self.options.platform.as_ref())?;
-        let offer = Offer {
-            from: format!("docker://{image}"),
-            name: image.to_string(),
-            is_claimed: false,
-            blobs: &registry,
-            selected: Selected::Index(found),
-            platform: &platform,
-            grounds: match (image.digest(), self.options.insecure.tls) {
-                (Some(_), _) => Grounds::Pinned,
-                (None, true) => Grounds::Waived,
-                (None, false) => Grounds::Registry,
-            },
-            by: format!("registry {}", image.registry()),
-        };
         let note = &mut |note: String| self.talk.say(&note);
-        let id = self.store.take_oci(&offer, note)?;
+        let id = oci::pull(self.store, image, self.options, note)?;
         self.fetched.set(true);
         Ok(id)
     }
@@ -285,6 +278,7 @@ impl<'a> Fetch<'a> {
             name: Some(&name),
             size: dependency.size.filter(|size| *size > 0),
             id: needed.map(|id| (id, Some(by))),
+            registry: None,
         };
         if let Some(id) = needed
             && self.store.contains(&id)?
@@ -350,6 +344,12 @@ impl<'a> Fetch<'a> {
             });
         }
         if !stored {
+            if let Some(image) = wanted.registry
+                && self.store.of_registry(image)?.is_some()
+            {
+                // It was not found elsewhere before.
+                return self.registry(image);
+            }
             self.talk.say(&format!(
                 "Fetch failed: {name}: it is not stored on this host"
             ));
@@ -369,6 +369,21 @@ impl<'a> Fetch<'a> {
         for endpoint in endpoints {
             if let Some(id) = self.endpoint(name, &endpoint, wanted, &mut attempts)? {
                 return Ok(id);
+            }
+        }
+        if let Some(image) = wanted.registry {
+            let place = format!("registry {}", image.registry());
+            let is_signed =
+                !self.options.insecure.image && Keyring::open(self.dirs)?.is_for(&name.name)?;
+            match doubted || is_signed {
+                true => attempts.add(
+                    place,
+                    "not asked, since images of this name have to be signed",
+                ),
+                false => match self.registry(image) {
+                    Err(error) => attempts.add(place, &*error.to_string()),
+                    found => return found,
+                },
             }
         }
         Err(nowhere(name, &attempts))

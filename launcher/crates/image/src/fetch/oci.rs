@@ -1,5 +1,5 @@
-//! OCI images in files that are asked for: what the files are, and what is
-//! selected in them.
+//! OCI images that are asked for: what files are, what is selected in them or in a
+//! registry.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,6 +7,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use crate::digest::Digest;
+use crate::fetch::options::Options;
+use crate::fetch::registry::Registry;
 use crate::format::oci::blobs::Blobs;
 use crate::format::oci::docker_archive::{LIST, Saved};
 use crate::format::oci::files::{Archive, Directory, Files, first};
@@ -19,6 +21,7 @@ use error::{Context as _, Error, Result};
 use oci::layout::REF_NAME;
 use oci::manifest::Index;
 use oci::platform::Platform;
+use oci::reference::Reference;
 use sys::dirs::Dirs;
 use sys::small_file;
 
@@ -36,6 +39,37 @@ pub(crate) fn take(
 ) -> Result<Digest> {
     let aside = || unnamed(dirs.tmp()?);
     offered(local, platform, aside, |offer| store.take_oci(offer, note))
+}
+
+/// Stores an image of a registry. Layers that are stored are not fetched.
+///
+/// # Errors
+///
+/// The registry cannot be reached or has no such image; what it has is not valid;
+/// errors of the disk.
+pub(crate) fn pull(
+    store: &Store<'_>,
+    image: &Reference,
+    options: &Options,
+    note: &mut dyn FnMut(String),
+) -> Result<Digest> {
+    let (registry, found) = Registry::find(image, options)?;
+    let platform = wanted(options.platform.as_ref())?;
+    let offer = Offer {
+        from: format!("docker://{image}"),
+        name: image.to_string(),
+        is_claimed: false,
+        blobs: &registry,
+        selected: Selected::Index(found),
+        platform: &platform,
+        grounds: match (image.digest(), options.insecure.tls) {
+            (Some(_), _) => Grounds::Pinned,
+            (None, true) => Grounds::Waived,
+            (None, false) => Grounds::Registry,
+        },
+        by: format!("registry {}", image.registry()),
+    };
+    store.take_oci(&offer, note)
 }
 
 /// Returns the ID of an image of a file, without storing it.
@@ -178,7 +212,7 @@ fn called(path: &Path, name: Option<&str>) -> String {
 }
 
 /// Returns the platform that was asked for, or that of this host.
-pub(crate) fn wanted(asked: Option<&Platform>) -> Result<Platform> {
+fn wanted(asked: Option<&Platform>) -> Result<Platform> {
     asked.map_or_else(of_host, |platform| Ok(platform.clone()))
 }
 

@@ -200,6 +200,16 @@ impl Keyring {
         })
     }
 
+    /// Returns whether a key is trusted for images of this name: then one that is
+    /// signed is expected.
+    ///
+    /// # Errors
+    ///
+    /// A place for keys cannot be read.
+    pub fn is_for(&self, name: &AcIdentifier) -> Result<bool> {
+        Ok(!self.keys_for(name, &mut |_| {})?.is_empty())
+    }
+
     /// Trusts a key for the images below a prefix, or for all. `raises`
     /// sets whether these may get more rights than the default.
     pub fn add(
