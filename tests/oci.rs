@@ -4,6 +4,8 @@
 mod archives;
 /// Configurations: what is run, and as whom.
 mod config;
+/// Images that leave the store.
+mod export;
 /// Images that no layout should have, and what is left of them: nothing.
 mod hostile;
 /// Layers: what they change, as another unpacker sees it.

@@ -221,7 +221,11 @@ the file.",
             usage: &["[OPTIONS] IMAGE FILE"],
             about: "\
 Writes the uncompressed archive of an image to a file, byte for byte as it was stored. \
-Nothing is written if the image has changed since.",
+Nothing is written if the image has changed since.
+
+Of an OCI image, the archive has its configuration and its layers byte for byte, and a new \
+manifest, since the layers are not compressed. It can be read as `oci-archive:FILE` and as \
+`docker-archive:FILE`, and by `docker load`.",
             groups: &[&Group::new("Options", &[OVERWRITE])],
             terms: &[STORED],
             examples: &[(

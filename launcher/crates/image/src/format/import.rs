@@ -180,7 +180,8 @@ impl Store<'_> {
         Ok((id, manifest.name.as_str().to_owned()))
     }
 
-    /// Writes the tar that an image was stored from, byte for byte.
+    /// Writes the tar that an image was stored from, byte for byte; an OCI image,
+    /// which has several, as an archive with them.
     ///
     /// # Errors
     ///
@@ -189,8 +190,7 @@ impl Store<'_> {
     pub fn export(&self, id: &Digest, out: &mut dyn Write) -> Result<()> {
         let what = || format!("cannot export image `{id}`");
         if self.is_oci(id)? {
-            let fault = format!("{}: it is an OCI image, which is no single archive", what());
-            return Err(Error::invalid(fault).hint("`launcher image render` copies its files"));
+            return self.export_oci(id, out).context(what);
         }
         check_layers(id, &self.layers(id)?).context(what)?;
         let stored = self.stored(id).context(what)?;

@@ -6,6 +6,7 @@
 mod apply;
 pub mod blobs;
 pub(crate) mod docker_archive;
+mod export;
 pub(crate) mod files;
 pub mod import;
 pub mod layout;
