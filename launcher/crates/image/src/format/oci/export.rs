@@ -4,8 +4,12 @@
 //! The configuration and the tar of each layer are the bytes that were stored, so
 //! the image keeps its ID. Layers are not compressed, so the manifest is a new one.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read as _, Write};
 
+use crate::archive::fixed_header::BLOCK;
+use crate::archive::tar_header::{self, Attributes, Extent};
+use crate::archive::walk::EntryKind;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::format::oci::unpacked;
 use crate::store::images::Store;
@@ -85,7 +89,7 @@ impl Store<'_> {
         }
         let manifest = manifest(&described, &layers);
         let listed = Blob::of(MANIFEST, &manifest);
-        let mut archive = Archive(tar::Builder::new(out));
+        let mut archive = Archive(out);
         archive.add("oci-layout", b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
         archive.add("index.json", &index(&listed, &image.name))?;
         archive.add("manifest.json", &saved(&described, &layers, &image.name))?;
@@ -104,7 +108,7 @@ impl Store<'_> {
             }
             written.push(blob.digest);
         }
-        archive.0.finish().context(cannot_write)
+        archive.write(&[0; 2 * BLOCK])
     }
 
     /// Reads the tar of a layer; returns its digest, too.
@@ -128,7 +132,7 @@ fn changed() -> Error {
 }
 
 /// The archive in the making. Nothing in it depends on when and by whom it is made.
-struct Archive<'a>(tar::Builder<&'a mut dyn Write>);
+struct Archive<'a>(&'a mut dyn Write);
 
 impl Archive<'_> {
     fn add(&mut self, path: &str, content: &[u8]) -> Result<()> {
@@ -136,13 +140,31 @@ impl Archive<'_> {
     }
 
     fn append(&mut self, path: &str, size: u64, content: &mut dyn BufRead) -> Result<()> {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(size);
-        header.set_mode(0o644);
-        // One that has become shorter would end the archive in the middle.
-        let content = content.take(size);
-        let appended = self.0.append_data(&mut header, path, content);
-        appended.context(cannot_write)
+        let attributes = Attributes {
+            uid: 0,
+            gid: 0,
+            mode: 0o644,
+            mtime: (0, 0),
+            extended: BTreeMap::new(),
+        };
+        let extent = Extent {
+            stored: size,
+            sparse: None,
+        };
+        let file = &EntryKind::File;
+        self.write(&tar_header::headers(
+            path.as_bytes(),
+            file,
+            &attributes,
+            extent,
+        ))?;
+        let copied = std::io::copy(&mut content.take(size), self.0).context(cannot_write)?;
+        // What has become shorter or longer has another digest, too.
+        self.write(&[0; BLOCK][..tar_header::padding(copied)])
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.write_all(bytes).context(cannot_write)
     }
 }
 
