@@ -48,8 +48,7 @@ PHDRS {
 }
 SECTIONS {
     . = 0x200000 + SIZEOF_HEADERS;
-    .rodata : { *(.rodata .rodata.* .srodata .srodata.* .data.rel.ro .data.rel.ro.* .got .got.plt) } :program
-    .text : { *(.text .text.*) } :program
+    .text : { *(.rodata .rodata.* .srodata .srodata.* .data.rel.ro .data.rel.ro.* .got .got.plt) *(.text .text.*) } :program
     /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.data.DW.ref.*) *(.ARM.exidx*) *(.ARM.extab*) *(.comment) }
     .data : { *(.data .data.* .sdata .sdata.* .bss .bss.* .sbss .sbss.* COMMON) }
     ASSERT(SIZEOF(.data) == 0, "stage1-init has a variable that is not on its stack")

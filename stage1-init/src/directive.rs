@@ -7,7 +7,7 @@ use crate::choice::{
     CapabilitySet, Clock, MountFlags, Namespaces, NodeKind, Propagation, Resource, SetGroups,
 };
 use crate::fault::FaultKind;
-use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands, read_number};
+use crate::operand::{AppName, Argv, Count, Groups, Limit, Mode, Operand, Operands};
 use crate::packed::{self, packed};
 use crate::words::{Sink, Words};
 
@@ -104,73 +104,6 @@ impl<'a> Directive<'a> {
     }
 }
 
-impl Directive<'_> {
-    /// Returns the inherited descriptors that it names, and 0 for the rest.
-    pub fn descriptors(&self) -> [u32; 3] {
-        match *self {
-            Self::Join { fd, .. }
-            | Self::Terminal { fd }
-            | Self::JoinCgroup { fd }
-            | Self::Attended { fd }
-            | Self::Seccomp { fd }
-            | Self::Rename { fd, .. }
-            | Self::Remove { fd, .. } => [fd, 0, 0],
-            Self::Log { fd, directory, .. } => [fd, directory, 0],
-            Self::Stdio {
-                input,
-                output,
-                error,
-            } => [input, output, error],
-            Self::Bind { source, .. } => {
-                let number = source.to_bytes().strip_prefix(b"fd:");
-                [number.and_then(read_number).unwrap_or(0), 0, 0]
-            }
-            _ => [0; 3],
-        }
-    }
-
-    /// Appends the words of the directive to `sink`, with each descriptor that
-    /// it names replaced by what `number` returns for it.
-    pub fn encode_renumbered(&self, number: &dyn Fn(u32) -> u32, sink: &mut dyn Sink) {
-        let mut other = *self;
-        match &mut other {
-            Self::Join { fd, .. }
-            | Self::Terminal { fd }
-            | Self::JoinCgroup { fd }
-            | Self::Attended { fd }
-            | Self::Seccomp { fd }
-            | Self::Rename { fd, .. }
-            | Self::Remove { fd, .. } => *fd = number(*fd),
-            Self::Log { fd, directory, .. } => {
-                *fd = number(*fd);
-                *directory = number(*directory);
-            }
-            Self::Stdio {
-                input,
-                output,
-                error,
-            } => {
-                for fd in [input, output, error] {
-                    *fd = number(*fd);
-                }
-            }
-            Self::Bind { target, flags, .. } => {
-                if let [fd, ..] = self.descriptors()
-                    && fd != 0
-                {
-                    sink.write(b"bind\0fd:");
-                    number(fd).write(sink);
-                    target.write(sink);
-                    flags.write(sink);
-                    return;
-                }
-            }
-            _ => {}
-        }
-        other.encode(sink);
-    }
-}
-
 directives! {
     // --- the pod, before its processes exist ---
 
@@ -214,6 +147,12 @@ directives! {
     "attended" Pod Attended {
         /// An inherited descriptor of the end to read from, in non-blocking
         /// mode.
+        fd: u32,
+    } "FD",
+    /// Waits until something can be read from a descriptor, such as a connection
+    /// from a listening socket, or until a signal asks this process to end.
+    "await" Pod Await {
+        /// An inherited descriptor.
         fd: u32,
     } "FD",
     /// Maps user ids of the user namespace that the next `unshare` creates.
@@ -493,6 +432,13 @@ directives! {
         /// Becomes descriptor 2.
         error: u32,
     } "IN OUT ERR",
+    /// Passes a descriptor to the programs, by this number.
+    "pass" Process Pass {
+        /// An inherited descriptor.
+        fd: u32,
+        /// Another one, or the same, which the programs find replaced.
+        number: u32,
+    } "FD NUMBER",
     /// Moves the process into a cgroup below that of the pod.
     "join-cgroup" Process JoinCgroup {
         /// An inherited descriptor of the cgroup's file `cgroup.procs`.

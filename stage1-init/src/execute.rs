@@ -26,8 +26,10 @@ impl<'a> Pod<'a> {
             if let Err(errno) = self.carry_out(directive, plan)
                 && errno != Errno::SKIPPED
             {
-                self.report_failure(errno);
-                return Some(exit_code::OURS);
+                return Some(errno.code().unwrap_or_else(|| {
+                    self.report_failure(errno);
+                    exit_code::OURS
+                }));
             }
             if let Some(child) = self.child.take() {
                 let log = Log::of(plan.directives().until(index));
@@ -41,6 +43,7 @@ impl<'a> Pod<'a> {
     fn carry_out(&mut self, directive: Directive<'a>, plan: Plan<'a>) -> Result<()> {
         use Directive as D;
         match directive {
+            D::Await { fd } => sys::wait_for_input(fd)?,
             D::DieWithParent {} => namespaces::die_with(self.origin.parent)?,
             D::Unshare { namespaces } if !self.apps.as_slice().is_empty() => {
                 debug_assert!(!namespaces.is_empty(), "the grammar sees to it");

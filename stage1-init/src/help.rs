@@ -33,20 +33,14 @@ stage1-init executes a plan, and is PID 1 of the pod that it creates.
   stage1-init [-g] [-e CODE] [--] COMMAND...
   stage1-init --help | --version
 
-Options:
-  --plan-fd N     read the plan from descriptor N
+  --plan-fd N     read the plan from N
   --report-fd N   write a report to N
-  --hold-fd N     keep N open in the outer process
+  --hold-fd N     keep N open outside of the pod
   --lock-fd N     keep N open in PID 1
-  --finally-fd N  execute program N when the pod has ended
-  --demand-fd N   execute it as well whenever N is readable
+  --finally-fd N  execute program N at the end
+  --demand-fd N   execute it whenever N is readable
   -g              signal the command's whole group
   -e CODE         this exit code means success
-
-A plan is words that end with NUL, or arguments.
-
-Exit codes: 125 the plan failed, 126 not executable, 127 not found,
-128+N killed by signal N, otherwise that of the first app that failed, or 0.
 
 Directives:
 ";

@@ -72,6 +72,7 @@
 #![forbid(unsafe_code)]
 
 mod choice;
+mod descriptors;
 mod directive;
 mod fault;
 mod grammar;

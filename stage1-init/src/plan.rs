@@ -19,8 +19,8 @@ pub const MAX_PLAN: usize = 4 << 20;
 
 /// The descriptor at which a program waits for its turn under its filter, which
 /// must allow read(2) from it. All programs of an app wait there, except the
-/// first.
-pub const GATE: u32 = 3;
+/// first. Lower ones can be passed to them.
+pub const GATE: u32 = 32;
 
 /// A plan that has been checked from its first word to its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

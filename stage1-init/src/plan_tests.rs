@@ -210,6 +210,7 @@ fn one_of_each() -> Vec<Directive<'static>> {
             size: 65536,
         },
         D::Attended { fd: 103 },
+        D::Await { fd: 104 },
         D::UidMap {
             inside: 0,
             outside: 1000,
@@ -320,6 +321,7 @@ fn one_of_each() -> Vec<Directive<'static>> {
         D::Session {},
         D::Foreground {},
         D::Terminal { fd: 3 },
+        D::Pass { fd: 105, number: 3 },
         D::Stdio {
             input: 3,
             output: 4,
@@ -403,10 +405,14 @@ fn a_descriptor_changes_its_number_wherever_it_is_named_and_nothing_else_does() 
             bytes.extend_from_slice(part);
         });
         let other = Directive::read(&mut Words::new(&bytes)).unwrap();
-        let higher = directive.descriptors().map(|fd| match fd {
-            0 => 0,
-            fd => fd + 1000,
-        });
+        let higher = match directive {
+            // A program finds it by this number, whatever it was before.
+            Directive::Pass { fd, number } => [fd + 1000, number, 0],
+            _ => directive.descriptors().map(|fd| match fd {
+                0 => 0,
+                fd => fd + 1000,
+            }),
+        };
         assert_eq!(other.descriptors(), higher, "{}", directive.word());
         let mut back = Vec::new();
         other.encode_renumbered(&|fd| fd - 1000, &mut |part: &[u8]| {

@@ -209,6 +209,7 @@ pub(crate) fn carry_out(directive: Directive<'_>, tree: &Tree<'_>) -> Result<()>
             output,
             error,
         } => use_as_standard(input, output, error)?,
+        D::Pass { fd, number } => sys::pass(fd, number)?,
         D::JoinCgroup { fd } => {
             sys::write(sys::inherited(fd)?, b"0")?;
         }

@@ -185,6 +185,5 @@ const TEXTS: &[u8] = b"\
 36 File name too long
 38 Function not implemented
 40 Too many levels of symbolic links
-87 Too many namespaces
 95 Operation not supported
 125 it did not succeed";

@@ -39,7 +39,7 @@ mod signals;
 pub(crate) use calls::*;
 pub(crate) use fd::{
     End, Keep, OwnedFd, STDERR, STDIN, STDOUT, Standard, close, close_all_but, copy,
-    descriptor_flags, inherited, keep_on_exec, open_lowest, pipe, place_gate, reserve_gate,
+    descriptor_flags, inherited, keep_on_exec, open_lowest, pass, pipe, place_gate, reserve_gate,
     set_standard, set_status_flags, shrink_pipe,
 };
 pub(crate) use files::*;

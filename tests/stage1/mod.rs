@@ -8,6 +8,7 @@ mod fallbacks;
 mod identity;
 mod log;
 mod mounts;
+mod passed;
 mod plain_init;
 mod plans;
 mod reaping;

@@ -107,24 +107,35 @@ impl Standard {
 /// Replaces a standard stream by this descriptor.
 pub(crate) fn set_standard(stream: Standard, fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no `OwnedFd` has the number of a standard stream.
-    unsafe { place(fd, stream as u32, 0) }
+    unsafe { replace(fd, stream as u32, 0) }
 }
 
 /// Opens something as [`GATE`] if nothing is open there, so that no other
-/// descriptor of the program gets the number.
-pub(crate) fn reserve_gate() -> Result<()> {
+/// descriptor of the program gets the number. That fails only if the process
+/// may have no descriptor of this number.
+pub(crate) fn reserve_gate() {
     if inherited(GATE).is_err() {
-        // It has the lowest free number, and stays open.
-        let (_, other) = pipe()?;
-        close(other);
+        // SAFETY: nothing has the number.
+        let _ = unsafe { replace(STDIN, GATE, nr::O_CLOEXEC) };
     }
+}
+
+/// Copies a descriptor to this number, which programs inherit.
+#[inline(never)]
+pub(crate) fn pass(fd: u32, number: u32) -> Result<()> {
+    let fd = inherited(fd)?;
+    // SAFETY: no `OwnedFd` has the number, as the author of the plan claims that
+    // it was inherited, too.
+    unsafe { replace(fd, number, 0) }?;
+    // SAFETY: it is open now, and no program has begun that could close it.
+    keep_on_exec(unsafe { borrow(number) });
     Ok(())
 }
 
 /// Copies a descriptor to [`GATE`], which no program inherits.
 pub(crate) fn place_gate(fd: BorrowedFd<'_>) -> Result<BorrowedFd<'static>> {
     // SAFETY: no `OwnedFd` has the number, thanks to `reserve_gate`.
-    unsafe { place(fd, GATE, nr::O_CLOEXEC) }?;
+    unsafe { replace(fd, GATE, nr::O_CLOEXEC) }?;
     inherited(GATE)
 }
 
@@ -133,7 +144,7 @@ pub(crate) fn place_gate(fd: BorrowedFd<'_>) -> Result<BorrowedFd<'static>> {
 /// # Safety
 ///
 /// No [`OwnedFd`] may have the number.
-unsafe fn place(fd: BorrowedFd<'_>, number: u32, flags: u32) -> Result<()> {
+unsafe fn replace(fd: BorrowedFd<'_>, number: u32, flags: u32) -> Result<()> {
     if fd.as_raw_fd().cast_unsigned() != number {
         call!(__NR_dup3, fd.as_raw_fd(), number, flags)?;
     }

@@ -62,6 +62,20 @@ impl Errno {
         }
     }
 
+    /// No error of the kernel: this signal asked the process to end.
+    pub(crate) const fn ended(signal: u32) -> Self {
+        Self::new((1 << 12) + 128 + signal)
+    }
+
+    /// Returns the exit code if a signal asked the process to end.
+    pub(crate) const fn code(self) -> Option<u8> {
+        if self.number() >> 12 == 1 {
+            Some(self.number() as u8)
+        } else {
+            None
+        }
+    }
+
     pub(crate) const fn number(self) -> u32 {
         self.0.get()
     }

@@ -12,7 +12,7 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 
 use super::call::nr;
 use super::calls::kill;
-use super::fd::set_status_flags;
+use super::fd::{inherited, set_status_flags};
 use super::process::{Pid, exit, own_pid};
 use super::result::{Errno, Result};
 use crate::exit_code;
@@ -132,6 +132,7 @@ impl Received {
 
 /// Waits for one of these signals; all must be blocked. Returns `None` when the
 /// time is over, or for no reason: callers check again what they wait for.
+#[inline(never)]
 pub(crate) fn wait_for_signal(signals: Signals, time: Option<Time>) -> Option<Received> {
     // siginfo_t: signo, errno, code, and what depends on the signal.
     let mut information = [0_i32; 32];
@@ -194,6 +195,21 @@ pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: u32, time: Option<Time>) -> boo
     let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
     let ready = call!(__NR_ppoll, asked.as_mut_ptr(), 1, span, 0, 0);
     ready == Ok(1) && asked[1] >> 16 == what
+}
+
+/// The signals that ask a process to end.
+const ENDING: Signals =
+    1 << (nr::SIGHUP - 1) | 1 << (nr::SIGINT - 1) | 1 << (nr::SIGQUIT - 1) | 1 << (nr::SIGTERM - 1);
+
+/// Waits until a descriptor can be read. Fails with [`Errno::ended`] if a signal
+/// asks this process to end.
+#[inline(never)]
+pub(crate) fn wait_for_input(number: u32) -> Result<()> {
+    wait_for(inherited(number)?, READABLE, None);
+    match wait_for_signal(ENDING, Some([0, 0])) {
+        Some(received) => Err(Errno::ended(received.signal)),
+        None => Ok(()),
+    }
 }
 
 /// Returns the time of the monotonic clock, which nobody can set, in
