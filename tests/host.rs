@@ -322,6 +322,13 @@ impl Call {
         self
     }
 
+    /// The command line, for another one that runs it.
+    pub(crate) fn words(&self) -> Vec<std::ffi::OsString> {
+        let program = std::iter::once(self.command.get_program());
+        let all = program.chain(self.command.get_args());
+        all.map(OsStr::to_owned).collect()
+    }
+
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);

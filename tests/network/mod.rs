@@ -24,6 +24,8 @@ macro_rules! site {
     }};
 }
 
+/// Sockets that are open before an app starts.
+mod activation;
 /// Networks that pods share.
 mod bridge;
 /// How a pod is connected if the caller does not say.

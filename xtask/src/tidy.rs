@@ -41,6 +41,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
         "httparse",
         &["image/fetch/http/message", "pod/runtime/serve"],
     ),
+    ("libc", &["sys/signals"]),
     ("lzma_rust2", &["image/archive/decompress"]),
     (
         "miniz_oxide",

@@ -26,6 +26,7 @@ use pod::resolve::parameters;
 use pod::resolve::ports::{self, PortRequest};
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
 use pod::resolve::settings::Setting;
+use pod::resolve::sockets;
 use pod::resolve::volumes::Requested;
 use pod::runtime::detach_keys::Keys;
 use pod::spec::environment::{self, Variable};
@@ -59,6 +60,10 @@ pub(super) fn run(mut args: PodArgs) -> Result<Command> {
 /// Takes the arguments of `prepare`.
 pub(super) fn prepare(args: PodArgs) -> Result<Command> {
     let options = options(args)?;
+    if !options.request.sockets.is_empty() {
+        return Err(excluded("prepare", "--socket")
+            .hint("`launcher run --socket` waits before it starts the pod"));
+    }
     match options.request.writable {
         Writable::Memory(_) => Err(excluded("prepare", MEMORY)),
         Writable::Disk | Writable::None => Ok(Command::Prepare(options)),
@@ -191,6 +196,12 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         let variable = Variable::new("LANG", value);
         variables.push(Sourced::new(variable, "option --locale"));
     }
+    if let (Some(one), Some(other)) = (
+        pod.any_of(&["--socket"]),
+        pod.any_of(&["--interactive", "--pipe-output"]),
+    ) {
+        return Err(excluded(one, other));
+    }
     let mode = mode(pod)?;
     let writable = writable(pod, &mode)?;
     let request = Request {
@@ -203,6 +214,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         },
         hosts: pod.values("--hosts-entry", lookup::hosts_entry)?,
         published: published(pod)?,
+        sockets: pod.values("--socket", sockets::parse)?,
         interactive: interactive(pod)?,
         no_overlay: pod.flag("--no-overlay"),
         writable,

@@ -21,7 +21,7 @@ use error::{Context as _, Error, Kind, Result};
 use pod::plan::streams::Streams;
 use pod::runtime::claim::PodDirectory;
 use pod::runtime::start::{self, Runnable, Start};
-use pod::runtime::status::is_ready;
+use pod::runtime::status::is_under_way;
 use pod::spec::log::Log;
 use pod::state::lock::{Changes, Wake};
 use sys::dirs::{Dirs, State};
@@ -63,7 +63,7 @@ pub(super) fn start(
     };
     // The pod may have exited before we could look.
     let told = child::read(&mut report)?;
-    if is_ready(&told) {
+    if is_under_way(&told) {
         directory.leave();
         child::repeat(&mut child);
         return Ok(Outcome::Detached(uuid));
@@ -85,7 +85,7 @@ fn until_ready(
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| Error::new(Kind::Failed, WHAT))?;
     let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| WHAT)?;
-    while !is_ready(&child::read(report)?) {
+    while !is_under_way(&child::read(report)?) {
         if changes.or(process.as_fd(), None)? == Wake::Readable {
             return child::wait(child).map(|exit| Some(exit.status));
         }

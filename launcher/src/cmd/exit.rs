@@ -58,6 +58,11 @@ impl Exit {
         })
     }
 
+    /// Returns the end of a command with a status that a signal has caused.
+    pub(crate) fn signalled(status: u8) -> Self {
+        Self::by(i32::from(status) - 128)
+    }
+
     fn by(signal: i32) -> Self {
         let ends = [Signal::INT, Signal::QUIT];
         Self {

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::{explained, failed, init_was_killed, out_of_memory};
 use crate::cmd::mode::StartError;
@@ -51,7 +53,10 @@ pub(crate) fn run(
         .and_then(|(report, failure)| match failure {
             Some(failure) => Err(failure),
             // The init has already reported or printed its own failures.
-            None if !began && status > SIGNALLED => Err(with_status(init_was_killed())),
+            None if !began && status > SIGNALLED => match ended_waiting(dirs, uuid, status) {
+                true => Ok(Exit::signalled(status)),
+                false => Err(with_status(init_was_killed())),
+            },
             None => match killed(dirs, uuid, &report) {
                 Some(error) => Err(with_status(error)),
                 None => Ok(Exit::reported(status, &report)),
@@ -70,6 +75,15 @@ pub(crate) fn run(
     let exit = explained?;
     concluded.map_err(with_status)?;
     Ok(exit)
+}
+
+/// Returns whether a pod has ended that was waiting for somebody to connect: by a
+/// signal that asked it to, since PID 1 can die of none of these.
+fn ended_waiting(dirs: &Dirs, uuid: Uuid, status: u8) -> bool {
+    let ending = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+    let signal = i32::from(status - SIGNALLED);
+    let spec = directory::spec(dirs, State::Run, uuid);
+    ending.iter().any(|one| one.as_raw() == signal) && spec.is_ok_and(|spec| spec.is_awaiting())
 }
 
 /// Times what the pod did, if somebody asks for it: what it has reported.

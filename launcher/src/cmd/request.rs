@@ -25,6 +25,7 @@ use image::store::images::Store;
 use pod::resolve::lookup::{HostNames, HostsEntry};
 use pod::resolve::network::Network;
 use pod::resolve::request::{Request, check_variable};
+use pod::runtime::passed;
 use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
 use sys::{size, timezone};
@@ -97,6 +98,8 @@ pub(super) fn complete(options: Options) -> Result<Request> {
     });
     (request.network, request.network_by) = (network, by);
     request.host_names = host_names(&request)?;
+    request.prepared = options.prepared;
+    request.passed = passed::sockets()?;
     request.zone = options
         .timezone
         .as_deref()
@@ -223,11 +226,24 @@ fn file_of_uuid(path: &Path) -> Result<File> {
 /// The most that a file with a UUID can hold, in bytes.
 const UUID_LIMIT: u64 = 64;
 
-/// Returns the caller's variables, except those whose name or value is not
-/// valid in a manifest. With a terminal, this includes at least TERM.
+/// Variables by which a service manager speaks to the launcher itself.
+const OF_LAUNCHER: [&str; 6] = [
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// Returns the caller's variables, except those for the launcher, and those whose
+/// name or value is not valid in a manifest. With a terminal, this includes at least TERM.
 fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
     let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
         let name = variable_name(pair.0.to_str()?).ok()?;
+        if OF_LAUNCHER.contains(&name.as_str()) {
+            return None;
+        }
         let value = pair.1.into_string().ok()?;
         let reason = match all {
             true => "option --inherit-env",

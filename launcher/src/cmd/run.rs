@@ -8,7 +8,7 @@ use crate::cmd::launch::launch;
 use crate::cmd::mode::{Outcome, RunMode, StartError};
 use crate::cmd::pipeline;
 use crate::cmd::request::Options;
-use crate::cmd::timing;
+use crate::cmd::{say, timing};
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Error, Kind, Result};
 use image::fetch::fetcher::Fetch;
@@ -17,8 +17,12 @@ use image::store::images::Store;
 use pod::plan::compose::OWN_PID_MAX_SINCE;
 use pod::plan::directives::Plan;
 use pod::plan::written;
+use pod::resolve::report::Entry;
+use pod::resolve::sockets;
 use pod::runtime::claim::{Id, PodDirectory};
+use pod::runtime::passed;
 use pod::runtime::start::Runnable;
+use pod::state::directory::SPEC;
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
 use sys::host::{Host, Operation};
@@ -27,6 +31,9 @@ use sys::standard::Input;
 /// Runs a pod.
 pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outcome, StartError> {
     timing::end("parse");
+    if !options.request.sockets.is_empty() {
+        passed::reserve().context(|| "cannot reserve descriptors for sockets")?;
+    }
     let host = Host::observe();
     host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
@@ -57,7 +64,7 @@ pub(crate) fn run_prepared(
     host.require(Operation::RunPods)?;
     let dirs = Dirs::open(dir)?;
     let uuid = find::prepared(&dirs, uuid)?;
-    let (directory, runnable) = match take(&dirs, uuid) {
+    let (directory, mut runnable) = match take(&dirs, uuid) {
         Ok(taken) => taken,
         Err(error) => match directory::open_in(&dirs, State::Prepared, uuid)? {
             Some(_) => return Err(error.into()),
@@ -67,6 +74,13 @@ pub(crate) fn run_prepared(
             }
         },
     };
+    let passed = passed::sockets()?;
+    if !passed.is_empty() {
+        sockets::assign(&mut runnable.spec, &passed)?;
+        directory.replace(SPEC, &runnable.spec.text()?)?;
+    }
+    let missing = sockets::missing(&runnable.spec);
+    say(&missing.iter().map(Entry::to_string).collect::<Vec<_>>());
     launch(&dirs, &host, directory, &runnable, mode)
 }
 

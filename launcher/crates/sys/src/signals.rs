@@ -1,13 +1,13 @@
 //! Signals that the launcher handles itself, and how it ends by one.
 //!
-//! The only file that knows signal-hook.
+//! The only file that knows signal-hook and libc.
 
 #![allow(
     unsafe_code,
     reason = "handlers, and signals without a name, have no safe interface"
 )]
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -108,6 +108,47 @@ pub fn stop_ignoring() -> Result<()> {
     // execve(2) makes a signal with a handler one with its default action.
     let ignored = ignored.filter(|&signal| signal != Signal::PIPE);
     Signals::take(&ignored.collect::<Vec<_>>()).map(drop)
+}
+
+/// Returns what can be read when one of these descriptors can be read, or a signal
+/// has arrived that asks this process to end: in this process, and in the program
+/// that it executes, if that blocks these signals. The second descriptor has to
+/// stay open with it.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub fn or_ending<'a>(
+    descriptors: impl Iterator<Item = BorrowedFd<'a>>,
+) -> std::io::Result<[OwnedFd; 2]> {
+    use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+    let ending = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+    let ignored = ignored();
+    let wanted = ending.into_iter().map(bit).filter(|bit| ignored & bit == 0);
+    let signals = descriptor_of(wanted.sum())?;
+    let any = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&any, &signals, EventData::new_u64(0), EventFlags::IN)?;
+    for (at, fd) in (1..).zip(descriptors) {
+        epoll::add(&any, fd, EventData::new_u64(at), EventFlags::IN)?;
+    }
+    Ok([any, signals])
+}
+
+/// Makes a descriptor that can be read when one of these signals has arrived
+/// (signalfd(2)).
+fn descriptor_of(signals: u64) -> std::io::Result<OwnedFd> {
+    // SAFETY: a set of signals is made of integers only.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    for signal in (1..=LAST).filter(|signal| signals & (1 << (signal - 1)) != 0) {
+        // SAFETY: the set is ours, and the number is that of a signal.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    // SAFETY: the set was filled above, and -1 asks for a new descriptor.
+    match unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) } {
+        -1 => Err(std::io::Error::last_os_error()),
+        // SAFETY: the kernel has just opened it, so nobody else has it.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+    }
 }
 
 /// Keeps a signal from ending this process. It is not ignored, which programs

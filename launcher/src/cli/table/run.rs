@@ -390,6 +390,15 @@ const NETWORK: Group = Group::new(
             "let a free port of the host lead to each port that an app declares",
         ),
         OptionSpec::value(
+            "--socket",
+            &[],
+            "NAME:[ADDRESS:]HOSTPORT",
+            "listen on a port of the host, and start the pod only when somebody connects; its app \
+             finds the socket open by NAME, the port that it declares as `socketActivated`; works \
+             with any network",
+        )
+        .repeated(),
+        OptionSpec::value(
             "--dns",
             &[],
             "ADDRESS|host|none",

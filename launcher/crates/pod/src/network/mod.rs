@@ -45,6 +45,7 @@ use crate::network::attachment::{FILE, Networks};
 use crate::network::leases::Leases;
 pub use crate::network::link::Inside;
 use crate::network::link::Wanted;
+pub(crate) use crate::network::ports::listen_for_app as listen;
 use crate::plan::directives::Change;
 use crate::spec::connection::Kind;
 use crate::spec::pod::PodSpec;

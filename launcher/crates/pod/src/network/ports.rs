@@ -53,6 +53,18 @@ pub(super) fn listen(ports: &[Sourced<PublishedPort>]) -> Result<Vec<Listener>> 
     all.collect()
 }
 
+/// Listens on a port for an app, which is to find the socket as it expects it.
+///
+/// # Errors
+///
+/// As for [`listen`].
+pub(crate) fn listen_for_app(port: PublishedPort) -> Result<OwnedFd> {
+    let Listener { socket, .. } = listen_on(port)?;
+    let blocking = rustix::io::ioctl_fionbio(&socket, false);
+    blocking.context(|| format!("cannot publish port {port}"))?;
+    Ok(socket)
+}
+
 fn listen_on(port: PublishedPort) -> Result<Listener> {
     for _ in 0..PAUSES {
         match bind(port) {

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::seccomp::Program;
+use crate::spec::ports::PublishedPort;
 
 /// The namespaces that a command joins: the first of several consecutive
 /// labels.
@@ -63,6 +64,11 @@ pub enum NeededDescriptor {
     Filter(u32, Cow<'static, [u8]>),
     /// The file through which processes join a cgroup.
     Group(u32, PathBuf),
+    /// A socket that listens on a port of the host.
+    Socket(u32, PublishedPort),
+    /// What can be read when something can be read from one of these sockets, or
+    /// a signal asks the launcher to end.
+    Awaited(u32, Vec<u32>),
     /// The null device.
     Null(u32),
     /// The directory of an app's log.

@@ -188,6 +188,7 @@ fn app(name: String, readable: bool) -> AppSpec {
         devices: Vec::new(),
         mounts: Vec::new(),
         tmpfs: Vec::new(),
+        sockets: Vec::new(),
         lacks: Vec::new(),
         makes: Vec::new(),
         stop_signal: None,

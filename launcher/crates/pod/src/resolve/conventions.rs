@@ -13,6 +13,9 @@ pub struct Conventions {
     pub account_groups: bool,
     /// Whether a mount point without a volume is part of the image's files.
     pub part_of_root: bool,
+    /// Whether the image cannot say which ports of its app are to be open when
+    /// it starts.
+    pub never_activates: bool,
     /// The signal that asks the app to end.
     pub stop_signal: Option<String>,
     /// Directories that the app finds, even if the image lacks them.

@@ -14,7 +14,7 @@ use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{identity, lookup, ports, unsupported};
+use crate::resolve::{identity, lookup, ports, sockets, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
@@ -107,6 +107,14 @@ pub fn resolve(
     let (published, network) = (&request.published, &request.network);
     let declared = ports::declared(&sections);
     spec.ports = ports::resolve(published, &request.ports, network, &declared)?;
+    let may_say = !sources
+        .iter()
+        .all(|source| source.conventions.never_activates);
+    sockets::open(&mut spec, &request.sockets, &declared, may_say)?;
+    sockets::assign(&mut spec, &request.passed)?;
+    if !request.prepared {
+        report.extend(sockets::missing(&spec));
+    }
     let found = volumes.finish()?;
     spec.volumes = found.empty;
     spec.limits = whole.limits;
@@ -225,7 +233,7 @@ fn app(
         .manifest
         .annotations
         .overridden_by(&wanted.annotations);
-    report.extend(unsupported::entries(name.as_str(), app, &annotations));
+    report.extend(unsupported::notification(name.as_str(), &annotations));
     let settled = wanted.settings.iter();
     let settled = settled.map(|setting| setting.settled(rights.capabilities.value));
     let settled: Vec<Setting> = settled.collect();
@@ -254,10 +262,11 @@ fn app(
     if start.is_none_or(|start| start.is_empty()) {
         lacks.push(defaults::RESOLVER.to_owned());
     }
+    let listening = sockets::expected(&app.ports);
     let conventions = source.conventions;
     let mut makes = Vec::new();
-    let expected = conventions.directories.iter();
-    for path in expected.filter(|_| wanted.section.is_none()) {
+    let directories = conventions.directories.iter();
+    for path in directories.filter(|_| wanted.section.is_none()) {
         let inside = path.trim_start_matches('/');
         if source.rootfs.status(inside)?.is_none() {
             makes.push(Sourced::new(path.clone(), merged.reasons.section.clone()));
@@ -307,6 +316,7 @@ fn app(
         devices,
         mounts,
         tmpfs: wanted.tmpfs.clone(),
+        sockets: listening,
         lacks,
         makes,
         stop_signal,

@@ -22,6 +22,7 @@ pub mod ports;
 pub mod report;
 pub mod request;
 pub mod settings;
+pub mod sockets;
 pub mod tmpfs;
 mod unsupported;
 pub mod users;

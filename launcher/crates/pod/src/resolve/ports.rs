@@ -231,7 +231,7 @@ fn exposed_port(exposed: &ExposedPort, declared: &[Port]) -> Result<(PublishedPo
     Ok((first, port.count))
 }
 
-fn of_app(port: &Port, address: Option<IpAddr>, host: u16) -> Result<PublishedPort> {
+pub(crate) fn of_app(port: &Port, address: Option<IpAddr>, host: u16) -> Result<PublishedPort> {
     let protocol = Protocol::find(&port.protocol).ok_or_else(|| {
         Error::invalid(format!(
             "port `{}` cannot be published: its protocol {} is neither `tcp` nor `udp`",

@@ -10,6 +10,7 @@ use crate::resolve::lookup::{Dns, HostNames, HostsEntry};
 use crate::resolve::network::Network;
 use crate::resolve::ports::PortRequest;
 use crate::resolve::settings::Setting;
+use crate::resolve::sockets::Passed;
 use crate::resolve::volumes::Requested;
 use crate::spec::environment::Variable;
 use crate::spec::mounts::{Size, Tmpfs};
@@ -70,6 +71,12 @@ pub struct Request {
     pub ports: Vec<ExposedPort>,
     /// Ports to make reachable from outside, from options.
     pub published: Vec<PortRequest>,
+    /// Ports on which the launcher listens until somebody connects.
+    pub sockets: Vec<ExposedPort>,
+    /// Whether it is run later, and may be passed sockets then.
+    pub prepared: bool,
+    /// Sockets that the caller passes.
+    pub passed: Vec<Passed>,
     /// Annotations for people and their tools.
     pub user_annotations: BTreeMap<String, String>,
     /// Labels for people and their tools.

@@ -1,9 +1,7 @@
-//! What an app can ask for in its manifest and does not get yet: listening
-//! sockets that are opened before it starts, and a place to report to that it
-//! has started.
+//! What an app can ask for in its manifest and does not get: a signal that is
+//! none, and a place to report to that it has started.
 
 use crate::resolve::report::Entry;
-use appc::manifest::app::App;
 use appc::types::{Annotations, NOTIFY};
 use error::quote::quoted;
 use sys::signal_names;
@@ -20,24 +18,14 @@ pub(crate) fn stop_signal(name: &str, signal: Option<&str>) -> Option<Entry> {
     ))
 }
 
-/// Returns an entry for each of these that an app asks for.
-pub(crate) fn entries(name: &str, app: &App, annotations: &Annotations) -> Vec<Entry> {
-    let subject = format!("app `{name}`");
-    let activated = app.ports.iter().filter(|port| port.socket_activated);
-    let mut entries: Vec<Entry> = activated
-        .map(|port| {
-            let what = format!("`socketActivated` of port `{}`", port.name);
-            let reason = "the app has to open the port itself";
-            Entry::unsupported(what, &subject, reason)
-        })
-        .collect();
+/// Returns an entry for an app that says when it is ready.
+pub(crate) fn notification(name: &str, annotations: &Annotations) -> Option<Entry> {
     let notifies = annotations
         .iter()
         .any(|one| one.name.as_str() == NOTIFY && one.value == "true");
-    if notifies {
+    notifies.then(|| {
         let what = format!("annotation `{NOTIFY}`");
         let reason = "nobody waits for the app to say that it is ready";
-        entries.push(Entry::unsupported(what, &subject, reason));
-    }
-    entries
+        Entry::unsupported(what, &format!("app `{name}`"), reason)
+    })
 }

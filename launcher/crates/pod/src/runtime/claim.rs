@@ -214,6 +214,15 @@ impl<'a> PodDirectory<'a> {
             .context(|| format!("cannot write `{name}` of pod `{}`", self.uuid))
     }
 
+    /// Replaces a file in the directory: whoever reads it finds the old one or the
+    /// new one.
+    pub fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
+        let aside = format!("{name}.new");
+        self.write(&aside, content)?;
+        let renamed = rustix::fs::renameat(&self.fd, &aside, &self.fd, name);
+        renamed.context(|| format!("cannot replace `{name}` of pod `{}`", self.uuid))
+    }
+
     /// Lets stage1-init remove the pod by itself.
     pub(crate) fn let_undo(&self) -> Result<()> {
         self.make(UNDO).map(drop)

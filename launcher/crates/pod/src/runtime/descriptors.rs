@@ -1,7 +1,7 @@
 //! Opens the descriptors that a plan names by labels.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -106,6 +106,16 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
             }
             NeededDescriptor::Group(label, group) => {
                 named.insert(*label, cgroup::open_procs(group)?);
+            }
+            NeededDescriptor::Socket(label, port) => {
+                named.insert(*label, network::listen(*port)?);
+            }
+            NeededDescriptor::Awaited(label, sockets) => {
+                let sockets = sockets.iter().filter_map(|socket| named.get(socket));
+                let any = sys::signals::or_ending(sockets.map(AsFd::as_fd));
+                let [any, signals] = any.context(|| "cannot wait for a connection")?;
+                named.insert(*label, any);
+                opened.held.push(signals);
             }
             NeededDescriptor::Null(label) => {
                 let flags = OFlags::RDWR | OFlags::CLOEXEC;

@@ -13,6 +13,7 @@ pub(crate) mod interpreter;
 pub mod metadata;
 pub(crate) mod obstacle;
 pub(crate) mod overlay_reader;
+pub mod passed;
 pub mod pause;
 pub mod pod_process;
 pub mod port_relay;

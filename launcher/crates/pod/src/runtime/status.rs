@@ -351,6 +351,17 @@ pub fn is_ready(report: &[u8]) -> bool {
     app::tell(report, &mut [])
 }
 
+/// Returns whether a report says that all apps were started, or that they are as
+/// soon as somebody connects.
+pub fn is_under_way(report: &[u8]) -> bool {
+    let mut lines = report.split(|&byte| byte == b'\n');
+    let time = |line: &[u8]| {
+        let report = stage1_init::Report::decode(line);
+        matches!(report, Some(stage1_init::Report::Time { .. }))
+    };
+    is_ready(report) || lines.any(time)
+}
+
 /// Completes the status of running pods with what the kernel says about their
 /// processes.
 pub fn observe(pods: &mut [Status]) -> Result<()> {

@@ -11,6 +11,7 @@
 //! | [`lookup`] | how its apps find others by name |
 //! | [`connection`] | how a pod is connected to others |
 //! | [`ports`] | ports of the host that lead to a pod |
+//! | [`sockets`] | what listens for an app before it starts |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
 //! | `defaults` | what every app gets |
@@ -25,6 +26,7 @@ pub mod mounts;
 pub mod pod;
 pub mod ports;
 pub mod process;
+pub mod sockets;
 mod text;
 
 pub use text::HostPath;

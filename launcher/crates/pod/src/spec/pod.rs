@@ -11,6 +11,7 @@ use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
 use crate::spec::ports::PublishedPort;
 use crate::spec::process::{ProcessSpec, Sourced};
+use crate::spec::sockets::ListeningSocket;
 use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;
 use error::{Context as _, Error, Result};
@@ -129,6 +130,9 @@ pub struct AppSpec {
     pub mounts: Vec<Mounted>,
     /// Its tmpfs mounts.
     pub tmpfs: Vec<Tmpfs>,
+    /// The listening sockets that it finds, or expects, when it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<Sourced<ListeningSocket>>,
     /// The optional files of the standard environment that its image lacks.
     pub lacks: Vec<String>,
     /// The directories that it expects and its image lacks.
@@ -243,6 +247,12 @@ impl PodSpec {
     /// Finds an app.
     pub fn app(&self, name: &str) -> Option<&AppSpec> {
         self.apps.iter().find(|app| app.name == name)
+    }
+
+    /// Returns whether the pod is started when somebody connects.
+    pub fn is_awaiting(&self) -> bool {
+        let mut sockets = self.apps.iter().flat_map(|app| &app.sockets);
+        sockets.any(|one| one.value.is_awaited())
     }
 
     /// Returns whether an app has the terminal that the launcher makes.

@@ -25,6 +25,7 @@
 
 pub(crate) mod process;
 mod root;
+mod sockets;
 mod volumes;
 
 use std::borrow::Cow;
@@ -102,13 +103,22 @@ pub fn compose(
         let groups = groups.apps.get(at).into_iter().flatten();
         give(&app.process, groups, host, &mut labels, &mut needed)
     });
-    let given: Vec<AppInputs> = given.collect::<Result<_>>()?;
+    let mut given: Vec<AppInputs> = given.collect::<Result<_>>()?;
     needed.push(init_filter());
     if let Some(app) = pod.terminal_app() {
         let (uid, gid) = (app.process.uid.value, app.process.gid.value);
         needed.push(NeededDescriptor::Terminal(streams::owner(pod, uid, gid)));
     }
     let mut plan = Plan::default();
+    let detached = matches!(streams, Streams::Logged(_));
+    sockets::wait(
+        &mut plan,
+        pod,
+        &mut given,
+        detached,
+        &mut labels,
+        &mut needed,
+    );
     let streams = streams::compose(pod, streams, &mut labels, &mut needed, &mut plan);
     let shared = pod.apps.len() > 1;
     if shared {
@@ -227,6 +237,8 @@ pub(crate) fn give<'g>(
         filter,
         command: None,
         limits: Vec::new(),
+        sockets: Vec::new(),
+        variables: Vec::new(),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::plan::descriptors::TERMINAL;
 use crate::plan::directives::{Plan, operand};
 use crate::plan::streams::AppStreams;
 use crate::seccomp::Program;
+use crate::spec::environment::Variable;
 use crate::spec::process::{CapabilityBound, ProcessSpec, Rights, Sourced, Stdio};
 use error::{Error, Result};
 use sys::host::Host;
@@ -32,6 +33,10 @@ pub(crate) struct AppInputs {
     pub command: Option<Vec<u8>>,
     /// Resource limits that they would not inherit.
     pub limits: Vec<(Resource, Limit, Limit)>,
+    /// Descriptors that are passed to it, by their places, with their reasons.
+    pub sockets: Vec<(u32, u32, String)>,
+    /// Variables that are known only when the pod is started.
+    pub variables: Vec<Sourced<Variable>>,
 }
 
 /// The reason of whatever a command copies from the pod's init rather than from
@@ -111,6 +116,10 @@ pub(crate) fn compose(
         Directive::Workdir { path: &directory },
         process.directory.reason.as_str(),
     );
+    for (fd, number, reason) in &given.sockets {
+        let (fd, number) = (*fd, *number);
+        plan.push(Directive::Pass { fd, number }, reason.as_str());
+    }
     if let Some((fd, program)) = &given.filter {
         let reason = format!("{}: {}", rights.seccomp.reason, program.summary);
         plan.push(Directive::Seccomp { fd: *fd }, reason);
@@ -122,7 +131,7 @@ pub(crate) fn compose(
             bounds.keep(plan, process.uid.value);
         }
     }
-    variables(plan, process)?;
+    variables(plan, process, &given.variables)?;
     if let Some(words) = &given.command {
         if let Some(argv) = WordList::new(words).map(Argv) {
             plan.push(Directive::Main { argv }, "the command");
@@ -225,8 +234,11 @@ impl Bounds {
 }
 
 /// Sets the environment, which is empty at first.
-fn variables(plan: &mut Plan, process: &ProcessSpec) -> Result<()> {
-    for Sourced { value, reason } in &process.environment {
+fn variables(plan: &mut Plan, process: &ProcessSpec, given: &[Sourced<Variable>]) -> Result<()> {
+    let is_given = |name: &str| given.iter().any(|one| one.value.name == name);
+    let own = process.environment.iter();
+    let own = own.filter(|one| !is_given(&one.value.name));
+    for Sourced { value, reason } in own.chain(given) {
         let name = &value.name;
         let pair = operand(
             &format!("the environment variable `{name}`"),

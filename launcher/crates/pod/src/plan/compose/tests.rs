@@ -71,6 +71,7 @@ fn app(name: &str, policy: SeccompPolicy) -> AppSpec {
         devices: Vec::new(),
         mounts: Vec::new(),
         tmpfs: Vec::new(),
+        sockets: Vec::new(),
         lacks: Vec::new(),
         makes: Vec::new(),
         stop_signal: None,
