@@ -32,6 +32,8 @@ mod bridge;
 mod default;
 /// What goes with a pod, however it ends.
 mod ends;
+/// Packet filters of others, on the same host.
+mod firewalls;
 /// How apps find others by name.
 mod names;
 /// Ports of the host that lead to a pod.

@@ -350,3 +350,44 @@ table inet t {
     place.filter.commit(&batch).unwrap();
     assert_eq!(place.told("nft", &["list", "ruleset"]), "");
 }
+
+#[test]
+fn chains_of_others_are_seen_with_what_they_do_to_packets_that_are_passed_on() {
+    let Some(mut place) = place("nft") else {
+        return;
+    };
+    let before = place.filter.chains().unwrap();
+    assert_eq!(before, []);
+    for command in [
+        "add table ip filter",
+        "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+        "add chain ip filter other",
+        "add rule ip filter other iifname \"abc-*\" ip saddr 10.9.0.0/16 accept",
+        "add table inet a",
+        "add chain inet a in { type filter hook input priority 0; policy drop; }",
+        "add chain inet a fore { type filter hook forward priority 0; }",
+        "add table ip6 b",
+        "add chain ip6 b fore { type filter hook forward priority 0; policy drop; }",
+    ] {
+        place.told("nft", &[command]);
+    }
+    let chains = place.filter.chains().unwrap();
+    let seen = chains.iter().map(|chain| {
+        let place = (chain.family(), &*chain.table, &*chain.name);
+        (place, chain.sees_ipv4(), chain.forwards, chain.drops)
+    });
+    let expected = [
+        (("ip", "filter", "FORWARD"), true, true, true),
+        (("ip", "filter", "other"), true, false, false),
+        (("inet", "a", "in"), true, false, true),
+        (("inet", "a", "fore"), true, true, false),
+        (("other", "b", "fore"), false, true, true),
+    ];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+    let mut mentions = |at: usize, value: &[u8]| {
+        let chain = &chains[at];
+        place.filter.mentions(chain, &[b"none", value]).unwrap()
+    };
+    assert!(mentions(0, b"abc-") && mentions(1, &[10, 9]));
+    assert!(!mentions(0, b"nsc-") && !mentions(2, b"abc-") && !mentions(4, b"abc-"));
+}

@@ -23,6 +23,7 @@
 //! | [`attachment`] | what a pod records of its networks |
 //! | `leases` | who has which address |
 //! | `firewall` | the table of the packet filter |
+//! | `foreign` | the tables of others |
 //! | `forwarding` | what the host passes on |
 //! | `ports` | ports of the host that lead to a pod |
 //! | `bridge` | links that pods share |
@@ -32,6 +33,7 @@
 pub mod attachment;
 mod bridge;
 mod firewall;
+mod foreign;
 mod forwarding;
 mod leases;
 mod link;
@@ -70,7 +72,8 @@ pub struct Connected {
 /// that namespace, `pod` the pod's directory. Returns what has to be held as long
 /// as the pod runs.
 ///
-/// If it cannot be connected, but runs all the same, `tell` gets the reason.
+/// If it cannot be connected, but runs all the same, `tell` gets the reason; and
+/// also what may be in its way.
 ///
 /// # Errors
 ///
@@ -82,6 +85,12 @@ pub fn connect(
     pod: BorrowedFd<'_>,
     tell: &dyn Fn(&Error),
 ) -> Result<Connected> {
+    let mut kinds = spec.connections.iter().map(|one| &one.value.kind);
+    if kinds.any(|kind| matches!(kind, Kind::Nat | Kind::Bridge(_)))
+        && let Some(obstacle) = foreign::obstacle()
+    {
+        tell(&obstacle);
+    }
     match connect_all(spec, &mut inside, pod) {
         Err(error) if spec.may_be_unconnected => {
             disconnect(pod, spec.id)?;

@@ -41,6 +41,11 @@ const UNIQUE: [u8; 12] = [0xfd, 0x6e, 0x6f, 0x73, 0x65, 0x63, 0, 0, 0, 0, 0, 0];
 /// says whose it is.
 pub const LINKS: &str = "nsc-";
 
+/// Returns the networks of which pods can get addresses.
+pub(super) fn networks() -> [Ipv4Addr; POOLS.len()] {
+    POOLS.map(|pool| pool.network)
+}
+
 impl Pool {
     const fn at([a, b, c, d]: [u8; 4], prefix: u8) -> Self {
         Self {

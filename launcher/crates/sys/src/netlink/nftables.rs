@@ -15,7 +15,9 @@ const SUBSYSTEM: u8 = 10;
 const NEW_TABLE: u16 = 0;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
+const GET_CHAIN: u16 = 4;
 const NEW_RULE: u16 = 6;
+const GET_RULE: u16 = 7;
 const DELETE_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENT: u16 = 12;
@@ -26,8 +28,12 @@ const GET_GENERATION: u16 = 16;
 const BEGIN: u16 = 0x10;
 const END: u16 = 0x11;
 
+/// `NFPROTO_UNSPEC`: all families.
+const ALL: u8 = 0;
 /// `NFPROTO_INET`: IPv4 and IPv6.
 const INET: u8 = 1;
+/// `NFPROTO_IPV4`
+const IPV4: u8 = 2;
 
 /// An entry of a list (`NFTA_LIST_ELEM`).
 const ENTRY: u16 = 1;
@@ -252,8 +258,65 @@ impl<'a> Batch<'a> {
 }
 
 fn request(kind: u16, flags: u16, attributes: Attributes) -> Message {
+    of_family(INET, kind, flags, attributes)
+}
+
+fn of_family(family: u8, kind: u16, flags: u16, attributes: Attributes) -> Message {
     let kind = u16::from(SUBSYSTEM) << 8 | kind;
-    Message::new(kind, flags, &[INET, 0, 0, 0], attributes)
+    Message::new(kind, flags, &[family, 0, 0, 0], attributes)
+}
+
+/// A chain of some table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The number of the table's family.
+    family: u8,
+    /// The table.
+    pub table: String,
+    /// The name of the chain.
+    pub name: String,
+    /// Whether packets that are passed on come by.
+    pub forwards: bool,
+    /// Whether it drops those that no rule decides about.
+    pub drops: bool,
+}
+
+impl Chain {
+    /// Returns whether it sees packets of IPv4.
+    pub fn sees_ipv4(&self) -> bool {
+        [INET, IPV4].contains(&self.family)
+    }
+
+    /// Returns the family of the table, as nft(8) calls it.
+    pub fn family(&self) -> &'static str {
+        match self.family {
+            INET => "inet",
+            IPV4 => "ip",
+            _ => "other",
+        }
+    }
+
+    /// Reads a `struct nfgenmsg` and its attributes.
+    fn read(message: &[u8]) -> Option<Self> {
+        const FORWARD: u32 = 2;
+        const DROP: u32 = 0;
+        let (family, rest) = (*message.first()?, message.get(4..)?);
+        let find = |wanted| attributes(rest).find(|(kind, _)| *kind == wanted);
+        let text = |wanted| {
+            let (_, text) = find(wanted)?;
+            let text = text.split(|&byte| byte == 0).next()?;
+            Some(String::from_utf8_lossy(text).into_owned())
+        };
+        let number = |bytes| number(bytes).map(u32::from_be_bytes);
+        let hook = find(4).and_then(|(_, hook)| attributes(hook).find(|(kind, _)| *kind == 1));
+        Some(Self {
+            family,
+            table: text(1)?,
+            name: text(3)?,
+            forwards: hook.and_then(|(_, hook)| number(hook)) == Some(FORWARD),
+            drops: find(5).and_then(|(_, policy)| number(policy)) == Some(DROP),
+        })
+    }
 }
 
 impl Socket {
@@ -287,6 +350,34 @@ impl Socket {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// Returns the chains of all tables.
+    ///
+    /// # Errors
+    ///
+    /// Those of netlink(7).
+    pub fn chains(&mut self) -> rustix::io::Result<Vec<Chain>> {
+        let get = of_family(ALL, GET_CHAIN, message::DUMP, Attributes::new());
+        let listed = self.list(get)?;
+        let chains = listed.iter();
+        Ok(chains.filter_map(|(_, chain)| Chain::read(chain)).collect())
+    }
+
+    /// Returns whether a rule in the table of this chain has one of these values
+    /// in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of netlink(7).
+    pub fn mentions(&mut self, chain: &Chain, values: &[&[u8]]) -> rustix::io::Result<bool> {
+        let table = Attributes::new().with_text(1, &chain.table);
+        let get = of_family(chain.family, GET_RULE, message::DUMP, table);
+        let rules = self.list(get)?;
+        let has = |rule: &[u8], value: &[u8]| rule.windows(value.len()).any(|part| part == value);
+        Ok(rules
+            .iter()
+            .any(|(_, rule)| values.iter().any(|value| has(rule, value))))
     }
 
     /// Returns the number of the last change of the packet filter.
