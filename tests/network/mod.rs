@@ -28,6 +28,8 @@ macro_rules! site {
 mod activation;
 /// Networks that pods share.
 mod bridge;
+/// Networks that plugins make.
+mod cni;
 /// How a pod is connected if the caller does not say.
 mod default;
 /// What goes with a pod, however it ends.

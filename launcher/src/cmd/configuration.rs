@@ -86,7 +86,7 @@ mod tests {
                 "line 2: `network` is set twice",
             ),
             ("network =", "line 1: "),
-            ("network = bridged", "line 1: `bridged` is not a network"),
+            ("network = -bridge", "line 1: `-bridge` is not a network"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -130,11 +130,12 @@ fn tell(resolved: &Resolved, strict: bool) -> Result<()> {
 }
 
 /// Returns whether a pod is kept on disk. One that ends with its caller is not:
-/// its directory is in memory, if the host has a place for it.
+/// its directory is in memory, if the host has a place for it. But of what plugins
+/// keep on disk, such as leases, somebody has to know after a reboot.
 pub(super) fn is_remembered(options: &Options) -> bool {
     let mode = &options.mode;
     let ends_with_caller = mode.detached.is_none() && !options.request.interactive;
-    mode.keep || options.prepared || !ends_with_caller
+    mode.keep || options.prepared || !ends_with_caller || options.request.network.has_plugins()
 }
 
 /// Returns the directories in which a pod is stored.

@@ -29,13 +29,14 @@ pub(crate) enum Format {
 }
 
 /// Returns the plan.
-pub(crate) fn run(dir: &Path, options: Options, format: Format) -> Result<Vec<u8>> {
+pub(crate) fn run(dir: &Path, mut options: Options, format: Format) -> Result<Vec<u8>> {
     if format == Format::Words && std::io::stdout().is_terminal() {
         return Err(
             Error::invalid("a plan in words cannot be written to a terminal")
                 .hint("use `--format=text`, or redirect standard output"),
         );
     }
+    options.connect()?;
     let host = Host::observe();
     let log = options.mode.detached;
     let uuid = pipeline::uuid(options.uuid)?.uuid();

@@ -16,6 +16,7 @@ use sys::host::{Host, Operation};
 pub(crate) fn run(dir: &Path, mut options: Options) -> Result<String> {
     let host = Host::observe();
     host.require(Operation::RunPods)?;
+    options.connect()?;
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let how = std::mem::take(&mut options.fetch);

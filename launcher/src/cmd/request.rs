@@ -22,6 +22,7 @@ use image::format::aci;
 use image::format::lookup::WAIVE;
 use image::reference::Reference;
 use image::store::images::Store;
+use pod::network::cni;
 use pod::resolve::lookup::{HostNames, HostsEntry};
 use pod::resolve::network::Network;
 use pod::resolve::request::{Request, check_variable};
@@ -69,6 +70,29 @@ const MANIFEST_LIMIT: u64 = 4 << 20;
 /// Largest file of variables, in bytes.
 const VARIABLES_LIMIT: u64 = 1 << 20;
 
+impl Options {
+    /// Decides how the pod is connected.
+    ///
+    /// # Errors
+    ///
+    /// The default is not valid; a network of plugins is not there.
+    pub(super) fn connect(&mut self) -> Result<()> {
+        let network = match self.network.take() {
+            Some(network) => {
+                let by = format!("option --net={network}");
+                Some((network, by))
+            }
+            None => configuration::network()?,
+        };
+        let (network, by) = network.map_or((Network::usual(), None), |(network, by)| {
+            (network, Some(by))
+        });
+        network.plugged().try_for_each(cni::check)?;
+        (self.request.network, self.request.network_by) = (network, by);
+        Ok(())
+    }
+}
+
 /// Completes a request, except for the pod manifest.
 pub(super) fn complete(options: Options) -> Result<Request> {
     let mut request = options.request;
@@ -86,17 +110,6 @@ pub(super) fn complete(options: Options) -> Result<Request> {
         .variables
         .extend(set.map(|variable| Sourced::new(variable, "option --set-env")));
     request.inherited = inherited(options.inherit, request.interactive);
-    let network = match options.network {
-        Some(network) => {
-            let by = format!("option --net={network}");
-            Some((network, by))
-        }
-        None => configuration::network()?,
-    };
-    let (network, by) = network.map_or((Network::usual(), None), |(network, by)| {
-        (network, Some(by))
-    });
-    (request.network, request.network_by) = (network, by);
     request.host_names = host_names(&request)?;
     request.prepared = options.prepared;
     request.passed = passed::sockets()?;

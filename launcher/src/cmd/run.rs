@@ -36,6 +36,7 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outco
     }
     let host = Host::observe();
     host.require(Operation::RunPods)?;
+    options.connect()?;
     let dirs = Dirs::open(dir)?;
     let store = Store::open(&dirs)?;
     let (mode, how) = (options.mode.clone(), std::mem::take(&mut options.fetch));

@@ -18,7 +18,7 @@ use crate::network::leases::{Lease, Leases, Owner};
 use crate::network::pool::{self, LINKS, Pool};
 use crate::network::{bridge, firewall, names};
 use crate::plan::directives::Change;
-use crate::spec::connection::{Arguments, Connection, Kind};
+use crate::spec::connection::{Arguments, BridgeName, Connection};
 use crate::spec::ports::PublishedPort;
 use crate::state::directory;
 use appc::types::Uuid;
@@ -79,10 +79,7 @@ pub(super) fn connect(
     let mut socket = Socket::route().context(|| "cannot use netlink")?;
     let reach = forwarding::reach(&mut socket)?;
     let ipv6 = forwarding::has_ipv6();
-    let bridge = match &wanted.connection.kind {
-        Kind::Nat => None,
-        Kind::Bridge(name) => Some(name.link()),
-    };
+    let bridge = wanted.connection.kind.bridge().map(BridgeName::link);
     let turn = bridge.is_some().then(bridge::turn).transpose();
     let turn = turn.context(|| "cannot lock the bridges of pods")?;
     let pool = match bridge.as_deref().zip(turn.as_ref()) {
@@ -151,7 +148,7 @@ pub(super) fn name(pod: Uuid, own: &str) -> rustix::io::Result<OwnedFd> {
 
 /// Writes the record of a pod's networks anew. Until it is there, whoever finds
 /// the lease knows enough.
-fn write(record: &Networks, directory: BorrowedFd<'_>) -> std::io::Result<()> {
+pub(super) fn write(record: &Networks, directory: BorrowedFd<'_>) -> std::io::Result<()> {
     match rustix::fs::unlinkat(directory, FILE, rustix::fs::AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
@@ -378,12 +375,12 @@ pub(super) fn changes(connection: &Connection, index: u32, reason: &str) -> Resu
     };
     let interface = interface(index);
     let mut changes = Vec::new();
-    let (pool, port) = match &connection.kind {
-        Kind::Nat => {
+    let (pool, port) = match connection.kind.bridge() {
+        None => {
             let pool = pool::choose(&reach.networks)?;
             (pool, ", and a route to it".to_owned())
         }
-        Kind::Bridge(name) => {
+        Some(name) => {
             let bridge = name.link();
             let found = bridge::find(&mut socket, &bridge)?;
             let pool = match found {

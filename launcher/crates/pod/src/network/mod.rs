@@ -29,9 +29,11 @@
 //! | `bridge` | links that pods share |
 //! | `names` | how pods on bridges find each other |
 //! | `link` | a link of a pod's own |
+//! | [`cni`] | what plugins make |
 
 pub mod attachment;
 mod bridge;
+pub mod cni;
 mod firewall;
 mod foreign;
 mod forwarding;
@@ -43,7 +45,7 @@ mod ports;
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use crate::network::attachment::{FILE, Networks};
+use crate::network::attachment::{Attachment, FILE, Networks};
 use crate::network::leases::Leases;
 pub use crate::network::link::Inside;
 use crate::network::link::Wanted;
@@ -60,12 +62,14 @@ use error::{Context as _, Error, Kind as ErrorKind, Result};
 /// What has to be held as long as a pod runs.
 #[derive(Default)]
 pub struct Connected {
-    /// The locks of its leases.
-    pub leases: Vec<OwnedFd>,
+    /// The locks of its leases, and what plugins are to find in the end.
+    pub held: Vec<OwnedFd>,
     /// The sockets that listen on its ports on the host.
     pub ports: Vec<OwnedFd>,
     /// Its `/etc/hosts`, if its networks decide what is in it.
     pub hosts: Option<OwnedFd>,
+    /// The content of its `/etc/resolv.conf`, if its networks say that.
+    pub resolver: Option<String>,
 }
 
 /// Connects a pod whose network namespace was made, as its spec says. `inside` is
@@ -85,8 +89,11 @@ pub fn connect(
     pod: BorrowedFd<'_>,
     tell: &dyn Fn(&Error),
 ) -> Result<Connected> {
-    let mut kinds = spec.connections.iter().map(|one| &one.value.kind);
-    if kinds.any(|kind| matches!(kind, Kind::Nat | Kind::Bridge(_)))
+    let kinds = || spec.connections.iter().map(|one| &one.value.kind);
+    if kinds().any(|kind| matches!(kind, Kind::Plugins(_))) {
+        cni::sweep(pod, spec.id, tell)?;
+    }
+    if kinds().any(|kind| matches!(kind, Kind::Nat | Kind::Bridge(_)))
         && let Some(obstacle) = foreign::obstacle()
     {
         tell(&obstacle);
@@ -114,7 +121,8 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
         metadata: inside.listener.as_raw_fd().unsigned_abs(),
     };
     let mut ports: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
-    let mut leases = Vec::new();
+    let mut held = Vec::new();
+    let mut resolver = None;
     let names = names_of(spec, pod).context(cannot_connect)?;
     for (index, connection) in (0..).zip(&spec.connections) {
         let connection = &connection.value;
@@ -130,10 +138,31 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
                 false => Vec::new(),
             },
         };
-        let connected = match connection.kind {
-            Kind::Nat | Kind::Bridge(_) => link::connect(&wanted, inside, &mut record),
+        let connected = match &connection.kind {
+            Kind::Nat | Kind::Bridge(_) => {
+                link::connect(&wanted, inside, &mut record).context(cannot_connect)?
+            }
+            Kind::Plugins(network) => {
+                let interface = link::interface(index);
+                let call = cni::Wanted {
+                    network,
+                    interface: &interface,
+                    arguments: &connection.arguments,
+                    ports: &wanted.ports,
+                };
+                let connected = cni::connect(spec.id, &call, pod, inside.namespace)?;
+                record.attachments.push(Attachment {
+                    interface,
+                    mode: connection.kind.to_string(),
+                    addresses: connected.made.addresses,
+                    lease: None,
+                });
+                link::write(&record, pod).context(cannot_connect)?;
+                resolver = resolver.or_else(|| connected.made.dns.file());
+                connected.namespace
+            }
         };
-        leases.push(connected.context(cannot_connect)?);
+        held.push(connected);
     }
     let hosts = match spec.names_pods() {
         true => Some(link::name(spec.id, &spec.own_hosts()).context(cannot_connect)?),
@@ -141,7 +170,8 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
     };
     let ports = listeners.into_iter().map(|listener| listener.socket);
     Ok(Connected {
-        leases,
+        held,
+        resolver,
         ports: ports.collect(),
         hosts,
     })
@@ -177,8 +207,10 @@ pub fn unconnected(why: Error) -> Error {
 /// The kernel refuses.
 pub fn disconnect(pod: impl AsFd, id: Uuid) -> Result<()> {
     let what = || "cannot remove the network of the pod";
+    // What else there is, is removed all the same.
+    let plugged = cni::disconnect(&pod, id);
     let Some(text) = directory::read_in(&pod, FILE).context(what)? else {
-        return Ok(());
+        return plugged;
     };
     let attachments = Networks::read(&text).unwrap_or_default().attachments;
     for held in attachments.iter().filter_map(|one| one.lease) {
@@ -190,7 +222,7 @@ pub fn disconnect(pod: impl AsFd, id: Uuid) -> Result<()> {
         }
     }
     let gone = rustix::fs::unlinkat(&pod, FILE, rustix::fs::AtFlags::empty());
-    gone.context(what)
+    gone.context(what).and(plugged)
 }
 
 /// Removes what pods have left on this host that were killed, with their
@@ -214,9 +246,24 @@ pub fn sweep() -> Result<()> {
 /// All networks for pods are in use, or the kernel does not say what it has.
 pub fn changes(spec: &PodSpec) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
+    let mut ports: Vec<_> = spec.ports.iter().map(|port| port.value).collect();
     for (index, Sourced { value, reason }) in (0..).zip(&spec.connections) {
+        // The first has them all.
+        let ports = match value.has_ports() {
+            true => std::mem::take(&mut ports),
+            false => Vec::new(),
+        };
         match &value.kind {
             Kind::Nat | Kind::Bridge(_) => changes.extend(link::changes(value, index, reason)?),
+            Kind::Plugins(network) => {
+                let call = cni::Wanted {
+                    network,
+                    interface: &link::interface(index),
+                    arguments: &value.arguments,
+                    ports: &ports,
+                };
+                changes.push(cni::change(&call, reason)?);
+            }
         }
     }
     changes.extend(spec.ports.iter().map(|port| Change {

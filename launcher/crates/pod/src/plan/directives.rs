@@ -86,6 +86,25 @@ impl Plan {
         self.steps.push(step);
     }
 
+    /// Writes something else to a file of every app.
+    ///
+    /// # Errors
+    ///
+    /// The content has a NUL byte.
+    pub(crate) fn rewrite(&mut self, file: &str, content: &str) -> Result<()> {
+        let content = operand("the content of a file", content)?;
+        for step in &mut self.steps {
+            let words: Vec<&[u8]> = step.words().collect();
+            if let [name @ b"file", path, mode, uid, gid, _] = words[..]
+                && path == file.as_bytes()
+            {
+                let words = [name, path, mode, uid, gid, content.to_bytes(), b""];
+                step.words = words.join(&0);
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the report tell when all namespaces are made, and when all roots are
     /// ready.
     pub(crate) fn timed(self) -> Self {

@@ -121,11 +121,13 @@ impl Dns {
                 content: host.resolver.clone(),
                 reason: "option --dns=host".to_owned(),
                 replaces: true,
+                by_network: false,
             })),
             Servers::Given(servers) => Ok(Some(NameFile {
                 content: self.spelled(servers),
                 reason: "option --dns".to_owned(),
                 replaces: true,
+                by_network: false,
             })),
             Servers::Usual if *network == Network::None && !more => Ok(None),
             Servers::Usual => Ok(self.usual(network, host, more)),
@@ -144,6 +146,7 @@ impl Dns {
         let has = |text: &str| text.lines().any(|line| line.starts_with("nameserver"));
         let given = pod.resolver.as_ref();
         let none = self.asks_host(network)
+            && !given.is_some_and(|file| file.by_network)
             && has(&host.resolver)
             && !given.is_some_and(|file| has(&file.content))
             && pod.apps.iter().any(asks);
@@ -186,12 +189,17 @@ impl Dns {
         content.push_str(&self.spelled(&[]));
         let reason = match more {
             true => "option --dns-search or --dns-opt",
+            false if network.has_plugins() => {
+                "the host's servers that the pod can reach, unless plugins name others"
+            }
             false => "the host's servers that the pod can reach",
         };
-        (!content.is_empty()).then(|| NameFile {
+        let by_network = !more && network.has_plugins();
+        (by_network || !content.is_empty()).then(|| NameFile {
             content,
             reason: reason.to_owned(),
             replaces: more,
+            by_network,
         })
     }
 
@@ -299,6 +307,7 @@ pub fn hosts(entries: &[HostsEntry], own: &str, host: &HostNames) -> Option<Name
         content,
         reason: "option --hosts-entry".to_owned(),
         replaces: true,
+        by_network: false,
     })
 }
 

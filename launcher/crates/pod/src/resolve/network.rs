@@ -1,6 +1,6 @@
 //! Which network a pod has.
 
-use crate::spec::connection::{self, Connection, Kind};
+use crate::spec::connection::{self, Connection, Kind, NetworkName};
 use crate::spec::pod::{Namespace, PodSpec};
 use crate::spec::process::Sourced;
 use appc::manifest::pod::ExposedPort;
@@ -89,6 +89,23 @@ impl Network {
     /// Returns whether the pod has a network of its own.
     pub(crate) fn is_own(&self) -> bool {
         *self != Self::Host
+    }
+
+    /// Returns the networks that plugins make.
+    pub fn plugged(&self) -> impl Iterator<Item = &NetworkName> {
+        let all = match self {
+            Self::Connected(all) => &all[..],
+            Self::None | Self::Host => &[],
+        };
+        all.iter().filter_map(|connection| match &connection.kind {
+            Kind::Plugins(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// Returns whether plugins make a network of it.
+    pub fn has_plugins(&self) -> bool {
+        self.plugged().next().is_some()
     }
 
     /// Returns whether ports of the host can lead to the pod.

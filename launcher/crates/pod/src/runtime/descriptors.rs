@@ -49,6 +49,8 @@ pub struct Opened {
     pub ports: Vec<OwnedFd>,
     /// What has to stay open as long as the pod runs.
     pub held: Vec<OwnedFd>,
+    /// The content of its `/etc/resolv.conf`, if its networks say that.
+    pub resolver: Option<String>,
 }
 
 /// Opens all descriptors, and connects the pod's network.
@@ -73,7 +75,8 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                         listener: listener.as_fd(),
                     };
                     let connected = network::connect(spec, inside, place.pod, place.tell)?;
-                    opened.held.extend(connected.leases);
+                    opened.held.extend(connected.held);
+                    opened.resolver = connected.resolver;
                     opened.ports = connected.ports;
                     named.extend(connected.hosts.map(|file| (HOSTS, file)));
                 }

@@ -16,6 +16,7 @@ use crate::runtime::claim::PodDirectory;
 use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
 use crate::runtime::{process, streams, undo};
+use crate::spec::defaults::RESOLVER;
 use crate::spec::pod::PodSpec;
 use crate::state::directory::{self, PLAN, REPORT};
 use crate::state::lock;
@@ -167,7 +168,14 @@ pub fn start(
         .chain(directory.scratch())
         .chain(opened.held.iter().map(|lock| lock.as_fd()))
         .collect();
-    let plan = composed.plan.renumbered(&|label| number_of(&named, label));
+    let mut plan = composed.plan;
+    if let (Some(content), Some(true)) = (
+        &opened.resolver,
+        spec.resolver.as_ref().map(|file| file.by_network),
+    ) {
+        plan.rewrite(RESOLVER, content)?;
+    }
+    let plan = plan.renumbered(&|label| number_of(&named, label));
     exec::exec(Handover {
         program: start.program,
         plan: exec::sealed("plan", &plan)?.as_fd(),

@@ -29,6 +29,18 @@ pub enum Kind {
     Nat,
     /// The same, and the other pods of a bridge, directly.
     Bridge(BridgeName),
+    /// What plugins of CNI make.
+    Plugins(NetworkName),
+}
+
+impl Kind {
+    /// Returns the bridge.
+    pub fn bridge(&self) -> Option<&BridgeName> {
+        match self {
+            Self::Bridge(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// The arguments of a connection; none says that the launcher decides.
@@ -40,6 +52,46 @@ pub struct Arguments {
     pub mac: Option<Mac>,
     /// `MTU=`: the largest packet, in bytes.
     pub mtu: Option<u32>,
+    /// Others, for plugins.
+    pub others: Vec<(String, String)>,
+}
+
+impl Arguments {
+    /// Returns all of them, with their keys.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, String)> {
+        let Self {
+            ip,
+            mac,
+            mtu,
+            others,
+        } = self;
+        let known = [
+            ip.map(|ip| ("IP", ip.to_string())),
+            mac.map(|mac| ("MAC", mac.to_string())),
+            mtu.map(|mtu| ("MTU", mtu.to_string())),
+        ];
+        let others = others.iter().map(|(key, value)| (&**key, value.clone()));
+        known.into_iter().flatten().chain(others)
+    }
+}
+
+/// The name of a network that plugins make (section 1 of the CNI specification).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkName(String);
+
+impl NetworkName {
+    /// Parses a name: it starts with a letter or digit, and goes on with those, `_`,
+    /// `.` and `-`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        (starts && text.chars().all(fits)).then(|| Self(text.to_owned()))
+    }
+
+    /// Returns it as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The name of a bridge; see [`BridgeName::link`].
@@ -127,7 +179,7 @@ impl Connection {
 
     /// Returns whether ports of the host can lead there.
     pub fn has_ports(&self) -> bool {
-        matches!(self.kind, Kind::Nat | Kind::Bridge(_))
+        matches!(self.kind, Kind::Nat | Kind::Bridge(_) | Kind::Plugins(_))
     }
 
     /// Sets an argument.
@@ -159,6 +211,18 @@ impl Connection {
                 let what = "a number of bytes from 68 to 65535";
                 set(&mut arguments.mtu, mtu.ok_or_else(|| bad(what))?).ok_or_else(taken)
             }
+            _ if matches!(self.kind, Kind::Plugins(_)) => {
+                // As they are told to plugins, `;` would start another.
+                let plain = |c: char| c.is_ascii_graphic() && c != ';';
+                if !value.chars().all(plain) {
+                    return Err(bad("a word without `;`"));
+                }
+                if arguments.others.iter().any(|(other, _)| other == key) {
+                    return Err(taken());
+                }
+                arguments.others.push((key.to_owned(), value.to_owned()));
+                Ok(())
+            }
             _ => {
                 let what = format!("{} is not an argument of a network", quoted(key));
                 Err(Error::usage(what).hint("there are `IP`, `MAC` and `MTU`"))
@@ -168,6 +232,10 @@ impl Connection {
 
     /// Checks what arguments mean for this kind.
     fn check(&self) -> Result<()> {
+        if matches!(self.kind, Kind::Plugins(_)) && self.arguments.mtu.is_some() {
+            let what = "argument `MTU` has no meaning for plugins of CNI";
+            return Err(Error::usage(what).hint("it is a matter of the network's configuration"));
+        }
         match (&self.kind, self.arguments.ip) {
             (Kind::Nat | Kind::Bridge(_), Some(IpAddr::V6(_))) => Err(Error::usage(
                 "argument `IP` has to be an address of IPv4: that of IPv6 follows from it",
@@ -190,7 +258,8 @@ fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
 
 /// Returns whether a word can be the key of an argument.
 fn is_key(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(fits)
 }
 
 /// Returns whether a part between two commas is an argument of what stands before.
@@ -225,11 +294,21 @@ impl FromStr for Connection {
             (alone @ ("none" | "host"), _) => {
                 return Err(Error::usage(format!("`{alone}` takes no arguments")));
             }
-            (other, _) => {
-                return Err(Error::usage(format!(
-                    "{} is not a network: use `nat`, `bridge`, `host` or `none`",
-                    quoted(other)
-                )));
+            (other, name) => {
+                let network = NetworkName::parse(other).ok_or_else(|| {
+                    Error::usage(format!(
+                        "{} is not a network: use `nat`, `bridge`, `host` or `none`, or the name \
+                         of a CNI network",
+                        quoted(other)
+                    ))
+                })?;
+                if let Some(name) = name {
+                    let what = format!("{} is not an argument of a network", quoted(name));
+                    return Err(
+                        Error::usage(what).hint(format!("for instance `{other}:IP=10.1.0.9`"))
+                    );
+                }
+                Kind::Plugins(network)
             }
         };
         let mut connection = Self::plain(kind);
@@ -248,21 +327,16 @@ impl fmt::Display for Kind {
             Self::Nat => f.write_str("nat"),
             Self::Bridge(BridgeName(name)) if name == BridgeName::USUAL => f.write_str("bridge"),
             Self::Bridge(BridgeName(name)) => write!(f, "bridge:{name}"),
+            Self::Plugins(NetworkName(name)) => f.write_str(name),
         }
     }
 }
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Arguments { ip, mac, mtu } = &self.arguments;
-        let arguments = [
-            ip.map(|ip| format!("IP={ip}")),
-            mac.map(|mac| format!("MAC={mac}")),
-            mtu.map(|mtu| format!("MTU={mtu}")),
-        ];
         self.kind.fmt(f)?;
-        for (at, argument) in arguments.iter().flatten().enumerate() {
-            write!(f, "{}{argument}", if at == 0 { ':' } else { ',' })?;
+        for (at, (key, value)) in self.arguments.pairs().enumerate() {
+            write!(f, "{}{key}={value}", if at == 0 { ':' } else { ',' })?;
         }
         Ok(())
     }
@@ -291,7 +365,13 @@ mod tests {
     fn what_is_no_connection_is_told() {
         for (text, expected) in [
             ("", "`` is not a network"),
-            ("Nat", "`Nat` is not a network"),
+            ("-nat", "`-nat` is not a network"),
+            ("../net", "`../net` is not a network"),
+            ("net:x", "`x` is not an argument"),
+            ("net:A=1,A=2", "`A` is given twice"),
+            ("net:A=1;B=2", "`1;B=2` is not a word"),
+            ("net:MTU=1400", "`MTU` has no meaning"),
+            ("net:1A=1", "`1A=1` is not an argument"),
             ("nat:", "`` is not an argument"),
             ("nat:x", "`x` is not an argument"),
             ("nat:ip=10.0.0.1", "`ip=10.0.0.1` is not an argument"),
@@ -329,6 +409,7 @@ mod tests {
             "bridge:MTU=9000",
             "bridge:web",
             "bridge:web:MAC=02:00:00:00:00:0a",
+            "a-network.of_the-host:IP=fd00::9,MAC=02:00:00:00:00:0a,FOO_1=bar",
         ] {
             let connection: Connection = text.parse().unwrap();
             assert_eq!(connection.to_string(), text);

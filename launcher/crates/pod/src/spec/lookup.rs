@@ -12,4 +12,7 @@ pub struct NameFile {
     pub reason: String,
     /// Whether it replaces the one of the image.
     pub replaces: bool,
+    /// Whether the pod's network may say something else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_network: bool,
 }
