@@ -2,6 +2,8 @@
 
 /// Images in archives.
 mod archives;
+/// Registries and clients that know each other by certificates.
+mod certificates;
 /// Configurations: what is run, and as whom.
 mod config;
 /// Images that leave the store.

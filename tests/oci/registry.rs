@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::{Layout, MANIFEST, base};
@@ -22,7 +22,19 @@ pub(super) struct Registry {
 
 impl Registry {
     fn new(layout: &Layout) -> Option<Self> {
-        Self::start(layout, "", None)
+        Self::start(layout, "", "", None)
+    }
+
+    /// One that speaks TLS, with those only that an authority vouches for.
+    pub(super) fn with_tls(
+        layout: &Layout,
+        certificate: &str,
+        key: &str,
+        authority: &str,
+    ) -> Option<Self> {
+        let tls =
+            format!(", tls: {{certificate: {certificate}, key: {key}, clientcas: [{authority}]}}");
+        Self::start(layout, &tls, "", None)
     }
 
     /// One that only these users have access to, each with what bcrypt makes of a
@@ -33,16 +45,16 @@ impl Registry {
             "auth: {{htpasswd: {{realm: it, path: {}}}}}\n",
             users.display()
         );
-        Self::start(layout, &auth, Some("me:s3cret"))
+        Self::start(layout, "", &auth, Some("me:s3cret"))
     }
 
-    fn start(layout: &Layout, more: &str, login: Option<&'static str>) -> Option<Self> {
+    fn start(layout: &Layout, http: &str, more: &str, login: Option<&'static str>) -> Option<Self> {
         let program = host::find_tool("docker-registry")?;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
         let host = format!("127.0.0.1:{}", port.unwrap().port());
         let place = layout.scratch.join("registry");
         let configuration = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n{more}",
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"{http}}}\n{more}",
             place.display()
         );
         let configuration = layout.scratch.write("registry.yml", configuration);
@@ -57,10 +69,21 @@ impl Registry {
 
     /// Copies an image of the layout to the registry.
     pub(super) fn push(&self, layout: &Layout, name: &str, to: &str) {
-        let skopeo = host::find_tool("skopeo").unwrap();
-        let copy = call(&skopeo).args(["copy", "--quiet", "--dest-tls-verify=false"]);
         let login = self.login.map(|login| format!("--dest-creds={login}"));
-        let copy = copy.args(login).arg(layout.reference(name));
+        let how = [Some("--dest-tls-verify=false".to_owned()), login];
+        self.copy(layout, name, to, how.into_iter().flatten());
+    }
+
+    /// The same with certificates from a directory.
+    pub(super) fn push_with(&self, layout: &Layout, name: &str, to: &str, files: &Path) {
+        let how = format!("--dest-cert-dir={}", files.display());
+        self.copy(layout, name, to, [how]);
+    }
+
+    fn copy(&self, layout: &Layout, name: &str, to: &str, how: impl IntoIterator<Item = String>) {
+        let skopeo = host::find_tool("skopeo").unwrap();
+        let copy = call(&skopeo).args(["copy", "--quiet"]).args(how);
+        let copy = copy.arg(layout.reference(name));
         copy.arg(format!("docker://{}/{to}", self.host))
             .run()
             .exits(0);

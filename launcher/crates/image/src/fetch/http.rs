@@ -15,6 +15,7 @@
 //! 4. If certificates are not verified, no credentials are sent, because nobody
 //!    knows who would get them. Plain HTTP within this machine is exempt.
 
+mod certificates;
 mod client;
 mod connect;
 mod download;
@@ -35,6 +36,7 @@ mod transport;
 mod url;
 mod wire;
 
+pub(crate) use crate::fetch::http::certificates::Certificates;
 pub(crate) use crate::fetch::http::client::{Client, Conditions, Response};
 pub(crate) use crate::fetch::http::download::{Download, Partial};
 pub(crate) use crate::fetch::http::headers::{Freshness, Headers, Validators};

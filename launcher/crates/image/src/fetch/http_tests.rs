@@ -131,6 +131,7 @@ fn request(stream: &TcpStream) -> String {
 fn options() -> Options {
     Options {
         ca_file: None,
+        certificates: None,
         insecure_tls: false,
         allow_http: Plain::Everybody,
         credentials: Credentials::default(),

@@ -4,6 +4,7 @@
 //! A registry is asked by HTTPS. One on this machine, or every one if the operator
 //! allows that, is asked by plain HTTP where it does not speak TLS.
 
+mod certificates;
 pub(crate) mod session;
 
 use std::io::Read;
@@ -179,7 +180,12 @@ fn client(
         ("https", Plain::Loopback | Plain::Everybody) => 1,
         _ => web::ATTEMPTS,
     };
-    let client = |session| web::client(options, false, plain, attempts, session);
+    let certificates = certificates::find(&server)?;
+    // Whoever issues tokens may be the same server.
+    let client = |session| {
+        let certificates = certificates.clone();
+        web::client(options, false, plain, attempts, session, certificates)
+    };
     let session = start(server, client(None)?);
     client(Some(Arc::new(session)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::fetch::credentials::{self, Credentials};
 use crate::fetch::discovery::{Attempts, Why};
-use crate::fetch::http::{Client, HttpError, Options as HttpOptions, Plain, Session};
+use crate::fetch::http::{Certificates, Client, HttpError, Options as HttpOptions, Plain, Session};
 use crate::fetch::options::Options;
 use error::{Error, Kind, Result};
 use sys::progress::Progress;
@@ -27,7 +27,7 @@ pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
 /// Creates an HTTP client; if `waived`, one that does not check certificates.
 pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
     let plain = Plain::if_allowed(waived || options.insecure.http);
-    client(options, waived, plain, ATTEMPTS, None)
+    client(options, waived, plain, ATTEMPTS, None, None)
 }
 
 /// Creates an HTTP client that may ask these servers by plain HTTP, makes so many
@@ -38,6 +38,7 @@ pub(crate) fn client(
     plain: Plain,
     attempts: u32,
     session: Option<Arc<dyn Session>>,
+    certificates: Option<Certificates>,
 ) -> Result<Client> {
     let talk = Progress::new(options.quiet);
     let credentials = Credentials::load(&credentials::directories())?;
@@ -51,6 +52,7 @@ pub(crate) fn client(
         .for_each(|line| talk.tell(line));
     Client::new(HttpOptions {
         ca_file: options.ca_file.clone(),
+        certificates,
         insecure_tls: waived || options.insecure.tls,
         allow_http: plain,
         credentials,

@@ -71,7 +71,7 @@ impl Client {
         timeouts: Timeouts,
         pause: Duration,
     ) -> Result<Self> {
-        let checked = Tls::checking(options.ca_file.as_deref())?;
+        let checked = Tls::checking(options.ca_file.as_deref(), options.certificates.as_ref())?;
         let tls = match options.insecure_tls {
             true => Tls::unchecked(),
             false => checked,

@@ -34,7 +34,7 @@ pub(crate) fn connect(
     tls: &Tls,
 ) -> Result<Box<dyn Connection>, Fault> {
     let session = match url.secure {
-        true => Some(tls.session(&url.host)?),
+        true => Some(tls.session(url)?),
         false => None,
     };
     let stream = match proxy {

@@ -11,6 +11,8 @@ pub(crate) struct Fault {
     pub(crate) hint: Option<&'static str>,
     /// Whether another attempt may succeed.
     pub(crate) transient: bool,
+    /// Whether the server has spoken TLS with us.
+    pub(crate) in_tls: bool,
 }
 
 impl Fault {
@@ -20,6 +22,7 @@ impl Fault {
             what: what.into(),
             hint: None,
             transient: true,
+            in_tls: false,
         }
     }
 

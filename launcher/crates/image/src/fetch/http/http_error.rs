@@ -49,7 +49,7 @@ impl HttpError {
     pub(crate) fn broken(url: impl ToString, fault: Fault) -> Self {
         Self {
             hint: fault.hint.map(str::to_owned),
-            unanswered: true,
+            unanswered: !fault.in_tls,
             transient: fault.transient,
             ..Self::new(url, fault.what)
         }

@@ -2,12 +2,12 @@
 //! rustls-native-certs.
 //!
 //! Trusted are the authorities of the system, or those that `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name instead, and those in a file that the operator gives. A
-//! certificate in that file may also be the server's own: then it is the one
-//! that the server must have.
+//! `SSL_CERT_DIR` name instead, and those in files that the operator gives, for all
+//! servers or for one. A certificate in such a file may also be the server's own: then
+//! it is the one that the server must have.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -16,34 +16,73 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
     Error as TlsError, InvalidMessage, RootCertStore, SignatureScheme, StreamOwned,
 };
 
+use crate::fetch::http::certificates::Certificates;
 use crate::fetch::http::fault::Fault;
+use crate::fetch::http::url::Url;
 use appc::types::spell_day;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 
 /// A connection with TLS.
-pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) struct TlsStream(StreamOwned<ClientConnection, TcpStream>);
+
+impl Read for TlsStream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes).map_err(plainly)
+    }
+}
+
+impl Write for TlsStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(plainly)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(plainly)
+    }
+}
+
+/// Says what has gone wrong as for the beginning: a server may tell us only then that
+/// it wants to know who we are.
+fn plainly(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(error) => io::Error::other(explain(error).what),
+        None => error,
+    }
+}
 
 /// Speaks TLS to servers.
 pub(crate) struct Tls {
-    /// Certificates that are trusted besides the system's.
-    added: Vec<CertificateDer<'static>>,
+    usual: Belief,
+    /// What counts for one server instead.
+    special: Option<(Certificates, Belief)>,
     /// Whether certificates are verified.
     checked: bool,
+}
+
+/// Which servers are believed, and who we are to them.
+#[derive(Default)]
+struct Belief {
+    /// Certificates that are trusted besides the system's.
+    added: Vec<CertificateDer<'static>>,
+    /// Our own certificate, with those that vouch for it, and its key.
+    own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     /// Reading the system's takes a while.
     config: OnceLock<std::result::Result<Arc<ClientConfig>, Fault>>,
 }
 
 /// A conversation that has not begun.
 pub(crate) struct Session<'a> {
-    tls: &'a Tls,
+    belief: &'a Belief,
+    checked: bool,
     name: ServerName<'static>,
 }
 
@@ -54,14 +93,19 @@ impl Session<'_> {
     ///
     /// The server is not believed, or does not speak TLS.
     pub(crate) fn begin(self, stream: TcpStream) -> std::result::Result<TlsStream, Fault> {
-        let Self { tls, name } = self;
-        let config = tls.config.get_or_init(|| tls.configure()).clone()?;
+        let Self {
+            belief,
+            checked,
+            name,
+        } = self;
+        let config = belief.config.get_or_init(|| belief.configure(checked));
+        let config = config.clone()?;
         let client = ClientConnection::new(config, name).map_err(|error| explain(&error))?;
         let mut stream = StreamOwned::new(client, stream);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).map_err(fault)?;
         }
-        Ok(stream)
+        Ok(TlsStream(stream))
     }
 }
 
@@ -75,17 +119,34 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Believes servers whose certificates are good, by the authorities of the
-    /// system and of `file`.
+    /// system, of `file` and, for one server, of `special`.
     ///
     /// # Errors
     ///
-    /// The file cannot be used.
-    pub(crate) fn checking(file: Option<&Path>) -> Result<Self> {
-        let added = file.map(certificates).transpose()?;
+    /// A file cannot be used.
+    pub(crate) fn checking(file: Option<&Path>, special: Option<&Certificates>) -> Result<Self> {
+        let added = file.map(certificates).transpose()?.unwrap_or_default();
+        let of_one = |special: &Certificates| -> Result<_> {
+            let mut added = added.clone();
+            for file in &special.authorities {
+                added.extend(certificates(file)?);
+            }
+            let own = special.own.as_ref();
+            let own = own.map(|(certificate, key)| pair(certificate, key));
+            let belief = Belief {
+                added,
+                own: own.transpose()?,
+                config: OnceLock::new(),
+            };
+            Ok((special.clone(), belief))
+        };
         Ok(Self {
-            added: added.unwrap_or_default(),
+            special: special.map(of_one).transpose()?,
+            usual: Belief {
+                added,
+                ..Belief::default()
+            },
             checked: true,
-            config: OnceLock::new(),
         })
     }
 
@@ -94,35 +155,49 @@ impl Tls {
     /// broken server.
     pub(crate) fn unchecked() -> Self {
         Self {
-            added: Vec::new(),
+            usual: Belief::default(),
+            special: None,
             checked: false,
-            config: OnceLock::new(),
         }
     }
 
-    /// Prepares to speak TLS with a host, which is a name or an address without
-    /// brackets.
+    /// Prepares to speak TLS with the server of a URL, whose host is a name or an
+    /// address without brackets.
     ///
     /// # Errors
     ///
     /// The host name is not valid.
-    pub(crate) fn session(&self, host: &str) -> std::result::Result<Session<'_>, Fault> {
-        let name = ServerName::try_from(host.to_owned())
+    pub(crate) fn session(&self, url: &Url) -> std::result::Result<Session<'_>, Fault> {
+        let name = ServerName::try_from(url.host.clone())
             .map_err(|_| Fault::permanent("the host name is not valid"))?;
-        Ok(Session { tls: self, name })
+        let special = self.special.as_ref().filter(|(one, _)| one.are_for(url));
+        Ok(Session {
+            belief: special.map_or(&self.usual, |(_, belief)| belief),
+            checked: self.checked,
+            name,
+        })
     }
+}
 
-    fn configure(&self) -> std::result::Result<Arc<ClientConfig>, Fault> {
+impl Belief {
+    fn configure(&self, checked: bool) -> std::result::Result<Arc<ClientConfig>, Fault> {
         let builder = ClientConfig::builder();
         let provider = Arc::clone(builder.crypto_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = match self.checked {
+        let verifier: Arc<dyn ServerCertVerifier> = match checked {
             true => Arc::new(Authorities::new(&self.added, provider)?),
             false => Arc::new(Anybody(provider)),
         };
-        let config = builder
+        let builder = builder
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let config = match &self.own {
+            None => builder.with_no_client_auth(),
+            Some((certificates, key)) => builder
+                .with_client_auth_cert(certificates.clone(), key.clone_key())
+                .map_err(|error| {
+                    Fault::permanent(format!("our own certificate cannot be used: {error}"))
+                })?,
+        };
         Ok(Arc::new(config))
     }
 }
@@ -155,6 +230,26 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
+/// Reads our own certificate and its key.
+fn pair(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let what = |file: &Path| format!("cannot use `{}` to say who we are", file.display());
+    let text = std::fs::read(certificate).context(|| what(certificate))?;
+    let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain = read.ok().filter(|chain| !chain.is_empty());
+    let chain = chain.ok_or_else(|| {
+        Error::invalid(what(certificate)).because("it contains no certificate in PEM format")
+    })?;
+    let text = std::fs::read(key).context(|| what(key))?;
+    // What is wrong with it is not said: it is secret.
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        Error::invalid(what(key)).because("it contains no private key in PEM format")
+    })?;
+    Ok((chain, key))
+}
+
 /// Explains the failure of a connection with TLS.
 pub(crate) fn fault(error: io::Error) -> Fault {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -165,10 +260,10 @@ pub(crate) fn fault(error: io::Error) -> Fault {
 }
 
 fn explain(error: &TlsError) -> Fault {
-    match error {
+    let fault = match error {
         TlsError::InvalidCertificate(fault) => explain_certificate(fault),
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Fault::permanent("the server does not speak TLS")
+            return Fault::permanent("the server does not speak TLS");
         }
         TlsError::AlertReceived(AlertDescription::ProtocolVersion)
         | TlsError::PeerIncompatible(_) => Fault::permanent(
@@ -177,10 +272,19 @@ fn explain(error: &TlsError) -> Fault {
         TlsError::AlertReceived(AlertDescription::UnrecognisedName) => {
             Fault::permanent("the server knows no host of this name")
         }
+        TlsError::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnknownCA,
+        ) => Fault::permanent("the server wants a certificate from us, or another one"),
         TlsError::AlertReceived(alert) => {
             Fault::permanent(format!("the server refused the TLS connection ({alert:?})"))
         }
-        other => Fault::permanent(format!("the TLS connection failed: {other}")),
+        other => return Fault::permanent(format!("the TLS connection failed: {other}")),
+    };
+    Fault {
+        in_tls: true,
+        ..fault
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fetch::credentials::{Credentials, Header};
+use crate::fetch::http::certificates::Certificates;
 use crate::fetch::http::headers::Headers;
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::message::Head;
@@ -23,6 +24,8 @@ use sys::progress::Progress;
 pub(crate) struct Options {
     /// A file of additional authorities to trust.
     pub ca_file: Option<PathBuf>,
+    /// What counts for one server besides.
+    pub certificates: Option<Certificates>,
     /// Whether any certificate is accepted. Such servers get no
     /// credentials.
     pub insecure_tls: bool,

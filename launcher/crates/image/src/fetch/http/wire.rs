@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use crate::fetch::credentials::Header;
-use crate::fetch::http::connect;
+use crate::fetch::http::connect::{self, Connection};
 use crate::fetch::http::fault::Fault;
 use crate::fetch::http::message::{self, BodyReader, Head};
 use crate::fetch::http::plain;
@@ -101,18 +101,35 @@ pub(crate) fn send(request: Request, timeouts: Timeouts) -> Result<(Head, Body),
 /// Reads an answer to its end, or until the receiver is gone.
 fn receive(request: &Request, sender: &SyncSender<Event>) -> Result<(), Fault> {
     let Request { url, proxy, .. } = request;
-    let fields = request.fields.iter();
-    let fields = fields.map(|(name, value)| (*name, value.as_str()));
-    let secret = request.credentials.iter();
-    let fields = fields.chain(secret.map(|field| (field.name, field.value.reveal())));
     if proxy.is_none()
         && request.form.is_none()
         && plain::suits(url)
-        && let Some((head, mut body)) = plain::get(url, fields.clone())?
+        && let Some((head, mut body)) = plain::get(url, fields(request))?
     {
         return forward(head, |piece| body.read(piece), sender);
     }
-    let mut stream = connect::connect(url, proxy.as_ref(), &request.tls)?;
+    let stream = connect::connect(url, proxy.as_ref(), &request.tls)?;
+    exchange(stream, request, sender).map_err(|fault| Fault {
+        in_tls: url.secure,
+        ..fault
+    })
+}
+
+/// Returns the fields of a request, those that say who we are included.
+fn fields(request: &Request) -> impl Iterator<Item = (&str, &str)> + Clone {
+    let fields = request.fields.iter();
+    let fields = fields.map(|(name, value)| (*name, value.as_str()));
+    let secret = request.credentials.iter();
+    fields.chain(secret.map(|field| (field.name, field.value.reveal())))
+}
+
+/// Sends a request over a connection, and reads the answer.
+fn exchange(
+    mut stream: Box<dyn Connection>,
+    request: &Request,
+    sender: &SyncSender<Event>,
+) -> Result<(), Fault> {
+    let Request { url, proxy, .. } = request;
     // The proxy that forwards a request is told the whole URL (RFC 9112,
     // section 3.2.2), and who we are.
     let forwarding = proxy.as_ref().filter(|_| !url.secure);
@@ -136,7 +153,7 @@ fn receive(request: &Request, sender: &SyncSender<Event>) -> Result<(), Fault> {
     ];
     let posted = posted.into_iter().filter(|_| method == "POST");
     let fields = std::iter::once(("Host", host.as_str()))
-        .chain(fields)
+        .chain(fields(request))
         .chain(login)
         .chain(posted);
     stream.write_all(&message::request(method, &target, fields))?;

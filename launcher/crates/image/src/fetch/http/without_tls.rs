@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::net::TcpStream;
 use std::path::Path;
 
+use crate::fetch::http::certificates::Certificates;
 use crate::fetch::http::fault::Fault;
+use crate::fetch::http::url::Url;
 use error::{Error, Kind, Result};
 
 const WHAT: &str = "this launcher was built without TLS";
@@ -20,7 +22,7 @@ impl Tls {
     /// # Errors
     ///
     /// There is a file of authorities, which would be of no use.
-    pub(crate) fn checking(file: Option<&Path>) -> Result<Self> {
+    pub(crate) fn checking(file: Option<&Path>, _special: Option<&Certificates>) -> Result<Self> {
         file.map_or(Ok(Self), |file| check_authorities(file).map(|()| Self))
     }
 
@@ -30,7 +32,7 @@ impl Tls {
     }
 
     /// Always fails.
-    pub(crate) fn session(&self, _host: &str) -> std::result::Result<Session, Fault> {
+    pub(crate) fn session(&self, _url: &Url) -> std::result::Result<Session, Fault> {
         Err(Fault::permanent(WHAT).hint(HINT))
     }
 }
@@ -59,7 +61,6 @@ mod tests {
     use super::*;
     use crate::fetch::http::connect::connect;
     use crate::fetch::http::proxy::Proxies;
-    use crate::fetch::http::url::Url;
 
     #[test]
     fn https_is_refused_before_anybody_is_asked() {
