@@ -3,8 +3,9 @@
 //!
 //! A request is a message: a fixed header of its family, and attributes,
 //! which can be nested. The kernel executes it while it is sent, and answers
-//! with an acknowledgement or an error. `route` and `bridge` have the requests of
-//! rtnetlink(7), and `nftables` those of the packet filter, which come in batches.
+//! with an acknowledgement or an error. `route`, `bridge` and `upper` have the
+//! requests of rtnetlink(7), and `nftables` those of the packet filter, which
+//! come in batches.
 //!
 //! A socket belongs to the network namespace in which it was opened, whatever
 //! namespace its owner is in later.
@@ -14,6 +15,7 @@ pub mod expression;
 mod message;
 pub mod nftables;
 pub mod route;
+pub mod upper;
 
 use std::os::fd::OwnedFd;
 

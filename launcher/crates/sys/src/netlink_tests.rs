@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -14,6 +15,7 @@ use super::bridge::Bridge;
 use super::expression::{Connection, Expression, Field, IPV4, IPV6, KNOWN, Meta};
 use super::nftables::{Batch, Hook, Kind};
 use super::route::{Route, Veth};
+use super::upper::{IpvlanMode, Link, MacvlanMode, Sharing, Upper};
 use crate::netns;
 
 /// A network namespace with a socket of each kind.
@@ -196,6 +198,64 @@ fn ip_sees_what_was_said_of_a_link_and_the_bridge_it_is_a_port_of() {
         told.contains("mtu 1400 ") && told.contains(" 02:00:00:00:00:09 "),
         "{told}"
     );
+}
+
+#[test]
+fn ip_sees_the_links_on_another_one_in_their_own_namespaces() {
+    let (Some(mut one), Some(mut other), Some(far)) = (place("ip"), place("ip"), place("ip"))
+    else {
+        return;
+    };
+    let veth = Veth {
+        here: "new0",
+        there: "far",
+        namespace: far.namespace.as_fd(),
+        mac: None,
+        mtu: None,
+    };
+    one.route.add_veth(&veth).unwrap();
+    assert_eq!(one.route.look_at_link("new1"), Ok(None));
+    let look =
+        |place: &mut Place, name| -> Link { place.route.look_at_link(name).unwrap().unwrap() };
+    assert!(look(&mut one, "lo").is_loopback() && !look(&mut one, "lo").has_broadcast());
+    let lower = look(&mut one, "new0");
+    assert!(!lower.is_loopback() && lower.has_broadcast() && !lower.is_up());
+    let namespace = other.namespace.try_clone().unwrap();
+    let upper = |name, sharing, mac: Option<[u8; 6]>| Upper {
+        name,
+        lower: lower.number,
+        sharing,
+        namespace: namespace.as_fd(),
+        mac,
+        mtu: mac.map(|_| 1400),
+    };
+    let mac = [2, 0, 0, 0, 0, 7];
+    let bridge = |name| upper(name, Sharing::Macvlan(MacvlanMode::Bridge), Some(mac));
+    let (here, there) = (&mut one.route, &mut other.route);
+    let made = here.add_upper(there, &bridge("eth0")).unwrap();
+    here.set_up(lower.number).unwrap();
+    there.set_up(made).unwrap();
+    let twin = here.add_upper(there, &bridge("twin")).unwrap();
+    assert_eq!(there.set_up(twin), Err(Errno::ADDRINUSE));
+    // This kernel may not have it; but it cannot be together with the other.
+    let ipvlan = upper("eth1", Sharing::Ipvlan(IpvlanMode::L2), None);
+    let refused = here.add_upper(there, &ipvlan);
+    assert!(matches!(refused, Err(Errno::OPNOTSUPP | Errno::BUSY)));
+    let through = upper("eth1", Sharing::Macvlan(MacvlanMode::Passthru), None);
+    assert_eq!(here.add_upper(there, &through), Err(Errno::INVAL));
+    let link = look(&mut other, "eth0");
+    assert_eq!((link.number, link.mac, link.mtu), (made, Some(mac), 1400));
+    other.route.set_mtu(made, 1300).unwrap();
+    assert_eq!(look(&mut other, "eth0").mtu, 1300);
+    assert_eq!(other.route.set_mtu(made, 9000), Err(Errno::INVAL));
+    let told = other.told("ip", &["-d", "link", "show", "eth0"]);
+    assert!(told.contains("macvlan mode bridge"), "{told}");
+    let hour = Some(Duration::from_secs(3600));
+    let address = (ip("192.0.2.7"), 24);
+    other.route.add_address_for(made, address, hour).unwrap();
+    let told = other.told("ip", &["address", "show", "eth0"]);
+    let left = told.contains("valid_lft 3600sec") || told.contains("valid_lft 3599sec");
+    assert!(told.contains("inet 192.0.2.7/24 ") && left, "{told}");
 }
 
 #[test]

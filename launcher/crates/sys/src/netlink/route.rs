@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -19,12 +20,12 @@ const GET_ROUTE: u16 = 26;
 /// Attributes of a link (linux/if_link.h).
 pub(super) const ADDRESS: u16 = 1;
 pub(super) const NAME: u16 = 3;
-const MTU: u16 = 4;
+pub(super) const MTU: u16 = 4;
 pub(super) const MASTER: u16 = 10;
 pub(super) const INFO: u16 = 18;
 pub(super) const INFO_KIND: u16 = 1;
-const INFO_DATA: u16 = 2;
-const NAMESPACE_FD: u16 = 28;
+pub(super) const INFO_DATA: u16 = 2;
+pub(super) const NAMESPACE_FD: u16 = 28;
 
 /// `AF_INET` and `AF_INET6`.
 const INET: u8 = 2;
@@ -134,7 +135,8 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if there is no link of this number.
+    /// `ENODEV` if there is no link of this number, `EADDRINUSE` if it shares
+    /// another one with one that has its address.
     pub fn set_up(&mut self, link: u32) -> rustix::io::Result<()> {
         let up = link_header(link, UP);
         self.execute(Message::new(NEW_LINK, 0, &up, Attributes::new()))
@@ -160,18 +162,36 @@ impl Socket {
     ///
     /// `EEXIST` if the link has it, `EACCES` if it is one of IPv6 and that is
     /// turned off for the link.
-    pub fn add_address(
+    pub fn add_address(&mut self, link: u32, address: (IpAddr, u8)) -> rustix::io::Result<()> {
+        self.add_address_for(link, address, None)
+    }
+
+    /// Does the same, for a time, if it is not for good; the kernel removes it
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::add_address`].
+    pub fn add_address_for(
         &mut self,
         link: u32,
         (address, prefix): (IpAddr, u8),
+        lifetime: Option<Duration>,
     ) -> rustix::io::Result<()> {
         // linux/if_addr.h
         const ADDRESS: u16 = 1;
         const LOCAL: u16 = 2;
+        const CACHE: u16 = 6;
         let (family, bytes) = bytes(address);
         let mut header = vec![family, prefix, SETTLED, ANYWHERE];
         header.extend(link.to_ne_bytes());
-        let own = Attributes::new().with(LOCAL, &bytes).with(ADDRESS, &bytes);
+        let mut own = Attributes::new().with(LOCAL, &bytes).with(ADDRESS, &bytes);
+        if let Some(lifetime) = lifetime {
+            // `struct ifa_cacheinfo`: for how long it is preferred, and valid.
+            let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+            let seconds = seconds.to_ne_bytes();
+            own = own.with(CACHE, &[seconds, seconds, [0; 4], [0; 4]].concat());
+        }
         let flags = message::CREATE | message::EXCLUSIVE;
         self.execute(Message::new(NEW_ADDRESS, flags, &header, own))
     }
