@@ -422,7 +422,7 @@ fn every_kind_of_link_reaches_others() {
     )
     .network(
         "macvlan.conf",
-        r#"{"cniVersion":"0.4.0","name":"macvlan","type":"macvlan","master":"eth0",
+        r#"{"cniVersion":"0.4.0","name":"neighbour","type":"macvlan","master":"eth0",
             "ipam":{"type":"host-local","dataDir":"DIR/leases","subnet":"192.0.2.0/24",
             "rangeStart":"192.0.2.77","rangeEnd":"192.0.2.77"}}"#,
     )
@@ -434,7 +434,7 @@ fn every_kind_of_link_reaches_others() {
     let _server = own.site.remote.serve(PORT);
     for (network, expected) in [
         ("ptp", HOST[0]),
-        ("macvlan", "192.0.2.77"),
+        ("neighbour", "192.0.2.77"),
         ("old", HOST[0]),
         ("ptp,nat", HOST[0]),
     ] {

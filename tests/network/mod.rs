@@ -46,5 +46,7 @@ mod reach;
 mod refused;
 /// Both sides of a wire.
 mod site;
+/// Pods on the wire.
+mod wire;
 
 pub(crate) use site::Site;

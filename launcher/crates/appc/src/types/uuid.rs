@@ -27,6 +27,11 @@ impl Uuid {
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
+
+    /// Returns its bytes.
+    pub fn bytes(&self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
 }
 
 /// In lower case, with the usual dashes.

@@ -40,6 +40,8 @@ pub struct Inside<'a> {
 pub(super) struct Wanted<'a> {
     /// Which pod.
     pub(super) pod: Uuid,
+    /// Its host name.
+    pub(super) hostname: &'a str,
     /// Its directory.
     pub(super) directory: BorrowedFd<'a>,
     /// What it is connected to.
@@ -54,7 +56,7 @@ pub(super) struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// Returns the name of the link in the pod.
-    fn interface(&self) -> String {
+    pub(super) fn interface(&self) -> String {
         interface(self.index)
     }
 }

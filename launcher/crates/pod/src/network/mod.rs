@@ -29,11 +29,14 @@
 //! | `bridge` | links that pods share |
 //! | `names` | how pods on bridges find each other |
 //! | `link` | a link of a pod's own |
+//! | `shared` | a link that shares an interface of the host |
+//! | `dhcp` | asks for an address |
 //! | [`cni`] | what plugins make |
 
 pub mod attachment;
 mod bridge;
 pub mod cni;
+mod dhcp;
 mod firewall;
 mod foreign;
 mod forwarding;
@@ -42,6 +45,7 @@ mod link;
 mod names;
 pub mod pool;
 mod ports;
+mod shared;
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -77,7 +81,7 @@ pub struct Connected {
 /// as the pod runs.
 ///
 /// If it cannot be connected, but runs all the same, `tell` gets the reason; and
-/// also what may be in its way.
+/// what may be in its way, and that it will be connected for some time only.
 ///
 /// # Errors
 ///
@@ -98,7 +102,7 @@ pub fn connect(
     {
         tell(&obstacle);
     }
-    match connect_all(spec, &mut inside, pod) {
+    match connect_all(spec, &mut inside, pod, tell) {
         Err(error) if spec.may_be_unconnected => {
             disconnect(pod, spec.id)?;
             tell(&unconnected(error));
@@ -108,7 +112,12 @@ pub fn connect(
     }
 }
 
-fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> Result<Connected> {
+fn connect_all(
+    spec: &PodSpec,
+    inside: &mut Inside<'_>,
+    pod: BorrowedFd<'_>,
+    tell: &dyn Fn(&Error),
+) -> Result<Connected> {
     // First, so that the addresses that they lead to are not removed later.
     let listeners = ports::listen(&spec.ports)?;
     ports::settle(&listeners, &link::sweep).context(cannot_connect)?;
@@ -121,13 +130,13 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
         metadata: inside.listener.as_raw_fd().unsigned_abs(),
     };
     let mut ports: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
-    let mut held = Vec::new();
-    let mut resolver = None;
+    let mut connected = Connected::default();
     let names = names_of(spec, pod).context(cannot_connect)?;
     for (index, connection) in (0..).zip(&spec.connections) {
         let connection = &connection.value;
         let wanted = Wanted {
             pod: spec.id,
+            hostname: &spec.hostname.value,
             directory: pod,
             connection,
             index,
@@ -138,9 +147,15 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
                 false => Vec::new(),
             },
         };
-        let connected = match &connection.kind {
+        match &connection.kind {
             Kind::Nat | Kind::Bridge(_) => {
-                link::connect(&wanted, inside, &mut record).context(cannot_connect)?
+                let lease = link::connect(&wanted, inside, &mut record);
+                connected.held.push(lease.context(cannot_connect)?);
+            }
+            Kind::Shared(sharing, name) => {
+                let file = shared::connect(&wanted, (*sharing, name), inside, &mut record, tell);
+                let file = file.context(cannot_connect)?;
+                connected.resolver = connected.resolver.or(file);
             }
             Kind::Plugins(network) => {
                 let interface = link::interface(index);
@@ -150,31 +165,27 @@ fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> 
                     arguments: &connection.arguments,
                     ports: &wanted.ports,
                 };
-                let connected = cni::connect(spec.id, &call, pod, inside.namespace)?;
+                let made = cni::connect(spec.id, &call, pod, inside.namespace)?;
                 record.attachments.push(Attachment {
                     interface,
                     mode: connection.kind.to_string(),
-                    addresses: connected.made.addresses,
+                    addresses: made.made.addresses,
                     lease: None,
                 });
                 link::write(&record, pod).context(cannot_connect)?;
-                resolver = resolver.or_else(|| connected.made.dns.file());
-                connected.namespace
+                connected.resolver = connected.resolver.or_else(|| made.made.dns.file());
+                connected.held.push(made.namespace);
             }
-        };
-        held.push(connected);
+        }
     }
     let hosts = match spec.names_pods() {
         true => Some(link::name(spec.id, &spec.own_hosts()).context(cannot_connect)?),
         false => None,
     };
     let ports = listeners.into_iter().map(|listener| listener.socket);
-    Ok(Connected {
-        held,
-        resolver,
-        ports: ports.collect(),
-        hosts,
-    })
+    connected.ports = ports.collect();
+    connected.hosts = hosts;
+    Ok(connected)
 }
 
 /// Returns what others call a pod: its host name, and the name that it was given.
@@ -255,6 +266,7 @@ pub fn changes(spec: &PodSpec) -> Result<Vec<Change>> {
         };
         match &value.kind {
             Kind::Nat | Kind::Bridge(_) => changes.extend(link::changes(value, index, reason)?),
+            Kind::Shared(_, name) => changes.push(shared::changes(value, name, index, reason)?),
             Kind::Plugins(network) => {
                 let call = cni::Wanted {
                     network,

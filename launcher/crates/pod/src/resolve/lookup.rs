@@ -189,12 +189,12 @@ impl Dns {
         content.push_str(&self.spelled(&[]));
         let reason = match more {
             true => "option --dns-search or --dns-opt",
-            false if network.has_plugins() => {
-                "the host's servers that the pod can reach, unless plugins name others"
+            false if network.names_servers() => {
+                "the host's servers that the pod can reach, unless its networks name others"
             }
             false => "the host's servers that the pod can reach",
         };
-        let by_network = !more && network.has_plugins();
+        let by_network = !more && network.names_servers();
         (by_network || !content.is_empty()).then(|| NameFile {
             content,
             reason: reason.to_owned(),

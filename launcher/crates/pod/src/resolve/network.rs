@@ -59,6 +59,14 @@ pub fn parse(values: &[impl AsRef<str>]) -> Result<Network> {
             let what = format!("network `{}` is given twice", connection.kind);
             return Err(Error::usage(what));
         }
+        // Nobody could say which of two the packets are to take.
+        if !connections.is_empty() && connection.arguments.gateway.is_some() {
+            let what = format!(
+                "argument `GATEWAY` of `{}`: only the first network has one",
+                connection.kind
+            );
+            return Err(Error::usage(what));
+        }
         connections.push(connection);
     }
     Ok(Network::Connected(connections))
@@ -103,14 +111,19 @@ impl Network {
         })
     }
 
+    /// Returns whether ports of the host can lead to the pod.
+    pub(crate) fn has_ports(&self) -> bool {
+        matches!(self, Self::Connected(all) if all.iter().any(Connection::has_ports))
+    }
+
     /// Returns whether plugins make a network of it.
     pub fn has_plugins(&self) -> bool {
         self.plugged().next().is_some()
     }
 
-    /// Returns whether ports of the host can lead to the pod.
-    pub(crate) fn has_ports(&self) -> bool {
-        matches!(self, Self::Connected(all) if all.iter().any(Connection::has_ports))
+    /// Returns whether a network may name servers for names when the pod starts.
+    pub(crate) fn names_servers(&self) -> bool {
+        matches!(self, Self::Connected(all) if all.iter().any(Connection::names_servers))
     }
 
     /// Returns notes about ports that the pod is to be reached at from outside.
@@ -149,6 +162,10 @@ mod tests {
             (&["host", "host"], "`host` cannot be used with other"),
             (&["nat", "nat:MTU=1400"], "network `nat` is given twice"),
             (&["bridge:a,bridge:a"], "network `bridge:a` is given twice"),
+            (
+                &["nat,macvlan:a:IP=192.0.2.9/24,GATEWAY=192.0.2.1"],
+                "`GATEWAY` of `macvlan:a`: only the first network",
+            ),
             (&["nat,"], "`` is not a network"),
             (&["IP=10.0.0.1"], "`IP=10.0.0.1` is not a network"),
             (&["nat", "MTU=1400"], "`MTU=1400` is not a network"),

@@ -1,5 +1,6 @@
 //! How a pod is connected to others, in the words of `--net`: what it is
-//! connected to, and arguments: `nat`, `bridge:web:IP=10.229.0.9,MTU=1400`.
+//! connected to, and arguments: `nat`, `bridge:web:IP=10.229.0.9,MTU=1400`,
+//! `macvlan:eth0:IP=192.0.2.9/24,GATEWAY=192.0.2.1`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::sharing::{InterfaceName, Mode, Sharing};
 use error::quote::quoted;
 use error::{Error, Result};
 
@@ -29,6 +31,8 @@ pub enum Kind {
     Nat,
     /// The same, and the other pods of a bridge, directly.
     Bridge(BridgeName),
+    /// Whatever an interface of the host reaches, by an address of the pod's own.
+    Shared(Sharing, InterfaceName),
     /// What plugins of CNI make.
     Plugins(NetworkName),
 }
@@ -48,10 +52,16 @@ impl Kind {
 pub struct Arguments {
     /// `IP=`: the address of the pod.
     pub ip: Option<IpAddr>,
+    /// `IP=ADDRESS/PREFIX`: how many bits of it are those of its network.
+    pub prefix: Option<u8>,
+    /// `GATEWAY=`: the next hop to everybody else.
+    pub gateway: Option<IpAddr>,
     /// `MAC=`: the hardware address of its interface.
     pub mac: Option<Mac>,
     /// `MTU=`: the largest packet, in bytes.
     pub mtu: Option<u32>,
+    /// `MODE=`: how an interface is shared.
+    pub mode: Option<Mode>,
     /// Others, for plugins.
     pub others: Vec<(String, String)>,
 }
@@ -61,14 +71,20 @@ impl Arguments {
     pub fn pairs(&self) -> impl Iterator<Item = (&str, String)> {
         let Self {
             ip,
+            prefix,
+            gateway,
             mac,
             mtu,
+            mode,
             others,
         } = self;
+        let prefix = prefix.map_or(String::new(), |prefix| format!("/{prefix}"));
         let known = [
-            ip.map(|ip| ("IP", ip.to_string())),
+            ip.map(|ip| ("IP", format!("{ip}{prefix}"))),
+            gateway.map(|gateway| ("GATEWAY", gateway.to_string())),
             mac.map(|mac| ("MAC", mac.to_string())),
             mtu.map(|mtu| ("MTU", mtu.to_string())),
+            mode.map(|mode| ("MODE", mode.name().to_owned())),
         ];
         let others = others.iter().map(|(key, value)| (&**key, value.clone()));
         known.into_iter().flatten().chain(others)
@@ -182,6 +198,15 @@ impl Connection {
         matches!(self.kind, Kind::Nat | Kind::Bridge(_) | Kind::Plugins(_))
     }
 
+    /// Returns whether what it is connected to may name servers for names.
+    pub fn names_servers(&self) -> bool {
+        match self.kind {
+            Kind::Nat | Kind::Bridge(_) => false,
+            Kind::Shared(..) => self.arguments.ip.is_none(),
+            Kind::Plugins(_) => true,
+        }
+    }
+
     /// Sets an argument.
     fn set(&mut self, argument: &str) -> Result<()> {
         let pair = argument.split_once('=').filter(|(key, _)| is_key(key));
@@ -194,11 +219,40 @@ impl Connection {
             let value = quoted(value);
             Error::usage(format!("argument `{key}`: {value} is not {what}"))
         };
+        let plugins = matches!(self.kind, Kind::Plugins(_));
         let arguments = &mut self.arguments;
         match key {
             "IP" => {
+                let (address, prefix) = match value.split_once('/') {
+                    Some((address, prefix)) => (address, Some(prefix)),
+                    None => (value, None),
+                };
+                let address: IpAddr = address.parse().map_err(|_| bad("an address"))?;
+                let bits = if address.is_ipv4() { 32 } else { 128 };
+                let prefix = prefix.map(|prefix| prefix.parse().ok().filter(|&one| one <= bits));
+                let prefix = prefix.map(|prefix| prefix.ok_or_else(|| bad("an address")));
+                set(&mut arguments.ip, address).ok_or_else(taken)?;
+                arguments.prefix = prefix.transpose()?;
+                Ok(())
+            }
+            "GATEWAY" if !plugins => {
                 let address = value.parse().map_err(|_| bad("an address"))?;
-                set(&mut arguments.ip, address).ok_or_else(taken)
+                set(&mut arguments.gateway, address).ok_or_else(taken)
+            }
+            "MODE" if !plugins => {
+                let modes = match self.kind {
+                    Kind::Shared(sharing, _) => sharing.modes(),
+                    _ => &[],
+                };
+                let mode = modes.iter().find(|mode| mode.name() == value);
+                let mode = mode.ok_or_else(|| {
+                    let names: Vec<_> = modes.iter().map(|mode| quoted(mode.name())).collect();
+                    match &names[..] {
+                        [] => not_for("MODE", &self.kind),
+                        names => bad("a mode").hint(format!("there are {}", names.join(", "))),
+                    }
+                })?;
+                set(&mut arguments.mode, *mode).ok_or_else(taken)
             }
             "MAC" => {
                 let what = "the hardware address of an interface, such as `02:00:00:00:00:01`";
@@ -211,7 +265,7 @@ impl Connection {
                 let what = "a number of bytes from 68 to 65535";
                 set(&mut arguments.mtu, mtu.ok_or_else(|| bad(what))?).ok_or_else(taken)
             }
-            _ if matches!(self.kind, Kind::Plugins(_)) => {
+            _ if plugins => {
                 // As they are told to plugins, `;` would start another.
                 let plain = |c: char| c.is_ascii_graphic() && c != ';';
                 if !value.chars().all(plain) {
@@ -225,24 +279,80 @@ impl Connection {
             }
             _ => {
                 let what = format!("{} is not an argument of a network", quoted(key));
-                Err(Error::usage(what).hint("there are `IP`, `MAC` and `MTU`"))
+                Err(Error::usage(what).hint("there are `IP`, `GATEWAY`, `MAC`, `MTU` and `MODE`"))
             }
         }
     }
 
     /// Checks what arguments mean for this kind.
     fn check(&self) -> Result<()> {
-        if matches!(self.kind, Kind::Plugins(_)) && self.arguments.mtu.is_some() {
-            let what = "argument `MTU` has no meaning for plugins of CNI";
-            return Err(Error::usage(what).hint("it is a matter of the network's configuration"));
+        let given = &self.arguments;
+        let usage = |what: &str| Err(Error::usage(what));
+        let Kind::Shared(sharing, name) = &self.kind else {
+            let plugins = matches!(self.kind, Kind::Plugins(_));
+            return match (given.ip, given.prefix, given.gateway) {
+                _ if plugins && given.mtu.is_some() => {
+                    let what = "argument `MTU` has no meaning for plugins of CNI";
+                    let hint = "it is a matter of the network's configuration";
+                    Err(Error::usage(what).hint(hint))
+                }
+                (Some(IpAddr::V6(_)), _, _) if !plugins => usage(
+                    "argument `IP` has to be an address of IPv4: that of IPv6 follows from it",
+                ),
+                (_, Some(_), _) => {
+                    usage("argument `IP` has to be an address alone: its network is there already")
+                }
+                (_, _, Some(_)) => Err(not_for("GATEWAY", &self.kind)),
+                _ => Ok(()),
+            };
+        };
+        if *sharing == Sharing::Ipvlan && given.mac.is_some() {
+            let name = name.as_str();
+            return usage(&format!(
+                "argument `MAC` is not for `ipvlan`, whose links have that of `{name}`"
+            ));
         }
-        match (&self.kind, self.arguments.ip) {
-            (Kind::Nat | Kind::Bridge(_), Some(IpAddr::V6(_))) => Err(Error::usage(
-                "argument `IP` has to be an address of IPv4: that of IPv6 follows from it",
-            )),
+        match (given.ip, given.prefix, given.gateway) {
+            (None, _, Some(_)) => usage("argument `GATEWAY` needs `IP`"),
+            (None, _, None) if given.mode == Some(Mode::L3) => {
+                usage("mode `l3` needs `IP`: DHCP needs broadcasts, which it has not")
+            }
+            (Some(address), None, _) => Err(Error::usage(format!(
+                "argument `IP`: the length of the prefix of `{address}` is missing"
+            ))
+            .hint(format!("for instance `IP={address}/24`"))),
+            (Some(address), Some(prefix), Some(gateway))
+                if gateway == address || !is_within(gateway, address, prefix) =>
+            {
+                usage(&format!(
+                    "argument `GATEWAY`: `{gateway}` is not another address of the network of \
+                     `{address}/{prefix}`"
+                ))
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Returns whether both addresses have the same first bits.
+pub fn is_within(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    let prefix = u32::from(prefix);
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => {
+            let differ = one.to_bits() ^ other.to_bits();
+            differ.leading_zeros() >= prefix
+        }
+        (IpAddr::V6(one), IpAddr::V6(other)) => {
+            let differ = one.to_bits() ^ other.to_bits();
+            differ.leading_zeros() >= prefix
+        }
+        _ => false,
+    }
+}
+
+/// Refuses an argument that has no meaning for a kind.
+fn not_for(argument: &str, kind: &Kind) -> Error {
+    Error::usage(format!("argument `{argument}` is not for `{kind}`"))
 }
 
 /// Sets what is not set yet; `None` if it is.
@@ -291,14 +401,20 @@ impl FromStr for Connection {
                 return Err(Error::usage(what).hint("for instance `nat:IP=172.16.28.9`"));
             }
             ("bridge", name) => Kind::Bridge(name.unwrap_or(BridgeName::USUAL).parse()?),
+            ("macvlan" | "ipvlan", None) => {
+                let what = format!("`{kind}` needs the name of an interface of the host");
+                return Err(Error::usage(what).hint(format!("for instance `{kind}:eth0`")));
+            }
+            ("macvlan", Some(name)) => Kind::Shared(Sharing::Macvlan, name.parse()?),
+            ("ipvlan", Some(name)) => Kind::Shared(Sharing::Ipvlan, name.parse()?),
             (alone @ ("none" | "host"), _) => {
                 return Err(Error::usage(format!("`{alone}` takes no arguments")));
             }
             (other, name) => {
                 let network = NetworkName::parse(other).ok_or_else(|| {
                     Error::usage(format!(
-                        "{} is not a network: use `nat`, `bridge`, `host` or `none`, or the name \
-                         of a CNI network",
+                        "{} is not a network: use `nat`, `bridge`, `macvlan`, `ipvlan`, `host` or \
+                         `none`, or the name of a CNI network",
                         quoted(other)
                     ))
                 })?;
@@ -327,6 +443,7 @@ impl fmt::Display for Kind {
             Self::Nat => f.write_str("nat"),
             Self::Bridge(BridgeName(name)) if name == BridgeName::USUAL => f.write_str("bridge"),
             Self::Bridge(BridgeName(name)) => write!(f, "bridge:{name}"),
+            Self::Shared(sharing, name) => write!(f, "{}:{}", sharing.name(), name.as_str()),
             Self::Plugins(NetworkName(name)) => f.write_str(name),
         }
     }
@@ -357,72 +474,5 @@ impl TryFrom<String> for Connection {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_connection_is_told() {
-        for (text, expected) in [
-            ("", "`` is not a network"),
-            ("-nat", "`-nat` is not a network"),
-            ("../net", "`../net` is not a network"),
-            ("net:x", "`x` is not an argument"),
-            ("net:A=1,A=2", "`A` is given twice"),
-            ("net:A=1;B=2", "`1;B=2` is not a word"),
-            ("net:MTU=1400", "`MTU` has no meaning"),
-            ("net:1A=1", "`1A=1` is not an argument"),
-            ("nat:", "`` is not an argument"),
-            ("nat:x", "`x` is not an argument"),
-            ("nat:ip=10.0.0.1", "`ip=10.0.0.1` is not an argument"),
-            ("nat:GATEWAY=10.0.0.1", "`GATEWAY` is not an argument"),
-            ("nat:IP=", "`` is not an address"),
-            ("nat:IP=fd00::1", "has to be an address of IPv4"),
-            ("nat:IP=10.0.0.1,IP=10.0.0.2", "`IP` is given twice"),
-            ("nat:IP=10.0.0.1,", "`` is not an argument"),
-            ("nat:MAC=01:00:00:00:00:00", "is not the hardware address"),
-            ("nat:MAC=00:00:00:00:00:00", "is not the hardware address"),
-            ("nat:MAC=2:0:0:0:0:1", "is not the hardware address"),
-            (
-                "nat:MAC=02:00:00:00:00:00:01",
-                "is not the hardware address",
-            ),
-            ("nat:MTU=67", "from 68 to 65535"),
-            ("nat:MTU=65536", "from 68 to 65535"),
-            ("bridge:", "`` is not the name of a bridge"),
-            ("bridge:ac101c02", "is not the name of a bridge"),
-            ("bridge:a/b", "is not the name of a bridge"),
-            ("bridge:123456789abc", "is not the name of a bridge"),
-        ] {
-            let error = text.parse::<Connection>().unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn what_is_formatted_is_parsed_again() {
-        for text in [
-            "nat",
-            "nat:IP=172.16.28.9",
-            "nat:IP=172.16.28.9,MAC=02:00:00:00:00:0a,MTU=1400",
-            "bridge",
-            "bridge:MTU=9000",
-            "bridge:web",
-            "bridge:web:MAC=02:00:00:00:00:0a",
-            "a-network.of_the-host:IP=fd00::9,MAC=02:00:00:00:00:0a,FOO_1=bar",
-        ] {
-            let connection: Connection = text.parse().unwrap();
-            assert_eq!(connection.to_string(), text);
-            let stored = serde_json::to_string(&connection).unwrap();
-            assert_eq!(stored, format!("\"{text}\""));
-            assert_eq!(
-                serde_json::from_str::<Connection>(&stored).unwrap(),
-                connection
-            );
-        }
-        assert_eq!(
-            "bridge:bridge".parse::<Connection>().unwrap().to_string(),
-            "bridge"
-        );
-    }
-}
+#[path = "connection_tests.rs"]
+mod tests;

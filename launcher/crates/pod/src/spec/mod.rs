@@ -10,6 +10,7 @@
 //! | [`mounts`] | volumes, tmpfs mounts, devices |
 //! | [`lookup`] | how its apps find others by name |
 //! | [`connection`] | how a pod is connected to others |
+//! | [`sharing`] | how it shares an interface of the host |
 //! | [`ports`] | ports of the host that lead to a pod |
 //! | [`sockets`] | what listens for an app before it starts |
 //! | [`log`] | where to keep the output of apps |
@@ -26,6 +27,7 @@ pub mod mounts;
 pub mod pod;
 pub mod ports;
 pub mod process;
+pub mod sharing;
 pub mod sockets;
 mod text;
 

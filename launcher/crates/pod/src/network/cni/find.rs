@@ -68,8 +68,8 @@ fn find_in(places: &[&Path], name: &str) -> Result<Found> {
         let places = places.collect::<Vec<_>>().join(", ");
         let what = format!("there is no network {}", quoted(name));
         Err(Error::new(Kind::NotFound, what).hint(format!(
-            "use `nat`, `bridge`, `host` or `none`, or put a CNI configuration of that name into one of \
-             {places}"
+            "use `nat`, `bridge`, `macvlan`, `ipvlan`, `host` or `none`, or put a CNI \
+             configuration of that name into one of {places}"
         )))
     })
 }
