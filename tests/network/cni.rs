@@ -13,33 +13,20 @@ use super::site::{HOST, Namespace, PORT, REMOTE};
 use crate::golden::Cases;
 use crate::host::{self, Call, Running};
 
-/// A site with plugins, or leaves the test where there can be none.
-macro_rules! plugins {
-    () => {{
-        let site = site!();
-        let _ = image!("busybox");
-        let _ = tool!("iptables");
-        if !std::path::Path::new(DEBIAN).join("bridge").exists() {
-            skip!("needs `containernetworking-plugins`; see `cargo xtask setup`");
-        }
-        Plugins::at(site)
-    }};
-}
-
 /// Where Debian has its plugins.
-const DEBIAN: &str = "/usr/lib/cni";
+pub(super) const DEBIAN: &str = "/usr/lib/cni";
 
 /// A host with network configurations and plugins.
-struct Plugins {
-    site: Site,
+pub(super) struct Plugins {
+    pub(super) site: Site,
 }
 
 /// How addresses are chosen: `DIR` is a place of the test's own.
-const ADDRESSES: &str = r#""ipam":{"type":"host-local","dataDir":"DIR/leases",
+pub(super) const ADDRESSES: &str = r#""ipam":{"type":"host-local","dataDir":"DIR/leases",
     "subnet":"10.77.0.0/24","routes":[{"dst":"0.0.0.0/0"}]}"#;
 
 impl Plugins {
-    fn at(site: Site) -> Self {
+    pub(super) fn at(site: Site) -> Self {
         let own = Self { site };
         for name in ["net.d", "plugins"] {
             fs::create_dir(own.place(name)).unwrap();
@@ -52,7 +39,7 @@ impl Plugins {
     }
 
     /// Configures a network: `ADDRESSES` is how it chooses them.
-    fn network(&self, file: &str, text: &str) -> &Self {
+    pub(super) fn network(&self, file: &str, text: &str) -> &Self {
         let text = text.replace("ADDRESSES", ADDRESSES);
         let own = self.site.directory();
         let own = own.parent().unwrap().display().to_string();
@@ -88,7 +75,7 @@ impl Plugins {
     }
 
     /// A pod in which a shell runs a script.
-    fn pod(&self, options: &[&str], script: &str) -> Call {
+    pub(super) fn pod(&self, options: &[&str], script: &str) -> Call {
         let run = self.launcher().arg("run").args(options);
         let run = run.arg(host::image("busybox"));
         run.args(["--exec", "/bin/sh", "--", "-c", script])
@@ -111,7 +98,7 @@ impl Plugins {
 
     /// Fails if something is left of pods.
     #[track_caller]
-    fn has_nothing_left(&self) {
+    pub(super) fn has_nothing_left(&self) {
         assert_eq!(self.leased(), [""; 0]);
         let links = self.site.host.ip("-o link");
         assert!(!links.contains("veth"), "{links}");
@@ -123,7 +110,7 @@ impl Plugins {
 }
 
 /// A bridge whose pods have the host's address elsewhere.
-const BRIDGE: &str = r#"{"cniVersion":"1.0.0","name":"net","plugins":[
+pub(super) const BRIDGE: &str = r#"{"cniVersion":"1.0.0","name":"net","plugins":[
     {"type":"bridge","bridge":"cni-test","isGateway":true,"ipMasq":true,ADDRESSES},
     {"type":"portmap","capabilities":{"portMappings":true}},
     {"type":"firewall"}]}"#;

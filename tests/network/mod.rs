@@ -28,6 +28,22 @@ macro_rules! site {
 mod activation;
 /// Networks that pods share.
 mod bridge;
+/// A site with plugins, or leaves the test where there can be none.
+macro_rules! plugins {
+    () => {{
+        let site = site!();
+        let _ = image!("busybox");
+        let _ = tool!("iptables");
+        if !std::path::Path::new($crate::network::cni::DEBIAN)
+            .join("bridge")
+            .exists()
+        {
+            skip!("needs `containernetworking-plugins`; see `cargo xtask setup`");
+        }
+        $crate::network::cni::Plugins::at(site)
+    }};
+}
+
 /// Networks that plugins make.
 mod cni;
 /// How a pod is connected if the caller does not say.
@@ -44,6 +60,10 @@ mod ports;
 mod reach;
 /// What is refused, and leaves nothing.
 mod refused;
+/// What rkt's own tests claim.
+mod rkt;
+/// A service as people have it.
+mod service;
 /// Both sides of a wire.
 mod site;
 /// Pods on the wire.

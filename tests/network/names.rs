@@ -30,7 +30,7 @@ fn what_is_no_server_or_contradicts_itself_is_refused() {
 }
 
 /// The host's own file, unless a case has another.
-const OWN: &str = "nameserver 192.0.2.9\\nsearch example.com\\noptions rotate\\n";
+pub(super) const OWN: &str = "nameserver 192.0.2.9\\nsearch example.com\\noptions rotate\\n";
 
 /// The launcher on a host with this /etc/resolv.conf and a systemd-resolved that
 /// asks 192.0.2.53.
@@ -58,7 +58,7 @@ fn showing(site: &Site, own: &str, options: &[&str], path: &str) -> Ran {
 }
 
 /// What a pod with these options has of a file.
-fn shown(site: &Site, own: &str, options: &[&str], path: &str) -> String {
+pub(super) fn shown(site: &Site, own: &str, options: &[&str], path: &str) -> String {
     showing(site, own, options, path).complains("").stdout
 }
 
@@ -159,47 +159,4 @@ fn only_an_option_replaces_a_file_that_the_image_brings() {
             assert_eq!(made, expected, "{name} {option}: {plan}");
         }
     }
-}
-
-#[test]
-fn a_volume_covers_the_file_of_servers() {
-    let site = site!();
-    let _ = image!("busybox");
-    let own = site.file("own.conf", "# mine\n");
-    let volume = format!("{}:/etc/resolv.conf:ro", own.display());
-    let options = ["--net=nat", "--dns=192.0.2.1", "--volume", &volume];
-    assert_eq!(shown(&site, OWN, &options, "/etc/resolv.conf"), "# mine\n");
-}
-
-#[test]
-fn names_are_added_to_the_pods_own_or_to_those_of_the_host() {
-    let site = site!();
-    let _ = image!("busybox");
-    let own = "127.0.0.1\tlocalhost web\n::1\tlocalhost web\n";
-    let more = "128.66.0.99\thost1\n";
-    for (options, expected) in [
-        ("--hosts-entry=128.66.0.99=host1", format!("{own}{more}")),
-        (
-            "--hosts-entry=host --hosts-entry=host",
-            "192.0.2.7 db\n".to_owned(),
-        ),
-        (
-            "--hosts-entry=host --hosts-entry=128.66.0.99=host1",
-            format!("192.0.2.7 db\n{more}"),
-        ),
-    ] {
-        let options = format!("--hostname=web {options}");
-        let words: Vec<&str> = options.split(' ').collect();
-        assert_eq!(
-            shown(&site, OWN, &words, "/etc/hosts"),
-            expected,
-            "{options}"
-        );
-    }
-    let options = ["--hostname=web", "--hosts-entry=128.66.0.99=host1"];
-    assert_eq!(shown(&site, OWN, &options, "/etc/hostname"), "web\n");
-    assert_eq!(
-        shown(&site, OWN, &options, "/proc/sys/kernel/hostname"),
-        "web\n"
-    );
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::aci::Tree;
 use crate::cmd::{Result, cargo, failed, host_target, root, say, target_dir};
 use crate::image::{BUSYBOX, busybox, write};
-use crate::{ace, debian, guest, site};
+use crate::{ace, debian, guest, nginx, site};
 
 /// `cargo xtask images`: all that this host can build.
 pub(crate) fn all(into: &Path) -> Result<()> {
@@ -16,6 +16,7 @@ pub(crate) fn all(into: &Path) -> Result<()> {
     site::build(into)?;
     ace::build(into)?;
     guest::build(into)?;
+    nginx::build(into)?;
     debian::all(into)
 }
 

@@ -24,6 +24,7 @@ mod images;
 mod imports;
 mod leftovers;
 mod man;
+mod nginx;
 mod setup;
 mod site;
 mod size;

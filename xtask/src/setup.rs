@@ -46,6 +46,7 @@ const PACKAGES: &[Package] = &[
     Package("bubblewrap", "bwrap", "benchmarks"),
     Package("crun", "crun", "benchmarks"),
     Package("runc", "runc", "benchmarks"),
+    Package("nginx-light", "/usr/sbin/nginx", "nginx.aci"),
     Package("gpg", "gpg", "tests of signatures"),
     Package("openssl", "openssl", "tests of HTTPS"),
     Package("stunnel4", "stunnel", "tests of HTTPS"),

@@ -24,6 +24,10 @@
 //!                      had run out; see `cgroup::oom`
 //! UUID/created, UUID/prepared, UUID/started, UUID/ended
 //!                      when that happened, and how; see `records`
+//! UUID/network         how it is connected; see `network::attachment`
+//! UUID/cni, UUID/cni-output
+//!                      what plugins were asked for, and have answered; see
+//!                      `network::cni`
 //! UUID/log/APP/        log and log.1: what an app of a detached pod wrote, if the
 //!                      log is kept here; see `log`
 //! UUID/apps/NAME/      rootfs (where it is mounted), upper (its changes), work
