@@ -63,8 +63,8 @@ The tasks of Nose Cone: cargo xtask TASK
             fails if this host cannot run them
   size      check the programs on disk, and a pod in memory, against their budgets
   bench     compare with a floor and the other runners that are installed (as root):
-            bench run|parallel|enter|unpack, and show what a full store costs: bench
-            list|start [--growth]; with [--rounds N]. Results are in BENCHMARKS.md
+            bench run|parallel|enter|unpack|net, and show what a full store costs:
+            bench list|start [--growth]; with [--rounds N]. Results are in BENCHMARKS.md
   cross     build stage1-init for all supported machines, check its size, and start
             it in emulators; --strict fails if this host cannot
   filters   compare the default system call filter with those of podman and Docker,
@@ -125,6 +125,7 @@ enum Task {
 enum Bench {
     Enter,
     List,
+    Net,
     Parallel,
     Run,
     Start { growth: bool },
@@ -139,6 +140,7 @@ fn run(task: Task) -> Result<()> {
             match what {
                 Bench::Enter => bench::enter(rounds(100)),
                 Bench::List => bench::list(rounds(20)),
+                Bench::Net => bench::net(rounds(30)),
                 Bench::Parallel => bench::parallel(rounds(20)),
                 Bench::Run => bench::run(rounds(100)),
                 Bench::Start { growth } => bench::start(rounds(50), growth),
@@ -251,6 +253,7 @@ fn bench_task(words: &mut Arguments) -> Result<Task> {
         None | Some("run") => Bench::Run,
         Some("enter") => Bench::Enter,
         Some("list") => Bench::List,
+        Some("net") => Bench::Net,
         Some("parallel") => Bench::Parallel,
         Some("start") => Bench::Start {
             growth: words.contains("--growth"),
@@ -258,8 +261,8 @@ fn bench_task(words: &mut Arguments) -> Result<Task> {
         Some("unpack") => Bench::Unpack,
         Some(other) => {
             return Err(format!(
-                "no benchmark `{other}`: there are `run`, `parallel`, `enter`, `list`, `start` \
-                 and `unpack`"
+                "no benchmark `{other}`: there are `run`, `parallel`, `enter`, `list`, `net`, \
+                 `start` and `unpack`"
             ));
         }
     };

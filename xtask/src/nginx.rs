@@ -8,7 +8,7 @@ use crate::cmd::{Result, cmd, failed, root, say};
 use crate::image::write;
 
 /// Where Debian's package puts the program.
-const PROGRAM: &str = "/usr/sbin/nginx";
+pub(crate) const PROGRAM: &str = "/usr/sbin/nginx";
 
 /// Where the program keeps what is too large for memory, as it was built.
 const STATE: &str = "var/lib/nginx";

@@ -56,7 +56,7 @@ pub(super) struct Ground {
     pub(super) store: PathBuf,
     /// The image, and the same as a directory.
     pub(super) image: PathBuf,
-    root: PathBuf,
+    pub(super) root: PathBuf,
     floor: PathBuf,
 }
 
