@@ -106,3 +106,18 @@ pub(crate) fn running(words: &[&str]) -> String {
         r#"{{"exec": {words:?}, "user": "0", "group": "0"}}"#
     ))
 }
+
+/// An image of an app in Perl with an argument, for what busybox cannot do. It finds
+/// Perl in the host's /usr, which is to be mounted. `more` is the rest of its section.
+pub(crate) fn in_perl(more: &str, script: &str, word: &str) -> Aci {
+    let script = script.replace('\\', "\\\\").replace('"', "\\\"");
+    let script = script.replace('\n', " ");
+    let text = manifest(&format!(
+        r#"{{"exec": ["/usr/bin/perl", "-e", "{script}", "{word}"], "user": "0", "group": "0",
+             {more}}}"#
+    ));
+    let image = Aci::new(&text).dir("rootfs/usr");
+    ["bin", "lib", "lib64"].iter().fold(image, |image, name| {
+        image.link(&format!("rootfs/{name}"), &format!("usr/{name}"))
+    })
+}

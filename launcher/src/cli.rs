@@ -45,6 +45,7 @@ use crate::cli::table::spec::CommandSpec;
 use crate::cli::table::{COMMANDS, general, visible};
 use crate::cli::typed::Typed;
 use crate::cli::values::formatted;
+use crate::cmd::notify::Sockets;
 use crate::cmd::results::Format;
 use crate::cmd::{ONCE_MORE, OURS, version};
 use appc::types::Uuid;
@@ -232,11 +233,22 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "finish" => {
             let data = args.word()?.and_then(|number| number.parse().ok());
             let (data, uuid) = (data.ok_or_else(missing)?, uuid(args)?);
-            match args.word()?.as_deref() {
-                Some("demand") => Command::Serve(data, uuid),
-                status => {
+            let mut word = args.word()?;
+            let mut told = None;
+            if word.as_deref() == Some("told") {
+                told = Some(
+                    args.word()?
+                        .and_then(|numbers| told_by(&numbers))
+                        .ok_or_else(missing)?,
+                );
+                word = args.word()?;
+            }
+            match (word.as_deref(), told) {
+                (Some("demand"), None) => Command::Serve(data, uuid),
+                (Some("demand"), Some(sockets)) => Command::Notify(data, uuid, sockets),
+                (status, told) => {
                     let status = status.and_then(|status| status.parse().ok());
-                    Command::Finish(data, uuid, status.ok_or_else(missing)?)
+                    Command::Finish(data, uuid, told, status.ok_or_else(missing)?)
                 }
             }
         }
@@ -258,6 +270,18 @@ fn uuid(args: &mut Args) -> Result<Uuid> {
 
 fn missing() -> Error {
     Error::usage("an argument is missing")
+}
+
+/// Parses the descriptors of what the service manager is told: `TOLD[,OTHERS]`.
+fn told_by(numbers: &str) -> Option<Sockets> {
+    let (told, others) = match numbers.split_once(',') {
+        Some((told, others)) => (told, Some(others.parse().ok()?)),
+        None => (numbers, None),
+    };
+    Some(Sockets {
+        told: told.parse().ok()?,
+        others,
+    })
 }
 
 #[cfg(test)]

@@ -180,7 +180,10 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
             }
         }
         Command::Serve(data, uuid) => done(cmd::serve::run(&dir, data, uuid)),
-        Command::Finish(data, uuid, status) => ended(cmd::finish::run(&dir, data, uuid, status)),
+        Command::Notify(data, uuid, sockets) => done(cmd::notify::run(&dir, data, uuid, sockets)),
+        Command::Finish(data, uuid, told, status) => {
+            ended(cmd::finish::run(&dir, data, uuid, told, status))
+        }
     }
 }
 

@@ -11,6 +11,8 @@ mod handlers;
 mod manifests;
 /// Every option that can be wrong, and what is said of it.
 mod messages;
+/// What a service manager is told.
+mod notify;
 /// What the options of an app and of a pod change.
 mod options;
 /// Pods that are prepared, and run later.

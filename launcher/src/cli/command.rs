@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cmd::mode::RunMode;
+use crate::cmd::notify::Sockets;
 use crate::cmd::request;
 use crate::cmd::results::Format;
 use crate::cmd::selector::PodSelector;
@@ -94,7 +95,9 @@ pub(crate) enum Command {
     /// Check files.
     Validate(crate::cmd::validate::Options, Format),
     /// Clean up after a pod that exited with this status (internal).
-    Finish(u32, Uuid, u8),
+    Finish(u32, Uuid, Option<Sockets>, u8),
+    /// Tell the service manager how a pod is doing (internal).
+    Notify(u32, Uuid, Sockets),
     /// Serve the metadata of a pod on standard input, a socket (internal).
     Serve(u32, Uuid),
 }

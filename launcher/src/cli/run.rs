@@ -22,6 +22,7 @@ use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
 use pod::resolve::lookup::{self, Dns};
 use pod::resolve::network::{self, Network};
+use pod::resolve::notify;
 use pod::resolve::parameters;
 use pod::resolve::ports::{self, PortRequest};
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
@@ -218,6 +219,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         interactive: interactive(pod)?,
         no_overlay: pod.flag("--no-overlay"),
         writable,
+        speaker: pod.value("--sdnotify", notify::parse)?,
         strict: pod.flag("--strict"),
         volumes,
         variables,

@@ -20,6 +20,7 @@ use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use pod::plan::streams::Streams;
 use pod::runtime::claim::PodDirectory;
+use pod::runtime::notify;
 use pod::runtime::start::{self, Runnable, Start};
 use pod::runtime::status::is_under_way;
 use pod::spec::log::Log;
@@ -52,6 +53,10 @@ pub(super) fn start(
         terminal: None,
     };
     let mut child = child::spawn(dirs, &begin, directory.fd()).context(|| WHAT)?;
+    if let Some(manager) = &runnable.spec.manager {
+        // The service is the process that stays.
+        let _ = notify::tell(manager, &format!("MAINPID={}", child.id()), None);
+    }
     let status = until_ready(&mut child, &changes, &mut report).inspect_err(|_| {
         // Its directory is about to be removed, so it must not keep running.
         let _ = child.kill().and_then(|()| child.wait());

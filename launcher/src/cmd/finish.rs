@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::{explained, failed, init_was_killed, out_of_memory};
 use crate::cmd::mode::StartError;
+use crate::cmd::notify::{self, Sockets};
 use crate::cmd::timing;
 use appc::types::Uuid;
 use error::{Error, Result};
@@ -34,6 +35,7 @@ pub(crate) fn run(
     dir: &Path,
     data: u32,
     uuid: Uuid,
+    notified: Option<Sockets>,
     status: u8,
 ) -> std::result::Result<Exit, StartError> {
     let with_status = |error| StartError { error, status };
@@ -47,6 +49,12 @@ pub(crate) fn run(
     let dirs = &find::running_place(&dirs, uuid);
     time_pod(dirs, uuid);
     let told = told(dirs, uuid, status);
+    if let (Some(sockets), Ok((report, _))) = (notified, &told) {
+        let spec = directory::spec(dirs, State::Run, uuid);
+        if let Ok(spec) = spec {
+            notify::last(&spec, report, sockets);
+        }
+    }
     let began = !matches!(&told, Ok((report, _)) if !status::is_ready(report));
     let explained = told
         .map_err(with_status)

@@ -25,6 +25,7 @@ pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod mode;
+pub(crate) mod notify;
 pub(crate) mod pause;
 pub(crate) mod piped;
 mod pipeline;

@@ -26,7 +26,7 @@ use pod::network::cni;
 use pod::resolve::lookup::{HostNames, HostsEntry};
 use pod::resolve::network::Network;
 use pod::resolve::request::{Request, check_variable};
-use pod::runtime::passed;
+use pod::runtime::{notify, passed};
 use pod::spec::environment::{self, Variable};
 use pod::spec::process::Sourced;
 use sys::{size, timezone};
@@ -113,6 +113,7 @@ pub(super) fn complete(options: Options) -> Result<Request> {
     request.host_names = host_names(&request)?;
     request.prepared = options.prepared;
     request.passed = passed::sockets()?;
+    request.manager = notify::manager()?;
     request.zone = options
         .timezone
         .as_deref()
@@ -239,22 +240,14 @@ fn file_of_uuid(path: &Path) -> Result<File> {
 /// The most that a file with a UUID can hold, in bytes.
 const UUID_LIMIT: u64 = 64;
 
-/// Variables by which a service manager speaks to the launcher itself.
-const OF_LAUNCHER: [&str; 6] = [
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PID",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-];
-
 /// Returns the caller's variables, except those for the launcher, and those whose
 /// name or value is not valid in a manifest. With a terminal, this includes at least TERM.
 fn inherited(all: bool, terminal: bool) -> Vec<Sourced<Variable>> {
     let text = |pair: (std::ffi::OsString, std::ffi::OsString)| {
         let name = variable_name(pair.0.to_str()?).ok()?;
-        if OF_LAUNCHER.contains(&name.as_str()) {
+        let ours = passed::VARIABLES.iter().chain(&notify::VARIABLES);
+        if ours.into_iter().any(|ours| *ours == name) {
+            // A service manager speaks to the launcher by them.
             return None;
         }
         let value = pair.1.into_string().ok()?;

@@ -20,12 +20,14 @@ use pod::plan::written;
 use pod::resolve::report::Entry;
 use pod::resolve::sockets;
 use pod::runtime::claim::{Id, PodDirectory};
-use pod::runtime::passed;
 use pod::runtime::start::Runnable;
+use pod::runtime::{notify, passed};
+use pod::spec::notify::Speaker;
 use pod::state::directory::SPEC;
 use pod::state::{directory, find};
 use sys::dirs::{Dirs, State};
 use sys::host::{Host, Operation};
+use sys::progress;
 use sys::standard::Input;
 
 /// Runs a pod.
@@ -33,6 +35,11 @@ pub(crate) fn run(dir: &Path, mut options: Options) -> std::result::Result<Outco
     timing::end("parse");
     if !options.request.sockets.is_empty() {
         passed::reserve().context(|| "cannot reserve descriptors for sockets")?;
+    }
+    if options.request.speaker != Some(Speaker::Nobody)
+        && let Some(manager) = notify::manager()?
+    {
+        progress::each_time(move |name| notify::still(&manager, name));
     }
     let host = Host::observe();
     host.require(Operation::RunPods)?;
@@ -75,10 +82,12 @@ pub(crate) fn run_prepared(
             }
         },
     };
-    let passed = passed::sockets()?;
-    if !passed.is_empty() {
-        sockets::assign(&mut runnable.spec, &passed)?;
-        directory.replace(SPEC, &runnable.spec.text()?)?;
+    let spec = &mut runnable.spec;
+    let (passed, manager) = (passed::sockets()?, notify::manager()?);
+    sockets::assign(spec, &passed)?;
+    spec.manager = manager.filter(|_| spec.speaker != Speaker::Nobody);
+    if !passed.is_empty() || spec.manager.is_some() {
+        directory.replace(SPEC, &spec.text()?)?;
     }
     let missing = sockets::missing(&runnable.spec);
     say(&missing.iter().map(Entry::to_string).collect::<Vec<_>>());

@@ -110,7 +110,7 @@ fn both(
 }
 
 /// Duplicates a socket that this process has inherited.
-fn inherited(number: u32) -> rustix::io::Result<OwnedFd> {
+pub(super) fn inherited(number: u32) -> rustix::io::Result<OwnedFd> {
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
     let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
     rustix::process::pidfd_getfd(own, number, PidfdGetfdFlags::empty())

@@ -13,7 +13,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::cmd::results::Results;
 use crate::cmd::selector::PodSelector;
@@ -23,7 +23,7 @@ use appc::json::Object;
 use appc::types::Uuid;
 use error::{Error, Kind, Result};
 use pod::runtime::process::Target;
-use pod::runtime::{pause, pod_process, status, teardown};
+use pod::runtime::{notify, pause, pod_process, status, teardown};
 use pod::spec::pod::Namespace;
 use pod::state::directory;
 use pod::state::lock::Release;
@@ -118,6 +118,15 @@ pub(super) fn kill_one(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
     match send(dirs, uuid, Purpose::Kill, Signal::KILL)? {
         Some(pod) => pod.wait_and_record().map(|()| true),
         None => Ok(false),
+    }
+}
+
+/// Tells the service manager of a pod that the pod is asked to end.
+fn tell_manager(dirs: &Dirs, uuid: Uuid, process: &Process) {
+    let spec = directory::spec(dirs, State::Run, uuid).ok();
+    if let Some(manager) = spec.and_then(|spec| spec.manager) {
+        let service = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        let _ = notify::tell(&manager, "STOPPING=1", service);
     }
 }
 
@@ -227,6 +236,7 @@ fn send(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opt
         (Signal::KILL, _) => signalled.kill()?,
         (signal, Purpose::Stop) => {
             pause::resume(dirs, uuid)?;
+            tell_manager(dirs, uuid, &signalled.process);
             signalled.target.signal(signal)?;
             // If the init or an app was stopped by a signal, it must continue
             // before it can exit.

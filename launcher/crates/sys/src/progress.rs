@@ -4,6 +4,7 @@
 //! what takes long: plain lines, and a progress bar on a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,21 @@ pub fn set_verbose(verbose: bool) {
 /// Returns whether details are told.
 pub fn is_verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Who else is told of progress, besides whoever reads standard error.
+static TOLD: OnceLock<Tell> = OnceLock::new();
+
+/// Called with the name of a download.
+type Tell = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The shortest time between two times that they are told.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// Has this called with the name of a download when it begins, and now and then
+/// while bytes arrive. It is a property of the process; the first that is set stays.
+pub fn each_time(tell: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = TOLD.set(Box::new(tell));
 }
 
 /// Where progress goes: to standard error, or nowhere.
@@ -83,7 +99,7 @@ impl Progress {
 
     /// Starts a bar for a download of `total` bytes, if that is known.
     pub fn bar(self, name: &str, total: Option<u64>) -> ProgressBar {
-        let progress = ProgressBar {
+        let mut progress = ProgressBar {
             output: self,
             draws: self.draws(),
             name: escaped(name),
@@ -91,7 +107,9 @@ impl Progress {
             done: 0,
             start: Instant::now(),
             drawn: None,
+            told: None,
         };
+        progress.tell();
         if !progress.draws {
             self.say(&progress.beginning());
         }
@@ -111,12 +129,15 @@ pub struct ProgressBar {
     start: Instant,
     /// When the bar was drawn last.
     drawn: Option<Instant>,
+    /// When others were told last.
+    told: Option<Instant>,
 }
 
 impl ProgressBar {
     /// Adds bytes that have arrived.
     pub fn advance(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
+        self.tell();
         if !self.draws {
             return;
         }
@@ -131,6 +152,16 @@ impl ProgressBar {
                 columns(),
             );
             write(&format!("\r\x1b[K{line}"));
+        }
+    }
+
+    /// Tells others that it goes on, if it is time to.
+    fn tell(&mut self) {
+        if let Some(tell) = TOLD.get()
+            && self.told.is_none_or(|told| told.elapsed() >= PULSE)
+        {
+            self.told = Some(Instant::now());
+            tell(&self.name);
         }
     }
 

@@ -190,6 +190,14 @@ const POD: Group = Group::new(
             "output format; `words` are NUL-terminated, as stage1-init reads them (default: text)",
         )
         .only(&["plan"]),
+        OptionSpec::value(
+            "--sdnotify",
+            &[],
+            "app|launcher|ignore",
+            "who tells the service manager in $NOTIFY_SOCKET that the pod is ready: its app, by \
+             sd_notify(3), or the launcher, when the apps were started (default: launcher, or app \
+             if the image says that it does)",
+        ),
         OptionSpec::flag(
             "--strict",
             &[],

@@ -24,6 +24,9 @@ pub const NAMESPACES: u32 = 80;
 /// The `/etc/hosts` of a pod on bridges.
 pub const HOSTS: u32 = 92;
 
+/// The socket by which an app notifies the service manager.
+pub const NOTIFICATION: u32 = 92;
+
 /// The filter of PID 1.
 pub(crate) const INIT_FILTER: u32 = 93;
 
@@ -69,6 +72,8 @@ pub enum NeededDescriptor {
     /// What can be read when something can be read from one of these sockets, or
     /// a signal asks the launcher to end.
     Awaited(u32, Vec<u32>),
+    /// The socket by which an app notifies the service manager: [`NOTIFICATION`].
+    Notification,
     /// The null device.
     Null(u32),
     /// The directory of an app's log.

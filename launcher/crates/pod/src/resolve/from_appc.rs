@@ -14,7 +14,7 @@ use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
-use crate::resolve::{identity, lookup, ports, sockets, unsupported};
+use crate::resolve::{identity, lookup, notify, ports, sockets, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
@@ -97,12 +97,14 @@ pub fn resolve(
     let mut report = whole.report.clone();
     let mut sections = Vec::new();
     let mut raised = Vec::new();
+    let mut notifying = Vec::new();
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
         let settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
         spec.apps.push(settled.spec);
         sections.push(settled.section);
         report.extend(settled.report);
         raised.extend(settled.raised);
+        notifying.push(settled.notifies);
     }
     let (published, network) = (&request.published, &request.network);
     let declared = ports::declared(&sections);
@@ -112,7 +114,10 @@ pub fn resolve(
         .all(|source| source.conventions.never_activates);
     sockets::open(&mut spec, &request.sockets, &declared, may_say)?;
     sockets::assign(&mut spec, &request.passed)?;
+    let manager = request.manager.as_ref();
+    let unheard = notify::settle(&mut spec, request.speaker, manager, &notifying)?;
     if !request.prepared {
+        report.extend(unheard);
         report.extend(sockets::missing(&spec));
     }
     let found = volumes.finish()?;
@@ -188,6 +193,8 @@ struct ResolvedApp {
     report: Vec<Entry>,
     /// A note about rights that it has only because its image is trusted.
     raised: Option<String>,
+    /// Whether it says when it is ready.
+    notifies: bool,
 }
 
 fn app(
@@ -233,7 +240,6 @@ fn app(
         .manifest
         .annotations
         .overridden_by(&wanted.annotations);
-    report.extend(unsupported::notification(name.as_str(), &annotations));
     let settled = wanted.settings.iter();
     let settled = settled.map(|setting| setting.settled(rights.capabilities.value));
     let settled: Vec<Setting> = settled.collect();
@@ -331,6 +337,7 @@ fn app(
         section,
         report,
         raised,
+        notifies: notify::notifies(&annotations),
     })
 }
 

@@ -17,6 +17,7 @@ pub mod isolators;
 pub mod lookup;
 mod merge;
 pub mod network;
+pub mod notify;
 pub mod parameters;
 pub mod ports;
 pub mod report;

@@ -14,6 +14,7 @@ use crate::resolve::sockets::Passed;
 use crate::resolve::volumes::Requested;
 use crate::spec::environment::Variable;
 use crate::spec::mounts::{Size, Tmpfs};
+use crate::spec::notify::{Manager, Speaker};
 use crate::spec::process::{ResourceLimit, Sourced};
 use appc::manifest::PodManifest;
 use appc::manifest::app::App;
@@ -75,6 +76,10 @@ pub struct Request {
     pub sockets: Vec<ExposedPort>,
     /// Whether it is run later, and may be passed sockets then.
     pub prepared: bool,
+    /// Who tells the service manager that the pod is ready, if not by default.
+    pub speaker: Option<Speaker>,
+    /// The service manager that has started the launcher.
+    pub manager: Option<Manager>,
     /// Sockets that the caller passes.
     pub passed: Vec<Passed>,
     /// Annotations for people and their tools.

@@ -7,10 +7,10 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::cgroup;
 use crate::network::{self, Inside};
-use crate::plan::descriptors::{DATA, HOSTS, NETWORK, NeededDescriptor, PODS};
+use crate::plan::descriptors::{DATA, HOSTS, NETWORK, NOTIFICATION, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
-use crate::runtime::{metadata, terminal};
+use crate::runtime::{metadata, notify, terminal};
 use crate::spec::defaults;
 use crate::spec::pod::PodSpec;
 use crate::state::{directory, subdirectory};
@@ -47,6 +47,8 @@ pub struct Opened {
     pub listener: Option<OwnedFd>,
     /// The sockets that listen on its ports on the host.
     pub ports: Vec<OwnedFd>,
+    /// The socket by which its app notifies the service manager.
+    pub told: Option<OwnedFd>,
     /// What has to stay open as long as the pod runs.
     pub held: Vec<OwnedFd>,
     /// The content of its `/etc/resolv.conf`, if its networks say that.
@@ -119,6 +121,12 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                 let [any, signals] = any.context(|| "cannot wait for a connection")?;
                 named.insert(*label, any);
                 opened.held.push(signals);
+            }
+            NeededDescriptor::Notification => {
+                let made = notify::listen(place.pod);
+                let [socket, there] = made.context(|| "cannot listen to the app")?;
+                named.insert(NOTIFICATION, there);
+                opened.told = Some(socket);
             }
             NeededDescriptor::Null(label) => {
                 let flags = OFlags::RDWR | OFlags::CLOEXEC;

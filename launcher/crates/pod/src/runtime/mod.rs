@@ -11,6 +11,7 @@ pub mod export;
 pub mod inherited;
 pub(crate) mod interpreter;
 pub mod metadata;
+pub mod notify;
 pub(crate) mod obstacle;
 pub(crate) mod overlay_reader;
 pub mod passed;

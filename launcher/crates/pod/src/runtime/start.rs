@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::epoll;
 
@@ -15,8 +15,9 @@ use crate::plan::written;
 use crate::runtime::claim::PodDirectory;
 use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
-use crate::runtime::{process, streams, undo};
+use crate::runtime::{notify, process, streams, undo};
 use crate::spec::defaults::RESOLVER;
+use crate::spec::notify::Speaker;
 use crate::spec::pod::PodSpec;
 use crate::state::directory::{self, PLAN, REPORT};
 use crate::state::lock;
@@ -168,6 +169,29 @@ pub fn start(
         .chain(directory.scratch())
         .chain(opened.held.iter().map(|lock| lock.as_fd()))
         .collect();
+    let told = match &spec.manager {
+        Some(manager) if spec.speaker == Speaker::Launcher => {
+            let what = || "cannot notify the service manager";
+            if spec.is_awaiting() {
+                // Its apps are not started before somebody connects.
+                let waits = format!("READY=1\nSTATUS=Pod {} waits for a connection", spec.id);
+                let _ = notify::tell(manager, &waits, None);
+                None
+            } else {
+                Some(notify::alarm().context(what)?)
+            }
+        }
+        _ => opened.told,
+    };
+    // A plan written by hand has no metadata to serve.
+    let others = demand(opened.listener.filter(|_| !spec.planned), opened.ports)?;
+    let other = others.last().map(AsRawFd::as_raw_fd);
+    let mut finally = finally(dirs, data, spec.id, timed);
+    if let Some(told) = &told {
+        let numbers = [Some(told.as_raw_fd()), other].into_iter().flatten();
+        let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
+        finally.extend(["told".into(), numbers.join(",").into()]);
+    }
     let mut plan = composed.plan;
     if let (Some(content), Some(true)) = (
         &opened.resolver,
@@ -183,10 +207,9 @@ pub fn start(
         held: &held,
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
         named: named.into_values().collect(),
-        // A plan written by hand has no metadata to serve.
-        demand: demand(opened.listener.filter(|_| !spec.planned), opened.ports)?,
+        demand: with(others, told)?,
         detached: log.is_some(),
-        finally: &finally(dirs, data, spec.id, timed),
+        finally: &finally,
         timing: start.timing,
     })
 }
@@ -196,15 +219,29 @@ pub fn start(
 fn demand(listener: Option<OwnedFd>, ports: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
     let mut all: Vec<OwnedFd> = listener.into_iter().chain(ports).collect();
     if all.len() > 1 {
-        let what = || "cannot watch the ports of the pod";
-        let any = epoll::create(epoll::CreateFlags::CLOEXEC).context(what)?;
-        for (at, socket) in (0..).zip(&all) {
-            let data = epoll::EventData::new_u64(at);
-            epoll::add(&any, socket, data, epoll::EventFlags::IN).context(what)?;
-        }
-        all.push(any);
+        all.push(any_of(all.iter())?);
     }
     Ok(all)
+}
+
+/// Adds the socket by which the service manager is told something.
+fn with(mut others: Vec<OwnedFd>, told: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
+    if let Some(told) = told {
+        let any = any_of(others.last().into_iter().chain([&told]))?;
+        others.extend([told, any]);
+    }
+    Ok(others)
+}
+
+/// Returns what can be read whenever one of these can.
+fn any_of<'a>(sockets: impl Iterator<Item = &'a OwnedFd>) -> Result<OwnedFd> {
+    let what = || "cannot watch the sockets of the pod";
+    let any = epoll::create(epoll::CreateFlags::CLOEXEC).context(what)?;
+    for (at, socket) in (0..).zip(sockets) {
+        let data = epoll::EventData::new_u64(at);
+        epoll::add(&any, socket, data, epoll::EventFlags::IN).context(what)?;
+    }
+    Ok(any)
 }
 
 /// Returns the command that the init executes when the pod has exited. It finds

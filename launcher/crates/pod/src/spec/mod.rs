@@ -13,6 +13,7 @@
 //! | [`sharing`] | how it shares an interface of the host |
 //! | [`ports`] | ports of the host that lead to a pod |
 //! | [`sockets`] | what listens for an app before it starts |
+//! | [`notify`] | who tells the service manager how it is doing |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
 //! | `defaults` | what every app gets |
@@ -24,6 +25,7 @@ pub mod limits;
 pub mod log;
 pub mod lookup;
 pub mod mounts;
+pub mod notify;
 pub mod pod;
 pub mod ports;
 pub mod process;

@@ -9,6 +9,7 @@ use crate::spec::defaults;
 use crate::spec::limits::Limits;
 use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
+use crate::spec::notify::{Manager, Speaker};
 use crate::spec::ports::PublishedPort;
 use crate::spec::process::{ProcessSpec, Sourced};
 use crate::spec::sockets::ListeningSocket;
@@ -47,6 +48,12 @@ pub struct PodSpec {
     /// Ports of the host that lead to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Sourced<PublishedPort>>,
+    /// Who tells the service manager that it is ready.
+    #[serde(default, skip_serializing_if = "Speaker::is_default")]
+    pub speaker: Speaker,
+    /// The service manager that has started its launcher, and is told something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<Manager>,
     /// Its `/etc/resolv.conf`, if it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<NameFile>,
@@ -188,6 +195,8 @@ impl PodSpec {
             connections: Vec::new(),
             may_be_unconnected: false,
             ports: Vec::new(),
+            speaker: Speaker::default(),
+            manager: None,
             resolver: None,
             hosts: None,
             user: IdMaps::default(),
@@ -247,6 +256,13 @@ impl PodSpec {
     /// Finds an app.
     pub fn app(&self, name: &str) -> Option<&AppSpec> {
         self.apps.iter().find(|app| app.name == name)
+    }
+
+    /// Returns the service manager that its app speaks to, if there is one.
+    pub fn manager_of_app(&self) -> Option<&Manager> {
+        self.manager
+            .as_ref()
+            .filter(|_| self.speaker == Speaker::App)
     }
 
     /// Returns whether the pod is started when somebody connects.

@@ -23,6 +23,7 @@
 //! Not here: facts about the host ([`Host`], [`Cgroups`]), facts about the
 //! image (`resolve`), and execution (`stage1-init`).
 
+mod notify;
 pub(crate) mod process;
 mod root;
 mod sockets;
@@ -119,6 +120,7 @@ pub fn compose(
         &mut labels,
         &mut needed,
     );
+    notify::give(pod, &mut given, &mut needed);
     let streams = streams::compose(pod, streams, &mut labels, &mut needed, &mut plan);
     let shared = pod.apps.len() > 1;
     if shared {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use stage1_init::{Directive, Mode, MountFlags, NodeKind};
 
+use crate::plan::compose::notify;
 use crate::plan::descriptors::{self, TERMINAL};
 use crate::plan::directives::{Plan, directory, operand, path};
 use crate::plan::overlay::{self, Overlay};
@@ -226,6 +227,7 @@ fn devices(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) -> Result
             "option --interactive: the pod's own terminal",
         );
     }
+    notify::place(plan, pod)?;
     for device in &app.devices {
         let reason = "option --device";
         let place = Path::new(&device.path);

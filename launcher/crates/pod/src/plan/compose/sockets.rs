@@ -20,7 +20,7 @@ use crate::plan::descriptors::{Labels, NeededDescriptor};
 use crate::plan::directives::Plan;
 use crate::spec::environment::Variable;
 use crate::spec::pod::PodSpec;
-use crate::spec::process::{ProcessSpec, Sourced};
+use crate::spec::process::Sourced;
 use crate::spec::sockets::{FIRST, Origin};
 
 /// Gives the apps their sockets, and waits for somebody to connect if one of them
@@ -34,12 +34,8 @@ pub(super) fn wait(
     needed: &mut Vec<NeededDescriptor>,
 ) {
     let mut awaited = Vec::new();
-    // PID 1 makes the processes of all programs in their order before the first
-    // begins, and is alone until then.
-    let mut process = 2;
-    for (app, given) in pod.apps.iter().zip(given) {
-        let main = process + u32::from(app.process.pre_start.is_some());
-        process += programs(&app.process);
+    let mains = main_processes(pod);
+    for ((app, given), main) in pod.apps.iter().zip(given).zip(mains) {
         let mut names = Vec::new();
         for (number, Sourced { value, reason }) in
             (FIRST..).zip(app.sockets.iter().filter(|one| one.value.is_there()))
@@ -83,8 +79,15 @@ pub(super) fn wait(
     }
 }
 
-fn programs(process: &ProcessSpec) -> u32 {
-    let handlers = [&process.pre_start, &process.post_stop];
-    let handlers = handlers.into_iter().flatten();
-    handlers.fold(1, |count, _| count + 1)
+/// Returns the process that each app becomes, in a pod with process numbers of its
+/// own. PID 1 makes the processes of all programs in their order before the first
+/// begins, and is alone until then.
+pub(super) fn main_processes(pod: &PodSpec) -> Vec<u32> {
+    let mut next = 2;
+    let mains = pod.apps.iter().map(|app| {
+        let main = next + u32::from(app.process.pre_start.is_some());
+        next = main + 1 + u32::from(app.process.post_stop.is_some());
+        main
+    });
+    mains.collect()
 }
