@@ -41,9 +41,7 @@ impl Plugins {
     /// Configures a network: `ADDRESSES` is how it chooses them.
     pub(super) fn network(&self, file: &str, text: &str) -> &Self {
         let text = text.replace("ADDRESSES", ADDRESSES);
-        let own = self.site.directory();
-        let own = own.parent().unwrap().display().to_string();
-        let text = text.replace("DIR", &own);
+        let text = text.replace("DIR/", &self.place("").display().to_string());
         fs::write(self.place("net.d").join(file), text).unwrap();
         self
     }
@@ -51,8 +49,7 @@ impl Plugins {
     /// Installs a script as a plugin; `DIR` is a place of the test's own.
     fn plugin(&self, name: &str, script: &str) -> &Self {
         let file = self.place("plugins").join(name);
-        let own = self.place("");
-        let script = script.replace("DIR/", &own.display().to_string());
+        let script = script.replace("DIR/", &self.place("").display().to_string());
         fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
         self
@@ -184,8 +181,7 @@ fn what_is_wrong_with_a_network_is_told_and_leaves_nothing() {
         let ran = ran.naming("PLUGINS", own.place("plugins").display().to_string());
         cases.add(format!("{} {text}", options.join(" ")), &ran.told());
         assert_eq!(own.site.traces(), before);
-        let pods = host::names(&own.site.directory().join("pods/run"));
-        assert_eq!(pods, [""; 0]);
+        own.has_nothing_left();
         let _ = fs::remove_file(own.place("net.d").join(file));
     }
     cases.as_written("what is wrong with a network");
@@ -443,6 +439,9 @@ fn what_plugins_have_made_for_a_killed_pod_goes_at_the_next_run_or_with_gc() {
         pod.until_it_says("up");
         kill(pod);
         assert_eq!(own.leased().len(), 1, "{by}");
+        // What there is to know of it outlives a reboot.
+        let pods = own.site.directory().join("pods/run");
+        assert_eq!(host::names(&pods).len(), 1, "{by}");
         let rules = own.site.host.nft("list ruleset");
         assert!(rules.contains("10.77.0."), "{rules}");
         // Nothing of this is needed any more.
@@ -467,6 +466,22 @@ fn what_plugins_have_made_for_a_killed_pod_goes_at_the_next_run_or_with_gc() {
         own.has_nothing_left();
         own.network("1.conflist", BRIDGE);
     }
+}
+
+#[test]
+fn what_a_plugin_is_still_doing_is_not_undone_before_it_is_done() {
+    let own = plugins!();
+    let script = "case $CNI_COMMAND in ADD) echo begun >>DIR/calls; sleep 1; \
+                  echo done >>DIR/calls;; DEL) echo undone >>DIR/calls;; esac; echo '{}'";
+    own.plugin("slow", script)
+        .network("1.conf", r#"{"name":"net","type":"slow"}"#);
+    let mut pod = own.pod(&["--net=net"], "true").start();
+    pod.until("calls the plugin", |_| !own.recorded("calls").is_empty());
+    kill(pod);
+    let gc = ["gc", "--grace-period=0s"];
+    own.launcher().args(gc).run().exits(0).complains("");
+    assert_eq!(own.recorded("calls"), "begun\ndone\nundone\n");
+    own.has_nothing_left();
 }
 
 #[test]

@@ -30,8 +30,8 @@ fn configure(own: &Plugins) {
                 .to_owned(),
         ),
         (
-            "macvlan.conf",
-            r#"{"name":"macvlan","type":"macvlan","master":"eth0","ipam":{"type":"host-local",
+            "wire.conf",
+            r#"{"name":"wire","type":"macvlan","master":"eth0","ipam":{"type":"host-local",
                 "dataDir":"DIR/leases","subnet":"192.0.2.0/24","rangeStart":"192.0.2.77",
                 "rangeEnd":"192.0.2.77"}}"#
                 .to_owned(),
@@ -93,7 +93,7 @@ fn what_apps_see_of_their_networks() {
         ("ptp: others", "--net=ptp", &remote, &by_host),
         ("bridge: the host", "--net=net", &of_host, "reached\n"),
         ("bridge: others", "--net=net", &remote, &by_host),
-        ("macvlan: others", "--net=macvlan", &remote, "192.0.2.77\n"),
+        ("macvlan: others", "--net=wire", &remote, "192.0.2.77\n"),
         ("two: links", "--net=ptp,net", links, "eth0 eth1 lo\n"),
         ("two: others", "--net=ptp --net=nat", &remote, &by_host),
         ("default: configured", "--net=default", &remote, &by_host),
