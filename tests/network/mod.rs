@@ -52,6 +52,8 @@ mod default;
 mod ends;
 /// Packet filters of others, on the same host.
 mod firewalls;
+/// Networks that are there already.
+mod joined;
 /// How apps find others by name.
 mod names;
 /// Ports of the host that lead to a pod.

@@ -7,6 +7,7 @@ use crate::cmd::results::Format;
 use crate::cmd::table::{age, columns};
 use crate::cmd::{complain, json, print};
 use appc::types::spell_time;
+use error::quote::escaped;
 use error::{Error, Result};
 use pod::runtime::status::{self, App, Ending, Status};
 use sys::dirs::Dirs;
@@ -113,8 +114,16 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
 /// lead to it.
 fn network(pod: &Status, full: bool) -> String {
     let Some(connected) = &pod.connected else {
-        let host = pod.shares_network && !pod.networks.is_empty();
-        return if host { "host" } else { "" }.to_owned();
+        return match &pod.joined {
+            _ if pod.networks.is_empty() => String::new(),
+            // Eight digits of a UUID are told elsewhere, too.
+            Some(joined) if !full && joined.starts_with("pod:") => {
+                joined.chars().take(12).collect()
+            }
+            Some(joined) => escaped(joined),
+            None if pod.shares_network => "host".to_owned(),
+            None => String::new(),
+        };
     };
     let shown = |address: &std::net::IpAddr| full || address.is_ipv4();
     let addresses = connected.addresses().filter(shown);

@@ -11,14 +11,14 @@ use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use pod::plan::compose::fits_overlay;
 use pod::resolve::from_appc::{self, Resolved, Source};
-use pod::resolve::network::Network;
+use pod::resolve::network::{Joinable, Network};
 use pod::resolve::report::{Entry, require_all};
 use pod::runtime::claim::{Id, PodDirectory};
 use pod::runtime::metadata;
 use pod::runtime::start::Runnable;
 use pod::spec::pod::PodSpec;
 use pod::state::directory::{self, MANIFEST, PLAN, SPEC};
-use pod::state::secret;
+use pod::state::{find, secret};
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 use sys::{host_path, overlay, root_fd};
@@ -43,6 +43,10 @@ pub(super) fn resolve(
     let files = directory::files(dirs.path(), uuid, remembered);
     let (manifest, references) = (options.manifest.clone(), options.images.clone());
     let mut request = request::complete(options)?;
+    if let Network::Joined(Joinable::Asked(pod)) = &request.network {
+        let (_, uuid) = find::pod(dirs, pod).context(|| "`--net`")?;
+        request.network = Network::Joined(Joinable::Pod(uuid));
+    }
     let ids: Vec<Digest> = match manifest {
         Some(file) => {
             let store = images.store().ok_or_else(|| {
@@ -61,7 +65,7 @@ pub(super) fn resolve(
         .map(|id| images.open(id))
         .collect::<Result<_>>()?;
     images.tell(&|| format!("Creating container: {uuid}"));
-    if request.network != Network::Host {
+    if request.network.is_own() {
         request.metadata = metadata()?;
     }
     let sources: Vec<Source<'_>> = opened.iter().map(Opened::source).collect();

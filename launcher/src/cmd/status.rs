@@ -75,6 +75,9 @@ fn text(pod: &Status) -> String {
     if !pod.networks.is_empty() {
         lines.push(format!("networks={}", escaped(&pod.networks.join(","))));
     }
+    if let Some(joined) = &pod.joined {
+        lines.push(format!("joined-network={}", escaped(joined)));
+    }
     let connected = pod.connected.iter();
     for attached in connected.flat_map(|connected| &connected.attachments) {
         let (name, mode) = (escaped(&attached.interface), escaped(&attached.mode));

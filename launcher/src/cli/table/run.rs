@@ -372,8 +372,9 @@ const NETWORK: Group = Group::new(
              what the host reaches, by the host's address; `bridge[:NAME]` the same, and a \
              network with the other pods of the bridge; `macvlan:INTERFACE` and \
              `ipvlan:INTERFACE` make it a neighbour of the host, by DHCP if there is no `IP`; \
-             `host` shares the host's network with all of its local services; `none` has a \
-             loopback interface only; and any other NAME is that of a CNI configuration, whose \
+             `pod:POD` and `ns:PATH` join the network of a running pod, or a namespace; `host` \
+             shares the host's network with all of its local services; `none` has a loopback \
+             interface only; and any other NAME is that of a CNI configuration, whose \
              plugins connect the pod. Keys are `IP`, `GATEWAY`, `MAC`, `MTU` and `MODE`, and what \
              plugins know (default: $NOSECONE_NET, or `network` in /etc/nosecone/config, or `nat` \
              where the host can)",

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::seccomp::Program;
+use crate::spec::pod::Joined;
 use crate::spec::ports::PublishedPort;
 
 /// The namespaces that a command joins: the first of several consecutive
@@ -57,6 +58,8 @@ pub(crate) const DEFAULT_FILTER: u32 = 100;
 pub enum NeededDescriptor {
     /// A network namespace with a loopback interface: [`NETWORK`].
     Network,
+    /// A network namespace that is there already: [`NETWORK`].
+    Joined(Joined),
     /// The file with the names of other pods: [`HOSTS`].
     Hosts,
     /// The directories in which something is undone: [`DATA`] and [`PODS`].

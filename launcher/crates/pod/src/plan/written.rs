@@ -145,7 +145,7 @@ pub fn compose(plan: &Plan, spec: &PodSpec, streams: Streams) -> Composed {
 impl PodSpec {
     fn leaves(&mut self, namespaces: Namespaces, how: Namespace) {
         if namespaces.contains(Namespaces::PID) {
-            self.processes = how;
+            self.processes = how.clone();
         }
         if namespaces.contains(Namespaces::NET) {
             self.network = how;

@@ -165,7 +165,7 @@ impl Dns {
         };
         let unreachable = |server: IpAddr| match network {
             Network::Host => false,
-            Network::Connected(_) => is_of_link(server),
+            Network::Connected(_) | Network::Joined(_) => is_of_link(server),
             Network::None => true,
         };
         let mut content = String::new();

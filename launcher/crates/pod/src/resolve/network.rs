@@ -1,9 +1,13 @@
 //! Which network a pod has.
 
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
 use crate::spec::connection::{self, Connection, Kind, NetworkName};
-use crate::spec::pod::{Namespace, PodSpec};
+use crate::spec::pod::{Joined, Namespace, PodSpec};
 use crate::spec::process::Sourced;
 use appc::manifest::pod::ExposedPort;
+use appc::types::Uuid;
 use error::{Error, Result};
 
 /// What can be asked for.
@@ -16,6 +20,49 @@ pub enum Network {
     Connected(Vec<Connection>),
     /// The host's network.
     Host,
+    /// A network that is there already.
+    Joined(Joinable),
+}
+
+/// A network that can be joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joinable {
+    /// `ns:PATH`: the namespace that a file stands for.
+    File(PathBuf),
+    /// `pod:ID`: that of a pod, by a prefix of its UUID or its name.
+    Asked(String),
+    /// The same, found.
+    Pod(Uuid),
+}
+
+impl FromStr for Joinable {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            Some(("ns", path)) if Path::new(path).is_absolute() => Ok(Self::File(path.into())),
+            Some(("pod", pod)) if !pod.is_empty() => Ok(Self::Asked(pod.to_owned())),
+            Some(("pod", _)) | None if text.starts_with("pod") => Err(Error::usage(
+                "`pod` needs the UUID or the name of a running pod",
+            )
+            .hint("`launcher list` lists all pods")),
+            _ => Err(
+                Error::usage("`ns` needs the absolute path of a network namespace")
+                    .hint("`ip netns add NAME` makes `/run/netns/NAME`"),
+            ),
+        }
+    }
+}
+
+/// As it can be parsed.
+impl std::fmt::Display for Joinable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "ns:{}", path.display()),
+            Self::Asked(pod) => write!(f, "pod:{pod}"),
+            Self::Pod(uuid) => write!(f, "pod:{uuid}"),
+        }
+    }
 }
 
 /// Parses the values of `--net`: each a word, or connections separated by commas.
@@ -40,12 +87,10 @@ pub fn parse(values: &[impl AsRef<str>]) -> Result<Network> {
     match &texts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["none"] => return Ok(Network::None),
         ["host"] => return Ok(Network::Host),
+        [joined] if is_alone(joined) => return joined.parse().map(Network::Joined),
         _ => {}
     }
-    if let Some(alone) = texts
-        .iter()
-        .find(|text| ["none", "host"].contains(&&***text))
-    {
+    if let Some(alone) = texts.iter().find(|text| is_alone(text)) {
         let what = format!("`{alone}` cannot be used with other networks");
         return Err(Error::usage(what));
     }
@@ -72,12 +117,19 @@ pub fn parse(values: &[impl AsRef<str>]) -> Result<Network> {
     Ok(Network::Connected(connections))
 }
 
+/// Returns whether a word excludes others.
+fn is_alone(text: &str) -> bool {
+    let kind = text.split(':').next();
+    ["none", "host"].contains(&text) || kind.is_some_and(|kind| ["ns", "pod"].contains(&kind))
+}
+
 /// Formats it as the command line calls it.
 impl std::fmt::Display for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::None => f.write_str("none"),
             Self::Host => f.write_str("host"),
+            Self::Joined(joined) => joined.fmt(f),
             Self::Connected(all) => {
                 for (at, connection) in all.iter().enumerate() {
                     write!(f, "{}{connection}", if at == 0 { "" } else { "," })?;
@@ -94,16 +146,17 @@ impl Network {
         Self::Connected(vec![Connection::plain(Kind::Nat)])
     }
 
-    /// Returns whether the pod has a network of its own.
-    pub(crate) fn is_own(&self) -> bool {
-        *self != Self::Host
+    /// Returns whether the pod has a network of its own, which has a metadata
+    /// service and parameters.
+    pub fn is_own(&self) -> bool {
+        !matches!(self, Self::Host | Self::Joined(_))
     }
 
     /// Returns the networks that plugins make.
     pub fn plugged(&self) -> impl Iterator<Item = &NetworkName> {
         let all = match self {
             Self::Connected(all) => &all[..],
-            Self::None | Self::Host => &[],
+            Self::None | Self::Host | Self::Joined(_) => &[],
         };
         all.iter().filter_map(|connection| match &connection.kind {
             Kind::Plugins(name) => Some(name),
@@ -140,6 +193,14 @@ impl Network {
         match self {
             Self::None => {}
             Self::Host => pod.network = Namespace::Host,
+            Self::Joined(joinable) => {
+                let joined = match joinable {
+                    Joinable::File(path) => Joined::File(path.clone().into()),
+                    Joinable::Pod(uuid) => Joined::Pod(*uuid),
+                    Joinable::Asked(_) => return,
+                };
+                pod.network = Namespace::Joined(Sourced::new(joined, reason));
+            }
             Self::Connected(all) => {
                 let all = all.iter().cloned();
                 let all = all.map(|connection| Sourced::new(connection, reason));
@@ -167,6 +228,13 @@ mod tests {
                 "`GATEWAY` of `macvlan:a`: only the first network",
             ),
             (&["nat,"], "`` is not a network"),
+            (&["ns"], "`ns` needs the absolute path"),
+            (&["ns:"], "`ns` needs the absolute path"),
+            (&["ns:run/netns/a"], "`ns` needs the absolute path"),
+            (&["pod"], "`pod` needs the UUID or the name"),
+            (&["pod:"], "`pod` needs the UUID or the name"),
+            (&["pod:a,nat"], "`pod:a` cannot be used with other"),
+            (&["nat", "ns:/a"], "`ns:/a` cannot be used with other"),
             (&["IP=10.0.0.1"], "`IP=10.0.0.1` is not a network"),
             (&["nat", "MTU=1400"], "`MTU=1400` is not a network"),
         ] {
@@ -181,6 +249,8 @@ mod tests {
             (&["none"][..], "none"),
             (&["host"], "host"),
             (&["nat"], "nat"),
+            (&["ns:/run/netns/a"], "ns:/run/netns/a"),
+            (&["pod:web"], "pod:web"),
             (
                 &["nat:IP=10.0.0.1,MTU=1400,bridge:a"],
                 "nat:IP=10.0.0.1,MTU=1400,bridge:a",

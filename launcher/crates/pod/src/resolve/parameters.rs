@@ -70,7 +70,7 @@ fn why_not(key: &str, own_network: bool) -> Option<&'static str> {
     }
     match key.split_once('.').unwrap_or((key, "")) {
         ("net", _) if own_network => None,
-        ("net", _) => Some("would affect the host, whose network the pod shares"),
+        ("net", _) => Some("would affect others, whose network the pod shares"),
         ("kernel", "hostname") => Some("is set with `--hostname`"),
         ("kernel", "domainname") => Some("cannot be set"),
         ("kernel", "sem") => None,
@@ -122,7 +122,7 @@ mod tests {
         }
         assert_eq!(
             why_not("net.core.somaxconn", false),
-            Some("would affect the host, whose network the pod shares")
+            Some("would affect others, whose network the pod shares")
         );
     }
 

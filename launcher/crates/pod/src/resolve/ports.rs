@@ -138,6 +138,7 @@ pub(crate) fn resolve(
         let what = format!("`{}` needs `--net=nat`", request.option());
         return Err(Error::usage(what).hint(match network {
             Network::Host => "in the host's network, the ports of apps are the host's",
+            Network::Joined(_) => "whoever made the network that the pod joins connects it",
             _ => "a pod that is not connected cannot be reached from outside",
         }));
     }

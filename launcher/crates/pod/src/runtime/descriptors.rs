@@ -10,7 +10,7 @@ use crate::network::{self, Inside};
 use crate::plan::descriptors::{DATA, HOSTS, NETWORK, NOTIFICATION, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
-use crate::runtime::{metadata, notify, terminal};
+use crate::runtime::{joined, metadata, notify, terminal};
 use crate::spec::defaults;
 use crate::spec::pod::PodSpec;
 use crate::state::{directory, subdirectory};
@@ -84,6 +84,9 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                 }
                 named.insert(NETWORK, namespace);
                 opened.listener = Some(listener);
+            }
+            NeededDescriptor::Joined(joined) => {
+                named.insert(NETWORK, joined::open(place.dirs, joined)?);
             }
             // The pod of a written plan is connected to nobody.
             NeededDescriptor::Hosts if !named.contains_key(&HOSTS) => {

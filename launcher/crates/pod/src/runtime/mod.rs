@@ -10,6 +10,7 @@ pub mod explain;
 pub mod export;
 pub mod inherited;
 pub(crate) mod interpreter;
+mod joined;
 pub mod metadata;
 pub mod notify;
 pub(crate) mod obstacle;

@@ -108,6 +108,8 @@ pub struct Status {
     pub connected: Option<Networks>,
     /// Whether it shares the host's network.
     pub shares_network: bool,
+    /// The network that it has joined, as the command line calls it.
+    pub joined: Option<String>,
 }
 
 impl Status {
@@ -139,6 +141,7 @@ impl Status {
             networks: Vec::new(),
             connected: None,
             shares_network: false,
+            joined: None,
         }
     }
 
@@ -279,6 +282,8 @@ fn of(
     let shares = spec
         .as_ref()
         .is_some_and(|spec| spec.network == Namespace::Host);
+    let joined = spec.as_ref().and_then(|spec| spec.network.joined());
+    let joined = joined.map(ToString::to_string);
     let (apps, limits) = match spec {
         Some(spec) => (app::of_spec(&spec), spec.limits),
         None => Default::default(),
@@ -296,6 +301,7 @@ fn of(
         networks: Vec::new(),
         connected: None,
         shares_network: shares,
+        joined,
     };
     status.learn(&report);
     let code = status.ended.as_ref().and_then(|ended| ended.status);

@@ -82,7 +82,7 @@ pub struct PodSpec {
 pub type Parameters = BTreeMap<String, Sourced<String>>;
 
 /// Whose a namespace is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Namespace {
     /// The pod's own, which the launcher makes.
@@ -91,6 +91,38 @@ pub enum Namespace {
     Planned,
     /// The host's.
     Host,
+    /// Another one, which is there already.
+    Joined(Sourced<Joined>),
+}
+
+/// A network namespace that a pod joins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Joined {
+    /// The one that a file stands for (ip-netns(8)).
+    File(HostPath),
+    /// That of a running pod.
+    Pod(#[serde(with = "text::uuid")] Uuid),
+}
+
+impl Namespace {
+    /// Returns what it joins, if it does.
+    pub fn joined(&self) -> Option<&Joined> {
+        match self {
+            Self::Joined(joined) => Some(&joined.value),
+            Self::New | Self::Planned | Self::Host => None,
+        }
+    }
+}
+
+/// In the words of `--net`.
+impl std::fmt::Display for Joined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "ns:{}", path.display()),
+            Self::Pod(uuid) => write!(f, "pod:{uuid}"),
+        }
+    }
 }
 
 /// The id mappings of a user namespace; empty if the pod uses the host's.

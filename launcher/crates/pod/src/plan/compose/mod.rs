@@ -92,8 +92,10 @@ pub fn compose(
 ) -> Result<Composed> {
     let mut labels = Labels::after(0);
     let mut needed = Vec::new();
-    if pod.network == Namespace::New {
-        needed.push(NeededDescriptor::Network);
+    match &pod.network {
+        Namespace::New => needed.push(NeededDescriptor::Network),
+        Namespace::Joined(joined) => needed.push(NeededDescriptor::Joined(joined.value.clone())),
+        Namespace::Planned | Namespace::Host => {}
     }
     if pod.names_pods() {
         needed.push(NeededDescriptor::Hosts);
@@ -270,14 +272,14 @@ fn namespaces(
         "default: shared by the apps, separate from the host",
     );
     let own_network = pod.network == Namespace::New;
-    if own_network {
-        plan.push(
-            Directive::Join {
-                namespaces: Namespaces::NET,
-                fd: NETWORK,
-            },
-            "default: private network, with the metadata service",
-        );
+    let why = match &pod.network {
+        Namespace::New => Some("default: private network, with the metadata service"),
+        Namespace::Joined(Sourced { reason, .. }) => Some(reason.as_str()),
+        Namespace::Planned | Namespace::Host => None,
+    };
+    if let Some(why) = why {
+        let (namespaces, fd) = (Namespaces::NET, NETWORK);
+        plan.push(Directive::Join { namespaces, fd }, why);
     }
     let name = operand("the host name", pod.hostname.value.as_str())?;
     plan.push(
