@@ -26,6 +26,8 @@ macro_rules! site {
 
 /// Sockets that are open before an app starts.
 mod activation;
+/// How much interfaces carry.
+mod bandwidth;
 /// Networks that pods share.
 mod bridge;
 /// A site with plugins, or leaves the test where there can be none.

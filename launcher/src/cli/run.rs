@@ -399,6 +399,8 @@ fn capability_change(options: &mut Options) -> Result<Option<Setting>> {
 /// Takes the limits of the pod.
 fn pod_settings(pod: &mut Options) -> Result<Vec<Setting>> {
     let mut settings = pod.values("--pids-limit", values::processes)?;
+    let bandwidth = pod.value("--network-bandwidth", values::amount)?;
+    settings.extend(bandwidth.map(Setting::NetworkBandwidth));
     let parameters = pod.values("--sysctl", parameters::parse)?;
     if let Some(key) = repeated(parameters.iter().map(|(key, _)| key.clone())) {
         return Err(Error::usage(format!("`--sysctl` sets `{key}` twice")));

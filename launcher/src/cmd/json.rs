@@ -130,6 +130,7 @@ pub(super) fn named(limits: &Limits) -> impl Iterator<Item = (&'static str, u64)
         ("memory_request", limits.memory_request),
         ("block_bandwidth", limits.block_bandwidth),
         ("block_operations", limits.block_operations),
+        ("network_bandwidth", limits.network_bandwidth),
     ]
     .into_iter()
     .filter_map(|(name, limit)| Some((name, limit?)))

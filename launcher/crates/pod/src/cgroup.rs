@@ -169,6 +169,7 @@ fn within(app: &Limits, pod: &Limits) -> Limits {
         memory_request: app.memory_request.or(pod.memory_request),
         block_bandwidth: app.block_bandwidth.or(pod.block_bandwidth),
         block_operations: app.block_operations.or(pod.block_operations),
+        network_bandwidth: None,
         processes: app.processes.or(pod.processes),
         devices: app.devices.clone().or_else(|| pod.devices.clone()),
     }

@@ -3,8 +3,8 @@
 //!
 //! A request is a message: a fixed header of its family, and attributes,
 //! which can be nested. The kernel executes it while it is sent, and answers
-//! with an acknowledgement or an error. `route`, `bridge` and `upper` have the
-//! requests of rtnetlink(7), and `nftables` those of the packet filter, which
+//! with an acknowledgement or an error. `route`, `bridge`, `upper` and `queue` have
+//! the requests of rtnetlink(7), and `nftables` those of the packet filter, which
 //! come in batches.
 //!
 //! A socket belongs to the network namespace in which it was opened, whatever
@@ -14,6 +14,7 @@ pub mod bridge;
 pub mod expression;
 mod message;
 pub mod nftables;
+pub mod queue;
 pub mod route;
 pub mod upper;
 

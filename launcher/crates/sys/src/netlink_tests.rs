@@ -259,6 +259,38 @@ fn ip_sees_the_links_on_another_one_in_their_own_namespaces() {
 }
 
 #[test]
+fn tc_sees_how_fast_packets_leave_a_link() {
+    let (Some(mut one), Some(far)) = (place("tc"), place("tc")) else {
+        return;
+    };
+    let veth = Veth {
+        here: "a",
+        there: "far",
+        namespace: far.namespace.as_fd(),
+        mac: None,
+        mtu: None,
+    };
+    one.route.add_veth(&veth).unwrap();
+    let link = one.route.find_link("a").unwrap().unwrap();
+    assert_eq!(one.route.limit_rate(link + 1, 1000), Err(Errno::NODEV));
+    for (rate, expected) in [
+        (1000, "rate 8Kbit burst "),
+        (1_000_000, "rate 8Mbit burst 6"),
+        (1_000_000_000, "rate 8Gbit burst 1"),
+        (10_000_000_000, "rate 80Gbit burst "),
+    ] {
+        // The last one counts.
+        one.route.limit_rate(link, rate).unwrap();
+        let told = one.told("tc", &["qdisc", "show", "dev", "a"]);
+        assert!(
+            told.starts_with("qdisc tbf ") && told.contains(expected),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn nft_sees_the_rules_sets_and_elements_that_were_added() {
     let Some(mut place) = place("nft") else {
         return;
@@ -334,6 +366,17 @@ fn nft_sees_the_rules_sets_and_elements_that_were_added() {
                 Expression::redirect(IPV6),
             ],
         );
+        batch.empty_chain("in", Hook::Incoming);
+        let limit = Expression::exceeds(1_000_000, 70_000);
+        batch.rule(
+            "in",
+            &[
+                Expression::meta(Meta::InLink),
+                Expression::is(b"eth0\0"),
+                limit,
+                Expression::drop(),
+            ],
+        );
         batch.element("four", &[10, 1, 0, 2], comment);
         batch.element("six", &[0xfd; 16], comment);
         let four = [[10, 1, 0, 2], [0, 80, 0, 0]].concat();
@@ -383,6 +426,11 @@ table inet t {
 	chain fore {
 		type filter hook forward priority filter; policy accept;
 		ip6 saddr != @six iifname \"lo\" ct state ! established,related drop
+	}
+
+	chain in {
+		type filter hook prerouting priority raw; policy accept;
+		iifname \"eth0\" limit rate over 1000000 bytes/second burst 70000 bytes drop
 	}
 }
 ";

@@ -441,6 +441,13 @@ const NETWORK: Group = Group::new(
         )
         .repeated(),
         OptionSpec::value(
+            "--network-bandwidth",
+            &[],
+            "SIZE",
+            "how many bytes a second each interface of the pod may send, and receive, such as 1M; \
+             not that of loopback, nor those of a network that is not the pod's own",
+        ),
+        OptionSpec::value(
             "--hostname",
             &[],
             "NAME",

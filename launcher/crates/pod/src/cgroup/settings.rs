@@ -250,6 +250,7 @@ mod tests {
             memory_request: Some(1 << 20),
             block_bandwidth: Some(1_000_000),
             block_operations: Some(500),
+            network_bandwidth: None,
             processes: Some(77),
             devices: Some(vec![Rule::parse("c 1:3 rwm").unwrap()]),
         }

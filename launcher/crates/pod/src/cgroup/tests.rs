@@ -348,6 +348,7 @@ fn the_kernel_accepts_the_settings_and_groups_are_removed() {
         memory_request: Some(32 << 20),
         block_bandwidth: Some(1_000_000),
         block_operations: Some(500),
+        network_bandwidth: None,
         processes: Some(500),
         devices: None,
     };

@@ -211,7 +211,8 @@ fn padded(port: u16) -> [u8; 4] {
 }
 
 /// Explains why the kernel refuses: most often, because it lacks an option.
-fn lacks(errno: Errno, option: &str) -> Error {
+/// Explains why rules were refused.
+pub(super) fn lacks(errno: Errno, option: &str) -> Error {
     let what = match errno {
         Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::AFNOSUPPORT | Errno::NOENT => {
             format!("the kernel has no `{option}`")

@@ -16,7 +16,7 @@ use crate::network::attachment::{Attachment, FILE, Held, Networks};
 use crate::network::forwarding;
 use crate::network::leases::{Lease, Leases, Owner};
 use crate::network::pool::{self, LINKS, Pool};
-use crate::network::{bridge, firewall, names};
+use crate::network::{bandwidth, bridge, firewall, names};
 use crate::plan::directives::Change;
 use crate::spec::connection::{Arguments, BridgeName, Connection};
 use crate::spec::ports::PublishedPort;
@@ -52,6 +52,8 @@ pub(super) struct Wanted<'a> {
     pub(super) names: &'a [String],
     /// The ports of the host that lead there.
     pub(super) ports: Vec<PublishedPort>,
+    /// How many bytes a second it may carry each way, if that is limited.
+    pub(super) bandwidth: Option<u64>,
 }
 
 impl Wanted<'_> {
@@ -243,6 +245,11 @@ impl Ends<'_> {
             }
             let own = (address, length(address));
             there.socket.add_address(number, own).context(cannot)?;
+        }
+        if let Some(rate) = self.wanted.bandwidth {
+            // What one end sends the other receives.
+            bandwidth::limit(here, link, rate)?;
+            bandwidth::limit(&mut there.socket, number, rate)?;
         }
         here.set_up(link).context(cannot)?;
         there.socket.set_up(number).context(cannot)?;

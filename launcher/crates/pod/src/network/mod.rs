@@ -31,9 +31,11 @@
 //! | `link` | a link of a pod's own |
 //! | `shared` | a link that shares an interface of the host |
 //! | `dhcp` | asks for an address |
+//! | `bandwidth` | how much a link may carry |
 //! | [`cni`] | what plugins make |
 
 pub mod attachment;
+mod bandwidth;
 mod bridge;
 pub mod cni;
 mod dhcp;
@@ -140,6 +142,7 @@ fn connect_all(
             directory: pod,
             connection,
             index,
+            bandwidth: spec.bandwidth(),
             names: &names,
             // The first has them all.
             ports: match connection.has_ports() {
@@ -173,6 +176,16 @@ fn connect_all(
                     lease: None,
                 });
                 link::write(&record, pod).context(cannot_connect)?;
+                if let Some(rate) = wanted.bandwidth {
+                    let interface = wanted.interface();
+                    bandwidth::limit_inside(
+                        inside.namespace,
+                        &mut inside.socket,
+                        &interface,
+                        index,
+                        rate,
+                    )?;
+                }
                 connected.resolver = connected.resolver.or_else(|| made.made.dns.file());
                 connected.held.push(made.namespace);
             }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::network::attachment::{Attachment, Networks};
+use crate::network::bandwidth;
 use crate::network::dhcp::{Asking, Lease};
 use crate::network::link::{Inside, Wanted, interface, write};
 use crate::plan::directives::Change;
@@ -171,6 +172,15 @@ impl Made {
             )),
             (errno, _) => cannot(errno),
         })?;
+        if let Some(rate) = wanted.bandwidth {
+            bandwidth::limit_inside(
+                inside.namespace,
+                &mut inside.socket,
+                &interface,
+                wanted.index,
+                rate,
+            )?;
+        }
         let up = inside.socket.set_up(number);
         up.map_err(|errno| match (errno, arguments.mac) {
             (Errno::ADDRINUSE, Some(mac)) => failed(format!(

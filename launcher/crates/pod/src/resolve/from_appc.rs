@@ -82,7 +82,11 @@ pub fn resolve(
     }
     let mut volumes = Volumes::new(&request.volumes, &directory, look)?;
     let own_network = request.network.is_own();
-    let whole = isolators::of_pod(&request.isolators, &request.settings, own_network, host);
+    let mut whole = isolators::of_pod(&request.isolators, &request.settings, own_network, host);
+    let unlimited = request.network.why_unlimited();
+    if let Some(why) = unlimited {
+        isolators::leave_bandwidth(&mut whole.limits, &mut whole.report, why);
+    }
     let mut spec = PodSpec::new(
         uuid,
         directory,
@@ -236,6 +240,10 @@ fn app(
         waits(app),
     )?;
     let raised = raised(name, request, wanted, source, whole, host, &report)?;
+    let together = several.then_some("the apps of a pod share its interfaces; limit the pod");
+    if let Some(why) = request.network.why_unlimited().or(together) {
+        isolators::leave_bandwidth(&mut limits, &mut report, why);
+    }
     let annotations = source
         .manifest
         .annotations

@@ -79,6 +79,7 @@ fn bound_by(app: &mut Limits, pod: &Limits) -> Vec<[&'static str; 2]> {
             &mut app.block_operations,
             pod.block_operations,
         ),
+        (BANDWIDTH, &mut app.network_bandwidth, pod.network_bandwidth),
         (
             [PROCESSES, "--pids-limit"],
             &mut app.processes,
@@ -324,6 +325,7 @@ fn set_limit(setting: &Setting, limits: &mut Limits) -> Outcome {
             limits.memory_request = None;
             return memory(*quantity, limits);
         }
+        Setting::NetworkBandwidth(wanted) => return bandwidth(*wanted, limits),
         Setting::Processes(most) => limits.processes = most.map(u64::from),
         // The others are not limits.
         _ => {}
@@ -374,13 +376,34 @@ fn limit(bound: &Bound, limits: &mut Limits) -> Outcome {
         Bound::BlockBandwidth(wanted) => limits.block_bandwidth = wanted.map(units),
         Bound::BlockIops(wanted) => limits.block_operations = wanted.map(units),
         Bound::Processes(wanted) => limits.processes = wanted.map(u64::from),
-        Bound::NetworkBandwidth(_) => {
-            return Outcome::Ignored("network bandwidth cannot be limited".to_owned());
-        }
+        Bound::NetworkBandwidth(Some(wanted)) => return bandwidth(*wanted, limits),
         // The others are not limits.
         _ => {}
     }
     Outcome::Enforced
+}
+
+/// The isolator and the option for what interfaces may carry.
+const BANDWIDTH: [&str; 2] = ["resource/network-bandwidth", "--network-bandwidth"];
+
+/// The least, in bytes per second: a packet has to get through in a minute or so.
+const LEAST_BANDWIDTH: u64 = 1000;
+
+fn bandwidth(limit: Quantity, limits: &mut Limits) -> Outcome {
+    let limit = units(limit);
+    limits.network_bandwidth = Some(limit.max(LEAST_BANDWIDTH));
+    match limit < LEAST_BANDWIDTH {
+        true => Outcome::Modified("raised to the minimum of 1k".to_owned()),
+        false => Outcome::Enforced,
+    }
+}
+
+/// Gives up the limit of what interfaces may carry, for this reason.
+pub(crate) fn leave_bandwidth(limits: &mut Limits, report: &mut [Entry], why: &str) {
+    limits.network_bandwidth = None;
+    for entry in report.iter_mut().filter(|entry| entry.is_of(&BANDWIDTH)) {
+        entry.outcome = Outcome::Ignored(why.to_owned());
+    }
 }
 
 /// The least memory, in bytes, with which an init can start an app, and the app

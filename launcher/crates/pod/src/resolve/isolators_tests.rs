@@ -82,10 +82,6 @@ fn misplaced_isolators_are_ignored_and_reported() {
     let read = app(&[
         ("os/unix/sysctl", r#"{"net.core.somaxconn": "512"}"#),
         ("resource/network-ponies", "1"),
-        (
-            "resource/network-bandwidth",
-            r#"{"default": true, "limit": "1G"}"#,
-        ),
         ("os/linux/apparmor-profile", r#"{"profile": "x"}"#),
         (
             "os/linux/selinux-context",
@@ -97,7 +93,6 @@ fn misplaced_isolators_are_ignored_and_reported() {
         [
             "isolator `os/unix/sysctl` of app `web` is ignored: it does not apply to an app",
             "isolator `resource/network-ponies` of app `web` is ignored: it is unknown",
-            "isolator `resource/network-bandwidth` of app `web` is ignored: network bandwidth cannot be limited",
             "isolator `os/linux/apparmor-profile` of app `web` is ignored: AppArmor is not active on this host",
             "isolator `os/linux/selinux-context` of app `web` is ignored: SELinux is not active on this host",
         ]
@@ -521,4 +516,29 @@ fn an_image_can_give_up_any_right() {
     );
     assert!(read.rights.no_new_privileges.is_some());
     assert_eq!(score(&read), Some(0));
+}
+
+#[test]
+fn what_interfaces_carry_is_at_least_a_packet_and_at_most_what_the_pods_may() {
+    let limit = |text: &str| format!(r#"{{"default": true, "limit": "{text}"}}"#);
+    let wanted = |text: &str| isolator("resource/network-bandwidth", &limit(text));
+    let pod = of_pod(&[wanted("1M")], &[], true, &host());
+    assert_eq!(pod.limits.network_bandwidth, Some(1_000_000));
+    for (text, expected, outcome) in [
+        ("500k", 500_000, "is enforced"),
+        (
+            "2M",
+            1_000_000,
+            "is modified: reduced to the limit of the pod",
+        ),
+        ("0", 1000, "is modified: raised to the minimum of 1k"),
+    ] {
+        let mut app = of_app("web", &[wanted(text)], &[], &pod, &host(), false).unwrap();
+        assert_eq!(app.limits.network_bandwidth, Some(expected), "{text}");
+        let told = sentences(&app.report);
+        assert!(told[0].ends_with(outcome), "{told:?}");
+        leave_bandwidth(&mut app.limits, &mut app.report, "why");
+        assert_eq!(app.limits, Limits::default());
+        assert!(sentences(&app.report)[0].ends_with("is ignored: why"));
+    }
 }

@@ -164,6 +164,16 @@ impl Network {
         })
     }
 
+    /// Returns why what the pod's interfaces carry cannot be limited, if it cannot.
+    pub(crate) fn why_unlimited(&self) -> Option<&'static str> {
+        match self {
+            Self::None => Some("the pod has a loopback interface only"),
+            Self::Host => Some("the pod has the host's network"),
+            Self::Joined(_) => Some("the pod joins a network that others have made"),
+            Self::Connected(_) => None,
+        }
+    }
+
     /// Returns whether ports of the host can lead to the pod.
     pub(crate) fn has_ports(&self) -> bool {
         matches!(self, Self::Connected(all) if all.iter().any(Connection::has_ports))

@@ -22,6 +22,8 @@ pub enum Setting {
     CpuShares(u32),
     /// `--memory`: bytes.
     Memory(Quantity),
+    /// `--network-bandwidth`: bytes per second.
+    NetworkBandwidth(Quantity),
     /// `--oom-score-adj`
     OomScore(i32),
     /// `--no-new-privileges`
@@ -49,6 +51,7 @@ impl Setting {
             Self::Cpu(_) => "--cpu",
             Self::CpuShares(_) => "--cpu-shares",
             Self::Memory(_) => "--memory",
+            Self::NetworkBandwidth(_) => "--network-bandwidth",
             Self::OomScore(_) => "--oom-score-adj",
             Self::NoNewPrivileges(_) => "--no-new-privileges",
             Self::RetainCapabilities(_) => "--caps-retain",
@@ -76,6 +79,10 @@ impl Setting {
             Self::Cpu(_) => ("resource/cpu", &["resource/cpu"]),
             Self::CpuShares(_) => ("os/linux/cpu-shares", &["os/linux/cpu-shares"]),
             Self::Memory(_) => ("resource/memory", &["resource/memory"]),
+            Self::NetworkBandwidth(_) => (
+                "resource/network-bandwidth",
+                &["resource/network-bandwidth"],
+            ),
             Self::OomScore(_) => ("os/linux/oom-score-adj", &["os/linux/oom-score-adj"]),
             Self::NoNewPrivileges(_) => (
                 "os/linux/no-new-privileges",
@@ -129,6 +136,10 @@ impl Setting {
         };
         let value: Value = match self {
             Self::Cpu(quantity) | Self::Memory(quantity) => limit(quantity.to_string().into()),
+            Self::NetworkBandwidth(quantity) => Object::new()
+                .with("default", true)
+                .with("limit", quantity.to_string())
+                .into(),
             Self::CpuShares(shares) => i64::from(*shares).into(),
             Self::OomScore(score) => i64::from(*score).into(),
             Self::NoNewPrivileges(wanted) => (*wanted).into(),

@@ -22,6 +22,8 @@ pub struct Limits {
     pub block_bandwidth: Option<u64>,
     /// Operations per second, for reading and for writing.
     pub block_operations: Option<u64>,
+    /// Bytes per second sent, and received, by each interface but that of loopback.
+    pub network_bandwidth: Option<u64>,
     /// Processes and threads.
     pub processes: Option<u64>,
     /// The only devices that may be used.
@@ -29,9 +31,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns whether there is no limit.
+    /// Returns whether there is no limit that takes a group (cgroups(7)).
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let without = Self {
+            network_bandwidth: None,
+            ..self.clone()
+        };
+        without == Self::default()
     }
 }
 

@@ -285,6 +285,16 @@ impl PodSpec {
         asked.map_or_else(usual, |file| file.content.clone())
     }
 
+    /// Returns how many bytes a second each of its interfaces may send, and receive.
+    /// An app that is the only one has all of them.
+    pub fn bandwidth(&self) -> Option<u64> {
+        let app = match &self.apps[..] {
+            [app] => app.limits.network_bandwidth,
+            _ => None,
+        };
+        app.into_iter().chain(self.limits.network_bandwidth).min()
+    }
+
     /// Finds an app.
     pub fn app(&self, name: &str) -> Option<&AppSpec> {
         self.apps.iter().find(|app| app.name == name)

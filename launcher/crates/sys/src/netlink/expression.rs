@@ -212,6 +212,21 @@ impl Expression {
         Self::new("nat", data)
     }
 
+    /// Goes on with what is more than so many bytes a second; so many may come at
+    /// once.
+    pub fn exceeds(rate: u64, burst: u32) -> Self {
+        const SECOND: u64 = 1;
+        const BYTES: u32 = 1;
+        const OVER: u32 = 1;
+        let data = Attributes::new()
+            .with(1, &rate.to_be_bytes())
+            .with(2, &SECOND.to_be_bytes())
+            .with_be32(3, burst)
+            .with_be32(4, BYTES)
+            .with_be32(5, OVER);
+        Self::new("limit", data)
+    }
+
     /// Drops the packet.
     pub fn drop() -> Self {
         const DROP: u32 = 0;
@@ -233,6 +248,7 @@ impl Expression {
     pub(super) fn option(&self) -> &'static str {
         match self.name {
             "ct" => "CONFIG_NFT_CT",
+            "limit" => "CONFIG_NFT_LIMIT",
             "fib" => "CONFIG_NFT_FIB_INET",
             "nat" => "CONFIG_NFT_NAT",
             "masq" => "CONFIG_NFT_MASQ",

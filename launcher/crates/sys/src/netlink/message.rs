@@ -13,6 +13,8 @@ const REQUEST: u16 = 0x1;
 pub(super) const ACK: u16 = 0x4;
 /// List all (`NLM_F_DUMP`).
 pub(super) const DUMP: u16 = 0x300;
+/// Take the place of what is there already.
+pub(super) const REPLACE: u16 = 0x100;
 /// Fail if it is there already.
 pub(super) const EXCLUSIVE: u16 = 0x200;
 /// Make it if it is not there.

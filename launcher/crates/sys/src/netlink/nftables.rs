@@ -47,6 +47,8 @@ pub enum Hook {
     SourceNat,
     /// Those that come in, to be given another destination.
     DestinationNat,
+    /// Those that come in, before anything else, to be dropped or not.
+    Incoming,
 }
 
 /// What the elements of a set are, or a part of them (the types of nft(8)).
@@ -133,6 +135,12 @@ impl<'a> Batch<'a> {
             Hook::Forward => (2, 0, "filter", "CONFIG_NF_TABLES_INET"),
             Hook::SourceNat => (4, 100, "nat", "CONFIG_NFT_NAT"),
             Hook::DestinationNat => (0, (-100_i32).cast_unsigned(), "nat", "CONFIG_NFT_NAT"),
+            Hook::Incoming => (
+                0,
+                (-300_i32).cast_unsigned(),
+                "filter",
+                "CONFIG_NF_TABLES_INET",
+            ),
         };
         let hook = Attributes::new()
             .with_be32(1, number)

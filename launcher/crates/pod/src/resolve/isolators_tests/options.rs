@@ -63,6 +63,14 @@ fn each() -> Vec<(Setting, &'static str, &'static [Said])> {
         ),
         (Setting::Memory(quantity("1Mi")), "--memory", MEMORY),
         (
+            Setting::NetworkBandwidth(quantity("1M")),
+            "--network-bandwidth",
+            &[(
+                "resource/network-bandwidth",
+                r#"{"default": true, "limit": "2M"}"#,
+            )],
+        ),
+        (
             Setting::OomScore(-50),
             "--oom-score-adj",
             &[("os/linux/oom-score-adj", "99")],
