@@ -2,7 +2,7 @@
 //! pod, and those that a service manager passes.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -232,6 +232,33 @@ fn the_socket_of_an_app_is_not_there_for_a_command_that_enters() {
     entered.run().exits(0).says(".\nclosed");
     launcher(&dir).args(["stop", uuid.trim()]).run().exits(0);
     launcher(&dir).args(["status", "--wait", uuid.trim()]).run();
+}
+
+#[test]
+fn a_datagram_starts_a_pod_as_well() {
+    require_root!();
+    let _ = tool!("perl");
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let place = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = place.local_addr().unwrap();
+    drop(place);
+    let script = r#"
+        open(my $socket, "+<&=3") or die; my $from = recv($socket, my $heard, 100, 0);
+        send($socket, "got $heard", 0, $from);
+    "#;
+    let dns = HTTP.replace("http", "dns").replace("tcp", "udp");
+    let image = image(&scratch, &dns, script, "");
+    let option = format!("--socket=dns:{address}");
+    let mut pod = pod(&dir, &[&option], &image).start();
+    pod.until("it waits", |_| UdpSocket::bind(address).is_err());
+    client.send_to(b"hello", address).unwrap();
+    let mut answer = [0; 100];
+    let length = client.recv(&mut answer).unwrap();
+    assert_eq!(&answer[..length], b"got hello");
+    pod.end().exits(0);
 }
 
 /// systemd-socket-activate(1), which runs a command when somebody connects.

@@ -2,7 +2,8 @@
 
 use std::io::{IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -161,6 +162,30 @@ fn the_launcher_says_that_a_pod_is_ready_when_its_apps_were_started() {
     let (ready, status) = message.split_once('\n').unwrap();
     assert_eq!(ready, "READY=1");
     assert!(status.starts_with("STATUS=Pod "), "{status}");
+    pod.signal(Signal::TERM);
+    pod.end().exits(143);
+}
+
+#[test]
+fn who_tells_it_does_not_stay() {
+    require_root!();
+    let scratch = Scratch::new();
+    let name = format!("nosecone-test-notify-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let run = launcher(&scratch.join("dir")).arg("run");
+    let run = run
+        .arg(image!("busybox"))
+        .args(["--exec", "/bin/sleep", "--", "600"]);
+    let mut pod = run.env("NOTIFY_SOCKET", format!("@{name}")).start();
+    let mut message = [0; 100];
+    assert!(socket.recv(&mut message).unwrap() > 0);
+    pod.until("only PID 1 of the pod is left", |pod| {
+        let path = format!("/proc/{0}/task/{0}/children", pod.pid());
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        children.split_whitespace().count() == 1
+    });
     pod.signal(Signal::TERM);
     pod.end().exits(143);
 }
