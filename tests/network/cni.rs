@@ -55,9 +55,9 @@ impl Plugins {
         self
     }
 
-    /// The launcher, on this host.
+    /// The launcher, on this host, with a /run as after a reboot.
     fn launcher(&self) -> Call {
-        let script = "set -e; mkdir -p /etc/nosecone; mount -t tmpfs none /etc/nosecone; \
+        let script = "set -e; for d in /run /etc/nosecone; do mkdir -p $d; mount -t tmpfs none $d; done; \
              chmod 755 /etc/nosecone; cp -r --preserve=mode \"$0\" /etc/nosecone/net.d; \
              exec \"$@\"";
         let unshare = self.site.host.call(&host::find_tool("unshare").unwrap());
