@@ -24,6 +24,7 @@ use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
 use image::store::images::Store;
 use pod::network::attachment::{self, Networks};
+use pod::network::shared;
 use pod::resolve::from_oci_image;
 use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
 use pod::runtime::port_relay::{self, CONNECTIONS, Port};
@@ -57,13 +58,14 @@ fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
     };
     let connected = directory::find(dirs, uuid, attachment::FILE)?;
     let connected = connected.and_then(|text| Networks::read(&text));
-    let connected = connected.filter(|connected| !connected.ports.is_empty());
-    let Some(connected) = connected else {
+    let several = |one: &Networks| !one.ports.is_empty() || one.is_borrowed();
+    let Some(connected) = connected.filter(several) else {
         let socket = std::io::stdin().as_fd().try_clone_to_owned();
         let listener = TcpListener::from(socket.context(what)?);
         give_up_everything(FEW)?;
         return serve(&listener, &answer);
     };
+    renew(dirs, uuid, &connected)?;
     let listener = TcpListener::from(inherited(connected.metadata).context(what)?);
     let ports = connected.ports.iter().map(|(port, socket)| {
         Ok(Port {
@@ -74,7 +76,37 @@ fn answer(dirs: &Dirs, uuid: Uuid) -> Result<()> {
         })
     });
     let ports: Vec<Port> = ports.collect::<rustix::io::Result<_>>().context(what)?;
+    let sockets = ports.iter().map(|port| port.socket.as_fd());
+    let asked = sockets.chain([listener.as_fd()]);
+    let mut asked: Vec<_> = asked
+        .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
+        .collect();
+    let none = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    if poll(&mut asked, Some(&none)).context(what)? == 0 {
+        return Ok(());
+    }
+    if ports.is_empty() {
+        give_up_everything(FEW)?;
+        return serve(&listener, &answer);
+    }
     both(listener, answer, ports)
+}
+
+/// Asks for more of the time for which addresses are lent. Nobody has asked for
+/// anything yet, so that this process still may.
+fn renew(dirs: &Dirs, uuid: Uuid, connected: &Networks) -> Result<()> {
+    let what = || "cannot use the sockets of the pod";
+    let borrowed = connected.attachments.iter();
+    for (attachment, borrowed) in borrowed.filter_map(|one| Some((one, one.borrowed?))) {
+        let events = inherited(borrowed.events).context(what)?;
+        let namespace = inherited(borrowed.namespace).context(what)?;
+        let name = directory::spec(dirs, State::Run, uuid)?.hostname.value;
+        shared::renew(attachment, events, namespace, uuid, &name)?;
+    }
+    Ok(())
 }
 
 /// Serves both until both have had nothing to do for a while.

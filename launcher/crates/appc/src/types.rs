@@ -17,7 +17,7 @@ pub use crate::types::annotation::{Annotation, Annotations, NOTIFY};
 pub use crate::types::date::{
     read as read_time, spell as spell_time, spell_day, spell_exactly as spell_time_exactly,
 };
-pub use crate::types::duration::{duration, spell_duration};
+pub use crate::types::duration::duration;
 pub use crate::types::label::{HOST_ARCH, HOST_OS, Label, Labels};
 pub use crate::types::name::{AcIdentifier, AcName};
 pub use crate::types::path::{absolute, clean};

@@ -21,6 +21,7 @@ pub mod upper;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use message::{Message, Received, received};
@@ -45,6 +46,20 @@ impl Socket {
     pub fn route() -> rustix::io::Result<Self> {
         // NETLINK_ROUTE is zero.
         Self::open(None)
+    }
+
+    /// Opens a socket on which the kernel says that an address of IPv4 was added or
+    /// changed, or has gone. It is readable then.
+    ///
+    /// # Errors
+    ///
+    /// Those of socket(2).
+    pub fn addresses() -> rustix::io::Result<OwnedFd> {
+        // `RTMGRP_IPV4_IFADDR` (rtnetlink(7))
+        const ADDRESSES: u32 = 0x10;
+        let Self { fd, .. } = Self::route()?;
+        rustix::net::bind(&fd, &SocketAddrNetlink::new(0, ADDRESSES))?;
+        Ok(fd)
     }
 
     /// Opens a socket for the packet filter of that namespace.

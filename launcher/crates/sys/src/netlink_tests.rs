@@ -250,9 +250,24 @@ fn ip_sees_the_links_on_another_one_in_their_own_namespaces() {
     assert_eq!(other.route.set_mtu(made, 9000), Err(Errno::INVAL));
     let told = other.told("ip", &["-d", "link", "show", "eth0"]);
     assert!(told.contains("macvlan mode bridge"), "{told}");
-    let hour = Some(Duration::from_secs(3600));
-    let address = (ip("192.0.2.7"), 24);
-    other.route.add_address_for(made, address, hour).unwrap();
+    let hour = Duration::from_secs(3600);
+    let address: std::net::Ipv4Addr = "192.0.2.7".parse().unwrap();
+    let lent = (address, 24);
+    assert_eq!(other.route.time_left(made, address), Ok(None));
+    other
+        .route
+        .lend_address(made, lent, hour / 2, hour / 3)
+        .unwrap();
+    other
+        .route
+        .lend_address(made, lent, hour, hour / 2)
+        .unwrap();
+    let left = other.route.time_left(made, address).unwrap().unwrap();
+    assert!(
+        left.valid > hour / 2 && left.preferred <= hour / 2,
+        "{left:?}"
+    );
+    assert_eq!(left.prefix, 24);
     let told = other.told("ip", &["address", "show", "eth0"]);
     let left = told.contains("valid_lft 3600sec") || told.contains("valid_lft 3599sec");
     assert!(told.contains("inet 192.0.2.7/24 ") && left, "{told}");

@@ -22,22 +22,6 @@ pub fn duration(text: &str) -> Result<Duration> {
     })
 }
 
-/// Formats a duration in whole seconds as it can be parsed: `1h30m`.
-pub fn spell_duration(duration: Duration) -> String {
-    let mut left = duration.as_secs();
-    let mut text = String::new();
-    for (unit, length) in UNITS {
-        if left >= length {
-            text.push_str(&format!("{}{unit}", left / length));
-            left %= length;
-        }
-    }
-    match text.is_empty() {
-        true => "0".to_owned(),
-        false => text,
-    }
-}
-
 fn seconds(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
@@ -58,15 +42,6 @@ fn seconds(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_formatted_is_parsed_again() {
-        for text in ["0", "1s", "59s", "1h", "1h30m", "2d1s"] {
-            let parsed = duration(text).ok();
-            let told = parsed.map(spell_duration);
-            assert_eq!(told.as_deref(), Some(text));
-        }
-    }
 
     #[test]
     fn what_is_no_span_of_time_is_refused() {

@@ -33,6 +33,17 @@ pub struct Attachment {
     pub addresses: Vec<IpAddr>,
     /// Its lease, if the launcher has chosen its address.
     pub lease: Option<Held>,
+    /// What it takes to ask for more time, if its address is lent by a server.
+    pub borrowed: Option<Borrowed>,
+}
+
+/// Descriptors in the process that waits for a pod, for an address that is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Borrowed {
+    /// The socket on which the kernel says that its time is over.
+    pub events: u32,
+    /// The pod's network namespace.
+    pub namespace: u32,
 }
 
 /// A lease that a pod holds.
@@ -49,6 +60,11 @@ impl Networks {
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let all = self.attachments.iter();
         all.flat_map(|attachment| attachment.addresses.iter().copied())
+    }
+
+    /// Returns whether one of its addresses is lent for some time.
+    pub fn is_borrowed(&self) -> bool {
+        self.attachments.iter().any(|one| one.borrowed.is_some())
     }
 
     /// Finds an attachment by its interface.
@@ -94,11 +110,17 @@ impl Attachment {
                 .with("address", lease.address.to_string())
                 .with("descriptor", lease.descriptor)
         });
+        let borrowed = self.borrowed.map(|borrowed| {
+            Object::new()
+                .with("events", borrowed.events)
+                .with("namespace", borrowed.namespace)
+        });
         Object::new()
             .with("interface", self.interface.as_str())
             .with("mode", self.mode.as_str())
             .with_items("addresses", addresses)
             .with_some("lease", lease)
+            .with_some("borrowed", borrowed)
     }
 
     fn read(record: &Value) -> Option<Self> {
@@ -112,6 +134,17 @@ impl Attachment {
             Some(None) => return None,
             lease => lease.flatten(),
         };
+        let number = |of: &Value, key| u32::try_from(of.number(key)?).ok();
+        let borrowed = record.get("borrowed").map(|borrowed| {
+            Some(Borrowed {
+                events: number(borrowed, "events")?,
+                namespace: number(borrowed, "namespace")?,
+            })
+        });
+        let borrowed = match borrowed {
+            Some(None) => return None,
+            borrowed => borrowed.flatten(),
+        };
         Some(Self {
             interface: record.text("interface")?,
             mode: record.text("mode")?,
@@ -120,6 +153,7 @@ impl Attachment {
                 _ => None,
             })?,
             lease,
+            borrowed,
         })
     }
 }
@@ -164,12 +198,17 @@ mod tests {
                     mode: "nat".to_owned(),
                     addresses: vec![address.into(), "fd00::2".parse().unwrap()],
                     lease: Some(lease),
+                    borrowed: None,
                 },
                 Attachment {
                     interface: "eth1".to_owned(),
                     mode: "bridge".to_owned(),
                     addresses: Vec::new(),
                     lease: None,
+                    borrowed: Some(Borrowed {
+                        events: 11,
+                        namespace: 12,
+                    }),
                 },
             ],
             ports: vec![

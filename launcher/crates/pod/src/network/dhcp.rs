@@ -1,10 +1,12 @@
 //! A client of DHCP (RFC 2131), which asks for an address before the apps start.
 //!
-//! It is done when it has one: no process of ours runs as long as the pod does.
+//! It is done when it has one, and is started again when half of the time is over
+//! for which that was lent.
 
 mod message;
 mod packet;
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -94,9 +96,36 @@ impl Asking {
         Ok(None)
     }
 
+    /// Asks to have an address for longer, as RFC 2131 (4.4.5) has it when another
+    /// server may answer; returns what was granted, or `None` if nothing was.
+    ///
+    /// # Errors
+    ///
+    /// Those of packet(7).
+    pub(super) fn longer(&self, address: Ipv4Addr) -> rustix::io::Result<Option<Lease>> {
+        for patience in &PATIENCE[..3] {
+            let until = Instant::now() + *patience;
+            self.ask(Question::Keep(address))?;
+            while let Some(answer) = self.answer(until)? {
+                match answer {
+                    Answer::Granted(lease) if lease.address.0 == address => {
+                        return Ok(Some(lease));
+                    }
+                    Answer::Refused => return Ok(None),
+                    _ => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn ask(&self, question: Question) -> rustix::io::Result<()> {
         let message = self.client.ask(self.transaction, question);
-        self.socket.broadcast(&packet::wrap(&message))
+        let source = match question {
+            Question::Keep(address) => address,
+            Question::Discover | Question::Take { .. } => Ipv4Addr::UNSPECIFIED,
+        };
+        self.socket.broadcast(&packet::wrap(source, &message))
     }
 
     /// Waits for an answer; `None` if there is none in time.

@@ -118,6 +118,7 @@ pub(super) fn connect(
             address,
             descriptor: lease.descriptor(),
         }),
+        borrowed: None,
     });
     write(record, wanted.directory).context(what)?;
     let ends = Ends {

@@ -47,7 +47,7 @@ mod link;
 mod names;
 pub mod pool;
 mod ports;
-mod shared;
+pub mod shared;
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -70,7 +70,8 @@ use error::{Context as _, Error, Kind as ErrorKind, Result};
 pub struct Connected {
     /// The locks of its leases, and what plugins are to find in the end.
     pub held: Vec<OwnedFd>,
-    /// The sockets that listen on its ports on the host.
+    /// The sockets that listen on its ports on the host, and those on which the
+    /// kernel says that the time of an address is over.
     pub ports: Vec<OwnedFd>,
     /// Its `/etc/hosts`, if its networks decide what is in it.
     pub hosts: Option<OwnedFd>,
@@ -83,7 +84,7 @@ pub struct Connected {
 /// as the pod runs.
 ///
 /// If it cannot be connected, but runs all the same, `tell` gets the reason; and
-/// what may be in its way, and that it will be connected for some time only.
+/// also what may be in its way.
 ///
 /// # Errors
 ///
@@ -104,7 +105,7 @@ pub fn connect(
     {
         tell(&obstacle);
     }
-    match connect_all(spec, &mut inside, pod, tell) {
+    match connect_all(spec, &mut inside, pod) {
         Err(error) if spec.may_be_unconnected => {
             disconnect(pod, spec.id)?;
             tell(&unconnected(error));
@@ -114,12 +115,7 @@ pub fn connect(
     }
 }
 
-fn connect_all(
-    spec: &PodSpec,
-    inside: &mut Inside<'_>,
-    pod: BorrowedFd<'_>,
-    tell: &dyn Fn(&Error),
-) -> Result<Connected> {
+fn connect_all(spec: &PodSpec, inside: &mut Inside<'_>, pod: BorrowedFd<'_>) -> Result<Connected> {
     // First, so that the addresses that they lead to are not removed later.
     let listeners = ports::listen(&spec.ports)?;
     ports::settle(&listeners, &link::sweep).context(cannot_connect)?;
@@ -156,9 +152,11 @@ fn connect_all(
                 connected.held.push(lease.context(cannot_connect)?);
             }
             Kind::Shared(sharing, name) => {
-                let file = shared::connect(&wanted, (*sharing, name), inside, &mut record, tell);
-                let file = file.context(cannot_connect)?;
-                connected.resolver = connected.resolver.or(file);
+                let made = shared::connect(&wanted, (*sharing, name), inside, &mut record);
+                let made = made.context(cannot_connect)?;
+                connected.resolver = connected.resolver.or(made.resolver);
+                connected.ports.extend(made.events);
+                connected.held.extend(made.namespace);
             }
             Kind::Plugins(network) => {
                 let interface = link::interface(index);
@@ -174,6 +172,7 @@ fn connect_all(
                     mode: connection.kind.to_string(),
                     addresses: made.made.addresses,
                     lease: None,
+                    borrowed: None,
                 });
                 link::write(&record, pod).context(cannot_connect)?;
                 if let Some(rate) = wanted.bandwidth {
@@ -196,7 +195,7 @@ fn connect_all(
         false => None,
     };
     let ports = listeners.into_iter().map(|listener| listener.socket);
-    connected.ports = ports.collect();
+    connected.ports.extend(ports);
     connected.hosts = hosts;
     Ok(connected)
 }

@@ -6,37 +6,50 @@
 //! The link is made in the pod's namespace, and the kernel removes it with that: it
 //! leaves nothing on the host, and needs no lease of ours.
 //!
-//! An address that is not given comes from a server of DHCP ([`dhcp`]). The client
-//! runs before the apps start, and no more after that: no process of ours runs as
-//! long as the pod does. So it asks for an address for good. A server that lends it
-//! for a while only is told as a note, and the kernel removes the address when its
-//! time is over, as RFC 2131 (4.4.5) wants it: it may be another host's by then. The
-//! server is not told when the pod ends; it knows the pod by its UUID.
+//! An address that is not given comes from a server of DHCP (`dhcp`), which is asked
+//! before the apps start. No process of ours runs as long as the pod does: the kernel
+//! knows for how long the address is lent. When half of that time is over it says so
+//! on a socket that the process that waits for the pod has, which then executes the
+//! launcher to ask for more ([`renew`]), and again after half of what is left. When
+//! all of the time is over, the kernel removes the address, as RFC 2131 (4.4.5) wants
+//! it. The server is not told when the pod ends; it knows the pod by its UUID.
 //!
 //! Addresses of IPv6 are those that routers announce, if any, as on other hosts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
-use crate::network::attachment::{Attachment, Networks};
+use crate::network::attachment::{Attachment, Borrowed, Networks};
 use crate::network::bandwidth;
 use crate::network::dhcp::{Asking, Lease};
 use crate::network::link::{Inside, Wanted, interface, write};
 use crate::plan::directives::Change;
-use crate::spec::connection::{Arguments, Connection, Kind, is_within};
+use crate::spec::connection::{Arguments, Connection, is_within};
 use crate::spec::sharing::{InterfaceName, Mode, Sharing};
-use appc::types::spell_duration;
+use appc::types::Uuid;
 use error::{Context as _, Error, Kind as ErrorKind, Result};
 use sys::netlink::Socket;
 use sys::netlink::route::{Route, bits};
 use sys::netlink::upper::{self, IpvlanMode, Link, MacvlanMode, Upper};
 use sys::netns::{self, PacketSocket};
 
-/// Connects a pod, and records it. Returns its `/etc/resolv.conf`, if a server of DHCP
-/// has named servers for that. `tell` gets for how long the address is lent, unless that is for
-/// good.
+/// What a link that shares an interface brings along.
+#[derive(Default)]
+pub(super) struct Joined {
+    /// The content of `/etc/resolv.conf`, if a server of DHCP has named servers.
+    pub(super) resolver: Option<String>,
+    /// The socket on which the kernel says that the time of the address is over, if
+    /// it is lent.
+    pub(super) events: Option<OwnedFd>,
+    /// The pod's namespace, to be held for the same.
+    pub(super) namespace: Option<OwnedFd>,
+}
+
+/// Connects a pod, and records it.
 ///
 /// # Errors
 ///
@@ -47,8 +60,7 @@ pub(super) fn connect(
     (sharing, name): (Sharing, &InterfaceName),
     inside: &mut Inside<'_>,
     record: &mut Networks,
-    tell: &dyn Fn(&Error),
-) -> Result<Option<String>> {
+) -> Result<Joined> {
     let mut socket = Socket::route().context(|| "cannot use netlink")?;
     let lower = look(&mut socket, name, &wanted.connection.arguments)?;
     let made = Made::add(&mut socket, wanted, (sharing, name), &lower, inside)?;
@@ -58,18 +70,29 @@ pub(super) fn connect(
         gateway,
         ..
     } = wanted.connection.arguments;
-    let (address, resolver) = match ip.zip(prefix) {
+    let mut joined = Joined::default();
+    let mut borrowed = None;
+    let address = match ip.zip(prefix) {
         Some(given) => {
             made.settle(inside, &Given::told(given, gateway))?;
-            (given.0, None)
+            given.0
         }
         None => {
             let lease = made.ask(wanted, name, inside)?;
             made.settle(inside, &Given::lent(&lease, wanted))?;
-            if let Some(lifetime) = lease.lifetime {
-                tell(&lent(lease.address.0, lifetime, &wanted.connection.kind));
+            if lease.lifetime.is_some() {
+                let what = || "cannot watch the address of the pod";
+                let events = netns::within(inside.namespace, Socket::addresses);
+                let events = events.context(what)?;
+                let namespace = inside.namespace.try_clone_to_owned().context(what)?;
+                borrowed = Some(Borrowed {
+                    events: events.as_raw_fd().unsigned_abs(),
+                    namespace: namespace.as_raw_fd().unsigned_abs(),
+                });
+                (joined.events, joined.namespace) = (Some(events), Some(namespace));
             }
-            (lease.address.0.into(), resolver(&lease))
+            joined.resolver = resolver(&lease);
+            lease.address.0.into()
         }
     };
     record.attachments.push(Attachment {
@@ -77,9 +100,10 @@ pub(super) fn connect(
         mode: wanted.connection.kind.to_string(),
         addresses: vec![address],
         lease: None,
+        borrowed,
     });
     write(record, wanted.directory).context(|| "cannot record the network")?;
-    Ok(resolver)
+    Ok(joined)
 }
 
 /// Looks at the interface, and whether it can be shared with these arguments.
@@ -238,8 +262,13 @@ impl Made {
             socket.set_mtu(self.number, mtu).context(what)?;
         }
         let (address, prefix) = given.address;
-        let added = socket.add_address_for(self.number, given.address, given.lifetime);
-        added.context(what)?;
+        match (given.lifetime, address) {
+            (Some(time), IpAddr::V4(address)) => {
+                socket.lend_address(self.number, (address, prefix), time, time / 2)
+            }
+            _ => socket.add_address(self.number, given.address),
+        }
+        .context(what)?;
         for &(to, length, gateway) in &given.routes {
             let gateway = gateway.filter(|gateway| gateway.is_ipv4() == to.is_ipv4());
             let add = |socket: &mut Socket, to, gateway| {
@@ -276,16 +305,59 @@ fn resolver(lease: &Lease) -> Option<String> {
     Some(content)
 }
 
-/// Explains for how long a pod has its address.
-fn lent(address: Ipv4Addr, lifetime: Duration, kind: &Kind) -> Error {
-    let lifetime = spell_duration(lifetime);
-    let what = format!("the pod loses its address `{address}` after {lifetime}");
-    Error::new(ErrorKind::Failed, what)
-        .because(Error::invalid("the server of DHCP lends it for no longer"))
-        .hint(format!(
-            "a server can lend an address for good, and `--net={kind}:IP=ADDRESS/PREFIX` needs none"
-        ))
+/// Asks for more of the time for which an address is lent, if the kernel has said
+/// that it is time for that. `name` is the host name of the pod.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub fn renew(
+    attachment: &Attachment,
+    events: impl AsFd,
+    namespace: impl AsFd,
+    pod: Uuid,
+    name: &str,
+) -> Result<()> {
+    let what = || format!("cannot renew the lease of `{}`", attachment.interface);
+    let mut buffer = [0; 4096];
+    let mut told = false;
+    while rustix::net::recv(&events, &mut buffer, RecvFlags::DONTWAIT).is_ok() {
+        told = true;
+    }
+    let Some(IpAddr::V4(address)) = attachment.addresses.first().copied().filter(|_| told) else {
+        return Ok(());
+    };
+    let mut socket = netns::within(&namespace, Socket::route).context(what)?;
+    let link = socket.look_at_link(&attachment.interface).context(what)?;
+    let Some((link, mac)) = link.and_then(|link| Some((link.number, link.mac?))) else {
+        return Ok(());
+    };
+    let left = socket.time_left(link, address).context(what)?;
+    let Some(left) = left.filter(|left| left.preferred.is_zero()) else {
+        return Ok(());
+    };
+    let packets = netns::within(&namespace, || PacketSocket::open(link)).context(what)?;
+    let asking = Asking::new(packets, mac, pod, name).context(what)?;
+    let granted = asking.longer(address).context(what)?;
+    let (valid, preferred) = match granted.map(|lease| lease.lifetime.unwrap_or(FOR_GOOD)) {
+        Some(FOR_GOOD) => (FOR_GOOD, FOR_GOOD),
+        Some(lifetime) => (lifetime, lifetime / 2),
+        // Once more before it is over, but not without a pause.
+        None => (left.valid, (left.valid / 2).max(PAUSE).min(left.valid)),
+    };
+    let own = (address, left.prefix);
+    let lent = socket.lend_address(link, own, valid, preferred);
+    lent.context(what)?;
+    // It says what was just done, too.
+    while rustix::net::recv(&events, &mut buffer, RecvFlags::DONTWAIT).is_ok() {}
+    Ok(())
 }
+
+/// What the kernel takes for a time without an end.
+const FOR_GOOD: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The shortest time between two questions (RFC 2131, 4.4.5).
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// What a link is given.
 struct Given {

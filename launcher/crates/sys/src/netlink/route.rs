@@ -14,6 +14,7 @@ pub(super) const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 pub(super) const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
+const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
 const GET_ROUTE: u16 = 26;
 
@@ -162,40 +163,102 @@ impl Socket {
     ///
     /// `EEXIST` if the link has it, `EACCES` if it is one of IPv6 and that is
     /// turned off for the link.
-    pub fn add_address(&mut self, link: u32, address: (IpAddr, u8)) -> rustix::io::Result<()> {
-        self.add_address_for(link, address, None)
-    }
-
-    /// Does the same, for a time, if it is not for good; the kernel removes it
-    /// then.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::add_address`].
-    pub fn add_address_for(
+    pub fn add_address(
         &mut self,
         link: u32,
         (address, prefix): (IpAddr, u8),
-        lifetime: Option<Duration>,
     ) -> rustix::io::Result<()> {
-        // linux/if_addr.h
-        const ADDRESS: u16 = 1;
-        const LOCAL: u16 = 2;
-        const CACHE: u16 = 6;
         let (family, bytes) = bytes(address);
         let mut header = vec![family, prefix, SETTLED, ANYWHERE];
         header.extend(link.to_ne_bytes());
-        let mut own = Attributes::new().with(LOCAL, &bytes).with(ADDRESS, &bytes);
-        if let Some(lifetime) = lifetime {
-            // `struct ifa_cacheinfo`: for how long it is preferred, and valid.
-            let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-            let seconds = seconds.to_ne_bytes();
-            own = own.with(CACHE, &[seconds, seconds, [0; 4], [0; 4]].concat());
-        }
+        let own = Attributes::new()
+            .with(LOCAL, &bytes)
+            .with(IF_ADDRESS, &bytes);
         let flags = message::CREATE | message::EXCLUSIVE;
         self.execute(Message::new(NEW_ADDRESS, flags, &header, own))
     }
 
+    /// Adds an address of IPv4 to a link for a time, or changes for how long the link
+    /// has it. The kernel removes it after `valid`; it says so then, and after
+    /// `preferred`, to those that listen ([`Self::addresses`]).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no time left, or `preferred` is longer than `valid`.
+    pub fn lend_address(
+        &mut self,
+        link: u32,
+        (address, prefix): (Ipv4Addr, u8),
+        valid: Duration,
+        preferred: Duration,
+    ) -> rustix::io::Result<()> {
+        let seconds = |time: Duration| {
+            let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+            seconds.to_ne_bytes()
+        };
+        // `struct ifa_cacheinfo`
+        let times = [seconds(preferred), seconds(valid), [0; 4], [0; 4]].concat();
+        let mut header = vec![INET, prefix, SETTLED, ANYWHERE];
+        header.extend(link.to_ne_bytes());
+        let own = Attributes::new()
+            .with(LOCAL, &address.octets())
+            .with(IF_ADDRESS, &address.octets())
+            .with(TIMES, &times);
+        let flags = message::CREATE | message::REPLACE;
+        self.execute(Message::new(NEW_ADDRESS, flags, &header, own))
+    }
+
+    /// Returns for how long a link still has an address of IPv4; `None` if it does
+    /// not have it.
+    ///
+    /// # Errors
+    ///
+    /// Those of netlink(7).
+    pub fn time_left(&mut self, link: u32, address: Ipv4Addr) -> rustix::io::Result<Option<Left>> {
+        let header = [INET, 0, 0, 0, 0, 0, 0, 0];
+        let request = Message::new(GET_ADDRESS, message::DUMP, &header, Attributes::new());
+        let listed = self.list(request)?;
+        let found = listed.iter().find_map(|(_, one)| {
+            let find = |wanted| {
+                let mut all = attributes(one.get(8..)?);
+                all.find(|(kind, _)| *kind == wanted)
+                    .map(|(_, value)| value)
+            };
+            let ours = number(one.get(4..)?).map(u32::from_ne_bytes) == Some(link)
+                && find(LOCAL)? == address.octets();
+            let seconds = |at: usize| {
+                let seconds = number(find(TIMES)?.get(at..)?).map(u32::from_ne_bytes)?;
+                Some(Duration::from_secs(seconds.into()))
+            };
+            ours.then(|| {
+                Some(Left {
+                    prefix: *one.get(1)?,
+                    valid: seconds(4)?,
+                    preferred: seconds(0)?,
+                })
+            })?
+        });
+        Ok(found)
+    }
+}
+
+/// For how long a link still has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The length of the prefix of its network.
+    pub prefix: u8,
+    /// Until it goes.
+    pub valid: Duration,
+    /// Until somebody is to do something about it.
+    pub preferred: Duration,
+}
+
+/// Attributes of an address (linux/if_addr.h).
+const IF_ADDRESS: u16 = 1;
+const LOCAL: u16 = 2;
+const TIMES: u16 = 6;
+
+impl Socket {
     /// Adds a route to the main table.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ const COOKIE: [u8; 4] = [99, 130, 83, 99];
 const FIXED: usize = 236;
 const TRANSACTION: usize = 4;
 const FLAGS: usize = 10;
+const CLIENT: usize = 12;
 const YOURS: usize = 16;
 const HARDWARE: usize = 28;
 const SERVER_NAME: std::ops::Range<usize> = 44..108;
@@ -57,6 +58,8 @@ mod option {
 pub(super) enum Question {
     /// Who has an address?
     Discover,
+    /// I have this address, and want it for longer.
+    Keep(Ipv4Addr),
     /// I take this address of this server.
     Take { address: Ipv4Addr, server: Ipv4Addr },
 }
@@ -90,6 +93,10 @@ impl Client {
                 add(option::KIND, &[1]);
                 add(option::LIFETIME, &FOR_GOOD.to_be_bytes());
             }
+            Question::Keep(_) => {
+                add(option::KIND, &[3]);
+                add(option::LIFETIME, &FOR_GOOD.to_be_bytes());
+            }
             Question::Take { address, server } => {
                 add(option::KIND, &[3]);
                 add(option::LIFETIME, &FOR_GOOD.to_be_bytes());
@@ -121,6 +128,9 @@ impl Client {
         // By a broadcast: links that share a hardware address do not get what is
         // meant for an address that they do not have yet.
         message[FLAGS] = 0x80;
+        if let Question::Keep(address) = question {
+            message[CLIENT..CLIENT + 4].copy_from_slice(&address.octets());
+        }
         message
     }
 }

@@ -168,6 +168,7 @@ fn a_question_says_who_asks_and_how_to_answer() {
     let server = Ipv4Addr::new(192, 0, 2, 2);
     for (question, kind) in [
         (Question::Discover, 1),
+        (Question::Keep(address), 3),
         (Question::Take { address, server }, 3),
     ] {
         let message = client().ask(TRANSACTION, question);
@@ -175,6 +176,11 @@ fn a_question_says_who_asks_and_how_to_answer() {
         assert_eq!(message[..4], [QUESTION, ETHERNET, 6, 0]);
         assert_eq!((&message[4..8], message[10]), (&TRANSACTION[..], 0x80));
         assert_eq!(message[28..34], MAC);
+        let own = match question {
+            Question::Keep(address) => address.octets(),
+            _ => [0; 4],
+        };
+        assert_eq!(message[12..16], own);
         let options = Options::read(&message, &message[FIXED + 4..]);
         assert_eq!(options.bytes(option::KIND), Some([kind]));
         assert_eq!(options.get(option::HOST_NAME), Some(&b"web"[..]));

@@ -14,10 +14,10 @@ const UDP: usize = 8;
 /// The number of UDP.
 const PROTOCOL: u8 = 17;
 
-/// Wraps what a client without an address says to all servers.
-pub(super) fn wrap(message: &[u8]) -> Vec<u8> {
+/// Wraps what a client says to all servers.
+pub(super) fn wrap(source: Ipv4Addr, message: &[u8]) -> Vec<u8> {
     let length = |whole: usize| u16::try_from(whole).unwrap_or(u16::MAX).to_be_bytes();
-    let source = Ipv4Addr::UNSPECIFIED.octets();
+    let source = source.octets();
     let all = Ipv4Addr::BROADCAST.octets();
     let datagram = length(UDP + message.len());
     // Version and header length in words; "time to live" of 64.
@@ -83,7 +83,7 @@ mod tests {
 
     /// What a server would have sent.
     fn answer(message: &[u8]) -> Vec<u8> {
-        let mut packet = wrap(message);
+        let mut packet = wrap(Ipv4Addr::UNSPECIFIED, message);
         packet[IP..IP + 4].copy_from_slice(&[0, 67, 0, 68]);
         packet
     }
@@ -97,7 +97,7 @@ mod tests {
         for end in 0..good.len() {
             assert_eq!(unwrap(&good[..end]), None, "{end}");
         }
-        assert_eq!(unwrap(&wrap(b"abc")), None);
+        assert_eq!(unwrap(&wrap(Ipv4Addr::UNSPECIFIED, b"abc")), None);
         for (at, byte) in [
             (0, 0x65),
             (0, 0x44),
@@ -128,7 +128,7 @@ mod tests {
         let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(checksum(&bytes), [!0xdd, !0xf2]);
         assert_eq!(checksum(&[0xff]), [0, 0xff]);
-        let packet = wrap(b"abc");
+        let packet = wrap(Ipv4Addr::UNSPECIFIED, b"abc");
         assert_eq!(checksum(&packet[..IP]), [0, 0]);
         let (pseudo, udp) = (&packet[12..20], &packet[IP..]);
         let whole = [pseudo, &[0, PROTOCOL, 0, 11], udp].concat();
