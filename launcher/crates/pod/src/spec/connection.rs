@@ -96,8 +96,7 @@ impl Arguments {
 pub struct NetworkName(String);
 
 impl NetworkName {
-    /// Parses a name: it starts with a letter or digit, and goes on with those, `_`,
-    /// `.` and `-`.
+    /// Parses a name: letters and digits and, after the first, also `_`, `.` and `-`.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
