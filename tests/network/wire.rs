@@ -15,13 +15,14 @@ fn lends(site: &Site, seconds: &str, more: &str) -> Running {
     let leases = site.file("leases", "");
     let text = format!(
         "start 192.0.2.70\nend 192.0.2.70\ninterface eth0\nlease_file {}\nauto_time 0\n\
-         pidfile {}\nopt subnet 255.255.255.0\nopt lease {seconds}\n{more}",
+         conflict_time 0\npidfile {}\nopt subnet 255.255.255.0\nopt lease {seconds}\n{more}",
         leases.display(),
         leases.with_extension("pid").display(),
     );
     let file = site.file("udhcpd.conf", &text);
     let busybox = site.remote.call(&host::find_tool("busybox").unwrap());
-    // It does not wait long for somebody who has the address already.
+    // It does not wait long for somebody who has the address already, and asks again
+    // soon: the kernel may still be removing the link of the pod before.
     let server = busybox.args(["udhcpd", "-f", "-a", "10"]).arg(file).start();
     while !leases.with_extension("pid").exists() {
         std::thread::yield_now();
