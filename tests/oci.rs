@@ -14,6 +14,8 @@ mod hostile;
 mod layers;
 /// Logins for registries.
 mod logins;
+/// How layers arrive: side by side, in parts, late or never.
+mod pull;
 /// Images that registries have.
 mod registry;
 /// What the store has of them.

@@ -10,7 +10,7 @@ use crate::aci::Aci;
 use crate::host::names;
 
 /// Fetches the image `bad`, which is refused as stands under the title, and leaves
-/// no image and no layer but sound ones.
+/// no image and no layer but sound ones, as far as they were complete by then.
 #[track_caller]
 fn refused(layout: &Layout, title: &str, sound: usize) {
     let place = layout.scratch.path();
@@ -22,7 +22,7 @@ fn refused(layout: &Layout, title: &str, sound: usize) {
         .says("")
         .complains_as(title);
     assert_eq!(names(&layout.dir().join("images")), [""; 0]);
-    assert_eq!(names(&layout.dir().join("layers")).len(), sound);
+    assert!(names(&layout.dir().join("layers")).len() <= sound);
     assert_eq!(names(&layout.dir().join("tmp")), [""; 0]);
 }
 

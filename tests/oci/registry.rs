@@ -268,7 +268,7 @@ fn answer(mut stream: TcpStream, answers: &Answers, log: &Mutex<Vec<String>>) {
 }
 
 /// What a registry has of the image in a layout, under the name `app`.
-fn served(layout: &Layout) -> Answers {
+pub(super) fn served(layout: &Layout) -> Answers {
     let mut answers = Answers::new();
     let blobs = layout.path().join("blobs/sha256");
     for name in host::names(&blobs) {

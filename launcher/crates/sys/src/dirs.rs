@@ -29,7 +29,7 @@ use std::env;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -151,9 +151,9 @@ impl Part {
 pub struct Dirs {
     path: PathBuf,
     /// The directory that contains all others, if it exists.
-    root: Option<Rc<OwnedFd>>,
+    root: Option<Arc<OwnedFd>>,
     /// Where the pods are, if not in there.
-    memory: Option<Rc<Folder>>,
+    memory: Option<Arc<Folder>>,
 }
 
 /// Returns where the directories are: the caller's choice, or the default. The
@@ -277,7 +277,7 @@ impl Dirs {
         let has_version = version::check(root.as_fd(), path)?;
         let dirs = Self {
             path: path.to_owned(),
-            root: Some(Rc::new(root)),
+            root: Some(Arc::new(root)),
             memory: None,
         };
         Ok((dirs, has_version))
@@ -299,7 +299,7 @@ impl Dirs {
         };
         Ok(Self {
             path: std::fs::read_link(&link).unwrap_or_else(|_| path.to_owned()),
-            root: Some(Rc::new(root)),
+            root: Some(Arc::new(root)),
             memory: None,
         })
     }
@@ -331,7 +331,7 @@ impl Dirs {
     fn with_memory(&self, missing: Missing) -> Option<Self> {
         let folder = memory::folder(self.root.as_ref()?.as_fd(), missing)?;
         Some(Self {
-            memory: Some(Rc::new(folder)),
+            memory: Some(Arc::new(folder)),
             ..self.clone()
         })
     }

@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
@@ -47,9 +48,7 @@ impl Disk {
     /// The directory cannot be examined, or the thread cannot be started.
     pub(crate) fn new(root: OwnedFd) -> Result<Self> {
         let status = rustix::fs::fstat(&root).context(|| "cannot examine the directory")?;
-        // The umask can only be read by setting it.
-        let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-        rustix::process::umask(umask);
+        let umask = umask();
         // With a default ACL, the umask does not count.
         let list = c"system.posix_acl_default";
         let listed = rustix::fs::fgetxattr(&root, list, &mut [0_u8; 0][..]).is_ok();
@@ -214,6 +213,17 @@ impl Tree for Disk {
             EntryKind::Fifo => self.node(parent, name, &entry, FileType::Fifo, (0, 0)),
         }
     }
+}
+
+/// Returns the umask. It can only be read by setting it, which must not happen while
+/// another thread creates files.
+fn umask() -> Mode {
+    static UMASK: OnceLock<Mode> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        rustix::process::umask(umask);
+        umask
+    })
 }
 
 fn set_times(parent: BorrowedFd<'_>, name: &OsStr, mtime: (i64, u32)) -> io::Result<()> {

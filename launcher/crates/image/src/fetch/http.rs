@@ -27,6 +27,7 @@ mod message;
 mod plain;
 mod proxy;
 mod resolve;
+mod stop;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]

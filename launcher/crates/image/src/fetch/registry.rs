@@ -222,6 +222,10 @@ pub fn try_login(registry: &str, login: &Login, options: &Options) -> Result<()>
 }
 
 impl Blobs for Registry<'_> {
+    fn stop(&self) {
+        self.web.stop();
+    }
+
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>> {
         let (kind, accept) = match blob.kind() {
             Media::Index | Media::Manifest => ("manifests", Some(ACCEPT)),

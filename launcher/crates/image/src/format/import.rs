@@ -150,7 +150,7 @@ impl Store<'_> {
         let from = incoming.name.clone();
         let staging = Staging::make(self.dirs)?;
         let (input, claim) = incoming.open();
-        let growth = self.growth.get();
+        let growth = self.growth();
         let ((text, manifest), layer) = layers::unpack(
             &staging,
             input,

@@ -4,12 +4,14 @@
 //! Source: the OCI image specification.
 
 mod apply;
+mod below;
 pub mod blobs;
 pub(crate) mod docker_archive;
 mod export;
 pub(crate) mod files;
 pub mod import;
 pub mod layout;
+mod side_by_side;
 pub mod stored;
 mod unpacked;
 pub mod verify;

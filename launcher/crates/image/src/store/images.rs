@@ -15,9 +15,9 @@
 //! An image is published after its layers, and removed before them. Only
 //! verified images are published.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::archive::stream::Growth;
 use crate::digest::{Algorithm, Digest, Hasher, Prefix};
@@ -38,11 +38,11 @@ pub struct Store<'a> {
     /// Their layers.
     pub(crate) layers: Objects<'a>,
     /// The images that were read: their IDs stand for their content.
-    read: RefCell<BTreeMap<Digest, Rc<Image>>>,
+    read: Mutex<BTreeMap<Digest, Arc<Image>>>,
     /// Whether to skip the check that images are trusted to have their names.
-    waived: Cell<bool>,
-    /// How much larger archives may become.
-    pub(crate) growth: Cell<Growth>,
+    waived: AtomicBool,
+    /// Whether archives may become as large as they like.
+    unbounded: AtomicBool,
 }
 
 /// A stored image.
@@ -74,26 +74,35 @@ impl<'a> Store<'a> {
             dirs,
             images: Objects::new(dirs, Part::Images, "image"),
             layers: Objects::new(dirs, Part::Layers, "layer"),
-            read: RefCell::default(),
-            waived: Cell::new(false),
-            growth: Cell::default(),
+            read: Mutex::default(),
+            waived: AtomicBool::new(false),
+            unbounded: AtomicBool::new(false),
         })
     }
 
     /// Trusts every image to have the name in its manifest.
     pub fn waive(&self) {
-        self.waived.set(true);
+        self.waived.store(true, Ordering::Relaxed);
     }
 
     /// Lets archives become so much larger.
     pub fn allow(&self, growth: Growth) {
-        self.growth.set(growth);
+        let unbounded = growth == Growth::Any;
+        self.unbounded.store(unbounded, Ordering::Relaxed);
+    }
+
+    /// Returns how much larger archives may become.
+    pub(crate) fn growth(&self) -> Growth {
+        match self.unbounded.load(Ordering::Relaxed) {
+            true => Growth::Any,
+            false => Growth::Bounded,
+        }
     }
 
     /// Returns whether an image is trusted to have its name, or to be what its
     /// URL has.
     pub fn answers(&self, id: &Digest) -> Result<bool> {
-        Ok(self.waived.get() || self.record(id)?.grounds.cover_its_name())
+        Ok(self.waived.load(Ordering::Relaxed) || self.record(id)?.grounds.cover_its_name())
     }
 
     /// Returns the digests of all images, sorted.
@@ -138,9 +147,9 @@ impl<'a> Store<'a> {
     /// # Errors
     ///
     /// It is damaged, or its manifest is not the one that was stored.
-    pub fn image(&self, id: &Digest) -> Result<Option<Rc<Image>>> {
-        if let Some(image) = self.read.borrow().get(id) {
-            return Ok(Some(Rc::clone(image)));
+    pub fn image(&self, id: &Digest) -> Result<Option<Arc<Image>>> {
+        if let Some(image) = self.known().get(id) {
+            return Ok(Some(Arc::clone(image)));
         }
         let Some(manifest) = self.images.read(id, "manifest", MANIFEST_LIMIT)? else {
             return Ok(None);
@@ -152,14 +161,18 @@ impl<'a> Store<'a> {
             let fault = format!("{}: its manifest has changed since it was stored", what());
             return Err(Error::invalid(fault).hint("remove it, and store it again"));
         }
-        let image = Rc::new(Image {
+        let image = Arc::new(Image {
             id: *id,
             format: listed.format,
             manifest,
             layers: listed.layers,
         });
-        self.read.borrow_mut().insert(*id, Rc::clone(&image));
+        self.known().insert(*id, Arc::clone(&image));
         Ok(Some(image))
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Image>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the manifest of an image, byte for byte.
@@ -179,7 +192,7 @@ impl<'a> Store<'a> {
 
     /// Returns the layers of an image, topmost first.
     pub fn layers(&self, id: &Digest) -> Result<Vec<Digest>> {
-        if let Some(image) = self.read.borrow().get(id) {
+        if let Some(image) = self.known().get(id) {
             return Ok(image.layers.clone());
         }
         let listed = parse(&self.file(id, "image")?);
@@ -191,7 +204,7 @@ impl<'a> Store<'a> {
     /// Returns the format of an image, which need not be sound; `None` if it is not
     /// stored, or too damaged to tell.
     pub(crate) fn format(&self, id: &Digest) -> Result<Option<String>> {
-        if let Some(image) = self.read.borrow().get(id) {
+        if let Some(image) = self.known().get(id) {
             return Ok(Some(image.format.clone()));
         }
         let text = self.images.read(id, "image", RECORD_LIMIT)?;

@@ -9,10 +9,10 @@
 //! 2. An object is stored only once, even if many processes store it at the
 //!    same time.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -31,7 +31,7 @@ pub(crate) struct Objects<'a> {
     /// What messages call them.
     noun: &'static str,
     /// Leases; closed when this process exits or is replaced.
-    held: RefCell<BTreeMap<Digest, OwnedFd>>,
+    held: Mutex<BTreeMap<Digest, OwnedFd>>,
 }
 
 impl<'a> Objects<'a> {
@@ -41,7 +41,7 @@ impl<'a> Objects<'a> {
             dirs,
             part,
             noun,
-            held: RefCell::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -114,7 +114,7 @@ impl<'a> Objects<'a> {
     /// Holds a lease on an object for as long as this process uses the store,
     /// and marks it as used. Returns whether it exists.
     pub(crate) fn hold(&self, id: &Digest) -> Result<bool> {
-        if self.held.borrow().contains_key(id) {
+        if self.held().contains_key(id) {
             return Ok(true);
         }
         let lease = self.lease(id)?;
@@ -123,11 +123,15 @@ impl<'a> Objects<'a> {
         Ok(is_there)
     }
 
+    fn held(&self) -> MutexGuard<'_, BTreeMap<Digest, OwnedFd>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps a lease on an object for as long as this process uses the store,
     /// and marks it as used.
     pub(crate) fn keep(&self, id: &Digest, lease: OwnedFd) {
         lease::touch(&lease);
-        self.held.borrow_mut().insert(*id, lease);
+        self.held().insert(*id, lease);
     }
 
     /// Takes a lease on an object without marking it as used.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::ops::Deref;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Access, AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -24,7 +25,9 @@ impl Staging {
     /// Removes what interrupted processes left, and creates a new directory.
     pub fn make(dirs: &Dirs) -> Result<Self> {
         let tmp = dirs.tmp()?;
-        let name = format!("{:x}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{:x}-{number:x}", std::process::id());
         let folder = Folder(make(&tmp, &name, true)?);
         Ok(Self { tmp, name, folder })
     }

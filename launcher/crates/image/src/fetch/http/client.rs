@@ -9,6 +9,7 @@ use crate::fetch::http::download::{self, Download, Partial};
 use crate::fetch::http::headers::{Freshness, Validators};
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::stop::Stop;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::transport::{ACCEPT, Options, Transport};
 use crate::fetch::http::url::Url;
@@ -82,7 +83,13 @@ impl Client {
             proxies,
             timeouts,
             first_pause: pause,
+            stop: Stop::default(),
         })))
+    }
+
+    /// Ends what other threads wait for: pauses, answers, and what arrives.
+    pub(crate) fn stop(&self) {
+        self.0.stop.stop();
     }
 
     /// Fetches a small document of at most `limit` bytes.

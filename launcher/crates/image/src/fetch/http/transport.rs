@@ -12,6 +12,7 @@ use crate::fetch::http::headers::Headers;
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::message::Head;
 use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::stop::Stop;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
 use crate::fetch::http::wire::{self, Body, Form, Request, Timeouts};
@@ -48,13 +49,18 @@ pub(crate) trait Session: fmt::Debug + Send + Sync {
     /// say, or there is nothing to say yet.
     fn field(&self, url: &Url) -> Option<Header>;
 
-    /// Learns from a refusal what the server wants. Returns whether it is worth
+    /// Learns from a refusal what the server wants; `told` is what it was told. Returns whether it is worth
     /// asking again.
     ///
     /// # Errors
     ///
     /// What the server wants cannot be had.
-    fn refused(&self, url: &Url, headers: &Headers) -> std::result::Result<bool, HttpError>;
+    fn refused(
+        &self,
+        url: &Url,
+        told: Option<&Header>,
+        headers: &Headers,
+    ) -> std::result::Result<bool, HttpError>;
 
     /// Learns from any other answer.
     fn answered(&self, headers: &Headers);
@@ -118,6 +124,8 @@ pub(crate) struct Transport {
     pub(crate) timeouts: Timeouts,
     /// The pause after the first failure. It doubles with each further one.
     pub(crate) first_pause: Duration,
+    /// Ends what waits.
+    pub(crate) stop: Stop,
 }
 
 /// An answer, after redirects.
@@ -217,13 +225,14 @@ impl Transport {
         let Some(session) = &self.options.session else {
             return self.ask(url, conditions, None, None);
         };
-        let ask = |url: Url| {
-            let told = session.field(&url);
-            self.ask(url, conditions, told, None)
-        };
-        let (reply, location) = ask(url)?;
+        let told = session.field(&url);
+        let (reply, location) = self.ask(url, conditions, told.clone(), None)?;
+        let (from, headers) = (&reply.url, &reply.head.headers);
         match reply.head.status {
-            401 if session.refused(&reply.url, &reply.head.headers)? => ask(reply.url),
+            401 if session.refused(from, told.as_ref(), headers)? => {
+                let told = session.field(from);
+                self.ask(reply.url, conditions, told, None)
+            }
             401 => Ok((reply, location)),
             _ => {
                 session.answered(&reply.head.headers);
@@ -301,7 +310,7 @@ impl Transport {
             proxy,
             tls: Arc::clone(&self.tls),
         };
-        let sent = wire::send(request, self.timeouts);
+        let sent = wire::send(request, self.timeouts, &self.stop);
         let (head, body) = sent.map_err(|fault| HttpError::broken(&url, fault))?;
         let location = head.headers.get("location").map(str::to_owned);
         let reply = Reply {
@@ -336,7 +345,7 @@ impl Transport {
             let line = format!("Waiting: {error}; next attempt in {whole}");
             self.options.talk.notice(&line);
         }
-        std::thread::sleep(time);
+        self.stop.pause(time);
     }
 }
 

@@ -8,7 +8,7 @@
 use std::io::{BufReader, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fetch::credentials::Header;
 use crate::fetch::http::connect::{self, Connection};
@@ -16,6 +16,7 @@ use crate::fetch::http::fault::Fault;
 use crate::fetch::http::message::{self, BodyReader, Head};
 use crate::fetch::http::plain;
 use crate::fetch::http::proxy::Proxy;
+use crate::fetch::http::stop::Stop;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
 use oci::secret::Secret;
@@ -56,11 +57,15 @@ pub(crate) struct Timeouts {
     pub(crate) idle: Duration,
 }
 
+/// How often somebody who waits asks whether to go on.
+const ASKED: Duration = Duration::from_millis(100);
+
 /// The body of an answer, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Body {
     pieces: Receiver<Event>,
     idle: Duration,
+    stop: Stop,
 }
 
 #[derive(Debug)]
@@ -72,7 +77,11 @@ enum Event {
 }
 
 /// Sends a request, and waits for the header of the answer.
-pub(crate) fn send(request: Request, timeouts: Timeouts) -> Result<(Head, Body), Fault> {
+pub(crate) fn send(
+    request: Request,
+    timeouts: Timeouts,
+    stop: &Stop,
+) -> Result<(Head, Body), Fault> {
     let (sender, pieces) = sync_channel(WAITING);
     std::thread::Builder::new()
         .name("fetch".to_owned())
@@ -88,6 +97,7 @@ pub(crate) fn send(request: Request, timeouts: Timeouts) -> Result<(Head, Body),
     let body = Body {
         pieces,
         idle: timeouts.idle,
+        stop: stop.clone(),
     };
     let time = timeouts.head;
     let silent = || format!("the server did not respond within {}", spelled(time));
@@ -204,10 +214,19 @@ impl Body {
     }
 
     fn wait(&self, time: Duration, why: impl Fn() -> String) -> Result<Event, Fault> {
-        self.pieces.recv_timeout(time).map_err(|error| match error {
-            RecvTimeoutError::Timeout => Fault::transient(why()),
-            RecvTimeoutError::Disconnected => Fault::broke(),
-        })
+        let begun = Instant::now();
+        loop {
+            let left = time.saturating_sub(begun.elapsed());
+            match self.pieces.recv_timeout(left.min(ASKED)) {
+                Ok(event) => return Ok(event),
+                Err(RecvTimeoutError::Disconnected) => return Err(Fault::broke()),
+                Err(RecvTimeoutError::Timeout) if self.stop.is_stopped() => {
+                    return Err(Fault::permanent("nobody waits for it any more"));
+                }
+                Err(RecvTimeoutError::Timeout) if left > ASKED => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Fault::transient(why())),
+            }
+        }
     }
 }
 

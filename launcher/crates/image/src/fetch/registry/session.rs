@@ -38,6 +38,9 @@ pub(crate) struct Token {
     /// Whether nobody knows who would get a login.
     unchecked: bool,
     state: Mutex<State>,
+    /// Held by who asks for another token. All requests of one registry learn at the
+    /// same time that the token has ended.
+    renewing: Mutex<()>,
     talk: Progress,
 }
 
@@ -61,6 +64,7 @@ impl Token {
             issuer,
             unchecked: options.insecure.tls,
             state: Mutex::default(),
+            renewing: Mutex::default(),
             talk: Progress::new(options.quiet),
         }
     }
@@ -84,6 +88,7 @@ impl Token {
                 login: Some((!options.insecure.tls).then_some(login)),
                 ..State::default()
             }),
+            renewing: Mutex::default(),
             talk: Progress::new(options.quiet),
         }
     }
@@ -180,11 +185,26 @@ impl Session for Token {
         (self.is_server(url) && clock::seconds() < *end).then(|| header(told.clone()))
     }
 
-    fn refused(&self, url: &Url, headers: &Headers) -> std::result::Result<bool, HttpError> {
+    fn refused(
+        &self,
+        url: &Url,
+        told: Option<&Header>,
+        headers: &Headers,
+    ) -> std::result::Result<bool, HttpError> {
         if !self.is_server(url) {
             return Ok(false);
         }
+        let renewing = self.renewing.lock();
+        let _renewing = renewing.unwrap_or_else(PoisonError::into_inner);
         let before = self.state().told.take();
+        if let Some((now, end)) = &before
+            && clock::seconds() < *end
+            && told.is_none_or(|told| told.value != *now)
+        {
+            // Somebody else has asked meanwhile.
+            self.state().told = before;
+            return Ok(true);
+        }
         let told = match challenge::best(headers.all("www-authenticate")) {
             Some(Challenge::Bearer(wanted)) => match self.login_for(url)? {
                 Some(Login::RegistryToken(token)) => Some((bearer(token.reveal()), u64::MAX)),

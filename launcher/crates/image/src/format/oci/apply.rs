@@ -30,7 +30,7 @@ use crate::archive::file_writer::{Attributes, CANNOT_WRITE, is_kept};
 use crate::archive::replaced::Shelf;
 use crate::archive::unpack::{Made, Unpack};
 use crate::archive::walk::{Entry, EntryKind};
-use crate::store::rootfs_view::Stack;
+use crate::format::oci::below::Below;
 use error::quote::escaped;
 use error::{Context as _, Error, Result};
 use oci::whiteout::{Mark, mark};
@@ -43,7 +43,7 @@ use sys::{attributes, root_fd};
 pub(crate) struct Apply<'b> {
     disk: Disk,
     /// The layers below.
-    below: &'b Stack,
+    below: &'b Below<'b>,
     shelf: Shelf,
     /// The last directory used, its name without links, and it.
     last: Option<(PathBuf, PathBuf, OwnedFd)>,
@@ -70,7 +70,7 @@ enum Here {
 
 impl<'b> Apply<'b> {
     /// Starts with an empty tree. `layer` is the directory of the layer.
-    pub(crate) fn new(disk: Disk, layer: OwnedFd, below: &'b Stack) -> Self {
+    pub(crate) fn new(disk: Disk, layer: OwnedFd, below: &'b Below<'b>) -> Self {
         Self {
             disk,
             below,
@@ -300,6 +300,7 @@ impl<'b> Apply<'b> {
         }
         let source = self
             .below
+            .stack()?
             .directory_of(&path)?
             .ok_or_else(|| missing(target))?;
         let (_, parent) = self.parent(&above)?;
@@ -316,7 +317,7 @@ impl<'b> Apply<'b> {
         }
         self.depends = true;
         let root = self.disk.open(Path::new("")).context(|| CANNOT_WRITE)?;
-        for name in self.below.names(Path::new(""))? {
+        for name in self.below.stack()?.names(Path::new(""))? {
             match look(&root, &name).context(|| CANNOT_WRITE)? {
                 Here::Nothing => whiteout(&root, &name).context(|| CANNOT_WRITE)?,
                 Here::Directory => self.hide(Path::new(&name))?,
@@ -407,7 +408,7 @@ impl<'b> Apply<'b> {
         {
             return Ok(None);
         }
-        let found = self.below.topmost(path)?;
+        let found = self.below.stack()?.topmost(path)?;
         Ok(found.map(|(_, fd, status)| (fd, status)))
     }
 

@@ -10,13 +10,16 @@ use oci::media_type::Kind;
 use sys::size;
 
 /// What has blobs. Nobody relies on what it says: every blob is checked.
-pub(crate) trait Blobs {
+pub(crate) trait Blobs: Sync {
     /// Opens a blob.
     ///
     /// # Errors
     ///
     /// It is not there, or cannot be read.
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>>;
+
+    /// Ends what other threads wait for, because nobody needs it any more.
+    fn stop(&self) {}
 }
 
 /// Reads a whole blob, and checks it.

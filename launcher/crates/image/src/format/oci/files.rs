@@ -20,7 +20,7 @@ use sys::links::{self, Step};
 use sys::{root_fd, size};
 
 /// Files by their paths. Links are followed, and lead nowhere else.
-pub(crate) trait Files {
+pub(crate) trait Files: Sync {
     /// Opens a file; `None` if there is none.
     ///
     /// # Errors

@@ -3,10 +3,14 @@
 //! which it is called, and each layer, when it is unpacked, the one that the
 //! configuration has. A layer that is stored is not asked for again.
 
+use std::io::Read;
+
 use crate::digest::Digest;
 use crate::format::oci::FORMAT;
 use crate::format::oci::apply::Apply;
+use crate::format::oci::below::Below;
 use crate::format::oci::blobs::{self, Blobs};
+use crate::format::oci::side_by_side::side_by_side;
 use crate::format::oci::unpacked::{self, Layer};
 use crate::store::images::{Image, Store};
 use crate::store::record::{Origin, Record};
@@ -103,27 +107,33 @@ impl Store<'_> {
         Ok(id)
     }
 
-    /// Stores the layers that are missing; returns all, lowest first.
+    /// Stores the layers that are missing, side by side; returns all, lowest first.
     fn import_layers(
         &self,
         offer: &Offer<'_>,
         config: &ImageConfig,
         manifest: &Manifest,
     ) -> Result<Vec<Digest>> {
-        let mut stored = Vec::new();
         let layers = unpacked::layers(config);
-        for (number, (layer, blob)) in layers.iter().zip(&manifest.layers).enumerate() {
-            let id = match layer.stored(self)? {
-                Some(id) => id,
-                None => {
-                    let what = || format!("layer {} (`{}`)", number + 1, blob.digest);
-                    let imported = self.import_layer(offer, layer, blob, &stored);
-                    imported.map_err(|error| error.at(what()))?
-                }
-            };
-            stored.push(id);
-        }
-        Ok(stored)
+        let stop = || offer.blobs.stop();
+        side_by_side(layers.len(), &stop, &|number, jobs| {
+            let (layer, blob) = (&layers[number], &manifest.layers[number]);
+            let is_same = |other: &Layer| other.diff_id == layer.diff_id;
+            if layers[..number].iter().any(is_same) {
+                // It is one that another is fetching.
+                jobs.first(number)?;
+            }
+            if let Some(id) = layer.stored(self)? {
+                return Ok(id);
+            }
+            let what = || format!("layer {} (`{}`)", number + 1, blob.digest);
+            let below = Below::new(|| unpacked::stack(self, &jobs.first(number)?));
+            let imported = offer.blobs.open(blob).and_then(|input| {
+                let input = jobs.reader(input);
+                self.import_layer(offer, layer, blob, input, &below)
+            });
+            imported.map_err(|error| error.at(what()))
+        })
     }
 
     fn import_layer(
@@ -131,17 +141,17 @@ impl Store<'_> {
         offer: &Offer<'_>,
         layer: &Layer,
         descriptor: &Descriptor,
-        below: &[Digest],
+        input: Box<dyn Read + Send>,
+        below: &Below<'_>,
     ) -> Result<Digest> {
-        let below = unpacked::stack(self, below)?;
-        let (blob, proof) = Blob::new(descriptor, offer.blobs.open(descriptor)?);
+        let (blob, proof) = Blob::new(descriptor, input);
         let staging = Staging::make(self.dirs)?;
         let ((), unpacked) = layers::unpack(
             &staging,
             blob,
-            self.growth.get(),
+            self.growth(),
             layer.diff_id.algorithm(),
-            |disk, folder| Apply::new(disk, folder, &below),
+            |disk, folder| Apply::new(disk, folder, below),
             |tar, recorder, visit| unpacked::walk(tar, Some(recorder), visit),
         )?;
         proof.check()?;

@@ -7,6 +7,7 @@ use crate::archive::unpack::Unpack as _;
 use crate::digest::{Digest, Hasher};
 use crate::format::differences::{Differences, compare};
 use crate::format::oci::apply::Apply;
+use crate::format::oci::below::Below;
 use crate::format::oci::unpacked;
 use crate::store::images::Store;
 use crate::store::staging::Staging;
@@ -46,7 +47,7 @@ impl Store<'_> {
         below: &[Digest],
     ) -> Result<Differences> {
         let stored = self.stored(layer)?;
-        let below = unpacked::stack(self, below)?;
+        let below = Below::new(|| unpacked::stack(self, below));
         let staging = Staging::make(self.dirs)?;
         let folder = staging.directory("layer")?;
         let anew = folder.directory("rootfs")?;

@@ -1,0 +1,269 @@
+//! How layers arrive from a registry: side by side, in parts, late or never.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tar::EntryType;
+
+use super::registry::{Answers, served};
+use super::{Blob, Layout, base};
+use crate::aci::Aci;
+use crate::host::{self, Call};
+
+/// What a client asks for.
+struct Asked {
+    path: String,
+    told: Option<String>,
+    /// From where it wants it.
+    from: Option<usize>,
+}
+
+/// A registry that has what is in a layout as `app:1`, and does with each request what
+/// its script says, while it serves others.
+struct Served {
+    host: String,
+    shared: Arc<Shared>,
+}
+
+/// What all of its connections know.
+struct Shared {
+    answers: Answers,
+    /// What happened: `asked PATH FROM`, `sent PATH`.
+    log: Mutex<Vec<String>>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn note(&self, line: String) {
+        self.log.lock().unwrap().push(line);
+        self.changed.notify_all();
+    }
+
+    /// Waits until something has happened.
+    fn wait(&self, line: &str) {
+        let is_there = |log: &mut Vec<String>| !log.iter().any(|each| each.starts_with(line));
+        let log = self.log.lock().unwrap();
+        drop(self.changed.wait_while(log, is_there).unwrap());
+    }
+
+    /// Answers a request as a registry does: with so much of the body, at most.
+    fn send(&self, to: &mut TcpStream, asked: &Asked, most: usize) -> io::Result<()> {
+        let Some((status, body)) = self.answers.get(&asked.path) else {
+            return to.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        };
+        let (whole, from) = (body.len(), asked.from.unwrap_or(0));
+        let status = match asked.from {
+            Some(from) => {
+                let last = whole - 1;
+                format!("206 Partial Content\r\nContent-Range: bytes {from}-{last}/{whole}")
+            }
+            None => status.clone(),
+        };
+        let body = &body[from..];
+        let length = body.len();
+        write!(to, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n")?;
+        to.write_all(&body[..most.min(length)])?;
+        self.note(format!("sent {}", asked.path));
+        Ok(())
+    }
+}
+
+/// Says of each request what to do with it.
+type Script = dyn Fn(&Shared, &Asked, &mut TcpStream) -> io::Result<()> + Send + Sync;
+
+impl Served {
+    fn new(
+        layout: &Layout,
+        script: impl Fn(&Shared, &Asked, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let shared = Arc::new(Shared {
+            answers: served(layout),
+            log: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let script: Arc<Script> = Arc::new(script);
+        let server = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (shared, script) = (Arc::clone(&server), Arc::clone(&script));
+                // Who asks may be gone at any time.
+                thread::spawn(move || answer(stream, &shared, &*script));
+            }
+        });
+        Self { host, shared }
+    }
+
+    fn fetch(&self, layout: &Layout) -> Call {
+        let name = format!("docker://{}/app:1", self.host);
+        layout.launch(&["fetch", &name]).within(SOON)
+    }
+}
+
+/// Shorter than any client waits for a server.
+const SOON: Duration = Duration::from_secs(20);
+
+fn answer(mut stream: TcpStream, shared: &Shared, script: &Script) -> io::Result<()> {
+    let lines = BufReader::new(stream.try_clone()?).lines();
+    let lines = lines.map_while(Result::ok);
+    let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let field = |name: &str| request.iter().find_map(|line| line.strip_prefix(name));
+    // Else it is a client that tries to speak TLS.
+    let Some(path) = request.first().and_then(|line| line.split(' ').nth(1)) else {
+        return Ok(());
+    };
+    let from = field("Range: bytes=").and_then(|range| range.trim_end_matches('-').parse().ok());
+    let asked = Asked {
+        path: path.to_owned(),
+        told: field("Authorization: ").map(str::to_owned),
+        from,
+    };
+    shared.note(format!("asked {path} {}", from.unwrap_or(0)));
+    script(shared, &asked, &mut stream)
+}
+
+/// Waits until the client is gone.
+fn hang(stream: &mut TcpStream) -> io::Result<()> {
+    io::copy(&mut stream.take(u64::MAX), &mut io::sink()).map(drop)
+}
+
+/// Where a registry has a blob.
+fn path(blob: &Blob) -> String {
+    format!("/v2/app/blobs/{}", blob.digest)
+}
+
+/// Layers that are fetched side by side take two processors.
+macro_rules! require_processors {
+    () => {
+        if thread::available_parallelism().unwrap().get() < 2 {
+            skip!("needs two processors");
+        }
+    };
+}
+
+#[test]
+fn layers_are_fetched_side_by_side() {
+    require_processors!();
+    let mut layout = Layout::new();
+    let layers = ["one", "two"].map(|name| layout.layer(Aci::empty().file(name, 0o644, name)));
+    layout.image("1", "{}", &layers);
+    let [one, two] = layers.each_ref().map(path);
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        if asked.path == one {
+            shared.wait(&format!("asked {two}"));
+        }
+        shared.send(stream, asked, usize::MAX)
+    });
+    server.fetch(&layout).run().exits(0);
+    assert_eq!(host::names(&layout.dir().join("layers")).len(), 2);
+}
+
+#[test]
+fn a_layer_that_needs_those_below_waits_for_them() {
+    require_root!();
+    require_processors!();
+    let mut layout = Layout::new();
+    let below = Aci::empty()
+        .dir("etc")
+        .file("etc/gone", 0o644, "gone")
+        .entry(EntryType::Directory, "private", 0o700, "", b"")
+        .file("private/file", 0o600, "of the lower layer");
+    let above = Aci::empty()
+        .file("etc/.wh..wh..opq", 0o644, "")
+        .file("private/other", 0o644, "")
+        .entry(EntryType::Link, "private/link", 0o644, "private/file", b"");
+    let layers = [
+        layout.layer(base()),
+        layout.layer(below),
+        layout.layer(above),
+    ];
+    layout.image("1", "{}", &layers);
+    let [_, below, above] = layers.each_ref().map(path);
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        if asked.path == below {
+            shared.wait(&format!("sent {above}"));
+        }
+        shared.send(stream, asked, usize::MAX)
+    });
+    server.fetch(&layout).run().exits(0);
+    layout.launch(&["image", "verify"]).run().exits(0);
+    // The same as where each is there before the next.
+    let one_by_one = Layout::new();
+    let alone = one_by_one.launch(&["fetch", &layout.reference("1")]).run();
+    alone.exits(0);
+    let layers = |layout: &Layout| host::names(&layout.dir().join("layers"));
+    assert_eq!(layers(&layout), layers(&one_by_one));
+}
+
+#[test]
+fn when_a_layer_is_refused_nobody_waits_for_the_others() {
+    require_processors!();
+    let mut layout = Layout::new();
+    let good = layout.layer(Aci::empty().file("a", 0o644, vec![1; 1 << 20]));
+    let bad = layout.layer(Aci::empty().file("b", 0o644, "content"));
+    layout.image("1", "{}", &[good.clone(), bad.clone()]);
+    let spoiled = layout.blob_path(&bad.digest);
+    let mut bytes = std::fs::read(&spoiled).unwrap();
+    bytes[700] ^= 1;
+    std::fs::write(&spoiled, bytes).unwrap();
+    let (good, refused) = (path(&good), path(&bad));
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        if asked.path == good {
+            shared.send(stream, asked, 1 << 16)?;
+            return hang(stream);
+        }
+        if asked.path == refused {
+            shared.wait(&format!("sent {good}"));
+        }
+        shared.send(stream, asked, usize::MAX)
+    });
+    let ran = server.fetch(&layout).run().exits(1);
+    let told = ran.told();
+    let said = format!("layer 2 (`{}`): its digest is", bad.digest);
+    assert!(told.contains(&said), "{told}");
+    for name in ["images", "layers", "tmp"] {
+        assert_eq!(host::names(&layout.dir().join(name)), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn one_token_is_got_for_all_layers_when_the_first_has_ended() {
+    let mut layout = Layout::new();
+    let layers =
+        ["one", "two", "three"].map(|name| layout.layer(Aci::empty().file(name, 0o644, name)));
+    layout.image("1", "{}", &layers);
+    let layers = layers.each_ref().map(path);
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        if asked.path.starts_with("/token") {
+            let log = shared.log.lock().unwrap();
+            let got = log.iter().filter(|line| line.starts_with("asked /token"));
+            let token = format!(r#"{{"token": "{}"}}"#, got.count());
+            drop(log);
+            let length = token.len();
+            return write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{token}"
+            );
+        }
+        let wanted = match layers.contains(&asked.path) {
+            true => "Bearer 2",
+            false => "Bearer 1",
+        };
+        if asked.told.as_deref() == Some(wanted) || asked.told.as_deref() == Some("Bearer 2") {
+            return shared.send(stream, asked, usize::MAX);
+        }
+        let host = stream.local_addr()?;
+        write!(
+            stream,
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer \
+             realm=\"http://{host}/token\"\r\nContent-Length: 0\r\n\r\n"
+        )
+    });
+    server.fetch(&layout).run().exits(0);
+    let log = server.shared.log.lock().unwrap().join("\n");
+    assert_eq!(log.matches("asked /token").count(), 2, "{log}");
+}
