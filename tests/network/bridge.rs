@@ -220,7 +220,7 @@ fn the_plan_says_which_bridge_is_made_and_where_names_come_from() {
     for part in [
         "# on the host: the bridge `nsc-web` with the network `10.229.0.0/24` # option",
         "# on the host: a link `nsc-…` to `eth0` of the pod, as a port of the bridge `nsc-web`",
-        "\nbind fd:92 /etc/hosts ",
+        "\nbind fd:91 /etc/hosts ",
     ] {
         assert!(told.contains(part), "{part} {told}");
     }

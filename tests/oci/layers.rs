@@ -253,25 +253,6 @@ fn the_files_are_those_that_another_unpacker_makes() {
 }
 
 #[test]
-fn more_layers_than_an_overlay_takes_are_merged() {
-    let mut layout = Layout::new();
-    let mut layers = vec![layout.layer(base())];
-    for number in 0..126 {
-        let aci = Aci::empty()
-            .dir("n")
-            .file(&format!("n/{number}"), 0o644, "x");
-        let aci = match number {
-            0 => aci,
-            number => aci.file(&format!("n/.wh.{}", number - 1), 0o644, ""),
-        };
-        layers.push(layout.layer(aci));
-    }
-    layout.image("many", "{}", &layers);
-    assert_eq!(shown(&layout, "many", "/n", &[]), ["125"]);
-    layout.launch(&["image", "verify"]).run().exits(0);
-}
-
-#[test]
 fn a_layer_may_be_there_twice_or_have_nothing() {
     let mut layout = Layout::new();
     let layer = layout.layer(Aci::empty().dir("n").file("n/a", 0o644, "x"));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::aci::{Aci, running};
-use crate::host::{Scratch, launcher, probe};
+use crate::host::{Scratch, launcher, names, probe};
 
 /// A chain of this many images, each of which adds a file and changes one, and
 /// the last of which has a program; returns what it says with these words.
@@ -44,7 +44,10 @@ fn run_chain(length: usize, options: &[&str], words: &[&str]) -> String {
     let call = call.arg("--pull-policy=never").arg("--image-dir");
     let call = call.arg(scratch.join("images")).arg(name(length - 1));
     let ran = call.arg("--").args(words).run();
-    ran.exits(0).complains("").stdout
+    let said = ran.exits(0).complains("").stdout;
+    // None is merged of the others.
+    assert_eq!(names(&scratch.join("dir/layers")).len(), length);
+    said
 }
 
 // As images of Docker are that were made from its layers one by one.

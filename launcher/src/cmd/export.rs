@@ -13,6 +13,7 @@ use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use image::format::pack::{Instead, Pack};
 use image::store::images::Store;
+use pod::resolve::from_oci_image;
 use pod::runtime::status::{self, Phase};
 use pod::runtime::{export, teardown};
 use pod::spec::pod::PodSpec;
@@ -133,8 +134,12 @@ fn write(
     cannot: &str,
 ) -> Result<Digest> {
     // The pod refers to the image, so the image cannot be removed before it.
-    let image = ImageManifest::parse(&Store::open(dirs)?.manifest(&app.image.id.into())?)?;
-    let manifest = export::manifest(image.value, app)?;
+    let (store, id) = (Store::open(dirs)?, app.image.id.into());
+    let image = match store.oci(&id)? {
+        Some(image) => from_oci_image::describe(&image)?.0,
+        None => ImageManifest::parse(&store.manifest(&id)?)?.value,
+    };
+    let manifest = export::manifest(image, app)?;
     let spec = read_in(pod, SPEC).context(|| "cannot read its spec")?;
     let spec = spec.ok_or_else(|| Error::invalid("it has no spec"))?;
     let spec = PodSpec::read(&spec).context(|| "cannot read its spec")?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cmd::results::{Format, Results, each};
-use crate::cmd::{last_of, print, print_document, signature};
+use crate::cmd::{last_of, print, print_document, say, signature};
 use error::{Context as _, Error, Result};
 use image::archive::stream::Growth;
 use image::digest::Digest;
@@ -84,7 +84,8 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
             let id = store.named(name)?;
             // It is only read, not run.
             store.waive();
-            copy(&store, &id, &render::directories(&store, &id)?, directory)
+            let layers = render::directories(&store, &id, &|note| say(&[note]))?;
+            copy(&store, &id, &layers, directory)
         }
         Verb::CatManifest(name) => {
             let mut manifest = store.manifest(&store.named(name)?)?;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::cmd::say;
 use appc::manifest::ImageManifest;
 use appc::reference::Reference;
 use error::{Context as _, Error, Kind, Result};
@@ -91,7 +92,7 @@ impl Images for Fetched<'_> {
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>> {
         let store = self.fetch.store();
         if let Some(image) = store.oci(id)? {
-            let layers = render::directories(store, id)?;
+            let layers = render::directories(store, id, &|note| say(&[note]))?;
             let rootfs = Box::new(render::open(store, id, &layers)?);
             return Opened::oci(&image, layers, rootfs);
         }
@@ -101,7 +102,7 @@ impl Images for Fetched<'_> {
             ))
         })?;
         self.fetch.dependencies(id)?;
-        let layers = render::directories(store, id)?;
+        let layers = render::directories(store, id, &|note| say(&[note]))?;
         let manifest = image.manifest().clone();
         Ok(Opened {
             id: *id,

@@ -22,8 +22,12 @@ use crate::spec::ports::PublishedPort;
 /// labels.
 pub const NAMESPACES: u32 = 80;
 
+/// The directory with the pod's files, in the options of a mount: what has
+/// [short names](crate::plan::overlay::Overlay::links) is found there.
+pub const FILES: u32 = 90;
+
 /// The `/etc/hosts` of a pod on bridges.
-pub const HOSTS: u32 = 92;
+pub const HOSTS: u32 = 91;
 
 /// The socket by which an app notifies the service manager.
 pub const NOTIFICATION: u32 = 92;

@@ -20,6 +20,8 @@ use std::path::Path;
 
 use stage1_init::{Directive, Mode, Words};
 
+use crate::plan::descriptors::FILES;
+use crate::plan::overlay;
 use appc::json::{self, Object, Value};
 use error::quote::{escaped, is_harmless};
 use error::{Error, Result};
@@ -140,8 +142,12 @@ impl Plan {
         let mut words = Vec::new();
         let mut sink = |bytes: &[u8]| words.extend_from_slice(bytes);
         stage1_init::encode_header(&mut sink);
-        for directive in self.steps.iter().filter_map(Step::directive) {
-            directive.encode_renumbered(number, &mut sink);
+        for step in &self.steps {
+            if step.words.starts_with(b"mount\0overlay\0") {
+                sink(&overlay::renumbered(&step.words, number(FILES)));
+            } else if let Some(directive) = step.directive() {
+                directive.encode_renumbered(number, &mut sink);
+            }
         }
         words
     }

@@ -16,6 +16,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::plan::overlay;
 use crate::resolve::dependencies::{self, Images, Keep, Layer, without_repeats};
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
@@ -26,10 +27,6 @@ use image::store::images::Store;
 use image::store::rootfs_view::Stack;
 use image::store::staging::Folder;
 use sys::root_fd::lay_over;
-
-/// The most layers of an overlay. Their paths have to fit into one page of
-/// mount options (mount(2)): 4096 bytes, some 190 of them for each path.
-pub(crate) const MAX_OVERLAY: usize = 16;
 
 /// The start of what is hashed. A change in how layers are rendered requires a
 /// new number.
@@ -60,13 +57,14 @@ pub struct Source {
 }
 
 /// Returns the directories that make up the root of an image, topmost first.
-/// All its dependencies must be in the store.
+/// All its dependencies must be in the store. `tell` is called if more layers than
+/// an overlay takes have to be merged first.
 ///
 /// # Errors
 ///
 /// Fails if a dependency is not in the store, the dependencies are invalid (see
 /// [`dependencies::layers`]), or the disk refuses.
-pub fn directories(store: &Store<'_>, id: &Digest) -> Result<Vec<PathBuf>> {
+pub fn directories(store: &Store<'_>, id: &Digest, tell: &dyn Fn(String)) -> Result<Vec<PathBuf>> {
     let base = match layers_of_oci(store, id)? {
         Some(layers) => {
             if !store.hold(id)? {
@@ -82,7 +80,20 @@ pub fn directories(store: &Store<'_>, id: &Digest) -> Result<Vec<PathBuf>> {
     };
     match base {
         Base::Overlay(ids) => Ok(ids.iter().rev().map(|id| store.rootfs(id)).collect()),
-        Base::Rendered(rendering) => Ok(vec![rendering.ensure(store, &|id| source(store, id))?]),
+        Base::Rendered(rendering) => {
+            let layers = rendering.layers.len();
+            let source = |below: &Digest| {
+                // The first that is asked for.
+                if layers > overlay::MOST && rendering.layers[0].image == *below {
+                    let (image, most) = (id.short(), overlay::MOST);
+                    tell(format!(
+                        "the {layers} layers of image `{image}` are merged: an overlay takes at most {most}"
+                    ));
+                }
+                source(store, below)
+            };
+            Ok(vec![rendering.ensure(store, &source)?])
+        }
     }
 }
 
@@ -199,7 +210,7 @@ pub(crate) fn decide(
     implies: &dyn Fn(&Digest) -> Result<bool>,
 ) -> Result<Base> {
     let whole = layers.iter().all(|layer| layer.keep.is_everything());
-    let mut stacks = whole && layers.len() <= MAX_OVERLAY;
+    let mut stacks = whole && layers.len() <= overlay::MOST;
     // The lowest layer has none below it whose attributes it could hide.
     for layer in layers.iter().skip(1) {
         stacks = stacks && !implies(&layer.image)?;

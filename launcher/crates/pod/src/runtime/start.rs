@@ -8,7 +8,7 @@ use rustix::event::epoll;
 
 use crate::cgroup::{Cgroups, record};
 use crate::plan::compose::{Composed, compose};
-use crate::plan::descriptors::MASTER;
+use crate::plan::descriptors::{FILES, MASTER};
 use crate::plan::directives::Plan;
 use crate::plan::streams::Streams;
 use crate::plan::written;
@@ -199,7 +199,12 @@ pub fn start(
     ) {
         plan.rewrite(RESOLVER, content)?;
     }
-    let plan = plan.renumbered(&|label| number_of(&named, label));
+    // One of those that are held, so that no directive has to name it.
+    let files = directory.scratch().unwrap_or(directory.fd());
+    let plan = plan.renumbered(&|label| match label {
+        FILES => files.as_raw_fd().unsigned_abs(),
+        label => number_of(&named, label),
+    });
     exec::exec(Handover {
         program: start.program,
         plan: exec::sealed("plan", &plan)?.as_fd(),

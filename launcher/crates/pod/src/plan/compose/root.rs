@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stage1_init::{Directive, Mode, MountFlags, NodeKind};
 
@@ -90,8 +90,12 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
         make("rootfs", 0o755, 0, 0)?;
         make("upper", mode, uid, gid)?;
         make("work", 0o700, 0, 0)?;
-        let data = overlay_of(root, &place, host).options();
-        let data = operand("a path of the overlay", data)?;
+        let first = pod.apps.iter().take_while(|other| other.name != app.name);
+        let first = first.flat_map(|other| &other.root);
+        let first = first.map(|root| root.layers.len()).sum();
+        let (overlay, links) = overlay_of(root, &place, host).links(first);
+        link_layers(plan, pod, first, &links)?;
+        let data = operand("a path of the overlay", overlay.options())?;
         plan.push(
             Directive::Mount {
                 kind: c"overlay",
@@ -110,13 +114,31 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
     Ok(())
 }
 
+/// Makes links to layers, which are the short names that their overlay uses.
+fn link_layers(plan: &mut Plan, pod: &PodSpec, first: usize, links: &[PathBuf]) -> Result<()> {
+    let place = pod.directory.join(overlay::LINKS);
+    if !links.is_empty() {
+        directory(plan, &path(&place)?, 0o755, "in the pod's directory");
+    }
+    for (number, layer) in (first..).zip(links) {
+        plan.push(
+            Directive::Symlink {
+                target: &path(layer)?,
+                path: &path(&place.join(number.to_string()))?,
+            },
+            "a short name of a layer: the paths of all are too long for a mount",
+        );
+    }
+    Ok(())
+}
+
 /// Tells whether the paths of an app's layers and changes fit into the options
 /// of one mount.
 pub fn fits_overlay(pod: &PodSpec, app: &AppSpec, host: &Host) -> bool {
     let place = pod.directory.join("apps").join(&app.name);
     app.root
         .as_ref()
-        .is_none_or(|root| overlay_of(root, &place, host).options().len() < overlay::PAGE)
+        .is_none_or(|root| overlay_of(root, &place, host).links(0).0.fits())
 }
 
 fn overlay_of(root: &Root, place: &Path, host: &Host) -> Overlay {
