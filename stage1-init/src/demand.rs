@@ -1,19 +1,22 @@
 //! Runs a program on demand, whenever a descriptor becomes readable, for
 //! example a listening socket.
 //!
-//! The kernel sends a signal for it, so that nothing waits in the meantime.
+//! The kernel sends a signal for it, so that nothing waits in the meantime. It sends
+//! none for a timer: this process sleeps no longer than that takes.
 
 use linux_raw_sys::general as raw;
 use rustix::fd::BorrowedFd;
 
 use crate::options::Finally;
+use crate::pod::Origin;
 use crate::start::Start;
-use crate::sys::{self, Standard};
+use crate::sys::{self, Standard, Time};
 use crate::{exit_code, program};
 
 /// The descriptor, and what to execute for it.
 pub(crate) struct Demand {
     fd: BorrowedFd<'static>,
+    timer: Option<BorrowedFd<'static>>,
     finally: Finally,
     start: Start,
     running: Option<sys::Pid>,
@@ -27,16 +30,27 @@ impl Demand {
     /// Starts. The kernel has been asked to signal
     /// ([`sys::signal_when_readable`]), but it does not signal what was there
     /// before.
-    pub(crate) fn new(fd: BorrowedFd<'static>, finally: Finally, start: Start) -> Self {
+    pub(crate) fn new(fd: BorrowedFd<'static>, finally: Finally, origin: Origin) -> Self {
         let mut demand = Self {
             fd,
+            timer: origin.timer,
             finally,
-            start,
+            start: origin.start,
             running: None,
             again: false,
         };
         demand.look();
         demand
+    }
+
+    /// Returns how long nothing has to be done: until the timer expires, if there
+    /// is one and nobody serves. It may have expired unnoticed.
+    pub(crate) fn rest(&self) -> Option<Time> {
+        let timer = self.timer.filter(|_| self.running.is_none())?;
+        match sys::time_left(timer) {
+            [0, 0] => self.is_wanted().then_some([1, 0]),
+            left => Some(left),
+        }
     }
 
     /// Handles that something can be read, perhaps here.
@@ -56,7 +70,7 @@ impl Demand {
     }
 
     fn serve(&mut self) {
-        if self.running.is_some() || !sys::wait_for(self.fd, sys::READABLE, Some([0, 0])) {
+        if self.running.is_some() || !self.is_wanted() {
             return;
         }
         // Without enough memory, nobody is served.
@@ -65,6 +79,11 @@ impl Demand {
             Ok(child) => child,
             Err(_) => None,
         };
+    }
+
+    #[inline(never)]
+    fn is_wanted(&self) -> bool {
+        sys::wait_for(self.fd, sys::READABLE, Some([0, 0]))
     }
 
     fn become_program(&self) -> ! {

@@ -39,6 +39,7 @@ stage1-init executes a plan, and is PID 1 of the pod that it creates.
   --lock-fd N     keep N open in PID 1
   --finally-fd N  execute program N at the end
   --demand-fd N   execute it whenever N is readable
+  --timer-fd N    look, too, when timer N expires
   -g              signal the command's whole group
   -e CODE         this exit code means success
 

@@ -108,6 +108,7 @@ fn main(start: Start) -> ! {
         report: options.report,
         finally: options.finally,
         demand: options.demand,
+        timer: options.timer,
         foreground: process::foreground_group(),
         parent,
         mask,

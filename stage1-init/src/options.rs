@@ -35,6 +35,7 @@ pub(crate) struct Options {
     pub(crate) report: Option<BorrowedFd<'static>>,
     pub(crate) finally: Option<Finally>,
     pub(crate) demand: Option<BorrowedFd<'static>>,
+    pub(crate) timer: Option<BorrowedFd<'static>>,
     /// Where the options end on the command line.
     pub(crate) end: usize,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Options {
 impl Options {
     /// Parses the command line; an invalid one ends the process.
     pub(crate) fn read(start: Start) -> Self {
-        let mut named = [None; 6];
+        let mut named = [None; 7];
         let (mut group, mut of_command) = (false, None);
         let mut index = 1;
         let known = loop {
@@ -68,7 +69,7 @@ impl Options {
             }
             index += length(option);
         };
-        let [report, plan, program, demand, ..] = named;
+        let [report, plan, program, demand, timer, ..] = named;
         let planned = plan.is_some() || program.is_some();
         let end = index.min(start.count());
         let command = |word: &CStr| !planned && !word.to_bytes().starts_with(b"-");
@@ -105,31 +106,33 @@ impl Options {
             report,
             finally,
             demand,
+            timer,
             end,
         }
     }
 }
 
 /// What the command line may have before a command, in the order of the
-/// constants below. The first six take a descriptor. Of each of the first four,
+/// constants below. The first seven take a descriptor. Of each of the first five,
 /// the last one given counts; the others, and `-e`, can be repeated, and are
 /// looked up where they are needed. The kernel signals for each descriptor of
 /// demand.
-const KNOWN: &[u8] = b"--report-fd,--plan-fd,--finally-fd,--demand-fd,--hold-fd,--lock-fd,\
+const KNOWN: &[u8] =
+    b"--report-fd,--plan-fd,--finally-fd,--demand-fd,--timer-fd,--hold-fd,--lock-fd,\
     -e,-g,--,--help,--version,plan";
 
 pub(crate) const PLAN: usize = 1;
 const DEMAND: usize = 3;
-pub(crate) const HOLD: usize = 4;
-pub(crate) const LOCK: usize = 5;
+pub(crate) const HOLD: usize = 5;
+pub(crate) const LOCK: usize = 6;
 /// An exit code of a command that means success.
-const SUCCESS: usize = 6;
+const SUCCESS: usize = 7;
 /// Signals go to the whole process group of a command.
-const GROUP: usize = 7;
-const END: usize = 8;
-const HELP: usize = 9;
-const VERSION: usize = 10;
-const WORDS: usize = 11;
+const GROUP: usize = 8;
+const END: usize = 9;
+const HELP: usize = 10;
+const VERSION: usize = 11;
+const WORDS: usize = 12;
 
 /// Returns the place of an argument among the words that are known.
 fn known(start: Start, index: usize) -> Option<usize> {

@@ -11,7 +11,7 @@ use crate::demand::Demand;
 use crate::exit_code;
 use crate::log::Log;
 use crate::pod::{Child, Origin};
-use crate::sys::{self, End};
+use crate::sys::{self, End, Received};
 
 /// The messages of PID 1, which are forwarded to the report or to standard
 /// error. Their length is limited, as apps that may trace PID 1 can write
@@ -61,12 +61,13 @@ const REST: i64 = 9;
 #[inline(never)]
 pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     let demand = origin.demand.zip(origin.finally);
-    let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin.start));
+    let mut demand = demand.map(|(fd, finally)| Demand::new(fd, finally, origin));
     let mut voice = Voice::begin(child.voice, origin);
     log.begin();
     sys::raise_file_limit();
     // Copies what is there, and once more after a rest.
     let (mut more, mut taken, mut rest) = (true, sys::taken(), 0);
+    let mut asked = false;
     sys::release_stack();
     let code = 'over: loop {
         while let (pid @ 1.., status) = sys::wait(sys::ANY, raw::WNOHANG) {
@@ -83,23 +84,23 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
             rest = (REST * (now - taken)).min(sys::SECOND - 1);
             taken = now;
         }
-        let received = if rest > 0 {
-            let received = sys::wait_for_signal(sys::BUT_READABLE, Some([0, rest]));
+        let (mut signals, mut time) = (sys::ALL, Some([0, rest]));
+        if rest > 0 {
+            signals = sys::BUT_READABLE;
             rest = 0;
-            received
-        } else {
-            sys::wait_for_signal(sys::ALL, more.then_some([0, 0]))
-        };
-        let Some(received) = received else {
-            continue;
-        };
-        if received.is_readable() {
-            more = true;
+        } else if !more {
+            time = demand.as_ref().and_then(Demand::rest);
+        }
+        let received = sys::wait_for_signal(signals, time);
+        more |= received.is_some_and(Received::is_readable);
+        let Some(received) = received.filter(|received| !received.is_readable()) else {
+            // Something can be read, or the timer has expired.
             if let Some(demand) = &mut demand {
                 demand.look();
             }
             continue;
-        }
+        };
+        asked |= received.asks_to_end();
         // If the kernel reaps the child, only this signal says how it ended.
         if let Some(code) = received.end_of(child.pid) {
             sys::wait(child.pid, raw::WNOHANG);
@@ -123,5 +124,9 @@ pub(crate) fn wait_for(child: Child, origin: Origin, log: Log<'_>) -> u8 {
     log.finish();
     // Whatever is executed next does not expect the kernel's signals.
     while sys::wait_for_signal(!sys::BUT_READABLE, Some([0, 0])).is_some() {}
+    // It can tell that the pod was asked to end.
+    if asked {
+        let _ = sys::kill(sys::own_pid(), raw::SIGTERM);
+    }
     code
 }

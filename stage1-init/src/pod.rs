@@ -24,6 +24,8 @@ pub(crate) struct Origin {
     pub(crate) finally: Option<Finally>,
     /// What that program serves on demand.
     pub(crate) demand: Option<BorrowedFd<'static>>,
+    /// A timer for that.
+    pub(crate) timer: Option<BorrowedFd<'static>>,
     /// Its process group, if that was in the foreground of the terminal on
     /// standard input.
     pub(crate) foreground: Option<rustix::process::Pid>,

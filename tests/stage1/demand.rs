@@ -113,3 +113,81 @@ fn who_is_always_killed_is_not_begun_for_ever() {
     pod.end().exits(143);
     assert_eq!(said(&root), format!("{}over 143\n", "killed\n".repeat(4)));
 }
+
+/// A timer as descriptor 5, every tenth of a second.
+const TIMER: &str = "import ctypes, os, sys\n\
+    libc = ctypes.CDLL(None)\n\
+    timer = libc.timerfd_create(1, 0)\n\
+    time = (ctypes.c_long * 4)(0, 100000000, 0, 100000000)\n\
+    assert timer > 2 and libc.timerfd_settime(timer, 0, time, None) == 0\n\
+    os.dup2(timer, 5)\n\
+    os.execv(sys.argv[1], sys.argv[1:])\n";
+
+#[test]
+fn a_timer_has_somebody_served_although_it_signals_nothing() {
+    require_root!();
+    let root = Root::new();
+    let server = "case $1 in demand) head -c 8 >/dev/null; echo tick >> $OUT;; *) exit $1;; esac";
+    let server = root.scratch.write("server", server);
+    let plan = root
+        .scratch
+        .write("plan", "plan\u{0}1\u{0}unshare\u{0}pid,mnt\u{0}app\u{0}a\u{0}process\u{0}env\u{0}PATH=/bin\u{0}main\u{0}2\u{0}sleep\u{0}100\u{0}");
+    let timer = root.scratch.write("timer", TIMER);
+    let line = format!(
+        "exec python3 {} {} --plan-fd 6 --timer-fd 5 --demand-fd 5 --finally-fd 7 -- sh {} 6<{} 7</bin/sh",
+        timer.display(),
+        host::stage1().display(),
+        server.display(),
+        plan.display()
+    );
+    let mut pod = host::call(Path::new("/bin/sh"))
+        .args(["-c", &line])
+        .env("OUT", root.scratch.join("out").to_str().unwrap())
+        .start();
+    pod.until("it expired several times", |_| {
+        said(&root).lines().count() > 2
+    });
+    pod.signal(Signal::TERM);
+    pod.end().exits(143);
+}
+
+#[test]
+fn the_last_program_learns_whether_the_pod_was_asked_to_end() {
+    require_root!();
+    for (signal, pending) in [
+        (Some(Signal::TERM), "0000000000004000"),
+        (Some(Signal::INT), "0000000000004000"),
+        (Some(Signal::HUP), "0000000000000000"),
+        (None, "0000000000000000"),
+    ] {
+        let root = Root::new();
+        let last = "while read key value; do case $key in ShdPnd:) echo $value > $OUT;; esac; \
+            done < /proc/$$/status";
+        let last = root.scratch.write("last", last);
+        let app = match signal {
+            Some(_) => "sleep\u{0}100",
+            None => "sh\u{0}true",
+        };
+        let words = format!(
+            "plan\u{0}1\u{0}unshare\u{0}pid,mnt\u{0}app\u{0}a\u{0}process\u{0}env\u{0}PATH=/bin\u{0}main\u{0}2\u{0}{app}\u{0}"
+        );
+        let plan = root.scratch.write("plan", words);
+        let report = root.scratch.join("report");
+        let redirections = format!("5>{} 6<{} 7</bin/sh", report.display(), plan.display());
+        let options = format!(
+            "--report-fd 5 --plan-fd 6 --finally-fd 7 -- sh {}",
+            last.display()
+        );
+        let mut pod = init_with(&redirections, &options)
+            .env("OUT", root.scratch.join("out").to_str().unwrap())
+            .start();
+        pod.until("the app has started", |_| {
+            fs::read_to_string(&report).is_ok_and(|report| report.contains("ready"))
+        });
+        if let Some(signal) = signal {
+            pod.signal(signal);
+        }
+        pod.end();
+        assert_eq!(said(&root).trim(), pending, "{signal:?}");
+    }
+}

@@ -27,6 +27,7 @@ pub(super) mod nr {
     pub(in crate::sys) use linux_raw_sys::general::{
         __NR_clock_gettime64 as __NR_clock_gettime, __NR_ppoll_time64 as __NR_ppoll,
         __NR_rt_sigtimedwait_time64 as __NR_rt_sigtimedwait,
+        __NR_timerfd_gettime64 as __NR_timerfd_gettime,
     };
     /// Likewise the calls that take ids of 32 bits: the older ones take 16.
     #[cfg(target_arch = "arm")]

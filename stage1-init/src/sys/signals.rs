@@ -117,6 +117,13 @@ impl Received {
         self.code == SI_KERNEL && self.signal == nr::SIGIO
     }
 
+    /// Tells whether it asks this process to end. Servers have their own use for
+    /// SIGHUP.
+    pub(crate) fn asks_to_end(self) -> bool {
+        const KINDS: u64 = 1 << nr::SIGINT | 1 << nr::SIGQUIT | 1 << nr::SIGTERM;
+        KINDS >> (self.signal & 63) & 1 == 1
+    }
+
     /// Returns the exit code of a child, if this signals that it has ended.
     pub(crate) fn end_of(self, child: Pid) -> Option<u8> {
         if self.signal != nr::SIGCHLD || self.child != child {
@@ -195,6 +202,16 @@ pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: u32, time: Option<Time>) -> boo
     let span = time.as_ref().map_or(ptr::null(), |time| time.as_ptr());
     let ready = call!(__NR_ppoll, asked.as_mut_ptr(), 1, span, 0, 0);
     ready == Ok(1) && asked[1] >> 16 == what
+}
+
+/// Returns how long it takes a timer to expire (timerfd_gettime(2)): nothing, if
+/// it has, or never will.
+pub(crate) fn time_left(timer: BorrowedFd<'_>) -> Time {
+    // struct itimerspec: the interval comes first.
+    let mut times = [0_i64; 4];
+    let _ = call!(__NR_timerfd_gettime, timer.as_raw_fd(), times.as_mut_ptr());
+    let [_, _, seconds, rest] = times;
+    [seconds, rest]
 }
 
 /// The signals that ask a process to end.
