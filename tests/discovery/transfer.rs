@@ -263,7 +263,7 @@ fn an_archive_of_which_chunks_are_missing_leaves_nothing() {
         ran.at_last()
             .naming("AT", claims::size(whole.len() - missing))
             .complains_with("an archive of which chunks are missing");
-        assert_eq!(site.requests("/a.aci").len() - before, 4);
+        assert_eq!(site.requests("/a.aci").len() - before, 5);
         site.is_empty();
     }
     // Of the archive.

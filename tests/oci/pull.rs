@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tar::EntryType;
 use super::registry::{Answers, served};
 use super::{Blob, Layout, base};
 use crate::aci::Aci;
+use crate::claims;
 use crate::host::{self, Call};
 
 /// What a client asks for.
@@ -54,13 +56,23 @@ impl Shared {
         let Some((status, body)) = self.answers.get(&asked.path) else {
             return to.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         };
+        self.send_body(to, asked, (status, body), most)
+    }
+
+    fn send_body(
+        &self,
+        to: &mut TcpStream,
+        asked: &Asked,
+        (status, body): (&str, &[u8]),
+        most: usize,
+    ) -> io::Result<()> {
         let (whole, from) = (body.len(), asked.from.unwrap_or(0));
         let status = match asked.from {
             Some(from) => {
                 let last = whole - 1;
                 format!("206 Partial Content\r\nContent-Range: bytes {from}-{last}/{whole}")
             }
-            None => status.clone(),
+            None => status.to_owned(),
         };
         let body = &body[from..];
         let length = body.len();
@@ -101,6 +113,14 @@ impl Served {
     fn fetch(&self, layout: &Layout) -> Call {
         let name = format!("docker://{}/app:1", self.host);
         layout.launch(&["fetch", &name]).within(SOON)
+    }
+
+    /// From where a path was wanted, each time.
+    fn wanted(&self, path: &str) -> Vec<usize> {
+        let asked = format!("asked {path} ");
+        let log = self.shared.log.lock().unwrap();
+        let from = log.iter().filter_map(|line| line.strip_prefix(&asked));
+        from.map(|from| from.parse().unwrap()).collect()
     }
 }
 
@@ -266,4 +286,203 @@ fn one_token_is_got_for_all_layers_when_the_first_has_ended() {
     server.fetch(&layout).run().exits(0);
     let log = server.shared.log.lock().unwrap().join("\n");
     assert_eq!(log.matches("asked /token").count(), 2, "{log}");
+}
+
+/// A layer with a file that no compression makes smaller.
+fn noise(length: usize) -> Aci {
+    let mut state = 1_u32;
+    let noise = (0..length / 4).flat_map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_le_bytes()
+    });
+    Aci::empty().file("noise", 0o644, noise.collect::<Vec<u8>>())
+}
+
+/// More than what is kept of a layer that is not complete.
+const LARGE: usize = 40 << 20;
+
+/// An image of one layer, and where a registry has that.
+fn of_one(layer: Aci) -> (Layout, String) {
+    let mut layout = Layout::new();
+    let layer = layout.layer(layer);
+    layout.image("1", "{}", std::slice::from_ref(&layer));
+    (layout, path(&layer))
+}
+
+/// Fetches an image until this much of a layer was sent, and kills that.
+fn killed(server: &Served, layout: &Layout, layer: &str, kept: u64) {
+    let mut running = server.fetch(layout).start();
+    running.until("it was sent", |_| {
+        let log = server.shared.log.lock().unwrap();
+        log.contains(&format!("sent {layer}"))
+    });
+    running.until("it is kept", |_| length_kept(layout) >= kept);
+    running.signal(rustix::process::Signal::KILL);
+    running.end();
+}
+
+/// The size of what is kept of layers.
+fn length_kept(layout: &Layout) -> u64 {
+    let directory = layout.dir().join("downloads");
+    let files = host::names(&directory).into_iter();
+    let lengths = files.map(|name| directory.join(name).metadata().map_or(0, |it| it.len()));
+    lengths.sum()
+}
+
+/// A server that sends so much of a layer when it is first asked for it, and all after
+/// that; a byte of what it sends first may be `spoiled`.
+fn first(layout: &Layout, layer: &str, most: usize, spoiled: Option<u8>) -> Served {
+    let (layer, again) = (layer.to_owned(), AtomicBool::new(false));
+    Served::new(layout, move |shared, asked, stream| {
+        if asked.path != layer || again.swap(true, Ordering::Relaxed) {
+            return shared.send(stream, asked, usize::MAX);
+        }
+        let (status, body) = &shared.answers[&layer];
+        let mut body = body.clone();
+        if let Some(byte) = spoiled {
+            body[1 << 20] = byte;
+        }
+        shared.send_body(stream, asked, (status, &body), most)?;
+        hang(stream)
+    })
+}
+
+#[test]
+fn a_small_layer_that_was_killed_begins_again() {
+    let (layout, layer) = of_one(noise(4 << 20));
+    let server = first(&layout, &layer, 3 << 20, None);
+    killed(&server, &layout, &layer, 0);
+    server.fetch(&layout).run().exits(0);
+    assert_eq!(server.wanted(&layer), [0, 0]);
+    assert!(!layout.dir().join("downloads").exists());
+}
+
+#[test]
+fn a_large_layer_that_was_killed_goes_on_where_it_was() {
+    let (layout, layer) = of_one(noise(LARGE));
+    let server = first(&layout, &layer, 8 << 20, None);
+    killed(&server, &layout, &layer, 7 << 20);
+    let ran = server.fetch(&layout).run().exits(0);
+    let [0, from] = server.wanted(&layer)[..] else {
+        panic!("{:?}", server.wanted(&layer));
+    };
+    assert!(((6 << 20)..=(8 << 20)).contains(&from), "{from}");
+    let name = layer.rsplit('/').next().unwrap();
+    ran.naming("LAYER", name)
+        .naming("FROM", claims::size(from))
+        .complains_with("a layer that goes on");
+    assert_eq!(length_kept(&layout), 0);
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+#[test]
+fn what_was_kept_of_a_layer_and_is_not_sound_is_fetched_again() {
+    let (layout, layer) = of_one(noise(LARGE));
+    let server = first(&layout, &layer, 8 << 20, Some(1));
+    killed(&server, &layout, &layer, 7 << 20);
+    let ran = server.fetch(&layout).run().exits(1);
+    let hint = "hint: the part that was kept is removed; the next call fetches all of it\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    assert_eq!(length_kept(&layout), 0);
+    server.fetch(&layout).run().exits(0);
+    assert_eq!(server.wanted(&layer).last(), Some(&0));
+}
+
+#[test]
+fn a_large_layer_is_kept_when_its_server_breaks_or_another_layer_is_refused() {
+    require_processors!();
+    let mut layout = Layout::new();
+    let good = layout.layer(noise(LARGE));
+    let bad = layout.layer(Aci::empty().file("a", 0o644, "content"));
+    layout.image("1", "{}", &[good.clone(), bad.clone()]);
+    let (good, refused) = (path(&good), path(&bad));
+    let phase = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&phase);
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        match (now.load(Ordering::Relaxed), &asked.path) {
+            // Some of it, and nobody from then on.
+            (0, path) if *path == good => {
+                now.store(1, Ordering::Relaxed);
+                shared.send(stream, asked, 8 << 20)
+            }
+            (1, path) if *path == good => Ok(()),
+            (0 | 1, path) if *path == refused => hang(stream),
+            (2, path) if *path == good => {
+                shared.send(stream, asked, 8 << 20)?;
+                hang(stream)
+            }
+            (2, path) if *path == refused => {
+                shared.wait(&format!("sent {good}"));
+                shared.send_body(stream, asked, ("200 OK", b"something"), usize::MAX)
+            }
+            _ => shared.send(stream, asked, usize::MAX),
+        }
+    });
+    let ran = server.fetch(&layout).run().exits(1);
+    let hint = "the part that arrived is kept for a day, and the next call resumes from there\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    let kept = length_kept(&layout);
+    assert!(kept > 7 << 20, "{kept}");
+    phase.store(2, Ordering::Relaxed);
+    server.shared.log.lock().unwrap().clear();
+    server.fetch(&layout).run().exits(1);
+    let more = length_kept(&layout);
+    assert!(more > kept, "{more}");
+    phase.store(3, Ordering::Relaxed);
+    server.fetch(&layout).run().exits(0);
+    assert_eq!(length_kept(&layout), 0);
+}
+
+/// How a server answers to who wants the rest.
+#[derive(Clone, Copy)]
+enum Rest {
+    AsWanted,
+    FromItsBeginning,
+    FromElsewhere,
+}
+
+#[test]
+fn a_body_that_breaks_goes_on_at_the_registry_that_redirects_it() {
+    for how in [Rest::AsWanted, Rest::FromItsBeginning, Rest::FromElsewhere] {
+        let (layout, layer) = of_one(noise(4 << 20));
+        let registry = layer.clone();
+        let server = Served::new(&layout, move |shared, asked, stream| {
+            let presigned = asked.path.strip_prefix("/presigned/");
+            let Some((number, _)) = presigned.and_then(|rest| rest.split_once('/')) else {
+                if asked.path != registry {
+                    return shared.send(stream, asked, usize::MAX);
+                }
+                // Each time to another place, which is good for once.
+                let log = shared.log.lock().unwrap();
+                let asked = format!("asked {registry} ");
+                let count = log.iter().filter(|line| line.starts_with(&asked)).count();
+                drop(log);
+                return write!(
+                    stream,
+                    "HTTP/1.1 307 Temporary Redirect\r\nLocation: /presigned/{count}/blob\r\n\
+                     Content-Length: 0\r\n\r\n"
+                );
+            };
+            let mut asked = Asked {
+                path: registry.clone(),
+                told: None,
+                from: asked.from,
+            };
+            match (how, asked.from) {
+                (Rest::FromItsBeginning, _) => asked.from = None,
+                (Rest::FromElsewhere, Some(from)) => asked.from = Some(from + 512),
+                _ => {}
+            }
+            let is_last = number.parse::<usize>().unwrap() > 4;
+            let most = if is_last { usize::MAX } else { 1 << 20 };
+            shared.send(stream, &asked, most)
+        });
+        server.fetch(&layout).within(SOON * 2).run().exits(0);
+        let wanted = server.wanted(&layer);
+        let is_right = match how {
+            Rest::AsWanted => wanted == [0, 1 << 20, 2 << 20, 3 << 20, 4 << 20],
+            _ => wanted.len() == 5 && wanted[1] == 1 << 20,
+        };
+        assert!(is_right, "{wanted:?}");
+    }
 }

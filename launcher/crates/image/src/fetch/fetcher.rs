@@ -20,7 +20,7 @@ use crate::fetch::http_cache::CacheEntry;
 use crate::fetch::local;
 use crate::fetch::meta_tags::Endpoint;
 use crate::fetch::oci;
-use crate::fetch::resume::{Broken, Resumable};
+use crate::fetch::resume::{Broken, KEPT, REMOVED, Resumable};
 use crate::fetch::shown::Shown;
 use crate::fetch::signed::{self, Signed, signature_of};
 use crate::fetch::web::{in_vain, page, schemes, web};
@@ -43,10 +43,6 @@ use sys::progress::Progress;
 use sys::size;
 
 use crate::fetch::options::{Options, PullPolicy};
-
-/// Hints for a download that broke, and for one that was resumed in vain.
-const KEPT: &str = "the part that arrived is kept for a day, and the next call resumes from there";
-const REMOVED: &str = "the part that was kept is removed; the next call fetches all of it";
 
 /// How many images one image may depend on.
 const MAX_IMAGES: usize = 256;
@@ -478,7 +474,7 @@ impl<'a> Fetch<'a> {
         let conditions = Conditions {
             cached: copy.as_ref().map(|copy| &copy.validators),
             partial: resumable.partial(),
-            accept: None,
+            ..Conditions::default()
         };
         let web = self.web()?;
         let answer = match web.open(url.reveal(), wanted.size, conditions) {
@@ -520,7 +516,7 @@ impl<'a> Fetch<'a> {
             asked: wanted.name.cloned(),
             size: wanted.size,
         });
-        let broken = resumable.finish();
+        let broken = resumable.finish(false);
         let id = taken.map_err(|error| match broken {
             // Where the archive was cut is of no interest.
             Some(Broken { why, kept }) => {

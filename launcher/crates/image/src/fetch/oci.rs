@@ -53,7 +53,7 @@ pub(crate) fn pull(
     options: &Options,
     note: &mut dyn FnMut(String),
 ) -> Result<Digest> {
-    let (registry, found) = Registry::find(image, options)?;
+    let (registry, found) = Registry::find(image, options, store.dirs)?;
     let platform = wanted(options.platform.as_ref())?;
     let offer = Offer {
         from: format!("docker://{image}"),

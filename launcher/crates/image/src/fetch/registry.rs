@@ -7,13 +7,15 @@
 mod certificates;
 pub(crate) mod session;
 
+use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::digest::{Algorithm, Hasher};
+use crate::digest::{self, Algorithm, Hasher};
 use crate::fetch::http::{Client, Conditions, Download, HttpError, Plain, Response, Url};
 use crate::fetch::options::Options;
 use crate::fetch::registry::session::Token;
+use crate::fetch::resume::{KEPT, REMOVED, Resumable};
 use crate::fetch::shown::Shown;
 use crate::fetch::web;
 use crate::format::oci::blobs::Blobs;
@@ -24,7 +26,9 @@ use oci::digest::Digest;
 use oci::manifest::{Descriptor, Document, Index, LIMIT};
 use oci::media_type::{ACCEPT, Kind as Media};
 use oci::reference::{self, Reference};
+use sys::dirs::Dirs;
 use sys::progress::Progress;
+use sys::size;
 
 /// A repository.
 pub(crate) struct Registry<'r> {
@@ -32,6 +36,10 @@ pub(crate) struct Registry<'r> {
     web: Client,
     base: String,
     talk: Progress,
+    /// Where large layers are kept until they are complete.
+    dirs: &'r Dirs,
+    /// Those that are being fetched, by digest, and whether they began in another call.
+    large: Mutex<BTreeMap<String, (Resumable<'r>, bool)>>,
 }
 
 impl<'r> Registry<'r> {
@@ -41,7 +49,11 @@ impl<'r> Registry<'r> {
     /// # Errors
     ///
     /// The registry cannot be reached, has no such image, or refuses.
-    pub(crate) fn find(image: &'r Reference, options: &Options) -> Result<(Self, Index)> {
+    pub(crate) fn find(
+        image: &'r Reference,
+        options: &Options,
+        dirs: &'r Dirs,
+    ) -> Result<(Self, Index)> {
         let host = image.host();
         let plain = plain(host, options)?;
         let open = |scheme: &str| -> Result<Self> {
@@ -51,13 +63,15 @@ impl<'r> Registry<'r> {
                 web: client(scheme, host, plain, options, start)?,
                 base: format!("{scheme}://{host}/v2/{}", image.repository()),
                 talk: Progress::new(options.quiet),
+                dirs,
+                large: Mutex::default(),
             })
         };
         let registry = open("https")?;
-        match registry.manifest() {
+        match registry.manifest(first(plain)) {
             Err(error) if error.is_unanswered() && plain != Plain::Nobody => {
                 let registry = open("http")?;
-                let found = registry.manifest().map_err(|also| {
+                let found = registry.manifest(None).map_err(|also| {
                     registry.missing(match also.is_unanswered() {
                         true => error,
                         false => also,
@@ -73,10 +87,11 @@ impl<'r> Registry<'r> {
     }
 
     /// Fetches what the registry has under the image's name.
-    fn manifest(&self) -> std::result::Result<Descriptor, HttpError> {
+    fn manifest(&self, attempts: Option<u32>) -> std::result::Result<Descriptor, HttpError> {
         let url = format!("{}/manifests/{}", self.base, self.image.wanted());
         let conditions = Conditions {
             accept: Some(ACCEPT),
+            attempts,
             ..Conditions::default()
         };
         let download = self.download(&url, LIMIT as u64, conditions)?;
@@ -118,6 +133,10 @@ impl<'r> Registry<'r> {
             ..Index::default()
         };
         Ok((self, index))
+    }
+
+    fn large(&self) -> MutexGuard<'_, BTreeMap<String, (Resumable<'r>, bool)>> {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn download(
@@ -165,6 +184,12 @@ fn plain(host: &str, options: &Options) -> Result<Plain> {
     })
 }
 
+/// Returns how many attempts to make first, by HTTPS: one that does not speak TLS is not
+/// waited for.
+fn first(plain: Plain) -> Option<u32> {
+    (plain != Plain::Nobody).then_some(1)
+}
+
 /// Makes a client of a registry, with a session that `start` begins: it gets the
 /// address of the registry, and a client for servers that issue tokens.
 fn client(
@@ -175,16 +200,11 @@ fn client(
     start: impl FnOnce(Url, Client) -> Token,
 ) -> Result<Client> {
     let server = Url::parse(&format!("{scheme}://{host}/")).map_err(Error::usage)?;
-    // One that does not speak TLS is not waited for.
-    let attempts = match (scheme, plain) {
-        ("https", Plain::Loopback | Plain::Everybody) => 1,
-        _ => web::ATTEMPTS,
-    };
     let certificates = certificates::find(&server)?;
     // Whoever issues tokens may be the same server.
     let client = |session| {
         let certificates = certificates.clone();
-        web::client(options, false, plain, attempts, session, certificates)
+        web::client(options, false, plain, session, certificates)
     };
     let session = start(server, client(None)?);
     client(Some(Arc::new(session)))
@@ -202,7 +222,11 @@ pub fn try_login(registry: &str, login: &Login, options: &Options) -> Result<()>
         let (login, url) = (login.clone(), format!("{scheme}://{host}/v2/"));
         let start = |server, issuer| Token::to_try(login, registry, server, issuer, options);
         let client = client(scheme, host, plain, options, start)?;
-        let answer = client.open(&url, Some(LIMIT as u64), Conditions::default());
+        let conditions = Conditions {
+            attempts: first(plain).filter(|_| scheme == "https"),
+            ..Conditions::default()
+        };
+        let answer = client.open(&url, Some(LIMIT as u64), conditions);
         Ok(answer.map(drop))
     };
     let answer = match ask("https")? {
@@ -232,18 +256,55 @@ impl Blobs for Registry<'_> {
             _ => ("blobs", None),
         };
         let url = format!("{}/{kind}/{}", self.base, blob.digest);
+        let is_layer = matches!(blob.kind(), Media::Layer(_));
+        let name = blob.digest.to_string();
+        let large = match is_layer {
+            true => Resumable::of_blob(self.dirs, &name, blob.size),
+            false => None,
+        };
         let conditions = Conditions {
             accept,
+            partial: large.as_ref().and_then(Resumable::partial),
+            pinned: true,
             ..Conditions::default()
         };
         let download = self.download(&url, blob.size, conditions);
         let download = download.map_err(|error| self.missing(error))?;
-        let is_layer = matches!(blob.kind(), Media::Layer(_));
-        let name = blob.digest.to_string();
+        let resumed = download.at() > 0;
+        if resumed {
+            let at = size::spell(download.at());
+            self.talk.notice(&format!("Resuming: {name} after {at}"));
+        }
+        let input = match large {
+            Some(mut large) => {
+                let input = large.read(download)?;
+                self.large().insert(name.clone(), (large, resumed));
+                input
+            }
+            None => Box::new(download),
+        };
         Ok(Box::new(Shown {
             progress: is_layer.then(|| self.talk.bar(&name, Some(blob.size))),
-            input: Box::new(download),
+            input,
         }))
+    }
+
+    fn ended(
+        &self,
+        blob: &Descriptor,
+        stored: Result<digest::Digest>,
+        given_up: bool,
+    ) -> Result<digest::Digest> {
+        let large = self.large().remove(&blob.digest.to_string());
+        let Some((large, resumed)) = large else {
+            return stored;
+        };
+        let broken = large.finish(given_up);
+        stored.map_err(|error| match broken {
+            Some(broken) if broken.kept => error.hint(KEPT),
+            None if resumed => error.hint(REMOVED),
+            _ => error,
+        })
     }
 }
 

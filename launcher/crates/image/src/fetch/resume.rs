@@ -6,9 +6,11 @@
 //!                    then blocks of 4 KiB, each after its CRC-32
 //! ```
 //!
-//! A download is kept only if it takes long, and only while there is plenty of
-//! disk space: an archive becomes several times as large. Its address must be
-//! locked (see `http_cache`).
+//! A download is kept only if it takes long or, of a blob, if it is large, and only
+//! while there is plenty of disk space: an archive becomes several times as large.
+//! Whoever uses a file has locked it; others do without.
+//!
+//! A blob is known by its digest, whoever has it. It has one version.
 //!
 //! After a power cut the file can contain anything, so it counts up to the
 //! first block whose checksum is wrong. The checksums protect against accidents
@@ -22,7 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::digest;
@@ -34,6 +36,12 @@ use sys::clock;
 use sys::dirs::Dirs;
 use sys::root_fd;
 
+/// Hints for a download that broke, and for one that was resumed in vain.
+pub(crate) const KEPT: &str =
+    "the part that arrived is kept for a day, and the next call resumes from there";
+pub(crate) const REMOVED: &str =
+    "the part that was kept is removed; the next call fetches all of it";
+
 /// Where downloads are kept.
 const DIRECTORY: &str = "downloads";
 
@@ -43,8 +51,11 @@ const SAMPLE: usize = 1 << 20;
 /// How long a download must take to be kept.
 const LONG: Duration = Duration::from_secs(5);
 
+/// From which size on a blob is kept, in bytes.
+const LARGE: u64 = 32 << 20;
+
 /// How long a download is kept that nobody resumes.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many times the size of a download must be free on the disk.
 const ROOM: u64 = 8;
@@ -63,6 +74,8 @@ pub(crate) struct Resumable<'a> {
     dirs: &'a Dirs,
     url: String,
     name: String,
+    /// The length of what is kept in any case.
+    large: Option<u64>,
     saved: Option<Saved>,
     broken: Shared,
 }
@@ -95,16 +108,29 @@ impl<'a> Resumable<'a> {
         // What distinguishes addresses but is not shown of them counts in the
         // name of the file only.
         let name = digest::file_name(address.reveal());
-        let url = address.to_string();
+        Self::named(dirs, address.to_string(), name, None)
+    }
+
+    /// Looks for an earlier download of a blob; `None` if it is too small for that.
+    pub(crate) fn of_blob(dirs: &'a Dirs, digest: &str, size: u64) -> Option<Self> {
+        let name = || digest::file_name(digest);
+        (size > LARGE).then(|| Self::named(dirs, digest.to_owned(), name(), Some(size)))
+    }
+
+    fn named(dirs: &'a Dirs, url: String, name: String, large: Option<u64>) -> Self {
         let path = Path::new(DIRECTORY).join(&name);
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let file = dirs.root().map_err(io::Error::other);
         let file = file.and_then(|root| root_fd::open(root, &path, flags));
-        let saved = file.and_then(|file| Saved::read(File::from(file), &url));
+        let saved = file.and_then(|file| {
+            lock(&file)?;
+            Saved::read(File::from(file), &url)
+        });
         Self {
             dirs,
             url,
             name,
+            large,
             saved: saved.ok().flatten(),
             broken: Shared::default(),
         }
@@ -141,20 +167,34 @@ impl<'a> Resumable<'a> {
         })))
     }
 
-    /// Removes the file unless the download can be resumed; returns how it
-    /// broke off, if it did.
-    pub(crate) fn finish(self) -> Option<Broken> {
+    /// Removes the file unless the download can be resumed, or was given up; returns
+    /// how it broke off, if it did.
+    pub(crate) fn finish(self, given_up: bool) -> Option<Broken> {
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         let broken = broken.take();
-        if broken.as_ref().is_none_or(|broken| !broken.kept) {
-            let path = Path::new(DIRECTORY).join(&self.name);
+        if !given_up && broken.as_ref().is_none_or(|broken| !broken.kept) {
             // If this fails, the file is removed when it is too old.
-            if let Ok(root) = self.dirs.root() {
-                let _ = rustix::fs::unlinkat(root, path, AtFlags::empty());
-            }
+            let _ = self.remove();
         }
         broken
     }
+
+    /// Removes the file, if nobody else uses it.
+    fn remove(&self) -> io::Result<()> {
+        let path = Path::new(DIRECTORY).join(&self.name);
+        let root = self.dirs.root().map_err(io::Error::other)?;
+        lock(root_fd::open(
+            root,
+            &path,
+            OFlags::RDONLY | OFlags::NOFOLLOW,
+        )?)?;
+        Ok(rustix::fs::unlinkat(root, path, AtFlags::empty())?)
+    }
+}
+
+/// Locks a file, unless somebody else has.
+fn lock(file: impl AsFd) -> rustix::io::Result<()> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Removes downloads that were not resumed for this long.
@@ -322,6 +362,8 @@ struct Keeper {
     name: String,
     head: String,
     length: u64,
+    /// Whether it is kept in any case.
+    is_large: bool,
     since: Instant,
     file: Option<File>,
     /// What was not written yet.
@@ -334,7 +376,8 @@ impl Keeper {
         let validators = download.validators();
         let usable = validators.strong().is_some() && !download.freshness().no_store;
         let length = download.length().filter(|_| usable);
-        length
+        to.large
+            .or(length)
             .map(|length| Self::of(to, validators, length))
             .transpose()
     }
@@ -346,6 +389,7 @@ impl Keeper {
             name: to.name.clone(),
             head: head(&to.url, validators, length),
             length,
+            is_large: to.large.is_some(),
             since: Instant::now(),
             file: None,
             pending: Vec::new(),
@@ -356,10 +400,11 @@ impl Keeper {
     fn add(mut self, bytes: &[u8]) -> Option<Self> {
         self.pending.extend_from_slice(bytes);
         if self.file.is_none() {
-            if self.pending.len() < SAMPLE {
+            if self.pending.len() < SAMPLE && !self.is_large {
                 return Some(self);
             }
-            let long = is_long(self.since.elapsed(), self.pending.len(), self.length);
+            let long =
+                self.is_large || is_long(self.since.elapsed(), self.pending.len(), self.length);
             if !long || !has_room(&self.root, self.length) {
                 return None;
             }
@@ -384,17 +429,18 @@ impl Keeper {
     /// Creates the file, and removes those that are too old.
     fn create(&self) -> Result<File> {
         let what = || "cannot keep a partial download";
-        clear(&self.root, KEPT)?;
+        clear(&self.root, AGE)?;
         match rustix::fs::mkdirat(&self.root, DIRECTORY, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno).context(what),
         }
         let path = Path::new(DIRECTORY).join(&self.name);
-        // Another version may be there. The address is locked, so nobody uses it.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Another version may be there.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::openat(&self.root, &path, flags, mode).context(what)?;
+        lock(&file).context(what)?;
+        rustix::fs::ftruncate(&file, 0).context(what)?;
         let mut file = File::from(file);
         file.write_all(self.head.as_bytes()).context(what)?;
         Ok(file)

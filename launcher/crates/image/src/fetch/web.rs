@@ -14,7 +14,7 @@ use sys::progress::Progress;
 pub(crate) const DOCUMENT: u64 = 1 << 20;
 
 /// How often to ask a server that fails.
-pub(crate) const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 5;
 
 /// Returns the schemes to ask with, in order.
 pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
@@ -27,16 +27,15 @@ pub(crate) fn schemes(http: bool) -> &'static [&'static str] {
 /// Creates an HTTP client; if `waived`, one that does not check certificates.
 pub(crate) fn web(options: &Options, waived: bool) -> Result<Client> {
     let plain = Plain::if_allowed(waived || options.insecure.http);
-    client(options, waived, plain, ATTEMPTS, None, None)
+    client(options, waived, plain, None, None)
 }
 
-/// Creates an HTTP client that may ask these servers by plain HTTP, makes so many
-/// attempts, and leaves it to `session` to say who we are.
+/// Creates an HTTP client that may ask these servers by plain HTTP, and leaves it to
+/// `session` to say who we are.
 pub(crate) fn client(
     options: &Options,
     waived: bool,
     plain: Plain,
-    attempts: u32,
     session: Option<Arc<dyn Session>>,
     certificates: Option<Certificates>,
 ) -> Result<Client> {
@@ -56,7 +55,7 @@ pub(crate) fn client(
         insecure_tls: waived || options.insecure.tls,
         allow_http: plain,
         credentials,
-        attempts,
+        attempts: ATTEMPTS,
         talk,
         session,
     })

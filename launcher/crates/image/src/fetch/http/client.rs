@@ -42,6 +42,11 @@ pub(crate) struct Conditions<'a> {
     pub partial: Option<&'a Partial>,
     /// The media types that are wanted; any if absent.
     pub accept: Option<&'static str>,
+    /// Whether the URL names these bytes and no others, by their digest, so that parts
+    /// fit together whoever sends them.
+    pub pinned: bool,
+    /// How many attempts are made to get an answer; as many as usual if absent.
+    pub attempts: Option<u32>,
 }
 
 impl Client {
@@ -115,7 +120,9 @@ impl Client {
     ) -> std::result::Result<Vec<u8>, HttpError> {
         let (reply, _) = self.0.ask(url.clone(), &[], credentials, form)?;
         match reply.head.status {
-            200 => Download::new(Arc::clone(&self.0), url.clone(), reply, Some(limit))?.whole(),
+            200 => {
+                Download::new(Arc::clone(&self.0), url.clone(), reply, Some(limit), false)?.whole()
+            }
             _ => Err(reply.unexpected()),
         }
     }
@@ -137,17 +144,21 @@ impl Client {
             headers.extend(tag);
             headers.extend(date.map(|date| ("If-Modified-Since", date)));
         }
-        if let Some(part) = conditions.partial
-            && let Some(validator) = part.validators.strong()
-        {
-            headers.extend(download::behind(part.at, validator));
+        if let Some(part) = conditions.partial {
+            let rest = download::rest(part.at, &part.validators, conditions.pinned);
+            headers.extend(rest.into_iter().flatten());
         }
-        let reply = self.0.get_with_retries(&start, &headers)?;
+        let attempts = conditions.attempts.unwrap_or(self.0.options.attempts);
+        let reply = self.0.get_with_retries(&start, &headers, attempts)?;
+        let pinned = conditions.pinned;
         let transport = Arc::clone(&self.0);
         match (reply.head.status, conditions.partial) {
-            (200, _) => Download::new(transport, start, reply, limit).map(Response::Download),
+            (200, _) => {
+                let download = Download::new(transport, start, reply, limit, pinned)?;
+                Ok(Response::Download(download))
+            }
             (206 | 412 | 416, Some(part)) => {
-                match Download::rest(transport, start, part, reply, limit) {
+                match Download::rest(transport, start, part, reply, limit, pinned) {
                     Ok(rest) => Ok(Response::Download(rest)),
                     // The server has another version; start from
                     // the beginning.

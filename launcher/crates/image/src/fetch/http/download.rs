@@ -61,6 +61,8 @@ pub(crate) struct Download {
     repeated: Option<Repeated>,
     /// Whether the server may be asked for the rest only.
     ranges: bool,
+    /// Whether there are no other versions.
+    pinned: bool,
     failures: u32,
     failed_at: u64,
     piece: Vec<u8>,
@@ -83,6 +85,7 @@ impl Download {
         start: Url,
         reply: Reply,
         limit: Option<u64>,
+        pinned: bool,
     ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
         let refused = |why| HttpError::new(&reply.url, why);
@@ -93,9 +96,9 @@ impl Download {
             return Err(refused(too_large(limit)));
         }
         let validators = headers.validators();
-        let hash = match validators.strong() {
-            Some(_) => None,
-            None => Some(Hasher::new(Algorithm::Sha512)),
+        let hash = match pinned || validators.strong().is_some() {
+            true => None,
+            false => Some(Hasher::new(Algorithm::Sha512)),
         };
         let encoding = headers.get("content-encoding").map(str::to_owned);
         Ok(Self {
@@ -115,6 +118,7 @@ impl Download {
             hash,
             repeated: None,
             ranges: true,
+            pinned,
             failures: 0,
             failed_at: 0,
             piece: Vec::new(),
@@ -130,6 +134,7 @@ impl Download {
         part: &Partial,
         reply: Reply,
         limit: Option<u64>,
+        pinned: bool,
     ) -> Result<Self, HttpError> {
         let headers = &reply.head.headers;
         let mut rest = Self {
@@ -149,6 +154,7 @@ impl Download {
             hash: None,
             repeated: None,
             ranges: true,
+            pinned,
             failures: 0,
             failed_at: part.at,
             piece: Vec::new(),
@@ -301,12 +307,11 @@ impl Download {
                 return Err(error);
             }
             self.transport.pause(self.failures, &error);
-            let rest = self
-                .validators
-                .strong()
-                .filter(|_| self.ranges && self.at > 0);
-            let conditions = rest.map(|validator| behind(self.at, validator));
-            let conditions = conditions.iter().flatten().cloned().collect::<Vec<_>>();
+            let conditions = match self.ranges && self.at > 0 {
+                true => rest(self.at, &self.validators, self.pinned),
+                false => [None, None],
+            };
+            let conditions: Vec<_> = conditions.into_iter().flatten().collect();
             match self.transport.get(&self.start, &conditions) {
                 Ok(reply) if !matches!(reply.head.status, 200 | 206 | 412 | 416) => {
                     return Err(reply.unexpected());
@@ -377,6 +382,9 @@ impl Download {
     /// may omit fields that have not changed. A whole one may not: what is
     /// there of it will not be compared.
     fn is_same(&self, status: u16, headers: &Headers) -> bool {
+        if self.pinned {
+            return true;
+        }
         let new = headers.validators();
         if let (200, 1.., Some(strong)) = (status, self.at, self.validators.strong()) {
             return Some(strong) == new.strong();
@@ -425,12 +433,19 @@ fn too_large(limit: u64) -> String {
     format!("it is larger than the maximum of {}", size::spell(limit))
 }
 
-/// Returns the header fields that request the rest of this version.
-pub(crate) fn behind(at: u64, validator: &str) -> [(&'static str, String); 2] {
-    [
-        ("Range", format!("bytes={at}-")),
-        ("If-Range", validator.to_owned()),
-    ]
+/// Returns the header fields that request the rest of this version; none if nothing
+/// identifies it.
+pub(crate) fn rest(
+    at: u64,
+    validators: &Validators,
+    pinned: bool,
+) -> [Option<(&'static str, String)>; 2] {
+    let range = || ("Range", format!("bytes={at}-"));
+    match (pinned, validators.strong()) {
+        (true, _) => [Some(range()), None],
+        (false, Some(version)) => [Some(range()), Some(("If-Range", version.to_owned()))],
+        (false, None) => [None, None],
+    }
 }
 
 impl Read for Download {

@@ -171,16 +171,17 @@ impl Reply {
 }
 
 impl Transport {
-    /// Retries temporary failures, as often as `options` allow.
+    /// Retries temporary failures, up to so many attempts.
     pub(crate) fn get_with_retries(
         &self,
         start: &Url,
         headers: &[(&'static str, String)],
+        attempts: u32,
     ) -> std::result::Result<Reply, HttpError> {
         let mut failures = 0;
         loop {
             match self.get(start, headers) {
-                Err(error) if error.transient && failures + 1 < self.options.attempts => {
+                Err(error) if error.transient && failures + 1 < attempts => {
                     failures += 1;
                     self.pause(failures, &error);
                 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use crate::archive::tar_reader;
+use crate::digest::Digest;
 use crate::trust::blob::Blob;
 use error::{Error, Result};
 use oci::manifest::{Descriptor, Document, LIMIT};
@@ -20,6 +21,12 @@ pub(crate) trait Blobs: Sync {
 
     /// Ends what other threads wait for, because nobody needs it any more.
     fn stop(&self) {}
+
+    /// Learns whether a layer of what was read of a blob was stored, or was `given_up`,
+    /// and adds to the error what follows from that.
+    fn ended(&self, _: &Descriptor, stored: Result<Digest>, _given_up: bool) -> Result<Digest> {
+        stored
+    }
 }
 
 /// Reads a whole blob, and checks it.

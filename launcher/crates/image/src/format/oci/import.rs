@@ -132,7 +132,8 @@ impl Store<'_> {
                 let input = jobs.reader(input);
                 self.import_layer(offer, layer, blob, input, &below)
             });
-            imported.map_err(|error| error.at(what()))
+            let stored = offer.blobs.ended(blob, imported, jobs.have_failed());
+            stored.map_err(|error| error.at(what()))
         })
     }
 

@@ -140,6 +140,11 @@ impl<T: Clone> Jobs<T> {
         }
     }
 
+    /// Tells whether a job has failed.
+    pub(crate) fn have_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     /// Returns a reader that ends with an error when a job has failed.
     pub(crate) fn reader(&self, input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
         let failed = Arc::clone(&self.failed);
