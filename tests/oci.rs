@@ -14,6 +14,8 @@ mod hostile;
 mod layers;
 /// Logins for registries.
 mod logins;
+/// Pod manifests with OCI images.
+mod manifests;
 /// Images of many layers.
 mod many;
 /// How layers arrive: side by side, in parts, late or never.

@@ -138,6 +138,67 @@ fn environment_and_directory_are_those_of_the_image() {
 }
 
 #[test]
+fn a_volume_of_an_image_can_be_written_to_in_a_root_that_is_read_only() {
+    require_root!();
+    let owned = |header: &mut tar::Header| {
+        header.set_uid(7);
+        header.set_gid(8);
+        header.set_mode(0o750);
+    };
+    let layer = base()
+        .odd(tar::EntryType::Directory, "data/", b"", owned)
+        .odd(tar::EntryType::Regular, "data/file", b"of the image", owned)
+        .dir("var")
+        .dir("run")
+        .dir("run/app")
+        .link("var/run", "/run")
+        .file("plain", 0o644, "no directory")
+        .dir("other");
+    let run = r#"{"User":"7:8","Entrypoint":["/bin/probe"],"Volumes":
+        {"/data":{},"/new/below":{},"/var/run/app":{},"/plain":{},"/dev/x":{},"/":{}}}"#;
+    let mut layout = Layout::new();
+    let layer = layout.layer(layer);
+    layout.image("it", run, &[layer]);
+    let source = layout.scratch.join("source");
+    fs::create_dir(&source).unwrap();
+    let mounted = format!("--volume=volume-data,kind=host,source={}", source.display());
+    for closed in ["--read-only", "--writable=none"] {
+        for copied in [&[][..], &["--no-overlay"]] {
+            let run = |more: &[&str], user: &str, words: &[&str]| {
+                let (before, after) = match closed {
+                    "--read-only" => (&[][..], &[closed][..]),
+                    _ => (&[closed][..], &[][..]),
+                };
+                let call = layout.launch(&["run"]).args(before).args(copied).args(more);
+                let call = call.arg(layout.reference("it")).args(after);
+                call.args(["--user", user, "--"]).args(words).run()
+            };
+            for (user, path, result) in [
+                ("0", "/own", "EROFS"),
+                ("0", "/other/own", "EROFS"),
+                ("0", "/plain", "EROFS"),
+                ("0", "/run/own", "EROFS"),
+                ("0", "/new/own", "EROFS"),
+                ("9", "/data/own", "EACCES"),
+                ("9", "/data/file", "EACCES"),
+                ("7", "/data/own", "ok"),
+                ("7", "/data/file", "ok"),
+                ("0", "/new/below/own", "ok"),
+                ("0", "/var/run/app/own", "ok"),
+            ] {
+                let ran = run(&[], user, &["--write-file", path, "x"]).exits(0);
+                ran.says(&format!("write {path}: {result}\n"));
+            }
+            let read = ["--read-file", "/data/file"];
+            run(&[], "7", &read).exits(0).says("of the image");
+            let ran = run(&[&mounted], "0", &read).exits(0);
+            ran.says("read /data/file: ENOENT\n");
+        }
+    }
+    assert_eq!(host::names(&layout.dir().join("scratch")), [""; 0]);
+}
+
+#[test]
 fn a_volume_of_an_image_is_mounted_under_the_name_of_its_path() {
     let layout =
         layout(r#"{"Volumes":{"/data/x":{}},"Cmd":["/bin/probe","--read-file","/data/x/file"]}"#);

@@ -253,6 +253,44 @@ fn the_files_are_those_that_another_unpacker_makes() {
 }
 
 #[test]
+fn an_ordinary_user_stores_and_merges_what_layers_take_away() {
+    require_root!();
+    let layers = [
+        lower(),
+        Aci::empty()
+            .dir("d")
+            .file("d/.wh..wh..opq", 0o644, "")
+            .file("d/new", 0o644, "upper")
+            .file("tree", 0o644, "no directory")
+            .file(".wh.gone", 0o644, "")
+            .odd(EntryType::Char, "null", b"", |header| {
+                header.set_device_major(1).unwrap();
+                header.set_device_minor(3).unwrap();
+            }),
+    ];
+    let mut layout = Layout::new();
+    let layers = layers.map(|layer| layout.layer(layer));
+    layout.image("it", "{}", &layers);
+    let program = host::public_copy(&layout.scratch, &host::program(), "launcher");
+    let home = layout.scratch.join("home");
+    fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(1000), None).unwrap();
+    let launch = |words: &[&str]| {
+        let call = host::call(&program).user(1000).arg("--dir");
+        call.arg(home.join("dir")).args(words).run().exits(0)
+    };
+    launch(&["fetch", &layout.reference("it")]);
+    launch(&["image", "verify"]);
+    let target = home.join("rendered");
+    launch(&["image", "render", "app:it", target.to_str().unwrap()]);
+    let expected = ["d/", "d/new", "lib", "tree", "usr/", "usr/lib/"];
+    assert_eq!(tree(&target), expected);
+    let mut marks = vec![0; 4096];
+    let length = rustix::fs::llistxattr(target.join("d"), &mut marks[..]);
+    assert_eq!(length, Ok(0));
+}
+
+#[test]
 fn a_layer_may_be_there_twice_or_have_nothing() {
     let mut layout = Layout::new();
     let layer = layout.layer(Aci::empty().dir("n").file("n/a", 0o644, "x"));

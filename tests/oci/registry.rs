@@ -49,9 +49,20 @@ impl Registry {
     }
 
     fn start(layout: &Layout, http: &str, more: &str, login: Option<&'static str>) -> Option<Self> {
-        let program = host::find_tool("docker-registry")?;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
         let host = format!("127.0.0.1:{}", port.unwrap().port());
+        Self::at(layout, host, http, more, login)
+    }
+
+    /// One on this host and port.
+    pub(super) fn at(
+        layout: &Layout,
+        host: String,
+        http: &str,
+        more: &str,
+        login: Option<&'static str>,
+    ) -> Option<Self> {
+        let program = host::find_tool("docker-registry")?;
         let place = layout.scratch.join("registry");
         let configuration = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"{http}}}\n{more}",

@@ -11,10 +11,10 @@ use rustix::io::Errno;
 
 use crate::cmd::configuration;
 use crate::cmd::mode::RunMode;
-use appc::manifest::PodManifest;
 use appc::manifest::app::variable_name;
 use appc::manifest::template::{self, Find};
-use appc::types::{AcName, Uuid};
+use appc::manifest::{ImageManifest, PodManifest};
+use appc::types::{AcIdentifier, AcName, Labels, Uuid};
 use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use image::fetch;
@@ -22,7 +22,9 @@ use image::format::aci;
 use image::format::lookup::WAIVE;
 use image::reference::Reference;
 use image::store::images::Store;
+use oci::reference::ShortNames;
 use pod::network::cni;
+use pod::resolve::from_oci_image;
 use pod::resolve::lookup::{HostNames, HostsEntry};
 use pod::resolve::network::Network;
 use pod::resolve::request::{Request, check_variable};
@@ -154,7 +156,11 @@ pub(super) fn add_manifest(
     store: &Store<'_>,
 ) -> Result<Vec<Digest>> {
     let manifest = read_manifest(file, &|name, labels| {
-        if let Some(id) = store.find(name, labels)? {
+        let found = match store.find(name, labels)? {
+            None => of_registry(store, name, labels)?,
+            found => found,
+        };
+        if let Some(id) = found {
             return aci::image_id(&id);
         }
         let error = |what| Error::new(Kind::NotFound, what);
@@ -184,6 +190,31 @@ pub(super) fn add_manifest(
     let ids = ids.collect::<Result<_>>()?;
     request.add_manifest(manifest);
     Ok(ids)
+}
+
+/// Finds an OCI image by the name of an image of an app: that of its registry and
+/// its repository, with the label `version` as its tag. What has other characters,
+/// such as the port of a registry, has to be named by its ID.
+fn of_registry(store: &Store<'_>, name: &AcIdentifier, labels: &Labels) -> Result<Option<Digest>> {
+    let tag = labels.get("version").map(|tag| format!(":{tag}"));
+    let text = format!("{name}{}", tag.unwrap_or_default());
+    let Ok(reference) = oci::reference::Reference::parse(&text, &ShortNames::Refuse) else {
+        return Ok(None);
+    };
+    let Some(id) = store.of_registry(&reference)? else {
+        return Ok(None);
+    };
+    let image = store.oci(&id)?;
+    let manifest = image.map(|image| from_oci_image::describe(&image));
+    let manifest = manifest.transpose()?.map(|(manifest, _)| manifest);
+    let fits = |manifest: &ImageManifest| {
+        let own = &manifest.labels;
+        labels.iter().all(|label| {
+            // The tag has been compared.
+            label.name.as_str() == "version" || own.get(label.name.as_str()) == Some(&*label.value)
+        })
+    };
+    Ok(manifest.filter(fits).map(|_| id))
 }
 
 /// Reads a pod manifest, and prints warnings.

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, OsStr};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{
     AtFlags, FileType, FsWord, Mode, Stat, StatVfsMountFlags, Timespec, Timestamps, XattrFlags,
@@ -14,6 +15,10 @@ use rustix::io::Errno;
 
 /// The attribute of a directory that hides those of the same name below it.
 const OPAQUE: &CStr = c"trusted.overlay.opaque";
+
+/// The same in the layers of an ordinary user, who mounts them with `userxattr`
+/// (Linux 5.11). Whiteouts are the same: everybody may make them (Linux 5.8).
+const USERS_OPAQUE: &CStr = c"user.overlay.opaque";
 
 /// The `f_type` of overlayfs (statfs(2)).
 const OVERLAYFS: FsWord = 0x794c_7630;
@@ -61,10 +66,27 @@ pub fn whiteout(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<()> {
 /// Tells whether an open directory hides what lower layers have in it.
 pub fn is_opaque(directory: impl AsFd) -> bool {
     let mut value = [0_u8; 1];
-    rustix::fs::fgetxattr(directory, OPAQUE, &mut value[..]) == Ok(1) && value == *b"y"
+    rustix::fs::fgetxattr(directory, opaque(), &mut value[..]) == Ok(1) && value == *b"y"
 }
 
 /// Makes an open directory hide what lower layers have in it.
 pub fn hide_below(directory: impl AsFd) -> rustix::io::Result<()> {
-    rustix::fs::fsetxattr(directory, OPAQUE, b"y", XattrFlags::empty())
+    rustix::fs::fsetxattr(directory, opaque(), b"y", XattrFlags::empty())
+}
+
+/// Tells whether an attribute is a mark of an overlay, and not of the file.
+pub(crate) fn is_mark(name: &OsStr) -> bool {
+    let prefixes: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+    let heeded = &prefixes[..=usize::from(opaque() == USERS_OPAQUE)];
+    let name = name.as_bytes();
+    heeded.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Returns the attribute that this process reads and sets. Root does not heed the
+/// user's, which apps can set.
+fn opaque() -> &'static CStr {
+    match rustix::process::geteuid().is_root() {
+        true => OPAQUE,
+        false => USERS_OPAQUE,
+    }
 }

@@ -1,6 +1,8 @@
 //! What composing a plan needs to know about a root file system, whether it is
 //! in the store or in an archive that has not been unpacked.
 
+use std::path::PathBuf;
+
 use error::Result;
 
 /// A read-only view of a root file system. Paths are relative to the root;
@@ -20,6 +22,13 @@ pub trait Rootfs {
     /// Returns whether a directory is empty; also true if it does not exist or
     /// is not a directory.
     fn is_empty(&self, path: &str) -> Result<bool>;
+
+    /// Returns the path without links of what exists, relative to the root. `None`
+    /// if nothing does, or only an archive that is not unpacked has it.
+    fn real(&self, path: &str) -> Result<Option<PathBuf>> {
+        let _ = path;
+        Ok(None)
+    }
 }
 
 /// The status of a file.

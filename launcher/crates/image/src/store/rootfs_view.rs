@@ -300,6 +300,10 @@ impl Rootfs for Stack {
         };
         Ok(self.names(&path)?.is_empty())
     }
+
+    fn real(&self, path: &str) -> Result<Option<PathBuf>> {
+        Ok(self.find(path)?.map(|(_, path)| path))
+    }
 }
 
 #[cfg(test)]

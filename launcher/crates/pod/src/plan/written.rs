@@ -191,6 +191,7 @@ fn app(name: String, readable: bool) -> AppSpec {
         sockets: Vec::new(),
         lacks: Vec::new(),
         makes: Vec::new(),
+        writable: Vec::new(),
         stop_signal: None,
         zone: None,
     }

@@ -155,4 +155,8 @@ impl Rootfs for PlannedRoot<'_> {
         }
         self.stored.status(path)
     }
+
+    fn real(&self, path: &str) -> Result<Option<PathBuf>> {
+        self.stored.real(path)
+    }
 }

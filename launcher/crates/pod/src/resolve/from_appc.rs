@@ -13,17 +13,17 @@ use crate::resolve::report::Entry;
 use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
-use crate::resolve::volumes::{HostLookup, Mounting, Volumes};
+use crate::resolve::volumes::{HostLookup, Mounting, Volumes, place_in_root};
 use crate::resolve::{identity, lookup, notify, ports, sockets, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::mounts::Device;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec, Root};
 use crate::spec::process::{ProcessSpec, ResourceLimit, Rights, Sourced, Stdio};
-use appc::manifest::app::{App, HandlerName};
+use appc::manifest::app::{App, HandlerName, MountPoint};
 use appc::manifest::pod::{self, PodImage};
 use appc::manifest::{ImageManifest, PodManifest, SPECIFICATION};
-use appc::types::{AcName, Uuid, Version};
+use appc::types::{AcName, Uuid, Version, clean};
 use error::{Error, Result};
 use image::digest::Digest;
 use image::format::aci;
@@ -252,10 +252,15 @@ fn app(
     let settled = settled.map(|setting| setting.settled(rights.capabilities.value));
     let settled: Vec<Setting> = settled.collect();
     limits.devices = devices::rules(&devices);
-    let mut points = app.mount_points.clone();
-    if source.conventions.part_of_root {
-        points.retain(|point| volumes.has(&point.name));
-    }
+    let here = |point: &MountPoint| {
+        let mut mounts = wanted.mounts.iter();
+        volumes.has(&point.name)
+            || mounts.any(|mount| clean(&mount.value.path) == clean(&point.path))
+    };
+    let (points, in_root): (Vec<MountPoint>, Vec<MountPoint>) = {
+        let all = app.mount_points.iter().cloned();
+        all.partition(|point| !source.conventions.part_of_root || here(point))
+    };
     let (mounts, in_manifest) = volumes.of(&Mounting {
         app: name.as_str(),
         mounts: &wanted.mounts,
@@ -265,6 +270,12 @@ fn app(
     })?;
     let closed = (request.writable == Writable::None).then_some("option --writable=none");
     let read_only = wanted.read_only.or(closed);
+    let mut writable = Vec::new();
+    for point in in_root.iter().filter(|_| read_only.is_some()) {
+        let place = place_in_root(source.rootfs, &point.path)?;
+        let place = place.map(|path| Sourced::new(path, merged.reasons.section.clone()));
+        writable.extend(place);
+    }
     let mut lacks = Vec::new();
     for path in defaults::OPTIONAL {
         if !source.rootfs.has(path.trim_start_matches('/'))? {
@@ -333,6 +344,7 @@ fn app(
         sockets: listening,
         lacks,
         makes,
+        writable,
         stop_signal,
         zone: request
             .zone

@@ -397,6 +397,27 @@ impl<'a> Volumes<'a> {
     }
 }
 
+/// Returns where a directory of an image is in its root, without links, or will be
+/// made. `None` if it is something else, or the place of a kernel's file system.
+pub(crate) fn place_in_root(rootfs: &dyn Rootfs, path: &str) -> Result<Option<String>> {
+    let path = clean(path);
+    if rootfs.status(&path)?.is_some_and(|there| !there.directory) {
+        return Ok(None);
+    }
+    for above in Path::new(&path).ancestors() {
+        let Some(real) = rootfs.real(&above.to_string_lossy())? else {
+            continue;
+        };
+        let rest = Path::new(&path).strip_prefix(above).unwrap_or(above);
+        let real = real.join(rest).to_string_lossy().into_owned();
+        let place = real.trim_end_matches('/');
+        let first = place.split('/').next();
+        let reserved = matches!(first, None | Some("" | "proc" | "sys" | "dev"));
+        return Ok((!reserved).then(|| format!("/{place}")));
+    }
+    Ok(None)
+}
+
 /// Refuses a tmpfs where something else is mounted.
 fn check_places(app: &str, places: &[Place<'_>]) -> Result<()> {
     for (index, place) in places.iter().enumerate() {

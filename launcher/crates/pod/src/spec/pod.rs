@@ -177,6 +177,10 @@ pub struct AppSpec {
     /// The directories that it expects and its image lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub makes: Vec<Sourced<String>>,
+    /// The directories that it can write to although its root is read-only: paths
+    /// without links.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writable: Vec<Sourced<String>>,
     /// The signal that asks it to end, if not SIGTERM, as its image has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,

@@ -15,7 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::attributes;
-use crate::overlay::is_whiteout;
+use crate::overlay::{is_mark, is_whiteout};
 
 /// Copies the directory `source` into `target` under this name, with owners,
 /// modes, times, extended attributes, devices, hard links and holes. If the file
@@ -203,10 +203,9 @@ impl Keep {
     }
 
     fn has(self, attribute: &OsStr) -> bool {
-        let name = attribute.as_bytes();
         match self {
-            Self::All => !name.starts_with(b"trusted.overlay."),
-            Self::Safe => name.starts_with(b"user."),
+            Self::All => !is_mark(attribute),
+            Self::Safe => attribute.as_bytes().starts_with(b"user."),
         }
     }
 }

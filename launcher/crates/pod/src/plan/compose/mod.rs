@@ -143,6 +143,7 @@ pub fn compose(
         root::mount(&mut plan, pod, app, host)?;
         root::furnish(&mut plan, pod, app, host)?;
         root::complete(&mut plan, pod, app)?;
+        root::keep_open(&mut plan, pod, app)?;
         volumes::mount(&mut plan, app)?;
         root::close(&mut plan, app);
         leave(&mut plan, host, "puts the host's file systems out of reach");

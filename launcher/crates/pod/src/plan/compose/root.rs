@@ -476,6 +476,25 @@ fn make(plan: &mut Plan, file: &MadeFile) -> Result<()> {
     Ok(())
 }
 
+/// Makes mounts of the directories that can be written to although the root is
+/// about to be read-only. They stay part of it: nothing is copied before the app
+/// writes there.
+pub(crate) fn keep_open(plan: &mut Plan, pod: &PodSpec, app: &AppSpec) -> Result<()> {
+    let rootfs = pod.directory.join("apps").join(&app.name).join("rootfs");
+    for one in &app.writable {
+        let inside = one.value.trim_start_matches('/');
+        plan.push(
+            Directive::Bind {
+                source: &path(&rootfs.join(inside))?,
+                target: &operand("a path", one.value.as_str())?,
+                flags: FLAGS.with(MountFlags::NOFOLLOW).with(MountFlags::PINNED),
+            },
+            format!("{}: its volume stays writable", one.reason),
+        );
+    }
+    Ok(())
+}
+
 /// Makes the root read-only, if it is to be. This does not affect what is
 /// mounted below it: our own /tmp and /dev/shm, and volumes.
 pub(crate) fn close(plan: &mut Plan, app: &AppSpec) {

@@ -74,6 +74,7 @@ fn app(name: &str, policy: SeccompPolicy) -> AppSpec {
         sockets: Vec::new(),
         lacks: Vec::new(),
         makes: Vec::new(),
+        writable: Vec::new(),
         stop_signal: None,
         zone: None,
     }
