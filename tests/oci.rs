@@ -20,6 +20,8 @@ mod manifests;
 mod many;
 /// How layers arrive: side by side, in parts, late or never.
 mod pull;
+/// Images that leave for registries.
+mod push;
 /// Images that registries have.
 mod registry;
 /// What the store has of them.

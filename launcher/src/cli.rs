@@ -174,8 +174,9 @@ fn command_of(
     let command = match parent {
         Some("image") if spec.name == "build" => Command::Build(build::build(&mut args)?),
         Some("image") => {
-            let format = formatted(&mut args.options)?;
-            Command::Image(image::verb(spec.name, &mut args)?, format)
+            // The format of an export is another one, which is taken first.
+            let verb = image::verb(spec.name, &mut args)?;
+            Command::Image(verb, formatted(&mut args.options)?)
         }
         Some(_) => {
             let format = formatted(&mut args.options)?;

@@ -21,7 +21,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    fn new(layout: &Layout) -> Option<Self> {
+    pub(super) fn new(layout: &Layout) -> Option<Self> {
         Self::start(layout, "", "", None)
     }
 
@@ -102,6 +102,12 @@ impl Registry {
 
     pub(super) fn reference(&self, name: &str) -> String {
         format!("docker://{}/{name}", self.host)
+    }
+
+    /// How often such requests came, whose paths begin so.
+    pub(super) fn sent(&self, method: &str, path: &str) -> usize {
+        let sent = format!("\"{method} {path}");
+        self.server.said().matches(&sent).count()
     }
 
     /// How often a path was asked for.

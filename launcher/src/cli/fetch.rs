@@ -36,6 +36,7 @@ pub(super) fn options(options: &mut options::Options) -> Result<Options> {
         directories: options.paths("--image-dir"),
         ca_file: options.path("--ca-file"),
         platform: options.value("--platform", Platform::parse)?,
+        keep_blobs: options.flag("--keep-blobs"),
         quiet: options.flag("--quiet"),
     })
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::cli::args::Args;
-use crate::cli::fetch::insecure;
+use crate::cli::fetch::{insecure, options as fetching};
 use crate::cli::options::Options;
-use crate::cmd::image::{Field, Listing, Verb};
+use crate::cmd::image::{Export, Field, Form, Listing, Place, Verb};
 use crate::cmd::validate;
 use appc::types::duration;
 use error::{Error, Result};
 use image::fetch::insecure::Insecure;
+use image::fetch::options as fetch;
 
 /// Takes the options of `validate`, and files.
 pub(super) fn validate(args: &mut Args) -> Result<validate::Options> {
@@ -51,16 +52,55 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
                 return Err(Error::usage("`--insecure-options` needs `--signature`"));
             }
         },
+        "export" => Verb::Export(Box::new(export(args, missing, file)?)),
+        "push" => Verb::Export(Box::new(push(args, missing)?)),
         name => {
-            let overwrite = options.flag("--overwrite");
             let image = args.word()?.ok_or_else(missing)?;
             match name {
-                "export" => Verb::Export(image, args.argument().ok_or_else(file)?, overwrite),
                 "extract" => Verb::Extract(image, args.argument().ok_or_else(directory)?),
                 "render" => Verb::Render(image, args.argument().ok_or_else(directory)?),
                 _ => Verb::CatManifest(image),
             }
         }
+    })
+}
+
+/// Takes an image, a file, and what the file is to be.
+fn export(
+    args: &mut Args,
+    missing: impl FnOnce() -> Error,
+    file: impl FnOnce() -> Error,
+) -> Result<Export> {
+    let form = args.options.value("--format", Form::parse)?;
+    let overwrite = args.options.flag("--overwrite");
+    let image = args.word()?.ok_or_else(missing)?;
+    let path = args.argument().ok_or_else(file)?;
+    Ok(Export {
+        image,
+        place: Place::File {
+            path,
+            form,
+            name: None,
+        },
+        overwrite,
+        fetch: fetch::Options::default(),
+    })
+}
+
+/// Takes an image, and where it goes.
+fn push(args: &mut Args, missing: impl FnOnce() -> Error) -> Result<Export> {
+    let overwrite = args.options.flag("--overwrite");
+    let fetch = fetching(&mut args.options)?;
+    let image = args.word()?.ok_or_else(missing)?;
+    let place = match args.word()? {
+        Some(place) => Place::parse(&place)?,
+        None => Place::Same,
+    };
+    Ok(Export {
+        image,
+        place,
+        overwrite,
+        fetch,
     })
 }
 

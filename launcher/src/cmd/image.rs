@@ -1,5 +1,6 @@
 //! `launcher image`: manages the images in the store.
 
+mod export;
 mod gc;
 mod list;
 mod verify;
@@ -17,10 +18,10 @@ use image::digest::Digest;
 use image::store::images::Store;
 use image::store::rootfs::Rootfs as _;
 use pod::runtime::render;
-use sys::atomic_file::AtomicFile;
 use sys::dirs::Dirs;
 use sys::root_fd;
 
+pub(crate) use crate::cmd::image::export::{Export, Form, Place};
 pub(crate) use crate::cmd::image::list::{Field, Listing};
 use crate::cmd::image::verify::Verify;
 
@@ -42,8 +43,8 @@ pub(crate) enum Verb {
     Verify(Vec<String>),
     /// Check a detached signature of an archive, which may become so much larger.
     VerifySignature(PathBuf, PathBuf, Growth),
-    /// Write an archive, or overwrite one.
-    Export(String, PathBuf, bool),
+    /// Write an image somewhere else.
+    Export(Box<Export>),
     /// Copy a root file system.
     Extract(String, PathBuf),
     /// Copy a root file system with all dependencies.
@@ -72,7 +73,7 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
                 &format.spell(|| signed.text(), || signed.json().into()),
             )
         }
-        Verb::Export(name, file, overwrite) => export(&store, name, file, *overwrite),
+        Verb::Export(export) => export::run(&store, export, out),
         Verb::Extract(name, directory) => {
             let id = store.named(name)?;
             store.hold(&id)?;
@@ -121,18 +122,6 @@ fn verify(
     }
     failures.extend(verify.failures());
     last_of(failures)
-}
-
-fn export(store: &Store<'_>, name: &str, file: &Path, overwrite: bool) -> Result<()> {
-    let id = store.named(name)?;
-    let target = AtomicFile::create(file, overwrite)?;
-    let mut output = std::io::BufWriter::with_capacity(256 << 10, target.file());
-    store.export(&id, &mut output)?;
-    output
-        .flush()
-        .context(|| format!("cannot write `{}`", file.display()))?;
-    drop(output);
-    target.publish()
 }
 
 /// Copies the layers of an image, topmost first, into a new directory.

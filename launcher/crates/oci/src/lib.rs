@@ -23,3 +23,4 @@ pub mod secret;
 pub mod token;
 pub mod user;
 pub mod whiteout;
+mod written;

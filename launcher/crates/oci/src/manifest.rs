@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use appc::json::{Node, Value};
+use appc::json::{Node, Object, Value};
 use error::quote::quoted;
 use error::{Error, Result};
 
@@ -72,6 +72,33 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Describes a blob.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            urls: Vec::new(),
+            annotations: BTreeMap::new(),
+            platform: None,
+            data: None,
+            artifact_type: None,
+        }
+    }
+
+    /// Encodes what identifies the blob, and its metadata.
+    pub fn to_json(&self) -> Object {
+        let annotations = self.annotations.iter();
+        let annotations = annotations.fold(None, |all: Option<Object>, (name, value)| {
+            Some(all.unwrap_or_default().with(name, value.as_str()))
+        });
+        Object::new()
+            .with("mediaType", self.media_type.as_str())
+            .with("digest", self.digest.to_string())
+            .with("size", self.size)
+            .with_some("annotations", annotations)
+    }
+
     /// Returns what its media type stands for.
     pub fn kind(&self) -> Kind {
         Kind::of(&self.media_type)

@@ -114,7 +114,7 @@ impl Platform {
     /// Makes a platform of what a document says, with our words for it.
     ///
     /// `None` if it does not name an architecture.
-    pub(crate) fn of_document(os: &str, architecture: &str, variant: Option<&str>) -> Option<Self> {
+    pub fn of_document(os: &str, architecture: &str, variant: Option<&str>) -> Option<Self> {
         let (architecture, variant) = normal(architecture, variant)?;
         let os = os.to_ascii_lowercase();
         Some(Self {

@@ -97,6 +97,8 @@ pub enum Part {
     Names,
     /// Unpacked layers.
     Layers,
+    /// Blobs of OCI images, as they were received.
+    Blobs,
     /// The scratch directories of pods that are not remembered.
     Scratch,
     /// Keys that may sign images.
@@ -111,10 +113,11 @@ pub enum Part {
 
 impl Part {
     /// All of them, parents first.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Images,
         Self::Names,
         Self::Layers,
+        Self::Blobs,
         Self::Scratch,
         Self::TrustedKeys,
         Self::Tmp,
@@ -136,6 +139,7 @@ impl Part {
             Self::Images => "images".into(),
             Self::Names => "names".into(),
             Self::Layers => "layers".into(),
+            Self::Blobs => "blobs".into(),
             Self::Scratch => "scratch".into(),
             Self::TrustedKeys => "trustedkeys".into(),
             Self::Tmp => "tmp".into(),

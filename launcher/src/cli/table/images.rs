@@ -217,20 +217,81 @@ the file.",
         },
         CommandSpec {
             name: "export",
-            summary: "writes the archive of an image to a file",
+            summary: "writes an image to a file",
             usage: &["[OPTIONS] IMAGE FILE"],
             about: "\
-Writes the uncompressed archive of an image to a file, byte for byte as it was stored. \
-Nothing is written if the image has changed since.
+Writes an image to a file. Nothing is written if the image has changed since it was stored.
 
-Of an OCI image, the archive has its configuration and its layers byte for byte, and a new \
-manifest, since the layers are not compressed. It can be read as `oci-archive:FILE` and as \
-`docker-archive:FILE`, and by `docker load`.",
-            groups: &[&Group::new("Options", &[OVERWRITE])],
+An App Container image is written byte for byte as it was stored, not compressed. Of an OCI \
+image, the configuration and the layers are written byte for byte. So is its manifest, if \
+the layers were kept as they had been compressed (--keep-blobs of fetch) or never were \
+compressed; otherwise it gets a new one.
+
+As the other kind, an image is one layer with the files that an app would see, and says the \
+same as far as the other kind has words for it.",
+            groups: &[&Group::new(
+                "Options",
+                &[
+                    OptionSpec::value(
+                        "--format",
+                        &[],
+                        "aci|oci|oci-dir|docker-archive",
+                        "an App Container image, an OCI layout in an archive that `docker load` \
+                         reads, too, the same in a directory, which may have others already, or \
+                         an archive for readers that know no OCI layouts (default: aci or oci, \
+                         as the image is)",
+                    ),
+                    OVERWRITE,
+                ],
+            )],
             terms: &[STORED],
+            examples: &[
+                (
+                    "Export an image",
+                    "launcher image export example.com/web:1.0.0 web.aci",
+                ),
+                (
+                    "Hand an App Container image to other programs",
+                    "launcher image export --format=oci example.com/web:1.0.0 web.tar",
+                ),
+            ],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "push",
+            summary: "sends an image to a registry, a directory or an archive",
+            usage: &["[OPTIONS] IMAGE [DESTINATION]"],
+            about: "\
+Sends an image to a registry, without a destination to where its name says, or writes it to \
+a directory or an archive. Prints the digest of its manifest. An App Container image is sent \
+as an OCI image, see export.
+
+A registry gets only what it does not have. Layers that were not kept as they had been \
+compressed (--keep-blobs of fetch) are compressed again. Logins are those of `launcher login`, \
+podman and docker.",
+            groups: &[&Group::new("Options", &[OVERWRITE]), &FETCHING],
+            terms: &[
+                STORED,
+                (
+                    "Destinations",
+                    &[
+                        ("docker://REGISTRY/NAME[:TAG]", "a registry"),
+                        (
+                            "oci:DIRECTORY[:NAME]",
+                            "a directory with an OCI layout, which may have others already",
+                        ),
+                        (
+                            "oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]",
+                            "an archive, as export writes it",
+                        ),
+                    ],
+                ),
+            ],
             examples: &[(
-                "Export an image",
-                "launcher image export example.com/web:1.0.0 web.aci",
+                "Copy an image to another registry",
+                "launcher fetch --keep-blobs debian:12\n\
+                 launcher image push debian:12 docker://localhost:5000/debian:12",
             )],
             operands: Operands::Images,
             ..CommandSpec::NEW
@@ -426,7 +487,7 @@ pub(crate) const FETCHING: Group = Group::new(
             "FILE",
             "also trust the certificates in this file",
         )
-        .only(FETCHES),
+        .only(ASKS),
         OptionSpec::value(
             "--platform",
             &[],
@@ -435,12 +496,25 @@ pub(crate) const FETCHING: Group = Group::new(
              the one for this host)",
         )
         .only(CHOOSES),
-        OptionSpec::flag("--quiet", &["-q"], "do not show progress").only(FETCHES),
+        OptionSpec::flag(
+            "--keep-blobs",
+            &[],
+            "also keep the layers of OCI images as they are compressed, so that what is \
+             exported or pushed has the same digest",
+        )
+        .only(KEEPS),
+        OptionSpec::flag("--quiet", &["-q"], "do not show progress").only(ASKS),
     ],
 );
 
 /// The commands that choose an image of several.
 const CHOOSES: &[&str] = &["run", "prepare", "plan", "fetch"];
+
+/// The commands that store images.
+const KEEPS: &[&str] = &["run", "prepare", "fetch"];
+
+/// The commands that ask servers.
+const ASKS: &[&str] = &["run", "prepare", "fetch", "trust", "add", "push"];
 
 const FETCHES: &[&str] = &["run", "prepare", "fetch", "trust", "add"];
 

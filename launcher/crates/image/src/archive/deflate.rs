@@ -15,16 +15,28 @@ pub(crate) struct Gzip<W> {
     length: u32,
 }
 
-/// Fast rather than small: most of the content is zeros.
-const LEVEL: u8 = 1;
+/// Fast rather than small.
+const FAST: u8 = 1;
+
+/// Small rather than fast, as gzip does it.
+const SMALL: u8 = 6;
 
 impl<W: Write> Gzip<W> {
-    /// Writes the header.
-    pub(crate) fn new(mut out: W) -> io::Result<Self> {
+    /// Writes the header. The content will be compressed in little time.
+    pub(crate) fn new(out: W) -> io::Result<Self> {
+        Self::of(out, FAST)
+    }
+
+    /// Writes the header. The content will be compressed to little space.
+    pub(crate) fn small(out: W) -> io::Result<Self> {
+        Self::of(out, SMALL)
+    }
+
+    fn of(mut out: W, level: u8) -> io::Result<Self> {
         // No name, no time, unknown system: equal contents give equal bytes.
         out.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255])?;
         let mut compressor = Box::new(CompressorOxide::default());
-        compressor.set_format_and_level(DataFormat::Raw, LEVEL);
+        compressor.set_format_and_level(DataFormat::Raw, level);
         Ok(Self {
             out,
             compressor,
@@ -50,6 +62,11 @@ impl<W: Write> Gzip<W> {
         self.out.write_all(&crc.to_le_bytes())?;
         self.out.write_all(&self.length.to_le_bytes())?;
         self.out.flush()
+    }
+
+    /// Returns what was written to.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
     }
 
     fn compress(&mut self, mut bytes: &[u8], flush: MZFlush) -> io::Result<()> {

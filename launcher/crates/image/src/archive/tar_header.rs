@@ -41,9 +41,6 @@ pub(crate) struct Extent {
     pub(crate) sparse: Option<u64>,
 }
 
-/// The directory that all hard links of an archive point into.
-pub(crate) const ROOTFS: &[u8] = b"rootfs";
-
 /// Names of extended headers. Readers that do not support these unpack them as
 /// files of these names.
 const EXTENDED: &[u8] = b"././@PaxHeader";
@@ -82,8 +79,8 @@ pub(crate) fn headers(
             header.name(157..257, target, ("linkpath", b'K'), &mut records);
         }
         EntryKind::HardLink(first) => {
-            let first = [ROOTFS, b"/", first.as_os_str().as_bytes()].concat();
-            header.name(157..257, &first, ("linkpath", b'K'), &mut records);
+            let first = first.as_os_str().as_bytes();
+            header.name(157..257, first, ("linkpath", b'K'), &mut records);
         }
         EntryKind::Character(major, minor) | EntryKind::Block(major, minor) => {
             header.octal(329..337, u64::from(*major));

@@ -182,8 +182,7 @@ impl<'a> Fetch<'a> {
 
     fn local(&self, local: &Local) -> Result<Digest> {
         let note = &mut |note: String| self.talk.say(&note);
-        let platform = self.options.platform.as_ref();
-        oci::take(self.store, self.dirs, local, platform, note)
+        oci::take(self.store, self.dirs, local, self.options, note)
     }
 
     fn appc(&self, reference: &Reference) -> Result<Digest> {

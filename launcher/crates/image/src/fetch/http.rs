@@ -45,7 +45,7 @@ pub(crate) use crate::fetch::http::http_error::HttpError;
 pub(crate) use crate::fetch::http::tls::check_authorities;
 pub(crate) use crate::fetch::http::transport::{Options, Plain, Session};
 pub(crate) use crate::fetch::http::url::Url;
-pub(crate) use crate::fetch::http::wire::Form;
+pub(crate) use crate::fetch::http::wire::{Form, Upload};
 
 #[cfg(test)]
 #[path = "http_tests.rs"]

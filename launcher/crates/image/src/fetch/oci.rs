@@ -34,11 +34,15 @@ pub(crate) fn take(
     store: &Store<'_>,
     dirs: &Dirs,
     local: &Local,
-    platform: Option<&Platform>,
+    options: &Options,
     note: &mut dyn FnMut(String),
 ) -> Result<Digest> {
     let aside = || unnamed(dirs.tmp()?);
-    offered(local, platform, aside, |offer| store.take_oci(offer, note))
+    let platform = options.platform.as_ref();
+    offered(local, platform, aside, |mut offer| {
+        offer.keeps = options.keep_blobs;
+        store.take_oci(&offer, note)
+    })
 }
 
 /// Stores an image of a registry. Layers that are stored are not fetched.
@@ -68,6 +72,7 @@ pub(crate) fn pull(
             (None, false) => Grounds::Registry,
         },
         by: format!("registry {}", image.registry()),
+        keeps: options.keep_blobs,
     };
     store.take_oci(&offer, note)
 }
@@ -83,7 +88,7 @@ pub fn look(local: &Local, platform: Option<&Platform>) -> Result<Digest> {
         let what = || format!("cannot use `{}`", place.display());
         unnamed(File::open(&place).context(what)?)
     };
-    offered(local, platform, aside, identify)
+    offered(local, platform, aside, |offer| identify(&offer))
 }
 
 /// Makes a file without a name in a directory.
@@ -144,13 +149,13 @@ fn offered<T>(
     local: &Local,
     platform: Option<&Platform>,
     aside: impl FnOnce() -> Result<File>,
-    then: impl FnOnce(&Offer<'_>) -> Result<T>,
+    then: impl FnOnce(Offer<'_>) -> Result<T>,
 ) -> Result<T> {
     let what = || format!("cannot use image `{local}`");
     let wanted = local.wanted.as_deref();
     let platform = self::wanted(platform)?;
     let offer = |blobs: &dyn Blobs, name: Option<&str>, selected: Selected| {
-        then(&Offer {
+        then(Offer {
             from: local.to_string(),
             name: called(&local.path, name),
             is_claimed: true,
@@ -159,6 +164,7 @@ fn offered<T>(
             platform: &platform,
             grounds: Grounds::File,
             by: "the operator, as a file".to_owned(),
+            keeps: false,
         })
     };
     let of_layout = |index: Index| {

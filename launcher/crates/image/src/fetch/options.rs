@@ -45,6 +45,8 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// What images must run on, if not on this host.
     pub platform: Option<Platform>,
+    /// Whether the layers of OCI images are kept as they are compressed, too.
+    pub keep_blobs: bool,
     /// Whether progress is not reported.
     pub quiet: bool,
 }

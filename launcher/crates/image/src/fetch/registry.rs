@@ -5,6 +5,7 @@
 //! allows that, is asked by plain HTTP where it does not speak TLS.
 
 mod certificates;
+pub mod push;
 pub(crate) mod session;
 
 use std::collections::BTreeMap;
@@ -54,6 +55,19 @@ impl<'r> Registry<'r> {
         options: &Options,
         dirs: &'r Dirs,
     ) -> Result<(Self, Index)> {
+        let (registry, found) = Self::reach(image, options, dirs, Self::manifest)?;
+        let found = found.map_err(|error| registry.missing(error))?;
+        registry.with(found)
+    }
+
+    /// Finds the registry of an image with a first request, which gets a number of
+    /// attempts.
+    fn reach<T>(
+        image: &'r Reference,
+        options: &Options,
+        dirs: &'r Dirs,
+        ask: impl Fn(&Self, Option<u32>) -> std::result::Result<T, HttpError>,
+    ) -> Result<(Self, std::result::Result<T, HttpError>)> {
         let host = image.host();
         let plain = plain(host, options)?;
         let open = |scheme: &str| -> Result<Self> {
@@ -68,21 +82,16 @@ impl<'r> Registry<'r> {
             })
         };
         let registry = open("https")?;
-        match registry.manifest(first(plain)) {
+        match ask(&registry, first(plain)) {
             Err(error) if error.is_unanswered() && plain != Plain::Nobody => {
                 let registry = open("http")?;
-                let found = registry.manifest(None).map_err(|also| {
-                    registry.missing(match also.is_unanswered() {
-                        true => error,
-                        false => also,
-                    })
-                })?;
-                registry.with(found)
+                let answer = ask(&registry, None).map_err(|also| match also.is_unanswered() {
+                    true => error,
+                    false => also,
+                });
+                Ok((registry, answer))
             }
-            found => {
-                let found = found.map_err(|error| registry.missing(error))?;
-                registry.with(found)
-            }
+            answer => Ok((registry, answer)),
         }
     }
 

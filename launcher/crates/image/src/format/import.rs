@@ -189,9 +189,6 @@ impl Store<'_> {
     /// written; errors of `out`.
     pub fn export(&self, id: &Digest, out: &mut dyn Write) -> Result<()> {
         let what = || format!("cannot export image `{id}`");
-        if self.is_oci(id)? {
-            return self.export_oci(id, out).context(what);
-        }
         check_layers(id, &self.layers(id)?).context(what)?;
         let stored = self.stored(id).context(what)?;
         let copy = |tar: &mut dyn BufRead| std::io::copy(tar, out).context(what);

@@ -4,13 +4,15 @@
 //! Source: the OCI image specification.
 
 mod apply;
+pub mod archive;
 mod below;
 pub mod blobs;
+mod directory;
 pub(crate) mod docker_archive;
-mod export;
 pub(crate) mod files;
 pub mod import;
 pub mod layout;
+pub mod outgoing;
 mod side_by_side;
 pub mod stored;
 mod unpacked;

@@ -10,16 +10,16 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use crate::archive::deflate::Gzip;
 use crate::archive::fixed_header::BLOCK;
 use crate::archive::holes::{self, Piece};
-use crate::archive::tar_header::{self, Extent, ROOTFS};
+use crate::archive::tar_header::{self, Extent};
 use crate::archive::tar_reader::EXTENDED;
 use crate::archive::walk::{Chunk, Entry, Limits, clean, too_large, too_many};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Algorithm, Digest, Hasher};
 use crate::format::aci;
 use error::quote::escaped;
 use error::{Context as _, Error, Result};
@@ -53,7 +53,9 @@ impl Instead {
 
 /// An archive that is being written.
 pub struct Pack<'a> {
-    packed: Gzip<&'a mut dyn Write>,
+    out: Out<'a>,
+    /// The directory of the archive that is the root; empty if it is the root itself.
+    root: &'static Path,
     /// The message for when it cannot be written.
     cannot: &'a str,
     instead: Instead,
@@ -61,6 +63,11 @@ pub struct Pack<'a> {
     limits: Limits,
     entries: u64,
     bytes: u64,
+}
+
+enum Out<'a> {
+    Gzip(Gzip<&'a mut dyn Write>),
+    Plain(&'a mut dyn Write),
 }
 
 /// How many bytes of a file to read at once.
@@ -74,16 +81,11 @@ impl<'a> Pack<'a> {
         manifest: &[u8],
         instead: Instead,
     ) -> Result<Self> {
-        let mut pack = Self {
-            packed: Gzip::new(out).context(|| cannot)?,
-            cannot,
-            instead,
-            hasher: Hasher::new(aci::ALGORITHM),
-            limits: Limits::default(),
-            // The manifest is an entry, too.
-            entries: 1,
-            bytes: manifest.len() as u64,
-        };
+        let out = Out::Gzip(Gzip::new(out).context(|| cannot)?);
+        let mut pack = Self::of(out, "rootfs", aci::ALGORITHM, cannot, instead);
+        // The manifest is an entry, too.
+        pack.entries = 1;
+        pack.bytes = manifest.len() as u64;
         let attributes = Attributes {
             uid: 0,
             gid: 0,
@@ -104,6 +106,30 @@ impl<'a> Pack<'a> {
         pack.write(manifest)?;
         pack.pad(manifest.len() as u64)?;
         Ok(pack)
+    }
+
+    /// Starts a layer of an OCI image: a tar of the root alone, not compressed.
+    pub fn layer(out: &'a mut dyn Write, cannot: &'a str, instead: Instead) -> Self {
+        Self::of(Out::Plain(out), "", Algorithm::Sha256, cannot, instead)
+    }
+
+    fn of(
+        out: Out<'a>,
+        root: &'static str,
+        algorithm: Algorithm,
+        cannot: &'a str,
+        instead: Instead,
+    ) -> Self {
+        Self {
+            out,
+            root: Path::new(root),
+            cannot,
+            instead,
+            hasher: Hasher::new(algorithm),
+            limits: Limits::default(),
+            entries: 0,
+            bytes: 0,
+        }
     }
 
     /// Adds anything but a file with content. The path is relative to the root,
@@ -201,10 +227,14 @@ impl<'a> Pack<'a> {
         Ok(extent.stored)
     }
 
-    /// Ends the archive, and returns the ID of the image.
+    /// Ends the archive, and returns its digest, which is the ID of an image.
     pub fn finish(mut self) -> Result<Digest> {
         self.write(&[0; 2 * BLOCK])?;
-        self.packed.finish().context(|| self.cannot)?;
+        match &mut self.out {
+            Out::Gzip(packed) => packed.finish(),
+            Out::Plain(out) => out.flush(),
+        }
+        .context(|| self.cannot)?;
         Ok(self.hasher.finish())
     }
 
@@ -224,10 +254,11 @@ impl<'a> Pack<'a> {
         extent: Extent,
         size: u64,
     ) -> Result<()> {
-        let mut name = ROOTFS.to_vec();
+        let mut name = self.root.as_os_str().as_bytes().to_vec();
         if !path.as_os_str().is_empty() {
-            name.push(b'/');
-            name.extend_from_slice(path.as_os_str().as_bytes());
+            name = self.root.join(path).into_os_string().into_vec();
+        } else if name.is_empty() {
+            name.push(b'.');
         }
         if *kind == EntryKind::Directory {
             name.push(b'/');
@@ -248,6 +279,11 @@ impl<'a> Pack<'a> {
             return Err(too_many("entries", self.limits.entries));
         }
         let attributes = self.instead.of(attributes);
+        let linked = match kind {
+            EntryKind::HardLink(first) => Some(EntryKind::HardLink(self.root.join(first))),
+            _ => None,
+        };
+        let kind = linked.as_ref().unwrap_or(kind);
         let headers = tar_header::headers(&name, kind, &attributes, extent);
         if headers.len() as u64 > EXTENDED {
             let what = format!(
@@ -301,7 +337,11 @@ impl<'a> Pack<'a> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
-        self.packed.write(bytes).context(|| self.cannot)
+        match &mut self.out {
+            Out::Gzip(packed) => packed.write(bytes),
+            Out::Plain(out) => out.write_all(bytes),
+        }
+        .context(|| self.cannot)
     }
 }
 

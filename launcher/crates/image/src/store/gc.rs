@@ -56,12 +56,13 @@ impl Collect<'_> {
         }
         let (images, layers) = (&self.store.images, &self.store.layers);
         let needed = || Ok((self.needs)()?.into_keys().collect());
-        let before = |id: &Digest| self.expire(&self.layers_of(id)?);
+        let before = |id: &Digest| self.expire(id);
         done = done.and(self.collect(images, &images.ids()?, &needed, &before, report));
         if self.dry {
             return done;
         }
         done = done.and(self.collect_layers(&layers.ids()?, &mut |_| Ok(())));
+        done = done.and(self.collect_blobs(&self.store.blobs.ids()?));
         if let Ok(root) = self.dirs.root() {
             done = done.and(resume::clear(root, self.grace));
         }
@@ -90,12 +91,13 @@ impl Collect<'_> {
                     .hint("`launcher image gc` removes it when no pod uses it"),
             );
         }
-        let layers = self.layers_of(id)?;
-        self.expire(&layers).context(what)?;
+        let (layers, blobs) = (self.layers_of(id)?, self.store.blobs_of(id)?);
+        self.expire(id).context(what)?;
         images.hide(id).context(what)?;
         drop(claim);
         images.discard(id).context(what)?;
         self.collect_layers(&layers, &mut |_| Ok(()))
+            .and(self.collect_blobs(&blobs))
             .and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
@@ -181,12 +183,26 @@ impl Collect<'_> {
         self.collect(layers, ids, &used, &|_| Ok(()), gone)
     }
 
-    /// Ends the grace period of layers whose image is about to be removed. If
-    /// this command is interrupted, the next one removes them.
-    fn expire(&self, layers: &[Digest]) -> Result<()> {
-        layers
-            .iter()
-            .try_for_each(|id| self.store.layers.expire(id))
+    /// Removes those of these blobs that no image has.
+    fn collect_blobs(&self, ids: &[Digest]) -> Result<()> {
+        let used = || {
+            let mut used = BTreeSet::new();
+            for id in self.store.ids()? {
+                used.extend(self.store.blobs_of(&id)?.iter().map(Digest::hex));
+            }
+            Ok(used)
+        };
+        let blobs = &self.store.blobs;
+        self.collect(blobs, ids, &used, &|_| Ok(()), &mut |_| Ok(()))
+    }
+
+    /// Ends the grace period of the layers and blobs of an image that is about to
+    /// be removed. If this command is interrupted, the next one removes them.
+    fn expire(&self, image: &Digest) -> Result<()> {
+        let (store, layers) = (self.store, self.layers_of(image)?);
+        layers.iter().try_for_each(|id| store.layers.expire(id))?;
+        let blobs = store.blobs_of(image)?;
+        blobs.iter().try_for_each(|id| store.blobs.expire(id))
     }
 
     /// Returns the layers of an image; none if it is damaged or was removed.

@@ -7,7 +7,9 @@
 //!                               layers, topmost first
 //! images/sha512-.../record      where it came from, who signed it, when
 //! images/sha512-.../listed      what is listed of it; see `listing`
+//! images/sha512-.../manifests   of an OCI image, its manifests; see `blobs`
 //! layers/                       see `layers`
+//! blobs/                        see `blobs`
 //! names/name-...                the images of a name; see `names`
 //! names/file-...                the image of an archive that was stored before
 //! ```
@@ -16,6 +18,7 @@
 //! verified images are published.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +30,7 @@ use crate::store::staging::{Folder, Staging};
 use crate::trust::verify::Verified;
 use appc::address::Location;
 use error::{Context as _, Error, Kind, Result};
+use sys::atomic_file::unnamed;
 use sys::dirs::{Dirs, Part};
 
 /// The store.
@@ -37,6 +41,8 @@ pub struct Store<'a> {
     pub(crate) images: Objects<'a>,
     /// Their layers.
     pub(crate) layers: Objects<'a>,
+    /// Blobs that are kept as they were received.
+    pub(crate) blobs: Objects<'a>,
     /// The images that were read: their IDs stand for their content.
     read: Mutex<BTreeMap<Digest, Arc<Image>>>,
     /// Whether to skip the check that images are trusted to have their names.
@@ -74,6 +80,7 @@ impl<'a> Store<'a> {
             dirs,
             images: Objects::new(dirs, Part::Images, "image"),
             layers: Objects::new(dirs, Part::Layers, "layer"),
+            blobs: Objects::new(dirs, Part::Blobs, "blob"),
             read: Mutex::default(),
             waived: AtomicBool::new(false),
             unbounded: AtomicBool::new(false),
@@ -97,6 +104,22 @@ impl<'a> Store<'a> {
             true => Growth::Any,
             false => Growth::Bounded,
         }
+    }
+
+    /// Makes a temporary file without a name: in the store, or elsewhere if that
+    /// cannot be written to.
+    ///
+    /// # Errors
+    ///
+    /// There is no place for it.
+    pub fn temporary(&self) -> Result<File> {
+        let what = || "cannot create a temporary file";
+        let in_store = self.dirs.tmp().ok();
+        if let Some(file) = in_store.and_then(|tmp| unnamed(&tmp).ok()) {
+            return Ok(file);
+        }
+        let elsewhere = File::open(std::env::temp_dir()).context(what)?;
+        unnamed(&elsewhere.into()).context(what)
     }
 
     /// Returns whether an image is trusted to have its name, or to be what its

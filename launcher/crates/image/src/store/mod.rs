@@ -1,6 +1,7 @@
 //! The image store: images, layers, names, leases and garbage collection.
 
 pub(crate) mod archive_index;
+pub mod blobs;
 pub mod gc;
 pub mod images;
 pub mod layers;

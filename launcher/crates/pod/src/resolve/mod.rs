@@ -25,6 +25,7 @@ pub mod request;
 pub mod settings;
 pub mod sockets;
 pub mod tmpfs;
+pub mod to_oci_image;
 mod unsupported;
 pub mod users;
 pub mod volumes;

@@ -20,7 +20,8 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::plan::compose::made_files;
-use crate::runtime::overlay_reader::{Kind, Union, Visible};
+pub use crate::runtime::overlay_reader::Union;
+use crate::runtime::overlay_reader::{Kind, Visible};
 use crate::spec::pod::{AppSpec, PodSpec, Root};
 use crate::state::subdirectory;
 use appc::manifest::pod::PodApp;
@@ -29,6 +30,7 @@ use appc::types::Version;
 use error::quote::quoted;
 use error::{Context as _, Error, Result};
 use image::format::pack::{Attributes, EntryKind, Pack, shown};
+use image::store::rootfs::Status;
 
 /// Returns the manifest of the new image: it runs what the app ran, and has no
 /// dependencies.
@@ -94,12 +96,27 @@ pub fn images(root: &Root) -> Result<Union> {
 }
 
 fn of_images(root: &Root) -> Result<Vec<OwnedFd>> {
-    let layers = root.layers.iter().map(|layer| {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(&**layer, flags, Mode::empty());
-        opened.context(|| format!("cannot open `{}`", layer.display()))
-    });
-    layers.collect()
+    root.layers.iter().map(|layer| open_layer(layer)).collect()
+}
+
+/// Opens the files of an image in these directories, topmost first; the attributes
+/// of its root are these.
+///
+/// # Errors
+///
+/// Fails if one is missing.
+pub fn layers(directories: &[PathBuf], top: Option<Status>) -> Result<Union> {
+    let layers = directories
+        .iter()
+        .map(|layer| open_layer(layer))
+        .collect::<Result<_>>()?;
+    Ok(Union::new(layers, true, BTreeMap::new()).with_top(top))
+}
+
+fn open_layer(layer: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(layer, flags, Mode::empty());
+    opened.context(|| format!("cannot open `{}`", layer.display()))
 }
 
 /// Opens a directory of the host as a root.

@@ -31,6 +31,7 @@ use rustix::io::Errno;
 
 use error::{Context as _, Error, Result};
 use image::format::pack::{is_kept, shown};
+use image::store::rootfs::Status;
 use sys::{attributes, root_fd};
 
 /// The open layers of a root.
@@ -43,6 +44,8 @@ pub struct Union {
     /// Files of the topmost layer that are hidden as long as they have this
     /// content: the app did not make them.
     ignored: BTreeMap<PathBuf, Vec<u8>>,
+    /// The attributes of the root, if not those of the topmost layer.
+    top: Option<Status>,
 }
 
 /// A visible file or directory.
@@ -83,7 +86,13 @@ impl Union {
             layers,
             overlaid,
             ignored,
+            top: None,
         }
+    }
+
+    /// Sets the attributes of the root.
+    pub(crate) fn with_top(self, top: Option<Status>) -> Self {
+        Self { top, ..self }
     }
 
     /// Returns whether the layers were part of an overlay.
@@ -119,6 +128,11 @@ impl Union {
                 };
                 listings.push(Listing { names, opaque });
                 if directories.is_empty() {
+                    if let Some(top) = self.top.filter(|_| path.as_os_str().is_empty()) {
+                        let status = &mut found.status;
+                        (status.st_uid, status.st_gid) = (top.uid, top.gid);
+                        status.st_mode = status.st_mode & !0o7777 | top.mode;
+                    }
                     visit(found)?;
                 }
                 directories.push((layer, fd));

@@ -11,9 +11,9 @@ use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::proxy::Proxies;
 use crate::fetch::http::stop::Stop;
 use crate::fetch::http::tls::Tls;
-use crate::fetch::http::transport::{ACCEPT, Options, Transport};
+use crate::fetch::http::transport::{ACCEPT, Options, Reply, Transport, redirected};
 use crate::fetch::http::url::Url;
-use crate::fetch::http::wire::{Form, Timeouts};
+use crate::fetch::http::wire::{Form, Sent, Timeouts, Upload};
 use error::Result;
 
 /// An HTTP client.
@@ -118,12 +118,50 @@ impl Client {
         form: Option<Form>,
         limit: u64,
     ) -> std::result::Result<Vec<u8>, HttpError> {
-        let (reply, _) = self.0.ask(url.clone(), &[], credentials, form)?;
+        let sent = form.map_or(Sent::Nothing, Sent::Form);
+        let (reply, _) = self.0.ask(url.clone(), &[], credentials, sent)?;
         match reply.head.status {
             200 => {
                 Download::new(Arc::clone(&self.0), url.clone(), reply, Some(limit), false)?.whole()
             }
             _ => Err(reply.unexpected()),
+        }
+    }
+
+    /// Does something else than to get a document, once. Returns the status and where
+    /// the answer leads to; redirects are not followed.
+    pub(crate) fn upload(
+        &self,
+        url: &Url,
+        upload: &Upload,
+    ) -> std::result::Result<(Reply, Option<Url>), HttpError> {
+        let sent = Sent::Upload(upload.clone());
+        let (reply, location) = self.0.ask_as_wanted(url.clone(), &[], &sent)?;
+        let next = location.map(|location| {
+            let allowed = self.0.options.allow_http;
+            redirected(&reply.url, Some(&location), allowed, true)
+        });
+        let next = next.transpose()?;
+        Ok((reply, next))
+    }
+
+    /// Tries something until it does not fail for a while only; at most so often, or
+    /// as often as usual.
+    pub(crate) fn retry<T>(
+        &self,
+        attempts: Option<u32>,
+        act: impl Fn() -> std::result::Result<T, HttpError>,
+    ) -> std::result::Result<T, HttpError> {
+        let attempts = attempts.unwrap_or(self.0.options.attempts);
+        let mut failures = 0;
+        loop {
+            match act() {
+                Err(error) if error.transient && failures + 1 < attempts => {
+                    failures += 1;
+                    self.0.pause(failures, &error);
+                }
+                done => return done,
+            }
         }
     }
 

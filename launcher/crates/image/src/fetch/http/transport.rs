@@ -15,7 +15,7 @@ use crate::fetch::http::proxy::Proxies;
 use crate::fetch::http::stop::Stop;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
-use crate::fetch::http::wire::{self, Body, Form, Request, Timeouts};
+use crate::fetch::http::wire::{self, Body, Request, Sent, Timeouts};
 use error::quote::quoted;
 use sys::clock;
 use sys::progress::Progress;
@@ -200,7 +200,7 @@ impl Transport {
         let mut url = start.clone();
         let mut carried = false;
         for _ in 0..=REDIRECTS {
-            let (reply, location) = self.ask_as_wanted(url, conditions)?;
+            let (reply, location) = self.ask_as_wanted(url, conditions, &Sent::Nothing)?;
             carried |= reply.authenticated;
             match (reply.head.status, location) {
                 (301 | 302 | 303 | 307 | 308, location) => {
@@ -218,21 +218,22 @@ impl Transport {
 
     /// Sends a request, and another if the server refuses it and says what it
     /// wants.
-    fn ask_as_wanted(
+    pub(crate) fn ask_as_wanted(
         &self,
         url: Url,
         conditions: &[(&'static str, String)],
+        sent: &Sent,
     ) -> std::result::Result<(Reply, Option<String>), HttpError> {
         let Some(session) = &self.options.session else {
-            return self.ask(url, conditions, None, None);
+            return self.ask(url, conditions, None, sent.clone());
         };
         let told = session.field(&url);
-        let (reply, location) = self.ask(url, conditions, told.clone(), None)?;
+        let (reply, location) = self.ask(url, conditions, told.clone(), sent.clone())?;
         let (from, headers) = (&reply.url, &reply.head.headers);
         match reply.head.status {
             401 if session.refused(from, told.as_ref(), headers)? => {
                 let told = session.field(from);
-                self.ask(reply.url, conditions, told, None)
+                self.ask(reply.url, conditions, told, sent.clone())
             }
             401 => Ok((reply, location)),
             _ => {
@@ -242,14 +243,14 @@ impl Transport {
         }
     }
 
-    /// Sends one request to one server: a form, if there is one. `told` says who
-    /// we are, in place of the credentials that there are for the server.
+    /// Sends one request to one server. `told` says who we are, in place of the
+    /// credentials that there are for the server.
     pub(crate) fn ask(
         &self,
         url: Url,
         conditions: &[(&'static str, String)],
         told: Option<Header>,
-        form: Option<Form>,
+        sent: Sent,
     ) -> std::result::Result<(Reply, Option<String>), HttpError> {
         if !url.secure && !self.options.allow_http.includes(&url) {
             return Err(
@@ -296,8 +297,8 @@ impl Transport {
         })?;
         let credentials_withheld = unchecked && credentials.is_some();
         let credentials = credentials.filter(|_| !unchecked).cloned();
-        if !url.secure && url.is_loopback() && proxy.is_some() && (told.is_some() || form.is_some())
-        {
+        let is_form = matches!(sent, Sent::Form(_));
+        if !url.secure && url.is_loopback() && proxy.is_some() && (told.is_some() || is_form) {
             let why = "a proxy would be told who we are, without encryption";
             return Err(HttpError::new(&url, why).hint("name this host in `no_proxy`"));
         }
@@ -307,7 +308,7 @@ impl Transport {
             url: url.clone(),
             fields,
             credentials,
-            form,
+            sent,
             proxy,
             tls: Arc::clone(&self.tls),
         };

@@ -5,7 +5,8 @@
 //! through a bounded queue, whose receiver gives up if nothing arrives. An
 //! abandoned thread ends with its connection or with the program.
 
-use std::io::{BufReader, Write as _};
+use std::fmt;
+use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -36,17 +37,59 @@ pub(crate) struct Request {
     pub(crate) fields: Vec<(&'static str, String)>,
     /// The field with which we say who we are, if any.
     pub(crate) credentials: Option<Header>,
-    /// What is posted; a document is got otherwise.
-    pub(crate) form: Option<Form>,
+    /// What is sent.
+    pub(crate) sent: Sent,
     /// The proxy, if any.
     pub(crate) proxy: Option<Proxy>,
     /// How TLS is spoken for HTTPS.
     pub(crate) tls: Arc<Tls>,
 }
 
+/// What is sent with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Sent {
+    /// Nothing: a document is got.
+    Nothing,
+    /// A form is posted.
+    Form(Form),
+    /// Something else is done.
+    Upload(Upload),
+}
+
 /// The fields of a form, as `application/x-www-form-urlencoded`.
 #[derive(Clone, Debug)]
 pub(crate) struct Form(pub(crate) Secret);
+
+/// A request that does not get a document.
+#[derive(Clone)]
+pub(crate) struct Upload {
+    /// `HEAD`, `POST` or `PUT`.
+    pub(crate) method: &'static str,
+    /// The media type of the content.
+    pub(crate) media_type: String,
+    /// Its size, in bytes.
+    pub(crate) size: u64,
+    /// Starts to read it.
+    pub(crate) content: Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>,
+}
+
+impl Upload {
+    /// A request without content.
+    pub(crate) fn empty(method: &'static str) -> Self {
+        Self {
+            method,
+            media_type: String::new(),
+            size: 0,
+            content: Arc::new(|| Ok(Box::new(io::empty()))),
+        }
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} bytes", self.method, self.size)
+    }
+}
 
 /// How long to wait for the server.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +113,8 @@ pub(crate) struct Body {
 
 #[derive(Debug)]
 enum Event {
+    /// Part of the request was sent.
+    Sent,
     Head(Head),
     Piece(Vec<u8>),
     End,
@@ -101,10 +146,13 @@ pub(crate) fn send(
     };
     let time = timeouts.head;
     let silent = || format!("the server did not respond within {}", spelled(time));
-    match body.wait(time, silent)? {
-        Event::Head(head) => Ok((head, body)),
-        Event::Fault(fault) => Err(fault),
-        Event::Piece(_) | Event::End => Err(Fault::transient("there was no response")),
+    loop {
+        return match body.wait(time, silent)? {
+            Event::Sent => continue,
+            Event::Head(head) => Ok((head, body)),
+            Event::Fault(fault) => Err(fault),
+            Event::Piece(_) | Event::End => Err(Fault::transient("there was no response")),
+        };
     }
 }
 
@@ -112,7 +160,7 @@ pub(crate) fn send(
 fn receive(request: &Request, sender: &SyncSender<Event>) -> Result<(), Fault> {
     let Request { url, proxy, .. } = request;
     if proxy.is_none()
-        && request.form.is_none()
+        && matches!(request.sent, Sent::Nothing)
         && plain::suits(url)
         && let Some((head, mut body)) = plain::get(url, fields(request))?
     {
@@ -152,25 +200,35 @@ fn exchange(
         .as_ref()
         .map(|login| (connect::AUTHORIZATION, login.reveal()));
     let host = url.authority();
-    let (method, form) = match &request.form {
-        Some(Form(form)) => ("POST", form.reveal()),
-        None => ("GET", ""),
+    let (method, kind, length) = match &request.sent {
+        Sent::Nothing => ("GET", "", 0),
+        Sent::Form(Form(form)) => {
+            let length = form.reveal().len() as u64;
+            ("POST", "application/x-www-form-urlencoded", length)
+        }
+        Sent::Upload(upload) => (upload.method, &*upload.media_type, upload.size),
     };
-    let length = form.len().to_string();
-    let posted = [
-        ("Content-Type", "application/x-www-form-urlencoded"),
-        ("Content-Length", &length),
-    ];
-    let posted = posted.into_iter().filter(|_| method == "POST");
+    let length = length.to_string();
+    let posted = [("Content-Type", kind), ("Content-Length", &length)];
+    let has_content = !matches!(method, "GET" | "HEAD");
+    let posted = posted
+        .into_iter()
+        .filter(|(_, value)| has_content && !value.is_empty());
     let fields = std::iter::once(("Host", host.as_str()))
         .chain(fields(request))
         .chain(login)
         .chain(posted);
     stream.write_all(&message::request(method, &target, fields))?;
-    stream.write_all(form.as_bytes())?;
-    stream.flush()?;
+    let sent = send_content(&mut stream, &request.sent, sender);
     let mut input = BufReader::with_capacity(PIECE, stream);
-    let head = message::read_head(&mut input)?;
+    // A server may answer before it has read everything.
+    let head = match (message::read_head(&mut input), sent) {
+        (Err(_), Err(fault)) => return Err(fault),
+        (head, _) => head?,
+    };
+    if method == "HEAD" {
+        return forward(head, |_| Ok(0), sender);
+    }
     if let (Some(proxy), 407) = (forwarding, head.status) {
         return Err(connect::refusal(proxy, head.status));
     }
@@ -179,6 +237,37 @@ fn exchange(
         // What the answer says otherwise may be worth more.
         Err(fault) => forward(head, |_| Err(fault.clone()), sender),
     }
+}
+
+/// Sends what belongs to a request.
+fn send_content(
+    stream: &mut dyn Write,
+    sent: &Sent,
+    sender: &SyncSender<Event>,
+) -> Result<(), Fault> {
+    match sent {
+        Sent::Nothing => {}
+        Sent::Form(Form(form)) => stream.write_all(form.reveal().as_bytes())?,
+        Sent::Upload(upload) => {
+            let cannot = |error: io::Error| Fault::permanent(format!("cannot read it: {error}"));
+            let mut content = (upload.content)().map_err(cannot)?;
+            let mut piece = vec![0; PIECE];
+            let mut left = upload.size;
+            while left > 0 {
+                let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+                let count = content.read(&mut piece[..most]).map_err(cannot)?;
+                if count == 0 {
+                    return Err(Fault::permanent("it is shorter than it was"));
+                }
+                stream.write_all(&piece[..count])?;
+                left -= count as u64;
+                if sender.send(Event::Sent).is_err() {
+                    return Err(Fault::broke());
+                }
+            }
+        }
+    }
+    Ok(stream.flush()?)
 }
 
 /// Passes an answer on.
@@ -209,7 +298,7 @@ impl Body {
         match self.wait(self.idle, stalled)? {
             Event::Piece(piece) => Ok(Some(piece)),
             Event::Fault(fault) => Err(fault),
-            Event::End | Event::Head(_) => Ok(None),
+            Event::End | Event::Head(_) | Event::Sent => Ok(None),
         }
     }
 

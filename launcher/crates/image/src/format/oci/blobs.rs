@@ -49,17 +49,18 @@ pub(crate) fn read(blobs: &dyn Blobs, blob: &Descriptor, limit: usize) -> Result
     read.map(|_| content).map_err(tar_reader::unreadable)
 }
 
-/// Reads a manifest or an index.
+/// Reads a manifest or an index; returns its bytes, too.
 ///
 /// # Errors
 ///
 /// As for [`read`]; it is not what its descriptor says.
-pub(crate) fn document(blobs: &dyn Blobs, blob: &Descriptor) -> Result<Document> {
+pub(crate) fn document(blobs: &dyn Blobs, blob: &Descriptor) -> Result<(Vec<u8>, Document)> {
     let what = match blob.kind() {
         Kind::Index => "its index",
         _ => "its manifest",
     };
     let content = read(blobs, blob, LIMIT).map_err(|error| error.at(what))?;
     let claimed = Some(blob.media_type.as_str()).filter(|claimed| !claimed.is_empty());
-    Document::read(&content, claimed).map_err(|error| error.at(what))
+    let document = Document::read(&content, claimed).map_err(|error| error.at(what))?;
+    Ok((content, document))
 }

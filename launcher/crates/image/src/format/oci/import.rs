@@ -42,6 +42,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) grounds: Grounds,
     /// Who vouches for it.
     pub(crate) by: String,
+    /// Whether its layers are kept as they are compressed, too.
+    pub(crate) keeps: bool,
 }
 
 /// What was selected of what has several images.
@@ -78,7 +80,8 @@ impl Store<'_> {
     }
 
     fn import_oci(&self, offer: &Offer<'_>, note: &mut dyn FnMut(String)) -> Result<Digest> {
-        let (digest, manifest) = find(offer)?;
+        let found = find(offer)?;
+        let manifest = &found.manifest;
         let bytes = blobs::read(offer.blobs, &manifest.config, config::LIMIT)
             .map_err(|error| error.at("its configuration"))?;
         let id = Digest::from(&manifest.config.digest);
@@ -93,18 +96,47 @@ impl Store<'_> {
             ));
         }
         if !self.images.hold(&id)? || !self.hold(&id)? {
-            let layers = self.import_layers(offer, &config, &manifest)?;
-            self.import_image(offer, id, bytes, layers, size(&manifest))?;
+            let layers = self.import_layers(offer, &config, manifest)?;
+            self.import_image(offer, id, bytes, layers, size(manifest))?;
+        }
+        if offer.keeps {
+            // Those of layers that were stored.
+            for blob in &manifest.layers {
+                let kept = self.keep(blob, || offer.blobs.open(blob)).map(|()| id);
+                offer.blobs.ended(blob, kept, false)?;
+            }
+        }
+        if let Some(source) = &found.source {
+            let (manifest, index) = (&source.descriptor, source.index.as_ref());
+            self.add_manifest(&id, manifest, &source.bytes, index)?;
         }
         let name = match offer.is_claimed {
             true => claimed(&offer.name),
             false => offer.name.clone(),
         };
         names::add(self.dirs, &name, &id)?;
-        if let Some(digest) = digest {
-            names::add(self.dirs, &digest.oci(), &id)?;
+        if let Some(source) = found.source {
+            names::add(self.dirs, &source.descriptor.digest.to_string(), &id)?;
         }
         Ok(id)
+    }
+
+    /// Opens a blob: the one that is kept, if there is one or there is to be one.
+    /// `reader` may stop what is fetched.
+    fn blob(
+        &self,
+        offer: &Offer<'_>,
+        blob: &Descriptor,
+        reader: &dyn Fn(Box<dyn Read + Send>) -> Box<dyn Read + Send>,
+    ) -> Result<Box<dyn Read + Send>> {
+        let open = || offer.blobs.open(blob).map(reader);
+        if offer.keeps {
+            self.keep(blob, open)?;
+        }
+        match self.kept(&Digest::from(&blob.digest))? {
+            Some(kept) => Ok(reader(Box::new(kept))),
+            None => open(),
+        }
     }
 
     /// Stores the layers that are missing, side by side; returns all, lowest first.
@@ -128,10 +160,9 @@ impl Store<'_> {
             }
             let what = || format!("layer {} (`{}`)", number + 1, blob.digest);
             let below = Below::new(|| unpacked::stack(self, &jobs.first(number)?));
-            let imported = offer.blobs.open(blob).and_then(|input| {
-                let input = jobs.reader(input);
-                self.import_layer(offer, layer, blob, input, &below)
-            });
+            let input = self.blob(offer, blob, &|input| jobs.reader(input));
+            let imported =
+                input.and_then(|input| self.import_layer(offer, layer, blob, input, &below));
             let stored = offer.blobs.ended(blob, imported, jobs.have_failed());
             stored.map_err(|error| error.at(what()))
         })
@@ -205,8 +236,8 @@ impl Store<'_> {
 /// There is none for the platform; the lists that lead to it are not valid.
 pub(crate) fn identify(offer: &Offer<'_>) -> Result<Digest> {
     let from = &offer.from;
-    let (_, manifest) = find(offer).context(|| format!("cannot use image `{from}`"))?;
-    Ok(Digest::from(&manifest.config.digest))
+    let found = find(offer).context(|| format!("cannot use image `{from}`"))?;
+    Ok(Digest::from(&found.manifest.config.digest))
 }
 
 /// Returns what stands in the index of names for one that only the image itself
@@ -215,21 +246,50 @@ pub(crate) fn claimed(name: &str) -> String {
     format!("claimed {name}")
 }
 
-/// Finds the manifest for a platform, and its digest.
-fn find(offer: &Offer<'_>) -> Result<(Option<Digest>, Manifest)> {
+/// What was found for a platform.
+struct Found {
+    manifest: Manifest,
+    /// Where it was; `None` if nobody has this manifest.
+    source: Option<Source>,
+}
+
+/// A manifest as it was found.
+struct Source {
+    descriptor: Descriptor,
+    bytes: Vec<u8>,
+    /// The digest of the index that the image's name stands for.
+    index: Option<Digest>,
+}
+
+/// Finds the manifest for a platform.
+fn find(offer: &Offer<'_>) -> Result<Found> {
     let mut descent = Descent::default();
     let mut index = match &offer.selected {
         Selected::Index(index) => index.clone(),
-        Selected::Manifest(manifest) => return Ok((None, manifest.clone())),
+        Selected::Manifest(manifest) => {
+            return Ok(Found {
+                manifest: manifest.clone(),
+                source: None,
+            });
+        }
     };
+    let mut named = None;
     loop {
         let chosen = choose(&index, offer.platform)?.clone();
         match blobs::document(offer.blobs, &chosen)? {
-            Document::Manifest(manifest) => {
-                return Ok((Some(Digest::from(&chosen.digest)), manifest));
+            (bytes, Document::Manifest(manifest)) => {
+                return Ok(Found {
+                    manifest,
+                    source: Some(Source {
+                        descriptor: chosen,
+                        bytes,
+                        index: named,
+                    }),
+                });
             }
-            Document::Index(next) => {
+            (_, Document::Index(next)) => {
                 descent.enter(&chosen.digest)?;
+                named.get_or_insert(Digest::from(&chosen.digest));
                 index = next;
             }
         }

@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 
 use crate::format::oci::blobs::Blobs;
 use crate::format::oci::files::Files;
+use appc::json::{self, Object, Value};
 use error::{Error, Result};
-use oci::layout::{self, check_version};
+use oci::layout::{self, REF_NAME, check_version};
 use oci::manifest::{Descriptor, Index, LIMIT};
 
 /// The file that says that others have this layout.
 pub(crate) const MARKER: &str = "oci-layout";
 
+/// What that file has.
+pub(crate) const VERSION: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
+
 /// The file that lists the images.
-const INDEX: &str = "index.json";
+pub(crate) const INDEX: &str = "index.json";
 
 /// Files with this layout.
 pub(crate) struct Layout<F>(F);
@@ -50,7 +54,36 @@ impl<F: Files> Blobs for Layout<F> {
 }
 
 /// Returns where a layout has a blob.
-fn place(blob: &Descriptor) -> PathBuf {
+pub(crate) fn place(blob: &Descriptor) -> PathBuf {
     let (algorithm, hex) = (blob.digest.algorithm().name(), blob.digest.hex());
     Path::new("blobs").join(algorithm).join(hex)
+}
+
+/// Returns a list of images with another one, which takes its name from whatever
+/// has it.
+///
+/// # Errors
+///
+/// There is a list that is not valid.
+pub(crate) fn with(before: Option<&[u8]>, image: &Descriptor, name: &str) -> Result<Vec<u8>> {
+    let mut images = Vec::new();
+    if let Some(before) = before {
+        // It may have more than we know of.
+        layout::Layout::read(before).map_err(|error| error.at(INDEX))?;
+        if let Some(Value::List(before)) = json::parse(before)?.get("manifests") {
+            images.extend(before.iter().cloned());
+        }
+    }
+    images.retain(|known| {
+        let annotations = known.get("annotations");
+        annotations.and_then(|all| all.text(REF_NAME)).as_deref() != Some(name)
+    });
+    let named = Object::new().with(REF_NAME, name);
+    images.push(image.to_json().with("annotations", named).into());
+    let list: Value = Object::new()
+        .with("schemaVersion", 2_u32)
+        .with("mediaType", "application/vnd.oci.image.index.v1+json")
+        .with("manifests", Value::List(images))
+        .into();
+    Ok(list.to_string().into_bytes())
 }

@@ -37,6 +37,12 @@ impl Store<'_> {
             let found = found.map_err(|error| error.at(format!("layer {}", number + 1)))?;
             differences.append(found, &format!("layer {}: ", number + 1));
         }
+        for blob in self.blobs_of(id)? {
+            if !self.is_sound(&blob)? {
+                let digest = blob.oci();
+                differences.add(format!("blob `{digest}` does not match its digest"));
+            }
+        }
         Ok(differences)
     }
 
