@@ -45,11 +45,13 @@ use crate::cli::table::spec::CommandSpec;
 use crate::cli::table::{COMMANDS, general, visible};
 use crate::cli::typed::Typed;
 use crate::cli::values::formatted;
+use crate::cmd::finish::Handed;
 use crate::cmd::notify::Sockets;
 use crate::cmd::results::Format;
 use crate::cmd::{ONCE_MORE, OURS, version};
 use appc::types::Uuid;
 use error::{Error, Result};
+use pod::runtime::again::Kept;
 
 /// Exit status for wrong usage, in commands that do not exit with an app's
 /// status.
@@ -234,22 +236,29 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         "finish" => {
             let data = args.word()?.and_then(|number| number.parse().ok());
             let (data, uuid) = (data.ok_or_else(missing)?, uuid(args)?);
-            let mut word = args.word()?;
-            let mut told = None;
-            if word.as_deref() == Some("told") {
-                told = Some(
-                    args.word()?
-                        .and_then(|numbers| told_by(&numbers))
-                        .ok_or_else(missing)?,
-                );
-                word = args.word()?;
-            }
-            match (word.as_deref(), told) {
-                (Some("demand"), None) => Command::Serve(data, uuid),
-                (Some("demand"), Some(sockets)) => Command::Notify(data, uuid, sockets),
-                (status, told) => {
-                    let status = status.and_then(|status| status.parse().ok());
-                    Command::Finish(data, uuid, told, status.ok_or_else(missing)?)
+            let mut handed = Handed::default();
+            loop {
+                let word = args.word()?.ok_or_else(missing)?;
+                let mut numbers = || args.word()?.ok_or_else(missing);
+                match &*word {
+                    "told" => {
+                        let told = told_by(&numbers()?);
+                        handed.told = Some(told.ok_or_else(missing)?);
+                    }
+                    "kept" => {
+                        let kept = Kept::parse(&numbers()?);
+                        handed.kept = Some(kept.ok_or_else(missing)?);
+                    }
+                    "demand" => {
+                        break match handed.told {
+                            None => Command::Serve(data, uuid),
+                            Some(sockets) => Command::Notify(data, uuid, sockets),
+                        };
+                    }
+                    status => {
+                        let status = status.parse().map_err(|_| missing())?;
+                        break Command::Finish(data, uuid, handed, status);
+                    }
                 }
             }
         }

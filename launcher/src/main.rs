@@ -181,8 +181,8 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
         }
         Command::Serve(data, uuid) => done(cmd::serve::run(&dir, data, uuid)),
         Command::Notify(data, uuid, sockets) => done(cmd::notify::run(&dir, data, uuid, sockets)),
-        Command::Finish(data, uuid, told, status) => {
-            ended(cmd::finish::run(&dir, data, uuid, told, status))
+        Command::Finish(data, uuid, handed, status) => {
+            ended(cmd::finish::run(&dir, data, uuid, &handed, status))
         }
     }
 }

@@ -32,6 +32,8 @@ mod messages;
 mod paused;
 /// Two commands at a time.
 mod races;
+/// Pods that are started again.
+mod restart;
 /// What is told to programs.
 mod results;
 /// How much pods use.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cmd::finish::Handed;
 use crate::cmd::mode::RunMode;
 use crate::cmd::notify::Sockets;
 use crate::cmd::request;
@@ -95,7 +96,7 @@ pub(crate) enum Command {
     /// Check files.
     Validate(crate::cmd::validate::Options, Format),
     /// Clean up after a pod that exited with this status (internal).
-    Finish(u32, Uuid, Option<Sockets>, u8),
+    Finish(u32, Uuid, Handed, u8),
     /// Tell the service manager how a pod is doing (internal).
     Notify(u32, Uuid, Sockets),
     /// Serve the metadata of a pod on standard input, a socket (internal).

@@ -26,6 +26,7 @@ use pod::resolve::notify;
 use pod::resolve::parameters;
 use pod::resolve::ports::{self, PortRequest};
 use pod::resolve::request::{AppRequest, Request, Writable, check_variable};
+use pod::resolve::restart;
 use pod::resolve::settings::Setting;
 use pod::resolve::sockets;
 use pod::resolve::volumes::Requested;
@@ -203,6 +204,10 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
     ) {
         return Err(excluded(one, other));
     }
+    if let (Some(one), Some(other)) = (pod.any_of(&["--restart"]), pod.any_of(&["--interactive"])) {
+        let error = excluded(one, other);
+        return Err(error.hint("a terminal ends with the programs that run on it"));
+    }
     let mode = mode(pod)?;
     let writable = writable(pod, &mode)?;
     let request = Request {
@@ -220,6 +225,7 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         no_overlay: pod.flag("--no-overlay"),
         writable,
         speaker: pod.value("--sdnotify", notify::parse)?,
+        restart: pod.value("--restart", restart::parse)?.unwrap_or_default(),
         strict: pod.flag("--strict"),
         volumes,
         variables,

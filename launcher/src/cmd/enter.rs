@@ -13,7 +13,7 @@ pub(crate) mod terminal;
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, IsTerminal as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
@@ -208,17 +208,20 @@ fn become_init(
     // Not on the command line, which the pod could read before it is erased.
     let whose = exec::sealed("pod", &spelled(dirs.path(), pod.spec.id, app))?;
     let mut finally = ["launcher", "entered"].map(OsString::from).to_vec();
-    for fd in [&plan, &report, &whose] {
-        finally.push(fd.as_raw_fd().to_string().into());
+    let held = [&plan, &report, &whose].map(exec::inherit);
+    let held: Vec<u32> = held.into_iter().collect::<Result<_>>()?;
+    finally.extend(held.iter().map(|fd| fd.to_string().into()));
+    for fd in named.values() {
+        exec::inherit(fd)?;
     }
     exec::exec(Handover {
         program: STAGE1_INIT,
         plan: words.as_fd(),
         report: report.as_fd(),
-        held: &[plan.as_fd(), report.as_fd(), whose.as_fd()],
+        held: &held,
         lock: None,
-        named: named.into_values().collect(),
-        demand: Vec::new(),
+        demand: &[],
+        timer: None,
         detached: false,
         finally: &finally,
         timing: None,

@@ -10,20 +10,30 @@ use crate::cmd::exit::Exit;
 use crate::cmd::failure::{explained, failed, init_was_killed, out_of_memory};
 use crate::cmd::mode::StartError;
 use crate::cmd::notify::{self, Sockets};
-use crate::cmd::timing;
+use crate::cmd::{STAGE1_INIT, timing};
 use appc::types::Uuid;
 use error::{Error, Result};
 use pod::plan::streams::Streams;
+use pod::runtime::again::{self, Kept, Run};
 use pod::runtime::start::Runnable;
 use pod::runtime::{stats, status, teardown};
 use pod::state::directory::REPORT;
-use pod::state::records::{self, STARTED, Started};
+use pod::state::records::{self, Restarts, STARTED, Started};
 use pod::state::{directory, find};
 use stage1_init::Report;
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
-/// Keeps or removes the pod, as its options say, and explains why if its plan
+/// What `stage1-init` was handed for the launcher, besides the pod.
+#[derive(Debug, Default)]
+pub(crate) struct Handed {
+    /// If a service manager is told something.
+    pub(crate) told: Option<Sockets>,
+    /// If the pod may be started again.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// Starts the pod again, if that is wanted. Otherwise keeps or removes it, as its options say, and explains why if its plan
 /// failed, or if memory ran out. A pod that never ran is not kept. `data` is the
 /// descriptor of the data directory, which may have been moved while the pod ran.
 /// Returns how the pod has ended.
@@ -35,8 +45,8 @@ pub(crate) fn run(
     dir: &Path,
     data: u32,
     uuid: Uuid,
-    notified: Option<Sockets>,
-    status: u8,
+    handed: &Handed,
+    mut status: u8,
 ) -> std::result::Result<Exit, StartError> {
     let with_status = |error| StartError { error, status };
     let dirs = Dirs::inherited(data, dir).map_err(with_status)?;
@@ -48,8 +58,16 @@ pub(crate) fn run(
     }
     let dirs = &find::running_place(&dirs, uuid);
     time_pod(dirs, uuid);
+    let mut again = Ok(());
+    if let Some(kept) = &handed.kept {
+        match start_again(dirs, uuid, kept, status) {
+            Ok(last) => status = last,
+            Err(error) => again = Err(error),
+        }
+    }
+    let with_status = |error| StartError { error, status };
     let told = told(dirs, uuid, status);
-    if let (Some(sockets), Ok((report, _))) = (notified, &told) {
+    if let (Some(sockets), Ok((report, _))) = (handed.told, &told) {
         let spec = directory::spec(dirs, State::Run, uuid);
         if let Ok(spec) = spec {
             notify::last(&spec, report, sockets);
@@ -81,8 +99,50 @@ pub(crate) fn run(
     timing::end("undo");
     timing::report();
     let exit = explained?;
-    concluded.map_err(with_status)?;
+    concluded.and(again).map_err(with_status)?;
     Ok(exit)
+}
+
+/// Starts a pod again, if that is wanted and it has run at all. Returns its status
+/// otherwise: if it was asked to end before it was started again, the one of
+/// before.
+fn start_again(dirs: &Dirs, uuid: Uuid, kept: &Kept, status: u8) -> Result<u8> {
+    let Some(pod) = directory::open_in(dirs, State::Run, uuid)? else {
+        return Ok(status);
+    };
+    let spec = directory::spec(dirs, State::Run, uuid)?;
+    let report = directory::read(dirs, State::Run, uuid, REPORT)?;
+    if report.is_empty() {
+        let last = again::last_status(&pod)?;
+        return Ok(last.unwrap_or(status));
+    }
+    let hung_up = Exit::of_report(&report).status == HUNG_UP && !is_detached(dirs, uuid)?;
+    let ran = status::is_ready(&report) || Restarts::of(&pod).is_ok_and(|noted| noted.count > 0);
+    if !ran || hung_up {
+        return Ok(status);
+    }
+    let mut words: Vec<_> = std::env::args_os().collect();
+    // It ends with the status.
+    words.pop();
+    let run = Run {
+        report: &report,
+        status,
+        wanted: false,
+    };
+    match again::start(&pod, kept, spec.restart, run, STAGE1_INIT, &words)? {
+        None => Ok(status),
+        Some(never) => match never {},
+    }
+}
+
+/// The status of an app whose terminal has gone: nobody is there any more for whom
+/// it could be started again.
+const HUNG_UP: u8 = SIGNALLED + 1;
+
+fn is_detached(dirs: &Dirs, uuid: Uuid) -> Result<bool> {
+    let record = directory::find(dirs, uuid, STARTED)?;
+    let started = record.and_then(|record| Started::read(&record));
+    Ok(started.is_some_and(|started| started.log.is_some()))
 }
 
 /// Returns whether a pod has ended that was waiting for somebody to connect: by a

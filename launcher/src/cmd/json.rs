@@ -28,6 +28,7 @@ pub(super) fn pod(pod: &Status) -> Value {
         .with_some("started_at", time(started.map(|record| record.time)))
         .with_some("exited_at", time(ended.map(|record| record.time)))
         .with_some("oom_kills", kills(pod.oom_kills))
+        .with_some("restarts", (pod.restarts > 0).then_some(pod.restarts))
         .with_some("joined_network", pod.joined.as_deref())
         .with_items("networks", networks)
         .with_items("ports", pod.ports().map(port))

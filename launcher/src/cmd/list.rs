@@ -95,7 +95,7 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
     if full {
         cells.push(image.map(|image| image.id.clone()).unwrap_or_default());
     }
-    cells.push(once(pod.phase.word().to_owned()));
+    cells.push(once(state(pod)));
     cells.push(
         app.ending
             .map(|ending| ended(app, ending))
@@ -108,6 +108,16 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
         pod.name().map(ToString::to_string).unwrap_or_default(),
     ));
     cells
+}
+
+/// Formats the state of a pod, and how often it was started again.
+fn state(pod: &Status) -> String {
+    let word = pod.phase.word();
+    match pod.restarts {
+        0 => word.to_owned(),
+        1 => format!("{word} (1 restart)"),
+        many => format!("{word} ({many} restarts)"),
+    }
 }
 
 /// Formats where a pod can be reached: its addresses, and the ports of the host that

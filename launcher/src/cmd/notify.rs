@@ -15,9 +15,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::cmd::serve::inherited;
 use appc::types::Uuid;
 use error::{Context as _, Result};
+use pod::runtime::descriptors::inherited;
 use pod::runtime::notify;
 use pod::runtime::status::is_ready;
 use pod::spec::notify::Speaker;

@@ -6,14 +6,13 @@
 //! internal command.
 
 use std::net::TcpListener;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal};
+use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid};
 
 use crate::cmd::complain;
@@ -26,6 +25,7 @@ use image::store::images::Store;
 use pod::network::attachment::{self, Networks};
 use pod::network::shared;
 use pod::resolve::from_oci_image;
+use pod::runtime::descriptors::inherited;
 use pod::runtime::metadata::{AppMetadata, Metadata, Request, Response};
 use pod::runtime::port_relay::{self, CONNECTIONS, Port};
 use pod::runtime::serve::serve;
@@ -139,13 +139,6 @@ fn both(
             return Ok(());
         }
     }
-}
-
-/// Duplicates a socket that this process has inherited.
-pub(super) fn inherited(number: u32) -> rustix::io::Result<OwnedFd> {
-    let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
-    let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
-    rustix::process::pidfd_getfd(own, number, PidfdGetfdFlags::empty())
 }
 
 /// Reads all metadata.

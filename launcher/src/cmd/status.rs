@@ -102,6 +102,7 @@ fn text(pod: &Status) -> String {
     for (limit, number) in json::named(&pod.limits) {
         lines.push(format!("limit.{limit}={number}"));
     }
+    lines.extend((pod.restarts > 0).then(|| format!("restarts={}", pod.restarts)));
     lines.extend(kills(pod.oom_kills).map(|kills| format!("oom-kills={kills}")));
     for app in &pod.apps {
         of_app(app, &mut lines);

@@ -225,6 +225,9 @@ fn send(dirs: &Dirs, uuid: Uuid, purpose: Purpose, signal: Signal) -> Result<Opt
             )),
         };
     };
+    if purpose != Purpose::Signal {
+        directory::note_stop(&directory)?;
+    }
     let signalled = Signalled {
         dirs: dirs.clone(),
         uuid,

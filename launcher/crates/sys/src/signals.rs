@@ -97,6 +97,15 @@ pub fn is_ignored(signal: Signal) -> bool {
     ignored() & bit(signal) != 0
 }
 
+/// Returns whether SIGTERM is pending: this process was asked to end, and blocks
+/// it, as the launcher does when `stage1-init` executes it in the end.
+pub fn is_asked_to_end() -> bool {
+    let status = small_file::text("/proc/self/status").unwrap_or_default();
+    let pending = ["ShdPnd:", "SigPnd:"].into_iter();
+    let mut pending = pending.map(|name| set_of(&status, name));
+    pending.any(|set| set & bit(Signal::TERM) != 0)
+}
+
 /// Lets programs that this process executes start without ignored signals.
 ///
 /// # Errors
@@ -197,7 +206,12 @@ fn bit(signal: Signal) -> u64 {
 /// read.
 fn ignored() -> u64 {
     let status = small_file::text("/proc/self/status").unwrap_or_default();
-    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set_of(&status, "SigIgn:")
+}
+
+/// Reads a set of signals in the status of a process (proc_pid_status(5)).
+fn set_of(status: &str, name: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix(name));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
         .unwrap_or(0)
 }

@@ -136,6 +136,7 @@ const POD_AND_APP: &[&Group] = &[
 const RUNNING: &[&str] = &["run", "run-prepared"];
 const SHOWN: &[&str] = &["run", "run-prepared", "plan"];
 const NAMED: &[&str] = &["run", "prepare"];
+const MADE: &[&str] = &["run", "prepare", "plan"];
 
 const POD: Group = Group::new(
     "Pod",
@@ -228,6 +229,15 @@ const LIFETIME: Group = Group::new(
             "remove the pod when it ends (default without --detach)",
         )
         .only(RUNNING),
+        OptionSpec::value(
+            "--restart",
+            &[],
+            "no|on-failure[:NUMBER]|always",
+            "start the pod again when it has ended, with its network and its files; it waits 100 \
+             milliseconds before that, and each time twice as long, up to a minute, until it has \
+             run for ten seconds; a pod that was asked to stop is not started again (default: no)",
+        )
+        .only(MADE),
     ],
 );
 

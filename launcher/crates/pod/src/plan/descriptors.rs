@@ -22,6 +22,10 @@ use crate::spec::ports::PublishedPort;
 /// labels.
 pub const NAMESPACES: u32 = 80;
 
+/// What can be read when it is time to start a pod again, or a signal asks the
+/// launcher to end.
+pub(crate) const DELAY: u32 = 89;
+
 /// The directory with the pod's files, in the options of a mount: what has
 /// [short names](crate::plan::overlay::Overlay::links) is found there.
 pub const FILES: u32 = 90;
@@ -79,6 +83,8 @@ pub enum NeededDescriptor {
     /// What can be read when something can be read from one of these sockets, or
     /// a signal asks the launcher to end.
     Awaited(u32, Vec<u32>),
+    /// A timer for when it is time to start the pod again, and [`DELAY`].
+    Delay,
     /// The socket by which an app notifies the service manager: [`NOTIFICATION`].
     Notification,
     /// The null device.

@@ -131,6 +131,7 @@ pub fn resolve(
     let settings = with_parameters(&request.settings, &whole.parameters);
     spec.parameters = whole.parameters;
     spec.shm_size = request.shm_size;
+    spec.restart = request.restart;
     let mut notes = found.notes;
     notes.extend(raised);
     notes.extend(network.notes(&request.ports));

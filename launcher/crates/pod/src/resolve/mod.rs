@@ -22,6 +22,7 @@ pub mod parameters;
 pub mod ports;
 pub mod report;
 pub mod request;
+pub mod restart;
 pub mod settings;
 pub mod sockets;
 pub mod tmpfs;

@@ -16,6 +16,7 @@ use crate::spec::environment::Variable;
 use crate::spec::mounts::{Size, Tmpfs};
 use crate::spec::notify::{Manager, Speaker};
 use crate::spec::process::{ResourceLimit, Sourced};
+use crate::spec::restart::Restart;
 use appc::manifest::PodManifest;
 use appc::manifest::app::App;
 use appc::manifest::isolator::Isolator;
@@ -80,6 +81,8 @@ pub struct Request {
     pub speaker: Option<Speaker>,
     /// The service manager that has started the launcher.
     pub manager: Option<Manager>,
+    /// When it is started again.
+    pub restart: Restart,
     /// Sockets that the caller passes.
     pub passed: Vec<Passed>,
     /// Annotations for people and their tools.

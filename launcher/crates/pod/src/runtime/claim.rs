@@ -217,10 +217,8 @@ impl<'a> PodDirectory<'a> {
     /// Replaces a file in the directory: whoever reads it finds the old one or the
     /// new one.
     pub fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
-        let aside = format!("{name}.new");
-        self.write(&aside, content)?;
-        let renamed = rustix::fs::renameat(&self.fd, &aside, &self.fd, name);
-        renamed.context(|| format!("cannot replace `{name}` of pod `{}`", self.uuid))
+        let replaced = directory::replace(&self.fd, name, content);
+        replaced.context(|| format!("cannot replace `{name}` of pod `{}`", self.uuid))
     }
 
     /// Lets stage1-init remove the pod by itself.

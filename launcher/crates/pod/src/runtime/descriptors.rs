@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use crate::cgroup;
 use crate::network::{self, Inside};
-use crate::plan::descriptors::{DATA, HOSTS, NETWORK, NOTIFICATION, NeededDescriptor, PODS};
+use crate::plan::descriptors::{DATA, DELAY, HOSTS, NETWORK, NOTIFICATION, NeededDescriptor, PODS};
 use crate::runtime::exec::sealed;
 use crate::runtime::streams::give;
-use crate::runtime::{joined, metadata, notify, terminal};
+use crate::runtime::{joined, metadata, notify, terminal, timer};
 use crate::spec::defaults;
 use crate::spec::pod::PodSpec;
 use crate::state::{directory, subdirectory};
@@ -49,6 +51,8 @@ pub struct Opened {
     pub ports: Vec<OwnedFd>,
     /// The socket by which its app notifies the service manager.
     pub told: Option<OwnedFd>,
+    /// The timer for when it is time to start the pod again.
+    pub delay: Option<OwnedFd>,
     /// What has to stay open as long as the pod runs.
     pub held: Vec<OwnedFd>,
     /// The content of its `/etc/resolv.conf`, if its networks say that.
@@ -125,6 +129,14 @@ pub fn open(needed: &[NeededDescriptor], mut place: Provided<'_>) -> Result<Open
                 named.insert(*label, any);
                 opened.held.push(signals);
             }
+            NeededDescriptor::Delay => {
+                let timer = timer::elapsed().context(|| timer::CANNOT)?;
+                let any = sys::signals::or_ending([timer.as_fd()].into_iter());
+                let [any, signals] = any.context(|| timer::CANNOT)?;
+                named.insert(DELAY, any);
+                opened.held.push(signals);
+                opened.delay = Some(timer);
+            }
             NeededDescriptor::Notification => {
                 let made = notify::listen(place.pod);
                 let [socket, there] = made.context(|| "cannot listen to the app")?;
@@ -165,6 +177,17 @@ pub fn number_of(named: &Named, label: u32) -> u32 {
         None if is_ours(label) => NONE,
         None => label,
     }
+}
+
+/// Duplicates a descriptor that this process has inherited.
+///
+/// # Errors
+///
+/// It has not.
+pub fn inherited(number: u32) -> rustix::io::Result<OwnedFd> {
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    let number = i32::try_from(number).map_err(|_| Errno::BADF)?;
+    rustix::process::pidfd_getfd(own, number, PidfdGetfdFlags::empty())
 }
 
 /// The highest number, which no descriptor can have.

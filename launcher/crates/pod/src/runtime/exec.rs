@@ -30,15 +30,16 @@ pub struct Handover<'a> {
     /// The file that it writes its report to.
     pub report: BorrowedFd<'a>,
     /// Kept open by its outer half, and then by the launcher that it executes
-    /// in the end.
-    pub held: &'a [BorrowedFd<'a>],
+    /// in the end: descriptors that can be inherited ([`inherit`]), as all of
+    /// these numbers are.
+    pub held: &'a [u32],
     /// Kept open by its inner half, which holds nothing else of the host.
     pub lock: Option<BorrowedFd<'a>>,
-    /// The descriptors that the plan names.
-    pub named: Vec<OwnedFd>,
     /// A listening socket, or several and, as the last, what is readable if one
     /// of them is. The launcher is executed to serve them when a client connects.
-    pub demand: Vec<OwnedFd>,
+    pub demand: &'a [u32],
+    /// A timer that is among them.
+    pub timer: Option<u32>,
     /// Whether to replace the caller's standard streams by the null device.
     pub detached: bool,
     /// The arguments of the launcher when the pod has exited; the pod's exit
@@ -59,22 +60,21 @@ pub fn exec(handover: Handover<'_>) -> Result<Infallible> {
     // keep a page or two of it in memory.
     command.env_clear();
     let mut options = vec![
-        ("--report-fd", handover.report),
-        ("--plan-fd", handover.plan),
-        ("--finally-fd", launcher.as_fd()),
+        ("--report-fd", inherit(handover.report)?),
+        ("--plan-fd", inherit(handover.plan)?),
+        ("--finally-fd", inherit(launcher.as_fd())?),
     ];
     options.extend(handover.held.iter().map(|&fd| ("--hold-fd", fd)));
-    options.extend(handover.lock.map(|fd| ("--lock-fd", fd)));
-    options.extend(handover.demand.iter().map(|fd| ("--demand-fd", fd.as_fd())));
+    if let Some(lock) = handover.lock {
+        options.push(("--lock-fd", inherit(lock)?));
+    }
+    options.extend(handover.demand.iter().map(|&fd| ("--demand-fd", fd)));
     if let Some((_, others)) = handover.demand.split_last() {
-        options.extend(others.iter().map(|fd| ("--hold-fd", fd.as_fd())));
+        options.extend(others.iter().map(|&fd| ("--hold-fd", fd)));
     }
+    options.extend(handover.timer.map(|fd| ("--timer-fd", fd)));
     for (option, fd) in options {
-        inherit(fd)?;
-        command.arg(option).arg(fd.as_raw_fd().to_string());
-    }
-    for fd in &handover.named {
-        inherit(fd.as_fd())?;
+        command.arg(option).arg(fd.to_string());
     }
     command.arg("--").args(handover.finally);
     if handover.detached {
@@ -103,7 +103,14 @@ pub fn sealed(name: &str, content: &[u8]) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Lets a descriptor stay open across execve(2).
-fn inherit(fd: BorrowedFd<'_>) -> Result<()> {
-    rustix::io::fcntl_setfd(fd, FdFlags::empty()).context(|| "cannot pass on a descriptor")
+/// Lets a descriptor stay open across execve(2), and returns its number.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub fn inherit(fd: impl AsFd) -> Result<u32> {
+    let fd = fd.as_fd();
+    let kept = rustix::io::fcntl_setfd(fd, FdFlags::empty());
+    kept.context(|| "cannot pass on a descriptor")?;
+    Ok(fd.as_raw_fd().unsigned_abs())
 }

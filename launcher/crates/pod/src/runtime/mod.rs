@@ -1,5 +1,6 @@
 //! Running pods: processes, groups, terminals, and how they end.
 
+pub mod again;
 pub mod app_root;
 pub mod changes;
 pub mod claim;
@@ -32,4 +33,5 @@ pub(crate) mod streams;
 pub mod teardown;
 pub mod terminal;
 pub mod throttle;
+pub mod timer;
 pub(crate) mod undo;

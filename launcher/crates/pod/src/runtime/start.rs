@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::epoll;
 
@@ -12,6 +12,7 @@ use crate::plan::descriptors::{FILES, MASTER};
 use crate::plan::directives::Plan;
 use crate::plan::streams::Streams;
 use crate::plan::written;
+use crate::runtime::again::Kept;
 use crate::runtime::claim::PodDirectory;
 use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
@@ -164,11 +165,11 @@ pub fn start(
     };
     directory.write(STARTED, started.text().as_bytes())?;
     let data = dirs.root()?;
-    let held: Vec<_> = [data, directory.fd()]
+    let held = [data, directory.fd()]
         .into_iter()
         .chain(directory.scratch())
-        .chain(opened.held.iter().map(|lock| lock.as_fd()))
-        .collect();
+        .chain(opened.held.iter().map(|lock| lock.as_fd()));
+    let mut held = numbers(held)?;
     let told = match &spec.manager {
         Some(manager) if spec.speaker == Speaker::Launcher => {
             let what = || "cannot notify the service manager";
@@ -205,18 +206,39 @@ pub fn start(
         FILES => files.as_raw_fd().unsigned_abs(),
         label => number_of(&named, label),
     });
+    let plan = exec::sealed("plan", &plan)?;
+    let named_by_plan = numbers(named.values())?;
+    let served = with(others, told)?;
+    let demand = numbers(&served)?;
+    if let Some(delay) = &opened.delay {
+        let kept = Kept {
+            plan: exec::inherit(&plan)?,
+            delay: exec::inherit(delay)?,
+            held: held.clone(),
+            demand: demand.clone(),
+            timer: None,
+        };
+        let kept = kept.holding(&named_by_plan);
+        finally.extend(["kept".into(), kept.to_string().into()]);
+        held = kept.held;
+    }
     exec::exec(Handover {
         program: start.program,
-        plan: exec::sealed("plan", &plan)?.as_fd(),
+        plan: plan.as_fd(),
         report: directory.append(REPORT)?.as_fd(),
         held: &held,
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
-        named: named.into_values().collect(),
-        demand: with(others, told)?,
+        demand: &demand,
+        timer: None,
         detached: log.is_some(),
         finally: &finally,
         timing: start.timing,
     })
+}
+
+/// Lets descriptors be inherited, and returns their numbers.
+fn numbers(all: impl IntoIterator<Item: AsFd>) -> Result<Vec<u32>> {
+    all.into_iter().map(exec::inherit).collect()
 }
 
 /// Returns what the launcher serves on demand. If that is more than one socket,

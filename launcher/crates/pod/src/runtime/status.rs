@@ -17,7 +17,7 @@ use crate::spec::limits::Limits;
 use crate::spec::pod::{Namespace, PodSpec};
 use crate::spec::ports::PublishedPort;
 use crate::state::directory::{REPORT, SPEC, read_in};
-use crate::state::records::{self, CREATED, Created, ENDED, Ended, STARTED, Started};
+use crate::state::records::{self, CREATED, Created, ENDED, Ended, Restarts, STARTED, Started};
 use crate::state::{find, lock, subdirectory};
 use appc::types::{AcName, Uuid};
 use error::{Context as _, Result};
@@ -100,6 +100,8 @@ pub struct Status {
     pub apps: Vec<App>,
     /// How many of its processes were killed because memory had run out.
     pub oom_kills: u64,
+    /// How often it was started again.
+    pub restarts: u32,
     /// The limits that were requested for the pod.
     pub limits: Limits,
     /// Its interfaces, while it runs.
@@ -137,6 +139,7 @@ impl Status {
             ready: pod.ready,
             apps: pod.apps,
             oom_kills: pod.oom_kills,
+            restarts: pod.restarts,
             limits: pod.limits,
             networks: Vec::new(),
             connected: None,
@@ -254,6 +257,7 @@ pub(crate) fn record(pod: &OwnedFd, uuid: Uuid, ended: Option<&Ended>) -> Result
         started: status.started.map(|started| started.record().into()),
         ready: status.ready,
         oom_kills: status.oom_kills,
+        restarts: status.restarts,
         limits: status.limits,
         apps: status.apps,
     };
@@ -297,6 +301,7 @@ fn of(
         ready: false,
         apps,
         oom_kills: 0,
+        restarts: Restarts::of(pod).context(|| cannot_read(uuid))?.count,
         limits,
         networks: Vec::new(),
         connected: None,

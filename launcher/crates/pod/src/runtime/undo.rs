@@ -55,8 +55,10 @@ pub(crate) fn compose(composed: &mut Composed, spec: &PodSpec) -> Result<()> {
         process.pre_start.is_some() || process.post_stop.is_some()
     };
     let copied = |app: &AppSpec| app.root.as_ref().is_some_and(|root| root.copied);
-    let more =
-        spec.manager.is_some() || !composed.groups.is_empty() || !spec.connections.is_empty();
+    let more = spec.manager.is_some()
+        || spec.restarted_by().is_some()
+        || !composed.groups.is_empty()
+        || !spec.connections.is_empty();
     if more || spec.apps.iter().any(|app| explained(app) || copied(app)) {
         return Ok(());
     }

@@ -14,6 +14,7 @@
 //! | [`ports`] | ports of the host that lead to a pod |
 //! | [`sockets`] | what listens for an app before it starts |
 //! | [`notify`] | who tells the service manager how it is doing |
+//! | [`restart`] | when it is started again |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
 //! | `defaults` | what every app gets |
@@ -29,6 +30,7 @@ pub mod notify;
 pub mod pod;
 pub mod ports;
 pub mod process;
+pub mod restart;
 pub mod sharing;
 pub mod sockets;
 mod text;

@@ -12,6 +12,7 @@ use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
 use crate::spec::notify::{Manager, Speaker};
 use crate::spec::ports::PublishedPort;
 use crate::spec::process::{ProcessSpec, Sourced};
+use crate::spec::restart::Restart;
 use crate::spec::sockets::ListeningSocket;
 use crate::spec::text::{self, HostPath};
 use appc::types::Uuid;
@@ -54,6 +55,9 @@ pub struct PodSpec {
     /// The service manager that has started its launcher, and is told something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<Manager>,
+    /// When it is started again.
+    #[serde(default, skip_serializing_if = "Restart::is_default")]
+    pub restart: Restart,
     /// Its `/etc/resolv.conf`, if it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<NameFile>,
@@ -233,6 +237,7 @@ impl PodSpec {
             ports: Vec::new(),
             speaker: Speaker::default(),
             manager: None,
+            restart: Restart::No,
             resolver: None,
             hosts: None,
             user: IdMaps::default(),
@@ -309,6 +314,14 @@ impl PodSpec {
         self.manager
             .as_ref()
             .filter(|_| self.speaker == Speaker::App)
+    }
+
+    /// Returns what may start it again, if anything does.
+    pub fn restarted_by(&self) -> Option<String> {
+        match self.restart {
+            Restart::No => None,
+            restart => Some(format!("option --restart={restart}")),
+        }
     }
 
     /// Returns whether the pod is started when somebody connects.

@@ -20,6 +20,8 @@
 //! UUID/freezer         cgroups that were made to pause it, removed in the end
 //! UUID/lock            empty; PID 1 of the pod holds a lock on it, see `lock`
 //! UUID/undo            empty: stage1-init may remove the pod by itself, see `UNDO`
+//! UUID/restarts        how often it was started again; see `runtime::again`
+//! UUID/stopped         empty: it was stopped, and is not started again
 //! UUID/report          the report of stage1-init, and in the end how often memory
 //!                      had run out; see `cgroup::oom`
 //! UUID/created, UUID/prepared, UUID/started, UUID/ended
@@ -46,7 +48,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::spec::pod::PodSpec;
@@ -73,6 +75,25 @@ pub const PLAN: &str = "plan";
 /// else for the pod takes it away first, and stage1-init does so before it
 /// begins.
 pub(crate) const UNDO: &str = "undo";
+
+/// The empty file that is there from when somebody asked a pod to stop: it is not
+/// started again.
+const STOPPED: &str = "stopped";
+
+/// Notes that somebody asks a running pod to stop.
+///
+/// # Errors
+///
+/// The disk refuses.
+pub fn note_stop(pod: impl AsFd) -> Result<()> {
+    let noted = append(pod, STOPPED).map(drop);
+    noted.context(|| "cannot note that the pod is to stop")
+}
+
+/// Returns whether somebody has asked a running pod to stop.
+pub fn is_stopped(pod: impl AsFd) -> bool {
+    rustix::fs::accessat(pod, STOPPED, Access::EXISTS, AtFlags::empty()).is_ok()
+}
 
 /// The mode of our directories: only the owner has access.
 pub(crate) const PRIVATE: Mode = Mode::RWXU;
@@ -161,6 +182,22 @@ fn cannot_read(name: &str, uuid: Uuid) -> String {
 pub(crate) fn make(directory: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
+}
+
+/// Replaces a file in a pod's directory: whoever reads it finds the old one or the
+/// new one.
+///
+/// # Errors
+///
+/// The disk refuses.
+pub fn replace(directory: impl AsFd, name: &str, content: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let aside = format!("{name}.new");
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = rustix::fs::openat(&directory, &aside, flags | OFlags::CLOEXEC, mode)?;
+    File::from(file).write_all(content)?;
+    Ok(rustix::fs::renameat(&directory, &aside, &directory, name)?)
 }
 
 /// Opens a file in a pod's directory for appending; makes it if it does not

@@ -6,6 +6,7 @@
 //! UUID/prepared  what is listed of it from then on
 //! UUID/started   when, by which process, whether to keep the pod when it has
 //!                exited, and where its log is
+//! UUID/restarts  how often it was started again, and how it had ended before
 //! UUID/ended     when, with which status, and what is listed of it from then on
 //! ```
 //!
@@ -14,9 +15,13 @@
 //! They record history, not state: only the lock says whether a pod is running.
 //! An unreadable record counts as missing, as after a power failure.
 
+use std::os::fd::AsFd;
+use std::time::Duration;
+
 use crate::spec::log::{Log, Place, Size};
 use appc::json::{self, Object, Value};
 use appc::types::AcName;
+use sys::small_file;
 
 /// The names of the records in the directory of a pod.
 pub const CREATED: &str = "created";
@@ -26,6 +31,9 @@ pub const PREPARED: &str = "prepared";
 pub const STARTED: &str = "started";
 /// See [`CREATED`].
 pub const ENDED: &str = "ended";
+
+/// See [`CREATED`]. This one is replaced each time.
+pub const RESTARTS: &str = "restarts";
 
 /// When a pod was made, and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +82,61 @@ pub struct Ended {
     pub time: u64,
     /// The exit status, if it is known.
     pub status: Option<u8>,
+}
+
+/// How often a pod was started again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restarts {
+    /// So often.
+    pub count: u32,
+    /// The pause before that.
+    pub pause: Duration,
+    /// When that was over, or is, by a clock that counts from the boot.
+    pub began: Duration,
+    /// The status with which the pod had ended before that, if it has run before.
+    pub status: Option<u8>,
+    /// What was reported of that run.
+    pub report: String,
+}
+
+impl Restarts {
+    /// Formats the record.
+    pub fn text(&self) -> Vec<u8> {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let record = Object::new()
+            .with("count", self.count)
+            .with("pause", nanoseconds(self.pause))
+            .with("began", nanoseconds(self.began))
+            .with_some("status", self.status.map(u32::from))
+            .with("report", self.report.as_str());
+        spell(record).into_bytes()
+    }
+
+    /// Parses the record.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let record = json::parse(text).ok()?;
+        let time = |name| Some(Duration::from_nanos(number(record.get(name)?)?));
+        Some(Self {
+            count: number(record.get("count")?)?,
+            pause: time("pause")?,
+            began: time("began")?,
+            status: match record.get("status") {
+                Some(status) => Some(number(status)?),
+                None => None,
+            },
+            report: string(record.get("report")?)?.to_owned(),
+        })
+    }
+
+    /// Reads it in the directory of a pod: one that has none was not started again.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub fn of(pod: impl AsFd) -> std::io::Result<Self> {
+        let text = small_file::find(pod, RESTARTS, usize::MAX)?;
+        Ok(text.and_then(|text| Self::read(&text)).unwrap_or_default())
+    }
 }
 
 impl Created {

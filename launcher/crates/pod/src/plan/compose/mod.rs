@@ -23,6 +23,7 @@
 //! Not here: facts about the host ([`Host`], [`Cgroups`]), facts about the
 //! image (`resolve`), and execution (`stage1-init`).
 
+mod again;
 mod notify;
 pub(crate) mod process;
 mod root;
@@ -114,6 +115,7 @@ pub fn compose(
     }
     let mut plan = Plan::default();
     let detached = matches!(streams, Streams::Logged(_));
+    again::wait(&mut plan, pod, &mut needed);
     sockets::wait(
         &mut plan,
         pod,

@@ -93,7 +93,7 @@ pub(crate) fn mount(plan: &mut Plan, pod: &PodSpec, app: &AppSpec, host: &Host) 
         let first = pod.apps.iter().take_while(|other| other.name != app.name);
         let first = first.flat_map(|other| &other.root);
         let first = first.map(|root| root.layers.len()).sum();
-        let (overlay, links) = overlay_of(root, &place, host).links(first);
+        let (overlay, links) = overlay_of(pod, root, &place, host).links(first);
         link_layers(plan, pod, first, &links)?;
         let data = operand("a path of the overlay", overlay.options())?;
         plan.push(
@@ -138,10 +138,10 @@ pub fn fits_overlay(pod: &PodSpec, app: &AppSpec, host: &Host) -> bool {
     let place = pod.directory.join("apps").join(&app.name);
     app.root
         .as_ref()
-        .is_none_or(|root| overlay_of(root, &place, host).links(0).0.fits())
+        .is_none_or(|root| overlay_of(pod, root, &place, host).links(0).0.fits())
 }
 
-fn overlay_of(root: &Root, place: &Path, host: &Host) -> Overlay {
+fn overlay_of(pod: &PodSpec, root: &Root, place: &Path, host: &Host) -> Overlay {
     Overlay {
         layers: root
             .layers
@@ -151,7 +151,10 @@ fn overlay_of(root: &Root, place: &Path, host: &Host) -> Overlay {
         upper: place.join("upper"),
         work: place.join("work"),
         // The pod is thrown away, so nothing has to reach the disk.
-        volatile: root.memory.is_none() && host.kernel >= overlay::VOLATILE_SINCE,
+        // The kernel does not mount the changes of a volatile overlay once more.
+        volatile: root.memory.is_none()
+            && host.kernel >= overlay::VOLATILE_SINCE
+            && pod.restarted_by().is_none(),
         // After the pod has exited, its files can be read and exported without
         // mounting the overlay.
         plain: host.kernel >= overlay::PLAIN_SINCE,

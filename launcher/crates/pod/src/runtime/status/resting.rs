@@ -38,9 +38,16 @@ pub(crate) struct Listed {
     pub(crate) started: Option<Value>,
     pub(crate) ready: bool,
     pub(crate) oom_kills: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) restarts: u32,
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub(crate) limits: Limits,
     pub(crate) apps: Vec<App>,
+}
+
+/// For serde, which calls it so.
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Returns the file with the record of pods in a state, if they rest.
