@@ -18,6 +18,8 @@ mod logins;
 mod manifests;
 /// Images of many layers.
 mod many;
+/// Images as other programs unpack, build and run them.
+mod peers;
 /// How layers arrive: side by side, in parts, late or never.
 mod pull;
 /// Images that leave for registries.

@@ -1,8 +1,6 @@
 //! Layers change what those below have, in whatever order their entries are: in an
 //! overlay, in a copy, and as another unpacker does it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -150,106 +148,6 @@ fn what_an_archive_only_implies_is_taken_from_the_layers_below() {
         assert_eq!(is_link, name != "alone", "{name}");
     }
     layout.launch(&["image", "verify"]).run().exits(0);
-}
-
-/// Everything that the files below a directory have, each on a line. The times of
-/// directories that no archive has are nobody's.
-fn described(root: &Path) -> String {
-    let mut first_names = BTreeMap::new();
-    let mut text = String::new();
-    for name in tree(root) {
-        let path = root.join(name.trim_end_matches('/'));
-        let status = path.symlink_metadata().unwrap();
-        let first = first_names.entry(status.ino()).or_insert(name.clone());
-        write!(
-            text,
-            "{name} {:o} {}:{} {} rdev={} first={first}",
-            status.mode(),
-            status.uid(),
-            status.gid(),
-            status.mtime(),
-            status.rdev(),
-        )
-        .unwrap();
-        if status.is_symlink() {
-            write!(text, " -> {:?}", fs::read_link(&path).unwrap()).unwrap();
-        }
-        if status.is_file() {
-            write!(text, " {:?}", fs::read(&path).unwrap().len()).unwrap();
-        }
-        let mut list = vec![0; 4096];
-        let length = rustix::fs::llistxattr(&path, &mut list[..]).unwrap();
-        writeln!(text, " {:?}", String::from_utf8_lossy(&list[..length])).unwrap();
-    }
-    text
-}
-
-#[test]
-fn the_files_are_those_that_another_unpacker_makes() {
-    let umoci = tool!("umoci");
-    require_root!();
-    let odd = |seconds: u64| {
-        move |header: &mut tar::Header| {
-            header.set_uid(1000);
-            header.set_gid(4242);
-            header.set_mode(0o6751);
-            header.set_mtime(seconds);
-        }
-    };
-    let top = Aci::empty().odd(EntryType::Directory, "./", b"", |header| {
-        header.set_mode(0o751);
-        header.set_mtime(5);
-    });
-    let layers = [
-        top.dir("etc")
-            .dir("d")
-            .file("d/a", 0o644, "lower")
-            .odd(EntryType::Regular, "d/odd", b"x", odd(9))
-            .file("d/linked", 0o644, "shared")
-            .dir("usr")
-            .dir("usr/lib")
-            .link("lib", "usr/lib")
-            .dir("o")
-            .file("o/one", 0o644, "1")
-            .dir("o/two")
-            .file("o/two/three", 0o644, "3")
-            .file("f", 0o644, "a file"),
-        Aci::empty()
-            .entry(EntryType::Link, "d/another", 0o644, "d/linked", b"")
-            .file("lib/x", 0o600, "through a link")
-            .file("d/.wh.a", 0o644, "")
-            .file("o/.wh..wh..opq", 0o644, "")
-            .file(".wh.nothing", 0o644, "")
-            .file(".wh..wh.plnk", 0o644, "")
-            .odd(EntryType::Directory, "f/", b"", odd(11))
-            .file("/absolute", 0o644, "x")
-            .odd(EntryType::Fifo, "fifo", b"", odd(12))
-            .odd(EntryType::Char, "null", b"", |header| {
-                odd(13)(header);
-                header.set_device_major(1).unwrap();
-                header.set_device_minor(3).unwrap();
-            }),
-        Aci::empty()
-            .file("f", 0o644, "again a file")
-            .entry(EntryType::Symlink, "d/odd", 0o777, "a", b"")
-            .pax([("SCHILY.xattr.user.a", &b"b"[..])])
-            .odd(EntryType::Directory, "o/", b"", odd(14)),
-    ];
-    let mut layout = Layout::new();
-    let layers = layers.map(|layer| layout.layer(layer));
-    layout.image("it", "{}", &layers);
-    let bundle = layout.scratch.join("bundle");
-    let image = format!("{}:it", layout.path().display());
-    host::call(&umoci)
-        .args(["unpack", "--image", &image])
-        .arg(&bundle)
-        .run()
-        .exits(0);
-    let rendered = layout.rendered("it");
-    let (ours, theirs) = (described(&rendered), described(&bundle.join("rootfs")));
-    crate::claims::same("the files", &ours, &theirs);
-    let of = |path: &Path| fs::metadata(path).unwrap().mode();
-    assert_eq!(of(&rendered), of(&bundle.join("rootfs")));
 }
 
 #[test]

@@ -48,7 +48,12 @@ const PACKAGES: &[Package] = &[
     Package("runc", "runc", "benchmarks"),
     Package("nginx-light", "/usr/sbin/nginx", "nginx.aci"),
     Package("wrk", "wrk", "benchmarks"),
-    Package("podman", "podman", "benchmarks"),
+    Package(
+        "podman",
+        "podman",
+        "agreement with other runners, benchmarks",
+    ),
+    Package("buildah", "buildah", "images of other builders"),
     Package("netavark", "/usr/lib/podman/netavark", "benchmarks"),
     Package("gpg", "gpg", "tests of signatures"),
     Package("openssl", "openssl", "tests of HTTPS"),
