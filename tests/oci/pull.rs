@@ -5,13 +5,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tar::EntryType;
 
 use super::registry::{Answers, served};
 use super::{Blob, Layout, base};
-use crate::aci::Aci;
+use crate::aci::{Aci, manifest};
 use crate::claims;
 use crate::host::{self, Call};
 
@@ -485,4 +485,66 @@ fn a_body_that_breaks_goes_on_at_the_registry_that_redirects_it() {
         };
         assert!(is_right, "{wanted:?}");
     }
+}
+
+#[test]
+fn what_is_larger_than_allowed_is_refused_before_it_is_fetched() {
+    let (layout, layer) = of_one(noise(4096));
+    let archive = Aci::new(&manifest(r#"{"exec": ["/a"], "user": "0", "group": "0"}"#)).bytes();
+    let length = archive.len();
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        match asked.path == "/a.aci" {
+            true => shared.send_body(stream, asked, ("200 OK", &archive), usize::MAX),
+            false => shared.send(stream, asked, usize::MAX),
+        }
+    });
+    let size = layout
+        .path()
+        .join("blobs")
+        .join(layer.rsplit('/').next().unwrap().replace(':', "/"));
+    let size = size.metadata().unwrap().len();
+    let ran = server
+        .fetch(&layout)
+        .arg(format!("--max-size={}", size - 1))
+        .run();
+    ran.exits(1)
+        .naming("HOST", &server.host)
+        .complains_as("an image that is too large");
+    assert_eq!(server.wanted(&layer), [0; 0]);
+    let url = format!("http://{}/a.aci", server.host);
+    let archive = |most: usize| {
+        let call = layout.launch(&["fetch", "--insecure-options=image,http", &url]);
+        call.arg(format!("--max-size={most}")).run()
+    };
+    archive(length - 1)
+        .exits(1)
+        .naming("HOST", &server.host)
+        .complains_as("an archive that is too large");
+    assert_eq!(host::names(&layout.dir().join("images")), [""; 0]);
+    server
+        .fetch(&layout)
+        .arg(format!("--max-size={size}"))
+        .run()
+        .exits(0);
+    archive(length).exits(0);
+}
+
+#[test]
+fn all_layers_together_are_no_faster_than_allowed() {
+    let mut layout = Layout::new();
+    let names = ["one", "two", "three"];
+    let layers = names.map(|name| layout.layer(noise(200_000).file(name, 0o644, "")));
+    layout.image("1", "{}", &layers);
+    let server = Served::new(&layout, |shared, asked, stream| {
+        shared.send(stream, asked, usize::MAX)
+    });
+    let begun = Instant::now();
+    server
+        .fetch(&layout)
+        .arg("--limit-rate=300k")
+        .run()
+        .exits(0);
+    // But for what comes at once.
+    let least = Duration::from_millis(600 * 1000 / 300 - 200);
+    assert!(begun.elapsed() > least, "{:?}", begun.elapsed());
 }

@@ -4,8 +4,10 @@
 use crate::cli::args::Args;
 use crate::cli::image_args::{is_label, missing_image, referenced};
 use crate::cli::options;
+use crate::cli::values::bytes;
 use crate::cmd::fetch;
 use error::Result;
+use image::fetch::http::rate::Rate;
 use image::fetch::insecure::Insecure;
 use image::fetch::options::{Options, PullPolicy};
 use image::reference::Reference;
@@ -37,6 +39,8 @@ pub(super) fn options(options: &mut options::Options) -> Result<Options> {
         ca_file: options.path("--ca-file"),
         platform: options.value("--platform", Platform::parse)?,
         keep_blobs: options.flag("--keep-blobs"),
+        max_size: options.value("--max-size", bytes)?,
+        rate: options.value("--limit-rate", |text| bytes(text).map(Rate::new))?,
         quiet: options.flag("--quiet"),
     })
 }

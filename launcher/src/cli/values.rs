@@ -345,6 +345,25 @@ pub(super) fn writable(text: &str) -> Result<Writable> {
 /// The size of a page, in bytes: what a file system in memory is made of.
 const PAGE: i64 = 4096;
 
+/// Parses a number of bytes, at least one. Small letters count as large ones, as in
+/// curl and wget: nobody wants thousandths of a byte.
+pub(super) fn bytes(text: &str) -> Result<u64> {
+    let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '.');
+    let number = &text[..text.len() - unit.len()];
+    let unit = match unit {
+        "K" => "k",
+        "m" => "M",
+        "g" => "G",
+        unit => unit,
+    };
+    let quantity = Quantity::parse(&format!("{number}{unit}")).ok();
+    let bytes = quantity.map_or(0, Quantity::units);
+    let bytes = u64::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| {
+        Error::usage(format!("{} is not a number of bytes", quoted(text))).hint(UNITS)
+    })
+}
+
 /// Parses a size: bytes, or a percentage of the memory.
 pub(super) fn size(text: &str) -> Result<Size> {
     if let Some(number) = text.strip_suffix('%') {

@@ -496,6 +496,20 @@ pub(crate) const FETCHING: Group = Group::new(
              the one for this host)",
         )
         .only(CHOOSES),
+        OptionSpec::value(
+            "--max-size",
+            &[],
+            "SIZE",
+            "refuse images whose archive, or whose compressed layers in a registry, are larger",
+        )
+        .only(KEEPS),
+        OptionSpec::value(
+            "--limit-rate",
+            &[],
+            "SIZE",
+            "download at most so many bytes a second, all layers together: 500k, 2M, 1Mi",
+        )
+        .only(FETCHES),
         OptionSpec::flag(
             "--keep-blobs",
             &[],

@@ -4,6 +4,7 @@
 use super::{message, parsed};
 use crate::cli::table::spec::{CommandSpec, OptionSpec, Place, Takes};
 use crate::cli::table::{COMMANDS, visible};
+use crate::cli::values::bytes;
 
 #[test]
 fn a_name_that_nobody_knows_is_refused_and_the_nearest_is_suggested() {
@@ -182,4 +183,22 @@ fn no_option_takes_an_empty_value_by_accident() {
     });
     assert!(checked > 100, "{checked}");
     assert_eq!(message("--dir= list"), "2 `--dir`: the value is empty");
+}
+
+#[test]
+fn bytes_are_as_many_as_in_curl_and_never_none() {
+    for text in ["", "0", "-1", "x", "1x", "0.0", "k", "1 M", "1%"] {
+        assert!(bytes(text).is_err(), "{text}");
+    }
+    for (text, expected) in [
+        ("1", 1),
+        ("500k", 500_000),
+        ("500K", 500_000),
+        ("2M", 2_000_000),
+        ("2m", 2_000_000),
+        ("1.5g", 1_500_000_000),
+        ("1Mi", 1 << 20),
+    ] {
+        assert_eq!(bytes(text).ok(), Some(expected), "{text}");
+    }
 }

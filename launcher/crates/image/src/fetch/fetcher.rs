@@ -476,7 +476,8 @@ impl<'a> Fetch<'a> {
             ..Conditions::default()
         };
         let web = self.web()?;
-        let answer = match web.open(url.reveal(), wanted.size, conditions) {
+        let sizes = wanted.size.into_iter().chain(self.options.max_size);
+        let answer = match web.open(url.reveal(), sizes.min(), conditions) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -26,6 +26,7 @@ mod http_error;
 mod message;
 mod plain;
 mod proxy;
+pub mod rate;
 mod resolve;
 mod stop;
 #[cfg(feature = "tls")]

@@ -130,6 +130,7 @@ fn request(stream: &TcpStream) -> String {
 
 fn options() -> Options {
     Options {
+        rate: None,
         ca_file: None,
         certificates: None,
         insecure_tls: false,

@@ -66,6 +66,7 @@ pub(crate) fn pull(
         blobs: &registry,
         selected: Selected::Index(found),
         platform: &platform,
+        max_size: options.max_size,
         grounds: match (image.digest(), options.insecure.tls) {
             (Some(_), _) => Grounds::Pinned,
             (None, true) => Grounds::Waived,
@@ -162,6 +163,7 @@ fn offered<T>(
             blobs,
             selected,
             platform: &platform,
+            max_size: None,
             grounds: Grounds::File,
             by: "the operator, as a file".to_owned(),
             keeps: false,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::fetch::http::rate::Rate;
 use crate::fetch::insecure::Insecure;
 use error::{Error, Result};
 use oci::platform::Platform;
@@ -47,6 +48,10 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Whether the layers of OCI images are kept as they are compressed, too.
     pub keep_blobs: bool,
+    /// The largest archive, or all compressed layers of an image, in bytes.
+    pub max_size: Option<u64>,
+    /// How fast downloads may be, all together.
+    pub rate: Option<Rate>,
     /// Whether progress is not reported.
     pub quiet: bool,
 }

@@ -56,6 +56,7 @@ pub(crate) fn client(
         allow_http: plain,
         credentials,
         attempts: ATTEMPTS,
+        rate: options.rate.clone(),
         talk,
         session,
     })

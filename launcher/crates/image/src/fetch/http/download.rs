@@ -223,6 +223,7 @@ impl Download {
         loop {
             let fault = match self.body.next() {
                 Ok(Some(piece)) => {
+                    self.transport.slow_down(piece.len());
                     let new = self.pass_over(&piece)?;
                     if new.is_empty() {
                         continue;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fetch::credentials::{Credentials, Header};
 use crate::fetch::http::certificates::Certificates;
@@ -12,6 +12,7 @@ use crate::fetch::http::headers::Headers;
 use crate::fetch::http::http_error::HttpError;
 use crate::fetch::http::message::Head;
 use crate::fetch::http::proxy::Proxies;
+use crate::fetch::http::rate::Rate;
 use crate::fetch::http::stop::Stop;
 use crate::fetch::http::tls::Tls;
 use crate::fetch::http::url::Url;
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     pub credentials: Credentials,
     /// Number of attempts in a row without progress.
     pub attempts: u32,
+    /// How fast documents may arrive.
+    pub rate: Option<Rate>,
     /// Where it is told what is waited for.
     pub talk: Progress,
     /// Who says who we are to one server, in place of `credentials`.
@@ -335,6 +338,13 @@ impl Transport {
             });
         }
         Ok((reply, location))
+    }
+
+    /// Waits until what has arrived was due.
+    pub(crate) fn slow_down(&self, bytes: usize) {
+        if let Some(rate) = &self.options.rate {
+            self.stop.pause(rate.count(bytes, Instant::now()));
+        }
     }
 
     /// Waits before the next attempt, and tells so: as long as the server asks,

@@ -23,6 +23,7 @@ use oci::choose::{Descent, choose};
 use oci::config::{self, ImageConfig};
 use oci::manifest::{Descriptor, Document, Index, Manifest};
 use oci::platform::Platform;
+use sys::size;
 
 /// An image that is to be stored.
 pub(crate) struct Offer<'a> {
@@ -38,6 +39,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) selected: Selected,
     /// What it must run on.
     pub(crate) platform: &'a Platform,
+    /// How large its compressed layers may be together, in bytes.
+    pub(crate) max_size: Option<u64>,
     /// Why it is accepted.
     pub(crate) grounds: Grounds,
     /// Who vouches for it.
@@ -96,6 +99,7 @@ impl Store<'_> {
             ));
         }
         if !self.images.hold(&id)? || !self.hold(&id)? {
+            check_size(manifest, offer.max_size)?;
             let layers = self.import_layers(offer, &config, manifest)?;
             self.import_image(offer, id, bytes, layers, size(manifest))?;
         }
@@ -296,7 +300,25 @@ fn find(offer: &Offer<'_>) -> Result<Found> {
     }
 }
 
+/// Checks how large an image is said to be. Of each layer, no more is read than is
+/// said of it.
+fn check_size(manifest: &Manifest, most: Option<u64>) -> Result<()> {
+    let layers = size_of_layers(manifest);
+    match most {
+        Some(most) if layers > most => {
+            let (layers, most) = (size::spell(layers), size::spell(most));
+            let what = format!("it is larger than the maximum of {most}: its layers have {layers}");
+            Err(Error::new(Kind::Failed, what).hint("`--max-size` sets it"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn size(manifest: &Manifest) -> u64 {
+    size_of_layers(manifest).saturating_add(manifest.config.size)
+}
+
+fn size_of_layers(manifest: &Manifest) -> u64 {
     let layers = manifest.layers.iter().map(|layer| layer.size);
-    layers.fold(manifest.config.size, u64::saturating_add)
+    layers.fold(0, u64::saturating_add)
 }

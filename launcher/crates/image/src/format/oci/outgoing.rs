@@ -228,6 +228,7 @@ impl<'s> Outgoing<'s> {
             is_claimed: false,
             blobs: self,
             selected: Selected::Manifest(manifest),
+            max_size: None,
             platform: &platform.unwrap_or_default(),
             grounds: Grounds::Built,
             by: "the operator, who built it".to_owned(),
