@@ -65,6 +65,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("stage1_init", &["*"]),
     ("tar", &["image/archive/fixed_header"]),
     ("time", &["appc/types/date", "image/fetch/http/headers"]),
+    ("toml_span", &["oci/toml"]),
     ("uuid", &["appc/types/uuid"]),
     ("zlib_rs", &["image/archive/inflate"]),
 ];

@@ -13,7 +13,8 @@ use oci::docker_archive::Archive;
 use oci::layout::{self, Layout};
 use oci::manifest::{Document, Index};
 use oci::platform::Platform;
-use oci::reference::{Reference, ShortNames};
+use oci::reference::{Asked, Reference, ShortNames};
+use oci::registries::Registries;
 use oci::token::Token;
 use oci::whiteout::{self, Mark};
 
@@ -40,7 +41,28 @@ pub fn oci(bytes: &[u8]) {
     }
 }
 
+/// Asks for an image, short and in full.
+fn registries(said: &Registries) {
+    for text in ["alpine", "a.example/b:1"] {
+        let Ok(asked) = Asked::parse(text) else {
+            continue;
+        };
+        for image in said.named(&asked).unwrap_or_default() {
+            if let Ok(places) = said.sources(&image) {
+                let last = places.last().expect("an image is nowhere");
+                assert!(!last.is_mirror, "the registry itself is not asked");
+            }
+        }
+    }
+}
+
 fn documents(bytes: &[u8]) {
+    for said in [
+        Registries::read_toml(bytes, "a.conf"),
+        Registries::read_json(bytes, "a.json"),
+    ] {
+        said.iter().for_each(registries);
+    }
     let host = Platform::of_host("x86_64", "");
     for claimed in [None, Some("application/vnd.oci.image.index.v1+json")] {
         if let Ok(Document::Index(index)) = Document::read(bytes, claimed) {

@@ -1,6 +1,6 @@
 //! What OCI and docker images say about themselves: references, digests,
-//! manifests, configurations, layouts; and what registries say about logging
-//! in. Pure: no I/O, and nothing is hashed.
+//! manifests, configurations, layouts; what registries say about logging in, and
+//! what operators say about registries. Pure: no I/O, and nothing is hashed.
 
 #![forbid(unsafe_code)]
 
@@ -19,8 +19,10 @@ pub mod media_type;
 pub mod platform;
 pub mod port;
 pub mod reference;
+pub mod registries;
 pub mod secret;
 pub mod token;
+mod toml;
 pub mod user;
 pub mod whiteout;
 mod written;

@@ -213,6 +213,62 @@ impl Reference {
     }
 }
 
+/// A reference as somebody has typed it, perhaps without a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The name without registry, tag and digest, if it has no registry.
+    short: Option<String>,
+    image: Reference,
+}
+
+impl Asked {
+    /// Parses a reference.
+    ///
+    /// # Errors
+    ///
+    /// It is not one.
+    pub fn parse(text: &str) -> Result<Self> {
+        let image = Reference::parse(text, &ShortNames::default())?;
+        let end = text.find([':', '@']).unwrap_or(text.len());
+        let short = split(text).0.is_none().then(|| text[..end].to_owned());
+        Ok(Self { short, image })
+    }
+
+    /// Returns what everybody means by it who has configured nothing else.
+    pub fn usual(&self) -> &Reference {
+        &self.image
+    }
+
+    /// Returns the name without tag and digest, if it has no registry.
+    pub fn short(&self) -> Option<&str> {
+        self.short.as_deref()
+    }
+
+    /// Returns it with another name for registry and repository.
+    ///
+    /// # Errors
+    ///
+    /// That is no name.
+    pub fn called(&self, name: &str) -> Result<Reference> {
+        let named = Reference::parse(name, &ShortNames::Refuse)?;
+        Ok(Reference {
+            registry: named.registry,
+            repository: named.repository,
+            ..self.image.clone()
+        })
+    }
+}
+
+/// As it can be typed.
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.short {
+            Some(_) => f.write_str(&self.image.familiar()),
+            None => write!(f, "{}", self.image),
+        }
+    }
+}
+
 /// The whole reference.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

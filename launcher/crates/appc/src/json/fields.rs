@@ -20,6 +20,7 @@ use error::{Error, Result};
 pub struct Warnings {
     warnings: RefCell<Vec<String>>,
     faults: Option<RefCell<Vec<Error>>>,
+    lines: BTreeMap<String, usize>,
 }
 
 impl Warnings {
@@ -29,6 +30,15 @@ impl Warnings {
         Self {
             warnings: RefCell::default(),
             faults: Some(RefCell::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Makes messages say in which line a field is, by its path.
+    pub fn with_lines(lines: BTreeMap<String, usize>) -> Self {
+        Self {
+            lines,
+            ..Self::default()
         }
     }
 
@@ -119,7 +129,13 @@ impl<'a> Node<'a> {
     }
 
     fn name(&self) -> Option<String> {
-        (!self.path.is_empty()).then(|| format!("field {}", quoted(&self.path)))
+        (!self.path.is_empty()).then(|| format!("{}field {}", self.line(), quoted(&self.path)))
+    }
+
+    /// `line 7: `, if that is known.
+    fn line(&self) -> String {
+        let line = self.warnings.lines.get(&self.path);
+        line.map_or(String::new(), |line| format!("line {line}: "))
     }
 
     fn child(&self, value: &'a Value, step: &str) -> Self {
@@ -305,7 +321,8 @@ impl<'a> Fields<'_, 'a> {
 
     fn missing(&self, name: &str) -> Error {
         let node = self.node.field(&Value::Null, name);
-        Error::invalid(format!("field {} is missing", quoted(&node.path)))
+        let (line, path) = (self.node.line(), quoted(&node.path));
+        Error::invalid(format!("{line}field {path} is missing"))
     }
 
     /// Reads a field with `read`; the default if it is absent or `null`.
@@ -319,12 +336,25 @@ impl<'a> Fields<'_, 'a> {
 
     /// Warns about the fields that were not read.
     pub fn finish(self) {
-        for (key, value) in self.entries {
-            let known = self.known.iter().any(|name| key.eq_ignore_ascii_case(name));
-            if !known {
-                let node = self.node.field(value, key);
-                node.warn_that_it("is unknown and ignored");
-            }
+        for node in self.unread() {
+            node.warn_that_it("is unknown and ignored");
         }
+    }
+
+    /// Refuses fields that were not read.
+    pub fn finish_strictly(self) -> Result<()> {
+        match self.unread().next() {
+            Some(node) => Err(Error::invalid(format!(
+                "{} is unknown",
+                node.name().unwrap_or_default()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn unread(&self) -> impl Iterator<Item = Node<'a>> {
+        let is_unread = |key: &str| !self.known.iter().any(|name| key.eq_ignore_ascii_case(name));
+        let unread = self.entries.iter().filter(move |(key, _)| is_unread(key));
+        unread.map(|(key, value)| self.node.field(value, key))
     }
 }
