@@ -18,6 +18,8 @@ mod logins;
 mod manifests;
 /// Images of many layers.
 mod many;
+/// Registries as operators say: mirrors and other places.
+mod mirrors;
 /// Images as other programs unpack, build and run them.
 mod peers;
 /// How layers arrive: side by side, in parts, late or never.

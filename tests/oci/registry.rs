@@ -16,6 +16,8 @@ use crate::host::{self, Call, Running, call, launcher};
 pub(super) struct Registry {
     server: Running,
     pub(super) host: String,
+    /// Where it keeps what it has.
+    place: PathBuf,
     /// The login that `skopeo` needs.
     login: Option<&'static str>,
 }
@@ -23,6 +25,12 @@ pub(super) struct Registry {
 impl Registry {
     pub(super) fn new(layout: &Layout) -> Option<Self> {
         Self::start(layout, "", "", None)
+    }
+
+    /// One that has what another one has.
+    pub(super) fn mirror_of(layout: &Layout, host: &str) -> Option<Self> {
+        let proxy = format!("proxy: {{remoteurl: \"http://{host}\"}}\n");
+        Self::start(layout, "", &proxy, None)
     }
 
     /// One that speaks TLS, with those only that an authority vouches for.
@@ -63,17 +71,19 @@ impl Registry {
         login: Option<&'static str>,
     ) -> Option<Self> {
         let program = host::find_tool("docker-registry")?;
-        let place = layout.scratch.join("registry");
+        let name = format!("registry-{}", host.replace(':', "-"));
+        let place = layout.scratch.join(&name);
         let configuration = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"{http}}}\n{more}",
             place.display()
         );
-        let configuration = layout.scratch.write("registry.yml", configuration);
+        let configuration = layout.scratch.write(&format!("{name}.yml"), configuration);
         let mut server = call(&program).arg("serve").arg(configuration).start();
         server.until("it listens", |_| TcpStream::connect(&host).is_ok());
         Some(Self {
             server,
             host,
+            place,
             login,
         })
     }
@@ -108,6 +118,29 @@ impl Registry {
     pub(super) fn sent(&self, method: &str, path: &str) -> usize {
         let sent = format!("\"{method} {path}");
         self.server.said().matches(&sent).count()
+    }
+
+    /// Waits until it has so many blobs of a repository: it writes them while it
+    /// sends them on.
+    pub(super) fn until_it_keeps(&mut self, repository: &str, blobs: usize) {
+        let blobs_of = self.place.join("docker/registry/v2/repositories");
+        let blobs_of = blobs_of.join(repository).join("_layers/sha256");
+        let is_whole = |blob: &String| blobs_of.join(blob).join("link").exists();
+        let so = |_: &Running| {
+            let blobs_there = fs::read_dir(&blobs_of).map_or(0, |_| {
+                host::names(&blobs_of)
+                    .iter()
+                    .filter(|blob| is_whole(blob))
+                    .count()
+            });
+            blobs_there == blobs
+        };
+        self.server.until("it keeps what it has sent", so);
+    }
+
+    /// What it has logged.
+    pub(super) fn said(&self) -> String {
+        self.server.said()
     }
 
     /// How often a path was asked for.
@@ -241,7 +274,12 @@ pub(super) struct Scripted {
 
 impl Scripted {
     pub(super) fn new(answers: impl FnOnce(&str) -> Answers) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1", answers)
+    }
+
+    /// One at an address of this machine.
+    pub(super) fn at(address: &str, answers: impl FnOnce(&str) -> Answers) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (answers, seen) = (answers(&host), Arc::new(Mutex::new(Vec::new())));
         let log = Arc::clone(&seen);
@@ -255,6 +293,11 @@ impl Scripted {
 
     pub(super) fn reference(&self, name: &str) -> String {
         format!("docker://{}/{name}", self.host)
+    }
+
+    /// The paths that it was asked for, each with what it was told who asks.
+    pub(super) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
     }
 }
 

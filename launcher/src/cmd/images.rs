@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 
 use crate::cmd::say;
+use ::oci::reference::Asked;
 use appc::manifest::ImageManifest;
 use appc::reference::Reference;
 use error::{Context as _, Error, Kind, Result};
 use image::digest::Digest;
 use image::fetch::fetcher::Fetch;
-use image::fetch::oci;
 use image::fetch::options::Options;
+use image::fetch::{oci, registries};
 use image::format::inspect::{Survey, survey};
 use image::format::lookup::WAIVE;
 use image::format::oci::stored::OciImage;
@@ -169,9 +170,16 @@ impl Looked<'_> {
     }
 
     /// Finds an image that was fetched from a registry.
-    fn find_registry(&self, image: &::oci::reference::Reference) -> Result<Option<Digest>> {
-        let found = self.store.map(|store| store.of_registry(image));
-        Ok(found.transpose()?.flatten())
+    fn find_registry(&self, asked: &Asked) -> Result<Option<Digest>> {
+        let Some(store) = self.store else {
+            return Ok(None);
+        };
+        for image in registries::named(asked)? {
+            if let Some(id) = store.of_registry(&image)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// Finds an App Container image, or one by its ID.
@@ -211,11 +219,11 @@ impl Images for Looked<'_> {
         let found = match asked {
             reference::Reference::Appc(reference) => self.find_appc(reference)?,
             reference::Reference::Local(local) => self.find_local(local)?,
-            reference::Reference::Registry(image) => self.find_registry(image)?,
-            reference::Reference::Short { name, image }
-            | reference::Reference::Dotted { name, image } => {
+            reference::Reference::Registry(asked) => self.find_registry(asked)?,
+            reference::Reference::Short { name, asked }
+            | reference::Reference::Dotted { name, asked } => {
                 match self.find_appc(&Reference::Name(name.clone()))? {
-                    None => self.find_registry(image)?,
+                    None => self.find_registry(asked)?,
                     found => found,
                 }
             }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use appc::reference::Name;
 use error::{Error, Result};
-use oci::reference::ShortNames;
+use oci::reference::Asked;
 
 /// A reference to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,13 +30,13 @@ pub enum Reference {
     /// An OCI image in a directory or a file.
     Local(Local),
     /// An image in a registry.
-    Registry(oci::reference::Reference),
+    Registry(Asked),
     /// A name of either kind: whichever is stored, or else in a registry.
     Short {
         /// As that of an App Container image.
         name: Name,
         /// As that of an image in a registry.
-        image: oci::reference::Reference,
+        asked: Asked,
     },
     /// The name of an App Container image or, if nobody has one, of an image in a
     /// registry.
@@ -44,7 +44,7 @@ pub enum Reference {
         /// The one.
         name: Name,
         /// The other.
-        image: oci::reference::Reference,
+        asked: Asked,
     },
 }
 
@@ -147,21 +147,21 @@ impl Reference {
         };
         let host = first.split(':').next().unwrap_or_default();
         let dotted = host.contains('.');
-        let image = match dotted && !below || !labels.is_empty() {
+        let asked = match dotted && !below || !labels.is_empty() {
             true => None,
             false => in_registry(text, labels).ok(),
         };
-        Ok(match image {
-            Some(image) if dotted => Self::Dotted { name, image },
-            Some(image) => Self::Short { name, image },
+        Ok(match asked {
+            Some(asked) if dotted => Self::Dotted { name, asked },
+            Some(asked) => Self::Short { name, asked },
             None => Self::Appc(appc::reference::Reference::Name(name)),
         })
     }
 }
 
-fn in_registry(text: &str, labels: &[String]) -> Result<oci::reference::Reference> {
+fn in_registry(text: &str, labels: &[String]) -> Result<Asked> {
     check_labels(labels)?;
-    oci::reference::Reference::parse(text, &ShortNames::default())
+    Asked::parse(text)
 }
 
 fn check_labels(labels: &[String]) -> Result<()> {
@@ -225,8 +225,7 @@ impl fmt::Display for Reference {
         match self {
             Self::Appc(reference) => write!(f, "{reference}"),
             Self::Local(local) => write!(f, "{local}"),
-            Self::Registry(image) => write!(f, "{image}"),
-            Self::Short { image, .. } => write!(f, "{}", image.familiar()),
+            Self::Registry(asked) | Self::Short { asked, .. } => write!(f, "{asked}"),
             Self::Dotted { name, .. } => write!(f, "{name}"),
         }
     }
@@ -318,10 +317,10 @@ mod tests {
                 &format!("example.com/a@{digest}"),
             ),
         ] {
-            let Reference::Registry(image) = parse(text).unwrap() else {
+            let Reference::Registry(asked) = parse(text).unwrap() else {
                 unreachable!("{text}");
             };
-            assert_eq!(image.to_string(), full, "{text}");
+            assert_eq!(asked.usual().to_string(), full, "{text}");
         }
         for text in [
             "docker://",
@@ -341,10 +340,10 @@ mod tests {
             ("example.com/app", "example.com/app:latest"),
             ("example.com/a/b:1.2", "example.com/a/b:1.2"),
         ] {
-            let Reference::Dotted { name, image } = parse(text).unwrap() else {
+            let Reference::Dotted { name, asked } = parse(text).unwrap() else {
                 unreachable!("{text}");
             };
-            assert_eq!(image.to_string(), full);
+            assert_eq!(asked.usual().to_string(), full);
             assert_eq!(name.to_string(), text);
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
@@ -357,12 +356,12 @@ mod tests {
             ("alpine:3.19", "docker.io/library/alpine:3.19"),
             ("grafana/loki", "docker.io/grafana/loki:latest"),
         ] {
-            let Reference::Short { name, image } = parse(text).unwrap() else {
+            let Reference::Short { name, asked } = parse(text).unwrap() else {
                 unreachable!("{text}");
             };
-            assert_eq!(image.to_string(), full);
+            assert_eq!(asked.usual().to_string(), full);
             assert_eq!(name.to_string(), text);
-            assert_eq!(parse(text).unwrap().to_string(), image.familiar());
+            assert_eq!(parse(text).unwrap().to_string(), asked.to_string());
         }
     }
 }

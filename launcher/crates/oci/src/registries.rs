@@ -196,6 +196,20 @@ impl Registries {
         }
     }
 
+    /// Returns the place that the name of an image says, for what is sent there.
+    ///
+    /// # Errors
+    ///
+    /// The registry may not be used.
+    pub fn itself(&self, image: &Reference) -> Result<Source> {
+        let whole = image.to_string();
+        let Some(rule) = self.rule(&whole) else {
+            return Ok(Source::itself(image, false));
+        };
+        rule.check(&whole)?;
+        Ok(Source::itself(image, rule.insecure))
+    }
+
     /// Returns whether a registry as a whole may be asked without encryption and
     /// without checking its certificate.
     pub fn is_insecure(&self, registry: &str) -> bool {

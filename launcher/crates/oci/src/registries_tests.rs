@@ -150,9 +150,10 @@ fn what_is_blocked_is_nowhere() {
         "x.bad.example/y",
         "x.y.bad.example:5000/z",
     ] {
+        blocked.itself(&image(name)).unwrap_err();
         let error = blocked.sources(&image(name)).unwrap_err().to_string();
         assert!(
-            error.contains("must not be fetched: `/a.conf` blocks `"),
+            error.contains("must not be used: `/a.conf` blocks `"),
             "{error}"
         );
     }
@@ -164,6 +165,7 @@ fn what_is_blocked_is_nowhere() {
         "xbad.example/x",
     ] {
         assert_eq!(places(&blocked, name), [image(name).to_string()], "{name}");
+        assert_eq!(blocked.itself(&image(name)).unwrap().image, image(name));
     }
 }
 

@@ -11,13 +11,14 @@ use error::quote::quoted;
 use error::{Context as _, Error, Result};
 use image::digest::Digest;
 use image::fetch::options::Options;
+use image::fetch::registries;
 use image::format::oci::archive::Names;
 use image::format::oci::outgoing::Outgoing;
 use image::format::pack::{Instead, Pack};
 use image::reference::{Local, Reference, Shape};
 use image::store::images::Store;
 use image::store::rootfs::Rootfs as _;
-use oci::reference as registry;
+use oci::reference::{self as registry, Asked};
 use pod::resolve::{from_oci_image, to_oci_image};
 use pod::runtime::export::Union;
 use pod::runtime::{export, render};
@@ -47,7 +48,7 @@ pub(crate) enum Place {
         name: Option<String>,
     },
     /// To a registry.
-    Registry(registry::Reference),
+    Registry(Asked),
     /// To the registry that its name says.
     Same,
 }
@@ -85,7 +86,7 @@ impl Place {
     /// Parses a destination.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         match Reference::parse(text, &[])? {
-            Reference::Registry(image) => Ok(Self::Registry(image)),
+            Reference::Registry(asked) => Ok(Self::Registry(asked)),
             Reference::Local(local) => Ok(Self::of(local)),
             _ => Err(
                 Error::usage(format!("{} is not a destination", quoted(text)))
@@ -135,7 +136,7 @@ pub(super) fn run(store: &Store<'_>, wanted: &Export, out: &mut dyn Write) -> Re
             let name = name.as_deref().unwrap_or(&image.name);
             write(&image, path, name, form, wanted.overwrite).context(what)
         }
-        Place::Registry(target) => image.push(target, &wanted.fetch, &mut told),
+        Place::Registry(asked) => image.push(&registries::one(asked)?, &wanted.fetch, &mut told),
         Place::Same => image.push(&own(&image)?, &wanted.fetch, &mut told),
     }?;
     match wanted.place {

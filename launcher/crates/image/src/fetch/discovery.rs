@@ -10,6 +10,7 @@
 use crate::fetch::meta_tags::{self, Endpoint, Page};
 use appc::address::{Address, DISCOVERY};
 use appc::reference::Name;
+use error::Error;
 
 /// Template of simple discovery.
 const SIMPLE: &str = "https://{name}-{version}-{os}-{arch}.{ext}";
@@ -33,6 +34,19 @@ impl From<&str> for Why {
             text: text.to_owned(),
             hint: None,
         }
+    }
+}
+
+/// The sentence and the hint of an error.
+impl From<&Error> for Why {
+    fn from(error: &Error) -> Self {
+        let shown = error.brief().to_string();
+        let (text, hint) = match shown.split_once("\nhint: ") {
+            Some((text, hint)) => (text, Some(hint.to_owned())),
+            None => (&*shown, None),
+        };
+        let text = text.to_owned();
+        Self { text, hint }
     }
 }
 

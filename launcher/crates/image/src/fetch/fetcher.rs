@@ -8,6 +8,8 @@
 //! the decompressor to the disk. Nothing is published in the store before all
 //! of it has been verified. A slow download is kept, so that it can be resumed.
 
+mod in_registry;
+
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -31,7 +33,7 @@ use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
 use crate::trust::verify::{ById, Grounds, Incoming, Operator, Voucher};
-use ::oci::reference as oci_reference;
+use ::oci::reference::Asked;
 use appc::address::Address;
 use appc::manifest::ImageManifest;
 use appc::manifest::image::Dependency;
@@ -68,7 +70,7 @@ struct Wanted<'w> {
     /// Its ID, and the image that needs it; `None` if the operator said so.
     id: Option<(Digest, Option<&'w str>)>,
     /// What it is in a registry, if nobody has an archive.
-    registry: Option<&'w oci_reference::Reference>,
+    registry: Option<&'w Asked>,
 }
 
 impl Wanted<'_> {
@@ -136,48 +138,17 @@ impl<'a> Fetch<'a> {
         match reference {
             reference::Reference::Appc(reference) => self.appc(reference),
             reference::Reference::Local(local) => self.local(local),
-            reference::Reference::Registry(image) => self.registry(image),
-            reference::Reference::Short { name, image } => self.short(name, image),
-            reference::Reference::Dotted { name, image } => {
+            reference::Reference::Registry(asked) => self.registry(asked),
+            reference::Reference::Short { name, asked } => self.short(name, asked),
+            reference::Reference::Dotted { name, asked } => {
                 let wanted = Wanted {
                     name: Some(name),
-                    registry: Some(image),
+                    registry: Some(asked),
                     ..Wanted::ANY
                 };
                 self.named(name, &wanted)
             }
         }
-    }
-
-    /// Returns what a name means that both kinds of image can have.
-    fn short(&self, name: &Name, image: &oci_reference::Reference) -> Result<Digest> {
-        let is_appc = match self.stored(name)? {
-            Some(_) => true,
-            None => local::find(&self.directories(), name)?.is_some(),
-        };
-        match is_appc {
-            true => self.appc(&Reference::Name(name.clone())),
-            false => self.registry(image),
-        }
-    }
-
-    /// Returns an image of a registry.
-    fn registry(&self, image: &oci_reference::Reference) -> Result<Digest> {
-        if self.policy != PullPolicy::Update
-            && let Some(id) = self.store.of_registry(image)?
-        {
-            return Ok(id);
-        }
-        if self.policy == PullPolicy::Never {
-            let what = format!("image `{image}` was not found in the store");
-            let error = Error::new(Kind::NotFound, what);
-            return Err(error.hint("use `--pull-policy=new` to ask the registry as well"));
-        }
-        self.talk.say(&format!("Fetching: {image}"));
-        let note = &mut |note: String| self.talk.say(&note);
-        let id = oci::pull(self.store, image, self.options, note)?;
-        self.fetched.set(true);
-        Ok(id)
     }
 
     fn local(&self, local: &Local) -> Result<Digest> {
@@ -339,11 +310,11 @@ impl<'a> Fetch<'a> {
             });
         }
         if !stored {
-            if let Some(image) = wanted.registry
-                && self.store.of_registry(image)?.is_some()
+            if let Some(asked) = wanted.registry
+                && self.store.of_registry(asked.usual())?.is_some()
             {
                 // It was not found elsewhere before.
-                return self.registry(image);
+                return self.registry(asked);
             }
             self.talk.say(&format!(
                 "Fetch failed: {name}: it is not stored on this host"
@@ -366,8 +337,8 @@ impl<'a> Fetch<'a> {
                 return Ok(id);
             }
         }
-        if let Some(image) = wanted.registry {
-            let place = format!("registry {}", image.registry());
+        if let Some(asked) = wanted.registry {
+            let place = format!("registry {}", asked.usual().registry());
             let is_signed =
                 !self.options.insecure.image && Keyring::open(self.dirs)?.is_for(&name.name)?;
             match doubted || is_signed {
@@ -375,7 +346,7 @@ impl<'a> Fetch<'a> {
                     place,
                     "not asked, since images of this name have to be signed",
                 ),
-                false => match self.registry(image) {
+                false => match self.registry(asked) {
                     Err(error) => attempts.add(place, &*error.to_string()),
                     found => return found,
                 },

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::digest::Digest;
 use crate::fetch::options::Options;
 use crate::fetch::registry::Registry;
+use crate::fetch::sources::Sources;
 use crate::format::oci::blobs::Blobs;
 use crate::format::oci::docker_archive::{LIST, Saved};
 use crate::format::oci::files::{Archive, Directory, Files, first};
@@ -57,22 +58,29 @@ pub(crate) fn pull(
     options: &Options,
     note: &mut dyn FnMut(String),
 ) -> Result<Digest> {
-    let (registry, found) = Registry::find(image, options, store.dirs)?;
+    let (sources, found) = Sources::find(image, options, store.dirs)?;
+    let place = sources.first();
+    let by = match place.map(|place| place.image().registry()) {
+        Some(place) if place != image.registry() => {
+            format!("registry {place}, for {}", image.registry())
+        }
+        _ => format!("registry {}", image.registry()),
+    };
     let platform = wanted(options.platform.as_ref())?;
     let offer = Offer {
         from: format!("docker://{image}"),
         name: image.to_string(),
         is_claimed: false,
-        blobs: &registry,
+        blobs: &sources,
         selected: Selected::Index(found),
         platform: &platform,
         max_size: options.max_size,
-        grounds: match (image.digest(), options.insecure.tls) {
+        grounds: match (image.digest(), place.is_some_and(Registry::is_unchecked)) {
             (Some(_), _) => Grounds::Pinned,
             (None, true) => Grounds::Waived,
             (None, false) => Grounds::Registry,
         },
-        by: format!("registry {}", image.registry()),
+        by,
         keeps: options.keep_blobs,
     };
     store.take_oci(&offer, note)

@@ -1,8 +1,8 @@
 //! A repository of a registry, and what it has of an image (the OCI distribution
 //! specification, "Pull").
 //!
-//! A registry is asked by HTTPS. One on this machine, or every one if the operator
-//! allows that, is asked by plain HTTP where it does not speak TLS.
+//! A registry is asked by HTTPS. One on this machine, or one that the operator calls
+//! insecure, is asked by plain HTTP where it does not speak TLS.
 
 mod certificates;
 pub mod push;
@@ -10,32 +10,38 @@ pub(crate) mod session;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::digest::{self, Algorithm, Hasher};
 use crate::fetch::http::{Client, Conditions, Download, HttpError, Plain, Response, Url};
 use crate::fetch::options::Options;
+use crate::fetch::registries;
 use crate::fetch::registry::session::Token;
 use crate::fetch::resume::{KEPT, REMOVED, Resumable};
 use crate::fetch::shown::Shown;
 use crate::fetch::web;
 use crate::format::oci::blobs::Blobs;
 use error::quote::quoted;
-use error::{Error, Kind, Result};
+use error::{Context as _, Error, Kind, Result};
 use oci::auth::Login;
 use oci::digest::Digest;
 use oci::manifest::{Descriptor, Document, Index, LIMIT};
 use oci::media_type::{ACCEPT, Kind as Media};
 use oci::reference::{self, Reference};
+use oci::registries::Source;
 use sys::dirs::Dirs;
 use sys::progress::Progress;
 use sys::size;
 
-/// A repository.
+/// A repository, and who we are there.
 pub(crate) struct Registry<'r> {
-    image: &'r Reference,
-    web: Client,
-    base: String,
+    image: Reference,
+    options: Options,
+    plain: Plain,
+    /// Whether there is another place to ask.
+    is_mirror: bool,
+    /// By HTTPS or plain HTTP, whichever was answered.
+    link: OnceLock<Link>,
     talk: Progress,
     /// Where large layers are kept until they are complete.
     dirs: &'r Dirs,
@@ -43,74 +49,113 @@ pub(crate) struct Registry<'r> {
     large: Mutex<BTreeMap<String, (Resumable<'r>, bool)>>,
 }
 
+/// How a repository is reached.
+#[derive(Clone)]
+struct Link {
+    web: Client,
+    base: String,
+}
+
+/// What a server answers.
+type Answer<T> = std::result::Result<T, HttpError>;
+
 impl<'r> Registry<'r> {
-    /// Finds the registry of an image, and what it has under the image's name: the
-    /// descriptor of a manifest or an index, with its bytes.
+    /// Prepares to ask a registry; does not use the network yet.
     ///
     /// # Errors
     ///
-    /// The registry cannot be reached, has no such image, or refuses.
-    pub(crate) fn find(
-        image: &'r Reference,
-        options: &Options,
-        dirs: &'r Dirs,
-    ) -> Result<(Self, Index)> {
-        let (registry, found) = Self::reach(image, options, dirs, Self::manifest)?;
-        let found = found.map_err(|error| registry.missing(error))?;
-        registry.with(found)
+    /// The host is not one.
+    pub(crate) fn new(source: &Source, options: &Options, dirs: &'r Dirs) -> Result<Self> {
+        let options = relaxed(options, source.insecure);
+        Ok(Self {
+            plain: plain(source.image.host(), &options)?,
+            image: source.image.clone(),
+            is_mirror: source.is_mirror,
+            link: OnceLock::new(),
+            talk: Progress::new(options.quiet),
+            options,
+            dirs,
+            large: Mutex::default(),
+        })
     }
 
-    /// Finds the registry of an image with a first request, which gets a number of
-    /// attempts.
-    fn reach<T>(
-        image: &'r Reference,
-        options: &Options,
-        dirs: &'r Dirs,
-        ask: impl Fn(&Self, Option<u32>) -> std::result::Result<T, HttpError>,
-    ) -> Result<(Self, std::result::Result<T, HttpError>)> {
-        let host = image.host();
-        let plain = plain(host, options)?;
-        let open = |scheme: &str| -> Result<Self> {
-            let start = |server, issuer| Token::new(image, server, issuer, options);
-            Ok(Self {
-                image,
-                web: client(scheme, host, plain, options, start)?,
-                base: format!("{scheme}://{host}/v2/{}", image.repository()),
-                talk: Progress::new(options.quiet),
-                dirs,
-                large: Mutex::default(),
-            })
-        };
-        let registry = open("https")?;
-        match ask(&registry, first(plain)) {
-            Err(error) if error.is_unanswered() && plain != Plain::Nobody => {
-                let registry = open("http")?;
-                let answer = ask(&registry, None).map_err(|also| match also.is_unanswered() {
-                    true => error,
-                    false => also,
-                });
-                Ok((registry, answer))
-            }
-            answer => Ok((registry, answer)),
+    /// Returns what the image is called here.
+    pub(crate) fn image(&self) -> &Reference {
+        &self.image
+    }
+
+    /// Returns whether nobody knows who has answered.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.options.insecure.tls
+    }
+
+    /// Finds what the registry has under the image's name: the descriptor of a
+    /// manifest or an index, with its bytes.
+    ///
+    /// # Errors
+    ///
+    /// The registry cannot be reached, has no such image, or refuses; what it has is
+    /// something else.
+    pub(crate) fn find(&self) -> Result<Index> {
+        let found = self.ask(|link, attempts| self.manifest(link, attempts))?;
+        self.listed(found.map_err(|error| self.missing(error))?)
+    }
+
+    /// Asks as often as is told, by HTTPS or, where that is not answered and plain HTTP
+    /// may be used, by that.
+    fn ask<T>(&self, request: impl Fn(&Link, Option<u32>) -> Answer<T>) -> Result<Answer<T>> {
+        // Whoever can ask another one need not be patient.
+        let usual = self.is_mirror.then_some(2);
+        if let Some(link) = self.link.get() {
+            return Ok(request(link, usual));
         }
+        let answer = either(self.plain, |scheme, attempts| {
+            let link = self.connect(scheme)?;
+            Ok(request(&link, attempts.or(usual)).map(|answer| (link, answer)))
+        })?;
+        Ok(answer.map(|(link, answer)| {
+            let _ = self.link.set(link);
+            answer
+        }))
+    }
+
+    /// Returns how it is reached: as it was answered, or else by HTTPS.
+    fn link(&self) -> Answer<&Link> {
+        if self.link.get().is_none() {
+            let link = self.connect("https");
+            let link = link.map_err(|error| HttpError::plain(&error.to_string()))?;
+            let _ = self.link.set(link);
+        }
+        let unasked = || HttpError::plain("nobody was asked");
+        self.link.get().ok_or_else(unasked)
+    }
+
+    fn connect(&self, scheme: &str) -> Result<Link> {
+        let (image, options) = (&self.image, &self.options);
+        let host = image.host();
+        let start = |server, issuer| Token::new(image, server, issuer, options);
+        Ok(Link {
+            web: client(scheme, host, self.plain, options, start)?,
+            base: format!("{scheme}://{host}/v2/{}", image.repository()),
+        })
     }
 
     /// Fetches what the registry has under the image's name.
-    fn manifest(&self, attempts: Option<u32>) -> std::result::Result<Descriptor, HttpError> {
-        let url = format!("{}/manifests/{}", self.base, self.image.wanted());
+    fn manifest(&self, link: &Link, attempts: Option<u32>) -> Answer<Descriptor> {
+        let url = format!("{}/manifests/{}", link.base, self.image.wanted());
         let conditions = Conditions {
             accept: Some(ACCEPT),
             attempts,
             ..Conditions::default()
         };
-        let download = self.download(&url, LIMIT as u64, conditions)?;
+        let download = link.download(&url, LIMIT as u64, conditions)?;
         let media_type = download.media_type().unwrap_or_default().to_owned();
         let bytes = download.whole()?;
-        let digest = match self.image.digest() {
-            // Whoever reads it checks that.
-            Some(digest) => digest.clone(),
-            None => digest_of(&bytes)?,
-        };
+        let wanted = self.image.digest();
+        let digest = digest_of(&bytes, wanted)?;
+        if wanted.is_some_and(|wanted| *wanted != digest) {
+            return Err(HttpError::new(&url, format!("its digest is `{digest}`")));
+        }
         Ok(Descriptor {
             media_type,
             digest,
@@ -123,11 +168,11 @@ impl<'r> Registry<'r> {
         })
     }
 
-    /// Returns it with a list of what was found. A server that does not know what
-    /// that is has it by what it looks like.
-    fn with(self, mut found: Descriptor) -> Result<(Self, Index)> {
+    /// Returns a list of what was found, which must be an index or a manifest. A
+    /// server that does not know what that is has it by what it looks like.
+    fn listed(&self, mut found: Descriptor) -> Result<Index> {
+        let bytes = found.data.as_deref().unwrap_or_default();
         if found.kind() == Media::Other {
-            let bytes = found.data.as_deref().unwrap_or_default();
             let mut known = ACCEPT.split(", ");
             let fits = |claimed: &&str| {
                 let is_index = Media::of(claimed) == Media::Index;
@@ -136,41 +181,36 @@ impl<'r> Registry<'r> {
             };
             found.media_type = known.find(fits).unwrap_or_default().to_owned();
         }
+        if self.is_mirror {
+            let claimed = Some(&*found.media_type).filter(|claimed| !claimed.is_empty());
+            Document::read(bytes, claimed).context(|| {
+                let (registry, name) = (self.image.registry(), quoted(&self.image.to_string()));
+                format!("what registry `{registry}` has as {name} is not valid")
+            })?;
+        }
         let manifests = vec![found];
-        let index = Index {
+        Ok(Index {
             manifests,
             ..Index::default()
-        };
-        Ok((self, index))
+        })
     }
 
     fn large(&self) -> MutexGuard<'_, BTreeMap<String, (Resumable<'r>, bool)>> {
         self.large.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn download(
-        &self,
-        url: &str,
-        limit: u64,
-        conditions: Conditions<'_>,
-    ) -> std::result::Result<Download, HttpError> {
-        match self.web.open(url, Some(limit), conditions)? {
-            Response::Download(download) => Ok(download),
-            Response::NotModified(_) => Err(HttpError::new(url, "the server sent no document")),
-        }
-    }
-
     /// Says what a refusal means.
     fn missing(&self, error: HttpError) -> Error {
-        let (registry, image) = (self.image.registry(), self.image);
+        let (registry, image) = (self.image.registry(), &self.image);
         let name = quoted(&image.to_string());
         match error.status() {
             Some(404) => Error::new(
                 Kind::NotFound,
                 format!("registry `{registry}` has no image {name}"),
             ),
+            // Most say the same of what they do not have.
             Some(401 | 403) => Error::new(
-                Kind::Failed,
+                Kind::NotFound,
                 format!("registry `{registry}` does not let us have {name}"),
             )
             .because(error.reason().0.to_owned())
@@ -183,6 +223,40 @@ impl<'r> Registry<'r> {
     }
 }
 
+impl Link {
+    fn download(&self, url: &str, limit: u64, conditions: Conditions<'_>) -> Answer<Download> {
+        match self.web.open(url, Some(limit), conditions)? {
+            Response::Download(download) => Ok(download),
+            Response::NotModified(_) => Err(HttpError::new(url, "the server sent no document")),
+        }
+    }
+}
+
+/// Asks by HTTPS and, if there is no answer, by plain HTTP where that may be used. Then
+/// there is one attempt by HTTPS: a server that does not speak TLS is not waited for.
+fn either<T>(
+    plain: Plain,
+    ask: impl Fn(&str, Option<u32>) -> Result<Answer<T>>,
+) -> Result<Answer<T>> {
+    let is_allowed = plain != Plain::Nobody;
+    match ask("https", is_allowed.then_some(1))? {
+        Err(error) if error.is_unanswered() && is_allowed => match ask("http", None)? {
+            // What HTTPS has met says more.
+            Err(also) if also.is_unanswered() => Ok(Err(error)),
+            answer => Ok(answer),
+        },
+        answer => Ok(answer),
+    }
+}
+
+/// Returns the options for a registry that need not be secure.
+fn relaxed(options: &Options, insecure: bool) -> Options {
+    let mut options = options.clone();
+    options.insecure.tls |= insecure;
+    options.insecure.http |= insecure;
+    options
+}
+
 /// Returns which servers may be asked by plain HTTP to reach a registry.
 fn plain(host: &str, options: &Options) -> Result<Plain> {
     let secure = Url::parse(&format!("https://{host}/")).map_err(Error::usage)?;
@@ -191,12 +265,6 @@ fn plain(host: &str, options: &Options) -> Result<Plain> {
         (false, true) => Plain::Loopback,
         (false, false) => Plain::Nobody,
     })
-}
-
-/// Returns how many attempts to make first, by HTTPS: one that does not speak TLS is not
-/// waited for.
-fn first(plain: Plain) -> Option<u32> {
-    (plain != Plain::Nobody).then_some(1)
 }
 
 /// Makes a client of a registry, with a session that `start` begins: it gets the
@@ -226,25 +294,19 @@ fn client(
 /// The registry refuses it or cannot be reached.
 pub fn try_login(registry: &str, login: &Login, options: &Options) -> Result<()> {
     let host = reference::host(registry);
+    let options = &relaxed(options, registries::load()?.is_insecure(registry));
     let plain = plain(host, options)?;
-    let ask = |scheme: &str| -> Result<std::result::Result<(), HttpError>> {
+    let answer = either(plain, |scheme, attempts| {
         let (login, url) = (login.clone(), format!("{scheme}://{host}/v2/"));
         let start = |server, issuer| Token::to_try(login, registry, server, issuer, options);
         let client = client(scheme, host, plain, options, start)?;
         let conditions = Conditions {
-            attempts: first(plain).filter(|_| scheme == "https"),
+            attempts,
             ..Conditions::default()
         };
         let answer = client.open(&url, Some(LIMIT as u64), conditions);
         Ok(answer.map(drop))
-    };
-    let answer = match ask("https")? {
-        Err(error) if error.is_unanswered() && plain != Plain::Nobody => match ask("http")? {
-            Err(also) if also.is_unanswered() => Err(error),
-            answer => answer,
-        },
-        answer => answer,
-    };
+    })?;
     answer.map_err(|error| match error.status() {
         Some(401 | 403) => {
             let what = format!("registry `{registry}` refuses the login");
@@ -256,7 +318,9 @@ pub fn try_login(registry: &str, login: &Login, options: &Options) -> Result<()>
 
 impl Blobs for Registry<'_> {
     fn stop(&self) {
-        self.web.stop();
+        if let Some(link) = self.link.get() {
+            link.web.stop();
+        }
     }
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>> {
@@ -264,20 +328,23 @@ impl Blobs for Registry<'_> {
             Media::Index | Media::Manifest => ("manifests", Some(ACCEPT)),
             _ => ("blobs", None),
         };
-        let url = format!("{}/{kind}/{}", self.base, blob.digest);
         let is_layer = matches!(blob.kind(), Media::Layer(_));
         let name = blob.digest.to_string();
         let large = match is_layer {
             true => Resumable::of_blob(self.dirs, &name, blob.size),
             false => None,
         };
-        let conditions = Conditions {
-            accept,
-            partial: large.as_ref().and_then(Resumable::partial),
-            pinned: true,
-            ..Conditions::default()
-        };
-        let download = self.download(&url, blob.size, conditions);
+        let download = self.ask(|link, attempts| {
+            let url = format!("{}/{kind}/{}", link.base, blob.digest);
+            let conditions = Conditions {
+                accept,
+                partial: large.as_ref().and_then(Resumable::partial),
+                pinned: true,
+                attempts,
+                ..Conditions::default()
+            };
+            link.download(&url, blob.size, conditions)
+        })?;
         let download = download.map_err(|error| self.missing(error))?;
         let resumed = download.at() > 0;
         if resumed {
@@ -317,9 +384,11 @@ impl Blobs for Registry<'_> {
     }
 }
 
-/// Returns the digest that registries know a document by.
-fn digest_of(bytes: &[u8]) -> std::result::Result<Digest, HttpError> {
-    let mut hasher = Hasher::new(Algorithm::Sha256);
+/// Returns the digest of a document: by the algorithm of another one, or by that which
+/// registries have.
+fn digest_of(bytes: &[u8], like: Option<&Digest>) -> Answer<Digest> {
+    let algorithm = like.map(|like| crate::digest::Digest::from(like).algorithm());
+    let mut hasher = Hasher::new(algorithm.unwrap_or(Algorithm::Sha256));
     hasher.update(bytes);
     Digest::parse(&hasher.finish().oci()).map_err(|error| HttpError::plain(&error.to_string()))
 }

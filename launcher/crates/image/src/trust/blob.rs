@@ -2,10 +2,10 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::digest::{Digest, Hasher};
-use error::{Error, Result};
+use error::{Error, Kind, Result};
 use oci::manifest::Descriptor;
 
 /// The bytes of a blob. Reading them ends with an error if they are not the ones
@@ -16,26 +16,33 @@ pub(crate) struct Blob {
     expected: Digest,
     size: u64,
     left: u64,
-    sound: Arc<AtomicBool>,
+    state: Arc<AtomicU8>,
 }
 
 /// What tells whether a blob was read to its end, and was the one announced.
-pub(crate) struct Proof(Arc<AtomicBool>);
+#[derive(Clone)]
+pub(crate) struct Proof(Arc<AtomicU8>);
+
+/// What is known of a blob: nothing before its end, then that it is the one announced,
+/// or that it is not or cannot be read.
+const UNKNOWN: u8 = 0;
+const SOUND: u8 = 1;
+const WRONG: u8 = 2;
 
 impl Blob {
     /// Starts to read a blob.
     pub(crate) fn new(descriptor: &Descriptor, input: Box<dyn Read + Send>) -> (Self, Proof) {
         let expected = Digest::from(&descriptor.digest);
-        let sound = Arc::new(AtomicBool::new(false));
+        let state = Arc::new(AtomicU8::new(UNKNOWN));
         let blob = Self {
             input,
             hasher: Some(Hasher::new(expected.algorithm())),
             expected,
             size: descriptor.size,
             left: descriptor.size,
-            sound: Arc::clone(&sound),
+            state: Arc::clone(&state),
         };
-        (blob, Proof(sound))
+        (blob, Proof(state))
     }
 
     /// Finds out, once, whether this was all, and the right bytes.
@@ -62,13 +69,26 @@ impl Blob {
             let (found, expected) = (found.oci(), self.expected.oci());
             return Err(wrong(format!("its digest is `{found}`, not `{expected}`")));
         }
-        self.sound.store(true, Ordering::Release);
+        self.state.store(SOUND, Ordering::Release);
         Ok(())
     }
 }
 
 impl Read for Blob {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.advance(buffer);
+        if let Err(error) = &read
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.state.store(WRONG, Ordering::Release);
+        }
+        read
+    }
+}
+
+impl Blob {
+    /// Reads, and checks what there is to check by now.
+    fn advance(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             return self.end().map(|()| 0);
         }
@@ -90,6 +110,16 @@ impl Read for Blob {
 }
 
 impl Proof {
+    /// Tells whether an error may be due to bytes that are not the ones announced, or
+    /// did not arrive: then those of somebody else may do.
+    pub(crate) fn blames(&self, error: &Error) -> bool {
+        match self.0.load(Ordering::Acquire) {
+            SOUND => false,
+            WRONG => true,
+            _ => error.kind() == Kind::Invalid,
+        }
+    }
+
     /// Checks that all of it was read.
     ///
     /// # Errors
@@ -97,8 +127,8 @@ impl Proof {
     /// It was not, so that nobody knows what it is.
     pub(crate) fn check(self) -> Result<()> {
         match self.0.load(Ordering::Acquire) {
-            true => Ok(()),
-            false => Err(Error::invalid("there is other data after the archive")),
+            SOUND => Ok(()),
+            _ => Err(Error::invalid("there is other data after the archive")),
         }
     }
 }
@@ -145,6 +175,24 @@ mod tests {
             assert!(read(size, content).is_err(), "{size} {content:?}");
         }
         assert_eq!(read(3, b"abc").unwrap(), b"abc");
+    }
+
+    #[test]
+    fn only_bytes_that_may_be_others_are_blamed_for_an_error() {
+        let blames = |content: &'static [u8], kind: Kind| {
+            let (mut blob, proof) = Blob::new(&descriptor(3), Box::new(content));
+            let _ = blob.read_to_end(&mut Vec::new());
+            proof.blames(&Error::new(kind, "x"))
+        };
+        assert!(
+            !blames(b"abc", Kind::Invalid),
+            "they are the ones announced"
+        );
+        assert!(blames(b"abd", Kind::Failed) && blames(b"ab", Kind::Failed));
+        let (mut blob, proof) = Blob::new(&descriptor(3), Box::new(&b"abc"[..]));
+        blob.read_exact(&mut [0]).unwrap();
+        assert!(proof.blames(&Error::invalid("x")));
+        assert!(!proof.blames(&Error::new(Kind::Failed, "the disk is full")));
     }
 
     #[test]

@@ -97,14 +97,20 @@ impl Rule {
         (rest.is_empty() || rest.starts_with(next)).then_some(rest)
     }
 
+    /// Checks that an image that this is about may be used.
+    pub(super) fn check(&self, whole: &str) -> Result<()> {
+        if !self.blocked {
+            return Ok(());
+        }
+        let why = format!("{} blocks {}", quoted(&self.by), quoted(&self.prefix));
+        let what = format!("image {} must not be used", quoted(whole));
+        Err(Error::new(Kind::Failed, what).because(why))
+    }
+
     /// Returns the places for an image that this is about, in order.
     pub(super) fn sources(&self, image: &Reference, whole: &str) -> Result<Vec<Source>> {
         let rest = self.rest(whole).unwrap_or_default();
-        if self.blocked {
-            let why = format!("{} blocks {}", quoted(&self.by), quoted(&self.prefix));
-            let what = format!("image {} must not be fetched", quoted(whole));
-            return Err(Error::new(Kind::Failed, what).because(why));
-        }
+        self.check(whole)?;
         let place = |location: &str| {
             let name = format!("{location}{rest}");
             let what = || {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::digest::Digest;
 use crate::fetch::http::{HttpError, Upload, Url};
 use crate::fetch::options::Options;
-use crate::fetch::registry::Registry;
+use crate::fetch::registries;
+use crate::fetch::registry::{Link, Registry};
 use crate::format::oci::outgoing::{Content, Destination, Form, Outgoing, Parts};
 use error::quote::quoted;
 use error::{Error, Kind, Result};
@@ -34,9 +35,9 @@ impl Outgoing<'_> {
             let hint = "the digest follows from the image; give a tag";
             return Err(Error::usage(fault).hint(hint));
         }
-        let (registry, there) = Registry::reach(to, options, self.dirs(), |registry, attempts| {
-            registry.is_there(&self.first()?, attempts)
-        })?;
+        let source = registries::load()?.itself(to)?;
+        let registry = Registry::new(&source, options, self.dirs())?;
+        let there = registry.ask(|link, attempts| link.is_there(&self.first()?, attempts))?;
         there.map_err(|error| registry.refused(&error))?;
         registry.talk.say(&format!("Pushing: {to}"));
         let sent = self.send(&mut &registry, note);
@@ -54,7 +55,7 @@ impl Outgoing<'_> {
     }
 }
 
-impl Registry<'_> {
+impl Link {
     /// Returns whether the repository has a blob. Some registries refuse to say
     /// whether one is there that is not.
     fn is_there(
@@ -92,10 +93,12 @@ impl Registry<'_> {
             }
         })
     }
+}
 
+impl Registry<'_> {
     /// Says what a refusal means.
     fn refused(&self, error: &HttpError) -> Error {
-        let (registry, image) = (self.image.registry(), self.image);
+        let (registry, image) = (self.image.registry(), &self.image);
         let name = quoted(&image.to_string());
         let what = match error.status() {
             Some(401 | 403) => format!("registry `{registry}` does not let us push {name}"),
@@ -117,8 +120,8 @@ impl Destination for &Registry<'_> {
     }
 
     fn has(&mut self, blob: &Descriptor) -> Result<bool> {
-        self.is_there(blob, None)
-            .map_err(|error| self.refused(&error))
+        let there = self.link().and_then(|link| link.is_there(blob, None));
+        there.map_err(|error| self.refused(&error))
     }
 
     fn put(&mut self, blob: &Descriptor, content: Content) -> Result<()> {
@@ -133,7 +136,7 @@ impl Destination for &Registry<'_> {
             size: blob.size,
             content: Arc::new(move || content.read()),
         };
-        let sent = Registry::send(self, blob, &upload);
+        let sent = self.link().and_then(|link| link.send(blob, &upload));
         sent.map_err(|error| self.refused(&error))
     }
 
@@ -146,8 +149,9 @@ impl Destination for &Registry<'_> {
             content: Arc::new(move || bytes.read()),
         };
         let put = || {
-            let url = self.url(&format!("manifests/{}", self.image.wanted()))?;
-            let (reply, _) = self.web.retry(None, || self.web.upload(&url, &upload))?;
+            let link = self.link()?;
+            let url = link.url(&format!("manifests/{}", self.image.wanted()))?;
+            let (reply, _) = link.web.retry(None, || link.web.upload(&url, &upload))?;
             match reply.head.status {
                 201 => Ok(()),
                 _ => Err(reply.unexpected()),

@@ -1,10 +1,10 @@
 //! Where the blobs of an image come from: a directory, an archive, a registry.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use crate::archive::tar_reader;
 use crate::digest::Digest;
-use crate::trust::blob::Blob;
+use crate::trust::blob::{Blob, Proof};
 use error::{Error, Result};
 use oci::manifest::{Descriptor, Document, LIMIT};
 use oci::media_type::Kind;
@@ -27,6 +27,37 @@ pub(crate) trait Blobs: Sync {
     fn ended(&self, _: &Descriptor, stored: Result<Digest>, _given_up: bool) -> Result<Digest> {
         stored
     }
+
+    /// Returns whether somebody else may have a blob that was opened, and was not
+    /// the one that was announced: then that one is opened next.
+    fn pass_over(&self, _blob: &Descriptor, _why: &Error) -> bool {
+        false
+    }
+}
+
+/// Has the bytes of a blob taken: those in its descriptor, or those of the first who
+/// has the right ones.
+///
+/// # Errors
+///
+/// Nobody has it; the error of `take`.
+pub(crate) fn take<T>(
+    blobs: &dyn Blobs,
+    blob: &Descriptor,
+    take: impl Fn(Blob, Proof) -> Result<T>,
+) -> Result<T> {
+    if let Some(data) = &blob.data {
+        let (checked, proof) = Blob::new(blob, Box::new(Cursor::new(data.clone())));
+        return take(checked, proof);
+    }
+    loop {
+        let (checked, proof) = Blob::new(blob, blobs.open(blob)?);
+        let state = proof.clone();
+        match take(checked, proof) {
+            Err(error) if state.blames(&error) && blobs.pass_over(blob, &error) => {}
+            taken => return taken,
+        }
+    }
 }
 
 /// Reads a whole blob, and checks it.
@@ -39,14 +70,11 @@ pub(crate) fn read(blobs: &dyn Blobs, blob: &Descriptor, limit: usize) -> Result
         let most = size::spell(limit as u64);
         return Err(Error::invalid(format!("it is larger than {most}")));
     }
-    let input = match &blob.data {
-        Some(data) => Box::new(std::io::Cursor::new(data.clone())),
-        None => blobs.open(blob)?,
-    };
-    let (mut checked, _) = Blob::new(blob, input);
-    let mut content = Vec::new();
-    let read = checked.read_to_end(&mut content);
-    read.map(|_| content).map_err(tar_reader::unreadable)
+    take(blobs, blob, |mut checked, _| {
+        let mut content = Vec::new();
+        let read = checked.read_to_end(&mut content);
+        read.map(|_| content).map_err(tar_reader::unreadable)
+    })
 }
 
 /// Reads a manifest or an index; returns its bytes, too.

@@ -16,7 +16,7 @@ use crate::store::images::{Image, Store};
 use crate::store::record::{Origin, Record};
 use crate::store::staging::Staging;
 use crate::store::{layers, listing, names};
-use crate::trust::blob::Blob;
+use crate::trust::blob::{Blob, Proof};
 use crate::trust::verify::{Grounds, Verified};
 use error::{Context as _, Error, Kind, Result};
 use oci::choose::{Descent, choose};
@@ -106,8 +106,8 @@ impl Store<'_> {
         if offer.keeps {
             // Those of layers that were stored.
             for blob in &manifest.layers {
-                let kept = self.keep(blob, || offer.blobs.open(blob)).map(|()| id);
-                offer.blobs.ended(blob, kept, false)?;
+                let end = |kept| offer.blobs.ended(blob, kept, false);
+                self.keep_blob(offer, blob, &|input| input, &end)?;
             }
         }
         if let Some(source) = &found.source {
@@ -125,22 +125,23 @@ impl Store<'_> {
         Ok(id)
     }
 
-    /// Opens a blob: the one that is kept, if there is one or there is to be one.
-    /// `reader` may stop what is fetched.
-    fn blob(
+    /// Keeps a blob, unless it is kept. `reader` may stop what is fetched, and `end`
+    /// learns how that ended.
+    fn keep_blob(
         &self,
         offer: &Offer<'_>,
         blob: &Descriptor,
         reader: &dyn Fn(Box<dyn Read + Send>) -> Box<dyn Read + Send>,
-    ) -> Result<Box<dyn Read + Send>> {
-        let open = || offer.blobs.open(blob).map(reader);
-        if offer.keeps {
-            self.keep(blob, open)?;
+        end: &dyn Fn(Result<Digest>) -> Result<Digest>,
+    ) -> Result<()> {
+        let digest = Digest::from(&blob.digest);
+        if self.kept(&digest)?.is_some() {
+            return Ok(());
         }
-        match self.kept(&Digest::from(&blob.digest))? {
-            Some(kept) => Ok(reader(Box::new(kept))),
-            None => open(),
-        }
+        blobs::take(offer.blobs, blob, |bytes, _| {
+            let kept = self.keep(blob, || Ok(reader(Box::new(bytes))));
+            end(kept.map(|()| digest)).map(drop)
+        })
     }
 
     /// Stores the layers that are missing, side by side; returns all, lowest first.
@@ -164,10 +165,22 @@ impl Store<'_> {
             }
             let what = || format!("layer {} (`{}`)", number + 1, blob.digest);
             let below = Below::new(|| unpacked::stack(self, &jobs.first(number)?));
-            let input = self.blob(offer, blob, &|input| jobs.reader(input));
-            let imported =
-                input.and_then(|input| self.import_layer(offer, layer, blob, input, &below));
-            let stored = offer.blobs.ended(blob, imported, jobs.have_failed());
+            let import = |bytes: Blob, proof| {
+                let input = jobs.reader(Box::new(bytes));
+                self.import_layer(offer, layer, blob.size, input, proof, &below)
+            };
+            let end = |stored| offer.blobs.ended(blob, stored, jobs.have_failed());
+            if offer.keeps {
+                let kept = self.keep_blob(offer, blob, &|input| jobs.reader(input), &end);
+                kept.map_err(|error| error.at(what()))?;
+            }
+            let stored = match self.kept(&Digest::from(&blob.digest))? {
+                Some(kept) => {
+                    let (bytes, proof) = Blob::new(blob, Box::new(kept));
+                    import(bytes, proof)
+                }
+                None => blobs::take(offer.blobs, blob, |bytes, proof| end(import(bytes, proof))),
+            };
             stored.map_err(|error| error.at(what()))
         })
     }
@@ -176,11 +189,11 @@ impl Store<'_> {
         &self,
         offer: &Offer<'_>,
         layer: &Layer,
-        descriptor: &Descriptor,
-        input: Box<dyn Read + Send>,
+        size: u64,
+        blob: Box<dyn Read + Send>,
+        proof: Proof,
         below: &Below<'_>,
     ) -> Result<Digest> {
-        let (blob, proof) = Blob::new(descriptor, input);
         let staging = Staging::make(self.dirs)?;
         let ((), unpacked) = layers::unpack(
             &staging,
@@ -198,7 +211,7 @@ impl Store<'_> {
             )));
         }
         let place = layer.place(unpacked.depends());
-        let origin = Origin::Archive(&offer.from, descriptor.size);
+        let origin = Origin::Archive(&offer.from, size);
         let lease = unpacked.publish(self, &staging, &place, origin)?;
         self.layers.keep(&place, lease);
         Ok(place)
