@@ -6,6 +6,8 @@ mod archives;
 mod certificates;
 /// Configurations: what is run, and as whom.
 mod config;
+/// Signatures as cosign makes them.
+mod cosign;
 /// Images that leave the store.
 mod export;
 /// Images that no layout should have, and what is left of them: nothing.
@@ -22,12 +24,16 @@ mod many;
 mod mirrors;
 /// Images as other programs unpack, build and run them.
 mod peers;
+/// Policies: whose images are accepted, and who must have signed them.
+mod policy;
 /// How layers arrive: side by side, in parts, late or never.
 mod pull;
 /// Images that leave for registries.
 mod push;
 /// Images that registries have.
 mod registry;
+/// Signatures as podman and skopeo make them.
+mod simple_signing;
 /// What the store has of them.
 mod stored;
 

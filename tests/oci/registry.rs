@@ -269,7 +269,7 @@ pub(super) type Answers = BTreeMap<String, (String, Vec<u8>)>;
 /// A registry that answers as it is told, and keeps what it was asked.
 pub(super) struct Scripted {
     pub(super) host: String,
-    seen: Arc<Mutex<Vec<String>>>,
+    pub(super) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {

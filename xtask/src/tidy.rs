@@ -48,6 +48,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
         &["image/archive/inflate", "image/archive/deflate"],
     ),
     ("minreq", &["image/fetch/http/plain"]),
+    ("p256", &["image/trust/sigstore"]),
     ("pgp", &["image/trust/openpgp"]),
     ("pico_args", &["cli/options"]),
     ("rustix", &["*"]),

@@ -1,9 +1,11 @@
 //! Where the images of a pod come from: a store that is filled on demand
 //! (`run`), or one that is only read (`plan`).
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use crate::cmd::say;
+use ::oci::policy::place::Place;
 use ::oci::reference::Asked;
 use appc::manifest::ImageManifest;
 use appc::reference::Reference;
@@ -19,6 +21,7 @@ use image::reference::{self, Local};
 use image::store::images::Store;
 use image::store::rootfs::Rootfs;
 use image::store::rootfs_view::Stack;
+use image::trust::policy::Policy;
 use image::trust::privilege;
 use pod::resolve::conventions::Conventions;
 use pod::resolve::dependencies::Images as _;
@@ -93,6 +96,7 @@ impl Images for Fetched<'_> {
     fn open<'s>(&'s self, id: &Digest) -> Result<Opened<'s>> {
         let store = self.fetch.store();
         if let Some(image) = store.oci(id)? {
+            self.fetch.may_be_run(id)?;
             let layers = render::directories(store, id, &|note| say(&[note]))?;
             let rootfs = Box::new(render::open(store, id, &layers)?);
             return Opened::oci(&image, layers, rootfs);
@@ -130,6 +134,8 @@ pub(super) struct Looked<'a> {
     store: Option<&'a Store<'a>>,
     archives: Vec<(PathBuf, Survey)>,
     platform: Option<::oci::platform::Platform>,
+    waived: bool,
+    policy: OnceCell<Policy>,
 }
 
 impl<'a> Looked<'a> {
@@ -157,14 +163,25 @@ impl<'a> Looked<'a> {
             store,
             archives: archives.collect::<Result<_>>()?,
             platform: options.platform.clone(),
+            waived: options.insecure.image,
+            policy: OnceCell::new(),
         })
     }
 }
 
 impl Looked<'_> {
+    /// Returns the policy for OCI images.
+    fn policy(&self) -> Result<&Policy> {
+        if let Some(policy) = self.policy.get() {
+            return Ok(policy);
+        }
+        let policy = Policy::open(self.waived)?;
+        Ok(self.policy.get_or_init(|| policy))
+    }
+
     /// Finds an image of a file in the store.
     fn find_local(&self, local: &Local) -> Result<Option<Digest>> {
-        let id = oci::look(local, self.platform.as_ref())?;
+        let id = oci::look(local, self.platform.as_ref(), self.policy()?)?;
         let is_there = self.store.map(|store| store.contains(&id)).transpose()?;
         Ok(is_there.unwrap_or_default().then_some(id))
     }
@@ -176,6 +193,7 @@ impl Looked<'_> {
         };
         for image in registries::named(asked)? {
             if let Some(id) = store.of_registry(&image)? {
+                store.may_run(&id, &Place::registry(&image), self.policy()?)?;
                 return Ok(Some(id));
             }
         }
@@ -246,6 +264,9 @@ impl Images for Looked<'_> {
             archive: archives.find(|archive| archive.id == *id),
         };
         if let Some(image) = stored.filter(|_| foresight.archive.is_none()) {
+            if let Some(store) = self.store {
+                store.may_be_run(id, &|| self.policy())?;
+            }
             let rootfs = foresight.look(id)?;
             return Opened::oci(&image, rootfs.layers.clone(), Box::new(rootfs));
         }

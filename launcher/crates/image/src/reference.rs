@@ -83,7 +83,7 @@ impl Shape {
     const ALL: [Self; 3] = [Self::Directory, Self::Archive, Self::Docker];
 
     /// Returns what stands before the colon.
-    const fn scheme(self) -> &'static str {
+    pub(crate) const fn scheme(self) -> &'static str {
         match self {
             Self::Directory => "oci",
             Self::Archive => "oci-archive",

@@ -117,7 +117,8 @@ impl Descriptor {
         }
     }
 
-    fn read(node: &Node<'_>) -> Result<Self> {
+    /// Reads a descriptor of anything.
+    pub(crate) fn read(node: &Node<'_>) -> Result<Self> {
         let mut fields = node.fields()?;
         let descriptor = Self {
             media_type: fields.or_default("mediaType", text)?,

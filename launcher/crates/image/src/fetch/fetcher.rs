@@ -9,6 +9,7 @@
 //! of it has been verified. A slow download is kept, so that it can be resumed.
 
 mod in_registry;
+mod rules;
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ use crate::reference::{self, Local};
 use crate::store::images::Store;
 use crate::trust::keyring::Keyring;
 use crate::trust::openpgp::Check;
+use crate::trust::policy::Policy;
 use crate::trust::verify::{ById, Grounds, Incoming, Operator, Voucher};
 use ::oci::reference::Asked;
 use appc::address::Address;
@@ -57,6 +59,7 @@ pub struct Fetch<'a> {
     policy: PullPolicy,
     talk: Progress,
     web: OnceCell<Client>,
+    rules: OnceCell<Policy>,
     started: u64,
     fetched: Cell<bool>,
 }
@@ -111,6 +114,7 @@ impl<'a> Fetch<'a> {
             policy: options.policy.unwrap_or(policy),
             talk: Progress::new(options.quiet),
             web: OnceCell::new(),
+            rules: OnceCell::new(),
             started: clock::nanoseconds(),
             fetched: Cell::new(false),
         })
@@ -149,11 +153,6 @@ impl<'a> Fetch<'a> {
                 self.named(name, &wanted)
             }
         }
-    }
-
-    fn local(&self, local: &Local) -> Result<Digest> {
-        let note = &mut |note: String| self.talk.say(&note);
-        oci::take(self.store, self.dirs, local, self.options, note)
     }
 
     fn appc(&self, reference: &Reference) -> Result<Digest> {

@@ -9,6 +9,7 @@ pub mod insecure;
 pub mod keys;
 pub mod local;
 pub mod logins;
+pub(crate) mod lookaside;
 pub(crate) mod meta_tags;
 pub mod oci;
 pub mod options;

@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use crate::digest::Digest;
+use crate::fetch::lookaside::Beside;
 use crate::fetch::options::Options;
 use crate::fetch::registry::Registry;
 use crate::fetch::sources::Sources;
@@ -17,11 +18,14 @@ use crate::format::oci::import::{Offer, Selected, identify};
 use crate::format::oci::layout::{Layout, MARKER};
 use crate::reference::{Local, Shape};
 use crate::store::images::Store;
+use crate::trust::policy::Policy;
+use crate::trust::signatures::Unsigned;
 use crate::trust::verify::Grounds;
 use error::{Context as _, Error, Result};
 use oci::layout::REF_NAME;
 use oci::manifest::Index;
 use oci::platform::Platform;
+use oci::policy::place::Place;
 use oci::reference::Reference;
 use sys::dirs::Dirs;
 use sys::small_file;
@@ -35,12 +39,12 @@ pub(crate) fn take(
     store: &Store<'_>,
     dirs: &Dirs,
     local: &Local,
-    options: &Options,
+    (options, policy): (&Options, &Policy),
     note: &mut dyn FnMut(String),
 ) -> Result<Digest> {
     let aside = || unnamed(dirs.tmp()?);
     let platform = options.platform.as_ref();
-    offered(local, platform, aside, |mut offer| {
+    offered(local, platform, policy, aside, |mut offer| {
         offer.keeps = options.keep_blobs;
         store.take_oci(&offer, note)
     })
@@ -55,18 +59,36 @@ pub(crate) fn take(
 pub(crate) fn pull(
     store: &Store<'_>,
     image: &Reference,
-    options: &Options,
+    (options, policy): (&Options, &Policy),
     note: &mut dyn FnMut(String),
 ) -> Result<Digest> {
+    let place = Place::registry(image);
+    policy.allows(&place)?;
     let (sources, found) = Sources::find(image, options, store.dirs)?;
-    let place = sources.first();
-    let by = match place.map(|place| place.image().registry()) {
-        Some(place) if place != image.registry() => {
-            format!("registry {place}, for {}", image.registry())
-        }
-        _ => format!("registry {}", image.registry()),
+    let from = sources.first();
+    let grounds = match (image.digest(), from.is_some_and(Registry::is_unchecked)) {
+        (Some(_), _) => Grounds::Pinned,
+        (None, true) => Grounds::Waived,
+        (None, false) => Grounds::Registry,
     };
+    let by = match (image.digest(), from) {
+        (None, Some(from)) => from.described(image),
+        _ => "the operator, by digest".to_owned(),
+    };
+    let digest = found.manifests.first().map(|found| found.digest.clone());
+    let signatures = Beside {
+        sources: &sources,
+        image,
+        options,
+    };
+    let admitted = policy.admit(&place, digest.as_ref(), (grounds, by), &signatures)?;
     let platform = wanted(options.platform.as_ref())?;
+    if matches!(admitted.grounds, Grounds::Signed) {
+        note(format!("Verified: {image}: {}", admitted.by));
+    }
+    if policy.is_skipped(&place) {
+        note(format!("Not verified: {image}: {}", admitted.by));
+    }
     let offer = Offer {
         from: format!("docker://{image}"),
         name: image.to_string(),
@@ -75,12 +97,7 @@ pub(crate) fn pull(
         selected: Selected::Index(found),
         platform: &platform,
         max_size: options.max_size,
-        grounds: match (image.digest(), place.is_some_and(Registry::is_unchecked)) {
-            (Some(_), _) => Grounds::Pinned,
-            (None, true) => Grounds::Waived,
-            (None, false) => Grounds::Registry,
-        },
-        by,
+        admitted,
         keeps: options.keep_blobs,
     };
     store.take_oci(&offer, note)
@@ -91,13 +108,13 @@ pub(crate) fn pull(
 /// # Errors
 ///
 /// There is no such image.
-pub fn look(local: &Local, platform: Option<&Platform>) -> Result<Digest> {
+pub fn look(local: &Local, platform: Option<&Platform>, policy: &Policy) -> Result<Digest> {
     let aside = || {
         let place = std::env::temp_dir();
         let what = || format!("cannot use `{}`", place.display());
         unnamed(File::open(&place).context(what)?)
     };
-    offered(local, platform, aside, |offer| identify(&offer))
+    offered(local, platform, policy, aside, |offer| identify(&offer))
 }
 
 /// Makes a file without a name in a directory.
@@ -157,13 +174,24 @@ fn is_of_docker(name: &str) -> bool {
 fn offered<T>(
     local: &Local,
     platform: Option<&Platform>,
+    policy: &Policy,
     aside: impl FnOnce() -> Result<File>,
     then: impl FnOnce(Offer<'_>) -> Result<T>,
 ) -> Result<T> {
     let what = || format!("cannot use image `{local}`");
     let wanted = local.wanted.as_deref();
     let platform = self::wanted(platform)?;
+    let place = place(local);
+    policy.allows(&place)?;
     let offer = |blobs: &dyn Blobs, name: Option<&str>, selected: Selected| {
+        let digest = match &selected {
+            Selected::Index(Index { manifests, .. }) if manifests.len() == 1 => {
+                manifests.first().map(|one| one.digest.clone())
+            }
+            _ => None,
+        };
+        let grounds = (Grounds::File, "the operator, as a file".to_owned());
+        let admitted = policy.admit(&place, digest.as_ref(), grounds, &Unsigned)?;
         then(Offer {
             from: local.to_string(),
             name: called(&local.path, name),
@@ -172,8 +200,7 @@ fn offered<T>(
             selected,
             platform: &platform,
             max_size: None,
-            grounds: Grounds::File,
-            by: "the operator, as a file".to_owned(),
+            admitted,
             keeps: false,
         })
     };
@@ -212,6 +239,16 @@ fn offered<T>(
     let saved = Saved::select(archive, wanted).context(what)?;
     let selected = Selected::Manifest(saved.manifest.clone());
     offer(&saved, saved.name(), selected)
+}
+
+/// Returns where a policy finds an image of a file.
+fn place(local: &Local) -> Place {
+    let path = local
+        .path
+        .canonicalize()
+        .unwrap_or_else(|_| local.path.clone());
+    let path = path.to_string_lossy();
+    Place::file(local.shape.scheme(), &path, local.wanted.as_deref())
 }
 
 /// Returns what an image of a file is called: by the whole name that the file has

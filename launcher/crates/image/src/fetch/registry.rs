@@ -7,6 +7,7 @@
 mod certificates;
 pub mod push;
 pub(crate) mod session;
+mod signatures;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -138,6 +139,20 @@ impl<'r> Registry<'r> {
             web: client(scheme, host, self.plain, options, start)?,
             base: format!("{scheme}://{host}/v2/{}", image.repository()),
         })
+    }
+
+    /// Describes who has answered for an image.
+    pub(crate) fn described(&self, image: &Reference) -> String {
+        let how = match (self.link.get(), self.is_unchecked()) {
+            (Some(link), _) if !link.base.starts_with("https:") => "over plain HTTP",
+            (_, true) => "over TLS with any certificate",
+            (_, false) => "over TLS",
+        };
+        let place = self.image.registry();
+        match place == image.registry() {
+            true => format!("registry {place}, {how}"),
+            false => format!("registry {place} for {}, {how}", image.registry()),
+        }
     }
 
     /// Fetches what the registry has under the image's name.

@@ -16,6 +16,8 @@ use crate::fetch::options::Options;
 use crate::fetch::registries;
 use crate::fetch::registry::Registry;
 use crate::format::oci::blobs::Blobs;
+use crate::trust::signatures::Take;
+use crate::trust::sigstore::Envelope;
 use error::{Error, Kind, Result};
 use oci::digest::Digest;
 use oci::manifest::{Descriptor, Index};
@@ -93,6 +95,28 @@ impl<'r> Sources<'r> {
     /// Returns the place that has the image.
     pub(crate) fn first(&self) -> Option<&Registry<'r>> {
         self.places.first()
+    }
+
+    /// Passes on the signatures of cosign that the places have for a manifest or an
+    /// index.
+    ///
+    /// # Errors
+    ///
+    /// None of them counts, and of a place it cannot be found out whether it has any.
+    pub(crate) fn sigstore(&self, digest: &Digest, take: Take<'_, Envelope>) -> Result<()> {
+        let mut fault = None;
+        let mut enough = false;
+        for place in &self.places {
+            let asked = place.sigstore(digest, &mut |envelope| {
+                enough = take(envelope);
+                enough
+            });
+            if enough {
+                return Ok(());
+            }
+            fault = fault.or(asked.err());
+        }
+        fault.map_or(Ok(()), Err)
     }
 
     /// Returns the number of the place to ask for a blob.

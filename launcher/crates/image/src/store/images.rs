@@ -27,6 +27,7 @@ use crate::digest::{Algorithm, Digest, Hasher, Prefix};
 use crate::store::objects::Objects;
 use crate::store::record::Record;
 use crate::store::staging::{Folder, Staging};
+use crate::trust::admitted::Admitted;
 use crate::trust::verify::Verified;
 use appc::address::Location;
 use error::{Context as _, Error, Kind, Result};
@@ -292,6 +293,23 @@ impl<'a> Store<'a> {
         if is_new || self.record(id)?.grounds >= verified.grounds {
             return Ok(());
         }
+        self.replace_record(id, staging)
+    }
+
+    /// Keeps under which name a policy has let in an image that is stored.
+    pub(crate) fn admit(&self, id: &Digest, admitted: &Admitted) -> Result<()> {
+        let mut record = self.record(id)?;
+        if !record.admit(admitted) {
+            return Ok(());
+        }
+        let staging = Staging::make(self.dirs)?;
+        let folder = staging.directory(STAGED)?;
+        folder.write("record", record.text().as_bytes())?;
+        rustix::fs::fsync(folder.fd()).context(|| "cannot write a record")?;
+        self.replace_record(id, &staging)
+    }
+
+    fn replace_record(&self, id: &Digest, staging: &Staging) -> Result<()> {
         let what = || format!("cannot write the record of image `{}`", id.short());
         let image = self.images.open(id, "")?;
         let record = format!("{STAGED}/record");

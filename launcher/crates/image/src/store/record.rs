@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::Digest;
+use crate::trust::admitted::Admitted;
 use crate::trust::verify::{Grounds, Verified};
 use appc::json::{self, Object, Value};
 use error::Result;
@@ -22,7 +23,12 @@ pub struct Record {
     pub stored: u64,
     /// What it is called, if what it consists of does not say it: `NAME:TAG`.
     pub name: Option<String>,
+    /// Under which names a policy has let it in.
+    pub admitted: Vec<Admitted>,
 }
+
+/// Most names that are kept of an image; the oldest are dropped.
+const NAMES: usize = 32;
 
 impl Record {
     /// Creates the record of an image that is being stored.
@@ -34,7 +40,25 @@ impl Record {
             size: verified.size,
             stored: now(),
             name: None,
+            admitted: Vec::new(),
         }
+    }
+
+    /// Adds under which name a policy has let it in; returns whether that is new.
+    pub(crate) fn admit(&mut self, admitted: &Admitted) -> bool {
+        if self.admitted.contains(admitted) {
+            return false;
+        }
+        self.admitted.retain(|known| known.place != admitted.place);
+        if self.admitted.len() == NAMES {
+            self.admitted.remove(0);
+        }
+        self.admitted.push(admitted.clone());
+        if admitted.grounds > self.grounds {
+            self.grounds = admitted.grounds;
+            self.by = admitted.by.clone();
+        }
+        true
     }
 
     /// Splits its name into name and tag.
@@ -55,6 +79,7 @@ impl Record {
             .with("size", self.size)
             .with("stored", self.stored)
             .with_some("name", self.name.as_deref())
+            .with_items("admitted", self.admitted.iter().map(Admitted::json))
             .into();
         format!("{record:#}\n")
     }
@@ -71,6 +96,10 @@ impl Record {
             size: record.number("size").unwrap_or_default(),
             stored: record.number("stored").unwrap_or_default(),
             name: record.text("name"),
+            admitted: match record.get("admitted") {
+                Some(Value::List(list)) => list.iter().map(Admitted::read).collect(),
+                _ => Vec::new(),
+            },
         })
     }
 }
@@ -108,6 +137,8 @@ pub(crate) fn now() -> u64 {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::trust::admitted::Signature;
+    use oci::policy::Scheme;
 
     fn grounds(record: &str) -> Grounds {
         Record::read(record.as_bytes()).unwrap().grounds
@@ -128,6 +159,40 @@ mod tests {
         }
     }
 
+    fn admitted(place: &str) -> Admitted {
+        Admitted {
+            place: place.to_owned(),
+            digest: Some("sha256:0".to_owned()),
+            grounds: Grounds::Signed,
+            by: "key 1".to_owned(),
+            signatures: vec![Signature {
+                scheme: Scheme::Sigstore,
+                key: "sha256:1".to_owned(),
+                name: Some("c.example/d".to_owned()),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_lets_an_image_in_again_replaces_what_did_before() {
+        let mut record = Record::default();
+        assert!(record.admit(&admitted("docker://a.example/b:1")));
+        assert!(!record.admit(&admitted("docker://a.example/b:1")));
+        assert_eq!((record.grounds, &*record.by), (Grounds::Signed, "key 1"));
+        let weaker = Admitted {
+            grounds: Grounds::Waived,
+            signatures: Vec::new(),
+            ..admitted("docker://a.example/b:1")
+        };
+        assert!(record.admit(&weaker));
+        assert_eq!(record.admitted, [weaker]);
+        assert_eq!(record.grounds, Grounds::Signed);
+        for number in 0..2 * NAMES {
+            record.admit(&admitted(&format!("docker://a.example/b:{number}")));
+        }
+        assert_eq!(record.admitted.len(), NAMES);
+    }
+
     #[test]
     fn a_record_is_read_back() {
         let record = Record {
@@ -137,6 +202,7 @@ mod tests {
             size: 1,
             stored: 2,
             name: Some("c:1".to_owned()),
+            admitted: vec![admitted("docker://c.example/d:1")],
         };
         assert_eq!(Record::read(record.text().as_bytes()).unwrap(), record);
     }

@@ -25,12 +25,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::store::staging::Staging;
+use crate::trust::guarded::guarded;
 use crate::trust::openpgp::{Check, Fingerprint, KEY_LIMIT, Key, Signer};
 use appc::types::AcIdentifier;
 use error::{Context as _, Error, Kind, Result};
@@ -443,21 +443,6 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-
-/// Rejects files that others own or can write to: they could decide whom we
-/// trust.
-fn guarded(fd: OwnedFd) -> Result<OwnedFd> {
-    let file = File::from(fd);
-    let status = file.metadata().context(|| "its owner is unknown")?;
-    let ours = rustix::process::geteuid().as_raw();
-    if status.uid() != 0 && status.uid() != ours {
-        return Err(Error::invalid("it belongs to another user"));
-    }
-    if status.mode() & 0o002 != 0 {
-        return Err(Error::invalid("other users can write to it"));
-    }
-    Ok(file.into())
-}
 
 /// Reads a key file; `None` if it does not exist.
 fn read(directory: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>> {

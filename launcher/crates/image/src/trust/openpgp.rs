@@ -31,6 +31,8 @@ mod critical;
 #[cfg(feature = "openpgp")]
 mod key;
 #[cfg(feature = "openpgp")]
+mod message;
+#[cfg(feature = "openpgp")]
 mod packets;
 #[cfg(not(feature = "openpgp"))]
 mod without;
@@ -44,7 +46,11 @@ use error::quote::quoted;
 use error::{Error, Result};
 
 #[cfg(feature = "openpgp")]
+pub(crate) use self::message::open;
+#[cfg(feature = "openpgp")]
 pub use self::{check::Check, key::Key};
+#[cfg(not(feature = "openpgp"))]
+pub(crate) use without::open;
 #[cfg(not(feature = "openpgp"))]
 pub use without::{Check, Key};
 

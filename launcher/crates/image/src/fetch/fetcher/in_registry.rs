@@ -6,6 +6,7 @@ use crate::fetch::fetcher::Fetch;
 use crate::fetch::options::PullPolicy;
 use crate::fetch::web::in_vain;
 use crate::fetch::{local, oci, registries};
+use ::oci::policy::place::Place;
 use ::oci::reference::Asked;
 use appc::reference::{Name, Reference};
 use error::{Error, Kind, Result};
@@ -29,8 +30,16 @@ impl Fetch<'_> {
         let images = registries::named(asked)?;
         if self.policy != PullPolicy::Update {
             for image in &images {
-                if let Some(id) = self.store.of_registry(image)? {
-                    return Ok(id);
+                let Some(id) = self.store.of_registry(image)? else {
+                    continue;
+                };
+                match self
+                    .store
+                    .may_run(&id, &Place::registry(image), self.rules()?)
+                {
+                    // It may be accepted if it is fetched anew.
+                    Err(_) if self.policy != PullPolicy::Never => break,
+                    allowed => return allowed.map(|()| id),
                 }
             }
         }
@@ -45,7 +54,7 @@ impl Fetch<'_> {
         for (number, image) in (1..).zip(&images) {
             self.talk.say(&format!("Fetching: {image}"));
             let note = &mut |note: String| self.talk.say(&note);
-            match oci::pull(self.store, image, self.options, note) {
+            match oci::pull(self.store, image, (self.options, self.rules()?), note) {
                 // Only one that says so does not have it.
                 Err(error) if error.kind() == Kind::NotFound && images.len() > 1 => {
                     let why = Why::from(&error);

@@ -16,8 +16,8 @@ use crate::store::images::{Image, Store};
 use crate::store::record::{Origin, Record};
 use crate::store::staging::Staging;
 use crate::store::{layers, listing, names};
+use crate::trust::admitted::Admitted;
 use crate::trust::blob::{Blob, Proof};
-use crate::trust::verify::{Grounds, Verified};
 use error::{Context as _, Error, Kind, Result};
 use oci::choose::{Descent, choose};
 use oci::config::{self, ImageConfig};
@@ -42,9 +42,7 @@ pub(crate) struct Offer<'a> {
     /// How large its compressed layers may be together, in bytes.
     pub(crate) max_size: Option<u64>,
     /// Why it is accepted.
-    pub(crate) grounds: Grounds,
-    /// Who vouches for it.
-    pub(crate) by: String,
+    pub(crate) admitted: Admitted,
     /// Whether its layers are kept as they are compressed, too.
     pub(crate) keeps: bool,
 }
@@ -114,6 +112,7 @@ impl Store<'_> {
             let (manifest, index) = (&source.descriptor, source.index.as_ref());
             self.add_manifest(&id, manifest, &source.bytes, index)?;
         }
+        self.admit(&id, &offer.admitted)?;
         let name = match offer.is_claimed {
             true => claimed(&offer.name),
             false => offer.name.clone(),
@@ -232,9 +231,10 @@ impl Store<'_> {
             manifest: config,
             layers,
         };
-        let verified = Verified::by_digests(id, offer.grounds, offer.by.clone(), size);
+        let verified = offer.admitted.verified(id, size);
         let record = Record {
             name: Some(offer.name.clone()),
+            admitted: vec![offer.admitted.clone()],
             ..Record::of(offer.from.clone(), &verified)
         };
         let staging = Staging::make(self.dirs)?;

@@ -19,7 +19,7 @@ use crate::format::oci::import::{Offer, Selected};
 use crate::format::oci::unpacked;
 use crate::store::blobs::KnownManifest;
 use crate::store::images::Store;
-use crate::trust::verify::Grounds;
+use crate::trust::admitted::Admitted;
 use appc::json::{Object, Value};
 use error::{Context as _, Error, Result};
 use oci::config::ImageConfig;
@@ -230,8 +230,7 @@ impl<'s> Outgoing<'s> {
             selected: Selected::Manifest(manifest),
             max_size: None,
             platform: &platform.unwrap_or_default(),
-            grounds: Grounds::Built,
-            by: "the operator, who built it".to_owned(),
+            admitted: Admitted::built(&self.name),
             keeps: false,
             from,
         };

@@ -4,8 +4,12 @@ use crate::digest::Digest;
 use crate::format::oci::{FORMAT, unpacked};
 use crate::store::images::Store;
 use crate::store::names;
+use crate::trust::admitted::Admitted;
+use crate::trust::policy::Policy;
+use crate::trust::verify::Grounds;
 use error::{Context as _, Error, Result};
 use oci::config::ImageConfig;
+use oci::policy::place::Place;
 use oci::reference::Reference;
 
 /// A stored image.
@@ -48,6 +52,57 @@ impl Store<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Decides whether a stored image may be run under a name.
+    ///
+    /// # Errors
+    ///
+    /// The policy does not accept it.
+    pub fn may_run(&self, id: &Digest, place: &Place, policy: &Policy) -> Result<()> {
+        let place = place.to_string();
+        let known = self.record(id)?.admitted;
+        let is_it = |known: &Admitted| known.place == place || known.grounds == Grounds::Built;
+        let known = known.into_iter().find(is_it);
+        policy.holds(&known.unwrap_or(Admitted {
+            place,
+            ..Admitted::default()
+        }))
+    }
+
+    /// Decides whether a stored image may be run that was asked for by its ID: under
+    /// one of the names that it was let in by. Images of other formats have other
+    /// rules.
+    ///
+    /// # Errors
+    ///
+    /// The policy accepts it under none of them, or cannot be read.
+    pub fn may_be_run<'p>(
+        &self,
+        id: &Digest,
+        policy: &dyn Fn() -> Result<&'p Policy>,
+    ) -> Result<()> {
+        if !self.is_oci(id)? {
+            return Ok(());
+        }
+        let policy = policy()?;
+        let record = self.record(id)?;
+        let mut refused = match record.admitted.is_empty() {
+            true => {
+                return policy.holds(&Admitted {
+                    place: record.from,
+                    ..Admitted::default()
+                });
+            }
+            false => None,
+        };
+        for known in &record.admitted {
+            match policy.holds(known) {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = Some(error),
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Returns a stored image of this format; `None` if it is of another, or not

@@ -53,15 +53,28 @@ impl Check {
                 size::spell(SIGNATURE_LIMIT as u64)
             )));
         }
-        let mut candidates = Vec::new();
+        let mut signatures = Vec::new();
         for packet in packets::read("the signature", signature)? {
             let Packet::Signature(signature) = packet else {
                 return Err(Error::invalid("it is OpenPGP data, but not a signature")
                     .hint("`gpg --armor --detach-sign FILE` makes a signature"));
             };
-            let hashing = hashing(&signature);
-            candidates.push(Candidate { signature, hashing });
+            signatures.push(signature);
         }
+        Self::of(signatures)
+    }
+
+    /// Starts a check with the signatures of one file.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or there are too many.
+    pub(crate) fn of(signatures: Vec<Signature>) -> Result<Self> {
+        let candidates = signatures.into_iter().map(|signature| Candidate {
+            hashing: hashing(&signature),
+            signature,
+        });
+        let candidates: Vec<Candidate> = candidates.collect();
         match candidates.len() {
             0 => Err(Error::invalid(
                 "the signature uses an unsupported version of OpenPGP",

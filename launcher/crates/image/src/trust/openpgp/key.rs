@@ -53,6 +53,20 @@ impl Key {
     /// The file has no key or several, the key is private, too large,
     /// broken, or has no self-signature.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let mut keys = Self::all(bytes)?;
+        match (keys.pop(), keys.len()) {
+            (Some(key), 0) => Ok(key),
+            (_, others) => Err(Error::invalid(format!("it contains {} keys", others + 1))
+                .hint("`gpg --armor --export FINGERPRINT` writes one key")),
+        }
+    }
+
+    /// Parses a file with one key or several.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::parse`], but for several keys.
+    pub(crate) fn all(bytes: &[u8]) -> Result<Vec<Self>> {
         if bytes.len() > KEY_LIMIT {
             return Err(Error::invalid(format!(
                 "the key is larger than {}",
@@ -64,20 +78,20 @@ impl Key {
             return Err(packets::private("the key"));
         }
         let is_primary = |packet: &&Packet| matches!(packet, Packet::PublicKey(_));
-        match packets.iter().filter(is_primary).count() {
-            0 => return Err(Error::invalid("it contains no key")),
-            1 => {}
-            several => {
-                return Err(Error::invalid(format!("it contains {several} keys"))
-                    .hint("`gpg --armor --export FINGERPRINT` writes one key"));
-            }
+        let count = packets.iter().filter(is_primary).count();
+        if count == 0 {
+            return Err(Error::invalid("it contains no key"));
         }
         // A revocation counts wherever it is.
         let revocations: Vec<Signature> = packets.iter().filter_map(revocation).collect();
-        let mut keys = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable());
-        match keys.next() {
-            Some(Ok(certificate)) => Self::of(certificate, &revocations),
-            _ => Err(Error::invalid("its packets are not in a valid order")),
+        let keys = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable());
+        let disorder = || Error::invalid("its packets are not in a valid order");
+        let keys: Vec<Self> = keys
+            .map(|key| Self::of(key.map_err(|_| disorder())?, &revocations))
+            .collect::<Result<_>>()?;
+        match keys.len() == count {
+            true => Ok(keys),
+            false => Err(disorder()),
         }
     }
 

@@ -21,6 +21,11 @@ impl Key {
         Err(refused())
     }
 
+    /// Always fails.
+    pub(crate) fn all(_bytes: &[u8]) -> Result<Vec<Self>> {
+        Err(refused())
+    }
+
     /// Cannot be called, like the following.
     pub fn fingerprint(&self) -> Fingerprint {
         match self.0 {}
@@ -55,6 +60,11 @@ impl Key {
     pub(crate) fn armoured(&self) -> Result<Vec<u8>> {
         match self.0 {}
     }
+}
+
+/// Always fails.
+pub(crate) fn open(_message: &[u8]) -> Result<(Vec<u8>, Check)> {
+    Err(refused())
 }
 
 /// A check, which cannot be started.
