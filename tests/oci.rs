@@ -22,8 +22,10 @@ mod manifests;
 mod many;
 /// Registries as operators say: mirrors and other places.
 mod mirrors;
-/// Images as other programs unpack, build and run them.
+/// Images as other programs unpack and build them.
 mod peers;
+/// Images as podman runs them.
+mod podman;
 /// Policies: whose images are accepted, and who must have signed them.
 mod policy;
 /// How layers arrive: side by side, in parts, late or never.

@@ -82,18 +82,18 @@ fn overlay(layout: &Layout, name: &str) -> OwnedFd {
 }
 
 /// podman, or buildah, with a store of its own.
-struct Podman {
+pub(super) struct Podman {
     program: PathBuf,
     scratch: Scratch,
 }
 
 impl Podman {
-    fn new(program: PathBuf) -> Self {
+    pub(super) fn new(program: PathBuf) -> Self {
         let scratch = Scratch::new();
         Self { program, scratch }
     }
 
-    fn call(&self, words: &[&str]) -> host::Call {
+    pub(super) fn call(&self, words: &[&str]) -> host::Call {
         let call = call(&self.program).env("TMPDIR", self.scratch.path());
         let call = call.arg("--root").arg(self.scratch.join("root"));
         let call = call.arg("--runroot").arg(self.scratch.join("run"));
@@ -105,7 +105,7 @@ impl Podman {
         call.arg("--storage-driver=vfs").args(words)
     }
 
-    fn run(&self, words: &[&str]) -> String {
+    pub(super) fn run(&self, words: &[&str]) -> String {
         let ran = self.call(words).run().exits(0);
         ran.stdout.trim_end().to_owned()
     }

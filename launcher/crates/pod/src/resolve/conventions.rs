@@ -13,6 +13,8 @@ pub struct Conventions {
     pub account_groups: bool,
     /// Whether a mount point without a volume is part of the image's files.
     pub part_of_root: bool,
+    /// Whether its app finds the name of its host in `HOSTNAME`.
+    pub names_host: bool,
     /// Whether the image cannot say which ports of its app are to be open when
     /// it starts.
     pub never_activates: bool,

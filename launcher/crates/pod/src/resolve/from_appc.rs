@@ -17,6 +17,7 @@ use crate::resolve::volumes::{HostLookup, Mounting, Volumes, place_in_root};
 use crate::resolve::{identity, lookup, notify, ports, sockets, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
+use crate::spec::environment::Variable;
 use crate::spec::mounts::Device;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec, Root};
 use crate::spec::process::{ProcessSpec, ResourceLimit, Rights, Sourced, Stdio};
@@ -103,7 +104,13 @@ pub fn resolve(
     let mut raised = Vec::new();
     let mut notifying = Vec::new();
     for ((name, wanted), source) in names.iter().zip(&request.apps).zip(sources) {
-        let settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
+        let mut settled = app(name, host, request, wanted, source, &whole, &mut volumes)?;
+        let variables = &mut settled.spec.process.environment;
+        let named = variables.iter().any(|one| one.value.name == HOSTNAME);
+        if source.conventions.names_host && !named {
+            let hostname = Variable::new(HOSTNAME, spec.hostname.value.as_str());
+            variables.push(Sourced::new(hostname, spec.hostname.reason.as_str()));
+        }
         spec.apps.push(settled.spec);
         sections.push(settled.section);
         report.extend(settled.report);
@@ -152,6 +159,9 @@ pub fn resolve(
         notes,
     })
 }
+
+/// The variable that has the name of the host, as docker sets it.
+const HOSTNAME: &str = "HOSTNAME";
 
 /// Returns whether an app has programs that wait for their turn.
 fn waits(app: &App) -> bool {

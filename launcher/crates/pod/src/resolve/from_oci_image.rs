@@ -64,6 +64,7 @@ pub fn describe(image: &OciImage) -> Result<(ImageManifest, Conventions)> {
         fixed: Some(run.entrypoint.len()),
         account_groups: run.user.group.is_none(),
         part_of_root: true,
+        names_host: true,
         never_activates: true,
         stop_signal: run.stop_signal.clone(),
         directories,
