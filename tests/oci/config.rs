@@ -215,15 +215,18 @@ fn a_volume_of_an_image_is_mounted_under_the_name_of_its_path() {
 
 #[test]
 fn a_pod_is_asked_to_end_by_the_signal_of_its_image() {
-    let layout = layout(r#"{"StopSignal":"SIGUSR1","Cmd":["/bin/probe","--trap-exit","10","7"]}"#);
-    let call = layout.launch(&["run", "--detach", "--keep", "--name", "it"]);
-    call.arg(layout.reference("it")).run().exits(0);
-    layout
-        .launch(&["stop", "--time", "60s", "it"])
-        .run()
-        .exits(0);
-    layout.launch(&["wait", "it"]).run().exits(7);
-    layout.launch(&["rm", "it"]).run().exits(0);
+    for (signal, number) in [("SIGUSR1", "10"), ("SIGRTMIN+3", "37"), ("12", "12")] {
+        let run = format!(
+            r#"{{"StopSignal":"{signal}","Cmd":["/bin/probe","--trap-exit","{number}","7"]}}"#
+        );
+        let layout = layout(&run);
+        let launch = |words: &[&str]| layout.launch(words).run();
+        let image = layout.reference("it");
+        launch(&["run", "--detach", "--keep", "--name", "it", &image]).exits(0);
+        launch(&["stop", "--time", "60s", "it"]).exits(0);
+        launch(&["wait", "it"]).exits(7);
+        launch(&["rm", "it"]).exits(0);
+    }
 }
 
 #[test]

@@ -105,7 +105,20 @@ fn what_no_layer_may_have_is_refused() {
             header.set_device_minor(0).unwrap();
         })
     };
+    let long = "n".repeat(256);
+    let owned = |record, id: &str| {
+        Aci::empty()
+            .pax([(record, id.as_bytes())])
+            .file("a", 0o644, "")
+    };
     let cases = [
+        ("a name that is too long", owned("path", &long)),
+        ("a path with a NUL", owned("path", "a\0b")),
+        ("an owner that no file has", owned("uid", "4294967295")),
+        (
+            "a group that no file has",
+            owned("gid", "99999999999999999999"),
+        ),
         (
             "a path that leads out",
             Aci::empty().file("a/../../b", 0o644, ""),
@@ -154,6 +167,24 @@ fn what_no_layer_may_have_is_refused() {
         layout.image("bad", "{}", &layers);
         refused(&layout, title, 1);
     }
+}
+
+#[test]
+fn a_path_that_no_call_takes_is_refused() {
+    let mut layout = Layout::new();
+    let deep = "d/".repeat(2100) + "f";
+    let layer = Aci::empty().pax([("path", deep.as_bytes())]);
+    let layer = layout.layer(layer.file("a", 0o644, ""));
+    layout.image("bad", "{}", &[layer]);
+    let ran = layout.launch(&["fetch", &layout.reference("bad")]).run();
+    let ran = ran.exits(1).says("");
+    assert!(
+        ran.stderr
+            .ends_with("` has a path longer than 4000 bytes\n"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(names(&layout.dir().join("layers")), [""; 0]);
 }
 
 #[test]
@@ -252,6 +283,24 @@ fn what_runs_on_another_platform_only_is_not_taken() {
         .run()
         .exits(0);
     assert_eq!(names(&layout.dir().join("images")).len(), 1);
+}
+
+#[test]
+fn an_image_that_only_its_configuration_places_elsewhere_is_taken_with_a_warning() {
+    let mut layout = Layout::new();
+    let layer = some_layer(&layout);
+    let config = layout.config("{}", std::slice::from_ref(&layer));
+    let text = fs::read_to_string(layout.blob_path(&config.digest)).unwrap();
+    let other = text.replace("amd64", "mips");
+    let config = layout.blob(super::CONFIG, other.as_bytes());
+    let manifest = layout.manifest(&config, &[layer]);
+    layout.list(&manifest, "other");
+    let fetch = |options: &[&str]| {
+        let call = layout.launch(&["fetch"]).args(options);
+        call.arg(layout.reference("other")).run().exits(0)
+    };
+    fetch(&["--platform", "linux/amd64"]).complains_as("an image for another platform");
+    fetch(&["--platform", "linux/mips"]).complains("");
 }
 
 #[test]

@@ -189,6 +189,92 @@ fn an_ordinary_user_stores_and_merges_what_layers_take_away() {
 }
 
 #[test]
+fn a_mark_acts_on_what_its_name_is_and_an_entry_makes_room_for_itself() {
+    let linked = |aci: Aci| aci.link("way", "tree").link("to", "/tree");
+    let lower = linked(lower()).file("plain", 0o644, "a file").dir("old");
+    let upper = Aci::empty()
+        // The link itself has nothing in it.
+        .file("way/.wh..wh..opq", 0o644, "")
+        // What is below a link is where the link leads.
+        .file("to/.wh.leaf", 0o644, "")
+        .file("plain/below", 0o644, "x")
+        .dir(".wh.gone")
+        .link(".wh.old", "nowhere")
+        .file("both/.wh.one", 0o644, "")
+        .file("both/one", 0o644, "stays")
+        .file("both/two", 0o644, "stays")
+        .file("both/.wh.two", 0o644, "")
+        // A link to what comes later, in a directory that nobody has made.
+        .entry(EntryType::Link, "new/early", 0o644, "late", b"")
+        .file("late", 0o644, "late");
+    let mut layout = Layout::new();
+    let layers = [lower, upper].map(|layer| layout.layer(layer));
+    layout.image("it", "{}", &layers);
+    let rendered = layout.rendered("it");
+    let expected = "both/ both/one both/two d/ d/a d/b d/sub/ d/sub/x late lib new/ new/early \
+                    plain/ plain/below to tree/ usr/ usr/lib/ way";
+    assert_eq!(tree(&rendered).join(" "), expected);
+    let inode = |name: &str| fs::metadata(rendered.join(name)).unwrap().ino();
+    assert_eq!(inode("late"), inode("new/early"));
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+#[test]
+fn attributes_that_are_an_overlays_or_the_hosts_business_are_dropped() {
+    require_root!();
+    let names = [
+        "trusted.overlay.opaque",
+        "trusted.overlay.redirect",
+        "user.overlay.opaque",
+        "user.overlay.whiteout",
+        "security.selinux",
+        "security.ima",
+    ];
+    let names = names.map(|name| format!("SCHILY.xattr.{name}"));
+    let records = || names.iter().map(|name| (&**name, &b"y"[..]));
+    let kept = [("SCHILY.xattr.user.kept", &b"1"[..])];
+    let upper = Aci::empty()
+        .pax(records().chain(kept))
+        .dir("d")
+        .pax(records())
+        .file("file", 0o644, "");
+    let mut layout = Layout::new();
+    let layers = [lower(), upper].map(|layer| layout.layer(layer));
+    layout.image("it", "{}", &layers);
+    let rendered = layout.rendered("it");
+    assert!(rendered.join("d/a").exists());
+    for (name, expected) in [("d", "user.kept\0"), ("file", "")] {
+        let mut list = vec![0; 4096];
+        let length = rustix::fs::llistxattr(rendered.join(name), &mut list[..]).unwrap();
+        assert_eq!(&list[..length], expected.as_bytes(), "{name}");
+    }
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+#[test]
+fn a_time_that_a_file_cannot_have_becomes_one_that_it_can() {
+    let odd = Aci::empty()
+        .pax([("mtime", &b"-5"[..])])
+        .file("before", 0o644, "")
+        .pax([("mtime", &b"9223372036854775807"[..])])
+        .file("huge", 0o644, "")
+        .odd(EntryType::Regular, "far", b"", |header| {
+            let time = &mut header.as_mut_bytes()[136..148];
+            time.copy_from_slice(&[0x80, 0, 0, 0, 0x7f, 0xff, 0, 0, 0, 0, 0, 0]);
+        });
+    let mut layout = Layout::new();
+    let layer = layout.layer(odd);
+    layout.image("it", "{}", &[layer]);
+    let rendered = layout.rendered("it");
+    let time = |name: &str| fs::metadata(rendered.join(name)).unwrap().mtime();
+    assert_eq!(time("before"), -5);
+    for name in ["huge", "far"] {
+        assert!(time(name) > 4_000_000_000, "{name}: {}", time(name));
+    }
+    layout.launch(&["image", "verify"]).run().exits(0);
+}
+
+#[test]
 fn a_layer_may_be_there_twice_or_have_nothing() {
     let mut layout = Layout::new();
     let layer = layout.layer(Aci::empty().dir("n").file("n/a", 0o644, "x"));
