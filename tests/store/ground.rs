@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::names;
+use crate::aci::{Aci, running};
 use crate::golden::Cases;
 use crate::host::{self, Ran, Scratch, call, image, launcher};
 
@@ -119,6 +120,67 @@ fn a_read_only_data_directory_is_named() {
         let ran = on(&scratch, &unshare, frozen, words);
         ran.exits(0).complains("");
     }
+}
+
+#[test]
+fn who_may_not_mount_an_overlay_is_told_how_to_do_without() {
+    require_root!();
+    let strace = tool!("strace");
+    let scratch = Scratch::new();
+    let dir = scratch.join("dir");
+    let run = |when: u32| {
+        let fault = format!("inject=mount:error=EPERM:when={when}");
+        let call = call(&strace).args(["-f", "-qq", "-o", "/dev/null", "-e", &fault]);
+        let call = call.arg(host::program()).arg("--dir").arg(&dir).arg("run");
+        call.arg(image("probe"))
+            .run()
+            .exits(125)
+            .naming("DIR", &dir)
+    };
+    // Which call it is depends on what comes before.
+    let mut refused = (1..9).map(run);
+    let refused = refused.find(|ran| ran.stderr.contains("as an overlay"));
+    let refused = refused.unwrap();
+    assert!(
+        refused.stderr.contains("`--no-overlay` copies"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn where_files_can_share_blocks_a_copy_takes_no_room() {
+    require_root!();
+    let unshare = tool!("unshare");
+    let mkfs = tool!("mkfs.btrfs");
+    if !fs::read_to_string("/proc/filesystems")
+        .unwrap()
+        .contains("btrfs")
+    {
+        skip!("needs a kernel with btrfs");
+    }
+    let scratch = Scratch::new();
+    // More than half of what there is.
+    let disk = fs::File::create(scratch.join("disk")).unwrap();
+    disk.set_len(160 << 20).unwrap();
+    call(&mkfs)
+        .args(["-q", "--metadata=single"])
+        .arg(scratch.join("disk"))
+        .run()
+        .exits(0);
+    let mut large = Vec::new();
+    let mut word = 1_u64;
+    while large.len() < 80 << 20 {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        large.extend(word.to_be_bytes());
+    }
+    let image = Aci::new(&running(&["/probe", "--stdout", "fine"]))
+        .file("rootfs/probe", 0o755, fs::read(host::probe()).unwrap())
+        .file("rootfs/large", 0o644, large);
+    let image = scratch.write("large.aci", image.bytes());
+    let words = ["run", "--no-overlay", "--keep", image.to_str().unwrap()];
+    let ran = on(&scratch, &unshare, "mount -o loop disk m", &words);
+    ran.exits(0).says("fine\n");
 }
 
 /// A path of this many bytes.

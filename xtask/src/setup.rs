@@ -31,6 +31,11 @@ const PACKAGES: &[Package] = &[
     Package("fish", "fish", "tests of completion"),
     Package("groff-base", "groff", "tests of man pages"),
     Package("strace", "strace", "tests that make system calls fail"),
+    Package(
+        "btrfs-progs",
+        "mkfs.btrfs",
+        "tests of files that share blocks",
+    ),
     Package("util-linux", "unshare", "tests in namespaces of their own"),
     Package("xz-utils", "xz", "tests of compressed images"),
     Package("bzip2", "bzip2", "tests of compressed images"),

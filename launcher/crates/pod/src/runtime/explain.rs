@@ -290,6 +290,14 @@ fn hint(directive: &Directive<'_>, cause: Errno) -> Option<String> {
              `--no-overlay` copies the image's files instead"
                 .to_owned(),
         ),
+        (Directive::Mount { kind, .. }, Errno::PERM | Errno::ACCESS)
+            if kind.to_bytes() == b"overlay" && lacks().is_none() =>
+        {
+            Some(
+                "the host allows no overlays; `--no-overlay` copies the image's files instead"
+                    .to_owned(),
+            )
+        }
         (Directive::Mount { .. } | Directive::Dir { .. }, Errno::LOOP) => {
             Some("the image has a symbolic link there".to_owned())
         }
