@@ -25,6 +25,7 @@ mod nearest;
 mod options;
 mod pod_args;
 mod pods;
+mod policy;
 mod run;
 mod selector;
 mod separated;
@@ -47,6 +48,7 @@ use crate::cli::typed::Typed;
 use crate::cli::values::formatted;
 use crate::cmd::finish::Handed;
 use crate::cmd::notify::Sockets;
+use crate::cmd::policy::Verb;
 use crate::cmd::results::Format;
 use crate::cmd::{ONCE_MORE, OURS, version};
 use appc::types::Uuid;
@@ -180,6 +182,10 @@ fn command_of(
             let verb = image::verb(spec.name, &mut args)?;
             Command::Image(verb, formatted(&mut args.options)?)
         }
+        Some("policy") => {
+            let format = formatted(&mut args.options)?;
+            Command::Policy(policy::verb(spec.name, &mut args)?, format)
+        }
         Some(_) => {
             let format = formatted(&mut args.options)?;
             Command::Trust(trust::verb(spec.name, &mut args)?, format)
@@ -201,6 +207,7 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
         }
         "fetch" => Command::Fetch(fetch::fetch(args)?, formatted(&mut args.options)?),
         "trust" => Command::Trust(trust::add(args)?, formatted(&mut args.options)?),
+        "policy" => Command::Policy(Verb::Show, formatted(&mut args.options)?),
         "login" => Command::Login(logins::login(args)?, formatted(&mut args.options)?),
         "logout" => Command::Logout(logins::registry(args)?, formatted(&mut args.options)?),
         "list" => pods::list(args)?,

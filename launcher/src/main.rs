@@ -108,6 +108,12 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
         Command::Trust(verb, format) => {
             done(cmd::trust::run(&dir, &verb, format, &mut Output::results()))
         }
+        Command::Policy(verb, format) => done(cmd::policy::run(
+            &dir,
+            &verb,
+            format,
+            &mut Output::results(),
+        )),
         Command::Login(login, format) => {
             done(each(format, |results| cmd::login::login(&login, results)))
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::cosign::{
     Keys, SIGNED, attach, bundle, fingerprint, keys, named, ok, payload, refer, tag_of,
 };
-use super::registry::{Answers, Scripted, layout, served};
+use super::registry::{Answers, Registry, Scripted, layout, served};
 use super::{Layout, MANIFEST};
 use crate::host::{self, Call};
 
@@ -442,4 +442,93 @@ fn what_was_stored_on_weaker_grounds_does_not_slip_by_a_stricter_policy() {
     let stricter = policy(&layout, &registry.host, &sigstore(&keys, "matchExact"));
     let refused = under(&layout, &stricter, &[&["run"], &stored[..]].concat()).run();
     refused.exits(125).says("");
+}
+
+#[test]
+fn a_name_that_is_locked_stands_for_what_was_seen_and_for_nothing_else() {
+    require_root!();
+    let layout = layout(&["one", "two"]);
+    let (_, _) = (tool!("skopeo"), tool!("docker-registry"));
+    let registry = Registry::new(&layout).unwrap();
+    let name = format!("{}/app:1", registry.host);
+    let launch = |words: &[&str]| layout.launch(words);
+    let told = |ran: crate::host::Ran| ran.naming("REGISTRY", &registry.host);
+    told(launch(&["policy", "lock", &name]).run().exits(1)).complains_as("a lock without an image");
+    told(launch(&["policy", "unlock", &name]).run().exits(1)).complains_as("no lock");
+    registry.push(&layout, "one", "app:1");
+    launch(&["fetch", &name]).run().exits(0);
+    let locked = launch(&["policy", "lock", &name]).run().exits(0).stdout;
+    let digest = locked.split_whitespace().nth(2).unwrap().to_owned();
+    launch(&["policy", "lock", &name]).run().exits(0);
+    let listed = launch(&["policy", "--format=json"]).run().exits(0).stdout;
+    assert!(
+        listed.contains(&format!(r#""requires":["digest {digest}"]"#)),
+        "{listed}"
+    );
+    launch(&["run", "--net=none", &name])
+        .run()
+        .exits(0)
+        .says("one\n");
+    registry.push(&layout, "two", "app:1");
+    let update = ["fetch", "--pull-policy=update", &name];
+    let refused = told(launch(&update).run().exits(1).at_last()).naming("LOCKED", &digest);
+    let found = refused.told();
+    let found = found.split("its digest is `").nth(1).unwrap();
+    let found = found.split('`').next().unwrap().to_owned();
+    refused
+        .naming("FOUND", found)
+        .complains_as("another image than the locked one");
+    let images = || host::names(&layout.dir().join("images")).len();
+    assert_eq!(images(), 1);
+    launch(&["run", "--net=none", &name])
+        .run()
+        .exits(0)
+        .says("one\n");
+    // What skips the check skips this, too, and what it has let in is refused later.
+    let waived = [
+        "fetch",
+        "--insecure-options=image",
+        "--pull-policy=update",
+        &name,
+    ];
+    let said = launch(&waived).run().exits(0);
+    assert!(said.told().contains("Not verified: "));
+    launch(&["run", "--net=none", &name])
+        .run()
+        .exits(125)
+        .says("");
+    launch(&["plan", &name]).run().exits(1).says("");
+    launch(&["policy", "unlock", &name])
+        .run()
+        .exits(0)
+        .says(&format!("unlocked {name} {digest}\n"));
+    launch(&["run", "--net=none", &name])
+        .run()
+        .exits(0)
+        .says("two\n");
+}
+
+#[test]
+fn why_an_image_is_trusted_is_listed() {
+    require_root!();
+    let layout = layout(&["one"]);
+    let registry = Scripted::new(|_| served(&layout));
+    let accepts = policy(
+        &layout,
+        &registry.host,
+        r#"{"type":"insecureAcceptAnything"}"#,
+    );
+    under(&layout, &accepts, &["fetch", &registry.reference("app:1")])
+        .run()
+        .exits(0);
+    let list = ["image", "list", "--no-legend", "--full", "--fields=trust"];
+    let listed = layout.launch(&list).run().exits(0);
+    let listed = listed
+        .naming("REGISTRY", &registry.host)
+        .naming("POLICY", &accepts)
+        .output();
+    let expected = "registry REGISTRY, over plain HTTP; `docker:REGISTRY/app` of POLICY\n";
+    assert_eq!(listed, expected);
+    let short = ["image", "list", "--no-legend", "--fields=trust"];
+    layout.launch(&short).run().exits(0).says("registry\n");
 }

@@ -56,13 +56,13 @@ fn lists_have_the_columns_and_orders_that_are_asked_for() {
     };
     let (a, b) = (&second[..19], &first[..19]);
     let line = |id: &str, name: &str, stored: &str, used: &str| {
-        format!("{id}  {name}  2.0 KiB  {stored:<13}  {used}\n")
+        format!("{id}  {name}  2.0 KiB  {stored:<13}  {used:<13}  file\n")
     };
     let days = |then: i64| format!("{} days ago", (super::now() - then) / 86_400);
     let expected = [
         format!(
-            "{:<19}  {:<17}  SIZE     {:<13}  LAST USED\n",
-            "ID", "NAME", "IMPORT TIME"
+            "{:<19}  {:<17}  SIZE     {:<13}  {:<13}  TRUST\n",
+            "ID", "NAME", "IMPORT TIME", "LAST USED"
         ),
         line(
             b,
@@ -93,12 +93,13 @@ fn lists_have_the_columns_and_orders_that_are_asked_for() {
         "2001-09-09T01:46:40Z  2048  2011-03-13T07:06:40Z  example.com/b:1.0\n\
          2004-11-09T11:33:20Z  2048  2008-01-10T21:20:00Z  example.com/a:2.0\n"
     );
+    let trust = r#""trust":"file","trusted_by":"""#;
     let json = format!(
         "[{{\"id\":\"{first}\",\"name\":\"example.com/b\",\"version\":\"1.0\",\
          \"import_time\":\"2001-09-09T01:46:40Z\",\"last_used_time\":\"2011-03-13T07:06:40Z\",\
-         \"size\":2048}},{{\"id\":\"{second}\",\"name\":\"example.com/a\",\
+         \"size\":2048,{trust}}},{{\"id\":\"{second}\",\"name\":\"example.com/a\",\
          \"version\":\"2.0\",\"import_time\":\"2004-11-09T11:33:20Z\",\
-         \"last_used_time\":\"2008-01-10T21:20:00Z\",\"size\":2048}}]\n"
+         \"last_used_time\":\"2008-01-10T21:20:00Z\",\"size\":2048,{trust}}}]\n"
     );
     assert_eq!(said(&["--format=json"]), json);
     let pretty = said(&["--format=json-pretty"]);
@@ -114,7 +115,7 @@ fn lists_have_the_columns_and_orders_that_are_asked_for() {
 fn an_empty_store_lists_nothing() {
     let store = Store::new();
     let list = |words: &[&str]| store.image(&["list"]).args(words).run().exits(0).stdout;
-    assert_eq!(list(&[]), "ID  NAME  SIZE  IMPORT TIME  LAST USED\n");
+    assert_eq!(list(&[]), "ID  NAME  SIZE  IMPORT TIME  LAST USED  TRUST\n");
     assert_eq!(list(&["--no-legend"]), "");
     assert_eq!(list(&["--format=json"]), "[]\n");
 }

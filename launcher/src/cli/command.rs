@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Image(crate::cmd::image::Verb, Format),
     /// Manage the keys that may sign images.
     Trust(crate::cmd::trust::Verb, Format),
+    /// Show the policy for images, and lock names.
+    Policy(crate::cmd::policy::Verb, Format),
     /// Log in to a registry.
     Login(crate::cmd::login::Login, Format),
     /// Log out from a registry.

@@ -7,6 +7,7 @@ mod images;
 mod logins;
 mod pod;
 mod pods;
+mod policy;
 mod run;
 pub(crate) mod spec;
 mod terms;
@@ -42,6 +43,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     images::VALIDATE,
     images::IMAGE,
     trust::TRUST,
+    policy::POLICY,
     logins::LOGIN,
     logins::LOGOUT,
     general::COMPLETION,

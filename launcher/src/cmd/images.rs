@@ -175,7 +175,7 @@ impl Looked<'_> {
         if let Some(policy) = self.policy.get() {
             return Ok(policy);
         }
-        let policy = Policy::open(self.waived)?;
+        let policy = Policy::open(self.dirs, self.waived)?;
         Ok(self.policy.get_or_init(|| policy))
     }
 

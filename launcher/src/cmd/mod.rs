@@ -31,6 +31,7 @@ pub(crate) mod piped;
 mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod pod_files;
+pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod prepare;
 pub(crate) mod remove;

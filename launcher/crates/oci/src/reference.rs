@@ -198,6 +198,16 @@ impl Reference {
         }
     }
 
+    /// Returns it without its digest, if it has a tag.
+    #[must_use]
+    pub fn by_tag(&self) -> Option<Self> {
+        self.tag.as_ref()?;
+        Some(Self {
+            digest: None,
+            ..self.clone()
+        })
+    }
+
     /// Returns the shortest form that means the same by default: `alpine:3`.
     pub fn familiar(&self) -> String {
         let full = self.to_string();

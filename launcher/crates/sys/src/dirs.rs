@@ -6,6 +6,7 @@
 //! ├── downloads/            partial archives, until the rest is fetched
 //! ├── images/DIGEST/        manifest, image, record: complete if it exists
 //! ├── layers/DIGEST/        rootfs/, frame, record: complete if it exists
+//! ├── locks.json            names that are locked to a digest
 //! ├── names/                indexes of images: by name, by file, by address
 //! ├── pods/STATE/UUID/      embryo, prepare, prepared, run, exited, garbage
 //! ├── scratch/UUID/         what pods write that are not remembered; garbage if

@@ -121,7 +121,12 @@ pub(crate) const IMAGE: CommandSpec = CommandSpec {
             name: "list",
             summary: "lists images",
             usage: &["[OPTIONS]"],
-            about: "Lists the images in the store.",
+            about: "\
+Lists the images in the store. The column TRUST says why an image was accepted: `signed` by \
+a key, `built` here, `provided` in a directory of images, as a `file` that was named, \
+`pinned` by its digest or `needed` by another image so, from a `registry` that is believed \
+to be itself, or `waived`, which means that the check was turned off. With --full, it says \
+who vouches for the image.",
             groups: &[&Group::new(
                 "Options",
                 &[
@@ -129,12 +134,12 @@ pub(crate) const IMAGE: CommandSpec = CommandSpec {
                         "--fields",
                         &[],
                         "FIELD,...",
-                        "show only these columns: id, name, size, importtime, lastused",
+                        "show only these columns: id, name, size, importtime, lastused, trust",
                     ),
                     OptionSpec::value(
                         "--sort",
                         &[],
-                        "id|name|size|importtime|lastused",
+                        "id|name|size|importtime|lastused|trust",
                         "sort by this column (default: importtime)",
                     ),
                     OptionSpec::value("--order", &[], "asc|desc", "sort order (default: asc)"),

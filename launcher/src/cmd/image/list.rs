@@ -41,16 +41,19 @@ pub(crate) enum Field {
     ImportTime,
     /// When it was last used.
     LastUsed,
+    /// Why it was accepted or, in full, who vouched for it.
+    Trust,
 }
 
 impl Field {
     /// All columns, in order.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Id,
         Self::Name,
         Self::Size,
         Self::ImportTime,
         Self::LastUsed,
+        Self::Trust,
     ];
 
     /// Parses the name of a column.
@@ -58,7 +61,7 @@ impl Field {
         let is_it = |field: &&Self| field.name() == text;
         Self::ALL.iter().find(is_it).copied().ok_or_else(|| {
             Error::usage(format!(
-                "`{text}` is not a field: use `id`, `name`, `size`, `importtime` or `lastused`"
+                "`{text}` is not a field: use `id`, `name`, `size`, `importtime`, `lastused` or `trust`"
             ))
         })
     }
@@ -70,6 +73,7 @@ impl Field {
             Self::Size => "size",
             Self::ImportTime => "importtime",
             Self::LastUsed => "lastused",
+            Self::Trust => "trust",
         }
     }
 
@@ -80,6 +84,7 @@ impl Field {
             Self::Size => "SIZE",
             Self::ImportTime => "IMPORT TIME",
             Self::LastUsed => "LAST USED",
+            Self::Trust => "TRUST",
         }
     }
 }
@@ -98,6 +103,7 @@ pub(super) fn run(
         Field::Size => a.image.size.cmp(&b.image.size),
         Field::ImportTime => a.image.stored.cmp(&b.image.stored),
         Field::LastUsed => a.image.used.cmp(&b.image.used),
+        Field::Trust => a.image.grounds.cmp(&b.image.grounds),
     });
     if listing.descending {
         rows.reverse();
@@ -151,6 +157,8 @@ fn examine(store: &Store<'_>, id: &Digest) -> Result<Option<Listed>> {
             version: version.map(str::to_owned),
             size: record.size,
             stored: record.stored,
+            grounds: record.grounds,
+            by: record.by,
             used: store.last_used(id)?,
         }));
     }
@@ -169,6 +177,8 @@ fn examine(store: &Store<'_>, id: &Digest) -> Result<Option<Listed>> {
         version: image.manifest().labels.get("version").map(str::to_owned),
         size: record.size,
         stored: record.stored,
+        grounds: record.grounds,
+        by: record.by,
         used: store.last_used(id)?,
     }))
 }
@@ -190,6 +200,8 @@ impl Row {
             .with("import_time", spell_time(self.image.stored))
             .with("last_used_time", spell_time(self.image.used))
             .with("size", self.image.size)
+            .with("trust", self.image.grounds.word())
+            .with("trusted_by", self.image.by.as_str())
     }
 
     fn cell(&self, field: Field, full: bool) -> String {
@@ -206,6 +218,8 @@ impl Row {
             (Field::ImportTime, false) => age(self.image.stored),
             (Field::LastUsed, true) => spell_time(self.image.used),
             (Field::LastUsed, false) => age(self.image.used),
+            (Field::Trust, true) => self.image.by.clone(),
+            (Field::Trust, false) => self.image.grounds.word().to_owned(),
         }
     }
 }

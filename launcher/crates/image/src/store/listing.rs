@@ -19,6 +19,7 @@ use crate::store::images::Store;
 use crate::store::lease;
 use crate::store::record::Record;
 use crate::store::staging::Folder;
+use crate::trust::verify::Grounds;
 use appc::json::{self, Object, Value};
 use error::Result;
 use sys::dirs::Part;
@@ -40,6 +41,10 @@ pub struct Listed {
     pub size: u64,
     /// When it was stored, in seconds since 1970.
     pub stored: u64,
+    /// Why it was accepted.
+    pub grounds: Grounds,
+    /// Who vouched for it.
+    pub by: String,
     /// When it was last used, in seconds since 1970.
     pub used: u64,
 }
@@ -56,6 +61,8 @@ pub(crate) fn stage(image: &Folder, name: &str, version: Option<&str>, record: &
         .with_some("version", version)
         .with("size", record.size)
         .with("stored", record.stored)
+        .with("grounds", record.grounds.word())
+        .with("by", record.by.as_str())
         .with(FILES[0], manifest_is)
         .with(FILES[1], record_is)
         .into();
@@ -93,6 +100,8 @@ impl Links {
             version: link.text("version"),
             size: link.number("size")?,
             stored: link.number("stored")?,
+            grounds: Grounds::parse(&link.text("grounds")?)?,
+            by: link.text("by")?,
             used: lease::last_used(images, id.as_ref()).ok()??,
         })
     }

@@ -4,6 +4,7 @@ pub mod admitted;
 pub(crate) mod blob;
 pub(crate) mod guarded;
 pub mod keyring;
+pub mod locks;
 pub mod openpgp;
 pub mod policy;
 pub mod privilege;

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::trust::admitted::{Admitted, Signature};
+use crate::trust::locks::Locks;
 use crate::trust::openpgp;
 use crate::trust::policy::keys::{Keys, read};
 use crate::trust::signatures::Signatures;
@@ -32,6 +33,7 @@ use oci::policy::place::Place;
 use oci::policy::{self as format, LIMIT, Requirement, Signed, Which};
 use oci::signature::{ATOMIC, Payload, Statement};
 use sys::clock;
+use sys::dirs::Dirs;
 
 /// The variable that names another file.
 const VARIABLE: &str = "NOSECONE_POLICY";
@@ -44,6 +46,8 @@ const NOBODY: &str = "nobody: --insecure-options=image";
 pub struct Policy {
     /// The file, if there is one.
     file: Option<(PathBuf, format::Policy)>,
+    /// The names that are locked.
+    locks: Locks,
     /// Whether it is not asked.
     waived: bool,
 }
@@ -55,7 +59,11 @@ impl Policy {
     ///
     /// The file is not valid, cannot be read, or others can write to it. Nothing is
     /// accepted then.
-    pub fn open(waived: bool) -> Result<Self> {
+    pub fn open(dirs: &Dirs, waived: bool) -> Result<Self> {
+        let locks = match Locks::read(dirs) {
+            Err(_) if waived => Locks::default(),
+            locks => locks?,
+        };
         for (path, named) in files(&|name| std::env::var_os(name)) {
             let what = format!("cannot use the policy `{}`", path.display());
             let text = match read(&path, LIMIT, &what) {
@@ -65,14 +73,23 @@ impl Policy {
             let policy = text.and_then(|text| format::Policy::read(&text).context(|| what));
             return match policy {
                 // It need not be valid if nobody asks it.
-                Err(_) if waived => Ok(Self { file: None, waived }),
+                Err(_) if waived => Ok(Self {
+                    file: None,
+                    locks,
+                    waived,
+                }),
                 policy => Ok(Self {
                     file: Some((path, policy?)),
+                    locks,
                     waived,
                 }),
             };
         }
-        Ok(Self { file: None, waived })
+        Ok(Self {
+            file: None,
+            locks,
+            waived,
+        })
     }
 
     /// Returns the file, and what it says.
@@ -122,6 +139,10 @@ impl Policy {
                 ..admitted
             });
         }
+        let mut admitted = admitted;
+        if self.locked(place, admitted.digest.as_deref())? {
+            admitted.by.push_str("; locked to this digest");
+        }
         let Some(asked) = self.asked(place) else {
             let by = match &self.file {
                 Some(_) => admitted.by,
@@ -166,6 +187,7 @@ impl Policy {
         // What is unknown is from nowhere that a policy could name.
         let place = Place::parse(&known.place);
         let place = place.unwrap_or_else(|_| Place::file("unknown", "/", None));
+        self.locked(&place, known.digest.as_deref())?;
         let Some(asked) = self.asked(&place) else {
             return Ok(());
         };
@@ -194,7 +216,26 @@ impl Policy {
             let (requirements, _) = policy.requirements(place);
             requirements.iter().any(|one| *one != Requirement::Accept)
         };
-        self.waived && self.file.as_ref().is_some_and(requires)
+        let lock = place.image().and_then(|image| self.locks.digest(image));
+        self.waived && (lock.is_some() || self.file.as_ref().is_some_and(requires))
+    }
+
+    /// Checks the digest of a name that is locked; returns whether it is.
+    fn locked(&self, place: &Place, found: Option<&str>) -> Result<bool> {
+        let image = place.image().filter(|_| !self.waived);
+        let lock = image.and_then(|image| Some((image, self.locks.digest(image)?)));
+        let Some((image, locked)) = lock else {
+            return Ok(false);
+        };
+        if found == Some(locked) {
+            return Ok(true);
+        }
+        let found = found.unwrap_or("another image");
+        let why = format!("its digest is `{found}`, but the name is locked to `{locked}`");
+        let error = Error::invalid(format!("image `{image}` is not accepted"));
+        Err(error.because(Error::invalid(why)).hint(format!(
+            "if its publisher has changed it, `launcher policy unlock {image}` accepts it"
+        )))
     }
 
     fn asked(&self, place: &Place) -> Option<Asked<'_>> {

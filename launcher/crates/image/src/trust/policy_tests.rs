@@ -22,6 +22,7 @@ fn policy(requirements: &str) -> Policy {
     let text = format!(r#"{{"default":[{requirements}]}}"#);
     Policy {
         file: Some(("/p".into(), format::Policy::read(text.as_bytes()).unwrap())),
+        locks: Locks::default(),
         waived: false,
     }
 }
@@ -87,6 +88,7 @@ fn what_is_rejected_or_not_signed_is_refused_and_the_part_is_named() {
 fn without_a_policy_an_image_is_accepted_and_that_is_said() {
     let none = Policy {
         file: None,
+        locks: Locks::default(),
         waived: false,
     };
     let admitted = admit(&none, "alpine").unwrap();

@@ -51,8 +51,8 @@ impl Grounds {
         Self::Signed,
     ];
 
-    /// Returns the word for it in a record.
-    pub(crate) const fn word(self) -> &'static str {
+    /// Returns the word for it in a record and in lists.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Waived => "waived",

@@ -30,7 +30,7 @@ impl Fetch<'_> {
         if let Some(rules) = self.rules.get() {
             return Ok(rules);
         }
-        let rules = Policy::open(self.options.insecure.image)?;
+        let rules = Policy::open(self.dirs, self.options.insecure.image)?;
         Ok(self.rules.get_or_init(|| rules))
     }
 }
