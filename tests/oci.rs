@@ -28,6 +28,8 @@ mod peers;
 mod podman;
 /// Policies: whose images are accepted, and who must have signed them.
 mod policy;
+/// Images under several names.
+mod names;
 /// How layers arrive: side by side, in parts, late or never.
 mod pull;
 /// Images that leave for registries.

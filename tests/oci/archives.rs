@@ -138,3 +138,34 @@ fn an_image_of_docker_is_called_as_it_was_there() {
     let list = ["image", "list", "--fields", "name", "--no-legend"];
     layout.launch(&list).run().exits(0).says("app:1\n");
 }
+
+#[test]
+fn of_the_two_lists_of_docker_the_other_one_counts_only_where_this_has_no_layers() {
+    let lists = |layers: &[Blob]| {
+        let (mut layout, layer, config) = layout();
+        // The list of the layout has another image, or one without layers.
+        layout.entries.clear();
+        let run = r#"{"Cmd":["/bin/probe","--stdout","other"]}"#;
+        let other = layout.config(run, std::slice::from_ref(&layer));
+        let manifest = layout.manifest(&other, layers);
+        layout.list(&manifest, "app:1");
+        let path = |blob: &Blob| format!("blobs/{}", blob.digest.replace(':', "/"));
+        let (config_path, path) = (path(&config), path(&layer));
+        let list =
+            format!(r#"[{{"Config":"{config_path}","RepoTags":["app:1"],"Layers":["{path}"]}}]"#);
+        layout.scratch.write("app/manifest.json", list);
+        let file = packed(&layout, "both.tar", "--sort=name");
+        let mut ids = Vec::new();
+        for scheme in ["oci-archive", "docker-archive"] {
+            let image = format!("{scheme}:{}", file.display());
+            let fetch = layout.launch(&["fetch", "--full", &image]).run();
+            ids.push(fetch.exits(0).stdout.trim().replace('-', ":"));
+        }
+        (ids, config.digest, other.digest)
+    };
+    let (ids, config, _) = lists(&[]);
+    assert_eq!(ids, [config.clone(), config]);
+    let (_, layer, _) = layout();
+    let (ids, _, other) = lists(&[layer]);
+    assert_eq!(ids, [other.clone(), other]);
+}

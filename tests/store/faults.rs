@@ -73,7 +73,7 @@ fn a_call_that_fails_is_said_and_leaves_all_or_nothing() {
         ("symlinkat", 1, "ENOSPC"),
         ("pwrite64", 3, "EDQUOT"),
         ("utimensat", 2, "EIO"),
-        ("mkdirat", 17, "ENOSPC"),
+        ("mkdirat", 18, "ENOSPC"),
     ] {
         let (store, file) = prepared();
         let fault = format!("inject={name}:error={error}:when={hit}");

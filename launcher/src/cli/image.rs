@@ -5,12 +5,15 @@ use std::time::Duration;
 use crate::cli::args::Args;
 use crate::cli::fetch::{insecure, options as fetching};
 use crate::cli::options::Options;
-use crate::cmd::image::{Export, Field, Form, Listing, Place, Verb};
+use crate::cli::values::amount;
+use crate::cmd::image::{Export, Field, Form, Listing, Place, Prune, Verb};
 use crate::cmd::validate;
 use appc::types::duration;
+use error::quote::quoted;
 use error::{Error, Result};
 use image::fetch::insecure::Insecure;
 use image::fetch::options as fetch;
+use oci::reference::{Reference, ShortNames};
 
 /// Takes the options of `validate`, and files.
 pub(super) fn validate(args: &mut Args) -> Result<validate::Options> {
@@ -47,11 +50,31 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
                 args.argument().ok_or_else(file)?,
                 checks.unwrap_or_default().growth(),
             ),
-            (None, None) => Verb::Verify(args.all()?),
+            (None, None) => {
+                let remove = options.flag("--remove-changed");
+                Verb::Verify(args.all()?, remove)
+            }
             (None, Some(_)) => {
                 return Err(Error::usage("`--insecure-options` needs `--signature`"));
             }
         },
+        "prune" => Verb::Prune(prune(options)?),
+        "df" => Verb::Room,
+        "inspect" => match args.all()? {
+            names if names.is_empty() => return Err(missing()),
+            names => Verb::Inspect(names),
+        },
+        "history" => Verb::History(args.word()?.ok_or_else(missing)?),
+        "diff" => {
+            let old = args.word()?.ok_or_else(missing)?;
+            Verb::Diff(old, args.word()?.ok_or_else(missing)?)
+        }
+        "tag" => {
+            let image = args.word()?.ok_or_else(missing)?;
+            let name = || Error::usage("a name is missing");
+            let name = args.word()?.ok_or_else(name)?;
+            Verb::Tag(image, Reference::parse(&name, &ShortNames::default())?)
+        }
         "export" => Verb::Export(Box::new(export(args, missing, file)?)),
         "push" => Verb::Export(Box::new(push(args, missing)?)),
         name => {
@@ -63,6 +86,30 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
             }
         }
     })
+}
+
+/// Takes what is to be removed.
+fn prune(options: &mut Options) -> Result<Prune> {
+    let number = |text: &str| {
+        let number = text.parse().ok();
+        number.ok_or_else(|| Error::usage(format!("{} is not a number of images", quoted(text))))
+    };
+    let prune = Prune {
+        keep: options.value("--keep-last", number)?,
+        most: options.value("--max-size", |text| {
+            amount(text).map(|size| size.units().unsigned_abs())
+        })?,
+        dry: options.flag("--dry-run"),
+    };
+    match prune {
+        Prune {
+            keep: None,
+            most: None,
+            ..
+        } => Err(Error::usage("nothing says which images are to be removed")
+            .hint("`--keep-last` and `--max-size` do; `launcher image gc` removes unused ones")),
+        prune => Ok(prune),
+    }
 }
 
 /// Takes an image, a file, and what the file is to be.

@@ -42,16 +42,21 @@ pub(crate) fn run(dir: &Path, options: &Options, results: &mut Results<'_>) -> R
         None => return Ok(()),
     };
     for (path, change) in changes(app, &root, &images).context(what)? {
-        let (letter, word) = match change {
-            Change::Added => ("A", "added"),
-            Change::Changed => ("C", "changed"),
-            Change::Deleted => ("D", "deleted"),
-        };
-        let path = path.to_string_lossy();
-        let object = Object::new().with("change", word).with("path", &*path);
-        results.add(&format!("{letter} {}", escaped(&path)), object)?;
+        add(results, &path, change)?;
     }
     Ok(())
+}
+
+/// Prints how a path differs.
+pub(super) fn add(results: &mut Results<'_>, path: &Path, change: Change) -> Result<()> {
+    let (letter, word) = match change {
+        Change::Added => ("A", "added"),
+        Change::Changed => ("C", "changed"),
+        Change::Deleted => ("D", "deleted"),
+    };
+    let path = path.to_string_lossy();
+    let object = Object::new().with("change", word).with("path", &*path);
+    results.add(&format!("{letter} {}", escaped(&path)), object)
 }
 
 /// Opens the directory that has the files of the pod's apps, if that is not the

@@ -1,8 +1,10 @@
 //! `launcher image`: manages the images in the store.
 
+mod about;
 mod export;
 mod gc;
 mod list;
+mod room;
 mod verify;
 
 use std::io::Write;
@@ -17,12 +19,14 @@ use image::archive::stream::Growth;
 use image::digest::Digest;
 use image::store::images::Store;
 use image::store::rootfs::Rootfs as _;
-use pod::runtime::render;
+use oci::reference::Reference;
+use pod::runtime::{changes, render};
 use sys::dirs::Dirs;
 use sys::root_fd;
 
 pub(crate) use crate::cmd::image::export::{Export, Form, Place};
 pub(crate) use crate::cmd::image::list::{Field, Listing};
+pub(crate) use crate::cmd::image::room::Prune;
 use crate::cmd::image::verify::Verify;
 
 /// The options.
@@ -39,8 +43,20 @@ pub(crate) enum Verb {
         /// Only print what would be removed.
         dry: bool,
     },
-    /// Recompute IDs.
-    Verify(Vec<String>),
+    /// Remove images that others follow, or that take too much room.
+    Prune(Prune),
+    /// Show what takes how much room.
+    Room,
+    /// Give an image another name.
+    Tag(String, Reference),
+    /// Show all that is known of images.
+    Inspect(Vec<String>),
+    /// Show how an image was made.
+    History(String),
+    /// List how the files of an image differ from those of another one.
+    Diff(String, String),
+    /// Recompute IDs, and remove what has changed if it can be fetched again.
+    Verify(Vec<String>, bool),
     /// Check a detached signature of an archive, which may become so much larger.
     VerifySignature(PathBuf, PathBuf, Growth),
     /// Write an image somewhere else.
@@ -59,13 +75,27 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
     let store = Store::open(&dirs)?;
     match verb {
         Verb::List(listing) => list::run(&store, listing, format, out),
-        Verb::Remove(names) => {
-            let mut failures = Vec::new();
-            let ids = named(&store, names, &mut failures);
-            gc::remove(&dirs, &store, ids, failures, format, out)
-        }
+        Verb::Remove(names) => each(format, out, |results| {
+            gc::remove(&dirs, &store, names, results)
+        }),
         Verb::Collect { grace, dry } => gc::run(&dirs, &store, *grace, *dry, format, out),
-        Verb::Verify(names) => each(format, out, |results| verify(&dirs, &store, names, results)),
+        Verb::Prune(wanted) => each(format, out, |results| {
+            room::prune(&dirs, &store, wanted, results)
+        }),
+        Verb::Room => room::df(&store, format, out),
+        Verb::Tag(name, other) => store.tag(&store.named(name)?, other),
+        Verb::Inspect(names) => each(format, out, |results| {
+            let mut failures = Vec::new();
+            for id in named(&store, names, &mut failures) {
+                about::inspect(&store, &id, results)?;
+            }
+            last_of(failures)
+        }),
+        Verb::History(name) => about::history(&store, &store.named(name)?, format, out),
+        Verb::Diff(old, new) => each(format, out, |results| diff(&store, [old, new], results)),
+        Verb::Verify(names, remove) => each(format, out, |results| {
+            verify(&dirs, &store, names, *remove, results)
+        }),
         Verb::VerifySignature(file, archive, growth) => {
             let signed = signature::verify(&dirs, file, archive, *growth)?;
             print(
@@ -96,6 +126,20 @@ pub(crate) fn run(dir: &Path, verb: &Verb, format: Format, out: &mut dyn Write) 
     }
 }
 
+/// Lists how the files of the second image differ from those of the first.
+fn diff(store: &Store<'_>, names: [&String; 2], results: &mut Results<'_>) -> Result<()> {
+    let mut files = Vec::new();
+    for name in names {
+        let id = store.named(name)?;
+        store.hold(&id)?;
+        files.push(export::files(store, &id)?);
+    }
+    let between = changes::between(&files[0], &files[1])?;
+    between
+        .iter()
+        .try_for_each(|(path, change)| crate::cmd::diff::add(results, path, *change))
+}
+
 /// Looks up images. Why one is not found is added to `failures`: the others are
 /// meant all the same.
 fn named(store: &Store<'_>, names: &[String], failures: &mut Vec<Error>) -> Vec<Digest> {
@@ -109,6 +153,7 @@ fn verify(
     dirs: &Dirs,
     store: &Store<'_>,
     names: &[String],
+    remove: bool,
     results: &mut Results<'_>,
 ) -> Result<()> {
     let mut failures = Vec::new();
@@ -116,7 +161,7 @@ fn verify(
         [] => store.ids()?,
         names => named(store, names, &mut failures),
     };
-    let mut verify = Verify::new(dirs, store)?;
+    let mut verify = Verify::new(dirs, store, remove)?;
     for id in ids {
         verify.image(&id, results)?;
     }

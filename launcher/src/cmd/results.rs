@@ -39,15 +39,20 @@ impl Format {
 pub(crate) struct Results<'a> {
     format: Format,
     out: &'a mut dyn Write,
-    objects: Vec<Object>,
+    objects: Vec<Value>,
 }
 
 impl Results<'_> {
     /// Prints a result as a line at once, or keeps it for the document.
     pub(super) fn add(&mut self, line: &str, object: Object) -> Result<()> {
+        self.add_value(line, object.into())
+    }
+
+    /// The same with any value.
+    pub(super) fn add_value(&mut self, line: &str, value: Value) -> Result<()> {
         match self.format {
             Format::Text => return print(self.out, &format!("{line}\n")),
-            Format::Json | Format::JsonPretty => self.objects.push(object),
+            Format::Json | Format::JsonPretty => self.objects.push(value),
         }
         Ok(())
     }

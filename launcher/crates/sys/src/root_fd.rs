@@ -13,6 +13,7 @@ mod linked;
 mod open;
 mod remove;
 mod transfer;
+mod usage;
 mod walk;
 
 pub use crate::root_fd::copy::{Keep, copy_tree};
@@ -20,6 +21,7 @@ pub use crate::root_fd::lay::{copy_layers, lay_over, own};
 pub use crate::root_fd::open::{is_absent, open, read};
 pub use crate::root_fd::remove::remove_tree;
 pub use crate::root_fd::transfer::Transfer;
+pub use crate::root_fd::usage::usage;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]

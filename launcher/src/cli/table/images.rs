@@ -158,7 +158,9 @@ who vouches for the image.",
             name: "rm",
             summary: "removes images",
             usage: &["[OPTIONS] IMAGE..."],
-            about: "Removes images that no pod uses.",
+            about: "\
+Removes images that no pod uses. An OCI image that is given by one of several names keeps \
+the others, and loses this one only.",
             groups: &[&Group::new("Options", &[FORMAT])],
             terms: &[STORED],
             examples: &[("Remove an image", "launcher image rm example.com/web:1.0.0")],
@@ -193,6 +195,112 @@ prepared from them, and abandoned downloads.",
             ..CommandSpec::NEW
         },
         CommandSpec {
+            name: "prune",
+            summary: "removes old images, by number or size",
+            usage: &["[--keep-last=NUMBER] [--max-size=SIZE] [OPTIONS]"],
+            about: "\
+Removes images that no pod uses: with --keep-last those that are followed by enough others of \
+the same name, whatever their versions or tags, and those without a name; then, with \
+--max-size, the ones that were stored first, until the others take no more than that.",
+            groups: &[&Group::new(
+                "Options",
+                &[
+                    OptionSpec::value(
+                        "--keep-last",
+                        &[],
+                        "NUMBER",
+                        "keep so many images of each name, those that were stored last",
+                    ),
+                    OptionSpec::value(
+                        "--max-size",
+                        &[],
+                        "SIZE",
+                        "the room that images may take on the disk, such as 500M or 2Gi",
+                    ),
+                    OptionSpec::flag("--dry-run", &[], "only print what would be removed"),
+                    FORMAT,
+                ],
+            )],
+            examples: &[(
+                "Keep two images of each name, and no more than a gigabyte",
+                "launcher image prune --keep-last=2 --max-size=1G",
+            )],
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "df",
+            summary: "shows what takes how much room",
+            usage: &["[OPTIONS]"],
+            about: "\
+Shows the room that images take on the disk: all of it, what they share with others, and \
+what would be free without them; and the room of what was rendered from them, of pods, and of \
+unfinished downloads.",
+            groups: &[&Group::new("Options", &[FORMAT])],
+            examples: &[("Show what takes how much room", "launcher image df")],
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "tag",
+            summary: "gives an OCI image another name",
+            usage: &["IMAGE NAME[:TAG]"],
+            about: "\
+Gives an OCI image another name, under which it is run and pushed. If another image has \
+that name, it loses it.",
+            terms: &[STORED],
+            examples: &[(
+                "Push an image to another registry",
+                "launcher image tag debian:12 localhost:5000/debian:12\n\
+                 launcher image push localhost:5000/debian:12",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "inspect",
+            summary: "shows all that is known of images",
+            usage: &["[OPTIONS] IMAGE..."],
+            about: "\
+Shows where images came from, their names, layers and manifests, and what they say of \
+themselves, as JSON.",
+            groups: &[&Group::new("Options", &[FORMAT])],
+            terms: &[STORED],
+            examples: &[("Show an image", "launcher image inspect debian:12")],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "history",
+            summary: "shows how an OCI image was made",
+            usage: &["[OPTIONS] IMAGE"],
+            about: "\
+Shows the steps by which an OCI image was made, as far as it says so, the last one first, with \
+the room that their layers take.",
+            groups: &[&Group::new("Options", &[FORMAT])],
+            terms: &[STORED],
+            examples: &[(
+                "Show how an image was made",
+                "launcher image history debian:12",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
+            name: "diff",
+            summary: "lists how the files of two images differ",
+            usage: &["[OPTIONS] OLD NEW"],
+            about: "\
+Lists the paths that the second image has and the first has not (A), that differ (C), and that \
+only the first has (D).",
+            groups: &[&Group::new("Options", &[FORMAT])],
+            terms: &[STORED],
+            examples: &[(
+                "List what an update changes",
+                "launcher image diff example.com/web:1.0.0 example.com/web:1.1.0",
+            )],
+            operands: Operands::Images,
+            ..CommandSpec::NEW
+        },
+        CommandSpec {
             name: "verify",
             summary: "checks images against their IDs, or a signature",
             usage: &[
@@ -210,6 +318,12 @@ the file.",
             groups: &[&Group::new(
                 "Options",
                 &[
+                    OptionSpec::flag(
+                        "--remove-changed",
+                        &[],
+                        "remove layers of OCI images that have changed and that nothing uses, so \
+                         that fetch fetches them again, and nothing else",
+                    ),
                     OptionSpec::value("--signature", &[], "FILE", "check this detached signature"),
                     FORMAT,
                     INSECURE,

@@ -131,14 +131,21 @@ pub(super) fn run(store: &Store<'_>, wanted: &Export, out: &mut dyn Write) -> Re
         false => as_oci(store, &id),
     };
     let image = image.context(what)?;
-    let digest = match &wanted.place {
-        Place::File { path, name, .. } => {
-            let name = name.as_deref().unwrap_or(&image.name);
-            write(&image, path, name, form, wanted.overwrite).context(what)
-        }
-        Place::Registry(asked) => image.push(&registries::one(asked)?, &wanted.fetch, &mut told),
-        Place::Same => image.push(&own(&image)?, &wanted.fetch, &mut told),
-    }?;
+    let Export {
+        place,
+        overwrite,
+        fetch,
+        ..
+    } = wanted;
+    let place = match place {
+        Place::File { path, name, .. } => &Place::File {
+            path: path.clone(),
+            form: Some(form),
+            name: name.clone(),
+        },
+        place => place,
+    };
+    let digest = deliver(&image, place, *overwrite, fetch)?;
     match wanted.place {
         Place::File { .. } if form != Form::OciDirectory => Ok(()),
         _ => print(out, &format!("{}\n", digest.oci())),
@@ -148,6 +155,25 @@ pub(super) fn run(store: &Store<'_>, wanted: &Export, out: &mut dyn Write) -> Re
 /// Tells the user something.
 fn told(line: String) {
     say(&[line]);
+}
+
+/// Sends an OCI image to its place. Returns the digest of its manifest.
+fn deliver(
+    image: &Outgoing<'_>,
+    place: &Place,
+    overwrite: bool,
+    fetch: &Options,
+) -> Result<Digest> {
+    match place {
+        Place::File { path, form, name } => {
+            let name = name.as_deref().unwrap_or(&image.name);
+            let what = || format!("cannot export image `{}`", image.id());
+            let form = form.unwrap_or(Form::Oci);
+            write(image, path, name, form, overwrite).context(what)
+        }
+        Place::Registry(target) => image.push(target, fetch, &mut told),
+        Place::Same => image.push(&own(image)?, fetch, &mut told),
+    }
 }
 
 /// Writes an OCI image to a file or a directory. Returns the digest of its manifest.
@@ -196,7 +222,7 @@ fn write_file<T>(
 }
 
 /// Opens the files of an image as an app would see them.
-fn files(store: &Store<'_>, id: &Digest) -> Result<Union> {
+pub(super) fn files(store: &Store<'_>, id: &Digest) -> Result<Union> {
     // They are only read, not run.
     store.waive();
     let layers = render::directories(store, id, &told)?;

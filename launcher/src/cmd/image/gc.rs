@@ -4,9 +4,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::cmd::last_of;
-use crate::cmd::results::{Format, each};
+use crate::cmd::results::{Format, Results, each};
 use appc::json::Object;
-use error::{Error, Result};
+use error::Result;
 use image::digest::Digest;
 use image::store::gc::{Collect, Needs};
 use image::store::images::Store;
@@ -56,27 +56,39 @@ fn object(id: &Digest, removed: bool) -> Object {
         .with("removed", removed)
 }
 
-/// Removes images. Continues if one is in use. `failures` are those of looking
-/// up others.
+/// Removes images; or only a name of one that has others, if that was given. Continues
+/// if one is in use.
 pub(super) fn remove(
     dirs: &Dirs,
     store: &Store<'_>,
-    mut ids: Vec<Digest>,
-    mut failures: Vec<Error>,
-    format: Format,
-    out: &mut dyn Write,
+    names: &[String],
+    results: &mut Results<'_>,
 ) -> Result<()> {
-    ids.sort();
-    ids.dedup();
     let needs = || gc_roots::read(dirs);
     let collect = at_once(dirs, store, &needs);
-    each(format, out, |results| {
-        for id in ids {
-            match collect.remove(&id) {
-                Ok(()) => results.add(&format!("removed {id}"), object(&id, true))?,
-                Err(error) => failures.push(error),
-            }
+    let mut failures = Vec::new();
+    let mut ids = Vec::new();
+    for name in names {
+        match store.named(name) {
+            Err(error) => failures.push(error),
+            Ok(id) => match store.untag(&id, name)? {
+                None => ids.push(id),
+                Some(name) => {
+                    let object = Object::new()
+                        .with("id", id.to_string())
+                        .with("untagged", name.as_str());
+                    results.add(&format!("untagged {name}"), object)?;
+                }
+            },
         }
-        last_of(failures)
-    })
+    }
+    ids.sort();
+    ids.dedup();
+    for id in ids {
+        match collect.remove(&id) {
+            Ok(()) => results.add(&format!("removed {id}"), object(&id, true))?,
+            Err(error) => failures.push(error),
+        }
+    }
+    last_of(failures)
 }

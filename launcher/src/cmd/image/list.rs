@@ -1,5 +1,6 @@
 //! `launcher image list`: all images, as a table or as JSON.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::cmd::results::Format;
@@ -8,7 +9,7 @@ use crate::cmd::{complain, print};
 use appc::json::Object;
 use appc::types::spell_time;
 use error::{Error, Result};
-use image::digest::Digest;
+use image::digest::{Algorithm, Digest};
 use image::store::images::Store;
 use image::store::listing::Listed;
 use sys::size;
@@ -117,25 +118,40 @@ pub(super) fn run(
     }
 }
 
-/// A row: an image.
-struct Row {
-    id: Digest,
-    image: Listed,
+/// A row: an image under one of its names.
+#[derive(Clone)]
+pub(super) struct Row {
+    /// Its ID.
+    pub(super) id: Digest,
+    /// Its name, without the version.
+    pub(super) name: String,
+    /// The version or tag.
+    version: Option<String>,
+    /// Whether it has this name now.
+    pub(super) is_named: bool,
+    /// What else is listed of it.
+    pub(super) image: Listed,
 }
 
 /// Reads all images. Reports damaged ones, continues with the others, and
 /// returns how many are damaged.
-fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
+pub(super) fn rows(store: &Store<'_>) -> Result<(Vec<Row>, u32)> {
     let mut rows = Vec::new();
     let mut bad = 0;
     let links = store.links()?;
-    for id in store.ids()? {
+    let ids = store.ids()?;
+    // Only these have names that are not in them.
+    let names = match ids.iter().any(|id| id.algorithm() == Algorithm::Sha256) {
+        true => store.names()?,
+        false => BTreeMap::new(),
+    };
+    for id in ids {
         let listed = match links.read(&id) {
             Some(listed) => Ok(Some(listed)),
             None => examine(store, &id),
         };
         match listed {
-            Ok(Some(image)) => rows.push(Row { id, image }),
+            Ok(Some(image)) => rows.extend(Row::all(id, image, names.get(&id))),
             // It was removed after it was listed.
             Ok(None) => {}
             Err(error) => {
@@ -184,10 +200,34 @@ fn examine(store: &Store<'_>, id: &Digest) -> Result<Option<Listed>> {
 }
 
 impl Row {
-    fn shown_name(&self) -> String {
-        match &self.image.version {
-            Some(version) => format!("{}:{version}", self.image.name),
-            None => self.image.name.clone(),
+    /// Returns a row for each name of an image, and one for an image that has lost
+    /// its name.
+    fn all(id: Digest, image: Listed, names: Option<&Vec<String>>) -> Vec<Self> {
+        let row = |name: &str, version: Option<&str>, is_named| Self {
+            id,
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+            is_named,
+            image: image.clone(),
+        };
+        if id.algorithm() != Algorithm::Sha256 {
+            return vec![row(&image.name, image.version.as_deref(), true)];
+        }
+        let Some(names) = names else {
+            return vec![row("<none>", None, false)];
+        };
+        let names = names.iter().map(|name| match name.rsplit_once(':') {
+            Some((before, tag)) if !tag.contains('/') => row(before, Some(tag), true),
+            _ => row(name, None, true),
+        });
+        names.collect()
+    }
+
+    /// Returns its name, a colon and its version.
+    pub(super) fn shown_name(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}:{version}", self.name),
+            None => self.name.clone(),
         }
     }
 
@@ -195,8 +235,8 @@ impl Row {
     fn json(&self) -> Object {
         Object::new()
             .with("id", self.id.to_string())
-            .with("name", self.image.name.as_str())
-            .with_some("version", self.image.version.as_deref())
+            .with("name", self.name.as_str())
+            .with_some("version", self.version.as_deref())
             .with("import_time", spell_time(self.image.stored))
             .with("last_used_time", spell_time(self.image.used))
             .with("size", self.image.size)

@@ -29,10 +29,12 @@ pub(super) struct Verify<'a> {
     layers: BTreeSet<Digest>,
     bad_images: u32,
     bad_layers: u32,
+    /// Whether the layers of images that have changed are removed.
+    remove: bool,
 }
 
 impl<'a> Verify<'a> {
-    pub(super) fn new(dirs: &'a Dirs, store: &'a Store<'a>) -> Result<Self> {
+    pub(super) fn new(dirs: &'a Dirs, store: &'a Store<'a>, remove: bool) -> Result<Self> {
         let trusting = Store::open(dirs)?;
         trusting.waive();
         Ok(Self {
@@ -43,6 +45,7 @@ impl<'a> Verify<'a> {
             layers: BTreeSet::new(),
             bad_images: 0,
             bad_layers: 0,
+            remove,
         })
     }
 
@@ -59,6 +62,9 @@ impl<'a> Verify<'a> {
             .with("valid", fault.is_none())
             .with_some("reason", fault);
         results.add(&line, object)?;
+        if self.remove && self.store.is_oci(id)? {
+            self.remove_changed(id, results)?;
+        }
         // Without its dependencies, an image cannot be run, and nothing of it is
         // used.
         let found = [self.store, &self.trusting].map(|store| rendering(store, id));
@@ -66,6 +72,25 @@ impl<'a> Verify<'a> {
             if self.layers.insert(rendering.id()) {
                 self.layer(id, &rendering, results)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes those layers and blobs of an OCI image that have changed.
+    fn remove_changed(&self, id: &Digest, results: &mut Results<'_>) -> Result<()> {
+        let needs = || gc_roots::read(self.dirs);
+        let collect = at_once(self.dirs, self.store, &needs);
+        for part in self.store.changed_parts(id)? {
+            let removed = collect.remove_changed(&part)?;
+            let then = match removed {
+                true => "removed, and fetched again with the image",
+                false => "kept, because it is in use",
+            };
+            let object = Object::new()
+                .with("id", part.to_string())
+                .with("valid", false)
+                .with("removed", removed);
+            results.add(&format!("{part} NOT OK: {then}"), object)?;
         }
         Ok(())
     }

@@ -220,21 +220,24 @@ fn offered<T>(
         let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
         Archive::open(file, aside)
     };
-    let archive = open().context(what)?;
-    // What docker writes has both lists, the other one sometimes without layers.
-    let is_layout = archive.has(MARKER);
-    match (local.shape, archive.has(LIST)) {
-        (Shape::Docker, true) => {}
-        _ if is_layout => {
-            let layout = Layout::new(archive).context(what)?;
-            let (name, selected) = of_layout(layout.select(wanted).context(what)?);
-            return offer(&layout, name.as_deref(), selected);
+    let mut archive = open().context(what)?;
+    let is_saved = archive.has(LIST);
+    if archive.has(MARKER) {
+        let layout = Layout::new(archive).context(what)?;
+        let selected = layout.select(wanted).context(what);
+        // What docker writes has both lists, this one sometimes without layers; and
+        // the other one has numbers.
+        match selected {
+            Ok(index) if !is_saved || !layout.lacks_layers(&index) => {
+                let (name, selected) = of_layout(index);
+                return offer(&layout, name.as_deref(), selected);
+            }
+            Err(error) if !is_saved => return Err(error),
+            _ => archive = layout.into_files(),
         }
-        (_, true) => {}
-        (_, false) => {
-            let fault = format!("{}: it has neither `{MARKER}` nor `{LIST}`", what());
-            return Err(Error::invalid(fault));
-        }
+    } else if !is_saved {
+        let fault = format!("{}: it has neither `{MARKER}` nor `{LIST}`", what());
+        return Err(Error::invalid(fault));
     }
     let saved = Saved::select(archive, wanted).context(what)?;
     let selected = Selected::Manifest(saved.manifest.clone());

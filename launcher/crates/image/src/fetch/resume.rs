@@ -43,7 +43,7 @@ pub(crate) const REMOVED: &str =
     "the part that was kept is removed; the next call fetches all of it";
 
 /// Where downloads are kept.
-const DIRECTORY: &str = "downloads";
+pub(crate) const DIRECTORY: &str = "downloads";
 
 /// How much of a download is timed to estimate how long all of it takes, in bytes.
 const SAMPLE: usize = 1 << 20;

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 
 use crate::digest::Digest;
-use crate::format::oci::import::claimed;
+use crate::format::oci::stored::spellings;
 use crate::store::images::{Store, no_image};
 use crate::store::names;
 use appc::reference::Name;
@@ -48,7 +48,7 @@ impl Store<'_> {
 
     /// Returns the OCI image of a name, also of one that only it claims to have.
     fn oci_named(&self, text: &str) -> Result<Option<Digest>> {
-        for name in [text.to_owned(), claimed(text)] {
+        for name in spellings(text) {
             for id in names::find(self.dirs, &name)?.into_iter().rev() {
                 if self.is_oci(&id)? {
                     return Ok(Some(id));

@@ -67,6 +67,15 @@ impl Store<'_> {
         Ok(Some(File::from(file)))
     }
 
+    /// Returns whether a blob is kept.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub fn keeps(&self, digest: &Digest) -> Result<bool> {
+        self.blobs.contains(digest)
+    }
+
     /// Keeps a blob, unless it is kept.
     ///
     /// # Errors

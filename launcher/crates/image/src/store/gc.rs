@@ -101,6 +101,35 @@ impl Collect<'_> {
             .and(names::prune(self.dirs, &|id| images.contains(id)))
     }
 
+    /// Returns whether nothing uses an image, so that it could be removed now.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub fn is_unused(&self, id: &Digest) -> Result<bool> {
+        let claim = self.store.images.claim(id)?;
+        Ok(claim.is_some() && !(self.needs)()?.contains_key(&id.hex()))
+    }
+
+    /// Removes a layer or a blob that has changed, although images have it: they are fetched
+    /// again when they are needed. Returns whether it did; it does not if a command or
+    /// a pod uses it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub fn remove_changed(&self, id: &Digest) -> Result<bool> {
+        let used = || Ok((self.needs)()?.into_keys().collect());
+        let mut gone = false;
+        for objects in [&self.store.layers, &self.store.blobs] {
+            self.collect(objects, &[*id], &used, &|_| Ok(()), &mut |_| {
+                gone = true;
+                Ok(())
+            })?;
+        }
+        Ok(gone)
+    }
+
     /// Removes a layer, unless a command, a pod or an image uses it. Returns
     /// whether it did.
     ///

@@ -13,3 +13,4 @@ pub mod record;
 pub mod rootfs;
 pub mod rootfs_view;
 pub mod staging;
+pub mod usage;

@@ -45,6 +45,43 @@ pub(crate) fn find(dirs: &Dirs, name: &str) -> Result<Vec<Digest>> {
     }
 }
 
+/// Returns all names, each with its images, the latest last.
+pub(crate) fn all(dirs: &Dirs) -> Result<Vec<(String, Vec<Digest>)>> {
+    let what = || "cannot list the names of images";
+    let mut all = Vec::new();
+    let Some(names) = dirs.find(Part::Names)? else {
+        return Ok(all);
+    };
+    for entry in rustix::fs::Dir::read_from(&names).context(what)? {
+        let entry = entry.context(what)?;
+        let file = entry.file_name();
+        if !file.to_bytes().starts_with(b"name-") {
+            continue;
+        }
+        let text = small_file::find(&names, file, LIMIT).context(what)?;
+        let text = text.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines();
+        if let Some(name) = lines.next() {
+            let ids = lines.filter_map(|id| Digest::parse(id).ok()).collect();
+            all.push((name.to_owned(), ids));
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Removes a name.
+pub(crate) fn remove(dirs: &Dirs, name: &str) -> Result<()> {
+    let what = || format!("cannot remove the name `{name}`");
+    let names = dirs.names()?;
+    rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
+    match rustix::fs::unlinkat(&names, file_name(name), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => rustix::fs::fsync(names.as_fd()).context(what),
+        Err(errno) => Err(errno).context(what),
+    }
+}
+
 /// Removes images that are no longer stored, and files that are then empty.
 pub(crate) fn prune(dirs: &Dirs, exists: &dyn Fn(&Digest) -> Result<bool>) -> Result<()> {
     let what = || "cannot clean up the index of image names";

@@ -64,6 +64,66 @@ pub fn changes(app: &AppSpec, root: &Union, images: &Union) -> Result<BTreeMap<P
     Ok(changes)
 }
 
+/// Lists how the files of an image differ from those of an older one, by path; that
+/// of the root is `/`.
+///
+/// # Errors
+///
+/// Fails if a file cannot be read.
+pub fn between(old: &Union, new: &Union) -> Result<BTreeMap<PathBuf, Change>> {
+    let mut after = BTreeMap::new();
+    new.walk(&mut |found| {
+        let path = Path::new("/").join(&found.path);
+        after.insert(path, Seen::of(found, false)?);
+        Ok(())
+    })?;
+    let (mut changes, mut alike) = (BTreeMap::new(), BTreeMap::new());
+    let mut gone: Vec<PathBuf> = Vec::new();
+    old.walk(&mut |found| {
+        let path = Path::new("/").join(&found.path);
+        let file = match &found.kind {
+            Kind::File(file) => Some(
+                file.try_clone()
+                    .context(|| format!("cannot read {}", shown(&found.path)))?,
+            ),
+            _ => None,
+        };
+        let relative = found.path.clone();
+        let was = Seen::of(found, false)?;
+        let Some(is) = after.remove(&path) else {
+            if !path
+                .parent()
+                .is_some_and(|above| gone.iter().any(|gone| gone == above))
+            {
+                changes.insert(path.clone(), Change::Deleted);
+            }
+            gone.push(path);
+            return Ok(());
+        };
+        if is.inode == was.inode {
+            return Ok(());
+        }
+        if is.differs(&was, true) {
+            changes.insert(path, Change::Changed);
+        } else if let Some(file) = file {
+            alike.insert(path, digest(file, &relative)?);
+        }
+        Ok(())
+    })?;
+    changes.extend(after.into_keys().map(|path| (path, Change::Added)));
+    new.walk(&mut |found| {
+        let path = Path::new("/").join(&found.path);
+        if let Some(was) = alike.get(&path)
+            && let Kind::File(file) = found.kind
+            && digest(file, &found.path)? != *was
+        {
+            changes.insert(path, Change::Changed);
+        }
+        Ok(())
+    })?;
+    Ok(changes)
+}
+
 /// What is compared of a file.
 struct Seen {
     inode: (u64, u64),

@@ -257,10 +257,13 @@ pub(crate) fn identify(offer: &Offer<'_>) -> Result<Digest> {
     Ok(Digest::from(&found.manifest.config.digest))
 }
 
+/// The beginning of what [`claimed`] returns.
+pub(crate) const CLAIMED: &str = "claimed ";
+
 /// Returns what stands in the index of names for one that only the image itself
 /// claims to have. No image is run because of such a name.
 pub(crate) fn claimed(name: &str) -> String {
-    format!("claimed {name}")
+    format!("{CLAIMED}{name}")
 }
 
 /// What was found for a platform.

@@ -4,12 +4,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::format::oci::blobs::Blobs;
+use crate::format::oci::blobs::{self, Blobs};
 use crate::format::oci::files::Files;
 use appc::json::{self, Object, Value};
 use error::{Error, Result};
 use oci::layout::{self, REF_NAME, check_version};
-use oci::manifest::{Descriptor, Index, LIMIT};
+use oci::manifest::{Descriptor, Document, Index, LIMIT};
 
 /// The file that says that others have this layout.
 pub(crate) const MARKER: &str = "oci-layout";
@@ -32,6 +32,24 @@ impl<F: Files> Layout<F> {
     pub(crate) fn new(files: F) -> Result<Self> {
         check_version(&files.read(MARKER, LIMIT)?).map_err(|error| error.at(MARKER))?;
         Ok(Self(files))
+    }
+
+    /// Returns its files.
+    pub(crate) fn into_files(self) -> F {
+        self.0
+    }
+
+    /// Returns whether the manifest of an image has no layers, as that of docker 25.0
+    /// (moby/moby issue 47065).
+    pub(crate) fn lacks_layers(&self, index: &Index) -> bool
+    where
+        F: Sync,
+    {
+        let mut manifests = index.manifests.iter();
+        manifests.any(|manifest| match blobs::document(self, manifest) {
+            Ok((_, Document::Manifest(manifest))) => manifest.layers.is_empty(),
+            _ => false,
+        })
     }
 
     /// Selects an image.

@@ -1,6 +1,9 @@
 //! OCI images that are stored.
 
+use std::collections::BTreeMap;
+
 use crate::digest::Digest;
+use crate::format::oci::import::{CLAIMED, claimed};
 use crate::format::oci::{FORMAT, unpacked};
 use crate::store::images::Store;
 use crate::store::names;
@@ -10,7 +13,7 @@ use crate::trust::verify::Grounds;
 use error::{Context as _, Error, Result};
 use oci::config::ImageConfig;
 use oci::policy::place::Place;
-use oci::reference::Reference;
+use oci::reference::{Reference, ShortNames};
 
 /// A stored image.
 pub struct OciImage {
@@ -47,7 +50,8 @@ impl Store<'_> {
             ids.extend(names::find(self.dirs, &digest.to_string())?);
         }
         for id in ids.into_iter().rev() {
-            if self.contains(&id)? {
+            // One that lacks a layer is fetched again.
+            if self.contains(&id)? && self.is_complete(&id)? {
                 return Ok(Some(id));
             }
         }
@@ -105,6 +109,82 @@ impl Store<'_> {
         refused.map_or(Ok(()), Err)
     }
 
+    fn is_complete(&self, id: &Digest) -> Result<bool> {
+        let mut layers = self.layers(id)?.into_iter();
+        layers.try_fold(true, |all, layer| Ok(all && self.has_layer(&layer)?))
+    }
+
+    /// Returns the names of all OCI images, as people type them: of each image those
+    /// that stand for it now.
+    ///
+    /// # Errors
+    ///
+    /// The index of names cannot be read.
+    pub fn names(&self) -> Result<BTreeMap<Digest, Vec<String>>> {
+        let mut names: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
+        for (name, ids) in names::all(self.dirs)? {
+            // What stands for a manifest is no name.
+            if let Some(id) = ids.last()
+                && Digest::parse(&name).is_err()
+            {
+                let name = name.strip_prefix(CLAIMED).unwrap_or(&name);
+                names.entry(*id).or_default().push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Gives an OCI image another name, which it takes from whatever has it.
+    ///
+    /// # Errors
+    ///
+    /// It is another image; errors of the disk.
+    pub fn tag(&self, id: &Digest, name: &Reference) -> Result<()> {
+        let fault = |why| {
+            Err(Error::invalid(format!(
+                "cannot tag image `{}`: {why}",
+                id.short()
+            )))
+        };
+        if !self.is_oci(id)? {
+            return fault("an App Container image has the name in its manifest");
+        }
+        if name.digest().is_some() {
+            return fault("a name with a digest belongs to the image with that digest");
+        }
+        names::add(self.dirs, &name.to_string(), id)
+    }
+
+    /// Removes a name of an OCI image, unless it is the only one or `text` is another
+    /// thing. Returns the name.
+    ///
+    /// # Errors
+    ///
+    /// The index of names cannot be read or written.
+    pub fn untag(&self, id: &Digest, text: &str) -> Result<Option<String>> {
+        if self.beginning(text)?.is_some() || !self.is_oci(id)? {
+            return Ok(None);
+        }
+        let Some(name) = self.spelled(text, id)? else {
+            return Ok(None);
+        };
+        if self.names()?.get(id).is_none_or(|names| names.len() < 2) {
+            return Ok(None);
+        }
+        names::remove(self.dirs, &name)?;
+        Ok(Some(text.to_owned()))
+    }
+
+    /// Returns how the name that was typed for an image is spelled in the index.
+    fn spelled(&self, text: &str, id: &Digest) -> Result<Option<String>> {
+        for name in spellings(text) {
+            if names::find(self.dirs, &name)?.last() == Some(id) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns a stored image of this format; `None` if it is of another, or not
     /// stored.
     ///
@@ -138,4 +218,15 @@ impl Store<'_> {
             layers,
         }))
     }
+}
+
+/// Returns what a name that is typed may be in the index of names: itself, the whole
+/// reference, or one that only the image claims to have.
+pub(crate) fn spellings(text: &str) -> Vec<String> {
+    let whole = Reference::parse(text, &ShortNames::default()).ok();
+    let whole = whole.map(|whole| whole.to_string());
+    let mut all = vec![text.to_owned()];
+    all.extend(whole.filter(|whole| whole != text));
+    all.push(claimed(text));
+    all
 }

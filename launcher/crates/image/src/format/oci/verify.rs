@@ -46,6 +46,32 @@ impl Store<'_> {
         Ok(differences)
     }
 
+    /// Returns the layers and blobs of an image that have changed, each once.
+    ///
+    /// # Errors
+    ///
+    /// What is stored cannot be read.
+    pub fn changed_parts(&self, id: &Digest) -> Result<Vec<Digest>> {
+        let mut changed = Vec::new();
+        let Some(image) = self.oci(id)? else {
+            return Ok(changed);
+        };
+        let known = unpacked::layers(&image.config);
+        for (number, (layer, known)) in image.layers.iter().zip(&known).enumerate() {
+            let found = self.verify_layer(layer, &known.diff_id, &image.layers[..number]);
+            let is_sound = found.is_ok_and(|found| found.are_none());
+            if !is_sound && self.has_layer(layer)? && !changed.contains(layer) {
+                changed.push(*layer);
+            }
+        }
+        for blob in self.blobs_of(id)? {
+            if !self.is_sound(&blob)? {
+                changed.push(blob);
+            }
+        }
+        Ok(changed)
+    }
+
     fn verify_layer(
         &self,
         layer: &Digest,
