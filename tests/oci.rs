@@ -2,6 +2,8 @@
 
 /// Images in archives.
 mod archives;
+/// Images that are built here.
+mod build;
 /// Registries and clients that know each other by certificates.
 mod certificates;
 /// Configurations: what is run, and as whom.
@@ -22,14 +24,14 @@ mod manifests;
 mod many;
 /// Registries as operators say: mirrors and other places.
 mod mirrors;
+/// Images under several names.
+mod names;
 /// Images as other programs unpack and build them.
 mod peers;
 /// Images as podman runs them.
 mod podman;
 /// Policies: whose images are accepted, and who must have signed them.
 mod policy;
-/// Images under several names.
-mod names;
 /// How layers arrive: side by side, in parts, late or never.
 mod pull;
 /// Images that leave for registries.

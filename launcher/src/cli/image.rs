@@ -13,7 +13,8 @@ use error::quote::quoted;
 use error::{Error, Result};
 use image::fetch::insecure::Insecure;
 use image::fetch::options as fetch;
-use oci::reference::{Reference, ShortNames};
+use image::fetch::registries;
+use oci::reference::Asked;
 
 /// Takes the options of `validate`, and files.
 pub(super) fn validate(args: &mut Args) -> Result<validate::Options> {
@@ -73,7 +74,7 @@ pub(super) fn verb(name: &str, args: &mut Args) -> Result<Verb> {
             let image = args.word()?.ok_or_else(missing)?;
             let name = || Error::usage("a name is missing");
             let name = args.word()?.ok_or_else(name)?;
-            Verb::Tag(image, Reference::parse(&name, &ShortNames::default())?)
+            Verb::Tag(image, registries::one(&Asked::parse(&name)?)?)
         }
         "export" => Verb::Export(Box::new(export(args, missing, file)?)),
         "push" => Verb::Export(Box::new(push(args, missing)?)),

@@ -2,6 +2,8 @@
 //! completion scripts all use it.
 
 mod app;
+mod archives;
+mod build;
 pub(crate) mod general;
 mod images;
 mod logins;

@@ -24,7 +24,7 @@ use pod::runtime::{changes, render};
 use sys::dirs::Dirs;
 use sys::root_fd;
 
-pub(crate) use crate::cmd::image::export::{Export, Form, Place};
+pub(crate) use crate::cmd::image::export::{Export, Form, Place, deliver};
 pub(crate) use crate::cmd::image::list::{Field, Listing};
 pub(crate) use crate::cmd::image::room::Prune;
 use crate::cmd::image::verify::Verify;

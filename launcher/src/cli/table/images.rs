@@ -1,5 +1,8 @@
 //! The commands of images: `fetch`, `validate` and `image`.
 
+use super::archives::INSECURE;
+pub(crate) use super::archives::OVERWRITE;
+use super::build::BUILD;
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 use super::terms::Terms;
 
@@ -462,104 +465,6 @@ app would see it.",
     ..CommandSpec::NEW
 };
 
-/// Makes an image.
-const BUILD: CommandSpec = CommandSpec {
-    name: "build",
-    summary: "makes an image from a directory or a tar",
-    usage: &[
-        "--name=NAME [OPTIONS] DIRECTORY|TAR -- COMMAND [ARGUMENT...]",
-        "--manifest=FILE [OPTIONS] DIRECTORY|TAR",
-    ],
-    about: "\
-Makes an image whose root file system is a directory, or the contents of a tar (also \
-compressed, as fetch accepts it; `-` is standard input). Stores the image, or writes it to a \
-file, and prints its ID.
-
-An image is complete or not there at all, and is checked as by validate before it is. The \
-same files give the same image, byte for byte. Sockets are left out, and so is what is \
-mounted below the directory.
-
-The image gets the labels `os` and `arch` of this host, unless its name says otherwise. What \
-has no option, such as ports, mount points and isolators, can be in a manifest.",
-    groups: &[&Group::new(
-        "Options",
-        &[
-            OptionSpec::value(
-                "--name",
-                &[],
-                "NAME[:VERSION][,LABEL=VALUE...]",
-                "the image's name, version and other labels",
-            ),
-            OptionSpec::value(
-                "--manifest",
-                &[],
-                "FILE",
-                "use this image manifest instead of a name, a command and their options",
-            ),
-            OptionSpec::value(
-                "--output",
-                &["-o"],
-                "FILE",
-                "write the image to this file (gzip) instead of storing it",
-            ),
-            OVERWRITE,
-            OptionSpec::value(
-                "--user",
-                &["-u"],
-                "USER[:GROUP]",
-                "the app's user: a name or number in the image, or a path whose owner it is \
-                 (default: 0)",
-            ),
-            OptionSpec::value(
-                "--group",
-                &[],
-                "GROUP",
-                "the app's group (default: what --user says, or 0)",
-            ),
-            OptionSpec::value(
-                "--working-dir",
-                &["-w"],
-                "PATH",
-                "the app's working directory (default: /)",
-            ),
-            OptionSpec::value(
-                "--environment",
-                &["-e"],
-                "NAME=VALUE",
-                "set a variable of the app",
-            )
-            .repeated(),
-            OptionSpec::value(
-                "--owner",
-                &[],
-                "UID:GID",
-                "let all files belong to this user and group (default: their owners)",
-            ),
-            INSECURE,
-        ],
-    )],
-    terms: &[(
-        "Environment",
-        &[(
-            "SOURCE_DATE_EPOCH",
-            "seconds since 1970; files that were modified later count as modified then",
-        )],
-    )],
-    examples: &[
-        (
-            "Store an image of a directory, and run it",
-            "launcher image build --name=example.com/web:1.0.0 ./root -- /bin/web --port=80\n\
-             launcher run example.com/web",
-        ),
-        (
-            "Write an image of a tar, such as one of `docker export`",
-            "launcher image build --name=example.com/web -o web.aci web.tar -- /bin/web",
-        ),
-    ],
-    operands: Operands::Files,
-    ..CommandSpec::NEW
-};
-
 /// How an image in the store is named.
 const STORED: Terms = (
     "Images",
@@ -651,15 +556,6 @@ const ASKS: &[&str] = &["run", "prepare", "fetch", "trust", "add", "push"];
 
 const FETCHES: &[&str] = &["run", "prepare", "fetch", "trust", "add"];
 
-/// The checks of archives that are not fetched.
-const INSECURE: OptionSpec = OptionSpec::value(
-    "--insecure-options",
-    &[],
-    "CHECK,...",
-    "skip checks: compression (archives that become more than 500 times larger); those of \
-     fetch are accepted, and skip nothing else here",
-);
-
 /// Whole identifiers.
 pub(crate) const FULL: OptionSpec =
     OptionSpec::flag("--full", &[], "show full UUIDs, image IDs and times");
@@ -675,7 +571,3 @@ pub(crate) const FORMAT: OptionSpec = OptionSpec::value(
     "text|json|json-pretty",
     "output format (default: text)",
 );
-
-/// Files may be replaced.
-pub(crate) const OVERWRITE: OptionSpec =
-    OptionSpec::flag("--overwrite", &[], "replace FILE if it exists");

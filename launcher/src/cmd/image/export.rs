@@ -158,7 +158,7 @@ fn told(line: String) {
 }
 
 /// Sends an OCI image to its place. Returns the digest of its manifest.
-fn deliver(
+pub(crate) fn deliver(
     image: &Outgoing<'_>,
     place: &Place,
     overwrite: bool,
@@ -171,7 +171,7 @@ fn deliver(
             let form = form.unwrap_or(Form::Oci);
             write(image, path, name, form, overwrite).context(what)
         }
-        Place::Registry(target) => image.push(target, fetch, &mut told),
+        Place::Registry(asked) => image.push(&registries::one(asked)?, fetch, &mut told),
         Place::Same => image.push(&own(image)?, fetch, &mut told),
     }
 }

@@ -56,6 +56,8 @@ pub struct Pack<'a> {
     out: Out<'a>,
     /// The directory of the archive that is the root; empty if it is the root itself.
     root: &'static Path,
+    /// Whether the root has no entry of its own.
+    rootless: bool,
     /// The message for when it cannot be written.
     cannot: &'a str,
     instead: Instead,
@@ -113,6 +115,15 @@ impl<'a> Pack<'a> {
         Self::of(Out::Plain(out), "", Algorithm::Sha256, cannot, instead)
     }
 
+    /// Leaves the attributes of the root to the layers below.
+    #[must_use]
+    pub fn without_root(self) -> Self {
+        Self {
+            rootless: true,
+            ..self
+        }
+    }
+
     fn of(
         out: Out<'a>,
         root: &'static str,
@@ -123,6 +134,7 @@ impl<'a> Pack<'a> {
         Self {
             out,
             root: Path::new(root),
+            rootless: false,
             cannot,
             instead,
             hasher: Hasher::new(algorithm),
@@ -257,6 +269,8 @@ impl<'a> Pack<'a> {
         let mut name = self.root.as_os_str().as_bytes().to_vec();
         if !path.as_os_str().is_empty() {
             name = self.root.join(path).into_os_string().into_vec();
+        } else if self.rootless {
+            return Ok(());
         } else if name.is_empty() {
             name.push(b'.');
         }
