@@ -88,7 +88,7 @@ fn a_pod_of_many_layers_is_entered_copied_from_exported_and_compared() {
     let run = |words: &[&str]| layout.launch(words).run().exits(0);
     let image = layout.reference("many");
     let pod = ["run", "--detach", "--keep", "--name", "it", &*image, "--"];
-    run(&[&pod[..], &["--trap-exit", "15", "0"]].concat());
+    let uuid = run(&[&pod[..], &["--trap-exit", "15", "0"]].concat()).stdout;
     until("it waits", || run(&["logs", "it"]).stdout == "waiting\n");
     let entered = run(&["enter", "it", "/bin/probe", "--list", "/n"]);
     entered.says("126\n");
@@ -103,6 +103,14 @@ fn a_pod_of_many_layers_is_entered_copied_from_exported_and_compared() {
     run(&["stop", "it"]);
     run(&["wait", "it"]);
     look("own");
+    if let Some(strace) = host::find_tool("strace") {
+        let old = "inject=fsconfig:error=EINVAL";
+        let call = host::call(&strace).args(["-qq", "-o", "/dev/null", "-e", old]);
+        let call = call.arg(host::program()).arg("--dir").arg(layout.dir());
+        let ran = call.args(["cp", "it:/n/own", target]).run().exits(1);
+        let ran = ran.naming("UUID", uuid.trim_end());
+        ran.complains_as("so many layers on an older kernel");
+    }
     run(&["cp", &layout.path().display().to_string(), "it:/n/app"]);
     let file = layout.scratch.join("out.aci");
     run(&["export", "it", file.to_str().unwrap()]);

@@ -6,6 +6,7 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::runtime::pod_process::{self, MainProgram};
@@ -52,7 +53,7 @@ pub fn running(pod: &OwnedFd, spec: &PodSpec, app: &AppSpec) -> Result<Option<Ow
 ///
 /// The pod has not run, or its changes were in memory; part of the root is
 /// missing; the kernel cannot mount an overlay without a place (fsmount(2), Linux
-/// 5.2).
+/// 5.2), or one of more than some 15 layers (Linux 6.5).
 pub fn ended(pod: &OwnedFd, app: &AppSpec) -> Result<OwnedFd> {
     let root = app.root.as_ref().ok_or_else(|| {
         Error::invalid("the pod ran from a written plan, so the layers of its root are not known")
@@ -79,7 +80,30 @@ pub fn ended(pod: &OwnedFd, app: &AppSpec) -> Result<OwnedFd> {
         let opened = rustix::fs::openat(CWD, &**layer, flags, Mode::empty());
         layers.push(opened.context(|| format!("cannot open `{}`", layer.display()))?);
     }
-    mounted(&layers, &upper, &work).context(what)
+    match mounted(&layers, &upper, &work) {
+        // Older kernels do not know the parameter for so many.
+        Err(Errno::INVAL) if !fits(&names(&layers)) => Err(Error::invalid(format!(
+            "{}: its image has {} layers, which takes Linux 6.5",
+            what(),
+            layers.len()
+        ))
+        .hint("`launcher export` makes an image of it on any kernel")),
+        root => root.context(what),
+    }
+}
+
+/// Returns the layers as the value of one parameter.
+fn names(layers: &[OwnedFd]) -> String {
+    let names: Vec<String> = layers.iter().map(name).collect();
+    names.join(":")
+}
+
+fn name(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+fn fits(value: &str) -> bool {
+    value.len() < LONGEST
 }
 
 /// The longest value of a parameter that fsconfig(2) takes, with a final NUL.
@@ -91,20 +115,18 @@ fn mounted(layers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> rustix::io::R
     // The kernel notes in `work` that a volatile overlay was not synced, and does
     // not mount it again. Here, as in an export, that does not count.
     let work = subdirectory::make(work.as_fd(), "again")?;
-    let path = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let lower: Vec<String> = layers.iter().map(path).collect();
     let overlay = mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let joined = lower.join(":");
-    match joined.len() < LONGEST {
+    let joined = names(layers);
+    match fits(&joined) {
         true => mount::fsconfig_set_string(&overlay, "lowerdir", joined)?,
         // Since Linux 6.5.
-        false => lower
+        false => layers
             .iter()
-            .try_for_each(|layer| mount::fsconfig_set_string(&overlay, "lowerdir+", layer))?,
+            .try_for_each(|layer| mount::fsconfig_set_string(&overlay, "lowerdir+", name(layer)))?,
     }
     for (key, value) in [
-        ("upperdir", path(upper)),
-        ("workdir", path(&work)),
+        ("upperdir", name(upper)),
+        ("workdir", name(&work)),
         ("redirect_dir", "nofollow".to_owned()),
         ("metacopy", "off".to_owned()),
         ("index", "off".to_owned()),
