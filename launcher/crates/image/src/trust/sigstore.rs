@@ -13,6 +13,10 @@ use crate::digest::Digest;
 use oci::signature::Payload;
 
 /// Something that is signed, to be checked before it is read.
+#[cfg_attr(
+    not(feature = "openpgp"),
+    expect(dead_code, reason = "there is no key to check it with")
+)]
 pub(crate) struct Envelope {
     /// The hash of the bytes that are signed, with SHA-256.
     pub(crate) hash: Digest,
