@@ -10,8 +10,12 @@ mod certificates;
 mod config;
 /// Signatures as cosign makes them.
 mod cosign;
+/// Layers that are not in the registry of their image.
+mod elsewhere;
 /// Images that leave the store.
 mod export;
+/// Registries that fail, and those that lie.
+mod faults;
 /// Images that no layout should have, and what is left of them: nothing.
 mod hostile;
 /// Layers: what they change, as another unpacker sees it.
@@ -42,6 +46,8 @@ mod registry;
 mod simple_signing;
 /// What the store has of them.
 mod stored;
+/// Who we are to registries: tokens of all kinds.
+mod tokens;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,6 +78,8 @@ struct Blob {
     size: usize,
     /// Of a layer: the digest of its tar.
     diff_id: String,
+    /// More fields of its descriptor, each after a comma.
+    more: String,
 }
 
 impl Blob {
@@ -80,7 +88,8 @@ impl Blob {
         let Self {
             kind, digest, size, ..
         } = self;
-        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}{more}}}"#)
+        let own = &self.more;
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}{own}{more}}}"#)
     }
 }
 
@@ -132,6 +141,7 @@ impl Layout {
             digest: digest.clone(),
             size: bytes.len(),
             diff_id: digest,
+            more: String::new(),
         }
     }
 

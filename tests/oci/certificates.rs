@@ -8,10 +8,10 @@ use super::registry::{Registry, layout};
 use crate::host::{self, Call, Scratch, call};
 
 /// An authority, a server that it vouches for, and a client.
-struct Authority(Scratch);
+pub(super) struct Authority(Scratch);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let scratch = Scratch::new();
         let script = "set -e
             openssl req -x509 -newkey rsa:2048 -noenc -days 2 -subj /CN=ca \\
@@ -32,7 +32,7 @@ impl Authority {
         Self(scratch)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(super) fn file(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 
@@ -100,4 +100,53 @@ fn a_registry_is_believed_and_believes_us_by_the_certificates_for_it() {
     );
     fs::copy(files.join("client.key"), place.join("client.key")).unwrap();
     fetch(&layout, &name).run().exits(0);
+}
+
+#[test]
+fn a_mirror_has_an_authority_and_a_login_of_its_own() {
+    let layout = layout(&["one"]);
+    let _ = (tool!("openssl"), tool!("skopeo"), tool!("docker-registry"));
+    let authority = Authority::new();
+    let origin = Registry::new(&layout).unwrap();
+    origin.push(&layout, "one", "app:1");
+    let [certificate, key] = ["server.crt", "server.key"].map(|name| authority.file(name));
+    let mirror = Registry::mirror_with_tls(&layout, &origin.host, &certificate, &key).unwrap();
+    let text = format!(
+        "[[registry]]\nprefix = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+        origin.host, mirror.host
+    );
+    let configuration = layout.scratch.write("registries.conf", text);
+    let place = layout.scratch.join("home/.config/containers/certs.d");
+    let place = place.join(&mirror.host);
+    fs::create_dir_all(&place).unwrap();
+    let login = |password: &str| {
+        let login = format!(r#"{{"username": "me", "password": "{password}"}}"#);
+        let text = format!(r#"{{"auths": {{"{}": {login}}}}}"#, mirror.host);
+        layout.scratch.write("auth.json", text)
+    };
+    let fetch = |logins: &PathBuf| {
+        let fetch = fetch(&layout, &origin.reference("app:1")).arg("--pull-policy=update");
+        let fetch = fetch.env("CONTAINERS_REGISTRIES_CONF", &configuration);
+        fetch
+            .env("REGISTRY_AUTH_FILE", logins)
+            .run()
+            .exits(0)
+            .told()
+    };
+    let failed = format!("Fetch failed: {}/app:1: ", mirror.host);
+    // Nobody vouches for the mirror; then it does not know us.
+    let told = fetch(&login("s3cret"));
+    assert!(
+        told.contains(&failed) && told.contains("certificate"),
+        "{told}"
+    );
+    fs::copy(authority.file("ca.crt"), place.join("ca.crt")).unwrap();
+    let told = fetch(&login("other"));
+    assert!(
+        told.contains(&failed) && told.contains("does not let us have"),
+        "{told}"
+    );
+    let told = fetch(&login("s3cret"));
+    let from = format!("Resolved: {}/app:1 -> {}/app:1", origin.host, mirror.host);
+    assert!(told.contains(&from) && !told.contains("s3cret"), "{told}");
 }

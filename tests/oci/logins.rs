@@ -6,16 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::Layout;
-use super::registry::{Answers, Registry, Scripted, layout};
+use super::registry::{Answers, Registry, Scripted, USERS, layout};
 use crate::golden::Cases;
 use crate::host::{self, Call};
 use crate::seat::Seat;
 
 /// The login of all registries here: `me`, `s3cret`.
 const BASIC: &str = "Basic bWU6czNjcmV0";
-
-/// What docker's registry has of it.
-const USERS: &str = "me:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n";
 
 /// `launcher login` or `logout`, with a file for logins.
 fn launch(layout: &Layout, words: &[&str]) -> Call {

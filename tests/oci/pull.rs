@@ -16,25 +16,25 @@ use crate::claims;
 use crate::host::{self, Call};
 
 /// What a client asks for.
-struct Asked {
-    path: String,
-    told: Option<String>,
+pub(super) struct Asked {
+    pub(super) path: String,
+    pub(super) told: Option<String>,
     /// From where it wants it.
-    from: Option<usize>,
+    pub(super) from: Option<usize>,
 }
 
 /// A registry that has what is in a layout as `app:1`, and does with each request what
 /// its script says, while it serves others.
-struct Served {
-    host: String,
-    shared: Arc<Shared>,
+pub(super) struct Served {
+    pub(super) host: String,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What all of its connections know.
-struct Shared {
+pub(super) struct Shared {
     answers: Answers,
     /// What happened: `asked PATH FROM`, `sent PATH`.
-    log: Mutex<Vec<String>>,
+    pub(super) log: Mutex<Vec<String>>,
     changed: Condvar,
 }
 
@@ -52,7 +52,7 @@ impl Shared {
     }
 
     /// Answers a request as a registry does: with so much of the body, at most.
-    fn send(&self, to: &mut TcpStream, asked: &Asked, most: usize) -> io::Result<()> {
+    pub(super) fn send(&self, to: &mut TcpStream, asked: &Asked, most: usize) -> io::Result<()> {
         let Some((status, body)) = self.answers.get(&asked.path) else {
             return to.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         };
@@ -87,7 +87,7 @@ impl Shared {
 type Script = dyn Fn(&Shared, &Asked, &mut TcpStream) -> io::Result<()> + Send + Sync;
 
 impl Served {
-    fn new(
+    pub(super) fn new(
         layout: &Layout,
         script: impl Fn(&Shared, &Asked, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
@@ -110,13 +110,13 @@ impl Served {
         Self { host, shared }
     }
 
-    fn fetch(&self, layout: &Layout) -> Call {
+    pub(super) fn fetch(&self, layout: &Layout) -> Call {
         let name = format!("docker://{}/app:1", self.host);
         layout.launch(&["fetch", &name]).within(SOON)
     }
 
     /// From where a path was wanted, each time.
-    fn wanted(&self, path: &str) -> Vec<usize> {
+    pub(super) fn wanted(&self, path: &str) -> Vec<usize> {
         let asked = format!("asked {path} ");
         let log = self.shared.log.lock().unwrap();
         let from = log.iter().filter_map(|line| line.strip_prefix(&asked));
@@ -152,7 +152,7 @@ fn hang(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Where a registry has a blob.
-fn path(blob: &Blob) -> String {
+pub(super) fn path(blob: &Blob) -> String {
     format!("/v2/app/blobs/{}", blob.digest)
 }
 
@@ -289,7 +289,7 @@ fn one_token_is_got_for_all_layers_when_the_first_has_ended() {
 }
 
 /// A layer with a file that no compression makes smaller.
-fn noise(length: usize) -> Aci {
+pub(super) fn noise(length: usize) -> Aci {
     let mut state = 1_u32;
     let noise = (0..length / 4).flat_map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -302,7 +302,7 @@ fn noise(length: usize) -> Aci {
 const LARGE: usize = 40 << 20;
 
 /// An image of one layer, and where a registry has that.
-fn of_one(layer: Aci) -> (Layout, String) {
+pub(super) fn of_one(layer: Aci) -> (Layout, String) {
     let mut layout = Layout::new();
     let layer = layout.layer(layer);
     layout.image("1", "{}", std::slice::from_ref(&layer));

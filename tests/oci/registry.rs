@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -43,6 +43,22 @@ impl Registry {
         let tls =
             format!(", tls: {{certificate: {certificate}, key: {key}, clientcas: [{authority}]}}");
         Self::start(layout, &tls, "", None)
+    }
+
+    /// The same with TLS, for `me` with `s3cret`.
+    pub(super) fn mirror_with_tls(
+        layout: &Layout,
+        host: &str,
+        certificate: &str,
+        key: &str,
+    ) -> Option<Self> {
+        let tls = format!(", tls: {{certificate: {certificate}, key: {key}}}");
+        let users = layout.scratch.write("users", USERS);
+        let more = format!(
+            "proxy: {{remoteurl: \"http://{host}\"}}\nauth: {{htpasswd: {{realm: it, path: {}}}}}\n",
+            users.display()
+        );
+        Self::start(layout, &tls, &more, Some("me:s3cret"))
     }
 
     /// One that only these users have access to, each with what bcrypt makes of a
@@ -263,6 +279,9 @@ fn a_tag_means_what_it_meant_until_an_update_is_asked_for() {
     assert!(registry.asked("/v2/app/manifests/latest") >= 2);
 }
 
+/// What docker's registry has of the user `me` with `s3cret`.
+pub(super) const USERS: &str = "me:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n";
+
 /// What a scripted registry answers to a path: a status with fields, and a body.
 pub(super) type Answers = BTreeMap<String, (String, Vec<u8>)>;
 
@@ -270,6 +289,8 @@ pub(super) type Answers = BTreeMap<String, (String, Vec<u8>)>;
 pub(super) struct Scripted {
     pub(super) host: String,
     pub(super) seen: Arc<Mutex<Vec<String>>>,
+    /// The methods of the requests, and what each accepts.
+    wanted: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Scripted {
@@ -282,36 +303,59 @@ impl Scripted {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (answers, seen) = (answers(&host), Arc::new(Mutex::new(Vec::new())));
-        let log = Arc::clone(&seen);
+        let wanted = Arc::new(Mutex::new(Vec::new()));
+        let (log, methods) = (Arc::clone(&seen), Arc::clone(&wanted));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.unwrap(), &answers, &log);
+                answer(stream.unwrap(), &answers, &log, &methods);
             }
         });
-        Self { host, seen }
+        Self { host, seen, wanted }
     }
 
     pub(super) fn reference(&self, name: &str) -> String {
         format!("docker://{}/{name}", self.host)
     }
 
-    /// The paths that it was asked for, each with what it was told who asks.
+    /// The paths that it was asked for, each with what it was told who asks, and the
+    /// form that was sent.
     pub(super) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
+
+    /// The methods of the requests, and which media types each accepts.
+    pub(super) fn wanted(&self) -> Vec<(String, String)> {
+        self.wanted.lock().unwrap().clone()
+    }
 }
 
-fn answer(mut stream: TcpStream, answers: &Answers, log: &Mutex<Vec<String>>) {
-    let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+fn answer(
+    mut stream: TcpStream,
+    answers: &Answers,
+    log: &Mutex<Vec<String>>,
+    wanted: &Mutex<Vec<(String, String)>>,
+) {
+    let mut reader = BufReader::new(&stream);
+    let lines = reader.by_ref().lines().map_while(Result::ok);
     let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     // Else it is a client that tries to speak TLS.
     let Some(path) = request.first().and_then(|line| line.split(' ').nth(1)) else {
         return;
     };
-    let told = request
-        .iter()
-        .find_map(|line| line.strip_prefix("Authorization: "));
-    let told = told.unwrap_or("-").to_owned();
+    let field = |name: &str| request.iter().find_map(|line| line.strip_prefix(name));
+    let mut told = field("Authorization: ").unwrap_or("-").to_owned();
+    if request[0].starts_with("POST ") {
+        let mut form = vec![0; field("Content-Length: ").unwrap().parse().unwrap()];
+        reader.read_exact(&mut form).unwrap();
+        told.push(' ');
+        told.push_str(&String::from_utf8(form).unwrap());
+    }
+    let method = request[0].split(' ').next().unwrap_or_default();
+    let accepted = field("Accept: ").unwrap_or_default();
+    wanted
+        .lock()
+        .unwrap()
+        .push((method.to_owned(), accepted.to_owned()));
     log.lock().unwrap().push(format!("{path} {told}"));
     let known = answers
         .get(&format!("{path} {told}"))

@@ -171,6 +171,10 @@ pub(crate) fn walk(
     visit: &mut dyn FnMut(Entry<'_, '_>) -> Result<()>,
     fault: TakeFault<'_>,
 ) -> Result<Walked> {
+    let is_empty = input.fill_buf().map_err(tar_reader::unreadable)?.is_empty();
+    if is_empty && !naming.lenient {
+        return Err(Error::invalid("the file is empty"));
+    }
     let mut members = Members::new(input, recorder);
     let mut reading = Reading {
         limits,
@@ -182,7 +186,9 @@ pub(crate) fn walk(
     };
     let mut bytes = 0_u64;
     loop {
-        let read = match members.next() {
+        // Others take no bytes for a tar with nothing in it.
+        let next = if is_empty { Ok(None) } else { members.next() };
+        let read = match next {
             Ok(None) => break,
             Ok(Some(member)) => {
                 bytes = bytes.saturating_add(member.size);

@@ -3,33 +3,47 @@
 //!
 //! What is fetched is named by digests, but for what a tag stands for: so whatever one
 //! place does not have, or has with other bytes, the next one is asked for. Each place
-//! is a registry with logins and certificates of its own.
+//! is a registry with logins and certificates of its own. A layer that no registry has,
+//! as those that registries may not have, is fetched from where its descriptor says: by
+//! HTTPS, and without credentials (image-spec, descriptor.md, `urls`).
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::digest;
 use crate::fetch::discovery::{Attempts, Why};
+use crate::fetch::http::{Client, Conditions, Response};
 use crate::fetch::options::Options;
 use crate::fetch::registries;
 use crate::fetch::registry::Registry;
+use crate::fetch::shown::Shown;
+use crate::fetch::web;
 use crate::format::oci::blobs::Blobs;
 use crate::trust::signatures::Take;
 use crate::trust::sigstore::Envelope;
+use appc::address::Address;
 use error::{Error, Kind, Result};
 use oci::digest::Digest;
 use oci::manifest::{Descriptor, Index};
+use oci::media_type::Kind as Media;
 use oci::reference::Reference;
 use sys::dirs::Dirs;
 use sys::progress::Progress;
+
+/// Most URLs of a layer that are tried.
+const URLS: usize = 8;
 
 /// The places that have an image, or may have parts of it.
 pub(crate) struct Sources<'r> {
     /// That which has it, and those behind that.
     places: Vec<Registry<'r>>,
-    /// Which one of them to ask for a blob, if not the first one.
+    /// What asks servers that are no registries.
+    elsewhere: OnceLock<Client>,
+    options: Options,
+    /// Which one of them to ask for a blob, if not the first one; behind the last one,
+    /// the URLs of its descriptor count.
     next: Mutex<BTreeMap<Digest, usize>>,
     /// Whether nobody needs more of it.
     stopped: AtomicBool,
@@ -67,6 +81,8 @@ impl<'r> Sources<'r> {
                     let places = std::iter::once(Ok(place)).chain(behind);
                     let sources = Self {
                         places: places.collect::<Result<_>>()?,
+                        elsewhere: OnceLock::new(),
+                        options: options.clone(),
                         next: Mutex::default(),
                         stopped: AtomicBool::new(false),
                         talk,
@@ -124,12 +140,45 @@ impl<'r> Sources<'r> {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         next.get(&blob.digest).copied().unwrap_or_default()
     }
+
+    /// Returns what a place for a blob is called.
+    fn shown(&self, blob: &Descriptor, number: usize) -> String {
+        match self.places.get(number) {
+            Some(place) => place.image().to_string(),
+            None => Address::new(urls(blob)[number - self.places.len()].clone()).to_string(),
+        }
+    }
+
+    /// Opens a layer that is at a URL.
+    fn open_elsewhere(&self, blob: &Descriptor, url: &str) -> Result<Box<dyn Read + Send>> {
+        if self.elsewhere.get().is_none() {
+            let _ = self.elsewhere.set(web::stranger(&self.options)?);
+        }
+        let client = self.elsewhere.get();
+        let client = client.ok_or_else(|| Error::invalid("nobody can be asked"))?;
+        match client.open(url, Some(blob.size), Conditions::default())? {
+            Response::Download(download) => Ok(Box::new(Shown {
+                progress: Some(self.talk.bar(&blob.digest.to_string(), Some(blob.size))),
+                input: Box::new(download),
+            })),
+            Response::NotModified(_) => Err(Error::invalid("the server sent no document")),
+        }
+    }
+}
+
+/// Returns where a layer can be that no registry has.
+fn urls(blob: &Descriptor) -> &[String] {
+    match blob.kind() {
+        Media::Layer(_) => &blob.urls[..blob.urls.len().min(URLS)],
+        _ => &[],
+    }
 }
 
 impl Blobs for Sources<'_> {
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.places.iter().for_each(Blobs::stop);
+        self.elsewhere.get().into_iter().for_each(Client::stop);
     }
 
     fn ended(
@@ -138,13 +187,20 @@ impl Blobs for Sources<'_> {
         stored: Result<digest::Digest>,
         given_up: bool,
     ) -> Result<digest::Digest> {
-        self.places[self.place_of(blob)].ended(blob, stored, given_up)
+        match self.places.get(self.place_of(blob)) {
+            Some(place) => place.ended(blob, stored, given_up),
+            None => stored,
+        }
     }
 
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>> {
         loop {
-            let place = &self.places[self.place_of(blob)];
-            match place.open(blob) {
+            let number = self.place_of(blob);
+            let opened = match self.places.get(number) {
+                Some(place) => place.open(blob),
+                None => self.open_elsewhere(blob, &urls(blob)[number - self.places.len()]),
+            };
+            match opened {
                 Err(error) if self.pass_over(blob, &error) => {}
                 opened => return opened,
             }
@@ -152,17 +208,21 @@ impl Blobs for Sources<'_> {
     }
 
     fn pass_over(&self, blob: &Descriptor, why: &Error) -> bool {
-        let place = self.place_of(blob);
-        let next = place + 1;
-        if next >= self.places.len() || self.stopped.load(Ordering::Relaxed) {
+        let (number, registries) = (self.place_of(blob), self.places.len());
+        let next = number + 1;
+        // Where a registry has it, nobody else is asked.
+        let is_gone = number >= registries || why.kind() == Kind::NotFound;
+        let places = registries + if is_gone { urls(blob).len() } else { 0 };
+        if next >= places || self.stopped.load(Ordering::Relaxed) {
             return false;
         }
-        let (name, digest) = (self.places[place].image(), &blob.digest);
+        let (place, digest) = (self.shown(blob, number), &blob.digest);
         let why = Why::from(why).text;
         self.talk
-            .notice(&format!("Fetch failed: {name}: `{digest}`: {why}"));
-        let name = self.places[next].image();
-        self.talk.notice(&format!("Resolved: `{digest}` -> {name}"));
+            .notice(&format!("Fetch failed: {place}: `{digest}`: {why}"));
+        let place = self.shown(blob, next);
+        self.talk
+            .notice(&format!("Resolved: `{digest}` -> {place}"));
         let mut all = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(blob.digest.clone(), next);
         true

@@ -62,6 +62,22 @@ pub(crate) fn client(
     })
 }
 
+/// Creates an HTTP client for servers that only an image names: it is nobody to them, and
+/// speaks HTTPS.
+pub(crate) fn stranger(options: &Options) -> Result<Client> {
+    Client::new(HttpOptions {
+        ca_file: options.ca_file.clone(),
+        certificates: None,
+        insecure_tls: options.insecure.tls,
+        allow_http: Plain::Nobody,
+        credentials: Credentials::default(),
+        attempts: ATTEMPTS,
+        rate: options.rate.clone(),
+        talk: Progress::new(options.quiet),
+        session: None,
+    })
+}
+
 /// The error for what was not found, with everything that was tried.
 pub(crate) fn in_vain(what: String, attempts: &Attempts) -> Error {
     let error = Error::new(Kind::NotFound, what).tried(attempts.lines());
