@@ -46,8 +46,7 @@ use crate::cli::table::spec::CommandSpec;
 use crate::cli::table::{COMMANDS, general, visible};
 use crate::cli::typed::Typed;
 use crate::cli::values::formatted;
-use crate::cmd::finish::Handed;
-use crate::cmd::notify::Sockets;
+use crate::cmd::notify::{Handed, Sockets};
 use crate::cmd::policy::Verb;
 use crate::cmd::results::Format;
 use crate::cmd::{ONCE_MORE, OURS, version};
@@ -256,10 +255,13 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
                         let kept = Kept::parse(&numbers()?);
                         handed.kept = Some(kept.ok_or_else(missing)?);
                     }
+                    "others" => handed.others = Some(number(&numbers()?)?),
+                    "checks" => handed.checks = Some(number(&numbers()?)?),
+                    "check" => break Command::Check(data, uuid, numbers()?),
                     "demand" => {
-                        break match handed.told {
-                            None => Command::Serve(data, uuid),
-                            Some(sockets) => Command::Notify(data, uuid, sockets),
+                        break match handed.told.is_some() || handed.checks.is_some() {
+                            false => Command::Serve(data, uuid),
+                            true => Command::Notify(data, uuid, handed),
                         };
                     }
                     status => {
@@ -283,6 +285,10 @@ fn simple(spec: &'static CommandSpec, args: &mut Args, once_more: bool) -> Resul
 
 fn uuid(args: &mut Args) -> Result<Uuid> {
     Uuid::parse(&args.word()?.ok_or_else(missing)?)
+}
+
+fn number(word: &str) -> Result<u32> {
+    word.parse().map_err(|_| missing())
 }
 
 fn missing() -> Error {

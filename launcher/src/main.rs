@@ -122,7 +122,7 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
         })),
         Command::List(listing) => done(cmd::list::run(&dir, &listing, &mut Output::results())),
         Command::Status(options) => {
-            let failed = if options.over == Wait::No {
+            let failed = if options.over == Wait::No && options.healthy == Wait::No {
                 FAILED
             } else {
                 OURS
@@ -186,7 +186,11 @@ fn execute(invocation: Invocation, began: Instant) -> ExitCode {
             }
         }
         Command::Serve(data, uuid) => done(cmd::serve::run(&dir, data, uuid)),
-        Command::Notify(data, uuid, sockets) => done(cmd::notify::run(&dir, data, uuid, sockets)),
+        Command::Notify(data, uuid, handed) => done(cmd::notify::run(&dir, data, uuid, &handed)),
+        Command::Check(data, uuid, app) => {
+            let begun = cmd::check::become_check(&dir, data, uuid, &app);
+            fail(&never(begun), OURS)
+        }
         Command::Finish(data, uuid, handed, status) => {
             ended(cmd::finish::run(&dir, data, uuid, &handed, status))
         }

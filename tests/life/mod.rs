@@ -20,6 +20,8 @@ pub(crate) mod export;
 mod faults;
 /// Pods that are not remembered: in memory, and gone with their caller.
 mod forgotten;
+/// Whether apps work, and what is done if they do not.
+mod health;
 /// How pods are listed.
 mod listed;
 /// What apps write, and who reads it.

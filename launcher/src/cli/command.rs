@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cmd::finish::Handed;
 use crate::cmd::mode::RunMode;
-use crate::cmd::notify::Sockets;
+use crate::cmd::notify::Handed;
 use crate::cmd::request;
 use crate::cmd::results::Format;
 use crate::cmd::selector::PodSelector;
@@ -99,8 +98,11 @@ pub(crate) enum Command {
     Validate(crate::cmd::validate::Options, Format),
     /// Clean up after a pod that exited with this status (internal).
     Finish(u32, Uuid, Handed, u8),
-    /// Tell the service manager how a pod is doing (internal).
-    Notify(u32, Uuid, Sockets),
+    /// Tell the service manager how a pod is doing, and find out whether its apps
+    /// work (internal).
+    Notify(u32, Uuid, Handed),
+    /// Find out whether an app works (internal).
+    Check(u32, Uuid, String),
     /// Serve the metadata of a pod on standard input, a socket (internal).
     Serve(u32, Uuid),
 }

@@ -50,6 +50,7 @@ pub(super) fn status(args: &mut Args) -> Result<Command> {
     Ok(Command::Status(status::Options {
         over: perhaps(options, "--wait")?,
         ready: perhaps(options, "--wait-ready")?,
+        healthy: perhaps(options, "--wait-healthy")?,
         format: formatted(options)?,
         selector: one(args)?,
     }))

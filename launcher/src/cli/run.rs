@@ -15,11 +15,12 @@ use crate::cmd::mode::{RunMode, Shown};
 use crate::cmd::plan::Format;
 use crate::cmd::request;
 use appc::manifest::pod::Mount;
-use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean};
+use appc::types::{AcIdentifier, AcName, Annotation, Annotations, Uuid, absolute, clean, duration};
 use error::{Context as _, Error, Result};
 use pod::resolve::capabilities::Change;
 use pod::resolve::devices::{self, DeviceRequest};
 use pod::resolve::grant::Grant;
+use pod::resolve::health::{self, HealthCommand, HealthRequest};
 use pod::resolve::lookup::{self, Dns};
 use pod::resolve::network::{self, Network};
 use pod::resolve::notify;
@@ -32,7 +33,9 @@ use pod::resolve::sockets;
 use pod::resolve::volumes::Requested;
 use pod::runtime::detach_keys::Keys;
 use pod::spec::environment::{self, Variable};
+use pod::spec::health::OnUnhealthy;
 use pod::spec::process::{ResourceLimit, Sourced};
+use pod::spec::restart::Restart;
 
 /// Options that a pod manifest replaces.
 const MANIFESTS: &[&str] = &[
@@ -204,7 +207,15 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
     ) {
         return Err(excluded(one, other));
     }
-    if let (Some(one), Some(other)) = (pod.any_of(&["--restart"]), pod.any_of(&["--interactive"])) {
+    let restart = pod.value("--restart", restart::parse)?.unwrap_or_default();
+    let on_unhealthy = pod.value("--on-unhealthy", health::on_unhealthy)?;
+    let on_unhealthy = on_unhealthy.unwrap_or_default();
+    let restarting = match (restart, on_unhealthy) {
+        (_, OnUnhealthy::Restart) => Some("--on-unhealthy=restart"),
+        (Restart::No, _) => None,
+        _ => Some("--restart"),
+    };
+    if let (Some(one), Some(other)) = (restarting, pod.any_of(&["--interactive"])) {
         let error = excluded(one, other);
         return Err(error.hint("a terminal ends with the programs that run on it"));
     }
@@ -225,7 +236,8 @@ fn options(mut args: PodArgs) -> Result<request::Options> {
         no_overlay: pod.flag("--no-overlay"),
         writable,
         speaker: pod.value("--sdnotify", notify::parse)?,
-        restart: pod.value("--restart", restart::parse)?.unwrap_or_default(),
+        restart,
+        on_unhealthy,
         strict: pod.flag("--strict"),
         volumes,
         variables,
@@ -319,6 +331,7 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
         devices: devices(options)?,
         resources: resource_limits(options)?,
         tmpfs: options.values("--tmpfs", values::tmpfs)?,
+        health: health_of(options)?,
         read_only: read_only.then_some("option --readonly-rootfs"),
         mounts: mounts.chain(everywhere).collect(),
         annotations: annotations(options)?,
@@ -332,6 +345,26 @@ fn app(args: &mut AppArgs, everywhere: &[Mount]) -> Result<AppRequest> {
         ))),
         None => Ok(request),
     }
+}
+
+/// Takes the options for how to find out whether an app works.
+fn health_of(options: &mut Options) -> Result<HealthRequest> {
+    let time = |text: &str| duration(text).and_then(health::time);
+    let command = options.value("--health-cmd", health::command)?;
+    let off = options.flag("--no-healthcheck");
+    if off && command.is_some() {
+        return Err(excluded("--no-healthcheck", "--health-cmd"));
+    }
+    Ok(HealthRequest {
+        command: command.or(off.then_some(HealthCommand::None)),
+        interval: options.value("--health-interval", time)?,
+        timeout: options.value("--health-timeout", time)?,
+        retries: options.value("--health-retries", |text| {
+            values::number(text, 1..=u32::MAX)
+        })?,
+        start_period: options.value("--health-start-period", duration)?,
+        start_interval: options.value("--health-start-interval", time)?,
+    })
 }
 
 /// Takes the options that restrict an app.

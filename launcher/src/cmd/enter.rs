@@ -101,6 +101,27 @@ pub(crate) fn run(dir: &Path, options: &Options) -> Result<Exit> {
     match entered.map_err(|error| pod.check(&app.name, &place).err().unwrap_or(error))? {}
 }
 
+/// Becomes the init of a health check, which is a command like any other. Returns
+/// only on failure.
+pub(super) fn check(dirs: &Dirs, uuid: Uuid, app: &str, words: &[String]) -> Result<Infallible> {
+    let host = Host::observe();
+    let dirs = find::running_place(dirs, uuid);
+    let pod = Running::find(&dirs, uuid)?;
+    let options = Options {
+        selector: PodSelector::default(),
+        app: None,
+        user: None,
+        group: None,
+        directory: None,
+        variables: Vec::new(),
+        command: words.iter().map(OsString::from).collect(),
+        terminal: Terminal::AsCaller,
+    };
+    let app = pod.choose(Some(app))?;
+    let place = pod.locate(&app.name)?;
+    enter(&dirs, &host, &pod, app, &place, Ids::default(), &options)
+}
+
 /// Becomes the init of a command. Returns only on failure.
 fn enter(
     dirs: &Dirs,

@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use crate::cmd::exit::Exit;
 use crate::cmd::failure::{explained, failed, init_was_killed, out_of_memory};
 use crate::cmd::mode::StartError;
-use crate::cmd::notify::{self, Sockets};
-use crate::cmd::{STAGE1_INIT, timing};
+use crate::cmd::notify::{self, Handed};
+use crate::cmd::{STAGE1_INIT, check, timing};
 use appc::types::Uuid;
 use error::{Error, Result};
 use pod::plan::streams::Streams;
@@ -23,15 +23,6 @@ use pod::state::{directory, find};
 use stage1_init::Report;
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
-
-/// What `stage1-init` was handed for the launcher, besides the pod.
-#[derive(Debug, Default)]
-pub(crate) struct Handed {
-    /// If a service manager is told something.
-    pub(crate) told: Option<Sockets>,
-    /// If the pod may be started again.
-    pub(crate) kept: Option<Kept>,
-}
 
 /// Starts the pod again, if that is wanted. Otherwise keeps or removes it, as its options say, and explains why if its plan
 /// failed, or if memory ran out. A pod that never ran is not kept. `data` is the
@@ -83,7 +74,7 @@ pub(crate) fn run(
                 true => Ok(Exit::signalled(status)),
                 false => Err(with_status(init_was_killed())),
             },
-            None => match killed(dirs, uuid, &report) {
+            None => match killed(dirs, uuid, &report, status) {
                 Some(error) => Err(with_status(error)),
                 None => Ok(Exit::reported(status, &report)),
             },
@@ -127,9 +118,9 @@ fn start_again(dirs: &Dirs, uuid: Uuid, kept: &Kept, status: u8) -> Result<u8> {
     let run = Run {
         report: &report,
         status,
-        wanted: false,
+        wanted: directory::take_unhealthy(&pod),
     };
-    match again::start(&pod, kept, spec.restart, run, STAGE1_INIT, &words)? {
+    match again::start(&pod, kept, &spec, run, STAGE1_INIT, &words)? {
         None => Ok(status),
         Some(never) => match never {},
     }
@@ -195,15 +186,24 @@ fn told(dirs: &Dirs, uuid: Uuid, status: u8) -> Result<(Vec<u8>, Option<StartErr
     Ok((report, failure))
 }
 
-/// Explains that memory ran out, if it did. This only improves what is said, so
+/// Explains that memory ran out, or an app was unhealthy, if so. This only improves what is said, so
 /// nothing depends on it.
-fn killed(dirs: &Dirs, uuid: Uuid, report: &[u8]) -> Option<Error> {
-    let kills = stats::oom_kills(dirs, uuid)
-        .ok()
-        .filter(|kills| !kills.is_none())?;
+fn killed(dirs: &Dirs, uuid: Uuid, report: &[u8], status: u8) -> Option<Error> {
+    let kills = stats::oom_kills(dirs, uuid).ok();
+    let kills = kills.filter(|kills| !kills.is_none());
+    if kills.is_none() && status != KILLED {
+        return None;
+    }
     let spec = directory::spec(dirs, State::Run, uuid).ok()?;
-    out_of_memory(&spec, report, &kills)
+    let explained = kills.and_then(|kills| out_of_memory(&spec, report, &kills));
+    explained.or_else(|| {
+        let pod = directory::open_in(dirs, State::Run, uuid).ok()??;
+        check::unhealthy(&spec, &pod).filter(|_| !directory::is_stopped(&pod))
+    })
 }
+
+/// The status of a pod that was killed.
+const KILLED: u8 = SIGNALLED + 9;
 
 /// Returns where the output of a pod goes; the plan has extra directives for
 /// some destinations.

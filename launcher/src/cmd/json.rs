@@ -3,6 +3,7 @@
 
 use appc::json::{Object, Value};
 use appc::types::spell_time_exactly;
+use pod::runtime::status::health::Health;
 use pod::runtime::status::{App, Ending, Phase, Status};
 use pod::spec::limits::Limits;
 use pod::spec::mounts::Mounted;
@@ -28,6 +29,7 @@ pub(super) fn pod(pod: &Status) -> Value {
         .with_some("started_at", time(started.map(|record| record.time)))
         .with_some("exited_at", time(ended.map(|record| record.time)))
         .with_some("oom_kills", kills(pod.oom_kills))
+        .with_some("health", pod.health().map(|state| state.word()))
         .with_some("restarts", (pod.restarts > 0).then_some(pod.restarts))
         .with_some("joined_network", pod.joined.as_deref())
         .with_items("networks", networks)
@@ -84,10 +86,28 @@ fn app(pod: &Status, app: &App) -> Object {
         )
         .with_some("signal", signal)
         .with_some("oom_kills", kills(app.oom_kills))
+        .with_some("health", app.health.as_ref().map(health))
         .with_some("image_name", name)
         .with_some("image_id", image.map(|image| image.id.as_str()))
         .with_items("mounts", app.mounts.iter().map(mounted))
         .with_some("limits", limits(&app.limits))
+}
+
+/// Returns the health of an app, and how the last check of it has ended. One that
+/// took too long has no exit code.
+fn health(health: &Health) -> Value {
+    let object = Object::new()
+        .with("status", health.state.word())
+        .with("failing_streak", health.failing);
+    let Some(last) = &health.last else {
+        return object.into();
+    };
+    object
+        .with_some("started_at", time(Some(last.began)))
+        .with_some("ended_at", time(Some(last.ended)))
+        .with_some("exit_code", last.status.map(u32::from))
+        .with("output", last.output.as_str())
+        .into()
 }
 
 /// Returns the state of an app as a word.

@@ -110,13 +110,18 @@ fn line(pod: &Status, app: &App, first: bool, full: bool) -> Vec<String> {
     cells
 }
 
-/// Formats the state of a pod, and how often it was started again.
+/// Formats the state of a pod: its health, and how often it was started again.
 fn state(pod: &Status) -> String {
-    let word = pod.phase.word();
-    match pod.restarts {
-        0 => word.to_owned(),
-        1 => format!("{word} (1 restart)"),
-        many => format!("{word} ({many} restarts)"),
+    let health = pod.health().map(|health| health.word().to_owned());
+    let restarts = match pod.restarts {
+        0 => None,
+        1 => Some("1 restart".to_owned()),
+        many => Some(format!("{many} restarts")),
+    };
+    let more: Vec<_> = health.into_iter().chain(restarts).collect();
+    match more.is_empty() {
+        true => pod.phase.word().to_owned(),
+        false => format!("{} ({})", pod.phase.word(), more.join(", ")),
     }
 }
 

@@ -4,6 +4,7 @@
 pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod cat_manifest;
+pub(crate) mod check;
 mod child;
 pub(crate) mod collect;
 mod configuration;

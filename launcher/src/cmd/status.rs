@@ -23,12 +23,14 @@ pub(crate) struct Options {
     pub(crate) over: Wait,
     /// Wait until its apps have started.
     pub(crate) ready: Wait,
+    /// Wait until its apps are healthy, or one is not.
+    pub(crate) healthy: Wait,
     /// Text or JSON.
     pub(crate) format: Format,
 }
 
-/// Prints the status of a pod. Returns the exit status: that of the pod, if it
-/// was waited for.
+/// Prints the status of a pod. Returns the exit status: that of the pod, if its end
+/// was waited for; 1 if it is unhealthy, if that was.
 ///
 /// # Errors
 ///
@@ -50,9 +52,13 @@ fn wait(dirs: &Dirs, pod: &mut Status, options: &Options) -> Result<u8> {
     if let Some(deadline) = options.ready.deadline() {
         wait::until_ready(dirs, pod, deadline)?;
     }
+    let healthy = match options.healthy.deadline() {
+        Some(deadline) => wait::until_healthy(dirs, pod, deadline)?,
+        None => true,
+    };
     match options.over.deadline() {
         Some(deadline) => wait::until_over(dirs, pod, deadline),
-        None => Ok(0),
+        None => Ok(u8::from(!healthy)),
     }
 }
 
@@ -102,6 +108,7 @@ fn text(pod: &Status) -> String {
     for (limit, number) in json::named(&pod.limits) {
         lines.push(format!("limit.{limit}={number}"));
     }
+    lines.extend(pod.health().map(|state| format!("health={}", state.word())));
     lines.extend((pod.restarts > 0).then(|| format!("restarts={}", pod.restarts)));
     lines.extend(kills(pod.oom_kills).map(|kills| format!("oom-kills={kills}")));
     for app in &pod.apps {
@@ -126,6 +133,17 @@ fn of_app(app: &App, lines: &mut Vec<String>) {
     }
     lines.extend(kills(app.oom_kills).map(|kills| format!("app-{name}.oom-kills={kills}")));
     lines.extend(app.pid.map(|pid| format!("app-{name}.pid={pid}")));
+    if let Some(health) = &app.health {
+        lines.push(format!("app-{name}.health={}", health.state.word()));
+        if let Some(last) = &health.last {
+            lines.push(format!("app-{name}.health.failing={}", health.failing));
+            let status = last.status.map(|status| status.to_string());
+            let status = status.unwrap_or_else(|| "timeout".to_owned());
+            lines.push(format!("app-{name}.health.status={status}"));
+            let output = escaped(&last.output);
+            lines.push(format!("app-{name}.health.output={output}"));
+        }
+    }
     for mounted in &app.mounts {
         let (volume, target) = (escaped(&mounted.name), escaped(&mounted.target));
         let from = match mounted.ours {

@@ -16,10 +16,11 @@ use crate::cmd::{OURS, complain};
 use appc::json::Object;
 use appc::types::Uuid;
 use error::{Context as _, Error, Kind, Result};
+use pod::runtime::status::health::State;
 use pod::runtime::status::{self, Phase, Status};
 use pod::state::directory::{self, REPORT};
 use pod::state::lock::{Changes, Release, Wake};
-use sys::dirs::{Dirs, State};
+use sys::dirs::{Dirs, State as Place};
 
 /// Whether to wait, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,16 +148,64 @@ pub(super) fn until_ready(dirs: &Dirs, pod: &mut Status, deadline: Option<Instan
     Ok(())
 }
 
+/// Waits until all apps of a pod that are checked are healthy, or one is not;
+/// returns whether they are.
+///
+/// # Errors
+///
+/// None is checked; it has ended.
+pub(super) fn until_healthy(
+    dirs: &Dirs,
+    pod: &mut Status,
+    deadline: Option<Instant>,
+) -> Result<bool> {
+    let uuid = pod.uuid;
+    loop {
+        if pod.phase.has_exited() {
+            return Err(Error::invalid(format!("pod `{uuid}` has exited")));
+        }
+        let Some(directory) = busy(dirs, pod)? else {
+            look_again(dirs, pod)?;
+            continue;
+        };
+        let changes = Changes::of(&directory)?;
+        let release = Release::of(directory)?;
+        loop {
+            look_again(dirs, pod)?;
+            match pod.health() {
+                _ if pod.phase.has_exited() => break,
+                Some(State::Healthy) => return Ok(true),
+                Some(State::Unhealthy) => return Ok(false),
+                None if pod.phase == Phase::Running => {
+                    let what = format!("no app of pod `{uuid}` has a health check");
+                    let hint = "`launcher run IMAGE --health-cmd COMMAND` sets one";
+                    return Err(Error::invalid(what).hint(hint));
+                }
+                Some(State::Starting) | None => {}
+            }
+            match changes.or(release.as_fd(), deadline)? {
+                Wake::Changed => {}
+                Wake::Readable => break,
+                Wake::Timeout => {
+                    let what = format!("pod `{uuid}` is neither healthy nor unhealthy yet");
+                    return Err(Error::invalid(what));
+                }
+            }
+        }
+        look_again(dirs, pod)?;
+    }
+}
+
 /// Opens the directory of a pod that is being prepared or running; `None` if
 /// its state has changed.
 fn busy(dirs: &Dirs, pod: &Status) -> Result<Option<OwnedFd>> {
     let uuid = pod.uuid;
     let state = match pod.phase {
-        Phase::Running => State::Run,
-        Phase::Preparing if directory::open_in(dirs, State::Prepare, uuid)?.is_some() => {
-            State::Prepare
+        Phase::Running => Place::Run,
+        Phase::Preparing if directory::open_in(dirs, Place::Prepare, uuid)?.is_some() => {
+            Place::Prepare
         }
-        Phase::Preparing => State::Run,
+        Phase::Preparing => Place::Run,
         _ => {
             let word = pod.phase.word();
             return Err(

@@ -173,6 +173,56 @@ pub(super) const APP_RESOURCES: Group = Group::of_app(
     ],
 );
 
+/// How to find out whether the app works.
+pub(super) const APP_HEALTH: Group = Group::of_app(
+    "App health",
+    &[
+        OptionSpec::value(
+            "--health-cmd",
+            &[],
+            "COMMAND|none",
+            "find out with this command whether the app works: a line for /bin/sh in the app, or \
+             a list of words such as `[\"program\", \"argument\"]` (default: what the image says)",
+        ),
+        OptionSpec::value(
+            "--health-interval",
+            &[],
+            "TIME",
+            "time from one check to the next (default: the image's, or 30s)",
+        ),
+        OptionSpec::value(
+            "--health-timeout",
+            &[],
+            "TIME",
+            "time that a check may take (default: the image's, or 30s)",
+        ),
+        OptionSpec::value(
+            "--health-retries",
+            &[],
+            "NUMBER",
+            "number of failures in a row that make the app unhealthy (default: the image's, or 3)",
+        ),
+        OptionSpec::value(
+            "--health-start-period",
+            &[],
+            "TIME",
+            "time after the start in which failures do not count (default: the image's, or 0)",
+        ),
+        OptionSpec::value(
+            "--health-start-interval",
+            &[],
+            "TIME",
+            "time from one check to the next until the app works or that is over (default: the \
+             image's, or 5s)",
+        ),
+        OptionSpec::flag(
+            "--no-healthcheck",
+            &[],
+            "do not find out whether the app works, whatever the image says",
+        ),
+    ],
+);
+
 /// Notes about the app.
 pub(super) const APP_METADATA: Group = Group::of_app(
     "App metadata",

@@ -81,6 +81,12 @@ name, times, networks, ports, process, exit status and limits, and the keys belo
                 "TIME",
                 "first wait until all apps have started, in the same way",
             ),
+            OptionSpec::perhaps(
+                "--wait-healthy",
+                "TIME",
+                "then wait until all apps that are checked are healthy, or one is unhealthy: exit \
+                 with 0 or 1, or with 125 if the pod has ended or TIME is over",
+            ),
             FORMAT,
             UUID_FILE,
         ],

@@ -1,6 +1,6 @@
 //! The commands that make pods: `run`, `prepare`, `run-prepared` and `plan`.
 
-use super::app::{APP, APP_METADATA, APP_RESOURCES, APP_SECURITY, APP_STORAGE};
+use super::app::{APP, APP_HEALTH, APP_METADATA, APP_RESOURCES, APP_SECURITY, APP_STORAGE};
 use super::images::FETCHING;
 use super::spec::{CommandSpec, Group, Operands, OptionSpec};
 use super::terms::{EXIT_STATUS, POD as PODS, VOLUMES};
@@ -130,6 +130,7 @@ const POD_AND_APP: &[&Group] = &[
     &APP_STORAGE,
     &APP_SECURITY,
     &APP_RESOURCES,
+    &APP_HEALTH,
     &APP_METADATA,
 ];
 
@@ -236,6 +237,14 @@ const LIFETIME: Group = Group::new(
             "start the pod again when it has ended, with its network and its files; it waits 100 \
              milliseconds before that, and each time twice as long, up to a minute, until it has \
              run for ten seconds; a pod that was asked to stop is not started again (default: no)",
+        )
+        .only(MADE),
+        OptionSpec::value(
+            "--on-unhealthy",
+            &["--health-on-failure"],
+            "none|kill|restart",
+            "what to do when an app becomes unhealthy: nothing, kill the pod, or kill it and start \
+             it again, whatever --restart says (default: none)",
         )
         .only(MADE),
     ],

@@ -1,28 +1,36 @@
-//! Durations as people write them: `90s`, `30m`, `24h`, `1h30m`, `0`.
+//! Durations as people write them: `90s`, `30m`, `24h`, `1h30m`, `500ms`, `0`.
 
 use std::time::Duration;
 
 use error::quote::quoted;
 use error::{Error, Result};
 
-/// Seconds in each unit.
-const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+/// Milliseconds in each unit, the longest names first.
+const UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+];
 
-/// Parses a duration in whole seconds.
+/// Parses a duration in whole milliseconds.
 ///
 /// # Errors
 ///
 /// A number has no unit (except 0) or an unknown one.
 pub fn duration(text: &str) -> Result<Duration> {
-    seconds(text).map(Duration::from_secs).ok_or_else(|| {
-        Error::usage(format!(
-            "{} is not a duration such as `90s`, `30m`, `24h` or `1h30m`",
-            quoted(text)
-        ))
-    })
+    milliseconds(text)
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            Error::usage(format!(
+                "{} is not a duration such as `90s`, `30m`, `24h` or `1h30m`",
+                quoted(text)
+            ))
+        })
 }
 
-fn seconds(text: &str) -> Option<u64> {
+fn milliseconds(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }
@@ -31,10 +39,10 @@ fn seconds(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..end].parse().ok()?;
-        let unit = rest[end..].chars().next()?;
-        let (_, length) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let unit = &rest[end..];
+        let (name, length) = UNITS.iter().find(|(name, _)| unit.starts_with(name))?;
         total = total.checked_add(number.checked_mul(*length)?)?;
-        rest = &rest[end + 1..];
+        rest = &unit[name.len()..];
     }
     (!text.is_empty()).then_some(total)
 }
@@ -78,5 +86,7 @@ mod tests {
             let read = duration(text).ok();
             assert_eq!(read, Some(Duration::from_secs(expected)), "{text}");
         }
+        let read = duration("1m1s20ms").ok();
+        assert_eq!(read, Some(Duration::from_millis(61_020)));
     }
 }

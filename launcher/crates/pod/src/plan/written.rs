@@ -193,6 +193,7 @@ fn app(name: String, readable: bool) -> AppSpec {
         makes: Vec::new(),
         writable: Vec::new(),
         stop_signal: None,
+        health: None,
         zone: None,
     }
 }

@@ -1,6 +1,8 @@
 //! Where the formats of images differ in how an app is run. What they have in
 //! common is in the terms of App Container.
 
+use oci::config::Healthcheck;
+
 /// How the images of a format are run. The default is that of App Container
 /// images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub struct Conventions {
     pub never_activates: bool,
     /// The signal that asks the app to end.
     pub stop_signal: Option<String>,
+    /// How to find out whether the app works, if the image says so.
+    pub health: Option<Healthcheck>,
+    /// What runs a check that is a line, if the image says so.
+    pub shell: Vec<String>,
     /// Directories that the app finds, even if the image lacks them.
     pub directories: Vec<String>,
 }

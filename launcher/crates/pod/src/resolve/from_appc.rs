@@ -14,10 +14,11 @@ use crate::resolve::request::{AppRequest, Request, Writable};
 use crate::resolve::settings::{Setting, with_parameters, with_settings};
 use crate::resolve::users::Identity;
 use crate::resolve::volumes::{HostLookup, Mounting, Volumes, place_in_root};
-use crate::resolve::{identity, lookup, notify, ports, sockets, unsupported};
+use crate::resolve::{health, identity, lookup, notify, ports, sockets, unsupported};
 use crate::spec::HostPath;
 use crate::spec::defaults;
 use crate::spec::environment::Variable;
+use crate::spec::health::OnUnhealthy;
 use crate::spec::mounts::Device;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec, Root};
 use crate::spec::process::{ProcessSpec, ResourceLimit, Rights, Sourced, Stdio};
@@ -139,6 +140,11 @@ pub fn resolve(
     spec.parameters = whole.parameters;
     spec.shm_size = request.shm_size;
     spec.restart = request.restart;
+    spec.on_unhealthy = request.on_unhealthy;
+    if spec.on_unhealthy != OnUnhealthy::Nothing && !spec.has_checks() {
+        let what = "`--on-unhealthy` needs a health check, and no app has one";
+        return Err(Error::usage(what).hint("`--health-cmd COMMAND` after an image sets one"));
+    }
     let mut notes = found.notes;
     notes.extend(raised);
     notes.extend(network.notes(&request.ports));
@@ -308,6 +314,12 @@ fn app(
             makes.push(Sourced::new(path.clone(), merged.reasons.section.clone()));
         }
     }
+    let own = Conventions::default();
+    let said = match wanted.section {
+        None => conventions,
+        Some(_) => &own,
+    };
+    let health = health::settle(name.as_str(), &wanted.health, said, &merged.reasons.section)?;
     let stop_signal = conventions.stop_signal.clone();
     let signal = stop_signal.as_deref();
     report.extend(unsupported::stop_signal(name.as_str(), signal));
@@ -357,6 +369,7 @@ fn app(
         makes,
         writable,
         stop_signal,
+        health,
         zone: request
             .zone
             .as_ref()

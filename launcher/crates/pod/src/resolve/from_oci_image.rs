@@ -67,6 +67,8 @@ pub fn describe(image: &OciImage) -> Result<(ImageManifest, Conventions)> {
         names_host: true,
         never_activates: true,
         stop_signal: run.stop_signal.clone(),
+        health: run.healthcheck.clone(),
+        shell: run.shell.clone(),
         directories,
     };
     Ok((manifest, conventions))

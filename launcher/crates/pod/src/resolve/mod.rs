@@ -12,6 +12,7 @@ pub mod dry_run;
 pub mod from_appc;
 pub mod from_oci_image;
 pub mod grant;
+pub mod health;
 pub mod identity;
 pub mod isolators;
 pub mod lookup;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::resolve::BY_MANIFEST;
 use crate::resolve::devices::DeviceRequest;
 use crate::resolve::grant::Grant;
+use crate::resolve::health::HealthRequest;
 use crate::resolve::lookup::{Dns, HostNames, HostsEntry};
 use crate::resolve::network::Network;
 use crate::resolve::ports::PortRequest;
@@ -13,6 +14,7 @@ use crate::resolve::settings::Setting;
 use crate::resolve::sockets::Passed;
 use crate::resolve::volumes::Requested;
 use crate::spec::environment::Variable;
+use crate::spec::health::OnUnhealthy;
 use crate::spec::mounts::{Size, Tmpfs};
 use crate::spec::notify::{Manager, Speaker};
 use crate::spec::process::{ResourceLimit, Sourced};
@@ -83,6 +85,8 @@ pub struct Request {
     pub manager: Option<Manager>,
     /// When it is started again.
     pub restart: Restart,
+    /// What to do when one of its apps becomes unhealthy.
+    pub on_unhealthy: OnUnhealthy,
     /// Sockets that the caller passes.
     pub passed: Vec<Passed>,
     /// Annotations for people and their tools.
@@ -136,6 +140,8 @@ pub struct AppRequest {
     pub resources: Vec<ResourceLimit>,
     /// Whether its root is read-only, and why.
     pub read_only: Option<&'static str>,
+    /// How to find out whether it works.
+    pub health: HealthRequest,
     /// Its mounts.
     pub mounts: Vec<Sourced<Mount>>,
     /// Annotations that override its image's.

@@ -15,7 +15,9 @@ use rustix::fs::{SeekFrom, ftruncate, seek};
 
 use crate::runtime::descriptors::inherited;
 use crate::runtime::exec::{self, Handover};
+use crate::runtime::status::health::Record;
 use crate::runtime::{process, timer};
+use crate::spec::pod::PodSpec;
 use crate::spec::restart::Restart;
 use crate::state::directory::{self, REPORT};
 use crate::state::lock;
@@ -129,14 +131,14 @@ fn decide(restart: Restart, run: Run<'_>, noted: &Restarts, now: Duration) -> Op
 pub fn start(
     pod: &OwnedFd,
     kept: &Kept,
-    restart: Restart,
+    spec: &PodSpec,
     run: Run<'_>,
     program: &[u8],
     words: &[OsString],
 ) -> Result<Option<Infallible>> {
     let what = || "cannot start the pod again";
     let noted = Restarts::of(pod).context(what)?;
-    let Some(next) = decide(restart, run, &noted, timer::now()) else {
+    let Some(next) = decide(spec.restart, run, &noted, timer::now()) else {
         return Ok(None);
     };
     // Whoever stops the pod leaves a note, and then looks whether it is running. It
@@ -159,6 +161,12 @@ pub fn start(
     // It has been read once.
     seek(&plan, SeekFrom::Start(0)).context(what)?;
     timer::set(delay.context(what)?, next.pause).context(what)?;
+    if let Some(checks) = kept.timer.map(inherited) {
+        let health = Record::begin(spec, next.began);
+        health.write(pod).context(what)?;
+        let first = health.rest().unwrap_or_default();
+        timer::set(checks.context(what)?, first).context(what)?;
+    }
     exec::exec(Handover {
         program,
         plan: plan.as_fd(),

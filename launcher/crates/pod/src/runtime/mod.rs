@@ -3,6 +3,7 @@
 pub mod again;
 pub mod app_root;
 pub mod changes;
+pub mod check;
 pub mod claim;
 pub mod descriptors;
 pub mod detach_keys;

@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -71,6 +72,35 @@ pub fn main_process(init: &PodProcess, number: u32) -> Result<Option<PodProcess>
         return Ok(None);
     };
     init.child(&|child| child.numbers.get(level) == Some(&number))
+}
+
+/// Kills a child of this process that runs a command, and all that has come from
+/// it. The child and its own, which are `stage1-init`, are stopped first: they
+/// adopt what has lost its parents, and now neither reap it nor end.
+pub fn kill_all_of(child: u32) {
+    const ROUNDS: u32 = 200;
+    const ROUND: Duration = Duration::from_millis(1);
+    let open = || PodProcess::open(child).ok().flatten();
+    let Some(top) = open() else { return };
+    let _ = top.signal(Signal::STOP);
+    let inner = top.all_children();
+    for process in &inner {
+        let _ = process.signal(Signal::STOP);
+    }
+    for _ in 0..ROUNDS {
+        let mut below: Vec<_> = inner.iter().flat_map(PodProcess::all_children).collect();
+        if below.is_empty() {
+            break;
+        }
+        while let Some(process) = below.pop() {
+            below.extend(process.all_children());
+            let _ = process.signal(Signal::KILL);
+        }
+        std::thread::sleep(ROUND);
+    }
+    for process in inner.iter().chain([&top]) {
+        let _ = process.signal(Signal::KILL);
+    }
 }
 
 impl PodProcess {
@@ -221,6 +251,20 @@ impl PodProcess {
             }
         }
         Ok(None)
+    }
+
+    /// Finds all children that are alive.
+    fn all_children(&self) -> Vec<Self> {
+        let mut all = Vec::new();
+        for number in self.children().unwrap_or_default() {
+            let child = Self::open(number).ok().flatten();
+            let is_alive = |child: &Self| {
+                let status = child.status().ok().flatten();
+                status.is_some_and(|status| status.is_child_of(self).unwrap_or(false))
+            };
+            all.extend(child.filter(is_alive));
+        }
+        all
     }
 
     /// Lists the numbers of its children or, where the kernel cannot

@@ -16,7 +16,8 @@ use crate::runtime::again::Kept;
 use crate::runtime::claim::PodDirectory;
 use crate::runtime::descriptors::{self, Provided, number_of};
 use crate::runtime::exec::{self, Handover};
-use crate::runtime::{notify, process, streams, undo};
+use crate::runtime::status::health::Record;
+use crate::runtime::{notify, process, streams, timer, undo};
 use crate::spec::defaults::RESOLVER;
 use crate::spec::notify::Speaker;
 use crate::spec::pod::PodSpec;
@@ -185,6 +186,10 @@ pub fn start(
         _ => opened.told,
     };
     // A plan written by hand has no metadata to serve.
+    let checks = spec
+        .has_checks()
+        .then(|| begin_checks(spec, directory.fd()));
+    let checks = checks.transpose()?;
     let others = demand(opened.listener.filter(|_| !spec.planned), opened.ports)?;
     let other = others.last().map(AsRawFd::as_raw_fd);
     let mut finally = finally(dirs, data, spec.id, timed);
@@ -192,6 +197,12 @@ pub fn start(
         let numbers = [Some(told.as_raw_fd()), other].into_iter().flatten();
         let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
         finally.extend(["told".into(), numbers.join(",").into()]);
+    } else if let (Some(_), Some(other)) = (&checks, other) {
+        finally.extend(["others".into(), other.to_string().into()]);
+    }
+    let timer = checks.as_ref().map(exec::inherit).transpose()?;
+    if let Some(timer) = timer {
+        finally.extend(["checks".into(), timer.to_string().into()]);
     }
     let mut plan = composed.plan;
     if let (Some(content), Some(true)) = (
@@ -208,7 +219,7 @@ pub fn start(
     });
     let plan = exec::sealed("plan", &plan)?;
     let named_by_plan = numbers(named.values())?;
-    let served = with(others, told)?;
+    let served = with(with(others, told)?, checks)?;
     let demand = numbers(&served)?;
     if let Some(delay) = &opened.delay {
         let kept = Kept {
@@ -216,7 +227,7 @@ pub fn start(
             delay: exec::inherit(delay)?,
             held: held.clone(),
             demand: demand.clone(),
-            timer: None,
+            timer,
         };
         let kept = kept.holding(&named_by_plan);
         finally.extend(["kept".into(), kept.to_string().into()]);
@@ -229,11 +240,19 @@ pub fn start(
         held: &held,
         lock: Some(lock::of_init(directory.fd())?.as_fd()),
         demand: &demand,
-        timer: None,
+        timer,
         detached: log.is_some(),
         finally: &finally,
         timing: start.timing,
     })
+}
+
+/// Makes the timer for when apps have to be checked, and notes that they begin.
+fn begin_checks(spec: &PodSpec, pod: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let what = || "cannot check the health of the pod";
+    let record = Record::begin(spec, timer::now());
+    record.write(pod).context(what)?;
+    timer::running(record.rest().unwrap_or_default()).context(what)
 }
 
 /// Lets descriptors be inherited, and returns their numbers.
@@ -251,7 +270,8 @@ fn demand(listener: Option<OwnedFd>, ports: Vec<OwnedFd>) -> Result<Vec<OwnedFd>
     Ok(all)
 }
 
-/// Adds the socket by which the service manager is told something.
+/// Adds the socket by which the service manager is told something, or the timer of
+/// checks.
 fn with(mut others: Vec<OwnedFd>, told: Option<OwnedFd>) -> Result<Vec<OwnedFd>> {
     if let Some(told) = told {
         let any = any_of(others.last().into_iter().chain([&told]))?;

@@ -2,6 +2,7 @@
 //! and, while it runs, what the kernel says about its processes.
 
 mod app;
+pub mod health;
 mod resting;
 
 use std::collections::BTreeMap;
@@ -118,6 +119,13 @@ impl Status {
     /// Returns the pod's name.
     pub fn name(&self) -> Option<&AcName> {
         self.created.as_ref()?.name.as_ref()
+    }
+
+    /// Returns the health of the pod: that of the app which is worst, if any is
+    /// checked.
+    pub fn health(&self) -> Option<health::State> {
+        let apps = self.apps.iter().filter_map(|app| app.health.as_ref());
+        apps.map(|health| health.state).max()
     }
 
     /// Returns the ports of the host that lead to it.
@@ -314,6 +322,10 @@ fn of(
         app::end_with_init(&mut status.apps);
     }
     if phase == Phase::Running {
+        let mut health = health::Record::read(pod).context(|| cannot_read(uuid))?;
+        for app in &mut status.apps {
+            app.health = health.of(&app.name).map(|health| health.clone());
+        }
         status.connected = read(attachment::FILE)?.and_then(|text| Networks::read(&text));
         let text = read(groups::FILE)?.unwrap_or_default();
         let made = groups::read(&String::from_utf8_lossy(&text), uuid)?;

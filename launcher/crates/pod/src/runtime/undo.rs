@@ -57,6 +57,7 @@ pub(crate) fn compose(composed: &mut Composed, spec: &PodSpec) -> Result<()> {
     let copied = |app: &AppSpec| app.root.as_ref().is_some_and(|root| root.copied);
     let more = spec.manager.is_some()
         || spec.restarted_by().is_some()
+        || spec.has_checks()
         || !composed.groups.is_empty()
         || !spec.connections.is_empty();
     if more || spec.apps.iter().any(|app| explained(app) || copied(app)) {

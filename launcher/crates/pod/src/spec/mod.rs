@@ -14,6 +14,7 @@
 //! | [`ports`] | ports of the host that lead to a pod |
 //! | [`sockets`] | what listens for an app before it starts |
 //! | [`notify`] | who tells the service manager how it is doing |
+//! | [`health`] | how to find out whether an app works |
 //! | [`restart`] | when it is started again |
 //! | [`log`] | where to keep the output of apps |
 //! | [`environment`] | variables |
@@ -22,6 +23,7 @@
 pub mod connection;
 pub(crate) mod defaults;
 pub mod environment;
+pub mod health;
 pub mod limits;
 pub mod log;
 pub mod lookup;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::connection::{Connection, Kind};
 use crate::spec::defaults;
+use crate::spec::health::{HealthCheck, OnUnhealthy};
 use crate::spec::limits::Limits;
 use crate::spec::lookup::NameFile;
 use crate::spec::mounts::{Device, EmptyVolume, Mounted, Size, Tmpfs};
@@ -58,6 +59,9 @@ pub struct PodSpec {
     /// When it is started again.
     #[serde(default, skip_serializing_if = "Restart::is_default")]
     pub restart: Restart,
+    /// What to do when one of its apps becomes unhealthy.
+    #[serde(default, skip_serializing_if = "OnUnhealthy::is_default")]
+    pub on_unhealthy: OnUnhealthy,
     /// Its `/etc/resolv.conf`, if it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<NameFile>,
@@ -188,6 +192,9 @@ pub struct AppSpec {
     /// The signal that asks it to end, if not SIGTERM, as its image has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
+    /// How to find out whether it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Sourced<HealthCheck>>,
     /// The path of its time zone file on the host.
     pub zone: Option<HostPath>,
 }
@@ -238,6 +245,7 @@ impl PodSpec {
             speaker: Speaker::default(),
             manager: None,
             restart: Restart::No,
+            on_unhealthy: OnUnhealthy::Nothing,
             resolver: None,
             hosts: None,
             user: IdMaps::default(),
@@ -318,10 +326,16 @@ impl PodSpec {
 
     /// Returns what may start it again, if anything does.
     pub fn restarted_by(&self) -> Option<String> {
-        match self.restart {
-            Restart::No => None,
-            restart => Some(format!("option --restart={restart}")),
+        match (self.restart, self.on_unhealthy) {
+            (Restart::No, OnUnhealthy::Restart) => Some("option --on-unhealthy=restart".to_owned()),
+            (Restart::No, _) => None,
+            (restart, _) => Some(format!("option --restart={restart}")),
         }
+    }
+
+    /// Returns whether one of its apps is checked.
+    pub fn has_checks(&self) -> bool {
+        self.apps.iter().any(|app| app.health.is_some())
     }
 
     /// Returns whether the pod is started when somebody connects.

@@ -21,6 +21,8 @@
 //! UUID/lock            empty; PID 1 of the pod holds a lock on it, see `lock`
 //! UUID/undo            empty: stage1-init may remove the pod by itself, see `UNDO`
 //! UUID/restarts        how often it was started again; see `runtime::again`
+//! UUID/health          how its apps are; see `status::health`
+//! UUID/unhealthy       empty: it was killed for that, to be started again
 //! UUID/stopped         empty: it was stopped, and is not started again
 //! UUID/report          the report of stage1-init, and in the end how often memory
 //!                      had run out; see `cgroup::oom`
@@ -93,6 +95,25 @@ pub fn note_stop(pod: impl AsFd) -> Result<()> {
 /// Returns whether somebody has asked a running pod to stop.
 pub fn is_stopped(pod: impl AsFd) -> bool {
     rustix::fs::accessat(pod, STOPPED, Access::EXISTS, AtFlags::empty()).is_ok()
+}
+
+/// The empty file that is there from when a pod was killed because an app is
+/// unhealthy, if it is to be started again for that.
+const UNHEALTHY: &str = "unhealthy";
+
+/// Notes that a pod is to be started again because an app is unhealthy.
+///
+/// # Errors
+///
+/// The disk refuses.
+pub fn note_unhealthy(pod: impl AsFd) -> Result<()> {
+    let noted = append(pod, UNHEALTHY).map(drop);
+    noted.context(|| "cannot note that the pod is to be started again")
+}
+
+/// Takes that note away; returns whether it was there.
+pub fn take_unhealthy(pod: impl AsFd) -> bool {
+    rustix::fs::unlinkat(pod, UNHEALTHY, AtFlags::empty()).is_ok()
 }
 
 /// The mode of our directories: only the owner has access.

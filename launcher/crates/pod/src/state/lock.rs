@@ -148,7 +148,7 @@ impl Changes {
         use std::os::fd::AsRawFd as _;
         let what = || "cannot watch the directory of a pod";
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context(what)?;
-        let flags = WatchFlags::CREATE | WatchFlags::MODIFY;
+        let flags = WatchFlags::CREATE | WatchFlags::MODIFY | WatchFlags::MOVED_TO;
         for directory in directories {
             let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
             inotify::add_watch(&events, path, flags).context(what)?;

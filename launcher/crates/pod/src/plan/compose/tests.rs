@@ -76,6 +76,7 @@ fn app(name: &str, policy: SeccompPolicy) -> AppSpec {
         makes: Vec::new(),
         writable: Vec::new(),
         stop_signal: None,
+        health: None,
         zone: None,
     }
 }

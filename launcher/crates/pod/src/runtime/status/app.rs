@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use stage1_init::Report;
 
 use crate::cgroup::oom::OomKills;
+use crate::runtime::status::health::Health;
 use crate::spec::limits::Limits;
 use crate::spec::mounts::Mounted;
 use crate::spec::pod::{AppSpec, ImageSource, PodSpec};
@@ -23,6 +24,9 @@ pub struct App {
     /// The number of its main process on the host, while it runs.
     #[serde(skip)]
     pub pid: Option<u32>,
+    /// How it is, while it runs, if it is checked.
+    #[serde(skip)]
+    pub health: Option<Health>,
     /// How its main program ended, if it has.
     pub ending: Option<Ending>,
     /// How many of its processes were killed because memory had run out, as far
