@@ -1,5 +1,7 @@
 //! What OCI and docker images, registries and files with logins say.
 
+mod trust;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -28,6 +30,7 @@ use oci::whiteout::{self, Mark};
 /// directory.
 pub fn oci(bytes: &[u8]) {
     documents(bytes);
+    trust::documents(bytes);
     let lines = bytes.split(|&byte| byte == b'\n');
     for line in lines.filter_map(|line| std::str::from_utf8(line).ok()) {
         names(line);
