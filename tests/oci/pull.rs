@@ -14,6 +14,7 @@ use super::{Blob, Layout, base};
 use crate::aci::{Aci, manifest};
 use crate::claims;
 use crate::host::{self, Call};
+use crate::seat::Seat;
 
 /// What a client asks for.
 pub(super) struct Asked {
@@ -547,4 +548,72 @@ fn all_layers_together_are_no_faster_than_allowed() {
     // But for what comes at once.
     let least = Duration::from_millis(600 * 1000 / 300 - 200);
     assert!(begun.elapsed() > least, "{:?}", begun.elapsed());
+}
+
+/// Fetches two layers at a terminal of this kind; returns what was on it when half of
+/// each was there, and in the end.
+fn at_a_terminal(kind: &str) -> (String, [String; 2]) {
+    let mut layout = Layout::new();
+    let layers = ["one", "two"].map(|name| layout.layer(noise(300_000).file(name, 0o644, "")));
+    layout.image("1", "{}", &layers);
+    let paths = layers.each_ref().map(path);
+    let server = Served::new(&layout, move |shared, asked, stream| {
+        if !paths.contains(&asked.path) {
+            return shared.send(stream, asked, usize::MAX);
+        }
+        let (_, body) = &shared.answers[&asked.path];
+        let half = body.len() / 2;
+        shared.send(stream, asked, half)?;
+        shared.wait("go on");
+        stream.write_all(&body[half..])
+    });
+    let (launcher, dir) = (host::program(), layout.dir());
+    let (kind, name) = (
+        format!("TERM={kind}"),
+        format!("docker://{}/app:1", server.host),
+    );
+    let words = [
+        &kind,
+        launcher.to_str().unwrap(),
+        "--dir",
+        dir.to_str().unwrap(),
+        "fetch",
+        &name,
+    ];
+    let seat = Seat::take(&host::find_tool("env").unwrap(), &words);
+    if kind != "TERM=dumb" {
+        // Below the first.
+        seat.until("\n\u{2026}");
+    }
+    server.shared.note("go on".to_owned());
+    let (status, shown) = seat.end();
+    assert_eq!(status, Some(0), "{shown}");
+    (shown, layers.map(|layer| layer.digest))
+}
+
+#[test]
+fn at_a_terminal_each_layer_has_a_bar_and_a_line_in_the_end() {
+    require_root!();
+    require_processors!();
+    let (shown, layers) = at_a_terminal("xterm");
+    for layer in layers {
+        let tail = &layer[layer.len() - 8..];
+        assert!(shown.contains(&format!("{tail}  [")), "{shown}");
+        assert_eq!(
+            shown.matches(&format!("Fetched: {layer} (")).count(),
+            1,
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn at_a_terminal_that_has_no_cursor_each_layer_has_a_line_in_the_end() {
+    require_root!();
+    let (shown, layers) = at_a_terminal("dumb");
+    assert!(!shown.contains('\x1b') && shown.is_ascii(), "{shown}");
+    for layer in layers {
+        assert_eq!(shown.matches(&*layer).count(), 1, "{shown}");
+        assert!(shown.contains(&format!("Fetched: {layer} (")), "{shown}");
+    }
 }

@@ -1,14 +1,15 @@
 //! What Nose Cone prints on standard error while it works.
 //!
 //! Results go to standard output, and errors are printed by `main`. This is for
-//! what takes long: plain lines, and a progress bar on a terminal.
+//! what takes long: plain lines and, on a terminal, a bar below them for each
+//! download that is under way.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::size;
+use crate::size::spell;
 use crate::standard::Output;
 use error::Error;
 use error::quote::{escaped, shown};
@@ -16,8 +17,9 @@ use error::quote::{escaped, shown};
 /// Shortest time between two frames of a bar.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Assumed width of a terminal that does not report one.
+/// Assumed size of a terminal that does not report one.
 const COLUMNS: usize = 80;
+const ROWS: usize = 24;
 
 /// Whether details are told. It is a property of the process, like its standard
 /// error.
@@ -67,10 +69,10 @@ impl Progress {
         !self.quiet && std::io::stderr().is_terminal() && !dumb()
     }
 
-    /// Prints a line.
+    /// Prints a line, above the bars.
     pub fn say(self, line: &str) {
         if !self.quiet {
-            write(&format!("{}\n", shown(line)));
+            screen().print(&format!("{}\n", shown(line)));
         }
     }
 
@@ -81,11 +83,8 @@ impl Progress {
         }
     }
 
-    /// Prints a line while a bar may be shown, which is drawn again below it.
+    /// Prints a line while others may do so as well.
     pub fn notice(self, line: &str) {
-        if self.draws() {
-            write("\r\x1b[K");
-        }
         self.say(line);
     }
 
@@ -93,28 +92,39 @@ impl Progress {
     pub fn warn(self, error: &Error) {
         if !self.quiet {
             // Errors are escaped already, and can have a line for the hint.
-            write(&format!("warning: {error}\n"));
+            screen().print(&format!("warning: {error}\n"));
         }
     }
 
-    /// Starts a bar for a download of `total` bytes, if that is known.
+    /// Starts a bar for a download of `total` bytes, if that is known. Where none are
+    /// drawn, there is a line at its end.
     pub fn bar(self, name: &str, total: Option<u64>) -> ProgressBar {
-        let mut progress = ProgressBar {
-            output: self,
-            draws: self.draws(),
+        let start = Instant::now();
+        let download = Download {
             name: escaped(name),
             total,
             done: 0,
-            start: Instant::now(),
-            drawn: None,
+            start,
+        };
+        let drawn = self.draws().then(|| screen().add(download.clone()));
+        let mut bar = ProgressBar {
+            output: self,
+            download,
+            drawn,
             told: None,
         };
-        progress.tell();
-        if !progress.draws {
-            self.say(&progress.beginning());
-        }
-        progress
+        bar.tell();
+        bar
     }
+}
+
+/// A download, as far as it is.
+#[derive(Clone, Debug)]
+struct Download {
+    name: String,
+    total: Option<u64>,
+    done: u64,
+    start: Instant,
 }
 
 /// A download in progress. If it is dropped before [`Self::finish`], the bar is
@@ -122,13 +132,9 @@ impl Progress {
 #[derive(Debug)]
 pub struct ProgressBar {
     output: Progress,
-    draws: bool,
-    name: String,
-    total: Option<u64>,
-    done: u64,
-    start: Instant,
-    /// When the bar was drawn last.
-    drawn: Option<Instant>,
+    download: Download,
+    /// Which of the bars it is, if it is drawn.
+    drawn: Option<u64>,
     /// When others were told last.
     told: Option<Instant>,
 }
@@ -136,22 +142,11 @@ pub struct ProgressBar {
 impl ProgressBar {
     /// Adds bytes that have arrived.
     pub fn advance(&mut self, bytes: u64) {
-        self.done = self.done.saturating_add(bytes);
+        let done = self.download.done.saturating_add(bytes);
+        self.download.done = done;
         self.tell();
-        if !self.draws {
-            return;
-        }
-        let now = Instant::now();
-        if self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
-            self.drawn = Some(now);
-            let line = draw(
-                &self.name,
-                self.done,
-                self.total,
-                now - self.start,
-                columns(),
-            );
-            write(&format!("\r\x1b[K{line}"));
+        if let Some(number) = self.drawn {
+            screen().advance(number, done);
         }
     }
 
@@ -161,34 +156,122 @@ impl ProgressBar {
             && self.told.is_none_or(|told| told.elapsed() >= PULSE)
         {
             self.told = Some(Instant::now());
-            tell(&self.name);
+            tell(&self.download.name);
         }
     }
 
     /// Replaces the bar with a summary.
     pub fn finish(mut self) {
-        self.clear();
-        let line = ending(&self.name, self.done, self.start.elapsed());
-        self.output.say(&line);
+        self.remove();
+        let Download {
+            name, done, start, ..
+        } = &self.download;
+        self.output.say(&ending(name, *done, start.elapsed()));
     }
 
-    fn beginning(&self) -> String {
-        match self.total {
-            Some(total) => format!("Fetching: {} ({})", self.name, size::spell(total)),
-            None => format!("Fetching: {}", self.name),
-        }
-    }
-
-    fn clear(&mut self) {
-        if self.drawn.take().is_some() {
-            write("\r\x1b[K");
+    fn remove(&mut self) {
+        if let Some(number) = self.drawn.take() {
+            screen().remove(number);
         }
     }
 }
 
 impl Drop for ProgressBar {
     fn drop(&mut self) {
-        self.clear();
+        self.remove();
+    }
+}
+
+/// The bars below everything that was printed. It is a property of the process, like
+/// its standard error.
+static SCREEN: Mutex<Screen> = Mutex::new(Screen::new());
+
+fn screen() -> MutexGuard<'static, Screen> {
+    SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is drawn on the last lines of a terminal.
+struct Screen {
+    bars: Vec<(u64, Download)>,
+    /// How many bars there were so far.
+    count: u64,
+    /// How many lines are drawn.
+    lines: usize,
+    /// When they were drawn last.
+    drawn: Option<Instant>,
+}
+
+impl Screen {
+    const fn new() -> Self {
+        Self {
+            bars: Vec::new(),
+            count: 0,
+            lines: 0,
+            drawn: None,
+        }
+    }
+
+    /// Adds a bar, which is drawn with its first bytes.
+    fn add(&mut self, download: Download) -> u64 {
+        self.count += 1;
+        self.bars.push((self.count, download));
+        self.count
+    }
+
+    fn advance(&mut self, number: u64, done: u64) {
+        let mut bars = self.bars.iter_mut();
+        if let Some((_, bar)) = bars.find(|(other, _)| *other == number) {
+            bar.done = done;
+        }
+        let now = Instant::now();
+        if self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
+            self.drawn = Some(now);
+            self.print("");
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        self.bars.retain(|(other, _)| *other != number);
+        if self.lines > 0 {
+            self.print("");
+        }
+    }
+
+    /// Prints lines, and draws the bars below them.
+    fn print(&mut self, text: &str) {
+        let size = match self.bars.is_empty() {
+            true => (0, 0),
+            false => size(),
+        };
+        let text = self.frame(text, size, Instant::now());
+        write(&text);
+    }
+
+    /// Returns what moves the cursor to the first bar, removes all of them, prints
+    /// lines, and draws the bars anew: as many as there is room for.
+    fn frame(&mut self, text: &str, (columns, rows): (usize, usize), now: Instant) -> String {
+        let mut frame = String::new();
+        match self.lines {
+            0 => {}
+            1 => frame.push_str("\r\x1b[K"),
+            lines => frame.push_str(&format!("\r\x1b[{}A\x1b[J", lines - 1)),
+        }
+        frame.push_str(text);
+        // Nothing is drawn before the first bytes.
+        let bars = match self.drawn {
+            Some(_) => &self.bars[..self.bars.len().min(rows.saturating_sub(1))],
+            None => &[],
+        };
+        let lines = bars.iter().map(|(_, download)| {
+            let Download {
+                name, done, total, ..
+            } = download;
+            let time = now.saturating_duration_since(download.start);
+            draw(name, *done, *total, time, columns)
+        });
+        frame.push_str(&lines.collect::<Vec<_>>().join("\n"));
+        self.lines = bars.len();
+        frame
     }
 }
 
@@ -197,22 +280,23 @@ fn write(text: &str) {
     let _ = Output::stderr().write_all(text.as_bytes());
 }
 
-/// Returns the width of the terminal.
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    let asked = size.ok().map(|size| usize::from(size.ws_col));
-    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
-    asked
-        .filter(|columns| *columns > 0)
-        .or_else(told)
-        .unwrap_or(COLUMNS)
+/// Returns the columns and rows of the terminal.
+fn size() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    let told = |name| std::env::var(name).ok()?.parse().ok();
+    let of = |asked: Option<u16>, name, usual| {
+        let asked = asked.map(usize::from).filter(|asked| *asked > 0);
+        asked.or_else(|| told(name)).unwrap_or(usual)
+    };
+    let columns = of(size.map(|size| size.ws_col), "COLUMNS", COLUMNS);
+    (columns, of(size.map(|size| size.ws_row), "LINES", ROWS))
 }
 
 /// Draws a bar that is narrower than `columns`, because some terminals wrap
 /// after the last column.
 fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usize) -> String {
     let speed = per_second(done, time);
-    let rate = format!("{}/s", size::spell(speed));
+    let rate = format!("{}/s", spell(speed));
     let figures = match total.filter(|total| *total > 0) {
         Some(total) => {
             let percent = u128::from(done.min(total)) * 100 / u128::from(total);
@@ -222,11 +306,11 @@ fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usiz
             };
             format!(
                 "{percent:3}%  {}/{}  {rate}  {left}",
-                size::spell(done),
-                size::spell(total)
+                spell(done),
+                spell(total)
             )
         }
-        None => format!("{}  {rate}", size::spell(done)),
+        None => format!("{}  {rate}", spell(done)),
     };
     let room = columns.saturating_sub(figures.chars().count() + 3);
     // Half of the rest is for the end of the name, which differs most.
@@ -257,11 +341,11 @@ fn draw(name: &str, done: u64, total: Option<u64>, time: Duration, columns: usiz
 }
 
 fn ending(name: &str, done: u64, time: Duration) -> String {
-    let speed = size::spell(per_second(done, time));
+    let speed = spell(per_second(done, time));
     let seconds = time.as_secs_f64();
     format!(
         "Fetched: {name} ({} in {seconds:.1} s, {speed}/s)",
-        size::spell(done)
+        spell(done)
     )
 }
 
@@ -332,7 +416,48 @@ mod tests {
     #[test]
     fn a_name_cannot_drive_the_terminal() {
         let progress = Progress::new(true).bar("a\u{1b}[2J\r\nb", Some(1));
-        assert_eq!(progress.beginning(), r"Fetching: a\u{1b}[2J\r\nb (1 B)");
+        assert_eq!(progress.download.name, r"a\u{1b}[2J\r\nb");
+    }
+
+    /// A screen with bars of these names, and what it draws first.
+    fn drawn(names: &[&str], rows: usize) -> (Screen, String, Instant) {
+        let mut screen = Screen::new();
+        let start = Instant::now();
+        for name in names {
+            screen.add(Download {
+                name: (*name).to_owned(),
+                total: None,
+                done: 0,
+                start,
+            });
+        }
+        assert_eq!(screen.frame("said\n", (80, rows), start), "said\n");
+        screen.drawn = Some(start);
+        let first = screen.frame("", (80, rows), start);
+        (screen, first, start)
+    }
+
+    #[test]
+    fn each_download_has_a_bar_and_lines_are_printed_above_all_of_them() {
+        let (mut screen, first, now) = drawn(&["one", "two", "three"], 24);
+        let [one, two, three] = ["one", "two", "three"].map(|name| format!("{name}  0 B  0 B/s"));
+        assert_eq!(first, format!("{one}\n{two}\n{three}"));
+        let next = screen.frame("said\n", (80, 24), now);
+        assert_eq!(next, format!("\r\x1b[2A\x1b[Jsaid\n{one}\n{two}\n{three}"));
+        screen.bars.remove(1);
+        let next = screen.frame("", (80, 24), now);
+        assert_eq!(next, format!("\r\x1b[2A\x1b[J{one}\n{three}"));
+        screen.bars.clear();
+        assert_eq!(screen.frame("", (80, 24), now), "\r\x1b[1A\x1b[J");
+        assert_eq!(screen.frame("said\n", (80, 24), now), "said\n");
+    }
+
+    #[test]
+    fn bars_never_scroll_a_terminal() {
+        for rows in 0..5 {
+            let (_, first, _) = drawn(&["a", "b", "c"], rows);
+            assert!(first.lines().count() <= rows.saturating_sub(1), "{first:?}");
+        }
     }
 
     #[test]

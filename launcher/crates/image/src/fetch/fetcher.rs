@@ -476,6 +476,10 @@ impl<'a> Fetch<'a> {
         let (validators, fresh) = (download.validators().clone(), download.freshness());
         let shown = url.to_string();
         let progress = self.talk.bar(&shown, download.length());
+        self.talk.say(&match download.length() {
+            Some(length) => format!("Fetching: {url} ({})", size::spell(length)),
+            None => format!("Fetching: {url}"),
+        });
         let taken = self.store.take(Incoming {
             name: shown.clone(),
             input: Box::new(Shown {
