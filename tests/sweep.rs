@@ -350,6 +350,15 @@ fn a_fetch_of_a_file_can_be_cut_short() {
 }
 
 #[test]
+fn a_fetch_of_layers_side_by_side_can_be_cut_short() {
+    require_root!();
+    command("fetch LAYERED")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .sweep();
+}
+
+#[test]
 fn a_fetch_from_a_server_can_be_cut_short() {
     require_root!();
     command("fetch --insecure-options=image,http http://SERVER/image.aci")

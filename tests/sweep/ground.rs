@@ -37,6 +37,7 @@ impl Ground {
         scratch.write("image.aci", images::library());
         scratch.write("dependent.aci", images::dependent());
         scratch.write("quiet.aci", images::quiet());
+        images::layered(&scratch.join("layered"));
         Self {
             scratch,
             mark: format!("{:04x}{:04x}", std::process::id() & 0xffff, number & 0xffff),
@@ -86,7 +87,7 @@ impl Ground {
 
     /// Words of a command line, in which PROBE and BUSYBOX stand for those
     /// images, FILE for one of the tests' own and DEPENDENT for one that needs
-    /// it, QUIET for one whose program needs nothing, SERVER for where that is to be had, OUT for another file, KEY for the
+    /// it, LAYERED for one of several layers, QUIET for one whose program needs nothing, SERVER for where that is to be had, OUT for another file, KEY for the
     /// key of the site, ASK for a script that asks the metadata service, NEW for
     /// a new UUID, and IT for what the command is about.
     pub(super) fn words(&self, words: &str, it: &str) -> Vec<String> {
@@ -95,6 +96,7 @@ impl Ground {
             "PROBE" => shown(host::image("probe")),
             "BUSYBOX" => shown(host::image("busybox")),
             "FILE" => shown(self.scratch.join("image.aci")),
+            "LAYERED" => format!("oci:{}", shown(self.scratch.join("layered"))),
             "QUIET" => shown(self.scratch.join("quiet.aci")),
             "DEPENDENT" => shown(self.scratch.join("dependent.aci")),
             "OUT" => shown(self.scratch.join("out.aci")),

@@ -1,6 +1,9 @@
 //! The images that commands are swept with.
 
 use std::fs;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::aci::{Aci, manifest};
 use crate::host;
@@ -29,6 +32,50 @@ pub(super) fn dependent() -> Vec<u8> {
 "#;
     let probe = fs::read(host::probe()).unwrap();
     Aci::new(text).file("rootfs/probe", 0o755, probe).bytes()
+}
+
+/// An OCI layout of an image with layers that change one another, in a directory.
+pub(super) fn layered(directory: &Path) {
+    let blobs = directory.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let blob = |kind: &str, bytes: &[u8]| {
+        let hash: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        fs::write(blobs.join(&hash), bytes).unwrap();
+        let size = bytes.len();
+        let kind = format!("application/vnd.oci.image.{kind}");
+        (
+            hash.clone(),
+            format!(r#"{{"mediaType":"{kind}","digest":"sha256:{hash}","size":{size}}}"#),
+        )
+    };
+    let layers = [
+        Aci::empty()
+            .file("etc/one", 0o644, "1".repeat(3000))
+            .file("gone", 0o644, ""),
+        Aci::empty()
+            .file("etc/two", 0o644, "2".repeat(3000))
+            .file(".wh.gone", 0o644, ""),
+        Aci::empty().entry(tar::EntryType::Link, "link", 0o644, "etc/one", b""),
+    ];
+    let layers = layers.map(|layer| blob("layer.v1.tar", &layer.bytes()));
+    let ids = layers
+        .each_ref()
+        .map(|(hash, _)| format!("\"sha256:{hash}\""))
+        .join(",");
+    let config = format!(
+        r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":[{ids}]}}}}"#
+    );
+    let (_, config) = blob("config.v1+json", config.as_bytes());
+    let layers = layers.map(|(_, layer)| layer).join(",");
+    let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
+    let (_, manifest) = blob("manifest.v1+json", manifest.as_bytes());
+    let index = format!(r#"{{"schemaVersion":2,"manifests":[{manifest}]}}"#);
+    fs::write(directory.join("index.json"), index).unwrap();
+    let marker = r#"{"imageLayoutVersion":"1.0.0"}"#;
+    fs::write(directory.join("oci-layout"), marker).unwrap();
 }
 
 /// The probe, and a program that makes no system call but to end.

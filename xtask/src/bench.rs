@@ -5,11 +5,13 @@ mod enter;
 mod filled;
 mod measure;
 mod net;
+mod pull;
 mod run;
 mod unpack;
 
 pub(crate) use enter::enter;
 pub(crate) use filled::{list, start};
 pub(crate) use net::net;
+pub(crate) use pull::pull;
 pub(crate) use run::{parallel, run};
 pub(crate) use unpack::unpack;

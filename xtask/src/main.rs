@@ -63,7 +63,7 @@ The tasks of Nose Cone: cargo xtask TASK
             fails if this host cannot run them
   size      check the programs on disk, and a pod in memory, against their budgets
   bench     compare with a floor and the other runners that are installed (as root):
-            bench run|parallel|enter|unpack|net, and show what a full store costs:
+            bench run|parallel|enter|unpack|pull|net, and show what a full store costs:
             bench list|start [--growth]; with [--rounds N]. Results are in BENCHMARKS.md
   cross     build stage1-init for all supported machines, check its size, and start
             it in emulators; --strict fails if this host cannot
@@ -129,6 +129,7 @@ enum Bench {
     Parallel,
     Run,
     Start { growth: bool },
+    Pull,
     Unpack,
 }
 
@@ -144,6 +145,7 @@ fn run(task: Task) -> Result<()> {
                 Bench::Parallel => bench::parallel(rounds(20)),
                 Bench::Run => bench::run(rounds(100)),
                 Bench::Start { growth } => bench::start(rounds(50), growth),
+                Bench::Pull => bench::pull(rounds(3)),
                 Bench::Unpack => bench::unpack(rounds(5)),
             }
         }
@@ -258,11 +260,12 @@ fn bench_task(words: &mut Arguments) -> Result<Task> {
         Some("start") => Bench::Start {
             growth: words.contains("--growth"),
         },
+        Some("pull") => Bench::Pull,
         Some("unpack") => Bench::Unpack,
         Some(other) => {
             return Err(format!(
                 "no benchmark `{other}`: there are `run`, `parallel`, `enter`, `list`, `net`, \
-                 `start` and `unpack`"
+                 `pull`, `start` and `unpack`"
             ));
         }
     };
