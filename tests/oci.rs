@@ -42,6 +42,8 @@ mod pull;
 mod push;
 /// Images that registries have.
 mod registry;
+/// A registry that does what a test wants.
+mod served;
 /// A service, from a registry to its clients.
 mod service;
 /// Signatures as podman and skopeo make them.

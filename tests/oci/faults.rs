@@ -4,8 +4,9 @@ use std::io::{self, Write as _};
 use std::net::TcpStream;
 
 use super::Layout;
-use super::pull::{Asked, Served, Shared, noise, of_one};
+use super::pull::{noise, of_one};
 use super::registry::{Scripted, layout};
+use super::served::{Asked, Served, Shared};
 use crate::host;
 
 /// A registry whose first answers to a kind of path are these.
