@@ -220,11 +220,13 @@ impl Screen {
 
     fn advance(&mut self, number: u64, done: u64) {
         let mut bars = self.bars.iter_mut();
+        let mut is_first = false;
         if let Some((_, bar)) = bars.find(|(other, _)| *other == number) {
+            is_first = bar.done == 0;
             bar.done = done;
         }
         let now = Instant::now();
-        if self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
+        if is_first || self.drawn.is_none_or(|drawn| now - drawn >= FRAME) {
             self.drawn = Some(now);
             self.print("");
         }
