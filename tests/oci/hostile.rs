@@ -99,12 +99,6 @@ fn as_many_layers_are_in_the_manifest_as_in_the_configuration() {
 
 #[test]
 fn what_no_layer_may_have_is_refused() {
-    let device = |path: &str| {
-        Aci::empty().odd(EntryType::Char, path, b"", |header| {
-            header.set_device_major(0).unwrap();
-            header.set_device_minor(0).unwrap();
-        })
-    };
     let long = "n".repeat(256);
     let owned = |record, id: &str| {
         Aci::empty()
@@ -135,7 +129,6 @@ fn what_no_layer_may_have_is_refused() {
             "an entry below a whiteout",
             Aci::empty().file(".wh.a/b", 0o644, ""),
         ),
-        ("a whiteout of overlayfs", device("a")),
         (
             "a hard link that leads out",
             Aci::empty().entry(EntryType::Link, "a", 0o644, "../b", b""),
@@ -167,6 +160,27 @@ fn what_no_layer_may_have_is_refused() {
         layout.image("bad", "{}", &layers);
         refused(&layout, title, 1);
     }
+}
+
+// An overlay would hide files of lower layers for it.
+#[test]
+fn a_device_that_is_a_whiteout_of_overlayfs_hides_nothing_and_is_left_out() {
+    require_root!();
+    let mut layout = Layout::new();
+    let mut layers = vec![layout.layer(base())];
+    layers.push(layout.layer(Aci::empty().dir("d").file("d/a", 0o644, "x")));
+    let mut bad = Aci::empty();
+    for path in ["d/a", "d/b"] {
+        bad = bad.odd(EntryType::Char, path, b"", |header| {
+            header.set_device_major(0).unwrap();
+            header.set_device_minor(0).unwrap();
+        });
+    }
+    layers.push(layout.layer(bad));
+    layout.image("bad", r#"{"Entrypoint":["/bin/probe"]}"#, &layers);
+    let ran = layout.run("bad", &["--list", "/d"]).run().exits(0);
+    ran.says("a\n").complains_as("devices that are left out");
+    layout.launch(&["image", "verify"]).run().exits(0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ const AARCH64_BUDGET: u64 = 56 << 10;
 
 /// Most bytes of the launcher with all its features, stripped, with the init.
 /// A fifth of it is glibc and what std brings, a third is TLS and OpenPGP.
-const LAUNCHER_BUDGET: u64 = 6272 << 10;
+const LAUNCHER_BUDGET: u64 = 6784 << 10;
 
 /// Most resident bytes of each of the init's processes, two a pod.
 const MEMORY_BUDGET: u64 = 64 << 10;

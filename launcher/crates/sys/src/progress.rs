@@ -83,11 +83,6 @@ impl Progress {
         }
     }
 
-    /// Prints a line while others may do so as well.
-    pub fn notice(self, line: &str) {
-        self.say(line);
-    }
-
     /// Prints a warning: something failed that does not stop the command.
     pub fn warn(self, error: &Error) {
         if !self.quiet {

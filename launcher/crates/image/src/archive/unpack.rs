@@ -40,6 +40,8 @@ pub(crate) struct Made {
     pub(crate) implicit: BTreeSet<PathBuf>,
     /// Whether it would be another tree on top of other layers.
     pub(crate) depends: bool,
+    /// The devices that were left out, since an overlay would take them for whiteouts.
+    pub(crate) left_out: Vec<PathBuf>,
 }
 
 impl Unpack for Extract<Disk> {
@@ -57,6 +59,7 @@ impl Unpack for Extract<Disk> {
         Ok(Made {
             implicit,
             depends: false,
+            left_out: Vec::new(),
         })
     }
 }

@@ -364,7 +364,7 @@ impl Blobs for Registry<'_> {
         let resumed = download.at() > 0;
         if resumed {
             let at = size::spell(download.at());
-            self.talk.notice(&format!("Resuming: {name} after {at}"));
+            self.talk.say(&format!("Resuming: {name} after {at}"));
         }
         let input = match large {
             Some(mut large) => {

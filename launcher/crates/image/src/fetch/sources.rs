@@ -219,10 +219,9 @@ impl Blobs for Sources<'_> {
         let (place, digest) = (self.shown(blob, number), &blob.digest);
         let why = Why::from(why).text;
         self.talk
-            .notice(&format!("Fetch failed: {place}: `{digest}`: {why}"));
+            .say(&format!("Fetch failed: {place}: `{digest}`: {why}"));
         let place = self.shown(blob, next);
-        self.talk
-            .notice(&format!("Resolved: `{digest}` -> {place}"));
+        self.talk.say(&format!("Resolved: `{digest}` -> {place}"));
         let mut all = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(blob.digest.clone(), next);
         true

@@ -223,6 +223,11 @@ impl Unpacked {
         self.made.depends
     }
 
+    /// Returns the devices that were left out.
+    pub(crate) fn left_out(&self) -> &[PathBuf] {
+        &self.made.left_out
+    }
+
     /// Publishes the layer under a digest, when everything staged has reached the
     /// disk. The lease keeps it until an image refers to it.
     pub(crate) fn publish(

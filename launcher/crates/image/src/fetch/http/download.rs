@@ -320,7 +320,7 @@ impl Download {
                 Ok(reply) => match self.agree(&reply.head)? {
                     true => {
                         let line = format!("Resuming: {}: {}", self.url, error.reason().0);
-                        self.transport.options.talk.notice(&line);
+                        self.transport.options.talk.say(&line);
                         self.body = reply.body;
                         return Ok(());
                     }

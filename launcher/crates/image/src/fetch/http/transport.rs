@@ -355,7 +355,7 @@ impl Transport {
         if time >= NOTICED {
             let whole = wire::spelled(Duration::from_secs(time.as_secs()));
             let line = format!("Waiting: {error}; next attempt in {whole}");
-            self.options.talk.notice(&line);
+            self.options.talk.say(&line);
         }
         self.stop.pause(time);
     }

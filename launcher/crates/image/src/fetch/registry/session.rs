@@ -238,7 +238,7 @@ impl Session for Token {
             let mut state = self.state();
             if !state.warned.contains(&line) {
                 let registry = &self.registry;
-                self.talk.notice(&format!("Registry `{registry}` {line}"));
+                self.talk.say(&format!("Registry `{registry}` {line}"));
                 state.warned.push(line);
             }
         }

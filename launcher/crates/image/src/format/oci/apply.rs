@@ -57,6 +57,8 @@ pub(crate) struct Apply<'b> {
     has_root: bool,
     /// Whether the layers below were looked at.
     depends: bool,
+    /// The devices that are left out.
+    left_out: Vec<PathBuf>,
 }
 
 /// What this layer has under a name.
@@ -81,6 +83,7 @@ impl<'b> Apply<'b> {
             waiting: Vec::new(),
             has_root: false,
             depends: false,
+            left_out: Vec::new(),
         }
     }
 
@@ -99,9 +102,10 @@ impl<'b> Apply<'b> {
                 self.link(&path, &parent, &name, &target)
             }
             // In an overlay, it would hide files of other layers.
-            EntryKind::Character(0, 0) => Err(Error::invalid(
-                "it is a whiteout of overlayfs, which is not allowed in images",
-            )),
+            EntryKind::Character(0, 0) => {
+                self.left_out.push(path);
+                Ok(())
+            }
             EntryKind::Directory => {
                 self.directory(&path, &parent, &name)?;
                 entry.path.clone_from(&path);
@@ -460,6 +464,7 @@ impl Unpack for Apply<'_> {
         Ok(Made {
             implicit,
             depends: self.depends,
+            left_out: self.left_out,
         })
     }
 }

@@ -4,6 +4,8 @@
 //! configuration has. A layer that is stored is not asked for again.
 
 use std::io::Read;
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
 
 use crate::digest::Digest;
 use crate::format::oci::FORMAT;
@@ -18,6 +20,7 @@ use crate::store::staging::Staging;
 use crate::store::{layers, listing, names};
 use crate::trust::admitted::Admitted;
 use crate::trust::blob::{Blob, Proof};
+use error::quote::escaped;
 use error::{Context as _, Error, Kind, Result};
 use oci::choose::{Descent, choose};
 use oci::config::{self, ImageConfig};
@@ -98,7 +101,7 @@ impl Store<'_> {
         }
         if !self.images.hold(&id)? || !self.hold(&id)? {
             check_size(manifest, offer.max_size)?;
-            let layers = self.import_layers(offer, &config, manifest)?;
+            let layers = self.import_layers(offer, &config, manifest, note)?;
             self.import_image(offer, id, bytes, layers, size(manifest))?;
         }
         if offer.keeps {
@@ -149,10 +152,12 @@ impl Store<'_> {
         offer: &Offer<'_>,
         config: &ImageConfig,
         manifest: &Manifest,
+        note: &mut dyn FnMut(String),
     ) -> Result<Vec<Digest>> {
         let layers = unpacked::layers(config);
         let stop = || offer.blobs.stop();
-        side_by_side(layers.len(), &stop, &|number, jobs| {
+        let (said, notes) = channel();
+        let stored = side_by_side(layers.len(), &stop, &|number, jobs| {
             let (layer, blob) = (&layers[number], &manifest.layers[number]);
             let is_same = |other: &Layer| other.diff_id == layer.diff_id;
             if layers[..number].iter().any(is_same) {
@@ -166,7 +171,14 @@ impl Store<'_> {
             let below = Below::new(|| unpacked::stack(self, &jobs.first(number)?));
             let import = |bytes: Blob, proof| {
                 let input = jobs.reader(Box::new(bytes));
-                self.import_layer(offer, layer, blob.size, input, proof, &below)
+                let (stored, left_out) =
+                    self.import_layer(offer, layer, blob.size, input, proof, &below)?;
+                if !left_out.is_empty() {
+                    let line = without(&left_out, &format!("{} of `{}`", what(), offer.name));
+                    // Who listens outlives all who say something.
+                    let _ = said.send(line);
+                }
+                Ok(stored)
             };
             let end = |stored| offer.blobs.ended(blob, stored, jobs.have_failed());
             if offer.keeps {
@@ -181,7 +193,9 @@ impl Store<'_> {
                 None => blobs::take(offer.blobs, blob, |bytes, proof| end(import(bytes, proof))),
             };
             stored.map_err(|error| error.at(what()))
-        })
+        });
+        notes.try_iter().for_each(note);
+        stored
     }
 
     fn import_layer(
@@ -192,7 +206,7 @@ impl Store<'_> {
         blob: Box<dyn Read + Send>,
         proof: Proof,
         below: &Below<'_>,
-    ) -> Result<Digest> {
+    ) -> Result<(Digest, Vec<PathBuf>)> {
         let staging = Staging::make(self.dirs)?;
         let ((), unpacked) = layers::unpack(
             &staging,
@@ -210,10 +224,11 @@ impl Store<'_> {
             )));
         }
         let place = layer.place(unpacked.depends());
+        let left_out = unpacked.left_out().to_vec();
         let origin = Origin::Archive(&offer.from, size);
         let lease = unpacked.publish(self, &staging, &place, origin)?;
         self.layers.keep(&place, lease);
-        Ok(place)
+        Ok((place, left_out))
     }
 
     fn import_image(
@@ -244,6 +259,19 @@ impl Store<'_> {
         rustix::fs::syncfs(staging.fd()).context(|| format!("cannot publish image `{id}`"))?;
         self.publish(&staging, &verified)
     }
+}
+
+/// Says which devices a layer has that are not unpacked.
+fn without(left_out: &[PathBuf], layer: &str) -> String {
+    let mut paths = left_out.iter().map(|path| path.to_string_lossy());
+    let first = escaped(&paths.next().unwrap_or_default());
+    let others = match paths.len() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    format!(
+        "{layer}: left out: `{first}`{others}: an overlay would take such devices for whiteouts"
+    )
 }
 
 /// Returns the ID of an image, without storing it.
