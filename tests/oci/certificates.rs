@@ -82,6 +82,9 @@ fn a_registry_is_believed_and_believes_us_by_the_certificates_for_it() {
     ran.naming("REGISTRY", &registry.host)
         .complains_as("a registry that nobody vouches for");
     // It is believed, but wants to know who asks.
+    let everywhere = fetch(&layout, &name).env("SSL_CERT_FILE", authority.file("ca.crt"));
+    let told = everywhere.run().exits(1).told();
+    assert!(told.contains("wants a certificate from us"), "{told}");
     fs::copy(authority.0.join("ca.crt"), place.join("ca.crt")).unwrap();
     let told = fetch(&layout, &name).run().exits(1).told();
     assert!(told.contains("wants a certificate from us"), "{told}");

@@ -215,6 +215,28 @@ fn what_a_registry_does_not_have_is_not_found() {
 }
 
 #[test]
+fn a_tag_beside_a_digest_does_not_count_and_that_is_said() {
+    let layout = layout(&["one"]);
+    let registry = registry!(&layout);
+    registry.push(&layout, "one", "app:1");
+    let inspect = call(&host::find_tool("skopeo").unwrap());
+    let inspect = inspect.args(["inspect", "--tls-verify=false", "--format={{.Digest}}"]);
+    let digest = inspect.arg(registry.reference("app:1")).run().exits(0);
+    let digest = digest.stdout.trim();
+    // The registry has no such tag.
+    let name = registry.reference(&format!("app:2@{digest}"));
+    let ran = fetch(&layout, &[&name]).run().exits(0);
+    let ran = ran.naming("REGISTRY", &registry.host);
+    let ran = ran.naming("DIGEST", digest);
+    assert!(
+        ran.stderr.contains("Not checked: tag `2` of "),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(registry.asked("/v2/app/manifests/2"), 0);
+}
+
+#[test]
 fn an_image_of_a_registry_is_asked_for_once_and_called_by_its_whole_name() {
     require_root!();
     let layout = layout(&["one"]);

@@ -65,6 +65,11 @@ pub(crate) fn pull(
     let place = Place::registry(image);
     policy.allows(&place)?;
     let (sources, found) = Sources::find(image, options, store.dirs)?;
+    if let (Some(tag), Some(_)) = (image.tag(), image.digest()) {
+        note(format!(
+            "Not checked: tag `{tag}` of {image}: the digest counts"
+        ));
+    }
     let from = sources.first();
     let grounds = match (image.digest(), from.is_some_and(Registry::is_unchecked)) {
         (Some(_), _) => Grounds::Pinned,
