@@ -281,6 +281,19 @@ fn one_signature_by_the_right_key_is_enough() {
         .join(",");
     let both = policy(&layout, &registry.host, &both);
     under(&layout, &both, &["fetch", &name]).run().exits(0);
+    // What is exported has none, which is said.
+    let target = layout.scratch.join("out.tar").display().to_string();
+    let export = layout.launch(&[
+        "image",
+        "export",
+        name.strip_prefix("docker://").unwrap(),
+        &target,
+    ]);
+    export
+        .run()
+        .exits(0)
+        .naming("REGISTRY", &registry.host)
+        .complains_as("an image that was signed");
     let three = [
         sigstore(&keys, "matchRepository"),
         r#"{"type":"reject"}"#.to_owned(),

@@ -61,6 +61,12 @@ impl Record {
         true
     }
 
+    /// Returns whether it was let in under some name because of a signature.
+    pub(crate) fn is_signed(&self) -> bool {
+        let mut admitted = self.admitted.iter();
+        admitted.any(|admitted| !admitted.signatures.is_empty())
+    }
+
     /// Splits its name into name and tag.
     pub fn name_and_version(&self) -> Option<(&str, Option<&str>)> {
         let name = self.name.as_deref()?;

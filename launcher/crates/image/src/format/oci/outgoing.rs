@@ -138,6 +138,8 @@ pub struct Outgoing<'s> {
     config: Vec<u8>,
     layers: Vec<Layer>,
     known: Vec<KnownManifest>,
+    /// Whether its manifest, or an index that led to it, was signed.
+    is_signed: bool,
 }
 
 impl<'s> Outgoing<'s> {
@@ -160,6 +162,7 @@ impl<'s> Outgoing<'s> {
                 .map(|(at, known)| Layer::Stored(*at, known.diff_id))
                 .collect(),
             known: store.manifests(id)?,
+            is_signed: store.record(id)?.is_signed(),
             id: *id,
             name: image.name,
             config,
@@ -193,6 +196,7 @@ impl<'s> Outgoing<'s> {
         Ok(Self {
             id: digest_of(Algorithm::Sha256, &config),
             known: Vec::new(),
+            is_signed: false,
             store,
             name,
             config,
@@ -303,6 +307,12 @@ impl<'s> Outgoing<'s> {
             note(format!(
                 "the digest of the manifest is `{new}`, not `{old}` as before: the image was \
                  fetched without `--keep-blobs`"
+            ));
+        }
+        if self.is_signed && to.form() != Form::Plain {
+            let name = &self.name;
+            note(format!(
+                "the signatures of `{name}` stay where they are: sign it at its new place"
             ));
         }
         let digest = Digest::from(&manifest.digest);
