@@ -83,7 +83,7 @@ pub enum NeededDescriptor {
     /// What can be read when something can be read from one of these sockets, or
     /// a signal asks the launcher to end.
     Awaited(u32, Vec<u32>),
-    /// A timer for when it is time to start the pod again, and [`DELAY`].
+    /// A timer for when it is time to start the pod again, and `DELAY`.
     Delay,
     /// The socket by which an app notifies the service manager: [`NOTIFICATION`].
     Notification,

@@ -1,5 +1,5 @@
 //! An image that leaves the store: its layers, one after another, its configuration
-//! and its manifest are passed to a [`Destination`].
+//! and its manifest are passed to a `Destination`.
 //!
 //! The configuration and the tar of each layer are the bytes that were stored, so
 //! the image keeps its ID. Where layers were kept as they had been compressed, or
