@@ -109,9 +109,13 @@ pub(super) fn attach(answers: &mut Answers, signed: &str, signatures: &[(String,
             ok("application/octet-stream", payload),
         );
     }
+    let config = digest(b"{}");
+    answers.insert(
+        format!("/v2/app/blobs/{config}"),
+        ok("application/json", "{}"),
+    );
     let config = format!(
-        r#"{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":2}}"#,
-        digest(b"{}")
+        r#"{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}}"#
     );
     let manifest = format!(
         r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{config},"layers":[{}]}}"#,

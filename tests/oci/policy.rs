@@ -307,6 +307,45 @@ fn one_signature_by_the_right_key_is_enough() {
 }
 
 #[test]
+fn signatures_that_were_kept_with_blobs_are_pushed_with_the_image() {
+    let _ = (tool!("skopeo"), tool!("docker-registry"));
+    let keys = keys!();
+    let layout = layout(&["one"]);
+    let signed = named(&layout);
+    let from = Scripted::new(|host| {
+        let mut answers = served(&layout);
+        let payload = payload(&format!("{host}/app"), &signed);
+        let signature = keys.sign(&payload);
+        attach(&mut answers, &signed, &[(payload, signature)]);
+        answers
+    });
+    let to = Registry::new(&layout).unwrap();
+    let (name, new) = (from.reference("app:1"), to.reference("app:1"));
+    layout
+        .launch(&["fetch", "--keep-blobs", &name])
+        .run()
+        .exits(0);
+    let bare = name.strip_prefix("docker://").unwrap();
+    let pushed = layout.launch(&["image", "push", bare, &new]).run().exits(0);
+    pushed.says(&format!("{signed}\n"));
+    layout
+        .launch(&["image", "gc", "--grace-period=0"])
+        .run()
+        .exits(0);
+    layout.launch(&["image", "verify"]).run().exits(0);
+    // They are of the name that the image had.
+    let key = keys.public();
+    let old = &from.host;
+    let wanted = format!(
+        r#"{{"type":"sigstoreSigned","keyPath":"{key}","signedIdentity":{{"type":"exactRepository","dockerRepository":"{old}/app"}}}}"#
+    );
+    let wanted = policy(&layout, &to.host, &wanted);
+    let there = layout.scratch.join("there");
+    let fetch = host::launcher(&there).args(["fetch", &new]);
+    fetch.env("NOSECONE_POLICY", wanted).run().exits(0);
+}
+
+#[test]
 fn bundles_are_found_by_what_refers_to_an_image_and_by_its_tag() {
     let keys = keys!();
     for place in ["/v2/app/referrers/DIGEST", "/v2/app/manifests/TAG"] {

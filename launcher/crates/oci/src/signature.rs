@@ -179,6 +179,19 @@ pub fn attached(manifest: &[u8]) -> Result<Vec<Attached>> {
     Ok(attached.collect())
 }
 
+/// Returns the blobs of the manifest with cosign's signatures of an image.
+///
+/// # Errors
+///
+/// It is not one; it has too many.
+pub fn blobs(manifest: &[u8]) -> Result<Vec<Descriptor>> {
+    let mut blobs = listed(manifest, "layers", |_| true)?;
+    blobs.push(document::read(manifest, manifest::LIMIT, |node| {
+        node.fields()?.required("config", Descriptor::read)
+    })?);
+    Ok(blobs)
+}
+
 /// Reads the list of what refers to an image: the manifests of bundles.
 ///
 /// # Errors

@@ -390,7 +390,8 @@ a directory or an archive. Prints the digest of its manifest. An App Container i
 as an OCI image, see export.
 
 A registry gets only what it does not have. Layers that were not kept as they had been \
-compressed (--keep-blobs of fetch) are compressed again. Logins are those of `launcher login`, \
+compressed (--keep-blobs of fetch) are compressed again. Signatures of cosign that were kept \
+with them are sent if they are of the manifest that is. Logins are those of `launcher login`, \
 podman and docker.",
             groups: &[&Group::new("Options", &[OVERWRITE]), &FETCHING],
             terms: &[

@@ -105,7 +105,13 @@ pub(crate) fn pull(
         admitted,
         keeps: options.keep_blobs,
     };
-    store.take_oci(&offer, note)
+    let id = store.take_oci(&offer, note)?;
+    if let (true, Some(signed)) = (options.keep_blobs, &digest)
+        && let Err(error) = sources.keep_signatures(store, &id, signed)
+    {
+        note(format!("cannot keep the signatures of {image}: {error}"));
+    }
+    Ok(id)
 }
 
 /// Returns the ID of an image of a file, without storing it.

@@ -20,7 +20,8 @@ use crate::fetch::registries;
 use crate::fetch::registry::Registry;
 use crate::fetch::shown::Shown;
 use crate::fetch::web;
-use crate::format::oci::blobs::Blobs;
+use crate::format::oci::blobs::{self, Blobs};
+use crate::store::images::Store;
 use crate::trust::signatures::Take;
 use crate::trust::sigstore::Envelope;
 use appc::address::Address;
@@ -29,6 +30,7 @@ use oci::digest::Digest;
 use oci::manifest::{Descriptor, Index};
 use oci::media_type::Kind as Media;
 use oci::reference::Reference;
+use oci::signature;
 use sys::dirs::Dirs;
 use sys::progress::Progress;
 
@@ -133,6 +135,32 @@ impl<'r> Sources<'r> {
             fault = fault.or(asked.err());
         }
         fault.map_or(Ok(()), Err)
+    }
+
+    /// Keeps the signatures of cosign that a place has for a manifest or an index with
+    /// an image that is stored.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found out whether there are any; errors of the disk.
+    pub(crate) fn keep_signatures(
+        &self,
+        store: &Store<'_>,
+        id: &digest::Digest,
+        signed: &Digest,
+    ) -> Result<()> {
+        for place in &self.places {
+            let Some((manifest, bytes)) = place.signatures(signed)? else {
+                continue;
+            };
+            for blob in signature::blobs(&bytes)? {
+                blobs::take(place, &blob, |bytes, _| {
+                    store.keep(&blob, || Ok(Box::new(bytes)))
+                })?;
+            }
+            return store.add_signatures(id, &manifest, &bytes, &signed.into());
+        }
+        Ok(())
     }
 
     /// Returns the number of the place to ask for a blob.

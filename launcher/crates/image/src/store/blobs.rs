@@ -5,7 +5,7 @@
 //! blobs/sha256-.../blob         the bytes
 //! images/sha256-.../manifests   the manifests of an image, the latest last, as the
 //!                               list of an OCI layout; an annotation says which
-//!                               index led to one
+//!                               index led to one, or what one with signatures is of
 //! ```
 //!
 //! An image goes by its configuration, so several manifests can be its own: they
@@ -25,6 +25,7 @@ use crate::trust::blob::Blob;
 use appc::json::{Object, Value};
 use error::{Context as _, Result};
 use oci::manifest::{Descriptor, Document, LIMIT, Manifest};
+use oci::signature;
 use sys::root_fd;
 
 /// The name under which a blob is staged.
@@ -35,6 +36,9 @@ const MANIFESTS: &str = "manifests";
 
 /// The annotation with the digest of the index that led to a manifest.
 const INDEX: &str = "index";
+
+/// The annotation with the digest of what a manifest with signatures is of.
+const SIGNED: &str = "signed";
 
 /// The most manifests that are remembered of an image.
 const MOST: usize = 16;
@@ -117,6 +121,33 @@ impl Store<'_> {
         bytes: &[u8],
         index: Option<&Digest>,
     ) -> Result<()> {
+        let index = index.map(|index| (INDEX, index.oci()));
+        self.add(id, descriptor, bytes, index)
+    }
+
+    /// Remembers that what an image came from has signatures, and keeps the manifest
+    /// of these. `signed` is the digest that they are of.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub(crate) fn add_signatures(
+        &self,
+        id: &Digest,
+        manifest: &Descriptor,
+        bytes: &[u8],
+        signed: &Digest,
+    ) -> Result<()> {
+        self.add(id, manifest, bytes, Some((SIGNED, signed.oci())))
+    }
+
+    fn add(
+        &self,
+        id: &Digest,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        annotation: Option<(&str, String)>,
+    ) -> Result<()> {
         let bytes = bytes.to_vec();
         self.keep(descriptor, || Ok(Box::new(io::Cursor::new(bytes))))?;
         let what = || format!("cannot write the manifests of image `{}`", id.short());
@@ -125,8 +156,8 @@ impl Store<'_> {
         rustix::fs::flock(&names, FlockOperation::LockExclusive).context(what)?;
         let (media_type, digest) = (&descriptor.media_type, descriptor.digest.clone());
         let mut entry = Descriptor::new(media_type, digest, descriptor.size);
-        let index = index.map(|index| (INDEX.to_owned(), index.oci()));
-        entry.annotations.extend(index);
+        let annotation = annotation.map(|(name, value)| (name.to_owned(), value));
+        entry.annotations.extend(annotation);
         let mut entries = self.listed_manifests(id)?;
         if entries.last() == Some(&entry) {
             return Ok(());
@@ -165,14 +196,8 @@ impl Store<'_> {
     /// Errors of the disk.
     pub fn manifests(&self, id: &Digest) -> Result<Vec<KnownManifest>> {
         let mut known = Vec::new();
-        for descriptor in self.listed_manifests(id)? {
-            let digest = Digest::from(&descriptor.digest);
-            let Some(bytes) = self.blobs.read(&digest, STAGED, LIMIT)? else {
-                continue;
-            };
-            let mut hasher = Hasher::new(digest.algorithm());
-            hasher.update(&bytes);
-            if hasher.finish() != digest {
+        for (descriptor, bytes) in self.sound_manifests(id)? {
+            if descriptor.annotations.contains_key(SIGNED) {
                 continue;
             }
             let claimed = Some(descriptor.media_type.as_str()).filter(|kind| !kind.is_empty());
@@ -188,6 +213,40 @@ impl Store<'_> {
         Ok(known)
     }
 
+    /// Returns the manifests of the signatures of something that an image came from,
+    /// with their bytes, the latest last.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub(crate) fn signatures(
+        &self,
+        id: &Digest,
+        signed: &Digest,
+    ) -> Result<Vec<(Descriptor, Vec<u8>)>> {
+        let signed = signed.oci();
+        let mut all = self.sound_manifests(id)?;
+        all.retain(|(manifest, _)| manifest.annotations.get(SIGNED) == Some(&signed));
+        Ok(all)
+    }
+
+    /// Returns the manifests that are listed of an image and still what they were.
+    fn sound_manifests(&self, id: &Digest) -> Result<Vec<(Descriptor, Vec<u8>)>> {
+        let mut sound = Vec::new();
+        for descriptor in self.listed_manifests(id)? {
+            let digest = Digest::from(&descriptor.digest);
+            let Some(bytes) = self.blobs.read(&digest, STAGED, LIMIT)? else {
+                continue;
+            };
+            let mut hasher = Hasher::new(digest.algorithm());
+            hasher.update(&bytes);
+            if hasher.finish() == digest {
+                sound.push((descriptor, bytes));
+            }
+        }
+        Ok(sound)
+    }
+
     /// Returns the blobs that an image has, kept or not.
     ///
     /// # Errors
@@ -199,6 +258,12 @@ impl Store<'_> {
         for known in self.manifests(id)? {
             let layers = known.manifest.layers.iter();
             blobs.extend(layers.map(|layer| Digest::from(&layer.digest)));
+        }
+        for (manifest, bytes) in self.sound_manifests(id)? {
+            if manifest.annotations.contains_key(SIGNED) {
+                let parts = signature::blobs(&bytes).unwrap_or_default();
+                blobs.extend(parts.iter().map(|part| Digest::from(&part.digest)));
+            }
         }
         let mut kept = Vec::new();
         for blob in blobs {

@@ -13,6 +13,7 @@ use error::quote::quoted;
 use error::{Error, Kind, Result};
 use oci::manifest::Descriptor;
 use oci::reference::Reference;
+use oci::signature;
 use sys::size;
 
 impl Outgoing<'_> {
@@ -40,7 +41,20 @@ impl Outgoing<'_> {
         let there = registry.ask(|link, attempts| link.is_there(&self.first()?, attempts))?;
         there.map_err(|error| registry.refused(&error))?;
         registry.talk.say(&format!("Pushing: {to}"));
-        let sent = self.send(&mut &registry, note);
+        let mut to = &registry;
+        let sent = self.send(&mut to, note).and_then(|digest| {
+            match self.signatures(&digest)? {
+                None => self.leave_signatures(note),
+                Some((manifest, bytes, blobs)) => {
+                    for (blob, content) in blobs {
+                        to.put(&blob, content)?;
+                    }
+                    let signed = oci::digest::Digest::parse(&digest.oci())?;
+                    to.put_manifest(&signature::tag(&signed), &manifest, &bytes)?;
+                }
+            }
+            Ok(digest)
+        });
         sent.map_err(|error| match error.kind() {
             // What the registry said is a sentence already.
             Kind::Failed => error,
@@ -141,16 +155,27 @@ impl Destination for &Registry<'_> {
     }
 
     fn finish(&mut self, image: &Parts) -> Result<()> {
-        let bytes = Content::Bytes(image.bytes.clone());
+        self.put_manifest(
+            &self.image.wanted().to_string(),
+            &image.manifest,
+            &image.bytes,
+        )
+    }
+}
+
+impl Registry<'_> {
+    /// Sends a manifest, which gets this tag.
+    fn put_manifest(&self, tag: &str, manifest: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let bytes = Content::Bytes(bytes.to_vec());
         let upload = Upload {
             method: "PUT",
-            media_type: image.manifest.media_type.clone(),
-            size: image.manifest.size,
+            media_type: manifest.media_type.clone(),
+            size: manifest.size,
             content: Arc::new(move || bytes.read()),
         };
         let put = || {
             let link = self.link()?;
-            let url = link.url(&format!("manifests/{}", self.image.wanted()))?;
+            let url = link.url(&format!("manifests/{tag}"))?;
             let (reply, _) = link.web.retry(None, || link.web.upload(&url, &upload))?;
             match reply.head.status {
                 201 => Ok(()),

@@ -29,6 +29,22 @@ impl Registry<'_> {
         }
     }
 
+    /// Returns the manifest with the signatures of cosign for a manifest or an index,
+    /// and its bytes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found out whether there is one.
+    pub(crate) fn signatures(&self, digest: &Digest) -> Result<Option<(Descriptor, Vec<u8>)>> {
+        let found = self.list(&format!("manifests/{}", signature::tag(digest)))?;
+        let described = |bytes: Vec<u8>| {
+            let digest = Digest::parse(&hash(&bytes).oci())?;
+            let manifest = Descriptor::new(MANIFEST, digest, bytes.len() as u64);
+            Ok((manifest, bytes))
+        };
+        found.map(described).transpose()
+    }
+
     fn attached(&self, attached: &Attached) -> Result<Envelope> {
         let payload = blobs::read(self, &attached.payload, signature::LIMIT);
         let payload = payload.map_err(|error| error.at("a signature"))?;
@@ -86,6 +102,9 @@ impl Registry<'_> {
         Ok(())
     }
 }
+
+/// The media type of what cosign makes.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn hash(bytes: &[u8]) -> crate::digest::Digest {
     let mut hasher = Hasher::new(Algorithm::Sha256);

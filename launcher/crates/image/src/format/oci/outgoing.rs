@@ -24,6 +24,7 @@ use appc::json::{Object, Value};
 use error::{Context as _, Error, Result};
 use oci::config::ImageConfig;
 use oci::manifest::{Descriptor, Manifest};
+use oci::signature;
 use sys::dirs::Dirs;
 
 /// The media types of what is made.
@@ -120,6 +121,9 @@ impl Read for Reader {
         Ok(count)
     }
 }
+
+/// Signatures that leave with an image: their manifest, its bytes, and its blobs.
+pub(crate) type Signatures = (Descriptor, Vec<u8>, Vec<(Descriptor, Content)>);
 
 /// A layer that leaves.
 enum Layer {
@@ -309,11 +313,8 @@ impl<'s> Outgoing<'s> {
                  fetched without `--keep-blobs`"
             ));
         }
-        if self.is_signed && to.form() != Form::Plain {
-            let name = &self.name;
-            note(format!(
-                "the signatures of `{name}` stay where they are: sign it at its new place"
-            ));
+        if to.form() == Form::Kept {
+            self.leave_signatures(note);
         }
         let digest = Digest::from(&manifest.digest);
         to.finish(&Parts {
@@ -323,6 +324,35 @@ impl<'s> Outgoing<'s> {
             layers,
         })?;
         Ok(digest)
+    }
+
+    /// Says that signatures are not where the image goes.
+    pub(crate) fn leave_signatures(&self, note: &mut dyn FnMut(String)) {
+        if self.is_signed {
+            let name = &self.name;
+            note(format!(
+                "the signatures of `{name}` stay where they are: sign it at its new place"
+            ));
+        }
+    }
+
+    /// Returns the latest of cosign's signatures of what has this digest, if they were
+    /// kept: their manifest, its bytes, and its blobs.
+    ///
+    /// # Errors
+    ///
+    /// A blob is not there any more; errors of the disk.
+    pub(crate) fn signatures(&self, signed: &Digest) -> Result<Option<Signatures>> {
+        let mut all = self.store.signatures(&self.id, signed)?;
+        let Some((manifest, bytes)) = all.pop() else {
+            return Ok(None);
+        };
+        let mut blobs = Vec::new();
+        for blob in signature::blobs(&bytes)? {
+            let kept = self.store.kept(&Digest::from(&blob.digest))?;
+            blobs.push((blob, Content::File(kept.ok_or_else(changed)?)));
+        }
+        Ok(Some((manifest, bytes, blobs)))
     }
 
     /// Returns the latest manifest whose layers can all be had, or else the latest.
