@@ -110,9 +110,10 @@ pub(super) fn of(command: &'static CommandSpec) -> String {
             columns(&mut out, &format!("  {term}"), meaning, COLUMN);
         }
     }
-    for (index, (what, line)) in command.examples.iter().enumerate() {
+    for (index, (what, example)) in command.examples.iter().enumerate() {
         out.push_str(if index == 0 { "\nExamples:\n" } else { "" });
-        out.push_str(&format!("  # {what}\n  {line}\n"));
+        let example = example.replace('\n', "\n  ");
+        out.push_str(&format!("  # {what}\n  {example}\n"));
     }
     let aliases = aliases_of(&name).map(|(alias, options)| match options {
         [] => format!("`launcher {alias}`"),

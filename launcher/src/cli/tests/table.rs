@@ -59,8 +59,9 @@ fn help_is_there_for_all_commands_and_fits_a_terminal() {
             !command.examples.is_empty() || !command.commands.is_empty(),
             "{path}"
         );
-        for (_, example) in command.examples {
-            assert!(help.contains(example), "{path}");
+        let examples = command.examples.iter();
+        for line in examples.flat_map(|(_, example)| example.lines()) {
+            assert!(help.contains(&format!("\n  {line}")), "{path}: {line}");
         }
         for line in help.lines().filter(|line| !line.starts_with("  launcher ")) {
             assert!(line.chars().count() <= 80, "{path}: {line}");
@@ -83,8 +84,9 @@ fn help_is_there_for_all_commands_and_fits_a_terminal() {
 #[test]
 fn examples_are_understood() {
     for (path, command) in table::all() {
-        for (_, example) in command.examples {
-            let line = example.split(" && ").next().unwrap_or_default();
+        let examples = command.examples.iter();
+        for line in examples.flat_map(|(_, example)| example.lines()) {
+            let line = line.split(" && ").next().unwrap_or_default();
             let line = line
                 .trim_start_matches("uuid=$(")
                 .trim_start_matches("source <(");
