@@ -328,7 +328,7 @@ fn what_would_fill_the_disk_is_not_kept() {
     let (_, listed) = ran.stdout.split_once('\n').unwrap();
     assert_eq!(
         listed,
-        "images\nlayers\nnames\npods\nscratch\ntmp\ntrustedkeys\nversion\n"
+        "blobs\nimages\nlayers\nnames\npods\nscratch\ntmp\ntrustedkeys\nversion\n"
     );
 }
 
