@@ -47,16 +47,7 @@ impl Saved {
             let size = size.ok_or_else(|| Error::invalid(format!("it has no file `{path}`")))?;
             let digest = digest(&files, path)?;
             paths.insert(digest.to_string(), PathBuf::from(path));
-            Ok(Descriptor {
-                media_type: media_type.to_owned(),
-                digest,
-                size,
-                urls: Vec::new(),
-                annotations: BTreeMap::new(),
-                platform: None,
-                data: None,
-                artifact_type: None,
-            })
+            Ok(Descriptor::new(media_type, digest, size))
         };
         let layers = image.layers.iter();
         let layers = layers.map(|path| descriptor(path, "application/vnd.oci.image.layer.v1.tar"));
