@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::peers::Podman;
 use super::{Blob, Layout, base, digest};
 use crate::aci::Aci;
 use crate::host::{self, call, names};
@@ -261,8 +262,8 @@ fn an_image_keeps_its_id_and_its_layers_whoever_reads_the_archive() {
 
 #[test]
 fn podman_loads_what_is_exported() {
+    let podman = Podman::new(tool!("podman"));
     require_root!();
-    let podman = tool!("podman");
     for (layout, id) in [layout(), compressed()] {
         let image = layout.reference("it");
         layout
@@ -272,20 +273,10 @@ fn podman_loads_what_is_exported() {
         for format in ["oci", "docker-archive"] {
             let (file, ran) = layout.export(&id, &["--format", format], format);
             ran.exits(0);
-            let at = |name: &str| layout.scratch.join(name).display().to_string();
-            let store = ["--root", &at("podman"), "--runroot", &at("podman-run")];
-            let podman = || call(&podman).args(store).args(["--storage-driver", "vfs"]);
-            podman()
-                .args(["load", "--quiet", "--input"])
-                .arg(file)
-                .run()
-                .exits(0);
-            let ids = podman()
-                .args(["images", "--quiet", "--no-trunc"])
-                .run()
-                .exits(0);
-            assert_eq!(ids.stdout.trim(), id.replace('-', ":"), "{format}");
-            podman().args(["rmi", "--all", "--force"]).run().exits(0);
+            podman.run(&["load", "--quiet", "--input", file.to_str().unwrap()]);
+            let ids = podman.run(&["images", "--quiet", "--no-trunc"]);
+            assert_eq!(ids, id.replace('-', ":"), "{format}");
+            podman.run(&["rmi", "--all", "--force"]);
         }
     }
 }

@@ -213,6 +213,8 @@ fn a_layer_that_has_changed_is_fetched_again_and_nothing_else_is() {
         layers.join(name).join("record").metadata().unwrap().ino()
     };
     let before: Vec<_> = all.iter().map(|name| inode(name)).collect();
+    // While it is open, no other file has its number.
+    let _open = fs::File::open(layers.join(&own).join("record")).unwrap();
     layout.image_verb(&["verify"]).exits(1);
     let verify = layout
         .image_verb(&["verify", "--remove-changed"])

@@ -85,18 +85,25 @@ fn overlay(layout: &Layout, name: &str) -> OwnedFd {
 pub(super) struct Podman {
     program: PathBuf,
     scratch: Scratch,
+    /// Podman takes no path for it of more than 50 characters.
+    running: PathBuf,
 }
 
 impl Podman {
     pub(super) fn new(program: PathBuf) -> Self {
         let scratch = Scratch::new();
-        Self { program, scratch }
+        let running = Path::new("/run").join(scratch.path().file_name().unwrap());
+        Self {
+            program,
+            scratch,
+            running,
+        }
     }
 
     pub(super) fn call(&self, words: &[&str]) -> host::Call {
         let call = call(&self.program).env("TMPDIR", self.scratch.path());
         let call = call.arg("--root").arg(self.scratch.join("root"));
-        let call = call.arg("--runroot").arg(self.scratch.join("run"));
+        let call = call.arg("--runroot").arg(&self.running);
         let call = match self.program.ends_with("podman") {
             true => call.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]),
             false => call,
@@ -123,6 +130,7 @@ impl Drop for Podman {
         for words in mounts {
             let _ = self.call(words).run();
         }
+        let _ = fs::remove_dir_all(&self.running);
     }
 }
 
