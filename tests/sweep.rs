@@ -22,6 +22,9 @@ mod points;
 /// A server of images.
 mod server;
 
+use std::fs;
+use std::sync::OnceLock;
+
 use self::ground::Ground;
 use crate::golden;
 use crate::host::{self, Ran};
@@ -196,6 +199,13 @@ fn a_run_that_asks_for_metadata_can_be_cut_short() {
 }
 
 #[test]
+fn a_run_that_begins_again_can_be_cut_short() {
+    require_root!();
+    let _ = image!("busybox");
+    command("run --restart=on-failure:1 BUSYBOX -- -c TWICE").sweep();
+}
+
+#[test]
 fn a_run_that_is_connected_can_be_cut_short() {
     require_root!();
     for tool in ["ip", "nft", "nsenter"] {
@@ -353,6 +363,51 @@ fn a_fetch_of_a_file_can_be_cut_short() {
 fn a_fetch_of_layers_side_by_side_can_be_cut_short() {
     require_root!();
     command("fetch LAYERED")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .sweep();
+}
+
+#[test]
+fn a_fetch_from_a_registry_can_be_cut_short() {
+    require_root!();
+    command("fetch docker://SERVER/app:1")
+        .promises(|ground, _, _| is_stored(ground))
+        .of_images()
+        .sweep();
+}
+
+/// Half of a large layer of the image that is fetched from a registry.
+fn half(ground: &Ground) -> String {
+    /// What is kept of it: it takes a while until nobody tries any more to get the rest.
+    static KEPT: OnceLock<(String, Vec<u8>)> = OnceLock::new();
+    let downloads = ground.dir().join("downloads");
+    let (name, kept) = KEPT.get_or_init(|| {
+        let ran = ground.run("fetch docker://SERVER/cut:1").exits(1);
+        assert!(ran.stderr.contains("is kept for a day"), "{ran:?}");
+        let name = host::names(&downloads).remove(0);
+        let kept = fs::read(downloads.join(&name)).unwrap();
+        (name, kept)
+    });
+    fs::create_dir_all(&downloads).unwrap();
+    fs::write(downloads.join(name), kept).unwrap();
+    String::new()
+}
+
+#[test]
+fn what_is_swept_as_half_a_layer_is_gone_on_with() {
+    require_root!();
+    let ground = Ground::new(false);
+    half(&ground);
+    let ran = ground.run("fetch docker://SERVER/app:1").exits(0);
+    assert!(ran.stderr.contains(" after 16.5 MiB\n"), "{ran:?}");
+}
+
+#[test]
+fn a_fetch_that_goes_on_with_half_a_layer_can_be_cut_short() {
+    require_root!();
+    command("fetch docker://SERVER/app:1")
+        .after(half)
         .promises(|ground, _, _| is_stored(ground))
         .of_images()
         .sweep();

@@ -37,7 +37,7 @@ impl Ground {
         scratch.write("image.aci", images::library());
         scratch.write("dependent.aci", images::dependent());
         scratch.write("quiet.aci", images::quiet());
-        images::layered(&scratch.join("layered"));
+        images::layout(&scratch.join("layered"), &images::layered(false));
         Self {
             scratch,
             mark: format!("{:04x}{:04x}", std::process::id() & 0xffff, number & 0xffff),
@@ -87,9 +87,10 @@ impl Ground {
 
     /// Words of a command line, in which PROBE and BUSYBOX stand for those
     /// images, FILE for one of the tests' own and DEPENDENT for one that needs
-    /// it, LAYERED for one of several layers, QUIET for one whose program needs nothing, SERVER for where that is to be had, OUT for another file, KEY for the
-    /// key of the site, ASK for a script that asks the metadata service, NEW for
-    /// a new UUID, and IT for what the command is about.
+    /// it, LAYERED for one of several layers, QUIET for one whose program needs nothing,
+    /// SERVER for where that is to be had, OUT for another file, KEY for the key of the
+    /// site, ASK for a script that asks the metadata service, TWICE for one that succeeds
+    /// the second time, NEW for a new UUID, and IT for what the command is about.
     pub(super) fn words(&self, words: &str, it: &str) -> Vec<String> {
         let shown = |path: PathBuf| path.display().to_string();
         let word = |word: &str| match word {
@@ -104,6 +105,7 @@ impl Ground {
             "ASK" => "timeout 1 wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid || \
                       echo nothing >&2"
                 .to_owned(),
+            "TWICE" => "test -e /begun || { touch /begun; exit 1; }".to_owned(),
             "NEW" => self.uuid(),
             "IT" => it.to_owned(),
             word => word.replace("SERVER", server::address()),
@@ -197,17 +199,20 @@ impl Ground {
         Ok(left)
     }
 
-    /// Every path in the directory, but those in images and layers, and but what is kept
-    /// of downloads, which goes when it is a day old.
+    /// Every path in the directory, but those in images and layers, and but downloads:
+    /// what is kept of them goes when it is a day old.
     fn files(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut waiting = vec![self.dir()];
         while let Some(directory) = waiting.pop() {
             for name in host::names(&directory) {
                 let path = directory.join(name);
+                if path == self.dir().join("downloads") {
+                    continue;
+                }
                 let within = path.strip_prefix(self.dir()).unwrap();
                 found.insert(within.display().to_string());
-                let others = ["images", "layers", "downloads"].map(|name| self.dir().join(name));
+                let others = ["images", "layers"].map(|name| self.dir().join(name));
                 if path.is_dir() && !path.is_symlink() && !others.contains(&directory) {
                     waiting.push(path);
                 }

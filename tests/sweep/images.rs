@@ -8,6 +8,9 @@ use sha2::{Digest as _, Sha256};
 use crate::aci::{Aci, manifest};
 use crate::host;
 
+/// The media type of a manifest.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// An image without an app, with a bit of everything.
 pub(super) fn library() -> Vec<u8> {
     let mut image = Aci::new(&manifest("null"));
@@ -34,45 +37,56 @@ pub(super) fn dependent() -> Vec<u8> {
     Aci::new(text).file("rootfs/probe", 0o755, probe).bytes()
 }
 
-/// An OCI layout of an image with layers that change one another, in a directory.
-pub(super) fn layered(directory: &Path) {
-    let blobs = directory.join("blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
-    let blob = |kind: &str, bytes: &[u8]| {
-        let hash: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        fs::write(blobs.join(&hash), bytes).unwrap();
-        let size = bytes.len();
+/// The blobs of an OCI image with layers that change one another, each with its hash, and
+/// its manifest last. One of them may be so large that what arrives of it is kept.
+pub(super) fn layered(large: bool) -> Vec<(String, Vec<u8>)> {
+    let mut blobs = Vec::new();
+    let mut blob = |kind: &str, bytes: Vec<u8>| {
+        let hash = Sha256::digest(&bytes);
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (digest, size) = (format!("sha256:{hash}"), bytes.len());
+        blobs.push((hash, bytes));
         let kind = format!("application/vnd.oci.image.{kind}");
-        (
-            hash.clone(),
-            format!(r#"{{"mediaType":"{kind}","digest":"sha256:{hash}","size":{size}}}"#),
-        )
+        let described = format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#);
+        (digest, described)
     };
+    let size = if large { 33 << 20 } else { 3000 };
     let layers = [
         Aci::empty()
             .file("etc/one", 0o644, "1".repeat(3000))
             .file("gone", 0o644, ""),
         Aci::empty()
-            .file("etc/two", 0o644, "2".repeat(3000))
+            .file("etc/two", 0o644, vec![b'2'; size])
             .file(".wh.gone", 0o644, ""),
         Aci::empty().entry(tar::EntryType::Link, "link", 0o644, "etc/one", b""),
     ];
-    let layers = layers.map(|layer| blob("layer.v1.tar", &layer.bytes()));
-    let ids = layers
-        .each_ref()
-        .map(|(hash, _)| format!("\"sha256:{hash}\""))
-        .join(",");
+    let layers = layers.map(|layer| blob("layer.v1.tar", layer.bytes()));
+    let ids = layers.each_ref().map(|(digest, _)| format!("\"{digest}\""));
+    let ids = ids.join(",");
     let config = format!(
         r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":[{ids}]}}}}"#
     );
-    let (_, config) = blob("config.v1+json", config.as_bytes());
+    let (_, config) = blob("config.v1+json", config.into_bytes());
     let layers = layers.map(|(_, layer)| layer).join(",");
-    let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
-    let (_, manifest) = blob("manifest.v1+json", manifest.as_bytes());
-    let index = format!(r#"{{"schemaVersion":2,"manifests":[{manifest}]}}"#);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{config},"layers":[{layers}]}}"#
+    );
+    blob("manifest.v1+json", manifest.into_bytes());
+    blobs
+}
+
+/// Writes an OCI image into a directory, as a layout.
+pub(super) fn layout(directory: &Path, blobs: &[(String, Vec<u8>)]) {
+    let place = directory.join("blobs/sha256");
+    fs::create_dir_all(&place).unwrap();
+    for (hash, bytes) in blobs {
+        fs::write(place.join(hash), bytes).unwrap();
+    }
+    let (hash, manifest) = blobs.last().unwrap();
+    let size = manifest.len();
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{MANIFEST}","digest":"sha256:{hash}","size":{size}}}]}}"#
+    );
     fs::write(directory.join("index.json"), index).unwrap();
     let marker = r#"{"imageLayoutVersion":"1.0.0"}"#;
     fs::write(directory.join("oci-layout"), marker).unwrap();

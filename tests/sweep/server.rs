@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
 
@@ -13,7 +13,13 @@ use super::images;
 use crate::host;
 
 /// What it has, by path.
-type Files = Vec<(&'static str, Vec<u8>)>;
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The repository of an image with a large layer.
+const WHOLE: &str = "app";
+
+/// The same, but that half of the large layer is all that arrives.
+const CUT: &str = "cut";
 
 /// Where it is: one for all tests, as long as they go on.
 pub(super) fn address() -> &'static str {
@@ -28,16 +34,30 @@ pub(super) fn address() -> &'static str {
 
 /// Tells whether it has an image that somebody has signed.
 pub(super) fn has_signed() -> bool {
-    files().len() > 1
+    signature().is_some()
 }
 
-/// An image that nobody signed, and, where there is one, another that somebody did.
+/// An image that somebody has signed, and the signature.
+fn signature() -> Option<(PathBuf, Vec<u8>)> {
+    let image = host::find_image("nosecone-base")?;
+    let signature = fs::read(host::images().join("site/base.asc")).ok()?;
+    Some((image, signature))
+}
+
+/// An image that nobody signed, one of a registry, and, where there is one, another that
+/// somebody signed.
 fn files() -> Files {
-    let mut files = vec![("/image.aci", images::library())];
-    let signature = host::images().join("site/base.asc");
-    if let (Some(image), Ok(signature)) = (host::find_image("nosecone-base"), fs::read(signature)) {
-        files.push(("/signed.aci", fs::read(image).unwrap()));
-        files.push(("/signed.aci.asc", signature));
+    let mut files = vec![("/image.aci".to_owned(), images::library())];
+    let mut blobs = images::layered(true);
+    let (_, manifest) = blobs.pop().unwrap();
+    for name in [WHOLE, CUT] {
+        files.push((format!("/v2/{name}/manifests/1"), manifest.clone()));
+        let blobs = blobs.iter().cloned();
+        files.extend(blobs.map(|(hash, blob)| (format!("/v2/{name}/blobs/sha256:{hash}"), blob)));
+    }
+    if let Some((image, signature)) = signature() {
+        files.push(("/signed.aci".to_owned(), fs::read(image).unwrap()));
+        files.push(("/signed.aci.asc".to_owned(), signature));
     }
     files
 }
@@ -85,6 +105,12 @@ fn answer(mut stream: TcpStream, files: &Files) -> std::io::Result<()> {
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
     let found = files.iter().find(|(known, _)| *known == path);
+    // Nobody gets the end of what is large there, and nobody twice the beginning.
+    let large = found.filter(|(_, body)| body.len() > 1 << 20);
+    let is_cut = path.starts_with(&format!("/v2/{CUT}/")) && large.is_some();
+    if is_cut && from.is_some() {
+        return Ok(());
+    }
     let (status, body) = match (found, from) {
         (Some((_, body)), None) => ("200 OK".to_owned(), body.as_slice()),
         (Some((_, body)), Some(from)) => {
@@ -99,5 +125,6 @@ fn answer(mut stream: TcpStream, files: &Files) -> std::io::Result<()> {
         "HTTP/1.1 {status}\r\nETag: \"1\"\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;
-    stream.write_all(body)
+    let sent = if is_cut { length / 2 } else { length };
+    stream.write_all(&body[..sent])
 }
