@@ -221,6 +221,11 @@ fn sleeps(pid: u32) {
 /// The only child of a process.
 #[track_caller]
 pub(crate) fn child(parent: Pid) -> Pid {
+    child_if_any(parent).expect("it has a child")
+}
+
+/// The only child of a process, if it has one.
+pub(crate) fn child_if_any(parent: Pid) -> Option<Pid> {
     let is_it = |stat: &str| {
         let (_, behind) = stat.rsplit_once(") ")?;
         let found = behind.split(' ').nth(1)?.parse() == Ok(parent.as_raw_nonzero().get());
@@ -232,7 +237,7 @@ pub(crate) fn child(parent: Pid) -> Pid {
         let stat = fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
         is_it(&stat).map(|()| pid)
     });
-    pids.next().expect("it has a child")
+    pids.next()
 }
 
 pub(crate) fn kill(pid: Pid) {

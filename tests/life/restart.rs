@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use super::{Life, child, kill, until};
+use super::{Life, child, child_if_any, kill, until};
 
 /// Says how often it has run, and in which network; ends with 7 before it has run
 /// so often, and then when it is asked to.
@@ -198,6 +198,21 @@ fn a_pod_whose_main_process_is_killed_runs_again() {
     let uuid = life.waiting(&["--restart=always"]);
     kill(life.pid(&uuid));
     life.run(&["wait", &uuid]).exits(125);
+    life.leaves_nothing();
+}
+
+#[test]
+fn a_pod_whose_main_process_is_killed_in_a_pause_runs_again() {
+    require_root!();
+    let _image = image!("busybox");
+    let life = Life::new();
+    let uuid = life.detach(&["--restart=always", "BUSYBOX", "--", "-c", "exit 7"]);
+    until("the pause is long", || restarts(&life, &uuid) >= 4);
+    let before = restarts(&life, &uuid);
+    let outer = life.pid(&uuid);
+    until("it pauses", || child_if_any(outer).map(kill).is_some());
+    until("it runs again", || restarts(&life, &uuid) > before + 1);
+    life.run(&["rm", "--force", &uuid]).exits(0);
     life.leaves_nothing();
 }
 

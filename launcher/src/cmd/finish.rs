@@ -83,7 +83,7 @@ pub(crate) fn run(
         Ok(exit) => exit.status,
         Err(failure) => failure.status,
     };
-    let concluded = match began {
+    let concluded = match began || has_run_before(dirs, uuid) {
         true => teardown::conclude(dirs, uuid, Some(status)),
         false => teardown::remove(dirs, State::Run, uuid),
     };
@@ -103,12 +103,14 @@ fn start_again(dirs: &Dirs, uuid: Uuid, kept: &Kept, status: u8) -> Result<u8> {
     };
     let spec = directory::spec(dirs, State::Run, uuid)?;
     let report = directory::read(dirs, State::Run, uuid, REPORT)?;
-    if report.is_empty() {
+    let has_run = has_run_before(dirs, uuid);
+    let was_killed = has_run && status == KILLED && !directory::is_stopped(&pod);
+    if report.is_empty() && !was_killed {
         let last = again::last_status(&pod)?;
         return Ok(last.unwrap_or(status));
     }
     let hung_up = Exit::of_report(&report).status == HUNG_UP && !is_detached(dirs, uuid)?;
-    let ran = status::is_ready(&report) || Restarts::of(&pod).is_ok_and(|noted| noted.count > 0);
+    let ran = status::is_ready(&report) || has_run;
     if !ran || hung_up {
         return Ok(status);
     }
@@ -124,6 +126,13 @@ fn start_again(dirs: &Dirs, uuid: Uuid, kept: &Kept, status: u8) -> Result<u8> {
         None => Ok(status),
         Some(never) => match never {},
     }
+}
+
+/// Tells whether this is not the first run of a pod.
+fn has_run_before(dirs: &Dirs, uuid: Uuid) -> bool {
+    let pod = directory::open_in(dirs, State::Run, uuid).ok().flatten();
+    let noted = pod.and_then(|pod| Restarts::of(&pod).ok());
+    noted.is_some_and(|noted| noted.count > 0)
 }
 
 /// The status of an app whose terminal has gone: nobody is there any more for whom
