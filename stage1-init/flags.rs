@@ -14,6 +14,9 @@ pub(crate) fn flags(arch: &str) -> String {
         // Ends of blocks that are the same are shared from two instructions on,
         // and not from three.
         "-Cllvm-args=-tail-merge-size=2",
+        // What a loop needs is made where it is used: kept from before, it takes a
+        // register, which is then saved and restored.
+        "-Cllvm-args=-disable-machine-licm",
     ];
     // 32-bit ARM has two sets of instructions. In the one that compilers choose
     // the init would be a third larger.
