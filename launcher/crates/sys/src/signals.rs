@@ -237,7 +237,8 @@ mod tests {
     fn what_a_launcher_causes_itself_is_not_passed_on() {
         let all = passed_on();
         for signal in [Signal::HUP, Signal::ABORT, Signal::ALARM, Signal::POWER] {
-            assert!(all.contains(&signal), "{signal:?}");
+            // The caller of the tests may have them ignore it.
+            assert!(all.contains(&signal) || is_ignored(signal), "{signal:?}");
         }
         for signal in [Signal::CHILD, Signal::PIPE, Signal::XFSZ, Signal::TTOU] {
             assert!(!all.contains(&signal), "{signal:?}");
