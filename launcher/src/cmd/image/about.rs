@@ -71,14 +71,13 @@ pub(super) fn history(
         true => image.layers.iter(),
         false => [].iter(),
     };
-    let usage = store.usage()?;
     let mut rows: Vec<(&Step, Option<u64>)> = Vec::new();
     for step in steps {
         let layer = match step.empty_layer {
             true => None,
             false => layers.next(),
         };
-        let size = layer.and_then(|layer| usage.parts.get(layer)).copied();
+        let size = layer.map(|layer| store.layer_usage(layer)).transpose()?;
         rows.push((step, size));
     }
     rows.reverse();

@@ -93,6 +93,15 @@ impl Store<'_> {
         Ok(usage)
     }
 
+    /// Measures a layer: what it takes, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the disk.
+    pub fn layer_usage(&self, layer: &Digest) -> Result<u64> {
+        size_of(&self.layers, layer)
+    }
+
     fn downloads(&self) -> Result<u64> {
         let Ok(root) = self.dirs.root() else {
             return Ok(0);
