@@ -333,6 +333,7 @@ fn layers_are_read_in_every_compression_whatever_their_type_says() {
     });
     for (name, packed) in [
         ("plain", tar.clone()),
+        ("padded", [&gzip[..], &[0; 512]].concat()),
         ("gzip", gzip),
         ("members", members),
         ("zstd", whole),
