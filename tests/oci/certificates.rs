@@ -103,6 +103,15 @@ fn a_registry_is_believed_and_believes_us_by_the_certificates_for_it() {
     );
     fs::copy(files.join("client.key"), place.join("client.key")).unwrap();
     fetch(&layout, &name).run().exits(0);
+    // So it is for what is pushed.
+    let other = registry.reference("other:1");
+    let push = |home: &str| {
+        let push = layout.launch(&["image", "push", &name["docker://".len()..], &other]);
+        push.env("HOME", layout.scratch.join(home)).run()
+    };
+    let told = push("elsewhere").exits(1).told();
+    assert!(told.contains("by a trusted authority"), "{told}");
+    push("home").exits(0);
 }
 
 #[test]

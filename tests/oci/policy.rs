@@ -309,7 +309,7 @@ fn one_signature_by_the_right_key_is_enough() {
 #[test]
 fn signatures_that_were_kept_with_blobs_are_pushed_with_the_image() {
     let _ = (tool!("skopeo"), tool!("docker-registry"));
-    let keys = keys!();
+    let (keys, others) = (keys!(), keys!());
     let layout = layout(&["one"]);
     let signed = named(&layout);
     let from = Scripted::new(|host| {
@@ -317,6 +317,8 @@ fn signatures_that_were_kept_with_blobs_are_pushed_with_the_image() {
         let payload = payload(&format!("{host}/app"), &signed);
         let signature = keys.sign(&payload);
         attach(&mut answers, &signed, &[(payload, signature)]);
+        let list = format!("/v2/app/referrers/{signed}");
+        refer(&mut answers, &list, &bundle(&others, &signed, SIGNED));
         answers
     });
     let to = Registry::new(&layout).unwrap();
@@ -326,8 +328,13 @@ fn signatures_that_were_kept_with_blobs_are_pushed_with_the_image() {
         .run()
         .exits(0);
     let bare = name.strip_prefix("docker://").unwrap();
-    let pushed = layout.launch(&["image", "push", bare, &new]).run().exits(0);
-    pushed.says(&format!("{signed}\n"));
+    for _ in 0..2 {
+        let pushed = layout.launch(&["image", "push", bare, &new]).run().exits(0);
+        pushed.says(&format!("{signed}\n"));
+    }
+    // That registry has no list of its own, so it gets one, once.
+    let list = format!("/v2/app/manifests/{} ", signed.replace(':', "-"));
+    assert_eq!(to.sent("PUT", &list), 1);
     layout
         .launch(&["image", "gc", "--grace-period=0"])
         .run()
@@ -339,10 +346,15 @@ fn signatures_that_were_kept_with_blobs_are_pushed_with_the_image() {
     let wanted = format!(
         r#"{{"type":"sigstoreSigned","keyPath":"{key}","signedIdentity":{{"type":"exactRepository","dockerRepository":"{old}/app"}}}}"#
     );
-    let wanted = policy(&layout, &to.host, &wanted);
-    let there = layout.scratch.join("there");
-    let fetch = host::launcher(&there).args(["fetch", &new]);
-    fetch.env("NOSECONE_POLICY", wanted).run().exits(0);
+    // A bundle says no name.
+    for (place, wanted) in [
+        ("attached", wanted),
+        ("bundle", sigstore(&others, "matchDigest")),
+    ] {
+        let wanted = policy(&layout, &to.host, &wanted);
+        let fetch = host::launcher(&layout.scratch.join(place)).args(["fetch", &new]);
+        fetch.env("NOSECONE_POLICY", wanted).run().exits(0);
+    }
 }
 
 #[test]

@@ -76,6 +76,26 @@ fn a_registry_token_is_sent_as_it_is() {
 }
 
 #[test]
+fn to_push_a_token_is_got_that_allows_it() {
+    let layout = layout(&["one"]);
+    layout.fetch("one");
+    let asked = "/token?scope=repository%3Aapp%3Apull%2Cpush&service=it";
+    let registry = registry(&layout, "Bearer n3w", asked, r#"{"token": "n3w"}"#);
+    let to = registry.reference("app:1");
+    let push = layout.launch(&["image", "push", "app:one", &to]);
+    // It takes no manifest from anybody.
+    push.run().exits(1);
+    let seen = registry.seen();
+    let asked = seen.iter().filter(|line| line.starts_with(asked));
+    assert_eq!(asked.count(), 1, "{seen:?}");
+    let manifest = "/v2/app/manifests/1 Bearer n3w";
+    assert!(
+        seen.iter().any(|line| line.starts_with(manifest)),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn what_issues_no_token_is_said_and_its_answer_is_not_shown() {
     let layout = layout(&["one"]);
     let big = format!(r#"{{"token": "{}"}}"#, "s3cret".repeat(20_000));

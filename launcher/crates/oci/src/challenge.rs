@@ -29,11 +29,24 @@ pub struct Bearer {
     pub error: Option<String>,
 }
 
+/// What is done with a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Something is fetched.
+    Pull,
+    /// Something is sent.
+    Push,
+}
+
 impl Bearer {
-    /// Returns what to ask for to pull from a repository: what the registry says,
-    /// or else the usual.
-    pub fn scope_for(&self, repository: &str) -> String {
-        let usual = || format!("repository:{repository}:pull");
+    /// Returns what to ask for to use a repository: what the registry says, or else
+    /// the usual.
+    pub fn scope_for(&self, repository: &str, access: Access) -> String {
+        let actions = match access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+        };
+        let usual = || format!("repository:{repository}:{actions}");
         self.scope.clone().unwrap_or_else(usual)
     }
 }
@@ -211,10 +224,13 @@ mod tests {
     #[test]
     fn the_registry_says_what_to_ask_for() {
         let odd = bearer(&["Bearer realm=r,scope=\"aws\""]);
-        assert_eq!(odd.scope_for("a/b"), "aws");
-        assert_eq!(
-            bearer(&["Bearer realm=r"]).scope_for("a/b"),
-            "repository:a/b:pull"
-        );
+        assert_eq!(odd.scope_for("a/b", Access::Push), "aws");
+        let usual = bearer(&["Bearer realm=r"]);
+        for (access, scope) in [
+            (Access::Pull, "repository:a/b:pull"),
+            (Access::Push, "repository:a/b:pull,push"),
+        ] {
+            assert_eq!(usual.scope_for("a/b", access), scope);
+        }
     }
 }

@@ -1,6 +1,12 @@
 //! Media types: which documents and layers there are (image-spec,
 //! media-types.md; docker's "Image Manifest Version 2, Schema 2").
 
+/// The media type of an index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// The media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// The `Accept` of a request for a manifest: everything that
 /// [`Document`](crate::manifest::Document) reads. A registry that is not asked
 /// for an index may answer that there is nothing.

@@ -9,7 +9,7 @@
 //!
 //! What is signed is read only after its signature was checked.
 
-use appc::json::{Node, Value};
+use appc::json::{Node, Object, Value};
 use error::quote::quoted;
 use error::{Error, Result};
 
@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::document::{self, text};
 use crate::exact::exact;
 use crate::manifest::{self, Descriptor};
-use crate::media_type::essence;
+use crate::media_type::{INDEX, essence};
 
 /// Most bytes of a signature, and of what it is for.
 pub const LIMIT: usize = 1 << 20;
@@ -179,7 +179,8 @@ pub fn attached(manifest: &[u8]) -> Result<Vec<Attached>> {
     Ok(attached.collect())
 }
 
-/// Returns the blobs of the manifest with cosign's signatures of an image.
+/// Returns the blobs of a manifest with cosign's signatures of an image, attached ones
+/// or a bundle.
 ///
 /// # Errors
 ///
@@ -203,6 +204,38 @@ pub fn referrers(index: &[u8]) -> Result<Vec<Descriptor>> {
             .as_deref()
             .is_some_and(|kind| essence(kind) == BUNDLES)
     })
+}
+
+/// Adds the manifest of a bundle to the list of what refers to an image, if there is
+/// one. Returns the new list; `None` if it was listed.
+///
+/// # Errors
+///
+/// What is there is not a list.
+pub fn with_referrer(list: Option<&[u8]>, manifest: &Descriptor) -> Result<Option<Vec<u8>>> {
+    let read = |list: &[u8]| {
+        document::read(list, manifest::LIMIT, |node| {
+            let entries = |node: &Node<'_>| node.items(|entry| Ok(entry.value().clone()));
+            node.fields()?.required("manifests", entries)
+        })
+    };
+    let mut all = list.map(read).transpose()?.unwrap_or_default();
+    let digest = Some(manifest.digest.to_string());
+    if all.iter().any(|entry| entry.text("digest") == digest) {
+        return Ok(None);
+    }
+    all.push(manifest.to_json().with("artifactType", BUNDLES).into());
+    let list: Value = Object::new()
+        .with("schemaVersion", 2_u32)
+        .with("mediaType", INDEX)
+        .with_items("manifests", all)
+        .into();
+    Ok(Some(list.to_string().into_bytes()))
+}
+
+/// Tells the manifest of a bundle from one with signatures that are attached.
+pub fn is_bundle(manifest: &[u8]) -> bool {
+    bundles(manifest).is_ok_and(|bundles| !bundles.is_empty())
 }
 
 /// Reads the manifest of a bundle.

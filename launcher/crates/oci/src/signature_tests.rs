@@ -93,3 +93,20 @@ fn a_private_key_is_not_taken_for_a_public_one() {
         public_key(bad.as_bytes()).unwrap_err();
     }
 }
+
+#[test]
+fn a_bundle_is_listed_once_beside_what_else_refers_to_its_image() {
+    let digest = |digit: char| Digest::parse(&format!("sha256:{}", digit.to_string().repeat(64)));
+    let manifest = Descriptor::new(crate::media_type::MANIFEST, digest('a').unwrap(), 7);
+    let list = with_referrer(None, &manifest).unwrap().unwrap();
+    assert_eq!(referrers(&list).unwrap()[0].digest, manifest.digest);
+    assert_eq!(with_referrer(Some(&list), &manifest).unwrap(), None);
+    let foreign = r#"{"manifests":[{"mediaType":"a/b","digest":"sha512:c","size":1,"more":[2]}]}"#;
+    let list = with_referrer(Some(foreign.as_bytes()), &manifest).unwrap();
+    let list = String::from_utf8(list.unwrap()).unwrap();
+    assert!(
+        list.contains(r#""digest":"sha512:c","size":1,"more":[2]"#),
+        "{list}"
+    );
+    with_referrer(Some(b"[]"), &manifest).unwrap_err();
+}

@@ -25,6 +25,7 @@ use crate::format::oci::blobs::Blobs;
 use error::quote::quoted;
 use error::{Context as _, Error, Kind, Result};
 use oci::auth::Login;
+use oci::challenge::Access;
 use oci::digest::Digest;
 use oci::manifest::{Descriptor, Document, Index, LIMIT};
 use oci::media_type::{ACCEPT, Kind as Media};
@@ -41,6 +42,7 @@ pub(crate) struct Registry<'r> {
     plain: Plain,
     /// Whether there is another place to ask.
     is_mirror: bool,
+    access: Access,
     /// By HTTPS or plain HTTP, whichever was answered.
     link: OnceLock<Link>,
     talk: Progress,
@@ -72,12 +74,21 @@ impl<'r> Registry<'r> {
             plain: plain(source.image.host(), &options)?,
             image: source.image.clone(),
             is_mirror: source.is_mirror,
+            access: Access::Pull,
             link: OnceLock::new(),
             talk: Progress::new(options.quiet),
             options,
             dirs,
             large: Mutex::default(),
         })
+    }
+
+    /// Prepares to send an image as well.
+    fn pushing(self) -> Self {
+        Self {
+            access: Access::Push,
+            ..self
+        }
     }
 
     /// Returns what the image is called here.
@@ -134,7 +145,7 @@ impl<'r> Registry<'r> {
     fn connect(&self, scheme: &str) -> Result<Link> {
         let (image, options) = (&self.image, &self.options);
         let host = image.host();
-        let start = |server, issuer| Token::new(image, server, issuer, options);
+        let start = |server, issuer| Token::new((image, self.access), server, issuer, options);
         Ok(Link {
             web: client(scheme, host, self.plain, options, start)?,
             base: format!("{scheme}://{host}/v2/{}", image.repository()),

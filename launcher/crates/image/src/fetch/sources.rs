@@ -150,15 +150,18 @@ impl<'r> Sources<'r> {
         signed: &Digest,
     ) -> Result<()> {
         for place in &self.places {
-            let Some((manifest, bytes)) = place.signatures(signed)? else {
-                continue;
-            };
-            for blob in signature::blobs(&bytes)? {
-                blobs::take(place, &blob, |bytes, _| {
-                    store.keep(&blob, || Ok(Box::new(bytes)))
-                })?;
+            let all = place.signatures(signed)?;
+            for (manifest, bytes) in &all {
+                for blob in signature::blobs(bytes)? {
+                    blobs::take(place, &blob, |bytes, _| {
+                        store.keep(&blob, || Ok(Box::new(bytes)))
+                    })?;
+                }
+                store.add_signatures(id, manifest, bytes, &signed.into())?;
             }
-            return store.add_signatures(id, &manifest, &bytes, &signed.into());
+            if !all.is_empty() {
+                break;
+            }
         }
         Ok(())
     }

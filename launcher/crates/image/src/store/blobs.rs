@@ -40,7 +40,7 @@ const INDEX: &str = "index";
 /// The annotation with the digest of what a manifest with signatures is of.
 const SIGNED: &str = "signed";
 
-/// The most manifests that are remembered of an image.
+/// The most manifests that are remembered of an image, and the most with signatures.
 const MOST: usize = 16;
 
 /// A manifest of a stored image.
@@ -163,9 +163,17 @@ impl Store<'_> {
             return Ok(());
         }
         entries.retain(|known| known.digest != entry.digest);
+        let new = entry.clone();
         entries.push(entry);
-        let surplus = entries.len().saturating_sub(MOST);
-        let entries = entries.iter().skip(surplus).map(Descriptor::to_json);
+        let is_signature = |entry: &Descriptor| entry.annotations.contains_key(SIGNED);
+        let is_same_kind = |entry: &Descriptor| is_signature(entry) == is_signature(&new);
+        let count = entries.iter().filter(|entry| is_same_kind(entry)).count();
+        if count > MOST
+            && let Some(oldest) = entries.iter().position(is_same_kind)
+        {
+            entries.remove(oldest);
+        }
+        let entries = entries.iter().map(Descriptor::to_json);
         let list: Value = Object::new()
             .with("schemaVersion", 2_u32)
             .with_items("manifests", entries)

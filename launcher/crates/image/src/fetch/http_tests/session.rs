@@ -3,6 +3,7 @@
 use super::*;
 use crate::fetch::options::Options as FetchOptions;
 use crate::fetch::registry::session::Token;
+use oci::challenge::Access;
 use oci::reference::{Reference, ShortNames};
 
 /// A challenge for a token that the same server issues.
@@ -27,7 +28,12 @@ fn client(server: &Server) -> Client {
     let text = format!("127.0.0.1:{}/a/b", server.port);
     let image = Reference::parse(&text, &ShortNames::Refuse).expect("a reference");
     let base = Url::parse(&server.near("/")).expect("a URL");
-    let session = Token::new(&image, base, hasty(options()), &FetchOptions::default());
+    let session = Token::new(
+        (&image, Access::Pull),
+        base,
+        hasty(options()),
+        &FetchOptions::default(),
+    );
     hasty(Options {
         session: Some(Arc::new(session)),
         ..options()
@@ -63,7 +69,12 @@ fn a_proxy_is_not_told_what_is_meant_for_a_server_on_this_machine() {
     let text = format!("127.0.0.1:{}/a/b", server.port);
     let image = Reference::parse(&text, &ShortNames::Refuse).expect("a reference");
     let base = Url::parse(&server.near("/")).expect("a URL");
-    let session = Token::new(&image, base, hasty(options()), &FetchOptions::default());
+    let session = Token::new(
+        (&image, Access::Pull),
+        base,
+        hasty(options()),
+        &FetchOptions::default(),
+    );
     let options = Options {
         session: Some(Arc::new(session)),
         ..options()

@@ -8,10 +8,11 @@ use crate::fetch::http::{HttpError, Upload, Url};
 use crate::fetch::options::Options;
 use crate::fetch::registries;
 use crate::fetch::registry::{Link, Registry};
-use crate::format::oci::outgoing::{Content, Destination, Form, Outgoing, Parts};
+use crate::format::oci::outgoing::{Content, Destination, Form, Outgoing, Parts, described};
 use error::quote::quoted;
 use error::{Error, Kind, Result};
 use oci::manifest::Descriptor;
+use oci::media_type::INDEX;
 use oci::reference::Reference;
 use oci::signature;
 use sys::size;
@@ -37,21 +38,22 @@ impl Outgoing<'_> {
             return Err(Error::usage(fault).hint(hint));
         }
         let source = registries::load()?.itself(to)?;
-        let registry = Registry::new(&source, options, self.dirs())?;
+        let registry = Registry::new(&source, options, self.dirs())?.pushing();
         let there = registry.ask(|link, attempts| link.is_there(&self.first()?, attempts))?;
         there.map_err(|error| registry.refused(&error))?;
         registry.talk.say(&format!("Pushing: {to}"));
         let mut to = &registry;
         let sent = self.send(&mut to, note).and_then(|digest| {
-            match self.signatures(&digest)? {
-                None => self.leave_signatures(note),
-                Some((manifest, bytes, blobs)) => {
-                    for (blob, content) in blobs {
-                        to.put(&blob, content)?;
-                    }
-                    let signed = oci::digest::Digest::parse(&digest.oci())?;
-                    to.put_manifest(&signature::tag(&signed), &manifest, &bytes)?;
+            let signatures = self.signatures(&digest)?;
+            if signatures.is_empty() {
+                self.leave_signatures(note);
+            }
+            let signed = oci::digest::Digest::parse(&digest.oci())?;
+            for (manifest, bytes, blobs) in signatures {
+                for (blob, content) in blobs {
+                    to.put(&blob, content)?;
                 }
+                to.put_signatures(&signed, &manifest, &bytes)?;
             }
             Ok(digest)
         });
@@ -160,12 +162,42 @@ impl Destination for &Registry<'_> {
             &image.manifest,
             &image.bytes,
         )
+        .map(drop)
     }
 }
 
 impl Registry<'_> {
-    /// Sends a manifest, which gets this tag.
-    fn put_manifest(&self, tag: &str, manifest: &Descriptor, bytes: &[u8]) -> Result<()> {
+    /// Sends a manifest with signatures of another one, to where they are looked for.
+    fn put_signatures(
+        &self,
+        signed: &oci::digest::Digest,
+        manifest: &Descriptor,
+        bytes: &[u8],
+    ) -> Result<()> {
+        if !signature::is_bundle(bytes) {
+            let tag = signature::tag(signed);
+            return self.put_manifest(&tag, manifest, bytes).map(drop);
+        }
+        let manifest =
+            &Descriptor::new(&manifest.media_type, manifest.digest.clone(), manifest.size);
+        let digest = manifest.digest.to_string();
+        if self.put_manifest(&digest, manifest, bytes)? {
+            return Ok(());
+        }
+        // Then the list is for its clients to keep ("Pushing Manifests with Subject").
+        let tag = signature::referrers_tag(signed);
+        let list = self.list(&format!("manifests/{tag}"))?;
+        match signature::with_referrer(list.as_deref(), manifest)? {
+            Some(list) => self
+                .put_manifest(&tag, &described(INDEX, &list)?, &list)
+                .map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a manifest, for a tag or its digest. Returns whether the registry lists
+    /// what refers to an image, and this among it.
+    fn put_manifest(&self, name: &str, manifest: &Descriptor, bytes: &[u8]) -> Result<bool> {
         let bytes = Content::Bytes(bytes.to_vec());
         let upload = Upload {
             method: "PUT",
@@ -175,10 +207,10 @@ impl Registry<'_> {
         };
         let put = || {
             let link = self.link()?;
-            let url = link.url(&format!("manifests/{tag}"))?;
+            let url = link.url(&format!("manifests/{name}"))?;
             let (reply, _) = link.web.retry(None, || link.web.upload(&url, &upload))?;
             match reply.head.status {
-                201 => Ok(()),
+                201 => Ok(reply.head.headers.get("OCI-Subject").is_some()),
                 _ => Err(reply.unexpected()),
             }
         };

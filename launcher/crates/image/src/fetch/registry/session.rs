@@ -18,7 +18,7 @@ use crate::fetch::logins;
 use crate::fetch::options::Options;
 use error::quote::quoted;
 use oci::auth::Login;
-use oci::challenge::{self, Bearer, Challenge};
+use oci::challenge::{self, Access, Bearer, Challenge};
 use oci::reference::Reference;
 use oci::secret::Secret;
 use oci::token::{self, Token as Issued};
@@ -33,6 +33,7 @@ const CLIENT: &str = "nosecone";
 pub(crate) struct Token {
     registry: String,
     image: Option<Reference>,
+    access: Access,
     server: Url,
     issuer: Client,
     /// Whether nobody knows who would get a login.
@@ -56,10 +57,16 @@ struct State {
 
 impl Token {
     /// Starts a session. Tokens are got by `issuer`.
-    pub(crate) fn new(image: &Reference, server: Url, issuer: Client, options: &Options) -> Self {
+    pub(crate) fn new(
+        (image, access): (&Reference, Access),
+        server: Url,
+        issuer: Client,
+        options: &Options,
+    ) -> Self {
         Self {
             registry: image.registry().to_owned(),
             image: Some(image.clone()),
+            access,
             server,
             issuer,
             unchecked: options.insecure.tls,
@@ -80,6 +87,7 @@ impl Token {
         Self {
             registry: registry.to_owned(),
             image: None,
+            access: Access::Pull,
             server,
             issuer,
             unchecked: options.insecure.tls,
@@ -133,7 +141,7 @@ impl Token {
         }
         let repository = self.image.as_ref().map(Reference::repository);
         let scope = match repository {
-            Some(repository) => Some(wanted.scope_for(repository)),
+            Some(repository) => Some(wanted.scope_for(repository, self.access)),
             None => wanted.scope.clone(),
         };
         let mut fields = Vec::new();

@@ -4,17 +4,18 @@ use crate::digest::{Algorithm, Hasher};
 use crate::fetch::http::Conditions;
 use crate::fetch::registry::Registry;
 use crate::format::oci::blobs;
+use crate::format::oci::outgoing::described;
 use crate::trust::signatures::Take;
 use crate::trust::sigstore::Envelope;
 use error::{Error, Result};
 use oci::digest::Digest;
 use oci::manifest::{Descriptor, LIMIT};
-use oci::media_type::ACCEPT;
+use oci::media_type::{ACCEPT, MANIFEST};
 use oci::signature::{self, Attached, Bundle, COSIGN, Payload};
 
 impl Registry<'_> {
     /// Fetches a list; `None` if there is none.
-    fn list(&self, path: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn list(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let link = self.link()?;
         let url = format!("{}/{path}", link.base);
         let conditions = Conditions {
@@ -29,20 +30,36 @@ impl Registry<'_> {
         }
     }
 
-    /// Returns the manifest with the signatures of cosign for a manifest or an index,
-    /// and its bytes.
+    /// Returns the manifests with the signatures of cosign for a manifest or an index,
+    /// attached ones first, and their bytes.
     ///
     /// # Errors
     ///
-    /// It cannot be found out whether there is one.
-    pub(crate) fn signatures(&self, digest: &Digest) -> Result<Option<(Descriptor, Vec<u8>)>> {
-        let found = self.list(&format!("manifests/{}", signature::tag(digest)))?;
-        let described = |bytes: Vec<u8>| {
-            let digest = Digest::parse(&hash(&bytes).oci())?;
-            let manifest = Descriptor::new(MANIFEST, digest, bytes.len() as u64);
-            Ok((manifest, bytes))
+    /// It cannot be found out whether there are any.
+    pub(crate) fn signatures(&self, digest: &Digest) -> Result<Vec<(Descriptor, Vec<u8>)>> {
+        let mut all = Vec::new();
+        if let Some(bytes) = self.attached_list(digest)? {
+            all.push((described(MANIFEST, &bytes)?, bytes));
+        }
+        for manifest in self.bundles(digest)? {
+            let bytes = blobs::read(self, &manifest, LIMIT)?;
+            all.push((manifest, bytes));
+        }
+        Ok(all)
+    }
+
+    /// Fetches the manifest with the signatures that are attached to an image.
+    fn attached_list(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+        self.list(&format!("manifests/{}", signature::tag(digest)))
+    }
+
+    /// Returns the manifests of bundles that refer to an image.
+    fn bundles(&self, digest: &Digest) -> Result<Vec<Descriptor>> {
+        let list = match self.list(&format!("referrers/{digest}"))? {
+            Some(list) => Some(list),
+            None => self.list(&format!("manifests/{}", signature::referrers_tag(digest)))?,
         };
-        found.map(described).transpose()
+        list.map_or(Ok(Vec::new()), |list| signature::referrers(&list))
     }
 
     fn attached(&self, attached: &Attached) -> Result<Envelope> {
@@ -83,18 +100,14 @@ impl Registry<'_> {
     ///
     /// It cannot be found out whether there are any.
     pub(crate) fn sigstore(&self, digest: &Digest, take: Take<'_, Envelope>) -> Result<()> {
-        if let Some(list) = self.list(&format!("manifests/{}", signature::tag(digest)))? {
+        if let Some(list) = self.attached_list(digest)? {
             for attached in signature::attached(&list)? {
                 if take(self.attached(&attached)) {
                     return Ok(());
                 }
             }
         }
-        let list = match self.list(&format!("referrers/{digest}"))? {
-            Some(list) => Some(list),
-            None => self.list(&format!("manifests/{}", signature::referrers_tag(digest)))?,
-        };
-        for manifest in list.map_or(Ok(Vec::new()), |list| signature::referrers(&list))? {
+        for manifest in self.bundles(digest)? {
             if take(self.bundle(&manifest)) {
                 return Ok(());
             }
@@ -102,9 +115,6 @@ impl Registry<'_> {
         Ok(())
     }
 }
-
-/// The media type of what cosign makes.
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn hash(bytes: &[u8]) -> crate::digest::Digest {
     let mut hasher = Hasher::new(Algorithm::Sha256);

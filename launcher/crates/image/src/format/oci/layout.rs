@@ -10,6 +10,7 @@ use appc::json::{self, Object, Value};
 use error::{Error, Result};
 use oci::layout::{self, REF_NAME, check_version};
 use oci::manifest::{Descriptor, Document, Index, LIMIT};
+use oci::media_type;
 
 /// The file that says that others have this layout.
 pub(crate) const MARKER: &str = "oci-layout";
@@ -100,7 +101,7 @@ pub(crate) fn with(before: Option<&[u8]>, image: &Descriptor, name: &str) -> Res
     images.push(image.to_json().with("annotations", named).into());
     let list: Value = Object::new()
         .with("schemaVersion", 2_u32)
-        .with("mediaType", "application/vnd.oci.image.index.v1+json")
+        .with("mediaType", media_type::INDEX)
         .with("manifests", Value::List(images))
         .into();
     Ok(list.to_string().into_bytes())

@@ -24,11 +24,11 @@ use appc::json::{Object, Value};
 use error::{Context as _, Error, Result};
 use oci::config::ImageConfig;
 use oci::manifest::{Descriptor, Manifest};
+use oci::media_type::MANIFEST;
 use oci::signature;
 use sys::dirs::Dirs;
 
-/// The media types of what is made.
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media types of what else is made.
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -336,23 +336,26 @@ impl<'s> Outgoing<'s> {
         }
     }
 
-    /// Returns the latest of cosign's signatures of what has this digest, if they were
-    /// kept: their manifest, its bytes, and its blobs.
+    /// Returns cosign's signatures of what has this digest that were kept: the bundles,
+    /// and the latest of what was attached.
     ///
     /// # Errors
     ///
     /// A blob is not there any more; errors of the disk.
-    pub(crate) fn signatures(&self, signed: &Digest) -> Result<Option<Signatures>> {
-        let mut all = self.store.signatures(&self.id, signed)?;
-        let Some((manifest, bytes)) = all.pop() else {
-            return Ok(None);
+    pub(crate) fn signatures(&self, signed: &Digest) -> Result<Vec<Signatures>> {
+        let all = self.store.signatures(&self.id, signed)?.into_iter();
+        let (mut all, mut attached): (Vec<_>, Vec<_>) =
+            all.partition(|(_, bytes)| signature::is_bundle(bytes));
+        all.extend(attached.pop());
+        let with_blobs = |(manifest, bytes): (Descriptor, Vec<u8>)| {
+            let mut blobs = Vec::new();
+            for blob in signature::blobs(&bytes)? {
+                let kept = self.store.kept(&Digest::from(&blob.digest))?;
+                blobs.push((blob, Content::File(kept.ok_or_else(changed)?)));
+            }
+            Ok((manifest, bytes, blobs))
         };
-        let mut blobs = Vec::new();
-        for blob in signature::blobs(&bytes)? {
-            let kept = self.store.kept(&Digest::from(&blob.digest))?;
-            blobs.push((blob, Content::File(kept.ok_or_else(changed)?)));
-        }
-        Ok(Some((manifest, bytes, blobs)))
+        all.into_iter().map(with_blobs).collect()
     }
 
     /// Returns the latest manifest whose layers can all be had, or else the latest.
@@ -532,7 +535,7 @@ fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
 }
 
 /// Describes bytes.
-fn described(kind: &str, bytes: &[u8]) -> Result<Descriptor> {
+pub(crate) fn described(kind: &str, bytes: &[u8]) -> Result<Descriptor> {
     let digest = digest_of(Algorithm::Sha256, bytes).oci();
     let digest = oci::digest::Digest::parse(&digest)?;
     Ok(Descriptor::new(kind, digest, bytes.len() as u64))
