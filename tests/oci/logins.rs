@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::Layout;
-use super::registry::{Answers, Registry, Scripted, USERS, layout};
+use super::registry::{Answers, Registry, Scripted, USERS, layout, served};
 use crate::golden::Cases;
 use crate::host::{self, Call};
 use crate::seat::Seat;
@@ -145,19 +145,26 @@ fn with_a_login_an_image_is_fetched_that_others_do_not_get() {
         .exits(0);
 }
 
-#[test]
-fn a_helper_program_keeps_the_login_if_the_file_names_one() {
-    let layout = layout(&["one"]);
-    let registry = with_tokens();
+/// Makes a helper program, `box`, which notes what it is told; returns where programs
+/// are then.
+fn helper(layout: &Layout) -> String {
     let bin = layout.scratch.join("bin");
     fs::create_dir(&bin).unwrap();
     let script = "#!/bin/sh\ncat >>$0.$1\n[ $1 != get ] || { [ -e $0.store ] && cat $0.store; }\n";
     let helper = bin.join("docker-credential-box");
     fs::write(&helper, script).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+#[test]
+fn a_helper_program_keeps_the_login_if_the_file_names_one() {
+    let layout = layout(&["one"]);
+    let registry = with_tokens();
+    let path = helper(&layout);
+    let bin = layout.scratch.join("bin");
     fs::create_dir(layout.scratch.join("kept")).unwrap();
     fs::write(file(&layout), r#"{"credsStore":"box"}"#).unwrap();
-    let path = format!("{}:/usr/bin:/bin", bin.display());
     let words = ["login", "-u", "me", "--password-stdin", &registry.host];
     let ran = launch(&layout, &words).env("PATH", &path).input("s3cret");
     ran.run().exits(0).says(&format!(
@@ -171,6 +178,55 @@ fn a_helper_program_keeps_the_login_if_the_file_names_one() {
     out.run().exits(0);
     let told = fs::read_to_string(bin.join("docker-credential-box.erase")).unwrap();
     assert_eq!(told, registry.host);
+}
+
+#[test]
+fn a_helper_program_keeps_all_logins_if_the_configuration_names_it_first() {
+    let layout = layout(&["one"]);
+    let registry = with_tokens();
+    let path = helper(&layout);
+    let bin = layout.scratch.join("bin");
+    let words = ["login", "-u", "me", "--password-stdin", &registry.host];
+    let configured = |names: &str, words: &[&str]| {
+        let text = format!("credential-helpers = [{names}]\n");
+        let file = layout.scratch.write("registries.conf", text);
+        let call = launch(&layout, words).env("PATH", &path).input("s3cret");
+        call.env("CONTAINERS_REGISTRIES_CONF", file).run()
+    };
+    let told = configured(r#""box/../sh""#, &words).exits(1).told();
+    assert!(
+        told.contains("is not the name of a credential helper"),
+        "{told}"
+    );
+    let told = configured(r#""none""#, &words).exits(1).told();
+    assert!(told.contains("docker-credential-none"), "{told}");
+    configured(r#""box", "containers-auth.json""#, &words).exits(0);
+    assert!(!file(&layout).exists());
+    assert!(bin.join("docker-credential-box.store").exists());
+    configured(r#""containers-auth.json", "box""#, &words).exits(0);
+    assert!(file(&layout).exists());
+    // Both are asked, and both forget.
+    let server = served_to(&layout, BASIC);
+    let out = ["logout", &registry.host];
+    configured(r#""containers-auth.json", "box""#, &out).exits(0);
+    let told = fs::read_to_string(bin.join("docker-credential-box.erase")).unwrap();
+    assert_eq!(told, registry.host);
+    let name = server.reference("app:1");
+    configured(r#""containers-auth.json""#, &["fetch", &name]).exits(1);
+    configured(r#""containers-auth.json", "box""#, &["fetch", &name]).exits(0);
+}
+
+/// A registry that wants a login for what is in a layout.
+fn served_to(layout: &Layout, who: &str) -> Scripted {
+    let refused = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"it\"";
+    Scripted::new(|_| {
+        let mut answers = Answers::new();
+        for (path, answer) in served(layout) {
+            answers.insert(format!("{path} {who}"), answer);
+            answers.insert(path, (refused.to_owned(), Vec::new()));
+        }
+        answers
+    })
 }
 
 #[test]

@@ -61,6 +61,28 @@ pub struct Helper {
     pub server: String,
 }
 
+/// Where logins are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// The files with logins.
+    Files,
+    /// The helper program of this name.
+    Helper(String),
+}
+
+impl Keeper {
+    /// The name that stands for the files.
+    const FILES: &str = "containers-auth.json";
+
+    /// Reads the name of a keeper; nobody has none.
+    pub(crate) fn read(node: &Node<'_>) -> Result<Option<Self>> {
+        Ok(helper(node)?.map(|name| match &*name {
+            Self::FILES => Self::Files,
+            _ => Self::Helper(name),
+        }))
+    }
+}
+
 /// A file with logins.
 #[derive(Clone, Debug, Default)]
 pub struct AuthFile {
@@ -248,7 +270,7 @@ fn helpers(node: &Node<'_>) -> Result<BTreeMap<String, String>> {
 }
 
 /// Reads the name of a helper, which becomes part of the name of a program.
-fn helper(node: &Node<'_>) -> Result<Option<String>> {
+pub(crate) fn helper(node: &Node<'_>) -> Result<Option<String>> {
     let name = secret(node)?;
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match name {

@@ -27,7 +27,8 @@ use appc::json::{Node, Warnings};
 use error::quote::quoted;
 use error::{Error, Result};
 
-use crate::document::{self, texts};
+use crate::auth::Keeper;
+use crate::document;
 use crate::reference::{Asked, Reference, ShortNames};
 use crate::registries::rule::Rule;
 use crate::toml;
@@ -49,6 +50,8 @@ pub struct Registries {
     short: Option<(ShortNames, String)>,
     /// Whether such a name is refused if it could be of several registries.
     enforcing: Option<bool>,
+    /// Where to look for logins, in order.
+    keepers: Option<Vec<Option<Keeper>>>,
     /// Whole names for such names; empty ones for those that have none any more.
     aliases: BTreeMap<String, String>,
     rules: Vec<Rule>,
@@ -95,8 +98,6 @@ impl Registries {
                 _ => ShortNames::In(registry(node)?),
             })
         };
-        // Whose helpers we know are those of the files with logins.
-        fields.optional("credential-helpers", texts)?;
         let read = Self {
             search: fields
                 .optional("unqualified-search-registries", |node| node.items(registry))?,
@@ -104,6 +105,7 @@ impl Registries {
                 .optional("short-names", short)?
                 .map(|short| (short, by.to_owned())),
             enforcing: fields.optional("short-name-mode", enforcing)?.flatten(),
+            keepers: fields.optional("credential-helpers", |node| node.items(Keeper::read))?,
             aliases: fields.or_default("aliases", aliases)?,
             rules: fields.or_default("registry", |node| {
                 node.items(|node| Rule::read(node, by, strict))
@@ -134,11 +136,21 @@ impl Registries {
         }
         self.search = other.search.or(self.search.take());
         self.enforcing = other.enforcing.or(self.enforcing);
+        self.keepers = other.keepers.or(self.keepers.take());
         self.aliases.extend(other.aliases);
         self.rules
             .retain(|rule| !other.rules.iter().any(|new| new.prefix == rule.prefix));
         self.rules.extend(other.rules);
         self.unknown.extend(other.unknown);
+    }
+
+    /// Returns where logins are looked for, in order: in the files with logins if
+    /// nobody says anything else.
+    pub fn keepers(&self) -> Vec<Keeper> {
+        match &self.keepers {
+            Some(keepers) => keepers.iter().flatten().cloned().collect(),
+            None => vec![Keeper::Files],
+        }
     }
 
     /// Returns what the files say that nobody knows.

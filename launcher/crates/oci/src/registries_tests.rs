@@ -303,3 +303,16 @@ fn a_later_file_overrides_an_earlier_one_and_ours_says_all_of_short_names() {
     all.add(json(r#"{"short-names": "s.example:5000"}"#).unwrap());
     assert_eq!(names(&all, "b:1"), ["s.example:5000/b:1"]);
 }
+
+#[test]
+fn logins_are_where_the_last_file_says() {
+    let helper = |name: &str| Keeper::Helper(name.to_owned());
+    let mut all = Registries::default();
+    assert_eq!(all.keepers(), [Keeper::Files]);
+    all.add(toml("credential-helpers = [\"box\", \"containers-auth.json\", \"\"]").unwrap());
+    all.add(toml("[aliases]").unwrap());
+    assert_eq!(all.keepers(), [helper("box"), Keeper::Files]);
+    all.add(json(r#"{"credential-helpers": ["safe"]}"#).unwrap());
+    assert_eq!(all.keepers(), [helper("safe")]);
+    toml("credential-helpers = [\"../sh\"]").unwrap_err();
+}

@@ -8,20 +8,41 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::fetch::registries;
 use error::{Context as _, Error, Result};
-use oci::auth::{AuthFile, Helper, LIMIT, Login, Source, edit, knows_none};
+use oci::auth::{AuthFile, Helper, Keeper, LIMIT, Login, Source, edit, knows_none};
 use oci::reference::Reference;
 use oci::secret::Secret;
 use sys::atomic_file::AtomicFile;
 use sys::root_fd::is_absent;
 use sys::small_file;
 
-/// Finds the login for an image, in the first file that has one.
+/// Finds the login for an image, in the first place that has one.
 ///
 /// # Errors
 ///
 /// A file cannot be read, or its login for this image is not valid; a helper fails.
 pub(super) fn find(image: &Reference) -> Result<Option<Login>> {
+    for keeper in registries::load()?.keepers() {
+        let login = match keeper {
+            Keeper::Files => in_files(image)?,
+            Keeper::Helper(name) => ask(&for_all(name, image.registry()))?,
+        };
+        if login.is_some() {
+            return Ok(login);
+        }
+    }
+    Ok(None)
+}
+
+/// A helper that is said to keep logins for all registries.
+fn for_all(name: String, registry: &str) -> Helper {
+    let server = registry.to_owned();
+    Helper { name, server }
+}
+
+/// Finds the login for an image in the first file that has one.
+fn in_files(image: &Reference) -> Result<Option<Login>> {
     for path in files(&|name| std::env::var_os(name)) {
         let what = || format!("cannot read the logins in `{}`", path.display());
         let Some(text) = read(&path).context(what)? else {
@@ -71,13 +92,30 @@ fn files(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     all.into_iter().flatten().collect()
 }
 
-/// Keeps a login for a registry: with the helper program that the first file names,
-/// or in that file. Returns what tells a user where.
+/// Keeps a login for a registry in the first place for logins. Returns what tells a
+/// user where.
 ///
 /// # Errors
 ///
-/// The file is not valid or cannot be written; the helper fails.
+/// A file is not valid or cannot be written; a helper fails.
 pub fn keep(registry: &str, login: &Login) -> Result<String> {
+    match registries::load()?.keepers().into_iter().next() {
+        Some(Keeper::Helper(name)) => store(&for_all(name, registry), login),
+        Some(Keeper::Files) => keep_in_file(registry, login),
+        None => Err(Error::invalid(
+            "`registries.conf` names no place for logins",
+        )),
+    }
+}
+
+/// Keeps a login with a helper program.
+fn store(helper: &Helper, login: &Login) -> Result<String> {
+    tell(helper, "store", &helper.stored(login))?;
+    Ok(format!("with `{}`", program(helper)))
+}
+
+/// Keeps a login with the helper program that the first file names, or in that file.
+fn keep_in_file(registry: &str, login: &Login) -> Result<String> {
     let all = files(&|name| std::env::var_os(name));
     let path = all.first().ok_or_else(|| {
         Error::invalid("there is no place for logins")
@@ -89,8 +127,7 @@ pub fn keep(registry: &str, login: &Login) -> Result<String> {
         .context(what)?
         .helper_of(registry)
     {
-        tell(&helper, "store", &helper.stored(login))?;
-        return Ok(format!("with `{}`", program(&helper)));
+        return store(&helper, login);
     }
     let text = edit::with(&before, registry, login).context(what)?;
     write(path, &text).context(what)?;
@@ -105,6 +142,25 @@ pub fn keep(registry: &str, login: &Login) -> Result<String> {
 /// A file is not valid or cannot be written; a helper fails.
 pub fn forget(registry: &str) -> Result<Vec<String>> {
     let mut places = Vec::new();
+    for keeper in registries::load()?.keepers() {
+        match keeper {
+            Keeper::Files => forget_in_files(registry, &mut places)?,
+            Keeper::Helper(name) => places.extend(erase(&for_all(name, registry))?),
+        }
+    }
+    Ok(places)
+}
+
+/// Removes a login from a helper program, if that has it.
+fn erase(helper: &Helper) -> Result<Option<String>> {
+    if ask(helper)?.is_none() {
+        return Ok(None);
+    }
+    tell(helper, "erase", &Secret::new(helper.server.clone()))?;
+    Ok(Some(format!("with `{}`", program(helper))))
+}
+
+fn forget_in_files(registry: &str, places: &mut Vec<String>) -> Result<()> {
     for path in files(&|name| std::env::var_os(name)) {
         let what = || format!("cannot remove the login from `{}`", path.display());
         let Some(before) = read(&path).context(what)? else {
@@ -113,17 +169,15 @@ pub fn forget(registry: &str) -> Result<Vec<String>> {
         if let Some(helper) = AuthFile::read_or_empty(&before)
             .context(what)?
             .helper_of(registry)
-            && ask(&helper)?.is_some()
         {
-            tell(&helper, "erase", &Secret::new(helper.server.clone()))?;
-            places.push(format!("with `{}`", program(&helper)));
+            places.extend(erase(&helper)?);
         }
         if let Some(text) = edit::without(&before, registry).context(what)? {
             write(&path, &text).context(what)?;
             places.push(format!("in `{}`", path.display()));
         }
     }
-    Ok(places)
+    Ok(())
 }
 
 /// Replaces a file that only its owner may read. Where it is a link, what that leads
