@@ -129,6 +129,24 @@ fn a_kept_blob_that_has_changed_is_found_and_not_exported() {
 }
 
 #[test]
+fn a_kept_manifest_that_has_changed_is_found_and_another_one_is_written() {
+    let (layout, id) = compressed();
+    let fetch = layout.launch(&["fetch", "--keep-blobs", &layout.reference("it")]);
+    fetch.run().exits(0);
+    let manifest = manifest_of(&layout);
+    let kept = layout.dir().join("blobs").join(manifest.replace(':', "-"));
+    let text = fs::read_to_string(kept.join("blob")).unwrap();
+    fs::write(kept.join("blob"), text.replacen('{', "{ ", 1)).unwrap();
+    let verify = layout.launch(&["image", "verify"]).run().exits(1);
+    assert!(verify.stdout.contains(&manifest), "{}", verify.stdout);
+    let (file, ran) = layout.export(&id, &[], "out.tar");
+    ran.exits(0);
+    let again = host::launcher(&layout.scratch.join("again"));
+    let again = again.arg("fetch").arg("--full").arg(&file).run();
+    again.exits(0).says(&format!("{id}\n"));
+}
+
+#[test]
 fn the_manifest_of_layers_that_were_not_kept_is_a_new_one_and_that_is_told() {
     let (layout, id) = compressed();
     layout.fetch("it");

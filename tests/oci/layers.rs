@@ -91,6 +91,30 @@ fn what_a_layer_takes_away_is_gone_wherever_the_mark_is() {
 }
 
 #[test]
+fn what_is_hidden_says_nothing_of_what_comes_in_its_place() {
+    let mut layout = Layout::new();
+    let below = Aci::empty()
+        .dir("d")
+        .entry(EntryType::Directory, "d/sub", 0o700, "", b"")
+        .file("d/sub/old", 0o600, "old");
+    let above = || Aci::empty().dir("d").file("d/.wh..wh..opq", 0o644, "");
+    let below = layout.layer(below);
+    // Its directory has no entry of its own.
+    let implied = layout.layer(above().file("d/sub/new", 0o644, "new"));
+    layout.image("it", "{}", &[below.clone(), implied]);
+    let rendered = layout.rendered("it");
+    assert_eq!(tree(&rendered), ["d/", "d/sub/", "d/sub/new"]);
+    let status = fs::metadata(rendered.join("d/sub")).unwrap();
+    assert_eq!(status.mode() & 0o7777, 0o755);
+    let link = above().entry(EntryType::Link, "d/link", 0o644, "d/sub/old", b"");
+    let link = layout.layer(link);
+    layout.image("link", "{}", &[below, link]);
+    let fetch = layout.launch(&["fetch", &layout.reference("link")]);
+    let told = fetch.run().exits(1).told();
+    assert!(told.contains("d/sub/old"), "{told}");
+}
+
+#[test]
 fn the_last_of_several_entries_counts_and_the_archive_is_still_whole() {
     let twice = Aci::empty()
         .dir("etc")
