@@ -18,6 +18,8 @@ mod export;
 mod faults;
 /// Images that no layout should have, and what is left of them: nothing.
 mod hostile;
+/// Docker's registry with a server that issues tokens for it.
+mod issued;
 /// Layers: what they change, as another unpacker sees it.
 mod layers;
 /// Logins for registries.

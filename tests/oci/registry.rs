@@ -72,6 +72,16 @@ impl Registry {
         Self::start(layout, "", &auth, Some("me:s3cret"))
     }
 
+    /// One that wants tokens from a server of this host, which are signed by a key of
+    /// these certificates.
+    pub(super) fn with_tokens(layout: &Layout, host: &str, certificates: &Path) -> Option<Self> {
+        let auth = format!(
+            "auth: {{token: {{realm: \"http://{host}/token\", service: it, issuer: it, rootcertbundle: {}}}}}\n",
+            certificates.display()
+        );
+        Self::start(layout, "", &auth, Some("me:s3cret"))
+    }
+
     fn start(layout: &Layout, http: &str, more: &str, login: Option<&'static str>) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
         let host = format!("127.0.0.1:{}", port.unwrap().port());
