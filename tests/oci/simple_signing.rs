@@ -1,10 +1,10 @@
 //! Signatures that skopeo makes with GnuPG, in a directory beside a registry.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::policy::{has_nothing, policy, under};
-use super::registry::{Registry, layout};
+use super::registry::{Answers, Registry, Scripted, layout};
 use crate::host::{self, Scratch, call};
 
 /// GnuPG with a key, and what skopeo needs to sign with it.
@@ -46,13 +46,10 @@ impl Signer {
     }
 
     /// Says where signatures of a registry are.
-    fn configure(&self, registry: &str, place: &Path) -> PathBuf {
+    fn configure(&self, registry: &str, url: &str) -> PathBuf {
         let directory = self.home.join(".config/containers/registries.d");
         fs::create_dir_all(&directory).unwrap();
-        let text = format!(
-            "# where signatures are\ndocker:\n  {registry}:\n    sigstore: file://{}\n",
-            place.display()
-        );
+        let text = format!("# where signatures are\ndocker:\n  {registry}:\n    sigstore: {url}\n");
         fs::write(directory.join("it.yaml"), text).unwrap();
         directory
     }
@@ -84,7 +81,8 @@ fn what_skopeo_signs_with_gnupg_is_verified_and_nothing_else_is() {
     let (signer, other) = (Signer::new(), Signer::new());
     let place = layout.scratch.join("lookaside");
     let sign = |signer: &Signer, name: &str, to: &str| {
-        let directory = signer.configure(&registry.host, &place);
+        let url = format!("file://{}", place.display());
+        let directory = signer.configure(&registry.host, &url);
         call(&skopeo)
             .env("GNUPGHOME", signer.home.path())
             .arg("--registries.d")
@@ -135,7 +133,7 @@ fn what_skopeo_signs_with_gnupg_is_verified_and_nothing_else_is() {
         .exits(0)
         .says("one\n");
     // It is there, and any byte of it counts.
-    let file = place.join(directory).join("signature-1");
+    let file = place.join(&directory).join("signature-1");
     let good = fs::read(&file).unwrap();
     let update = ["fetch", "--pull-policy=update", &name("1")];
     for bad in [
@@ -153,4 +151,19 @@ fn what_skopeo_signs_with_gnupg_is_verified_and_nothing_else_is() {
     fs::remove_file(file.with_file_name("signature-2")).unwrap();
     fs::write(&file, &good).unwrap();
     launch(&update).run().exits(0);
+    // A server may have them as well.
+    fs::remove_dir_all(&place).unwrap();
+    launch(&update).run().exits(1);
+    let server = Scripted::new(|_| {
+        let signature = format!("/{directory}/signature-1");
+        Answers::from([(signature, ("200 OK".to_owned(), good))])
+    });
+    signer.configure(&registry.host, &format!("http://{}", server.host));
+    let told = launch(&update).run().exits(1).told();
+    assert!(told.contains("--insecure-options=http"), "{told}");
+    let update = [&["--insecure-options=http"], &update[1..]].concat();
+    launch(&[&["fetch"][..], &update].concat()).run().exits(0);
+    let asked = format!("/{directory}/signature-1");
+    let seen = server.seen();
+    assert!(seen.iter().any(|line| line.starts_with(&asked)), "{seen:?}");
 }
