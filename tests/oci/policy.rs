@@ -8,7 +8,7 @@ use super::cosign::{
 };
 use super::registry::{Answers, Registry, Scripted, layout, served};
 use super::{Layout, MANIFEST};
-use crate::host::{self, Call};
+use crate::host::{self, Call, Ran};
 
 /// Writes a policy that accepts nothing but what these requirements are met by.
 pub(super) fn policy(layout: &Layout, host: &str, requirements: &str) -> PathBuf {
@@ -197,16 +197,7 @@ fn a_signature_that_is_not_right_in_every_respect_does_not_count() {
             spoil(host, &mut answers);
             answers
         });
-        let wanted = policy(&layout, &registry.host, &sigstore(&keys, "matchRepository"));
-        let name = registry.reference("app:1");
-        let ran = under(&layout, &wanted, &["fetch", &name])
-            .run()
-            .exits(1)
-            .at_last();
-        let ran = ran
-            .naming("REGISTRY", &registry.host)
-            .naming("POLICY", &wanted);
-        let ran = ran.naming("SIGNED", &signed);
+        let ran = refused(&layout, &registry, &keys).naming("SIGNED", &signed);
         let ran = ran.naming("FINGERPRINT", fingerprint(&keys));
         match *title {
             // They have the address of the registry in them.
@@ -220,6 +211,15 @@ fn a_signature_that_is_not_right_in_every_respect_does_not_count() {
     }
 }
 
+/// The refusal of an image of a registry whose signatures by these keys do not count.
+fn refused(layout: &Layout, registry: &Scripted, keys: &Keys) -> Ran {
+    let wanted = policy(layout, &registry.host, &sigstore(keys, "matchRepository"));
+    let name = registry.reference("app:1");
+    let ran = under(layout, &wanted, &["fetch", &name]).run().exits(1);
+    let ran = ran.at_last().naming("REGISTRY", &registry.host);
+    ran.naming("POLICY", &wanted)
+}
+
 #[test]
 fn a_registry_that_fails_when_it_is_asked_for_signatures_has_none_that_count() {
     let keys = keys!();
@@ -231,13 +231,7 @@ fn a_registry_that_fails_when_it_is_asked_for_signatures_has_none_that_count() {
         answers.insert(format!("{}.sig", tag_of(&signed)), (failed, Vec::new()));
         answers
     });
-    let wanted = policy(&layout, &registry.host, &sigstore(&keys, "matchRepository"));
-    let name = registry.reference("app:1");
-    let ran = under(&layout, &wanted, &["fetch", &name])
-        .run()
-        .exits(1)
-        .at_last();
-    let ran = ran.naming("REGISTRY", &registry.host);
+    let ran = refused(&layout, &registry, &keys);
     let hex = signed.strip_prefix("sha256:").unwrap();
     ran.naming("HEX", hex).complains_as("a registry that fails");
     has_nothing(&layout);
