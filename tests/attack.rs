@@ -15,7 +15,7 @@
 //! | R11, R12 | a mask or console is the image's own file | the same; there is no `/dev` that two pods share |
 //! | R15 | builders' caches, secrets and stubs | volumes, and what is made for them |
 //! | R21 | sockets in the host's network | without `--net=host`; that no socket of ours is there |
-//! | R26 | digests of other formats, confusion of media types | image IDs; there are no media types |
+//! | R26 | digests of other formats, confusion of media types | image IDs; a document of two kinds is refused where it is read |
 //! | T8 | whiteouts of layers | in App Container images, their names and attributes mean nothing |
 //! | T10 | windows of zstd | at most 128 MiB, which the decoder bounds |
 //! | T13 | volumes are filled from the image | they are not; only the target's path is followed |

@@ -24,9 +24,10 @@ use stage1_init::Report;
 use sys::dirs::{Dirs, State};
 use sys::host::Host;
 
-/// Starts the pod again, if that is wanted. Otherwise keeps or removes it, as its options say, and explains why if its plan
-/// failed, or if memory ran out. A pod that never ran is not kept. `data` is the
-/// descriptor of the data directory, which may have been moved while the pod ran.
+/// Starts the pod again, if that is wanted. Otherwise keeps or removes it, as its
+/// options say, and explains why if its plan failed, or if memory ran out. A pod that
+/// never ran is not kept. `data` is the descriptor of the data directory, which may
+/// have been moved while the pod ran.
 /// Returns how the pod has ended.
 ///
 /// # Errors
@@ -195,8 +196,8 @@ fn told(dirs: &Dirs, uuid: Uuid, status: u8) -> Result<(Vec<u8>, Option<StartErr
     Ok((report, failure))
 }
 
-/// Explains that memory ran out, or an app was unhealthy, if so. This only improves what is said, so
-/// nothing depends on it.
+/// Explains that memory ran out, or an app was unhealthy, if so. This only improves
+/// what is said, so nothing depends on it.
 fn killed(dirs: &Dirs, uuid: Uuid, report: &[u8], status: u8) -> Option<Error> {
     let kills = stats::oom_kills(dirs, uuid).ok();
     let kills = kills.filter(|kills| !kills.is_none());

@@ -8,8 +8,8 @@
 //!
 //! The terminal, the network, the default filter, that of PID 1 and our
 //! directories always have the same labels, so that a plan written by hand can
-//! name them; the others follow in the order of the apps. A number that is not a label is a descriptor of the
-//! caller.
+//! name them; the others follow in the order of the apps. A number that is not a
+//! label is a descriptor of the caller.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

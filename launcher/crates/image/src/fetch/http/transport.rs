@@ -52,8 +52,8 @@ pub(crate) trait Session: fmt::Debug + Send + Sync {
     /// say, or there is nothing to say yet.
     fn field(&self, url: &Url) -> Option<Header>;
 
-    /// Learns from a refusal what the server wants; `told` is what it was told. Returns whether it is worth
-    /// asking again.
+    /// Learns from a refusal what the server wants; `told` is what it was told. Returns
+    /// whether it is worth asking again.
     ///
     /// # Errors
     ///
