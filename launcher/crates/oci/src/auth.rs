@@ -270,7 +270,7 @@ fn helpers(node: &Node<'_>) -> Result<BTreeMap<String, String>> {
 }
 
 /// Reads the name of a helper, which becomes part of the name of a program.
-pub(crate) fn helper(node: &Node<'_>) -> Result<Option<String>> {
+fn helper(node: &Node<'_>) -> Result<Option<String>> {
     let name = secret(node)?;
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match name {
